@@ -1,0 +1,32 @@
+"""Time, as a part that tests can replace.
+
+Monotonic time schedules, wall time only labels (SPEC: clock jumps move no deadline).
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the core asks of time."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start, never going back."""
+
+    def now(self) -> datetime:
+        """The wall clock: an aware datetime in UTC."""
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def monotonic(self) -> float:
+        """Seconds of ``time.monotonic``."""
+        return time.monotonic()
+
+    def now(self) -> datetime:
+        """The machine's wall clock in UTC."""
+        return datetime.now(UTC)

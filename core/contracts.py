@@ -1,0 +1,174 @@
+"""Base classes of the plugin kinds.
+
+A plugin class is an attrs class; its fields are the options a person writes in ``tocsin.toml``
+(``field(init=False)`` keeps one private). Types may be plain, ``Seconds``, ``Bytes``, ``Secret``,
+enums, lists, mappings, or nested attrs classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+
+from attrs import field, frozen
+
+from tocsin.core.model import Beat, Event, LogLine, Result, Target
+from tocsin.core.units import Seconds
+
+
+class Secret(str):
+    """Text that must never be shown. ``repr`` and structured logs print ``'***'``; it is used, in
+    plain, by way of :meth:`reveal`."""
+
+    def reveal(self) -> str:
+        """The plain text."""
+        return str.__str__(self)
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return format("***", spec)
+
+
+class ActionError(Exception):
+    """An action (logs, restart, inspect) could not be done; the message is one clear sentence.
+
+    ``missing`` tells a target that is not there from one that refused.
+    """
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+@frozen(kw_only=True)
+class Probe(ABC):
+    """Observes one target each ``interval``.
+
+    Attributes:
+        interval: seconds between two runs; unset, the global ``interval`` holds.
+        timeout: seconds after which a run counts as failed. The core cancels a run that is still
+            going a little later.
+        retries: further tries, at once, before a ``down`` counts.
+    """
+
+    interval: Seconds | None = None
+    timeout: Seconds = 10
+    retries: int = 0
+
+    @abstractmethod
+    async def check(self, target: Target) -> Result:
+        """Look once at ``target``. Return what was seen; an exception is the probe's fault."""
+
+    async def close(self) -> None:
+        """Let go of what the probe holds; called when its check ends (reload, stop)."""
+
+
+@frozen(kw_only=True)
+class PushProbe(ABC):
+    """Judges a target by the beats that a job sends to ``POST /api/v1/heartbeats/{name}``.
+
+    Attributes:
+        period: seconds between two beats.
+        grace: seconds of silence forgiven beyond the period.
+        key: the name in the URL; unset, the target's name.
+    """
+
+    period: Seconds = 3600
+    grace: Seconds = 300
+    key: str | None = None
+
+    @abstractmethod
+    def judge(self, target: Target, last: Beat | None, silence: float) -> Result:
+        """Judge by the ``last`` beat and the seconds of ``silence`` since it. Pure and quick.
+
+        Where there was no beat yet, ``silence`` counts from the time the check began.
+        """
+
+
+class Sink(Protocol):
+    """Where a source puts what it sees. Every method may be called from any thread."""
+
+    def discovered(
+        self, target: Target, checks: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        """A target is there (or changed). ``checks`` are further checks its labels ask for, each a
+        table as in ``tocsin.toml``: ``{"http": {"probe": "http", "url": …}}``."""
+
+    def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
+        """The state of a target, now unless ``at`` (aware UTC) says otherwise."""
+
+    def happened(self, event: Event) -> None:
+        """An event to keep in the target's history."""
+
+    def retired(self, target: str, message: str) -> None:
+        """The target was removed on purpose. One declared in config turns ``down``, "missing"."""
+
+    def synced(self, targets: Collection[str]) -> None:
+        """A full inventory was taken: what is not in ``targets`` is gone; tocsin sees again."""
+
+    def impaired(self, message: str) -> None:
+        """The source cannot see: its targets turn ``unknown`` until :meth:`synced`."""
+
+
+@frozen(kw_only=True)
+class Source(ABC):
+    """Streams observations of many targets.
+
+    Attributes:
+        autostart: class variable; a name under which one instance with default options runs
+            though the configuration does not mention it, or None.
+        interval: seconds between two samples of metrics; unset, the global ``interval`` holds.
+    """
+
+    autostart: ClassVar[str | None] = None
+    target_kind: ClassVar[str] = "container"
+
+    interval: Seconds | None = None
+
+    @abstractmethod
+    async def run(self, name: str, interval: float, sink: Sink) -> None:
+        """Watch until cancelled, under the configured ``name``; tell ``sink``.
+
+        An exception ends this run; the core tells of it and starts a new one after a backoff.
+        """
+
+    async def logs(self, target: str, lines: int) -> list[LogLine]:
+        """The last ``lines`` lines of a target, oldest first. Raises ActionError."""
+        raise ActionError(f"{target} keeps no logs that tocsin can read")
+
+    async def restart(self, target: str) -> None:
+        """Restart a target. Raises ActionError."""
+        raise ActionError(f"{target} cannot be restarted by tocsin")
+
+    async def inspect(self, target: str) -> Mapping[str, Any]:
+        """All that the source knows, JSON-serialisable, secrets redacted. Raises ActionError."""
+        raise ActionError(f"{target} cannot be inspected by tocsin")
+
+
+class Rule(ABC):
+    """Turns a target's recent results into a verdict."""
+
+
+class Notifier(ABC):
+    """Tells people about transitions."""
+
+
+@frozen(kw_only=True)
+class Service(ABC):
+    """A long-running companion that the core starts, supervises and stops."""
+
+    @abstractmethod
+    async def run(self, api_url: str, data_dir: str) -> None:
+        """Serve until cancelled. An exception ends this run; a new one starts after a backoff."""
+
+
+def private(**kwargs: Any) -> Any:
+    """A field that is not an option: state a plugin keeps for itself (``init=False``)."""
+    return field(init=False, repr=False, eq=False, **kwargs)

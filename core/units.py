@@ -1,0 +1,77 @@
+"""Durations and sizes as people write them: ``"30s"``, ``"1h30m"``, ``"500MB"``."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+Seconds = Annotated[float, "duration"]
+"""A duration in seconds. In ``tocsin.toml``: a number, or text such as ``"90s"`` or ``"1h30m"``."""
+
+Bytes = Annotated[int, "size"]
+"""A size in bytes. In ``tocsin.toml``: a whole number, or text such as ``"500MB"``, ``"2GiB"``."""
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_BYTES = {
+    "": 1,
+    "b": 1,
+    **{p + "b": 1000**i for i, p in enumerate(("k", "m", "g", "t"), start=1)},
+    **{p + "ib": 1024**i for i, p in enumerate(("k", "m", "g", "t"), start=1)},
+}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
+
+
+def parse_duration(value: object) -> Seconds:
+    """Turn ``30``, ``"30"``, ``"30s"`` or ``"1h30m"`` into seconds.
+
+    Raises:
+        ValueError: not a duration, or negative; the message says how to write one.
+    """
+    wrong = ValueError(
+        f"{value!r} is not a duration; write seconds or text such as '30s' or '1h30m'"
+    )
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise wrong
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            number = float(text)
+        except ValueError:
+            parts = _DURATION_PART.findall(text)
+            if not parts or _DURATION_PART.sub("", text):
+                raise wrong from None
+            number = sum(float(count) * _SECONDS[unit] for count, unit in parts)
+    else:
+        number = float(value)
+    if not 0 <= number < 1e10:  # also refuses nan and inf
+        raise wrong
+    return number
+
+
+def parse_size(value: object) -> Bytes:
+    """Turn ``1024``, ``"500MB"`` (powers of 1000) or ``"2GiB"`` (powers of 1024) into bytes.
+
+    Raises:
+        ValueError: not a size, or negative; the message says how to write one.
+    """
+    wrong = ValueError(f"{value!r} is not a size; write bytes or text such as '500MB' or '2GiB'")
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None or match[2].lower() not in _BYTES:
+        raise wrong
+    return int(float(match[1]) * _BYTES[match[2].lower()])
+
+
+def format_duration(seconds: float) -> str:
+    """Write seconds the way people read them: ``"7d 4h"``, ``"3m 20s"``, ``"850ms"``."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    rest = int(seconds)
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2])
