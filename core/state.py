@@ -1,0 +1,189 @@
+"""What is known now: every target, its checks and their last results. In memory, rebuilt on start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from attrs import define, frozen
+
+from tocsin.core.bus import Bus
+from tocsin.core.model import Container, Observation, Result, Status, Target, worst
+
+
+@define(eq=False)
+class CheckState:
+    """One check of one target as it stands."""
+
+    target: str
+    name: str
+    probe: str
+    interval: float
+    """Seconds between two runs (of a source: between two samples)."""
+    polled: bool = True
+    broken: str | None = None
+    """Why the check cannot run at all, or None."""
+    last: Observation | None = None
+    since: datetime | None = None
+    """Since when the status is what it is."""
+    failures: int = 0
+    """Results other than up, in a row."""
+    runs: int = 0
+    skipped: int = 0
+    """Runs left out because the one before was still going, or came too late."""
+
+    @property
+    def id(self) -> str:
+        """``target/name``."""
+        return f"{self.target}/{self.name}"
+
+    @property
+    def status(self) -> Status:
+        """The status last seen; unknown before the first result."""
+        return Status.UNKNOWN if self.last is None else self.last.result.status
+
+
+@define(eq=False)
+class TargetState:
+    """One target as it stands."""
+
+    target: Target
+    declared: bool
+    """Named in the configuration."""
+    source: str | None
+    """The source that sees it, or None."""
+    checks: dict[str, CheckState]
+    first_seen: datetime
+
+    @property
+    def status(self) -> Status:
+        """The worst status of the checks that have seen something; else unknown.
+
+        An unknown check beside one that sees does not make the target unknown: but where none
+        is down or degraded and one is unknown, the target is not known to be up.
+        """
+        return worst([check.status for check in self.checks.values()])
+
+    @property
+    def worst_check(self) -> CheckState | None:
+        """The check that decides the status, the longest-standing where several do."""
+        status = self.status
+        deciding = [c for c in self.checks.values() if c.status is status and c.last is not None]
+        return min(deciding, key=lambda c: (c.since is None, c.since), default=None)
+
+    @property
+    def message(self) -> str:
+        """The sentence of the check that decides the status."""
+        check = self.worst_check
+        return "no result yet" if check is None or check.last is None else check.last.result.message
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when the deciding check is in its status."""
+        check = self.worst_check
+        return None if check is None else check.since
+
+    @property
+    def last_seen(self) -> datetime | None:
+        """When the newest result of any check came."""
+        return max((c.last.at for c in self.checks.values() if c.last), default=None)
+
+    @property
+    def container(self) -> Container | None:
+        """The facts its source gave last, where it is a container."""
+        for check in self.checks.values():
+            if check.last is not None and check.last.result.container is not None:
+                return check.last.result.container
+        return None
+
+
+@frozen
+class StatusChange:
+    """A check went from one status to another. Published on the bus as ``status``."""
+
+    target: str
+    check: str
+    at: datetime
+    before: Status | None
+    after: Status
+    message: str
+
+
+class LiveState:
+    """All targets by name. Used from the core's event loop only.
+
+    Publishes ``target`` (name, what happened), ``result`` (every observation) and ``status`` (every
+    change of a check's status) on the bus.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self.targets: dict[str, TargetState] = {}
+        self._bus = bus
+
+    def __iter__(self) -> Iterator[TargetState]:
+        return iter(self.targets.values())
+
+    def put(self, target: Target, *, declared: bool, source: str | None, at: datetime) -> None:
+        """Add a target, or replace what is known of it; its checks and results stay."""
+        known = self.targets.get(target.name)
+        if known is None:
+            self.targets[target.name] = TargetState(target, declared, source, {}, at)
+            self._bus.publish("target", {"target": target.name, "change": "added"})
+        elif (known.target, known.declared, known.source) != (target, declared, source):
+            known.target, known.declared, known.source = target, declared, source
+            self._bus.publish("target", {"target": target.name, "change": "changed"})
+
+    def drop(self, name: str) -> None:
+        """Forget a target and its checks."""
+        if self.targets.pop(name, None) is not None:
+            self._bus.publish("target", {"target": name, "change": "removed"})
+
+    def put_check(self, check: CheckState) -> None:
+        """Add a check to a target that is there, keeping the results of one of the same name."""
+        checks = self.targets[check.target].checks
+        known = checks.get(check.name)
+        if known is not None:
+            check.last, check.since, check.failures = known.last, known.since, known.failures
+            check.runs, check.skipped = known.runs, known.skipped
+        checks[check.name] = check
+
+    def drop_check(self, target: str, name: str) -> None:
+        """Forget one check."""
+        if target in self.targets:
+            self.targets[target].checks.pop(name, None)
+
+    def record(self, observation: Observation) -> bool:
+        """Take in a result. False where the target or check is not (or no longer) known."""
+        target = self.targets.get(observation.target)
+        check = None if target is None else target.checks.get(observation.check)
+        if check is None:
+            return False
+        before, result = check.last, observation.result
+        check.last = observation
+        check.runs += 1
+        check.failures = 0 if result.status is Status.UP else check.failures + 1
+        self._bus.publish("result", observation)
+        if before is None or before.result.status is not result.status:
+            check.since = observation.at
+        if before is None or _differs(before.result, result):
+            self._bus.publish(
+                "status",
+                StatusChange(
+                    target=observation.target,
+                    check=observation.check,
+                    at=observation.at,
+                    before=None if before is None else before.result.status,
+                    after=result.status,
+                    message=result.message,
+                ),
+            )
+        return True
+
+
+def _differs(before: Result, after: Result) -> bool:
+    """News for a reader: another status, or another reason for the same one."""
+    if before.status is not after.status:
+        return True
+    if before.container is None or after.container is None:
+        return False
+    return before.container.reason is not after.container.reason
