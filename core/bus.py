@@ -1,4 +1,4 @@
-"""News inside the process: who publishes never waits, who listens too slowly is told what it lost."""
+"""News inside the process: publishers never wait, slow listeners are told what they lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known now: every target, its checks and their last results. In memory, rebuilt on start."""
+"""What is known now: targets, their checks and last results. In memory, rebuilt on start."""
 
 from __future__ import annotations
 

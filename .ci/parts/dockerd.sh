@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# A Docker Engine of our own: dockerd.sh start|stop DIR SOCKET [dockerd arguments]
+# Everything it keeps lies under DIR; its pid is in DIR/docker.pid.
+set -euo pipefail
+action=$1 dir=$2 socket=${3:-}
+shift $(($# < 3 ? $# : 3))
+
+answers() { docker -H "unix://$socket" version --format '{{.Server.Version}}' >/dev/null 2>&1; }
+
+case $action in
+start)
+  mkdir -p "$dir"
+  rm -f "$dir/docker.pid"
+  setsid dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/docker.pid" \
+    -H "unix://$socket" "$@" >"$dir/dockerd.log" 2>&1 </dev/null &
+  for _ in $(seq 300); do
+    answers && exit 0
+    sleep 0.1
+  done
+  echo "dockerd did not answer on $socket within 30 s; its log:" >&2
+  tail -30 "$dir/dockerd.log" >&2
+  exit 1
+  ;;
+stop)
+  [ -s "$dir/docker.pid" ] || exit 0
+  pid=$(cat "$dir/docker.pid")
+  kill "$pid" 2>/dev/null || exit 0
+  for _ in $(seq 200); do
+    kill -0 "$pid" 2>/dev/null || exit 0
+    sleep 0.1
+  done
+  kill -9 "$pid" 2>/dev/null || true
+  ;;
+*)
+  echo "usage: dockerd.sh start|stop DIR SOCKET [dockerd arguments]" >&2
+  exit 2
+  ;;
+esac

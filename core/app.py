@@ -1,0 +1,290 @@
+"""The composition root: every part is made, wired, started and stopped here, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tocsin.core.api import ApiServer
+from tocsin.core.auth import TokenStore, ensure_admin
+from tocsin.core.bus import Bus
+from tocsin.core.clock import Clock, SystemClock
+from tocsin.core.config import load_config, read_plugin_settings
+from tocsin.core.config.settings import Settings
+from tocsin.core.embedded import EmbeddedPostgres
+from tocsin.core.heartbeats import Heartbeats
+from tocsin.core.inventory import Inventory
+from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.logs import get_logger
+from tocsin.core.model import (
+    AuditEntry,
+    Beat,
+    ComponentHealth,
+    Event,
+    Health,
+    LogLine,
+    Observation,
+)
+from tocsin.core.plugin_manager import PluginManager, tocsin_version
+from tocsin.core.runner import Runner
+from tocsin.core.scheduler import Scheduler, SchedulerStats
+from tocsin.core.services import ServiceSupervisor
+from tocsin.core.sources import SourceSupervisor
+from tocsin.core.state import LiveState
+from tocsin.core.store import Store
+
+log = get_logger(__name__)
+
+
+class StartError(Exception):
+    """tocsin cannot start; the message is one clear sentence with a remedy."""
+
+
+def load_plugins(
+    path: Path | None, env: Mapping[str, str], *, external: bool = True
+) -> PluginManager:
+    """Find and load the plugins that a configuration lets in."""
+    settings = read_plugin_settings(path, env, external=external)
+    plugins = PluginManager(settings)
+    plugins.load()
+    return plugins
+
+
+class Tocsin:
+    """A whole tocsin. ``start`` it, then ``stop`` it; see ``api.monitor`` for what the API uses."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        env: Mapping[str, str],
+        plugins: PluginManager,
+        settings: Settings,
+        clock: Clock | None = None,
+    ) -> None:
+        self.version = tocsin_version()
+        self.clock = clock or SystemClock()
+        self.started_at: datetime = self.clock.now()
+        self.settings = settings
+        self.data_dir = settings.data_dir
+        self.plugins = plugins
+        self.api_url = ""
+        self._path, self._env = path, env
+        self._open = ExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._embedded: EmbeddedPostgres | None = None
+        self._reloading = asyncio.Lock()
+
+        self.bus = Bus()
+        self.state = LiveState(self.bus)
+        self.store = self._make_store()
+        self.tokens = TokenStore(self.data_dir / "tokens.json")
+        self.isolation = Isolation(frozenset(settings.plugins.inline), self._plugin_blocked)
+        self.scheduler = Scheduler(self.clock)
+        self.runner = Runner(
+            self.clock, self.isolation, plugins, self.record, faulted=_plugin_failed
+        )
+        self.inventory = Inventory(
+            settings,
+            state=self.state,
+            scheduler=self.scheduler,
+            runner=self.runner,
+            heartbeats=Heartbeats(self.data_dir / "heartbeats.json", self.clock),
+            catalog=plugins,
+            record=self.record,
+            clock=self.clock,
+        )
+        self.sources = SourceSupervisor(
+            inventory=self.inventory,
+            isolation=self.isolation,
+            plugins=plugins,
+            record=self.record,
+            keep=self.happened,
+            clock=self.clock,
+        )
+        self.services = ServiceSupervisor(self.isolation, plugins, self.clock)
+        self.api = ApiServer(self)
+
+    # What is seen, and where it goes
+
+    def record(self, observation: Observation) -> None:
+        """Take in what a check saw: into the live state, then into history."""
+        if self.state.record(observation):
+            self.store.write(observation)
+
+    def happened(self, event: Event) -> None:
+        """Take in what happened to a target."""
+        self.bus.publish("event", event)
+        self.store.write(event)
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Keep what a person changed."""
+        log.info(
+            "audit", actor=entry.actor, action=entry.action,
+            subject=entry.subject, outcome=entry.outcome,
+        )  # fmt: skip
+        self.bus.publish("audit", entry)
+        self.store.write(entry)
+
+    # Life
+
+    async def start(self) -> None:
+        """Bring every part up. Raises StartError, with what was up already taken down again."""
+        try:
+            ensure_admin(self.data_dir, self.tokens)
+            await self.store.start()
+            settings = self.settings
+            try:
+                self.api_url = await self.api.start(settings.api.host, settings.api.port)
+            except OSError as error:
+                raise StartError(
+                    f"the API cannot listen on {settings.api.host}:{settings.api.port} "
+                    f"({error.strerror or error}); set [api] port or TOCSIN_API_PORT to a free one"
+                ) from error
+            self.inventory.apply(settings)
+            await self.sources.apply(settings)
+            self._tasks = [
+                asyncio.create_task(self.scheduler.run(), name="scheduler"),
+                asyncio.create_task(self.isolation.watch(), name="isolation"),
+            ]
+            self.services.start(self.api_url, str(self.data_dir))
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Take every part down, history flushed last. Safe to call twice."""
+        await self.services.stop()
+        await self.api.stop()
+        await self.sources.stop()
+        self.inventory.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self.store.stop()
+        if self._embedded is not None:
+            await self._embedded.stop()
+            self._embedded = None
+        self.isolation.stop()
+
+    def _make_store(self) -> Store:
+        database = self.settings.database
+        return Store(
+            database.url.reveal() if database.url is not None else self._start_embedded,
+            self.data_dir / "spool",
+            retention=database.retention,
+            spool_size=database.spool_size,
+            clock=self.clock,
+        )
+
+    async def _start_embedded(self) -> str:
+        if self._embedded is None:
+            self._embedded = EmbeddedPostgres()
+        return await self._embedded.start(self.data_dir / "postgres")
+
+    # What people ask of it (see api.monitor)
+
+    def health(self) -> dict[str, ComponentHealth]:
+        """How each part of tocsin fares."""
+        failed = [record for record in self.plugins.records if record.status == "failed"]
+        names = ", ".join(record.name for record in failed)
+        keeping_time = any(t.get_name() == "scheduler" and not t.done() for t in self._tasks)
+        return {
+            "scheduler": ComponentHealth(status=Health.OK)
+            if keeping_time
+            else ComponentHealth(status=Health.FAILED, message="no check is being run"),
+            "database": self.store.health(),
+            "plugins": ComponentHealth(status=Health.DEGRADED, message=f"failed: {names}")
+            if failed
+            else ComponentHealth(status=Health.OK),
+            **self.sources.health(),
+            **self.services.health(),
+        }
+
+    def stats(self) -> SchedulerStats:
+        """How the scheduler fares."""
+        return self.scheduler.stats()
+
+    async def logs(self, target: str, lines: int) -> list[LogLine]:
+        """The last lines a target wrote. Raises ActionError."""
+        return await self.sources.logs(target, lines)
+
+    async def restart(self, target: str) -> None:
+        """Restart a target. Raises ActionError."""
+        await self.sources.restart(target)
+
+    async def inspect(self, target: str) -> Mapping[str, Any]:
+        """All that its source knows of a target, secrets redacted. Raises ActionError."""
+        return await self.sources.inspect(target)
+
+    def beat(self, key: str, beat: Beat) -> str:
+        """Take in a heartbeat. Raises KeyError for an unknown key."""
+        return self.inventory.beat(key, beat)
+
+    async def reload(self) -> Settings:
+        """Read the configuration again and swap it in whole, or keep the old one.
+
+        The address of the API, the database and the data directory hold until the next start.
+
+        Raises:
+            ConfigError: the new configuration is broken; the old one goes on.
+        """
+        async with self._reloading:
+            settings = await asyncio.to_thread(load_config, self._path, self._env, self.plugins)
+            self.settings = settings
+            self.inventory.apply(settings)
+            await self.sources.apply(settings)
+            log.info("configuration reloaded", file=str(self._path) if self._path else None)
+            return settings
+
+    def dependents(self, target: str) -> list[str]:
+        """Names of all that depend on a target, directly or through others, sorted."""
+        found: set[str] = set()
+        front = {target}
+        while front:
+            front = {
+                t.target.name for t in self.state if front.intersection(t.target.depends_on)
+            } - found
+            found |= front
+        return sorted(found - {target})
+
+    def _plugin_blocked(self, plugin: str, fault: PluginFault) -> None:
+        if self.plugins.fail(plugin, str(fault)):
+            _plugin_failed(plugin, str(fault))
+
+
+def _plugin_failed(plugin: str, reason: str) -> None:
+    log.error("a plugin failed; everything else goes on", plugin=plugin, reason=reason)
+
+
+@contextmanager
+def data_directory(path: Path) -> Iterator[Path]:
+    """Make the data directory and hold it for this process alone.
+
+    Raises:
+        StartError: it cannot be made or written, or another tocsin holds it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (path / "lock").open("w")
+    except OSError as error:
+        raise StartError(
+            f"the data directory {path} cannot be used ({error.strerror}); "
+            "set data_dir in tocsin.toml or TOCSIN_DATA_DIR to one that can be written"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StartError(
+                f"another tocsin is using {path}; stop it, or set TOCSIN_DATA_DIR to another place"
+            ) from None
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield path

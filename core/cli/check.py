@@ -1,0 +1,195 @@
+"""``tocsin check``: run checks now, print what they saw, exit as a Monitoring Plugin does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+import click
+from attrs import define, field
+from rich.table import Table
+from rich.text import Text
+
+from tocsin.core.cli.context import Context, Failure, pass_context
+from tocsin.core.cli.status import LOOK
+from tocsin.core.clock import SystemClock
+from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings
+from tocsin.core.contracts import ActionError, Probe, Source
+from tocsin.core.inventory import merge
+from tocsin.core.isolation import Isolation, PluginFault, describe
+from tocsin.core.model import Event, Observation, Result, Status, Target
+from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.runner import Runner
+
+EXIT = {Status.UP: 0, Status.DEGRADED: 1, Status.DOWN: 2, Status.UNKNOWN: 3}
+SOURCE_DEADLINE = 15.0
+"""Seconds a source may take for its first inventory."""
+
+
+@click.command()
+@click.argument("patterns", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_context
+def check(context: Context, patterns: tuple[str, ...], as_json: bool) -> None:
+    """Run checks once, now, without a running tocsin.
+
+    PATTERNS name targets or checks, * allowed: 'postgres', 'postgres/tcp', '*/http'. Without any,
+    everything is checked. Exit status: 0 all up, 1 degraded, 2 down, 3 unknown.
+    """
+    settings = context.settings()
+    seen = asyncio.run(_check_all(settings, context.plugins(), patterns))
+    if not seen:
+        named = " ".join(patterns)
+        raise Failure(f"nothing matches {named!r}" if patterns else "there is nothing to check", 3)
+    if as_json:
+        context.console.print_json(
+            data=[
+                {
+                    "check": o.check_id,
+                    "status": o.result.status.value,
+                    "message": o.result.message,
+                    "latency_seconds": o.result.latency,
+                    "metrics": dict(o.result.metrics),
+                }
+                for o in seen
+            ]
+        )
+    else:
+        context.console.print(_table(seen))
+    raise SystemExit(worst_exit([o.result.status for o in seen]))
+
+
+def worst_exit(statuses: list[Status]) -> int:
+    """The exit status of several results: down, then unknown, then degraded, then up."""
+    order = (Status.DOWN, Status.UNKNOWN, Status.DEGRADED, Status.UP)
+    return EXIT[next(status for status in order if status in statuses)]
+
+
+def _table(seen: list[Observation]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("", "check", "took", "what it saw"):
+        table.add_column(column, justify="right" if column == "took" else "left")
+    for observation in seen:
+        result = observation.result
+        icon, style = LOOK[result.status.value]
+        took = "" if result.latency is None else f"{result.latency * 1000:.0f} ms"
+        table.add_row(Text(icon, style), Text(observation.check_id), took, Text(result.message))
+    return table
+
+
+def _wanted(check_id: str, patterns: tuple[str, ...]) -> bool:
+    target = check_id.split("/")[0]
+    return not patterns or any(
+        fnmatchcase(check_id, pattern) or fnmatchcase(target, pattern) for pattern in patterns
+    )
+
+
+async def _check_all(
+    settings: Settings, plugins: PluginManager, patterns: tuple[str, ...]
+) -> list[Observation]:
+    seen: list[Observation] = []
+    isolation = Isolation(frozenset(settings.plugins.inline), lambda *_: None)
+    runner = Runner(SystemClock(), isolation, plugins, seen.append)
+    watcher = asyncio.create_task(isolation.watch())
+    limit = asyncio.Semaphore(100)
+
+    async def one(target: Target, check: CheckSettings, probe: Probe) -> None:
+        async with limit:
+            await runner.run(target, check.name, check.plugin or "", probe)
+
+    runs = []
+    for said in settings.targets.values():
+        target = merge(said.name, said, None)
+        for item in said.checks.values():
+            if not (said.enabled and _wanted(f"{said.name}/{item.name}", patterns)):
+                continue
+            if isinstance(item.probe, Probe):
+                runs.append(one(target, item, item.probe))
+            else:
+                reason = item.broken or "a heartbeat is judged by the running tocsin only"
+                seen.append(_unknown(said.name, item.name, reason))
+    sources = [_snapshot(s, isolation, patterns, seen) for s in settings.sources.values()]
+    await asyncio.gather(*runs, *sources)
+    watcher.cancel()
+    isolation.stop()
+    return sorted(seen, key=lambda o: (-EXIT[o.result.status], o.check_id))
+
+
+def _unknown(target: str, check: str, reason: str) -> Observation:
+    return Observation(
+        target=target, check=check, at=SystemClock().now(), result=Result.unknown(reason)
+    )
+
+
+@define
+class _Snapshot:
+    """A sink that keeps the last observation of each target until the first full inventory."""
+
+    name: str
+    done: asyncio.Event
+    loop: asyncio.AbstractEventLoop
+    seen: dict[str, Observation] = field(factory=dict)
+    trouble: str | None = None
+
+    def discovered(
+        self, target: Target, checks: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        """Of no interest here."""
+
+    def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
+        """Keep it."""
+        when = at or SystemClock().now()
+        self.seen[target] = Observation(target=target, check=self.name, at=when, result=result)
+
+    def happened(self, event: Event) -> None:
+        """Of no interest here."""
+
+    def retired(self, target: str, message: str) -> None:
+        """Forget it."""
+        self.seen.pop(target, None)
+
+    def synced(self, targets: Collection[str]) -> None:
+        """The inventory is complete."""
+        self.loop.call_soon_threadsafe(self.done.set)
+
+    def impaired(self, message: str) -> None:
+        """It cannot see."""
+        self.trouble = message
+        self.loop.call_soon_threadsafe(self.done.set)
+
+
+async def _snapshot(
+    settings: SourceSettings,
+    isolation: Isolation,
+    patterns: tuple[str, ...],
+    seen: list[Observation],
+) -> None:
+    source: Source | None = settings.source
+    if source is None:
+        seen.append(_unknown(f"({settings.name})", settings.name, settings.broken or "broken"))
+        return
+    sink = _Snapshot(settings.name, asyncio.Event(), asyncio.get_running_loop())
+    task = asyncio.create_task(
+        isolation.call(
+            settings.plugin or "", lambda: source.run(settings.name, settings.interval, sink), None
+        )
+    )
+    waiter = asyncio.create_task(sink.done.wait())
+    await asyncio.wait(
+        {task, waiter}, timeout=SOURCE_DEADLINE, return_when=asyncio.FIRST_COMPLETED
+    )
+    if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+        sink.trouble = describe(error)
+    task.cancel()
+    waiter.cancel()
+    try:
+        await task
+    except (asyncio.CancelledError, PluginFault, TimeoutError, ActionError):
+        pass
+    found = [o for o in sink.seen.values() if _wanted(o.check_id, patterns)]
+    seen += found
+    if sink.trouble is not None and not (settings.automatic or patterns):
+        seen.append(_unknown(f"({settings.name})", settings.name, sink.trouble))

@@ -1,0 +1,32 @@
+"""``tocsin config``: is it right, and what does it come to."""
+
+from __future__ import annotations
+
+import click
+
+from tocsin.core.cli.context import Context, pass_context
+from tocsin.core.config import redacted
+
+
+@click.group()
+def config() -> None:
+    """Check and show the configuration."""
+
+
+@config.command()
+@pass_context
+def check(context: Context) -> None:
+    """Report every error with its place. Exit status 2 when there is one."""
+    settings = context.settings()
+    for warning in settings.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    checks = sum(len(target.checks) for target in settings.targets.values())
+    where = context.path or "no file: the defaults and the environment"
+    click.echo(f"{where}: right, {len(settings.targets)} targets, {checks} checks")
+
+
+@config.command()
+@pass_context
+def show(context: Context) -> None:
+    """Print the configuration in force, defaults filled in, secrets hidden, as JSON."""
+    context.console.print_json(data=redacted(context.settings()))

@@ -1,0 +1,79 @@
+"""What every command shares: the console, the configuration, and how an error is told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+from attrs import define, field
+from rich.console import Console
+
+from tocsin.core.app import load_plugins
+from tocsin.core.config import ConfigError, find_config, load_config
+from tocsin.core.config.settings import Settings
+from tocsin.core.plugin_manager import PluginManager
+
+
+class Failure(click.ClickException):
+    """A command failed; the message is one clear line. ``code`` is the exit status."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = code
+
+    def show(self, file: object = None) -> None:
+        """Write the line to standard error."""
+        click.echo(f"tocsin: {self.format_message()}", err=True)
+
+
+@define
+class Context:
+    """Options that stand before the command, and what is derived from them on demand."""
+
+    config: Path | None = None
+    external: bool = True
+    env: Mapping[str, str] = field(factory=lambda: os.environ)
+    console: Console = field(factory=lambda: Console(highlight=False))
+    _plugins: PluginManager | None = None
+    _settings: Settings | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The configuration file in use, if any. Raises Failure when a named one is not there."""
+        try:
+            return find_config(self.config, self.env)
+        except ConfigError as error:
+            raise broken(error) from error
+
+    def plugins(self) -> PluginManager:
+        """The plugins, loaded once."""
+        if self._plugins is None:
+            self._plugins = load_plugins(self.path, self.env, external=self.external)
+        return self._plugins
+
+    def settings(self) -> Settings:
+        """The configuration, loaded once. Raises Failure with every problem in it."""
+        if self._settings is None:
+            try:
+                self._settings = load_config(self.path, self.env, self.plugins())
+            except ConfigError as error:
+                raise broken(error) from error
+        return self._settings
+
+
+def broken(error: ConfigError) -> Failure:
+    """Say all that is wrong with a configuration, a line each."""
+    lines = [str(problem) for problem in error.problems]
+    count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
+    return Failure("\n".join([f"the configuration has {count}:", *(f"  {x}" for x in lines)]), 2)
+
+
+pass_context = click.make_pass_decorator(Context)
+
+
+def is_terminal() -> bool:
+    """Whether standard output is a terminal."""
+    return sys.stdout.isatty()

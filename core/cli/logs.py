@@ -1,0 +1,27 @@
+"""``tocsin logs``: what a container wrote."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import click
+from rich.text import Text
+
+from tocsin.core.cli.client import Client
+from tocsin.core.cli.context import Context, pass_context
+
+
+@click.command()
+@click.argument("container")
+@click.option("-n", "--lines", default=100, show_default=True, help="How many lines.")
+@click.option("-t", "--timestamps", is_flag=True, help="Show when each line was written (UTC).")
+@pass_context
+def logs(context: Context, container: str, lines: int, timestamps: bool) -> None:
+    """Show the last lines a container wrote, oldest first; standard error in red."""
+    path = f"/api/v1/containers/{quote(container, safe='')}/logs"
+    for line in Client(context).get(path, lines=lines)["items"]:
+        stamp = f"{line['at']} " if timestamps and line.get("at") else ""
+        style = "red" if line["stream"] == "stderr" else ""
+        context.console.print(
+            Text.assemble((stamp, "dim"), (line["text"], style)), soft_wrap=True
+        )

@@ -1,0 +1,100 @@
+"""``tocsin plugins``: what is installed, what works, what it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from tocsin.core.cli.client import Client
+from tocsin.core.cli.context import Context, Failure, pass_context
+from tocsin.core.plugin_manager import PluginRecord
+from tocsin.core.plugin_options import options_of, summary_of
+
+STYLE = {"ok": "green", "failed": "bold red", "disabled": "dim"}
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--live", is_flag=True, help="Ask the running tocsin, which knows what failed since.")
+@pass_context
+def plugins(context: Context, name: str | None, as_json: bool, live: bool) -> None:
+    """List plugins; with NAME, one plugin and its options. Exit status 1 when one has failed."""
+    if live:
+        items: list[dict[str, Any]] = Client(context).get("/api/v1/plugins", limit=1000)["items"]
+    else:
+        items = [as_data(record) for record in context.plugins().records]
+    if name is not None:
+        items = [item for item in items if item["name"] == name]
+        if not items:
+            raise Failure(f"no plugin is called {name!r}; 'tocsin plugins' lists them")
+    if as_json:
+        context.console.print_json(data=items)
+    elif name is None:
+        context.console.print(_table(items))
+    else:
+        context.console.print(_table(items))
+        for provided in items[0]["provides"]:
+            context.console.print()
+            context.console.print(
+                Text.assemble(
+                    (f"{provided['kind']} {provided['name']}", "bold"), f": {provided['summary']}"
+                )
+            )
+            context.console.print(_options(provided["options"]))
+    raise SystemExit(1 if any(item["status"] == "failed" for item in items) else 0)
+
+
+def as_data(record: PluginRecord) -> dict[str, Any]:
+    """A record as the API shows it."""
+    return {
+        "name": record.name,
+        "kinds": list(record.kinds),
+        "distribution": record.distribution,
+        "version": record.version,
+        "status": record.status,
+        "reason": record.reason,
+        "retry_at": None if record.retry_at is None else record.retry_at.isoformat(),
+        "provides": [
+            {
+                "kind": item.kind,
+                "name": item.name,
+                "summary": summary_of(item.cls),
+                "options": [
+                    {"name": o.name, "type": o.type, "required": o.required, "default": o.default}
+                    for o in options_of(item.cls)
+                ],
+            }
+            for item in record.provides
+        ],
+    }
+
+
+def _table(items: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("plugin", "kind", "from", "version", "status", "about"):
+        table.add_column(column)
+    for item in items:
+        about = item["reason"] or "; ".join(p["summary"] for p in item["provides"])
+        table.add_row(
+            Text(item["name"]),
+            ", ".join(item["kinds"]),
+            Text(item["distribution"] or ""),
+            item["version"] or "",
+            Text(item["status"], STYLE[item["status"]]),
+            Text(about, "red" if item["status"] == "failed" else ""),
+        )
+    return table
+
+
+def _options(options: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("  option", "type", "default"):
+        table.add_column(column)
+    for option in options:
+        default = "required" if option["required"] else repr(option["default"])
+        table.add_row(f"  {option['name']}", Text(option["type"]), Text(default))
+    return table

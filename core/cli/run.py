@@ -1,0 +1,103 @@
+"""``tocsin run``: the main job."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+
+import click
+
+from tocsin.core.app import StartError, Tocsin, data_directory
+from tocsin.core.cli.context import Context, Failure, pass_context
+from tocsin.core.config import ConfigError
+from tocsin.core.logs import configure, get_logger
+
+log = get_logger(__name__)
+
+STOP_DEADLINE = 20.0
+"""Seconds an orderly stop may take."""
+
+
+@click.command()
+@pass_context
+def run(context: Context) -> None:
+    """Watch everything, until stopped (Ctrl-C or SIGTERM; SIGHUP reloads the configuration)."""
+    settings = context.settings()
+    configure(settings.log, sys.stderr)
+    try:
+        with data_directory(settings.data_dir):
+            _runner()(_main(context))
+    except StartError as error:
+        raise Failure(str(error)) from error
+
+
+def _runner() -> object:
+    """uvloop's ``run`` where it is installed (``pip install tocsin[fast]``), else asyncio's."""
+    try:
+        import uvloop  # optional
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+async def _main(context: Context) -> None:
+    settings = context.settings()
+    for warning in settings.warnings:
+        log.warning(warning)
+    monitor = Tocsin(context.path, context.env, context.plugins(), settings)
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(_reload(monitor))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    starting = loop.create_task(monitor.start())
+    stopping = loop.create_task(stop.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            await starting
+            _welcome(context, monitor)
+            await stopping
+        click.echo("stopping")
+    finally:
+        starting.cancel()
+        stopping.cancel()
+        with contextlib.suppress(asyncio.CancelledError, StartError):
+            await starting
+        try:
+            async with asyncio.timeout(STOP_DEADLINE):
+                await monitor.stop()
+        except TimeoutError:
+            log.error("an orderly stop took too long", seconds=STOP_DEADLINE)
+
+
+def _welcome(context: Context, monitor: Tocsin) -> None:
+    settings = monitor.settings
+    failed = [record for record in monitor.plugins.records if record.status == "failed"]
+    checks = sum(len(target.checks) for target in settings.targets.values())
+    click.echo(f"tocsin {monitor.version} is watching")
+    click.echo(f"  API      {monitor.api_url}  (health: {monitor.api_url}/health)")
+    click.echo(f"  token    {monitor.data_dir / 'admin.token'}  (for the API; the CLI finds it)")
+    click.echo(f"  config   {context.path or 'none: containers are found by themselves'}")
+    click.echo(f"  watching {len(settings.targets)} declared targets with {checks} checks")
+    for record in failed:
+        click.echo(f"  plugin   {record.name} failed: {record.reason}")
+
+
+async def _reload(monitor: Tocsin) -> None:
+    try:
+        await monitor.reload()
+    except ConfigError as error:
+        log.error(
+            "the new configuration is broken; the old one goes on",
+            problems=[str(problem) for problem in error.problems],
+        )

@@ -1,0 +1,73 @@
+"""``tocsin token``: who may use the API."""
+
+from __future__ import annotations
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from tocsin.core.auth import Role, TokenStore
+from tocsin.core.cli.context import Context, Failure, pass_context
+from tocsin.core.units import parse_duration
+
+
+def _store(context: Context) -> TokenStore:
+    return TokenStore(context.settings().data_dir / "tokens.json")
+
+
+@click.group()
+def token() -> None:
+    """Create, list and revoke API tokens. A running tocsin heeds the change at once."""
+
+
+@token.command()
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    default=Role.VIEWER.value,
+    show_default=True,
+    help="viewer reads, operator also acts, admin also administers.",
+)
+@click.option("--expires", metavar="DURATION", help="For how long it is good, such as 90d.")
+@pass_context
+def create(context: Context, name: str, role: str, expires: str | None) -> None:
+    """Make a token called NAME and print it. It is shown this once; only its hash is kept."""
+    try:
+        ttl = None if expires is None else parse_duration(expires)
+        plain = _store(context).create(name, Role(role), ttl)
+    except ValueError as error:
+        raise Failure(str(error), 2) from error
+    except OSError as error:
+        raise Failure(f"the token could not be kept: {error}") from error
+    click.echo(plain)
+
+
+@token.command("list")
+@pass_context
+def list_(context: Context) -> None:
+    """List the tokens: names, roles, expiry; never the tokens themselves."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("name", "role", "created", "expires", "state"):
+        table.add_column(column)
+    for info in _store(context).list():
+        table.add_row(
+            Text(info.name),
+            info.role.value,
+            f"{info.created_at:%Y-%m-%d %H:%M} UTC",
+            "never" if info.expires_at is None else f"{info.expires_at:%Y-%m-%d %H:%M} UTC",
+            info.state,
+        )
+    context.console.print(table)
+
+
+@token.command()
+@click.argument("name")
+@pass_context
+def revoke(context: Context, name: str) -> None:
+    """Make the token called NAME useless, at once and for good."""
+    try:
+        _store(context).revoke(name)
+    except KeyError:
+        raise Failure(f"no token is called {name!r}; 'tocsin token list' lists them") from None
+    click.echo(f"{name} is revoked")

@@ -1,0 +1,142 @@
+"""Checks and sources out of their tables: the plugin's class found, its options structured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tocsin.core.config.errors import Catalog, CatalogEntry, Path, Problems
+from tocsin.core.config.settings import CheckSettings, SourceSettings
+from tocsin.core.config.structure import build, show
+from tocsin.core.config.suggest import did_you_mean
+from tocsin.core.contracts import Probe, Source
+
+MIN_INTERVAL = 1.0
+"""Seconds; what must be known faster is told by events, not by polling."""
+
+MAX_NAME = 100
+
+
+def bad_name(name: str) -> str | None:
+    """Why a name of a target or check cannot be used, or None."""
+    if not name or len(name) > MAX_NAME:
+        return f"a name has 1 to {MAX_NAME} characters"
+    if "/" in name or any(ord(c) < 32 or ord(c) == 127 for c in name):
+        return "a name has no '/' and no control characters, since check ids read target/check"
+    return None
+
+
+def make_check(
+    name: str,
+    table: Any,
+    path: Path,
+    catalog: Catalog,
+    problems: Problems,
+    interval: float,
+) -> CheckSettings | None:
+    """One check; None where its table is wrong or ``enabled = false``."""
+    if not isinstance(table, Mapping):
+        problems.add(path, f"expected a table with a probe, got {show(table)}")
+        return None
+    if reason := bad_name(name):
+        problems.add(path, reason)
+        return None
+    options = dict(table)
+    if options.pop("enabled", True) is False:
+        return None
+    probe_name = options.pop("probe", None)
+    if not isinstance(probe_name, str):
+        problems.add((*path, "probe"), "must be given: the name of a probe in quotes")
+        return None
+    entry, broken = _find(probe_name, catalog.probes, catalog, (*path, "probe"), problems)
+    if entry is None:
+        if broken is None:
+            return None
+        return CheckSettings(
+            name=name, probe_name=probe_name, plugin=None, probe=None, broken=broken,
+            options=options, interval=interval, timeout=0.0, retries=0,
+        )  # fmt: skip
+    probe = build(entry.cls, options, path, problems)
+    if probe is None:
+        return None
+    if isinstance(probe, Probe):
+        every = probe.interval if probe.interval is not None else interval
+        timeout, retries = probe.timeout, probe.retries
+        if every < MIN_INTERVAL:
+            problems.add((*path, "interval"), f"must be at least {MIN_INTERVAL:g} s")
+        if timeout <= 0:
+            problems.add((*path, "timeout"), "must be more than 0 s")
+        if not 0 <= retries <= 10:
+            problems.add((*path, "retries"), "must be from 0 to 10")
+    else:
+        every, timeout, retries = max(MIN_INTERVAL, min(probe.period, interval)), 0.0, 0
+    return CheckSettings(
+        name=name, probe_name=probe_name, plugin=entry.plugin, probe=probe, broken=None,
+        options=options, interval=every, timeout=timeout, retries=retries,
+    )  # fmt: skip
+
+
+def make_source(
+    name: str,
+    table: Any,
+    path: Path,
+    catalog: Catalog,
+    problems: Problems,
+    interval: float,
+    automatic: bool = False,
+) -> SourceSettings | None:
+    """One source; None where its table is wrong or ``enabled = false``."""
+    if not isinstance(table, Mapping):
+        problems.add(path, f"expected a table, got {show(table)}")
+        return None
+    if reason := bad_name(name):
+        problems.add(path, reason)
+        return None
+    options = dict(table)
+    if options.pop("enabled", True) is False:
+        return None
+    own = next((n for n, e in catalog.sources.items() if e.cls.autostart == name), None)
+    probe_name = options.pop("probe", own)
+    if not isinstance(probe_name, str):
+        problems.add((*path, "probe"), "must be given: the name of a source in quotes")
+        return None
+    entry, broken = _find(probe_name, catalog.sources, catalog, (*path, "probe"), problems)
+    if entry is None:
+        if broken is None:
+            return None
+        return SourceSettings(
+            name=name, probe_name=probe_name, plugin=None, source=None, broken=broken,
+            options=options, interval=interval,
+        )  # fmt: skip
+    source = build(entry.cls, options, path, problems)
+    if not isinstance(source, Source):
+        return None
+    every = source.interval if source.interval is not None else interval
+    if every < MIN_INTERVAL:
+        problems.add((*path, "interval"), f"must be at least {MIN_INTERVAL:g} s")
+    return SourceSettings(
+        name=name, probe_name=probe_name, plugin=entry.plugin, source=source, broken=None,
+        options=options, interval=every, target_kind=entry.cls.target_kind, automatic=automatic,
+    )  # fmt: skip
+
+
+def _find(
+    name: str,
+    shelf: Mapping[str, CatalogEntry],
+    catalog: Catalog,
+    path: Path,
+    problems: Problems,
+) -> tuple[CatalogEntry | None, str | None]:
+    """The entry; or why it cannot be had though it may exist; or neither, with a problem noted."""
+    if entry := shelf.get(name):
+        return entry, None
+    kind = "source" if shelf is catalog.sources else "probe"
+    other = catalog.probes if kind == "source" else catalog.sources
+    if name in other:
+        place = "[sources.NAME]" if kind == "probe" else "[targets.NAME.checks.NAME]"
+        problems.add(path, f"{name!r} is no {kind}; it belongs in a {place} table")
+        return None, None
+    if reason := catalog.missing(name):
+        return None, reason
+    problems.add(path, f"no {kind} is called {name!r}; {did_you_mean(name, shelf)}")
+    return None, None

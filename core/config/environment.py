@@ -1,0 +1,89 @@
+"""The environment: variables, their ``_FILE`` twins, and ``${VAR}`` inside values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+from tocsin.core.config.errors import Path as KeyPath
+from tocsin.core.config.errors import Problems
+
+_REFERENCE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
+_SECRET_NAME = re.compile(r"PASS|TOKEN|SECRET|KEY|CREDENTIAL|DATABASE_URL|DSN", re.IGNORECASE)
+
+
+class Interpolated(str):
+    """Text that came out of ``${VAR}``: it may stand for a number, being text only by origin."""
+
+
+@define
+class Environment:
+    """Reads variables; keeps in mind which values were secret."""
+
+    variables: Mapping[str, str]
+    problems: Problems
+    secrets: set[str] = field(factory=set)
+
+    def get(self, name: str) -> str | None:
+        """A variable's value, or that of the file that ``NAME_FILE`` names; empty means unset."""
+        value = self.variables.get(name) or None
+        file = self.variables.get(f"{name}_FILE") or None
+        if value is not None and file is not None:
+            self.problems.environment(
+                name, f"{name} and {name}_FILE are both set; unset one of them"
+            )
+            return value
+        if file is not None:
+            try:
+                value = Path(file).read_text().rstrip("\r\n")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "it is not text"
+                self.problems.environment(
+                    f"{name}_FILE", f"the file {file} cannot be read ({reason})"
+                )
+                return None
+            self._hide(value)
+        elif value is not None and _SECRET_NAME.search(name):
+            self._hide(value)
+        return value or None
+
+    def _hide(self, value: str) -> None:
+        if len(value) >= 4:  # shorter ones would blot out half of every text
+            self.secrets.add(value)
+
+    def fill(self, tree: Any, path: KeyPath = ()) -> Any:
+        """Replace ``${VAR}`` and ``${VAR:-default}`` in every text of a tree; ``$$`` is ``$``."""
+        if isinstance(tree, dict):
+            return {key: self.fill(value, (*path, key)) for key, value in tree.items()}
+        if isinstance(tree, list):
+            return [self.fill(value, (*path, f"[{n}]")) for n, value in enumerate(tree)]
+        if isinstance(tree, str) and "$" in tree:
+            return self._fill_text(tree, path)
+        return tree
+
+    def _fill_text(self, text: str, path: KeyPath) -> str:
+        def replace(match: re.Match[str]) -> str:
+            dollar, name, default = match.groups()
+            if dollar:
+                return "$"
+            value = self.get(name)
+            if value is None and default is None:
+                self.problems.add(
+                    path,
+                    f"the environment variable {name} is not set; "
+                    f"set it, or give a default: ${{{name}:-…}}",
+                )
+                return ""
+            return value if value is not None else default or ""
+
+        filled = _REFERENCE.sub(replace, text)
+        return Interpolated(filled) if filled != text else text
+
+
+def read_secret(name: str, variables: Mapping[str, str]) -> str | None:
+    """One variable, or the content of the file its ``_FILE`` twin names; None where unreadable."""
+    return Environment(variables, Problems("environment")).get(name)

@@ -1,0 +1,67 @@
+"""The last beat of each job, kept over restarts in one small file of the data directory."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from tocsin.core.clock import Clock
+from tocsin.core.logs import get_logger
+from tocsin.core.model import Beat
+
+log = get_logger(__name__)
+
+
+class Heartbeats:
+    """Last beats by key. A file that cannot be read or written is told of, never fatal."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._began: dict[str, float] = {}
+        self._last: dict[str, tuple[Beat, float]] = {}
+        """Beat, and the monotonic second it came."""
+        self._load()
+
+    def _load(self) -> None:
+        try:
+            beats = msgspec.json.decode(self._path.read_bytes(), type=dict[str, Beat])
+        except FileNotFoundError:
+            return
+        except (OSError, msgspec.MsgspecError) as error:
+            log.warning("heartbeats could not be read", file=str(self._path), error=str(error))
+            return
+        now = self._clock.now()
+        for key, beat in beats.items():
+            # Wall time is all there is across a restart; a clock set back must not give a bonus.
+            age = max(0.0, (now - beat.at).total_seconds())
+            self._last[key] = (beat, self._clock.monotonic() - age)
+
+    def watch(self, key: str) -> None:
+        """Count a key's silence from now on, where nothing is known of it."""
+        self._began.setdefault(key, self._clock.monotonic())
+
+    def receive(self, key: str, beat: Beat) -> None:
+        """Keep a beat, in memory and on disk."""
+        self._last[key] = (beat, self._clock.monotonic())
+        try:
+            partial = self._path.with_suffix(".partial")
+            partial.write_bytes(msgspec.json.encode({k: b for k, (b, _) in self._last.items()}))
+            os.replace(partial, self._path)  # noqa: PTH105 - one word for atomic
+        except OSError as error:
+            log.warning("heartbeats could not be kept", file=str(self._path), error=str(error))
+
+    def last(self, key: str) -> tuple[Beat | None, float]:
+        """The last beat, if any, and the seconds of silence since (or since the watch began)."""
+        now = self._clock.monotonic()
+        if key in self._last:
+            beat, came = self._last[key]
+            return beat, now - came
+        return None, now - self._began.get(key, now)
+
+    def at(self, key: str) -> datetime | None:
+        """When the last beat came, aware UTC."""
+        return self._last[key][0].at if key in self._last else None

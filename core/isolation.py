@@ -1,0 +1,261 @@
+"""Surviving plugins: deadlines for their synchronous calls, event loops of their own for the rest.
+
+A stranger's coroutine never runs in the core's event loop. Each plugin has a :class:`Lane`, a
+thread with an event loop: one that blocks, or calls ``sys.exit``, stops nobody but itself. Plugins
+listed in ``[plugins] inline`` (ours, as delivered) skip the lane for speed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from tocsin.core.contracts import ActionError
+
+T = TypeVar("T")
+
+TICK = 0.25
+"""Seconds between two signs of life of a lane."""
+
+BLOCKED_AFTER = 2.0
+"""Seconds without a sign of life after which a lane counts as blocked."""
+
+LEAKED_TASKS = 100
+"""Tasks left behind by finished runs, above which a plugin counts as leaking."""
+
+
+class PluginFault(Exception):
+    """A plugin broke its contract. The message completes the sentence "plugin x …".
+
+    ``severe`` faults (a blocked loop, a coroutine that cannot be cancelled, a leak) cost the plugin
+    its lane; others only the one run.
+    """
+
+    def __init__(self, message: str, *, severe: bool = False) -> None:
+        super().__init__(message)
+        self.severe = severe
+
+
+def describe(error: BaseException) -> str:
+    """Say in a clause what went wrong inside a plugin."""
+    if isinstance(error, PluginFault):
+        return str(error)
+    if isinstance(error, SystemExit):
+        return f"called sys.exit({error.code if error.code is not None else ''})"
+    text = " ".join(str(error).split())[:300]
+    return f"raised {type(error).__name__}" + (f": {text}" if text else "")
+
+
+def call_with_deadline(function: Callable[[], T], seconds: float, doing: str) -> T:
+    """Call a plugin's synchronous function on a thread of its own and wait at most ``seconds``.
+
+    Raises:
+        PluginFault: it raised (``SystemExit`` included) or did not return in time; in the latter
+            case its daemon thread is left behind.
+    """
+    outcome: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - sys.exit in a plugin must not pass
+            outcome.set_exception(error)
+
+    threading.Thread(target=call, name=f"tocsin {doing}", daemon=True).start()
+    try:
+        return outcome.result(seconds)
+    except TimeoutError as error:
+        if outcome.done():
+            raise PluginFault(f"{describe(error)} while {doing}") from error
+        raise PluginFault(f"did not return within {seconds:g} s while {doing}") from None
+    except BaseException as error:
+        if not outcome.done():
+            raise  # our own interruption, not the plugin's
+        raise PluginFault(f"{describe(error)} while {doing}") from error
+
+
+class Lane:
+    """One plugin's thread and event loop. Used from the core's loop; restarted after a fault."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.running = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._last_tick = 0.0
+        self._pending: set[Future[Any]] = set()
+
+    def start(self) -> None:
+        """Bring the loop up where it is not."""
+        if self._loop is not None:
+            return
+        loop = asyncio.new_event_loop()
+        self._loop, self._last_tick = loop, time.monotonic()
+        self._thread = threading.Thread(
+            target=self._serve, args=(loop,), name=f"tocsin lane {self.name}", daemon=True
+        )
+        self._thread.start()
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+
+        def tick() -> None:
+            if self._loop is loop:
+                self._last_tick = time.monotonic()
+                loop.call_later(TICK, tick)
+            else:
+                loop.stop()
+
+        loop.call_soon(tick)
+        try:
+            loop.run_forever()
+        except BaseException as error:  # noqa: BLE001 - raised by a task the plugin left behind
+            if self._loop is loop:
+                self._loop = None
+                self._give_up(PluginFault(f"{describe(error)} in a task of its own", severe=True))
+        finally:
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
+
+    async def call(self, make: Callable[[], Coroutine[Any, Any, T]], deadline: float | None) -> T:
+        """Run a coroutine in the lane; cancel it after ``deadline`` seconds (None: never).
+
+        Raises:
+            PluginFault: it raised, could not be cancelled, or blocked the lane.
+            TimeoutError: it was cancelled at the deadline, and obeyed.
+        """
+        self.start()
+        loop = self._loop
+        assert loop is not None  # noqa: S101 - start() has just set it
+        future = asyncio.run_coroutine_threadsafe(_guarded(make, deadline), loop)
+        self._pending.add(future)
+        self.running += 1
+        waiter = asyncio.wrap_future(future)
+        try:
+            patience = None if deadline is None else deadline + BLOCKED_AFTER
+            done, _ = await asyncio.wait({waiter}, timeout=patience)
+            if not done:
+                raise PluginFault(
+                    f"did not end within {deadline:g} s and ignored its cancellation", severe=True
+                )
+            return waiter.result()
+        finally:
+            self.running -= 1
+            self._pending.discard(future)
+            if not waiter.done():
+                waiter.cancel()
+
+    def blocked_for(self) -> float:
+        """Seconds since the lane's loop last turned, 0 where it is not running anything."""
+        if self._loop is None or not self.running:
+            return 0.0
+        silence = time.monotonic() - self._last_tick
+        return silence if silence > BLOCKED_AFTER else 0.0
+
+    def leaked(self) -> int:
+        """How many tasks finished runs have left behind."""
+        if self._loop is None:
+            return 0
+        try:
+            return max(0, len(asyncio.all_tasks(self._loop)) - self.running)
+        except RuntimeError:  # the set changed while it was read, from another thread
+            return 0
+
+    def abandon(self, fault: PluginFault) -> None:
+        """Give the thread up: fail what runs in it, ask it to end; the next call starts anew.
+
+        A thread cannot be killed. One that executes Python code gets ``SystemExit`` raised in it
+        (``PyThreadState_SetAsyncExc``); one stuck in a system call ends when the call returns.
+        """
+        thread, self._loop = self._thread, None
+        self._give_up(fault)
+        if thread is not None and thread.ident is not None and thread.is_alive():
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
+            )
+
+    def _give_up(self, fault: PluginFault) -> None:
+        for future in tuple(self._pending):
+            if not future.done():
+                try:
+                    future.set_exception(fault)
+                except Exception:  # noqa: BLE001, S112 - it finished at this very moment
+                    continue
+
+    def stop(self) -> None:
+        """End the lane; its loop stops at its next tick."""
+        self._loop = None
+
+
+async def _guarded(make: Callable[[], Coroutine[Any, Any, T]], deadline: float | None) -> T:
+    """Keep ``SystemExit`` and its like inside: asyncio would end the loop for them."""
+    try:
+        async with asyncio.timeout(deadline) as limit:
+            return await make()
+    except TimeoutError as error:
+        if limit.expired():
+            raise
+        raise PluginFault(describe(error)) from error
+    except asyncio.CancelledError:
+        raise
+    except (PluginFault, ActionError):
+        raise
+    except BaseException as error:
+        raise PluginFault(describe(error)) from error
+
+
+class Isolation:
+    """Runs plugins' coroutines: inline, or each plugin in its lane; watches over the lanes."""
+
+    def __init__(self, inline: frozenset[str], report: Callable[[str, PluginFault], None]) -> None:
+        self.inline = inline
+        self._report = report
+        self._lanes: dict[str, Lane] = {}
+
+    async def call(
+        self, plugin: str, make: Callable[[], Coroutine[Any, Any, T]], deadline: float | None
+    ) -> T:
+        """Run a plugin's coroutine with a deadline in seconds (None: none).
+
+        Raises:
+            PluginFault: the plugin broke its contract. TimeoutError: cancelled at the deadline.
+        """
+        if plugin in self.inline:
+            return await _guarded(make, deadline)
+        lane = self._lanes.get(plugin)
+        if lane is None:
+            lane = self._lanes[plugin] = Lane(plugin)
+        return await lane.call(make, deadline)
+
+    async def watch(self) -> None:
+        """Look after the lanes until cancelled."""
+        while True:
+            await asyncio.sleep(TICK)
+            self.inspect()
+
+    def inspect(self) -> None:
+        """Abandon lanes that are blocked or leak, and report their plugins."""
+        for plugin, lane in self._lanes.items():
+            fault = None
+            if seconds := lane.blocked_for():
+                fault = PluginFault(f"blocked its event loop for {seconds:.0f} s", severe=True)
+            elif (left := lane.leaked()) > LEAKED_TASKS:
+                fault = PluginFault(f"left {left} tasks behind", severe=True)
+            if fault is not None:
+                lane.abandon(fault)
+                self._report(plugin, fault)
+
+    def reset(self, plugin: str, fault: PluginFault) -> None:
+        """Abandon a plugin's lane after a severe fault."""
+        if lane := self._lanes.get(plugin):
+            lane.abandon(fault)
+
+    def stop(self) -> None:
+        """End every lane."""
+        for lane in self._lanes.values():
+            lane.stop()

@@ -1,0 +1,162 @@
+"""One run of one check: the deadline, the retries, and whose fault a failure is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from attrs import define, field
+
+from tocsin.core.clock import Clock
+from tocsin.core.contracts import ActionError, Probe
+from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.model import Observation, Result, Status, Target
+from tocsin.core.plugin_manager import PluginManager
+
+DEADLINE_GRACE = 1.0
+"""Seconds the core waits beyond a probe's own timeout before it cancels the run."""
+
+FAULTS_TO_QUARANTINE = 3
+"""Faults in a row after which a check rests."""
+
+QUARANTINE = (60.0, 3600.0)
+"""Seconds of the first rest, doubled each time, and of the longest."""
+
+RETRY_PAUSE = 0.2
+"""Seconds between two tries of one run."""
+
+
+class Runnable(Protocol):
+    """What the runner asks of a probe."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds."""
+
+    @property
+    def retries(self) -> int:
+        """Further tries before a ``down`` counts."""
+
+    async def check(self, target: Target) -> Result:
+        """Look once."""
+
+
+@define
+class _Book:
+    """The faults of one check, in a row."""
+
+    faults: int = 0
+    overruns: int = 0
+    rests: int = 0
+    resting_until: float = 0.0
+    reason: str = ""
+
+
+@define
+class Runner:
+    """Runs checks and hands each observation to ``record``."""
+
+    clock: Clock
+    isolation: Isolation
+    plugins: PluginManager
+    record: Callable[[Observation], None]
+    faulted: Callable[[str, str], None] = lambda _plugin, _reason: None
+    """Told of each plugin that turns failed, with the reason."""
+    _books: dict[tuple[str, str], _Book] = field(init=False, factory=dict)
+
+    async def run(self, target: Target, name: str, plugin: str, probe: Runnable) -> None:
+        """Run a check once, retries included, and record what it saw. Never raises."""
+        key = (plugin, f"{target.name}/{name}")
+        book = self._books.get(key)
+        if book is not None and self.clock.monotonic() < book.resting_until:
+            self._observe(target, name, Result.unknown(f"probe is quarantined: {book.reason}"))
+            return
+        tries = probe.retries + 1
+        while True:
+            tries -= 1
+            result = await self._once(key, target, probe)
+            if tries <= 0 or result.status is not Status.DOWN:
+                break
+            await asyncio.sleep(RETRY_PAUSE)
+        self._observe(target, name, result)
+
+    async def _once(self, key: tuple[str, str], target: Target, probe: Runnable) -> Result:
+        plugin = key[0]
+        started = self.clock.monotonic()
+        try:
+            result = await self.isolation.call(
+                plugin, lambda: probe.check(target), probe.timeout + DEADLINE_GRACE
+            )
+            if not isinstance(result, Result):
+                raise PluginFault(f"returned {type(result).__name__} from check, not a Result")
+        except PluginFault as fault:
+            return self._fault(key, fault)
+        except ActionError as error:
+            return self._fault(key, PluginFault(f"raised ActionError: {error}"))
+        except TimeoutError:
+            return self._overrun(key, probe.timeout)
+        if self._books.pop(key, None) is not None and not self._has_faults(plugin):
+            self.plugins.recover(plugin)
+        return result.with_latency(self.clock.monotonic() - started)
+
+    def _fault(self, key: tuple[str, str], fault: PluginFault) -> Result:
+        plugin, check_id = key
+        book = self._books.setdefault(key, _Book())
+        book.faults += 1
+        book.reason = str(fault)
+        if fault.severe:
+            self.isolation.reset(plugin, fault)
+        if fault.severe or book.faults >= FAULTS_TO_QUARANTINE:
+            rest = min(QUARANTINE[0] * 2**book.rests, QUARANTINE[1])
+            book.rests += 1
+            book.resting_until = self.clock.monotonic() + rest
+            self._mark(plugin, f"{fault} (check {check_id})", self._in(rest))
+        else:
+            self._mark(plugin, f"{fault} (check {check_id})", None)
+        return Result.unknown(f"probe failed: plugin {plugin} {fault}")
+
+    def _overrun(self, key: tuple[str, str], timeout: float) -> Result:
+        """A run cancelled at its deadline. Perhaps the target hangs, perhaps the probe does.
+
+        The alarm must ring for the first, so the target counts as down; the plugin is named only
+        when it happens again and again, and goes on being run, since it obeys its cancellation.
+        """
+        plugin, check_id = key
+        book = self._books.setdefault(key, _Book())
+        book.overruns += 1
+        if book.overruns >= FAULTS_TO_QUARANTINE:
+            self._mark(
+                plugin,
+                f"did not end within its timeout of {timeout:g} s, {book.overruns} times in a row "
+                f"(check {check_id})",
+                None,
+            )
+        return Result.down(f"no answer within {timeout:g} s")
+
+    def _mark(self, plugin: str, reason: str, retry_at: datetime | None) -> None:
+        if self.plugins.fail(plugin, reason, retry_at):
+            self.faulted(plugin, reason)
+
+    def _has_faults(self, plugin: str) -> bool:
+        return any(owner == plugin for owner, _ in self._books)
+
+    def _in(self, seconds: float) -> datetime:
+        return self.clock.now() + timedelta(seconds=seconds)
+
+    def _observe(self, target: Target, name: str, result: Result) -> None:
+        self.record(Observation(target=target.name, check=name, at=self.clock.now(), result=result))
+
+    async def close(self, plugin: str, probe: Probe) -> None:
+        """Let a probe go. What it does wrong at this point hurts nobody."""
+        with suppress(PluginFault, TimeoutError, ActionError):
+            await self.isolation.call(plugin, probe.close, DEADLINE_GRACE)
+
+    def forget(self, check_id: str) -> None:
+        """Close the book on a check that is gone."""
+        for key in [key for key in self._books if key[1] == check_id]:
+            del self._books[key]
+            if not self._has_faults(key[0]):
+                self.plugins.recover(key[0])

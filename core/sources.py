@@ -1,0 +1,224 @@
+"""Keeping sources running, and carrying what they see into the core."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from attrs import define, field
+
+from tocsin.core.clock import Clock
+from tocsin.core.config.settings import Settings, SourceSettings
+from tocsin.core.contracts import ActionError, Source
+from tocsin.core.inventory import Inventory
+from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.logs import get_logger
+from tocsin.core.model import (
+    ComponentHealth,
+    Event,
+    Health,
+    LogLine,
+    Observation,
+    Result,
+    Target,
+)
+from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.supervisor import keep_running
+
+log = get_logger(__name__)
+T = TypeVar("T")
+
+
+@define(eq=False)
+class SourceSink:
+    """The core's end of a source; may be called from any thread (see ``contracts.Sink``)."""
+
+    name: str
+    inventory: Inventory
+    record: Callable[[Observation], None]
+    keep: Callable[[Event], None]
+    clock: Clock
+    loop: asyncio.AbstractEventLoop
+    home: int = field(factory=threading.get_ident)
+    seen: bool = False
+    """An inventory has succeeded since the start."""
+    trouble: str | None = None
+    """Why the source cannot see, or None."""
+
+    def _post(self, function: Callable[..., None], *args: Any) -> None:
+        if threading.get_ident() == self.home:
+            function(*args)
+        else:
+            self.loop.call_soon_threadsafe(function, *args)
+
+    def discovered(
+        self, target: Target, checks: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        """See ``contracts.Sink.discovered``."""
+        self._post(self.inventory.discovered, self.name, target, checks)
+
+    def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
+        """See ``contracts.Sink.observed``."""
+        when = at or self.clock.now()
+        self._post(self.record, Observation(target=target, check=self.name, at=when, result=result))
+
+    def happened(self, event: Event) -> None:
+        """See ``contracts.Sink.happened``."""
+        self._post(self.keep, event)
+
+    def retired(self, target: str, message: str) -> None:
+        """See ``contracts.Sink.retired``."""
+        self._post(self.inventory.retired, self.name, target, message)
+
+    def synced(self, targets: Collection[str]) -> None:
+        """See ``contracts.Sink.synced``."""
+        self._post(self._synced, frozenset(targets))
+
+    def impaired(self, message: str) -> None:
+        """See ``contracts.Sink.impaired``."""
+        self._post(self._impaired, message)
+
+    def _synced(self, targets: frozenset[str]) -> None:
+        if self.trouble is not None and self.seen:
+            log.info("a source sees again", source=self.name, targets=len(targets))
+        self.seen, self.trouble = True, None
+        self.inventory.synced(self.name, targets)
+
+    def _impaired(self, message: str) -> None:
+        if self.trouble is None:
+            level = log.warning if self.seen else log.info
+            level("a source cannot see; watching the rest", source=self.name, reason=message)
+        self.trouble = message
+        self.inventory.impaired(self.name, message)
+
+
+@define(eq=False)
+class _Running:
+    settings: SourceSettings
+    source: Source
+    sink: SourceSink
+    task: asyncio.Task[None]
+
+
+class SourceSupervisor:
+    """Starts, restarts and stops the configured sources; does actions through them."""
+
+    def __init__(
+        self,
+        *,
+        inventory: Inventory,
+        isolation: Isolation,
+        plugins: PluginManager,
+        record: Callable[[Observation], None],
+        keep: Callable[[Event], None],
+        clock: Clock,
+    ) -> None:
+        self._inventory = inventory
+        self._isolation = isolation
+        self._plugins = plugins
+        self._record = record
+        self._keep = keep
+        self._clock = clock
+        self._running: dict[str, _Running] = {}
+        self._broken: dict[str, str] = {}
+
+    async def apply(self, settings: Settings) -> None:
+        """Run the sources of a configuration; those it leaves unchanged go on undisturbed."""
+        for name, running in list(self._running.items()):
+            if settings.sources.get(name) != running.settings:
+                await self._stop(name)
+        self._broken = {}
+        for name, source in settings.sources.items():
+            if source.source is None:
+                self._broken[name] = source.broken or "its plugin is not there"
+            elif name not in self._running:
+                self._start(source, source.source)
+
+    def _start(self, settings: SourceSettings, source: Source) -> None:
+        sink = SourceSink(
+            settings.name,
+            self._inventory,
+            self._record,
+            self._keep,
+            self._clock,
+            asyncio.get_running_loop(),
+        )
+        plugin = settings.plugin or ""
+
+        async def run() -> None:
+            await self._isolation.call(
+                plugin, lambda: source.run(settings.name, settings.interval, sink), None
+            )
+
+        def ended(reason: str, seconds: float) -> None:
+            log.error(
+                "a source ended", source=settings.name, plugin=plugin,
+                reason=reason, next_start_seconds=seconds,
+            )  # fmt: skip
+            self._plugins.fail(plugin, f"source {settings.name} {reason}")
+            sink.impaired(f"source {settings.name} failed: plugin {plugin} {reason}")
+
+        task = asyncio.create_task(keep_running(run, self._clock, ended))
+        self._running[settings.name] = _Running(settings, source, sink, task)
+
+    async def _stop(self, name: str) -> None:
+        running = self._running.pop(name)
+        running.task.cancel()
+        await asyncio.wait({running.task}, timeout=5)
+
+    async def stop(self) -> None:
+        """Stop every source."""
+        for name in list(self._running):
+            await self._stop(name)
+
+    def health(self) -> dict[str, ComponentHealth]:
+        """Each source's health. One that runs by default and never saw anything is no trouble."""
+        parts = {
+            f"source.{name}": ComponentHealth(status=Health.DEGRADED, message=reason)
+            for name, reason in self._broken.items()
+        }
+        for name, running in self._running.items():
+            sink = running.sink
+            if sink.trouble is not None:
+                absent = not sink.seen and running.settings.automatic
+                status = Health.DISABLED if absent else Health.DEGRADED
+                part = ComponentHealth(status=status, message=sink.trouble)
+            elif not sink.seen:
+                part = ComponentHealth(status=Health.OK, message="taking its first inventory")
+            else:
+                part = ComponentHealth(status=Health.OK)
+            parts[f"source.{name}"] = part
+        return parts
+
+    async def logs(self, target: str, lines: int) -> list[LogLine]:
+        """The last lines of a target. Raises ActionError."""
+        return await self._do(target, lambda source: source.logs(target, lines), 20)
+
+    async def restart(self, target: str) -> None:
+        """Restart a target. Raises ActionError."""
+        await self._do(target, lambda source: source.restart(target), 90)
+
+    async def inspect(self, target: str) -> Mapping[str, Any]:
+        """All that its source knows of a target. Raises ActionError."""
+        return await self._do(target, lambda source: source.inspect(target), 20)
+
+    async def _do(
+        self, target: str, act: Callable[[Source], Coroutine[Any, Any, T]], deadline: float
+    ) -> T:
+        known = self._inventory.state.targets.get(target)
+        if known is None:
+            raise ActionError(f"there is no target called {target!r}", missing=True)
+        running = self._running.get(known.source or "")
+        if running is None:
+            raise ActionError(f"{target} is not seen by a source that could do this")
+        try:
+            return await self._isolation.call(
+                running.settings.plugin or "", lambda: act(running.source), deadline
+            )
+        except TimeoutError:
+            raise ActionError(f"{target} gave no answer within {deadline:g} s") from None
+        except PluginFault as fault:
+            raise ActionError(f"plugin {running.settings.plugin} {fault}") from fault
