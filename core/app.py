@@ -77,7 +77,8 @@ class Tocsin:
         self._path, self._env = path, env
         self._open = ExitStack()
         self._tasks: list[asyncio.Task[None]] = []
-        self._embedded: EmbeddedPostgres | None = None
+        self._embedded = EmbeddedPostgres()
+        self._embedding: asyncio.Task[str] | None = None
         self._reloading = asyncio.Lock()
 
         self.bus = Bus()
@@ -168,9 +169,10 @@ class Tocsin:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         await self.store.stop()
-        if self._embedded is not None:
-            await self._embedded.stop()
-            self._embedded = None
+        if self._embedding is not None:
+            await asyncio.wait({self._embedding})
+            self._embedding = None
+        await self._embedded.stop()
         self.isolation.stop()
 
     def _make_store(self) -> Store:
@@ -184,9 +186,12 @@ class Tocsin:
         )
 
     async def _start_embedded(self) -> str:
-        if self._embedded is None:
-            self._embedded = EmbeddedPostgres()
-        return await self._embedded.start(self.data_dir / "postgres")
+        """Start the embedded database once, however often and impatiently it is asked for."""
+        if self._embedding is None or (self._embedding.done() and self._embedding.exception()):
+            self._embedding = asyncio.create_task(
+                self._embedded.start(self.data_dir / "postgres"), name="embedded"
+            )
+        return await asyncio.shield(self._embedding)
 
     # What people ask of it (see api.monitor)
 

@@ -123,8 +123,8 @@ class Inventory:
         if source is not None:
             keep.add(source.name)
             self._watch_by(source, name)
-        for check in [c for c in self.state.targets[name].checks if c not in keep]:
-            self._remove_check(name, check)
+        for gone in [c for c in self.state.targets[name].checks if c not in keep]:
+            self._remove_check(name, gone)
         for check in wanted.values():
             self._bind(name, check, spread)
 

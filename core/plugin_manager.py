@@ -201,7 +201,7 @@ class PluginManager:
             if not hasattr(cls, "__attrs_attrs__"):
                 raise PluginFault(f"has a class {cls.__name__} that is not an attrs class")
             if inspect.isabstract(cls):
-                missing = ", ".join(sorted(cls.__abstractmethods__))
+                missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
                 raise PluginFault(f"has a class {cls.__name__} that lacks {missing}")
             if holder := self._shelves[kind].get(name):
                 raise PluginFault(

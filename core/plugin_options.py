@@ -59,7 +59,13 @@ def _in_words(kind: Any) -> str:
         return "secret text"
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return " | ".join(repr(member.value) for member in kind)
-    words = {str: "text", int: "whole number", float: "number", bool: "true | false", type(None): ""}
+    words = {
+        str: "text",
+        int: "whole number",
+        float: "number",
+        bool: "true | false",
+        type(None): "",
+    }
     if kind in words:
         return words[kind]
     origin, arguments = get_origin(kind), get_args(kind)

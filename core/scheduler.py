@@ -155,7 +155,7 @@ class Scheduler:
 
     def _finish(self, job: _Job, task: asyncio.Future[None]) -> None:
         job.running = False
-        self._running.discard(task)  # type: ignore[arg-type]
+        self._running.discard(task)
         if not task.cancelled() and (error := task.exception()):
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"the run of {job.id} failed inside tocsin", "exception": error}

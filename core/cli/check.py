@@ -178,9 +178,7 @@ async def _snapshot(
         )
     )
     waiter = asyncio.create_task(sink.done.wait())
-    await asyncio.wait(
-        {task, waiter}, timeout=SOURCE_DEADLINE, return_when=asyncio.FIRST_COMPLETED
-    )
+    await asyncio.wait({task, waiter}, timeout=SOURCE_DEADLINE, return_when=asyncio.FIRST_COMPLETED)
     if task.done() and not task.cancelled() and (error := task.exception()) is not None:
         sink.trouble = describe(error)
     task.cancel()

@@ -22,6 +22,4 @@ def logs(context: Context, container: str, lines: int, timestamps: bool) -> None
     for line in Client(context).get(path, lines=lines)["items"]:
         stamp = f"{line['at']} " if timestamps and line.get("at") else ""
         style = "red" if line["stream"] == "stderr" else ""
-        context.console.print(
-            Text.assemble((stamp, "dim"), (line["text"], style)), soft_wrap=True
-        )
+        context.console.print(Text.assemble((stamp, "dim"), (line["text"], style)), soft_wrap=True)

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import signal
 import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import click
 
@@ -33,7 +35,7 @@ def run(context: Context) -> None:
         raise Failure(str(error)) from error
 
 
-def _runner() -> object:
+def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
     """uvloop's ``run`` where it is installed (``pip install tocsin[fast]``), else asyncio's."""
     try:
         import uvloop  # optional

@@ -135,7 +135,7 @@ class _Loader:
         self.warnings: list[str] = []
 
     def settings(self, path: FilePath | None) -> Settings:
-        known = {field.name for field in _Top.__attrs_attrs__}  # type: ignore[attr-defined]
+        known = {field.name for field in _Top.__attrs_attrs__}
         for name in self.tree.keys() - known - set(SECTIONS):
             hint = did_you_mean(name, known | set(SECTIONS))
             self.problems.add((name,), f"there is no such key; {hint}")

@@ -35,7 +35,7 @@ def hide_in_text(text: str, secrets: Iterable[str] = ()) -> str:
 
 def redacted(settings: Settings) -> dict[str, Any]:
     """The whole configuration as JSON-able data, defaults filled in, secrets hidden."""
-    data = _plain(settings, settings.secrets)
+    data: dict[str, Any] = _plain(settings, settings.secrets)
     data.pop("secrets")
     return data
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any, Union, get_args, get_origin
 
-from attrs import has
+from attrs import fields, has
 from cattrs import (
     AttributeValidationNote,
     ClassValidationError,
@@ -144,15 +144,15 @@ def make_converter() -> Converter:
         raise ValueError(f"expected {' or '.join(map(_name, members))}, got {show(value)}")
 
     converter.register_structure_hook_func(
-        lambda kind: get_origin(kind) in (list, tuple, frozenset, set)
-        or kind in (list, tuple, set, frozenset),
+        lambda kind: (
+            get_origin(kind) in (list, tuple, frozenset, set)
+            or kind in (list, tuple, set, frozenset)
+        ),
         sequence,
     )
+    converter.register_structure_hook_func(lambda kind: _plain(kind) in (dict, Mapping), mapping)
     converter.register_structure_hook_func(
-        lambda kind: get_origin(kind) in (dict, Mapping) or kind in (dict, Mapping), mapping
-    )
-    converter.register_structure_hook_func(
-        lambda kind: get_origin(kind) in (Union, types.UnionType), union
+        lambda kind: _plain(kind) in (Union, types.UnionType), union
     )
     converter.register_structure_hook_func(
         lambda kind: kind == Seconds, lambda value, _: parse_duration(value)
@@ -161,6 +161,11 @@ def make_converter() -> Converter:
         lambda kind: kind == Bytes, lambda value, _: parse_size(value)
     )
     return converter
+
+
+def _plain(kind: Any) -> Any:
+    """``list`` for ``list[int]``; a type without arguments stays as it is."""
+    return get_origin(kind) or kind
 
 
 def _fits(value: object, kind: Any) -> bool:
@@ -219,7 +224,7 @@ def _explain(error: BaseException, cls: Any, path: Path, problems: Problems) -> 
                     place, kind = (*path, step), note.type
             _explain(inner, kind, place, problems)
     elif isinstance(error, ForbiddenExtraKeysError):
-        known = [field.name for field in error.cl.__attrs_attrs__ if field.init]
+        known = [field.name for field in fields(error.cl) if field.init]
         for name in sorted(error.extra_fields):
             problems.add((*path, name), f"there is no such option; {did_you_mean(name, known)}")
     elif isinstance(error, KeyError) and error.args and has(cls):

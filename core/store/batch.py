@@ -1,0 +1,211 @@
+"""What is to be written, in the shape of the tables' rows; immutable once formed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from attrs import define, field
+
+from tocsin.core.ids import new_id
+from tocsin.core.model import AuditEntry, Container, Event, Observation, Status
+
+CODES = {Status.UP: 0, Status.DEGRADED: 1, Status.DOWN: 2, Status.UNKNOWN: 3}
+STATUSES = {code: status for status, code in CODES.items()}
+
+_STATES = {  # the engine's words, in the plan's
+    "running": "running",
+    "paused": "paused",
+    "restarting": "restarting",
+}
+MAX_MESSAGE = 500
+
+
+class ResultRow(msgspec.Struct, array_like=True, frozen=True):
+    """A row of ``check_results``, the check still by its names."""
+
+    target: str
+    name: str
+    at: datetime
+    status: int
+    latency: float | None
+    message: str | None
+    metrics: str | None
+
+
+class ContainerRow(msgspec.Struct, array_like=True, frozen=True):
+    """A row of ``container_metrics``."""
+
+    container_name: str
+    check: str
+    timestamp: datetime
+    status: str
+    health_status: str
+    cpu_percent: float | None
+    memory_bytes: int | None
+    memory_percent: float | None
+    network_rx_bytes: int | None
+    network_tx_bytes: int | None
+    restart_count: int
+    uptime_seconds: int | None
+
+
+class EventRow(msgspec.Struct, array_like=True, frozen=True):
+    """A row of ``container_events``."""
+
+    id: UUID
+    at: datetime
+    target: str
+    source: str
+    action: str
+    attributes: str | None
+
+
+class AuditRow(msgspec.Struct, array_like=True, frozen=True):
+    """A row of ``audit``."""
+
+    id: UUID
+    at: datetime
+    actor: str
+    role: str
+    action: str
+    subject: str
+    outcome: str
+    details: str | None
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Rows that are written together, once, under one id (UUIDv7)."""
+
+    id: UUID
+    results: list[ResultRow] = []
+    containers: list[ContainerRow] = []
+    events: list[EventRow] = []
+    audit: list[AuditRow] = []
+
+    def __len__(self) -> int:
+        return len(self.results) + len(self.containers) + len(self.events) + len(self.audit)
+
+
+def encode(batch: Batch) -> bytes:
+    """The batch as bytes, for the spool."""
+    return msgspec.msgpack.encode(batch)
+
+
+def decode(data: bytes) -> Batch:
+    """A batch out of the spool. Raises msgspec.MsgspecError."""
+    return msgspec.msgpack.decode(data, type=Batch)
+
+
+@define
+class Collector:
+    """Gathers items until they are taken as a batch."""
+
+    _rows: Batch = field(factory=lambda: Batch(new_id()))
+    _last: dict[tuple[str, str], datetime] = field(factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def take(self) -> Batch:
+        """What was gathered; a new batch begins."""
+        rows, self._rows = self._rows, Batch(new_id(), [], [], [], [])
+        return rows
+
+    def add(self, item: Observation | Event | AuditEntry) -> None:
+        """Turn an item into rows."""
+        if isinstance(item, Observation):
+            self._add_observation(item)
+        elif isinstance(item, Event):
+            self._rows.events.append(
+                EventRow(
+                    item.id, _utc(item.at), _text(item.target), _text(item.source),
+                    _text(item.action), _json(item.attributes),
+                )
+            )  # fmt: skip
+        else:
+            self._rows.audit.append(
+                AuditRow(
+                    item.id, _utc(item.at), _text(item.actor), _text(item.role),
+                    _text(item.action), _text(item.subject), _text(item.outcome),
+                    _json(item.details),
+                )
+            )  # fmt: skip
+
+    def _add_observation(self, item: Observation) -> None:
+        result = item.result
+        at = self._unique(item)
+        facts = result.container
+        self._rows.results.append(
+            ResultRow(
+                _text(item.target),
+                _text(item.check),
+                at,
+                CODES[result.status],
+                _finite(result.latency),
+                _text(result.message)[:MAX_MESSAGE] or None,
+                None if facts is not None else _json(result.metrics),
+            )
+        )
+        if facts is not None and result.status is not Status.UNKNOWN:
+            self._rows.containers.append(
+                _container(_text(item.target), _text(item.check), at, facts)
+            )
+
+    def _unique(self, item: Observation) -> datetime:
+        """The moment of an observation, moved on by microseconds where the check has that one."""
+        key = (item.target, item.check)
+        at, last = _utc(item.at), self._last.get(key)
+        if last is not None and last >= at and last - at < timedelta(milliseconds=100):
+            at = last + timedelta(microseconds=1)
+        self._last[key] = at
+        return at
+
+
+def _container(name: str, check: str, at: datetime, facts: Container) -> ContainerRow:
+    running = facts.state in ("running", "paused") and facts.started_at is not None
+    uptime = (at - _utc(facts.started_at)).total_seconds() if running and facts.started_at else None
+    return ContainerRow(
+        name,
+        check,
+        at,
+        _STATES.get(facts.state, "stopped"),
+        facts.health[:20],
+        _finite(facts.cpu_percent),
+        facts.memory_bytes,
+        _finite(facts.memory_percent),
+        facts.network_rx_bytes,
+        facts.network_tx_bytes,
+        facts.restart_count,
+        None if uptime is None else max(0, int(uptime)),
+    )
+
+
+def _utc(at: datetime) -> datetime:
+    return at.astimezone(UTC)
+
+
+def _text(text: str) -> str:
+    """PostgreSQL keeps no NUL, and UTF-8 no lone surrogates."""
+    return str(text).replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _json(value: Mapping[str, Any]) -> str | None:
+    """JSON that ``jsonb`` accepts: no NUL, nothing infinite."""
+    if not value:
+        return None
+    kept = {
+        key: item
+        for key, item in value.items()
+        if not isinstance(item, float) or math.isfinite(item)
+    }
+    text = msgspec.json.encode(kept, enc_hook=str).decode()
+    return text.replace("\\u0000", "")

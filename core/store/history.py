@@ -1,0 +1,243 @@
+"""Reading history: the coarsest resolution that fills the chart, the newest part from raw data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+from attrs import Factory, define, frozen
+
+from tocsin.core.model import Status
+from tocsin.core.store.batch import STATUSES
+from tocsin.core.store.connection import Connection
+from tocsin.core.store.rollup import STEPS, done_until, floor
+
+_CONTAINER_METRICS = (
+    "cpu_percent",
+    "memory_bytes",
+    "memory_percent",
+    "network_rx_bytes",
+    "network_tx_bytes",
+    "restart_count",
+)
+
+
+@frozen(kw_only=True)
+class Range:
+    """A metric over a stretch of time."""
+
+    min: float
+    avg: float
+    max: float
+
+
+@frozen(kw_only=True)
+class Point:
+    """One stretch of time: how often each status was seen, and each metric's range."""
+
+    at: datetime
+    up: int
+    degraded: int
+    down: int
+    unknown: int
+    metrics: Mapping[str, Range]
+
+
+@frozen(kw_only=True)
+class History:
+    """A chart's worth of points; ``step`` in seconds. Where nothing was seen, no point is made."""
+
+    resolution: str
+    step: float
+    points: tuple[Point, ...]
+
+
+@frozen(kw_only=True)
+class Uptime:
+    """Share of results that were up or degraded, 0 to 1; ``unknown`` ones left out.
+
+    ``available`` is None where nothing is known.
+    """
+
+    up: int = 0
+    degraded: int = 0
+    down: int = 0
+    unknown: int = 0
+
+    @property
+    def available(self) -> float | None:
+        """The share, or None."""
+        known = self.up + self.degraded + self.down
+        return None if not known else (self.up + self.degraded) / known
+
+
+@frozen(kw_only=True)
+class Sample:
+    """One raw result."""
+
+    at: datetime
+    status: Status
+    latency_seconds: float | None
+    message: str
+    metrics: Mapping[str, float] = Factory(dict)
+
+
+def resolution_for(since: datetime, until: datetime, points: int) -> str:
+    """The coarsest resolution that still gives at least half as many points as were asked for."""
+    step = (until - since).total_seconds() / points
+    fitting = [name for name, size in STEPS.items() if size.total_seconds() <= 2 * step]
+    return fitting[-1] if fitting else "raw"
+
+
+@define
+class _Sum:
+    """Counts and ranges being added up for one point."""
+
+    counts: list[int] = Factory(lambda: [0, 0, 0, 0])
+    metrics: dict[str, list[float]] = Factory(dict)
+
+    def add(self, counts: Iterable[int], metrics: Mapping[str, list[float]]) -> None:
+        """Add a row: metrics as [count, min, average, max]."""
+        self.counts = [a + b for a, b in zip(self.counts, counts, strict=True)]
+        for name, (n, low, mean, high) in metrics.items():
+            known = self.metrics.get(name)
+            if known is None:
+                self.metrics[name] = [n, low, n * mean, high]
+            else:
+                known[0] += n
+                known[1] = min(known[1], low)
+                known[2] += n * mean
+                known[3] = max(known[3], high)
+
+    def point(self, at: datetime) -> Point:
+        """The finished point."""
+        up, degraded, down, unknown = self.counts
+        ranges = {
+            name: Range(min=low, avg=total / n, max=high)
+            for name, (n, low, total, high) in sorted(self.metrics.items())
+        }
+        return Point(at=at, up=up, degraded=degraded, down=down, unknown=unknown, metrics=ranges)
+
+
+async def check_number(connection: Connection, target: str, check: str | None) -> int | None:
+    """The number of a check; without a name, of the container check of the target."""
+    if check is not None:
+        number: int | None = await connection.fetchval(
+            "SELECT id FROM checks WHERE target = $1 AND name = $2", target, check
+        )
+        return number
+    number = await connection.fetchval(
+        "SELECT check_id FROM container_metrics WHERE container_name = $1 "
+        "ORDER BY timestamp DESC LIMIT 1",
+        target,
+    )
+    return number
+
+
+async def read(
+    connection: Connection, number: int, since: datetime, until: datetime, points: int
+) -> History:
+    """The history of one check."""
+    resolution = resolution_for(since, until, points)
+    size = STEPS.get(resolution, timedelta(0)).total_seconds()
+    step = (until - since).total_seconds() / points
+    if size:
+        step = max(1, -(-step // size)) * size  # whole steps of the resolution
+    width = timedelta(seconds=step)
+    sums: dict[datetime, _Sum] = {}
+    cursor = floor(since, STEPS[resolution]) if size else since
+    if size:
+        done = await done_until(connection)
+        ladder = [name for name in ("1d", "1h", "1m") if STEPS[name].total_seconds() <= size]
+        for name in ladder:
+            end = min(until, done.get(name, cursor))
+            if end > cursor:
+                for at, counts, metrics in await _rolled(connection, name, number, cursor, end):
+                    sums.setdefault(_bucket(at, since, width), _Sum()).add(counts, metrics)
+                cursor = end
+    if cursor < until:
+        for at, counts, metrics in await _raw(connection, number, cursor, until):
+            sums.setdefault(_bucket(at, since, width), _Sum()).add(counts, metrics)
+    return History(
+        resolution=resolution,
+        step=step,
+        points=tuple(sums[at].point(at) for at in sorted(sums)),
+    )
+
+
+_Row = tuple[datetime, list[int], dict[str, list[float]]]
+_decode = msgspec.json.Decoder(dict[str, list[float]]).decode
+
+
+def _bucket(at: datetime, since: datetime, width: timedelta) -> datetime:
+    return since + (at - since) // width * width
+
+
+async def _rolled(
+    connection: Connection, resolution: str, number: int, since: datetime, until: datetime
+) -> list[_Row]:
+    rows = await connection.fetch(
+        f"SELECT at, up, degraded, down, unknown, metrics FROM check_rollup_{resolution} "  # noqa: S608
+        "WHERE check_id = $1 AND at >= $2 AND at < $3 ORDER BY at",
+        number,
+        since,
+        until,
+    )
+    return [
+        (row[0], [row[1], row[2], row[3], row[4]], _decode(row[5]) if row[5] else {})
+        for row in rows
+    ]
+
+
+async def _raw(connection: Connection, number: int, since: datetime, until: datetime) -> list[_Row]:
+    rows = []
+    for sample in await samples(connection, number, since, until, None, oldest_first=True):
+        counts = [0, 0, 0, 0]
+        counts[list(STATUSES.values()).index(sample.status)] = 1
+        values = dict(sample.metrics)
+        if sample.latency_seconds is not None:
+            values["latency_seconds"] = sample.latency_seconds
+        rows.append((sample.at, counts, {name: [1, v, v, v] for name, v in values.items()}))
+    return rows
+
+
+async def samples(
+    connection: Connection,
+    number: int,
+    since: datetime,
+    until: datetime,
+    limit: int | None,
+    *,
+    oldest_first: bool = False,
+) -> list[Sample]:
+    """Raw results of one check between two moments, newest first unless told otherwise."""
+    columns = ", ".join(f"m.{name}" for name in _CONTAINER_METRICS)
+    # The range stands on both sides of the join: partitions of both tables are pruned by it.
+    rows = await connection.fetch(
+        f"SELECT r.at, r.status, r.latency_seconds, r.message, r.metrics, {columns} "  # noqa: S608
+        "FROM check_results r LEFT JOIN container_metrics m ON m.check_id = r.check_id "
+        "AND m.timestamp = r.at AND m.timestamp >= $2 AND m.timestamp < $3 AND m.check_id = $1 "
+        "WHERE r.check_id = $1 AND r.at >= $2 AND r.at < $3 "
+        f"ORDER BY r.at {'ASC' if oldest_first else 'DESC'} LIMIT $4",
+        number,
+        since,
+        until,
+        limit,
+    )
+    found = []
+    for row in rows:
+        metrics = msgspec.json.decode(row["metrics"]) if row["metrics"] else {}
+        metrics.update(
+            {name: float(row[name]) for name in _CONTAINER_METRICS if row[name] is not None}
+        )
+        found.append(
+            Sample(
+                at=row["at"],
+                status=STATUSES[row["status"]],
+                latency_seconds=row["latency_seconds"],
+                message=row["message"] or "",
+                metrics=metrics,
+            )
+        )
+    return found

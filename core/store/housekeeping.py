@@ -1,0 +1,52 @@
+"""Looking after history: roll-ups each minute, partitions and retention each hour."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from tocsin.core.logs import get_logger
+from tocsin.core.store.connection import Connection
+from tocsin.core.store.migrate import LOCK
+from tocsin.core.store.partitions import AHEAD, day_of, drop_before, ensure
+from tocsin.core.store.rollup import done_until, roll_up
+
+log = get_logger(__name__)
+
+BATCH_IDS_KEPT = timedelta(days=7)
+"""How long ids of batches are kept; a spool older than that cannot be told from a new one."""
+
+
+async def tidy(
+    connection: Connection, now: datetime, retention: timedelta, minutes: timedelta, *, full: bool
+) -> None:
+    """Roll up; with ``full``, also make partitions ahead and drop what is past its time.
+
+    One tocsin at a time does this; another one's turn is left out.
+    """
+    if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK + 1):
+        return
+    try:
+        await ensure(connection, {day_of(now) + timedelta(days=n) for n in range(AHEAD + 1)})
+        await roll_up(connection, now)
+        if full:
+            await _retain(connection, now, retention, minutes)
+    finally:
+        if not connection.is_closed():
+            await connection.execute("SELECT pg_advisory_unlock($1)", LOCK + 1)
+
+
+async def _retain(
+    connection: Connection, now: datetime, retention: timedelta, minutes: timedelta
+) -> None:
+    done = await done_until(connection)
+    limits = {
+        # Never what is not rolled up yet.
+        "check_results": min(now - retention, done.get("1m", now - retention)),
+        "container_metrics": min(now - retention, done.get("1m", now - retention)),
+        "container_events": now - retention,
+        "check_rollup_1m": min(now - minutes, done.get("1h", now - minutes)),
+    }
+    for table, limit in limits.items():
+        for name in await drop_before(connection, table, limit):
+            log.info("history past its time was dropped", partition=name)
+    await connection.execute("DELETE FROM ingest_batches WHERE at < $1", now - BATCH_IDS_KEPT)

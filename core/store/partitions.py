@@ -1,0 +1,76 @@
+"""Partitions by day and by month: made ahead, dropped by retention."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, date, datetime, timedelta
+
+from tocsin.core.store.connection import Connection
+
+DAILY = ("check_results", "container_metrics", "check_rollup_1m", "container_events")
+MONTHLY = ("check_rollup_1h", "check_rollup_1d")
+AHEAD = 2
+"""Days for which partitions are made beforehand."""
+
+
+def day_of(at: datetime) -> date:
+    """The UTC day of a moment."""
+    return at.astimezone(UTC).date()
+
+
+def bounds(table: str, day: date) -> tuple[str, date, date]:
+    """The partition of ``table`` that holds ``day``: its name, first day, and the day after."""
+    if table in MONTHLY:
+        first = day.replace(day=1)
+        return f"{table}_{first:%Y%m}", first, (first + timedelta(days=32)).replace(day=1)
+    return f"{table}_{day:%Y%m%d}", day, day + timedelta(days=1)
+
+
+async def ensure(connection: Connection, days: Collection[date]) -> None:
+    """Make the partitions that hold these days, where they are missing."""
+    wanted = {(*bounds(table, day), table) for table in DAILY + MONTHLY for day in days}
+    names = [name for name, *_ in wanted]
+    there = {
+        row["relname"]
+        for row in await connection.fetch(
+            "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE nspname = 'tocsin' AND relname = ANY($1)",
+            names,
+        )
+    }
+    for name, first, after, table in sorted(wanted):
+        if name not in there:
+            # Names and dates are made above, from no one's input.
+            await connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} "
+                f"FOR VALUES FROM ('{first}T00:00:00Z') TO ('{after}T00:00:00Z')"
+            )
+
+
+async def existing(connection: Connection, table: str) -> list[tuple[str, date]]:
+    """The partitions of a table: name and first day, oldest first."""
+    rows = await connection.fetch(
+        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+        "JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace n ON n.oid = p.relnamespace "
+        "WHERE n.nspname = 'tocsin' AND p.relname = $1",
+        table,
+    )
+    found = []
+    for row in rows:
+        text = row["relname"].rpartition("_")[2]
+        text = text if len(text) == 8 else text + "01"
+        found.append((row["relname"], date(int(text[:4]), int(text[4:6]), int(text[6:]))))
+    return sorted(found, key=lambda item: item[1])
+
+
+async def drop_before(connection: Connection, table: str, limit: datetime) -> list[str]:
+    """Drop the partitions of a table that lie wholly before ``limit``; returns their names."""
+    dropped = []
+    for name, first in await existing(connection, table):
+        if bounds(table, first)[2] <= day_of(limit):
+            # Waiting long for this lock would make every query behind it wait as well.
+            await connection.execute("SET lock_timeout = '2s'")
+            await connection.execute(f"DROP TABLE {name}")
+            await connection.execute("RESET lock_timeout")
+            dropped.append(name)
+    return dropped

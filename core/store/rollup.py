@@ -1,0 +1,144 @@
+"""Roll-ups: a minute out of raw samples, an hour out of minutes, a day out of hours.
+
+Idempotent: a window can be rolled up any number of times. How far each resolution has come stands
+in ``rollup_state``; a batch of late data moves it back, so that its window is done again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from tocsin.core.store.connection import Connection
+from tocsin.core.store.partitions import existing
+
+STEPS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
+_WINDOW = {"1m": timedelta(hours=2), "1h": timedelta(days=2), "1d": timedelta(days=60)}
+"""How much one statement rolls up, so that none runs for long."""
+
+LAG = timedelta(seconds=15)
+"""How long a minute is left open for samples on their way."""
+
+_UPSERT = """
+ON CONFLICT (check_id, at) DO UPDATE SET up = excluded.up, degraded = excluded.degraded,
+    down = excluded.down, unknown = excluded.unknown, metrics = excluded.metrics
+"""
+
+_MINUTES = (
+    """
+WITH samples AS (
+    SELECT check_id, date_bin('1 minute', at, 'epoch') AS bin, status, latency_seconds, metrics
+    FROM check_results WHERE at >= $1 AND at < $2
+), numbers AS (
+    SELECT check_id, bin, 'latency_seconds' AS key, latency_seconds::float8 AS value
+    FROM samples WHERE latency_seconds IS NOT NULL
+    UNION ALL
+    SELECT check_id, bin, e.key, e.value::float8
+    FROM samples, jsonb_each_text(metrics) AS e WHERE metrics IS NOT NULL
+    UNION ALL
+    SELECT check_id, date_bin('1 minute', timestamp, 'epoch'), v.key, v.value
+    FROM container_metrics, LATERAL (VALUES
+        ('cpu_percent', cpu_percent::float8), ('memory_bytes', memory_bytes::float8),
+        ('memory_percent', memory_percent::float8), ('restart_count', restart_count::float8),
+        ('network_rx_bytes', network_rx_bytes::float8),
+        ('network_tx_bytes', network_tx_bytes::float8)
+    ) AS v (key, value)
+    WHERE timestamp >= $1 AND timestamp < $2 AND v.value IS NOT NULL
+), folded AS (
+    SELECT check_id, bin, jsonb_object_agg(key, jsonb_build_array(n, low, mean, high)) AS metrics
+    FROM (SELECT check_id, bin, key, count(*) AS n, min(value) AS low, avg(value) AS mean,
+                 max(value) AS high FROM numbers GROUP BY 1, 2, 3) AS f
+    GROUP BY 1, 2
+), counted AS (
+    SELECT check_id, bin, count(*) FILTER (WHERE status = 0) AS up,
+           count(*) FILTER (WHERE status = 1) AS degraded,
+           count(*) FILTER (WHERE status = 2) AS down,
+           count(*) FILTER (WHERE status = 3) AS unknown
+    FROM samples GROUP BY 1, 2
+)
+INSERT INTO check_rollup_1m (check_id, at, up, degraded, down, unknown, metrics)
+SELECT c.check_id, c.bin, c.up, c.degraded, c.down, c.unknown, f.metrics
+FROM counted AS c LEFT JOIN folded AS f USING (check_id, bin)
+"""
+    + _UPSERT
+)
+
+_COARSER = (
+    """
+WITH finer AS (
+    SELECT check_id, date_bin($3::interval, at, 'epoch') AS bin,
+           up, degraded, down, unknown, metrics
+    FROM {finer} WHERE at >= $1 AND at < $2
+), folded AS (
+    SELECT check_id, bin, jsonb_object_agg(key, jsonb_build_array(n, low, mean, high)) AS metrics
+    FROM (SELECT check_id, bin, e.key, sum((e.value->>0)::bigint) AS n,
+                 min((e.value->>1)::float8) AS low,
+                 sum((e.value->>0)::bigint * (e.value->>2)::float8)
+                     / sum((e.value->>0)::bigint) AS mean,
+                 max((e.value->>3)::float8) AS high
+          FROM finer, jsonb_each(metrics) AS e WHERE metrics IS NOT NULL GROUP BY 1, 2, 3) AS f
+    GROUP BY 1, 2
+), counted AS (
+    SELECT check_id, bin, sum(up) AS up, sum(degraded) AS degraded, sum(down) AS down,
+           sum(unknown) AS unknown
+    FROM finer GROUP BY 1, 2
+)
+INSERT INTO {table} (check_id, at, up, degraded, down, unknown, metrics)
+SELECT c.check_id, c.bin, c.up, c.degraded, c.down, c.unknown, f.metrics
+FROM counted AS c LEFT JOIN folded AS f USING (check_id, bin)
+"""
+    + _UPSERT
+)
+
+
+async def done_until(connection: Connection) -> dict[str, datetime]:
+    """Up to where each resolution is complete; one that has not begun is not in it."""
+    rows = await connection.fetch("SELECT resolution, done_until FROM rollup_state")
+    return {row["resolution"]: row["done_until"] for row in rows}
+
+
+async def roll_up(connection: Connection, now: datetime) -> None:
+    """Bring all resolutions up to ``now``, window by window."""
+    done = await done_until(connection)
+    if "1m" not in done:
+        partitions = await existing(connection, "check_results")
+        if not partitions:
+            return
+        first = partitions[0][1]
+        begin = datetime(first.year, first.month, first.day, tzinfo=now.tzinfo)
+        await connection.executemany(
+            "INSERT INTO rollup_state VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            [(resolution, begin) for resolution in STEPS],
+        )
+    limit = now - LAG
+    for resolution in STEPS:
+        limit = await _advance(connection, resolution, limit)
+
+
+async def _advance(connection: Connection, resolution: str, limit: datetime) -> datetime:
+    """Roll one resolution up to ``limit``, cut to a whole step; returns how far it came."""
+    step = STEPS[resolution]
+    limit = floor(limit, step)
+    while True:
+        done = (await done_until(connection))[resolution]
+        if done >= limit:
+            return done
+        until = min(done + _WINDOW[resolution], limit)
+        if resolution == "1m":
+            await connection.execute(_MINUTES, done, until)
+        else:
+            table = f"check_rollup_{resolution}"
+            finer = "check_rollup_1m" if resolution == "1h" else "check_rollup_1h"
+            await connection.execute(_COARSER.format(table=table, finer=finer), done, until, step)
+        # Only if no late batch has moved it back meanwhile: that window is then done once more.
+        await connection.execute(
+            "UPDATE rollup_state SET done_until = $1 WHERE resolution = $2 AND done_until = $3",
+            until,
+            resolution,
+            done,
+        )
+
+
+def floor(at: datetime, step: timedelta) -> datetime:
+    """The start of the step that holds a moment; steps count from the epoch (``date_bin``)."""
+    seconds = int(at.timestamp()) // int(step.total_seconds()) * int(step.total_seconds())
+    return datetime.fromtimestamp(seconds, at.tzinfo)

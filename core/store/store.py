@@ -1,0 +1,264 @@
+"""The store as the rest of tocsin sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from tocsin.core.clock import Clock
+from tocsin.core.logs import get_logger
+from tocsin.core.model import AuditEntry, ComponentHealth, Event, Health, Observation
+from tocsin.core.store import history
+from tocsin.core.store.connection import (
+    Connection,
+    Connections,
+    Dsn,
+    StoreUnavailable,
+    fixed,
+    is_trouble,
+    reason,
+)
+from tocsin.core.store.history import History, Sample, Uptime
+from tocsin.core.store.housekeeping import tidy
+from tocsin.core.store.migrate import migrate
+from tocsin.core.store.spool import Spool
+from tocsin.core.store.writer import Writer
+
+log = get_logger(__name__)
+
+READ_DEADLINE = 10.0
+"""Seconds for one query."""
+
+TIDY_DEADLINE = 300.0
+TIDY_EVERY = 60.0
+FULL_EVERY = 60
+"""Roll-ups between two rounds of retention."""
+
+
+class Store:
+    """History. ``dsn`` is a PostgreSQL URL, or a coroutine function that gives one.
+
+    Durations in seconds, ``spool_size`` in bytes.
+    """
+
+    def __init__(
+        self,
+        dsn: str | Dsn,
+        spool_dir: Path,
+        *,
+        clock: Clock,
+        retention: float = 30 * 86400.0,
+        retention_minutes: float = 90 * 86400.0,
+        spool_size: int = 256_000_000,
+    ) -> None:
+        give = fixed(dsn) if isinstance(dsn, str) else dsn
+        self._clock = clock
+        self._retention = timedelta(seconds=retention)
+        self._retention_minutes = timedelta(seconds=retention_minutes)
+        self._spool = Spool(spool_dir, spool_size)
+        # A slow query must not hold up writing, nor the roll-ups a query.
+        self._write = Connections(give, 1)
+        self._readers = Connections(give, 4, {"statement_timeout": str(int(READ_DEADLINE * 1000))})
+        self._keeper = Connections(give, 1)
+        self._writer = Writer(self._write, self._spool, clock, retention, migrate)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin. Returns at once: the database is reached in the background.
+
+        Raises:
+            OSError: the spool's directory cannot be used.
+        """
+        self._spool.open()
+        self._tasks = [
+            asyncio.create_task(self._writer.run(), name="history writer"),
+            asyncio.create_task(self._keep_house(), name="history housekeeping"),
+        ]
+
+    async def stop(self) -> None:
+        """Write or spool what is left, and close."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await self._writer.turn(now=True)
+        self._tasks = []
+        for connections in (self._write, self._readers, self._keeper):
+            await connections.close()
+
+    def write(self, item: Observation | Event | AuditEntry) -> None:
+        """Add to history. Never blocks, never raises."""
+        self._writer.add(item)
+
+    async def flush(self) -> None:
+        """Write everything that was added so far.
+
+        Raises:
+            StoreUnavailable: the database is away; the items wait in the spool.
+        """
+        await self._writer.turn(now=True)
+        if self._writer.away is not None or len(self._spool):
+            why = self._writer.away[1] if self._writer.away else "batches are still waiting"
+            raise StoreUnavailable(f"the database is away: {why}")
+
+    async def tidy(self, *, full: bool = True) -> None:
+        """One round of housekeeping, now."""
+        async with self._keeper.use(TIDY_DEADLINE) as connection:
+            await tidy(
+                connection,
+                self._clock.now(),
+                self._retention,
+                self._retention_minutes,
+                full=full,
+            )
+
+    async def _keep_house(self) -> None:
+        rounds = 0
+        while True:
+            await asyncio.sleep(TIDY_EVERY if rounds else 5.0)
+            if self._writer.away is not None:
+                continue
+            try:
+                await self.tidy(full=rounds % FULL_EVERY == 0)
+                rounds += 1
+            except Exception as error:  # noqa: BLE001 - tried again in a minute
+                log.warning("history could not be tidied", reason=reason(error))
+
+    def health(self) -> ComponentHealth:
+        """``degraded`` while history waits on disk, or was lost."""
+        spool, away = self._spool, self._writer.away
+        details = {
+            "rows_written": self._writer.written,
+            "rows_waiting": spool.rows + self._writer.waiting,
+            "batches_spooled": len(spool),
+            "spool_bytes": spool.size,
+            "rows_dropped": spool.dropped,
+            "batches_rejected": spool.rejected,
+        }
+        if away is not None:
+            message = f"away since {away[0]:%Y-%m-%dT%H:%M:%SZ}: {away[1]}; history waits on disk"
+            return ComponentHealth(status=Health.DEGRADED, message=message, details=details)
+        if spool.rejected or spool.dropped:
+            message = (
+                f"{spool.dropped} rows were dropped, "
+                f"{spool.rejected} batches were set aside in {self._spool.aside}"
+            )
+            return ComponentHealth(status=Health.DEGRADED, message=message, details=details)
+        return ComponentHealth(status=Health.OK, details=details)
+
+    # Reading
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Connection]:
+        if self._writer.away is not None:
+            raise StoreUnavailable(f"history cannot be read now: {self._writer.away[1]}")
+        try:
+            async with self._readers.use(READ_DEADLINE) as connection:
+                yield connection
+        except StoreUnavailable:
+            raise
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            if not is_trouble(error):
+                log.exception("a query of history failed")
+            raise StoreUnavailable(f"history cannot be read now: {reason(error)}") from error
+        except Exception as error:
+            if is_trouble(error):
+                raise StoreUnavailable(f"history cannot be read now: {reason(error)}") from error
+            raise
+
+    async def container_history(
+        self, name: str, since: datetime, until: datetime, points: int = 300
+    ) -> History:
+        """The metrics of a container. Raises StoreUnavailable."""
+        return await self.check_history(name, None, since, until, points)
+
+    async def check_history(
+        self, target: str, check: str | None, since: datetime, until: datetime, points: int = 300
+    ) -> History:
+        """The history of a check (None: of the container). Raises StoreUnavailable."""
+        async with self._reading() as connection:
+            number = await history.check_number(connection, target, check)
+            if number is None:
+                return History(resolution="raw", step=0, points=())
+            return await history.read(connection, number, since, until, points)
+
+    async def results(
+        self, target: str, check: str, since: datetime, until: datetime, limit: int
+    ) -> list[Sample]:
+        """Raw results, newest first. Raises StoreUnavailable."""
+        async with self._reading() as connection:
+            number = await history.check_number(connection, target, check)
+            if number is None:
+                return []
+            return await history.samples(connection, number, since, until, limit)
+
+    async def uptime(self, target: str, check: str, since: datetime, until: datetime) -> Uptime:
+        """How available a check was. Raises StoreUnavailable."""
+        found = await self.check_history(target, check, since, until, 100)
+        return Uptime(
+            up=sum(p.up for p in found.points),
+            degraded=sum(p.degraded for p in found.points),
+            down=sum(p.down for p in found.points),
+            unknown=sum(p.unknown for p in found.points),
+        )
+
+    async def events(
+        self,
+        target: str | None,
+        since: datetime,
+        until: datetime,
+        limit: int,
+        before: UUID | None = None,
+    ) -> list[dict[str, Any]]:
+        """Events, newest first, before the one with the id ``before``. Raises StoreUnavailable."""
+        return await self._list(
+            "SELECT id, at, target, source, action, attributes FROM container_events "
+            "WHERE ($1::text IS NULL OR target = $1) AND at >= $2 AND at < $3 "
+            "AND ($4::uuid IS NULL OR id < $4) ORDER BY at DESC, id DESC LIMIT $5",
+            target,
+            since,
+            until,
+            before,
+            limit,
+        )
+
+    async def audit(self, limit: int, before: UUID | None = None) -> list[dict[str, Any]]:
+        """Audit rows, newest first. Raises StoreUnavailable."""
+        return await self._list(
+            "SELECT * FROM audit WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC LIMIT $2",
+            before,
+            limit,
+        )
+
+    async def alerts(
+        self, *, active: bool, limit: int, before: UUID | None = None
+    ) -> list[dict[str, Any]]:
+        """Alerts, newest first. Raises StoreUnavailable."""
+        return await self._list(
+            "SELECT * FROM system_alerts WHERE (NOT $1 OR resolved_at IS NULL) "
+            "AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
+            active,
+            before,
+            limit,
+        )
+
+    async def _list(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
+        async with self._reading() as connection:
+            rows = await connection.fetch(query, *arguments)
+        return [
+            {
+                key: msgspec.json.decode(value)
+                if key in ("attributes", "details") and value
+                else value
+                for key, value in row.items()
+            }
+            for row in rows
+        ]

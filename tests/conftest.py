@@ -1,0 +1,105 @@
+"""Fixtures that every room shares: a real PostgreSQL, a settable clock."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tocsin.core.embedded import EmbeddedPostgres
+
+REQUIRE_REAL = bool(os.environ.get("TOCSIN_REQUIRE_REAL"))
+
+
+class FakeClock:
+    """Time that moves only when told to. Wall time can be set apart from monotonic time."""
+
+    def __init__(self, start: datetime = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)) -> None:
+        self.seconds = 1000.0
+        self.wall = start
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return self.wall
+
+    def advance(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.wall += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The DSN of a real, embedded PostgreSQL that lives as long as the session."""
+    directory = Path(tempfile.mkdtemp(prefix="tocsin-pg-"))
+    server = EmbeddedPostgres()
+    yield asyncio.run(server.start(directory / "pg"))
+    asyncio.run(server.stop())
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+async def database(postgres: str) -> AsyncIterator[str]:
+    """The DSN of a fresh database of its own."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    admin = await asyncpg.connect(postgres)
+    await admin.execute(f"CREATE DATABASE {name}")
+    yield postgres.replace("/postgres?", f"/{name}?")
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+async def eventually(
+    condition: Callable[[], object] | Callable[[], Awaitable[object]], seconds: float = 20
+) -> None:
+    """Wait until a condition holds; fail when it does not within a generous deadline."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        outcome = condition()
+        if asyncio.iscoroutine(outcome):
+            outcome = await outcome
+        if outcome:
+            return
+        assert asyncio.get_running_loop().time() < deadline, f"never came true: {condition}"
+        await asyncio.sleep(0.02)
+
+
+def need(program: str) -> str:
+    """The path of a real peer's program; without it the test is skipped, in CI it fails."""
+    path = shutil.which(program) or shutil.which(program, path="/usr/lib/nagios/plugins:/usr/sbin")
+    if path is None:
+        if REQUIRE_REAL:
+            pytest.fail(f"{program} is required here and not installed")
+        pytest.skip(f"{program} is not installed")
+    return path
+
+
+def docker_answers() -> bool:
+    """Whether a Docker Engine answers."""
+    if shutil.which("docker") is None:
+        return False
+    done = subprocess.run(["docker", "version"], capture_output=True, timeout=20, check=False)
+    return done.returncode == 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without an engine, skip what needs one; where real parts are required, let it fail."""
+    marked = [item for item in items if item.get_closest_marker("docker")]
+    if marked and not REQUIRE_REAL and not docker_answers():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="no Docker Engine answers"))
