@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,6 @@ class Tocsin:
         self.plugins = plugins
         self.api_url = ""
         self._path, self._env = path, env
-        self._open = ExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._embedded = EmbeddedPostgres()
         self._embedding: asyncio.Task[str] | None = None
@@ -181,6 +180,7 @@ class Tocsin:
             database.url.reveal() if database.url is not None else self._start_embedded,
             self.data_dir / "spool",
             retention=database.retention,
+            retention_minutes=database.retention_minutes,
             spool_size=database.spool_size,
             clock=self.clock,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -161,16 +162,27 @@ class _Snapshot:
         self.loop.call_soon_threadsafe(self.done.set)
 
 
+async def check_sources(settings: Settings) -> dict[str, str | None]:
+    """Whether each source sees: its name, and why it does not, or None."""
+    isolation = Isolation(frozenset(settings.plugins.inline), lambda *_: None)
+    troubles: dict[str, str | None] = {}
+    for source in settings.sources.values():
+        troubles[source.name] = await _snapshot(source, isolation, (), [])
+    isolation.stop()
+    return troubles
+
+
 async def _snapshot(
     settings: SourceSettings,
     isolation: Isolation,
     patterns: tuple[str, ...],
     seen: list[Observation],
-) -> None:
+) -> str | None:
+    """Add what a source sees; returns why it cannot see, or None."""
     source: Source | None = settings.source
     if source is None:
         seen.append(_unknown(f"({settings.name})", settings.name, settings.broken or "broken"))
-        return
+        return settings.broken
     sink = _Snapshot(settings.name, asyncio.Event(), asyncio.get_running_loop())
     task = asyncio.create_task(
         isolation.call(
@@ -183,11 +195,10 @@ async def _snapshot(
         sink.trouble = describe(error)
     task.cancel()
     waiter.cancel()
-    try:
+    with contextlib.suppress(asyncio.CancelledError, PluginFault, TimeoutError, ActionError):
         await task
-    except (asyncio.CancelledError, PluginFault, TimeoutError, ActionError):
-        pass
     found = [o for o in sink.seen.values() if _wanted(o.check_id, patterns)]
     seen += found
     if sink.trouble is not None and not (settings.automatic or patterns):
         seen.append(_unknown(f"({settings.name})", settings.name, sink.trouble))
+    return sink.trouble

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import msgspec
 from rich.table import Table
 from rich.text import Text
 
+from tocsin.core.api.admin import plugin_view
 from tocsin.core.cli.client import Client
 from tocsin.core.cli.context import Context, Failure, pass_context
-from tocsin.core.plugin_manager import PluginRecord
-from tocsin.core.plugin_options import options_of, summary_of
 
 STYLE = {"ok": "green", "failed": "bold red", "disabled": "dim"}
 
@@ -26,7 +26,7 @@ def plugins(context: Context, name: str | None, as_json: bool, live: bool) -> No
     if live:
         items: list[dict[str, Any]] = Client(context).get("/api/v1/plugins", limit=1000)["items"]
     else:
-        items = [as_data(record) for record in context.plugins().records]
+        items = [msgspec.to_builtins(plugin_view(r)) for r in context.plugins().records]
     if name is not None:
         items = [item for item in items if item["name"] == name]
         if not items:
@@ -46,31 +46,6 @@ def plugins(context: Context, name: str | None, as_json: bool, live: bool) -> No
             )
             context.console.print(_options(provided["options"]))
     raise SystemExit(1 if any(item["status"] == "failed" for item in items) else 0)
-
-
-def as_data(record: PluginRecord) -> dict[str, Any]:
-    """A record as the API shows it."""
-    return {
-        "name": record.name,
-        "kinds": list(record.kinds),
-        "distribution": record.distribution,
-        "version": record.version,
-        "status": record.status,
-        "reason": record.reason,
-        "retry_at": None if record.retry_at is None else record.retry_at.isoformat(),
-        "provides": [
-            {
-                "kind": item.kind,
-                "name": item.name,
-                "summary": summary_of(item.cls),
-                "options": [
-                    {"name": o.name, "type": o.type, "required": o.required, "default": o.default}
-                    for o in options_of(item.cls)
-                ],
-            }
-            for item in record.provides
-        ],
-    }
 
 
 def _table(items: list[dict[str, Any]]) -> Table:

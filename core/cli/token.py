@@ -50,7 +50,7 @@ def list_(context: Context) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("name", "role", "created", "expires", "state"):
         table.add_column(column)
-    for info in _store(context).list():
+    for info in _store(context).all():
         table.add_row(
             Text(info.name),
             info.role.value,

@@ -46,7 +46,7 @@ def make_check(
         return None
     probe_name = options.pop("probe", None)
     if not isinstance(probe_name, str):
-        problems.add((*path, "probe"), "must be given: the name of a probe in quotes")
+        problems.missing((*path, "probe"), "must be given: the name of a probe in quotes")
         return None
     entry, broken = _find(probe_name, catalog.probes, catalog, (*path, "probe"), problems)
     if entry is None:
@@ -98,7 +98,7 @@ def make_source(
     own = next((n for n, e in catalog.sources.items() if e.cls.autostart == name), None)
     probe_name = options.pop("probe", own)
     if not isinstance(probe_name, str):
-        problems.add((*path, "probe"), "must be given: the name of a source in quotes")
+        problems.missing((*path, "probe"), "must be given: the name of a source in quotes")
         return None
     entry, broken = _find(probe_name, catalog.sources, catalog, (*path, "probe"), problems)
     if entry is None:

@@ -12,7 +12,7 @@ from attrs import define, field
 from tocsin.core.config.errors import Path as KeyPath
 from tocsin.core.config.errors import Problems
 
-_REFERENCE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
+_REFERENCE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\{))")
 _SECRET_NAME = re.compile(r"PASS|TOKEN|SECRET|KEY|CREDENTIAL|DATABASE_URL|DSN", re.IGNORECASE)
 
 
@@ -40,16 +40,22 @@ class Environment:
         if file is not None:
             try:
                 value = Path(file).read_text().rstrip("\r\n")
-            except (OSError, UnicodeDecodeError) as error:
+            except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or "it is not text"
                 self.problems.environment(
-                    f"{name}_FILE", f"the file {file} cannot be read ({reason})"
+                    f"{name}_FILE",
+                    f"the file {file} cannot be read ({reason}); "
+                    f"correct the path or its permissions, or set {name} instead",
                 )
                 return None
             self._hide(value)
         elif value is not None and _SECRET_NAME.search(name):
             self._hide(value)
         return value or None
+
+    def said(self, name: str) -> bool:
+        """Whether a variable or its ``_FILE`` twin is set at all."""
+        return bool(self.variables.get(name) or self.variables.get(f"{name}_FILE"))
 
     def _hide(self, value: str) -> None:
         if len(value) >= 4:  # shorter ones would blot out half of every text
@@ -66,21 +72,38 @@ class Environment:
         return tree
 
     def _fill_text(self, text: str, path: KeyPath) -> str:
+        unset = False
+
         def replace(match: re.Match[str]) -> str:
-            dollar, name, default = match.groups()
+            nonlocal unset
+            dollar, name, default, _ = match.groups()
             if dollar:
                 return "$"
+            if name is None:
+                self.problems.add(
+                    path,
+                    "'${' begins no ${NAME} or ${NAME:-default}; "
+                    "write $${ where the text itself is meant",
+                )
+                return match[0]
             value = self.get(name)
             if value is None and default is None:
+                unset = True
+                if self.variables.get(f"{name}_FILE"):
+                    return ""  # that its file cannot be read is noted already
                 self.problems.add(
                     path,
                     f"the environment variable {name} is not set; "
                     f"set it, or give a default: ${{{name}:-…}}",
                 )
                 return ""
+            if value is None and default and _SECRET_NAME.search(name):
+                self._hide(default)
             return value if value is not None else default or ""
 
         filled = _REFERENCE.sub(replace, text)
+        if unset:
+            self.problems.leave_out(path[:-1], path[-1:])
         return Interpolated(filled) if filled != text else text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -62,14 +63,41 @@ Path = tuple[str, ...]
 
 @define
 class Problems:
-    """Collects the errors of one file; ``locate`` finds the line of a path."""
+    """Collects the errors of one file; ``lines`` maps paths to lines.
+
+    What only follows from an error noted already is kept out: nothing is said about a key whose
+    value could not be read, nor that a key is missing where a statement was left out.
+    """
 
     file: str
     lines: Mapping[Path, int] = field(factory=dict)
     found: list[ConfigProblem] = field(factory=list)
+    _spoilt: set[Path] = field(factory=set)
+    _incomplete: set[Path] = field(factory=set)
+
+    def leave_out(self, table: Path, key: Path | None) -> None:
+        """Remember that a statement of a table was left out, of which perhaps the key is known."""
+        if key is None:
+            self._incomplete.add(table)
+        else:
+            self._spoilt.add((*table, *key))
+
+    def touches(self, section: str) -> bool:
+        """Whether anything was noted in, or left out of, a top-level section."""
+        left_out = {path[:1] for path in (*self._spoilt, *self._incomplete)}
+        return (section,) in left_out or any(
+            problem.path.split(".")[0] == section for problem in self.found
+        )
+
+    def missing(self, path: Path, message: str) -> None:
+        """Note that something must be given."""
+        if path[:-1] not in self._incomplete:
+            self.add(path, message)
 
     def add(self, path: Path, message: str) -> None:
         """Note an error at a path; its line is that of the nearest part that has one."""
+        if any(path[:length] in self._spoilt for length in range(1, len(path) + 1)):
+            return
         line = next(
             (self.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.lines), None
         )
@@ -88,5 +116,11 @@ class Problems:
 
 def dotted(path: Path) -> str:
     """A path the way people write it: ``targets.web.checks."a b".port``."""
-    plain = [p if p and all(c.isalnum() or c in "-_[]" for c in p) else f'"{p}"' for p in path]
-    return ".".join(plain)
+    text = ""
+    for part in path:
+        if part.startswith("[") and part[1:-1].isdigit():
+            text += part
+        else:
+            plain = part and all(c.isalnum() or c in "-_" for c in part)
+            text += ("." if text else "") + (part if plain else json.dumps(part))
+    return text

@@ -104,7 +104,7 @@ def make_converter() -> Converter:
 
     def sequence(value: Any, kind: Any) -> Any:
         if not isinstance(value, list | tuple):
-            raise ValueError(f"expected a list, got {show(value)}")  # noqa: TRY004
+            raise ValueError(f"expected a list, got {show(value)}")
         inner = [a for a in get_args(kind) if a is not Ellipsis] or [Any]
         items, errors = [], []
         for index, item in enumerate(value):
@@ -119,7 +119,7 @@ def make_converter() -> Converter:
 
     def mapping(value: Any, kind: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise ValueError(f"expected a table, got {show(value)}")  # noqa: TRY004
+            raise ValueError(f"expected a table, got {show(value)}")
         inner = (get_args(kind) or (Any, Any))[1]
         items, errors = {}, []
         for key, item in value.items():

@@ -178,7 +178,7 @@ async def _rolled(
     connection: Connection, resolution: str, number: int, since: datetime, until: datetime
 ) -> list[_Row]:
     rows = await connection.fetch(
-        f"SELECT at, up, degraded, down, unknown, metrics FROM check_rollup_{resolution} "  # noqa: S608
+        f"SELECT at, up, degraded, down, unknown, metrics FROM check_rollup_{resolution} "
         "WHERE check_id = $1 AND at >= $2 AND at < $3 ORDER BY at",
         number,
         since,
@@ -215,7 +215,7 @@ async def samples(
     columns = ", ".join(f"m.{name}" for name in _CONTAINER_METRICS)
     # The range stands on both sides of the join: partitions of both tables are pruned by it.
     rows = await connection.fetch(
-        f"SELECT r.at, r.status, r.latency_seconds, r.message, r.metrics, {columns} "  # noqa: S608
+        f"SELECT r.at, r.status, r.latency_seconds, r.message, r.metrics, {columns} "
         "FROM check_results r LEFT JOIN container_metrics m ON m.check_id = r.check_id "
         "AND m.timestamp = r.at AND m.timestamp >= $2 AND m.timestamp < $3 AND m.check_id = $1 "
         "WHERE r.check_id = $1 AND r.at >= $2 AND r.at < $3 "

@@ -1,0 +1,255 @@
+"""Containers: what they are, what they wrote, what happened to them, and restarting them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from attrs import frozen
+
+from tocsin.core.api.history import SpanQuery, span, unavailable
+from tocsin.core.api.keys import RECENT
+from tocsin.core.api.paging import Cursor, Limit, PageQuery, decode_as, encode, page
+from tocsin.core.api.problems import Problem, not_found
+from tocsin.core.api.routing import Call, Routes
+from tocsin.core.api.views import ContainerView, container_view, is_container
+from tocsin.core.auth import Role
+from tocsin.core.config.redact import HIDDEN, hide_in_text, is_secret_name
+from tocsin.core.contracts import ActionError
+from tocsin.core.model import Status
+from tocsin.core.state import TargetState
+
+routes = Routes()
+RESTART_PAUSE = 10.0
+"""Seconds between two restarts of one container through tocsin."""
+
+
+@frozen(kw_only=True)
+class ContainerQuery(PageQuery):
+    """Filters of the list of containers."""
+
+    status: Status | None = None
+    state: str | None = None
+    project: str | None = None
+    q: str | None = None
+
+
+@frozen(kw_only=True)
+class ContainerPage:
+    """A page of containers, by name."""
+
+    items: list[ContainerView]
+    total: int
+    next: str | None
+
+
+@frozen(kw_only=True)
+class ContainerDetail:
+    """One container, who depends on it, and whether tocsin may restart it."""
+
+    container: ContainerView
+    labels: Mapping[str, str]
+    dependents: list[str]
+    restart_allowed: bool
+
+
+@frozen(kw_only=True)
+class LogQuery:
+    """How many of the last lines."""
+
+    lines: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+
+
+@frozen(kw_only=True)
+class LogView:
+    """One line: ``stream`` is stdout or stderr."""
+
+    at: datetime | None
+    stream: str
+    text: str
+
+
+@frozen(kw_only=True)
+class LogList:
+    """Lines, oldest first."""
+
+    items: list[LogView]
+
+
+@frozen(kw_only=True)
+class EventQuery(SpanQuery):
+    """A page of events."""
+
+    limit: Limit = 100
+    cursor: Cursor | None = None
+
+
+@frozen(kw_only=True)
+class EventView:
+    """Something that happened, in the engine's words."""
+
+    id: UUID
+    at: datetime
+    target: str
+    source: str
+    action: str
+    attributes: Mapping[str, Any]
+
+
+@frozen(kw_only=True)
+class EventPage:
+    """Events, newest first."""
+
+    items: list[EventView]
+    next: str | None
+
+
+@frozen(kw_only=True)
+class InspectView:
+    """All that the engine knows of a container, secrets hidden."""
+
+    name: str
+    document: Mapping[str, Any]
+
+
+@frozen(kw_only=True)
+class RestartView:
+    """A restart that was done."""
+
+    name: str
+    restarted: bool
+
+
+def find(call: Call) -> TargetState:
+    """The container a path names. Raises Problem."""
+    name = call.path["name"]
+    state = call.monitor.state.targets.get(name)
+    if state is None or not is_container(state):
+        raise not_found("container", name)
+    return state
+
+
+def may_restart(call: Call, name: str) -> bool:
+    """Whether the configuration allows restarting a target."""
+    return any(fnmatchcase(name, p) for p in call.monitor.settings.actions.restart)
+
+
+@routes.get("/api/v1/containers")
+async def list_containers(call: Call, query: ContainerQuery) -> ContainerPage:
+    """List containers, filtered by status, engine state, Compose project, or a part of the name."""
+    chosen = []
+    for state in call.monitor.state:
+        facts = state.container
+        if (
+            is_container(state)
+            and (query.status is None or state.status is query.status)
+            and (query.state is None or (facts is not None and facts.state == query.state))
+            and (query.project is None or (facts is not None and facts.project == query.project))
+            and (query.q is None or query.q.lower() in state.target.name.lower())
+        ):
+            chosen.append(state)
+    items, after = page(chosen, lambda s: s.target.name, query.limit, query.cursor)
+    now = call.monitor.clock.now()
+    return ContainerPage(
+        items=[container_view(s, now) for s in items], total=len(chosen), next=after
+    )
+
+
+@routes.get("/api/v1/containers/{name}", errors=(404,))
+async def get_container(call: Call) -> ContainerDetail:
+    """Show one container."""
+    state = find(call)
+    name = state.target.name
+    return ContainerDetail(
+        container=container_view(state, call.monitor.clock.now()),
+        labels=state.target.labels,
+        dependents=call.monitor.dependents(name),
+        restart_allowed=may_restart(call, name),
+    )
+
+
+@routes.get("/api/v1/containers/{name}/logs", errors=(404, 502))
+async def get_logs(call: Call, query: LogQuery) -> LogList:
+    """Show the last lines a container wrote, oldest first."""
+    name = find(call).target.name
+    try:
+        lines = await call.monitor.logs(name, query.lines)
+    except ActionError as error:
+        raise _refused(error) from error
+    return LogList(items=[LogView(at=li.at, stream=li.stream, text=li.text) for li in lines])
+
+
+@routes.get("/api/v1/containers/{name}/events", errors=(404, 503))
+async def get_events(call: Call, query: EventQuery) -> EventPage:
+    """List what happened to a container, newest first."""
+    name = find(call).target.name
+    since, until = span(call, query)
+    before = decode_as(query.cursor, UUID)
+    with unavailable():
+        rows = await call.monitor.store.events(name, since, until, query.limit, before)
+    items = [EventView(**{**row, "attributes": row["attributes"] or {}}) for row in rows]
+    full = len(items) == query.limit
+    return EventPage(items=items, next=encode(str(items[-1].id)) if full else None)
+
+
+@routes.get("/api/v1/containers/{name}/inspect", role=Role.OPERATOR, errors=(404, 502))
+async def inspect(call: Call) -> InspectView:
+    """Show all that the engine knows of a container, environment and secrets hidden."""
+    name = find(call).target.name
+    try:
+        document = await call.monitor.inspect(name)
+    except ActionError as error:
+        raise _refused(error) from error
+    # The source hides secrets too; a stranger's source might not.
+    hidden = _hide(dict(document), call.monitor.settings.secrets)
+    return InspectView(name=name, document=hidden)
+
+
+@routes.post("/api/v1/containers/{name}/restart", role=Role.OPERATOR, errors=(404, 409, 502))
+async def restart(call: Call) -> RestartView:
+    """Restart a container that [actions] restart allows; audited, whatever comes of it."""
+    name = find(call).target.name
+    if not may_restart(call, name):
+        call.audit("restart", name, "refused: not allowed")
+        raise Problem(
+            403, f'restarting {name} is not allowed; add it to [actions] restart = ["{name}"]'
+        )
+    recent = call.request.app[RECENT]
+    now = call.monitor.clock.monotonic()
+    if now - recent.get(name, -RESTART_PAUSE) < RESTART_PAUSE:
+        call.audit("restart", name, "refused: restarted a moment ago")
+        raise Problem(
+            409, f"{name} was restarted through tocsin less than {RESTART_PAUSE:g} s ago; wait"
+        )
+    recent[name] = now
+    try:
+        await call.monitor.restart(name)
+    except ActionError as error:
+        call.audit("restart", name, f"failed: {error}")
+        raise _refused(error) from error
+    call.audit("restart", name)
+    return RestartView(name=name, restarted=True)
+
+
+def _refused(error: ActionError) -> Problem:
+    return Problem(404 if error.missing else 502, str(error))
+
+
+_ASSIGNMENT = re.compile(r"^([A-Za-z_][A-Za-z0-9_]*)=(.*)$", re.DOTALL)
+
+
+def _hide(value: Any, secrets: frozenset[str], name: str = "") -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _hide(v, secrets, str(k)) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        if name == "Env":
+            return [_ASSIGNMENT.sub(rf"\1={HIDDEN}", str(item)) for item in value]
+        return [_hide(item, secrets, name) for item in value]
+    if isinstance(value, str):
+        return HIDDEN if is_secret_name(name) and value else hide_in_text(value, secrets)
+    return value

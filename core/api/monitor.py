@@ -1,0 +1,58 @@
+"""What the API needs of the rest of tocsin; the composition root provides it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from tocsin.core.auth import TokenStore
+from tocsin.core.bus import Bus
+from tocsin.core.clock import Clock
+from tocsin.core.config.settings import Settings
+from tocsin.core.model import AuditEntry, Beat, ComponentHealth, LogLine
+from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.scheduler import SchedulerStats
+from tocsin.core.state import LiveState
+from tocsin.core.store import Store
+
+
+class Monitor(Protocol):
+    """See ``app.Tocsin``."""
+
+    version: str
+    started_at: datetime
+    clock: Clock
+    settings: Settings
+    state: LiveState
+    bus: Bus
+    store: Store
+    tokens: TokenStore
+    plugins: PluginManager
+
+    def health(self) -> dict[str, ComponentHealth]:
+        """How each part fares."""
+
+    def stats(self) -> SchedulerStats:
+        """How the scheduler fares."""
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Keep what a person changed."""
+
+    async def logs(self, target: str, lines: int) -> list[LogLine]:
+        """The last lines of a target. Raises ActionError."""
+
+    async def restart(self, target: str) -> None:
+        """Restart a target. Raises ActionError."""
+
+    async def inspect(self, target: str) -> Mapping[str, Any]:
+        """All that is known of a target. Raises ActionError."""
+
+    def beat(self, key: str, beat: Beat) -> str:
+        """Take in a heartbeat. Raises KeyError."""
+
+    async def reload(self) -> Settings:
+        """Read the configuration again. Raises ConfigError."""
+
+    def dependents(self, target: str) -> list[str]:
+        """Who depends on a target."""

@@ -1,0 +1,59 @@
+"""Errors as problem documents (RFC 9457)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+from attrs import Factory, frozen
+
+
+@frozen(kw_only=True)
+class ProblemDocument:
+    """A problem document: ``detail`` says what is wrong and what to do about it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: tuple[str, ...] = Factory(tuple)
+
+
+class Problem(Exception):
+    """Raised by handlers to answer with a problem document."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: tuple[str, ...] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers or {}
+
+    def response(self) -> web.Response:
+        """The answer."""
+        document = ProblemDocument(
+            type="about:blank",
+            title=HTTPStatus(self.status).phrase,
+            status=self.status,
+            detail=self.detail,
+            errors=self.errors,
+        )
+        return web.Response(
+            status=self.status,
+            body=msgspec.json.encode(document),
+            content_type="application/problem+json",
+            headers=self.headers,
+        )
+
+
+def not_found(kind: str, name: str) -> Problem:
+    """404 for a thing that is not there."""
+    return Problem(404, f"there is no {kind} called {name!r}")

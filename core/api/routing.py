@@ -1,0 +1,170 @@
+"""Routes: a typed handler with its path and the role it takes. OpenAPI is made from the same."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, get_type_hints
+
+import attrs
+import msgspec
+from aiohttp import web
+from attrs import define, field, frozen
+
+from tocsin.core.api.monitor import Monitor
+from tocsin.core.api.problems import Problem
+from tocsin.core.auth import Role, TokenInfo
+from tocsin.core.model import AuditEntry
+
+MAX_BODY = 64 * 1024
+"""Bytes."""
+
+Handler = Callable[..., Awaitable[Any]]
+
+
+@frozen(kw_only=True)
+class Call:
+    """One request, as a handler sees it. ``who`` is None only on routes without a role."""
+
+    monitor: Monitor
+    request: web.Request
+    who: TokenInfo | None
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        """The parts of the path that a route names."""
+        return self.request.match_info
+
+    def audit(self, action: str, subject: str, outcome: str = "ok", **details: Any) -> None:
+        """Keep what the caller changed."""
+        self.monitor.audit(
+            AuditEntry(
+                actor="anonymous" if self.who is None else self.who.name,
+                role="none" if self.who is None else self.who.role.value,
+                action=action,
+                subject=subject,
+                at=self.monitor.clock.now(),
+                outcome=outcome,
+                details=details,
+            )
+        )
+
+
+@frozen(kw_only=True)
+class Route:
+    """One operation of the API. ``role`` None: no token is asked for."""
+
+    method: str
+    path: str
+    role: Role | None
+    handler: Handler
+    query: Any
+    body: Any
+    response: Any
+    errors: tuple[int, ...]
+    media: str
+
+    @property
+    def summary(self) -> str:
+        """The first line of the handler's docstring."""
+        return (inspect.getdoc(self.handler) or "").split("\n")[0].rstrip(".")
+
+    @property
+    def path_names(self) -> list[str]:
+        """The names of the path's variable parts."""
+        return re.findall(r"{(\w+)}", self.path)
+
+
+@define
+class Routes:
+    """Collects the routes of one resource."""
+
+    routes: list[Route] = field(factory=list)
+
+    def get(
+        self, path: str, *, role: Role | None = Role.VIEWER, errors: tuple[int, ...] = (),
+        media: str = "application/json",
+    ) -> Callable[[Handler], Handler]:  # fmt: skip
+        """Register a GET handler. Its types say what it takes and gives: a parameter ``query``
+        is an attrs class of query parameters, ``body`` one of the JSON body."""
+        return self._add("GET", path, role, errors, media)
+
+    def post(
+        self, path: str, *, role: Role | None, errors: tuple[int, ...] = ()
+    ) -> Callable[[Handler], Handler]:
+        """Register a POST handler."""
+        return self._add("POST", path, role, errors, "application/json")
+
+    def _add(
+        self, method: str, path: str, role: Role | None, errors: tuple[int, ...], media: str
+    ) -> Callable[[Handler], Handler]:
+        def register(handler: Handler) -> Handler:
+            hints = get_type_hints(handler, include_extras=True)
+            self.routes.append(
+                Route(
+                    method=method,
+                    path=path,
+                    role=role,
+                    handler=handler,
+                    query=hints.get("query"),
+                    body=hints.get("body"),
+                    response=hints.get("return"),
+                    errors=errors,
+                    media=media,
+                )
+            )
+            return handler
+
+        return register
+
+
+async def perform(route: Route, call: Call) -> web.StreamResponse:
+    """Decode what a request brings, call the handler, encode what it gives."""
+    arguments: dict[str, Any] = {}
+    given = call.request.query
+    if route.query is not None:
+        arguments["query"] = _query(route.query, given)
+    elif given:
+        raise Problem(400, f"this takes no query parameters; leave out {', '.join(sorted(given))}")
+    if route.body is not None:
+        arguments["body"] = await _body(route.body, call.request)
+    answer = await route.handler(call, **arguments)
+    if isinstance(answer, web.StreamResponse):
+        return answer
+    return web.Response(body=msgspec.json.encode(answer, enc_hook=str), content_type=route.media)
+
+
+def _query(kind: Any, given: Mapping[str, str]) -> Any:
+    known = {f.name for f in attrs.fields(kind)}
+    if unknown := sorted(given.keys() - known):
+        allowed = ", ".join(sorted(known))
+        raise Problem(400, f"unknown query parameter {', '.join(unknown)}; known are {allowed}")
+    multi = getattr(given, "getall", None)
+    if multi and (twice := [name for name in given if len(multi(name)) > 1]):
+        raise Problem(400, f"query parameter {twice[0]} is given more than once")
+    try:
+        return msgspec.convert(dict(given), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Problem(422, f"a query parameter is wrong: {_plain(error)}") from error
+
+
+async def _body(kind: Any, request: web.Request) -> Any:
+    try:
+        raw = await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise Problem(413, f"the body is larger than {MAX_BODY} bytes") from error
+    try:
+        return msgspec.json.decode(raw or b"{}", type=kind)
+    except msgspec.ValidationError as error:
+        raise Problem(422, f"the body is wrong: {_plain(error)}") from error
+    except msgspec.DecodeError as error:
+        raise Problem(400, f"the body is not JSON: {error}") from error
+
+
+def _plain(error: Exception) -> str:
+    """msgspec's ``… - at `$.limit``` as ``limit: …``."""
+    text, _, place = str(error).partition(" - at `$")
+    name = place.rstrip("`").lstrip(".")
+    text = text[:1].lower() + text[1:]
+    return f"{name}: {text}" if name else text

@@ -1,0 +1,167 @@
+"""The HTTP server: authentication, errors as problems, start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from tocsin.core.api import (
+    admin,
+    alerts,
+    containers,
+    exposition,
+    health,
+    heartbeats,
+    metrics,
+    openapi,
+    status,
+    stream,
+    targets,
+)
+from tocsin.core.api.keys import RECENT, STOPPING
+from tocsin.core.api.monitor import Monitor
+from tocsin.core.api.problems import Problem
+from tocsin.core.api.routing import MAX_BODY, Call, Route, perform
+from tocsin.core.auth import FailureLimit, TokenInfo
+from tocsin.core.ids import new_id
+from tocsin.core.logs import get_logger
+
+log = get_logger(__name__)
+
+ROUTES: list[Route] = [
+    route
+    for module in (
+        health, status, containers, targets, metrics, alerts,
+        heartbeats, admin, stream, exposition, openapi,
+    )
+    for route in module.routes.routes
+]  # fmt: skip
+"""Every operation there is."""
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tocsin"'}
+
+
+class ApiServer:
+    """Serves :data:`ROUTES` over what a monitor knows."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._failures = FailureLimit(monitor.clock)
+        self._runner: web.AppRunner | None = None
+        self._app: web.Application | None = None
+
+    def application(self) -> web.Application:
+        """The web application, for a server or a test."""
+        app = web.Application(middlewares=[self._middleware], client_max_size=MAX_BODY)
+        app[RECENT] = {}
+        app[STOPPING] = asyncio.Event()
+        for route in ROUTES:
+            app.router.add_route(route.method, route.path, self._handler(route))
+            if route.method == "GET":
+                app.router.add_route("HEAD", route.path, self._handler(route))
+        return app
+
+    async def start(self, host: str, port: int) -> str:
+        """Listen; returns the URL. Port 0 takes any that is free. Raises OSError."""
+        self._app = self.application()
+        self._runner = web.AppRunner(
+            self._app, access_log=None, shutdown_timeout=2, handle_signals=False
+        )
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port, reuse_address=True)
+        try:
+            await site.start()
+        except OSError:
+            await self.stop()
+            raise
+        address = self._runner.addresses[0]
+        shown = f"[{host}]" if ":" in host else host
+        return f"http://{shown}:{address[1]}"
+
+    async def stop(self) -> None:
+        """End the streams, then the server."""
+        if self._app is not None:
+            self._app[STOPPING].set()
+            self._app = None
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def _handler(self, route: Route) -> Any:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            who = self._authenticate(route, request)
+            if any("\0" in part for part in request.match_info.values()):
+                raise Problem(400, "a name holds no NUL character")
+            return await perform(route, Call(monitor=self._monitor, request=request, who=who))
+
+        return handle
+
+    def _authenticate(self, route: Route, request: web.Request) -> TokenInfo | None:
+        """Who asks. Raises Problem."""
+        if route.role is None:
+            return None
+        scheme, _, plain = request.headers.get("Authorization", "").partition(" ")
+        token = None
+        state = "missing"
+        if scheme.lower() == "bearer" and plain.strip():
+            token = self._monitor.tokens.find(plain.strip())
+            state = "unknown" if token is None else token.state_at(self._monitor.clock.now())
+        if token is None or state != "valid":
+            wait = self._failures.failed(request.remote or "")
+            if wait:
+                raise Problem(
+                    429,
+                    "too many requests without a good token from this address",
+                    headers={"Retry-After": str(int(wait) + 1)},
+                )
+            hint = "send one as 'Authorization: Bearer …'; 'tocsin token create' makes one"
+            raise Problem(401, f"the token is {state}; {hint}", headers=_CHALLENGE)
+        if not token.role.covers(route.role):
+            raise Problem(
+                403,
+                f"this needs the role {route.role.value}; token {token.name!r} has the role "
+                f"{token.role.value}",
+            )
+        return token
+
+    @web.middleware
+    async def _middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        try:
+            response: web.StreamResponse = await handler(request)
+        except Problem as problem:
+            response = problem.response()
+        except web.HTTPException as error:
+            response = _of_http(error, request)
+        except Exception:
+            reference = str(new_id())
+            log.exception("a request failed inside tocsin", path=request.path, reference=reference)
+            response = Problem(
+                500, f"a fault inside tocsin; its log has the details under {reference}"
+            ).response()
+        if not response.prepared:
+            response.headers.update(_HEADERS)
+        return response
+
+
+def _of_http(error: web.HTTPException, request: web.Request) -> web.Response:
+    """aiohttp's own refusals as problem documents."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return Problem(
+            405,
+            f"{request.method} is not possible here, only {allowed}",
+            headers={"Allow": allowed},
+        ).response()
+    if error.status == 404:
+        return Problem(
+            404, f"there is nothing at {request.path}; see /api/v1/openapi.json"
+        ).response()
+    return Problem(error.status, error.text or error.reason).response()

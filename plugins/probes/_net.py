@@ -1,0 +1,56 @@
+"""What network probes share: words for what goes wrong, TLS contexts, certificate ages."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from functools import lru_cache
+
+
+@lru_cache(maxsize=64)
+def tls_context(verify: bool, ca_file: str | None) -> ssl.SSLContext:
+    """A client context. Making one reads all certificates of the machine, so they are kept.
+
+    Raises:
+        OSError: the CA file cannot be read. ssl.SSLError: it is no certificate.
+    """
+    context = ssl.create_default_context(cafile=ca_file)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def certificate_days(connection: ssl.SSLObject | ssl.SSLSocket | None) -> float | None:
+    """Days until the peer's verified certificate expires; None where it is not known."""
+    if connection is None:
+        return None
+    certificate = connection.getpeercert()
+    if not certificate or "notAfter" not in certificate:
+        return None
+    expires = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+    return round((expires - time.time()) / 86400, 3)
+
+
+def in_words(error: BaseException) -> str:
+    """A network error as a clause people understand; without addresses' credentials."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = error.verify_message or error.reason or "unknown reason"
+        return f"the certificate is not valid: {reason}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}"
+    if isinstance(error, socket.gaierror):
+        return "the host name cannot be resolved"
+    if isinstance(error, ConnectionRefusedError):
+        return "the connection was refused"
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return "the connection was reset"
+    if isinstance(error, asyncio.IncompleteReadError | EOFError):
+        return "the connection was closed early"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[0].lower() + error.strerror[1:]
+    return str(error) or type(error).__name__

@@ -1,0 +1,154 @@
+"""The backup-script probe: run a program, or look whether there is a fresh backup.
+
+A program speaks as Monitoring Plugins do (exit status, text, performance data), so that each of
+the many existing ``check_*`` programs is a probe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping
+
+from attrs import Factory, frozen, validators
+from attrs import field as option
+
+from tocsin import Bytes, Probe, Result, Seconds, Secret, Status, Target, hookimpl
+from tocsin.plugins.probes import _perfdata
+from tocsin.plugins.probes._container_exec import run_in_container
+from tocsin.plugins.probes._freshness import Freshness
+from tocsin.plugins.probes._process import Finished, run
+
+_STATUSES = {0: Status.UP, 1: Status.DEGRADED, 2: Status.DOWN, 3: Status.UNKNOWN}
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_EXTRA = 0.3
+"""Seconds kept back from the timeout for ending a program."""
+
+
+@frozen(kw_only=True)
+class BackupScriptProbe(Probe):
+    """Run a check program (Monitoring Plugins), or see that the newest backup is fresh.
+
+    Attributes:
+        command: the program and its arguments; an absolute path, no shell.
+        env: environment variables for it; it gets no others but PATH and LANG.
+        cwd: the folder it runs in.
+        container: the container to run it in (docker exec), unset: here.
+        docker_host: the engine of that container.
+        output_limit: how much of its output is read.
+        files: instead of a command: a pattern of backup files, ** for folders at any depth.
+        max_age: the newest file may be this old.
+        min_size: the newest file must be this large.
+        max_shrink_percent: the newest file may be this much smaller than the one before.
+        min_count: so many files must match.
+    """
+
+    command: tuple[str, ...] = ()
+    env: Mapping[str, Secret] = Factory(dict)
+    cwd: str | None = None
+    container: str | None = None
+    docker_host: str | None = None
+    output_limit: Bytes = option(default=65536, validator=validators.gt(0))
+    files: str | None = None
+    max_age: Seconds | None = None
+    min_size: Bytes = 1
+    max_shrink_percent: float | None = None
+    min_count: int = 1
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if bool(self.command) == (self.files is not None):
+            raise ValueError('give either command = ["/path", …] or files = "/path/*.dump"')
+        if self.command and not os.path.isabs(self.command[0]):  # noqa: PTH117
+            raise ValueError(f"command must begin with an absolute path, not {self.command[0]!r}")
+        if self.files is not None and not os.path.isabs(self.files):  # noqa: PTH117
+            raise ValueError(f"files must be an absolute path or pattern, not {self.files!r}")
+        if self.files is not None and self.container is not None:
+            raise ValueError(
+                "files are looked at from here, not in a container; mount the folder, or use a "
+                "command in the container"
+            )
+
+    async def check(self, target: Target) -> Result:
+        """Run the program, or look at the files."""
+        if self.files is not None:
+            return await self._fresh(self.files)
+        environment = {"PATH": _PATH, "LANG": "C.UTF-8"}
+        environment |= {name: value.reveal() for name, value in self.env.items()}
+        timeout = max(0.1, self.timeout - _EXTRA)
+        try:
+            if self.container is not None:
+                done = await run_in_container(
+                    self.container, self.command, timeout=timeout, env=environment,
+                    cwd=self.cwd, output_limit=self.output_limit, host=self.docker_host,
+                )  # fmt: skip
+            else:
+                done = await run(
+                    self.command, timeout=timeout, env=environment, cwd=self.cwd,
+                    output_limit=self.output_limit,
+                )  # fmt: skip
+        except OSError as error:
+            return Result.unknown(f"{self.command[0]} cannot be run ({error.strerror or error})")
+        return self._judge(done)
+
+    async def _fresh(self, pattern: str) -> Result:
+        freshness = Freshness(
+            pattern=pattern,
+            max_age=self.max_age,
+            min_size=self.min_size,
+            max_shrink_percent=self.max_shrink_percent,
+            min_count=self.min_count,
+        )
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await asyncio.to_thread(freshness.look)
+        except TimeoutError:
+            return Result.unknown(f"looking for {pattern} took more than {self.timeout:g} s")
+
+    def _judge(self, done: Finished) -> Result:
+        text, long, data = _perfdata.split(self._hide(done.stdout))
+        metrics = _perfdata.parse(data)
+        name = os.path.basename(self.command[0])  # noqa: PTH119
+        if done.timed_out:
+            message = f"{name} did not finish within {self.timeout:g} s and was ended"
+            return Result.down(message, metrics=metrics, latency=done.seconds)
+        if not text:
+            text = self._hide(done.stderr).strip().split("\n")[0]
+        if done.code in _STATUSES:
+            status, message = _STATUSES[done.code], text or f"{name} said nothing"
+        elif done.code < 0:
+            status = Status.UNKNOWN
+            message = f"{name} was killed by {_signal_name(-done.code)}"
+        else:
+            status = Status.UNKNOWN
+            message = f"{name} exited with {done.code}, which is no plugin status" + (
+                f": {text}" if text else ""
+            )
+        return Result(
+            status=status,
+            message=message[:500],
+            latency=done.seconds,
+            metrics=metrics,
+            attributes={"output": long} if long else {},
+        )
+
+    def _hide(self, text: str) -> str:
+        """The output without the secrets that were given to the program."""
+        for secret in self.env.values():
+            if len(plain := secret.reveal()) >= 4:
+                text = text.replace(plain, "***")
+        return text
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+@hookimpl
+def tocsin_probes() -> dict[str, type[Probe]]:
+    """Announce the probe."""
+    return {"backup-script": BackupScriptProbe}

@@ -1,0 +1,186 @@
+"""The disk probe: how much room is left on mount points."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+import psutil
+from attrs import field as option
+from attrs import frozen, validators
+
+from tocsin import Bytes, Probe, Result, Target, hookimpl
+
+_VIRTUAL = frozenset(
+    "tmpfs devtmpfs overlay squashfs proc sysfs cgroup cgroup2 devpts mqueue ramfs iso9660 nsfs "
+    "tracefs debugfs securityfs pstore bpf autofs fuse.lxcfs fuse.portal efivarfs".split()
+)
+_stuck: set[str] = set()
+"""Mount points whose last look never came back: a dead network file system. Not asked again until
+it does, or each run would leave one more thread hanging."""
+
+
+@frozen
+class _Room:
+    path: str
+    total: int
+    free: int
+    free_percent: float
+    inodes_free_percent: float | None
+
+
+@frozen(kw_only=True)
+class DiskProbe(Probe):
+    """See how much room is left on mount points; the fullest one decides.
+
+    Attributes:
+        paths: mount points, or any paths on them; unset, all local file systems.
+        exclude: patterns of mount points left out, such as "/boot*".
+        min_free_percent: less free than this is down.
+        degraded_free_percent: less free than this is degraded.
+        min_free_bytes: less free than this is down, whatever the percentage.
+        min_inodes_free_percent: fewer free inodes than this is down.
+        root: where the host's file system is seen, if not at "/" (in a container: "/host").
+    """
+
+    paths: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    min_free_percent: float = option(
+        default=10.0, validator=validators.and_(validators.ge(0), validators.le(100))
+    )
+    degraded_free_percent: float = option(
+        default=15.0, validator=validators.and_(validators.ge(0), validators.le(100))
+    )
+    min_free_bytes: Bytes = 0
+    min_inodes_free_percent: float = option(
+        default=5.0, validator=validators.and_(validators.ge(0), validators.le(100))
+    )
+    root: str = "/"
+
+    async def check(self, target: Target) -> Result:
+        """Look at each mount point, each on a thread of its own, since a dead one never answers."""
+        loop = asyncio.get_running_loop()
+        paths = await asyncio.wait_for(asyncio.to_thread(self._chosen), self.timeout)
+        if not paths:
+            return Result.unknown("no mount point to look at; name some in paths")
+        rooms: list[_Room] = []
+        silent: list[str] = []
+        failed: list[str] = []
+        looks = {}
+        for path in paths:
+            if path in _stuck:
+                silent.append(path)
+            else:
+                _stuck.add(path)
+                looks[path] = loop.run_in_executor(None, _look, path)
+        if looks:
+            await asyncio.wait(looks.values(), timeout=self.timeout * 0.8)
+        for path, look in looks.items():
+            if not look.done():
+                silent.append(path)
+                look.add_done_callback(lambda done: done.exception())
+                continue
+            outcome = look.result()
+            if isinstance(outcome, str):
+                failed.append(outcome)
+            else:
+                rooms.append(outcome)
+        return self._judge(rooms, silent, failed)
+
+    def _chosen(self) -> list[str]:
+        if self.paths:
+            return [_under(self.root, path) for path in self.paths]
+        found = [
+            part.mountpoint
+            for part in psutil.disk_partitions(all=False)
+            if part.fstype not in _VIRTUAL
+        ] or ["/"]
+        # One device may be mounted at many places (bind mounts); the shortest path stands for it.
+        devices: dict[int, str] = {}
+        for path in sorted(found, key=len):
+            if any(fnmatchcase(path, pattern) for pattern in self.exclude):
+                continue
+            try:
+                if not PurePosixPath(path).is_relative_to(self.root) or os.path.isfile(path):  # noqa: PTH113
+                    continue
+                devices.setdefault(os.stat(path).st_dev, path)  # noqa: PTH116
+            except OSError:
+                continue
+        return list(devices.values())
+
+    def _judge(self, rooms: Sequence[_Room], silent: list[str], failed: list[str]) -> Result:
+        attributes = {
+            "mounts": {
+                room.path: {"free_percent": room.free_percent, "free_bytes": room.free}
+                for room in rooms
+            }
+        }
+        metrics: dict[str, float] = {}
+        if rooms:
+            fullest = min(rooms, key=lambda room: room.free_percent)
+            metrics = {
+                "disk_free_percent": fullest.free_percent,
+                "disk_free_bytes": float(min(room.free for room in rooms)),
+                "disk_total_bytes": float(fullest.total),
+            }
+            inodes = [r.inodes_free_percent for r in rooms if r.inodes_free_percent is not None]
+            if inodes:
+                metrics["inodes_free_percent"] = min(inodes)
+        down = [text for room in rooms if (text := self._full(room))] + failed
+        down += [f"{path} does not answer" for path in silent]
+        if down:
+            return Result.down("; ".join(down), metrics=metrics, attributes=attributes)
+        tight = [room for room in rooms if room.free_percent < self.degraded_free_percent]
+        if tight:
+            text = "; ".join(_words(room) for room in tight)
+            return Result.degraded(text, metrics=metrics, attributes=attributes)
+        return Result.up(_words(fullest), metrics=metrics, attributes=attributes)
+
+    def _full(self, room: _Room) -> str | None:
+        if room.free_percent < self.min_free_percent or room.free < self.min_free_bytes:
+            return _words(room)
+        inodes = room.inodes_free_percent
+        if inodes is not None and inodes < self.min_inodes_free_percent:
+            return f"{room.path} has {inodes:.1f}% of its inodes free"
+        return None
+
+
+def _under(root: str, path: str) -> str:
+    return path if root == "/" else f"{root.rstrip('/')}/{path.lstrip('/')}"
+
+
+def _look(path: str) -> _Room | str:
+    """The room on one mount point, or why it cannot be told."""
+    try:
+        usage = psutil.disk_usage(path)
+        inodes = os.statvfs(path)
+    except OSError as error:
+        return f"{path} cannot be looked at ({error.strerror})"
+    finally:
+        _stuck.discard(path)
+    # As df counts it: what is reserved for root is neither used nor free.
+    usable = usage.used + usage.free
+    return _Room(
+        path,
+        usage.total,
+        usage.free,
+        round(100 * usage.free / usable, 3) if usable else 0.0,
+        round(100 * inodes.f_favail / inodes.f_files, 3) if inodes.f_files else None,
+    )
+
+
+def _words(room: _Room) -> str:
+    free, units = float(room.free), ["B", "kB", "MB", "GB", "TB"]
+    while free >= 1000 and len(units) > 1:
+        free /= 1000
+        units.pop(0)
+    return f"{room.path} has {room.free_percent:.1f}% free ({free:.1f} {units[0]})"
+
+
+@hookimpl
+def tocsin_probes() -> dict[str, type[Probe]]:
+    """Announce the probe."""
+    return {"disk": DiskProbe}

@@ -1,0 +1,51 @@
+"""The heartbeat probe: silence is the alarm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import field as option
+from attrs import frozen, validators
+
+from tocsin import Beat, PushProbe, Result, Seconds, Status, Target, format_duration, hookimpl
+
+
+@frozen(kw_only=True)
+class HeartbeatProbe(PushProbe):
+    """Wait for a job to report to POST /api/v1/heartbeats/NAME; its silence is down.
+
+    Attributes:
+        period: how often the job reports.
+        grace: how much later than that it may be; late is degraded, past the grace is down.
+        key: NAME in the URL, if it is not the target's name.
+    """
+
+    period: Seconds = option(default=3600.0, validator=validators.gt(0))
+    grace: Seconds = option(default=300.0, validator=validators.ge(0))
+
+    def judge(self, target: Target, last: Beat | None, silence: float) -> Result:
+        """Judge by the last beat and the silence since."""
+        expected = f"expected every {format_duration(self.period)}"
+        if silence > self.period + self.grace:
+            if last is None:
+                return Result.down(f"no beat in {format_duration(silence)}, {expected}")
+            return Result.down(
+                f"silent for {format_duration(silence)}, {expected}",
+                metrics={"heartbeat_age_seconds": silence},
+            )
+        if last is None:
+            return Result.unknown(f"waiting for the first beat, {expected}")
+        metrics: Mapping[str, float] = {**last.metrics, "heartbeat_age_seconds": silence}
+        if last.status is Status.DOWN:
+            return Result.down(last.message or "the job reported a failure", metrics=metrics)
+        if silence > self.period:
+            return Result.degraded(
+                f"late: silent for {format_duration(silence)}, {expected}", metrics=metrics
+            )
+        return Result.up(last.message or "the job reported in time", metrics=metrics)
+
+
+@hookimpl
+def tocsin_probes() -> dict[str, type[PushProbe]]:
+    """Announce the probe."""
+    return {"heartbeat": HeartbeatProbe}

@@ -1,0 +1,159 @@
+"""The postgres-query probe: connect, ask, compare."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+from attrs import field as option
+from attrs import frozen, validators
+
+from tocsin import Probe, Result, Seconds, Secret, Target, hookimpl
+from tocsin.plugins.probes._net import in_words
+
+Value = int | float | str | bool
+
+
+@frozen(kw_only=True)
+class PostgresQueryProbe(Probe):
+    """Connect to PostgreSQL, run a read-only statement, compare its first value.
+
+    Attributes:
+        dsn: postgresql://user:password@host:port/database; or give the parts below.
+        host: host name, address or socket directory.
+        port: the server's port.
+        user: who connects.
+        password: the password.
+        database: the database.
+        query: one statement; it runs in a READ ONLY transaction.
+        expect: the first value must equal this.
+        min: the first value must be at least this.
+        max: the first value must be at most this.
+        degraded_min: less than this is degraded.
+        degraded_max: more than this is degraded.
+        degraded_above: slower than this is degraded.
+    """
+
+    dsn: Secret | None = None
+    host: str | None = None
+    port: int = option(
+        default=5432, validator=validators.and_(validators.ge(1), validators.le(65535))
+    )
+    user: str | None = None
+    password: Secret | None = None
+    database: str | None = None
+    query: str = "SELECT 1"
+    expect: Value | None = None
+    min: float | None = None
+    max: float | None = None
+    degraded_min: float | None = None
+    degraded_max: float | None = None
+    degraded_above: Seconds | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if (self.dsn is None) == (self.host is None):
+            raise ValueError("give either dsn or host (with user, password, database), not both")
+        if self.dsn is not None and not self.dsn.reveal().startswith(
+            ("postgresql://", "postgres://")
+        ):
+            raise ValueError("dsn must read postgresql://user:password@host:port/database")
+
+    async def check(self, target: Target) -> Result:
+        """Connect and ask once."""
+        metrics: dict[str, float] = {}
+        began = time.monotonic()
+        connection: Any = None
+        try:
+            async with asyncio.timeout(self.timeout):
+                connection = await self._connect()
+                metrics["connect_seconds"] = time.monotonic() - began
+                before = time.monotonic()
+                # Ended by closing the connection: a ROLLBACK would wait for a frozen server.
+                await connection.execute("BEGIN READ ONLY")
+                row = await connection.fetchrow(self.query)
+                metrics["query_seconds"] = time.monotonic() - before
+        except TimeoutError:
+            doing = "no connection" if connection is None else "no answer to the query"
+            return Result.down(f"{doing} within {self.timeout:g} s", metrics=metrics)
+        except (asyncpg.ReadOnlySQLTransactionError, asyncpg.PostgresSyntaxError) as error:
+            return Result.unknown(f"the query cannot be used: {error}", metrics=metrics)
+        except asyncpg.QueryCanceledError:
+            return Result.down(f"no answer to the query within {self.timeout:g} s", metrics=metrics)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            return Result.down(_clean(error), metrics=metrics)
+        except (OSError, ValueError) as error:
+            return Result.down(in_words(error), metrics=metrics)
+        finally:
+            if connection is not None:
+                connection.terminate()  # close() waits for a server that may be frozen
+        return self._judge(row, metrics, time.monotonic() - began)
+
+    async def _connect(self) -> Any:
+        return await asyncpg.connect(
+            self.dsn.reveal() if self.dsn is not None else None,
+            host=self.host,
+            port=self.port if self.dsn is None else None,
+            user=self.user,
+            password=None if self.password is None else self.password.reveal(),
+            database=self.database,
+            timeout=self.timeout,
+            server_settings={
+                "application_name": "tocsin check",
+                "statement_timeout": str(max(1, int(self.timeout * 1000))),
+            },
+        )
+
+    def _judge(self, row: Any, metrics: dict[str, float], took: float) -> Result:
+        if row is None or len(row) == 0:
+            return Result.down("the query gave no row", metrics=metrics, latency=took)
+        value = row[0]
+        number = float(value) if isinstance(value, int | float | Decimal) else None
+        if number is not None:
+            metrics["value"] = number
+        if trouble := self._trouble(value, number):
+            return Result.down(trouble, metrics=metrics, latency=took)
+        if number is not None and (
+            (self.degraded_min is not None and number < self.degraded_min)
+            or (self.degraded_max is not None and number > self.degraded_max)
+        ):
+            return Result.degraded(f"the value is {value}", metrics=metrics, latency=took)
+        if self.degraded_above is not None and took > self.degraded_above:
+            return Result.degraded(f"slow: {took * 1000:.0f} ms", metrics=metrics, latency=took)
+        return Result.up(f"the value is {str(value)[:100]}", metrics=metrics, latency=took)
+
+    def _trouble(self, value: Any, number: float | None) -> str | None:
+        shown = "NULL" if value is None else repr(value) if isinstance(value, str) else str(value)
+        shown = shown[:100]
+        if self.expect is not None:
+            same = (
+                value == self.expect
+                if isinstance(self.expect, bool) or isinstance(value, bool)
+                else number == float(self.expect)
+                if isinstance(self.expect, int | float) and number is not None
+                else str(value) == str(self.expect) and value is not None
+            )
+            if not same:
+                return f"the value is {shown}, expected {self.expect}"
+        if (self.min is not None or self.max is not None) and number is None:
+            return f"the value is {shown}, which is not a number"
+        if self.min is not None and number is not None and number < self.min:
+            return f"the value is {shown}, less than {self.min:g}"
+        if self.max is not None and number is not None and number > self.max:
+            return f"the value is {shown}, more than {self.max:g}"
+        return None
+
+
+def _clean(error: Exception) -> str:
+    """The server's words on one line; it names users and databases, never passwords."""
+    text = " ".join(str(error).split())[:200]
+    return text or type(error).__name__
+
+
+@hookimpl
+def tocsin_probes() -> dict[str, type[Probe]]:
+    """Announce the probe."""
+    return {"postgres-query": PostgresQueryProbe}

@@ -1,0 +1,135 @@
+"""The tcp probe: connect; perhaps TLS, send and expect."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+import time
+
+from attrs import Attribute, frozen, validators
+from attrs import field as option
+
+from tocsin import Probe, Result, Seconds, Target, hookimpl
+from tocsin.plugins.probes._net import certificate_days, in_words, tls_context
+
+MAX_READ = 64 * 1024
+
+
+def _regex(_: object, attribute: Attribute[str], value: str | None) -> None:
+    if value is not None:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"{attribute.name} is not a regular expression: {error}") from None
+
+
+@frozen(kw_only=True)
+class TcpProbe(Probe):
+    r"""Connect to a TCP port; if asked, speak TLS, send a text and expect an answer.
+
+    Attributes:
+        host: host name or address.
+        port: 1 to 65535.
+        tls: speak TLS.
+        verify: check the certificate.
+        ca_file: certificates to trust, instead of the machine's.
+        server_name: the name to ask for and check, if not the host.
+        send: text to send; \r, \n, \t and \xNN as in Python.
+        expect: regular expression to be found in the answer.
+        degraded_above: connecting slower than this is degraded.
+        certificate_warn_days: a certificate that ends sooner is degraded.
+    """
+
+    host: str
+    port: int = option(validator=validators.and_(validators.ge(1), validators.le(65535)))
+    tls: bool = False
+    verify: bool = True
+    ca_file: str | None = None
+    server_name: str | None = None
+    send: str | None = None
+    expect: str | None = option(default=None, validator=_regex)
+    degraded_above: Seconds | None = None
+    certificate_warn_days: float = 14.0
+
+    async def check(self, target: Target) -> Result:
+        """Connect once."""
+        place = f"{self.host}:{self.port}"
+        writer: asyncio.StreamWriter | None = None
+        metrics: dict[str, float] = {}
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self.timeout):
+                reader, writer = await asyncio.open_connection(self.host, self.port)
+                metrics["connect_seconds"] = time.monotonic() - began
+                if self.tls:
+                    before = time.monotonic()
+                    context = tls_context(self.verify, self.ca_file)
+                    await writer.start_tls(context, server_hostname=self.server_name or self.host)
+                    metrics["tls_seconds"] = time.monotonic() - before
+                if self.send is not None:
+                    writer.write(_bytes(self.send))
+                    await writer.drain()
+                answer = None if self.expect is None else await self._read(reader)
+        except TimeoutError:
+            doing = "no connection" if writer is None else "no expected answer"
+            return Result.down(f"{place}: {doing} within {self.timeout:g} s", metrics=metrics)
+        except (OSError, ssl.SSLError, EOFError) as error:
+            return Result.down(f"{place}: {in_words(error)}", metrics=metrics)
+        finally:
+            if writer is not None:
+                writer.transport.abort()
+        return self._judge(place, answer, writer.get_extra_info("ssl_object"), metrics, began)
+
+    async def _read(self, reader: asyncio.StreamReader) -> str:
+        """Read until the expected text came, the peer closed, or it is too much."""
+        wanted = re.compile(self.expect or "")
+        data = b""
+        while len(data) < MAX_READ:
+            chunk = await reader.read(4096)
+            data += chunk
+            text = data.decode("utf-8", "replace")
+            if not chunk or wanted.search(text):
+                return text
+        return data.decode("utf-8", "replace")
+
+    def _judge(
+        self,
+        place: str,
+        answer: str | None,
+        secured: ssl.SSLObject | None,
+        metrics: dict[str, float],
+        began: float,
+    ) -> Result:
+        took = time.monotonic() - began
+        days = certificate_days(secured)
+        if days is not None:
+            metrics["certificate_expiry_days"] = days
+        if answer is not None and not re.search(self.expect or "", answer):
+            got = f"got {answer[:60]!r}" if answer else "got nothing"
+            return Result.down(
+                f"{place}: expected {self.expect!r}, {got}", metrics=metrics, latency=took
+            )
+        if days is not None and days < self.certificate_warn_days:
+            text = f"{place}: the certificate ends in {days:.0f} days"
+            return Result.degraded(text, metrics=metrics, latency=took)
+        if self.degraded_above is not None and took > self.degraded_above:
+            text = f"{place}: slow, {took * 1000:.0f} ms"
+            return Result.degraded(text, metrics=metrics, latency=took)
+        return Result.up(f"{place} answers", metrics=metrics, latency=took)
+
+
+def _bytes(text: str) -> bytes:
+    r"""A text with its ``\r``, ``\n``, ``\t`` and ``\xNN`` made real (TOML may have done so)."""
+    simple = {"\\r": "\r", "\\n": "\n", "\\t": "\t", "\\\\": "\\"}
+    return re.sub(
+        r"\\(?:r|n|t|\\|x[0-9A-Fa-f]{2})",
+        lambda m: simple.get(m[0]) or chr(int(m[0][2:], 16)),
+        text,
+    ).encode("utf-8")
+
+
+@hookimpl
+def tocsin_probes() -> dict[str, type[Probe]]:
+    """Announce the probe."""
+    return {"tcp": TcpProbe}
