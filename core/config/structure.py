@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
+import math
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path as FilePath
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
-from attrs import fields, has
+from attrs import Attribute, fields, has
 from cattrs import (
     AttributeValidationNote,
     ClassValidationError,
@@ -17,6 +19,7 @@ from cattrs import (
     IterableValidationError,
     IterableValidationNote,
 )
+from cattrs.gen import make_dict_structure_fn
 
 from tocsin.core.config.environment import Interpolated
 from tocsin.core.config.errors import Path, Problems
@@ -63,13 +66,13 @@ def _whole(value: Any, _: Any) -> int:
 
 
 def _number(value: Any, _: Any) -> float:
-    if _is_number(value):
-        return float(value)
-    if isinstance(value, Interpolated):
+    if _is_number(value) or isinstance(value, Interpolated):
         try:
-            return float(value)
-        except ValueError:
-            pass
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = math.nan
+        if math.isfinite(number):
+            return number
     raise ValueError(f"expected a number, got {show(value)}")
 
 
@@ -81,12 +84,34 @@ def _truth(value: Any, _: Any) -> bool:
     raise ValueError(f"expected true or false, got {show(value)}")
 
 
+def _same(value: Any, allowed: Any) -> bool:
+    """Equality that keeps true and 1 apart."""
+    return bool(value == allowed) and isinstance(value, bool) == isinstance(allowed, bool)
+
+
 def _choice(value: Any, kind: type[enum.Enum]) -> enum.Enum:
     for member in kind:
-        if member.value == value:
+        if _same(value, member.value):
             return member
-    allowed = ", ".join(repr(member.value) for member in kind)
+    allowed = ", ".join(show(member.value) for member in kind)
     raise ValueError(f"expected one of {allowed}, got {show(value)}")
+
+
+def _literal(value: Any, kind: Any) -> Any:
+    for allowed in get_args(kind):
+        if _same(value, allowed):
+            return allowed
+    allowed = ", ".join(map(show, get_args(kind)))
+    raise ValueError(f"expected one of {allowed}, got {show(value)}")
+
+
+_LISTS: dict[Any, Any] = {
+    list: list, tuple: tuple, set: set, frozenset: frozenset,
+    Sequence: tuple, Iterable: tuple, Collection: tuple, AbstractSet: frozenset,
+}  # fmt: skip
+"""Types that take a list, and what is made of it."""
+
+_TABLES = (dict, Mapping, MutableMapping)
 
 
 def make_converter() -> Converter:
@@ -105,17 +130,21 @@ def make_converter() -> Converter:
     def sequence(value: Any, kind: Any) -> Any:
         if not isinstance(value, list | tuple):
             raise ValueError(f"expected a list, got {show(value)}")
-        inner = [a for a in get_args(kind) if a is not Ellipsis] or [Any]
+        inner = get_args(kind) or (Any, ...)
+        if _plain(kind) is not tuple or inner[-1] is Ellipsis:
+            inner = (inner[0],) * len(value)
+        elif len(inner) != len(value):
+            raise ValueError(f"expected a list of {len(inner)}, got {len(value)}")
         items, errors = [], []
         for index, item in enumerate(value):
             try:
-                items.append(converter.structure(item, inner[0]))
+                items.append(converter.structure(item, inner[index]))
             except Exception as error:  # noqa: BLE001 - reported with its index
-                error.add_note(IterableValidationNote(f"[{index}]", index, inner[0]))
+                error.add_note(IterableValidationNote(f"[{index}]", index, inner[index]))
                 errors.append(error)
         if errors:
             raise IterableValidationError("in a list", errors, kind)
-        return (get_origin(kind) or kind)(items)
+        return _LISTS[_plain(kind)](items)
 
     def mapping(value: Any, kind: Any) -> Any:
         if not isinstance(value, Mapping):
@@ -134,23 +163,41 @@ def make_converter() -> Converter:
 
     def union(value: Any, kind: Any) -> Any:
         members = [m for m in get_args(kind) if m is not type(None)]
-        for member in sorted(members, key=lambda m: not _fits(value, m)):
+        if value is None and len(members) < len(get_args(kind)):
+            return None
+        fitting = [m for m in members if _fits(value, m)]
+        errors = {}
+        for member in (*fitting, *(m for m in members if m not in fitting)):
             try:
                 return converter.structure(value, member)
             except Exception as error:  # noqa: BLE001 - the next member may fit
-                last = error
-        if len(members) == 1:
-            raise last
-        raise ValueError(f"expected {' or '.join(map(_name, members))}, got {show(value)}")
+                errors[member] = error
+        if telling := (fitting or members)[:1] if len(fitting) == 1 or len(members) == 1 else []:
+            raise errors[telling[0]]
+        got = "" if Secret in members else f", got {show(value)}"
+        raise ValueError(f"expected {' or '.join(map(_name, members))}{got}")
 
+    def table(cls: Any) -> Callable[[Any, Any], Any]:
+        structure = make_dict_structure_fn(
+            cls,
+            converter,
+            _cattrs_forbid_extra_keys=True,
+            _cattrs_detailed_validation=True,
+        )
+
+        def strictly(value: Any, kind: Any) -> Any:
+            if not isinstance(value, Mapping):
+                raise ValueError(f"expected a table, got {show(value)}")
+            return structure(value, kind)
+
+        return strictly
+
+    converter.register_structure_hook_factory(has, table)
     converter.register_structure_hook_func(
-        lambda kind: (
-            get_origin(kind) in (list, tuple, frozenset, set)
-            or kind in (list, tuple, set, frozenset)
-        ),
-        sequence,
+        lambda kind: _hashable(_plain(kind)) and _plain(kind) in _LISTS, sequence
     )
-    converter.register_structure_hook_func(lambda kind: _plain(kind) in (dict, Mapping), mapping)
+    converter.register_structure_hook_func(lambda kind: _plain(kind) in _TABLES, mapping)
+    converter.register_structure_hook_func(lambda kind: get_origin(kind) is Literal, _literal)
     converter.register_structure_hook_func(
         lambda kind: _plain(kind) in (Union, types.UnionType), union
     )
@@ -163,6 +210,10 @@ def make_converter() -> Converter:
     return converter
 
 
+def _hashable(kind: Any) -> bool:
+    return getattr(kind, "__hash__", None) is not None
+
+
 def _plain(kind: Any) -> Any:
     """``list`` for ``list[int]``; a type without arguments stays as it is."""
     return get_origin(kind) or kind
@@ -173,8 +224,10 @@ def _fits(value: object, kind: Any) -> bool:
     plain = get_origin(kind) or kind
     if plain is float:
         return isinstance(value, float)
-    if plain is tuple:
+    if plain in _LISTS:
         plain = list
+    if plain in _TABLES or has(plain):
+        plain = dict
     return isinstance(plain, type) and type(value) is plain
 
 
@@ -186,8 +239,13 @@ def _name(kind: Any) -> str:
         return "a duration"
     if kind == Bytes:
         return "a size"
-    origin = get_origin(kind) or kind
-    return "a list" if origin in (list, tuple) else "a table"
+    if get_origin(kind) is Literal:
+        return " or ".join(map(show, get_args(kind)))
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return " or ".join(show(member.value) for member in kind)
+    if kind in (Secret, FilePath):
+        return "text"
+    return "a list" if _plain(kind) in _LISTS else "a table"
 
 
 _converter = make_converter()
@@ -207,32 +265,42 @@ def build(cls: Any, table: Mapping[str, Any], path: Path, problems: Problems) ->
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - see above
-        _explain(error, cls, path, problems)
+        _explain(error, path, problems)
         return None
 
 
-def _explain(error: BaseException, cls: Any, path: Path, problems: Problems) -> None:
+def _explain(error: BaseException, path: Path, problems: Problems) -> None:
     if isinstance(error, ClassValidationError | IterableValidationError):
         for inner in error.exceptions:
-            notes = getattr(inner, "__notes__", [])
-            place, kind = path, cls
-            for note in notes:
+            place = path
+            for note in getattr(inner, "__notes__", []):
                 if isinstance(note, AttributeValidationNote):
-                    place, kind = (*path, note.name), note.type
+                    place = (*path, note.name)
                 elif isinstance(note, IterableValidationNote):
                     step = note.index if isinstance(note.index, str) else f"[{note.index}]"
-                    place, kind = (*path, step), note.type
-            _explain(inner, kind, place, problems)
+                    place = (*path, step)
+            if isinstance(inner, KeyError) and inner.args == place[-1:] and place != path:
+                problems.missing(place, "must be given")
+            else:
+                _explain(inner, place, problems)
     elif isinstance(error, ForbiddenExtraKeysError):
         known = [field.name for field in fields(error.cl) if field.init]
         for name in sorted(error.extra_fields):
             problems.add((*path, name), f"there is no such option; {did_you_mean(name, known)}")
-    elif isinstance(error, KeyError) and error.args and has(cls):
-        problems.add((*path, str(error.args[0])), "must be given")
-    elif isinstance(error, KeyError) and error.args:
-        problems.add(path, "must be given")
     else:
-        text = str(error.args[0]) if error.args else ""
+        text = " ".join(str(error.args[0]).split()) if error.args else ""
         if not isinstance(error, ValueError | TypeError):
             text = f"{type(error).__name__} {text}".strip()
-        problems.add(path, text or type(error).__name__)
+        name = _validated(error)
+        problems.add(path if name is None else (*path, name), text or type(error).__name__)
+
+
+def _validated(error: BaseException) -> str | None:
+    """The field whose validator raised: attrs calls it with the field's ``Attribute``."""
+    trace = error.__traceback__
+    while trace is not None:
+        for value in trace.tb_frame.f_locals.values():
+            if type(value) is Attribute:
+                return str(value.name)
+        trace = trace.tb_next
+    return None
