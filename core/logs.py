@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import structlog
 
-from tocsin.core.config.redact import HIDDEN, hide_in_text, is_secret_name
+from tocsin.core.config.hide import HIDDEN, hide_in_text, is_secret_name
 from tocsin.core.config.settings import Format, LogSettings
 from tocsin.core.contracts import Secret
 

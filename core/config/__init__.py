@@ -2,7 +2,8 @@
 
 from tocsin.core.config.environment import read_secret
 from tocsin.core.config.errors import Catalog, ConfigError, ConfigProblem
-from tocsin.core.config.load import build_check, find_config, load_config, read_plugin_settings
+from tocsin.core.config.find import find_config, read_plugin_settings
+from tocsin.core.config.load import build_check, load_config
 from tocsin.core.config.redact import redacted
 from tocsin.core.config.settings import Settings
 

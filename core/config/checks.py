@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from unicodedata import category
 
+from tocsin.core.config.environment import Interpolated
 from tocsin.core.config.errors import Catalog, CatalogEntry, Path, Problems
+from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import CheckSettings, SourceSettings
-from tocsin.core.config.structure import build, show
+from tocsin.core.config.structure import build
 from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.contracts import Probe, Source
 
@@ -15,13 +18,14 @@ MIN_INTERVAL = 1.0
 """Seconds; what must be known faster is told by events, not by polling."""
 
 MAX_NAME = 100
+MAX_CHECK_NAME = 64
 
 
-def bad_name(name: str) -> str | None:
-    """Why a name of a target or check cannot be used, or None."""
-    if not name or len(name) > MAX_NAME:
-        return f"a name has 1 to {MAX_NAME} characters"
-    if "/" in name or any(ord(c) < 32 or ord(c) == 127 for c in name):
+def bad_name(name: str, longest: int = MAX_NAME) -> str | None:
+    """Why a name of a target, check or source cannot be used, or None."""
+    if not name or len(name) > longest:
+        return f"a name has 1 to {longest} characters"
+    if "/" in name or any(category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in name):
         return "a name has no '/' and no control characters, since check ids read target/check"
     return None
 
@@ -38,16 +42,17 @@ def make_check(
     if not isinstance(table, Mapping):
         problems.add(path, f"expected a table with a probe, got {show(table)}")
         return None
-    if reason := bad_name(name):
+    if reason := bad_name(name, MAX_CHECK_NAME):
         problems.add(path, reason)
         return None
     options = dict(table)
-    if options.pop("enabled", True) is False:
+    if not _enabled(options, path, problems):
         return None
     probe_name = options.pop("probe", None)
     if not isinstance(probe_name, str):
         problems.missing((*path, "probe"), "must be given: the name of a probe in quotes")
         return None
+    probe_name = str(probe_name)
     entry, broken = _find(probe_name, catalog.probes, catalog, (*path, "probe"), problems)
     if entry is None:
         if broken is None:
@@ -89,17 +94,18 @@ def make_source(
     if not isinstance(table, Mapping):
         problems.add(path, f"expected a table, got {show(table)}")
         return None
-    if reason := bad_name(name):
+    if reason := bad_name(name, MAX_CHECK_NAME):
         problems.add(path, reason)
         return None
     options = dict(table)
-    if options.pop("enabled", True) is False:
+    if not _enabled(options, path, problems):
         return None
     own = next((n for n, e in catalog.sources.items() if e.cls.autostart == name), None)
     probe_name = options.pop("probe", own)
     if not isinstance(probe_name, str):
         problems.missing((*path, "probe"), "must be given: the name of a source in quotes")
         return None
+    probe_name = str(probe_name)
     entry, broken = _find(probe_name, catalog.sources, catalog, (*path, "probe"), problems)
     if entry is None:
         if broken is None:
@@ -118,6 +124,16 @@ def make_source(
         name=name, probe_name=probe_name, plugin=entry.plugin, source=source, broken=None,
         options=options, interval=every, target_kind=entry.cls.target_kind, automatic=automatic,
     )  # fmt: skip
+
+
+def _enabled(options: dict[str, Any], path: Path, problems: Problems) -> bool:
+    """Take ``enabled`` out of the options. False also where it is neither true nor false."""
+    enabled = options.pop("enabled", True)
+    if isinstance(enabled, Interpolated) and enabled.lower() in ("true", "false"):
+        return enabled.lower() == "true"
+    if not isinstance(enabled, bool):
+        problems.add((*path, "enabled"), f"expected true or false, got {show(enabled)}")
+    return enabled is True
 
 
 def _find(

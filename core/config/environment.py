@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import define, field
 
 from tocsin.core.config.errors import Path as KeyPath
 from tocsin.core.config.errors import Problems
+
+T = TypeVar("T")
 
 _REFERENCE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\{))")
 _SECRET_NAME = re.compile(r"PASS|TOKEN|SECRET|KEY|CREDENTIAL|DATABASE_URL|DSN", re.IGNORECASE)
@@ -53,9 +55,16 @@ class Environment:
             self._hide(value)
         return value or None
 
-    def said(self, name: str) -> bool:
-        """Whether a variable or its ``_FILE`` twin is set at all."""
-        return bool(self.variables.get(name) or self.variables.get(f"{name}_FILE"))
+    def read(self, name: str, reader: Callable[[str], T], default: T) -> T:
+        """A variable read by ``reader``, whose ValueError becomes a problem of the variable."""
+        value = self.get(name)
+        if value is None:
+            return default
+        try:
+            return reader(value)
+        except ValueError as error:
+            self.problems.environment(name, str(error))
+            return default
 
     def _hide(self, value: str) -> None:
         if len(value) >= 4:  # shorter ones would blot out half of every text

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
+
+from tocsin.core.config.hide import hide_in_text
 
 
 @frozen(kw_only=True)
@@ -112,6 +114,11 @@ class Problems:
     def environment(self, name: str, message: str) -> None:
         """Note an error in an environment variable."""
         self.found.append(ConfigProblem(file="environment", path=name, message=message))
+
+    def sorted(self, secrets: Iterable[str]) -> tuple[ConfigProblem, ...]:
+        """Everything found, once each, by place, without the given secrets."""
+        told = {evolve(p, message=hide_in_text(p.message, secrets)): None for p in self.found}
+        return tuple(sorted(told, key=lambda p: (p.line or 0, p.path, p.message)))
 
 
 def dotted(path: Path) -> str:

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
 from attrs import Factory, evolve, frozen
 
-from tocsin.core.config.checks import bad_name, make_check, make_source
+from tocsin.core.config.channels import MAX_PORT, make_channels, port
+from tocsin.core.config.checks import MIN_INTERVAL, bad_name, make_check, make_source
 from tocsin.core.config.environment import Environment
-from tocsin.core.config.errors import Catalog, ConfigError, ConfigProblem, Path, Problems
+from tocsin.core.config.errors import Catalog, ConfigError, Path, Problems
+from tocsin.core.config.find import read, with_variables
+from tocsin.core.config.references import check_references
+from tocsin.core.config.scalars import choose, number, show
 from tocsin.core.config.settings import (
+    DAY,
     ActionSettings,
     ApiSettings,
-    ChannelSettings,
     CheckSettings,
     DatabaseSettings,
+    Format,
+    Level,
     LogSettings,
     PluginSettings,
     Settings,
     SourceSettings,
     TargetSettings,
 )
-from tocsin.core.config.structure import build, show
+from tocsin.core.config.structure import build
 from tocsin.core.config.suggest import did_you_mean
-from tocsin.core.config.toml import parse
-from tocsin.core.contracts import Secret
+from tocsin.core.config.values import check_timezone, data_directory, database_url, interval_of
 from tocsin.core.units import Seconds, parse_duration, parse_size
 
 SECTIONS = ("api", "database", "plugins", "actions", "log", "targets", "sources", "channels")
@@ -56,59 +59,6 @@ class _TargetTable:
     checks: Mapping[str, Any] = Factory(dict)
 
 
-def find_config(explicit: FilePath | None, env: Mapping[str, str]) -> FilePath | None:
-    """The file to use: the named one, ``$TOCSIN_CONFIG``, ./tocsin.toml, /etc/tocsin/tocsin.toml.
-
-    Raises:
-        ConfigError: a file was named and is not there.
-    """
-    named = explicit or (FilePath(env["TOCSIN_CONFIG"]) if env.get("TOCSIN_CONFIG") else None)
-    if named is not None:
-        if not named.is_file():
-            raise ConfigError(
-                (ConfigProblem(file=str(named), message="there is no such file; create it"),)
-            )
-        return named
-    usual = (FilePath("tocsin.toml"), FilePath("/etc/tocsin/tocsin.toml"))
-    return next((path for path in usual if path.is_file()), None)
-
-
-def _read(path: FilePath | None, problems: Problems) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        problems.at_line(None, f"the file cannot be read ({error.strerror})")
-        return {}
-    except UnicodeDecodeError:
-        problems.at_line(None, "the file is not UTF-8 text; save it as UTF-8")
-        return {}
-    return parse(text.replace("\r\n", "\n"), problems)
-
-
-def read_plugin_settings(
-    path: FilePath | None, env: Mapping[str, str], *, external: bool = True
-) -> PluginSettings:
-    """Which plugins may load. Errors are left to :func:`load_config`, which tells them all."""
-    problems = Problems(str(path))
-    tree = _read(path, problems)
-    table = Environment(env, problems).fill(tree.get("plugins", {}))
-    settings = build(PluginSettings, table, ("plugins",), problems) or PluginSettings()
-    return _with_plugin_variables(settings, env, external)
-
-
-def _with_plugin_variables(
-    settings: PluginSettings, env: Mapping[str, str], external: bool = True
-) -> PluginSettings:
-    more = [name.strip() for name in env.get("TOCSIN_PLUGINS_DISABLED", "").split(",")]
-    return evolve(
-        settings,
-        disabled=(*settings.disabled, *(name for name in more if name)),
-        external=settings.external and external,
-    )
-
-
 def load_config(path: FilePath | None, env: Mapping[str, str], catalog: Catalog) -> Settings:
     """Load everything.
 
@@ -117,10 +67,10 @@ def load_config(path: FilePath | None, env: Mapping[str, str], catalog: Catalog)
     """
     problems = Problems(str(path) if path is not None else "environment")
     environment = Environment(env, problems)
-    tree = environment.fill(_read(path, problems))
+    tree = environment.fill(read(path, problems))
     settings = _Loader(tree, environment, catalog, problems).settings(path)
     if problems.found:
-        raise ConfigError(tuple(sorted(problems.found, key=lambda p: (p.line or 0, p.path))))
+        raise ConfigError(problems.sorted(environment.secrets))
     return settings
 
 
@@ -140,32 +90,39 @@ class _Loader:
             hint = did_you_mean(name, known | set(SECTIONS))
             self.problems.add((name,), f"there is no such key; {hint}")
         top = self._section(_Top, {k: v for k, v in self.tree.items() if k in known}, ())
-        interval = self._number("MONITOR_INTERVAL", parse_duration, top.interval)
-        if interval < 1:
-            self.problems.add(("interval",), "must be at least 1 s")
-        self._check_timezone(top.timezone)
+        if top.interval < MIN_INTERVAL:
+            self.problems.add(("interval",), f"must be at least {MIN_INTERVAL:g} s")
+        interval = self.env.read("MONITOR_INTERVAL", interval_of, top.interval)
+        check_timezone(top.timezone, self.problems)
         targets = self._targets(interval)
         sources = self._sources(interval)
-        self._check_dependencies(targets)
+        check_references(targets, sources, self.problems, self.warnings)
         return Settings(
             file=path,
-            data_dir=self._data_dir(top.data_dir),
+            data_dir=data_directory(top.data_dir, self.env, self.problems),
             interval=interval,
             timezone=top.timezone,
-            alert_cooldown=self._number("ALERT_COOLDOWN", parse_duration, top.alert_cooldown),
+            alert_cooldown=self.env.read("ALERT_COOLDOWN", parse_duration, top.alert_cooldown),
             api=self._api(),
             database=self._database(),
-            plugins=_with_plugin_variables(
+            plugins=with_variables(
                 self._section(PluginSettings, *self._table("plugins")), self.env.variables
             ),
             actions=self._section(ActionSettings, *self._table("actions")),
             log=self._log(),
             targets=targets,
             sources=sources,
-            channels=self._channels(),
+            channels=make_channels(
+                self._tables("channels"), self.env, self.problems, self.warnings
+            ),
             warnings=tuple(self.warnings),
-            secrets=frozenset(self.env.secrets),
+            secrets=frozenset(self.env.secrets - self._names(targets)),
         )
+
+    def _names(self, targets: Mapping[str, TargetSettings]) -> set[str]:
+        """Names in the open. A password that equals one is not hidden wherever the name stands:
+        that would tell the password, and hide the name."""
+        return {*self.tree.get("targets", ()), *(c for t in targets.values() for c in t.checks)}
 
     def _table(self, name: str) -> tuple[Any, Path]:
         return self.tree.get(name, {}), (name,)
@@ -182,65 +139,37 @@ class _Loader:
         built = build(cls, table, path, self.problems)
         return cls() if built is None else built
 
-    def _number(self, name: str, read: Any, default: float) -> float:
-        value = self.env.get(name)
-        if value is None:
-            return default
-        try:
-            return float(read(value))
-        except ValueError as error:
-            self.problems.environment(name, str(error))
-            return default
-
-    def _check_timezone(self, name: str) -> None:
-        try:
-            zoneinfo.ZoneInfo(name)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            message = f"no time zone is called {show(name)}; write one such as 'Europe/Berlin'"
-            self.problems.add(("timezone",), message)
-
-    def _data_dir(self, said: FilePath | None) -> FilePath:
-        if value := self.env.get("TOCSIN_DATA_DIR"):
-            return FilePath(value).expanduser().absolute()
-        if said is not None:
-            return said.absolute()
-        if value := self.env.get("XDG_DATA_HOME"):
-            return FilePath(value) / "tocsin"
-        if os.geteuid() == 0:
-            return FilePath("/var/lib/tocsin")
-        return FilePath.home() / ".local/share/tocsin"
-
     def _api(self) -> ApiSettings:
         api: ApiSettings = self._section(ApiSettings, *self._table("api"))
-        if host := self.env.get("TOCSIN_API_HOST"):
-            api = evolve(api, host=host)
-        port = self._number("TOCSIN_API_PORT", int, api.port)
-        if not 0 <= port <= 65535:
-            self.problems.add(("api", "port"), "must be from 0 to 65535")
-        return evolve(api, port=int(port))
+        if not api.host:
+            message = "must be given; '0.0.0.0' listens on every IPv4 address"
+            self.problems.add(("api", "host"), message)
+        if not 0 <= api.port <= MAX_PORT:
+            self.problems.add(("api", "port"), f"must be from 0 (any free one) to {MAX_PORT}")
+        return evolve(
+            api,
+            host=self.env.read("TOCSIN_API_HOST", str, api.host),
+            port=self.env.read("TOCSIN_API_PORT", port, api.port),
+        )
 
     def _database(self) -> DatabaseSettings:
         database: DatabaseSettings = self._section(DatabaseSettings, *self._table("database"))
-        if url := self.env.get("DATABASE_URL"):
-            database = evolve(database, url=Secret(url))
-        if database.url is not None and not database.url.reveal().startswith(
-            ("postgresql://", "postgres://")
-        ):
-            self.problems.add(
-                ("database", "url"), "must read postgresql://user:password@host:port/database"
-            )
-        if database.retention < 86400:
+        if database.url is not None:
+            try:
+                database_url(database.url.reveal())
+            except ValueError as error:
+                self.problems.add(("database", "url"), str(error))
+        if database.retention < DAY:
             self.problems.add(("database", "retention"), "must be at least '1d'")
-        return database
+        return evolve(database, url=self.env.read("DATABASE_URL", database_url, database.url))
 
     def _log(self) -> LogSettings:
-        table, path = self._table("log")
-        if isinstance(table, dict):
-            for key in ("level", "format"):
-                if value := self.env.get(f"TOCSIN_LOG_{key.upper()}"):
-                    table = {**table, key: value.lower()}
-        log: LogSettings = self._section(LogSettings, table, path)
-        return log
+        log: LogSettings = self._section(LogSettings, *self._table("log"))
+        return evolve(
+            log,
+            level=self.env.read("TOCSIN_LOG_LEVEL", lambda x: choose(x, Level), log.level),
+            format=self.env.read("TOCSIN_LOG_FORMAT", lambda x: choose(x, Format), log.format),
+        )
 
     def _targets(self, interval: float) -> dict[str, TargetSettings]:
         targets = {}
@@ -281,21 +210,27 @@ class _Loader:
                 check = make_check(name, table, place, self.catalog, self.problems, interval)
                 if check is not None:
                     checks[name] = check
+                    self._tell_broken(f"check {path[1]}/{name}", check.broken)
         return checks
+
+    def _tell_broken(self, what: str, reason: str | None) -> None:
+        if reason is not None:
+            self.warnings.append(f"{what} cannot run: {reason}")
 
     def _expected(self, table: Mapping[str, Any], path: Path) -> dict[str, float]:
         expected = {}
         for key, value in table.items():
             try:
-                if isinstance(value, bool) or not isinstance(value, int | float | str):
-                    raise ValueError(f"expected a number, got {show(value)}")
                 if key.endswith("_bytes"):
-                    expected[key] = float(parse_size(value))
+                    level = float(parse_size(value))
                 elif key.endswith("_seconds"):
-                    expected[key] = parse_duration(value)
+                    level = parse_duration(value)
                 else:
-                    expected[key] = float(value)
-            except ValueError as error:
+                    level = number(value)
+                if level < 0:
+                    raise ValueError(f"expected a number from 0 on, got {show(value)}")
+                expected[key] = level
+            except (ValueError, OverflowError) as error:
                 self.problems.add((*path, key), str(error))
         return expected
 
@@ -307,7 +242,8 @@ class _Loader:
             source = make_source(name, table, path, self.catalog, self.problems, interval)
             if source is not None:
                 sources[name] = source
-        named = {table.get("probe") for table in tables.values() if isinstance(table, dict)}
+                self._tell_broken(f"source {name}", source.broken)
+        named = [table.get("probe") for table in tables.values() if isinstance(table, dict)]
         for probe, entry in self.catalog.sources.items():
             name = entry.cls.autostart
             if name is None or name in tables or probe in named:
@@ -318,55 +254,6 @@ class _Loader:
             if source is not None:
                 sources[name] = source
         return sources
-
-    def _channels(self) -> dict[str, ChannelSettings]:
-        channels = {}
-        for name, table in self._tables("channels").items():
-            if not isinstance(table, dict) or not isinstance(table.get("notifier", name), str):
-                self.problems.add(("channels", name), "expected a table with notifier = 'NAME'")
-                continue
-            options = {key: value for key, value in table.items() if key != "notifier"}
-            channels[name] = ChannelSettings(
-                name=name, notifier=table.get("notifier", name), options=options
-            )
-        for name, options in self._plan_channels().items():
-            channels.setdefault(name, ChannelSettings(name=name, notifier=name, options=options))
-        return channels
-
-    def _plan_channels(self) -> dict[str, dict[str, Any]]:
-        """Channels that the plan's environment variables describe."""
-        found: dict[str, dict[str, Any]] = {}
-        token, chat = self.env.get("TELEGRAM_BOT_TOKEN"), self.env.get("TELEGRAM_CHAT_ID")
-        if token and chat:
-            found["telegram"] = {"token": Secret(token), "chat_id": chat}
-        elif token or chat:
-            missing = "TELEGRAM_CHAT_ID" if token else "TELEGRAM_BOT_TOKEN"
-            self.warnings.append(f"{missing} is not set: there is no telegram channel")
-        host, to = self.env.get("SMTP_HOST"), self.env.get("ADMIN_EMAIL")
-        port = int(self._number("SMTP_PORT", int, 587))
-        user, password = self.env.get("SMTP_USER"), self.env.get("SMTP_PASSWORD")
-        if host and to:
-            found["email"] = {"host": host, "port": port, "to": [to]}
-            if user:
-                found["email"]["user"] = user
-            if password:
-                found["email"]["password"] = Secret(password)
-        elif host or to:
-            missing = "ADMIN_EMAIL" if host else "SMTP_HOST"
-            self.warnings.append(f"{missing} is not set: there is no email channel")
-        return found
-
-    def _check_dependencies(self, targets: Mapping[str, TargetSettings]) -> None:
-        for target in targets.values():
-            for other in target.depends_on or ():
-                if other == target.name:
-                    path = ("targets", target.name, "depends_on")
-                    self.problems.add(path, "a target cannot depend on itself")
-                elif other not in targets:
-                    self.warnings.append(
-                        f"target {target.name!r} depends on {other!r}, which is not declared; "
-                        "it counts once a source finds it"
-                    )
 
 
 def build_check(

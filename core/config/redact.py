@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import enum
-import re
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from tocsin.core.config.hide import HIDDEN, hide_in_text, is_secret_name
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings
 from tocsin.core.contracts import Secret
 
-HIDDEN = "***"
-_NAME = re.compile(
-    r"pass(word|wd|phrase)?|token|secret|credential|authorization|api_?key|private_?key|cookie|dsn",
-    re.IGNORECASE,
-)
-_URL_PASSWORD = re.compile(r"(\w[\w+.-]*://[^\s/:@]*:)([^\s@/]+)(@)")
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a key's name says that its value is a secret."""
-    return _NAME.search(name) is not None
-
-
-def hide_in_text(text: str, secrets: Iterable[str] = ()) -> str:
-    """A text without passwords in URLs and without the given secrets."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
-    return _URL_PASSWORD.sub(rf"\1{HIDDEN}\3", text)
+__all__ = ["HIDDEN", "hide_in_text", "is_secret_name", "redacted"]
 
 
 def redacted(settings: Settings) -> dict[str, Any]:
@@ -61,11 +45,13 @@ def _plain(value: Any, secrets: frozenset[str]) -> Any:
         return hide_in_text(str.__str__(value), secrets)
     if isinstance(value, Path):
         return str(value)
-    return value if isinstance(value, int | float | bool | None) else hide_in_text(str(value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no such numbers
+    return value if isinstance(value, int | float | None) else hide_in_text(str(value), secrets)
 
 
 def _named(name: str, value: Any, secrets: frozenset[str]) -> Any:
-    if name != "secrets" and is_secret_name(name) and isinstance(value, str):
+    if name != "secrets" and is_secret_name(name) and value and not isinstance(value, bool):
         return HIDDEN
     return _plain(value, secrets)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import math
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -21,89 +20,11 @@ from cattrs import (
 )
 from cattrs.gen import make_dict_structure_fn
 
-from tocsin.core.config.environment import Interpolated
 from tocsin.core.config.errors import Path, Problems
+from tocsin.core.config.scalars import choose, literal, number, secret, show, text, truth, whole
 from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.contracts import Secret
 from tocsin.core.units import Bytes, Seconds, parse_duration, parse_size
-
-
-def show(value: object) -> str:
-    """A value as it stands in TOML, shortened."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Mapping):
-        return "a table"
-    text = repr(str(value)) if isinstance(value, str) else repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _text(value: Any, _: Any) -> str:
-    if isinstance(value, str):
-        return str(value)
-    raise ValueError(f"expected text in quotes, got {show(value)}")
-
-
-def _secret(value: Any, _: Any) -> Secret:
-    if isinstance(value, str):
-        return Secret(value)
-    raise ValueError("expected text in quotes")  # what it was stays untold
-
-
-def _whole(value: Any, _: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, Interpolated):
-        try:
-            return int(value)
-        except ValueError:
-            pass
-    raise ValueError(f"expected a whole number, got {show(value)}")
-
-
-def _number(value: Any, _: Any) -> float:
-    if _is_number(value) or isinstance(value, Interpolated):
-        try:
-            number = float(value)
-        except (ValueError, OverflowError):
-            number = math.nan
-        if math.isfinite(number):
-            return number
-    raise ValueError(f"expected a number, got {show(value)}")
-
-
-def _truth(value: Any, _: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, Interpolated) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    raise ValueError(f"expected true or false, got {show(value)}")
-
-
-def _same(value: Any, allowed: Any) -> bool:
-    """Equality that keeps true and 1 apart."""
-    return bool(value == allowed) and isinstance(value, bool) == isinstance(allowed, bool)
-
-
-def _choice(value: Any, kind: type[enum.Enum]) -> enum.Enum:
-    for member in kind:
-        if _same(value, member.value):
-            return member
-    allowed = ", ".join(show(member.value) for member in kind)
-    raise ValueError(f"expected one of {allowed}, got {show(value)}")
-
-
-def _literal(value: Any, kind: Any) -> Any:
-    for allowed in get_args(kind):
-        if _same(value, allowed):
-            return allowed
-    allowed = ", ".join(map(show, get_args(kind)))
-    raise ValueError(f"expected one of {allowed}, got {show(value)}")
-
 
 _LISTS: dict[Any, Any] = {
     list: list, tuple: tuple, set: set, frozenset: frozenset,
@@ -117,14 +38,14 @@ _TABLES = (dict, Mapping, MutableMapping)
 def make_converter() -> Converter:
     """A converter that coerces nothing and reports every error."""
     converter = Converter(detailed_validation=True, forbid_extra_keys=True)
-    converter.register_structure_hook(str, _text)
-    converter.register_structure_hook(Secret, _secret)
-    converter.register_structure_hook(int, _whole)
-    converter.register_structure_hook(float, _number)
-    converter.register_structure_hook(bool, _truth)
-    converter.register_structure_hook(FilePath, lambda v, _: FilePath(_text(v, str)).expanduser())
+    converter.register_structure_hook(str, text)
+    converter.register_structure_hook(Secret, secret)
+    converter.register_structure_hook(int, whole)
+    converter.register_structure_hook(float, number)
+    converter.register_structure_hook(bool, truth)
+    converter.register_structure_hook(FilePath, lambda v, _: FilePath(text(v)).expanduser())
     converter.register_structure_hook_func(
-        lambda kind: isinstance(kind, type) and issubclass(kind, enum.Enum), _choice
+        lambda kind: isinstance(kind, type) and issubclass(kind, enum.Enum), choose
     )
 
     def sequence(value: Any, kind: Any) -> Any:
@@ -197,7 +118,7 @@ def make_converter() -> Converter:
         lambda kind: _hashable(_plain(kind)) and _plain(kind) in _LISTS, sequence
     )
     converter.register_structure_hook_func(lambda kind: _plain(kind) in _TABLES, mapping)
-    converter.register_structure_hook_func(lambda kind: get_origin(kind) is Literal, _literal)
+    converter.register_structure_hook_func(lambda kind: _plain(kind) == Literal, literal)
     converter.register_structure_hook_func(
         lambda kind: _plain(kind) in (Union, types.UnionType), union
     )
@@ -239,7 +160,7 @@ def _name(kind: Any) -> str:
         return "a duration"
     if kind == Bytes:
         return "a size"
-    if get_origin(kind) is Literal:
+    if _plain(kind) == Literal:
         return " or ".join(map(show, get_args(kind)))
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return " or ".join(show(member.value) for member in kind)
@@ -277,8 +198,8 @@ def _explain(error: BaseException, path: Path, problems: Problems) -> None:
                 if isinstance(note, AttributeValidationNote):
                     place = (*path, note.name)
                 elif isinstance(note, IterableValidationNote):
-                    step = note.index if isinstance(note.index, str) else f"[{note.index}]"
-                    place = (*path, step)
+                    at = note.index
+                    place = (*path, at if isinstance(at, str) else f"[{at}]")
             if isinstance(inner, KeyError) and inner.args == place[-1:] and place != path:
                 problems.missing(place, "must be given")
             else:
@@ -288,11 +209,11 @@ def _explain(error: BaseException, path: Path, problems: Problems) -> None:
         for name in sorted(error.extra_fields):
             problems.add((*path, name), f"there is no such option; {did_you_mean(name, known)}")
     else:
-        text = " ".join(str(error.args[0]).split()) if error.args else ""
+        message = " ".join(str(error.args[0]).split()) if error.args else ""
         if not isinstance(error, ValueError | TypeError):
-            text = f"{type(error).__name__} {text}".strip()
-        name = _validated(error)
-        problems.add(path if name is None else (*path, name), text or type(error).__name__)
+            message = f"{type(error).__name__} {message}".strip()
+        field = _validated(error)
+        problems.add(path if field is None else (*path, field), message or type(error).__name__)
 
 
 def _validated(error: BaseException) -> str | None:

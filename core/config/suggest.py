@@ -6,11 +6,16 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The nearest known word, if any is near."""
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A clause: the nearest known word, or all of them."""
     words = sorted(known)
-    if close := get_close_matches(name, words, n=1, cutoff=0.6):
-        return f"did you mean {close[0]!r}?"
+    if close := closest(name, words):
+        return f"did you mean {close!r}?"
     if not words:
         return "none is known here"
     return "known are " + ", ".join(words)

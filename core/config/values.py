@@ -1,0 +1,64 @@
+"""Values that need more than a type: the time zone, the data directory, the database."""
+
+from __future__ import annotations
+
+import os
+import zoneinfo
+from pathlib import Path
+
+from tocsin.core.config.checks import MIN_INTERVAL
+from tocsin.core.config.environment import Environment
+from tocsin.core.config.errors import Problems
+from tocsin.core.config.scalars import show
+from tocsin.core.contracts import Secret
+from tocsin.core.units import parse_duration
+
+
+def check_timezone(name: str, problems: Problems) -> None:
+    """Note a time zone that is not in the machine's IANA database."""
+    if name == "UTC":  # known without a database
+        return
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        message = f"no time zone is called {show(name)}; write one such as 'Europe/Berlin'"
+        if not zoneinfo.available_timezones():
+            message = "this machine has no time zone database; install tzdata, or write 'UTC'"
+        problems.add(("timezone",), message)
+
+
+def data_directory(said: Path | None, env: Environment, problems: Problems) -> Path:
+    """``TOCSIN_DATA_DIR``, the file's ``data_dir``, or the usual place (XDG Base Directory)."""
+    if said is not None and said == Path():
+        problems.add(("data_dir",), "names no directory; give a path or leave it out")
+    chosen = env.read("TOCSIN_DATA_DIR", _directory, said)
+    if chosen is not None:
+        return chosen.absolute()
+    if (data := env.read("XDG_DATA_HOME", _directory, None)) is not None:
+        return data.absolute() / "tocsin"
+    home = env.get("HOME")
+    if os.geteuid() == 0 or home is None:
+        return Path("/var/lib/tocsin")
+    return Path(home) / ".local/share/tocsin"
+
+
+def interval_of(text: str) -> float:
+    """Seconds between two runs of a check. Raises ValueError."""
+    seconds = parse_duration(text)
+    if seconds < MIN_INTERVAL:
+        raise ValueError(f"must be at least {MIN_INTERVAL:g} s")
+    return seconds
+
+
+def database_url(text: str) -> Secret:
+    """The URL of a PostgreSQL database. Raises ValueError, which does not tell it."""
+    if not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("must read postgresql://user:password@host:port/database")
+    return Secret(text)
+
+
+def _directory(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{show(text)}: {error}; write the path in full") from None
