@@ -8,6 +8,8 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 
+import docker
+
 from tocsin.plugins.probes._process import Finished
 
 
@@ -64,23 +66,22 @@ class _Exec:
         host: str | None,
         timeout: float,
     ) -> None:
-        import docker
-
         self._container = container
         self._command = list(command)
         self._env = dict(env)
         self._cwd = cwd
         self._limit = limit
-        url = host or os.environ.get("DOCKER_HOST")
-        try:
-            self._api = docker.APIClient(base_url=url, version="auto", timeout=int(timeout) + 5)
-        except docker.errors.DockerException as error:
-            raise OSError(0, f"the Docker Engine does not answer: {str(error)[:100]}") from error
+        self._host = host or os.environ.get("DOCKER_HOST")
+        self._timeout = int(timeout) + 5
+        self._api: docker.APIClient | None = None
         self._id: str | None = None
 
     def run(self) -> tuple[int, bytes, bytes]:
-        import docker
-
+        """Run it to its end; blocking."""
+        try:
+            self._api = docker.APIClient(base_url=self._host, version="auto", timeout=self._timeout)
+        except docker.errors.DockerException as error:
+            raise OSError(0, f"the Docker Engine does not answer: {str(error)[:100]}") from error
         try:
             created = self._api.exec_create(
                 self._container, self._command, environment=self._env, workdir=self._cwd
@@ -100,9 +101,7 @@ class _Exec:
     def kill(self) -> None:
         """Kill the program. The engine tells its pid as the host sees it; on the engine's own host
         that is enough, elsewhere the container's ``kill`` finds it by its command line."""
-        import docker
-
-        if self._id is None:
+        if self._id is None or self._api is None:
             return
         with contextlib.suppress(docker.errors.DockerException, OSError, ValueError):
             pid = int(self._api.exec_inspect(self._id).get("Pid") or 0)
@@ -114,7 +113,7 @@ class _Exec:
             self._api.exec_start(killer["Id"])
 
     def _is_ours(self, pid: int) -> bool:
-        """Whether the pid is, on this host, the very program (and not a stranger of that number)."""
+        """Whether the pid is, on this host, the very program, not a stranger of that number."""
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
                 seen = file.read().rstrip(b"\0").split(b"\0")

@@ -1,0 +1,17 @@
+"""The docker-health source: every container of a Docker Engine, event-driven.
+
+Reading order: ``source`` (options), ``watch`` (one connection's life), ``engine`` (the SDK kept
+off the event loop), ``containers`` (who is who, over redeploys), ``reasons`` and ``facts`` (pure:
+what an inspect document means), ``stats`` (CPU, memory, network), ``labels``, ``actions``.
+"""
+
+from __future__ import annotations
+
+from tocsin import Source, hookimpl
+from tocsin.plugins.probes.docker_health.source import DockerSource
+
+
+@hookimpl
+def tocsin_sources() -> dict[str, type[Source]]:
+    """Announce the source."""
+    return {"docker-health": DockerSource}

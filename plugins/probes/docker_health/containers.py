@@ -1,0 +1,209 @@
+"""Who is who: containers come and go under new ids, targets stay.
+
+A Compose container is the same target under each new id of its project, service and number; any
+other goes by its name.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import define, field
+
+from tocsin.plugins.probes.docker_health.facts import (
+    PROJECT,
+    SERVICE,
+    labels_of,
+    name_of,
+    parse_time,
+    state_of,
+)
+from tocsin.plugins.probes.docker_health.reasons import ENDING_SIGNALS, LOOP_WINDOW, Heard
+from tocsin.plugins.probes.docker_health.stats import Reading, Usage
+
+Key = tuple[str, ...]
+KILL_COUNTS_FOR = 120.0
+"""Seconds within which an end is put down to a ``kill`` event; stop timeouts can be long."""
+
+_TEMPORARY = re.compile(r"[0-9a-f]{12}_(.+)")
+"""The name Compose gives the one of two that is on its way."""
+
+
+def key_of(document: Mapping[str, Any]) -> Key:
+    """What identifies a container over redeploys."""
+    labels = labels_of(document)
+    if SERVICE in labels and labels.get("com.docker.compose.oneoff", "False") != "True":
+        number = labels.get("com.docker.compose.container-number", "1")
+        return ("compose", labels.get(PROJECT, ""), labels[SERVICE], number)
+    return ("name", plain_name(document))
+
+
+def plain_name(document: Mapping[str, Any]) -> str:
+    """The name, without what Compose puts before it for a while."""
+    name = name_of(document)
+    match = _TEMPORARY.fullmatch(name)
+    return match[1] if match else name
+
+
+@define(eq=False)
+class Known:
+    """One container, by id: its last inspect document, and what was heard of it."""
+
+    id: str
+    key: Key
+    document: dict[str, Any]
+    blind: bool = True
+    """Nothing was witnessed of it since it last started."""
+    kill_signal: str | None = None
+    killed_at: float = 0.0
+    oom: bool = False
+    ends: deque[float] = field(factory=lambda: deque(maxlen=100))
+    reading: Reading | None = None
+    usage: Usage | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether a process of it exists."""
+        return state_of(self.document) in ("running", "paused")
+
+    @property
+    def pid(self) -> int:
+        """Of its first process, 0 where there is none."""
+        return int((self.document.get("State") or {}).get("Pid") or 0)
+
+    @property
+    def created(self) -> str:
+        """When it was made, in the engine's words, which sort."""
+        return str(self.document.get("Created", ""))
+
+    def heard(self) -> Heard:
+        """What was heard, as of now."""
+        now = time.monotonic()
+        recent = [end for end in self.ends if now - end < LOOP_WINDOW]
+        started = parse_time((self.document.get("State") or {}).get("StartedAt"))
+        running_for = time.time() - started.timestamp() if started and self.running else None
+        return Heard(
+            signal=self.kill_signal,
+            oom=self.oom,
+            restarts=len(recent),
+            window=now - recent[0] if recent else 0.0,
+            running_for=running_for,
+            blind=self.blind,
+        )
+
+    def started(self) -> None:
+        """It runs (again): what led to its last end is over."""
+        self.kill_signal, self.oom, self.blind = None, False, False
+        self.reading = self.usage = None
+
+    def killed(self, signal: str) -> None:
+        """A ``kill`` event: a person, or Compose, sent it a signal.
+
+        Of several, the first that ends a container says how it was meant: a polite stop is
+        followed by SIGKILL where it takes too long.
+        """
+        now = time.monotonic()
+        stale = now - self.killed_at > KILL_COUNTS_FOR
+        if stale or self.kill_signal not in ENDING_SIGNALS:
+            self.kill_signal = signal
+        self.killed_at = now
+
+    def ended(self) -> None:
+        """A ``die`` event."""
+        self.blind = False
+        self.reading = self.usage = None
+        if time.monotonic() - self.killed_at > KILL_COUNTS_FOR:
+            self.kill_signal = None
+        if self.kill_signal is None:
+            self.ends.append(time.monotonic())  # a person's restarts are no restart loop
+
+
+@define(eq=False)
+class Slot:
+    """One target, and the containers that are or were it, at most a few during a redeploy."""
+
+    key: Key
+    target: str
+    members: dict[str, Known] = field(factory=dict)
+    held: bool = False
+    """Its end is not told yet: it may be a redeploy."""
+    replacing: bool = False
+    """A redeploy is going on."""
+
+    @property
+    def current(self) -> Known | None:
+        """The container that stands for the target: a running one, else the newest."""
+        return max(self.members.values(), key=lambda m: (m.running, m.created), default=None)
+
+
+@define
+class Registry:
+    """All slots; ``suffix`` goes behind each target's name (``@nas``)."""
+
+    suffix: str = ""
+    slots: dict[Key, Slot] = field(factory=dict)
+    _owners: dict[str, Slot] = field(factory=dict)
+
+    def put(self, document: dict[str, Any]) -> tuple[Slot, Known]:
+        """Take in an inspect document: the container's slot and record, made where they are new."""
+        container_id = str(document["Id"])
+        known_slot = self._owners.get(container_id)
+        if known_slot is not None:
+            known = known_slot.members[container_id]
+            known.document = document
+            return known_slot, known
+        key = key_of(document)
+        slot = self.slots.get(key)
+        if slot is None:
+            slot = self.slots[key] = Slot(key, self._name(document))
+        known = slot.members[container_id] = Known(container_id, key, document)
+        self._owners[container_id] = slot
+        return slot, known
+
+    def _name(self, document: Mapping[str, Any]) -> str:
+        """A name for a new target that no other has."""
+        taken = {slot.target for slot in self.slots.values()}
+        wanted = labels_of(document).get("tocsin.name") or plain_name(document)
+        for name in (wanted, plain_name(document), f"{wanted}-{str(document['Id'])[:12]}"):
+            full = name.replace("/", "-") + self.suffix
+            if full not in taken:
+                return full
+        return f"{document['Id']}{self.suffix}"
+
+    def find(self, container_id: str) -> tuple[Slot, Known] | None:
+        """The slot and record of a container."""
+        slot = self._owners.get(container_id)
+        return None if slot is None else (slot, slot.members[container_id])
+
+    def drop(self, container_id: str) -> Slot | None:
+        """A container is gone; returns the slot it leaves, perhaps empty."""
+        slot = self._owners.pop(container_id, None)
+        if slot is not None:
+            slot.members.pop(container_id, None)
+        return slot
+
+    def retire(self, slot: Slot) -> None:
+        """A target is gone."""
+        self.slots.pop(slot.key, None)
+
+    def rename(self, slot: Slot, document: dict[str, Any]) -> None:
+        """A container that goes by its name has another one: it is another target now."""
+        container_id = str(document["Id"])
+        self.drop(container_id)
+        self.put(document)
+
+    def by_target(self, target: str) -> Slot | None:
+        """The slot of a target."""
+        return next((slot for slot in self.slots.values() if slot.target == target), None)
+
+    def of_service(self, project: str, service: str) -> list[str]:
+        """The targets of a Compose service."""
+        return sorted(
+            slot.target
+            for slot in self.slots.values()
+            if slot.key[:3] == ("compose", project, service)
+        )

@@ -1,0 +1,141 @@
+"""The Docker SDK, which blocks, kept off the event loop: a small pool of threads, and one more for
+the stream of events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import docker
+import requests
+import urllib3
+
+CALL_TIMEOUT = 10
+"""Seconds for one call."""
+
+THREADS = 8
+
+
+class EngineAway(Exception):
+    """The engine cannot be asked; the message says why in a clause."""
+
+
+class NoSuchContainer(Exception):
+    """The engine does not know the container (any more)."""
+
+
+class Refused(Exception):
+    """The engine answered no; the message is its own."""
+
+
+_TROUBLE = (
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,
+    docker.errors.DockerException,
+    OSError,
+)
+
+
+def _why(error: BaseException) -> str:
+    """What keeps an engine from answering, in a clause."""
+    text = str(error)
+    known = {
+        "No such file": "there is no such socket",
+        "FileNotFoundError": "there is no such socket",
+        "Connection refused": "the connection is refused",
+        "ConnectionRefusedError": "the connection is refused",
+        "Permission denied": "permission is denied; add this user to the group docker",
+        "PermissionError": "permission is denied; add this user to the group docker",
+        "timed out": "it does not answer in time",
+        "Timeout": "it does not answer in time",
+    }
+    return next((words for mark, words in known.items() if mark in text), text[:150] or "no answer")
+
+
+class Engine:
+    """One Docker Engine. Calls run on at most :data:`THREADS` threads."""
+
+    def __init__(self, make: Callable[[], docker.APIClient]) -> None:
+        self._make = make
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="tocsin docker")
+        self.api: docker.APIClient | None = None
+        self._stream: Any = None
+
+    async def connect(self) -> None:
+        """Reach the engine. Raises EngineAway."""
+        if self.api is not None:
+            await self._in_pool(self.api.close)
+            self.api = None
+        self.api = await self._in_pool(self._make)
+
+    async def _in_pool(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
+        except docker.errors.NotFound as error:
+            raise NoSuchContainer(str(error.explanation)) from None
+        except docker.errors.APIError as error:
+            if error.is_server_error():
+                raise EngineAway(str(error.explanation)[:150]) from None
+            raise Refused(str(error.explanation)[:200]) from None
+        except _TROUBLE as error:
+            raise EngineAway(_why(error)) from None
+
+    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a method of ``docker.APIClient``. Raises EngineAway, NoSuchContainer, Refused."""
+        if self.api is None:
+            raise EngineAway("not connected")
+        return await self._in_pool(getattr(self.api, method), *args, **kwargs)
+
+    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run blocking code of ours on the pool."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+
+    def listen(
+        self, since: float | None, on_event: Callable[[dict[str, Any] | None], None]
+    ) -> None:
+        """Read events on a thread of its own until the stream ends or :meth:`close`.
+
+        ``on_event`` is called in the current event loop with each event, and with None at the end.
+        """
+        api, loop = self.api, asyncio.get_running_loop()
+
+        def post(event: dict[str, Any] | None) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(on_event, event)
+
+        def read() -> None:
+            try:
+                assert api is not None  # noqa: S101
+                stream = api.events(
+                    since=None if since is None else int(since),
+                    filters={"type": "container"},
+                    decode=True,
+                )
+                self._stream = stream
+                for event in stream:
+                    post(event)
+            except Exception:  # noqa: BLE001, S110 - however it ends, it has ended
+                pass
+            post(None)
+
+        threading.Thread(target=read, name="tocsin docker events", daemon=True).start()
+
+    def hang_up(self) -> None:
+        """End the stream of events."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            with contextlib.suppress(Exception):
+                stream.close()
+
+    def close(self) -> None:
+        """Let go of everything; calls that are going on end by their timeout."""
+        self.hang_up()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self.api is not None:
+            with contextlib.suppress(Exception):
+                self.api.close()

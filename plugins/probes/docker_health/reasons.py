@@ -1,0 +1,106 @@
+"""Why a container is in the state it is in. Pure functions over facts and what was heard before."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from tocsin import Container, Reason, Result, format_duration
+
+ENDING_SIGNALS = frozenset({"2", "3", "9", "15"})
+"""INT, QUIT, KILL, TERM: what people end containers with. HUP or USR1 only tell them something."""
+
+SIGNAL_NAMES = {"1": "SIGHUP", "2": "SIGINT", "3": "SIGQUIT", "9": "SIGKILL", "15": "SIGTERM"}
+
+LOOP_RESTARTS = 3
+LOOP_WINDOW = 300.0
+"""Seconds."""
+
+SETTLED = 10.0
+"""Seconds a container must run after a restart before it counts as running again."""
+
+
+@frozen(kw_only=True)
+class Heard:
+    """What events told about a container's last end.
+
+    ``signal``: the number that a ``kill`` event named shortly before. ``oom``: an ``oom`` event.
+    ``restarts``: ends within the last :data:`LOOP_WINDOW`; ``window``: seconds since the first one.
+    ``running_for``: seconds since it started, None where it does not run. ``blind``: its end was
+    not witnessed.
+    """
+
+    signal: str | None = None
+    oom: bool = False
+    restarts: int = 0
+    window: float = 0.0
+    running_for: float | None = None
+    blind: bool = False
+
+
+def reason_of(
+    state: str, health: str, exit_code: int | None, oom_killed: bool, policy: str, heard: Heard
+) -> Reason:
+    """The reason, by the engine's state and by what was heard."""
+    looping = heard.restarts >= LOOP_RESTARTS
+    if state == "running":
+        if looping and heard.running_for is not None and heard.running_for < SETTLED:
+            return Reason.RESTARTING
+        return {"unhealthy": Reason.UNHEALTHY, "starting": Reason.STARTING}.get(
+            health, Reason.RUNNING
+        )
+    if state == "paused":
+        return Reason.PAUSED
+    if state == "restarting":
+        return Reason.RESTARTING
+    if state == "created":
+        return Reason.CREATED
+    if state == "removing":
+        return Reason.REMOVED
+    if heard.signal in ENDING_SIGNALS:
+        return Reason.STOPPED
+    if oom_killed or heard.oom:
+        return Reason.OOM_KILLED
+    if exit_code == 0 and policy in ("", "no", "on-failure"):
+        return Reason.COMPLETED
+    # An end nobody witnessed: an engine brings back what it is told to keep, unless a person
+    # stopped it; and few programs exit by themselves as if killed.
+    if heard.blind and (policy in ("always", "unless-stopped") or exit_code in (137, 143)):
+        return Reason.STOPPED
+    return Reason.CRASHED
+
+
+def result_of(facts: Container, heard: Heard, detail: str = "") -> Result:
+    """The result: status and one sentence. ``detail``: last output of a failing health check."""
+    reason, code = facts.reason, facts.exit_code
+    if reason is Reason.RUNNING:
+        text = "running" if facts.health == "none" else "running, healthy"
+        return Result.up(text, container=facts)
+    if reason is Reason.STARTING:
+        return Result.up("running, its health check has not passed yet", container=facts)
+    if reason is Reason.UNHEALTHY:
+        return Result.degraded(f"unhealthy: {detail}" if detail else "unhealthy", container=facts)
+    if reason is Reason.COMPLETED:
+        return Result.up("completed, exit code 0", container=facts)
+    if reason is Reason.CREATED:
+        return Result.unknown("created, never started", container=facts)
+    if reason is Reason.REMOVED:
+        return Result.unknown("removed", container=facts)
+    if reason is Reason.PAUSED:
+        return Result.down("paused", container=facts)
+    if reason is Reason.RESTARTING:
+        times = f"{heard.restarts} ends in {format_duration(max(1, heard.window))}"
+        text = f"restart loop: {times}" if heard.restarts > 1 else "restarting"
+        text += f", last exit code {code}" if code is not None else ""
+        if facts.state == "running":
+            return Result.degraded(f"{text}; running again for a moment", container=facts)
+        return Result.down(text, container=facts)
+    if reason is Reason.OOM_KILLED:
+        limit = facts.memory_limit_bytes
+        text = "killed: out of memory" + (f" (limit {limit // 1_000_000} MB)" if limit else "")
+        return Result.down(f"{text}, exit code {code}", container=facts)
+    if reason is Reason.STOPPED:
+        signal = SIGNAL_NAMES.get(heard.signal or "")
+        text = "killed by a person" if heard.signal == "9" else "stopped by a person"
+        text += f" ({signal})" if signal else ""
+        return Result.down(f"{text}, exit code {code}", container=facts)
+    return Result.down(f"crashed with exit code {code}", container=facts)

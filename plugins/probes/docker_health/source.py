@@ -1,0 +1,110 @@
+"""The source's options, and its actions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar
+
+import docker
+from attrs import field as option
+from attrs import frozen, validators
+
+from tocsin import ActionError, LogLine, Seconds, Sink, Source, private
+from tocsin.plugins.probes.docker_health import actions
+from tocsin.plugins.probes.docker_health.engine import CALL_TIMEOUT, THREADS
+from tocsin.plugins.probes.docker_health.watch import Watch
+
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+
+
+@frozen(kw_only=True)
+class DockerSource(Source):
+    """Watch every container of a Docker Engine: state, health, why it stopped, what it uses.
+
+    Attributes:
+        host: unix:///path, tcp://host:port or ssh://user@host; unset, DOCKER_HOST or the usual.
+        tls_ca: certificate of the engine's CA, for tcp:// with TLS.
+        tls_cert: our certificate, for tcp:// with TLS.
+        tls_key: its key.
+        include: patterns of the containers to watch; unset, all.
+        exclude: patterns of containers to leave out.
+        reconcile: how often the whole inventory is taken, besides listening to events.
+        redeploy_grace: how long a container may be away while Compose makes it anew.
+    """
+
+    autostart: ClassVar[str | None] = "docker"
+
+    host: str | None = None
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    reconcile: Seconds = option(default=60.0, validator=validators.ge(1))
+    redeploy_grace: Seconds = option(default=30.0, validator=validators.ge(0))
+    _watch: list[Watch] = private(factory=list)  # noqa: RUF009 - an attrs field
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if self.host is not None and not self.host.startswith(
+            ("unix://", "tcp://", "ssh://", "http://", "https://")
+        ):
+            raise ValueError("host must begin with unix://, tcp:// or ssh://")
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("tls_cert and tls_key go together")
+
+    @property
+    def address(self) -> str:
+        """The engine's address."""
+        return self.host or os.environ.get("DOCKER_HOST") or DEFAULT_HOST
+
+    def client(self) -> docker.APIClient:
+        """Connect to the engine; blocking."""
+        tls: docker.tls.TLSConfig | bool = False
+        if self.tls_ca or self.tls_cert:
+            pair = (self.tls_cert, self.tls_key) if self.tls_cert and self.tls_key else None
+            tls = docker.tls.TLSConfig(client_cert=pair, ca_cert=self.tls_ca, verify=True)
+        elif self.host is None and os.environ.get("DOCKER_TLS_VERIFY"):
+            return docker.from_env(timeout=CALL_TIMEOUT, max_pool_size=THREADS + 2).api
+        return docker.APIClient(
+            base_url=self.address,
+            tls=tls,
+            version="auto",
+            timeout=CALL_TIMEOUT,
+            max_pool_size=THREADS + 2,
+        )
+
+    def wants(self, name: str) -> bool:
+        """Whether a container of that name is to be watched."""
+        if any(fnmatchcase(name, pattern) for pattern in self.exclude):
+            return False
+        return not self.include or any(fnmatchcase(name, pattern) for pattern in self.include)
+
+    async def run(self, name: str, interval: float, sink: Sink) -> None:
+        """Watch until cancelled."""
+        watch = Watch(self, name, interval, sink)
+        self._watch[:] = [watch]
+        try:
+            await watch.run()
+        finally:
+            watch.close()
+            self._watch.clear()
+
+    def _running(self) -> Watch:
+        if not self._watch:
+            raise ActionError(f"the Docker Engine at {self.address} is not being watched")
+        return self._watch[0]
+
+    async def logs(self, target: str, lines: int) -> list[LogLine]:
+        """The last lines, both streams in the order of their time."""
+        return await actions.logs(self._running(), target, lines)
+
+    async def restart(self, target: str) -> None:
+        """Restart, with the container's own stop timeout."""
+        await actions.restart(self._running(), target)
+
+    async def inspect(self, target: str) -> Mapping[str, Any]:
+        """The engine's document, secrets hidden."""
+        return await actions.inspect(self._running(), target)
