@@ -1,4 +1,4 @@
--- tocsin's whole schema, version 1. PostgreSQL 14 or newer.
+-- tocsin's whole schema, version 2. PostgreSQL 14 or newer.
 --
 -- Everything lies in the schema "tocsin", so that it can live in a database that has other tenants:
 -- the plan puts it beside the application's own tables in "forex". container_metrics and
@@ -74,10 +74,15 @@ CREATE TABLE check_rollup_1m (
 CREATE TABLE check_rollup_1h (LIKE check_rollup_1m, PRIMARY KEY (check_id, at)) PARTITION BY RANGE (at);
 CREATE TABLE check_rollup_1d (LIKE check_rollup_1m, PRIMARY KEY (check_id, at)) PARTITION BY RANGE (at);
 
--- Up to where each roll-up is complete. Late data moves it back, in the late batch's transaction.
+-- Up to where each roll-up is complete.
 CREATE TABLE rollup_state (
     resolution text PRIMARY KEY,
     done_until timestamptz NOT NULL
+);
+
+-- Moments of samples that came late: the next round of roll-ups begins at the oldest of them.
+CREATE TABLE rollup_late (
+    at timestamptz NOT NULL
 );
 
 CREATE TABLE container_events (

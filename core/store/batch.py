@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 from attrs import define, field
@@ -23,6 +23,13 @@ _STATES = {  # the engine's words, in the plan's
     "restarting": "restarting",
 }
 MAX_MESSAGE = 500
+
+# Plugins give numbers of any size. Past these, sums in the database overflow or underflow, and the
+# roll-up of everybody's history would fail for one metric.
+LARGEST, SMALLEST = 1e100, 1e-100
+MAX_REAL = 1e9
+_BIGINT, _INTEGER = 2**63, 2**31
+_DEPTH = 8
 
 
 class ResultRow(msgspec.Struct, array_like=True, frozen=True):
@@ -50,7 +57,7 @@ class ContainerRow(msgspec.Struct, array_like=True, frozen=True):
     memory_percent: float | None
     network_rx_bytes: int | None
     network_tx_bytes: int | None
-    restart_count: int
+    restart_count: int | None
     uptime_seconds: int | None
 
 
@@ -89,6 +96,27 @@ class Batch(msgspec.Struct, frozen=True):
 
     def __len__(self) -> int:
         return len(self.results) + len(self.containers) + len(self.events) + len(self.audit)
+
+
+def halves(batch: Batch) -> tuple[Batch, Batch]:
+    """A batch of two or more rows, cut in two.
+
+    The ids of the halves follow from that of the batch: cut again after a lost answer, they are
+    the same, and what was written is known.
+    """
+    rows = [(name, row) for name in _LISTS for row in getattr(batch, name)]
+    middle = len(rows) // 2
+    first, second = (
+        Batch(
+            uuid5(batch.id, half),
+            **{name: [row for kind, row in part if kind == name] for name in _LISTS},
+        )
+        for half, part in (("first", rows[:middle]), ("second", rows[middle:]))
+    )
+    return first, second
+
+
+_LISTS = ("results", "containers", "events", "audit")
 
 
 def encode(batch: Batch) -> bytes:
@@ -146,9 +174,9 @@ class Collector:
                 _text(item.check),
                 at,
                 CODES[result.status],
-                _finite(result.latency),
+                _real(result.latency),
                 _text(result.message)[:MAX_MESSAGE] or None,
-                None if facts is not None else _json(result.metrics),
+                None if facts is not None else _numbers(result.metrics),
             )
         )
         if facts is not None and result.status is not Status.UNKNOWN:
@@ -174,13 +202,13 @@ def _container(name: str, check: str, at: datetime, facts: Container) -> Contain
         check,
         at,
         _STATES.get(facts.state, "stopped"),
-        facts.health[:20],
-        _finite(facts.cpu_percent),
-        facts.memory_bytes,
-        _finite(facts.memory_percent),
-        facts.network_rx_bytes,
-        facts.network_tx_bytes,
-        facts.restart_count,
+        _text(facts.health)[:20],
+        _real(facts.cpu_percent),
+        _whole(facts.memory_bytes, _BIGINT),
+        _real(facts.memory_percent),
+        _whole(facts.network_rx_bytes, _BIGINT),
+        _whole(facts.network_tx_bytes, _BIGINT),
+        _whole(facts.restart_count, _INTEGER),
         None if uptime is None else max(0, int(uptime)),
     )
 
@@ -189,23 +217,52 @@ def _utc(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-def _text(text: str) -> str:
+def _text(text: object) -> str:
     """PostgreSQL keeps no NUL, and UTF-8 no lone surrogates."""
     return str(text).replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def _real(value: float | None) -> float | None:
+    """For a ``real`` column; None for what is no measurement."""
+    if value is None:
+        return None
+    number = float(value)
+    return number if abs(number) <= MAX_REAL else None  # false for NaN, too
+
+
+def _whole(value: int | None, limit: int) -> int | None:
+    return None if value is None or not -limit <= int(value) < limit else int(value)
+
+
+def _numbers(metrics: Mapping[str, Any]) -> str | None:
+    """Metrics as JSON, every value a number that can be added up; others are left out."""
+    kept = {}
+    for name, value in metrics.items():
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            continue
+        if abs(number) < SMALLEST:
+            kept[_text(name)] = 0.0
+        elif abs(number) <= LARGEST:
+            kept[_text(name)] = number
+    return msgspec.json.encode(kept).decode() if kept else None
 
 
 def _json(value: Mapping[str, Any]) -> str | None:
-    """JSON that ``jsonb`` accepts: no NUL, nothing infinite."""
-    if not value:
-        return None
-    kept = {
-        key: item
-        for key, item in value.items()
-        if not isinstance(item, float) or math.isfinite(item)
-    }
-    text = msgspec.json.encode(kept, enc_hook=str).decode()
-    return text.replace("\\u0000", "")
+    """JSON that ``jsonb`` accepts, whatever a plugin put in."""
+    return msgspec.json.encode(_clean(value, _DEPTH)).decode() if value else None
+
+
+def _clean(value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value) if -_BIGINT <= value < _BIGINT else str(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if depth and isinstance(value, Mapping):
+        return {_text(key): _clean(item, depth - 1) for key, item in value.items()}
+    if depth and isinstance(value, list | tuple | set | frozenset):
+        return [_clean(item, depth - 1) for item in value]
+    return _text(value)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import asyncpg
 
-from tocsin.core.embedded import EmbeddedError
+from tocsin.core.embedded_host import EmbeddedError
 
 CONNECT_TIMEOUT = 5.0
 """Seconds."""
@@ -25,7 +25,13 @@ else:  # generic in the type stubs only
     Connection = asyncpg.Connection
 Dsn = Callable[[], Awaitable[str]]
 
+
+class BadDsn(Exception):
+    """The DSN cannot be read; the message does not repeat it."""
+
+
 TROUBLE = (
+    BadDsn,
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
@@ -69,9 +75,13 @@ def reason(error: BaseException) -> str:
         return "it does not answer in time"
     if isinstance(error, ConnectionRefusedError):
         return "the connection is refused"
+    if isinstance(error, FileNotFoundError):
+        return "its socket is not there"
     if isinstance(error, asyncpg.InvalidPasswordError):
         return "it refuses the user or the password"
-    text = " ".join(str(error).split())
+    # The details of a server's error repeat what was to be written; its message does not.
+    server = isinstance(error, asyncpg.PostgresError) and error.args
+    text = " ".join(str(error.args[0] if server else error).split())
     return text[:200] or type(error).__name__
 
 
@@ -82,7 +92,9 @@ class Connections:
         self._dsn = dsn
         self._idle: list[Connection] = []
         self._room = asyncio.Semaphore(size)
-        self._settings = {"search_path": "tocsin", "timezone": "UTC", **(settings or {})}
+        # Compiling a query takes longer than any of ours runs.
+        own = {"search_path": "tocsin", "timezone": "UTC", "jit": "off"}
+        self._settings = own | (settings or {})
 
     @asynccontextmanager
     async def use(self, seconds: float) -> AsyncIterator[Connection]:
@@ -109,11 +121,19 @@ class Connections:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
-        return await asyncpg.connect(
-            await self._dsn(),
-            timeout=CONNECT_TIMEOUT,
-            server_settings={"application_name": "tocsin", **self._settings},
-        )
+        dsn = await self._dsn()
+        try:
+            return await asyncpg.connect(
+                dsn,
+                timeout=CONNECT_TIMEOUT,
+                server_settings={"application_name": "tocsin", **self._settings},
+            )
+        except ValueError:  # its message may hold a piece of the password
+            raise BadDsn(
+                "DATABASE_URL cannot be read; it is to look like "
+                "postgresql://user:password@host:5432/name, with special characters of the "
+                "password percent-encoded (@ as %40, / as %2F)"
+            ) from None
 
     async def close(self) -> None:
         """Close what is idle."""
@@ -147,10 +167,3 @@ def fixed(dsn: str) -> Dsn:
         return dsn
 
     return give
-
-
-def json_text(value: Any) -> str | None:
-    """JSON for a ``jsonb`` column; None for what is empty."""
-    import msgspec
-
-    return msgspec.json.encode(value).decode() if value else None

@@ -83,11 +83,18 @@ class Sample:
     metrics: Mapping[str, float] = Factory(dict)
 
 
-def resolution_for(since: datetime, until: datetime, points: int) -> str:
-    """The coarsest resolution that still gives at least half as many points as were asked for."""
-    step = (until - since).total_seconds() / points
+def resolution_for(
+    since: datetime, until: datetime, points: int, kept: Mapping[str, datetime] | None = None
+) -> str:
+    """The coarsest resolution that still gives at least half as many points as were asked for;
+    a coarser one where ``kept`` says that what begins at ``since`` is gone by now."""
+    step = (until - since).total_seconds() / max(1, points)
+    finest_first = ["raw", *STEPS]
     fitting = [name for name, size in STEPS.items() if size.total_seconds() <= 2 * step]
-    return fitting[-1] if fitting else "raw"
+    resolution = fitting[-1] if fitting else "raw"
+    while kept and resolution in kept and since < kept[resolution]:
+        resolution = finest_first[finest_first.index(resolution) + 1]
+    return resolution
 
 
 @define
@@ -120,6 +127,17 @@ class _Sum:
         return Point(at=at, up=up, degraded=degraded, down=down, unknown=unknown, metrics=ranges)
 
 
+_COLUMNS = ", ".join(f"m.{name}" for name in _CONTAINER_METRICS)
+# The range stands on both sides of the join: partitions of both tables are pruned by it.
+SAMPLES = (
+    "SELECT r.at, r.status, r.latency_seconds, r.message, r.metrics, " + _COLUMNS + " "
+    "FROM check_results r LEFT JOIN container_metrics m ON m.check_id = r.check_id "
+    "AND m.timestamp = r.at AND m.timestamp >= $2 AND m.timestamp < $3 AND m.check_id = $1 "
+    "WHERE r.check_id = $1 AND r.at >= $2 AND r.at < $3 ORDER BY r.at {order} LIMIT $4"
+)
+"""Raw results of a check between two moments."""
+
+
 async def check_number(connection: Connection, target: str, check: str | None) -> int | None:
     """The number of a check; without a name, of the container check of the target."""
     if check is not None:
@@ -136,17 +154,25 @@ async def check_number(connection: Connection, target: str, check: str | None) -
 
 
 async def read(
-    connection: Connection, number: int, since: datetime, until: datetime, points: int
+    connection: Connection,
+    number: int,
+    since: datetime,
+    until: datetime,
+    points: int,
+    kept: Mapping[str, datetime],
 ) -> History:
-    """The history of one check."""
-    resolution = resolution_for(since, until, points)
+    """The history of one check. ``kept``: since when each of the finer resolutions is there."""
+    resolution = resolution_for(since, until, points, kept)
     size = STEPS.get(resolution, timedelta(0)).total_seconds()
-    step = (until - since).total_seconds() / points
+    step = (until - since).total_seconds() / max(1, points)
+    cursor = origin = since
     if size:
         step = max(1, -(-step // size)) * size  # whole steps of the resolution
+        cursor = floor(since, STEPS[resolution])
+        # Points stand on a grid of their own, so that a chart does not change as time goes on.
+        origin = floor(since, timedelta(seconds=step))
     width = timedelta(seconds=step)
     sums: dict[datetime, _Sum] = {}
-    cursor = floor(since, STEPS[resolution]) if size else since
     if size:
         done = await done_until(connection)
         ladder = [name for name in ("1d", "1h", "1m") if STEPS[name].total_seconds() <= size]
@@ -154,11 +180,11 @@ async def read(
             end = min(until, done.get(name, cursor))
             if end > cursor:
                 for at, counts, metrics in await _rolled(connection, name, number, cursor, end):
-                    sums.setdefault(_bucket(at, since, width), _Sum()).add(counts, metrics)
+                    sums.setdefault(_bucket(at, origin, width), _Sum()).add(counts, metrics)
                 cursor = end
     if cursor < until:
         for at, counts, metrics in await _raw(connection, number, cursor, until):
-            sums.setdefault(_bucket(at, since, width), _Sum()).add(counts, metrics)
+            sums.setdefault(_bucket(at, origin, width), _Sum()).add(counts, metrics)
     return History(
         resolution=resolution,
         step=step,
@@ -170,8 +196,8 @@ _Row = tuple[datetime, list[int], dict[str, list[float]]]
 _decode = msgspec.json.Decoder(dict[str, list[float]]).decode
 
 
-def _bucket(at: datetime, since: datetime, width: timedelta) -> datetime:
-    return since + (at - since) // width * width
+def _bucket(at: datetime, origin: datetime, width: timedelta) -> datetime:
+    return origin + (at - origin) // width * width
 
 
 async def _rolled(
@@ -212,14 +238,8 @@ async def samples(
     oldest_first: bool = False,
 ) -> list[Sample]:
     """Raw results of one check between two moments, newest first unless told otherwise."""
-    columns = ", ".join(f"m.{name}" for name in _CONTAINER_METRICS)
-    # The range stands on both sides of the join: partitions of both tables are pruned by it.
     rows = await connection.fetch(
-        f"SELECT r.at, r.status, r.latency_seconds, r.message, r.metrics, {columns} "
-        "FROM check_results r LEFT JOIN container_metrics m ON m.check_id = r.check_id "
-        "AND m.timestamp = r.at AND m.timestamp >= $2 AND m.timestamp < $3 AND m.check_id = $1 "
-        "WHERE r.check_id = $1 AND r.at >= $2 AND r.at < $3 "
-        f"ORDER BY r.at {'ASC' if oldest_first else 'DESC'} LIMIT $4",
+        SAMPLES.format(order="ASC" if oldest_first else "DESC"),
         number,
         since,
         until,

@@ -25,14 +25,13 @@ async def tidy(
     """
     if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK + 1):
         return
-    try:
-        await ensure(connection, {day_of(now) + timedelta(days=n) for n in range(AHEAD + 1)})
-        await roll_up(connection, now)
-        if full:
-            await _retain(connection, now, retention, minutes)
-    finally:
-        if not connection.is_closed():
-            await connection.execute("SELECT pg_advisory_unlock($1)", LOCK + 1)
+    await ensure(connection, {day_of(now) + timedelta(days=n) for n in range(AHEAD + 1)})
+    await roll_up(connection, now)
+    if full:
+        await _retain(connection, now, retention, minutes)
+    # Not in a finally: after an error the connection is cut, and the lock goes with it. Asking a
+    # frozen server to unlock would wait for ever.
+    await connection.execute("SELECT pg_advisory_unlock($1)", LOCK + 1)
 
 
 async def _retain(

@@ -7,8 +7,12 @@ from importlib.resources import files
 from tocsin.core.store.connection import Connection, transaction
 
 LOCK = 0x746F6373696E  # "tocsin" in ASCII, for advisory locks
+OLDEST_SERVER = 14
+"""The first major version with ``date_bin``."""
 
-MIGRATIONS: tuple[tuple[int, str], ...] = ()
+MIGRATIONS: tuple[tuple[int, str], ...] = (
+    (2, "CREATE TABLE rollup_late (at timestamptz NOT NULL)"),
+)
 """Steps from version 1 on: (version, SQL). ``schema.sql`` always holds the newest whole."""
 
 SCHEMA_VERSION = max((version for version, _ in MIGRATIONS), default=1)
@@ -18,27 +22,32 @@ async def migrate(connection: Connection) -> int:
     """Apply what is missing, in one transaction, one tocsin at a time; returns the version.
 
     Raises:
-        RuntimeError: the schema was made by a newer tocsin.
+        RuntimeError: the schema was made by a newer tocsin, or the server is too old.
     """
+    version = connection.get_server_version()
+    if version.major < OLDEST_SERVER:
+        raise RuntimeError(
+            f"the server is PostgreSQL {version.major}, tocsin needs {OLDEST_SERVER} or newer"
+        )
     async with transaction(connection):
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
         if not await connection.fetchval("SELECT 1 FROM pg_namespace WHERE nspname = 'tocsin'"):
             await connection.execute("CREATE SCHEMA tocsin")
         known = await connection.fetchval("SELECT to_regclass('tocsin.schema_version')::text")
         if known is None:
-            await connection.execute(files("tocsin").joinpath("schema.sql").read_text())
+            await connection.execute(files("tocsin").joinpath("schema.sql").read_text("utf-8"))
             await connection.execute(
                 "INSERT INTO schema_version (version) VALUES ($1)", SCHEMA_VERSION
             )
             return SCHEMA_VERSION
-        version: int = await connection.fetchval("SELECT max(version) FROM schema_version")
-        if version > SCHEMA_VERSION:
+        found: int = await connection.fetchval("SELECT max(version) FROM schema_version")
+        if found > SCHEMA_VERSION:
             raise RuntimeError(
-                f"the database has schema version {version}, this tocsin knows {SCHEMA_VERSION}; "
+                f"the database has schema version {found}, this tocsin knows {SCHEMA_VERSION}; "
                 "run the newer tocsin, or another database"
             )
         for number, statements in MIGRATIONS:
-            if number > version:
+            if number > found:
                 await connection.execute(statements)
                 await connection.execute("INSERT INTO schema_version (version) VALUES ($1)", number)
     return SCHEMA_VERSION

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 
-from tocsin.core.store.connection import Connection
+from tocsin.core.store.connection import Connection, transaction
+
+LOCK = 0x746F63736970  # for advisory locks: who makes partitions
 
 DAILY = ("check_results", "container_metrics", "check_rollup_1m", "container_events")
 MONTHLY = ("check_rollup_1h", "check_rollup_1d")
@@ -29,22 +31,32 @@ def bounds(table: str, day: date) -> tuple[str, date, date]:
 async def ensure(connection: Connection, days: Collection[date]) -> None:
     """Make the partitions that hold these days, where they are missing."""
     wanted = {(*bounds(table, day), table) for table in DAILY + MONTHLY for day in days}
-    names = [name for name, *_ in wanted]
-    there = {
-        row["relname"]
-        for row in await connection.fetch(
-            "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE nspname = 'tocsin' AND relname = ANY($1)",
-            names,
-        )
-    }
-    for name, first, after, table in sorted(wanted):
-        if name not in there:
-            # Names and dates are made above, from no one's input.
+    missing = await _missing(connection, wanted)
+    if not missing:
+        return
+    async with transaction(connection):
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
+        for name, first, after, table in await _missing(connection, missing):
+            # Names and dates are made above, from no one's input. CREATE … PARTITION OF would
+            # wait for every query that reads the table, and hold up all that come after.
+            await connection.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS)")
             await connection.execute(
-                f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} "
+                f"ALTER TABLE {table} ATTACH PARTITION {name} "
                 f"FOR VALUES FROM ('{first}T00:00:00Z') TO ('{after}T00:00:00Z')"
             )
+
+
+_Wanted = tuple[str, date, date, str]
+
+
+async def _missing(connection: Connection, wanted: Collection[_Wanted]) -> list[_Wanted]:
+    rows = await connection.fetch(
+        "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE nspname = 'tocsin' AND relname = ANY($1)",
+        [name for name, *_ in wanted],
+    )
+    there = {row["relname"] for row in rows}
+    return sorted(row for row in wanted if row[0] not in there)
 
 
 async def existing(connection: Connection, table: str) -> list[tuple[str, date]]:

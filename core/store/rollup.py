@@ -1,7 +1,9 @@
 """Roll-ups: a minute out of raw samples, an hour out of minutes, a day out of hours.
 
 Idempotent: a window can be rolled up any number of times. How far each resolution has come stands
-in ``rollup_state``; a batch of late data moves it back, so that its window is done again.
+in ``rollup_state``. A batch of late data leaves a row in ``rollup_late``, in its own transaction;
+the next round takes those rows away and begins that much earlier. (Moving ``rollup_state`` back
+at once would lose against a round that has read its window and not yet said so.)
 """
 
 from __future__ import annotations
@@ -90,16 +92,27 @@ FROM counted AS c LEFT JOIN folded AS f USING (check_id, bin)
 )
 
 
+_EARLIER = """LEAST(done_until, CASE resolution WHEN '1m' THEN date_trunc('minute', late.at)
+    WHEN '1h' THEN date_trunc('hour', late.at) ELSE date_trunc('day', late.at) END)"""
+
+
+async def mark_late(connection: Connection, oldest: datetime) -> None:
+    """Have everything from ``oldest`` on rolled up again."""
+    await connection.execute("INSERT INTO rollup_late (at) VALUES ($1)", oldest)
+
+
 async def done_until(connection: Connection) -> dict[str, datetime]:
     """Up to where each resolution is complete; one that has not begun is not in it."""
-    rows = await connection.fetch("SELECT resolution, done_until FROM rollup_state")
+    rows = await connection.fetch(
+        f"SELECT resolution, {_EARLIER} AS done_until "
+        "FROM rollup_state, (SELECT min(at) AS at FROM rollup_late) AS late"
+    )
     return {row["resolution"]: row["done_until"] for row in rows}
 
 
 async def roll_up(connection: Connection, now: datetime) -> None:
     """Bring all resolutions up to ``now``, window by window."""
-    done = await done_until(connection)
-    if "1m" not in done:
+    if not await connection.fetchval("SELECT 1 FROM rollup_state LIMIT 1"):
         partitions = await existing(connection, "check_results")
         if not partitions:
             return
@@ -109,6 +122,11 @@ async def roll_up(connection: Connection, now: datetime) -> None:
             "INSERT INTO rollup_state VALUES ($1, $2) ON CONFLICT DO NOTHING",
             [(resolution, begin) for resolution in STEPS],
         )
+    await connection.execute(
+        "WITH gone AS (DELETE FROM rollup_late RETURNING at), "
+        "late AS (SELECT min(at) AS at FROM gone) "
+        f"UPDATE rollup_state SET done_until = {_EARLIER} FROM late WHERE late.at IS NOT NULL"
+    )
     limit = now - LAG
     for resolution in STEPS:
         limit = await _advance(connection, resolution, limit)
@@ -119,7 +137,9 @@ async def _advance(connection: Connection, resolution: str, limit: datetime) -> 
     step = STEPS[resolution]
     limit = floor(limit, step)
     while True:
-        done = (await done_until(connection))[resolution]
+        done: datetime = await connection.fetchval(
+            "SELECT done_until FROM rollup_state WHERE resolution = $1", resolution
+        )
         if done >= limit:
             return done
         until = min(done + _WINDOW[resolution], limit)
@@ -129,12 +149,8 @@ async def _advance(connection: Connection, resolution: str, limit: datetime) -> 
             table = f"check_rollup_{resolution}"
             finer = "check_rollup_1m" if resolution == "1h" else "check_rollup_1h"
             await connection.execute(_COARSER.format(table=table, finer=finer), done, until, step)
-        # Only if no late batch has moved it back meanwhile: that window is then done once more.
         await connection.execute(
-            "UPDATE rollup_state SET done_until = $1 WHERE resolution = $2 AND done_until = $3",
-            until,
-            resolution,
-            done,
+            "UPDATE rollup_state SET done_until = $1 WHERE resolution = $2", until, resolution
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from uuid import UUID
@@ -14,6 +15,11 @@ from tocsin.core.store.batch import Batch, decode, encode
 log = get_logger(__name__)
 
 SUFFIX = ".batch"
+BLOCK = 4096
+"""Bytes that a file takes at least; a day of small batches would else fill a disk unseen."""
+
+REJECTED_KEPT = 100
+"""Files kept of what the database refused."""
 
 
 class Spool:
@@ -26,10 +32,15 @@ class Spool:
     def __init__(self, directory: Path, limit: int) -> None:
         self._directory = directory
         self._limit = limit
-        self._sizes: dict[UUID, int] = {}
+        self._sizes: dict[UUID, int] = {}  # oldest first
         self._rows: dict[UUID, int] = {}
+        self.size = 0
+        """Bytes on disk."""
+        self.rows = 0
+        """Rows waiting, as far as they were put by this process."""
         self.dropped = 0
         self.rejected = 0
+        self._full = False
 
     @property
     def aside(self) -> Path:
@@ -39,30 +50,63 @@ class Spool:
     def open(self) -> None:
         """Take over what an earlier process left. Raises OSError."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for path in sorted(self._directory.glob(f"*{SUFFIX}")):
-            try:
-                self._sizes[UUID(path.stem)] = path.stat().st_size
-            except ValueError:
-                continue
         for path in self._directory.glob("*.partial"):
             path.unlink(missing_ok=True)
+        for path in sorted(self._directory.glob(f"*{SUFFIX}")):
+            try:
+                batch_id = UUID(path.stem)
+            except ValueError:
+                continue
+            self._enter(batch_id, path.stat().st_size, 0)
 
     def __len__(self) -> int:
         return len(self._sizes)
 
-    @property
-    def size(self) -> int:
-        """Bytes on disk."""
-        return sum(self._sizes.values())
+    async def put(self, batch: Batch) -> None:
+        """Add a batch, durably, without keeping the event loop waiting for the disk.
 
-    @property
-    def rows(self) -> int:
-        """Rows waiting, as far as they were put by this process."""
-        return sum(self._rows.values())
+        Raises:
+            OSError: the disk refuses.
+        """
+        self._enter(batch.id, await asyncio.to_thread(self._save, batch), len(batch))
+        self._bound()
 
-    def put(self, batch: Batch) -> None:
-        """Add a batch, durably. Raises OSError when the disk refuses; the batch is then counted
-        as dropped."""
+    def put_now(self, batch: Batch) -> None:
+        """The same, for when nothing can be awaited any more. Raises OSError."""
+        self._enter(batch.id, self._save(batch), len(batch))
+
+    def first(self) -> Batch | None:
+        """The oldest batch; unreadable ones are set aside. Raises OSError."""
+        while self._sizes:
+            oldest = next(iter(self._sizes))
+            batch = self._read(oldest)
+            if batch is not None:
+                return batch
+            self._set_aside(oldest, "its file cannot be read")
+        return None
+
+    def done(self, batch_id: UUID) -> None:
+        """A batch is written. Raises OSError."""
+        self._forget(batch_id)
+
+    async def reject(self, batch: Batch, why: str) -> None:
+        """Set a batch aside that the database refuses. Raises OSError."""
+        await self.put(batch)
+        self._set_aside(batch.id, why)
+
+    def _set_aside(self, batch_id: UUID, why: str) -> None:
+        self.rejected += 1
+        log.error("a batch of history was refused and set aside", file=str(self.aside), reason=why)
+        self.aside.mkdir(exist_ok=True)
+        path = self._path(batch_id)
+        if path.exists():
+            path.replace(self.aside / path.name)
+        self._forget(batch_id)
+        kept = sorted(self.aside.iterdir(), key=lambda file: file.stat().st_mtime)
+        for file in kept[:-REJECTED_KEPT]:
+            file.unlink(missing_ok=True)
+
+    def _save(self, batch: Batch) -> int:
         data = encode(batch)
         path = self._path(batch.id)
         partial = path.with_suffix(".partial")
@@ -71,55 +115,43 @@ class Spool:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            partial.rename(path)
+            partial.replace(path)
+            directory = os.open(self._directory, os.O_RDONLY)  # the new name is to last, too
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
         except OSError:
-            self.dropped += len(batch)
             partial.unlink(missing_ok=True)
             raise
-        self._sizes[batch.id] = len(data)
-        self._rows[batch.id] = len(batch)
+        return len(data)
+
+    def _bound(self) -> None:
         while self.size > self._limit and len(self._sizes) > 1:
-            oldest = min(self._sizes)
+            oldest = next(iter(self._sizes))
             lost = self._read(oldest)
             self.dropped += len(lost) if lost is not None else 1
             self._forget(oldest)
-            log.warning("the spool is full; its oldest history is dropped", dropped=self.dropped)
-
-    def first(self) -> Batch | None:
-        """The oldest batch; unreadable ones are set aside."""
-        while self._sizes:
-            oldest = min(self._sizes)
-            batch = self._read(oldest)
-            if batch is not None:
-                return batch
-            self.reject(oldest, "its file cannot be read")
-        return None
-
-    def done(self, batch_id: UUID) -> None:
-        """A batch is written."""
-        self._forget(batch_id)
-
-    def reject(self, batch_id: UUID, why: str) -> None:
-        """Set a batch aside that would block all others."""
-        aside = self.aside
-        aside.mkdir(exist_ok=True)
-        path = self._path(batch_id)
-        if path.exists():
-            path.rename(aside / path.name)
-        self._forget(batch_id)
-        self.rejected += 1
-        log.error("a batch of history was refused and set aside", file=str(aside), reason=why)
+            if not self._full:  # once an outage, and not for each batch
+                log.warning("the spool is full; its oldest history is dropped", bytes=self.size)
+            self._full = True
 
     def _read(self, batch_id: UUID) -> Batch | None:
         try:
             return decode(self._path(batch_id).read_bytes())
-        except (OSError, msgspec.MsgspecError):
+        except (FileNotFoundError, msgspec.MsgspecError):
             return None
+
+    def _enter(self, batch_id: UUID, size: int, rows: int) -> None:
+        self.size += max(size, BLOCK) - self._sizes.get(batch_id, 0)
+        self.rows += rows - self._rows.get(batch_id, 0)
+        self._sizes[batch_id], self._rows[batch_id] = max(size, BLOCK), rows
 
     def _forget(self, batch_id: UUID) -> None:
         self._path(batch_id).unlink(missing_ok=True)
-        self._sizes.pop(batch_id, None)
-        self._rows.pop(batch_id, None)
+        self.size -= self._sizes.pop(batch_id, 0)
+        self.rows -= self._rows.pop(batch_id, 0)
+        self._full = self._full and bool(self._sizes)
 
     def _path(self, batch_id: UUID) -> Path:
         return self._directory / f"{batch_id}{SUFFIX}"

@@ -14,10 +14,12 @@ import asyncpg
 import msgspec
 
 from tocsin.core.clock import Clock
+from tocsin.core.embedded_host import NO_DATABASE
 from tocsin.core.logs import get_logger
 from tocsin.core.model import AuditEntry, ComponentHealth, Event, Health, Observation
 from tocsin.core.store import history
 from tocsin.core.store.connection import (
+    TROUBLE,
     Connection,
     Connections,
     Dsn,
@@ -44,14 +46,15 @@ FULL_EVERY = 60
 
 
 class Store:
-    """History. ``dsn`` is a PostgreSQL URL, or a coroutine function that gives one.
+    """History. ``dsn`` is a PostgreSQL URL, or a coroutine function that gives one, or None where
+    no history is wanted.
 
     Durations in seconds, ``spool_size`` in bytes.
     """
 
     def __init__(
         self,
-        dsn: str | Dsn,
+        dsn: str | Dsn | None,
         spool_dir: Path,
         *,
         clock: Clock,
@@ -59,16 +62,19 @@ class Store:
         retention_minutes: float = 90 * 86400.0,
         spool_size: int = 256_000_000,
     ) -> None:
-        give = fixed(dsn) if isinstance(dsn, str) else dsn
+        give = dsn if callable(dsn) else fixed(dsn or "")
         self._clock = clock
         self._retention = timedelta(seconds=retention)
-        self._retention_minutes = timedelta(seconds=retention_minutes)
+        # Late samples are rolled up again, into minutes that have to be there.
+        self._retention_minutes = timedelta(seconds=max(retention, retention_minutes))
         self._spool = Spool(spool_dir, spool_size)
         # A slow query must not hold up writing, nor the roll-ups a query.
         self._write = Connections(give, 1)
         self._readers = Connections(give, 4, {"statement_timeout": str(int(READ_DEADLINE * 1000))})
         self._keeper = Connections(give, 1)
         self._writer = Writer(self._write, self._spool, clock, retention, migrate)
+        if dsn is None:
+            self._writer.disabled = NO_DATABASE
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -77,6 +83,8 @@ class Store:
         Raises:
             OSError: the spool's directory cannot be used.
         """
+        if self._writer.disabled is not None:
+            return
         self._spool.open()
         self._tasks = [
             asyncio.create_task(self._writer.run(), name="history writer"),
@@ -85,11 +93,12 @@ class Store:
 
     async def stop(self) -> None:
         """Write or spool what is left, and close."""
-        for task in self._tasks:
+        self._writer.close()
+        for task in self._tasks[1:]:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._tasks:
-            await self._writer.turn(now=True)
+        for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                log.error("history did not end cleanly", reason=reason(outcome))
         self._tasks = []
         for connections in (self._write, self._readers, self._keeper):
             await connections.close()
@@ -104,7 +113,9 @@ class Store:
         Raises:
             StoreUnavailable: the database is away; the items wait in the spool.
         """
-        await self._writer.turn(now=True)
+        await self._writer.flush()
+        if self._writer.disabled is not None:
+            raise StoreUnavailable(self._writer.disabled)
         if self._writer.away is not None or len(self._spool):
             why = self._writer.away[1] if self._writer.away else "batches are still waiting"
             raise StoreUnavailable(f"the database is away: {why}")
@@ -124,7 +135,7 @@ class Store:
         rounds = 0
         while True:
             await asyncio.sleep(TIDY_EVERY if rounds else 5.0)
-            if self._writer.away is not None:
+            if self._writer.away is not None or self._writer.disabled is not None:
                 continue
             try:
                 await self.tidy(full=rounds % FULL_EVERY == 0)
@@ -135,20 +146,24 @@ class Store:
     def health(self) -> ComponentHealth:
         """``degraded`` while history waits on disk, or was lost."""
         spool, away = self._spool, self._writer.away
+        if self._writer.disabled is not None:
+            return ComponentHealth(status=Health.DISABLED, message=self._writer.disabled)
+        dropped = spool.dropped + self._writer.dropped
         details = {
             "rows_written": self._writer.written,
             "rows_waiting": spool.rows + self._writer.waiting,
             "batches_spooled": len(spool),
             "spool_bytes": spool.size,
-            "rows_dropped": spool.dropped,
+            "rows_dropped": dropped,
+            "rows_too_old": self._writer.lost_old,
             "batches_rejected": spool.rejected,
         }
         if away is not None:
             message = f"away since {away[0]:%Y-%m-%dT%H:%M:%SZ}: {away[1]}; history waits on disk"
             return ComponentHealth(status=Health.DEGRADED, message=message, details=details)
-        if spool.rejected or spool.dropped:
+        if spool.rejected or dropped:
             message = (
-                f"{spool.dropped} rows were dropped, "
+                f"{dropped} rows were dropped, "
                 f"{spool.rejected} batches were set aside in {self._spool.aside}"
             )
             return ComponentHealth(status=Health.DEGRADED, message=message, details=details)
@@ -158,6 +173,8 @@ class Store:
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Connection]:
+        if self._writer.disabled is not None:
+            raise StoreUnavailable(self._writer.disabled)
         if self._writer.away is not None:
             raise StoreUnavailable(f"history cannot be read now: {self._writer.away[1]}")
         try:
@@ -165,14 +182,12 @@ class Store:
                 yield connection
         except StoreUnavailable:
             raise
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            if not is_trouble(error):
+        except (asyncpg.PostgresError, *TROUBLE) as error:
+            if is_trouble(error):
+                self._readers.drop()
+            else:
                 log.exception("a query of history failed")
             raise StoreUnavailable(f"history cannot be read now: {reason(error)}") from error
-        except Exception as error:
-            if is_trouble(error):
-                raise StoreUnavailable(f"history cannot be read now: {reason(error)}") from error
-            raise
 
     async def container_history(
         self, name: str, since: datetime, until: datetime, points: int = 300
@@ -188,7 +203,9 @@ class Store:
             number = await history.check_number(connection, target, check)
             if number is None:
                 return History(resolution="raw", step=0, points=())
-            return await history.read(connection, number, since, until, points)
+            now = self._clock.now()
+            kept = {"raw": now - self._retention, "1m": now - self._retention_minutes}
+            return await history.read(connection, number, since, until, points, kept)
 
     async def results(
         self, target: str, check: str, since: datetime, until: datetime, limit: int
@@ -222,7 +239,8 @@ class Store:
         return await self._list(
             "SELECT id, at, target, source, action, attributes FROM container_events "
             "WHERE ($1::text IS NULL OR target = $1) AND at >= $2 AND at < $3 "
-            "AND ($4::uuid IS NULL OR id < $4) ORDER BY at DESC, id DESC LIMIT $5",
+            "AND ($4::uuid IS NULL OR (at, id) < (SELECT at, id FROM container_events "
+            "WHERE id = $4)) ORDER BY at DESC, id DESC LIMIT $5",
             target,
             since,
             until,

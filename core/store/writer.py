@@ -1,52 +1,43 @@
-"""Writing history: batches by COPY, each exactly once, spooled while the database is away."""
+"""Writing history: gathered into batches, spooled while the database is away, replayed in order."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import date, datetime, timedelta
-
-import asyncpg
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 from tocsin.core.clock import Clock
+from tocsin.core.embedded_host import EmbeddedMissing
 from tocsin.core.ids import new_id
 from tocsin.core.logs import get_logger
 from tocsin.core.model import AuditEntry, Event, Observation
-from tocsin.core.store.batch import Batch, Collector
-from tocsin.core.store.connection import (
-    Connection,
-    Connections,
-    is_trouble,
-    reason,
-    transaction,
-)
-from tocsin.core.store.partitions import day_of, ensure
+from tocsin.core.store.batch import Batch, Collector, halves
+from tocsin.core.store.connection import Connection, Connections, is_trouble, reason
+from tocsin.core.store.ingest import WRITE_DEADLINE, Ingest
 from tocsin.core.store.spool import Spool
 
 log = get_logger(__name__)
 
 BATCH_ROWS = 20_000
 BATCH_SECONDS = 1.0
-WRITE_DEADLINE = 10.0
-"""Seconds for one batch."""
+REPLAY_SECONDS = 1.0
+"""How long one round replays before it looks after what was gathered meanwhile."""
+
+PING_SECONDS = 15.0
+"""With nothing to write, the database is asked this often whether it is there."""
 
 RETRY = (0.5, 10.0)
 """Seconds between tries to reach the database: the first, doubled up to the last."""
 
-_RESULTS = ["check_id", "at", "status", "latency_seconds", "message", "metrics"]
-_CONTAINERS = [
-    "check_id",
-    "container_name", "timestamp", "status", "health_status", "cpu_percent", "memory_bytes",
-    "memory_percent", "network_rx_bytes", "network_tx_bytes", "restart_count", "uptime_seconds",
-]  # fmt: skip
-_EVENTS = ["id", "at", "target", "source", "action", "attributes"]
-_AUDIT = ["id", "at", "actor", "role", "action", "subject", "outcome", "details"]
+SPLITS = 40
+"""How often a refused batch is cut in two, to find the row that is refused and write the others."""
 
 
 class Writer:
-    """Takes items at any time, writes them when it can. ``prepare`` is run on each new connection
-    (migrations); ``away`` says since when and why the database cannot be written, or is None."""
+    """Takes items at any time, writes them when it can. ``prepare`` is run when the database is
+    met (migrations); ``away`` says since when and why it cannot be written, or is None."""
 
     def __init__(
         self,
@@ -59,89 +50,149 @@ class Writer:
         self._connections = connections
         self._spool = spool
         self._clock = clock
-        self._retention = timedelta(seconds=retention)
         self._prepare = prepare
+        self._ingest = Ingest(clock, timedelta(seconds=retention))
         self._collector = Collector()
-        self._full = asyncio.Event()
-        self._ids: dict[tuple[str, str], int] = {}
-        self._days: set[date] = set()
+        self._wake = asyncio.Event()
+        self._closing = False
         self._prepared = False
-        self._retry_at = 0.0
+        self._retry_at = self._ping_at = 0.0
         self._backoff = RETRY[0]
         self._busy = asyncio.Lock()
         self.away: tuple[datetime, str] | None = None
+        self.disabled: str | None = None
+        """Why there is no history at all, in a sentence."""
         self.written = 0
-        self.lost_old = 0
-        """Rows older than the retention, which were not written."""
+        self.dropped = 0
+        """Items and rows lost on the way: unfit for any table, or refused by the disk."""
 
     def add(self, item: Observation | Event | AuditEntry) -> None:
         """Take an item. Never blocks, never raises."""
-        self._collector.add(item)
+        if self.disabled is not None:
+            return
+        try:
+            self._collector.add(item)
+        except Exception as error:  # noqa: BLE001 - a plugin's values must not stop the rest
+            self.dropped += 1
+            log.warning("an item is unfit for history", target=_name(item), reason=reason(error))
         if len(self._collector) >= BATCH_ROWS:
-            self._full.set()
+            self._wake.set()
+
+    def close(self) -> None:
+        """Make ``run`` write or spool what is left, and end."""
+        self._closing = True
+        self._wake.set()
 
     async def run(self) -> None:
-        """Write until cancelled."""
-        while True:
+        """Write until closed."""
+        while not self._closing:
+            if self.away or self.disabled or not len(self._spool):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(BATCH_SECONDS):
+                        await self._wake.wait()
+            self._wake.clear()
             try:
-                async with asyncio.timeout(BATCH_SECONDS):
-                    await self._full.wait()
-            except TimeoutError:
-                pass
-            self._full.clear()
+                await self.turn()
+            except Exception as error:  # the disk, most likely
+                log.exception("history could not be kept", reason=reason(error))
+                await asyncio.sleep(BATCH_SECONDS)
+        await self.turn()
+
+    async def flush(self) -> None:
+        """Write everything gathered so far, however long it takes, or find the database away."""
+        await self.turn(now=True)
+        while len(self._spool) and self.away is None and self.disabled is None:
             await self.turn()
 
     async def turn(self, *, now: bool = False) -> None:
         """One round: what was gathered goes to the database, or to the spool while that is away.
 
-        ``now``: try the database though its next try is not due yet.
+        ``now``: try the database though its next try is not due yet. Raises OSError.
         """
         async with self._busy:
             batch = self._collector.take()
-            due = now or self._clock.monotonic() >= self._retry_at
-            if self.away is None and not len(self._spool):
-                if len(batch) and not await self._try(batch):
-                    self._keep(batch)
-                elif not self._prepared and due:
-                    await self._try(batch)
+            if self.disabled is not None:
                 return
-            if len(batch):
-                self._keep(batch)
-            if due:
-                await self._replay()
+            kept = not len(batch)
+            try:
+                if self.away is None and not len(self._spool):
+                    if not kept:
+                        kept = await self._try(batch)
+                    elif self._clock.monotonic() >= self._ping_at:
+                        await self._try(batch)
+                    now = False
+                if not kept and self.disabled is None:
+                    await self._keep(batch)
+                kept = True
+                due = now or self._clock.monotonic() >= self._retry_at
+                if due and (len(self._spool) or self.away is not None):
+                    await self._replay()
+            except BaseException:
+                if not kept:  # cancelled half-way; written or not, its id will tell
+                    self._spool.put_now(batch)
+                raise
 
     async def _replay(self) -> None:
+        until = self._clock.monotonic() + REPLAY_SECONDS
         while (batch := self._spool.first()) is not None:
             if not await self._try(batch):
                 return
             self._spool.done(batch.id)
+            if self._clock.monotonic() >= until:
+                return
         if self.away is not None:
             await self._try(Batch(new_id()))  # nothing to write, only to see whether it is back
 
-    def _keep(self, batch: Batch) -> None:
+    async def _keep(self, batch: Batch) -> None:
         try:
-            self._spool.put(batch)
-        except OSError as error:
+            await self._spool.put(batch)
+        except (OSError, OverflowError) as error:
+            self.dropped += len(batch)
             log.error("history cannot be spooled and is lost", rows=len(batch), reason=str(error))
 
     async def _try(self, batch: Batch) -> bool:
-        """Write one batch; True when it needs no more care (written, or set aside)."""
-        try:
-            async with self._connections.use(WRITE_DEADLINE) as connection:
-                if not self._prepared:
-                    self._ids.clear()
-                    self._days.clear()
-                    await self._prepare(connection)
-                    self._prepared = True
-                await self._write(connection, batch)
-        except Exception as error:  # noqa: BLE001 - whatever it is, history must not stop the rest
-            if is_trouble(error) or not self._prepared:
-                self._lose(reason(error))
+        """Write a batch; True when it needs no more care (written, or the refused part of it set
+        aside), False when the database is away."""
+        pieces, splits = [batch], SPLITS
+        while pieces:
+            piece = pieces.pop()
+            try:
+                await self._once(piece)
+            except EmbeddedMissing as error:
+                self.disabled = str(error)
+                log.warning("no history is kept", reason=self.disabled)
                 return False
-            self._keep(batch)
-            self._spool.reject(batch.id, reason(error))
+            except Exception as error:  # noqa: BLE001 - history must not stop the rest
+                if is_trouble(error) or not self._prepared:
+                    self._lose(reason(error))
+                    return False
+                if len(piece) > 1 and splits:
+                    splits -= 1
+                    pieces.extend(reversed(halves(piece)))
+                else:
+                    await self._refuse(piece, reason(error))
+            else:
+                self.written += len(piece)
         self._regain()
         return True
+
+    async def _once(self, batch: Batch) -> None:
+        async with self._connections.use(WRITE_DEADLINE) as connection:
+            if not self._prepared:
+                self._ingest.forget()
+                await self._prepare(connection)
+                self._prepared = True
+            if len(batch):
+                await self._ingest.write(connection, batch)
+            else:
+                await connection.fetchval("SELECT 1")
+
+    async def _refuse(self, batch: Batch, why: str) -> None:
+        try:
+            await self._spool.reject(batch, why)
+        except (OSError, OverflowError) as error:
+            self.dropped += len(batch)
+            log.error("refused history is lost", rows=len(batch), why=why, reason=str(error))
 
     def _lose(self, why: str) -> None:
         if self.away is None:
@@ -156,118 +207,23 @@ class Writer:
 
     def _regain(self) -> None:
         self._backoff, self._retry_at = RETRY[0], 0.0
+        self._ping_at = self._clock.monotonic() + PING_SECONDS
         if self.away is not None:
             log.info(
                 "the database is back", since=self.away[0].isoformat(), waiting=len(self._spool)
             )
             self.away = None
 
-    async def _write(self, connection: Connection, batch: Batch) -> None:
-        if not len(batch):
-            await connection.fetchval("SELECT 1")
-            return
-        oldest = self._clock.now() - self._retention
-        results = [row for row in batch.results if row.at > oldest]
-        containers = [row for row in batch.containers if row.timestamp > oldest]
-        events = [row for row in batch.events if row.at > oldest]
-        self.lost_old += len(batch) - len(batch.audit)
-        self.lost_old -= len(results) + len(containers) + len(events)
-        await self._number(connection, {(row.target, row.name) for row in results})
-        await self._partition(
-            connection,
-            {day_of(row.at) for row in results}
-            | {day_of(row.timestamp) for row in containers}
-            | {day_of(row.at) for row in events},
-        )
-        try:
-            async with transaction(connection):
-                await connection.execute(
-                    "INSERT INTO ingest_batches (id, at) VALUES ($1, $2)",
-                    batch.id,
-                    self._clock.now(),
-                )
-                numbered = [
-                    (self._ids[row.target, row.name], row.at, row.status,
-                     row.latency, row.message, row.metrics)
-                    for row in results
-                ]  # fmt: skip
-                await _copy(connection, "check_results", _RESULTS, numbered)
-                await _copy(
-                    connection,
-                    "container_metrics",
-                    _CONTAINERS,
-                    [
-                        (
-                            self._ids[row.container_name, row.check],
-                            *(getattr(row, name) for name in _CONTAINERS[1:]),
-                        )
-                        for row in containers
-                    ],
-                )
-                await _copy(
-                    connection,
-                    "container_events",
-                    _EVENTS,
-                    [tuple(getattr(row, name) for name in _EVENTS) for row in events],
-                )
-                await _copy(
-                    connection,
-                    "audit",
-                    _AUDIT,
-                    [tuple(getattr(row, name) for name in _AUDIT) for row in batch.audit],
-                )
-                if results:
-                    await _move_back(connection, min(row.at for row in results))
-        except asyncpg.UniqueViolationError as error:
-            if error.table_name != "ingest_batches":
-                raise
-            await connection.execute("ROLLBACK")  # written before: its COMMIT was not answered
-        self.written += len(batch)
-
-    async def _number(self, connection: Connection, names: set[tuple[str, str]]) -> None:
-        new = sorted(names - self._ids.keys())
-        if not new:
-            return
-        targets, checks = [t for t, _ in new], [n for _, n in new]
-        await connection.execute(
-            "INSERT INTO checks (target, name) SELECT * FROM unnest($1::text[], $2::text[]) "
-            "ON CONFLICT DO NOTHING",
-            targets,
-            checks,
-        )
-        rows = await connection.fetch(
-            "SELECT c.id, c.target, c.name FROM checks c "
-            "JOIN unnest($1::text[], $2::text[]) AS w(t, n) ON c.target = w.t AND c.name = w.n",
-            targets,
-            checks,
-        )
-        self._ids.update({(row["target"], row["name"]): row["id"] for row in rows})
-
-    async def _partition(self, connection: Connection, days: set[date]) -> None:
-        if new := days - self._days:
-            await ensure(connection, new)
-            self._days |= new
-
     @property
     def waiting(self) -> int:
         """Items gathered and not yet formed into a batch."""
         return len(self._collector)
 
-
-async def _copy(
-    connection: Connection, table: str, columns: list[str], rows: Sequence[tuple[object, ...]]
-) -> None:
-    if rows:
-        await connection.copy_records_to_table(table, columns=columns, records=rows)
+    @property
+    def lost_old(self) -> int:
+        """Rows not written since they were older than the retention."""
+        return self._ingest.lost_old
 
 
-async def _move_back(connection: Connection, oldest: datetime) -> None:
-    """Late data: what is rolled up over it is to be rolled up again."""
-    await connection.execute(
-        "UPDATE rollup_state SET done_until = CASE resolution "
-        "WHEN '1m' THEN date_trunc('minute', $1::timestamptz) "
-        "WHEN '1h' THEN date_trunc('hour', $1::timestamptz) "
-        "ELSE date_trunc('day', $1::timestamptz) END "
-        "WHERE done_until > $1",
-        oldest,
-    )
+def _name(item: object) -> str:
+    return repr(getattr(item, "target", ""))[:80]

@@ -1,0 +1,156 @@
+"""Writing one batch into the tables: by COPY, in one transaction, exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import asyncpg
+
+from tocsin.core.clock import Clock
+from tocsin.core.store.batch import Batch
+from tocsin.core.store.connection import Connection, transaction
+from tocsin.core.store.partitions import day_of, ensure
+from tocsin.core.store.rollup import LAG, mark_late
+
+WRITE_DEADLINE = 10.0
+"""Seconds for one batch."""
+
+ON_TIME = LAG - timedelta(seconds=WRITE_DEADLINE)
+"""A batch this fresh when its transaction begins is there before its minute is rolled up."""
+
+_RESULTS = ["check_id", "at", "status", "latency_seconds", "message", "metrics"]
+_CONTAINERS = [
+    "check_id",
+    "container_name", "timestamp", "status", "health_status", "cpu_percent", "memory_bytes",
+    "memory_percent", "network_rx_bytes", "network_tx_bytes", "restart_count", "uptime_seconds",
+]  # fmt: skip
+_EVENTS = ["id", "at", "target", "source", "action", "attributes"]
+_AUDIT = ["id", "at", "actor", "role", "action", "subject", "outcome", "details"]
+
+
+class Ingest:
+    """Turns the rows of batches into rows of tables; knows the numbers of checks and the days that
+    have partitions."""
+
+    def __init__(self, clock: Clock, retention: timedelta) -> None:
+        self._clock = clock
+        self._retention = retention
+        self._ids: dict[tuple[str, str], int] = {}
+        self._days: set[date] = set()
+        self.lost_old = 0
+        """Rows older than the retention, which were not written."""
+
+    def forget(self) -> None:
+        """The database may be another one now."""
+        self._ids.clear()
+        self._days.clear()
+
+    async def write(self, connection: Connection, batch: Batch) -> None:
+        """Write a batch; one that is there already is left as it is.
+
+        Raises what asyncpg raises, the transaction then being open: close the connection.
+        """
+        oldest = self._clock.now() - self._retention
+        kept = Batch(
+            batch.id,
+            [row for row in batch.results if row.at > oldest],
+            [row for row in batch.containers if row.timestamp > oldest],
+            [row for row in batch.events if row.at > oldest],
+            batch.audit,
+        )
+        times = [row.at for row in kept.results] + [row.timestamp for row in kept.containers]
+        await self._number(
+            connection,
+            {(row.target, row.name) for row in kept.results}
+            | {(row.container_name, row.check) for row in kept.containers},
+        )
+        await self._partition(
+            connection, {day_of(at) for at in times} | {day_of(row.at) for row in kept.events}
+        )
+        try:
+            async with transaction(connection):
+                await connection.execute(
+                    "INSERT INTO ingest_batches (id, at) VALUES ($1, $2)",
+                    batch.id,
+                    self._clock.now(),
+                )
+                await self._copy_all(connection, kept)
+                if times and min(times) < self._clock.now() - ON_TIME:
+                    await mark_late(connection, min(times))
+        except asyncpg.UniqueViolationError as error:
+            if error.table_name != "ingest_batches":
+                raise
+            # Written before, and its COMMIT not answered. Nobody knows how late that came.
+            await connection.execute("ROLLBACK")
+            if times:
+                await mark_late(connection, min(times))
+        else:
+            self.lost_old += len(batch) - len(kept)
+
+    async def _copy_all(self, connection: Connection, batch: Batch) -> None:
+        await _copy(
+            connection,
+            "check_results",
+            _RESULTS,
+            [
+                (self._ids[row.target, row.name], row.at, row.status,
+                 row.latency, row.message, row.metrics)
+                for row in batch.results
+            ],
+        )  # fmt: skip
+        await _copy(
+            connection,
+            "container_metrics",
+            _CONTAINERS,
+            [
+                (
+                    self._ids[row.container_name, row.check],
+                    *(getattr(row, name) for name in _CONTAINERS[1:]),
+                )
+                for row in batch.containers
+            ],
+        )
+        await _copy(
+            connection,
+            "container_events",
+            _EVENTS,
+            [tuple(getattr(row, name) for name in _EVENTS) for row in batch.events],
+        )
+        await _copy(
+            connection,
+            "audit",
+            _AUDIT,
+            [tuple(getattr(row, name) for name in _AUDIT) for row in batch.audit],
+        )
+
+    async def _number(self, connection: Connection, names: set[tuple[str, str]]) -> None:
+        new = sorted(names - self._ids.keys())
+        if not new:
+            return
+        targets, checks = [t for t, _ in new], [n for _, n in new]
+        await connection.execute(
+            "INSERT INTO checks (target, name) SELECT * FROM unnest($1::text[], $2::text[]) "
+            "ON CONFLICT DO NOTHING",
+            targets,
+            checks,
+        )
+        rows = await connection.fetch(
+            "SELECT c.id, c.target, c.name FROM checks c "
+            "JOIN unnest($1::text[], $2::text[]) AS w(t, n) ON c.target = w.t AND c.name = w.n",
+            targets,
+            checks,
+        )
+        self._ids.update({(row["target"], row["name"]): row["id"] for row in rows})
+
+    async def _partition(self, connection: Connection, days: set[date]) -> None:
+        if new := days - self._days:
+            await ensure(connection, new)
+            self._days |= new
+
+
+async def _copy(
+    connection: Connection, table: str, columns: list[str], rows: Sequence[tuple[object, ...]]
+) -> None:
+    if rows:
+        await connection.copy_records_to_table(table, columns=columns, records=rows)
