@@ -21,7 +21,7 @@ from tocsin.core.embedded import EmbeddedPostgres
 from tocsin.core.heartbeats import Heartbeats
 from tocsin.core.inventory import Inventory
 from tocsin.core.isolation import Isolation, PluginFault
-from tocsin.core.logs import get_logger
+from tocsin.core.logs import get_logger, hide_values
 from tocsin.core.model import (
     AuditEntry,
     Beat,
@@ -71,6 +71,7 @@ class Tocsin:
         self.clock = clock or SystemClock()
         self.started_at: datetime = self.clock.now()
         self.settings = settings
+        hide_values(settings.secrets)
         self.data_dir = settings.data_dir
         self.plugins = plugins
         self.api_url = ""
@@ -243,6 +244,7 @@ class Tocsin:
         async with self._reloading:
             settings = await asyncio.to_thread(load_config, self._path, self._env, self.plugins)
             self.settings = settings
+            hide_values(settings.secrets)
             self.inventory.apply(settings)
             await self.sources.apply(settings)
             log.info("configuration reloaded", file=str(self._path) if self._path else None)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 import re
+import sys
 import unicodedata
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import IO, Any
 
 import structlog
@@ -17,6 +20,10 @@ from tocsin.core.contracts import Secret
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 _TELEGRAM = re.compile(r"\bbot\d{5,}:[A-Za-z0-9_-]{20,}|\b\d{8,}:[A-Za-z0-9_-]{30,}")
 _OURS = re.compile(r"\btocsin_[A-Za-z0-9_-]{20,}")
+_UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Control characters, bidi and other format marks, lone surrogates, line separators."""
+
+_MAX_DEPTH = 20
 
 _known: set[str] = set()
 """Secret values of the configuration in force."""
@@ -24,57 +31,91 @@ _known: set[str] = set()
 
 def hide_values(secrets: Iterable[str]) -> None:
     """Hide these values in every log line from now on."""
-    _known.update(secret for secret in secrets if len(secret) >= 4)
+    _known.update(str.__str__(secret) for secret in secrets if len(secret) >= 4)
 
 
-def clean(text: str) -> str:
-    """A text fit for a log: no secrets, no control or bidi characters (log injection)."""
+def clean(text: str, *, lines: bool = False) -> str:
+    """A text fit for a log: no secrets, no control or bidi characters (log injection).
+
+    Line ends are written out as an escape, so that no text can pass for a line of its own;
+    ``lines`` keeps them, for tracebacks, each further line indented.
+    """
     text = hide_in_text(text, _known)
     text = _TELEGRAM.sub(HIDDEN, _OURS.sub(HIDDEN, _BEARER.sub(rf"\1 {HIDDEN}", text)))
     if text.isprintable():
         return text
-    return "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else "�" for c in text
-    )
+    text = text.replace("\r\n", "\n").replace("\t", "    ")
+    text = text.replace("\n", "\n  " if lines else "\\n")
+    return "".join("�" if unicodedata.category(c) in _UNSAFE and c != "\n" else c for c in text)
 
 
-def _clean(value: Any, name: str = "") -> Any:
-    if isinstance(value, Secret) or (name and is_secret_name(name) and isinstance(value, str)):
+def _clean(value: Any, name: str = "", depth: int = 0) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no such numbers
+    if type(value) in (int, float):
+        return value
+    if isinstance(value, Secret) or (name and is_secret_name(name)):
         return HIDDEN
     if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, dict):
-        return {key: _clean(item, str(key)) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_clean(item) for item in value]
-    if isinstance(value, int | float | bool | None):
-        return value
-    return clean(str(value))
+        return clean(value, lines=name in ("exception", "stack"))
+    if depth < _MAX_DEPTH:
+        if isinstance(value, Mapping):
+            return {clean(str(k)): _clean(v, str(k), depth + 1) for k, v in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [_clean(item, depth=depth + 1) for item in value]
+    try:
+        return clean(str(value))
+    except Exception as error:  # noqa: BLE001 - a stranger's __str__; a log call never raises
+        return f"<{type(value).__name__} whose text cannot be had: {type(error).__name__}>"
 
 
 def _redact(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    private = {"_record", "_from_structlog", "exc_info"}
-    return {k: v if k in private else _clean(v, k) for k, v in event.items()}
+    return {clean(str(k)): _clean(v, str(k)) for k, v in event.items()}
+
+
+def _arguments(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Fill ``%s`` in. Where that fails the arguments are shown beside: a log call never raises."""
+    if arguments := event.pop("positional_args", None):
+        try:
+            event["event"] %= arguments
+        except Exception:  # noqa: BLE001 - wrong count, wrong type, a stranger's __str__
+            event["arguments"] = list(arguments)
+    return event
+
+
+class _Handler(logging.StreamHandler[IO[str]]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say which log call is wrong; logging's own would print the arguments, secrets and all."""
+        kind = getattr(sys.exc_info()[0], "__name__", "an error")
+        text = f"a log call in {record.filename}:{record.lineno} is wrong ({kind})"
+        again = logging.LogRecord(record.name, logging.WARNING, "", 0, text, None, None)
+        # Where the stream itself is gone there is no place left to say so.
+        with contextlib.suppress(Exception):
+            self.stream.write(self.format(again) + self.terminator)
 
 
 def configure(settings: LogSettings, stream: IO[str]) -> None:
-    """Send all logs, ours and the libraries', to a stream."""
-    people = settings.format is Format.CONSOLE or (
-        settings.format is Format.AUTO and stream.isatty()
-    )
+    """Send all logs, ours and the libraries', to a stream. May be called again, on a reload."""
+    terminal = stream.isatty()
+    people = settings.format is Format.CONSOLE or (settings.format is Format.AUTO and terminal)
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.stdlib.PositionalArgumentsFormatter(),
+        _arguments,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
     ]
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        structlog.dev.ConsoleRenderer(colors=terminal)
         if people
-        else structlog.processors.JSONRenderer()
+        else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -82,7 +123,7 @@ def configure(settings: LogSettings, stream: IO[str]) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -13,6 +13,7 @@ from tocsin.core.config.checks import MIN_INTERVAL, bad_name, make_check, make_s
 from tocsin.core.config.environment import Environment
 from tocsin.core.config.errors import Catalog, ConfigError, Path, Problems
 from tocsin.core.config.find import read, with_variables
+from tocsin.core.config.redact import secrets_in
 from tocsin.core.config.references import check_references
 from tocsin.core.config.scalars import choose, number, show
 from tocsin.core.config.settings import (
@@ -97,7 +98,7 @@ class _Loader:
         targets = self._targets(interval)
         sources = self._sources(interval)
         check_references(targets, sources, self.problems, self.warnings)
-        return Settings(
+        settings = Settings(
             file=path,
             data_dir=data_directory(top.data_dir, self.env, self.problems),
             interval=interval,
@@ -116,13 +117,12 @@ class _Loader:
                 self._tables("channels"), self.env, self.problems, self.warnings
             ),
             warnings=tuple(self.warnings),
-            secrets=frozenset(self.env.secrets - self._names(targets)),
         )
-
-    def _names(self, targets: Mapping[str, TargetSettings]) -> set[str]:
-        """Names in the open. A password that equals one is not hidden wherever the name stands:
-        that would tell the password, and hide the name."""
-        return {*self.tree.get("targets", ()), *(c for t in targets.values() for c in t.checks)}
+        # A password that equals a name is not hidden wherever the name stands: that would tell
+        # the password, and hide the name.
+        names = {*targets, *sources, *(c for target in targets.values() for c in target.checks)}
+        secrets = {secret for secret in secrets_in(settings) if len(secret) >= 4}
+        return evolve(settings, secrets=frozenset((secrets | self.env.secrets) - names))
 
     def _table(self, name: str) -> tuple[Any, Path]:
         return self.tree.get(name, {}), (name,)

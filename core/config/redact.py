@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from tocsin.core.config.hide import HIDDEN, hide_in_text, is_secret_name
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings
 from tocsin.core.contracts import Secret
 
-__all__ = ["HIDDEN", "hide_in_text", "is_secret_name", "redacted"]
+__all__ = ["HIDDEN", "hide_in_text", "is_secret_name", "redacted", "secrets_in"]
 
 
 def redacted(settings: Settings) -> dict[str, Any]:
@@ -22,6 +22,20 @@ def redacted(settings: Settings) -> dict[str, Any]:
     data: dict[str, Any] = _plain(settings, settings.secrets)
     data.pop("secrets")
     return data
+
+
+def secrets_in(value: Any) -> Iterator[str]:
+    """The plain text of every :class:`Secret` in a structure."""
+    if isinstance(value, Secret):
+        yield value.reveal()
+    elif attrs.has(type(value)):
+        for field in attrs.fields(type(value)):
+            if field.init:
+                yield from secrets_in(getattr(value, field.name, None))
+    elif isinstance(value, Mapping):
+        yield from (secret for item in value.values() for secret in secrets_in(item))
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from (secret for item in value for secret in secrets_in(item))
 
 
 def _plain(value: Any, secrets: frozenset[str]) -> Any:

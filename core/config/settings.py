@@ -166,4 +166,4 @@ class Settings:
     channels: Mapping[str, ChannelSettings] = Factory(dict)
     warnings: tuple[str, ...] = ()
     secrets: frozenset[str] = Factory(frozenset)
-    """Values that came from secret-looking variables or ``_FILE``; hidden wherever shown."""
+    """Values of secret options, secret-looking variables and ``_FILE``; hidden wherever shown."""
