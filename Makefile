@@ -1,0 +1,41 @@
+# make run    set everything up and start tocsin (Ctrl-C stops it)
+# make test   set everything up and run every check and test
+# make bench  print the figures
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: run test lint bench clean
+
+run: $(VENV)/.run
+	@exec $(BIN)/tocsin $(ARGS) run
+
+test: lint
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.test
+	$(BIN)/python bench/throughput.py
+	$(BIN)/python bench/detection.py
+
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "tocsin needs Python 3.11 or newer; name one: make PYTHON=python3.12 run" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.venv pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[embedded,fast]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.venv pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[embedded,fast,dev]'
+	@touch $@ $(VENV)/.run
+
+clean:
+	rm -rf $(VENV) build dist src/tocsin.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""The testing kit: what plugin authors, and tocsin's own tests, share."""

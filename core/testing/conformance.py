@@ -1,0 +1,159 @@
+"""What every plugin must keep to, as suites that any author can run; ours pass them too."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import math
+import re
+import threading
+from typing import Any
+
+import attrs
+import msgspec
+
+from tocsin.core.contracts import Probe, PushProbe, Secret, Source
+from tocsin.core.model import Result, Target
+from tocsin.core.plugin_options import options_of, summary_of
+from tocsin.core.runner import DEADLINE_GRACE
+from tocsin.core.testing.sink import RecordingSink
+
+_METRIC = re.compile(r"[a-z_][a-z0-9_]*")
+MESSAGE_LIMIT = 1000
+
+
+def check_result(result: object) -> None:
+    """A result that tocsin can keep and show. Raises AssertionError."""
+    assert isinstance(result, Result), f"check() returned {type(result).__name__}, not a Result"
+    assert isinstance(result.message, str), "the message is not text"
+    assert len(result.message) <= MESSAGE_LIMIT, f"the message has over {MESSAGE_LIMIT} characters"
+    assert "\n" not in result.message, f"the message has line breaks: {result.message!r}"
+    for name, value in result.metrics.items():
+        assert _METRIC.fullmatch(name), f"metric {name!r} is not lower_case_with_unit"
+        assert isinstance(value, int | float), f"metric {name} is {value!r}, not a number"
+        assert not isinstance(value, bool), f"metric {name} is a truth value, not a number"
+        assert math.isfinite(value), f"metric {name} is {value}"
+    try:
+        msgspec.json.encode(result.attributes)
+    except TypeError as error:
+        raise AssertionError(f"the attributes are not JSON: {error}") from error
+
+
+def check_class(cls: type) -> None:
+    """A class whose fields are good options. Raises AssertionError."""
+    assert attrs.has(cls), f"{cls.__name__} is no attrs class; decorate it with @attrs.frozen"
+    assert summary_of(cls), f"{cls.__name__} has no docstring; its first line is shown to users"
+    for option in options_of(cls):
+        assert option.name == option.name.lower(), f"option {option.name} is not lower case"
+        assert "Unresolved" not in option.type
+    for field in attrs.fields(cls):
+        assert field.type is not None, f"option {field.name} has no type"
+
+
+def check_secrets_hidden(instance: object) -> None:
+    """No secret shows in ``repr``. Raises AssertionError."""
+    for secret in _secrets(instance):
+        assert secret.reveal() not in repr(instance), "repr() shows a secret"
+        assert secret.reveal() not in str(instance), "str() shows a secret"
+
+
+def _secrets(value: Any) -> list[Secret]:
+    if isinstance(value, Secret):
+        return [value] if value.reveal() else []
+    if attrs.has(type(value)):
+        return [s for f in attrs.fields(type(value)) for s in _secrets(getattr(value, f.name))]
+    if isinstance(value, dict):
+        return [s for item in value.values() for s in _secrets(item)]
+    if isinstance(value, list | tuple):
+        return [s for item in value for s in _secrets(item)]
+    return []
+
+
+async def check_probe_conformance(probe: Probe, target: Target | None = None) -> Result:
+    """A probe's suite; returns its result. Raises AssertionError for the first breach.
+
+    It returns a proper result within its deadline, twice, in two event loops; obeys cancellation;
+    leaves no tasks behind; shows no secrets.
+    """
+    target = target or Target(name="conformance")
+    check_class(type(probe))
+    check_secrets_hidden(probe)
+    before = asyncio.all_tasks()
+    async with asyncio.timeout(probe.timeout + DEADLINE_GRACE):
+        result = await probe.check(target)
+    check_result(result)
+    for secret in _secrets(probe):
+        shown = result.message + msgspec.json.encode(result.attributes).decode()
+        assert secret.reveal() not in shown, "the result shows a secret"
+    await _cancel_midway(probe, target)
+    await asyncio.sleep(0)
+    left = [task for task in asyncio.all_tasks() - before if not task.done()]
+    assert not left, f"check() left tasks behind: {left}"
+    await asyncio.to_thread(_in_another_loop, probe, target)
+    await probe.close()
+    return result
+
+
+async def _cancel_midway(probe: Probe, target: Target) -> None:
+    task = asyncio.ensure_future(probe.check(target))
+    await asyncio.sleep(0.001)
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=DEADLINE_GRACE)
+    assert done, f"check() ignored its cancellation for {DEADLINE_GRACE:g} s"
+    if not task.cancelled():
+        error = task.exception()
+        assert error is None, f"check() raised {error!r} when it was cancelled"
+
+
+def _in_another_loop(probe: Probe, target: Target) -> None:
+    """A plugin's lane may be restarted: nothing may be bound to the first loop."""
+
+    async def run() -> Result:
+        async with asyncio.timeout(probe.timeout + DEADLINE_GRACE):
+            return await probe.check(target)
+
+    check_result(asyncio.run(run()))
+
+
+def check_push_conformance(probe: PushProbe, target: Target | None = None) -> None:
+    """A push probe's suite: pure, quick, a proper result for silence of any length."""
+    target = target or Target(name="conformance")
+    check_class(type(probe))
+    assert not inspect.iscoroutinefunction(probe.judge), "judge() is async; it must be pure"
+    for silence in (0.0, probe.period, probe.period + probe.grace + 1, 1e9):
+        first = probe.judge(target, None, silence)
+        check_result(first)
+        assert first == probe.judge(target, None, silence), "judge() is not pure"
+
+
+async def check_source_conformance(source: Source, name: str = "conformance") -> RecordingSink:
+    """A source's suite; returns what it told. Raises AssertionError for the first breach.
+
+    It takes an inventory (or says why it cannot) within 30 s, tells proper results of discovered
+    targets only, ends when cancelled, and leaves no threads behind.
+    """
+    check_class(type(source))
+    check_secrets_hidden(source)
+    threads = set(threading.enumerate())
+    sink = RecordingSink()
+    task = asyncio.ensure_future(source.run(name, 1.0, sink))
+    await sink.until(lambda: sink.inventories or sink.troubles or task.done())
+    assert not task.done(), f"run() ended by itself: {task}"
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=10)
+    assert done, "run() ignored its cancellation for 10 s"
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    for target, results in sink.results.items():
+        assert target in sink.targets, f"a result of {target} came before it was discovered"
+        for result in results:
+            check_result(result)
+    left: set[threading.Thread] = set()
+    for _ in range(100):
+        left = {t for t in threading.enumerate() if t not in threads and "asyncio" not in t.name}
+        if not left:
+            break
+        await asyncio.sleep(0.1)
+    assert not left, f"run() left threads behind: {left}"
+    return sink

@@ -1,0 +1,66 @@
+"""A sink that remembers what a source told it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from attrs import define, field
+
+from tocsin.core.model import Event, Result, Target
+
+
+@define
+class RecordingSink:
+    """Keeps everything, in order; ``results[target]`` are all results of one target."""
+
+    targets: dict[str, Target] = field(factory=dict)
+    checks: dict[str, Mapping[str, Mapping[str, Any]]] = field(factory=dict)
+    results: dict[str, list[Result]] = field(factory=dict)
+    events: list[Event] = field(factory=list)
+    gone: list[tuple[str, str]] = field(factory=list)
+    inventories: list[frozenset[str]] = field(factory=list)
+    troubles: list[str] = field(factory=list)
+
+    def discovered(
+        self, target: Target, checks: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        """Keep it."""
+        self.targets[target.name] = target
+        self.checks[target.name] = checks or {}
+
+    def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
+        """Keep it."""
+        self.results.setdefault(target, []).append(result)
+
+    def happened(self, event: Event) -> None:
+        """Keep it."""
+        self.events.append(event)
+
+    def retired(self, target: str, message: str) -> None:
+        """Keep it."""
+        self.gone.append((target, message))
+
+    def synced(self, targets: Collection[str]) -> None:
+        """Keep it."""
+        self.inventories.append(frozenset(targets))
+
+    def impaired(self, message: str) -> None:
+        """Keep it."""
+        self.troubles.append(message)
+
+    def last(self, target: str) -> Result | None:
+        """The newest result of a target."""
+        results = self.results.get(target)
+        return results[-1] if results else None
+
+    async def until(self, condition: Callable[[], object], seconds: float = 30) -> None:
+        """Wait for a condition over what was kept. Raises AssertionError at the deadline."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"it did not come true within {seconds:g} s")
+            await asyncio.sleep(0.01)

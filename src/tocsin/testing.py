@@ -1,0 +1,22 @@
+"""The testing kit for plugin authors. Its pytest fixtures (``tocsin_clock``, ``tocsin_sink``,
+``tocsin_manager``) are there wherever tocsin is installed."""
+
+from __future__ import annotations
+
+from tocsin.core.testing.clock import SettableClock
+from tocsin.core.testing.conformance import (
+    check_probe_conformance,
+    check_push_conformance,
+    check_result,
+    check_source_conformance,
+)
+from tocsin.core.testing.sink import RecordingSink
+
+__all__ = [
+    "RecordingSink",
+    "SettableClock",
+    "check_probe_conformance",
+    "check_push_conformance",
+    "check_result",
+    "check_source_conformance",
+]
