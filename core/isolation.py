@@ -201,9 +201,7 @@ async def _guarded(make: Callable[[], Coroutine[Any, Any, T]], deadline: float |
         if limit.expired():
             raise
         raise PluginFault(describe(error)) from error
-    except asyncio.CancelledError:
-        raise
-    except (PluginFault, ActionError):
+    except (asyncio.CancelledError, GeneratorExit, PluginFault, ActionError):
         raise
     except BaseException as error:
         raise PluginFault(describe(error)) from error

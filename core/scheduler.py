@@ -82,7 +82,11 @@ class Scheduler:
         ``skipped`` is told how many runs were left out.
         """
         self.remove(check_id)
-        first = self.clock.monotonic() + phase(check_id) * min(spread, interval)
+        now = self.clock.monotonic()
+        # With many checks the first run is that of the grid, so that no check runs twice early on.
+        first = _slot_after(check_id, interval, now)
+        if spread < interval:
+            first = min(first, now + phase(check_id) * spread)
         job = _Job(check_id, interval, run, first, skipped)
         self._jobs[check_id] = job
         self._push(job)
@@ -135,9 +139,7 @@ class Scheduler:
 
     def _advance(self, job: _Job, now: float) -> int:
         """Move a job to its next place on the grid after ``now``; say how many it missed."""
-        offset = phase(job.id) * job.interval
-        slot = (now - offset) // job.interval + 1
-        upcoming = slot * job.interval + offset
+        upcoming = _slot_after(job.id, job.interval, now)
         missed = max(0, int((now - job.due) / job.interval))
         if upcoming - job.due < job.interval / 2 and upcoming - now < job.interval / 2:
             upcoming += job.interval  # do not run twice in quick succession after the first run
@@ -210,6 +212,12 @@ class Scheduler:
 def phase(check_id: str) -> float:
     """A check's place in its interval, from 0 up to 1, by a hash that is the same everywhere."""
     return zlib.crc32(check_id.encode()) / 2**32
+
+
+def _slot_after(check_id: str, interval: float, now: float) -> float:
+    """The first place on a check's grid after ``now``, in monotonic seconds."""
+    offset = phase(check_id) * interval
+    return ((now - offset) // interval + 1) * interval + offset
 
 
 def spread_for(checks: int) -> float:

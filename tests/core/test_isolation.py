@@ -1,0 +1,175 @@
+"""Surviving what plugins do in their lanes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+
+import pytest
+
+from tests.conftest import eventually
+from tocsin.core import isolation
+from tocsin.core.isolation import Isolation, Lane, PluginFault, call_with_deadline
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "BLOCKED_AFTER", 0.4)
+    monkeypatch.setattr(isolation, "TICK", 0.05)
+
+
+async def test_a_lane_gives_what_the_coroutine_gives() -> None:
+    """A coroutine's value comes back, from a thread that is not the core's."""
+    lane = Lane("x")
+
+    async def work() -> int:
+        return threading.get_ident()
+
+    assert await lane.call(work, 5) != threading.get_ident()
+    lane.stop()
+
+
+async def test_sys_exit_in_a_coroutine_ends_nothing() -> None:
+    """``sys.exit`` in a plugin is a fault with its code; the lane works on."""
+    lane = Lane("x")
+
+    async def leave() -> None:
+        sys.exit(3)
+
+    async def fine() -> str:
+        return "fine"
+
+    with pytest.raises(PluginFault, match=r"called sys.exit\(3\)"):
+        await lane.call(leave, 5)
+    assert await lane.call(fine, 5) == "fine"
+    lane.stop()
+
+
+async def test_sys_exit_in_a_task_of_its_own_costs_only_the_lane() -> None:
+    """``sys.exit`` in a task a plugin spawned fails what runs in its lane; the next call works."""
+    lane = Lane("x")
+
+    async def boom() -> None:
+        sys.exit(4)
+
+    async def spawn() -> None:
+        task = asyncio.create_task(boom())
+        await asyncio.sleep(30)
+        await task
+
+    async def fine() -> str:
+        return "fine"
+
+    with pytest.raises(PluginFault, match="in a task of its own"):
+        await lane.call(spawn, 60)
+    assert await lane.call(fine, 5) == "fine"
+    lane.stop()
+
+
+async def test_a_hang_that_obeys_is_a_timeout() -> None:
+    """A coroutine that goes past its deadline and obeys its cancellation raises TimeoutError."""
+    lane = Lane("x")
+    with pytest.raises(TimeoutError):
+        await lane.call(lambda: asyncio.sleep(60), 0.05)
+    lane.stop()
+
+
+async def test_a_hang_that_ignores_its_cancellation_is_severe() -> None:
+    """A coroutine that swallows cancellation is given up, and said to have done so."""
+    lane = Lane("x")
+
+    async def stubborn() -> None:
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                continue
+
+    with pytest.raises(PluginFault, match="ignored its cancellation") as caught:
+        await lane.call(stubborn, 0.05)
+    assert caught.value.severe
+    lane.abandon(caught.value)
+
+
+@pytest.mark.parametrize("how", ["sleep", "loop"])
+async def test_a_blocked_lane_is_noticed_and_blocks_nobody(how: str) -> None:
+    """A plugin that blocks its event loop is reported and given up; the core's loop turns on."""
+    reports: list[tuple[str, PluginFault]] = []
+    guard = Isolation(frozenset(), lambda plugin, fault: reports.append((plugin, fault)))
+    watching = asyncio.create_task(guard.watch())
+    ends = time.monotonic() + 8
+
+    async def block() -> None:
+        if how == "sleep":
+            time.sleep(8)  # noqa: ASYNC251 - the very fault
+        while time.monotonic() < ends:
+            pass
+
+    async def fine() -> str:
+        return "fine"
+
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.01)
+            turns += 1
+
+    turning = asyncio.create_task(turn())
+    with pytest.raises(PluginFault, match="blocked its event loop"):
+        await guard.call("bad", block, 60)
+    assert [plugin for plugin, _ in reports] == ["bad"]
+    assert turns >= 10
+    assert await guard.call("good", fine, 5) == "fine"
+    assert await guard.call("bad", fine, 5) == "fine"  # a new lane
+    for task in (watching, turning):
+        task.cancel()
+    guard.stop()
+
+
+async def test_a_plugin_that_leaves_tasks_behind_is_reported() -> None:
+    """More than a hundred tasks left behind by finished runs are a leak."""
+    reports: list[str] = []
+    guard = Isolation(frozenset(), lambda _, fault: reports.append(str(fault)))
+    kept: list[object] = []
+
+    async def leak() -> None:
+        kept.extend(asyncio.create_task(asyncio.sleep(60)) for _ in range(150))
+
+    await guard.call("leaky", leak, 5)
+    await eventually(lambda: (guard.inspect(), reports)[1])
+    assert "tasks behind" in reports[0]
+    guard.stop()
+
+
+async def test_inline_plugins_are_guarded_too() -> None:
+    """In the core's own loop ``sys.exit`` and deadlines are still kept in."""
+    guard = Isolation(frozenset({"ours"}), lambda *_: None)
+
+    async def leave() -> None:
+        sys.exit(1)
+
+    with pytest.raises(PluginFault, match="sys.exit"):
+        await guard.call("ours", leave, 5)
+    with pytest.raises(TimeoutError):
+        await guard.call("ours", lambda: asyncio.sleep(60), 0.01)
+
+
+def test_a_synchronous_call_has_a_deadline() -> None:
+    """A hook that hangs, raises or exits is a fault that says which and while doing what."""
+    assert call_with_deadline(lambda: 7, 5, "it was called") == 7
+    with pytest.raises(PluginFault, match=r"raised ZeroDivisionError.*while it was called"):
+        call_with_deadline(lambda: 1 // 0, 5, "it was called")
+    with pytest.raises(PluginFault, match=r"called sys.exit\(2\) while it was called"):
+        call_with_deadline(lambda: sys.exit(2), 5, "it was called")
+    with pytest.raises(PluginFault, match="did not return within 0.05 s while it was called"):
+        call_with_deadline(lambda: time.sleep(2), 0.05, "it was called")
+
+    def late() -> None:
+        raise TimeoutError("mine")
+
+    with pytest.raises(PluginFault, match="raised TimeoutError: mine"):
+        call_with_deadline(late, 5, "it was called")
