@@ -21,6 +21,11 @@ def port(text: str) -> int:
     raise ValueError(f"expected a port from 1 to {MAX_PORT}, got {show(text)}")
 
 
+def any_port(text: str) -> int:
+    """A TCP port to listen on as text; 0 takes any that is free. Raises ValueError."""
+    return 0 if text == "0" else port(text)
+
+
 def make_channels(
     tables: Mapping[str, Any], env: Environment, problems: Problems, warnings: list[str]
 ) -> dict[str, ChannelSettings]:

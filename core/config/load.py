@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import Factory, evolve, frozen
 
-from tocsin.core.config.channels import MAX_PORT, make_channels, port
+from tocsin.core.config.channels import MAX_PORT, any_port, make_channels
 from tocsin.core.config.checks import MIN_INTERVAL, bad_name, make_check, make_source
 from tocsin.core.config.environment import Environment
 from tocsin.core.config.errors import Catalog, ConfigError, Path, Problems
@@ -149,7 +149,7 @@ class _Loader:
         return evolve(
             api,
             host=self.env.read("TOCSIN_API_HOST", str, api.host),
-            port=self.env.read("TOCSIN_API_PORT", port, api.port),
+            port=self.env.read("TOCSIN_API_PORT", any_port, api.port),
         )
 
     def _database(self) -> DatabaseSettings:
