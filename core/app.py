@@ -41,6 +41,9 @@ from tocsin.core.store import Store
 
 log = get_logger(__name__)
 
+API_URL = "api.url"
+"""The file of the data directory that says where the API is while it runs."""
+
 
 class StartError(Exception):
     """tocsin cannot start; the message is one clear sentence with a remedy."""
@@ -147,6 +150,8 @@ class Tocsin:
                     f"the API cannot listen on {settings.api.host}:{settings.api.port} "
                     f"({error.strerror or error}); set [api] port or TOCSIN_API_PORT to a free one"
                 ) from error
+            # Where the command line finds this tocsin, whatever its port.
+            (self.data_dir / API_URL).write_text(self.api_url + "\n")
             self.inventory.apply(settings)
             await self.sources.apply(settings)
             self._tasks = [
@@ -162,6 +167,7 @@ class Tocsin:
         """Take every part down, history flushed last. Safe to call twice."""
         await self.services.stop()
         await self.api.stop()
+        (self.data_dir / API_URL).unlink(missing_ok=True)
         await self.sources.stop()
         self.inventory.close()
         for task in self._tasks:

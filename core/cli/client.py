@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 
+from tocsin.core.app import API_URL
 from tocsin.core.cli.context import Context, Failure
 from tocsin.core.config import read_secret
 
@@ -21,9 +22,11 @@ class Client:
     def __init__(self, context: Context, url: str | None = None) -> None:
         settings = context.settings()
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.api.host, settings.api.host)  # noqa: S104
-        self.url = (
-            url or context.env.get("TOCSIN_URL") or f"http://{host}:{settings.api.port}"
-        ).rstrip("/")
+        try:
+            running = (settings.data_dir / API_URL).read_text().strip()
+        except OSError:
+            running = f"http://{host}:{settings.api.port}"
+        self.url = (url or context.env.get("TOCSIN_URL") or running).rstrip("/")
         self._token = self._find_token(context)
 
     @staticmethod
