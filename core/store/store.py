@@ -161,6 +161,10 @@ class Store:
         if away is not None:
             message = f"away since {away[0]:%Y-%m-%dT%H:%M:%SZ}: {away[1]}; history waits on disk"
             return ComponentHealth(status=Health.DEGRADED, message=message, details=details)
+        if not self._writer.reached:
+            return ComponentHealth(
+                status=Health.OK, message="being reached for the first time", details=details
+            )
         if spool.rejected or dropped:
             message = (
                 f"{dropped} rows were dropped, "
@@ -175,6 +179,8 @@ class Store:
     async def _reading(self) -> AsyncIterator[Connection]:
         if self._writer.disabled is not None:
             raise StoreUnavailable(self._writer.disabled)
+        if self._writer.disabled is None and not self._writer.reached and not self._writer.away:
+            raise StoreUnavailable("the database is being reached for the first time; try again")
         if self._writer.away is not None:
             raise StoreUnavailable(f"history cannot be read now: {self._writer.away[1]}")
         try:

@@ -56,6 +56,8 @@ class Writer:
         self._wake = asyncio.Event()
         self._closing = False
         self._prepared = False
+        self.reached = False
+        """The database was reached at least once."""
         self._retry_at = self._ping_at = 0.0
         self._backoff = RETRY[0]
         self._busy = asyncio.Lock()
@@ -181,7 +183,7 @@ class Writer:
             if not self._prepared:
                 self._ingest.forget()
                 await self._prepare(connection)
-                self._prepared = True
+                self._prepared = self.reached = True
             if len(batch):
                 await self._ingest.write(connection, batch)
             else:
