@@ -66,10 +66,11 @@ class TargetState:
 
     @property
     def worst_check(self) -> CheckState | None:
-        """The check that decides the status, the longest-standing where several do."""
+        """The check that decides the status. Of several, what a source saw says most (a container
+        that has crashed explains the refused connection); then the longest-standing one."""
         status = self.status
         deciding = [c for c in self.checks.values() if c.status is status and c.last is not None]
-        return min(deciding, key=lambda c: (c.since is None, c.since), default=None)
+        return min(deciding, key=lambda c: (c.polled, c.since is None, c.since), default=None)
 
     @property
     def message(self) -> str:

@@ -87,12 +87,16 @@ def _page(
     head = Text("   ").join([*parts, Text(f"health {score:.0f}%" if score is not None else "")])
     if not targets:
         return Group(head, Text("Nothing is watched yet: start a container, or declare a target."))
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column, justify in (
-        ("", "left"), ("target", "left"), ("kind", "left"), ("up for", "right"),
-        ("restarts", "right"), ("cpu", "right"), ("memory", "right"), ("what it says", "left"),
-    ):  # fmt: skip
-        table.add_column(column, justify=justify, no_wrap=column != "what it says")  # type: ignore[arg-type]
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    for column in ("", "target", "up for", "restarts", "cpu", "memory", "what it says"):
+        wide = column == "what it says"
+        table.add_column(
+            column,
+            justify="left" if column in ("", "target") or wide else "right",
+            no_wrap=True,
+            overflow="ellipsis",
+            ratio=1 if wide else None,
+        )
     order = {"down": 0, "degraded": 1, "unknown": 2, "up": 3}
     for item in sorted(targets, key=lambda t: (order[t["status"]], t["name"])):
         _add(table, item, containers.get(item["name"], {}))
@@ -111,7 +115,6 @@ def _add(table: Table, item: dict[str, Any], container: dict[str, Any]) -> None:
     table.add_row(
         Text(icon, style),
         name,
-        escape(item["kind"]),
         "" if uptime is None else format_duration(uptime),
         "" if restarts is None else str(restarts),
         "" if cpu is None else f"{cpu:.1f}%",
@@ -126,7 +129,6 @@ def _add_check(table: Table, check: dict[str, Any]) -> None:
     table.add_row(
         "",
         Text(f"  {icon} {check['name']}", style),
-        Text(check.get("probe") or "", "dim"),
         "", "", "",
         "" if latency is None else f"{latency * 1000:.0f} ms",
         Text(check.get("message") or "", "dim"),
