@@ -81,7 +81,6 @@ class Tocsin:
         self._path, self._env = path, env
         self._tasks: list[asyncio.Task[None]] = []
         self._embedded = EmbeddedPostgres()
-        self._embedding: asyncio.Task[str] | None = None
         self._reloading = asyncio.Lock()
 
         self.bus = Bus()
@@ -175,9 +174,6 @@ class Tocsin:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         await self.store.stop()
-        if self._embedding is not None:
-            await asyncio.wait({self._embedding})
-            self._embedding = None
         await self._embedded.stop()
         self.isolation.stop()
 
@@ -193,12 +189,8 @@ class Tocsin:
         )
 
     async def _start_embedded(self) -> str:
-        """Start the embedded database once, however often and impatiently it is asked for."""
-        if self._embedding is None or (self._embedding.done() and self._embedding.exception()):
-            self._embedding = asyncio.create_task(
-                self._embedded.start(self.data_dir / "postgres"), name="embedded"
-            )
-        return await asyncio.shield(self._embedding)
+        """Start the embedded database; one that died is started again."""
+        return await self._embedded.start(self.data_dir / "postgres")
 
     # What people ask of it (see api.monitor)
 

@@ -36,6 +36,9 @@ log = get_logger(__name__)
 START_SECONDS = 120.0
 """How long a start may take; after a crash the server first replays its log."""
 
+START_PAUSES = (0.5, 1.0, 2.0)
+"""Seconds between tries: children of a server that was killed still hold its memory for a while."""
+
 STOP_SECONDS = 20
 LONGEST_SOCKET = 103
 """Bytes of a Unix socket's path that every system takes (unix(7): 108 on Linux, 104 on macOS)."""
@@ -97,10 +100,9 @@ class _Server:
                 self._launch()
             return self._wait_until_ready()
         except (OSError, subprocess.SubprocessError, ValueError) as error:
-            output = getattr(error, "output", None) or str(error)
             raise EmbeddedError(
                 f"the embedded PostgreSQL does not start in {self._directory} "
-                f"({_last_line(output)}); see {self._directory / 'log'}"
+                f"({self._why(error)}); see {self._directory / 'log'}"
             ) from error
 
     def stop(self) -> None:
@@ -136,11 +138,18 @@ class _Server:
             # Mode 0700 and a name nobody can foresee: the server trusts whoever can connect.
             self._sockets = sockets = Path(tempfile.mkdtemp(prefix="tocsin-"))
             give(sockets, user)
-        self._run(
-            "pg_ctl", "-w", "-t", str(int(START_SECONDS)), "-D", str(self._directory),
-            "-l", str(self._directory / "log"),
-            "-o", f"{_OPTIONS} -k {shlex.quote(str(sockets))}", "start",
-        )  # fmt: skip
+        for pause in (*START_PAUSES, None):
+            try:
+                self._run(
+                    "pg_ctl", "-w", "-t", str(int(START_SECONDS)), "-D", str(self._directory),
+                    "-l", str(self._directory / "log"),
+                    "-o", f"{_OPTIONS} -k {shlex.quote(str(sockets))}", "start",
+                )  # fmt: skip
+                return
+            except subprocess.SubprocessError:
+                if pause is None:
+                    raise
+                time.sleep(pause)
 
     def _initialise(self, user: str | None) -> None:
         """Make the data directory beside its place and move it there whole: killed half-way, the
@@ -183,6 +192,17 @@ class _Server:
         except FileNotFoundError:
             return []
         return [line.strip() for line in text.splitlines()]
+
+    def _why(self, error: Exception) -> str:
+        """The server's own last word, else that of the program, else the error."""
+        try:
+            said = (self._directory / "log").read_text(errors="replace")[-4000:].splitlines()
+        except OSError:
+            said = []
+        fatal = [line.partition("FATAL:")[2].strip() for line in said if "FATAL:" in line]
+        if fatal and isinstance(error, subprocess.SubprocessError):
+            return fatal[-1][:300]
+        return _last_line(getattr(error, "output", None) or error)
 
     def _programs(self) -> Path:
         """The folder of the programs that fit the data directory."""

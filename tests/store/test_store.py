@@ -5,54 +5,23 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 import pytest
 
 from tests.conftest import FakeClock
+from tests.store.helpers import NOWHERE, container, fill, make, rows, seen
 from tocsin.core.ids import new_id
 from tocsin.core.model import (
     AuditEntry,
-    Container,
     Event,
     Health,
     Observation,
-    Reason,
     Result,
     Status,
 )
-from tocsin.core.store import Store, StoreUnavailable
+from tocsin.core.store import StoreUnavailable
 from tocsin.core.store.batch import Batch, ResultRow
-from tocsin.core.store.history import resolution_for
-
-
-def make(database: str, path: Path, clock: FakeClock, **options: Any) -> Store:
-    store = Store(database, path / "spool", clock=clock, **options)
-    store._spool.open()
-    return store
-
-
-def seen(clock: FakeClock, status: Status = Status.UP, **fields: Any) -> Observation:
-    result = Result(status=status, **fields)
-    return Observation(target="web", check="http", at=clock.now(), result=result)
-
-
-def container(clock: FakeClock, cpu: float = 5.0) -> Observation:
-    facts = Container(
-        id="c1", image="busybox", state="running", reason=Reason.RUNNING, health="healthy",
-        started_at=clock.now() - timedelta(hours=1), cpu_percent=cpu, memory_bytes=1000,
-    )  # fmt: skip
-    result = Result.up(container=facts)
-    return Observation(target="db", check="docker", at=clock.now(), result=result)
-
-
-async def rows(database: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(database, server_settings={"search_path": "tocsin"})
-    try:
-        return await connection.fetch(query, *arguments)
-    finally:
-        await connection.close()
+from tocsin.core.store.history import SAMPLES, resolution_for
 
 
 async def test_everything_written_can_be_read(
@@ -160,7 +129,7 @@ async def test_odd_values_are_made_fit(database: str, tmp_path: Path, clock: Fak
 
 async def test_the_spool_is_bounded(tmp_path: Path, clock: FakeClock) -> None:
     """With the database away for long, the oldest history gives way, counted, newest stays."""
-    store = make("postgresql://nobody@127.0.0.1:1/none", tmp_path, clock, spool_size=40_000)
+    store = make(NOWHERE, tmp_path, clock, spool_size=40_000)
     for _ in range(40):
         store.write(seen(clock, message="x" * 100))
         clock.advance(1)
@@ -179,7 +148,7 @@ async def test_what_a_killed_process_left_in_the_spool_is_replayed(
     database: str, tmp_path: Path, clock: FakeClock
 ) -> None:
     """Batches spooled by a process that is gone are written by the next one, oldest first."""
-    gone = make("postgresql://nobody@127.0.0.1:1/none", tmp_path, clock)
+    gone = make(NOWHERE, tmp_path, clock)
     for n in range(5):
         gone.write(seen(clock, message=str(n)))
         clock.advance(30)
@@ -190,14 +159,6 @@ async def test_what_a_killed_process_left_in_the_spool_is_replayed(
     assert [row["message"] for row in found] == ["0", "1", "2", "3", "4"]
     assert list((tmp_path / "spool").glob("*.batch")) == []
     await store.stop()
-
-
-async def fill(store: Store, clock: FakeClock, minutes: int) -> None:
-    for n in range(minutes * 2):
-        store.write(seen(clock, Status.DOWN if n % 10 == 0 else Status.UP, latency=n / 100))
-        store.write(container(clock, cpu=float(n % 50)))
-        clock.advance(30)
-    await store.flush()
 
 
 async def test_rollups_agree_with_raw_data(database: str, tmp_path: Path, clock: FakeClock) -> None:
@@ -332,10 +293,11 @@ async def test_queries_read_only_the_days_they_need(
         clock.advance(86400)
     plan = await rows(
         database,
-        "EXPLAIN SELECT r.at FROM check_results r LEFT JOIN container_metrics m "
-        "ON m.check_id = r.check_id AND m.timestamp = r.at AND m.timestamp >= '2026-01-16' "
-        "AND m.timestamp < '2026-01-17' AND m.check_id = 1 WHERE r.check_id = 1 "
-        "AND r.at >= '2026-01-16' AND r.at < '2026-01-17'",
+        "EXPLAIN " + SAMPLES.format(order="ASC"),
+        1,
+        datetime(2026, 1, 16, tzinfo=UTC),
+        datetime(2026, 1, 17, tzinfo=UTC),
+        None,
     )
     text = "\n".join(row[0] for row in plan)
     assert "check_results_20260116" in text
