@@ -1,0 +1,437 @@
+"""The docker-health source against a real Docker Engine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import eventually
+from tocsin import ActionError, Reason, Result, Status
+from tocsin.plugins.probes.docker_health import DockerSource
+from tocsin.testing import RecordingSink, check_source_conformance
+
+pytestmark = pytest.mark.docker
+IMAGE = "busybox:1.36"
+ROOT = Path(__file__).parents[3]
+
+
+def docker(*args: str, check: bool = True) -> str:
+    done = subprocess.run(
+        ["docker", *args], capture_output=True, text=True, timeout=60, check=check
+    )
+    return done.stdout.strip()
+
+
+class Lab:
+    """Containers of one test: made with a prefix of their own, removed afterwards."""
+
+    def __init__(self) -> None:
+        self.prefix = f"tocsin-test-{uuid.uuid4().hex[:8]}"
+
+    def name(self, short: str) -> str:
+        return f"{self.prefix}-{short}"
+
+    def run(self, short: str, *args: str) -> str:
+        options = [a for a in args if a.startswith("-")]
+        command = [a for a in args if not a.startswith("-")]
+        docker("run", "-d", "--name", self.name(short), *options, IMAGE, *command)
+        return self.name(short)
+
+    def clean(self) -> None:
+        ids = docker("ps", "-aq", "--filter", f"name={self.prefix}").split()
+        if ids:
+            docker("rm", "-fv", *ids, check=False)
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    made = Lab()
+    yield made
+    made.clean()
+
+
+@asynccontextmanager
+async def watching(
+    lab: Lab, **options: object
+) -> AsyncIterator[tuple[DockerSource, RecordingSink]]:
+    """A source that watches the lab's containers only, its first inventory taken."""
+    source = DockerSource(include=(f"{lab.prefix}*",), **options)  # type: ignore[arg-type]
+    sink = RecordingSink()
+    task = asyncio.create_task(source.run("docker", 5.0, sink))
+    await sink.until(lambda: sink.inventories)
+    try:
+        yield source, sink
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def reached(sink: RecordingSink, name: str, reason: Reason) -> Result:
+    """The first result of a target with that reason."""
+
+    def found() -> Result | None:
+        for result in reversed(sink.results.get(name, [])):
+            if result.container is not None and result.container.reason is reason:
+                return result
+        return None
+
+    await sink.until(found)
+    result = found()
+    assert result is not None
+    return result
+
+
+SLEEP = ("sleep", "1000")
+
+
+@pytest.mark.parametrize(
+    ("short", "options", "command", "act", "reason", "status", "message"),
+    [
+        ("crash", (), ("sh", "-c", "sleep 0.5; exit 3"), None,
+         Reason.CRASHED, Status.DOWN, "crashed with exit code 3"),
+        ("oom", ("--memory=32m",), ("sh", "-c", "sleep 0.5; tail /dev/zero"), None,
+         Reason.OOM_KILLED, Status.DOWN, "killed: out of memory (limit 33 MB), exit code 137"),
+        ("stop", (), ("sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"), ("stop", "-t", "5"),
+         Reason.STOPPED, Status.DOWN, "stopped by a person (SIGTERM), exit code 0"),
+        ("kill", (), SLEEP, ("kill",),
+         Reason.STOPPED, Status.DOWN, "killed by a person (SIGKILL), exit code 137"),
+        ("done", (), ("sh", "-c", "sleep 0.5"), None,
+         Reason.COMPLETED, Status.UP, "completed, exit code 0"),
+        ("pause", (), SLEEP, ("pause",), Reason.PAUSED, Status.DOWN, "paused"),
+        ("sick", ("--health-cmd=echo no route; false", "--health-interval=300ms",
+                  "--health-retries=1"), SLEEP, None,
+         Reason.UNHEALTHY, Status.DEGRADED, "unhealthy: no route"),
+        ("loop", ("--restart=always",), ("sh", "-c", "exit 7"), None,
+         Reason.RESTARTING, Status.DOWN, "last exit code 7"),
+    ],
+)  # fmt: skip
+async def test_why_a_container_stopped_is_told_apart(
+    lab: Lab,
+    short: str,
+    options: tuple[str, ...],
+    command: tuple[str, ...],
+    act: tuple[str, ...] | None,
+    reason: Reason,
+    status: Status,
+    message: str,
+) -> None:
+    """A crash, an OOM kill, docker stop, docker kill, a finished job, a pause, a failing health check
+    and a restart loop each have their own reason, status and sentence."""
+    async with watching(lab) as (_, sink):
+        docker("run", "-d", "--name", lab.name(short), *options, IMAGE, *command)
+        if act is not None:
+            await reached(sink, lab.name(short), Reason.RUNNING)
+            await asyncio.to_thread(docker, *act, lab.name(short))
+        result = await reached(sink, lab.name(short), reason)
+        await sink.until(lambda: message in (sink.last(lab.name(short)) or result).message)
+        assert (await reached(sink, lab.name(short), reason)).status in (status, Status.DEGRADED)
+        if reason is Reason.PAUSED:
+            docker("unpause", lab.name(short))
+            await sink.until(lambda: sink.last(lab.name(short)).status is Status.UP)  # type: ignore[union-attr]
+        if reason is not Reason.RESTARTING:
+            assert all(r.message != "crashed" for r in sink.results[lab.name(short)])
+
+
+async def test_ends_from_before_the_start_are_explained_too(lab: Lab) -> None:
+    """What ended before tocsin looked is explained from the engine's document and its memory of
+    events: stopped, killed, crashed, completed."""
+    docker("run", "-d", "--name", lab.name("crash"), IMAGE, "sh", "-c", "exit 4")
+    docker("run", "-d", "--name", lab.name("done"), IMAGE, "true")
+    docker("run", "-d", "--name", lab.name("killed"), IMAGE, *SLEEP)
+    docker("kill", lab.name("killed"))
+    await eventually(
+        lambda: docker("inspect", "-f", "{{.State.Status}}", lab.name("crash")) == "exited"
+    )
+    async with watching(lab) as (_, sink):
+        assert (await reached(sink, lab.name("crash"), Reason.CRASHED)).status is Status.DOWN
+        assert (await reached(sink, lab.name("done"), Reason.COMPLETED)).status is Status.UP
+        assert (await reached(sink, lab.name("killed"), Reason.STOPPED)).status is Status.DOWN
+
+
+async def test_a_signal_that_ends_nothing_is_not_blamed(lab: Lab) -> None:
+    """A container sent SIGHUP that crashes later has crashed; nobody stopped it."""
+    script = "trap : HUP; sleep 1 & wait; sleep 1; exit 5"
+    docker("run", "-d", "--name", lab.name("hup"), IMAGE, "sh", "-c", script)
+    async with watching(lab) as (_, sink):
+        docker("kill", "-s", "HUP", lab.name("hup"))
+        result = await reached(sink, lab.name("hup"), Reason.CRASHED)
+        assert result.container is not None
+        assert result.container.exit_code == 5
+
+
+async def test_a_removed_container_retires_after_the_grace(lab: Lab) -> None:
+    """Removed on purpose, a target is first unknown, and after the grace no more."""
+    docker("run", "-d", "--name", lab.name("gone"), IMAGE, *SLEEP)
+    async with watching(lab, redeploy_grace=0.5) as (_, sink):
+        await reached(sink, lab.name("gone"), Reason.RUNNING)
+        docker("rm", "-f", lab.name("gone"))
+        assert (await reached(sink, lab.name("gone"), Reason.REMOVED)).status is Status.UNKNOWN
+        await sink.until(lambda: sink.gone)
+        assert sink.gone[0][0] == lab.name("gone")
+
+
+COMPOSE = """
+version: "2.4"
+services:
+  web:
+    image: busybox:1.36
+    container_name: {name}
+    command: ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"]
+    environment: {{VERSION: "{version}"}}
+    network_mode: none
+    stop_grace_period: 2s
+"""
+
+
+async def test_a_redeploy_by_compose_is_no_outage(lab: Lab, tmp_path: Path) -> None:
+    """``compose up`` with a changed configuration: the same target under a new id, never down."""
+    compose = shutil.which("docker-compose")
+    if compose is None:
+        pytest.fail("docker-compose is required") if os.environ.get(
+            "TOCSIN_REQUIRE_REAL"
+        ) else pytest.skip("docker-compose is not installed")
+    name, file = lab.name("web"), tmp_path / "docker-compose.yml"
+
+    def up(version: int) -> None:
+        file.write_text(COMPOSE.format(name=name, version=version))
+        subprocess.run(
+            [str(compose), "-p", lab.prefix, "-f", str(file), "up", "-d"],
+            check=True, capture_output=True, timeout=60,
+        )  # fmt: skip
+
+    up(1)
+    async with watching(lab) as (_, sink):
+        first = await reached(sink, name, Reason.RUNNING)
+        await asyncio.to_thread(up, 2)
+
+        def renewed() -> bool:
+            last = sink.last(name)
+            return (
+                last is not None
+                and last.container is not None
+                and first.container is not None
+                and last.container.id != first.container.id
+                and last.container.reason is Reason.RUNNING
+            )
+
+        await sink.until(renewed)
+        await asyncio.sleep(1)  # whatever Compose still has to do shows by now
+        assert Status.DOWN not in {r.status for r in sink.results[name]}
+        assert list(sink.targets) == [name]
+        assert sink.gone == []
+        last = sink.last(name)
+        assert last is not None
+        assert last.container is not None
+        assert (last.container.project, last.container.service) == (lab.prefix, "web")
+        # A stop that is no redeploy is told all the same.
+        await asyncio.to_thread(
+            subprocess.run,
+            [str(compose), "-p", lab.prefix, "-f", str(file), "stop"],
+            check=True, capture_output=True, timeout=60,
+        )  # fmt: skip
+        assert (await reached(sink, name, Reason.STOPPED)).status is Status.DOWN
+
+
+async def test_labels_refine_a_target(lab: Lab) -> None:
+    """Labels hide a container, make it critical, give it dependencies and further checks."""
+    docker("run", "-d", "--name", lab.name("off"), "-l", "tocsin.enable=false", IMAGE, *SLEEP)
+    docker(
+        "run", "-d", "--name", lab.name("on"), "-l", "tocsin.critical=true",
+        "-l", "tocsin.depends_on=a, b", "-l", "tocsin.http=:8000/health",
+        "-l", "tocsin.expected.memory_bytes=500MB", "-l", "tocsin.check.port.probe=tcp",
+        "-l", "tocsin.check.port.port=5432", "-l", "team=blue", IMAGE, *SLEEP,
+    )  # fmt: skip
+    async with watching(lab) as (_, sink):
+        await reached(sink, lab.name("on"), Reason.RUNNING)
+        assert lab.name("off") not in sink.targets
+        target = sink.targets[lab.name("on")]
+        assert target.critical
+        assert target.depends_on == ("a", "b")
+        assert target.expected == {"memory_bytes": 500e6}
+        assert target.labels == {"team": "blue"}
+        address = docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", lab.name("on"))
+        checks = sink.checks[lab.name("on")]
+        assert checks["http"] == {"probe": "http", "url": f"http://{address}:8000/health"}
+        assert checks["port"] == {"probe": "tcp", "port": 5432}
+
+
+async def test_usage_agrees_with_the_engine(lab: Lab) -> None:
+    """CPU, memory and limit agree with what docker stats says of the same container."""
+    script = "while :; do :; done"
+    docker(
+        "run", "-d", "--name", lab.name("busy"), "--cpus=0.3", "--memory=64m", IMAGE, "sh", "-c",
+        script,
+    )  # fmt: skip
+    async with watching(lab) as (_, sink):
+
+        def read() -> bool:
+            last = sink.last(lab.name("busy"))
+            return bool(last and last.container and last.container.cpu_percent)
+
+        await sink.until(read)
+        last = sink.last(lab.name("busy"))
+        assert last is not None
+        assert last.container is not None
+        line = docker(
+            "stats", "--no-stream", "--format", "{{.CPUPerc}} {{.MemPerc}}", lab.name("busy")
+        )
+        cpu, memory = (float(part.rstrip("%")) for part in line.split())
+        assert last.container.cpu_percent == pytest.approx(cpu, abs=12)
+        assert last.container.cpu_percent == pytest.approx(30, abs=12)
+        assert last.container.memory_percent == pytest.approx(memory, abs=0.5)
+        assert last.container.memory_limit_bytes == 64 * 2**20
+        assert last.metrics["cpu_percent"] == last.container.cpu_percent
+
+
+async def test_usage_through_the_api_is_the_same(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where cgroup files cannot be read the engine's statistics say the same."""
+    from tocsin.plugins.probes.docker_health import stats
+
+    docker("run", "-d", "--name", lab.name("idle"), "--memory=64m", IMAGE, *SLEEP)
+    pid = int(docker("inspect", "-f", "{{.State.Pid}}", lab.name("idle")))
+    files = stats.read_cgroup(docker("inspect", "-f", "{{.Id}}", lab.name("idle")), pid, True)
+    monkeypatch.setattr(stats, "read_cgroup", lambda *_: None)
+    async with watching(lab) as (_, sink):
+
+        def read() -> bool:
+            last = sink.last(lab.name("idle"))
+            return bool(last and last.container and last.container.memory_bytes)
+
+        await sink.until(read)
+        facts = sink.last(lab.name("idle")).container  # type: ignore[union-attr]
+        assert facts is not None
+        assert files is not None
+        assert facts.memory_bytes == pytest.approx(files.memory_bytes, rel=0.3)
+        assert facts.memory_limit_bytes == files.memory_limit_bytes
+        assert facts.network_rx_bytes == pytest.approx(files.rx_bytes, abs=5000)
+
+
+async def test_logs_restart_and_inspect(lab: Lab) -> None:
+    """Logs come from both streams in order, cleaned; restart restarts; inspect hides secrets."""
+    script = r"printf 'one\n'; printf '\033[31mtwo\033[0m \a\342\200\256evil\n' >&2; sleep 0.1; echo three; sleep 1000"  # noqa: E501
+    docker(
+        "run", "-d", "--name", lab.name("app"), "--stop-timeout", "0",
+        "-e", "DATABASE_URL=postgresql://u:hunter2@db/x", "-e", "PLAIN=visible",
+        IMAGE, "sh", "-c", script,
+    )  # fmt: skip
+    async with watching(lab) as (source, sink):
+        await reached(sink, lab.name("app"), Reason.RUNNING)
+        await eventually(lambda: "three" in docker("logs", lab.name("app")))
+        lines = await source.logs(lab.name("app"), 100)
+        assert [(line.stream, line.text) for line in lines] == [
+            ("stdout", "one"), ("stderr", "two evil"), ("stdout", "three"),
+        ]  # fmt: skip
+        assert lines[0].at is not None
+        assert [line.text for line in await source.logs(lab.name("app"), 1)] == ["three"]
+        document = await source.inspect(lab.name("app"))
+        assert "hunter2" not in str(document)
+        assert "visible" not in str(document)
+        assert any(item.startswith("PLAIN=") for item in document["Config"]["Env"])
+        started = sink.last(lab.name("app")).container.started_at  # type: ignore[union-attr]
+        await source.restart(lab.name("app"))
+        await sink.until(
+            lambda: sink.last(lab.name("app")).container.started_at != started  # type: ignore[union-attr]
+        )
+        with pytest.raises(ActionError, match="no container") as caught:
+            await source.logs("nothing", 1)
+        assert caught.value.missing
+
+
+async def test_events_are_kept_and_noise_is_not(lab: Lab) -> None:
+    """start, kill, die and stop are in the target's history; exec is not."""
+    docker("run", "-d", "--name", lab.name("x"), IMAGE, *SLEEP)
+    async with watching(lab) as (_, sink):
+        docker("exec", lab.name("x"), "true")
+        docker("kill", lab.name("x"))
+        await sink.until(lambda: any(e.action == "die" for e in sink.events))
+        actions = [event.action for event in sink.events]
+        assert actions[-2:] == ["kill", "die"]
+        assert not any("exec" in action for action in actions)
+        die = sink.events[-1]
+        assert (die.target, die.attributes["exitCode"]) == (lab.name("x"), "137")
+
+
+async def test_no_engine_is_one_clear_sentence(tmp_path: Path) -> None:
+    """Where no engine answers, the source says which and why, and keeps trying."""
+    source = DockerSource(host=f"unix://{tmp_path}/none.sock")
+    sink = await check_source_conformance(source)
+    assert sink.troubles == [
+        f"the Docker Engine at unix://{tmp_path}/none.sock cannot be asked: there is no such socket"
+    ]
+
+
+async def test_the_source_keeps_to_the_contract() -> None:
+    """It passes the testing kit's suite for sources: discovery before results, no thread left."""
+    sink = await check_source_conformance(DockerSource())
+    assert sink.inventories
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """An engine of the test's own: its directory and socket."""
+    directory = Path("/var/tmp") / f"tocsin-engine-{uuid.uuid4().hex[:8]}"
+    socket = f"{directory}/docker.sock"
+    script = str(ROOT / ".ci/parts/dockerd.sh")
+    start_engine(directory, socket)
+    subprocess.run([str(ROOT / ".ci/parts/busybox-image.sh"), socket], check=True, timeout=60)
+    yield directory, socket
+    for each in docker("-H", f"unix://{socket}", "ps", "-aq", check=False).split():
+        docker("-H", f"unix://{socket}", "rm", "-f", each, check=False)
+    subprocess.run([script, "stop", str(directory), socket], check=False, timeout=60)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def start_engine(directory: Path, socket: str) -> None:
+    subprocess.run(
+        [str(ROOT / ".ci/parts/dockerd.sh"), "start", str(directory), socket,
+         "--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"],
+        check=True, timeout=60, capture_output=True,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an engine of its own needs root")
+async def test_an_engine_that_restarts_is_seen_to_go_and_come_back(
+    engine: tuple[Path, str],
+) -> None:
+    """Stopped, the engine is impaired; started again, its containers are right within moments:
+    one kept running by its policy, one that the stop ended. Frozen, it is impaired too."""
+    directory, socket = engine
+    on = ("-H", f"unix://{socket}")
+    docker(*on, "run", "-d", "--name", "kept", "--restart=always", "--network=none", IMAGE, *SLEEP)
+    docker(*on, "run", "-d", "--name", "lost", "--network=none", IMAGE, *SLEEP)
+    source, sink = DockerSource(host=f"unix://{socket}"), RecordingSink()
+    task = asyncio.create_task(source.run("docker", 5.0, sink))
+    try:
+        await reached(sink, "kept", Reason.RUNNING)
+        await asyncio.to_thread(
+            subprocess.run,
+            [str(ROOT / ".ci/parts/dockerd.sh"), "stop", str(directory), socket],
+            check=True, timeout=60,
+        )  # fmt: skip
+        await sink.until(lambda: sink.troubles)
+        assert socket in sink.troubles[0]
+        seen = len(sink.inventories)
+        await asyncio.to_thread(start_engine, directory, socket)
+        await sink.until(lambda: len(sink.inventories) > seen, 60)
+        await sink.until(lambda: sink.last("kept").status is Status.UP)  # type: ignore[union-attr]
+        await sink.until(lambda: sink.last("lost").status is Status.DOWN)  # type: ignore[union-attr]
+        process = psutil.Process(int((directory / "docker.pid").read_text()))
+        troubles, seen = len(sink.troubles), len(sink.inventories)
+        process.suspend()
+        try:
+            await sink.until(lambda: len(sink.troubles) > troubles)
+        finally:
+            process.resume()
+        await sink.until(lambda: len(sink.inventories) > seen, 60)
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
