@@ -46,8 +46,9 @@ class Ingest:
         self._ids.clear()
         self._days.clear()
 
-    async def write(self, connection: Connection, batch: Batch) -> None:
-        """Write a batch; one that is there already is left as it is.
+    async def write(self, connection: Connection, batch: Batch) -> int:
+        """Write a batch and return how many rows that were; one that is there already is left as it
+        is.
 
         Raises what asyncpg raises, the transaction then being open: close the connection.
         """
@@ -87,6 +88,7 @@ class Ingest:
                 await mark_late(connection, min(times))
         else:
             self.lost_old += len(batch) - len(kept)
+        return len(kept)
 
     async def _copy_all(self, connection: Connection, batch: Batch) -> None:
         await _copy(

@@ -159,7 +159,7 @@ class Writer:
         while pieces:
             piece = pieces.pop()
             try:
-                await self._once(piece)
+                self.written += await self._once(piece)
             except EmbeddedMissing as error:
                 self.disabled = str(error)
                 log.warning("no history is kept", reason=self.disabled)
@@ -173,21 +173,19 @@ class Writer:
                     pieces.extend(reversed(halves(piece)))
                 else:
                     await self._refuse(piece, reason(error))
-            else:
-                self.written += len(piece)
         self._regain()
         return True
 
-    async def _once(self, batch: Batch) -> None:
+    async def _once(self, batch: Batch) -> int:
         async with self._connections.use(WRITE_DEADLINE) as connection:
             if not self._prepared:
                 self._ingest.forget()
                 await self._prepare(connection)
                 self._prepared = self.reached = True
             if len(batch):
-                await self._ingest.write(connection, batch)
-            else:
-                await connection.fetchval("SELECT 1")
+                return await self._ingest.write(connection, batch)
+            await connection.fetchval("SELECT 1")
+            return 0
 
     async def _refuse(self, batch: Batch, why: str) -> None:
         try:

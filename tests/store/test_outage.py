@@ -182,7 +182,7 @@ async def test_a_server_that_dies_between_commit_and_answer(
     await store.flush()
     original = Ingest.write
 
-    async def cut(self: Ingest, connection: Connection, batch: Any) -> None:
+    async def cut(self: Ingest, connection: Connection, batch: Any) -> int:
         await original(self, connection, batch)
         monkeypatch.undo()
         raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle")

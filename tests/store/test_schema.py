@@ -1,0 +1,174 @@
+"""The schema, its migrations, partitions and what of the database's address may be told."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.conftest import FakeClock
+from tests.store.helpers import fill, make, rows, seen
+from tocsin.core.model import Health
+from tocsin.core.store import Store, StoreUnavailable
+from tocsin.core.store import migrate as migrate_module
+from tocsin.core.store.migrate import MIGRATIONS, SCHEMA_VERSION
+
+COLUMNS = """
+SELECT table_name, column_name, data_type, is_nullable, column_default
+FROM information_schema.columns WHERE table_schema = 'tocsin' AND table_name !~ '_2\\d{5,7}$'
+ORDER BY 1, 2
+"""
+
+
+async def test_a_database_of_version_1_is_brought_up(
+    postgres: str, database: str, tmp_path: Path, clock: FakeClock
+) -> None:
+    """The migrations make of an older schema what schema.sql holds, keeping the data."""
+    store = make(database, tmp_path, clock)
+    store.write(seen(clock))
+    await store.flush()
+    wanted = await rows(database, COLUMNS)
+    await rows(database, "DROP TABLE rollup_late")
+    await rows(database, "UPDATE schema_version SET version = 1")
+    other = make(database, tmp_path / "b", clock)
+    await other.flush()
+    assert await rows(database, COLUMNS) == wanted
+    versions = await rows(database, "SELECT version FROM schema_version ORDER BY 1")
+    assert [row["version"] for row in versions] == [1, *(number for number, _ in MIGRATIONS)]
+    assert len(await rows(database, "SELECT * FROM check_results")) == 1
+    await store.stop()
+    await other.stop()
+
+
+async def test_migrations_of_many_at_once(database: str, tmp_path: Path, clock: FakeClock) -> None:
+    """Five that meet a database of version 1 at once all succeed, and each step runs once."""
+    store = make(database, tmp_path, clock)
+    await store.flush()
+    await rows(database, "DROP TABLE rollup_late")
+    await rows(database, "UPDATE schema_version SET version = 1")
+    others = [make(database, tmp_path / str(n), clock) for n in range(5)]
+    await asyncio.gather(*(other.flush() for other in others))
+    found = await rows(database, "SELECT max(version), count(*) FROM schema_version")
+    assert tuple(found[0]) == (SCHEMA_VERSION, SCHEMA_VERSION)
+    for one in (store, *others):
+        await one.stop()
+
+
+async def test_a_server_too_old_is_named(
+    database: str, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server older than what tocsin needs is refused with both versions."""
+    monkeypatch.setattr(migrate_module, "OLDEST_SERVER", 99)
+    store = make(database, tmp_path, clock)
+    with pytest.raises(StoreUnavailable, match="tocsin needs 99 or newer"):
+        await store.flush()
+    await store.stop()
+
+
+async def test_other_tables_of_the_database_are_left_alone(
+    database: str, tmp_path: Path, clock: FakeClock
+) -> None:
+    """In a database with a table of the same name, both live side by side."""
+    owner = await asyncpg.connect(database)
+    await owner.execute("CREATE TABLE container_metrics (mine text)")
+    store = make(database, tmp_path, clock)
+    await fill(store, clock, 1)
+    assert await owner.fetchval("SELECT count(*) FROM public.container_metrics") == 0
+    assert await owner.fetchval("SELECT count(*) FROM tocsin.container_metrics") == 2
+    await owner.close()
+    await store.stop()
+
+
+async def test_a_long_reader_does_not_keep_new_days_from_being_made(
+    database: str, tmp_path: Path, clock: FakeClock
+) -> None:
+    """Partitions for new days are made while somebody's transaction reads the table."""
+    store = make(database, tmp_path, clock)
+    await fill(store, clock, 1)
+    reader = await asyncpg.connect(database, server_settings={"search_path": "tocsin"})
+    await reader.execute("BEGIN; SELECT count(*) FROM check_results")
+    clock.advance(86400)
+    await fill(store, clock, 1)
+    await store.tidy(full=False)
+    assert len(await rows(database, "SELECT * FROM check_results")) == 8
+    await reader.close()
+    await store.stop()
+
+
+async def test_days_are_made_ahead(database: str, tmp_path: Path, clock: FakeClock) -> None:
+    """Housekeeping makes the partitions of today and the next days, and all tables have them."""
+    store = make(database, tmp_path, clock)
+    await store.flush()
+    await asyncio.gather(store.tidy(), store.tidy())
+    found = await rows(database, "SELECT relname FROM pg_class WHERE relispartition")
+    names = {row["relname"] for row in found}
+    for table in ("check_results", "container_metrics", "check_rollup_1m", "container_events"):
+        assert {f"{table}_2026011{day}" for day in (5, 6, 7)} <= names
+    assert {"check_rollup_1h_202601", "check_rollup_1d_202601"} <= names
+    await store.stop()
+
+
+async def test_late_rows_make_their_day_and_too_old_ones_are_counted(
+    database: str, tmp_path: Path, clock: FakeClock
+) -> None:
+    """History of days ago is written while it is within the retention; older is counted away."""
+    store = make(database, tmp_path, clock, retention=5 * 86400)
+    early, now = clock.now() - timedelta(days=20), clock.now()
+    clock.wall = early
+    store.write(seen(clock, message="too old"))
+    clock.wall = now - timedelta(days=3)
+    store.write(seen(clock, message="late"))
+    clock.wall = now
+    await store.flush()
+    (row,) = await rows(database, "SELECT message, tableoid::regclass::text FROM check_results")
+    assert tuple(row) == ("late", "check_results_20260112")
+    health = store.health()
+    assert health.details["rows_too_old"] == 1
+    assert health.details["rows_written"] == 1
+    await store.stop()
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://user:sec/ret@127.0.0.1:1/db",
+        "postgresql://user:p@ss:secret@127.0.0.1:1/db",
+        "postgresql://user:sec#ret@127.0.0.1:1/db",
+        "postgresql://user:sec[ret@127.0.0.1:1/db",
+        "postgresql://user:secret@127.0.0.1:1/db",
+        "mysql://user:secret@127.0.0.1:1/db",
+        "user:secret",
+    ],
+)
+async def test_the_password_is_never_told(
+    tmp_path: Path, clock: FakeClock, capfd: pytest.CaptureFixture[str], dsn: str
+) -> None:
+    """Neither errors, health nor logs repeat a piece of the DSN's password."""
+    store = make(dsn, tmp_path, clock)
+    store.write(seen(clock))
+    with pytest.raises(StoreUnavailable) as caught:
+        await store.flush()
+    with pytest.raises(StoreUnavailable) as refused:
+        await store.audit(1)
+    told = f"{caught.value} {refused.value} {store.health()}"
+    captured = capfd.readouterr()
+    told += captured.out + captured.err
+    assert "sec" not in told.replace("seconds", "")
+    assert "ret" not in told.replace("retry", "")
+    assert store.health().status is Health.DEGRADED
+    await store.stop()
+
+
+async def test_no_database_is_a_way_to_run(tmp_path: Path, clock: FakeClock) -> None:
+    """Without a DSN nothing is kept, nothing is written to disk, and queries say what to do."""
+    store = Store(None, tmp_path / "spool", clock=clock)
+    await store.start()
+    store.write(seen(clock))
+    assert store.health().status is Health.DISABLED
+    with pytest.raises(StoreUnavailable, match="set DATABASE_URL"):
+        await store.alerts(active=True, limit=1)
+    await store.stop()
+    assert not (tmp_path / "spool").exists()
