@@ -10,7 +10,7 @@ from uuid import UUID
 from attrs import frozen
 
 from tocsin.core.api.history import unavailable
-from tocsin.core.api.paging import PageQuery, decode_as, encode, page
+from tocsin.core.api.paging import NewestQuery, PageQuery, page
 from tocsin.core.api.problems import Problem
 from tocsin.core.api.routing import Call, Routes
 from tocsin.core.auth import Role
@@ -89,7 +89,7 @@ class AuditPage:
     """Changes, newest first."""
 
     items: list[AuditView]
-    next: str | None
+    next: UUID | None
 
 
 def plugin_view(record: PluginRecord) -> PluginView:
@@ -146,13 +146,12 @@ async def reload(call: Call) -> ReloadView:
 
 
 @routes.get("/api/v1/audit", role=Role.ADMIN, errors=(503,))
-async def list_audit(call: Call, query: PageQuery) -> AuditPage:
+async def list_audit(call: Call, query: NewestQuery) -> AuditPage:
     """List what people changed, newest first."""
-    before = decode_as(query.cursor, UUID)
     with unavailable():
-        rows = await call.monitor.store.audit(query.limit, before)
+        rows = await call.monitor.store.audit(query.limit, query.cursor)
     full = len(rows) == query.limit
     return AuditPage(
         items=[AuditView(**row) for row in rows],
-        next=encode(str(rows[-1]["id"])) if full else None,
+        next=rows[-1]["id"] if full else None,
     )

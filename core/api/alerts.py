@@ -10,7 +10,7 @@ from uuid import UUID
 from attrs import frozen
 
 from tocsin.core.api.history import unavailable
-from tocsin.core.api.paging import PageQuery, decode_as, encode
+from tocsin.core.api.paging import NewestQuery
 from tocsin.core.api.routing import Call, Routes
 
 routes = Routes()
@@ -38,27 +38,28 @@ class AlertPage:
     """Alerts, newest first."""
 
     items: list[AlertView]
-    next: str | None
+    next: UUID | None
 
 
-async def _page(call: Call, query: PageQuery, *, active: bool) -> AlertPage:
-    before = decode_as(query.cursor, UUID)
+async def _page(call: Call, query: NewestQuery, *, active: bool) -> AlertPage:
     with unavailable():
-        rows = await call.monitor.store.alerts(active=active, limit=query.limit, before=before)
+        rows = await call.monitor.store.alerts(
+            active=active, limit=query.limit, before=query.cursor
+        )
     full = len(rows) == query.limit
     return AlertPage(
         items=[AlertView(**row) for row in rows],
-        next=encode(str(rows[-1]["id"])) if full else None,
+        next=rows[-1]["id"] if full else None,
     )
 
 
 @routes.get("/api/v1/alerts", errors=(503,))
-async def list_alerts(call: Call, query: PageQuery) -> AlertPage:
+async def list_alerts(call: Call, query: NewestQuery) -> AlertPage:
     """List alerts, newest first."""
     return await _page(call, query, active=False)
 
 
 @routes.get("/api/v1/alerts/active", errors=(503,))
-async def list_active(call: Call, query: PageQuery) -> AlertPage:
+async def list_active(call: Call, query: NewestQuery) -> AlertPage:
     """List the alerts that are not resolved, newest first."""
     return await _page(call, query, active=True)

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from tocsin.core.api.history import SpanQuery, span, unavailable
 from tocsin.core.api.keys import RECENT
-from tocsin.core.api.paging import Cursor, Limit, PageQuery, decode_as, encode, page
+from tocsin.core.api.paging import IdCursor, Limit, PageQuery, page
 from tocsin.core.api.problems import Problem, not_found
 from tocsin.core.api.routing import Call, Routes
 from tocsin.core.api.views import ContainerView, container_view, is_container
@@ -86,7 +86,7 @@ class EventQuery(SpanQuery):
     """A page of events."""
 
     limit: Limit = 100
-    cursor: Cursor | None = None
+    cursor: IdCursor | None = None
 
 
 @frozen(kw_only=True)
@@ -106,7 +106,7 @@ class EventPage:
     """Events, newest first."""
 
     items: list[EventView]
-    next: str | None
+    next: UUID | None
 
 
 @frozen(kw_only=True)
@@ -189,12 +189,11 @@ async def get_events(call: Call, query: EventQuery) -> EventPage:
     """List what happened to a container, newest first."""
     name = find(call).target.name
     since, until = span(call, query)
-    before = decode_as(query.cursor, UUID)
     with unavailable():
-        rows = await call.monitor.store.events(name, since, until, query.limit, before)
+        rows = await call.monitor.store.events(name, since, until, query.limit, query.cursor)
     items = [EventView(**{**row, "attributes": row["attributes"] or {}}) for row in rows]
     full = len(items) == query.limit
-    return EventPage(items=items, next=encode(str(items[-1].id)) if full else None)
+    return EventPage(items=items, next=items[-1].id if full else None)
 
 
 @routes.get("/api/v1/containers/{name}/inspect", role=Role.OPERATOR, errors=(404, 502))

@@ -126,11 +126,11 @@ def _own(monitor: Monitor) -> Iterator[Family]:
     yield ("tocsin_runs_total", "counter", "Runs started.", [({}, stats.runs_total)])
     yield ("tocsin_runs_skipped_total", "counter", "Runs left out.", [({}, stats.skipped_total)])
     yield (
-        "tocsin_lateness_seconds", "gauge", "How late recent runs started, by quantile.",
+        "tocsin_lateness_seconds", "gauge", "How late recent runs started, by percentile.",
         [
-            ({"quantile": "0.5"}, stats.lateness_p50),
-            ({"quantile": "0.99"}, stats.lateness_p99),
-            ({"quantile": "1"}, stats.lateness_max),
+            ({"percentile": "50"}, stats.lateness_p50),
+            ({"percentile": "99"}, stats.lateness_p99),
+            ({"percentile": "100"}, stats.lateness_max),
         ],
     )  # fmt: skip
     details = monitor.store.health().details

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import msgspec
@@ -15,8 +15,10 @@ from tocsin.core.api.routing import Call
 from tocsin.core.store import StoreUnavailable
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, with its offset.")]
-Hours = Annotated[float, msgspec.Meta(gt=0, le=24 * 366 * 5)]
-LONGEST = timedelta(days=366 * 5)
+Hours = Annotated[float, msgspec.Meta(gt=0, le=24 * 366 * 100)]
+EARLIEST = datetime(2000, 1, 2, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+"""There is no history beyond."""
 
 
 @frozen(kw_only=True)
@@ -43,17 +45,20 @@ class SampleQuery(SpanQuery):
 
 
 def span(call: Call, query: SpanQuery) -> tuple[datetime, datetime]:
-    """The beginning and end of the stretch. Raises Problem."""
+    """The beginning and end of the stretch, both within :data:`EARLIEST` and :data:`LATEST`.
+
+    One that ends before it begins holds nothing, and so comes out as next to nothing.
+    """
+    until = _within(query.until or call.monitor.clock.now())
+    since = query.since or until - timedelta(hours=query.hours)
+    return min(_within(since), until - timedelta(milliseconds=1)), until
+
+
+def _within(at: datetime) -> datetime:
     try:
-        until = query.until or call.monitor.clock.now()
-        since = query.since or until - timedelta(hours=query.hours)
-        if not timedelta(0) < until - since <= LONGEST:
-            raise Problem(422, "since must lie before until, at most five years")
-        if not 2000 <= since.year <= until.year <= 2200:
-            raise Problem(422, "since and until must lie between the years 2000 and 2200")
-    except OverflowError as error:
-        raise Problem(422, "since and until must lie between the years 2000 and 2200") from error
-    return since, until
+        return min(max(at.astimezone(UTC), EARLIEST), LATEST)
+    except OverflowError:
+        return EARLIEST if at.year < EARLIEST.year else LATEST
 
 
 @contextmanager

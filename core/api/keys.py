@@ -1,4 +1,4 @@
-"""What the web application carries, under typed keys."""
+"""What all answers carry, and what the web application keeps, under typed keys."""
 
 from __future__ import annotations
 
@@ -11,3 +11,11 @@ RECENT: web.AppKey[dict[str, float]] = web.AppKey("recent_restarts", dict)
 
 STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
 """Set when streams are to end."""
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+"""Of every answer: nothing here is to be sniffed, kept, framed or run by a browser."""

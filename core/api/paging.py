@@ -1,29 +1,35 @@
-"""Lists in pages: ``limit`` items after a ``cursor``."""
+"""Lists in pages: ``limit`` items after a ``cursor``, which is the key of the last item seen."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
+from uuid import UUID
 
 import msgspec
 from attrs import frozen
 
-from tocsin.core.api.problems import Problem
-
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000, description="Items on a page.")]
-Cursor = Annotated[
-    str, msgspec.Meta(max_length=500, description="The ``next`` of the page before.")
-]
+_NEXT = "The ``next`` of the page before."
+NameCursor = Annotated[str, msgspec.Meta(max_length=500, description=_NEXT)]
+IdCursor = Annotated[UUID, msgspec.Meta(description=_NEXT)]
 T = TypeVar("T")
 
 
 @frozen(kw_only=True)
 class PageQuery:
-    """A page of a list."""
+    """A page of a list that is sorted by name."""
 
     limit: Limit = 100
-    cursor: Cursor | None = None
+    cursor: NameCursor | None = None
+
+
+@frozen(kw_only=True)
+class NewestQuery:
+    """A page of a list that is sorted by time, newest first."""
+
+    limit: Limit = 100
+    cursor: IdCursor | None = None
 
 
 def page(
@@ -32,31 +38,7 @@ def page(
     """The items after the cursor, in the order of their unique ``key``, and the next cursor."""
     ordered = sorted(items, key=key)
     if cursor is not None:
-        after = decode(cursor)
-        ordered = [item for item in ordered if key(item) > after]
+        ordered = [item for item in ordered if key(item) > cursor]
     chosen = ordered[:limit]
     more = len(ordered) > limit
-    return chosen, encode(key(chosen[-1])) if more and chosen else None
-
-
-def encode(key: str) -> str:
-    """A cursor that points behind a key."""
-    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
-
-
-def decode(cursor: str) -> str:
-    """The key. Raises Problem."""
-    try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except ValueError as error:
-        raise Problem(422, "cursor: not one that this API gave") from error
-
-
-def decode_as(cursor: str | None, kind: Callable[[str], Any]) -> Any:
-    """A cursor's key as an id, None for none. Raises Problem."""
-    if cursor is None:
-        return None
-    try:
-        return kind(decode(cursor))
-    except ValueError as error:
-        raise Problem(422, "cursor: not one that this API gave") from error
+    return chosen, key(chosen[-1]) if more and chosen else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any, get_type_hints
 
 import attrs
@@ -144,9 +145,15 @@ def _query(kind: Any, given: Mapping[str, str]) -> Any:
     if multi and (twice := [name for name in given if len(multi(name)) > 1]):
         raise Problem(400, f"query parameter {twice[0]} is given more than once")
     try:
-        return msgspec.convert(dict(given), kind, strict=False)
+        query = msgspec.convert(dict(given), kind, strict=False)
     except msgspec.ValidationError as error:
         raise Problem(422, f"a query parameter is wrong: {_plain(error)}") from error
+    for name, text in given.items():
+        value = getattr(query, name)
+        # msgspec is more lenient here than our own document: "null" is none, 0.5 is a moment.
+        if value is None or (isinstance(value, datetime) and "-" not in text):
+            raise Problem(422, f"a query parameter is wrong: {name}: {text!r} is no value for it")
+    return query
 
 
 async def _body(kind: Any, request: web.Request) -> Any:

@@ -20,7 +20,7 @@ from tocsin.core.api import (
     stream,
     targets,
 )
-from tocsin.core.api.keys import RECENT, STOPPING
+from tocsin.core.api.keys import HEADERS, RECENT, STOPPING
 from tocsin.core.api.monitor import Monitor
 from tocsin.core.api.problems import Problem
 from tocsin.core.api.routing import MAX_BODY, Call, Route, perform
@@ -40,21 +40,15 @@ ROUTES: list[Route] = [
 ]  # fmt: skip
 """Every operation there is."""
 
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-}
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tocsin"'}
 
 
 class ApiServer:
     """Serves :data:`ROUTES` over what a monitor knows."""
 
-    def __init__(self, monitor: Monitor) -> None:
+    def __init__(self, monitor: Monitor, failures: FailureLimit | None = None) -> None:
         self._monitor = monitor
-        self._failures = FailureLimit(monitor.clock)
+        self._failures = failures or FailureLimit(monitor.clock)
         self._runner: web.AppRunner | None = None
         self._app: web.Application | None = None
 
@@ -147,7 +141,7 @@ class ApiServer:
                 500, f"a fault inside tocsin; its log has the details under {reference}"
             ).response()
         if not response.prepared:
-            response.headers.update(_HEADERS)
+            response.headers.update(HEADERS)
         return response
 
 

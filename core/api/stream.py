@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 from attrs import asdict, frozen, has
 
-from tocsin.core.api.keys import STOPPING
+from tocsin.core.api.keys import HEADERS, STOPPING
 from tocsin.core.api.problems import Problem
 from tocsin.core.api.routing import Call, Routes
 from tocsin.core.bus import News
@@ -36,9 +36,7 @@ async def stream(call: Call, query: StreamQuery) -> web.StreamResponse:
         kinds.remove("result")
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise Problem(400, f"unknown kind {unknown[0]!r}; known are {', '.join(KINDS)}")
-    response = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-    )
+    response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
     await response.prepare(call.request)
     with call.monitor.bus.subscribe(*kinds) as subscription:
         await response.write(b"retry: 2000\n\n")

@@ -124,8 +124,8 @@ async def test_why_a_container_stopped_is_told_apart(
     status: Status,
     message: str,
 ) -> None:
-    """A crash, an OOM kill, docker stop, docker kill, a finished job, a pause, a failing health check
-    and a restart loop each have their own reason, status and sentence."""
+    """A crash, an OOM kill, docker stop, docker kill, a finished job, a pause, a failing health
+    check and a restart loop each have their own reason, status and sentence."""
     async with watching(lab) as (_, sink):
         docker("run", "-d", "--name", lab.name(short), *options, IMAGE, *command)
         if act is not None:

@@ -1,0 +1,165 @@
+"""A small real composition behind the API: state, bus, store, tokens, plugins."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from tests.conftest import FakeClock
+from tocsin.core.api import ApiServer
+from tocsin.core.auth import Role, TokenStore
+from tocsin.core.bus import Bus
+from tocsin.core.clock import SystemClock
+from tocsin.core.config.errors import ConfigError, ConfigProblem
+from tocsin.core.config.settings import ActionSettings, DatabaseSettings, PluginSettings, Settings
+from tocsin.core.contracts import ActionError, Secret
+from tocsin.core.model import (
+    AuditEntry,
+    Beat,
+    ComponentHealth,
+    Container,
+    Event,
+    Health,
+    LogLine,
+    Observation,
+    Reason,
+    Result,
+    Target,
+)
+from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.scheduler import SchedulerStats
+from tocsin.core.state import CheckState, LiveState
+from tocsin.core.store import Store
+
+
+class Stack:
+    """What the API needs, real where it can be; actions on containers are recorded."""
+
+    version = "0.0.1"
+
+    def __init__(self, directory: Path, database: str) -> None:
+        self.clock = SystemClock()
+        self.started_at = self.clock.now()
+        self.data_dir = directory
+        self.settings = Settings(
+            data_dir=directory,
+            actions=ActionSettings(restart=("web*",)),
+            database=DatabaseSettings(url=Secret("postgresql://u:hunter2@h/d")),
+        )
+        self.bus = Bus()
+        self.state = LiveState(self.bus)
+        self.store = Store(database, directory / "spool", clock=self.clock)
+        self.tokens = TokenStore(directory / "tokens.json")
+        self.plugins = PluginManager(PluginSettings())
+        self.plugins.load()
+        self.restarted: list[str] = []
+        self.beats: dict[str, Beat] = {}
+        self.parts = {
+            "scheduler": ComponentHealth(status=Health.OK),
+            "database": ComponentHealth(status=Health.OK),
+        }
+        self.broken = False
+
+    def health(self) -> dict[str, ComponentHealth]:
+        return self.parts
+
+    def stats(self) -> SchedulerStats:
+        return SchedulerStats(checks=2)
+
+    def audit(self, entry: AuditEntry) -> None:
+        self.store.write(entry)
+
+    async def logs(self, target: str, lines: int) -> list[LogLine]:
+        if target == "dead":
+            raise ActionError("the container of dead is gone", missing=True)
+        return [LogLine(text="hello", at=self.clock.now())]
+
+    async def restart(self, target: str) -> None:
+        self.restarted.append(target)
+
+    async def inspect(self, target: str) -> Mapping[str, Any]:
+        return {
+            "Config": {"Env": ["PASSWORD=hunter2", "A=b"], "Labels": {"api_token": "abc"}},
+            "Url": "postgresql://u:hunter2@h/d",
+        }
+
+    def beat(self, key: str, beat: Beat) -> str:
+        if key != "job":
+            raise KeyError(key)
+        self.beats[key] = beat
+        return "job/beat"
+
+    async def reload(self) -> Settings:
+        if self.broken:
+            raise ConfigError(
+                (ConfigProblem(file="tocsin.toml", line=3, path="a.b", message="it is wrong"),)
+            )
+        return self.settings
+
+    def dependents(self, target: str) -> list[str]:
+        return ["web"] if target == "db" else []
+
+    def see(self, target: str, check: str, result: Result) -> None:
+        observation = Observation(target=target, check=check, at=self.clock.now(), result=result)
+        if self.state.record(observation):
+            self.store.write(observation)
+
+    def add(self, name: str, kind: str, check: str, probe: str, **fields: Any) -> None:
+        self.state.put(
+            Target(name=name, kind=kind, **fields), declared=True,
+            source="docker" if kind == "container" else None, at=self.clock.now(),
+        )  # fmt: skip
+        self.state.put_check(CheckState(target=name, name=check, probe=probe, interval=30))
+
+
+def facts(reason: Reason = Reason.RUNNING, state: str = "running") -> Container:
+    return Container(
+        id="abc", image="busybox", state=state, reason=reason, cpu_percent=5.0, memory_bytes=1000,
+        memory_limit_bytes=10_000, memory_percent=10.0, project="shop",
+        exit_code=1 if state == "exited" else None,
+    )  # fmt: skip
+
+
+@pytest.fixture
+async def stack(tmp_path: Path, database: str) -> AsyncIterator[Stack]:
+    made = Stack(tmp_path, database)
+    await made.store.start()
+    made.add("web", "container", "docker", "docker-health", depends_on=("db",))
+    made.add("db", "container", "docker", "docker-health", critical=True)
+    made.add("dead", "container", "docker", "docker-health")
+    made.add("site / ü", "service", "http", "http")
+    made.add('od"d\\\n', "service", "http", "http")
+    made.see("web", "docker", Result.up("running", container=facts()))
+    made.see("db", "docker", Result.down("crashed", container=facts(Reason.CRASHED, "exited")))
+    made.see("site / ü", "http", Result.up("200", latency=0.1, metrics={"body_bytes": 3.0}))
+    made.store.write(
+        Event(target="web", source="docker", action="start", at=made.clock.now(), attributes={})
+    )
+    await made.store.flush()
+    yield made
+    await made.store.stop()
+
+
+@pytest.fixture
+async def client(stack: Stack) -> AsyncIterator[TestClient[Any, Any]]:
+    server = TestServer(ApiServer(stack).application())
+    async with TestClient(server) as made:
+        yield made
+
+
+@pytest.fixture
+def tokens(stack: Stack) -> dict[str, str]:
+    """A token of each kind, in plain."""
+    made = {role.value: stack.tokens.create(role.value, role) for role in Role}
+    made["expired"] = stack.tokens.create("expired", Role.ADMIN, ttl=-1)
+    made["revoked"] = stack.tokens.create("revoked", Role.ADMIN)
+    stack.tokens.revoke("revoked")
+    made["none"] = ""
+    return made
+
+
+__all__ = ["FakeClock", "Stack", "facts"]

@@ -1,0 +1,330 @@
+"""What the resources answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import pytest
+from aiohttp.test_utils import TestClient
+
+from tests.api.conftest import Stack, facts
+from tests.conftest import need
+from tocsin.core.model import ComponentHealth, Health, Reason, Result, Status
+
+pytestmark = pytest.mark.usefixtures("stack")
+
+
+class Asker:
+    """The client with an admin token."""
+
+    def __init__(self, client: TestClient[Any, Any], token: str) -> None:
+        self.client = client
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    async def get(self, path: str, status: int = 200) -> Any:
+        answer = await self.client.get(path, headers=self.headers)
+        assert answer.status == status, await answer.text()
+        return await answer.json()
+
+    async def post(self, path: str, status: int = 200, **options: Any) -> Any:
+        answer = await self.client.post(path, headers=self.headers, **options)
+        assert answer.status == status, await answer.text()
+        return await answer.json()
+
+
+@pytest.fixture
+def ask(client: TestClient[Any, Any], tokens: dict[str, str]) -> Asker:
+    return Asker(client, tokens["admin"])
+
+
+async def test_health_tells_the_truth_per_component(
+    stack: Stack, client: TestClient[Any, Any]
+) -> None:
+    """200 and ok; 200 and degraded while a part is in trouble; 503 when no check is run."""
+    answer = await client.get("/health")
+    assert (answer.status, (await answer.json())["status"]) == (200, "ok")
+    stack.parts["database"] = ComponentHealth(status=Health.DEGRADED, message="away")
+    answer = await client.get("/health")
+    body = await answer.json()
+    assert (answer.status, body["status"]) == (200, "degraded")
+    assert body["components"]["database"] == {"status": "degraded", "message": "away"}
+    stack.parts["scheduler"] = ComponentHealth(status=Health.FAILED)
+    answer = await client.get("/health")
+    assert (answer.status, (await answer.json())["status"]) == (503, "failed")
+
+
+async def test_status_sums_up(ask: Asker) -> None:
+    """Counts, critical targets that are down, container counts and a score that weighs them."""
+    body = await ask.get("/api/v1/status")
+    assert body["status"] == "down"
+    assert body["targets"] == {"up": 2, "degraded": 0, "down": 1, "unknown": 2}
+    assert body["critical_down"] == ["db"]
+    assert body["containers"] | {} == {
+        "total": 3, "running": 1, "stopped": 1, "unhealthy": 0, "paused": 0, "restarting": 0,
+        "completed": 0,
+    }  # fmt: skip
+    assert body["health_score"] == 40.0  # up, up, and a critical one down that counts thrice
+    assert body["active_alerts"] == 0
+
+
+async def test_containers_are_listed_filtered_and_paged(ask: Asker) -> None:
+    """Filters narrow the list, pages join to the whole, each item has the plan's facts."""
+    body = await ask.get("/api/v1/containers")
+    assert [item["name"] for item in body["items"]] == ["db", "dead", "web"]
+    assert body["total"] == 3
+    db = body["items"][0]
+    assert (db["status"], db["state"], db["reason"], db["exit_code"]) == (
+        "down", "exited", "crashed", 1,
+    )  # fmt: skip
+    assert db["since"].endswith("Z")
+    assert [i["name"] for i in (await ask.get("/api/v1/containers?status=up"))["items"]] == ["web"]
+    assert [i["name"] for i in (await ask.get("/api/v1/containers?q=DEA"))["items"]] == ["dead"]
+    assert (await ask.get("/api/v1/containers?project=none"))["items"] == []
+    names, cursor = [], ""
+    while True:
+        page = await ask.get(f"/api/v1/containers?limit=1{cursor}")
+        names += [item["name"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert names == ["db", "dead", "web"]
+
+
+async def test_one_container_and_what_surrounds_it(ask: Asker) -> None:
+    """Detail, dependents, logs, events; names of strangers are found by their encoded path."""
+    body = await ask.get("/api/v1/containers/db")
+    assert body["dependents"] == ["web"]
+    assert not body["restart_allowed"]
+    assert (await ask.get("/api/v1/containers/web/logs?lines=5"))["items"][0]["text"] == "hello"
+    assert (await ask.get("/api/v1/containers/web/events"))["items"][0]["action"] == "start"
+    assert "gone" in (await ask.get("/api/v1/containers/dead/logs", 404))["detail"]
+    assert "'nope'" in (await ask.get("/api/v1/containers/nope", 404))["detail"]
+    odd = quote("site / ü", safe="")
+    assert (await ask.get(f"/api/v1/targets/{odd}"))["target"]["name"] == "site / ü"
+    assert (await ask.get(f"/api/v1/checks/{odd}/http/history"))["uptime"]["available"] == 1.0
+
+
+async def test_inspect_shows_no_secret(ask: Asker) -> None:
+    """Environment values, secret-looking labels and passwords in URLs are hidden."""
+    text = json.dumps(await ask.get("/api/v1/containers/web/inspect"))
+    assert "hunter2" not in text
+    assert '"abc"' not in text
+    assert "PASSWORD=***" in text
+    assert "A=***" in text
+
+
+async def test_restart_is_guarded_and_audited(ask: Asker, stack: Stack) -> None:
+    """Only allow-listed containers restart, not twice in a moment; every try leaves a row."""
+    body = await ask.post("/api/v1/containers/db/restart", 403)
+    assert "[actions] restart" in body["detail"]
+    assert (await ask.post("/api/v1/containers/web/restart"))["restarted"]
+    await ask.post("/api/v1/containers/web/restart", 409)
+    assert stack.restarted == ["web"]
+    await stack.store.flush()
+    rows = (await ask.get("/api/v1/audit"))["items"]
+    assert [(row["subject"], row["outcome"]) for row in rows] == [
+        ("web", "refused: restarted a moment ago"), ("web", "ok"), ("db", "refused: not allowed"),
+    ]  # fmt: skip
+    assert {row["actor"] for row in rows} == {"admin"}
+
+
+async def test_history_is_charted(ask: Asker) -> None:
+    """A container's metrics come back as points; an unknown target or check is a 404."""
+    body = await ask.get("/api/v1/metrics/history?target=web&hours=1")
+    assert body["points"][0]["metrics"]["cpu_percent"] == {"min": 5.0, "avg": 5.0, "max": 5.0}
+    await ask.get("/api/v1/metrics/history?target=nope", 404)
+    await ask.get("/api/v1/metrics/history?target=web&check=nope", 404)
+    await ask.get("/api/v1/metrics/history", 422)
+    for backwards in ("until=1000-01-01T00:00:00Z", "since=2030-01-01T00:00:00Z"):
+        assert (await ask.get(f"/api/v1/metrics/history?target=web&{backwards}"))["points"] == []
+    snapshot = await ask.get("/api/v1/metrics?target=web")
+    assert snapshot["items"][0]["checks"][0]["metrics"]["memory_percent"] == 10.0
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/api/v1/containers?limit=0", 422, "limit"),
+        ("/api/v1/containers?limit=abc", 422, "limit"),
+        ("/api/v1/containers?limt=1", 400, "limt"),
+        ("/api/v1/containers?status=sick", 422, "status"),
+        ("/api/v1/containers?limit=1&limit=2", 400, "more than once"),
+        ("/api/v1/alerts?cursor=%C3%A4", 422, "cursor"),
+        ("/api/v1/metrics/history?target=web&since=yesterday", 422, "since"),
+        ("/api/v1/metrics/history?target=web&since=2026-01-01T00:00:00", 422, "since"),
+        ("/api/v1/metrics/history?target=web&hours=nan", 422, "hours"),
+        ("/api/v1/containers?status=null", 422, "status"),
+        ("/api/v1/containers/web%00", 400, "NUL"),
+        ("/api/v1/nothing", 404, "openapi.json"),
+        ("/api/v1/stream?kinds=gossip", 400, "gossip"),
+        ("/health?x=1", 400, "x"),
+    ],
+)
+async def test_bad_requests_get_one_clear_sentence(
+    ask: Asker, path: str, status: int, words: str
+) -> None:
+    """Each wrong request is a problem document that names what is wrong."""
+    answer = await ask.client.get(path, headers=ask.headers)
+    assert answer.status == status
+    assert answer.content_type == "application/problem+json"
+    problem = await answer.json()
+    assert words in problem["detail"]
+    assert "\n" not in problem["detail"]
+
+
+async def test_a_method_that_is_not_there_names_those_that_are(ask: Asker) -> None:
+    """405 with Allow, as a problem document; HEAD works where GET does."""
+    answer = await ask.client.delete("/api/v1/status", headers=ask.headers)
+    assert answer.status == 405
+    assert answer.headers["Allow"] == "GET, HEAD"
+    assert answer.content_type == "application/problem+json"
+    assert (await ask.client.head("/api/v1/status", headers=ask.headers)).status == 200
+
+
+async def test_bodies_are_checked(ask: Asker, stack: Stack) -> None:
+    """An empty heartbeat is a good one; wrong types, broken JSON and huge bodies are refused."""
+    path = "/api/v1/heartbeats/job"
+    assert (await ask.post(path))["check"] == "job/beat"
+    assert stack.beats["job"].status is Status.UP
+    await ask.post(path, json={"status": "down", "message": "disk full", "metrics": {"rows": 1}})
+    assert stack.beats["job"].message == "disk full"
+    assert "status" in (await ask.post(path, 422, json={"status": "sick"}))["detail"]
+    await ask.post(path, 400, data=b"{not json")
+    await ask.post(path, 413, data=b" " * 100_000)
+
+
+async def test_a_fault_inside_is_a_reference_and_no_traceback(
+    ask: Asker, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unexpected error is a 500 problem with a reference; its text stays inside."""
+
+    def boom(target: str) -> list[str]:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(stack, "dependents", boom)
+    problem = await ask.get("/api/v1/targets/web", 500)
+    assert "secret detail" not in json.dumps(problem)
+    assert "its log has the details under" in problem["detail"]
+
+
+async def test_a_database_that_is_away_is_a_503(ask: Asker, stack: Stack) -> None:
+    """History answers 503 with Retry-After, everything else goes on."""
+    from datetime import UTC, datetime
+
+    stack.store._writer.away = (datetime.now(UTC), "the connection is refused")
+    problem = await ask.get("/api/v1/metrics/history?target=web", 503)
+    assert "the connection is refused" in problem["detail"]
+    assert (await ask.get("/api/v1/status"))["active_alerts"] is None
+    assert (await ask.get("/api/v1/containers"))["total"] == 3
+    stack.store._writer.away = None
+
+
+async def test_config_and_plugins_are_shown_without_secrets(ask: Asker) -> None:
+    """The configuration in force is shown with secrets hidden; plugins with their options."""
+    config = await ask.get("/api/v1/config")
+    assert config["config"]["actions"]["restart"] == ["web*"]
+    assert "hunter2" not in json.dumps(config)
+    plugins = (await ask.get("/api/v1/plugins"))["items"]
+    tcp = next(plugin for plugin in plugins if plugin["name"] == "tcp")
+    options = {option["name"]: option for option in tcp["provides"][0]["options"]}
+    assert options["host"]["required"]
+    assert options["timeout"]["default"] == 10
+
+
+async def test_a_broken_reload_lists_every_problem(ask: Asker, stack: Stack) -> None:
+    """422 with each problem's file, line and path."""
+    stack.broken = True
+    problem = await ask.post("/api/v1/reload", 422)
+    assert problem["errors"] == ["tocsin.toml:3: a.b: it is wrong"]
+
+
+async def read_events(answer: Any, count: int) -> list[dict[str, str]]:
+    events: list[dict[str, str]] = []
+    current: dict[str, str] = {}
+    async with asyncio.timeout(20):
+        async for raw in answer.content:
+            line = raw.decode().rstrip("\n")
+            if not line and "data" in current:
+                events.append(current)
+                current = {}
+                if len(events) == count:
+                    break
+            elif not line.startswith(":") and ": " in line:
+                key, _, value = line.partition(": ")
+                current[key] = value
+    return events
+
+
+async def test_the_stream_tells_news_and_resumes(ask: Asker, stack: Stack) -> None:
+    """Changes arrive as events as they happen; Last-Event-ID brings what was missed meanwhile."""
+    answer = await ask.client.get("/api/v1/stream?kinds=status", headers=ask.headers)
+    assert answer.content_type == "text/event-stream"
+    await answer.content.readline()
+    stack.see("web", "docker", Result.down("gone", container=facts(Reason.CRASHED, "exited")))
+    (event,) = await read_events(answer, 1)
+    assert event["event"] == "status"
+    data = json.loads(event["data"])
+    assert (data["target"], data["before"], data["after"]) == ("web", "up", "down")
+    answer.close()
+    stack.see("web", "docker", Result.up("back", container=facts()))
+    headers = {**ask.headers, "Last-Event-ID": event["id"]}
+    answer = await ask.client.get("/api/v1/stream?kinds=status", headers=headers)
+    (event,) = await read_events(answer, 1)
+    assert json.loads(event["data"])["after"] == "up"
+    answer.close()
+
+
+async def test_a_slow_reader_is_told_what_it_lost() -> None:
+    """A listener that does not read loses the oldest news and knows how many."""
+    from tocsin.core.bus import Bus
+
+    bus = Bus()
+    with bus.subscribe("status", limit=10) as subscription:
+        for n in range(25):
+            bus.publish("status", n)
+            bus.publish("other", n)
+        assert subscription.lost == 15
+        assert (await anext(aiter(subscription))).data == 15
+
+
+async def test_promtool_accepts_the_metrics(ask: Asker) -> None:
+    """``promtool check metrics`` has nothing to say about /metrics, odd names included."""
+    answer = await ask.client.get("/metrics", headers=ask.headers)
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    text = await answer.text()
+    assert r'target="od\"d\\\n"' in text
+    assert 'tocsin_check_metric{target="web",check="docker",metric="cpu_percent"} 5.0' in text
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [need("promtool"), "check", "metrics"],
+        input=text, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+async def test_the_openapi_document_is_valid(ask: Asker) -> None:
+    """An OpenAPI validator accepts the document, and every route is in it."""
+    from openapi_spec_validator import validate
+
+    from tocsin.core.api import ROUTES
+
+    document = await ask.get("/api/v1/openapi.json")
+    validate(document)
+    listed = {(m.upper(), path) for path, item in document["paths"].items() for m in item}
+    assert listed == {(route.method, route.path) for route in ROUTES}
+    assert all(route.summary for route in ROUTES)
+
+
+async def test_answers_of_a_thousand_targets_are_small_work(ask: Asker, stack: Stack) -> None:
+    """A thousand targets are listed in one page, each once."""
+    for n in range(1000):
+        stack.add(f"t{n:04}", "container", "docker", "docker-health")
+        stack.see(f"t{n:04}", "docker", Result.up("running", container=facts()))
+    body = msgspec.json.encode(await ask.get("/api/v1/containers?limit=1000"))
+    items = json.loads(body)["items"]
+    assert len({item["name"] for item in items}) == 1000
