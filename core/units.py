@@ -69,9 +69,10 @@ def format_duration(seconds: float) -> str:
     if seconds < 1:
         return f"{round(seconds * 1000)}ms"
     rest = int(seconds)
-    parts = []
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, rest = divmod(rest, size)
+    units = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+    for (unit, size), (lower, smaller) in zip(units, (*units[1:], ("", 1)), strict=True):
+        count, below = divmod(rest, size)
         if count:
-            parts.append(f"{count}{unit}")
-    return " ".join(parts[:2])
+            more = below // smaller if lower else 0
+            return f"{count}{unit} {more}{lower}" if more else f"{count}{unit}"
+    return "0s"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A Docker Engine of our own: dockerd.sh start|stop DIR SOCKET [dockerd arguments]
-# Everything it keeps lies under DIR; its pid is in DIR/docker.pid.
+# Everything it keeps lies under DIR; its pid is in DIR/docker.pid. With APART set it has a network
+# namespace of its own: an engine told to do without a bridge removes the one of its neighbour.
 set -euo pipefail
 action=$1 dir=$2 socket=${3:-}
 shift $(($# < 3 ? $# : 3))
@@ -11,7 +12,7 @@ case $action in
 start)
   mkdir -p "$dir"
   rm -f "$dir/docker.pid"
-  setsid dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/docker.pid" \
+  setsid ${APART:+unshare --net} dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/docker.pid" \
     -H "unix://$socket" "$@" >"$dir/dockerd.log" 2>&1 </dev/null &
   for _ in $(seq 300); do
     answers && exit 0

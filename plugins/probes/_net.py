@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 import time
@@ -23,7 +24,7 @@ def tls_context(verify: bool, ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-def certificate_days(connection: ssl.SSLObject | ssl.SSLSocket | None) -> float | None:
+def certificate_days(connection: ssl.SSLObject | None) -> float | None:
     """Days until the peer's verified certificate expires; None where it is not known."""
     if connection is None:
         return None
@@ -45,7 +46,9 @@ def in_words(error: BaseException) -> str:
         return "the host name cannot be resolved"
     if isinstance(error, ConnectionRefusedError):
         return "the connection was refused"
-    if isinstance(error, ConnectionResetError | BrokenPipeError):
+    if isinstance(error, ConnectionResetError | BrokenPipeError) or (
+        isinstance(error, OSError) and error.errno in (errno.ECONNRESET, errno.EPIPE)
+    ):
         return "the connection was reset"
     if isinstance(error, asyncio.IncompleteReadError | EOFError):
         return "the connection was closed early"

@@ -14,6 +14,9 @@ from attrs import frozen
 KILL_AFTER = 0.5
 """Seconds between asking a process group to end and killing it."""
 
+LAST_WORDS = 0.2
+"""Seconds for output that is still on its way when the program has ended."""
+
 
 @frozen(kw_only=True)
 class Finished:
@@ -43,7 +46,8 @@ async def run(
         OSError: the program cannot be started.
     """
     began = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
+    transport, protocol = await asyncio.get_running_loop().subprocess_exec(
+        lambda: _Program(output_limit),
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -53,53 +57,66 @@ async def run(
         start_new_session=True,
         close_fds=True,
     )
-    assert process.stdout is not None  # noqa: S101
-    assert process.stderr is not None  # noqa: S101
-    out, err = bytearray(), bytearray()
-    readers = [
-        asyncio.create_task(_drain(process.stdout, out, output_limit)),
-        asyncio.create_task(_drain(process.stderr, err, output_limit)),
-    ]
     timed_out = False
     try:
         try:
             async with asyncio.timeout(timeout):
-                await process.wait()
+                await protocol.exited.wait()
         except TimeoutError:
             timed_out = True
     finally:
         # Also after a normal end: children it left in its group would go on unseen.
-        await asyncio.shield(_end_group(process))
-        # A grandchild that left the group may hold the pipe open: wait no longer for it.
-        await asyncio.wait(readers, timeout=0.2)
-        for reader in readers:
-            reader.cancel()
-        # transport.close() shuts our ends of the pipes.
-        getattr(process, "_transport").close()  # noqa: B009
+        await asyncio.shield(_end_group(transport.get_pid(), protocol))
+        # A grandchild that left the group may hold the pipes open: wait no longer for it.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS):
+                await protocol.closed.wait()
+        transport.close()
+    code = transport.get_returncode()
     return Finished(
-        code=process.returncode if process.returncode is not None else -9,
-        stdout=out.decode("utf-8", "replace"),
-        stderr=err.decode("utf-8", "replace"),
+        code=-9 if code is None else code,
+        stdout=protocol.output[1].decode("utf-8", "replace"),
+        stderr=protocol.output[2].decode("utf-8", "replace"),
         timed_out=timed_out,
         seconds=time.monotonic() - began,
     )
 
 
-async def _drain(stream: asyncio.StreamReader, into: bytearray, limit: int) -> None:
-    while chunk := await stream.read(65536):
-        into += chunk[: max(0, limit - len(into))]
+class _Program(asyncio.SubprocessProtocol):
+    """Collects output, and tells the end of the program apart from the end of its pipes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._open = 2
+        self.output = {1: bytearray(), 2: bytearray()}
+        self.exited = asyncio.Event()
+        self.closed = asyncio.Event()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Keep what fits."""
+        kept = self.output[fd]
+        kept += data[: max(0, self._limit - len(kept))]
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        """Everyone who held this pipe has let go of it."""
+        self._open -= 1
+        if not self._open:
+            self.closed.set()
+
+    def process_exited(self) -> None:
+        """The program itself has ended."""
+        self.exited.set()
 
 
-async def _end_group(process: asyncio.subprocess.Process) -> None:
-    """End a process group: politely, then not."""
-    group = process.pid  # it leads its session
-    if process.returncode is None:
+async def _end_group(group: int, protocol: _Program) -> None:
+    """End a process group: politely, then not. Its leader's pid is its number."""
+    if not protocol.exited.is_set():
         _signal(group, signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(KILL_AFTER):
-                await process.wait()
+                await protocol.exited.wait()
     _signal(group, signal.SIGKILL)
-    await process.wait()
+    await protocol.exited.wait()
 
 
 def _signal(group: int, number: signal.Signals) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 import socket
 import ssl
@@ -56,12 +57,30 @@ def _check_json(_: object, __: object, value: Mapping[str, Any]) -> None:
 
 @define
 class _Timings:
-    """Monotonic seconds at which the phases of a request ended."""
+    """Monotonic seconds at which the phases of a request ended; days the certificate has."""
 
     began: float = Factory(time.monotonic)
     dns: float | None = None
     connected: float | None = None
     first_byte: float | None = None
+    certificate_days: float | None = None
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Looks at the certificate while there is a connection: a short answer is over, and its
+    connection gone, before the caller sees it."""
+
+    def __init__(self, timings: _Timings, **options: Any) -> None:
+        super().__init__(**options)
+        self._timings = timings
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Any:
+        """Connect, as the session asks."""
+        connection = await super().connect(*args, **kwargs)
+        if connection.transport is not None:
+            secured = connection.transport.get_extra_info("ssl_object")
+            self._timings.certificate_days = certificate_days(secured)
+        return connection
 
 
 @frozen(kw_only=True)
@@ -117,10 +136,9 @@ class HttpProbe(Probe):
     async def check(self, target: Target) -> Result:
         """Send one request over a connection of its own: a kept one would hide a dead listener."""
         timings = _Timings()
-        secured: list[ssl.SSLObject] = []
         try:
             async with asyncio.timeout(self.timeout), self._session(timings) as session:
-                answer, body = await self._exchange(session, secured, timings)
+                answer, body = await self._exchange(session, timings)
         except TimeoutError:
             return Result.down(f"no answer within {self.timeout:g} s", metrics=_phases(timings))
         except aiohttp.TooManyRedirects:
@@ -140,7 +158,7 @@ class HttpProbe(Probe):
             return Result.down(text, metrics=_phases(timings))
         except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
             return Result.down(in_words(error), metrics=_phases(timings))
-        return self._judge(answer, body, secured, timings)
+        return self._judge(answer, body, timings)
 
     def _session(self, timings: _Timings) -> aiohttp.ClientSession:
         trace = aiohttp.TraceConfig()
@@ -153,7 +171,8 @@ class HttpProbe(Probe):
 
         trace.on_dns_resolvehost_end.append(resolved)
         trace.on_connection_create_end.append(connected)
-        connector = aiohttp.TCPConnector(
+        connector = _Connector(
+            timings,
             force_close=True,
             use_dns_cache=False,
             resolver=aiohttp.ThreadedResolver(),
@@ -170,29 +189,25 @@ class HttpProbe(Probe):
         )
 
     async def _exchange(
-        self, session: aiohttp.ClientSession, secured: list[ssl.SSLObject], timings: _Timings
+        self, session: aiohttp.ClientSession, timings: _Timings
     ) -> tuple[aiohttp.ClientResponse, bytes]:
         headers = {name: value.reveal() for name, value in self.headers.items()}
         if self.bearer is not None:
             headers["Authorization"] = f"Bearer {self.bearer.reveal()}"
-        auth = None
         if self.user is not None:
             password = "" if self.password is None else self.password.reveal()
-            auth = aiohttp.BasicAuth(self.user, password)
+            pair = base64.b64encode(f"{self.user}:{password}".encode()).decode()
+            headers["Authorization"] = f"Basic {pair}"
         async with session.request(
             self.method,
             self.url,
             headers=headers,
             data=None if self.body is None else self.body.encode(),
-            auth=auth,
             allow_redirects=self.redirects > 0,
             max_redirects=max(1, self.redirects),
             server_hostname=self.server_name,
         ) as answer:
             timings.first_byte = time.monotonic()
-            transport = answer.connection.transport if answer.connection else None
-            if transport is not None and (tls := transport.get_extra_info("ssl_object")):
-                secured.append(tls)
             body = b""
             while len(body) < self.max_body:
                 chunk = await answer.content.read(min(65536, self.max_body - len(body)))
@@ -207,7 +222,6 @@ class HttpProbe(Probe):
         self,
         answer: aiohttp.ClientResponse,
         body: bytes,
-        secured: list[ssl.SSLObject],
         timings: _Timings,
     ) -> Result:
         took = time.monotonic() - timings.began
@@ -217,7 +231,7 @@ class HttpProbe(Probe):
             "http_status_code": float(answer.status),
             "body_bytes": float(len(body)),
         }
-        days = certificate_days(secured[0]) if secured else None
+        days = timings.certificate_days
         if days is not None:
             metrics["certificate_expiry_days"] = days
         if trouble := self._trouble(answer, body):

@@ -393,8 +393,8 @@ def engine(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 def start_engine(directory: Path, socket: str) -> None:
     subprocess.run(
         [str(ROOT / ".ci/parts/dockerd.sh"), "start", str(directory), socket,
-         "--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"],
-        check=True, timeout=60, capture_output=True,
+         "--bridge=none", "--iptables=false"],
+        check=True, timeout=60, capture_output=True, env={**os.environ, "APART": "1"},
     )  # fmt: skip
 
 

@@ -1,0 +1,265 @@
+"""The backup-script probe: real programs, real Monitoring Plugins, real files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import eventually, need
+from tocsin import Secret, Status, Target
+from tocsin.plugins.probes import _perfdata
+from tocsin.plugins.probes.backup_script import BackupScriptProbe
+from tocsin.testing import check_probe_conformance, check_result
+
+TARGET = Target(name="backup")
+
+
+def script(tmp_path: Path, text: str) -> tuple[str, ...]:
+    file = tmp_path / f"check_{uuid.uuid4().hex[:6]}"
+    file.write_text("#!/bin/sh\n" + text)
+    file.chmod(0o755)
+    return (str(file),)
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "message"),
+    [
+        ("echo 'OK - fine | a=1'; exit 0", Status.UP, "OK - fine"),
+        ("echo 'WARNING - tight'; exit 1", Status.DEGRADED, "WARNING - tight"),
+        ("echo 'CRITICAL - full'; exit 2", Status.DOWN, "CRITICAL - full"),
+        ("echo 'UNKNOWN - eh'; exit 3", Status.UNKNOWN, "UNKNOWN - eh"),
+        ("echo odd; exit 17", Status.UNKNOWN, "exited with 17, which is no plugin status: odd"),
+        ("kill -9 $$", Status.UNKNOWN, "killed by SIGKILL"),
+        ("echo to stderr >&2; exit 2", Status.DOWN, "to stderr"),
+        ("exit 0", Status.UP, "said nothing"),
+    ],
+)
+async def test_exit_status_and_text_are_those_of_monitoring_plugins(
+    tmp_path: Path, text: str, status: Status, message: str
+) -> None:
+    """0, 1, 2, 3 are up, degraded, down, unknown; anything else is unknown and said to be odd."""
+    result = await BackupScriptProbe(command=script(tmp_path, text)).check(TARGET)
+    assert result.status is status
+    assert message in result.message
+
+
+async def test_a_program_that_hangs_is_ended_with_all_its_children(tmp_path: Path) -> None:
+    """At the timeout the whole process group goes, grandchildren and those that ignore TERM too."""
+    mark = f"9{uuid.uuid4().int % 10**6:06}"
+    text = f"trap '' TERM\n(trap '' TERM; sleep {mark}) &\n(sleep {mark} &)\nsleep {mark}"
+    probe = BackupScriptProbe(command=script(tmp_path, text), timeout=0.8)
+    result = await probe.check(TARGET)
+    assert result.status is Status.DOWN
+    assert "did not finish within 0.8 s" in result.message
+
+    def left() -> list[str]:
+        return [p.info["cmdline"] for p in psutil.process_iter(["cmdline"])
+                if mark in (p.info["cmdline"] or [])]  # fmt: skip
+
+    await eventually(lambda: not left())
+
+
+async def test_a_daemon_that_keeps_the_output_open_holds_nobody_up(tmp_path: Path) -> None:
+    """A grandchild that left the group and holds the pipe does not delay the result."""
+    text = "setsid sleep 5 &\necho started; exit 0"
+    began = time.monotonic()
+    result = await BackupScriptProbe(command=script(tmp_path, text), timeout=30.0).check(TARGET)
+    assert (result.status, result.message) == (Status.UP, "started")
+    assert time.monotonic() - began < 5
+
+
+async def test_a_flood_of_output_is_cut(tmp_path: Path) -> None:
+    """Megabytes of output are drained and cut; the exit status counts."""
+    text = "echo first line\nyes | head -c 20000000\nexit 1"
+    result = await BackupScriptProbe(command=script(tmp_path, text)).check(TARGET)
+    assert (result.status, result.message) == (Status.DEGRADED, "first line")
+    assert len(result.attributes["output"]) <= 65536
+
+
+async def test_the_environment_is_clean_and_secrets_stay_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only PATH, LANG and what is given are passed on; a given secret is cut out of the output."""
+    monkeypatch.setenv("AWS_SECRET", "leak")
+    probe = BackupScriptProbe(
+        command=script(tmp_path, 'echo "x${AWS_SECRET}x $PASSWORD $LANG"'),
+        env={"PASSWORD": Secret("hunter2")},
+    )
+    result = await probe.check(TARGET)
+    assert result.message == "xx *** C.UTF-8"
+
+
+async def test_a_program_that_is_not_there_is_unknown(tmp_path: Path) -> None:
+    """A missing or unrunnable program is the configuration's fault, not the target's."""
+    result = await BackupScriptProbe(command=("/no/such/program",)).check(TARGET)
+    assert (result.status, "No such file" in result.message) == (Status.UNKNOWN, True)
+
+
+@pytest.mark.parametrize(
+    ("data", "metrics"),
+    [
+        ("time=0.006s;;;0.0 size=120B;;;0", {"time_seconds": 0.006, "size_bytes": 120}),
+        ("/=2643MB;5948;5958;0;5968", {"root_bytes": 2643 * 2**20}),
+        ("'load 1'=0.5;;; 'it''s'=3", {"load_1": 0.5, "it_s": 3}),
+        ("used=42%;80;90 pkts=100c", {"used_percent": 42, "pkts_total": 100}),
+        ("rta=12.5ms pl=0% t=5us", {"rta_seconds": 0.0125, "pl_percent": 0, "t_seconds": 5e-6}),
+        ("a=U b=1", {"b": 1}),
+        ("broken b=1 =3 c=", {"b": 1}),
+        ("a=1,5s", {"a_seconds": 1.5}),
+        ("a=1e400 b=-2.5", {"b": -2.5}),
+    ],
+)
+def test_performance_data_becomes_metrics(data: str, metrics: dict[str, float]) -> None:
+    """Labels, quoting, units and ranges as in the guidelines; what cannot be read is left out."""
+    assert _perfdata.parse(data) == pytest.approx(metrics)
+
+
+def test_performance_data_may_go_on_over_lines() -> None:
+    """Text, long text and both places of performance data are told apart."""
+    text, long, data = _perfdata.split("OK | a=1\nmore text\nand more | b=2\nc=3\n")
+    assert (text, long) == ("OK", "more text\nand more")
+    assert _perfdata.parse(data) == {"a": 1, "b": 2, "c": 3}
+
+
+@given(st.text())
+@settings(max_examples=200, deadline=None)
+def test_no_output_makes_it_stumble(text: str) -> None:
+    """Whatever a program prints, the result is a proper one."""
+    from tocsin.plugins.probes._process import Finished
+
+    done = Finished(code=0, stdout=text, stderr="", timed_out=False, seconds=0.1)
+    check_result(BackupScriptProbe(command=("/x",))._judge(done))
+
+
+async def test_real_monitoring_plugins_run_as_they_are() -> None:
+    """check_disk, check_load and check_http give status, text and performance data as metrics."""
+    disk = await BackupScriptProbe(
+        command=(need("check_disk"), "-w", "1%", "-c", "1%", "-p", "/")
+    ).check(TARGET)
+    assert disk.status is Status.UP, disk.message
+    assert disk.message.startswith("DISK OK")
+    assert disk.metrics["root_bytes"] > 1e6
+    load = await BackupScriptProbe(
+        command=(need("check_load"), "-w", "999,999,999", "-c", "999,999,999")
+    ).check(TARGET)
+    assert load.status is Status.UP, load.message
+    assert {"load1", "load5", "load15"} <= load.metrics.keys()
+    app = web.Application()
+
+    async def hello(_: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    app.router.add_get("/", hello)
+    server = TestServer(app, host="127.0.0.1")
+    await server.start_server()
+    http = await BackupScriptProbe(
+        command=(need("check_http"), "-H", "127.0.0.1", "-p", str(server.port))
+    ).check(TARGET)
+    await server.close()
+    assert http.status is Status.UP, http.message
+    assert {"time_seconds", "size_bytes"} <= http.metrics.keys()
+
+
+def dump(folder: Path, name: str, size: int, age: float) -> None:
+    file = folder / name
+    file.write_bytes(b"x" * size)
+    os.utime(file, (time.time() - age, time.time() - age))
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        ({}, Status.UP, "new.dump, 1h old, 5.0 kB"),
+        ({"max_age": 7200.0}, Status.UP, "new.dump"),
+        ({"max_age": 600.0}, Status.DOWN, "is 1h old, allowed is 10m"),
+        ({"min_size": 6000}, Status.DOWN, "has 5.0 kB, expected at least 6.0 kB"),
+        ({"max_shrink_percent": 40.0}, Status.DOWN, "50% smaller than the one before"),
+        ({"max_shrink_percent": 60.0}, Status.UP, "new.dump"),
+        ({"min_count": 3}, Status.DOWN, "only 2 files match"),
+    ],
+)
+async def test_a_backup_must_be_fresh(
+    tmp_path: Path, options: dict[str, Any], status: Status, message: str
+) -> None:
+    """The newest matching file's age, size, shrinkage and the number of files are judged."""
+    dump(tmp_path, "old.dump", 10_000, 90_000)
+    dump(tmp_path, "new.dump", 5_000, 3601)
+    dump(tmp_path, "other.txt", 1, 1)
+    (tmp_path / "dir.dump").mkdir()
+    result = await BackupScriptProbe(files=f"{tmp_path}/*.dump", **options).check(TARGET)
+    assert result.status is status, result.message
+    assert message in result.message
+    assert result.metrics["files"] == 2
+
+
+async def test_no_backup_at_all_is_down(tmp_path: Path) -> None:
+    """A pattern that matches nothing is down, at any depth too."""
+    result = await BackupScriptProbe(files=f"{tmp_path}/**/*.dump").check(TARGET)
+    assert (result.status, "no file matches" in result.message) == (Status.DOWN, True)
+
+
+def docker(*args: str) -> str:
+    return subprocess.run(
+        ["docker", *args], check=True, capture_output=True, text=True, timeout=60
+    ).stdout
+
+
+@pytest.mark.docker
+async def test_a_program_runs_inside_a_container() -> None:
+    """With ``container`` the program runs there; a hang is killed there too; a missing container is
+    unknown."""
+    name = f"tocsin-test-{uuid.uuid4().hex[:8]}"
+    docker("run", "-d", "--name", name, "busybox:1.36", "sleep", "1000")
+    try:
+        probe = BackupScriptProbe(
+            command=("/bin/sh", "-c", "echo in $X '| a=2s'; exit 1"), container=name,
+            env={"X": Secret("side")},
+        )  # fmt: skip
+        result = await probe.check(TARGET)
+        assert (result.status, result.message) == (Status.DEGRADED, "in ***")
+        assert result.metrics == {"a_seconds": 2}
+        hang = BackupScriptProbe(command=("/bin/sleep", "4321"), container=name, timeout=1.0)
+        assert "did not finish" in (await hang.check(TARGET)).message
+
+        def running() -> str:
+            return docker("top", name)
+
+        await eventually(lambda: "4321" not in running())
+    finally:
+        docker("rm", "-f", name)
+    gone = await BackupScriptProbe(command=("/bin/true",), container=name).check(TARGET)
+    assert (gone.status, "no container called" in gone.message) == (Status.UNKNOWN, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "either command"),
+        ({"command": ("check",)}, "absolute path"),
+        ({"files": "*.dump"}, "absolute path"),
+        ({"command": ("/x",), "files": "/x"}, "either command"),
+        ({"files": "/x", "container": "c"}, "not in a container"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(options: dict[str, Any], words: str) -> None:
+    """Relative paths, neither or both of command and files, and files in a container."""
+    with pytest.raises(ValueError, match=words):
+        BackupScriptProbe(**options)
+
+
+async def test_it_keeps_to_the_contract(tmp_path: Path) -> None:
+    """It passes the testing kit's suite for probes."""
+    await check_probe_conformance(BackupScriptProbe(command=(sys.executable, "-c", "print('OK')")))
+    await check_probe_conformance(BackupScriptProbe(files=f"{tmp_path}/*"))

@@ -1,0 +1,230 @@
+"""The http probe against real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from tocsin import Secret, Status, Target
+from tocsin.plugins.probes.http import HttpProbe
+from tocsin.testing import check_probe_conformance
+
+TARGET = Target(name="web")
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[str]:
+    """A site with a page for each kind of answer."""
+
+    async def ok(request: web.Request) -> web.Response:
+        return web.json_response(
+            {"status": "ok", "queue": [{"depth": 7}], "ready": True,
+             "agent": request.headers.get("X-Key"), "auth": request.headers.get("Authorization")}
+        )  # fmt: skip
+
+    async def broken(_: web.Request) -> web.Response:
+        return web.Response(status=503, text="overloaded")
+
+    async def slow(_: web.Request) -> web.Response:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x")
+            await asyncio.sleep(0.01)
+
+    async def big(_: web.Request) -> web.Response:
+        return web.Response(body=b"a" * 3_000_000 + b"needle")
+
+    async def away(request: web.Request) -> web.Response:
+        raise web.HTTPFound(f"/away/{int(request.match_info['n']) + 1}")
+
+    async def home(_: web.Request) -> web.Response:
+        raise web.HTTPFound("/ok")
+
+    app = web.Application()
+    for path, handler in (
+        ("/ok", ok), ("/broken", broken), ("/slow", slow), ("/drip", drip), ("/big", big),
+        ("/away/{n}", away), ("/home", home),
+    ):  # fmt: skip
+        app.router.add_route("*", path, handler)
+    server = TestServer(app)
+    await server.start_server(shutdown_timeout=0.1)
+    yield str(server.make_url("")).rstrip("/")
+    await server.close()
+
+
+async def look(url: str, **options: Any) -> tuple[Status, str]:
+    options.setdefault("timeout", 5.0)
+    result = await HttpProbe(url=url, **options).check(TARGET)
+    return result.status, result.message
+
+
+async def test_a_good_answer_is_up_with_timings(site: str) -> None:
+    """200 is up; dns, connect, first byte and total are measured, status and size too."""
+    result = await HttpProbe(url=f"{site}/ok").check(TARGET)
+    assert (result.status, result.message) == (Status.UP, "200 OK")
+    assert {"connect_seconds", "first_byte_seconds", "total_seconds"} <= result.metrics.keys()
+    assert result.metrics["http_status_code"] == 200
+    assert result.metrics["body_bytes"] > 10
+    assert result.latency == result.metrics["total_seconds"]
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "status", "message"),
+    [
+        ("/broken", {}, Status.DOWN, "status 503 Service Unavailable, expected 200-299"),
+        ("/broken", {"expected_status": [200, "500-599"]}, Status.UP, "503"),
+        ("/ok", {"contains": '"ok"'}, Status.UP, "200 OK"),
+        ("/ok", {"contains": "fine"}, Status.DOWN, "does not contain 'fine'"),
+        ("/ok", {"not_contains": "queue"}, Status.DOWN, "contains 'queue'"),
+        ("/ok", {"matches": r"depth.: \d"}, Status.UP, "200 OK"),
+        ("/ok", {"matches": "^nothing$"}, Status.DOWN, "does not match"),
+        ("/ok", {"json": {"$.status": "ok", "$.queue[0].depth": "< 10"}}, Status.UP, "200"),
+        ("/ok", {"json": {"$.queue[0].depth": "> 10"}}, Status.DOWN, "depth is 7, expected > 10"),
+        ("/ok", {"json": {"$.ready": True}}, Status.UP, "200"),
+        ("/ok", {"json": {"$.ready": 1}}, Status.DOWN, "$.ready is true"),
+        ("/ok", {"json": {"$.nothing": 1}}, Status.DOWN, "has no $.nothing"),
+        ("/broken", {"json": {"$.a": 1}, "expected_status": [503]}, Status.DOWN, "is not JSON"),
+        ("/home", {}, Status.UP, "200 OK"),
+        ("/home", {"redirects": 0}, Status.DOWN, "status 302 Found"),
+        ("/away/1", {"redirects": 3}, Status.DOWN, "more than 3 redirects"),
+        ("/slow", {"timeout": 0.2}, Status.DOWN, "no answer within 0.2 s"),
+        ("/drip", {"timeout": 0.3}, Status.DOWN, "no answer within 0.3 s"),
+        ("/big", {"contains": "needle"}, Status.DOWN, "in the part that was read"),
+        ("/big", {"contains": "needle", "max_body": 4_000_000}, Status.UP, "200"),
+        ("/ok", {"degraded_above": 0.0}, Status.DEGRADED, "200, but slow"),
+        ("/ok", {"method": "POST", "body": "x"}, Status.UP, "200"),
+    ],
+)
+async def test_what_an_answer_must_be(
+    site: str, path: str, options: dict[str, Any], status: Status, message: str
+) -> None:
+    """Status ranges, body text, regex, JSON values, redirects, size, speed and time limits hold."""
+    found = await look(site + path, **options)
+    assert found[0] is status, found
+    assert message in found[1]
+
+
+async def test_credentials_are_sent_and_never_shown(site: str) -> None:
+    """Headers, basic and bearer credentials reach the server; no result or repr shows them."""
+    probe = HttpProbe(
+        url=f"{site}/ok", headers={"X-Key": Secret("k3y-value")}, user="u",
+        password=Secret("pa55word"), json={"$.agent": "k3y-value"},
+    )  # fmt: skip
+    result = await probe.check(TARGET)
+    assert result.status is Status.UP
+    assert "pa55word" not in repr(probe)
+    bearer = HttpProbe(url=f"{site}/ok", bearer=Secret("t0ken"), json={"$.auth": "Bearer t0ken"})
+    assert (await bearer.check(TARGET)).status is Status.UP
+
+
+Reply = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (b"", "closed early"),
+        (b"SSH-2.0-OpenSSH_9\r\n", "is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", "ended early"),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", "closed early"),
+        (b"HTTP/1.1 302 Found\r\nLocation: gopher://x/\r\nContent-Length: 0\r\n\r\n", ""),
+    ],
+)
+async def test_broken_servers_are_down_in_words(reply: bytes, message: str) -> None:
+    """A closed connection, another protocol, half a body or header are each told in a sentence."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    status, text = await look(f"http://127.0.0.1:{port}/")
+    assert status is Status.DOWN
+    assert message in text
+    assert "\n" not in text
+    server.close()
+
+
+async def test_nobody_there_and_no_such_name() -> None:
+    """A refused connection and an unknown host are told apart."""
+    assert "refused" in (await look("http://127.0.0.1:1/"))[1]
+    assert "cannot be resolved" in (await look("http://no.such.host.invalid/"))[1]
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+async def tls_site(authority: trustme.CA, *names: str) -> TestServer:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names).configure_cert(context)
+    app = web.Application()
+
+    async def ok(_: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    app.router.add_get("/", ok)
+    server = TestServer(app, scheme="https")
+    await server.start_server(ssl=context)
+    return server
+
+
+async def test_certificates_are_checked_and_aged(authority: trustme.CA, tmp_path: Path) -> None:
+    """An own CA is trusted where named, not otherwise; the days left are a metric, too few of them
+    degraded; a wrong name is refused, unless another is to be checked."""
+    ca = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    server = await tls_site(authority, "localhost")
+    url = f"https://localhost:{server.port}/"
+    assert "certificate is not valid" in (await look(url))[1]
+    good = await HttpProbe(url=url, ca_file=str(ca)).check(TARGET)
+    assert good.status is Status.UP
+    days = good.metrics["certificate_expiry_days"]
+    assert days > 30
+    warned = await HttpProbe(url=url, ca_file=str(ca), certificate_warn_days=days + 1).check(TARGET)
+    assert warned.status is Status.DEGRADED
+    assert "certificate ends in" in warned.message
+    by_address = f"https://127.0.0.1:{server.port}/"
+    assert "certificate is not valid" in (await look(by_address, ca_file=str(ca)))[1]
+    named = await look(by_address, ca_file=str(ca), server_name="localhost")
+    assert named[0] is Status.UP
+    assert (await look(by_address, verify=False))[0] is Status.UP
+    await server.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"url": "ftp://x/"}, "http://host/path"),
+        ({"url": "http://x/", "expected_status": ["2xx"]}, "200-299"),
+        ({"url": "http://x/", "matches": "("}, "regular expression"),
+        ({"url": "http://x/", "json": {"$..a": 1}}, "only names and indexes"),
+        ({"url": "http://x/", "family": "ipx"}, "ipv4"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(options: dict[str, Any], words: str) -> None:
+    """A wrong URL, status, expression, path or family is refused with what to write instead."""
+    with pytest.raises(ValueError, match=words.replace("$", r"\$")):
+        HttpProbe(**options)
+
+
+async def test_it_keeps_to_the_contract(site: str) -> None:
+    """It passes the testing kit's suite for probes."""
+    await check_probe_conformance(HttpProbe(url=f"{site}/ok", password=Secret("pa55"), user="u"))

@@ -1,0 +1,87 @@
+"""The postgres-query probe against a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tocsin import Secret, Status, Target
+from tocsin.plugins.probes.postgres_query import PostgresQueryProbe
+from tocsin.testing import check_probe_conformance
+
+TARGET = Target(name="db")
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        ({}, Status.UP, "the value is 1"),
+        ({"expect": 1}, Status.UP, "1"),
+        ({"expect": 2}, Status.DOWN, "the value is 1, expected 2"),
+        ({"query": "SELECT 'ok'", "expect": "ok"}, Status.UP, "ok"),
+        ({"query": "SELECT true", "expect": True}, Status.UP, "True"),
+        ({"query": "SELECT 1.5::numeric", "min": 1, "max": 2}, Status.UP, "1.5"),
+        ({"query": "SELECT 5", "max": 3}, Status.DOWN, "more than 3"),
+        ({"query": "SELECT 5", "min": 7}, Status.DOWN, "less than 7"),
+        ({"query": "SELECT 5", "degraded_max": 3}, Status.DEGRADED, "the value is 5"),
+        ({"query": "SELECT 'x'", "min": 1}, Status.DOWN, "not a number"),
+        ({"query": "SELECT NULL", "expect": 1}, Status.DOWN, "NULL"),
+        ({"query": "SELECT 1 WHERE false"}, Status.DOWN, "no row"),
+        ({"query": "CREATE TABLE t (a int)"}, Status.UNKNOWN, "read-only"),
+        ({"query": "SELEC 1"}, Status.UNKNOWN, "cannot be used"),
+        ({"query": "SELECT 1; SELECT 2"}, Status.UNKNOWN, "cannot be used"),
+        ({"query": "SELECT * FROM nowhere"}, Status.DOWN, "nowhere"),
+        ({"query": "SELECT pg_sleep(30)", "timeout": 0.5}, Status.DOWN, "within 0.5 s"),
+        ({"degraded_above": 0.0}, Status.DEGRADED, "slow"),
+    ],
+)
+async def test_values_are_compared(
+    postgres: str, options: dict[str, Any], status: Status, message: str
+) -> None:
+    """expect, min, max and their degraded twins; NULL, no row, writes, several statements and slow
+    queries are each told for what they are."""
+    result = await PostgresQueryProbe(dsn=Secret(postgres), **options).check(TARGET)
+    assert result.status is status, result.message
+    assert message in result.message
+
+
+async def test_latency_and_value_are_metrics(postgres: str) -> None:
+    """Connecting, the query and its value are measured."""
+    result = await PostgresQueryProbe(dsn=Secret(postgres), query="SELECT 42").check(TARGET)
+    assert result.metrics["value"] == 42
+    assert {"connect_seconds", "query_seconds"} <= result.metrics.keys()
+
+
+async def test_secrets_are_never_told() -> None:
+    """A refused connection, an unknown host or a wrong password show no password."""
+    for dsn in ("postgresql://u:pa55word@127.0.0.1:1/d", "postgresql://u:pa55word@no.invalid/d"):
+        probe = PostgresQueryProbe(dsn=Secret(dsn))
+        result = await probe.check(TARGET)
+        assert result.status is Status.DOWN
+        assert "pa55word" not in result.message + repr(probe)
+
+
+async def test_a_server_that_accepts_and_says_nothing_is_down() -> None:
+    """A frozen server's socket accepts; the check ends at its timeout, not later."""
+    server = await asyncio.start_server(lambda *_: asyncio.sleep(30), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    probe = PostgresQueryProbe(host="127.0.0.1", port=port, user="u", timeout=0.5)
+    result = await probe.check(TARGET)
+    assert (result.status, result.message) == (Status.DOWN, "no connection within 0.5 s")
+    server.close()
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"dsn": Secret("mysql://x")}, {"dsn": Secret("postgresql://x"), "host": "y"}]
+)
+def test_options_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
+    """Neither or both of dsn and host, or a DSN of something else, are refused."""
+    with pytest.raises(ValueError, match="dsn"):
+        PostgresQueryProbe(**options)
+
+
+async def test_it_keeps_to_the_contract(postgres: str) -> None:
+    """It passes the testing kit's suite for probes."""
+    await check_probe_conformance(PostgresQueryProbe(dsn=Secret(postgres)))
