@@ -2,7 +2,8 @@
 
 Reading order: ``source`` (options), ``watch`` (one connection's life), ``engine`` (the SDK kept
 off the event loop), ``containers`` (who is who, over redeploys), ``reasons`` and ``facts`` (pure:
-what an inspect document means), ``stats`` (CPU, memory, network), ``labels``, ``actions``.
+what an inspect document means), ``stats`` and ``sampling`` (CPU, memory, network), ``telling``,
+``labels``, ``actions``.
 """
 
 from __future__ import annotations

@@ -7,13 +7,11 @@ import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Coroutine
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from tocsin import Event, Reason, Result, Sink
-from tocsin.plugins.probes.docker_health import stats
+from tocsin import Reason, Result, Sink
 from tocsin.plugins.probes.docker_health.containers import (
     Known,
     Registry,
@@ -29,13 +27,14 @@ from tocsin.plugins.probes.docker_health.engine import (
 from tocsin.plugins.probes.docker_health.facts import (
     address_of,
     container_of,
-    health_detail,
     labels_of,
     name_of,
     state_of,
 )
 from tocsin.plugins.probes.docker_health.labels import checks_of, is_on, target_of
-from tocsin.plugins.probes.docker_health.reasons import LOOP_RESTARTS, SETTLED, result_of
+from tocsin.plugins.probes.docker_health.reasons import LOOP_RESTARTS, SETTLED
+from tocsin.plugins.probes.docker_health.sampling import Sampler
+from tocsin.plugins.probes.docker_health.telling import Teller
 
 if TYPE_CHECKING:
     from tocsin.plugins.probes.docker_health.source import DockerSource
@@ -66,6 +65,8 @@ class Watch:
         self.name = name
         self.sink = sink
         self.engine = Engine(source.client)
+        self._sampler = Sampler(self.engine)
+        self._teller = Teller(name, sink)
         self.registry = Registry("" if name == source.autostart else f"@{name}")
         self._interval = interval
         self._since: float | None = None
@@ -141,13 +142,17 @@ class Watch:
             await self._inventory()
 
     async def _sample(self) -> None:
-        await self._read_all()
+        await self._sampler.read(self._running())
         await asyncio.sleep(FIRST_SAMPLE)
         while True:
-            await self._read_all()
+            await self._sampler.read(self._running())
             for slot in list(self.registry.slots.values()):
-                self._tell(slot)
+                self._teller.tell(slot)
             await asyncio.sleep(self._interval)
+
+    def _running(self) -> list[Known]:
+        current = [slot.current for slot in self.registry.slots.values()]
+        return [known for known in current if known is not None and known.running]
 
     # Inventory
 
@@ -168,7 +173,7 @@ class Watch:
         self.sink.synced([slot.target for slot in self.registry.slots.values()])
         for slot in slots.values():
             await self._look_back(slot)
-            self._tell(slot)
+            self._teller.tell(slot)
 
     async def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """A call that the whole watch depends on."""
@@ -279,7 +284,7 @@ class Watch:
         found = self.registry.find(container_id)
         if kind == "destroy":
             if found is not None:
-                self._report(found[0], kind, event)
+                self._teller.report(found[0], kind, event)
                 self._gone(container_id)
             return
         if found is None:
@@ -291,7 +296,7 @@ class Watch:
             self._discover(slot)
         else:
             slot, known = found
-        self._report(slot, kind, event)
+        self._teller.report(slot, kind, event)
         if kind == "kill":
             known.killed(str(attributes.get("signal", "")))
             return
@@ -324,14 +329,14 @@ class Watch:
         if kind == "start":
             slot.replacing = slot.held = False
             self._discover(slot)  # it may have another address
-            await self._read([known])
+            await self._sampler.read([known])
             self._spawn(self._after(FIRST_SAMPLE, slot, known))
             if len(known.ends) >= LOOP_RESTARTS:
                 self._spawn(self._after(SETTLED + 0.2, slot, None))
         if kind == "die" and self._may_be_redeploy(slot, known):
             slot.held = True
             self._spawn(self._hold(slot))
-        self._tell(slot)
+        self._teller.tell(slot)
 
     def _renamed(self, slot: Slot, known: Known) -> None:
         self.registry.rename(slot, known.document)
@@ -341,13 +346,13 @@ class Watch:
         found = self.registry.find(known.id)
         if found is not None:
             self._discover(found[0])
-            self._tell(found[0])
+            self._teller.tell(found[0])
 
     async def _after(self, seconds: float, slot: Slot, known: Known | None) -> None:
         await asyncio.sleep(seconds)
         if known is not None:
-            await self._read([known])
-        self._tell(slot)
+            await self._sampler.read([known])
+        self._teller.tell(slot)
 
     # Redeploys and removal
 
@@ -360,11 +365,11 @@ class Watch:
         """Keep the end of a container back for the moment it takes Compose to show its intent."""
         await asyncio.sleep(REDEPLOY_HINT)
         slot.held = False
-        self._tell(slot)
+        self._teller.tell(slot)
         if slot.replacing:
             await asyncio.sleep(self.source.redeploy_grace)
             slot.replacing = False  # it took too long: what is, is told
-            self._tell(slot)
+            self._teller.tell(slot)
 
     def _gone(self, container_id: str) -> None:
         found = self.registry.find(container_id)
@@ -374,7 +379,7 @@ class Watch:
         self.registry.drop(container_id)
         if slot.members:
             self._discover(slot)
-            self._tell(slot)
+            self._teller.tell(slot)
             return
         facts = evolve(
             container_of(known.document, known.heard()), reason=Reason.REMOVED, state="removed"
@@ -388,89 +393,6 @@ class Watch:
             self.registry.retire(slot)
             self.sink.retired(slot.target, "removed on purpose")
 
-    # What is told
-
-    def _tell(self, slot: Slot) -> None:
-        known = slot.current
-        if known is None or slot.held:
-            return
-        heard = known.heard()
-        facts = container_of(known.document, heard, known.usage)
-        if slot.replacing and not known.running:
-            self.sink.observed(
-                slot.target, Result.degraded("being redeployed by Compose", container=facts)
-            )
-            return
-        result = result_of(facts, heard, health_detail(known.document))
-        metrics = _metrics(facts)
-        self.sink.observed(slot.target, evolve(result, metrics=metrics))
-
-    def _report(self, slot: Slot, kind: str, event: dict[str, Any]) -> None:
-        """Keep an event in the target's history."""
-        attributes = event["Actor"].get("Attributes") or {}
-        kept = {k: v for k, v in attributes.items() if k in ("exitCode", "signal", "oldName")}
-        kept["container"] = str(event["Actor"]["ID"])[:12]
-        if ":" in str(event["Action"]):
-            kept["health"] = str(event["Action"]).partition(":")[2].strip()
-        self.sink.happened(
-            Event(
-                target=slot.target,
-                source=self.name,
-                action=kind,
-                at=datetime.fromtimestamp(event.get("timeNano", 0) / 1e9, UTC),
-                attributes=kept,
-            )
-        )
-
-    # Statistics
-
-    async def _read_all(self) -> None:
-        await self._read(
-            [k for slot in self.registry.slots.values() if (k := slot.current) and k.running]
-        )
-
-    async def _read(self, chosen: list[Known]) -> None:
-        """Read counters of several containers: files in one go, else the engine, at once."""
-        wanted = [(k.id, k.pid, _own_network(k.document)) for k in chosen]
-        readings = await self.engine.run(
-            lambda: [stats.read_cgroup(*item) if item[1] else None for item in wanted]
-        )
-        missing = [k for k, reading in zip(chosen, readings, strict=True) if reading is None]
-        for known, reading in zip(chosen, readings, strict=True):
-            self._take(known, reading)
-        await asyncio.gather(*(self._read_by_api(known) for known in missing))
-
-    async def _read_by_api(self, known: Known) -> None:
-        with contextlib.suppress(NoSuchContainer, Refused):
-            api = self.engine.api
-            # Before API 1.41 there is no one-shot: the call then takes a second, on its own thread.
-            modern = api is not None and tuple(map(int, api.api_version.split("."))) >= (1, 41)
-            once = {"one_shot": True} if modern else {}
-            document = await self.engine.call("stats", known.id, stream=False, **once)
-            self._take(known, stats.from_api(document))
-
-    @staticmethod
-    def _take(known: Known, reading: stats.Reading | None) -> None:
-        if reading is not None:
-            known.usage = stats.usage(known.reading, reading)
-            known.reading = reading
-
 
 def _start_of(document: dict[str, Any]) -> str:
     return str((document.get("State") or {}).get("StartedAt"))
-
-
-def _own_network(document: dict[str, Any]) -> bool:
-    mode = str((document.get("HostConfig") or {}).get("NetworkMode", ""))
-    return mode not in ("none", "host") and not mode.startswith("container:")
-
-
-def _metrics(facts: Any) -> dict[str, float]:
-    names = (
-        "cpu_percent", "memory_bytes", "memory_percent", "memory_limit_bytes",
-        "network_rx_bytes", "network_tx_bytes", "restart_count",
-    )  # fmt: skip
-    metrics = {n: float(v) for n in names if (v := getattr(facts, n)) is not None}
-    if facts.started_at is not None and facts.state in ("running", "paused"):
-        metrics["uptime_seconds"] = max(0.0, time.time() - facts.started_at.timestamp())
-    return metrics

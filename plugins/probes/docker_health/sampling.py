@@ -1,0 +1,49 @@
+"""Taking readings of many containers at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from tocsin.plugins.probes.docker_health import stats
+from tocsin.plugins.probes.docker_health.containers import Known
+from tocsin.plugins.probes.docker_health.engine import Engine, NoSuchContainer, Refused
+
+
+class Sampler:
+    """Reads counters and leaves each container its usage."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def read(self, chosen: list[Known]) -> None:
+        """Read counters of several containers: files in one go, else the engine, at once."""
+        wanted = [(k.id, k.pid, _own_network(k.document)) for k in chosen]
+        readings = await self._engine.run(
+            lambda: [stats.read_cgroup(*item) if item[1] else None for item in wanted]
+        )
+        missing = [k for k, reading in zip(chosen, readings, strict=True) if reading is None]
+        for known, reading in zip(chosen, readings, strict=True):
+            self._take(known, reading)
+        await asyncio.gather(*(self._read_by_api(known) for known in missing))
+
+    async def _read_by_api(self, known: Known) -> None:
+        with contextlib.suppress(NoSuchContainer, Refused):
+            api = self._engine.api
+            # Before API 1.41 there is no one-shot: the call then takes a second, on its own thread.
+            modern = api is not None and tuple(map(int, api.api_version.split("."))) >= (1, 41)
+            once = {"one_shot": True} if modern else {}
+            document = await self._engine.call("stats", known.id, stream=False, **once)
+            self._take(known, stats.from_api(document))
+
+    @staticmethod
+    def _take(known: Known, reading: stats.Reading | None) -> None:
+        if reading is not None:
+            known.usage = stats.usage(known.reading, reading)
+            known.reading = reading
+
+
+def _own_network(document: dict[str, Any]) -> bool:
+    mode = str((document.get("HostConfig") or {}).get("NetworkMode", ""))
+    return mode not in ("none", "host") and not mode.startswith("container:")

@@ -1,0 +1,162 @@
+"""The command line, as a stranger meets it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.running import Running
+
+QUIET = "[sources.docker]\nenabled = false\n"
+DISK = '[targets.disk.checks.disk]\nprobe = "disk"\npaths = ["/"]\nmin_free_percent = {}\n'
+
+
+def cli(tmp_path: Path, config: str = QUIET) -> Running:
+    tmp_path.mkdir(exist_ok=True, parents=True)
+    return Running(tmp_path, config)
+
+
+BROKEN = """\
+interval = "30x"
+[targets.postgres]
+critical = "yes"
+[targets.postgres.checks.tcp]
+probe = "tcpp"
+[targets.web.checks.tcp]
+probe = "tcp"
+host = "x"
+this is not toml
+port = 1
+prot = 2
+"""
+
+
+def test_five_kinds_of_errors_are_reported_together_each_with_its_place(tmp_path: Path) -> None:
+    """Syntax, unknown key, wrong type, unknown probe, bad duration: one run tells all, by line."""
+    done = cli(tmp_path, BROKEN).run("config", "check")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    for line, words in (
+        (1, "'30x' is not a duration"),
+        (3, "expected true or false, got 'yes'"),
+        (5, "no probe is called 'tcpp'; did you mean 'tcp'?"),
+        (9, "not TOML"),
+        (11, "there is no such option; did you mean 'port'?"),
+    ):
+        assert any(
+            f"tocsin.toml:{line}: " in text and words in text for text in done.stderr.splitlines()
+        ), (line, done.stderr)
+    assert "5 problems" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_right_configuration_is_said_to_be(tmp_path: Path) -> None:
+    """config check counts targets and checks; config show hides secrets."""
+    config = QUIET + (
+        '[targets.db.checks.q]\nprobe = "postgres-query"\ndsn = "postgresql://u:hunter2@h/d"\n'
+    )
+    tocsin = cli(tmp_path, config)
+    assert "right, 1 targets, 1 checks" in tocsin.run("config", "check").stdout
+    shown = tocsin.run("config", "show").stdout
+    assert "hunter2" not in shown
+    assert json.loads(shown)["targets"]["db"]["checks"]["q"]["query"] == "SELECT 1"
+
+
+@pytest.mark.parametrize(("limit", "code"), [(0, 0), (100, 2)])
+def test_check_runs_now_and_exits_as_a_monitoring_plugin(
+    tmp_path: Path, limit: int, code: int
+) -> None:
+    """``tocsin check`` needs no running tocsin; its exit status is 0, 1, 2 or 3."""
+    config = QUIET + DISK.format(limit) + "degraded_free_percent = 0\nmin_inodes_free_percent = 0\n"
+    tocsin = cli(tmp_path, config)
+    done = tocsin.run("check")
+    assert done.returncode == code, done.stderr
+    assert "disk/disk" in done.stdout
+    (seen,) = json.loads(tocsin.run("check", "--json", "disk").stdout)
+    assert seen["metrics"]["disk_free_percent"] > 0
+    assert tocsin.run("check", "nothing*").returncode == 3
+
+
+def test_commands_without_a_running_tocsin_say_so(tmp_path: Path) -> None:
+    """One line names the address and the remedy; exit status 1."""
+    done = cli(tmp_path).run("status")
+    assert done.returncode == 1
+    assert "no token" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_status_logs_and_tokens_of_a_running_one(tmp_path: Path, postgres: str) -> None:
+    """status lists targets, worst first, and its exit status tells; tokens come and go."""
+    config = (
+        QUIET + DISK.format(100) + '[targets.fine.checks.disk]\nprobe = "disk"\npaths = ["/"]\n'
+    )
+    config += "min_free_percent = 0\ndegraded_free_percent = 0\nmin_inodes_free_percent = 0\n"
+    with Running(tmp_path, config, {"DATABASE_URL": postgres}) as running:
+        running.until(
+            lambda: running.get("/api/v1/status")["targets"] == {
+                "up": 1, "degraded": 0, "down": 1, "unknown": 0}
+        )  # fmt: skip
+        done = running.run("status")
+        assert done.returncode == 2
+        assert done.stdout.index("disk") < done.stdout.index("fine")
+        assert json.loads(running.run("status", "--json").stdout)["summary"]["checks"] == 2
+        token = running.run("token", "create", "ci", "--role", "viewer", "--expires", "1d")
+        plain = token.stdout.strip()
+        assert plain.startswith("tocsin_")
+        listed = running.run("token", "list").stdout
+        assert "ci" in listed
+        assert plain not in listed
+        assert plain not in (running.data / "tokens.json").read_text()
+        env = {"TOCSIN_TOKEN": plain}
+        running.env |= env
+        assert running.run("status").returncode == 2
+        assert running.run("token", "revoke", "ci").returncode == 0
+        refused = running.run("status")
+        assert refused.returncode == 1
+        assert "the token is revoked" in refused.stderr
+        del running.env["TOCSIN_TOKEN"]
+        doctor = running.run("doctor")
+        assert "says ok" in doctor.stdout
+        assert running.run("logs", "nothing").stderr.startswith("tocsin: there is no container")
+
+
+def test_wrong_use_is_one_clear_line(tmp_path: Path) -> None:
+    """Unknown commands, options, names and files are told, without a traceback."""
+    tocsin = cli(tmp_path)
+    for arguments in (
+        ("nonsense",), ("token", "create", "x", "--expires", "soon"), ("plugins", "nothing"),
+        ("token", "revoke", "nobody"), ("new-plugin", "Bad Name"),
+    ):  # fmt: skip
+        done = tocsin.run(*arguments)
+        assert done.returncode != 0
+        assert "Traceback" not in done.stderr
+        assert done.stderr
+    tocsin.config.unlink()
+    assert "--config names no file" in tocsin.run("config", "check").stderr
+
+
+def test_a_new_plugin_works_as_it_is_made(tmp_path: Path) -> None:
+    """The scaffold's own test passes, and its probe is a good plugin."""
+    tocsin = cli(tmp_path)
+    done = tocsin.run("new-plugin", "my-dns", "--into", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "tocsin-my-dns"
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)],
+        capture_output=True, text=True, cwd=folder, check=False,
+    )  # fmt: skip
+    assert tested.returncode == 0, tested.stdout
+    assert "2 passed" in tested.stdout
+    assert tocsin.run("new-plugin", "my-dns", "--into", str(tmp_path)).returncode == 1
+
+
+def test_the_plugin_list_is_readable_and_complete(tmp_path: Path) -> None:
+    """One plugin's options are listed with type and default."""
+    done = cli(tmp_path).run("plugins", "tcp")
+    assert done.returncode == 0
+    for words in ("host", "required", "duration", "certificate_warn_days", "14.0"):
+        assert words in done.stdout

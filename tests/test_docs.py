@@ -1,0 +1,114 @@
+"""The documents tell the truth: hooks are documented as they are, examples run."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import tomllib
+import types
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from tocsin import Probe, Source
+from tocsin.core import hookspecs
+from tocsin.core.config import load_config
+from tocsin.core.config.settings import PluginSettings
+from tocsin.core.plugin_manager import PluginManager
+from tocsin.testing import RecordingSink, check_probe_conformance, check_source_conformance
+
+ROOT = Path(__file__).parents[1]
+GUIDE = (ROOT / "entry_points.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+TOML = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
+
+
+def hooks() -> dict[str, Any]:
+    return {n: f for n, f in vars(hookspecs).items() if n.startswith("tocsin_")}
+
+
+def test_every_hook_is_documented_with_its_exact_signature() -> None:
+    """Each hook has a heading with its signature, and no heading tells of a hook that is not."""
+    headings = set(re.findall(r"^### `(tocsin_\w+.*)`$", GUIDE, re.MULTILINE))
+    actual = {f"{name}{inspect.signature(hook)}".replace("'", "") for name, hook in hooks().items()}
+    assert headings == actual
+
+
+def example(number: int) -> types.ModuleType:
+    module = types.ModuleType(f"example{number}")
+    exec(compile(PYTHON[number], f"entry_points.md example {number}", "exec"), module.__dict__)
+    return module
+
+
+@pytest.mark.parametrize("number", range(len(PYTHON)))
+async def test_every_example_runs(number: int, tocsin_manager: Any) -> None:
+    """Each Python example is registered without a fault and passes the suite of its kind."""
+    module = example(number)
+    classes = [c for c in vars(module).values() if isinstance(c, type) and attrs.has(c)]
+    own = [c for c in classes if c.__module__ == module.__name__]
+    assert own
+    if any(name.startswith("tocsin_") for name in vars(module)):
+        (record,) = tocsin_manager(example=module).records
+        assert record.status == "ok", record.reason
+    for cls in own:
+        if issubclass(cls, Probe):
+            options = {"host": "localhost"} if "host" in attrs.fields_dict(cls) else {}
+            await check_probe_conformance(cls(**options))
+        elif issubclass(cls, Source):
+            sink = await check_source_conformance(cls())
+            assert isinstance(sink, RecordingSink)
+            assert sink.results
+    for name, function in vars(module).items():
+        if name.startswith("test_"):
+            await function()
+
+
+def test_the_toml_examples_load(tmp_path: Path, tocsin_manager: Any) -> None:
+    """The configuration examples are right, with the example plugins in place."""
+    plugins = {f"p{n}": example(n) for n in range(len(PYTHON)) if "@hookimpl" in PYTHON[n]}
+    manager = tocsin_manager(**plugins)
+    for text in TOML:
+        if "build-backend" in text:
+            assert tomllib.loads(text)["project"]["entry-points"]["tocsin"]
+            continue
+        file = tmp_path / "tocsin.toml"
+        file.write_text(text)
+        settings = load_config(file, {}, manager)
+        assert settings.targets or settings.sources
+
+
+def test_the_first_example_is_as_short_as_promised() -> None:
+    """A third-party probe takes fifteen lines of code."""
+    code = [line for line in PYTHON[0].splitlines() if line.strip()]
+    assert len(code) <= 15
+
+
+def test_the_examples_of_configuration_load() -> None:
+    """examples/tradesystem/tocsin.toml is right as it is."""
+    manager = PluginManager(PluginSettings())
+    manager.load()
+    settings = load_config(ROOT / "examples/tradesystem/tocsin.toml", {}, manager)
+    containers = [t for t in settings.targets.values() if t.kind == "container"]
+    assert len(containers) == 13
+    assert not settings.warnings
+
+
+def test_the_changelog_knows_this_version() -> None:
+    """The version that is installed has an entry."""
+    assert f"## {version('tocsin')}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_readme_names_only_commands_that_exist() -> None:
+    """Every ``tocsin …`` command in the README is one."""
+    from tocsin.core.cli.main import COMMANDS
+
+    names = {str(command.name) for command in COMMANDS}
+    text = (ROOT / "README.md").read_text()
+    used = set(re.findall(r"`tocsin ([a-z-]+)", text)) | set(
+        re.findall(r"^ +tocsin ([a-z][a-z-]+)", text, re.MULTILINE)
+    )
+    assert used
+    assert used <= names
