@@ -187,7 +187,13 @@ class Scheduler:
             await self.drain()
 
     async def drain(self) -> None:
-        """Cancel the runs that are going on; wait a few seconds at most for them to end."""
+        """Cancel the runs that are going on; wait a few seconds at most for them to end.
+
+        Those that wait their turn are not begun any more.
+        """
+        for _, job in self._waiting:
+            job.waiting = False
+        self._waiting.clear()
         running = tuple(self._running)
         for task in running:
             task.cancel()

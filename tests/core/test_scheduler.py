@@ -142,6 +142,20 @@ async def test_more_checks_than_may_run_at_once_take_turns(clock: FakeClock) -> 
     assert recorder.most == 5
 
 
+async def test_stopping_begins_nothing_new(clock: FakeClock) -> None:
+    """When the scheduler stops, runs going on are cancelled and those in line are not begun."""
+    scheduler, recorder = Scheduler(clock, limit=2), Recorder(clock)
+    recorder.gate.clear()
+    for n in range(10):
+        scheduler.put(f"t{n}/c", 60, recorder.of(f"t{n}/c"))
+    scheduler.tick()
+    await settle()
+    await scheduler.drain()
+    await settle()
+    assert sum(recorder.runs.values()) == 2
+    assert scheduler.stats().running == 0
+
+
 async def test_a_removed_check_runs_no_more(clock: FakeClock) -> None:
     """A check taken away, even while it waits its turn, is not run again."""
     scheduler, recorder = Scheduler(clock, limit=1), Recorder(clock)
