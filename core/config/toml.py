@@ -51,7 +51,8 @@ def _salvage(lines: list[str], problems: Problems) -> dict[str, Any]:
             # Each statement alone is right, so this one contradicts an earlier one.
             at = (fault.line or len(lines)) - 1
             statement = next((s for s in statements(lines) if s.first <= at <= s.last), None)
-            if statement is None:
+            if statement is None:  # in a comment, where no control character may stand either
+                problems.at_line(fault.line, f"this is not TOML: {fault}")
                 break
             twice = "this table" if statement.is_header else "this key"
             message = f"{twice} was given before ({fault}); remove one of the two"

@@ -44,7 +44,7 @@ class DockerSource(Source):
     exclude: tuple[str, ...] = ()
     reconcile: Seconds = option(default=60.0, validator=validators.ge(1))
     redeploy_grace: Seconds = option(default=30.0, validator=validators.ge(0))
-    _watch: list[Watch] = private(factory=list)  # noqa: RUF009 - an attrs field
+    _watch: list[Watch] = private(factory=list)
 
     def __attrs_post_init__(self) -> None:
         """Refuse what cannot work."""
