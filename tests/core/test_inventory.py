@@ -1,0 +1,288 @@
+"""Configuration and discovery, merged: what is watched, and what is said of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve, frozen
+
+import tocsin
+from tests.conftest import FakeClock
+from tocsin.core.bus import Bus
+from tocsin.core.config.settings import (
+    CheckSettings,
+    PluginSettings,
+    Settings,
+    SourceSettings,
+    TargetSettings,
+)
+from tocsin.core.heartbeats import Heartbeats
+from tocsin.core.inventory import Inventory
+from tocsin.core.isolation import Isolation
+from tocsin.core.model import Container, Observation, Reason, Result, Status, Target
+from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.runner import Runner
+from tocsin.core.scheduler import Scheduler
+from tocsin.core.state import LiveState
+
+
+@frozen(kw_only=True)
+class Echo(tocsin.Probe):
+    """Says what it is told to; closes when it is let go."""
+
+    say: str = "up"
+
+    async def check(self, target: tocsin.Target) -> tocsin.Result:
+        if self.say == "raise":
+            raise RuntimeError("boom")
+        if self.say == "hang":
+            await asyncio.sleep(3600)
+        return tocsin.Result(status=tocsin.Status(self.say), message=f"{target.name} {self.say}")
+
+    async def close(self) -> None:
+        CLOSED.append(self.say)
+
+
+CLOSED: list[str] = []
+
+
+class Plugin:
+    """The module of the echo plugin."""
+
+    @staticmethod
+    @tocsin.hookimpl
+    def tocsin_probes() -> Any:
+        return {"echo": Echo}
+
+
+DOCKER = SourceSettings(
+    name="docker", probe_name="docker-health", plugin="docker", source=None, broken=None,
+    options={}, interval=30,
+)  # fmt: skip
+
+
+def check(name: str = "echo", **options: Any) -> CheckSettings:
+    return CheckSettings(
+        name=name, probe_name="echo", plugin="echo", probe=Echo(**options), broken=None,
+        options=options, interval=30.0, timeout=10.0, retries=0,
+    )  # fmt: skip
+
+
+def facts() -> Container:
+    return Container(id="c1", image="i", state="running", reason=Reason.RUNNING)
+
+
+class Room:
+    """An inventory with its neighbours, and what was recorded."""
+
+    def __init__(self, directory: Path, clock: FakeClock) -> None:
+        self.clock = clock
+        self.seen: list[Observation] = []
+        self.state = LiveState(Bus())
+        self.scheduler = Scheduler(clock)
+        self.plugins = PluginManager(PluginSettings(), discover=tuple)
+        self.plugins.add("echo", lambda: Plugin, "tests", "1")
+        self.isolation = Isolation(frozenset({"echo"}), lambda *_: None)
+        self.faults: list[str] = []
+        self.runner = Runner(
+            clock, self.isolation, self.plugins, self.record,
+            faulted=lambda plugin, reason: self.faults.append(reason),
+        )  # fmt: skip
+        self.settings = Settings(data_dir=directory, sources={"docker": DOCKER})
+        self.inventory = Inventory(
+            self.settings, state=self.state, scheduler=self.scheduler, runner=self.runner,
+            heartbeats=Heartbeats(directory / "beats.json", clock), catalog=self.plugins,
+            record=self.record, clock=clock,
+        )  # fmt: skip
+
+    def record(self, observation: Observation) -> None:
+        if self.state.record(observation):
+            self.seen.append(observation)
+
+    def declare(self, *targets: TargetSettings) -> None:
+        self.inventory.apply(evolve(self.settings, targets={t.name: t for t in targets}))
+
+    async def run(self, seconds: float = 31) -> None:
+        self.clock.advance(seconds)
+        self.scheduler.tick()
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    def find(self, name: str) -> Target:
+        self.inventory.discovered("docker", Target(name=name, kind="container"), None)
+        self.record(
+            Observation(target=name, check="docker", at=self.clock.now(),
+                        result=Result.up("running", container=facts()))
+        )  # fmt: skip
+        return self.state.targets[name].target
+
+
+@pytest.fixture
+async def room(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Room]:
+    CLOSED.clear()
+    made = Room(tmp_path, clock)
+    yield made
+    made.inventory.close()
+    await asyncio.sleep(0)
+
+
+async def test_the_configuration_refines_what_a_source_finds(room: Room) -> None:
+    """A declared target that is discovered has the file's words, and else the source's."""
+    room.declare(TargetSettings(name="db", critical=True, checks={"echo": check()}))
+    target = room.find("db")
+    assert (target.kind, target.critical) == ("container", True)
+    await room.run()
+    assert set(room.state.targets["db"].checks) == {"docker", "echo"}
+    assert room.state.targets["db"].status is Status.UP
+
+
+async def test_labels_ask_for_checks_and_the_file_wins(room: Room) -> None:
+    """Checks that labels ask for run; one of the same name in the file replaces it."""
+    tables = {"a": {"probe": "echo", "say": "down"}, "b": {"probe": "echo", "say": "degraded"}}
+    room.declare(TargetSettings(name="web", checks={"a": check("a")}))
+    room.inventory.discovered("docker", Target(name="web", kind="container"), tables)
+    await room.run()
+    checks = room.state.targets["web"].checks
+    assert checks["a"].status is Status.UP
+    assert checks["b"].status is Status.DEGRADED
+
+
+async def test_a_wrong_label_costs_only_its_check(room: Room) -> None:
+    """A check that labels ask for wrongly is left out; the target is watched all the same."""
+    room.inventory.discovered(
+        "docker", Target(name="web", kind="container"), {"x": {"probe": "nope"}}
+    )
+    assert set(room.state.targets["web"].checks) == {"docker"}
+
+
+async def test_an_engine_that_is_away_makes_targets_unknown(room: Room) -> None:
+    """Impaired: the source's targets are unknown, others untouched; seen again, they are right."""
+    room.declare(TargetSettings(name="site", checks={"echo": check()}))
+    room.find("db")
+    await room.run()
+    room.inventory.impaired("docker", "the engine cannot be asked")
+    db = room.state.targets["db"]
+    assert (db.status, db.message) == (Status.UNKNOWN, "the engine cannot be asked")
+    assert db.container is not None
+    assert db.container.reason is Reason.UNSEEN
+    assert room.state.targets["site"].status is Status.UP
+    room.inventory.synced("docker", ["db"])
+    room.find("db")
+    assert room.state.targets["db"].status is Status.UP
+
+
+async def test_a_declared_container_that_is_not_there_is_missing(room: Room) -> None:
+    """After an inventory without it, a declared container is down, missing; found, it is up; gone
+    again, missing again, told once each time."""
+    room.declare(TargetSettings(name="db", kind="container"))
+    assert room.state.targets["db"].status is Status.UNKNOWN
+    for _ in range(3):
+        room.inventory.synced("docker", [])
+    assert room.state.targets["db"].message.startswith("missing: declared in the configuration")
+    assert len(room.seen) == 1
+    room.find("db")
+    assert room.state.targets["db"].status is Status.UP
+    room.inventory.retired("docker", "db", "removed on purpose")
+    assert room.state.targets["db"].status is Status.DOWN
+    assert "removed on purpose" in room.state.targets["db"].message
+
+
+async def test_an_undeclared_container_that_goes_is_forgotten(room: Room) -> None:
+    """Retired, or not in an inventory, a target that nobody declared is no more."""
+    room.find("a")
+    room.find("b")
+    room.inventory.retired("docker", "a", "removed on purpose")
+    room.inventory.synced("docker", [])
+    assert room.state.targets == {}
+
+
+async def test_a_reload_touches_only_what_changed(room: Room) -> None:
+    """An unchanged check keeps its state and rhythm; a changed one is let go and made anew; one
+    that is gone is closed."""
+    same, changed, gone = check("same"), check("changed"), check("gone", say="down")
+    room.declare(TargetSettings(name="t", checks={"same": same, "changed": changed, "gone": gone}))
+    await room.run()
+    before = room.state.targets["t"].checks["same"].last
+    room.declare(
+        TargetSettings(name="t", checks={"same": check("same"),
+                                         "changed": check("changed", say="degraded")})
+    )  # fmt: skip
+    await room.run(0)
+    assert room.state.targets["t"].checks["same"].last is before
+    assert "gone" not in room.state.targets["t"].checks
+    assert sorted(CLOSED) == ["down", "up"]
+    await room.run()
+    assert room.state.targets["t"].checks["changed"].status is Status.DEGRADED
+    room.declare(TargetSettings(name="t", enabled=False))
+    assert room.state.targets == {}
+
+
+async def test_a_check_that_cannot_run_is_unknown_with_the_reason(room: Room) -> None:
+    """A check whose plugin failed stays, unknown, and says which plugin and why."""
+    broken = evolve(check(), probe=None, broken="plugin 'x' raised ImportError")
+    room.declare(TargetSettings(name="t", checks={"echo": broken}))
+    target = room.state.targets["t"]
+    assert target.status is Status.UNKNOWN
+    assert "ImportError" in target.message
+    assert "t/echo" not in room.scheduler
+
+
+async def test_a_probe_that_raises_rests_and_is_tried_again(room: Room) -> None:
+    """Three faults in a row quarantine the check, told once; after the rest it is tried again, and
+    the first good run clears the plugin's name."""
+    room.declare(TargetSettings(name="t", checks={"echo": check(say="raise")}))
+    for _ in range(4):
+        await room.run(30)
+    assert "quarantined" in room.seen[-1].result.message
+    assert room.seen[0].result.status is Status.UNKNOWN
+    (record,) = room.plugins.records
+    assert (record.status, record.retry_at is not None) == ("failed", True)
+    assert "boom" in (record.reason or "")
+    assert len(room.faults) == 1
+    await room.run(61)
+    assert "boom" in room.seen[-1].result.message
+    room.declare(TargetSettings(name="t", checks={"echo": check()}))
+    await room.run()
+    assert room.plugins.records[0].status == "ok"
+
+
+async def test_retries_spare_a_target_one_failure(room: Room, tmp_path: Path) -> None:
+    """A down that a retry clears is no down; one that stays is down after the last try."""
+    tries: list[int] = []
+
+    @frozen(kw_only=True)
+    class Flaky(tocsin.Probe):
+        """Down until the third try."""
+
+        async def check(self, target: tocsin.Target) -> tocsin.Result:
+            tries.append(1)
+            return tocsin.Result.up() if len(tries) >= 3 else tocsin.Result.down("not yet")
+
+    target = Target(name="t")
+    room.state.put(target, declared=True, source=None, at=room.clock.now())
+    seen: list[Result] = []
+    runner = Runner(room.clock, room.isolation, room.plugins, lambda o: seen.append(o.result))
+    await runner.run(target, "c", "echo", Flaky(retries=2))
+    assert (seen[-1].status, len(tries)) == (Status.UP, 3)
+    tries.clear()
+    await runner.run(target, "c", "echo", Flaky(retries=1))
+    assert (seen[-1].status, len(tries)) == (Status.DOWN, 2)
+
+
+async def test_heartbeats_that_cannot_be_read_or_kept_are_no_end(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """A damaged file of last beats is told and passed over; so is one that cannot be written."""
+    file = tmp_path / "beats.json"
+    file.write_text("{broken")
+    beats = Heartbeats(file, clock)
+    beats.watch("job")
+    clock.advance(10)
+    assert beats.last("job") == (None, 10)
+    nowhere = Heartbeats(tmp_path / "no" / "where.json", clock)
+    nowhere.receive("job", tocsin.Beat(at=clock.now()))
+    assert nowhere.last("job")[1] == 0
