@@ -104,6 +104,12 @@ class Lane:
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
 
+        def trouble(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            if self._loop is loop:  # of a lane that was given up, all has been said
+                loop.default_exception_handler(context)
+
+        loop.set_exception_handler(trouble)
+
         def tick() -> None:
             if self._loop is loop:
                 self._last_tick = time.monotonic()

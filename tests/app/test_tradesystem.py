@@ -115,8 +115,17 @@ def test_a_killed_container_is_told_with_reason_and_exit_code(running: Running) 
     running.until(lambda: containers(running)["streamlit"]["status"] == "up")
     status, _ = running.ask("/api/v1/containers/postgres/restart", "POST")
     assert status == 403
-    running.until(lambda: len(running.get("/api/v1/audit")["items"]) >= 2)
-    events = running.get("/api/v1/containers/streamlit/events")["items"]
-    assert {"kill", "die", "start"} <= {event["action"] for event in events}
+
+    def rows(path: str, key: str) -> set[str]:
+        return {row[key] for row in running.get(path)["items"]}
+
+    # History is written in batches, a moment later.
+    running.until(
+        lambda: (
+            {"kill", "die", "start"}
+            <= rows("/api/v1/containers/streamlit/events?hours=0.05", "action")
+        )
+    )
+    running.until(lambda: {"streamlit", "postgres"} <= rows("/api/v1/audit", "subject"))
     inspected = json.dumps(running.get("/api/v1/containers/postgres/inspect"))
     assert "POSTGRES_PASSWORD=***" in inspected
