@@ -42,6 +42,8 @@ class SourceSink:
     keep: Callable[[Event], None]
     clock: Clock
     loop: asyncio.AbstractEventLoop
+    recovered: Callable[[], object]
+    """Told when the source sees: what its plugin was blamed for is over."""
     home: int = field(factory=threading.get_ident)
     seen: bool = False
     """An inventory has succeeded since the start."""
@@ -85,6 +87,7 @@ class SourceSink:
         if self.trouble is not None and self.seen:
             log.info("a source sees again", source=self.name, targets=len(targets))
         self.seen, self.trouble = True, None
+        self.recovered()
         self.inventory.synced(self.name, targets)
 
     def _impaired(self, message: str) -> None:
@@ -138,6 +141,7 @@ class SourceSupervisor:
                 self._start(source, source.source)
 
     def _start(self, settings: SourceSettings, source: Source) -> None:
+        plugin = settings.plugin or ""
         sink = SourceSink(
             settings.name,
             self._inventory,
@@ -145,8 +149,8 @@ class SourceSupervisor:
             self._keep,
             self._clock,
             asyncio.get_running_loop(),
+            lambda: self._plugins.recover(plugin),
         )
-        plugin = settings.plugin or ""
 
         async def run() -> None:
             await self._isolation.call(

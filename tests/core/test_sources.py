@@ -1,0 +1,142 @@
+"""Sources: kept running, heard from any thread, acted through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from attrs import evolve, frozen
+
+import tocsin
+from tests.conftest import FakeClock, eventually
+from tests.core.test_inventory import DOCKER, Plugin, Room
+from tocsin.core import supervisor
+from tocsin.core.model import Event, Health, LogLine, Status
+from tocsin.core.sources import SourceSupervisor
+
+
+@frozen(kw_only=True)
+class Harbour(tocsin.Source):
+    """Sees one ship; can be told to fail."""
+
+    failures: list[str] = tocsin.private(factory=list)
+    runs: list[int] = tocsin.private(factory=list)
+
+    async def run(self, name: str, interval: float, sink: tocsin.Sink) -> None:
+        self.runs.append(1)
+        if self.failures:
+            raise RuntimeError(self.failures.pop())
+
+        def tell() -> None:
+            sink.discovered(tocsin.Target(name="ship", kind="container"))
+            sink.observed("ship", tocsin.Result.up("afloat"))
+            sink.synced(["ship"])
+
+        await asyncio.to_thread(tell)  # from a thread that is not the core's
+        await asyncio.sleep(3600)
+
+    async def logs(self, target: str, lines: int) -> list[LogLine]:
+        return [LogLine(text=f"{target} {lines}")]
+
+    async def restart(self, target: str) -> None:
+        raise ValueError("a fault of the plugin")
+
+
+class Harness(Room):
+    """A room with a source supervisor."""
+
+    def __init__(self, directory: Path, clock: FakeClock) -> None:
+        super().__init__(directory, clock)
+        self.events: list[Event] = []
+        self.supervisor = SourceSupervisor(
+            inventory=self.inventory, isolation=self.isolation, plugins=self.plugins,
+            record=self.record, keep=self.events.append, clock=clock,
+        )  # fmt: skip
+
+    async def use(self, source: Harbour, *, automatic: bool = False) -> None:
+        settings = evolve(DOCKER, plugin="echo", source=source, automatic=automatic)
+        applied = evolve(self.settings, sources={"docker": settings})
+        self.inventory.apply(applied)
+        await self.supervisor.apply(applied)
+
+
+@pytest.fixture
+async def harness(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Harness]:
+    monkeypatch.setattr(supervisor, "BACKOFF", (0.01, 0.05))
+    made = Harness(tmp_path, clock)
+    assert Plugin is not None
+    yield made
+    await made.supervisor.stop()
+
+
+async def test_what_a_source_tells_from_a_thread_arrives(harness: Harness) -> None:
+    """Discovery and results come in from any thread, and health is ok."""
+    await harness.use(Harbour())
+    await eventually(lambda: "ship" in harness.state.targets)
+    await eventually(lambda: harness.state.targets["ship"].status is Status.UP)
+    assert harness.supervisor.health()["source.docker"].status is Health.OK
+
+
+async def test_a_source_that_fails_is_started_again(harness: Harness) -> None:
+    """Each end is told with its reason; the next start that sees clears the plugin's name."""
+    source = Harbour()
+    source.failures.extend(["second", "first"])
+    await harness.use(source)
+    await eventually(lambda: harness.plugins.records[0].status == "failed")
+    await eventually(lambda: harness.plugins.records[0].status == "ok")
+    assert len(source.runs) == 3
+    assert harness.state.targets["ship"].status is Status.UP
+
+
+async def test_an_engine_nobody_asked_for_is_no_trouble(harness: Harness) -> None:
+    """Where the default source never saw an engine health is not degraded; where it was asked for,
+    or once saw, it is."""
+
+    @frozen(kw_only=True)
+    class Blind(Harbour):
+        """Sees nothing."""
+
+        async def run(self, name: str, interval: float, sink: tocsin.Sink) -> None:
+            sink.impaired("there is no such socket")
+            await asyncio.sleep(3600)
+
+    for automatic, expected in ((True, Health.DISABLED), (False, Health.DEGRADED)):
+        await harness.use(Blind(), automatic=automatic)
+
+        def part(expected: Health = expected) -> bool:
+            found = harness.supervisor.health()["source.docker"]
+            return found.status is expected and "no such socket" in found.message
+
+        await eventually(part)
+
+
+async def test_an_unchanged_source_goes_on_over_a_reload(harness: Harness) -> None:
+    """Applying the same settings again starts nothing anew; leaving it out stops it."""
+    source = Harbour()
+    await harness.use(source)
+    await eventually(lambda: source.runs)
+    await harness.use(source)
+    assert len(source.runs) == 1
+    applied = evolve(harness.settings, sources={})
+    harness.inventory.apply(applied)
+    await harness.supervisor.apply(applied)
+    assert harness.supervisor.health() == {}
+    assert harness.state.targets == {}
+
+
+async def test_actions_go_through_the_source_that_sees_the_target(harness: Harness) -> None:
+    """Logs come from the source; what cannot be done is one sentence, a plugin's fault too."""
+    await harness.use(Harbour())
+    await eventually(lambda: "ship" in harness.state.targets)
+    assert [line.text for line in await harness.supervisor.logs("ship", 7)] == ["ship 7"]
+    with pytest.raises(tocsin.ActionError, match="plugin echo raised ValueError"):
+        await harness.supervisor.restart("ship")
+    with pytest.raises(tocsin.ActionError, match="cannot be inspected"):
+        await harness.supervisor.inspect("ship")
+    with pytest.raises(tocsin.ActionError, match="no target called 'raft'") as caught:
+        await harness.supervisor.logs("raft", 1)
+    assert caught.value.missing
