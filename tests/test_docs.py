@@ -87,9 +87,15 @@ def test_the_first_example_is_as_short_as_promised() -> None:
 
 
 def test_the_examples_of_configuration_load() -> None:
-    """examples/tradesystem/tocsin.toml is right as it is."""
+    """The example files are right as they are, and the reference names every section's default."""
     manager = PluginManager(PluginSettings())
     manager.load()
+    reference = load_config(ROOT / "examples/tocsin.toml", {}, manager)
+    plain = load_config(None, {}, manager)
+    for section in ("interval", "timezone", "alert_cooldown", "api", "database", "log", "plugins"):
+        assert getattr(reference, section) == getattr(plain, section), section
+    assert set(reference.sources) == {"docker"}
+    assert not reference.warnings
     settings = load_config(ROOT / "examples/tradesystem/tocsin.toml", {}, manager)
     containers = [t for t in settings.targets.values() if t.kind == "container"]
     assert len(containers) == 13
