@@ -9,33 +9,15 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from tocsin.core.embedded import EmbeddedPostgres
+from tocsin.testing import SettableClock as FakeClock
 
 REQUIRE_REAL = bool(os.environ.get("TOCSIN_REQUIRE_REAL"))
-
-
-class FakeClock:
-    """Time that moves only when told to. Wall time can be set apart from monotonic time."""
-
-    def __init__(self, start: datetime = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)) -> None:
-        self.seconds = 1000.0
-        self.wall = start
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def now(self) -> datetime:
-        return self.wall
-
-    def advance(self, seconds: float) -> None:
-        self.seconds += seconds
-        self.wall += timedelta(seconds=seconds)
 
 
 @pytest.fixture

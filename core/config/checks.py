@@ -30,6 +30,18 @@ def bad_name(name: str, longest: int = MAX_NAME) -> str | None:
     return None
 
 
+def _options(name: str, table: Any, path: Path, problems: Problems) -> dict[str, Any] | None:
+    """A table's own options; None where it is none, has a bad name, or is switched off."""
+    if not isinstance(table, Mapping):
+        problems.add(path, f"expected a table with a probe, got {show(table)}")
+        return None
+    if reason := bad_name(name, MAX_CHECK_NAME):
+        problems.add(path, reason)
+        return None
+    options = dict(table)
+    return options if _enabled(options, path, problems) else None
+
+
 def make_check(
     name: str,
     table: Any,
@@ -39,14 +51,8 @@ def make_check(
     interval: float,
 ) -> CheckSettings | None:
     """One check; None where its table is wrong or ``enabled = false``."""
-    if not isinstance(table, Mapping):
-        problems.add(path, f"expected a table with a probe, got {show(table)}")
-        return None
-    if reason := bad_name(name, MAX_CHECK_NAME):
-        problems.add(path, reason)
-        return None
-    options = dict(table)
-    if not _enabled(options, path, problems):
+    options = _options(name, table, path, problems)
+    if options is None:
         return None
     probe_name = options.pop("probe", None)
     if not isinstance(probe_name, str):
@@ -91,14 +97,8 @@ def make_source(
     automatic: bool = False,
 ) -> SourceSettings | None:
     """One source; None where its table is wrong or ``enabled = false``."""
-    if not isinstance(table, Mapping):
-        problems.add(path, f"expected a table, got {show(table)}")
-        return None
-    if reason := bad_name(name, MAX_CHECK_NAME):
-        problems.add(path, reason)
-        return None
-    options = dict(table)
-    if not _enabled(options, path, problems):
+    options = _options(name, table, path, problems)
+    if options is None:
         return None
     own = next((n for n, e in catalog.sources.items() if e.cls.autostart == name), None)
     probe_name = options.pop("probe", own)
