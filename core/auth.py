@@ -143,7 +143,7 @@ class TokenStore:
         digest = _hash(plain)
         found = None
         for token in self.all():
-            if hmac.compare_digest(token.hash, digest):
+            if hmac.compare_digest(token.hash.encode(), digest.encode()):
                 found = token
         return found
 
@@ -162,6 +162,7 @@ def write_private(path: Path, data: bytes) -> None:
     partial = path.with_suffix(".partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)  # also where a crash left a file with another mode behind
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -172,11 +173,15 @@ def ensure_admin(data_dir: Path, tokens: TokenStore) -> Path:
     """At the first start, make an admin token and keep it in ``admin.token``, mode 0600.
 
     Also when that file holds a token that is good no more. Returns the file's path.
+
+    Raises:
+        OSError, ValueError: the files cannot be read or written, or are damaged.
     """
     path = data_dir / "admin.token"
     now = datetime.now(UTC)
     try:
-        known = tokens.find(path.read_text().strip())
+        known = tokens.find(path.read_bytes().decode("utf-8", "surrogateescape").strip())
+        path.chmod(0o600)
     except FileNotFoundError:
         known = None
     if known is None or known.state_at(now) != "valid":
@@ -186,7 +191,8 @@ def ensure_admin(data_dir: Path, tokens: TokenStore) -> Path:
 
 
 def _hash(plain: str) -> str:
-    return hashlib.sha256(plain.encode()).hexdigest()
+    # What came as a header may be any bytes; aiohttp hands the odd ones on as surrogates.
+    return hashlib.sha256(plain.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @define
