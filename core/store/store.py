@@ -274,6 +274,14 @@ class Store:
             limit,
         )
 
+    async def active_alerts(self) -> int:
+        """How many alerts are not resolved. Raises StoreUnavailable."""
+        (row,) = await self._list(
+            "SELECT count(*) AS n FROM system_alerts WHERE resolved_at IS NULL"
+        )
+        count: int = row["n"]
+        return count
+
     async def _list(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
         async with self._reading() as connection:
             rows = await connection.fetch(query, *arguments)
