@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,33 +38,48 @@ class Subscription:
         self._queue.append(news)
         self._ready.set()
 
-    async def __aiter__(self) -> AsyncIterator[News]:
-        while True:
-            await self._ready.wait()
-            while self._queue:
-                yield self._queue.popleft()
+    async def batch(self) -> list[News]:
+        """All that is in line, oldest first; waits while there is nothing."""
+        while not self._queue:
             self._ready.clear()
+            await self._ready.wait()
+        taken = list(self._queue)
+        self._queue.clear()
+        return taken
 
 
 class Bus:
-    """Publishes news to any number of subscriptions. Used from the core's event loop only."""
+    """Publishes news to any number of subscriptions. Used from the core's event loop only.
+
+    Keeps the last ``keep`` messages of each kind, so that the flood of results does not wash the
+    rare changes of status away.
+    """
 
     def __init__(self, keep: int = 1000) -> None:
         self._number = 0
-        self._recent: deque[News] = deque(maxlen=keep)
+        self._keep = keep
+        self._recent: dict[str, deque[News]] = {}
+        self._forgotten: dict[str, int] = {}
+        """Of each kind, the number of the newest message that is kept no more."""
         self._subscriptions: set[Subscription] = set()
 
     def publish(self, kind: str, data: Any) -> None:
         """Tell everyone. Never blocks, never raises."""
         self._number += 1
         news = News(self._number, kind, data)
-        self._recent.append(news)
+        recent = self._recent.setdefault(kind, deque(maxlen=self._keep))
+        if len(recent) == self._keep:
+            self._forgotten[kind] = recent[0].number
+        recent.append(news)
         for subscription in self._subscriptions:
             subscription.offer(news)
 
-    def since(self, number: int) -> Iterator[News]:
-        """What is still kept of the messages after ``number``, oldest first."""
-        return (news for news in tuple(self._recent) if news.number > number)
+    def since(self, number: int, *kinds: str) -> tuple[list[News], bool]:
+        """What is kept of the messages of ``kinds`` after ``number``, oldest first, and whether
+        that is all there were."""
+        news = [n for kind in kinds for n in self._recent.get(kind, ()) if n.number > number]
+        whole = all(self._forgotten.get(kind, 0) <= number for kind in kinds)
+        return sorted(news, key=lambda n: n.number), whole
 
     @contextmanager
     def subscribe(self, *kinds: str, limit: int = 1000) -> Iterator[Subscription]:

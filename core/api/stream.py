@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -12,7 +14,7 @@ from attrs import asdict, frozen, has
 from tocsin.core.api.keys import HEADERS, STOPPING
 from tocsin.core.api.problems import Problem
 from tocsin.core.api.routing import Call, Routes
-from tocsin.core.bus import News
+from tocsin.core.bus import News, Subscription
 from tocsin.core.model import Observation
 
 routes = Routes()
@@ -20,62 +22,120 @@ KINDS = ("target", "status", "result", "event")
 KEEP_ALIVE = 15.0
 """Seconds of silence after which a comment is sent, so that proxies keep the connection."""
 
+PATIENCE = 30.0
+"""Seconds after which a reader that takes nothing is cut off; it may come back and resume."""
+
+_ID = re.compile(r"([0-9a-f]{1,16})-([0-9]{1,18})")
+
 
 @frozen(kw_only=True)
 class StreamQuery:
     """Which kinds, comma-separated: target, status, result, event. Unset: all but result."""
 
-    kinds: str | None = None
+    kinds: str = "target,status,event"
 
 
-@routes.get("/api/v1/stream", media="text/event-stream", errors=(400,))
+@routes.get("/api/v1/stream", media="text/event-stream")
 async def stream(call: Call, query: StreamQuery) -> web.StreamResponse:
-    """Stream news. ``Last-Event-ID`` resumes; ``event: lost`` counts what a slow reader missed."""
-    kinds = [k.strip() for k in query.kinds.split(",")] if query.kinds else [*KINDS]
-    if query.kinds is None:
-        kinds.remove("result")
+    """Stream news. ``Last-Event-ID`` resumes; ``event: lost`` tells what could not be told.
+
+    Its data is ``{"count": n}``, with null where it is not known how many: read anew what you show.
+    """
+    kinds = [kind.strip() for kind in query.kinds.split(",")]
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise Problem(400, f"unknown kind {unknown[0]!r}; known are {', '.join(KINDS)}")
-    response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
-    await response.prepare(call.request)
-    with call.monitor.bus.subscribe(*kinds) as subscription:
-        await response.write(b"retry: 2000\n\n")
-        last = call.request.headers.get("Last-Event-ID", "")
-        if last.isdecimal():
-            for news in call.monitor.bus.since(int(last)):
-                if news.kind in kinds:
-                    await response.write(encode(news))
-        lost = 0
-        stopping = asyncio.ensure_future(call.request.app[STOPPING].wait())
-        reader = aiter(subscription)
-        upcoming = asyncio.ensure_future(anext(reader))
-        try:
-            while not stopping.done():
-                await asyncio.wait(
-                    {upcoming, stopping},
-                    timeout=KEEP_ALIVE,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                if subscription.lost > lost:
-                    missed, lost = subscription.lost - lost, subscription.lost
-                    await response.write(b'event: lost\ndata: {"count":%d}\n\n' % missed)
-                if upcoming.done():
-                    await response.write(encode(upcoming.result()))
-                    upcoming = asyncio.ensure_future(anext(reader))
-                elif not stopping.done():
-                    await response.write(b": still here\n\n")
-        except ConnectionResetError:
-            pass
-        finally:
-            upcoming.cancel()
-            stopping.cancel()
+    headers = {**HEADERS, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+    response = web.StreamResponse(headers=headers)
+    with suppress(ConnectionError):
+        await response.prepare(call.request)
+        if call.request.method != "HEAD":
+            with call.monitor.bus.subscribe(*kinds) as subscription:
+                await _Feed(call, response).run(subscription, kinds)
     return response
 
 
-def encode(news: News) -> bytes:
+class _Feed:
+    """One reader's stream."""
+
+    def __init__(self, call: Call, response: web.StreamResponse) -> None:
+        self._call = call
+        self._response = response
+        # Numbers begin anew with each start; so each start has a name of its own.
+        self._start = f"{int(call.monitor.started_at.timestamp() * 1000):x}"
+
+    async def run(self, subscription: Subscription, kinds: list[str]) -> None:
+        """Send news until tocsin stops, the token ends, or the reader is gone (ConnectionError)."""
+        first = b"retry: 2000\n\n" + self._missed(kinds)  # no gap, no double: nothing was awaited
+        stopping = asyncio.ensure_future(self._call.request.app[STOPPING].wait())
+        upcoming = asyncio.ensure_future(subscription.batch())
+        lost = 0
+        try:
+            await self._send(first, stopping)
+            while not stopping.done():
+                await asyncio.wait(
+                    {upcoming, stopping}, timeout=KEEP_ALIVE, return_when=asyncio.FIRST_COMPLETED
+                )
+                if stopping.done() or not self._may_go_on():
+                    break
+                if not upcoming.done():
+                    await self._send(b": still here\n\n", stopping)
+                    continue
+                chunks = [encode(news, self._start) for news in upcoming.result()]
+                if subscription.lost > lost:
+                    chunks.insert(0, _lost(subscription.lost - lost))
+                    lost = subscription.lost
+                upcoming = asyncio.ensure_future(subscription.batch())
+                await self._send(b"".join(chunks), stopping)
+        finally:
+            upcoming.cancel()
+            stopping.cancel()
+
+    def _missed(self, kinds: list[str]) -> bytes:
+        last = self._call.request.headers.get("Last-Event-ID")
+        if last is None:
+            return b""
+        found = _ID.fullmatch(last)
+        if found is None or found[1] != self._start:
+            return _lost(None)
+        news, whole = self._call.monitor.bus.since(int(found[2]), *kinds)
+        chunks = [] if whole else [_lost(None)]
+        return b"".join(chunks + [encode(item, self._start) for item in news])
+
+    def _may_go_on(self) -> bool:
+        """Whether the token is still good: a stream may outlast it."""
+        who, now = self._call.who, self._call.monitor.clock.now()
+        try:
+            tokens = self._call.monitor.tokens.all()
+        except (OSError, ValueError):
+            return False
+        return who is not None and any(
+            token.id == who.id and token.state_at(now) == "valid" for token in tokens
+        )
+
+    async def _send(self, data: bytes, stopping: asyncio.Future[Any]) -> None:
+        """Send; a reader that takes nothing holds up neither us for good nor our stop."""
+        writing = asyncio.ensure_future(self._response.write(data))
+        await asyncio.wait(
+            {writing, stopping}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not writing.done():
+            writing.cancel()
+            if self._call.request.transport is not None:
+                self._call.request.transport.abort()
+            raise ConnectionResetError("the reader takes nothing")
+        writing.result()
+
+
+def _lost(count: int | None) -> bytes:
+    return b"event: lost\ndata: %s\n\n" % msgspec.json.encode({"count": count})
+
+
+def encode(news: News, start: str) -> bytes:
     """One event. JSON holds no line breaks, so data is one line."""
     data = msgspec.json.encode(_plain(news.data), enc_hook=str)
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (news.number, news.kind.encode(), data)
+    return b"id: %s-%d\nevent: %s\ndata: %s\n\n" % (
+        start.encode(), news.number, news.kind.encode(), data,
+    )  # fmt: skip
 
 
 def _plain(data: Any) -> Any:
