@@ -141,6 +141,9 @@ async def reload(call: Call) -> ReloadView:
         raise Problem(
             422, "the new configuration is broken; the old one goes on", errors=problems
         ) from error
+    except BaseException as error:  # a fault of ours, or tocsin stops meanwhile
+        call.audit("reload", "configuration", f"failed: {type(error).__name__}")
+        raise
     call.audit("reload", "configuration")
     return ReloadView(reloaded=True, targets=len(settings.targets), warnings=settings.warnings)
 

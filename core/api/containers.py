@@ -17,7 +17,7 @@ from tocsin.core.api.keys import RECENT
 from tocsin.core.api.paging import IdCursor, Limit, PageQuery, page
 from tocsin.core.api.problems import Problem, not_found
 from tocsin.core.api.routing import Call, Routes
-from tocsin.core.api.views import ContainerView, container_view, is_container
+from tocsin.core.api.views import ContainerView, container_view, is_container, shown_labels
 from tocsin.core.auth import Role
 from tocsin.core.config.redact import HIDDEN, hide_in_text, is_secret_name
 from tocsin.core.contracts import ActionError
@@ -167,7 +167,7 @@ async def get_container(call: Call) -> ContainerDetail:
     name = state.target.name
     return ContainerDetail(
         container=container_view(state, call.monitor.clock.now()),
-        labels=state.target.labels,
+        labels=shown_labels(state.target.labels),
         dependents=call.monitor.dependents(name),
         restart_allowed=may_restart(call, name),
     )
@@ -231,6 +231,9 @@ async def restart(call: Call) -> RestartView:
     except ActionError as error:
         call.audit("restart", name, f"failed: {error}")
         raise _refused(error) from error
+    except BaseException as error:  # a fault of ours, or tocsin stops meanwhile
+        call.audit("restart", name, f"failed: {type(error).__name__}")
+        raise
     call.audit("restart", name)
     return RestartView(name=name, restarted=True)
 

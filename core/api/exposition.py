@@ -5,6 +5,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -13,10 +14,14 @@ from aiohttp import web
 from tocsin.core.api.metrics import values_of
 from tocsin.core.api.monitor import Monitor
 from tocsin.core.api.routing import Call, Routes
+from tocsin.core.api.views import is_container
 from tocsin.core.model import Health, Status
+from tocsin.core.state import TargetState
 
 routes = Routes()
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+BREATH = 2000
+"""Lines after which others in the event loop have their turn: checks are to stay on time."""
 
 Sample = tuple[Mapping[str, str], float]
 Family = tuple[str, str, str, Iterable[Sample]]
@@ -36,11 +41,17 @@ def _line(name: str, labels: Mapping[str, str], value: float) -> str:
     return f"{name}{{{inner}}} {number}" if inner else f"{name} {number}"
 
 
-def render(families: Iterable[Family]) -> str:
+async def render(families: Iterable[Family]) -> str:
     """The families that have samples, as text."""
-    lines = []
+    lines: list[str] = []
+    count = 0
     for name, kind, text, samples in families:
-        rows = [_line(name, labels, value) for labels, value in samples]
+        rows = []
+        for labels, value in samples:
+            rows.append(_line(name, labels, value))
+            count += 1
+            if count % BREATH == 0:
+                await asyncio.sleep(0)
         if rows:
             lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}", *rows]
     return "\n".join([*lines, ""])
@@ -48,7 +59,18 @@ def render(families: Iterable[Family]) -> str:
 
 def families(monitor: Monitor) -> Iterator[Family]:
     """All that tocsin exposes."""
-    checks = [check for state in monitor.state for check in state.checks.values()]
+    # Copies: while this is written out bit by bit, targets come and go.
+    targets = list(monitor.state)
+    checks = [check for state in targets for check in state.checks.values()]
+    yield (
+        "tocsin_check_up", "gauge",
+        "1 while a check is up or degraded, 0 while it is down; absent while it is unknown.",
+        (
+            ({"target": c.target, "check": c.name}, float(c.status is not Status.DOWN))
+            for c in checks
+            if c.status is not Status.UNKNOWN
+        ),
+    )  # fmt: skip
     yield (
         "tocsin_check_status", "gauge", "1 for the status a check is in, 0 for the others.",
         (
@@ -64,7 +86,7 @@ def families(monitor: Monitor) -> Iterator[Family]:
                 {"target": t.target.name, "kind": t.target.kind, "status": s.value},
                 float(t.status is s),
             )
-            for t in monitor.state
+            for t in targets
             for s in Status
         ),
     )  # fmt: skip
@@ -96,7 +118,48 @@ def families(monitor: Monitor) -> Iterator[Family]:
             ).items()
         ),
     )  # fmt: skip
+    yield from _containers(targets)
     yield from _own(monitor)
+
+
+def _containers(targets: list[TargetState]) -> Iterator[Family]:
+    """The facts of containers, in base units."""
+    facts = [
+        (state.target.name, container)
+        for state in targets
+        if is_container(state) and (container := state.container) is not None
+    ]
+
+    def family(name: str, kind: str, text: str, attribute: str, scale: float = 1.0) -> Family:
+        values = ((target, getattr(container, attribute)) for target, container in facts)
+        samples = (({"target": t}, float(v) * scale) for t, v in values if v is not None)
+        return f"tocsin_container_{name}", kind, text, samples
+
+    yield (
+        "tocsin_container_running", "gauge", "1 while a container runs, else 0.",
+        (({"target": t, "image": c.image}, float(c.state == "running")) for t, c in facts),
+    )  # fmt: skip
+    yield family("cpu_usage_cores", "gauge", "Cores in use.", "cpu_percent", 0.01)
+    yield family(
+        "memory_usage_bytes", "gauge", "Memory in use, less inactive file cache.", "memory_bytes"
+    )
+    yield family("memory_limit_bytes", "gauge", "Memory it may use.", "memory_limit_bytes")
+    yield family(
+        "network_receive_bytes_total", "counter", "Bytes received.", "network_rx_bytes"
+    )  # fmt: skip
+    yield family("network_transmit_bytes_total", "counter", "Bytes sent.", "network_tx_bytes")
+    yield family(
+        "restarts_total", "counter", "Restarts by the engine since it was made.", "restart_count"
+    )
+    yield (
+        "tocsin_container_start_time_seconds", "gauge",
+        "When a running container started, in seconds since the epoch.",
+        (
+            ({"target": t}, c.started_at.timestamp())
+            for t, c in facts
+            if c.started_at is not None and c.state == "running"
+        ),
+    )  # fmt: skip
 
 
 def _own(monitor: Monitor) -> Iterator[Family]:
@@ -156,6 +219,8 @@ def _own(monitor: Monitor) -> Iterator[Family]:
 @routes.get("/metrics", media="text/plain")
 async def metrics(call: Call) -> web.Response:
     """Expose everything to Prometheus."""
+    text = await render(families(call.monitor))
+    # A stranger's metric may have any name, a lone surrogate in it included.
     return web.Response(
-        body=render(families(call.monitor)).encode(), headers={"Content-Type": CONTENT_TYPE}
+        body=text.encode("utf-8", "replace"), headers={"Content-Type": CONTENT_TYPE}
     )

@@ -10,6 +10,7 @@ from attrs import frozen
 from msgspec.json import encode
 
 from tocsin.core.api.routing import Call, Routes
+from tocsin.core.logs import clean
 from tocsin.core.model import Health
 
 routes = Routes()
@@ -44,7 +45,8 @@ async def health(call: Call) -> HealthView:
         version=call.monitor.version,
         started_at=call.monitor.started_at,
         components={
-            name: PartView(status=part.status, message=part.message)
+            # Anybody may read this: no password in an address, no known secret.
+            name: PartView(status=part.status, message=clean(part.message))
             for name, part in sorted(parts.items())
         },
     )

@@ -12,6 +12,7 @@ from attrs import Factory, frozen
 from tocsin.core.api.problems import Problem
 from tocsin.core.api.routing import Call, Routes
 from tocsin.core.auth import Role
+from tocsin.core.logs import clean
 from tocsin.core.model import Beat, Status
 
 routes = Routes()
@@ -30,7 +31,10 @@ class BeatBody:
 
     status: BeatStatus = BeatStatus.UP
     message: Annotated[str, msgspec.Meta(max_length=500)] = ""
-    metrics: Mapping[Annotated[str, msgspec.Meta(max_length=100)], float] = Factory(dict)
+    metrics: Annotated[
+        Mapping[Annotated[str, msgspec.Meta(min_length=1, max_length=100)], float],
+        msgspec.Meta(max_length=100),
+    ] = Factory(dict)
 
 
 @frozen(kw_only=True)
@@ -47,8 +51,9 @@ async def beat(call: Call, body: BeatBody) -> BeatView:
     received = Beat(
         at=call.monitor.clock.now(),
         status=Status(body.status.value),
-        message=body.message,
-        metrics=dict(body.metrics),
+        # It ends up on terminals and in messages.
+        message=clean(body.message),
+        metrics={clean(key): value for key, value in body.metrics.items()},
     )
     try:
         return BeatView(check=call.monitor.beat(name, received))

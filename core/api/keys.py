@@ -17,5 +17,7 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
+    "Server": "tocsin",
 }
-"""Of every answer: nothing here is to be sniffed, kept, framed or run by a browser."""
+"""Of every answer: nothing here is to be sniffed, kept, framed or run by a browser, and what serves
+it is nobody's business."""

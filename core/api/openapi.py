@@ -21,6 +21,9 @@ def document(all_routes: list[Route], version: str) -> dict[str, Any]:
     for route in all_routes:
         kinds += [k for k in (route.body, route.response) if _has_schema(k)]
     _, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
+    for route in all_routes:
+        if route.body is not None:  # see routing: an unknown field is an error
+            components[route.body.__name__]["additionalProperties"] = False
     paths: dict[str, dict[str, Any]] = {}
     for route in all_routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, components)

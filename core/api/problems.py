@@ -11,12 +11,17 @@ from attrs import Factory, frozen
 
 @frozen(kw_only=True)
 class ProblemDocument:
-    """A problem document: ``detail`` says what is wrong and what to do about it."""
+    """A problem document: ``detail`` says what is wrong and what to do about it.
+
+    ``instance`` is the path that was asked for, or, of a fault inside, the reference in the log.
+    ``errors`` lists what is wrong, one by one, where that is more than one thing.
+    """
 
     type: str
     title: str
     status: int
     detail: str
+    instance: str
     errors: tuple[str, ...] = Factory(tuple)
 
 
@@ -30,20 +35,23 @@ class Problem(Exception):
         *,
         errors: tuple[str, ...] = (),
         headers: dict[str, str] | None = None,
+        instance: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = errors
         self.headers = headers or {}
+        self.instance = instance
 
-    def response(self) -> web.Response:
-        """The answer."""
+    def response(self, path: str) -> web.Response:
+        """The answer to a request for ``path``."""
         document = ProblemDocument(
             type="about:blank",
             title=HTTPStatus(self.status).phrase,
             status=self.status,
             detail=self.detail,
+            instance=path if self.instance is None else self.instance,
             errors=self.errors,
         )
         return web.Response(

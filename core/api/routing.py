@@ -161,12 +161,28 @@ async def _body(kind: Any, request: web.Request) -> Any:
         raw = await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise Problem(413, f"the body is larger than {MAX_BODY} bytes") from error
+    except ConnectionError as error:
+        raise Problem(400, "the connection ended before the body did") from error
+    except web.RequestPayloadError as error:
+        raise Problem(400, "the body is not what its headers say (encoding, length)") from error
     try:
-        return msgspec.json.decode(raw or b"{}", type=kind)
+        given = msgspec.json.decode(raw or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem(400, f"the body is not JSON: {error}") from error
+    except RecursionError:
+        raise Problem(400, "the body is nested too deeply") from None
+    if not isinstance(given, dict):
+        raise Problem(422, "the body is wrong: it is to be a JSON object")
+    known = {f.name for f in attrs.fields(kind)}
+    # A misspelt field left aside would turn a failure told by a job into "all is well".
+    if unknown := sorted(given.keys() - known):
+        errors = tuple(f"unknown field {name[:100]!r}" for name in unknown[:20])
+        allowed = ", ".join(sorted(known))
+        raise Problem(422, f"the body is wrong: {errors[0]}; known are {allowed}", errors=errors)
+    try:
+        return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
         raise Problem(422, f"the body is wrong: {_plain(error)}") from error
-    except msgspec.DecodeError as error:
-        raise Problem(400, f"the body is not JSON: {error}") from error
 
 
 def _plain(error: Exception) -> str:

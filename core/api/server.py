@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from tocsin.core.api import (
     admin,
@@ -41,6 +43,7 @@ ROUTES: list[Route] = [
 """Every operation there is."""
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tocsin"'}
+_SOON = {"Retry-After": "10"}
 
 
 class ApiServer:
@@ -65,6 +68,7 @@ class ApiServer:
 
     async def start(self, host: str, port: int) -> str:
         """Listen; returns the URL. Port 0 takes any that is free. Raises OSError."""
+        logging.getLogger("aiohttp.server").addFilter(_quiet)  # adds it once only
         self._app = self.application()
         self._runner = web.AppRunner(
             self._app, access_log=None, shutdown_timeout=2, handle_signals=False
@@ -106,7 +110,7 @@ class ApiServer:
         token = None
         state = "missing"
         if scheme.lower() == "bearer" and plain.strip():
-            token = self._monitor.tokens.find(plain.strip())
+            token = self._find(plain.strip())
             state = "unknown" if token is None else token.state_at(self._monitor.clock.now())
         if token is None or state != "valid":
             wait = self._failures.failed(request.remote or "")
@@ -126,36 +130,61 @@ class ApiServer:
             )
         return token
 
+    def _find(self, plain: str) -> TokenInfo | None:
+        try:
+            return self._monitor.tokens.find(plain)
+        except (OSError, ValueError) as error:
+            log.error("the tokens cannot be read", reason=str(error))
+            raise Problem(
+                503, "tokens cannot be checked now; tocsin's log says why", headers=_SOON
+            ) from error
+
     @web.middleware
     async def _middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        path = request.rel_url.raw_path
         try:
             response: web.StreamResponse = await handler(request)
         except Problem as problem:
-            response = problem.response()
+            response = problem.response(path)
         except web.HTTPException as error:
-            response = _of_http(error, request)
+            response = _of_http(error, request).response(path)
         except Exception:
             reference = str(new_id())
-            log.exception("a request failed inside tocsin", path=request.path, reference=reference)
+            log.exception("a request failed inside tocsin", path=path, reference=reference)
             response = Problem(
-                500, f"a fault inside tocsin; its log has the details under {reference}"
-            ).response()
+                500,
+                f"a fault inside tocsin; its log has the details under {reference}",
+                instance=f"urn:uuid:{reference}",
+            ).response(path)
         if not response.prepared:
             response.headers.update(HEADERS)
         return response
 
 
-def _of_http(error: web.HTTPException, request: web.Request) -> web.Response:
-    """aiohttp's own refusals as problem documents."""
+def _of_http(error: web.HTTPException, request: web.Request) -> Problem:
+    """aiohttp's own refusals as problems."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         return Problem(
             405,
             f"{request.method} is not possible here, only {allowed}",
             headers={"Allow": allowed},
-        ).response()
+        )
     if error.status == 404:
-        return Problem(
-            404, f"there is nothing at {request.path}; see /api/v1/openapi.json"
-        ).response()
-    return Problem(error.status, error.text or error.reason).response()
+        return Problem(404, f"there is nothing at {request.path}; see /api/v1/openapi.json")
+    return Problem(error.status, error.text or error.reason)
+
+
+class _NoTraceback(logging.Filter):
+    """What is not HTTP (a port scan, TLS on this port) is a line in the log, not a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+            record.exc_info = None
+            return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
+        return True
+
+
+_quiet = _NoTraceback()

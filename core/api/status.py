@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,11 +17,16 @@ from tocsin.core.state import TargetState
 from tocsin.core.store import StoreUnavailable
 
 routes = Routes()
+ALERTS_DEADLINE = 1.0
+"""Seconds: a database that is frozen is no reason to be silent about the rest."""
 
 
 @frozen(kw_only=True)
 class ContainerCounts:
-    """How many containers there are, by what they do."""
+    """How many containers there are, by what they do. Unhealthy ones are also running.
+
+    ``missing``: declared, and not on the engine; ``unknown``: the engine could not be asked yet.
+    """
 
     total: int
     running: int
@@ -29,13 +35,18 @@ class ContainerCounts:
     paused: int
     restarting: int
     completed: int
+    missing: int
+    unknown: int
 
 
 @frozen(kw_only=True)
 class StatusView:
-    """The whole system. ``health_score``: see :func:`health_score`; None where nothing is known.
+    """The whole system.
 
-    ``active_alerts`` is None while history cannot be read.
+    ``health_score`` is the share of targets in order, 0 to 100: the sum of weight x worth over the
+    sum of weights, with worth 1 for up, 1/2 for degraded, 0 for down, and weight 3 for a critical
+    target, 1 for another. Unknown targets are left out; null where nothing is known.
+    ``active_alerts`` counts alerts that are not resolved; null while history cannot be read.
     """
 
     status: Status
@@ -57,10 +68,6 @@ async def status(call: Call) -> StatusView:
     counts = Counter(state.status for state in states)
     # One that is unknown among many that are seen says nothing of the whole.
     order = (Status.DOWN, Status.DEGRADED, Status.UP, Status.UNKNOWN)
-    try:
-        alerts: int | None = len(await monitor.store.alerts(active=True, limit=1000))
-    except StoreUnavailable:
-        alerts = None
     return StatusView(
         status=next((s for s in order if counts[s]), Status.UNKNOWN),
         health_score=health_score(states),
@@ -70,15 +77,22 @@ async def status(call: Call) -> StatusView:
         ),
         containers=_containers(states),
         checks=sum(len(state.checks) for state in states),
-        active_alerts=alerts,
+        active_alerts=await _active_alerts(call),
         last_check=max((s.last_seen for s in states if s.last_seen), default=None),
         scheduler=monitor.stats(),
     )
 
 
+async def _active_alerts(call: Call) -> int | None:
+    try:
+        async with asyncio.timeout(ALERTS_DEADLINE):
+            return await call.monitor.store.active_alerts()
+    except (StoreUnavailable, TimeoutError):
+        return None
+
+
 def health_score(states: list[TargetState]) -> float | None:
-    """The share of targets in order, 0 to 100: up counts 1, degraded ½, down 0; a critical target
-    weighs 3; unknown ones are left out."""
+    """See :class:`StatusView`."""
     worth = {Status.UP: 1.0, Status.DEGRADED: 0.5, Status.DOWN: 0.0}
     total = reached = 0.0
     for state in states:
@@ -90,7 +104,9 @@ def health_score(states: list[TargetState]) -> float | None:
 
 
 def _containers(states: list[TargetState]) -> ContainerCounts:
-    facts = [state.container for state in states if is_container(state)]
+    containers = [state for state in states if is_container(state)]
+    facts = [state.container for state in containers]
+    unseen = Counter(state.status for state in containers if state.container is None)
     by_state = Counter(fact.state for fact in facts if fact is not None)
     by_reason = Counter(fact.reason for fact in facts if fact is not None)
     completed = by_reason[Reason.COMPLETED]
@@ -102,4 +118,6 @@ def _containers(states: list[TargetState]) -> ContainerCounts:
         paused=by_state["paused"],
         restarting=by_state["restarting"],
         completed=completed,
+        missing=unseen[Status.DOWN],
+        unknown=unseen.total() - unseen[Status.DOWN],
     )

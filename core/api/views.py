@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
+from tocsin.core.config.redact import HIDDEN, hide_in_text, is_secret_name
 from tocsin.core.model import Status
 from tocsin.core.state import CheckState, TargetState
 
@@ -89,6 +90,14 @@ class ContainerView:
     checks: list[CheckView]
 
 
+def shown_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Labels without secrets: people put passwords into the labels of containers."""
+    return {
+        name: HIDDEN if text and is_secret_name(name) else hide_in_text(text)
+        for name, text in labels.items()
+    }
+
+
 def check_view(check: CheckState) -> CheckView:
     """A check's view."""
     last = check.last
@@ -127,7 +136,7 @@ def target_view(state: TargetState) -> TargetView:
         source=state.source,
         depends_on=target.depends_on,
         expected=target.expected,
-        labels=target.labels,
+        labels=shown_labels(target.labels),
         checks=[check_view(check) for check in state.checks.values()],
     )
 

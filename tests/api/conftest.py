@@ -162,4 +162,28 @@ def tokens(stack: Stack) -> dict[str, str]:
     return made
 
 
-__all__ = ["FakeClock", "Stack", "facts"]
+class Asker:
+    """The client with an admin token."""
+
+    def __init__(self, client: TestClient[Any, Any], token: str) -> None:
+        self.client = client
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    async def get(self, path: str, status: int = 200) -> Any:
+        answer = await self.client.get(path, headers=self.headers)
+        assert answer.status == status, await answer.text()
+        return await answer.json()
+
+    async def post(self, path: str, status: int = 200, headers: Any = None, **options: Any) -> Any:
+        merged = {**self.headers, **(headers or {})}
+        answer = await self.client.post(path, headers=merged, **options)
+        assert answer.status == status, await answer.text()
+        return await answer.json()
+
+
+@pytest.fixture
+def ask(client: TestClient[Any, Any], tokens: dict[str, str]) -> Asker:
+    return Asker(client, tokens["admin"])
+
+
+__all__ = ["Asker", "FakeClock", "Stack", "facts"]

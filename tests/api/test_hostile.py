@@ -1,0 +1,153 @@
+"""Requests that no good client sends."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Asker, Stack
+from tests.conftest import eventually
+from tocsin.core.api import ApiServer
+from tocsin.core.auth import Role
+from tocsin.core.model import ComponentHealth, Health, Status, Target
+
+pytestmark = pytest.mark.usefixtures("stack")
+BEAT = "/api/v1/heartbeats/job"
+
+
+async def raw(port: int, data: bytes) -> bytes:
+    """Send bytes; all that comes back until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    async with asyncio.timeout(20):
+        answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def test_a_token_of_odd_bytes_is_unknown(ask: Asker) -> None:
+    """Bytes that are no text are a token nobody has: 401, not a fault."""
+    port = ask.client.port
+    head = b"GET /api/v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    answer = await raw(port, head + b"Authorization: Bearer \xff\xfe\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"Server: tocsin" in answer
+
+
+@pytest.mark.parametrize(
+    ("data", "headers", "status", "words"),
+    [
+        (b"abcd", {"Content-Encoding": "gzip"}, 400, "encoding"),
+        (gzip.compress(b" " * 50_000_000), {"Content-Encoding": "gzip"}, 413, "larger"),
+        (b'{"message":"\xff"}', {}, 400, "not JSON"),
+        (b'{"message":"\\ud800"}', {}, 400, "not JSON"),
+        (b'{"metrics":' + b"[" * 20_000, {}, 400, "nested"),
+        (b"[]", {}, 422, "object"),
+        (b"3", {}, 422, "object"),
+        (b'{"stauts":"down"}', {}, 422, "stauts"),
+        (b'{"metrics":{"a":1e999}}', {}, 400, "JSON"),
+        (b'{"metrics":{"a":"1"}}', {}, 422, "metrics"),
+        (json.dumps({"metrics": {str(n): 1 for n in range(101)}}).encode(), {}, 422, "metrics"),
+    ],
+)
+async def test_a_bad_body_is_told_and_changes_nothing(
+    ask: Asker, stack: Stack, data: bytes, headers: dict[str, str], status: int, words: str
+) -> None:
+    """Broken, huge, deep, misspelt or mistyped bodies are refused in a sentence; no beat counts."""
+    problem = await ask.post(BEAT, status, data=data, headers=headers)
+    assert words in problem["detail"]
+    assert problem["instance"] == BEAT
+    assert stack.beats == {}
+
+
+async def test_a_beat_cannot_carry_control_characters(ask: Asker, stack: Stack) -> None:
+    """What a job says is shown on terminals: escapes and line breaks do not survive."""
+    body = {"status": "down", "message": "\x1b[31mred\nline", "metrics": {"a\n": 1}}
+    await ask.post(BEAT, json=body)
+    beat = stack.beats["job"]
+    assert beat.status is Status.DOWN
+    assert beat.message.isprintable()
+    assert all(name.isprintable() for name in beat.metrics)
+
+
+async def test_labels_and_health_show_no_secret(ask: Asker, stack: Stack) -> None:
+    """Viewers see labels, and anybody sees /health: neither shows a password."""
+    stack.state.put(
+        Target(name="web", kind="container", labels={"db_password": "hunter2", "team": "a"}),
+        declared=True, source="docker", at=stack.clock.now(),
+    )  # fmt: skip
+    detail = await ask.get("/api/v1/containers/web")
+    assert detail["labels"] == {"db_password": "***", "team": "a"}
+    assert (await ask.get("/api/v1/targets/web"))["target"]["labels"]["db_password"] == "***"
+    stack.parts["source.far"] = ComponentHealth(
+        status=Health.DEGRADED, message="tcp://me:hunter2@engine:2376 cannot be asked"
+    )
+    answer = await ask.client.get("/health")
+    assert "hunter2" not in await answer.text()
+    assert "cannot be asked" in await answer.text()
+
+
+async def test_a_restart_that_breaks_is_audited_too(
+    ask: Asker, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever comes of a restart, a row tells who tried it and that it failed."""
+
+    async def boom(target: str) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(stack, "restart", boom)
+    problem = await ask.post("/api/v1/containers/web/restart", 500)
+    assert problem["instance"].startswith("urn:uuid:")
+    await stack.store.flush()
+    (row,) = (await ask.get("/api/v1/audit"))["items"]
+    assert (row["subject"], row["outcome"]) == ("web", "failed: RuntimeError")
+
+
+async def test_damaged_tokens_are_told(ask: Asker, stack: Stack) -> None:
+    """A tokens file that cannot be read lets nobody in, and says so without its text."""
+    path = stack.data_dir / "tokens.json"
+    good = path.read_bytes()
+    path.write_bytes(b'[{"id": "secret')
+    problem = await ask.get("/api/v1/status", 503)
+    assert "secret" not in json.dumps(problem)
+    assert (await ask.client.get("/health")).status == 200
+    path.write_bytes(good)
+    assert (await ask.get("/api/v1/status"))["checks"] > 0
+
+
+async def test_what_is_not_http_leaves_no_traceback_in_the_log(
+    stack: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A port scan gets a 400, and the log no traceback."""
+    server = ApiServer(stack)
+    port = int((await server.start("127.0.0.1", 0)).rpartition(":")[2])
+    with caplog.at_level(logging.INFO):
+        for data in (b"\x16\x03\x01\x02\x00garbage\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n"):
+            assert b" 400 " in await raw(port, data)
+    await server.stop()
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_a_client_that_leaves_in_mid_body_is_no_fault(
+    stack: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half a body and then nothing more is not tocsin's fault, and is not logged as one."""
+    server = ApiServer(stack)
+    port = int((await server.start("127.0.0.1", 0)).rpartition(":")[2])
+    token = stack.tokens.create("job", Role.OPERATOR)
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST {BEAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+    writer.write(head.encode() + b"Content-Length: 1000\r\n\r\n{")
+    runner: Any = server._runner
+    await eventually(lambda: any(c._request_in_progress for c in runner.server.connections))
+    with caplog.at_level(logging.INFO):
+        writer.transport.abort()
+        await eventually(lambda: not runner.server.connections)
+    await server.stop()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert stack.beats == {}
