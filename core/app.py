@@ -139,7 +139,10 @@ class Tocsin:
     async def start(self) -> None:
         """Bring every part up. Raises StartError, with what was up already taken down again."""
         try:
-            ensure_admin(self.data_dir, self.tokens)
+            try:
+                ensure_admin(self.data_dir, self.tokens)
+            except (OSError, ValueError) as error:
+                raise StartError(f"the tokens cannot be used: {error}") from error
             await self.store.start()
             settings = self.settings
             try:

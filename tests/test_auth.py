@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.running import Running
 from tocsin.core.auth import PREFIX, Role, TokenStore, ensure_admin, write_private
 
 
@@ -158,3 +159,18 @@ def test_a_lost_admin_token_is_replaced(store: TokenStore, tmp_path: Path, damag
     found = store.find(ensure_admin(tmp_path, store).read_text().strip())
     assert found is not None
     assert (found.role, found.state) == (Role.ADMIN, "valid")
+
+
+def test_the_commands_say_what_is_wrong_with_the_file(tmp_path: Path) -> None:
+    """A damaged tokens file stops start and token commands with one line that says what to do."""
+    tocsin = Running(tmp_path, "[sources.docker]\nenabled = false\n")
+    tocsin.data.mkdir(exist_ok=True)
+    (tocsin.data / "tokens.json").write_text("{")
+    for arguments in (
+        ("run",), ("token", "list"), ("token", "revoke", "x"), ("token", "create", "x"),
+    ):  # fmt: skip
+        done = tocsin.run(*arguments)
+        assert done.returncode != 0
+        assert "is damaged" in done.stderr
+        assert "fault" not in done.stderr
+    assert not (tocsin.data / "admin.token").exists()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +16,17 @@ from tocsin.core.units import parse_duration
 
 def _store(context: Context) -> TokenStore:
     return TokenStore(context.settings().data_dir / "tokens.json")
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Turn what is wrong with a name, a duration or the file into one line."""
+    try:
+        yield
+    except (ValueError, OverflowError) as error:
+        raise Failure(str(error), 2) from error
+    except OSError as error:
+        raise Failure(f"the tokens cannot be used: {error}") from error
 
 
 @click.group()
@@ -33,13 +47,9 @@ def token() -> None:
 @pass_context
 def create(context: Context, name: str, role: str, expires: str | None) -> None:
     """Make a token called NAME and print it. It is shown this once; only its hash is kept."""
-    try:
+    with _telling():
         ttl = None if expires is None else parse_duration(expires)
         plain = _store(context).create(name, Role(role), ttl)
-    except ValueError as error:
-        raise Failure(str(error), 2) from error
-    except OSError as error:
-        raise Failure(f"the token could not be kept: {error}") from error
     click.echo(plain)
 
 
@@ -50,7 +60,9 @@ def list_(context: Context) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("name", "role", "created", "expires", "state"):
         table.add_column(column)
-    for info in _store(context).all():
+    with _telling():
+        tokens = _store(context).all()
+    for info in tokens:
         table.add_row(
             Text(info.name),
             info.role.value,
@@ -67,7 +79,8 @@ def list_(context: Context) -> None:
 def revoke(context: Context, name: str) -> None:
     """Make the token called NAME useless, at once and for good."""
     try:
-        _store(context).revoke(name)
+        with _telling():
+            _store(context).revoke(name)
     except KeyError:
         raise Failure(f"no token is called {name!r}; 'tocsin token list' lists them") from None
     click.echo(f"{name} is revoked")
