@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -21,7 +22,8 @@ from tocsin.core.api.views import ContainerView, container_view, is_container, s
 from tocsin.core.auth import Role
 from tocsin.core.config.redact import HIDDEN, hide_in_text, is_secret_name
 from tocsin.core.contracts import ActionError
-from tocsin.core.model import Status
+from tocsin.core.logs import clean
+from tocsin.core.model import LogLine, Status
 from tocsin.core.state import TargetState
 
 routes = Routes()
@@ -181,7 +183,7 @@ async def get_logs(call: Call, query: LogQuery) -> LogList:
         lines = await call.monitor.logs(name, query.lines)
     except ActionError as error:
         raise _refused(error) from error
-    return LogList(items=[LogView(at=li.at, stream=li.stream, text=li.text) for li in lines])
+    return LogList(items=await asyncio.to_thread(_shown, lines[-query.lines :]))
 
 
 @routes.get("/api/v1/containers/{name}/events", errors=(404, 503))
@@ -236,6 +238,12 @@ async def restart(call: Call) -> RestartView:
         raise
     call.audit("restart", name)
     return RestartView(name=name, restarted=True)
+
+
+def _shown(lines: list[LogLine]) -> list[LogView]:
+    """Lines without control characters and known secrets, whatever source they come from. Ten
+    thousand take a while, so not in the event loop."""
+    return [LogView(at=line.at, stream=line.stream, text=clean(line.text)) for line in lines]
 
 
 def _refused(error: ActionError) -> Problem:

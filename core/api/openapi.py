@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from http import HTTPStatus
 from typing import Any, get_type_hints
 
@@ -24,6 +25,9 @@ def document(all_routes: list[Route], version: str) -> dict[str, Any]:
     for route in all_routes:
         if route.body is not None:  # see routing: an unknown field is an error
             components[route.body.__name__]["additionalProperties"] = False
+    for schema in components.values():
+        if "description" in schema:
+            schema["description"] = inspect.cleandoc(schema["description"])
     paths: dict[str, dict[str, Any]] = {}
     for route in all_routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, components)
@@ -58,6 +62,7 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": f"{route.method.lower()}_{route.handler.__name__}",
         "summary": route.summary,
+        "description": _description(route),
         "tags": [route.handler.__module__.rpartition(".")[2]],
         "parameters": [
             {
@@ -73,13 +78,22 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
     }
     if route.role is not None:
         operation["security"] = [{"bearer": []}]
-        operation["description"] = f"Needs a token with role {route.role.value}."
     if route.body is not None:
         operation["requestBody"] = {
             "required": False,
             "content": {"application/json": {"schema": _schema(route.body, components)}},
         }
     return operation
+
+
+def _description(route: Route) -> str:
+    """What the summary leaves out: the rest of the handler's docstring, its query, its role."""
+    parts = [
+        (inspect.getdoc(route.handler) or "").partition("\n")[2].strip(),
+        (inspect.getdoc(route.query) or "") if route.query is not None else "",
+        f"Needs a token with role {route.role.value}." if route.role else "Needs no token.",
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _query_parameters(route: Route, components: dict[str, Any]) -> list[dict[str, Any]]:

@@ -76,7 +76,8 @@ class Stack:
     async def logs(self, target: str, lines: int) -> list[LogLine]:
         if target == "dead":
             raise ActionError("the container of dead is gone", missing=True)
-        return [LogLine(text="hello", at=self.clock.now())]
+        lines = [LogLine(text=f"line {n}", at=self.clock.now()) for n in range(200)]
+        return [*lines, LogLine(text="\x1b[2J\u202epassword=hunter2", stream="stderr")]
 
     async def restart(self, target: str) -> None:
         self.restarted.append(target)

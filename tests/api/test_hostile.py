@@ -75,6 +75,15 @@ async def test_a_beat_cannot_carry_control_characters(ask: Asker, stack: Stack) 
     assert all(name.isprintable() for name in beat.metrics)
 
 
+async def test_log_lines_are_fit_to_be_shown(ask: Asker) -> None:
+    """Whatever a source hands on: no escapes, no bidi marks, no password."""
+    line = (await ask.get("/api/v1/containers/web/logs?lines=1"))["items"][0]
+    assert line["stream"] == "stderr"
+    assert line["text"].isprintable()
+    assert "hunter2" not in line["text"]
+    await ask.get("/api/v1/containers/web/logs?lines=10001", 422)
+
+
 async def test_labels_and_health_show_no_secret(ask: Asker, stack: Stack) -> None:
     """Viewers see labels, and anybody sees /health: neither shows a password."""
     stack.state.put(

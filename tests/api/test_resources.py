@@ -74,7 +74,9 @@ async def test_one_container_and_what_surrounds_it(ask: Asker) -> None:
     body = await ask.get("/api/v1/containers/db")
     assert body["dependents"] == ["web"]
     assert not body["restart_allowed"]
-    assert (await ask.get("/api/v1/containers/web/logs?lines=5"))["items"][0]["text"] == "hello"
+    lines = (await ask.get("/api/v1/containers/web/logs?lines=5"))["items"]
+    assert [line["text"] for line in lines[:4]] == [f"line {n}" for n in range(196, 200)]
+    assert len((await ask.get("/api/v1/containers/web/logs"))["items"]) == 100
     assert (await ask.get("/api/v1/containers/web/events"))["items"][0]["action"] == "start"
     assert "gone" in (await ask.get("/api/v1/containers/dead/logs", 404))["detail"]
     assert "'nope'" in (await ask.get("/api/v1/containers/nope", 404))["detail"]

@@ -6,16 +6,16 @@ import asyncio
 import json
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from tests.api.conftest import Asker, Stack, facts
 from tests.conftest import eventually
-from tocsin.core.api import ApiServer
+from tocsin.core.api import ApiServer, stream
 from tocsin.core.auth import Role
-from tocsin.core.bus import Bus
+from tocsin.core.bus import Bus, Subscription
 from tocsin.core.model import Reason, Result
 
 pytestmark = pytest.mark.usefixtures("stack")
@@ -138,8 +138,12 @@ async def server(stack: Stack) -> AsyncIterator[tuple[ApiServer, int]]:
     await made.stop()
 
 
-async def stalled(stack: Stack, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A reader that asks for the stream and reads nothing; published until it has lost news."""
+async def stalled(
+    stack: Stack,
+    port: int,
+    until: Callable[[Subscription], bool] = lambda subscription: subscription.lost > 0,
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A reader that asks for the stream and reads nothing, while news are published."""
     peer = socket.socket()
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     peer.setblocking(False)
@@ -151,13 +155,13 @@ async def stalled(stack: Stack, port: int) -> tuple[asyncio.StreamReader, asynci
     await eventually(lambda: stack.bus._subscriptions)
     (subscription,) = stack.bus._subscriptions
 
-    async def lost() -> bool:
+    async def flooded() -> bool:
         for _ in range(200):
             stack.bus.publish("event", {"filler": "x" * 1000})
         await asyncio.sleep(0)
-        return subscription.lost > 0
+        return until(subscription)
 
-    await eventually(lost)
+    await eventually(flooded)
     return reader, writer
 
 
@@ -191,3 +195,26 @@ async def test_stopping_ends_every_stream(stack: Stack, server: tuple[ApiServer,
     assert not stack.bus._subscriptions
     writer.close()
     other.close()
+
+
+async def test_an_idle_stream_shows_signs_of_life(
+    ask: Asker, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Comments keep an idle connection open; it ends with its token, without any news too."""
+    monkeypatch.setattr(stream, "KEEP_ALIVE", 0.01)
+    plain = stack.tokens.create("guest", Role.VIEWER)
+    headers = {"Authorization": f"Bearer {plain}"}
+    answer = await ask.client.get("/api/v1/stream", headers=headers)
+    async with asyncio.timeout(20):
+        await answer.content.readuntil(b": still here\n\n")
+        stack.tokens.revoke("guest")
+        await answer.content.read()
+
+
+async def test_a_reader_that_takes_nothing_is_cut_off(
+    stack: Stack, server: tuple[ApiServer, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that stays stalled does not hold its connection and its news for good."""
+    monkeypatch.setattr(stream, "PATIENCE", 0.05)
+    _, writer = await stalled(stack, server[1], until=lambda _: not stack.bus._subscriptions)
+    writer.close()
