@@ -8,7 +8,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from tests.api.conftest import Stack
-from tocsin.core.api import ROUTES
+from tocsin.core.api import ROUTES, ApiServer
 from tocsin.core.auth import FailureLimit
 
 V, O, A = "viewer", "operator", "admin"  # noqa: E741
@@ -44,10 +44,25 @@ TABLE: list[tuple[str, str, str | None, int]] = [
 ROLES = [None, V, O, A]
 
 
-def test_the_table_has_every_route() -> None:
-    """A route that is added without a row here fails this test."""
+async def test_the_table_has_every_route(stack: Stack) -> None:
+    """A route that is added without a row here fails this test, however it was added."""
     listed = {(method, path.partition("?")[0]) for method, path, _, _ in TABLE}
     assert listed == {(route.method, route.path) for route in ROUTES}
+    listed |= {("HEAD", path) for method, path in listed if method == "GET"}
+    served = ApiServer(stack).application().router.routes()
+    assert listed == {(route.method, getattr(route.resource, "canonical", "")) for route in served}
+
+
+@pytest.mark.parametrize("path", [row[1] for row in TABLE if row[0] == "GET" and row[2]])
+async def test_head_is_guarded_like_get(
+    client: TestClient[Any, Any], tokens: dict[str, str], path: str
+) -> None:
+    """HEAD answers as GET does to a good token, and to none."""
+    url = path.replace("{name}", "web").replace("{check}", "docker")
+    assert (await client.head(url)).status == 401
+    headers = {"Authorization": f"Bearer {tokens['admin']}"}
+    answer = await client.head(url, headers=headers)
+    assert (answer.status, await answer.read()) == (200, b"")
 
 
 @pytest.mark.parametrize("role", ["none", V, O, A, "expired", "revoked"])

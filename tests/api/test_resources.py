@@ -6,6 +6,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+import asyncpg
 import msgspec
 import pytest
 from aiohttp.test_utils import TestClient
@@ -198,6 +199,18 @@ async def test_a_database_that_is_away_is_a_503(ask: Asker, stack: Stack) -> Non
     assert (await ask.get("/api/v1/status"))["active_alerts"] is None
     assert (await ask.get("/api/v1/containers"))["total"] == 3
     stack.store._writer.away = None
+
+
+async def test_a_database_that_hangs_does_not_hold_up_the_status(ask: Asker, database: str) -> None:
+    """With the table of alerts locked by somebody, status answers all the rest, and the number of
+    alerts is unknown, not 0."""
+    other = await asyncpg.connect(database)
+    async with other.transaction():
+        await other.execute("LOCK TABLE tocsin.system_alerts IN ACCESS EXCLUSIVE MODE")
+        body = await ask.get("/api/v1/status")
+        assert (body["active_alerts"], body["containers"]["total"]) == (None, 3)
+    await other.close()
+    assert (await ask.get("/api/v1/status"))["active_alerts"] == 0
 
 
 async def test_config_and_plugins_are_shown_without_secrets(ask: Asker) -> None:
