@@ -1,4 +1,4 @@
--- tocsin's whole schema, version 2. PostgreSQL 14 or newer.
+-- tocsin's whole schema, version 3. PostgreSQL 14 or newer.
 --
 -- Everything lies in the schema "tocsin", so that it can live in a database that has other tenants:
 -- the plan puts it beside the application's own tables in "forex". container_metrics and
@@ -107,9 +107,13 @@ CREATE TABLE system_alerts (
     acknowledged_at   timestamptz,
     acknowledged_by   varchar(100),
     resolved_at       timestamptz,
-    notification_sent boolean      NOT NULL DEFAULT false
+    notification_sent boolean      NOT NULL DEFAULT false,
+    flaps             integer      NOT NULL DEFAULT 0,
+    revision          bigint       NOT NULL DEFAULT 0, -- a later one replaces an earlier one
+    state             jsonb                 -- the whole alert, for a start without its journal
 );
 CREATE INDEX idx_alerts_active ON system_alerts (created_at DESC) WHERE resolved_at IS NULL;
+CREATE INDEX system_alerts_container ON system_alerts (container_name, id DESC);
 CREATE INDEX idx_alerts_created ON system_alerts (created_at DESC);
 
 -- The ledger: each decision to tell, or not to tell, a channel of an alert's transition.
@@ -122,8 +126,12 @@ CREATE TABLE notifications (
     reason       text        NOT NULL,
     attempts     integer     NOT NULL DEFAULT 0,
     created_at   timestamptz NOT NULL,
-    delivered_at timestamptz
+    delivered_at timestamptz,
+    message_id   uuid,                      -- the message it went out in, with others perhaps
+    answer       text        NOT NULL DEFAULT '', -- what the provider said
+    revision     bigint      NOT NULL DEFAULT 0
 );
+CREATE INDEX notifications_created ON notifications (created_at DESC, id DESC);
 CREATE INDEX notifications_alert ON notifications (alert_id, created_at);
 
 CREATE TABLE silences (

@@ -11,12 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tocsin.core.alerting import Alerting
 from tocsin.core.api import ApiServer
 from tocsin.core.auth import TokenStore, ensure_admin
 from tocsin.core.bus import Bus
 from tocsin.core.clock import Clock, SystemClock
 from tocsin.core.config import load_config, read_plugin_settings
 from tocsin.core.config.settings import Settings
+from tocsin.core.deadman import Deadman
 from tocsin.core.embedded import EmbeddedPostgres
 from tocsin.core.heartbeats import Heartbeats
 from tocsin.core.inventory import Inventory
@@ -110,6 +112,20 @@ class Tocsin:
             keep=self.happened,
             clock=self.clock,
         )
+        self.alerting = Alerting(
+            settings,
+            data_dir=self.data_dir,
+            clock=self.clock,
+            state=self.state,
+            store=self.store,
+            bus=self.bus,
+            isolation=self.isolation,
+            plugins=plugins,
+            health=self.health,
+            looked_around=self._looked_around,
+            sees_all=self.sources.sees_all,
+        )
+        self.deadman = Deadman(self.clock, self._does_its_job)
         self.services = ServiceSupervisor(self.isolation, plugins, self.clock)
         self.api = ApiServer(self)
 
@@ -119,11 +135,13 @@ class Tocsin:
         """Take in what a check saw: into the live state, then into history."""
         if self.state.record(observation):
             self.store.write(observation)
+            self.alerting.observe(observation)
 
     def happened(self, event: Event) -> None:
         """Take in what happened to a target."""
         self.bus.publish("event", event)
         self.store.write(event)
+        self.alerting.happened(event)
 
     def audit(self, entry: AuditEntry) -> None:
         """Keep what a person changed."""
@@ -144,6 +162,7 @@ class Tocsin:
             except (OSError, ValueError) as error:
                 raise StartError(f"the tokens cannot be used: {error}") from error
             await self.store.start()
+            await self.alerting.start()
             settings = self.settings
             try:
                 self.api_url = await self.api.start(settings.api.host, settings.api.port)
@@ -160,6 +179,7 @@ class Tocsin:
                 asyncio.create_task(self.scheduler.run(), name="scheduler"),
                 asyncio.create_task(self.isolation.watch(), name="isolation"),
             ]
+            self.deadman.apply(settings.deadman)
             self.services.start(self.api_url, str(self.data_dir))
         except BaseException:
             await self.stop()
@@ -168,6 +188,7 @@ class Tocsin:
     async def stop(self) -> None:
         """Take every part down, history flushed last. Safe to call twice."""
         await self.services.stop()
+        await self.deadman.stop()
         await self.api.stop()
         (self.data_dir / API_URL).unlink(missing_ok=True)
         await self.sources.stop()
@@ -176,6 +197,7 @@ class Tocsin:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        await self.alerting.stop()
         await self.store.stop()
         await self._embedded.stop()
         self.isolation.stop()
@@ -212,7 +234,20 @@ class Tocsin:
             else ComponentHealth(status=Health.OK),
             **self.sources.health(),
             **self.services.health(),
+            **self.alerting.health(),
+            **self.deadman.health(),
         }
+
+    def _does_its_job(self) -> bool:
+        """Whether tocsin is worth a sign of life to whoever watches over it."""
+        return all(part.status is not Health.FAILED for part in self.health().values())
+
+    def _looked_around(self) -> bool:
+        """Whether everything has been looked at once since the start."""
+        if not self.sources.looked_around():
+            return False
+        checks = (check for target in self.state for check in target.checks.values())
+        return all(check.last is not None or check.broken is not None for check in checks)
 
     def stats(self) -> SchedulerStats:
         """How the scheduler fares."""
@@ -246,8 +281,10 @@ class Tocsin:
             settings = await asyncio.to_thread(load_config, self._path, self._env, self.plugins)
             self.settings = settings
             hide_values(settings.secrets)
+            await self.alerting.apply(settings)
             self.inventory.apply(settings)
             await self.sources.apply(settings)
+            self.deadman.apply(settings.deadman)
             log.info("configuration reloaded", file=str(self._path) if self._path else None)
             return settings
 

@@ -5,7 +5,9 @@ Monotonic time schedules, wall time only labels (SPEC: clock jumps move no deadl
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -19,6 +21,9 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """The wall clock: an aware datetime in UTC."""
 
+    async def wait(self, event: asyncio.Event, until: float | None) -> None:
+        """Return once ``event`` is set, or at the monotonic time ``until`` (None: never)."""
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -30,3 +35,12 @@ class SystemClock:
     def now(self) -> datetime:
         """The machine's wall clock in UTC."""
         return datetime.now(UTC)
+
+    async def wait(self, event: asyncio.Event, until: float | None) -> None:
+        """See :class:`Clock`."""
+        if until is None:
+            await event.wait()
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                await event.wait()

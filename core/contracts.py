@@ -152,14 +152,6 @@ class Source(ABC):
         raise ActionError(f"{target} cannot be inspected by tocsin")
 
 
-class Rule(ABC):
-    """Turns a target's recent results into a verdict."""
-
-
-class Notifier(ABC):
-    """Tells people about transitions."""
-
-
 @frozen(kw_only=True)
 class Service(ABC):
     """A long-running companion that the core starts, supervises and stops."""

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from tocsin.core.contracts import Notifier, Probe, PushProbe, Rule, Service, Source
+from tocsin.core.contracts import Probe, PushProbe, Service, Source
+from tocsin.core.notices import Notifier
+from tocsin.core.verdicts import Rule
 
 if TYPE_CHECKING:
     import click

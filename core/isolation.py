@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from tocsin.core.contracts import ActionError
+from tocsin.core.notices import NotifyError
 
 T = TypeVar("T")
 
@@ -207,7 +208,7 @@ async def _guarded(make: Callable[[], Coroutine[Any, Any, T]], deadline: float |
         if limit.expired():
             raise
         raise PluginFault(describe(error)) from error
-    except (asyncio.CancelledError, GeneratorExit, PluginFault, ActionError):
+    except (asyncio.CancelledError, GeneratorExit, PluginFault, ActionError, NotifyError):
         raise
     except BaseException as error:
         raise PluginFault(describe(error)) from error

@@ -19,8 +19,10 @@ from attrs import evolve, frozen
 
 from tocsin.core import hookspecs
 from tocsin.core.config.settings import PluginSettings
-from tocsin.core.contracts import Notifier, Probe, PushProbe, Rule, Service, Source
+from tocsin.core.contracts import Probe, PushProbe, Service, Source
 from tocsin.core.isolation import PluginFault, call_with_deadline
+from tocsin.core.notices import Notifier
+from tocsin.core.verdicts import Rule
 
 LOAD_DEADLINE = 20.0
 """Seconds a plugin may take to import, and again for each of its hooks."""
@@ -212,7 +214,7 @@ class PluginManager:
         return provided
 
     def missing(self, name: str) -> str | None:
-        """Why no probe or source called ``name`` is there, or None where nobody has heard of it.
+        """Why nothing called ``name`` is there, or None where nobody has heard of it.
 
         A plugin that failed to load may have provided anything, so while there is one, an unknown
         name is held to be its.

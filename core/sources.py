@@ -178,6 +178,17 @@ class SourceSupervisor:
         for name in list(self._running):
             await self._stop(name)
 
+    def looked_around(self) -> bool:
+        """Whether every source has taken an inventory, or said why it cannot."""
+        return all(r.sink.seen or r.sink.trouble is not None for r in self._running.values())
+
+    def sees_all(self) -> bool:
+        """Whether every source sees: a target that is not there now is not there at all."""
+        return not self._broken and all(
+            (r.sink.seen and r.sink.trouble is None) or (r.settings.automatic and not r.sink.seen)
+            for r in self._running.values()
+        )
+
     def health(self) -> dict[str, ComponentHealth]:
         """Each source's health. One that runs by default and never saw anything is no trouble."""
         parts = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from attrs import define, frozen
@@ -119,6 +119,8 @@ class LiveState:
 
     def __init__(self, bus: Bus) -> None:
         self.targets: dict[str, TargetState] = {}
+        self.listeners: list[Callable[[str], None]] = []
+        """Told, at once, the name of a target that came, changed or went, or whose checks did."""
         self._bus = bus
 
     def __iter__(self) -> Iterator[TargetState]:
@@ -130,14 +132,21 @@ class LiveState:
         if known is None:
             self.targets[target.name] = TargetState(target, declared, source, {}, at)
             self._bus.publish("target", {"target": target.name, "change": "added"})
+            self._tell(target.name)
         elif (known.target, known.declared, known.source) != (target, declared, source):
             known.target, known.declared, known.source = target, declared, source
             self._bus.publish("target", {"target": target.name, "change": "changed"})
+            self._tell(target.name)
+
+    def _tell(self, name: str) -> None:
+        for listener in self.listeners:
+            listener(name)
 
     def drop(self, name: str) -> None:
         """Forget a target and its checks."""
         if self.targets.pop(name, None) is not None:
             self._bus.publish("target", {"target": name, "change": "removed"})
+            self._tell(name)
 
     def put_check(self, check: CheckState) -> None:
         """Add a check to a target that is there, keeping the results of one of the same name."""
@@ -150,8 +159,8 @@ class LiveState:
 
     def drop_check(self, target: str, name: str) -> None:
         """Forget one check."""
-        if target in self.targets:
-            self.targets[target].checks.pop(name, None)
+        if target in self.targets and self.targets[target].checks.pop(name, None) is not None:
+            self._tell(target)
 
     def record(self, observation: Observation) -> bool:
         """Take in a result. False where the target or check is not (or no longer) known."""

@@ -92,7 +92,7 @@ def test_the_examples_of_configuration_load() -> None:
     manager.load()
     reference = load_config(ROOT / "examples/tocsin.toml", {}, manager)
     plain = load_config(None, {}, manager)
-    for section in ("interval", "timezone", "alert_cooldown", "api", "database", "log", "plugins"):
+    for section in ("interval", "timezone", "api", "database", "log", "plugins"):
         assert getattr(reference, section) == getattr(plain, section), section
     assert set(reference.sources) == {"docker"}
     assert not reference.warnings

@@ -1,36 +1,57 @@
-"""Alerts, as history has them."""
+"""Alerts: those that fire, by what tocsin knows now, and those of the past, by history."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
+import msgspec
 from attrs import frozen
 
-from tocsin.core.api.history import unavailable
-from tocsin.core.api.paging import NewestQuery
+from tocsin.core.alerts.model import Alert, Phase
+from tocsin.core.api.history import Moment
+from tocsin.core.api.ledger import NotificationView, ledger_of
+from tocsin.core.api.paging import IdCursor, Limit
+from tocsin.core.api.problems import Problem, not_found
 from tocsin.core.api.routing import Call, Routes
+from tocsin.core.auth import Role
+from tocsin.core.logs import clean
+from tocsin.core.store import StoreUnavailable
+from tocsin.core.store.alerts import AlertFilter
+from tocsin.core.verdicts import Severity
 
 routes = Routes()
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 @frozen(kw_only=True)
 class AlertView:
-    """An alert."""
+    """An alert. ``state`` is firing, acknowledged, suppressed, pending or resolved.
+
+    ``suppressed_by`` says what keeps it from being told; ``flaps`` how often it fired again;
+    ``heard`` which channels were told that it fires.
+    """
 
     id: UUID
     alert_type: str
     severity: str
     container_name: str | None
     message: str
+    state: str
     details: Mapping[str, Any] | None
     created_at: datetime
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     resolved_at: datetime | None
+    downtime_seconds: float | None
     notification_sent: bool
+    flaps: int
+    escalated: bool
+    suppressed_by: str | None
+    heard: tuple[str, ...]
 
 
 @frozen(kw_only=True)
@@ -41,25 +62,199 @@ class AlertPage:
     next: UUID | None
 
 
-async def _page(call: Call, query: NewestQuery, *, active: bool) -> AlertPage:
-    with unavailable():
-        rows = await call.monitor.store.alerts(
-            active=active, limit=query.limit, before=query.cursor
-        )
-    full = len(rows) == query.limit
-    return AlertPage(
-        items=[AlertView(**row) for row in rows],
-        next=rows[-1]["id"] if full else None,
+@frozen(kw_only=True)
+class AlertDetail:
+    """An alert and its ledger: each decision to tell, or not to tell, a channel; oldest first."""
+
+    alert: AlertView
+    affected: tuple[str, ...]
+    ledger: list[NotificationView]
+
+
+@frozen(kw_only=True)
+class AlertQuery:
+    """Which alerts; ``type`` is the rule's name. Times in RFC 3339."""
+
+    limit: Limit = 100
+    cursor: IdCursor | None = None
+    target: Name | None = None
+    type: Name | None = None
+    severity: Severity | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+@frozen(kw_only=True)
+class AckBody:
+    """What the person has to say about it."""
+
+    comment: Annotated[str, msgspec.Meta(max_length=500)] = ""
+
+
+def alert_view(alert: Alert) -> AlertView:
+    """The view of an alert that tocsin has in memory."""
+    return AlertView(
+        id=alert.id,
+        alert_type=alert.rule,
+        severity=alert.severity.value,
+        container_name=alert.target,
+        message=alert.message,
+        state=alert.state,
+        details=alert.details,
+        created_at=alert.fired_at or alert.since_at,
+        acknowledged_at=alert.acknowledged_at,
+        acknowledged_by=alert.acknowledged_by,
+        resolved_at=alert.resolved_at,
+        downtime_seconds=alert.downtime,
+        notification_sent=alert.ever_told,
+        flaps=alert.flaps,
+        escalated=alert.escalated,
+        suppressed_by=None if alert.suppression is None else alert.suppression.message,
+        heard=tuple(sorted(alert.heard)),
     )
 
 
-@routes.get("/api/v1/alerts", errors=(503,))
-async def list_alerts(call: Call, query: NewestQuery) -> AlertPage:
-    """List alerts, newest first."""
-    return await _page(call, query, active=False)
+def _stored(row: Mapping[str, Any]) -> AlertView:
+    details = dict(row["details"] or {})
+    acknowledged = row["acknowledged_by"] is not None
+    state = "acknowledged" if acknowledged else "firing"
+    return AlertView(
+        state="resolved" if row["resolved_at"] is not None else state,
+        downtime_seconds=details.pop("downtime_seconds", None),
+        details={k: v for k, v in details.items() if k != "flaps"},
+        escalated=False,
+        suppressed_by=None,
+        heard=(),
+        **{k: v for k, v in row.items() if k not in ("details", "revision")},
+    )
 
 
-@routes.get("/api/v1/alerts/active", errors=(503,))
-async def list_active(call: Call, query: NewestQuery) -> AlertPage:
-    """List the alerts that are not resolved, newest first."""
-    return await _page(call, query, active=True)
+def _matches(alert: Alert, query: AlertQuery) -> bool:
+    created = alert.fired_at or alert.since_at
+    return (
+        (query.target is None or alert.target == query.target)
+        and (query.type is None or alert.rule == query.type)
+        and (query.severity is None or alert.severity is query.severity)
+        and (query.since is None or created >= query.since)
+        and (query.until is None or created < query.until)
+        and (query.cursor is None or alert.id < query.cursor)
+    )
+
+
+def _current(call: Call, alert: Alert) -> Alert:
+    """An alert as it is now, its words included."""
+    return call.monitor.alerting.engine.find(alert.id) or alert
+
+
+@routes.get("/api/v1/alerts")
+async def list_alerts(call: Call, query: AlertQuery) -> AlertPage:
+    """List alerts, newest first; while the database is away, those that tocsin remembers."""
+    alerting = call.monitor.alerting
+    known = {
+        alert.id: alert_view(_current(call, alert))
+        for alert in alerting.memory.alerts.values()
+        if _matches(alert, query)
+    }
+    try:
+        rows = await call.monitor.store.alerts.page(
+            AlertFilter(
+                target=query.target,
+                rule=query.type,
+                severity=None if query.severity is None else query.severity.value,
+                since=query.since,
+                until=query.until,
+                before=query.cursor,
+                limit=query.limit,
+            )
+        )
+    except StoreUnavailable:
+        rows = []
+    items = _merge((_stored(row) for row in rows), known)[: query.limit + 1]
+    full = len(items) >= query.limit
+    items = items[: query.limit]
+    return AlertPage(items=items, next=items[-1].id if full and items else None)
+
+
+def _merge(stored: Iterable[AlertView], known: Mapping[UUID, AlertView]) -> list[AlertView]:
+    """Both, newest first; what is in memory is newer than its copy."""
+    both = {view.id: view for view in stored} | dict(known)
+    return sorted(both.values(), key=lambda view: view.id, reverse=True)
+
+
+@routes.get("/api/v1/alerts/active")
+async def list_active(call: Call, query: AlertQuery) -> AlertPage:
+    """List the alerts that fire now, newest first; this needs no database."""
+    matching = [a for a in call.monitor.alerting.active() if _matches(a, query)]
+    items = [alert_view(alert) for alert in matching[: query.limit]]
+    return AlertPage(items=items, next=items[-1].id if len(matching) > query.limit else None)
+
+
+@routes.get("/api/v1/alerts/{id}", errors=(404, 503))
+async def get_alert(call: Call) -> AlertDetail:
+    """Show one alert and why it was, or was not, told to each channel."""
+    identity = alert_id(call)
+    alerting = call.monitor.alerting
+    alert = alerting.engine.find(identity) or alerting.memory.alerts.get(identity)
+    if alert is not None:
+        view = alert_view(alert)
+    else:
+        try:
+            row = await call.monitor.store.alerts.one(identity)
+        except StoreUnavailable as error:
+            raise Problem(503, str(error)) from error
+        if row is None:
+            raise not_found("alert", str(identity))
+        view = _stored(row)
+    return AlertDetail(
+        alert=view,
+        affected=alerting.engine.affected(view.container_name or ""),
+        ledger=list(reversed(await ledger_of(call, identity))),
+    )
+
+
+def alert_id(call: Call) -> UUID:
+    """The id in the path. Raises Problem where it is none."""
+    try:
+        return UUID(call.path["id"])
+    except ValueError:
+        raise Problem(
+            404, f"{call.path['id'][:60]!r} is no id of an alert; 'tocsin alerts' lists them"
+        ) from None
+
+
+@routes.post("/api/v1/alerts/{id}/acknowledge", role=Role.OPERATOR, errors=(404, 409))
+async def acknowledge(call: Call, body: AckBody) -> AlertView:
+    """Acknowledge a firing alert: repeats and escalation stop, the recovery is still told."""
+    alert = _firing(call)
+    if alert.acknowledged_by is not None:
+        raise Problem(409, f"it is acknowledged already, by {alert.acknowledged_by}")
+    who = _actor(call)
+    changed = call.monitor.alerting.acknowledge(alert, who, clean(body.comment))
+    call.audit("acknowledge", str(alert.id), target=alert.target, comment=clean(body.comment))
+    return alert_view(changed)
+
+
+@routes.post("/api/v1/alerts/{id}/unacknowledge", role=Role.OPERATOR, errors=(404, 409))
+async def unacknowledge(call: Call) -> AlertView:
+    """Take an acknowledgement back: repeats go on."""
+    alert = _firing(call)
+    if alert.acknowledged_by is None:
+        raise Problem(409, "it is not acknowledged")
+    changed = call.monitor.alerting.acknowledge(alert, None)
+    call.audit("unacknowledge", str(alert.id), target=alert.target)
+    return alert_view(changed)
+
+
+def _firing(call: Call) -> Alert:
+    identity = alert_id(call)
+    alerting = call.monitor.alerting
+    alert = alerting.engine.find(identity)
+    if alert is None and identity not in alerting.memory.alerts:
+        raise not_found("open alert", str(identity))
+    if alert is None or alert.phase is not Phase.FIRING:
+        raise Problem(409, "it does not fire any more")
+    return alert
+
+
+def _actor(call: Call) -> str:
+    return "anonymous" if call.who is None else call.who.name

@@ -196,6 +196,7 @@ def _own(monitor: Monitor) -> Iterator[Family]:
             ({"percentile": "100"}, stats.lateness_max),
         ],
     )  # fmt: skip
+    yield from _alerting(monitor)
     details = monitor.store.health().details
     for key, name, kind, text in (
         (
@@ -214,6 +215,39 @@ def _own(monitor: Monitor) -> Iterator[Family]:
         ("rows_dropped", "tocsin_history_rows_dropped_total", "counter", "Rows of history lost."),
     ):
         yield name, kind, text, [({}, float(details.get(key, 0)))]
+
+
+def _alerting(monitor: Monitor) -> Iterator[Family]:
+    """About alerts and channels."""
+    alerting = monitor.alerting
+    yield (
+        "tocsin_alert_firing", "gauge", "1 for each alert that fires.",
+        [
+            (
+                {"alert": a.rule, "target": a.target, "severity": a.severity.value,
+                 "state": a.state},
+                1.0,
+            )
+            for a in alerting.active()
+        ],
+    )  # fmt: skip
+    channels = list(alerting.channels.items())
+    yield (
+        "tocsin_channel_messages_sent_total", "counter", "Messages a channel has delivered.",
+        [({"channel": name}, float(c.sent_total)) for name, c in channels],
+    )  # fmt: skip
+    yield (
+        "tocsin_channel_attempts_failed_total", "counter", "Attempts to deliver that failed.",
+        [({"channel": name}, float(c.failed_total)) for name, c in channels],
+    )  # fmt: skip
+    yield (
+        "tocsin_channel_notices_waiting", "gauge", "Notices that a channel has yet to deliver.",
+        [({"channel": name}, float(c.waiting)) for name, c in channels],
+    )  # fmt: skip
+    yield (
+        "tocsin_journal_entries_waiting", "gauge", "Entries that the journal could not write yet.",
+        [({}, float(alerting.journal.waiting))],
+    )  # fmt: skip
 
 
 @routes.get("/metrics", media="text/plain")

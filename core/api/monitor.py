@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
+from tocsin.core.alerting import Alerting
 from tocsin.core.auth import TokenStore
 from tocsin.core.bus import Bus
 from tocsin.core.clock import Clock
@@ -28,6 +29,7 @@ class Monitor(Protocol):
     bus: Bus
     store: Store
     tokens: TokenStore
+    alerting: Alerting
     plugins: PluginManager
 
     def health(self) -> dict[str, ComponentHealth]:

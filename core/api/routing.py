@@ -97,6 +97,12 @@ class Routes:
         """Register a POST handler."""
         return self._add("POST", path, role, errors, "application/json")
 
+    def delete(
+        self, path: str, *, role: Role | None, errors: tuple[int, ...] = ()
+    ) -> Callable[[Handler], Handler]:
+        """Register a DELETE handler."""
+        return self._add("DELETE", path, role, errors, "application/json")
+
     def _add(
         self, method: str, path: str, role: Role | None, errors: tuple[int, ...], media: str
     ) -> Callable[[Handler], Handler]:

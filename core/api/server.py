@@ -12,12 +12,15 @@ from aiohttp.http import HttpProcessingError
 from tocsin.core.api import (
     admin,
     alerts,
+    channels,
     containers,
     exposition,
     health,
     heartbeats,
+    ledger,
     metrics,
     openapi,
+    silences,
     status,
     stream,
     targets,
@@ -35,7 +38,7 @@ log = get_logger(__name__)
 ROUTES: list[Route] = [
     route
     for module in (
-        health, status, containers, targets, metrics, alerts,
+        health, status, containers, targets, metrics, alerts, ledger, silences, channels,
         heartbeats, admin, stream, exposition, openapi,
     )
     for route in module.routes.routes

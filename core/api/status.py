@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,11 +13,8 @@ from tocsin.core.api.views import is_container
 from tocsin.core.model import Reason, Status
 from tocsin.core.scheduler import SchedulerStats
 from tocsin.core.state import TargetState
-from tocsin.core.store import StoreUnavailable
 
 routes = Routes()
-ALERTS_DEADLINE = 1.0
-"""Seconds: a database that is frozen is no reason to be silent about the rest."""
 
 
 @frozen(kw_only=True)
@@ -46,7 +42,7 @@ class StatusView:
     ``health_score`` is the share of targets in order, 0 to 100: the sum of weight x worth over the
     sum of weights, with worth 1 for up, 1/2 for degraded, 0 for down, and weight 3 for a critical
     target, 1 for another. Unknown targets are left out; null where nothing is known.
-    ``active_alerts`` counts alerts that are not resolved; null while history cannot be read.
+    ``active_alerts`` counts alerts that fire.
     """
 
     status: Status
@@ -55,7 +51,7 @@ class StatusView:
     critical_down: list[str]
     containers: ContainerCounts
     checks: int
-    active_alerts: int | None
+    active_alerts: int
     last_check: datetime | None
     scheduler: SchedulerStats
 
@@ -77,18 +73,10 @@ async def status(call: Call) -> StatusView:
         ),
         containers=_containers(states),
         checks=sum(len(state.checks) for state in states),
-        active_alerts=await _active_alerts(call),
+        active_alerts=len(monitor.alerting.active()),
         last_check=max((s.last_seen for s in states if s.last_seen), default=None),
         scheduler=monitor.stats(),
     )
-
-
-async def _active_alerts(call: Call) -> int | None:
-    try:
-        async with asyncio.timeout(ALERTS_DEADLINE):
-            return await call.monitor.store.active_alerts()
-    except (StoreUnavailable, TimeoutError):
-        return None
 
 
 def health_score(states: list[TargetState]) -> float | None:

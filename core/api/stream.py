@@ -11,14 +11,19 @@ import msgspec
 from aiohttp import web
 from attrs import asdict, frozen, has
 
+from tocsin.core.alerts.model import Transition
+from tocsin.core.alerts.silences import Silence
+from tocsin.core.api.alerts import alert_view
 from tocsin.core.api.keys import HEADERS, STOPPING
+from tocsin.core.api.ledger import row_view
 from tocsin.core.api.problems import Problem
 from tocsin.core.api.routing import Call, Routes
 from tocsin.core.bus import News, Subscription
 from tocsin.core.model import Observation
+from tocsin.core.outbox import Row
 
 routes = Routes()
-KINDS = ("target", "status", "result", "event")
+KINDS = ("target", "status", "result", "event", "alert", "notification", "silence")
 KEEP_ALIVE = 15.0
 """Seconds of silence after which a comment is sent, so that proxies keep the connection."""
 
@@ -30,9 +35,10 @@ _ID = re.compile(r"([0-9a-f]{1,16})-([0-9]{1,18})")
 
 @frozen(kw_only=True)
 class StreamQuery:
-    """Which kinds, comma-separated: target, status, result, event. Unset: all but result."""
+    """Which kinds, comma-separated: target, status, result, event, alert, notification, silence.
+    Unset: all but result."""
 
-    kinds: str = "target,status,event"
+    kinds: str = "target,status,event,alert,notification,silence"
 
 
 @routes.get("/api/v1/stream", media="text/event-stream")
@@ -150,5 +156,26 @@ def _plain(data: Any) -> Any:
             "latency_seconds": result.latency,
             "metrics": result.metrics,
             "reason": None if result.container is None else result.container.reason,
+        }
+    if isinstance(data, Transition):
+        return {
+            "id": data.id,
+            "change": data.kind,
+            "at": data.at,
+            "notify": data.notify,
+            "reason": data.why or data.reason,
+            "actor": data.actor,
+            "alert": asdict(alert_view(data.alert), recurse=False),
+        }
+    if isinstance(data, Row):
+        return asdict(row_view(data), recurse=False)
+    if isinstance(data, Silence):
+        return {
+            "id": data.id,
+            "matchers": [str(matcher) for matcher in data.matchers],
+            "starts_at": data.starts_at,
+            "ends_at": data.ends_at,
+            "created_by": data.created_by,
+            "comment": data.comment,
         }
     return asdict(data, recurse=False) if has(type(data)) else data

@@ -76,6 +76,10 @@ class Client:
         given = {key: str(value) for key, value in params.items() if value is not None}
         return asyncio.run(self.ask("GET", path, given))
 
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        """A request that changes something, from synchronous code."""
+        return asyncio.run(self.ask(method, path, body=body))
+
 
 def _problem(status: int, text: str) -> str:
     try:

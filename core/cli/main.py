@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from tocsin.core.cli.alerts import ack, alerts
 from tocsin.core.cli.check import check
 from tocsin.core.cli.config import config
 from tocsin.core.cli.context import Context, Failure
@@ -15,12 +16,18 @@ from tocsin.core.cli.doctor import doctor
 from tocsin.core.cli.logs import logs
 from tocsin.core.cli.new_plugin import new_plugin
 from tocsin.core.cli.plugins import plugins
+from tocsin.core.cli.replay import replay
 from tocsin.core.cli.run import run
+from tocsin.core.cli.silence import silence
 from tocsin.core.cli.status import status
+from tocsin.core.cli.test_notification import test_notification
 from tocsin.core.cli.token import token
 from tocsin.core.plugin_manager import tocsin_version
 
-COMMANDS = (run, check, status, plugins, config, logs, token, new_plugin, doctor)
+COMMANDS = (
+    run, check, status, alerts, ack, silence, logs, replay, test_notification, plugins, config,
+    token, new_plugin, doctor,
+)  # fmt: skip
 
 
 class _Group(click.Group):

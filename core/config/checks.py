@@ -7,11 +7,11 @@ from typing import Any
 from unicodedata import category
 
 from tocsin.core.config.environment import Interpolated
-from tocsin.core.config.errors import Catalog, CatalogEntry, Path, Problems
+from tocsin.core.config.errors import Catalog, Path, Problems
+from tocsin.core.config.find_plugin import find_plugin
 from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import CheckSettings, SourceSettings
 from tocsin.core.config.structure import build
-from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.contracts import Probe, Source
 
 MIN_INTERVAL = 1.0
@@ -39,7 +39,7 @@ def _options(name: str, table: Any, path: Path, problems: Problems) -> dict[str,
         problems.add(path, reason)
         return None
     options = dict(table)
-    return options if _enabled(options, path, problems) else None
+    return options if enabled(options, path, problems) else None
 
 
 def make_check(
@@ -59,7 +59,7 @@ def make_check(
         problems.missing((*path, "probe"), "must be given: the name of a probe in quotes")
         return None
     probe_name = str(probe_name)
-    entry, broken = _find(probe_name, catalog.probes, catalog, (*path, "probe"), problems)
+    entry, broken = find_plugin("probe", probe_name, catalog, (*path, "probe"), problems)
     if entry is None:
         if broken is None:
             return None
@@ -106,7 +106,7 @@ def make_source(
         problems.missing((*path, "probe"), "must be given: the name of a source in quotes")
         return None
     probe_name = str(probe_name)
-    entry, broken = _find(probe_name, catalog.sources, catalog, (*path, "probe"), problems)
+    entry, broken = find_plugin("source", probe_name, catalog, (*path, "probe"), problems)
     if entry is None:
         if broken is None:
             return None
@@ -126,7 +126,7 @@ def make_source(
     )  # fmt: skip
 
 
-def _enabled(options: dict[str, Any], path: Path, problems: Problems) -> bool:
+def enabled(options: dict[str, Any], path: Path, problems: Problems) -> bool:
     """Take ``enabled`` out of the options. False also where it is neither true nor false."""
     enabled = options.pop("enabled", True)
     if isinstance(enabled, Interpolated) and enabled.lower() in ("true", "false"):
@@ -134,25 +134,3 @@ def _enabled(options: dict[str, Any], path: Path, problems: Problems) -> bool:
     if not isinstance(enabled, bool):
         problems.add((*path, "enabled"), f"expected true or false, got {show(enabled)}")
     return enabled is True
-
-
-def _find(
-    name: str,
-    shelf: Mapping[str, CatalogEntry],
-    catalog: Catalog,
-    path: Path,
-    problems: Problems,
-) -> tuple[CatalogEntry | None, str | None]:
-    """The entry; or why it cannot be had though it may exist; or neither, with a problem noted."""
-    if entry := shelf.get(name):
-        return entry, None
-    kind = "source" if shelf is catalog.sources else "probe"
-    other = catalog.probes if kind == "source" else catalog.sources
-    if name in other:
-        place = "[sources.NAME]" if kind == "probe" else "[targets.NAME.checks.NAME]"
-        problems.add(path, f"{name!r} is no {kind}; it belongs in a {place} table")
-        return None, None
-    if reason := catalog.missing(name):
-        return None, reason
-    problems.add(path, f"no {kind} is called {name!r}; {did_you_mean(name, shelf)}")
-    return None, None

@@ -56,8 +56,16 @@ class Catalog(Protocol):
     def sources(self) -> Mapping[str, CatalogEntry]:
         """Sources by name."""
 
+    @property
+    def rules(self) -> Mapping[str, CatalogEntry]:
+        """Rules by name."""
+
+    @property
+    def notifiers(self) -> Mapping[str, CatalogEntry]:
+        """Notifiers by name."""
+
     def missing(self, name: str) -> str | None:
-        """Why no probe of that name is there; None where nobody has heard of it."""
+        """Why nothing of that name is there; None where nobody has heard of it."""
 
 
 Path = tuple[str, ...]

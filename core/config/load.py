@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import Factory, evolve, frozen
 
+from tocsin.core.config.alerting import RuleMaker, make_windows
 from tocsin.core.config.channels import MAX_PORT, any_port, make_channels
 from tocsin.core.config.checks import MIN_INTERVAL, bad_name, make_check, make_source
 from tocsin.core.config.environment import Environment
@@ -19,13 +20,18 @@ from tocsin.core.config.scalars import choose, number, show
 from tocsin.core.config.settings import (
     DAY,
     ActionSettings,
+    AlertSettings,
     ApiSettings,
+    ChannelSettings,
     CheckSettings,
     DatabaseSettings,
+    DeadmanSettings,
     Format,
+    GroupSettings,
     Level,
     LogSettings,
     PluginSettings,
+    RuleSettings,
     Settings,
     SourceSettings,
     TargetSettings,
@@ -35,7 +41,10 @@ from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.config.values import check_timezone, data_directory, database_url, interval_of
 from tocsin.core.units import Seconds, parse_duration, parse_size
 
-SECTIONS = ("api", "database", "plugins", "actions", "log", "targets", "sources", "channels")
+SECTIONS = (
+    "api", "database", "plugins", "actions", "log", "alerts", "deadman", "rules", "maintenance",
+    "targets", "sources", "channels",
+)  # fmt: skip
 
 
 @frozen(kw_only=True)
@@ -45,7 +54,7 @@ class _Top:
     interval: Seconds = 30.0
     timezone: str = "UTC"
     data_dir: FilePath | None = None
-    alert_cooldown: Seconds = 900.0
+    alert_cooldown: Seconds | None = None
 
 
 @frozen(kw_only=True)
@@ -58,6 +67,7 @@ class _TargetTable:
     enabled: bool = True
     source: str | None = None
     checks: Mapping[str, Any] = Factory(dict)
+    rules: Mapping[str, Any] = Factory(dict)
 
 
 def load_config(path: FilePath | None, env: Mapping[str, str], catalog: Catalog) -> Settings:
@@ -95,6 +105,12 @@ class _Loader:
             self.problems.add(("interval",), f"must be at least {MIN_INTERVAL:g} s")
         interval = self.env.read("MONITOR_INTERVAL", interval_of, top.interval)
         check_timezone(top.timezone, self.problems)
+        alerts = self._alerts(top.alert_cooldown)
+        self.maker = RuleMaker(self.catalog, self.problems, alerts)
+        rule_tables = self._tables("rules")
+        self.rules = self.maker.rules(rule_tables)
+        for rule in self.rules.values():
+            self._tell_broken(f"rule {rule.name}", rule.broken)
         targets = self._targets(interval)
         sources = self._sources(interval)
         check_references(targets, sources, self.problems, self.warnings)
@@ -103,7 +119,6 @@ class _Loader:
             data_dir=data_directory(top.data_dir, self.env, self.problems),
             interval=interval,
             timezone=top.timezone,
-            alert_cooldown=self.env.read("ALERT_COOLDOWN", parse_duration, top.alert_cooldown),
             api=self._api(),
             database=self._database(),
             plugins=with_variables(
@@ -111,13 +126,17 @@ class _Loader:
             ),
             actions=self._section(ActionSettings, *self._table("actions")),
             log=self._log(),
+            alerts=alerts,
+            deadman=self._deadman(),
+            rules=self.rules,
+            own_alerts=self.maker.own(rule_tables),
+            maintenance=make_windows(self._tables("maintenance"), self.problems, top.timezone),
             targets=targets,
             sources=sources,
-            channels=make_channels(
-                self._tables("channels"), self.env, self.problems, self.warnings
-            ),
+            channels=self._channels(alerts),
             warnings=tuple(self.warnings),
         )
+        self._check_channels(settings)
         # A password that equals a name is not hidden wherever the name stands: that would tell
         # the password, and hide the name.
         names = {*targets, *sources, *(c for target in targets.values() for c in target.checks)}
@@ -163,6 +182,59 @@ class _Loader:
             self.problems.add(("database", "retention"), "must be at least '1d'")
         return evolve(database, url=self.env.read("DATABASE_URL", database_url, database.url))
 
+    def _alerts(self, cooldown: float | None) -> AlertSettings:
+        alerts: AlertSettings = self._section(AlertSettings, *self._table("alerts"))
+        if cooldown is not None:
+            alerts = evolve(alerts, cooldown=cooldown)
+        given = self.env.read("ALERT_COOLDOWN", parse_duration, alerts.cooldown)
+        if given < 1:
+            self.problems.add(("alerts", "cooldown"), "must be at least 1 s")
+            given = 900.0
+        if alerts.escalate_after < 0:
+            self.problems.add(("alerts", "escalate_after"), "must be 0 (never) or more")
+        return evolve(alerts, cooldown=given)
+
+    def _deadman(self) -> DeadmanSettings:
+        deadman: DeadmanSettings = self._section(DeadmanSettings, *self._table("deadman"))
+        if deadman.interval < 1:
+            self.problems.add(("deadman", "interval"), "must be at least 1 s")
+        if deadman.url is not None and not deadman.url.reveal().startswith(("http://", "https://")):
+            self.problems.add(("deadman", "url"), "must begin with http:// or https://")
+        return deadman
+
+    def _channels(self, alerts: AlertSettings) -> dict[str, ChannelSettings]:
+        group = GroupSettings(hold=alerts.hold, window=alerts.window)
+        return make_channels(
+            self._tables("channels"), self.env, self.catalog, self.problems, self.warnings, group
+        )
+
+    def _check_channels(self, settings: Settings) -> None:
+        """Rules name channels, or notifiers whose channels they mean; tell of names that are
+        neither, since an alert would go nowhere."""
+        known = {*settings.channels, *(c.notifier_name for c in settings.channels.values())}
+        known |= {*self.catalog.notifiers, *self._tables("channels"), "telegram", "email", "*"}
+        changed = [
+            (("targets", t.name, "rules", r.name), r)
+            for t in settings.targets.values()
+            for r in t.rules.values()
+        ]
+        for path, rule in [*((("rules", r.name), r) for r in settings.rules.values()), *changed]:
+            for key, names in (
+                ("channels", rule.policy.channels or ()),
+                ("escalation_channels", rule.policy.escalation_channels),
+            ):
+                for name in names:
+                    if name not in known:
+                        hint = did_you_mean(name, known)
+                        self.problems.add((*path, key), f"no channel is called {name!r}; {hint}")
+                    elif name != "*" and not any(
+                        name in (c.name, c.notifier_name) for c in settings.channels.values()
+                    ):
+                        self.warnings.append(
+                            f"rule {rule.name!r} names the channel {name!r}, "
+                            "which is not configured"
+                        )
+
     def _log(self) -> LogSettings:
         log: LogSettings = self._section(LogSettings, *self._table("log"))
         return evolve(
@@ -194,6 +266,7 @@ class _Loader:
                 enabled=said.enabled,
                 source=said.source,
                 checks=self._checks(said.checks, path, interval),
+                rules=self._overrides(said.rules, path),
             )
             if said.enabled and said.kind is None and not said.checks:
                 self.warnings.append(
@@ -212,6 +285,27 @@ class _Loader:
                     checks[name] = check
                     self._tell_broken(f"check {path[1]}/{name}", check.broken)
         return checks
+
+    def _overrides(self, tables: Mapping[str, Any], path: Path) -> dict[str, RuleSettings]:
+        """``[targets.NAME.rules.NAME]``: rules changed, or added, for one target."""
+        made = {}
+        for name, table in tables.items():
+            place = (*path, "rules", name)
+            if not isinstance(table, Mapping):
+                self.problems.add(place, f"expected a table, got {show(table)}")
+                continue
+            base = self.rules.get(name)
+            if base is None and "rule" not in table:
+                hint = did_you_mean(name, self.rules)
+                self.problems.add(place, f"there is no such rule; {hint}")
+                continue
+            if base is not None:
+                rule = self.maker.override(base, table, place)
+            else:
+                rule = self.maker.rule(name, table, place)
+            if rule is not None:
+                made[name] = rule
+        return made
 
     def _tell_broken(self, what: str, reason: str | None) -> None:
         if reason is not None:

@@ -10,8 +10,15 @@ from typing import Any
 
 import attrs
 
+from tocsin.core.alerts.silences import Window
 from tocsin.core.config.hide import HIDDEN, hide_in_text, is_secret_name
-from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings
+from tocsin.core.config.settings import (
+    ChannelSettings,
+    CheckSettings,
+    RuleSettings,
+    Settings,
+    SourceSettings,
+)
 from tocsin.core.contracts import Secret
 
 __all__ = ["HIDDEN", "hide_in_text", "is_secret_name", "redacted", "secrets_in"]
@@ -43,6 +50,15 @@ def _plain(value: Any, secrets: frozenset[str]) -> Any:
         return HIDDEN
     if isinstance(value, CheckSettings | SourceSettings):
         return _plugin(value, secrets)
+    if isinstance(value, RuleSettings):
+        return {"rule": value.rule_name, **_plain(value.table, secrets)}
+    if isinstance(value, ChannelSettings):
+        return _channel(value, secrets)
+    if isinstance(value, Window):
+        return {
+            **_plain(attrs.asdict(value, recurse=False), secrets),
+            "matchers": [str(m) for m in value.matchers],
+        }
     if attrs.has(type(value)):
         return {
             field.name: _named(field.name, getattr(value, field.name), secrets)
@@ -68,6 +84,18 @@ def _named(name: str, value: Any, secrets: frozenset[str]) -> Any:
     if name != "secrets" and is_secret_name(name) and value and not isinstance(value, bool):
         return HIDDEN
     return _plain(value, secrets)
+
+
+def _channel(value: ChannelSettings, secrets: frozenset[str]) -> dict[str, Any]:
+    """A channel: its notifier's options in full, or as written where it is broken."""
+    shown = {
+        field.name: _plain(getattr(value, field.name), secrets)
+        for field in attrs.fields(ChannelSettings)
+        if field.name not in ("name", "notifier", "notifier_name", "options", "plugin", "broken")
+    }
+    options = value.options if value.notifier is None else value.notifier
+    shown = {"notifier": value.notifier_name, **_plain(options, secrets), **shown}
+    return shown if value.broken is None else {**shown, "broken": value.broken}
 
 
 def _plugin(value: CheckSettings | SourceSettings, secrets: frozenset[str]) -> dict[str, Any]:

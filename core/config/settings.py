@@ -9,8 +9,12 @@ from typing import Any
 
 from attrs import Factory, frozen
 
+from tocsin.core.alerts.model import Policy
+from tocsin.core.alerts.silences import Window
 from tocsin.core.contracts import Probe, PushProbe, Secret, Source
+from tocsin.core.notices import Notifier
 from tocsin.core.units import Bytes, Seconds
+from tocsin.core.verdicts import Rule, Severity
 
 DAY = 86400.0
 
@@ -18,10 +22,13 @@ BUILT_IN = (
     "backup-script",
     "disk",
     "docker-health",
+    "down",
     "heartbeat",
     "http",
     "postgres-query",
+    "restart-loop",
     "tcp",
+    "thresholds",
 )
 """The plugins that come with tocsin; tested by us, so run in the core's own event loop."""
 
@@ -45,6 +52,23 @@ class CheckSettings:
 
 
 @frozen(kw_only=True)
+class RuleSettings:
+    """One rule under its own name. ``table`` is what was written, defaults included; ``rule`` is
+    None where it cannot run, ``broken`` then says why."""
+
+    name: str
+    rule_name: str
+    plugin: str | None
+    rule: Rule | None
+    broken: str | None
+    table: Mapping[str, Any]
+    policy: Policy
+    enabled: bool = True
+    targets: tuple[str, ...] = ("*",)
+    kinds: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
 class TargetSettings:
     """What the configuration says of a target; None where it leaves the word to discovery."""
 
@@ -57,6 +81,8 @@ class TargetSettings:
     enabled: bool = True
     source: str | None = None
     checks: Mapping[str, CheckSettings] = Factory(dict)
+    rules: Mapping[str, RuleSettings] = Factory(dict)
+    """Rules as changed for this target alone."""
 
 
 @frozen(kw_only=True)
@@ -76,11 +102,60 @@ class SourceSettings:
 
 @frozen(kw_only=True)
 class ChannelSettings:
-    """One channel: a notifier's name and the options written for it."""
+    """One channel; ``notifier`` is None where it cannot be used, ``broken`` then says why.
+
+    Durations in seconds. An idle channel holds a notice for ``hold`` (what is not critical for
+    ``batch``, if that is set), and what comes within ``window`` after a message goes out as the
+    next one; at most ``max_messages`` go out in ``per`` seconds. A message that cannot be delivered
+    goes to ``fallback`` and, after ``give_up_after``, to the dead letters.
+    """
 
     name: str
-    notifier: str
+    notifier_name: str
+    plugin: str | None
+    notifier: Notifier | None
+    broken: str | None
     options: Mapping[str, Any]
+    min_severity: Severity = Severity.INFO
+    hold: float = 0.3
+    window: float = 5.0
+    batch: float | None = None
+    max_messages: int = 20
+    per: float = 60.0
+    fallback: str | None = None
+    give_up_after: float = 86400.0
+
+
+@frozen(kw_only=True)
+class GroupSettings:
+    """How notices are gathered into messages, where a channel says nothing else. Seconds."""
+
+    hold: Seconds = 0.3
+    window: Seconds = 5.0
+
+
+@frozen(kw_only=True)
+class AlertSettings:
+    """What holds for all alerts. Durations in seconds.
+
+    ``inhibit_grace``: how long targets may take to recover after what they depend on has.
+    """
+
+    cooldown: Seconds = 900.0
+    escalate_after: int = 3
+    escalation_channels: tuple[str, ...] = ()
+    inhibit_grace: Seconds = 60.0
+    hold: Seconds = 0.3
+    window: Seconds = 5.0
+
+
+@frozen(kw_only=True)
+class DeadmanSettings:
+    """A ping that goes out while all is well; whoever waits for it rings when it stays away."""
+
+    url: Secret | None = None
+    interval: Seconds = 60.0
+    timeout: Seconds = 10.0
 
 
 @frozen(kw_only=True)
@@ -149,18 +224,22 @@ class LogSettings:
 
 @frozen(kw_only=True)
 class Settings:
-    """The whole configuration. ``interval`` and ``alert_cooldown`` in seconds."""
+    """The whole configuration. ``interval`` in seconds."""
 
     data_dir: Path
     file: Path | None = None
     interval: float = 30.0
     timezone: str = "UTC"
-    alert_cooldown: float = 900.0
     api: ApiSettings = ApiSettings()
     database: DatabaseSettings = DatabaseSettings()
     plugins: PluginSettings = PluginSettings()
     actions: ActionSettings = ActionSettings()
     log: LogSettings = LogSettings()
+    alerts: AlertSettings = AlertSettings()
+    deadman: DeadmanSettings = DeadmanSettings()
+    rules: Mapping[str, RuleSettings] = Factory(dict)
+    own_alerts: Mapping[str, Policy] = Factory(dict)
+    maintenance: tuple[Window, ...] = ()
     targets: Mapping[str, TargetSettings] = Factory(dict)
     sources: Mapping[str, SourceSettings] = Factory(dict)
     channels: Mapping[str, ChannelSettings] = Factory(dict)

@@ -6,6 +6,7 @@ import enum
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 from pathlib import Path as FilePath
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -32,17 +33,19 @@ _LISTS: dict[Any, Any] = {
 }  # fmt: skip
 """Types that take a list, and what is made of it."""
 
+_PLAIN: dict[Any, Callable[..., Any]] = {
+    str: text, Secret: secret, int: whole, float: number, bool: truth,
+}  # fmt: skip
+"""Types of one value, and what reads it."""
+
 _TABLES = (dict, Mapping, MutableMapping)
 
 
 def make_converter() -> Converter:
     """A converter that coerces nothing and reports every error."""
     converter = Converter(detailed_validation=True, forbid_extra_keys=True)
-    converter.register_structure_hook(str, text)
-    converter.register_structure_hook(Secret, secret)
-    converter.register_structure_hook(int, whole)
-    converter.register_structure_hook(float, number)
-    converter.register_structure_hook(bool, truth)
+    for plain, hook in _PLAIN.items():
+        converter.register_structure_hook(plain, partial(_plainly, hook))
     converter.register_structure_hook(FilePath, lambda v, _: FilePath(text(v)).expanduser())
     converter.register_structure_hook_func(
         lambda kind: isinstance(kind, type) and issubclass(kind, enum.Enum), choose
@@ -129,6 +132,12 @@ def make_converter() -> Converter:
         lambda kind: kind == Bytes, lambda value, _: parse_size(value)
     )
     return converter
+
+
+def _plainly(hook: Callable[..., Any], value: Any, kind: Any) -> Any:
+    """A plain value; a hook for str is also handed every StrEnum, which is no plain text."""
+    enumeration = isinstance(kind, type) and issubclass(kind, enum.Enum)
+    return choose(value, kind) if enumeration else hook(value, kind)
 
 
 def _hashable(kind: Any) -> bool:

@@ -11,8 +11,14 @@ from uuid import UUID, uuid5
 import msgspec
 from attrs import define, field
 
+from tocsin.core.alerts.model import Alert
+from tocsin.core.alerts.silences import Silence
 from tocsin.core.ids import new_id
 from tocsin.core.model import AuditEntry, Container, Event, Observation, Status
+from tocsin.core.outbox import Row
+
+Item = Observation | Event | AuditEntry | Alert | Row | Silence
+"""What history takes."""
 
 CODES = {Status.UP: 0, Status.DEGRADED: 1, Status.DOWN: 2, Status.UNKNOWN: 3}
 STATUSES = {code: status for status, code in CODES.items()}
@@ -85,6 +91,53 @@ class AuditRow(msgspec.Struct, array_like=True, frozen=True):
     details: str | None
 
 
+class AlertRow(msgspec.Struct, array_like=True, frozen=True):
+    """A row of ``system_alerts``, as of one revision; ``state`` is the whole alert."""
+
+    id: UUID
+    alert_type: str
+    severity: str
+    container_name: str
+    message: str
+    details: str | None
+    created_at: datetime
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    resolved_at: datetime | None
+    notification_sent: bool
+    flaps: int
+    revision: int
+    state: str | None
+
+
+class LedgerRow(msgspec.Struct, array_like=True, frozen=True):
+    """A row of ``notifications``, as of one revision."""
+
+    id: UUID
+    alert_id: UUID
+    channel: str
+    transition: str
+    decision: str
+    reason: str
+    attempts: int
+    created_at: datetime
+    delivered_at: datetime | None
+    message_id: UUID | None
+    answer: str
+    revision: int
+
+
+class SilenceRow(msgspec.Struct, array_like=True, frozen=True):
+    """A row of ``silences``."""
+
+    id: UUID
+    matchers: str
+    starts_at: datetime
+    ends_at: datetime
+    created_by: str
+    comment: str
+
+
 class Batch(msgspec.Struct, frozen=True):
     """Rows that are written together, once, under one id (UUIDv7)."""
 
@@ -93,9 +146,12 @@ class Batch(msgspec.Struct, frozen=True):
     containers: list[ContainerRow] = []
     events: list[EventRow] = []
     audit: list[AuditRow] = []
+    alerts: list[AlertRow] = []
+    ledger: list[LedgerRow] = []
+    silences: list[SilenceRow] = []
 
     def __len__(self) -> int:
-        return len(self.results) + len(self.containers) + len(self.events) + len(self.audit)
+        return sum(len(getattr(self, name)) for name in _LISTS)
 
 
 def halves(batch: Batch) -> tuple[Batch, Batch]:
@@ -116,7 +172,7 @@ def halves(batch: Batch) -> tuple[Batch, Batch]:
     return first, second
 
 
-_LISTS = ("results", "containers", "events", "audit")
+_LISTS = ("results", "containers", "events", "audit", "alerts", "ledger", "silences")
 
 
 def encode(batch: Batch) -> bytes:
@@ -141,13 +197,24 @@ class Collector:
 
     def take(self) -> Batch:
         """What was gathered; a new batch begins."""
-        rows, self._rows = self._rows, Batch(new_id(), [], [], [], [])
+        rows, self._rows = self._rows, Batch(new_id())
         return rows
 
-    def add(self, item: Observation | Event | AuditEntry) -> None:
+    def add(self, item: Item) -> None:
         """Turn an item into rows."""
         if isinstance(item, Observation):
             self._add_observation(item)
+        elif isinstance(item, Alert):
+            self._rows.alerts.append(_alert(item))
+        elif isinstance(item, Row):
+            self._rows.ledger.append(_ledger(item))
+        elif isinstance(item, Silence):
+            self._rows.silences.append(
+                SilenceRow(
+                    item.id, _json([str(m) for m in item.matchers]) or "[]", _utc(item.starts_at),
+                    _utc(item.ends_at), _text(item.created_by), _text(item.comment),
+                )
+            )  # fmt: skip
         elif isinstance(item, Event):
             self._rows.events.append(
                 EventRow(
@@ -192,6 +259,42 @@ class Collector:
             at = last + timedelta(microseconds=1)
         self._last[key] = at
         return at
+
+
+def _alert(item: Alert) -> AlertRow:
+    return AlertRow(
+        item.id,
+        _text(item.rule)[:50],
+        item.severity.value,
+        _text(item.target),
+        _text(item.message)[:MAX_MESSAGE],
+        _json({**item.details, "flaps": item.flaps, "downtime_seconds": item.downtime}),
+        _utc(item.fired_at or item.since_at),
+        None if item.acknowledged_at is None else _utc(item.acknowledged_at),
+        None if item.acknowledged_by is None else _text(item.acknowledged_by)[:100],
+        None if item.resolved_at is None else _utc(item.resolved_at),
+        item.ever_told,
+        item.flaps,
+        item.revision,
+        _json(msgspec.to_builtins(item, enc_hook=str)),
+    )
+
+
+def _ledger(item: Row) -> LedgerRow:
+    return LedgerRow(
+        item.id,
+        item.alert,
+        _text(item.channel),
+        item.transition,
+        item.decision.value,
+        _text(item.reason)[:MAX_MESSAGE],
+        item.attempts,
+        _utc(item.at),
+        None if item.delivered_at is None else _utc(item.delivered_at),
+        item.message,
+        _text(item.answer)[:MAX_MESSAGE],
+        item.revision,
+    )
 
 
 def _container(name: str, check: str, at: datetime, facts: Container) -> ContainerRow:
@@ -249,7 +352,7 @@ def _numbers(metrics: Mapping[str, Any]) -> str | None:
     return msgspec.json.encode(kept).decode() if kept else None
 
 
-def _json(value: Mapping[str, Any]) -> str | None:
+def _json(value: Mapping[str, Any] | list[str]) -> str | None:
     """JSON that ``jsonb`` accepts, whatever a plugin put in."""
     return msgspec.json.encode(_clean(value, _DEPTH)).decode() if value else None
 

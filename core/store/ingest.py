@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import asyncpg
 
@@ -26,6 +27,16 @@ _CONTAINERS = [
     "memory_percent", "network_rx_bytes", "network_tx_bytes", "restart_count", "uptime_seconds",
 ]  # fmt: skip
 _EVENTS = ["id", "at", "target", "source", "action", "attributes"]
+_ALERTS = [
+    "id", "alert_type", "severity", "container_name", "message", "details", "created_at",
+    "acknowledged_at", "acknowledged_by", "resolved_at", "notification_sent", "flaps", "revision",
+    "state",
+]  # fmt: skip
+_LEDGER = [
+    "id", "alert_id", "channel", "transition", "decision", "reason", "attempts", "created_at",
+    "delivered_at", "message_id", "answer", "revision",
+]  # fmt: skip
+_SILENCES = ["id", "matchers", "starts_at", "ends_at", "created_by", "comment"]
 _AUDIT = ["id", "at", "actor", "role", "action", "subject", "outcome", "details"]
 
 
@@ -59,6 +70,9 @@ class Ingest:
             [row for row in batch.containers if row.timestamp > oldest],
             [row for row in batch.events if row.at > oldest],
             batch.audit,
+            batch.alerts,
+            batch.ledger,
+            batch.silences,
         )
         times = [row.at for row in kept.results] + [row.timestamp for row in kept.containers]
         await self._number(
@@ -77,6 +91,12 @@ class Ingest:
                     self._clock.now(),
                 )
                 await self._copy_all(connection, kept)
+                for table, columns, rows in (
+                    ("system_alerts", _ALERTS, kept.alerts),
+                    ("notifications", _LEDGER, kept.ledger),
+                    ("silences", _SILENCES, kept.silences),
+                ):
+                    await _upsert(connection, table, columns, rows)
                 if times and min(times) < self._clock.now() - ON_TIME:
                     await mark_late(connection, min(times))
         except asyncpg.UniqueViolationError as error:
@@ -156,3 +176,20 @@ async def _copy(
 ) -> None:
     if rows:
         await connection.copy_records_to_table(table, columns=columns, records=rows)
+
+
+async def _upsert(
+    connection: Connection, table: str, columns: list[str], rows: Sequence[Any]
+) -> None:
+    """Write rows that change over time: a later revision replaces an earlier one, never the other
+    way round, so that what is written twice, or late, does no harm."""
+    if not rows:
+        return
+    news = ", ".join(f"{name} = excluded.{name}" for name in columns if name != "id")
+    places = ", ".join(f"${n}" for n in range(1, len(columns) + 1))
+    newer = f" WHERE {table}.revision <= excluded.revision" if "revision" in columns else ""
+    await connection.executemany(
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) "
+        f"ON CONFLICT (id) DO UPDATE SET {news}{newer}",
+        [tuple(getattr(row, name) for name in columns) for row in rows],
+    )

@@ -12,6 +12,21 @@ OLDEST_SERVER = 14
 
 MIGRATIONS: tuple[tuple[int, str], ...] = (
     (2, "CREATE TABLE rollup_late (at timestamptz NOT NULL)"),
+    (
+        3,
+        """
+        ALTER TABLE system_alerts
+            ADD COLUMN flaps integer NOT NULL DEFAULT 0,
+            ADD COLUMN revision bigint NOT NULL DEFAULT 0,
+            ADD COLUMN state jsonb;
+        CREATE INDEX system_alerts_container ON system_alerts (container_name, id DESC);
+        ALTER TABLE notifications
+            ADD COLUMN message_id uuid,
+            ADD COLUMN answer text NOT NULL DEFAULT '',
+            ADD COLUMN revision bigint NOT NULL DEFAULT 0;
+        CREATE INDEX notifications_created ON notifications (created_at DESC, id DESC);
+        """,
+    ),
 )
 """Steps from version 1 on: (version, SQL). ``schema.sql`` always holds the newest whole."""
 

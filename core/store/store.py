@@ -16,8 +16,10 @@ import msgspec
 from tocsin.core.clock import Clock
 from tocsin.core.embedded_host import NO_DATABASE
 from tocsin.core.logs import get_logger
-from tocsin.core.model import AuditEntry, ComponentHealth, Event, Health, Observation
+from tocsin.core.model import ComponentHealth, Health
 from tocsin.core.store import history
+from tocsin.core.store.alerts import AlertHistory
+from tocsin.core.store.batch import Item
 from tocsin.core.store.connection import (
     TROUBLE,
     Connection,
@@ -76,6 +78,7 @@ class Store:
         if dsn is None:
             self._writer.disabled = NO_DATABASE
         self._tasks: list[asyncio.Task[None]] = []
+        self.alerts = AlertHistory(self._reading)
 
     async def start(self) -> None:
         """Begin. Returns at once: the database is reached in the background.
@@ -103,7 +106,7 @@ class Store:
         for connections in (self._write, self._readers, self._keeper):
             await connections.close()
 
-    def write(self, item: Observation | Event | AuditEntry) -> None:
+    def write(self, item: Item) -> None:
         """Add to history. Never blocks, never raises."""
         self._writer.add(item)
 
@@ -142,6 +145,11 @@ class Store:
                 rounds += 1
             except Exception as error:  # noqa: BLE001 - tried again in a minute
                 log.warning("history could not be tidied", reason=reason(error))
+
+    @property
+    def can_be_read(self) -> bool:
+        """Whether the database was reached, and is there."""
+        return self._writer.reached and self._writer.away is None
 
     def health(self) -> ComponentHealth:
         """``degraded`` while history waits on disk, or was lost."""
@@ -261,26 +269,6 @@ class Store:
             before,
             limit,
         )
-
-    async def alerts(
-        self, *, active: bool, limit: int, before: UUID | None = None
-    ) -> list[dict[str, Any]]:
-        """Alerts, newest first. Raises StoreUnavailable."""
-        return await self._list(
-            "SELECT * FROM system_alerts WHERE (NOT $1 OR resolved_at IS NULL) "
-            "AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
-            active,
-            before,
-            limit,
-        )
-
-    async def active_alerts(self) -> int:
-        """How many alerts are not resolved. Raises StoreUnavailable."""
-        (row,) = await self._list(
-            "SELECT count(*) AS n FROM system_alerts WHERE resolved_at IS NULL"
-        )
-        count: int = row["n"]
-        return count
 
     async def _list(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
         async with self._reading() as connection:

@@ -12,8 +12,7 @@ from tocsin.core.clock import Clock
 from tocsin.core.embedded_host import EmbeddedMissing
 from tocsin.core.ids import new_id
 from tocsin.core.logs import get_logger
-from tocsin.core.model import AuditEntry, Event, Observation
-from tocsin.core.store.batch import Batch, Collector, halves
+from tocsin.core.store.batch import Batch, Collector, Item, halves
 from tocsin.core.store.connection import Connection, Connections, is_trouble, reason
 from tocsin.core.store.ingest import WRITE_DEADLINE, Ingest
 from tocsin.core.store.spool import Spool
@@ -68,7 +67,7 @@ class Writer:
         self.dropped = 0
         """Items and rows lost on the way: unfit for any table, or refused by the disk."""
 
-    def add(self, item: Observation | Event | AuditEntry) -> None:
+    def add(self, item: Item) -> None:
         """Take an item. Never blocks, never raises."""
         if self.disabled is not None:
             return

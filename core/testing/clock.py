@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 
 class SettableClock:
@@ -11,6 +13,7 @@ class SettableClock:
     def __init__(self, start: datetime = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)) -> None:
         self.seconds = 1000.0
         self.wall = start
+        self._waiting: list[tuple[float, asyncio.Future[Any]]] = []
 
     def monotonic(self) -> float:
         """Seconds."""
@@ -24,3 +27,21 @@ class SettableClock:
         """Let time pass, on both clocks."""
         self.seconds += seconds
         self.wall += timedelta(seconds=seconds)
+        for until, waiter in self._waiting:
+            if until <= self.seconds and not waiter.done():
+                waiter.set_result(None)
+        self._waiting = [entry for entry in self._waiting if not entry[1].done()]
+
+    async def wait(self, event: asyncio.Event, until: float | None) -> None:
+        """Return once ``event`` is set, or time was advanced to ``until``."""
+        if event.is_set() or (until is not None and until <= self.seconds):
+            return
+        setting: asyncio.Future[Any] = asyncio.ensure_future(event.wait())
+        waiter: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if until is not None:
+            self._waiting.append((until, waiter))
+        try:
+            await asyncio.wait({setting, waiter}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            setting.cancel()
+            waiter.cancel()

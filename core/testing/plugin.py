@@ -9,6 +9,7 @@ import pytest
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.testing.clock import SettableClock
+from tocsin.core.testing.notifier import RecordingNotifier
 from tocsin.core.testing.sink import RecordingSink
 
 
@@ -22,6 +23,12 @@ def tocsin_clock() -> SettableClock:
 def tocsin_sink() -> RecordingSink:
     """A sink that remembers what a source tells it."""
     return RecordingSink()
+
+
+@pytest.fixture
+def tocsin_notifier() -> RecordingNotifier:
+    """A notifier that remembers what it was to deliver."""
+    return RecordingNotifier()
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from tocsin.core.contracts import (
     ActionError,
-    Notifier,
     Probe,
     PushProbe,
-    Rule,
     Secret,
     Service,
     Sink,
@@ -20,12 +18,22 @@ from tocsin.core.model import (
     Container,
     Event,
     LogLine,
+    Observation,
     Reason,
     Result,
     Status,
     Target,
 )
+from tocsin.core.notices import (
+    Kind,
+    Message,
+    Notice,
+    Notifier,
+    NotifyError,
+    Receipt,
+)
 from tocsin.core.units import Bytes, Seconds, format_duration, parse_duration, parse_size
+from tocsin.core.verdicts import History, Rule, Severity, Verdict
 
 __all__ = [
     "ActionError",
@@ -33,20 +41,29 @@ __all__ = [
     "Bytes",
     "Container",
     "Event",
+    "History",
+    "Kind",
     "LogLine",
+    "Message",
+    "Notice",
     "Notifier",
+    "NotifyError",
+    "Observation",
     "Probe",
     "PushProbe",
     "Reason",
+    "Receipt",
     "Result",
     "Rule",
     "Seconds",
     "Secret",
     "Service",
+    "Severity",
     "Sink",
     "Source",
     "Status",
     "Target",
+    "Verdict",
     "format_duration",
     "hookimpl",
     "parse_duration",

@@ -1,8 +1,14 @@
 """The testing kit for plugin authors. Its pytest fixtures (``tocsin_clock``, ``tocsin_sink``,
-``tocsin_manager``) are there wherever tocsin is installed."""
+``tocsin_notifier``, ``tocsin_manager``) are there wherever tocsin is installed."""
 
 from __future__ import annotations
 
+from tocsin.core.testing.alerting import (
+    check_notifier_conformance,
+    check_refusal,
+    check_rule_conformance,
+    message_of,
+)
 from tocsin.core.testing.clock import SettableClock
 from tocsin.core.testing.conformance import (
     check_probe_conformance,
@@ -10,13 +16,19 @@ from tocsin.core.testing.conformance import (
     check_result,
     check_source_conformance,
 )
+from tocsin.core.testing.notifier import RecordingNotifier
 from tocsin.core.testing.sink import RecordingSink
 
 __all__ = [
+    "RecordingNotifier",
     "RecordingSink",
     "SettableClock",
+    "check_notifier_conformance",
     "check_probe_conformance",
     "check_push_conformance",
+    "check_refusal",
     "check_result",
+    "check_rule_conformance",
     "check_source_conformance",
+    "message_of",
 ]

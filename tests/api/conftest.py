@@ -8,15 +8,25 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from attrs import evolve
 
 from tests.conftest import FakeClock
+from tocsin.core.alerting import Alerting
 from tocsin.core.api import ApiServer
 from tocsin.core.auth import Role, TokenStore
 from tocsin.core.bus import Bus
 from tocsin.core.clock import SystemClock
+from tocsin.core.config import load_config
 from tocsin.core.config.errors import ConfigError, ConfigProblem
-from tocsin.core.config.settings import ActionSettings, DatabaseSettings, PluginSettings, Settings
+from tocsin.core.config.settings import (
+    ActionSettings,
+    ChannelSettings,
+    DatabaseSettings,
+    PluginSettings,
+    Settings,
+)
 from tocsin.core.contracts import ActionError, Secret
+from tocsin.core.isolation import Isolation
 from tocsin.core.model import (
     AuditEntry,
     Beat,
@@ -34,6 +44,7 @@ from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.scheduler import SchedulerStats
 from tocsin.core.state import CheckState, LiveState
 from tocsin.core.store import Store
+from tocsin.testing import RecordingNotifier
 
 
 class Stack:
@@ -63,6 +74,27 @@ class Stack:
             "database": ComponentHealth(status=Health.OK),
         }
         self.broken = False
+        notifier = RecordingNotifier()
+        self.settings = evolve(
+            self.settings,
+            rules={
+                name: evolve(rule, policy=evolve(rule.policy, wait=0.0))
+                for name, rule in load_config(None, {}, self.plugins).rules.items()
+            },
+            channels={
+                "ops": ChannelSettings(
+                    name="ops", notifier_name="recording", plugin="recording", notifier=notifier,
+                    broken=None, options={}, hold=0.0, window=0.0,
+                )
+            },
+        )  # fmt: skip
+        self.notifier = notifier
+        isolation = Isolation(frozenset(["recording"]), lambda *_: None)
+        self.alerting = Alerting(
+            self.settings, data_dir=directory, clock=self.clock, state=self.state,
+            store=self.store, bus=self.bus, isolation=isolation, plugins=self.plugins,
+            health=self.health, looked_around=lambda: True,
+        )  # fmt: skip
 
     def health(self) -> dict[str, ComponentHealth]:
         return self.parts
@@ -108,6 +140,7 @@ class Stack:
         observation = Observation(target=target, check=check, at=self.clock.now(), result=result)
         if self.state.record(observation):
             self.store.write(observation)
+            self.alerting.observe(observation)
 
     def add(self, name: str, kind: str, check: str, probe: str, **fields: Any) -> None:
         self.state.put(
@@ -129,6 +162,7 @@ def facts(reason: Reason = Reason.RUNNING, state: str = "running") -> Container:
 async def stack(tmp_path: Path, database: str) -> AsyncIterator[Stack]:
     made = Stack(tmp_path, database)
     await made.store.start()
+    await made.alerting.start()
     made.add("web", "container", "docker", "docker-health", depends_on=("db",))
     made.add("db", "container", "docker", "docker-health", critical=True)
     made.add("dead", "container", "docker", "docker-health")
@@ -142,6 +176,7 @@ async def stack(tmp_path: Path, database: str) -> AsyncIterator[Stack]:
     )
     await made.store.flush()
     yield made
+    await made.alerting.stop()
     await made.store.stop()
 
 

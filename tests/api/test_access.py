@@ -34,6 +34,16 @@ TABLE: list[tuple[str, str, str | None, int]] = [
     ("GET", "/api/v1/metrics/history?target=web", V, 200),
     ("GET", "/api/v1/alerts", V, 200),
     ("GET", "/api/v1/alerts/active", V, 200),
+    ("GET", "/api/v1/alerts/{id}", V, 200),
+    ("POST", "/api/v1/alerts/{id}/acknowledge", O, 200),
+    ("POST", "/api/v1/alerts/{id}/unacknowledge", O, 409),
+    ("GET", "/api/v1/notifications", V, 200),
+    ("GET", "/api/v1/silences", V, 200),
+    ("POST", "/api/v1/silences", O, 422),
+    ("DELETE", "/api/v1/silences/{id}", O, 404),
+    ("GET", "/api/v1/maintenance", V, 200),
+    ("GET", "/api/v1/channels", V, 200),
+    ("POST", "/api/v1/test-notification", O, 200),
     ("POST", "/api/v1/heartbeats/{name}", O, 404),
     ("GET", "/api/v1/plugins", V, 200),
     ("GET", "/api/v1/config", A, 200),
@@ -42,6 +52,13 @@ TABLE: list[tuple[str, str, str | None, int]] = [
     ("GET", "/api/v1/stream", V, 200),
 ]
 ROLES = [None, V, O, A]
+
+
+def _url(path: str, stack: Stack) -> str:
+    """A path with names and ids that exist; the alert is that of the target that is down."""
+    alert = next(iter(stack.alerting.engine.alerts.values()))
+    path = path.replace("{name}", "web").replace("{check}", "docker")
+    return path.replace("{id}", str(alert.id))
 
 
 async def test_the_table_has_every_route(stack: Stack) -> None:
@@ -55,10 +72,10 @@ async def test_the_table_has_every_route(stack: Stack) -> None:
 
 @pytest.mark.parametrize("path", [row[1] for row in TABLE if row[0] == "GET" and row[2]])
 async def test_head_is_guarded_like_get(
-    client: TestClient[Any, Any], tokens: dict[str, str], path: str
+    client: TestClient[Any, Any], stack: Stack, tokens: dict[str, str], path: str
 ) -> None:
     """HEAD answers as GET does to a good token, and to none."""
-    url = path.replace("{name}", "web").replace("{check}", "docker")
+    url = _url(path, stack)
     assert (await client.head(url)).status == 401
     headers = {"Authorization": f"Bearer {tokens['admin']}"}
     answer = await client.head(url, headers=headers)
@@ -69,6 +86,7 @@ async def test_head_is_guarded_like_get(
 @pytest.mark.parametrize(("method", "path", "least", "good"), TABLE)
 async def test_each_route_lets_in_whom_it_should(
     client: TestClient[Any, Any],
+    stack: Stack,
     tokens: dict[str, str],
     method: str,
     path: str,
@@ -78,7 +96,7 @@ async def test_each_route_lets_in_whom_it_should(
 ) -> None:
     """No token, an expired or a revoked one: 401. Too small a role: 403. Else the answer."""
     headers = {"Authorization": f"Bearer {tokens[role]}"} if tokens[role] else {}
-    url = path.replace("{name}", "web").replace("{check}", "docker")
+    url = _url(path, stack)
     answer = await client.request(method, url, headers=headers)
     if least is None:
         expected = good

@@ -12,6 +12,8 @@ from attrs import Attribute, Factory, field, frozen, validators
 
 from tocsin import Bytes, Probe, PushProbe, Result, Seconds, Secret, Sink, Source, Target, private
 from tocsin.core.config import ConfigError, ConfigProblem, Settings, load_config
+from tocsin.plugins.rules.down import DownRule
+from tocsin.testing import RecordingNotifier
 
 
 class Mode(enum.Enum):
@@ -114,7 +116,8 @@ class Shelves:
             "beat": Entry(BeatProbe, "beat"),
         }
         self.sources = {"engine": Entry(EngineSource, "engine")}
-        self.notifiers: dict[str, Entry] = {}
+        self.rules = {"down": Entry(DownRule, "down")}
+        self.notifiers = {"recording": Entry(RecordingNotifier, "recording")}
 
     def missing(self, name: str) -> str | None:
         return "plugin 'dns' failed: ImportError" if name == "dns" else None

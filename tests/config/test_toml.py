@@ -192,7 +192,9 @@ _HEADERS = st.sampled_from(
     [
         "[targets.a]", "[targets.a.checks.b]", "[targets.a.checks.b", "[[targets]]",
         "[sources.docker]",
-        "[plugins]", "[api]", "[log]", "[database]", "[channels.x]", "[targets]", '[targets."a/b"]',
+        "[plugins]", "[api]", "[log]", "[database]", "[channels.x]", "[rules.x]",
+        "[rules.container_down]", "[maintenance.x]", "[alerts]",
+        "[targets.a.rules.container_down]", "[deadman]", "[targets]", '[targets."a/b"]',
         "[targets.a.expected]", "[actions]", "]", "[]", "[targets.'']",
     ]
 )  # fmt: skip
@@ -240,7 +242,7 @@ def test_what_is_toml_is_read_as_it_stands(text: str) -> None:
 def test_without_a_file_the_defaults_hold(catalog: Shelves) -> None:
     """No file and no environment is a complete configuration."""
     found = load_config(None, {}, catalog)
-    assert (found.file, found.interval, found.timezone, found.alert_cooldown) == (
+    assert (found.file, found.interval, found.timezone, found.alerts.cooldown) == (
         None, 30.0, "UTC", 900.0,
     )  # fmt: skip
     assert (found.api.host, found.api.port) == ("127.0.0.1", 8095)

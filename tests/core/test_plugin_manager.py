@@ -65,12 +65,23 @@ def test_a_good_plugin_is_listed_with_what_it_provides() -> None:
 
 
 def test_our_own_plugins_are_found_through_entry_points() -> None:
-    """The seven built-ins come through the same entry-point group as strangers, and all load."""
+    """The built-ins come through the same entry-point group as strangers, and all load."""
     made = PluginManager(PluginSettings())
     made.load()
     ours = {r.name: r.status for r in made.records if r.distribution == "tocsin"}
     assert ours == dict.fromkeys(
-        ("backup-script", "disk", "docker-health", "heartbeat", "http", "postgres-query", "tcp"),
+        (
+            "backup-script",
+            "disk",
+            "docker-health",
+            "down",
+            "heartbeat",
+            "http",
+            "postgres-query",
+            "restart-loop",
+            "tcp",
+            "thresholds",
+        ),
         "ok",
     )
 

@@ -1,0 +1,409 @@
+"""The manager: wires the engine, the journal, the channels, and what people ask of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from tocsin.core import faults
+from tocsin.core.alerting.itself import verdicts
+from tocsin.core.alerting.memory import Memory
+from tocsin.core.alerting.restore import restored
+from tocsin.core.alerting.strangers import Strangers
+from tocsin.core.alerting.switchboard import Switchboard
+from tocsin.core.alerts.book import Book
+from tocsin.core.alerts.engine import Engine
+from tocsin.core.alerts.matchers import Matcher
+from tocsin.core.alerts.model import Alert, Change, Key, Moment, Transition
+from tocsin.core.alerts.silences import Quiet, Silence
+from tocsin.core.alerts.steady import SteadyClock
+from tocsin.core.bus import Bus
+from tocsin.core.clock import Clock
+from tocsin.core.config.alerting import OWN_ALERTS, bound_of
+from tocsin.core.config.settings import Settings
+from tocsin.core.isolation import Isolation
+from tocsin.core.journal import Entry, Journal, JournalError
+from tocsin.core.logs import get_logger
+from tocsin.core.model import ComponentHealth, Event, Health, Observation
+from tocsin.core.outbox import Decision, Row
+from tocsin.core.pipeline import Channel, Tools, route
+from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.state import LiveState
+from tocsin.core.store import Store
+from tocsin.core.verdicts import Verdict
+
+log = get_logger(__name__)
+
+TICK = 1.0
+"""Seconds between two looks at tocsin itself."""
+
+SETTLE_MOST = 60.0
+"""Seconds after a start for which checks that have not run yet are waited for."""
+
+
+class Alerting:
+    """Everything about alerts. ``health`` tells how tocsin's parts fare; ``looked_around``: whether
+    every source and check has been heard of since the start; ``sees_all``: whether every source
+    sees now, so that a target nobody knows is gone."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        data_dir: Path,
+        clock: Clock,
+        state: LiveState,
+        store: Store,
+        bus: Bus,
+        isolation: Isolation,
+        plugins: PluginManager,
+        health: Callable[[], Mapping[str, ComponentHealth]],
+        looked_around: Callable[[], bool],
+        sees_all: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.settings = settings
+        self.journal = Journal(data_dir / "journal.db")
+        self.quiet = Quiet()
+        strangers = Strangers(clock, isolation, self._judge, self._faulted, self._spawn)
+        self.engine = Engine(self.quiet, outside=strangers.run, faulted=self._faulted)
+        self.steady = SteadyClock(clock)
+        tools = Tools(
+            clock=clock, steady=self.steady, engine=self.engine, journal=self.journal,
+            isolation=isolation, record=self._record, owe=self._owe,
+        )  # fmt: skip
+        self.board = Switchboard(tools, self._save)
+        self.memory = Memory(store)
+        self._clock, self._state, self._store, self._bus = clock, state, store, bus
+        self._isolation, self._plugins = isolation, plugins
+        self._health, self._looked_around, self._sees_all = health, looked_around, sees_all
+        self._tasks: list[asyncio.Task[None]] = []
+        self._loose: set[asyncio.Task[None]] = set()
+        self._started = 0.0
+        self._restoring = False
+        self._wake = asyncio.Event()
+
+    # Life
+
+    async def start(self) -> None:
+        """Take up where an earlier run ended, and begin."""
+        saved = await self.journal.start()
+        self.steady = SteadyClock(self._clock, saved.anchor)
+        self._started = self._clock.monotonic()
+        self.engine.settled = False
+        self._configure()
+        self.engine.load(saved.alerts)
+        self.engine.dirty.clear()
+        self.quiet.put(saved.silences)
+        self._restoring = saved.fresh
+        for row in saved.rows:
+            self.memory.note(row)  # history may not have it yet; its id makes that harmless
+            if row.reference is not None:
+                self.board.tools.references[row.channel, row.alert] = row.reference
+        for alert in saved.alerts:
+            self.memory.keep(alert)
+        self.board.tools.steady = self.steady
+        self.board.make(self.settings.channels)
+        self.board.resume(saved.rows, saved.gates)
+        for state in self._state:
+            self._changed(state.target.name)
+        self._state.listeners.append(self._changed)
+        self.board.start()
+        self._tasks = [
+            asyncio.create_task(self._keep_time(), name="alerts"),
+            asyncio.create_task(self._watch(), name="watch over tocsin"),
+        ]
+
+    async def stop(self) -> None:
+        """End: messages under way are finished, the rest lies in the journal."""
+        with suppress(ValueError):
+            self._state.listeners.remove(self._changed)
+        for task in (*self._tasks, *self._loose):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._loose, return_exceptions=True)
+        self._tasks = []
+        await self.board.stop()
+        if self.journal.running:
+            self._save([])
+        await self.journal.stop()
+
+    async def apply(self, settings: Settings) -> None:
+        """Take over a configuration. Alerts go on; channels that are the same do, too."""
+        self.settings = settings
+        now = self.steady.now()
+        self._handle(self._configure(), now)
+        await self.board.apply(settings.channels)
+        self._handle(self.engine.recheck(None, now), now)
+
+    def _configure(self) -> list[Transition]:
+        settings = self.settings
+        inline = settings.plugins.inline
+        rules = {n: b for n, r in settings.rules.items() if (b := bound_of(r, inline)) is not None}
+        overrides = {
+            target.name: {n: bound_of(r, inline) for n, r in target.rules.items()}
+            for target in settings.targets.values()
+            if target.rules
+        }
+        self.quiet.windows = settings.maintenance
+        self.quiet.look_again()
+        book = Book(rules=rules, overrides=overrides, own=settings.own_alerts)
+        return self.engine.configure(book, self.steady.now(), settings.alerts.inhibit_grace)
+
+    # What is seen
+
+    def observe(self, observation: Observation) -> None:
+        """Take in a result."""
+        now = self.steady.now()
+        self._handle(self.engine.observe(observation, now), now)
+
+    def happened(self, event: Event) -> None:
+        """Take in an event."""
+        now = self.steady.now()
+        self._handle(self.engine.happened(event, now), now)
+
+    def _changed(self, name: str) -> None:
+        """A target came, changed or went."""
+        now = self.steady.now()
+        known = self._state.targets.get(name)
+        if known is None:
+            self._handle(self.engine.drop(name, now), now)
+        else:
+            changes = self.engine.put(known.target, known.source, known.checks, now)
+            self._handle(changes, now)
+
+    def _judge(self, key: Key, verdict: Verdict) -> None:
+        """Take in the verdict of a stranger's rule."""
+        now = self.steady.now()
+        self._handle(self.engine.judge(key, verdict, now), now)
+
+    def _faulted(self, plugin: str, reason: str) -> None:
+        if self._plugins.fail(plugin, reason):
+            log.error("a plugin failed; everything else goes on", plugin=plugin, reason=reason)
+
+    # What changes
+
+    def _handle(self, changes: list[Transition], now: Moment) -> None:
+        """Write changes down, then tell. The rows go to their channels once they are on disk."""
+        if not changes and not self.engine.dirty:
+            return
+        faults.point("transition made")
+        rows: list[Row] = []
+        for change in changes:
+            made = route(
+                change,
+                self.engine.book.policy(*change.alert.key),
+                self.settings.channels,
+                now.steady,
+                self.engine.target(change.alert.target),
+                self.engine.affected(change.alert.target)
+                if self.engine.book.inhibits(*change.alert.key)
+                else (),
+            )
+            queued = [row.channel for row in made if row.decision is Decision.QUEUED]
+            resolved = change.kind is Change.RESOLVED
+            if queued:
+                self.engine.heard(change.alert.key, queued, recovered=resolved)
+            rows += made
+            quiet = change.kind in (Change.PENDING, Change.CANCELLED, Change.CLOSED)
+            (log.debug if quiet else log.info)(
+                "alert", change=change.kind.value, rule=change.alert.rule,
+                target=change.alert.target, severity=change.alert.severity.value,
+                message=change.alert.message, reason=change.why or None,
+            )  # fmt: skip
+            self._bus.publish("alert", change)
+        self._save(rows)
+        self._wake.set()
+
+    def _save(self, rows: list[Row]) -> None:
+        """Journal what changed; then, and not before, put the rows into their channels."""
+        dirty, self.engine.dirty = self.engine.dirty, set()
+        alerts = [self.engine.alerts[key] for key in dirty if key in self.engine.alerts]
+        entry = Entry(
+            alerts=tuple(alerts),
+            closed=tuple(key for key in dirty if key not in self.engine.alerts),
+            rows=tuple(rows),
+            anchor=self.steady.anchor(),
+        )
+        done = self.journal.submit(entry)
+        for alert in alerts:
+            self.memory.keep(alert)
+        for row in rows:
+            self.memory.note(row)
+        if any(row.decision is Decision.QUEUED for row in rows):
+            self._spawn(self._hand_over(done, rows))
+
+    async def _hand_over(self, done: asyncio.Future[None], rows: list[Row]) -> None:
+        try:
+            await self.journal.wait(done)
+        except JournalError as error:
+            log.warning("told without the journal", reason=str(error))
+        self.board.put(rows)
+
+    def _record(self, rows: list[Row]) -> None:
+        """Rows that a channel has finished with."""
+        done = self.journal.submit(Entry(rows=tuple(rows), anchor=self.steady.anchor()))
+        done.add_done_callback(lambda _: faults.point("marked"))
+        for row in rows:
+            self.memory.note(row)
+            self._bus.publish("notification", evolve(row, notice=None))
+
+    def _owe(self, row: Row) -> None:
+        if self.engine.owe(row.alert, row.channel) is not None:
+            self._save([])
+
+    # What time does
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._wake.clear()
+            now = self.steady.now()
+            self._handle(self.engine.tick(now), now)
+            due = self.engine.next_due()
+            until = None if due is None else self.steady.monotonic_of(due)
+            await self._clock.wait(self._wake, until)
+
+    async def _watch(self) -> None:
+        """Look after the settling, and after tocsin itself."""
+        never = asyncio.Event()
+        if self._restoring:
+            self._spawn(self._restore())
+        while True:
+            await self._clock.wait(never, self._clock.monotonic() + TICK)
+            self._look()
+
+    def _look(self) -> None:
+        now = self.steady.now()
+        waited = self._clock.monotonic() - self._started
+        ready = self._looked_around() or waited >= SETTLE_MOST
+        if not self.engine.settled and not self._restoring and ready:
+            self._handle(self.engine.settle(now), now)
+        if self.engine.settled:
+            self._handle(self._retire(now), now)
+        about = verdicts(self._health(), self._plugins.records, list(self.engine.alerts))
+        for key, verdict in about:
+            self._handle(self.engine.judge(key, verdict, now), now)
+        expired = [s.id for s in self.quiet.silences.values() if _long_over(s, now.wall)]
+        if expired:
+            for identity in expired:
+                del self.quiet.silences[identity]
+            self.journal.submit(Entry(gone_silences=tuple(expired)))
+
+    def _retire(self, now: Moment) -> list[Transition]:
+        """Alerts of an earlier run whose target is not there any more, and would be known."""
+        gone = [
+            key
+            for key in self.engine.alerts
+            if key[0] not in OWN_ALERTS and key[1] not in self.engine.targets
+        ]
+        if not gone or not self._sees_all():
+            return []
+        changes: list[Transition] = []
+        for key in gone:
+            changes += self.engine.judge(key, Verdict.clear("the target is watched no more"), now)
+        return changes
+
+    async def _restore(self) -> None:
+        """The journal is gone, or this is the first start."""
+        try:
+            alerts, silences = await restored(self._store, self._clock)
+        finally:
+            self._restoring = False
+        now = self.steady.now()
+        fresh = [alert for alert in alerts if alert.key not in self.engine.alerts]
+        self.engine.load(fresh)
+        self.quiet.put(s for s in silences if s.id not in self.quiet.silences)
+        self.journal.submit(Entry(silences=tuple(silences)))
+        if fresh:
+            log.info("alerts were restored from the database", alerts=len(fresh))
+        changes: list[Transition] = []
+        for alert in fresh:
+            if (known := self._state.targets.get(alert.target)) is not None:
+                for check in known.checks.values():
+                    if check.last is not None:
+                        changes += self.engine.observe(check.last, now)
+        self._handle(changes, now)
+
+    # What people do
+
+    def acknowledge(self, alert: Alert, by: str | None, comment: str = "") -> Alert:
+        """Note that somebody looks after a firing alert (``by`` None: no more)."""
+        now = self.steady.now()
+        changes = self.engine.acknowledge(alert, by, comment, now)
+        self._handle(changes, now)
+        return changes[0].alert
+
+    def silence(
+        self, matchers: tuple[Matcher, ...], starts_at: datetime, ends_at: datetime, by: str,
+        comment: str = "",
+    ) -> Silence:  # fmt: skip
+        """Keep alerts that match from being told for a while."""
+        made = Silence(
+            matchers=matchers, starts_at=starts_at, ends_at=ends_at, created_by=by, comment=comment
+        )
+        return self._put_silence(made)
+
+    def end_silence(self, silence: Silence) -> Silence:
+        """End a silence now."""
+        now = self._clock.now()
+        ended = evolve(silence, ends_at=now, starts_at=min(silence.starts_at, now))
+        return self._put_silence(ended)
+
+    def _put_silence(self, silence: Silence) -> Silence:
+        now = self.steady.now()
+        self.quiet.put([silence])
+        self.journal.submit(Entry(silences=(silence,)))
+        self._store.write(silence)
+        self._bus.publish("silence", silence)
+        self._handle(self.engine.recheck(list(self.engine.targets), now), now)
+        return silence
+
+    @property
+    def channels(self) -> Mapping[str, Channel]:
+        """Channels by name."""
+        return self.board.channels
+
+    async def test(self, name: str) -> tuple[bool, str]:
+        """Send a test message by a channel; whether that worked, and what was answered.
+
+        Raises:
+            KeyError: there is no such channel.
+        """
+        return await self.channels[name].test()
+
+    # How it fares
+
+    def health(self) -> dict[str, ComponentHealth]:
+        """The journal, and each channel."""
+        trouble = self.journal.trouble
+        parts = {
+            "journal": ComponentHealth(status=Health.OK)
+            if trouble is None
+            else ComponentHealth(status=Health.DEGRADED, message=trouble)
+        }
+        for name, channel in self.channels.items():
+            reason = channel.settings.broken or channel.trouble
+            details = {"waiting": channel.waiting, "sent": channel.sent_total}
+            status = Health.OK if reason is None else Health.DEGRADED
+            parts[f"channel.{name}"] = ComponentHealth(
+                status=status, message=reason or "", details=details
+            )
+        return parts
+
+    def active(self) -> list[Alert]:
+        """Alerts that fire now, newest first."""
+        firing = [a for a in self.engine.alerts.values() if a.fired is not None and a.open]
+        return sorted(firing, key=lambda a: a.id, reverse=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._loose.add(task)
+        task.add_done_callback(self._loose.discard)
+
+
+def _long_over(silence: Silence, now: datetime) -> bool:
+    return silence.ends_at < now - timedelta(days=1)

@@ -1,0 +1,42 @@
+"""The newest alerts and rows of the ledger, shown though the database is away; all of them go to
+history from here, too."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from uuid import UUID
+
+from attrs import define, field
+
+from tocsin.core.alerts.model import Alert
+from tocsin.core.outbox import Row
+from tocsin.core.store import Store
+
+MOST = 2000
+"""Alerts, and rows, kept in memory."""
+
+
+@define
+class Memory:
+    """Alerts and rows by id, oldest first."""
+
+    store: Store
+    alerts: OrderedDict[UUID, Alert] = field(factory=OrderedDict)
+    rows: OrderedDict[UUID, Row] = field(factory=OrderedDict)
+
+    def keep(self, alert: Alert) -> None:
+        """An alert as it is now; what never fired is nobody's business."""
+        if alert.fired_at is None:
+            return
+        self.alerts[alert.id] = alert
+        self.alerts.move_to_end(alert.id)
+        while len(self.alerts) > MOST:
+            self.alerts.popitem(last=False)
+        self.store.write(alert)
+
+    def note(self, row: Row) -> None:
+        """A row as it is now."""
+        self.rows[row.id] = row
+        while len(self.rows) > MOST:
+            self.rows.popitem(last=False)
+        self.store.write(row)

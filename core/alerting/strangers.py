@@ -1,0 +1,68 @@
+"""Strangers' rules: each runs in its plugin's lane, with a deadline; a slow one delays nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from attrs import define, field
+
+from tocsin.core.alerts.book import Bound
+from tocsin.core.alerts.model import Key, Moment
+from tocsin.core.clock import Clock
+from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.verdicts import History, Verdict
+
+DEADLINE = 5.0
+"""Seconds a rule may take."""
+
+
+@define
+class Strangers:
+    """Runs rules elsewhere. ``judge`` takes their verdicts, ``faulted`` what they do wrong,
+    ``spawn`` runs a task."""
+
+    clock: Clock
+    isolation: Isolation
+    judge: Callable[[Key, Verdict], None]
+    faulted: Callable[[str, str], None]
+    spawn: Callable[[Coroutine[Any, Any, None]], None]
+    _busy: dict[Key, History | None] = field(factory=dict)
+    """Rules under way, and the newest history that came meanwhile."""
+
+    def run(self, bound: Bound, key: Key, history: History, _: Moment) -> None:
+        """Have a rule judge; while it still does, only the newest history waits."""
+        if key in self._busy:
+            self._busy[key] = history
+            return
+        self._busy[key] = None
+        self.spawn(self._work(bound, key, history))
+
+    async def _work(self, bound: Bound, key: Key, history: History) -> None:
+        latest: History | None = history
+        try:
+            while latest is not None:
+                self.judge(key, await self._ask(bound, latest))
+                latest, self._busy[key] = self._busy[key], None
+        finally:
+            del self._busy[key]
+
+    async def _ask(self, bound: Bound, history: History) -> Verdict:
+        at = self.clock.now()
+
+        async def evaluate() -> Verdict:
+            return bound.rule.evaluate(history, at)
+
+        try:
+            verdict = await self.isolation.call(bound.plugin, evaluate, DEADLINE)
+            if not isinstance(verdict, Verdict):
+                raise PluginFault(f"returned {type(verdict).__name__} from evaluate, not a Verdict")
+        except PluginFault as fault:
+            if fault.severe:
+                self.isolation.reset(bound.plugin, fault)
+            self.faulted(bound.plugin, f"rule {bound.name} {fault}")
+        except TimeoutError:
+            self.faulted(bound.plugin, f"rule {bound.name} did not end within {DEADLINE:g} s")
+        else:
+            return verdict
+        return Verdict.unknown("the rule failed")

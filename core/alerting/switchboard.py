@@ -1,0 +1,106 @@
+"""All channels: made from the configuration, changed by a reload, given what is theirs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+
+from attrs import define, field
+
+from tocsin.core.alerting.fallback import fall_back, gone, orphaned
+from tocsin.core.config.settings import ChannelSettings
+from tocsin.core.isolation import PluginFault
+from tocsin.core.outbox import Decision, Row
+from tocsin.core.pipeline import Channel, Tools
+
+CLOSE_DEADLINE = 5.0
+"""Seconds a notifier may take to let go of what it holds."""
+
+
+@define
+class Switchboard:
+    """Channels by name. ``save`` writes down new rows and brings them back by :meth:`put`."""
+
+    tools: Tools
+    save: Callable[[list[Row]], None]
+    channels: dict[str, Channel] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.tools.fall_back = self.fall_back
+
+    def __iter__(self) -> Iterator[Channel]:
+        return iter(self.channels.values())
+
+    def make(self, settings: Mapping[str, ChannelSettings]) -> None:
+        """Make the channels that are not there yet."""
+        for name, one in settings.items():
+            if name not in self.channels:
+                self.channels[name] = Channel(one, self.tools)
+
+    def resume(self, rows: Iterable[Row], gates: Mapping[str, float]) -> None:
+        """Rows that an earlier run left unfinished; ``gates``: see ``Channel.resume``."""
+        unfinished = [row for row in rows if row.decision is Decision.QUEUED]
+        for name, channel in self.channels.items():
+            mine = [row for row in unfinished if row.channel == name]
+            channel.resume(mine, gates.get(name))
+        self._orphans([row for row in unfinished if row.channel not in self.channels])
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        for channel in self:
+            channel.start()
+
+    async def stop(self) -> None:
+        """End: messages under way are finished, the rest lies in the journal."""
+        await asyncio.gather(*(channel.stop() for channel in self))
+        for channel in self:
+            await self._close(channel.settings)
+
+    async def apply(self, settings: Mapping[str, ChannelSettings]) -> None:
+        """Take over a configuration; channels that are the same go on undisturbed."""
+        old = self.channels
+        self.channels = {n: c for n, c in old.items() if settings.get(n) == c.settings}
+        kept = set(self.channels)
+        self.make(settings)
+        for name in old.keys() - kept:
+            channel = old[name]
+            await channel.stop()
+            rows = channel.leave()
+            if name in self.channels:
+                self.channels[name].resume(rows)
+            else:
+                self._orphans(rows)
+            await self._close(channel.settings)
+        for name in self.channels.keys() - kept:
+            self.channels[name].start()
+
+    async def _close(self, settings: ChannelSettings) -> None:
+        notifier = settings.notifier
+        if notifier is not None:
+            with suppress(PluginFault, TimeoutError):
+                await self.tools.isolation.call(
+                    settings.plugin or "", notifier.close, CLOSE_DEADLINE
+                )
+
+    def put(self, rows: Iterable[Row]) -> None:
+        """Rows that are on disk: each to its channel."""
+        queued = [row for row in rows if row.decision is Decision.QUEUED]
+        for name in dict.fromkeys(row.channel for row in queued):
+            mine = [row for row in queued if row.channel == name]
+            if name in self.channels:
+                self.channels[name].put(mine)
+            else:
+                self._orphans(mine)
+
+    def fall_back(self, failed: ChannelSettings, rows: list[Row]) -> None:
+        """Tell another channel what one could not deliver."""
+        now = self.tools.steady.now()
+        if made := fall_back(failed, rows, self.channels, self.tools.engine, now):
+            self.save(made)
+
+    def _orphans(self, rows: Iterable[Row]) -> None:
+        """Rows of a channel that is configured no more."""
+        if lost := orphaned(rows):
+            self.tools.record(lost)
+            self.fall_back(gone(lost[0].channel), lost)

@@ -1,0 +1,380 @@
+"""The alert engine: results in, transitions out. Synchronous and without side effects of its own,
+so that the running tocsin, ``tocsin replay`` and the tests drive the very same code."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+from attrs import evolve
+
+from tocsin.core.alerts.book import EMPTY, Book, Bound
+from tocsin.core.alerts.graph import Graph
+from tocsin.core.alerts.inhibition import Inhibition
+from tocsin.core.alerts.model import (
+    Alert,
+    Cause,
+    Key,
+    Moment,
+    Phase,
+    Suppression,
+    Transition,
+)
+from tocsin.core.alerts.recent import Recent
+from tocsin.core.alerts.silences import Quiet
+from tocsin.core.alerts.step import acknowledged, due, step
+from tocsin.core.model import Event, Observation, Target
+from tocsin.core.verdicts import History, Verdict, VerdictState
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at what time alone ends: silences, windows, graces."""
+
+Outside = Callable[[Bound, Key, History, Moment], None]
+Faulted = Callable[[str, str], None]
+
+_SETTLING = Suppression(
+    cause=Cause.SETTLING,
+    by="tocsin",
+    message="tocsin has just started and first looks around",
+)
+
+
+class Engine:
+    """All targets' histories and all alerts.
+
+    ``outside`` runs a rule that may not run here (a stranger's) and comes back by :meth:`judge`;
+    None: every rule runs here. ``faulted`` is told which plugin's rule raised, and what.
+    """
+
+    def __init__(
+        self,
+        quiet: Quiet | None = None,
+        *,
+        outside: Outside | None = None,
+        faulted: Faulted = lambda _plugin, _reason: None,
+        grace: float = 60.0,
+    ) -> None:
+        self.alerts: dict[Key, Alert] = {}
+        self.dirty: set[Key] = set()
+        """Alerts that changed in a way that must outlive us, or ended; whoever saves them clears
+        it."""
+        self.graph = Graph()
+        self.quiet = quiet or Quiet()
+        self.settled = True
+        self.book = EMPTY
+        self.inhibition = Inhibition(self.graph, lambda key: self.book.policy(*key).severity, grace)
+        self._outside, self._faulted = outside, faulted
+        self._recent: dict[str, Recent] = {}
+        self._bound: dict[str, tuple[Bound, ...]] = {}
+        self._verdicts: dict[Key, Verdict] = {}
+        self._timers: list[tuple[float, int, Key]] = []
+        self._again: list[tuple[float, int, Key]] = []
+        self._order = count()
+        self._look_at = 0.0
+
+    # What there is
+
+    def load(self, alerts: Iterable[Alert]) -> None:
+        """Take over alerts of an earlier run. Nothing is told of them before :meth:`settle`, or
+        before their rules have judged anew."""
+        for alert in alerts:
+            self._put(alert)
+
+    def configure(self, book: Book, now: Moment, grace: float | None = None) -> list[Transition]:
+        """Take over a configuration; alerts whose rule is gone are resolved."""
+        self.book = book
+        if grace is not None:
+            self.inhibition.grace = grace
+        self._bound.clear()
+        changes: list[Transition] = []
+        for key, alert in list(self.alerts.items()):
+            recent = self._recent.get(key[1])
+            known = key[0] in book.own or (
+                recent is None or any(b.name == key[0] for b in self._bounds(recent))
+            )
+            if not known:
+                changes += self.judge(key, Verdict.clear("its rule was taken away"), now)
+            elif self.book.inhibits(*key):
+                self._put(alert)
+        for recent in self._recent.values():
+            self._bounds(recent)
+        return changes
+
+    def put(
+        self, target: Target, source: str | None, checks: Mapping[str, Any], now: Moment
+    ) -> list[Transition]:
+        """A target is there, or has changed."""
+        recent = self._recent.get(target.name)
+        moved = self.graph.put(target.name, target.depends_on)
+        if recent is None:
+            recent = self._recent[target.name] = Recent(target, source)
+        elif (recent.target, recent.source) != (target, source):
+            recent.target, recent.source = target, source
+            self._bound.pop(target.name, None)
+        recent.forget(checks)
+        self._bounds(recent)
+        return self.recheck({target.name, *self.graph.below(target.name)}, now) if moved else []
+
+    def drop(self, name: str, now: Moment, why: str = "the target was removed") -> list[Transition]:
+        """A target is gone for good: its alerts are resolved."""
+        self._recent.pop(name, None)
+        self._bound.pop(name, None)
+        changes: list[Transition] = []
+        for key in [key for key in self.alerts if key[1] == name]:
+            changes += self.judge(key, Verdict.clear(why), now)
+        self.graph.put(name, ())
+        return changes
+
+    def target(self, name: str) -> Target | None:
+        """A target that is there."""
+        recent = self._recent.get(name)
+        return None if recent is None else recent.target
+
+    def knows(self, target: Target, source: str | None) -> bool:
+        """Whether this very target was put already."""
+        recent = self._recent.get(target.name)
+        return recent is not None and recent.target is target and recent.source == source
+
+    def checks(self, target: str) -> list[str]:
+        """Names of the checks that something was seen of."""
+        recent = self._recent.get(target)
+        return [] if recent is None else list(recent.latest)
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """Names of the targets that were put."""
+        return frozenset(self._recent)
+
+    def find(self, alert_id: UUID) -> Alert | None:
+        """An alert that is open, or was not long ago."""
+        return next((a for a in self.alerts.values() if a.id == alert_id), None)
+
+    def _bounds(self, recent: Recent) -> tuple[Bound, ...]:
+        bounds = self._bound.get(recent.target.name)
+        if bounds is None:
+            bounds = self._bound[recent.target.name] = self.book.of(recent.target)
+            recent.lookback = max((b.rule.lookback for b in bounds), default=0.0)
+        return bounds
+
+    # What is seen
+
+    def observe(self, observation: Observation, now: Moment) -> list[Transition]:
+        """Take in a result of a target that is there."""
+        recent = self._recent.get(observation.target)
+        if recent is None:
+            return []
+        recent.observe(observation)
+        return self._evaluate(recent, now)
+
+    def happened(self, event: Event, now: Moment) -> list[Transition]:
+        """Take in an event of a target that is there."""
+        recent = self._recent.get(event.target)
+        if recent is None or not recent.lookback:
+            return []
+        recent.happened(event)
+        return self._evaluate(recent, now)
+
+    def _evaluate(self, recent: Recent, now: Moment) -> list[Transition]:
+        changes: list[Transition] = []
+        plain: History | None = None
+        name = recent.target.name
+        for bound in self._bounds(recent):
+            key = (bound.name, name)
+            alert = self.alerts.get(key)
+            if alert is None and not bound.rule.lookback and bound.inline:
+                if plain is None:
+                    plain = recent.history(0.0, now.wall, firing=False, carried={})
+                history = plain
+            else:
+                history = self._history(recent, bound, alert, now)
+            changes += self._run(bound, key, history, now)
+        return changes
+
+    def _history(self, recent: Recent, bound: Bound, alert: Alert | None, now: Moment) -> History:
+        return recent.history(
+            bound.rule.lookback,
+            now.wall,
+            firing=alert is not None and alert.phase is Phase.FIRING,
+            carried={} if alert is None else alert.carry,
+            snapshot=not bound.inline,
+        )
+
+    def _run(self, bound: Bound, key: Key, history: History, now: Moment) -> list[Transition]:
+        if not bound.inline and self._outside is not None:
+            self._outside(bound, key, history, now)
+            return []
+        try:
+            verdict = bound.rule.evaluate(history, now.wall)
+        except Exception as error:  # noqa: BLE001 - a rule's fault is not ours
+            self._faulted(bound.plugin, f"rule {bound.name} raised {type(error).__name__}: {error}")
+            verdict = Verdict.unknown("the rule failed")
+        return self.judge(key, verdict, now)
+
+    def judge(self, key: Key, verdict: Verdict, now: Moment) -> list[Transition]:
+        """Take in a verdict."""
+        if key in self.alerts:
+            self._verdicts[key] = verdict
+        elif verdict.state in (VerdictState.CLEAR, VerdictState.UNKNOWN):
+            return []
+        else:
+            self._verdicts[key] = verdict
+        if verdict.again is not None:
+            heapq.heappush(self._again, (now.steady + verdict.again, next(self._order), key))
+        return self._step(key, verdict, now)
+
+    def _step(self, key: Key, verdict: Verdict, now: Moment) -> list[Transition]:
+        before = self.alerts.get(key)
+        policy = self.book.policy(*key)
+        cover = self._cover(key, before, now)
+        after, changes = step(key, before, verdict, now, policy, cover)
+        if after is None:
+            self.alerts.pop(key, None)
+            self._verdicts.pop(key, None)
+            self.inhibition.drop(key)
+            self.dirty.add(key)
+        elif before is None or _differs(before, after):
+            after = evolve(after, revision=after.revision + 1)
+            self._put(after)
+        else:
+            self.alerts[key] = after
+        out = [evolve(change, alert=evolve(change.alert, revision=after.revision))
+               if after is not None else change for change in changes]  # fmt: skip
+        if _phase(before) is not _phase(after) and self.book.inhibits(*key):
+            out += self.recheck({key[1], *self.graph.below(key[1])}, now, but=key)
+        return out
+
+    def _put(self, alert: Alert) -> None:
+        self.alerts[alert.key] = alert
+        self.dirty.add(alert.key)
+        if self.book.inhibits(*alert.key):
+            self.inhibition.put(alert)
+        when = due(alert, self.book.policy(*alert.key))
+        if when is not None:
+            heapq.heappush(self._timers, (when, next(self._order), alert.key))
+
+    def _cover(self, key: Key, alert: Alert | None, now: Moment) -> Suppression | None:
+        """What keeps an alert from being told now."""
+        found = self.inhibition.over(key, alert, now.steady)
+        if (found is None or found.cause is Cause.HELD) and self.quiet.any():
+            policy = self.book.policy(*key)
+            stand_in = alert or Alert(
+                rule=key[0], target=key[1], severity=policy.severity, since=0.0, since_at=now.wall
+            )
+            found = self.quiet.over(stand_in, self.target(key[1]), now.wall) or found
+        return found if found is not None or self.settled else _SETTLING
+
+    # What time does
+
+    def settle(self, now: Moment) -> list[Transition]:
+        """Everything has been looked at once since the start: what waited for that is told.
+
+        Alerts that nothing has been said about freeze until somebody does.
+        """
+        self.settled = True
+        changes: list[Transition] = []
+        for key in list(self.alerts):
+            verdict = self._verdicts.get(key) or Verdict.unknown("nothing seen since the start")
+            changes += self.judge(key, verdict, now)
+        return changes
+
+    def tick(self, now: Moment) -> list[Transition]:
+        """Do what is due by now."""
+        changes: list[Transition] = []
+        while self._again and self._again[0][0] <= now.steady:
+            _, _, key = heapq.heappop(self._again)
+            recent = self._recent.get(key[1])
+            bound = next((b for b in self._bound.get(key[1], ()) if b.name == key[0]), None)
+            if recent is not None and bound is not None:
+                history = self._history(recent, bound, self.alerts.get(key), now)
+                changes += self._run(bound, key, history, now)
+        while self._timers and self._timers[0][0] <= now.steady:
+            _, _, key = heapq.heappop(self._timers)
+            alert = self.alerts.get(key)
+            if alert is None or key not in self._verdicts:
+                continue
+            when = due(alert, self.book.policy(*key))
+            if when is not None and when <= now.steady:
+                changes += self._step(key, self._verdicts[key], now)
+        if now.steady >= self._look_at or now.steady < self._look_at - LOOK_EVERY:
+            self._look_at = now.steady + LOOK_EVERY
+            changes += self.recheck(None, now)
+        return changes
+
+    def next_due(self) -> float | None:
+        """The steady time of the next :meth:`tick` that does something, or None."""
+        times = [heap[0][0] for heap in (self._timers, self._again) if heap]
+        if any(self._waits(alert) for alert in self.alerts.values()):
+            times.append(self._look_at)
+        return min(times, default=None)
+
+    def _waits(self, alert: Alert) -> bool:
+        """Whether something may begin or end to suppress it without anything being seen."""
+        return alert.phase is Phase.FIRING and (alert.suppression is not None or self.quiet.any())
+
+    def recheck(
+        self, targets: Collection[str] | None, now: Moment, but: Key | None = None
+    ) -> list[Transition]:
+        """See anew what suppresses the firing alerts of some targets, or of all."""
+        changes: list[Transition] = []
+        for key, alert in list(self.alerts.items()):
+            if alert.phase is not Phase.FIRING or key == but or key not in self._verdicts:
+                continue
+            if targets is not None and key[1] not in targets:
+                continue
+            if targets is None and not self._waits(alert):
+                continue
+            if self._cover(key, alert, now) != alert.suppression:
+                changes += self._step(key, self._verdicts[key], now)
+        return changes
+
+    # What people and channels do
+
+    def acknowledge(
+        self, alert: Alert, by: str | None, comment: str, now: Moment
+    ) -> list[Transition]:
+        """Note that somebody looks after a firing alert (``by`` None: no more)."""
+        changed, change = acknowledged(alert, by, comment, now)
+        changed = evolve(changed, revision=alert.revision + 1)
+        self._put(changed)
+        return [evolve(change, alert=changed)]
+
+    def heard(self, key: Key, channels: Collection[str], *, recovered: bool = False) -> None:
+        """Channels are being told of the firing (or, ``recovered``, of its end)."""
+        alert = self.alerts.get(key)
+        if alert is not None:
+            heard = frozenset[str]() if recovered else alert.heard | frozenset(channels)
+            self.alerts[key] = evolve(alert, heard=heard, owed=alert.owed - frozenset(channels))
+            self.dirty.add(key)
+
+    def owe(self, alert_id: UUID, channel: str) -> Alert | None:
+        """A channel was kept from hearing of a firing alert at the last moment: it is told once
+        what keeps it is over. Returns the alert, or None where it is gone."""
+        alert = self.find(alert_id)
+        if alert is None or alert.phase is not Phase.FIRING:
+            return None
+        heard = alert.heard - {channel}
+        alert = evolve(
+            alert, heard=heard, owed=alert.owed | {channel}, told=bool(heard),
+            revision=alert.revision + 1,
+        )  # fmt: skip
+        self.alerts[alert.key] = alert
+        self.dirty.add(alert.key)
+        return alert
+
+    def affected(self, target: str) -> tuple[str, ...]:
+        """Who depends on a target, sorted."""
+        return tuple(sorted(self.graph.below(target)))
+
+
+def _differs(before: Alert, after: Alert) -> bool:
+    """Whether more changed than the words about it."""
+    if before is after:
+        return False
+    return evolve(after, message=before.message, details=before.details) != before
+
+
+def _phase(alert: Alert | None) -> Phase | None:
+    return None if alert is None else alert.phase

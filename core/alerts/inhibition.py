@@ -1,0 +1,89 @@
+"""Root causes: an alert is not told while the failure of another target explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, field
+
+from tocsin.core.alerts.graph import Graph
+from tocsin.core.alerts.model import Alert, Cause, Key, Phase, Suppression
+from tocsin.core.verdicts import Severity
+
+PATIENCE = 120.0
+"""Seconds for which an alert waits at most to see whether a target it depends on goes down too."""
+
+
+@define
+class Inhibition:
+    """Knows the open alerts that explain others. ``grace`` in seconds: how long after such an alert
+    has resolved the dependent targets may take to recover by themselves."""
+
+    graph: Graph
+    severity: Callable[[Key], Severity]
+    grace: float = 60.0
+    _roots: dict[str, dict[Key, Alert]] = field(factory=dict)
+
+    def put(self, alert: Alert) -> None:
+        """An alert that explains others is there, or has changed."""
+        self._roots.setdefault(alert.target, {})[alert.key] = alert
+
+    def drop(self, key: Key) -> None:
+        """It is gone."""
+        if (known := self._roots.get(key[1])) is not None:
+            known.pop(key, None)
+            if not known:
+                del self._roots[key[1]]
+
+    def over(self, key: Key, mine: Alert | None, now: float) -> Suppression | None:
+        """What explains an alert, or may do so in a moment; None where nothing does."""
+        if not self._roots:
+            return None
+        found = [
+            (alert, cause)
+            for name in self.graph.above(key[1]) & self._roots.keys()
+            for alert in self._roots[name].values()
+            if (cause := self._force(alert, now)) is not None and self._before(alert, key, mine)
+        ]
+        rank = self.severity(key).rank
+        found += [
+            (alert, cause)
+            for alert in self._roots.get(key[1], {}).values()
+            if alert.key != key
+            and self.severity(alert.key).rank > rank
+            and (cause := self._force(alert, now)) is not None
+        ]
+        if not found:
+            return None
+        firm = [alert for alert, cause in found if cause is Cause.INHIBITED]
+        if firm:
+            root = min(firm, key=lambda a: (self._depth(a, firm), a.fired or 0.0, a.target))
+            over = root.phase is Phase.RESOLVED
+            message = f"{root.rule} on {root.target} explains it"
+            if over:
+                message = f"{root.target} has just recovered; this one may too"
+            return Suppression(cause=Cause.INHIBITED, by=root.target, message=message)
+        root = min((alert for alert, _ in found), key=lambda a: (a.since, a.target))
+        return Suppression(
+            cause=Cause.HELD,
+            by=root.target,
+            message=f"waiting whether {root.target} is the cause ({root.rule} is pending)",
+        )
+
+    def _force(self, alert: Alert, now: float) -> Cause | None:
+        if alert.phase is Phase.FIRING:
+            return Cause.INHIBITED
+        if alert.phase is Phase.RESOLVED:
+            recent = alert.resolved is not None and now - alert.resolved < self.grace
+            return Cause.INHIBITED if recent else None
+        return Cause.HELD if now - alert.since < PATIENCE else None
+
+    def _before(self, root: Alert, key: Key, mine: Alert | None) -> bool:
+        """In a circle of dependencies, only what failed first explains the others."""
+        if mine is None or key[1] not in self.graph.above(root.target):
+            return True
+        return (root.since, root.target) < (mine.since, mine.target)
+
+    def _depth(self, alert: Alert, among: list[Alert]) -> int:
+        above = self.graph.above(alert.target)
+        return sum(other.target in above for other in among)

@@ -1,0 +1,173 @@
+"""An alert and its changes: frozen data.
+
+Times come in two kinds. *Steady* seconds never jump (see ``alerts.steady``) and decide everything;
+aware UTC datetimes are labels for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from attrs import Factory, frozen
+
+from tocsin.core.ids import new_id
+from tocsin.core.verdicts import Severity
+
+Key = tuple[str, str]
+"""An alert's fingerprint: rule and target. At most one alert is open for each."""
+
+
+@frozen
+class Moment:
+    """A point in time on both clocks."""
+
+    steady: float
+    wall: datetime
+
+
+class Phase(StrEnum):
+    """Where an alert is in its life."""
+
+    PENDING = "pending"
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+class Change(StrEnum):
+    """What changed. The first group is told to people, the second only kept."""
+
+    FIRED = "fired"
+    REOPENED = "reopened"
+    RELEASED = "released"  # what had suppressed it is over, and it is still firing
+    REPEATED = "repeated"
+    FLAPPING = "flapping"
+    ESCALATED = "escalated"
+    RESOLVED = "resolved"
+
+    PENDING = "pending"
+    CANCELLED = "cancelled"  # cleared before its time
+    SUPPRESSED = "suppressed"
+    ACKNOWLEDGED = "acknowledged"
+    UNACKNOWLEDGED = "unacknowledged"
+    CLOSED = "closed"  # long enough resolved: what fires next is another alert
+
+
+class Cause(StrEnum):
+    """Why an alert is not told."""
+
+    INHIBITED = "inhibited"  # a target it depends on is down
+    HELD = "held"  # a target it depends on may be going down: wait which it is
+    SILENCED = "silenced"
+    MAINTENANCE = "maintenance"
+    SETTLING = "settling"  # tocsin has just started and not seen everything yet
+
+
+@frozen(kw_only=True)
+class Suppression:
+    """What keeps an alert from being told. ``by`` names the target, silence or window."""
+
+    cause: Cause
+    by: str
+    message: str
+
+
+@frozen(kw_only=True)
+class Policy:
+    """How a rule's alerts are treated. Durations in seconds.
+
+    ``channels`` None: every channel whose ``min_severity`` lets it pass. ``escalate_after``:
+    repeats after which the severity is raised and ``escalation_channels`` are added; 0: never.
+    """
+
+    wait: float = 0.0
+    severity: Severity = Severity.WARNING
+    channels: tuple[str, ...] | None = None
+    cooldown: float = 900.0
+    escalate_after: int = 3
+    escalation_channels: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class Alert:
+    """One rule's finding on one target, from its beginning to its end. ``float`` times are steady.
+
+    ``since``: when the condition began; ``armed``: since when the verdict has been *firing*, from
+    which the policy's wait counts. ``told``: people believe that it fires. ``heard``: channels that
+    were told and wait for the recovery; ``owed``: channels kept from hearing it at the last moment.
+    ``last_told``: when the last message went out. ``frozen``: since when nothing can be seen.
+    ``hold_until``: a recovery of a flapping alert waits until then. ``revision`` counts changes.
+    """
+
+    id: UUID = Factory(new_id)
+    rule: str
+    target: str
+    phase: Phase = Phase.PENDING
+    severity: Severity = Severity.WARNING
+    message: str = ""
+    details: Mapping[str, Any] = Factory(dict)
+    carry: Mapping[str, Any] = Factory(dict)
+    since: float
+    since_at: datetime
+    armed: float | None = None
+    fired: float | None = None
+    fired_at: datetime | None = None
+    resolved: float | None = None
+    resolved_at: datetime | None = None
+    downtime: float | None = None
+    flaps: int = 0
+    flaps_told: int = 0
+    repeats: int = 0
+    escalated: bool = False
+    acknowledged_by: str | None = None
+    acknowledged_at: datetime | None = None
+    comment: str = ""
+    suppression: Suppression | None = None
+    told: bool = False
+    ever_told: bool = False
+    last_told: float | None = None
+    heard: frozenset[str] = frozenset()
+    owed: frozenset[str] = frozenset()
+    hold_until: float | None = None
+    frozen: float | None = None
+    revision: int = 0
+
+    @property
+    def key(self) -> Key:
+        """The fingerprint."""
+        return self.rule, self.target
+
+    @property
+    def open(self) -> bool:
+        """It fires, or waits to."""
+        return self.phase is not Phase.RESOLVED
+
+    @property
+    def state(self) -> str:
+        """One word for people: pending, firing, acknowledged, suppressed or resolved."""
+        if self.phase is not Phase.FIRING:
+            return self.phase.value
+        if self.acknowledged_by is not None:
+            return "acknowledged"
+        return "suppressed" if self.suppression is not None and not self.told else "firing"
+
+
+@frozen(kw_only=True)
+class Transition:
+    """A change of an alert; the unit that is journaled and notified.
+
+    ``alert`` is the alert after the change. ``notify``: people are to be told; where they are not,
+    though the kind is one that is told, ``reason`` names why and ``why`` says it in a sentence.
+    """
+
+    id: UUID = Factory(new_id)
+    kind: Change
+    alert: Alert
+    at: datetime
+    notify: bool = False
+    reason: str = ""
+    why: str = ""
+    actor: str | None = None

@@ -1,0 +1,74 @@
+"""What is kept of a target's past for its rules: the newest of each check, and as much more as they
+ask for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from attrs import define, field
+
+from tocsin.core.model import Event, Observation, Status, Target
+from tocsin.core.verdicts import History
+
+MOST = 256
+"""Observations, and events, kept of one target at most."""
+
+
+@define(eq=False)
+class Recent:
+    """One target's recent past. ``lookback`` in seconds: the longest any of its rules wants."""
+
+    target: Target
+    source: str | None = None
+    lookback: float = 0.0
+    latest: dict[str, Observation] = field(factory=dict)
+    failures: dict[str, int] = field(factory=dict)
+    _observations: deque[Observation] = field(factory=lambda: deque(maxlen=MOST))
+    _events: deque[Event] = field(factory=lambda: deque(maxlen=MOST))
+
+    def observe(self, observation: Observation) -> None:
+        """Take in a result."""
+        self.latest[observation.check] = observation
+        status = observation.result.status
+        if status is Status.DOWN:
+            self.failures[observation.check] = self.failures.get(observation.check, 0) + 1
+        elif status is not Status.UNKNOWN:
+            self.failures.pop(observation.check, None)
+        if self.lookback:
+            self._observations.append(observation)
+
+    def happened(self, event: Event) -> None:
+        """Take in an event."""
+        if self.lookback:
+            self._events.append(event)
+
+    def forget(self, checks: Mapping[str, Any]) -> None:
+        """Leave only the checks that are still there."""
+        for gone in [name for name in self.latest if name not in checks]:
+            del self.latest[gone]
+            self.failures.pop(gone, None)
+
+    def history(
+        self, lookback: float, now: datetime, *, firing: bool, carried: Mapping[str, Any],
+        snapshot: bool = False,
+    ) -> History:  # fmt: skip
+        """What one rule sees. ``snapshot``: for another thread, sharing nothing that changes."""
+        observations: tuple[Observation, ...] = ()
+        events: tuple[Event, ...] = ()
+        if lookback:
+            oldest = now - timedelta(seconds=lookback)
+            observations = tuple(o for o in self._observations if o.at >= oldest)
+            events = tuple(e for e in self._events if e.at >= oldest)
+        return History(
+            target=self.target,
+            latest=dict(self.latest) if snapshot else self.latest,
+            observations=observations,
+            events=events,
+            failures=dict(self.failures) if snapshot else self.failures,
+            source=self.source,
+            firing=firing,
+            carried=carried,
+        )

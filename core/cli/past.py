@@ -1,0 +1,52 @@
+"""History for commands that read it themselves, whether tocsin runs or not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from tocsin.core.app import StartError, data_directory
+from tocsin.core.cli.context import Context, Failure
+from tocsin.core.embedded import EmbeddedPostgres
+from tocsin.core.embedded_host import EmbeddedError
+from tocsin.core.store.alerts import AlertHistory
+from tocsin.core.store.connection import Connection, Connections, fixed
+
+DEADLINE = 120.0
+"""Seconds for one query."""
+
+
+@asynccontextmanager
+async def history_of(context: Context) -> AsyncIterator[AlertHistory]:
+    """The alerts and results that a configuration's database has.
+
+    The embedded database is used as it runs; where tocsin does not run, it is started for as long
+    as this takes. Raises Failure.
+    """
+    settings = context.settings()
+    async with AsyncExitStack() as stack:
+        if settings.database.url is not None:
+            dsn = settings.database.url.reveal()
+        else:
+            directory = settings.data_dir / "postgres"
+            if not directory.is_dir():
+                raise Failure(f"there is no history yet: {directory} does not exist")
+            embedded = EmbeddedPostgres()
+            try:
+                stack.enter_context(data_directory(settings.data_dir))
+                stack.push_async_callback(embedded.stop)
+            except StartError:
+                pass  # tocsin runs, and its database with it
+            try:
+                dsn = await embedded.start(directory)
+            except EmbeddedError as error:
+                raise Failure(str(error)) from error
+        connections = Connections(fixed(dsn), 1)
+        stack.push_async_callback(connections.close)
+
+        @asynccontextmanager
+        async def reading() -> AsyncIterator[Connection]:
+            async with connections.use(DEADLINE) as connection:
+                yield connection
+
+        yield AlertHistory(reading)

@@ -1,0 +1,143 @@
+"""``tocsin replay``: what another configuration would have rung for."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import click
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from tocsin.core.cli.alerts import LOOK
+from tocsin.core.cli.context import Context, Failure, broken, pass_context
+from tocsin.core.cli.past import history_of
+from tocsin.core.config import ConfigError, load_config
+from tocsin.core.replay import Episode, Replay
+from tocsin.core.store import StoreUnavailable
+from tocsin.core.store.alerts import AlertFilter
+from tocsin.core.units import format_duration, parse_duration
+
+
+@click.command()
+@click.option("--since", default="24h", show_default=True, help="How far back, such as 7d.")
+@click.option(
+    "--with", "new", type=click.Path(path_type=Path), metavar="FILE",
+    help="The configuration to try; unset, the one in force (--config FILE replay does the same).",
+)  # fmt: skip
+@click.option("--config", "also", type=click.Path(path_type=Path), hidden=True)
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@pass_context
+def replay(
+    context: Context, since: str, new: Path | None, also: Path | None, as_json: bool
+) -> None:
+    """Run rules over stored history: which alerts would have come and gone, and which did."""
+    try:
+        seconds = parse_duration(since)
+    except (ValueError, OverflowError) as error:
+        raise Failure(f"--since: {error}", 2) from error
+    settings = context.settings()
+    chosen = new or also
+    if chosen is not None:
+        if not chosen.is_file():
+            raise Failure(f"--config: there is no file {chosen}", 2)
+        try:
+            settings = load_config(chosen, context.env, context.plugins())
+        except ConfigError as error:
+            raise broken(error) from error
+    until = datetime.now(UTC)
+    begin = until - timedelta(seconds=seconds)
+    run = Replay(settings)
+    try:
+        real = asyncio.run(_run(context, run, begin, until))
+    except (StoreUnavailable, OSError, asyncpg.PostgresError) as error:
+        raise Failure(f"history cannot be read: {error}") from error
+    episodes = run.finish()
+    if as_json:
+        context.console.print_json(data=_json(episodes, real, run.results))
+        return
+    if not run.results:
+        context.console.print(f"There is no history of the last {since}.")
+        return
+    context.console.print(_table(episodes))
+    context.console.print(_compare(episodes, real, run.results), style="dim")
+
+
+async def _run(
+    context: Context, run: Replay, since: datetime, until: datetime
+) -> list[dict[str, Any]]:
+    async with history_of(context) as history:
+        events = await history.past_events(since, until)
+        total = (until - since).total_seconds()
+        with Progress(
+            TextColumn("replaying"), BarColumn(), TimeRemainingColumn(),
+            console=context.console, transient=True, disable=not context.console.is_terminal,
+        ) as progress:  # fmt: skip
+            task = progress.add_task("replay", total=total)
+            async for at in run.run(history.past(since, until), events):
+                progress.update(task, completed=(at - since).total_seconds())
+        return await history.page(AlertFilter(since=since, until=until, limit=10_000))
+
+
+def _table(episodes: list[Episode]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    for name in ("", "alert", "target", "fired", "lasted"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("what it said", no_wrap=True, overflow="ellipsis", ratio=1)
+    for episode in episodes:
+        icon, style = LOOK[episode.severity.value]
+        lasted = "still firing"
+        if episode.resolved_at is not None:
+            seconds = (episode.resolved_at - episode.fired_at).total_seconds()
+            lasted = format_duration(max(1, int(seconds)))
+        table.add_row(
+            Text(icon, style),
+            Text(episode.rule, style),
+            Text(episode.target),
+            f"{episode.fired_at:%Y-%m-%d %H:%M:%S} UTC",
+            lasted,
+            Text(episode.message),
+        )
+    return table
+
+
+def _compare(episodes: list[Episode], real: list[dict[str, Any]], results: int) -> str:
+    fired = {(e.rule, e.target) for e in episodes}
+    came = {(row["alert_type"], row["container_name"]) for row in real}
+    words = [f"{len(episodes)} firings over {results} results; {len(real)} alerts really fired."]
+    if more := sorted(fired - came):
+        words.append("New: " + ", ".join(f"{r} on {t}" for r, t in more[:20]) + ".")
+    if less := sorted(k for k in came - fired if k[0] not in ("monitor_impaired", "plugin_failed")):
+        words.append("Gone: " + ", ".join(f"{r} on {t}" for r, t in less[:20]) + ".")
+    return " ".join(words)
+
+
+def _json(episodes: list[Episode], real: list[dict[str, Any]], results: int) -> dict[str, Any]:
+    return {
+        "results": results,
+        "alerts": [
+            {
+                "rule": e.rule,
+                "target": e.target,
+                "severity": e.severity.value,
+                "message": e.message,
+                "fired_at": e.fired_at.isoformat(),
+                "resolved_at": None if e.resolved_at is None else e.resolved_at.isoformat(),
+                "flaps": e.flaps,
+            }
+            for e in episodes
+        ],
+        "real": [
+            {
+                "rule": row["alert_type"],
+                "target": row["container_name"],
+                "fired_at": row["created_at"].isoformat(),
+                "resolved_at": row["resolved_at"].isoformat() if row["resolved_at"] else None,
+            }
+            for row in real
+        ],
+    }

@@ -1,0 +1,100 @@
+"""``tocsin silence``: keep alerts from being told for a while."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from urllib.parse import quote
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from tocsin.core.cli.client import Client
+from tocsin.core.cli.context import Context, Failure, pass_context
+
+
+@click.group()
+def silence() -> None:
+    """Silence alerts for a while, list what is silenced, end a silence."""
+
+
+@silence.command()
+@click.argument("matchers", nargs=-1, required=True)
+@click.option("--for", "duration", metavar="DURATION", help="How long, such as 2h.")
+@click.option("--until", metavar="TIME", help="Until when, such as 2026-01-15T18:00:00Z.")
+@click.option("-m", "--comment", default="", help="Why.")
+@pass_context
+def add(
+    context: Context,
+    matchers: tuple[str, ...],
+    duration: str | None,
+    until: str | None,
+    comment: str,
+) -> None:
+    """Silence the alerts that match all MATCHERS, such as target=web* rule!=disk_space_low."""
+    if (duration is None) == (until is None):
+        raise Failure("say how long: either --for 2h or --until 2026-01-15T18:00:00Z", 2)
+    length = {"duration": duration} if duration is not None else {"until": until}
+    body = {"matchers": list(matchers), "comment": comment, **length}
+    made = Client(context).send("POST", "/api/v1/silences", body)
+    click.echo(f"{', '.join(made['matchers'])} is silent until {_when(made['ends_at'])}")
+    click.echo(f"end it before: tocsin silence end {made['id'][-8:]}")
+
+
+@silence.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print the API's answers.")
+@pass_context
+def list_(context: Context, as_json: bool) -> None:
+    """List silences and maintenance windows."""
+    client = Client(context)
+    items = client.get("/api/v1/silences")["items"]
+    windows = client.get("/api/v1/maintenance")["items"]
+    if as_json:
+        context.console.print_json(data={"silences": items, "maintenance": windows})
+        return
+    if not items and not windows:
+        context.console.print("Nothing is silenced.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("state", "matches", "until", "by", "id", "comment"):
+        table.add_column(name)
+    for item in items:
+        table.add_row(
+            item["state"],
+            Text(", ".join(item["matchers"])),
+            _when(item["ends_at"]),
+            Text(item["created_by"]),
+            Text(item["id"][-8:], "dim"),
+            Text(item["comment"]),
+        )
+    for window in windows:
+        opened = window["until"] is not None
+        upcoming = window["next_start"]
+        when = _when(window["until"]) if opened else f"opens {_when(upcoming)}" if upcoming else "-"
+        table.add_row(
+            "active" if opened else "waiting",
+            Text(", ".join(window["matchers"]) or "everything"),
+            when,
+            "schedule",
+            Text(window["name"], "dim"),
+            Text(f"{window['schedule']} ({window['timezone']})"),
+        )
+    context.console.print(table)
+
+
+@silence.command()
+@click.argument("silence_id", metavar="SILENCE")
+@pass_context
+def end(context: Context, silence_id: str) -> None:
+    """End a SILENCE (its id, or how that ends): what still fires is told."""
+    client = Client(context)
+    items = client.get("/api/v1/silences")["items"]
+    found = [item["id"] for item in items if item["id"].endswith(silence_id.lower())]
+    if len(found) != 1 or len(silence_id) < 4:
+        raise Failure(f"no silence, or more than one, ends in {silence_id!r}; see 'silence list'")
+    client.send("DELETE", f"/api/v1/silences/{quote(found[0], safe='')}")
+    click.echo("it has ended")
+
+
+def _when(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"

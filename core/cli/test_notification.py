@@ -1,0 +1,25 @@
+"""``tocsin test-notification``: whether a message arrives."""
+
+from __future__ import annotations
+
+import click
+from rich.text import Text
+
+from tocsin.core.cli.client import Client
+from tocsin.core.cli.context import Context, Failure, pass_context
+
+
+@click.command("test-notification")
+@click.argument("channel", required=False)
+@pass_context
+def test_notification(context: Context, channel: str | None) -> None:
+    """Send a test message by a CHANNEL, or by all, and say what each provider answered."""
+    body = {} if channel is None else {"channel": channel}
+    items = Client(context).send("POST", "/api/v1/test-notification", body)["items"]
+    if not items:
+        raise Failure("no channel is configured; add a [channels.NAME] table to tocsin.toml")
+    for item in items:
+        icon, style = ("✔", "green") if item["delivered"] else ("✖", "bold red")
+        line = Text.assemble((f"{icon} ", style), (item["channel"], "bold"), f": {item['answer']}")
+        context.console.print(line, soft_wrap=True)
+    raise SystemExit(not all(item["delivered"] for item in items))

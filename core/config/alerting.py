@@ -1,0 +1,258 @@
+"""What the configuration says of alerts: rules, policies, maintenance windows, the dead man's
+switch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from attrs import Factory, frozen
+
+from tocsin.core.alerts.book import Bound
+from tocsin.core.alerts.matchers import parse_all
+from tocsin.core.alerts.model import Policy
+from tocsin.core.alerts.silences import Window, check_schedule
+from tocsin.core.config.errors import Catalog, Path, Problems
+from tocsin.core.config.find_plugin import find_plugin
+from tocsin.core.config.scalars import show
+from tocsin.core.config.settings import AlertSettings, RuleSettings
+from tocsin.core.config.structure import build
+from tocsin.core.config.suggest import did_you_mean
+from tocsin.core.units import Seconds, parse_duration
+from tocsin.core.verdicts import Severity
+
+DEFAULT_RULES: Mapping[str, Mapping[str, Any]] = {
+    "container_down": {
+        "rule": "down", "of": "running", "for": "1m", "severity": "critical",
+        "kinds": ["container"],
+    },
+    "container_restarting": {"rule": "restart-loop", "restarts": 3, "window": "5m"},
+    "health_check_failed": {"rule": "down", "of": "checks", "failures": 3},
+    "high_memory": {"rule": "thresholds", "metric": "memory_percent", "level": 90, "clear": 85},
+    "high_cpu": {
+        "rule": "thresholds", "metric": "cpu_percent", "level": 95, "clear": 85, "for": "2m",
+    },
+    "disk_space_low": {
+        "rule": "thresholds", "metric": "disk_free_percent", "operator": "<", "level": 10,
+        "clear": 12, "severity": "critical",
+    },
+    "above_expected": {"rule": "thresholds", "times_expected": 2, "for": "10m"},
+}  # fmt: skip
+"""The default policy: the plan's table. A ``[rules.NAME]`` table changes single keys of it."""
+
+OWN_ALERTS: Mapping[str, Mapping[str, Any]] = {
+    "monitor_impaired": {"for": "15s", "severity": "critical", "channels": ["*"]},
+    "plugin_failed": {"severity": "warning"},
+}
+"""What tocsin raises about itself."""
+
+_POLICY = (
+    "for", "severity", "channels", "cooldown", "escalate_after", "escalation_channels",
+    "enabled", "targets", "kinds",
+)  # fmt: skip
+
+
+@frozen(kw_only=True)
+class _PolicyTable:
+    severity: Severity = Severity.WARNING
+    channels: tuple[str, ...] | None = None
+    cooldown: Seconds | None = None
+    escalate_after: int | None = None
+    escalation_channels: tuple[str, ...] | None = None
+    enabled: bool = True
+    targets: tuple[str, ...] = ("*",)
+    kinds: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class _WindowTable:
+    schedule: str
+    duration: Seconds
+    timezone: str | None = None
+    match: tuple[str, ...] = Factory(tuple)
+
+
+class RuleMaker:
+    """Makes rules out of tables; ``alerts`` has what holds for all of them."""
+
+    def __init__(self, catalog: Catalog, problems: Problems, alerts: AlertSettings) -> None:
+        self._catalog = catalog
+        self._problems = problems
+        self._alerts = alerts
+
+    def rules(self, tables: Mapping[str, Any]) -> dict[str, RuleSettings]:
+        """All rules by name: the defaults, changed and added to."""
+        made = {}
+        for name in {**DEFAULT_RULES, **tables}:
+            if name in OWN_ALERTS:
+                continue
+            given = tables.get(name, {})
+            if name not in tables and not self._to_be_had(DEFAULT_RULES[name]["rule"]):
+                continue
+            table = self._over(DEFAULT_RULES.get(name), given, ("rules", name))
+            if table is not None:
+                rule = self.rule(name, table, ("rules", name))
+                if rule is not None:
+                    made[name] = rule
+        return made
+
+    def _to_be_had(self, rule: str) -> bool:
+        """Whether anybody has heard of a default's rule: the core can do without its plugins."""
+        return rule in self._catalog.rules or self._catalog.missing(rule) is not None
+
+    def own(self, tables: Mapping[str, Any]) -> dict[str, Policy]:
+        """The policies of what tocsin raises about itself."""
+        policies = {}
+        for name, default in OWN_ALERTS.items():
+            path = ("rules", name)
+            table = self._over(default, tables.get(name, {}), path) or {}
+            for key in sorted(set(table) - set(_POLICY)):
+                self._problems.add(
+                    (*path, key), f"there is no such key; {did_you_mean(key, _POLICY)}"
+                )
+            found = self._policy({k: v for k, v in table.items() if k in _POLICY}, path)
+            if found is not None:
+                policies[name] = found[0]
+        return policies
+
+    def _over(
+        self, default: Mapping[str, Any] | None, given: Any, path: Path
+    ) -> dict[str, Any] | None:
+        if not isinstance(given, Mapping):
+            self._problems.add(path, f"expected a table, got {show(given)}")
+            return None
+        base = dict(default or {})
+        if "rule" in given and given["rule"] != base.get("rule"):
+            base = {}  # another rule under the same name takes none of its options
+        if "level" in given and "clear" not in given:
+            base.pop("clear", None)
+        if "times_expected" in given:
+            base = {k: v for k, v in base.items() if k not in ("level", "clear")}
+        return {**base, **given}
+
+    def override(self, base: RuleSettings, given: Any, path: Path) -> RuleSettings | None:
+        """A rule changed for one target."""
+        table = self._over({"rule": base.rule_name, **base.table}, given, path)
+        return None if table is None else self.rule(base.name, table, path)
+
+    def rule(self, name: str, table: Mapping[str, Any], path: Path) -> RuleSettings | None:
+        """One rule; None where its table is wrong."""
+        options = {k: v for k, v in table.items() if k not in (*_POLICY, "rule")}
+        found = self._policy({k: v for k, v in table.items() if k in _POLICY}, path)
+        rule_name = table.get("rule")
+        if not isinstance(rule_name, str):
+            self._problems.missing((*path, "rule"), "must be given: the name of a rule in quotes")
+            return None
+        entry, broken = find_plugin(
+            "rule", str(rule_name), self._catalog, (*path, "rule"), self._problems
+        )
+        instance = None
+        if entry is not None:
+            instance = build(entry.cls, options, path, self._problems)
+        if found is None or (entry is None and broken is None):
+            return None
+        if entry is not None and instance is None:
+            return None
+        policy, said = found
+        return RuleSettings(
+            name=name,
+            rule_name=str(rule_name),
+            plugin=None if entry is None else entry.plugin,
+            rule=instance,
+            broken=broken,
+            table={k: v for k, v in table.items() if k != "rule"},
+            policy=policy,
+            enabled=said.enabled,
+            targets=said.targets,
+            kinds=said.kinds,
+        )
+
+    def _policy(self, table: Mapping[str, Any], path: Path) -> tuple[Policy, _PolicyTable] | None:
+        given = dict(table)
+        wait = 0.0
+        if "for" in given:
+            try:
+                wait = parse_duration(given.pop("for"))
+            except (ValueError, OverflowError) as error:
+                self._problems.add((*path, "for"), str(error))
+                return None
+        said = build(_PolicyTable, given, path, self._problems)
+        if said is None:
+            return None
+        alerts = self._alerts
+        cooldown = alerts.cooldown if said.cooldown is None else said.cooldown
+        if cooldown < 1:
+            self._problems.add((*path, "cooldown"), "must be at least 1 s")
+        after = alerts.escalate_after if said.escalate_after is None else said.escalate_after
+        if after < 0:
+            self._problems.add((*path, "escalate_after"), "must be 0 (never) or more")
+        more = said.escalation_channels
+        policy = Policy(
+            wait=wait,
+            severity=said.severity,
+            channels=said.channels,
+            cooldown=cooldown,
+            escalate_after=after,
+            escalation_channels=alerts.escalation_channels if more is None else more,
+        )
+        return policy, said
+
+
+def bound_of(settings: RuleSettings, inline: tuple[str, ...]) -> Bound | None:
+    """A rule as the engine takes it; None where it is switched off or cannot run."""
+    if not settings.enabled or settings.rule is None:
+        return None
+    return Bound(
+        name=settings.name,
+        rule=settings.rule,
+        plugin=settings.plugin or "",
+        policy=settings.policy,
+        targets=settings.targets,
+        kinds=settings.kinds,
+        inline=settings.plugin in inline,
+    )
+
+
+def make_windows(
+    tables: Mapping[str, Any], problems: Problems, timezone: str
+) -> tuple[Window, ...]:
+    """Maintenance windows, ``[maintenance.NAME]``."""
+    windows = []
+    for name, table in tables.items():
+        path = ("maintenance", name)
+        said = build(_WindowTable, table, path, problems)
+        if said is None:
+            continue
+        before = len(problems.found)
+        for key, check in (
+            ("schedule", lambda s=said: check_schedule(s.schedule)),
+            ("timezone", lambda s=said: _zone(s.timezone or timezone)),
+            ("match", lambda s=said: parse_all(s.match) if s.match else ()),
+        ):
+            try:
+                check()
+            except ValueError as error:
+                problems.add((*path, key), str(error))
+        if not 60 <= said.duration <= 7 * 86400:
+            problems.add((*path, "duration"), "must be from '1m' to '7d'")
+        if len(problems.found) == before:
+            windows.append(
+                Window(
+                    name=name,
+                    schedule=said.schedule,
+                    duration=said.duration,
+                    timezone=said.timezone or timezone,
+                    matchers=parse_all(said.match) if said.match else (),
+                )
+            )
+    return tuple(windows)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(
+            f"there is no time zone {name!r}; write one such as 'Europe/Berlin'"
+        ) from error

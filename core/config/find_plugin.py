@@ -1,0 +1,30 @@
+"""Finding what a name in the configuration means among the plugins."""
+
+from __future__ import annotations
+
+from tocsin.core.config.errors import Catalog, CatalogEntry, Path, Problems
+from tocsin.core.config.suggest import did_you_mean
+
+_PLACES = {"probe": "[targets.NAME.checks.NAME]", "source": "[sources.NAME]"}
+
+
+def find_plugin(
+    kind: str, name: str, catalog: Catalog, path: Path, problems: Problems
+) -> tuple[CatalogEntry | None, str | None]:
+    """The entry of a ``probe``, ``source``, ``rule`` or ``notifier``; or why it cannot be had
+    though it may exist; or neither, with a problem noted."""
+    shelves = {
+        "probe": catalog.probes, "source": catalog.sources,
+        "rule": catalog.rules, "notifier": catalog.notifiers,
+    }  # fmt: skip
+    shelf = shelves[kind]
+    if entry := shelf.get(name):
+        return entry, None
+    for other, place in _PLACES.items():
+        if kind in _PLACES and other != kind and name in shelves[other]:
+            problems.add(path, f"{name!r} is no {kind}; it belongs in a {place} table")
+            return None, None
+    if reason := catalog.missing(name):
+        return None, reason
+    problems.add(path, f"no {kind} is called {name!r}; {did_you_mean(name, shelf)}")
+    return None, None

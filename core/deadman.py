@@ -1,0 +1,84 @@
+"""The dead man's switch: a ping that goes out while tocsin does its job. Who waits for it (a
+service such as healthchecks.io, another tocsin's heartbeat check) rings when it stays away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import aiohttp
+
+from tocsin.core.clock import Clock
+from tocsin.core.config.settings import DeadmanSettings
+from tocsin.core.logs import get_logger
+from tocsin.core.model import ComponentHealth, Health
+
+log = get_logger(__name__)
+
+
+class Deadman:
+    """Pings while ``well()`` is true."""
+
+    def __init__(self, clock: Clock, well: Callable[[], bool]) -> None:
+        self._clock = clock
+        self._well = well
+        self._settings = DeadmanSettings()
+        self._task: asyncio.Task[None] | None = None
+        self.trouble: str | None = None
+        self.pings = 0
+
+    def apply(self, settings: DeadmanSettings) -> None:
+        """Take over a configuration."""
+        if settings == self._settings and self._task is not None:
+            return
+        self._settings = settings
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        self.trouble = None
+        if settings.url is not None:
+            self._task = asyncio.create_task(self._run(settings), name="dead man's switch")
+
+    async def stop(self) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self, settings: DeadmanSettings) -> None:
+        never = asyncio.Event()
+        while True:
+            if self._well():
+                await self._ping(settings)
+            await self._clock.wait(never, self._clock.monotonic() + settings.interval)
+
+    async def _ping(self, settings: DeadmanSettings) -> None:
+        assert settings.url is not None  # noqa: S101
+        trouble = None
+        try:
+            timeout = aiohttp.ClientTimeout(total=settings.timeout)
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(settings.url.reveal(), allow_redirects=False) as answer,
+            ):
+                if answer.status >= 300:
+                    trouble = f"it answered {answer.status}"
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            # The text of aiohttp's errors may hold the URL, and that is the secret.
+            trouble = (
+                "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+            )
+        if trouble is not None and self.trouble is None:
+            log.warning("the dead man's ping did not arrive", reason=trouble)
+        self.trouble = trouble
+        self.pings += trouble is None
+
+    def health(self) -> dict[str, ComponentHealth]:
+        """Whether the last ping arrived; nothing where none is wanted."""
+        if self._settings.url is None:
+            return {}
+        if self.trouble is None:
+            return {"deadman": ComponentHealth(status=Health.OK)}
+        message = f"the ping did not arrive: {self.trouble}"
+        return {"deadman": ComponentHealth(status=Health.DEGRADED, message=message)}

@@ -1,0 +1,321 @@
+"""One channel at work: its queue, and the stages that a message passes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from uuid import UUID
+
+from attrs import define, evolve, field
+
+from tocsin.core import faults
+from tocsin.core.alerts.engine import Engine
+from tocsin.core.alerts.steady import SteadyClock
+from tocsin.core.clock import Clock
+from tocsin.core.config.settings import ChannelSettings
+from tocsin.core.ids import new_id
+from tocsin.core.isolation import Isolation
+from tocsin.core.journal import Entry, Journal, JournalError
+from tocsin.core.logs import get_logger
+from tocsin.core.notices import Kind, Message, Notice, Receipt
+from tocsin.core.outbox import Decision, Row
+from tocsin.core.pipeline.dedupe import dedupe
+from tocsin.core.pipeline.deliver import FALLBACK_AFTER, Attempt, Failure, backoff
+from tocsin.core.pipeline.group import Group
+from tocsin.core.pipeline.limit import Limit
+from tocsin.core.pipeline.suppress import inhibit, silence
+from tocsin.core.verdicts import Severity
+
+log = get_logger(__name__)
+
+IN_FLIGHT = 5.0
+"""Seconds that an attempt under way may still take when tocsin stops."""
+
+
+@define
+class Tools:
+    """What every channel works with.
+
+    ``record`` takes rows that have changed; ``owe`` is told of a row that was held back at the last
+    moment; ``fall_back`` of rows that a channel could not deliver.
+    """
+
+    clock: Clock
+    steady: SteadyClock
+    engine: Engine
+    journal: Journal
+    isolation: Isolation
+    record: Callable[[list[Row]], object]
+    owe: Callable[[Row], None]
+    fall_back: Callable[[ChannelSettings, list[Row]], None] = field(default=lambda _, __: None)
+    references: dict[tuple[str, UUID], str] = field(factory=dict)
+    """What providers called their last message, by channel and alert."""
+
+
+class Channel:
+    """A channel's worker. ``trouble`` says why it cannot deliver now, or is None."""
+
+    def __init__(self, settings: ChannelSettings, tools: Tools) -> None:
+        self.settings = settings
+        self.tools = tools
+        self.group = Group(settings)
+        self.limit = Limit(settings.max_messages, settings.per)
+        self.attempt = Attempt(settings, tools.isolation)
+        self.trouble: str | None = None
+        self.disabled: str | None = None
+        self.failing_since: float | None = None
+        self.sent_total = self.failed_total = 0
+        self.last_sent: datetime | None = None
+        self._open_at = 0.0
+        """Monotonic time before which the provider wants to be left alone."""
+        self._begun: list[tuple[Message, list[Row]]] = []
+        self._current: list[Row] = []
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are to go out."""
+        return len(self.group) + len(self._current) + sum(len(rows) for _, rows in self._begun)
+
+    # What comes in
+
+    def put(self, rows: Iterable[Row]) -> None:
+        """Rows to deliver."""
+        now = self.tools.clock.monotonic()
+        for row in rows:
+            self.group.put(row, now)
+        self._wake.set()
+
+    def resume(self, rows: Iterable[Row], open_at: float | None = None) -> None:
+        """Rows that an earlier run had not finished; those of a message begun go out as that same
+        message. ``open_at``: steady time before which the channel must not be used."""
+        begun: dict[UUID, list[Row]] = {}
+        loose = []
+        for row in rows:
+            if row.message is None:
+                loose.append(row)
+            else:
+                begun.setdefault(row.message, []).append(row)
+        for identity, members in begun.items():
+            self._begun.append((self._message(identity, members, members[0].at), members))
+        if open_at is not None:
+            self._open_at = self.tools.steady.monotonic_of(open_at)
+        self.put(loose)
+
+    def leave(self) -> list[Row]:
+        """All rows that are not finished, for whoever takes the channel over."""
+        rows = [row for _, members in self._begun for row in members]
+        rows += self._current + self.group.take_all()
+        self._begun, self._current = [], []
+        return rows
+
+    # Life
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._task = asyncio.create_task(self._run(), name=f"channel {self.settings.name}")
+
+    async def stop(self) -> None:
+        """End; an attempt under way may finish."""
+        self._stopping.set()
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=IN_FLIGHT)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                await self.turn()
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                log.exception("a channel's turn failed inside tocsin", channel=self.settings.name)
+                await asyncio.sleep(1)
+
+    # The stages
+
+    async def turn(self) -> None:
+        """One message, through all stages."""
+        if self._begun:
+            message, self._current = self._begun.pop(0)
+            await self._deliver(message)
+            return
+        rows, digest = await self._gather(), False
+        while rows:
+            rows = inhibit(rows, self.tools.engine, self.tools.steady.now, self._stop_row)
+            rows = silence(rows, self.tools.engine, self.tools.steady.now, self._stop_row)
+            rows = dedupe(rows, self._stop_row)
+            if rows and not await self._limited(rows):
+                message = await self._begin(rows, digest)
+                await self._deliver(message)
+                return
+            digest = True
+            rows, self._current = self._current + self.group.take_all(), []
+
+    async def _gather(self) -> list[Row]:
+        clock = self.tools.clock
+        while not self._stopping.is_set():
+            self._wake.clear()
+            due = self.group.due()
+            if due is not None and due <= clock.monotonic():
+                return self.group.take(clock.monotonic())
+            await clock.wait(self._wake, due)
+        return []
+
+    def _stop_row(self, row: Row, decision: Decision, why: str) -> None:
+        stopped = evolve(row, decision=decision, reason=why, revision=row.revision + 1)
+        if decision is not Decision.SUPERSEDED:
+            self.tools.owe(stopped)
+        self.tools.record([stopped])
+
+    async def _limited(self, rows: list[Row]) -> bool:
+        """Wait for the rate limit, where there is anything to wait for: what comes meanwhile then
+        goes out with the rest, as a digest."""
+        clock = self.tools.clock
+        free = self.limit.free_at(clock.monotonic())
+        if free <= clock.monotonic():
+            return False
+        self._current = rows
+        await clock.wait(self._stopping, free)
+        if self._stopping.is_set():
+            raise asyncio.CancelledError  # the rows lie in the journal
+        return True
+
+    async def _begin(self, rows: list[Row], digest: bool) -> Message:
+        """Fix what goes out together, and its id, on disk: a retry is the same message."""
+        identity = new_id()
+        faults.point("message made")
+        self._current = [
+            evolve(row, message=identity, digest=digest, revision=row.revision + 1) for row in rows
+        ]
+        with suppress(JournalError):  # it is told all the same; the journal says so
+            await self.tools.journal.commit(Entry(rows=tuple(self._current)))
+        faults.point("message on disk")
+        return self._message(identity, self._current, self.tools.clock.now())
+
+    def _message(self, identity: UUID, rows: list[Row], at: datetime) -> Message:
+        name, references = self.settings.name, self.tools.references
+        notices: list[Notice] = [
+            evolve(row.notice, reply_to=references.get((name, row.alert)))
+            for row in rows
+            if row.notice is not None
+        ]
+        return Message(
+            id=identity, channel=name, notices=tuple(notices), created_at=at,
+            digest=any(row.digest for row in rows),
+        )  # fmt: skip
+
+    async def _deliver(self, message: Message) -> None:
+        clock = self.tools.clock
+        began = clock.monotonic()
+        fell_back = False
+        while True:
+            await self._until_open()
+            if self._stopping.is_set():
+                return  # the rows lie in the journal and go out after the next start
+            if self.disabled is not None:
+                outcome: Receipt | Failure = Failure(message=self.disabled, permanent=True)
+            else:
+                outcome = await self.attempt(message)
+            self._current = [evolve(r, attempts=r.attempts + 1) for r in self._current]
+            if isinstance(outcome, Receipt):
+                faults.point("accepted")
+                self._delivered(outcome)
+                return
+            self._failed(outcome)
+            old = clock.monotonic() - began
+            if outcome.permanent or old >= self.settings.give_up_after:
+                self._dead(outcome, fell_back)
+                return
+            if old >= FALLBACK_AFTER and not fell_back:
+                fell_back = True
+                self.tools.fall_back(self.settings, self._current)
+            await self._shut(backoff(self._current[0].attempts, outcome), outcome)
+
+    async def _until_open(self) -> None:
+        clock = self.tools.clock
+        while self._open_at > clock.monotonic() and not self._stopping.is_set():
+            await clock.wait(self._stopping, self._open_at)
+
+    async def _shut(self, seconds: float, failure: Failure) -> None:
+        """Leave the channel alone for a while, also over a restart where the provider asked."""
+        self._open_at = self.tools.clock.monotonic() + seconds
+        gates: Mapping[str, float] = {}
+        if failure.retry_after is not None:
+            gates = {self.settings.name: self.tools.steady.now().steady + seconds}
+        self.tools.journal.submit(Entry(rows=tuple(self._current), gates=gates))
+
+    async def test(self) -> tuple[bool, str]:
+        """Send a test message; whether that worked, and what was answered, in a sentence."""
+        now = self.tools.clock.now()
+        notice = Notice(
+            id=new_id(), alert=new_id(), kind=Kind.TEST, rule="test", target="tocsin",
+            severity=Severity.INFO, message="This is a test of tocsin. Nothing is wrong.", at=now,
+            since=now,
+        )  # fmt: skip
+        name = self.settings.name
+        message = Message(id=new_id(), channel=name, notices=(notice,), created_at=now)
+        outcome = await self.attempt(message)
+        if isinstance(outcome, Receipt):
+            return True, outcome.answer
+        return False, outcome.message
+
+    # Stage 7: record
+
+    def _delivered(self, receipt: Receipt) -> None:
+        now = self.tools.clock.now()
+        if self.trouble is not None:
+            log.info("a channel delivers again", channel=self.settings.name)
+        self.trouble, self.failing_since = None, None
+        self.sent_total += 1
+        self.last_sent = now
+        if receipt.reference is not None:
+            for row in self._current:
+                self.tools.references[self.settings.name, row.alert] = receipt.reference
+        self._finish(
+            Decision.SENT, "", delivered_at=now, answer=receipt.answer[:500],
+            reference=receipt.reference,
+        )  # fmt: skip
+        self.limit.sent(self.tools.clock.monotonic())
+        self.group.sent(self.tools.clock.monotonic())
+
+    def _failed(self, failure: Failure) -> None:
+        self.failed_total += 1
+        if self.failing_since is None:
+            self.failing_since = self.tools.clock.monotonic()
+        if self.trouble != failure.message:
+            log.warning(
+                "a channel could not deliver", channel=self.settings.name, reason=failure.message,
+                permanent=failure.permanent, retry_after=failure.retry_after,
+            )  # fmt: skip
+        self.trouble = failure.message
+        if failure.disable:
+            self.disabled = failure.message
+
+    def _dead(self, failure: Failure, fell_back: bool) -> None:
+        log.error(
+            "a message could not be delivered and goes to the dead letters",
+            channel=self.settings.name, reason=failure.message, notices=len(self._current),
+        )  # fmt: skip
+        rows = list(self._current)
+        self._finish(Decision.DEAD, failure.message)
+        if not fell_back:
+            self.tools.fall_back(self.settings, rows)
+
+    def _finish(self, decision: Decision, reason: str, **fields: object) -> None:
+        done = [
+            evolve(
+                row, decision=decision, reason=reason, revision=row.revision + 1,
+                **fields,  # type: ignore[arg-type]
+            )
+            for row in self._current
+        ]  # fmt: skip
+        self._current = []
+        self.tools.record(done)

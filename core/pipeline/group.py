@@ -1,0 +1,55 @@
+"""Stage 1: gather. An idle channel holds a notice for a moment and sends; what comes in the seconds
+after a message goes out as the next one."""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from tocsin.core.config.settings import ChannelSettings
+from tocsin.core.outbox import Row
+from tocsin.core.verdicts import Severity
+
+
+@define
+class Group:
+    """The rows that wait, with the monotonic time each came at."""
+
+    settings: ChannelSettings
+    window_ends: float = 0.0
+    _rows: list[tuple[float, Row]] = field(factory=list)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def put(self, row: Row, now: float) -> None:
+        """A row comes in."""
+        self._rows.append((now, row))
+
+    def _hold(self, row: Row) -> float:
+        batch = self.settings.batch
+        urgent = row.notice is None or row.notice.severity is Severity.CRITICAL
+        return self.settings.hold if batch is None or urgent else batch
+
+    def due(self) -> float | None:
+        """The monotonic time at which something is to go out, or None."""
+        first = min((at + self._hold(row) for at, row in self._rows), default=None)
+        return None if first is None else max(first, self.window_ends)
+
+    def take(self, now: float) -> list[Row]:
+        """What goes out now, oldest first; what is collected for longer stays."""
+        taken: list[tuple[float, Row]] = []
+        left: list[tuple[float, Row]] = []
+        for at, row in self._rows:
+            ripe = self.settings.batch is None or at + self._hold(row) <= now
+            (taken if ripe else left).append((at, row))
+        self._rows = left
+        return [row for _, row in taken]
+
+    def take_all(self) -> list[Row]:
+        """Everything, oldest first."""
+        rows, self._rows = [row for _, row in self._rows], []
+        return rows
+
+    def sent(self, now: float) -> None:
+        """A message has gone out."""
+        self.window_ends = now + self.settings.window

@@ -1,0 +1,138 @@
+"""Which channels a change of an alert is for, and what is written down where it is for none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from tocsin.core.alerts.model import Alert, Change, Policy, Transition
+from tocsin.core.config.settings import ChannelSettings
+from tocsin.core.ids import new_id
+from tocsin.core.model import Target
+from tocsin.core.notices import Kind, Notice
+from tocsin.core.outbox import NOBODY, Decision, Row
+
+_UNTOLD = frozenset({Change.PENDING, Change.CANCELLED, Change.CLOSED})
+
+_KINDS = {
+    Change.FIRED: Kind.FIRED,
+    Change.RELEASED: Kind.FIRED,
+    Change.REOPENED: Kind.FIRED,
+    Change.REPEATED: Kind.REPEATED,
+    Change.FLAPPING: Kind.FLAPPING,
+    Change.ESCALATED: Kind.ESCALATED,
+    Change.RESOLVED: Kind.RESOLVED,
+}
+
+
+def route(
+    change: Transition,
+    policy: Policy,
+    channels: Mapping[str, ChannelSettings],
+    steady: float,
+    target: Target | None,
+    affected: tuple[str, ...],
+) -> list[Row]:
+    """The rows of one change: one for each channel, with what is decided about it so far."""
+    alert = change.alert
+    if change.kind in _UNTOLD:
+        return []
+    if change.kind in (Change.ACKNOWLEDGED, Change.UNACKNOWLEDGED):
+        said = f": {alert.comment}" if alert.comment else ""
+        word = "acknowledged by" if change.actor else "no longer acknowledged"
+        why = f"{word} {change.actor or ''}".strip() + said
+        return [_row(change, NOBODY, steady, Decision.ACKNOWLEDGED, why)]
+    if change.kind is Change.RESOLVED:
+        names: Sequence[str] = sorted(alert.heard)
+        weak: list[str] = []
+    elif change.kind is Change.RELEASED and alert.owed:
+        names, weak = sorted(alert.owed), []
+    else:
+        names, weak = wanted(alert, policy, channels.values())
+    decision = Decision.QUEUED if change.notify else Decision(change.reason)
+    rows = [
+        _row(change, name, steady, decision, change.why, _notice(change, target, affected))
+        if change.notify
+        else _row(change, name, steady, decision, change.why)
+        for name in names
+    ]
+    if change.kind is Change.FIRED:
+        least = {name: channels[name].min_severity.value for name in weak}
+        rows += [
+            _row(change, name, steady, Decision.SEVERITY, f"the channel begins at {least[name]}")
+            for name in weak
+        ]
+    if not names and not rows:
+        if change.kind is Change.RESOLVED:
+            decision, why = Decision.UNHEARD, change.why or "no channel was told that it fired"
+        elif change.notify:
+            decision, why = Decision.NO_CHANNEL, "no channel is configured for it"
+        else:
+            why = change.why
+        rows = [_row(change, NOBODY, steady, decision, why)]
+    return rows
+
+
+def wanted(
+    alert: Alert, policy: Policy, channels: Iterable[ChannelSettings]
+) -> tuple[list[str], list[str]]:
+    """Channels that an alert is for, and those it is too weak for.
+
+    A rule that names channels (or notifiers, or ``*``) means just these; else each channel takes
+    what reaches its ``min_severity``.
+    """
+    listed: list[str] = []
+    weak: list[str] = []
+    named = policy.channels
+    more = policy.escalation_channels if alert.escalated else ()
+    for channel in channels:
+        called = {channel.name, channel.notifier_name, "*"}
+        if (named is not None and called.intersection(named)) or called.intersection(more):
+            listed.append(channel.name)
+        elif named is None:
+            enough = alert.severity.rank >= channel.min_severity.rank
+            (listed if enough else weak).append(channel.name)
+    return listed, weak
+
+
+def _row(
+    change: Transition,
+    channel: str,
+    steady: float,
+    decision: Decision,
+    reason: str,
+    notice: Notice | None = None,
+) -> Row:
+    return Row(
+        alert=change.alert.id,
+        rule=change.alert.rule,
+        target=change.alert.target,
+        channel=channel,
+        transition=change.kind.value,
+        at=change.at,
+        steady=steady,
+        decision=decision,
+        reason=reason.strip(),
+        notice=notice,
+    )
+
+
+def _notice(change: Transition, target: Target | None, affected: tuple[str, ...]) -> Notice:
+    alert = change.alert
+    return Notice(
+        id=new_id(),
+        alert=alert.id,
+        kind=_KINDS[change.kind],
+        rule=alert.rule,
+        target=alert.target,
+        severity=alert.severity,
+        message=alert.message,
+        at=change.at,
+        since=alert.since_at,
+        downtime=alert.downtime,
+        affected=affected,
+        details=alert.details,
+        flaps=alert.flaps,
+        repeats=alert.repeats,
+        critical=target is not None and target.critical,
+        target_kind="" if target is None else target.kind,
+    )

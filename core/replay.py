@@ -1,0 +1,188 @@
+"""Replay: the alerts that a configuration would have raised over stored history.
+
+The rules being pure and the engine without side effects, the past is driven through the very code
+that judges the present, with the times of the stored results as its clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from datetime import UTC, datetime
+from heapq import merge
+from typing import Any
+
+from attrs import define, field, frozen
+
+from tocsin.core.alerts.book import Book
+from tocsin.core.alerts.engine import Engine
+from tocsin.core.alerts.model import Change, Moment, Transition
+from tocsin.core.config.alerting import OWN_ALERTS, bound_of
+from tocsin.core.config.settings import Settings
+from tocsin.core.model import Container, Event, Observation, Reason, Result, Target
+from tocsin.core.store.alerts import PastResult
+from tocsin.core.store.batch import STATUSES
+from tocsin.core.verdicts import Severity
+
+_STATES = {"stopped": "exited"}
+
+
+@frozen(kw_only=True)
+class Episode:
+    """One alert from firing to resolution; ``resolved_at`` None: it still fires at the end."""
+
+    rule: str
+    target: str
+    severity: Severity
+    message: str
+    fired_at: datetime
+    resolved_at: datetime | None
+    flaps: int = 0
+
+
+@define
+class Replay:
+    """Drives an engine over the past."""
+
+    settings: Settings
+    episodes: list[Episode] = field(factory=list)
+    results: int = 0
+    _open: dict[tuple[str, str], Transition] = field(factory=dict)
+    _engine: Engine = field(init=False)
+    _sources: dict[str, str] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        settings = self.settings
+        self._engine = Engine()
+        every = ("*",)
+        rules = {
+            n: b
+            for n, r in settings.rules.items()
+            if (b := bound_of(r, (r.plugin or "", *every))) is not None
+        }
+        overrides = {
+            target.name: {n: bound_of(r, (r.plugin or "",)) for n, r in target.rules.items()}
+            for target in settings.targets.values()
+            if target.rules
+        }
+        self._engine.configure(
+            Book(rules=rules, overrides=overrides, own=settings.own_alerts), _moment(0.0)
+        )
+
+    async def run(
+        self, past: AsyncIterable[list[PastResult]], events: list[dict[str, Any]]
+    ) -> AsyncIterator[datetime]:
+        """Take in the past, in order; yields how far it has come."""
+        waiting = list(events)
+        async for results in past:
+            until = results[-1].at if results else None
+            due = [e for e in waiting if until is not None and e["at"] <= until]
+            waiting = waiting[len(due) :]
+            both: Iterable[PastResult | Mapping[str, Any]] = merge(due, results, key=_at)
+            for item in both:
+                self._take(item)
+            self.results += len(results)
+            if until is not None:
+                yield until
+
+    def finish(self) -> list[Episode]:
+        """All episodes, by the time they fired; those still open last as long as history does."""
+        left = [_episode(first, None) for first in self._open.values()]
+        return sorted([*self.episodes, *left], key=lambda e: (e.fired_at, e.rule, e.target))
+
+    def _take(self, item: PastResult | Mapping[str, Any]) -> None:
+        at = _at(item)
+        now = Moment(at.timestamp(), at)
+        # What fell due between two results fell due at its own time.
+        while (due := self._engine.next_due()) is not None and due <= now.steady:
+            self._note(self._engine.tick(_moment(due)))
+        if isinstance(item, PastResult):
+            self._know(item, now)
+            self._note(self._engine.observe(_observation(item), now))
+        else:
+            event = Event(
+                id=item["id"], target=item["target"], source=item["source"],
+                action=item["action"], at=at, attributes=item["attributes"] or {},
+            )  # fmt: skip
+            self._note(self._engine.happened(event, now))
+
+    def _know(self, item: PastResult, now: Moment) -> None:
+        if item.state is not None:
+            self._sources[item.target] = item.check
+        known = self._engine.target(item.target)
+        source = self._sources.get(item.target)
+        if known is not None and (known.kind == "container") == (source is not None):
+            return
+        said = self.settings.targets.get(item.target)
+        target = Target(
+            name=item.target,
+            kind="container" if source is not None else (said.kind if said else None) or "service",
+            critical=bool(said and said.critical),
+            depends_on=(said.depends_on if said else None) or (),
+            expected=said.expected if said else {},
+            labels=said.labels if said else {},
+        )
+        checks = {} if known is None else dict.fromkeys(self._checks(item.target))
+        self._note(self._engine.put(target, source, {**checks, item.check: None}, now))
+
+    def _checks(self, target: str) -> list[str]:
+        return self._engine.checks(target)
+
+    def _note(self, changes: list[Transition]) -> None:
+        for change in changes:
+            key = change.alert.key
+            if key[0] in OWN_ALERTS:
+                continue
+            if change.kind in (Change.FIRED, Change.REOPENED):
+                self._open[key] = change
+            elif change.kind is Change.RESOLVED and key in self._open:
+                self.episodes.append(_episode(self._open.pop(key), change))
+
+
+def _at(item: PastResult | Mapping[str, Any]) -> datetime:
+    at: datetime = item.at if isinstance(item, PastResult) else item["at"]
+    return at
+
+
+def _moment(steady: float) -> Moment:
+    return Moment(steady, datetime.fromtimestamp(steady, UTC))
+
+
+def _episode(first: Transition, last: Transition | None) -> Episode:
+    return Episode(
+        rule=first.alert.rule,
+        target=first.alert.target,
+        severity=first.alert.severity,
+        message=first.alert.message,
+        fired_at=first.at,
+        resolved_at=None if last is None else last.at,
+        flaps=first.alert.flaps,
+    )
+
+
+def _observation(item: PastResult) -> Observation:
+    container = None
+    if item.state is not None:
+        container = Container(
+            id="",
+            image="",
+            state=_STATES.get(item.state, item.state),
+            reason=_reason(item),
+            health=item.health or "none",
+            restart_count=item.restart_count or 0,
+        )
+    result = Result(
+        status=STATUSES[item.status],
+        message=item.message,
+        metrics=item.metrics,
+        container=container,
+    )
+    return Observation(target=item.target, check=item.check, at=item.at, result=result)
+
+
+def _reason(item: PastResult) -> Reason:
+    """What history tells of the reason: the words of a restart loop, and the engine's state."""
+    if item.state == "restarting" or item.message.startswith("restart loop"):
+        return Reason.RESTARTING
+    if item.state == "paused":
+        return Reason.PAUSED
+    return Reason.RUNNING if item.state == "running" else Reason.CRASHED

@@ -1,0 +1,197 @@
+"""Reading alerts, the ledger and silences out of history, and the past for a replay."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from attrs import frozen
+
+from tocsin.core.alerts.matchers import parse
+from tocsin.core.alerts.model import Alert
+from tocsin.core.alerts.silences import Silence
+from tocsin.core.logs import get_logger
+from tocsin.core.store.connection import Connection
+
+log = get_logger(__name__)
+
+SLICE = timedelta(hours=1)
+"""How much of the past a replay reads at once."""
+
+_ALERT = (
+    "id, alert_type, severity, container_name, message, details, created_at, acknowledged_at, "
+    "acknowledged_by, resolved_at, notification_sent, flaps, revision"
+)
+
+
+@frozen(kw_only=True)
+class AlertFilter:
+    """Which alerts; None: any."""
+
+    active: bool | None = None
+    target: str | None = None
+    rule: str | None = None
+    severity: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: UUID | None = None
+    limit: int = 100
+
+
+@frozen(kw_only=True)
+class LedgerFilter:
+    """Which rows of the ledger; None: any."""
+
+    alert: UUID | None = None
+    channel: str | None = None
+    decision: str | None = None
+    before: UUID | None = None
+    limit: int = 100
+
+
+@frozen(kw_only=True)
+class PastResult:
+    """A raw result as a replay needs it; ``state`` and what follows are of a container."""
+
+    at: datetime
+    target: str
+    check: str
+    status: int
+    message: str
+    metrics: dict[str, float]
+    state: str | None = None
+    health: str | None = None
+    restart_count: int | None = None
+
+
+class AlertHistory:
+    """Reads; ``reading`` gives a connection, or raises StoreUnavailable."""
+
+    def __init__(self, reading: Callable[[], AbstractAsyncContextManager[Connection]]) -> None:
+        self._reading = reading
+
+    async def page(self, wanted: AlertFilter) -> list[dict[str, Any]]:
+        """Alerts, newest first. Raises StoreUnavailable."""
+        return await self._list(
+            f"SELECT {_ALERT} FROM system_alerts WHERE "
+            "($1::bool IS NULL OR (resolved_at IS NULL) = $1) "
+            "AND ($2::text IS NULL OR container_name = $2) "
+            "AND ($3::text IS NULL OR alert_type = $3) AND ($4::text IS NULL OR severity = $4) "
+            "AND ($5::timestamptz IS NULL OR created_at >= $5) "
+            "AND ($6::timestamptz IS NULL OR created_at < $6) "
+            "AND ($7::uuid IS NULL OR id < $7) ORDER BY id DESC LIMIT $8",
+            wanted.active, wanted.target, wanted.rule, wanted.severity, wanted.since, wanted.until,
+            wanted.before, wanted.limit,
+        )  # fmt: skip
+
+    async def one(self, alert_id: UUID) -> dict[str, Any] | None:
+        """One alert, or None. Raises StoreUnavailable."""
+        rows = await self._list(f"SELECT {_ALERT} FROM system_alerts WHERE id = $1", alert_id)
+        return rows[0] if rows else None
+
+    async def ledger(self, wanted: LedgerFilter) -> list[dict[str, Any]]:
+        """Rows of the ledger, newest first. Raises StoreUnavailable."""
+        return await self._list(
+            "SELECT n.id, n.alert_id, a.alert_type, a.container_name, n.channel, n.transition, "
+            "n.decision, n.reason, n.attempts, n.created_at, n.delivered_at, n.message_id, "
+            "n.answer, n.revision FROM notifications n "
+            "LEFT JOIN system_alerts a ON a.id = n.alert_id "
+            "WHERE ($1::uuid IS NULL OR n.alert_id = $1) "
+            "AND ($2::text IS NULL OR n.channel = $2) AND ($3::text IS NULL OR n.decision = $3) "
+            "AND ($4::uuid IS NULL OR n.id < $4) ORDER BY n.id DESC LIMIT $5",
+            wanted.alert, wanted.channel, wanted.decision, wanted.before, wanted.limit,
+        )  # fmt: skip
+
+    async def open_alerts(self) -> list[Alert]:
+        """Alerts that were not resolved, whole. Raises StoreUnavailable."""
+        rows = await self._list(
+            "SELECT state FROM system_alerts WHERE resolved_at IS NULL AND state IS NOT NULL"
+        )
+        found = []
+        for row in rows:
+            try:
+                found.append(msgspec.json.decode(row["state"], type=Alert))
+            except msgspec.MsgspecError as error:
+                log.warning("an alert in the database cannot be read", reason=str(error))
+        return found
+
+    async def silences(self, now: datetime) -> list[Silence]:
+        """Silences that have not ended. Raises StoreUnavailable."""
+        rows = await self._list("SELECT * FROM silences WHERE ends_at > $1", now)
+        return [
+            Silence(
+                id=row["id"],
+                matchers=tuple(parse(text) for text in msgspec.json.decode(row["matchers"])),
+                starts_at=row["starts_at"],
+                ends_at=row["ends_at"],
+                created_by=row["created_by"],
+                comment=row["comment"],
+            )
+            for row in rows
+        ]
+
+    async def past(self, since: datetime, until: datetime) -> AsyncIterator[list[PastResult]]:
+        """Raw results in order of time, an hour at once. Raises StoreUnavailable."""
+        at = since
+        while at < until:
+            end = min(at + SLICE, until)
+            rows = await self._list(
+                "SELECT r.at, c.target, c.name, r.status, r.message, r.metrics, m.status AS state, "
+                "m.health_status, m.restart_count, m.cpu_percent, m.memory_bytes, "
+                "m.memory_percent, m.network_rx_bytes, m.network_tx_bytes, m.uptime_seconds "
+                "FROM check_results r JOIN checks c ON c.id = r.check_id "
+                "LEFT JOIN container_metrics m ON m.check_id = r.check_id AND m.timestamp = r.at "
+                "WHERE r.at >= $1 AND r.at < $2 ORDER BY r.at, r.check_id",
+                at,
+                end,
+            )
+            yield [_past(row) for row in rows]
+            at = end
+
+    async def past_events(self, since: datetime, until: datetime) -> list[dict[str, Any]]:
+        """Starts and ends of containers, in order of time. Raises StoreUnavailable."""
+        return await self._list(
+            "SELECT id, at, target, source, action, attributes FROM container_events "
+            "WHERE at >= $1 AND at < $2 AND action IN ('die', 'start') ORDER BY at",
+            since,
+            until,
+        )
+
+    async def _list(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
+        async with self._reading() as connection:
+            rows = await connection.fetch(query, *arguments)
+        return [
+            {
+                key: msgspec.json.decode(value)
+                if key in ("attributes", "details", "metrics") and value
+                else value
+                for key, value in row.items()
+            }
+            for row in rows
+        ]
+
+
+_METRICS = (
+    "cpu_percent", "memory_bytes", "memory_percent", "network_rx_bytes", "network_tx_bytes",
+    "restart_count", "uptime_seconds",
+)  # fmt: skip
+
+
+def _past(row: dict[str, Any]) -> PastResult:
+    metrics = dict(row["metrics"] or {})
+    metrics |= {name: float(row[name]) for name in _METRICS if row[name] is not None}
+    return PastResult(
+        at=row["at"],
+        target=row["target"],
+        check=row["name"],
+        status=row["status"],
+        message=row["message"] or "",
+        metrics=metrics,
+        state=row["state"],
+        health=row["health_status"],
+        restart_count=row["restart_count"],
+    )

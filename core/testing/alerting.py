@@ -1,0 +1,175 @@
+"""What every rule and every notifier must keep to, as suites that any author can run."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from attrs import evolve
+
+from tocsin.core.ids import new_id
+from tocsin.core.model import Container, Event, Observation, Reason, Result, Target
+from tocsin.core.notices import Kind, Message, Notice, Notifier, NotifyError, Receipt
+from tocsin.core.testing.conformance import (
+    MESSAGE_LIMIT,
+    _secrets,
+    check_class,
+    check_secrets_hidden,
+)
+from tocsin.core.verdicts import History, Rule, Severity, Verdict
+
+_AT = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+GRACE = 1.0
+
+
+def check_verdict(verdict: object) -> None:
+    """A verdict that tocsin can keep and show. Raises AssertionError."""
+    assert isinstance(verdict, Verdict), f"evaluate() returned {type(verdict).__name__}"
+    assert len(verdict.message) <= MESSAGE_LIMIT, f"the message has over {MESSAGE_LIMIT} characters"
+    assert "\n" not in verdict.message, f"the message has line breaks: {verdict.message!r}"
+    for what in (verdict.details, verdict.carry):
+        again = msgspec.json.decode(msgspec.json.encode(what))
+        assert msgspec.json.encode(again) == msgspec.json.encode(what), "it is not JSON"
+    assert verdict.again is None or verdict.again > 0, "again lies in the past"
+
+
+def histories() -> list[History]:
+    """A round of histories that a rule may meet: nothing seen, all well, all kinds of trouble."""
+    target = Target(name="conformance", kind="container", expected={"cpu_percent": 5.0})
+    facts = Container(id="1", image="i", state="running", reason=Reason.RUNNING)
+    dead = evolve(facts, state="exited", reason=Reason.CRASHED, exit_code=1)
+    results = [
+        Result.up("up", metrics={"cpu_percent": 1.0}, container=facts),
+        Result.up("up"),
+        Result.degraded("slow", metrics={"cpu_percent": 400.0}),
+        Result.down("down", container=dead),
+        Result.down("down"),
+        Result.unknown("cannot see"),
+    ]
+    made = [History(target=target, latest={}, source="docker")]
+    for result in results:
+        seen = tuple(
+            Observation(target=target.name, check=c, at=_AT - timedelta(seconds=s), result=result)
+            for s, c in ((30, "docker"), (20, "http"), (10, "docker"), (5, "http"))
+        )
+        events = tuple(
+            Event(target=target.name, source="docker", action=action, at=o.at)
+            for o in seen
+            for action in ("die", "start")
+        )
+        for firing in (False, True):
+            made.append(
+                History(
+                    target=target,
+                    latest={o.check: o for o in seen},
+                    observations=seen,
+                    events=events,
+                    failures={"http": 3},
+                    source="docker",
+                    firing=firing,
+                )
+            )
+    return made
+
+
+def check_rule_conformance(rule: Rule, more: Iterable[History] = ()) -> list[Verdict]:
+    """A rule's suite; returns its verdicts. Raises AssertionError for the first breach.
+
+    It judges every history, purely: the same verdict twice, the history untouched, also when what
+    it asked to be carried comes back after a restart, as JSON.
+    """
+    check_class(type(rule))
+    assert not inspect.iscoroutinefunction(rule.evaluate), "evaluate() is async; it must be pure"
+    assert rule.lookback >= 0, "lookback is negative"
+    verdicts = []
+    for history in [*histories(), *more]:
+        assert rule.applies(history.target) in (True, False)
+        before = repr(history)
+        verdict = rule.evaluate(history, _AT)
+        check_verdict(verdict)
+        assert verdict == rule.evaluate(history, _AT), "evaluate() is not pure"
+        assert repr(history) == before, "evaluate() changed its history"
+        carried = msgspec.json.decode(msgspec.json.encode(verdict.carry))
+        check_verdict(rule.evaluate(evolve(history, carried=carried), _AT))
+        verdicts.append(verdict)
+    return verdicts
+
+
+NASTY = "<b>&\"'\\ \u202e\x1b[2J\x00\r\nBcc: x@example.org\n🚨 " + "x" * 10_000
+
+
+def message_of(*kinds: Kind, text: str = "killed, exit code 137", target: str = "web") -> Message:
+    """A message for a test, one notice for each kind."""
+    notices = tuple(
+        Notice(
+            id=new_id(), alert=new_id(), kind=kind, rule="container_down", target=target,
+            severity=Severity.CRITICAL, message=text, at=_AT, since=_AT - timedelta(minutes=1),
+            downtime=61.0 if kind is Kind.RESOLVED else None, affected=("api", "shop"),
+            details={"exit_code": 137, "reason": "crashed", "image": "nginx", "text": text},
+            flaps=2, repeats=1, critical=True, target_kind="container",
+        )
+        for kind in (kinds or (Kind.FIRED,))
+    )  # fmt: skip
+    return Message(id=new_id(), channel="conformance", notices=notices, created_at=_AT)
+
+
+async def check_notifier_conformance(notifier: Notifier) -> list[Receipt]:
+    """The suite of a notifier whose provider accepts everything; returns its receipts.
+
+    It delivers every kind of notice, many at once and hostile text; gives proper receipts; takes
+    the same message twice; obeys cancellation; leaves no tasks behind; shows no secrets. What a
+    provider's refusals become (:class:`NotifyError`, permanent or not) is for its own tests, with
+    :func:`check_refusal`.
+    """
+    check_class(type(notifier))
+    check_secrets_hidden(notifier)
+    before = asyncio.all_tasks()
+    receipts = []
+    messages = [message_of(kind) for kind in Kind]
+    messages += [message_of(*Kind), message_of(Kind.FIRED, text=NASTY, target=NASTY[:100])]
+    messages.append(message_of(*[Kind.FIRED] * 500))
+    again = message_of()
+    for message in [*messages, again, again]:
+        async with asyncio.timeout(notifier.timeout + GRACE):
+            receipt = await notifier.send(message)
+        assert isinstance(receipt, Receipt), f"send() returned {type(receipt).__name__}"
+        assert receipt.answer, "the receipt says nothing"
+        for secret in _secrets(notifier):
+            assert secret.reveal() not in repr(receipt), "the receipt shows a secret"
+        receipts.append(receipt)
+    task = asyncio.ensure_future(notifier.send(message_of()))
+    await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=GRACE)
+    assert done, f"send() ignored its cancellation for {GRACE:g} s"
+    await notifier.close()
+    await asyncio.sleep(0)
+    left = [t for t in asyncio.all_tasks() - before if not t.done()]
+    assert not left, f"send() left tasks behind: {left}"
+    return receipts
+
+
+async def check_refusal(
+    notifier: Notifier, *, permanent: bool, retry_after: float | None = None
+) -> NotifyError:
+    """A refusal by the provider is a NotifyError of the right kind, in a sentence that shows no
+    secret. Raises AssertionError."""
+    found: NotifyError | None = None
+    receipt: object = None
+    try:
+        async with asyncio.timeout(notifier.timeout + GRACE):
+            receipt = await notifier.send(message_of())
+    except NotifyError as error:
+        found = error
+    assert found is not None, f"send() did not raise NotifyError but returned {receipt!r}"
+    assert found.permanent is permanent, f"permanent is {found.permanent}: {found}"
+    assert found.retry_after == retry_after, f"retry_after is {found.retry_after}"
+    text = str(found)
+    assert text, "the error says nothing"
+    assert "\n" not in text, "the error has line breaks"
+    for secret in _secrets(notifier):
+        assert secret.reveal() not in text, "the error shows a secret"
+    return found

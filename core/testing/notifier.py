@@ -1,0 +1,65 @@
+"""A notifier that delivers nowhere and remembers everything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from attrs import frozen
+
+from tocsin.core.contracts import private
+from tocsin.core.notices import Message, Notice, Notifier, NotifyError, Receipt
+
+
+@frozen(kw_only=True)
+class RecordingNotifier(Notifier):
+    """Keep every message in memory.
+
+    Attributes:
+        label: any text, to tell two of them apart.
+    """
+
+    label: str = ""
+    attempts: list[Message] = private(factory=list)
+    """Every attempt, in order; a retry is the same message again."""
+    delivered: list[Message] = private(factory=list)
+    failures: deque[Exception] = private(factory=deque)
+    """What the next attempts raise, one each."""
+    hang: asyncio.Event = private(factory=asyncio.Event)
+    """Set it, and attempts hang until they are cancelled."""
+
+    async def send(self, message: Message) -> Receipt:
+        """Remember a message, or fail as told."""
+        self.attempts.append(message)
+        if self.hang.is_set():
+            await asyncio.Event().wait()
+        if self.failures:
+            raise self.failures.popleft()
+        self.delivered.append(message)
+        return Receipt(answer="remembered", reference=f"{len(self.delivered)}")
+
+    def fail(self, *errors: Exception | str) -> None:
+        """Make the next attempts fail; text stands for a temporary trouble."""
+        self.failures.extend(NotifyError(e) if isinstance(e, str) else e for e in errors)
+
+    @property
+    def notices(self) -> list[Notice]:
+        """Everything that was delivered, notice by notice."""
+        return [notice for message in self.delivered for notice in message.notices]
+
+    def told(self, kind: str | None = None) -> list[tuple[str, str, str]]:
+        """What was delivered: kind, rule and target of each notice."""
+        return [
+            (notice.kind.value, notice.rule, notice.target)
+            for notice in self.notices
+            if kind is None or notice.kind.value == kind
+        ]
+
+    async def until(self, condition: Callable[[], object], seconds: float = 30) -> None:
+        """Wait for a condition over what was kept. Raises AssertionError at the deadline."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not condition():
+            if asyncio.get_running_loop().time() > deadline:
+                raise AssertionError(f"it did not come true within {seconds:g} s: {self.told()}")
+            await asyncio.sleep(0.01)

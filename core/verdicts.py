@@ -1,0 +1,127 @@
+"""What rules see and what they say: severities, histories, verdicts, and the rule contract."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from attrs import Factory, frozen
+
+from tocsin.core.model import Event, Observation, Status, Target
+
+
+class Severity(StrEnum):
+    """How urgent an alert is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 info, 1 warning, 2 critical."""
+        return ("info", "warning", "critical").index(self.value)
+
+    def raised(self) -> Severity:
+        """The next one up; critical stays."""
+        return (Severity.WARNING, Severity.CRITICAL, Severity.CRITICAL)[self.rank]
+
+
+class VerdictState(StrEnum):
+    """What a rule finds. ``rising``: it has begun, and is not enough for an alert yet."""
+
+    CLEAR = "clear"
+    RISING = "rising"
+    FIRING = "firing"
+    UNKNOWN = "unknown"
+
+
+@frozen(kw_only=True)
+class Verdict:
+    """A rule's finding.
+
+    ``message`` is one sentence; ``details`` go into messages and the API (JSON-serialisable).
+    ``carry`` is kept with the alert, over restarts of tocsin, and handed back as
+    :attr:`History.carried`. ``again``: seconds after which time alone may change the verdict.
+    """
+
+    state: VerdictState
+    message: str = ""
+    details: Mapping[str, Any] = Factory(dict)
+    carry: Mapping[str, Any] = Factory(dict)
+    again: float | None = None
+
+    @classmethod
+    def clear(cls, message: str = "", **fields: Any) -> Verdict:
+        """All is well."""
+        return cls(state=VerdictState.CLEAR, message=message, **fields)
+
+    @classmethod
+    def rising(cls, message: str, **fields: Any) -> Verdict:
+        """Something has begun (the first of three failures) that is no alert yet."""
+        return cls(state=VerdictState.RISING, message=message, **fields)
+
+    @classmethod
+    def firing(cls, message: str, **fields: Any) -> Verdict:
+        """It calls for an alert."""
+        return cls(state=VerdictState.FIRING, message=message, **fields)
+
+    @classmethod
+    def unknown(cls, message: str = "", **fields: Any) -> Verdict:
+        """It cannot be told: an alert that is open freezes as it is."""
+        return cls(state=VerdictState.UNKNOWN, message=message, **fields)
+
+
+@frozen(kw_only=True)
+class History:
+    """A target's recent past, as far as a rule asked for it (:attr:`Rule.lookback`).
+
+    ``latest`` has the newest observation of each check; ``observations`` and ``events`` those
+    within the lookback, oldest first. ``failures`` counts, of each check, results that were
+    ``down`` in a row. ``source`` names the check that a source feeds (a container's own state), or
+    is None. ``firing``: the rule's alert on this target is firing now (for hysteresis).
+    ``carried`` is what the last verdict asked to be kept.
+    """
+
+    target: Target
+    latest: Mapping[str, Observation]
+    observations: tuple[Observation, ...] = ()
+    events: tuple[Event, ...] = ()
+    failures: Mapping[str, int] = Factory(dict)
+    source: str | None = None
+    firing: bool = False
+    carried: Mapping[str, Any] = Factory(dict)
+
+    @property
+    def unseen(self) -> bool:
+        """Nothing that is known of the target says anything: every check is ``unknown``."""
+        return all(o.result.status is Status.UNKNOWN for o in self.latest.values())
+
+
+@frozen(kw_only=True)
+class Rule(ABC):
+    """Turns a target's recent results into a verdict. Pure: the same history and the same ``now``
+    give the same verdict, so that ``tocsin replay`` can run it over the past.
+
+    Attributes:
+        inhibits: class variable; whether its alert explains the failures of dependent targets,
+            which are then not told (it means: this target is down).
+    """
+
+    inhibits: ClassVar[bool] = False
+
+    @property
+    def lookback(self) -> float:
+        """Seconds of observations and events that :meth:`evaluate` needs; 0: only the newest."""
+        return 0.0
+
+    def applies(self, target: Target) -> bool:
+        """Whether the rule has anything to say about a target. Pure."""
+        return True
+
+    @abstractmethod
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        """Judge. Pure and quick; called on every result of the target."""

@@ -1,0 +1,142 @@
+"""The ``down`` rule: a target does not run, or fails its checks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from attrs import field, frozen, validators
+
+from tocsin import History, Observation, Reason, Rule, Status, Verdict, hookimpl
+
+
+class Of(StrEnum):
+    """What is looked at."""
+
+    RUNNING = "running"
+    CHECKS = "checks"
+
+
+@frozen(kw_only=True)
+class DownRule(Rule):
+    """Fire when a target is down.
+
+    Attributes:
+        of: "running": what its source says of it (a container that is not running); "checks": its
+            own checks (http, tcp, a query, the health check of the image).
+        failures: how many results in a row must be down before a check counts as failed.
+        paused: whether a paused container counts as down.
+    """
+
+    inhibits: ClassVar[bool] = True
+
+    of: Of = Of.RUNNING
+    failures: int = field(default=1, validator=[validators.ge(1), validators.le(100)])
+    paused: bool = True
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        """Judge by the newest results."""
+        return self._running(history) if self.of is Of.RUNNING else self._checks(history)
+
+    def _running(self, history: History) -> Verdict:
+        last = history.latest.get(history.source or "")
+        if last is None:
+            # Not seen by a source: its own checks decide, in the other mode.
+            return Verdict.unknown() if history.source is not None else Verdict.clear()
+        result, facts = last.result, last.result.container
+        if result.status is Status.UNKNOWN:
+            return Verdict.unknown(result.message)
+        reason = str(facts.reason if facts is not None else result.attributes.get("reason", ""))
+        looping = reason == Reason.RESTARTING
+        # A container between two crashes is not back, though it runs for a moment.
+        if not looping and result.status is not Status.DOWN:
+            return Verdict.clear(result.message)
+        if reason == Reason.PAUSED and not self.paused:
+            return Verdict.clear(result.message)
+        return Verdict.firing(result.message, details=_details(last, reason))
+
+    def _checks(self, history: History) -> Verdict:
+        needed = 1 if history.firing else self.failures
+        failed: list[Observation] = []
+        rising: list[tuple[int, Observation]] = []
+        seen = unknown = 0
+        carry: dict[str, list[float]] = {}
+        for name, last in history.latest.items():
+            if name == history.source:
+                continue
+            seen += 1
+            if last.result.status is Status.DOWN:
+                count = _count(history, name, last)
+                carry[name] = [count, last.at.timestamp()]
+                if count >= needed:
+                    failed.append(last)
+                else:
+                    rising.append((count, last))
+            elif last.result.status is Status.UNKNOWN:
+                unknown += 1
+                if name in history.carried:
+                    carry[name] = history.carried[name]
+        if (own := _health_of_image(history)) is not None:
+            seen += 1
+            if own.result.container is not None and own.result.container.health == "unhealthy":
+                failed.append(own)
+        if failed:
+            message = "; ".join(f"{_name(o)}: {o.result.message}" for o in failed[:5])
+            details = _details(failed[0], "") | {"checks": [o.check for o in failed]}
+            return Verdict.firing(message, details=details)
+        if rising:
+            count, last = rising[0]
+            text = f"{last.check} failed {count} of {self.failures} times: {last.result.message}"
+            return Verdict.rising(text, carry=carry)
+        if unknown and (history.firing or carry or unknown == seen):
+            return Verdict.unknown("what would tell cannot be seen now", carry=carry)
+        return Verdict.clear("its checks pass")
+
+
+def _count(history: History, check: str, last: Observation) -> int:
+    """Failures in a row, those before a restart of tocsin included: ``carried`` has the count, and
+    the moment of the last result that went into it."""
+    count = history.failures.get(check, 0)
+    if check in history.carried:
+        before, at = history.carried[check]
+        count = max(count, int(before) + (last.at.timestamp() > at))
+    return count
+
+
+def _health_of_image(history: History) -> Observation | None:
+    """The source's result, where the container has a health check: the engine has counted its
+    failures already (``retries`` of HEALTHCHECK)."""
+    last = history.latest.get(history.source or "")
+    if last is None or last.result.container is None:
+        return None
+    return last if last.result.container.health in ("healthy", "unhealthy") else None
+
+
+def _name(observation: Observation) -> str:
+    return "health check" if observation.result.container is not None else observation.check
+
+
+def _details(observation: Observation, reason: str) -> dict[str, Any]:
+    details: dict[str, Any] = {"check": observation.check}
+    if reason:
+        details["reason"] = reason
+    facts = observation.result.container
+    if facts is not None:
+        details |= {
+            "state": facts.state,
+            "exit_code": facts.exit_code,
+            "oom_killed": facts.oom_killed,
+            "restart_count": facts.restart_count,
+            "image": facts.image,
+            "health": facts.health,
+        }
+        if facts.started_at is not None:
+            details["last_start"] = facts.started_at.isoformat()
+    return details
+
+
+@hookimpl
+def tocsin_rules() -> dict[str, type[Rule]]:
+    """Announce the rule."""
+    return {"down": DownRule}

@@ -1,0 +1,124 @@
+"""The ``restart-loop`` rule: a container that starts over and over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from attrs import field, frozen, validators
+
+from tocsin import (
+    Container,
+    History,
+    Rule,
+    Seconds,
+    Status,
+    Target,
+    Verdict,
+    format_duration,
+    hookimpl,
+)
+
+
+@frozen(kw_only=True)
+class RestartLoopRule(Rule):
+    """Fire when a container was restarted too often within a sliding window.
+
+    A restart is an end that a start follows. Where the engine's own restart count went up by more
+    than that (nobody listened just then), the count is believed; another container in its place
+    begins anew.
+
+    Attributes:
+        restarts: how many within the window are too many.
+        window: length of the sliding window.
+    """
+
+    restarts: int = field(default=3, validator=[validators.ge(1), validators.le(200)])
+    window: Seconds = 300
+
+    @property
+    def lookback(self) -> float:
+        """Seconds: the window."""
+        return self.window
+
+    def applies(self, target: Target) -> bool:
+        """Only containers are restarted."""
+        return target.kind == "container"
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        """Count what lies within the window."""
+        last = history.latest.get(history.source or "")
+        if last is None or last.result.status is Status.UNKNOWN:
+            return Verdict.unknown("" if last is None else last.result.message)
+        facts = last.result.container
+        oldest = now.timestamp() - self.window
+        moments = [m for m in _moments(history) if m > oldest][-4 * self.restarts :]
+        if not moments or facts is None:
+            return Verdict.clear("it has stopped restarting")
+        common: dict[str, Any] = {
+            "carry": {"moments": moments, "count": facts.restart_count, "id": facts.id},
+            "again": moments[0] - oldest + 0.01,
+        }
+        times = "1 restart" if len(moments) == 1 else f"{len(moments)} restarts"
+        text = f"{times} in {format_duration(self.window)}"
+        if facts.exit_code:
+            text += f", last exit code {facts.exit_code}"
+        if len(moments) < self.restarts:
+            verdict = Verdict.clear if history.firing else Verdict.rising
+            return verdict(text, **common)
+        details = {
+            "reason": "restarting",
+            "restarts": len(moments),
+            "exit_code": facts.exit_code,
+            "image": facts.image,
+        }
+        return Verdict.firing(text, details=details, **common)
+
+
+def _moments(history: History) -> list[float]:
+    """When it was restarted, in epoch seconds, oldest first."""
+    starts = [e.at.timestamp() for e in history.events if e.action == "start"]
+    last_start = max(starts, default=0.0)
+    ends = [e.at.timestamp() for e in history.events if e.action == "die"]
+    witnessed = [end for end in ends if end <= last_start]
+    counted = list(_counted(history))
+    # What the count knows and no event told happened before it was noticed.
+    missed = len(counted) - len(witnessed)
+    found = witnessed + (counted[-missed:] if missed > 0 else [])
+    begin = min(
+        [o.at.timestamp() for o in history.observations[:1]]
+        + [e.at.timestamp() for e in history.events[:1]],
+        default=0.0,
+    )
+    older = [float(m) for m in history.carried.get("moments", ()) if m < begin]
+    return sorted(older + found)
+
+
+def _counted(history: History) -> Iterator[float]:
+    """One moment for each step up of the engine's restart count."""
+    seen = [
+        (o.at.timestamp(), o.result.container)
+        for o in history.observations
+        if o.check == history.source and o.result.container is not None
+    ]
+    before = _before(history, seen[0][1]) if seen else None
+    for at, facts in seen:
+        if before is not None and before[0] == facts.id:
+            for _ in range(min(max(0, facts.restart_count - before[1]), 100)):
+                yield at
+        before = facts.id, facts.restart_count
+
+
+def _before(history: History, first: Container) -> tuple[str, int] | None:
+    """What was carried over a restart of tocsin, where it is older than the first observation."""
+    carried = history.carried
+    if "count" not in carried or carried["count"] > first.restart_count:
+        return None
+    return str(carried["id"]), int(carried["count"])
+
+
+@hookimpl
+def tocsin_rules() -> dict[str, type[Rule]]:
+    """Announce the rule."""
+    return {"restart-loop": RestartLoopRule}

@@ -1,0 +1,157 @@
+"""The ``thresholds`` rule: a metric beyond a level."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from attrs import field, frozen, validators
+
+from tocsin import History, Rule, Status, Target, Verdict, hookimpl
+
+
+class Operator(StrEnum):
+    """How a value is compared with its level."""
+
+    ABOVE = ">"
+    AT_LEAST = ">="
+    BELOW = "<"
+    AT_MOST = "<="
+
+
+_COMPARE: dict[Operator, Callable[[float, float], bool]] = {
+    Operator.ABOVE: operator.gt,
+    Operator.AT_LEAST: operator.ge,
+    Operator.BELOW: operator.lt,
+    Operator.AT_MOST: operator.le,
+}
+_WORDS = {
+    Operator.ABOVE: "above", Operator.AT_LEAST: "at or above",
+    Operator.BELOW: "below", Operator.AT_MOST: "at or below",
+}  # fmt: skip
+
+
+@frozen(kw_only=True)
+class ThresholdRule(Rule):
+    """Fire when a metric is beyond a level; "for" of the rule says how long it has to be.
+
+    Attributes:
+        metric: name of the metric, such as "memory_percent"; unset, with times_expected: every one
+            that the target's expected table names.
+        operator: one of ">", ">=", "<", "<=".
+        level: the level, in the metric's own unit.
+        clear: the level at which it is over again (hysteresis); unset, the same level.
+        times_expected: in place of level, this multiple of what the target expects.
+        check: only this check's metric; unset, every check that gives it.
+    """
+
+    metric: str | None = None
+    operator: Operator = Operator.ABOVE
+    level: float | None = None
+    clear: float | None = None
+    times_expected: float | None = field(
+        default=None, validator=validators.optional(validators.gt(0))
+    )
+    check: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if (self.level is None) == (self.times_expected is None):
+            raise ValueError("give either level or times_expected")
+        if self.level is not None and self.metric is None:
+            raise ValueError("metric must be given with level: its name, such as 'memory_percent'")
+        if self.clear is not None and self.level is not None:
+            inner = self.level >= self.clear if self._upward else self.level <= self.clear
+            if not inner:
+                side = "below" if self._upward else "above"
+                raise ValueError(f"clear must lie {side} level, or be left out")
+
+    @property
+    def _upward(self) -> bool:
+        return self.operator in (Operator.ABOVE, Operator.AT_LEAST)
+
+    def applies(self, target: Target) -> bool:
+        """Without a level of its own, only targets that expect something."""
+        if self.times_expected is None:
+            return True
+        return self.metric in target.expected if self.metric else bool(target.expected)
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        """Compare the newest values."""
+        blind = False
+        beyond: list[tuple[str, float, float, str]] = []
+        for check, name, value, level in self._values(history):
+            if value is None:
+                blind = True
+                continue
+            limit = level
+            if history.firing and self.clear is not None:
+                limit = self.clear
+            if _COMPARE[self.operator](value, limit):
+                beyond.append((name, value, level, check))
+        if beyond:
+            text = "; ".join(self._words(*found[:3]) for found in beyond[:5])
+            name, value, level, check = beyond[0]
+            details = {
+                "metric": name,
+                "value": value,
+                "level": level,
+                "operator": self.operator.value,
+                "check": check,
+            }
+            return Verdict.firing(text, details=details)
+        if blind:
+            return Verdict.unknown("the metric cannot be seen now")
+        return Verdict.clear(self._back(history))
+
+    def _values(self, history: History) -> Iterator[tuple[str, str, float | None, float]]:
+        """Check, metric, value (None: cannot be seen), level."""
+        expected = history.target.expected
+        names = [self.metric] if self.metric is not None else list(expected)
+        for check, last in history.latest.items():
+            if self.check is not None and check != self.check:
+                continue
+            unknown = last.result.status is Status.UNKNOWN
+            for name in names:
+                level = self.level
+                if self.times_expected is not None:
+                    level = self.times_expected * expected.get(name, 0.0)
+                if level is None:
+                    continue
+                value = last.result.metrics.get(name)
+                if value is not None:
+                    yield check, name, float(value), level
+                elif unknown and history.firing:
+                    yield check, name, None, level
+
+    def _words(self, name: str, value: float, level: float) -> str:
+        said = f"{name} is {_number(name, value)}, {_WORDS[self.operator]} {_number(name, level)}"
+        if self.times_expected is not None:
+            usual = _number(name, level / self.times_expected)
+            said += f" ({self.times_expected:g} times the expected {usual})"
+        return said
+
+    def _back(self, history: History) -> str:
+        found: list[Any] = [(n, v) for _, n, v, _ in self._values(history) if v is not None]
+        return "; ".join(f"{n} is {_number(n, v)}" for n, v in found[:3]) or "no longer measured"
+
+
+def _number(name: str, value: float) -> str:
+    if name.endswith("_percent"):
+        return f"{value:.1f} %"
+    if name.endswith("_bytes"):
+        for unit in ("B", "kB", "MB", "GB", "TB"):
+            if abs(value) < 1000 or unit == "TB":
+                return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+            value /= 1000
+    if name.endswith("_seconds"):
+        return f"{value:.3g} s"
+    return f"{value:.6g}"
+
+
+@hookimpl
+def tocsin_rules() -> dict[str, type[Rule]]:
+    """Announce the rule."""
+    return {"thresholds": ThresholdRule}
