@@ -213,7 +213,7 @@ class Alerting:
             (log.debug if quiet else log.info)(
                 "alert", change=change.kind.value, rule=change.alert.rule,
                 target=change.alert.target, severity=change.alert.severity.value,
-                message=change.alert.message, reason=change.why or None,
+                message=change.alert.resolution or change.alert.message, reason=change.why or None,
             )  # fmt: skip
             self._bus.publish("alert", change)
         self._save(rows)

@@ -13,7 +13,7 @@ from attrs import evolve
 
 from tocsin.core.alerts.book import EMPTY, Book, Bound
 from tocsin.core.alerts.graph import Graph
-from tocsin.core.alerts.inhibition import Inhibition
+from tocsin.core.alerts.inhibition import PATIENCE, Inhibition
 from tocsin.core.alerts.model import (
     Alert,
     Cause,
@@ -326,7 +326,10 @@ class Engine:
                 continue
             if targets is None and not self._waits(alert):
                 continue
-            if self._cover(key, alert, now) != alert.suppression:
+            cover = self._cover(key, alert, now)
+            if cover is None and _may_be_over(alert, now):
+                continue
+            if cover != alert.suppression:
                 changes += self._step(key, self._verdicts[key], now)
         return changes
 
@@ -367,6 +370,13 @@ class Engine:
     def affected(self, target: str) -> tuple[str, ...]:
         """Who depends on a target, sorted."""
         return tuple(sorted(self.graph.below(target)))
+
+
+def _may_be_over(alert: Alert, now: Moment) -> bool:
+    """What it was held for has just passed, and so perhaps has the alert: its own next result is
+    awaited, though not for ever."""
+    held = alert.suppression is not None and alert.suppression.cause is Cause.HELD
+    return held and alert.fired is not None and now.steady - alert.fired < PATIENCE
 
 
 def _differs(before: Alert, after: Alert) -> bool:

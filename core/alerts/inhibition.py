@@ -82,7 +82,7 @@ class Inhibition:
         """In a circle of dependencies, only what failed first explains the others."""
         if mine is None or key[1] not in self.graph.above(root.target):
             return True
-        return (root.since, root.target) < (mine.since, mine.target)
+        return (root.since, root.id) < (mine.since, mine.id)
 
     def _depth(self, alert: Alert, among: list[Alert]) -> int:
         above = self.graph.above(alert.target)

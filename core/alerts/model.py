@@ -118,6 +118,8 @@ class Alert:
     resolved: float | None = None
     resolved_at: datetime | None = None
     downtime: float | None = None
+    resolution: str = ""
+    """How it ended, in a sentence; ``message`` goes on saying what was wrong."""
     flaps: int = 0
     flaps_told: int = 0
     repeats: int = 0

@@ -125,7 +125,7 @@ def _notice(change: Transition, target: Target | None, affected: tuple[str, ...]
         rule=alert.rule,
         target=alert.target,
         severity=alert.severity,
-        message=alert.message,
+        message=alert.resolution or alert.message,
         at=change.at,
         since=alert.since_at,
         downtime=alert.downtime,

@@ -1,0 +1,119 @@
+"""An engine under a clock of its own, with rules as short as can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from attrs import frozen
+
+from tocsin import Event, History, Observation, Result, Rule, Severity, Status, Target, Verdict
+from tocsin.core.alerts.book import Book, Bound
+from tocsin.core.alerts.engine import Engine
+from tocsin.core.alerts.model import Alert, Moment, Policy, Transition
+from tocsin.core.alerts.silences import Quiet
+
+START = 1_800_000_000.0
+
+
+@frozen(kw_only=True)
+class Down(Rule):
+    """Down is down."""
+
+    inhibits = True
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        """By the worst check."""
+        if history.unseen:
+            return Verdict.unknown()
+        down = [o for o in history.latest.values() if o.result.status is Status.DOWN]
+        return Verdict.firing(down[0].result.message) if down else Verdict.clear("up")
+
+
+@frozen(kw_only=True)
+class Slow(Rule):
+    """Degraded is slow."""
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        """By any check."""
+        slow = any(o.result.status is Status.DEGRADED for o in history.latest.values())
+        return Verdict.firing("slow") if slow else Verdict.clear()
+
+
+def book(**down: Any) -> Book:
+    """Two rules: ``down`` (critical, inhibits) and ``slow`` (a warning)."""
+    policy = Policy(**{"severity": Severity.CRITICAL, **down})
+    return Book(
+        rules={
+            "down": Bound(name="down", rule=Down(), plugin="p", policy=policy),
+            "slow": Bound(name="slow", rule=Slow(), plugin="p", policy=Policy()),
+        },
+        overrides={},
+        own={},
+    )
+
+
+class Driver:
+    """Drives an engine; ``told`` has what people heard, in order."""
+
+    def __init__(self, graph: Mapping[str, tuple[str, ...]], rules: Book | None = None) -> None:
+        self.now = START
+        self.quiet = Quiet()
+        self.changes: list[Transition] = []
+        self.graph = dict(graph)
+        self.engine = self._fresh(rules or book())
+
+    def _fresh(self, rules: Book) -> Engine:
+        engine = Engine(self.quiet)
+        engine.configure(rules, self.moment)
+        for name, above in self.graph.items():
+            engine.put(Target(name=name, depends_on=above), None, {"c": None}, self.moment)
+        return engine
+
+    @property
+    def moment(self) -> Moment:
+        return Moment(self.now, datetime.fromtimestamp(self.now, UTC))
+
+    def see(self, target: str, status: str) -> None:
+        """One result."""
+        result = Result(status=Status(status), message=f"{target} is {status}")
+        at = self.moment
+        seen = Observation(target=target, check="c", at=at.wall, result=result)
+        self._note(self.engine.observe(seen, at))
+
+    def happened(self, target: str, action: str) -> None:
+        """One event."""
+        at = self.moment
+        event = Event(target=target, source="c", action=action, at=at.wall)
+        self._note(self.engine.happened(event, at))
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass; what falls due on the way is done at its own time."""
+        end = self.now + seconds
+        while (due := self.engine.next_due()) is not None and due <= end:
+            self.now = max(self.now, due)
+            self._note(self.engine.tick(self.moment))
+        self.now = end
+
+    def _note(self, changes: list[Transition]) -> None:
+        for change in changes:
+            if change.notify:
+                self.engine.heard(
+                    change.alert.key, ["c"], recovered=change.kind.value == "resolved"
+                )
+        self.changes += changes
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """Kind and target of what people were told."""
+        return [(c.kind.value, c.alert.target) for c in self.changes if c.notify]
+
+    def untold(self, reason: str) -> list[tuple[str, str]]:
+        """Kind and target of what they were not told for a reason."""
+        found = [c for c in self.changes if c.reason == reason]
+        return [(c.kind.value, c.alert.target) for c in found]
+
+    def alert(self, target: str, rule: str = "down") -> Alert:
+        """An alert that is there."""
+        return self.engine.alerts[rule, target]

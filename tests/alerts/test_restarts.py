@@ -1,0 +1,145 @@
+"""Restarts at any moment change nothing that people are told."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.alerts.driver import Driver, book
+from tocsin import Severity
+from tocsin.core.alerts.book import Book
+from tocsin.core.alerts.engine import Engine
+from tocsin.core.journal import Entry, Journal
+
+TARGETS = ("db", "api", "web")
+GRAPH = {"db": (), "api": ("db",), "web": ("api",)}
+INTERVAL = 10.0
+COOLDOWN = 120.0
+"""Short, so that an hour of schedule holds waits, repeats, escalations, flaps and closings."""
+
+
+def rules() -> Book:
+    return book(wait=25.0, cooldown=COOLDOWN, escalate_after=2, severity=Severity.CRITICAL)
+
+
+class Restarting(Driver):
+    """A driver that can be killed: all that goes on is what the journal has."""
+
+    def __init__(self, journal: Path) -> None:
+        super().__init__(GRAPH, rules())
+        self.journal = journal
+
+    def restart(self) -> None:
+        """Write what the running tocsin would have written by now, through the real journal, and
+        begin anew from it."""
+        engine = self.engine
+        dirty, engine.dirty = engine.dirty, set()
+        entry = Entry(
+            alerts=tuple(engine.alerts[k] for k in dirty if k in engine.alerts),
+            closed=tuple(k for k in dirty if k not in engine.alerts),
+        )
+        alerts = asyncio.run(_through(self.journal, entry))
+        self.engine = self._fresh(rules())
+        self.engine.settled = False
+        self.engine.load(alerts)
+        self.engine.dirty.clear()
+
+    def settle(self) -> None:
+        """Every target was seen once since the start."""
+        if not self.engine.settled:
+            self._note(self.engine.settle(self.moment))
+
+
+async def _through(path: Path, entry: Entry) -> tuple:  # type: ignore[type-arg]
+    journal = Journal(path)
+    await journal.start()
+    await journal.commit(entry)
+    await journal.stop()
+    journal = Journal(path)
+    saved = await journal.start()
+    await journal.stop()
+    return saved.alerts
+
+
+statuses = st.lists(
+    st.tuples(*(st.sampled_from(("up", "up", "down", "down", "unknown")) for _ in TARGETS)),
+    min_size=5,
+    max_size=40,
+)
+
+
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(rounds=statuses, held=st.integers(1, 12), data=st.data())
+def test_a_run_with_restarts_tells_what_one_without_tells(
+    rounds: list[tuple[str, ...]], held: int, data: st.DataObject
+) -> None:
+    """The same results, once without and once with up to three restarts between two rounds: the
+    same messages to the same targets in the same order, the same alerts in the end."""
+    at = data.draw(st.lists(st.integers(0, len(rounds) - 1), max_size=3, unique=True))
+    with tempfile.TemporaryDirectory() as directory:
+        plain, broken = Driver(GRAPH, rules()), Restarting(Path(directory) / "journal.db")
+        for number, seen in enumerate(rounds):
+            if number in at:
+                broken.restart()
+            for _ in range(held):
+                for driver in (plain, broken):
+                    for target, status in zip(TARGETS, seen, strict=True):
+                        driver.see(target, status)
+                broken.settle()
+                for driver in (plain, broken):
+                    driver.wait(INTERVAL)
+        for driver in (plain, broken):
+            for target in TARGETS:
+                driver.see(target, "up")
+            driver.wait(10 * COOLDOWN)
+    assert _words(broken) == _words(plain)
+    assert broken.engine.alerts.keys() == plain.engine.alerts.keys()
+
+
+def _words(driver: Driver) -> dict[str, list[str]]:
+    """What was told of each target, in order; told late is told."""
+    same = {"released": "fired"}
+    return {
+        target: [same.get(kind, kind) for kind, name in driver.told if name == target]
+        for target in TARGETS
+    }
+
+
+def test_the_schedules_reach_what_they_are_to_test() -> None:
+    """In a plain run of the kind above, waits, repeats, escalations, flaps and inhibitions occur:
+    the property is not true for want of events."""
+    driver = Driver(GRAPH, rules())
+    kinds: Counter[str] = Counter()
+    for down in (6, 60, 6, 6, 6, 6):
+        for _ in range(down):
+            for target in TARGETS:
+                driver.see(target, "down")
+            driver.wait(INTERVAL)
+        for _ in range(3):
+            for target in TARGETS:
+                driver.see(target, "up")
+            driver.wait(INTERVAL)
+    driver.wait(10 * COOLDOWN)
+    kinds.update(change.kind.value for change in driver.changes)
+    kinds.update(change.reason for change in driver.changes if change.reason)
+    wanted = {"pending", "fired", "repeated", "escalated", "reopened", "resolved", "inhibited",
+              "closed"}  # fmt: skip
+    assert wanted <= kinds.keys()
+
+
+def test_an_engine_that_was_loaded_waits_for_its_rules() -> None:
+    """Timers of an alert that nothing has been seen of since the start do nothing."""
+    driver = Driver({"web": ()}, rules())
+    driver.see("web", "down")
+    driver.wait(30)
+    (alert,) = driver.engine.alerts.values()
+    fresh = Engine()
+    fresh.configure(rules(), driver.moment)
+    fresh.load([alert])
+    driver.now += 10_000
+    assert fresh.tick(driver.moment) == []

@@ -1,0 +1,257 @@
+"""The rules that come with tocsin, each by itself; all of them pass the authors' suite."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from tocsin import Container, Event, History, Observation, Reason, Result, Rule, Target, Verdict
+from tocsin.plugins.rules.down import DownRule, Of
+from tocsin.plugins.rules.restart_loop import RestartLoopRule
+from tocsin.plugins.rules.thresholds import Operator, ThresholdRule
+from tocsin.testing import check_rule_conformance
+
+NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+WEB = Target(name="web", kind="container", expected={"cpu_percent": 10.0, "memory_bytes": 1e6})
+RUNNING = Container(id="1", image="nginx", state="running", reason=Reason.RUNNING)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        DownRule(), DownRule(of=Of.CHECKS, failures=3), DownRule(paused=False), RestartLoopRule(),
+        ThresholdRule(metric="cpu_percent", level=95, clear=85),
+        ThresholdRule(metric="disk_free_percent", operator=Operator.BELOW, level=10, clear=12),
+        ThresholdRule(times_expected=2),
+    ],
+    ids=lambda rule: type(rule).__name__,
+)  # fmt: skip
+def test_our_rules_conform(rule: Rule) -> None:
+    """Pure, quick, proper verdicts for every history, carried over restarts as JSON."""
+    check_rule_conformance(rule)
+
+
+def ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def seen(result: Result, check: str = "docker", at: float = 0.0) -> Observation:
+    return Observation(target="web", check=check, at=ago(at), result=result)
+
+
+def container(state: str, reason: Reason, **facts: Any) -> Container:
+    return evolve(RUNNING, state=state, reason=reason, **facts)
+
+
+def past(*observations: Observation, **fields: Any) -> History:
+    latest = {o.check: o for o in observations}
+    return History(target=WEB, latest=latest, observations=observations, source="docker", **fields)
+
+
+def state(verdict: Verdict) -> str:
+    return verdict.state.value
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (Result.up("running", container=RUNNING), "clear"),
+        (Result.up("completed", container=container("exited", Reason.COMPLETED)), "clear"),
+        (Result.down("crashed", container=container("exited", Reason.CRASHED)), "firing"),
+        (Result.down("oom", container=container("exited", Reason.OOM_KILLED)), "firing"),
+        (Result.down("stopped", container=container("exited", Reason.STOPPED)), "firing"),
+        (Result.down("paused", container=container("paused", Reason.PAUSED)), "firing"),
+        (Result.down("loop", container=container("restarting", Reason.RESTARTING)), "firing"),
+        (Result.degraded("loop", container=container("running", Reason.RESTARTING)), "firing"),
+        (Result.degraded("unhealthy", container=container("running", Reason.UNHEALTHY)), "clear"),
+        (Result.degraded("being redeployed", container=container("exited", Reason.STOPPED)),
+         "clear"),
+        (Result.down("missing", attributes={"reason": "missing"}), "firing"),
+        (Result.unknown("the engine is away"), "unknown"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.message,
+)  # fmt: skip
+def test_a_container_that_does_not_run_is_down(result: Result, expected: str) -> None:
+    """Every way of not running fires, a completed job and a redeploy do not; between two crashes
+    of a loop it is not back; and not seeing is unknown."""
+    assert state(DownRule().evaluate(past(seen(result)), NOW)) == expected
+
+
+def test_down_says_why_and_how() -> None:
+    """The details have what a person asks first."""
+    facts = container("exited", Reason.CRASHED, exit_code=3, restart_count=1)
+    verdict = DownRule().evaluate(past(seen(Result.down("crashed", container=facts))), NOW)
+    assert verdict.message == "crashed"
+    assert verdict.details["exit_code"] == 3
+    assert verdict.details["reason"] == "crashed"
+    assert verdict.details["image"] == "nginx"
+
+
+def test_checks_fail_after_so_many_failures_in_a_row() -> None:
+    """The third failure in a row fires; the first two are rising; one success clears."""
+    rule = DownRule(of=Of.CHECKS, failures=3)
+    last = seen(Result.down("refused"), "http")
+    states = [
+        state(rule.evaluate(past(last, failures={"http": count}), NOW)) for count in (1, 2, 3, 9)
+    ]
+    assert states == ["rising", "rising", "firing", "firing"]
+    assert state(rule.evaluate(past(seen(Result.up(), "http")), NOW)) == "clear"
+
+
+def test_failures_go_on_counting_over_a_restart() -> None:
+    """Two failures before a restart of tocsin and one after it are three; the same result judged
+    twice counts once."""
+    rule = DownRule(of=Of.CHECKS, failures=3)
+    second = seen(Result.down("refused"), "http", at=30)
+    verdict = rule.evaluate(past(second, failures={"http": 2}), NOW)
+    again = rule.evaluate(past(second, failures={"http": 2}, carried=verdict.carry), NOW)
+    assert again == verdict
+    third = seen(Result.down("refused"), "http")
+    after = rule.evaluate(past(third, failures={"http": 1}, carried=verdict.carry), NOW)
+    assert state(after) == "firing"
+
+
+def test_an_alert_ends_with_the_first_success_only() -> None:
+    """While it fires, one failure is enough to go on; blindness freezes it."""
+    rule = DownRule(of=Of.CHECKS, failures=3)
+    down = past(seen(Result.down("x"), "http"), failures={"http": 1}, firing=True)
+    assert state(rule.evaluate(down, NOW)) == "firing"
+    blind = past(seen(Result.unknown("x"), "http"), firing=True)
+    assert state(rule.evaluate(blind, NOW)) == "unknown"
+
+
+def test_the_engine_counts_the_failures_of_a_health_check() -> None:
+    """``unhealthy`` has failed often enough already; ``starting`` says nothing."""
+    rule = DownRule(of=Of.CHECKS, failures=3)
+    sick = container("running", Reason.UNHEALTHY, health="unhealthy")
+    verdict = rule.evaluate(past(seen(Result.degraded("unhealthy: x", container=sick))), NOW)
+    assert (state(verdict), verdict.message) == ("firing", "health check: unhealthy: x")
+    starting = container("running", Reason.STARTING, health="starting")
+    assert state(rule.evaluate(past(seen(Result.up(container=starting))), NOW)) == "clear"
+
+
+def loop(*ages: float, count: int | None = None) -> list[Event]:
+    """A ``die`` and a ``start`` at each age."""
+    return [
+        Event(target="web", source="docker", action=action, at=ago(age - later))
+        for age in ages
+        for action, later in (("die", 0.0), ("start", 0.1))
+    ]
+
+
+def test_three_restarts_within_the_window_fire() -> None:
+    """Two are rising, three fire, and say how often; when they leave the window it clears, and the
+    verdict asks to be looked at then."""
+    rule = RestartLoopRule()
+    up = seen(Result.up(container=RUNNING))
+    two = rule.evaluate(past(up, events=tuple(loop(100, 50))), NOW)
+    assert state(two) == "rising"
+    three = rule.evaluate(past(up, events=tuple(loop(280, 100, 50))), NOW)
+    assert (state(three), three.message) == ("firing", "3 restarts in 5m")
+    assert three.again == pytest.approx(20.01, abs=0.01)
+    late = rule.evaluate(
+        past(up, events=tuple(loop(280, 100, 50)), firing=True), NOW + timedelta(seconds=21)
+    )
+    assert state(late) == "clear"
+
+
+def test_an_end_without_a_start_is_no_restart() -> None:
+    """A container that was stopped is down, not restarting."""
+    end = Event(target="web", source="docker", action="die", at=ago(10))
+    dead = seen(Result.down("x", container=container("exited", Reason.STOPPED)))
+    assert state(RestartLoopRule().evaluate(past(dead, events=(end,)), NOW)) == "clear"
+
+
+def counts(*pairs: tuple[float, int], identity: str = "1") -> list[Observation]:
+    return [
+        seen(Result.up(container=evolve(RUNNING, id=identity, restart_count=count)), at=age)
+        for age, count in pairs
+    ]
+
+
+def test_the_engines_count_is_believed_where_events_were_missed() -> None:
+    """A count that goes up by three fires without any event; the same restarts are not counted by
+    event and by count."""
+    rule = RestartLoopRule()
+    assert state(rule.evaluate(past(*counts((60, 0), (30, 3))), NOW)) == "firing"
+    both = past(*counts((250, 0), (120, 1), (40, 2)), events=tuple(loop(125, 45)))
+    verdict = rule.evaluate(both, NOW)
+    assert (state(verdict), len(verdict.carry["moments"])) == ("rising", 2)
+
+
+def test_a_recreated_container_begins_anew() -> None:
+    """A count that falls, or another id, is no restart; nor is the first count that is seen."""
+    rule = RestartLoopRule()
+    assert state(rule.evaluate(past(*counts((60, 9), (30, 0))), NOW)) == "clear"
+    other = counts((60, 1)) + counts((30, 8), identity="2")
+    assert state(rule.evaluate(past(*other), NOW)) == "clear"
+
+
+def test_restarts_are_counted_over_a_restart_of_tocsin() -> None:
+    """Two before, one after: three; and a count that went up while tocsin was away counts."""
+    rule = RestartLoopRule()
+    up = counts((90, 2))
+    before = rule.evaluate(past(*up, events=tuple(loop(200, 100))), ago(90))
+    after = past(*counts((20, 2)), events=tuple(loop(10)), carried=before.carry)
+    assert state(rule.evaluate(after, NOW)) == "firing"
+    missed = past(*counts((20, 3)), carried=before.carry)
+    assert state(rule.evaluate(missed, NOW)) == "firing"
+
+
+@pytest.mark.parametrize(
+    ("operator", "level", "value", "expected"),
+    [
+        (">", 90, 90.0, "clear"), (">", 90, 90.1, "firing"), (">=", 90, 90.0, "firing"),
+        ("<", 10, 10.0, "clear"), ("<", 10, 9.9, "firing"), ("<=", 10, 10.0, "firing"),
+    ],
+)  # fmt: skip
+def test_a_threshold_compares(operator: str, level: float, value: float, expected: str) -> None:
+    """Each operator, at the level itself and beyond it."""
+    rule = ThresholdRule(metric="x", operator=Operator(operator), level=level)
+    history = past(seen(Result.up(metrics={"x": value})))
+    assert state(rule.evaluate(history, NOW)) == expected
+
+
+def test_a_threshold_clears_at_its_own_level() -> None:
+    """Between clear and level it goes on firing, and does not begin to."""
+    rule = ThresholdRule(metric="cpu_percent", level=95, clear=85)
+    between = seen(Result.up(metrics={"cpu_percent": 90.0}))
+    assert state(rule.evaluate(past(between, firing=True), NOW)) == "firing"
+    assert state(rule.evaluate(past(between), NOW)) == "clear"
+    low = seen(Result.up(metrics={"cpu_percent": 80.0}))
+    assert state(rule.evaluate(past(low, firing=True), NOW)) == "clear"
+
+
+def test_a_metric_that_cannot_be_seen_freezes_its_alert() -> None:
+    """Unknown while firing is unknown; a metric that is simply no more is clear."""
+    rule = ThresholdRule(metric="cpu_percent", level=95)
+    blind = past(seen(Result.unknown("away")), firing=True)
+    assert state(rule.evaluate(blind, NOW)) == "unknown"
+    gone = past(seen(Result.down("stopped")), firing=True)
+    assert state(rule.evaluate(gone, NOW)) == "clear"
+
+
+def test_more_than_expected_is_told_with_both_numbers() -> None:
+    """Every expected metric is compared, and the words say what is usual."""
+    rule = ThresholdRule(times_expected=2)
+    history = past(seen(Result.up(metrics={"cpu_percent": 25.0, "memory_bytes": 1.5e6})))
+    verdict = rule.evaluate(history, NOW)
+    assert verdict.message == ("cpu_percent is 25.0 %, above 20.0 % (2 times the expected 10.0 %)")
+    assert not rule.applies(Target(name="x"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"level": 1}, {"metric": "x"}, {"metric": "x", "level": 1, "times_expected": 2},
+        {"metric": "x", "level": 90, "clear": 95},
+        {"metric": "x", "operator": Operator.BELOW, "level": 10, "clear": 5},
+    ],
+)  # fmt: skip
+def test_a_threshold_that_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
+    """With a sentence that says what is missing or the wrong way round."""
+    with pytest.raises(ValueError, match=r"give either|must be given|clear must lie"):
+        ThresholdRule(**options)
