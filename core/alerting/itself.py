@@ -19,6 +19,14 @@ _ELSEWHERE = ("plugins", "service")
 """Components that do not keep tocsin from seeing, or have an alert of their own."""
 
 
+CHANNEL_PATIENCE = 300.0
+"""Seconds for which a channel may fail: its messages are tried again, and told elsewhere."""
+
+
+def _passing(part: ComponentHealth) -> bool:
+    return float(part.details.get("failing_seconds", CHANNEL_PATIENCE)) < CHANNEL_PATIENCE
+
+
 def verdicts(
     health: Mapping[str, ComponentHealth],
     plugins: Iterable[PluginRecord],
@@ -30,6 +38,7 @@ def verdicts(
         for name, part in sorted(health.items())
         if part.status in (Health.DEGRADED, Health.FAILED)
         and name.partition(".")[0] not in _ELSEWHERE
+        and not _passing(part)
     }
     if trouble:
         text = "; ".join(f"{name}: {why}" for name, why in trouble.items())

@@ -387,7 +387,9 @@ class Alerting:
         }
         for name, channel in self.channels.items():
             reason = channel.settings.broken or channel.trouble
-            details = {"waiting": channel.waiting, "sent": channel.sent_total}
+            details: dict[str, Any] = {"waiting": channel.waiting, "sent": channel.sent_total}
+            if (seconds := channel.failing_for()) is not None:
+                details["failing_seconds"] = seconds
             status = Health.OK if reason is None else Health.DEGRADED
             parts[f"channel.{name}"] = ComponentHealth(
                 status=status, message=reason or "", details=details

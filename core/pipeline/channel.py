@@ -81,6 +81,12 @@ class Channel:
         """Rows that are to go out."""
         return len(self.group) + len(self._current) + sum(len(rows) for _, rows in self._begun)
 
+    def failing_for(self) -> float | None:
+        """Seconds since it began to fail; None where it does not, or is of no use at all."""
+        if self.failing_since is None or self.disabled or self.settings.broken:
+            return None
+        return self.tools.clock.monotonic() - self.failing_since
+
     # What comes in
 
     def put(self, rows: Iterable[Row]) -> None:

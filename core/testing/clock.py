@@ -32,6 +32,10 @@ class SettableClock:
                 waiter.set_result(None)
         self._waiting = [entry for entry in self._waiting if not entry[1].done()]
 
+    def next_wait(self) -> float | None:
+        """The earliest monotonic time that somebody waits for, or None."""
+        return min((u for u, waiter in self._waiting if not waiter.done()), default=None)
+
     async def wait(self, event: asyncio.Event, until: float | None) -> None:
         """Return once ``event`` is set, or time was advanced to ``until``."""
         if event.is_set() or (until is not None and until <= self.seconds):

@@ -1,0 +1,183 @@
+"""The whole of alerting, real but for time and the last step: journal, channels, a recording
+notifier."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tocsin import Result, Status, Target, hookimpl
+from tocsin.core.alerting import Alerting
+from tocsin.core.bus import Bus
+from tocsin.core.config import load_config
+from tocsin.core.config.settings import PluginSettings, Settings
+from tocsin.core.isolation import Isolation
+from tocsin.core.journal import Entry
+from tocsin.core.model import ComponentHealth, Observation
+from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.state import CheckState, LiveState
+from tocsin.core.store import Store
+from tocsin.testing import RecordingNotifier, SettableClock
+
+CONFIG = """
+[rules.health_check_failed]
+failures = 1
+
+[channels.ops]
+notifier = "recording"
+"""
+
+
+class _Plugin:
+    @hookimpl
+    def tocsin_notifiers(self) -> dict[str, type]:
+        return {"recording": RecordingNotifier}
+
+
+def catalog() -> PluginManager:
+    """Our plugins, and the recording notifier."""
+    manager = PluginManager(PluginSettings())
+    manager.load()
+    manager.add("recording", _Plugin, "tests", "0")
+    return manager
+
+
+class Desk:
+    """An alerting with everything it needs. ``start`` and ``stop`` it as often as you like: what
+    survives is what lies in its directory."""
+
+    def __init__(self, directory: Path, clock: SettableClock, config: str = CONFIG) -> None:
+        self.directory = directory
+        self.clock = clock
+        self.plugins = catalog()
+        self.health: dict[str, ComponentHealth] = {}
+        self.looked_around = True
+        self.store = Store(None, directory / "spool", clock=clock)
+        self.config = config
+        self.settings = self.load(config)
+        self.targets: dict[str, Target] = {}
+        self._make()
+
+    def _make(self) -> None:
+        self.bus = Bus()
+        self.state = LiveState(self.bus)
+        isolation = Isolation(
+            frozenset([*self.settings.plugins.inline, "recording"]), lambda *_: None
+        )
+        self.alerting = Alerting(
+            self.settings, data_dir=self.directory, clock=self.clock, state=self.state,
+            store=self.store, bus=self.bus, isolation=isolation, plugins=self.plugins,
+            health=lambda: {**self.health, **self.alerting.health()},
+            looked_around=lambda: self.looked_around,
+        )  # fmt: skip
+
+    def load(self, config: str) -> Settings:
+        """A configuration text as settings."""
+        path = self.directory / "tocsin.toml"
+        path.write_text(config)
+        return load_config(path, {"TOCSIN_DATA_DIR": str(self.directory)}, self.plugins)
+
+    async def start(self, *, settle: bool = True) -> None:
+        """Begin; ``settle``: and let the first look around pass."""
+        await self.alerting.start()
+        for target in self.targets.values():
+            self._add(target)
+        if settle:
+            await self.wait(1.1)
+
+    async def stop(self) -> None:
+        """End in order."""
+        await self.alerting.stop()
+
+    async def restart(self) -> None:
+        """End in order, and begin anew from the journal."""
+        await self.stop()
+        self.settings = self.load(self.config)
+        self._make()
+        await self.start(settle=False)
+
+    def add(self, name: str, *depends_on: str, **fields: Any) -> None:
+        """A target with one check."""
+        self.targets[name] = Target(name=name, depends_on=depends_on, **fields)
+        self._add(self.targets[name])
+
+    def _add(self, target: Target) -> None:
+        at = self.clock.now()
+        self.state.put(target, declared=True, source=None, at=at)
+        self.state.put_check(CheckState(target=target.name, name="c", probe="tcp", interval=30))
+
+    def see(self, target: str, status: str = "down", **fields: Any) -> None:
+        """One result."""
+        result = Result(status=Status(status), message=f"{target} is {status}", **fields)
+        seen = Observation(target=target, check="c", at=self.clock.now(), result=result)
+        if self.state.record(seen):
+            self.alerting.observe(seen)
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass; all that wait for a moment on the way are woken at that moment."""
+        end = self.clock.seconds + seconds
+        await self.calm()
+        while True:
+            upcoming = self.clock.next_wait()
+            if upcoming is None or upcoming > end:
+                break
+            self.clock.advance(max(0.0, upcoming - self.clock.seconds))
+            await self.calm()
+        self.clock.advance(end - self.clock.seconds)
+        await self.calm()
+
+    async def calm(self) -> None:
+        """Until nothing moves any more: the journal has written, tasks wait for time alone."""
+        for _ in range(3):
+            for _ in range(10):
+                await asyncio.sleep(0)
+            if self.alerting.journal.running:
+                await asyncio.wait({self.alerting.journal.submit(Entry())})
+
+    def notifier(self, channel: str = "ops") -> RecordingNotifier:
+        """A channel's notifier."""
+        found = self.alerting.channels[channel].settings.notifier
+        assert isinstance(found, RecordingNotifier)
+        return found
+
+    def told(self, channel: str = "ops") -> list[tuple[str, str]]:
+        """Kind and target of what a channel was told."""
+        return [(kind, target) for kind, _, target in self.notifier(channel).told()]
+
+    def ledger(self, target: str) -> list[tuple[str, str, str]]:
+        """Transition, channel and decision of all rows about a target."""
+        rows = self.alerting.memory.rows.values()
+        return [(r.transition, r.channel, r.decision.value) for r in rows if r.target == target]
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.now()
+
+
+MakeDesk = Callable[..., Awaitable[Desk]]
+
+
+@pytest.fixture
+async def make_desk(tmp_path: Path, clock: SettableClock) -> AsyncIterator[MakeDesk]:
+    """Makes desks that run, and ends them after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def make(config: str = CONFIG, **options: Any) -> Desk:
+            desk = Desk(options.pop("directory", tmp_path), clock, config)
+            await desk.start(**options)
+            stack.push_async_callback(desk.stop)
+            return desk
+
+        yield make
+
+
+@pytest.fixture
+async def desk(make_desk: MakeDesk) -> Desk:
+    """A desk that runs, with one channel, ``ops``."""
+    return await make_desk()

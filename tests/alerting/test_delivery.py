@@ -1,0 +1,303 @@
+"""Delivery: once, soon, never lost, never a storm; channels that fail, hang, ask for patience."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.alerting.conftest import CONFIG, Desk, MakeDesk
+from tests.conftest import eventually
+from tocsin import NotifyError
+from tocsin.core.model import ComponentHealth, Health
+
+TWO = CONFIG + '\n[channels.other]\nnotifier = "recording"\nlabel = "other"\n'
+
+
+async def test_an_alert_is_told_after_a_moment_and_its_end_once(desk: Desk) -> None:
+    """An idle channel holds a notice for 300 ms, no longer; the recovery has the downtime."""
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(0.29)
+    assert desk.told() == []
+    await desk.wait(0.02)
+    assert desk.told() == [("fired", "web")]
+    await desk.wait(60)
+    desk.see("web", "up")
+    await desk.wait(10)
+    assert desk.told() == [("fired", "web"), ("resolved", "web")]
+    assert desk.notifier().notices[-1].downtime == pytest.approx(60.31, abs=0.01)
+    assert desk.ledger("web") == [("fired", "ops", "sent"), ("resolved", "ops", "sent")]
+
+
+async def test_five_hundred_failures_within_ten_seconds_are_few_messages(
+    make_desk: MakeDesk,
+) -> None:
+    """At most five messages on each channel, and all five hundred are named on each."""
+    desk = await make_desk(TWO)
+    for n in range(500):
+        desk.add(f"t{n}")
+    for n in range(500):
+        desk.see(f"t{n}", "down")
+        if n % 50 == 49:
+            await desk.wait(1)
+    await desk.wait(30)
+    for channel in ("ops", "other"):
+        notifier = desk.notifier(channel)
+        assert len(notifier.delivered) <= 5
+        assert {n.target for n in notifier.notices} == {f"t{n}" for n in range(500)}
+        assert len(notifier.notices) == 500
+
+
+async def test_a_flapping_target_is_at_most_four_messages_in_an_hour(desk: Desk) -> None:
+    """Down and up twice a minute for an hour, through the whole of alerting."""
+    desk.add("web")
+    for half in range(240):
+        desk.see("web", "down" if half % 2 == 0 else "up")
+        await desk.wait(15)
+    assert 2 <= len(desk.notifier().delivered) <= 4
+    assert ("flapping", "web") in desk.told()
+
+
+async def test_past_the_rate_limit_it_is_a_digest(make_desk: MakeDesk) -> None:
+    """A channel that may send twice a minute sends twice, then everything else at once, marked as
+    a digest; nothing is dropped."""
+    limits = 'max_messages = 2\nper = "1m"\nwindow = "1s"\n'
+    desk = await make_desk(CONFIG + limits)
+    for n in range(20):
+        desk.add(f"t{n}")
+        desk.see(f"t{n}", "down")
+        await desk.wait(2)
+    await desk.wait(60)
+    messages = desk.notifier().delivered
+    assert [len(m.notices) for m in messages] == [1, 1, 18]
+    assert [m.digest for m in messages] == [False, False, True]
+    assert {n.target for n in desk.notifier().notices} == {f"t{n}" for n in range(20)}
+
+
+async def test_a_hanging_notifier_delays_no_other_channel(make_desk: MakeDesk) -> None:
+    """One channel hangs: the other is told at its time; the one that hangs is cancelled at its
+    deadline, and told when it works again."""
+    desk = await make_desk(TWO.replace('label = "other"', 'label = "other"\ntimeout = "100ms"'))
+    desk.notifier("other").hang.set()
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(0.31)
+    assert desk.told("ops") == [("fired", "web")]
+    assert desk.told("other") == []
+    desk.notifier("other").hang.clear()
+    # The deadline of an attempt is real time.
+    await eventually(lambda: desk.alerting.channels["other"].trouble is not None)
+    await desk.wait(5)
+    assert desk.told("other") == [("fired", "web")]
+
+
+async def test_a_temporary_failure_is_tried_again_with_the_same_id(desk: Desk) -> None:
+    """Each retry is the same message; it arrives once; the ledger counts the attempts."""
+    desk.notifier().fail("the server is busy", RuntimeError("oops"), "busy")
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(60)
+    attempts = desk.notifier().attempts
+    assert len(attempts) == 4
+    assert len({message.id for message in attempts}) == 1
+    assert desk.told() == [("fired", "web")]
+    (row,) = [r for r in desk.alerting.memory.rows.values() if r.target == "web"]
+    assert (row.attempts, row.decision.value) == (4, "sent")
+
+
+@pytest.mark.parametrize("seconds", [1, 34, 10_072])
+async def test_retry_after_is_never_violated(desk: Desk, seconds: int) -> None:
+    """No attempt before the time the provider asked for has passed, not for another alert either;
+    the first one soon after it."""
+    desk.notifier().fail(NotifyError("slow down", retry_after=seconds))
+    desk.add("web")
+    desk.add("api")
+    desk.see("web", "down")
+    await desk.wait(0.31)
+    began = desk.clock.seconds
+    assert len(desk.notifier().attempts) == 1
+    desk.see("api", "down")
+    await desk.wait(seconds - 0.5)
+    assert len(desk.notifier().attempts) == 1
+    await desk.wait(1)
+    assert len(desk.notifier().attempts) == 2
+    assert desk.clock.seconds - began >= seconds
+
+
+async def test_retry_after_holds_over_a_restart(desk: Desk) -> None:
+    """What the provider asked for is in the journal: a restart does not forget it."""
+    desk.notifier().fail(NotifyError("slow down", retry_after=100))
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(0.4)
+    await desk.restart()
+    desk.see("web", "down")
+    await desk.wait(98)
+    assert desk.notifier().attempts == []
+    await desk.wait(3)
+    assert desk.told() == [("fired", "web")]
+
+
+async def test_a_permanent_failure_goes_to_the_dead_letters_and_the_fallback(
+    make_desk: MakeDesk,
+) -> None:
+    """One attempt, no more; the named fallback tells it and says for whom; the ledger has both."""
+    config = CONFIG + 'fallback = "other"\n[channels.other]\nnotifier = "recording"\n'
+    desk = await make_desk(config + 'label = "o"\nmin_severity = "critical"\n')
+    desk.notifier().fail(NotifyError("the chat does not exist", permanent=True))
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(60)
+    assert len(desk.notifier().attempts) == 1
+    assert desk.told("other") == [("fired", "web")]
+    assert desk.notifier("other").notices[0].fallback_for == "ops"
+    assert ("fired", "ops", "dead") in desk.ledger("web")
+    assert ("fired", "other", "sent") in desk.ledger("web")
+    dead = next(r for r in desk.alerting.memory.rows.values() if r.decision.value == "dead")
+    assert dead.reason == "the chat does not exist"
+
+
+async def test_what_fails_for_long_is_told_elsewhere_and_still_tried(make_desk: MakeDesk) -> None:
+    """After five minutes of temporary failures another channel is told; the first one goes on
+    trying, and delivers when it can."""
+    config = CONFIG + '[channels.other]\nnotifier = "recording"\nlabel = "o"\n'
+    desk = await make_desk(config + 'min_severity = "critical"\n')
+    desk.notifier().fail(*["down"] * 12)
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(200)
+    assert desk.told("other") == []
+    await desk.wait(500)
+    assert ("fired", "web") in desk.told("other")
+    await desk.wait(3600)
+    assert ("fired", "web") in desk.told("ops")
+
+
+async def test_a_disabled_channel_is_not_tried_again(make_desk: MakeDesk) -> None:
+    """A provider that says it is over is left alone until the configuration changes."""
+    desk = await make_desk(TWO)
+    desk.notifier().fail(NotifyError("gone", disable=True))
+    for name in ("web", "api"):
+        desk.add(name)
+        desk.see(name, "down")
+        await desk.wait(30)
+    assert len(desk.notifier().attempts) == 1
+    assert [t for _, t in desk.told("other") if t != "tocsin"] == ["web", "api"]
+    assert ("fired", "tocsin") in desk.told("other"), "a channel of no use is an alert"
+
+
+async def test_root_and_dependents_at_once_are_one_message(desk: Desk) -> None:
+    """Dependents that fire a moment before their root are held back at the last moment, and told
+    if they outlast it."""
+    desk.add("db")
+    desk.add("app", "db")
+    desk.see("app", "down")
+    await desk.wait(0.1)
+    desk.see("db", "down")
+    await desk.wait(5)
+    assert desk.told() == [("fired", "db")]
+    assert desk.notifier().notices[0].affected == ("app",)
+    assert ("fired", "ops", "inhibited") in desk.ledger("app")
+    desk.see("db", "up")
+    await desk.wait(63)
+    assert desk.told() == [("fired", "db"), ("resolved", "db"), ("fired", "app")]
+
+
+async def test_severities_reach_the_channels_that_want_them(make_desk: MakeDesk) -> None:
+    """A channel with ``min_severity`` hears nothing below it, with a row that says so, until the
+    alert escalates; a rule that names its channels means just these."""
+    desk = await make_desk(
+        """
+        [rules.health_check_failed]
+        failures = 1
+        [targets.api.rules.health_check_failed]
+        channels = ["loud"]
+        [channels.all]
+        notifier = "recording"
+        [channels.loud]
+        notifier = "recording"
+        label = "loud"
+        min_severity = "critical"
+        """
+    )
+    desk.add("web")
+    desk.add("api")
+    desk.see("web", "down")
+    desk.see("api", "down")
+    await desk.wait(10)
+    assert desk.told("all") == [("fired", "web")]
+    assert desk.told("loud") == [("fired", "api")]
+    assert ("fired", "loud", "severity") in desk.ledger("web")
+    await desk.wait(3700)
+    assert ("escalated", "web") in desk.told("loud")
+
+
+async def test_without_a_channel_the_ledger_says_so(make_desk: MakeDesk) -> None:
+    """An alert that nobody is configured to hear of is still an alert, with that reason."""
+    desk = await make_desk("[rules.health_check_failed]\nfailures = 1\n")
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(1)
+    assert desk.ledger("web") == [("fired", "-", "no-channel")]
+    assert [a.target for a in desk.alerting.active()] == ["web"]
+
+
+async def test_tocsin_says_once_that_it_cannot_see(desk: Desk) -> None:
+    """A component in trouble for longer than the wait is one alert, on every channel, and one
+    recovery; targets that are unknown are no alerts, those that fired freeze."""
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(1)
+    desk.health = {"source.docker": ComponentHealth(status=Health.DEGRADED, message="no socket")}
+    desk.see("web", "unknown")
+    await desk.wait(4000)
+    told = [kind for kind, rule, _ in desk.notifier().told() if rule == "monitor_impaired"]
+    assert told[0] == "fired"
+    assert set(told[1:]) <= {"repeated", "escalated"}
+    assert [kind for kind, target in desk.told() if target == "web"] == ["fired"], "it is frozen"
+    assert "source.docker: no socket" in desk.notifier().notices[1].message
+    desk.health = {}
+    desk.see("web", "up")
+    await desk.wait(10)
+    assert desk.told()[-2:].count(("resolved", "tocsin")) == 1
+    assert ("resolved", "web") in desk.told()
+
+
+async def test_a_failed_plugin_is_one_alert(desk: Desk) -> None:
+    """Named, with its reason, and its recovery told."""
+    desk.plugins.fail("tcp", "raised ValueError: oops")
+    await desk.wait(5)
+    notice = desk.notifier().notices[0]
+    assert (notice.rule, notice.target) == ("plugin_failed", "plugin tcp")
+    assert "oops" in notice.message
+    desk.plugins.recover("tcp")
+    await desk.wait(10)
+    assert desk.told() == [("fired", "plugin tcp"), ("resolved", "plugin tcp")]
+
+
+async def test_a_test_message_says_what_was_answered(desk: Desk) -> None:
+    """Right: the provider's answer; wrong: the failure, in a sentence."""
+    assert await desk.alerting.test("ops") == (True, "remembered")
+    desk.notifier().fail(NotifyError("the token is wrong", permanent=True))
+    assert await desk.alerting.test("ops") == (False, "the token is wrong")
+    with pytest.raises(KeyError):
+        await desk.alerting.test("nobody")
+
+
+async def test_a_reload_keeps_alerts_and_what_waits(desk: Desk) -> None:
+    """A channel that changes hands its queue over; one that is taken away leaves dead letters;
+    alerts go on as they are."""
+    desk.notifier().fail(*["busy"] * 50)
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(2)
+    changed = CONFIG + 'label = "new"\n'
+    await desk.alerting.apply(desk.load(changed))
+    await desk.wait(5)
+    assert desk.told() == [("fired", "web")]
+    desk.notifier().fail(*["busy"] * 50)
+    desk.see("web", "up")
+    await desk.wait(2)
+    await desk.alerting.apply(desk.load(re.sub(r"\[channels(.|\n)*", "", CONFIG)))
+    assert ("resolved", "ops", "dead") in desk.ledger("web")

@@ -1,0 +1,253 @@
+"""What survives: restarts, a lost journal, a full disk, a clock that jumps, a stranger's rule."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.alerting.conftest import Desk, MakeDesk
+from tests.conftest import REQUIRE_REAL, FakeClock, eventually
+from tocsin.core.alerts.matchers import parse_all
+from tocsin.core.store import Store
+
+
+async def test_an_alert_goes_on_over_a_restart_in_silence(desk: Desk) -> None:
+    """Unchanged while tocsin was away: nothing is told again, repeats go on at their time, and the
+    recovery comes with the whole downtime."""
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(100)
+    await desk.stop()
+    desk.clock.advance(50)
+    await desk.restart()
+    desk.see("web", "down")
+    await desk.wait(700)
+    assert desk.told() == []
+    await desk.wait(60)
+    assert desk.told() == [("repeated", "web")]
+    desk.see("web", "up")
+    await desk.wait(10)
+    assert desk.told()[-1] == ("resolved", "web")
+    assert desk.notifier().notices[-1].downtime == pytest.approx(910, abs=2)
+
+
+async def test_what_changed_while_it_was_away_is_told(desk: Desk) -> None:
+    """Down before and up after: the recovery is told, once everything has been looked at."""
+    desk.add("web")
+    desk.add("api")
+    desk.see("web", "down")
+    await desk.wait(10)
+    desk.looked_around = False
+    await desk.restart()
+    desk.see("web", "up")
+    await desk.wait(20)
+    assert desk.told() == [], "not before everything was looked at"
+    desk.see("api", "up")
+    desk.looked_around = True
+    await desk.wait(2)
+    assert desk.told() == [("resolved", "web")]
+
+
+async def test_a_check_that_never_answers_does_not_hold_everything_up(desk: Desk) -> None:
+    """A minute after the start what is known is told, though one check has not been heard of."""
+    desk.looked_around = False
+    desk.add("web")
+    await desk.restart()
+    desk.see("web", "down")
+    await desk.wait(58)
+    assert desk.told() == []
+    await desk.wait(4)
+    assert desk.told() == [("fired", "web")]
+
+
+async def test_an_alert_of_a_target_that_is_no_more_is_ended(desk: Desk) -> None:
+    """The configuration lost the target while tocsin was away: whoever was told hears the end."""
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(10)
+    desk.targets.clear()
+    await desk.restart()
+    await desk.wait(5)
+    assert desk.told() == [("resolved", "web")]
+    assert desk.notifier().notices[0].message == "the target is watched no more"
+
+
+async def test_silences_survive_and_end(desk: Desk) -> None:
+    """A silence holds over a restart; when it ends, what still fires is told."""
+    now = desk.now
+    desk.alerting.silence(parse_all(["target=w*"]), now, now + timedelta(hours=1), "ann", "work")
+    desk.add("web")
+    await desk.restart()
+    desk.see("web", "down")
+    await desk.wait(3590)
+    assert desk.told() == []
+    assert ("fired", "ops", "silenced") in desk.ledger("web")
+    await desk.wait(20)
+    assert desk.told() == [("fired", "web")]
+
+
+async def test_without_a_journal_the_database_remembers(
+    make_desk: MakeDesk, database: str, tmp_path: Path
+) -> None:
+    """The journal is gone: what fires is known from the database, is not told again, and its end
+    is told to those who had heard."""
+    desk = await make_desk()
+    desk.store = desk.alerting._store = desk.alerting.memory.store = Store(
+        database, tmp_path / "spool", clock=desk.clock
+    )
+    await desk.store.start()
+    now = desk.now
+    desk.alerting.silence(parse_all(["target=zzz"]), now, now + timedelta(hours=9), "ann")
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(5)
+    await desk.store.flush()
+    await desk.stop()
+    for file in tmp_path.glob("journal.db*"):
+        file.unlink()
+    await desk.restart()
+    await eventually(lambda: not desk.alerting._restoring)
+    assert [a.target for a in desk.alerting.active()] == ["web"]
+    assert len(desk.alerting.quiet.silences) == 1
+    desk.see("web", "down")
+    await desk.wait(10)
+    assert desk.told() == []
+    desk.see("web", "up")
+    await desk.wait(10)
+    assert desk.told() == [("resolved", "web")]
+    await desk.store.stop()
+
+
+async def test_a_damaged_journal_is_set_aside(desk: Desk, tmp_path: Path) -> None:
+    """What cannot be read is kept under another name, and tocsin goes on."""
+    await desk.stop()
+    (tmp_path / "journal.db").write_bytes(b"this is no database " * 500)
+    for name in ("journal.db-wal", "journal.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    await desk.restart()
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(25)
+    assert desk.told() == [("fired", "web")]
+    assert len(list(tmp_path.glob("journal.db.broken-*"))) == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system with hardly any room."""
+    place = tmp_path / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False).returncode != 0:
+        if REQUIRE_REAL:
+            pytest.fail("a small tmpfs cannot be mounted here")
+        pytest.skip("mounting a tmpfs needs root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(file: Path) -> None:
+    """Write until there is no room left."""
+    with file.open("wb", buffering=0) as opened, suppress(OSError):
+        while True:
+            opened.write(b"x" * 512)
+
+
+async def test_a_full_disk_is_one_alert_and_no_end(make_desk: MakeDesk, small_disk: Path) -> None:
+    """The journal's disk is full: alerts are told all the same, one alert says what is wrong, and
+    when there is room again the journal has everything."""
+    desk = await make_desk(directory=small_disk)
+    desk.add("web")
+    desk.add("api")
+    ballast = small_disk / "ballast"
+    fill(ballast)
+    for n in range(200):  # until the room that the journal had in reserve is used up
+        desk.see("web", "down")
+        desk.see("web", "up")
+        desk.alerting.engine.dirty |= set(desk.alerting.engine.alerts)
+        desk.alerting._save([])
+        if n % 20 == 0:
+            await desk.calm()
+    await desk.calm()
+    assert desk.alerting.journal.trouble is not None
+    assert "full" in desk.alerting.journal.trouble
+    desk.see("api", "down")
+    await desk.wait(60)
+    assert ("fired", "api") in desk.told()
+    impaired = [kind for kind, rule, _ in desk.notifier().told() if rule == "monitor_impaired"]
+    assert impaired == ["fired"]
+    ballast.unlink()
+    await eventually(lambda: desk.alerting.journal.trouble is None)
+    assert desk.alerting.journal.waiting == 0
+    await desk.wait(20)
+    assert ("resolved", "tocsin") in desk.told()
+    before = len(desk.notifier().delivered)
+    await desk.restart()
+    desk.see("api", "down")
+    desk.see("web", "up")
+    await desk.wait(30)
+    assert desk.told() == []
+    assert before > 0
+
+
+async def test_a_start_on_a_full_disk_is_no_end_either(
+    make_desk: MakeDesk, small_disk: Path
+) -> None:
+    """With no room for a journal at all, tocsin starts, tells alerts, and says what is wrong."""
+    desk = await make_desk(directory=small_disk)
+    await desk.stop()
+    for file in small_disk.glob("journal.db*"):
+        file.unlink()
+    fill(small_disk / "ballast")
+    desk._make()
+    await desk.start()
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(60)
+    assert {("fired", "web"), ("fired", "tocsin")} <= set(desk.told())
+    (small_disk / "ballast").unlink()
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_clock_that_jumps_moves_nothing(desk: Desk, clock: FakeClock, hours: int) -> None:
+    """The wall clock set forward or back by an hour: no false alert, no early or late repeat, no
+    stall, the right downtime; also when tocsin is restarted afterwards."""
+    desk.add("web")
+    desk.add("api")
+    desk.see("web", "down")
+    desk.see("api", "up")
+    await desk.wait(100)
+    clock.wall += timedelta(hours=hours)
+    desk.see("api", "up")
+    await desk.wait(100)
+    assert desk.told() == [("fired", "web")]
+    await desk.restart()
+    desk.see("web", "down")
+    desk.see("api", "up")
+    await desk.wait(690)
+    assert desk.told() == []
+    await desk.wait(30)
+    assert desk.told() == [("repeated", "web")]
+    desk.see("web", "up")
+    await desk.wait(10)
+    assert desk.notifier().notices[-1].downtime == pytest.approx(920, abs=3)
+
+
+async def test_the_rows_of_a_message_begun_go_out_as_that_message(desk: Desk) -> None:
+    """Stopped while a message was being tried: after the start the same message, with the same id,
+    goes out, once."""
+    desk.notifier().fail(*["busy"] * 3)
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(2)
+    (first, *_) = desk.notifier().attempts
+    await desk.restart()
+    desk.see("web", "down")
+    await desk.wait(10)
+    assert [message.id for message in desk.notifier().delivered] == [first.id]
