@@ -65,7 +65,12 @@ class Engine:
         self.quiet = quiet or Quiet()
         self.settled = True
         self.book = EMPTY
-        self.inhibition = Inhibition(self.graph, lambda key: self.book.policy(*key).severity, grace)
+        self.inhibition = Inhibition(
+            self.graph,
+            lambda key: self.book.policy(*key).severity,
+            lambda key: self.book.inhibits(*key),
+            grace,
+        )
         self._outside, self._faulted = outside, faulted
         self._recent: dict[str, Recent] = {}
         self._bound: dict[str, tuple[Bound, ...]] = {}

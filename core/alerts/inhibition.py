@@ -17,10 +17,15 @@ PATIENCE = 120.0
 @define
 class Inhibition:
     """Knows the open alerts that explain others. ``grace`` in seconds: how long after such an alert
-    has resolved the dependent targets may take to recover by themselves."""
+    has resolved the dependent targets may take to recover by themselves.
+
+    On one target, an alert explains a weaker one of its own kind (a container that does not run
+    explains that its checks fail); what else is wrong with it is told by itself.
+    """
 
     graph: Graph
     severity: Callable[[Key], Severity]
+    explains: Callable[[Key], bool]
     grace: float = 60.0
     _roots: dict[str, dict[Key, Alert]] = field(factory=dict)
 
@@ -45,7 +50,7 @@ class Inhibition:
             for alert in self._roots[name].values()
             if (cause := self._force(alert, now)) is not None and self._before(alert, key, mine)
         ]
-        rank = self.severity(key).rank
+        rank = self.severity(key).rank if self.explains(key) else Severity.CRITICAL.rank
         found += [
             (alert, cause)
             for alert in self._roots.get(key[1], {}).values()

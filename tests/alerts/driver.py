@@ -42,11 +42,13 @@ class Slow(Rule):
 
 
 def book(**down: Any) -> Book:
-    """Two rules: ``down`` (critical, inhibits) and ``slow`` (a warning)."""
+    """Rules: ``down`` (critical, inhibits), ``slow`` (a warning), and, on the target ``both``,
+    ``weak`` (of the kind of ``down``, a warning)."""
     policy = Policy(**{"severity": Severity.CRITICAL, **down})
     return Book(
         rules={
             "down": Bound(name="down", rule=Down(), plugin="p", policy=policy),
+            "weak": Bound(name="weak", rule=Down(), plugin="p", policy=Policy(), targets=("both",)),
             "slow": Bound(name="slow", rule=Slow(), plugin="p", policy=Policy()),
         },
         overrides={},

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.alerts.driver import Driver, book
-from tocsin import Severity, Target, Verdict
+from tocsin import Severity, Verdict
 from tocsin.core.alerts.book import EMPTY
 from tocsin.core.alerts.graph import Graph
 from tocsin.core.alerts.matchers import parse_all
@@ -109,21 +109,17 @@ def test_in_a_circle_somebody_is_told() -> None:
     assert all(target == "b" for _, target in driver.told)
 
 
-def test_a_weaker_alert_of_the_same_target_is_explained() -> None:
-    """A target that is down explains that it is slow; a slow one does not explain that it is
-    down."""
-    driver = Driver({"web": ()})
-    driver.see("web", "degraded")
-    assert driver.told == [("fired", "web")]
-    driver.see("web", "down")
-    assert driver.told[1:] == [("fired", "web"), ("resolved", "web")]
-    driver = Driver({"web": ()})
-    both = {"c": None, "d": None}
-    driver.engine.put(Target(name="web"), None, both, driver.moment)
+def test_a_weaker_alert_of_the_same_kind_is_explained() -> None:
+    """A target that does not run explains that its checks fail; that it is slow, too, is told."""
+    driver = Driver({"both": (), "web": ()})
+    driver.see("both", "down")
+    assert [(c.alert.rule, c.reason) for c in driver.changes if c.kind.value == "fired"] == [
+        ("down", ""), ("weak", "inhibited"),
+    ]  # fmt: skip
     driver.see("web", "down")
     verdict = Verdict.firing("slow")
     driver._note(driver.engine.judge(("slow", "web"), verdict, driver.moment))
-    assert driver.untold("inhibited") == [("fired", "web")]
+    assert driver.told == [("fired", "both"), ("fired", "web"), ("fired", "web")]
 
 
 def test_a_silence_suppresses_and_its_end_releases() -> None:

@@ -1,0 +1,217 @@
+"""Alerts of a whole tocsin on a real engine, told to a real (if plain) notifier."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REQUIRE_REAL
+from tests.recorder import Recorder
+from tests.running import Running
+
+pytestmark = pytest.mark.docker
+IMAGE = "busybox:1.36"
+BOTH = [("email", "fired"), ("email", "resolved"), ("telegram", "fired"), ("telegram", "resolved")]
+ONE = [("telegram", "fired"), ("telegram", "resolved")]
+
+
+def docker(*args: str) -> str:
+    done = subprocess.run(["docker", *args], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[ExitStack]:
+    """Containers named in it are removed after the test."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def start(engine: ExitStack, name: str, *args: str) -> None:
+    remove = ["docker", "rm", "-f", "-v", name]
+    subprocess.run(remove, capture_output=True, check=False)
+    engine.callback(subprocess.run, remove, capture_output=True, check=False)
+    docker("run", "-d", "--name", name, *args)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False).returncode != 0:
+        if REQUIRE_REAL:
+            pytest.fail("a small tmpfs cannot be mounted here")
+        pytest.skip("mounting a tmpfs needs root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_each_kind_of_trouble_is_one_alert_and_one_recovery(
+    tmp_path: Path, postgres: str, engine: ExitStack, small_disk: Path
+) -> None:
+    """Kill, crash loop, unhealthy container, memory hog, CPU hog and full tmpfs: each of the plan's
+    alerts is told once on its channels with its severity and reason, and so is its end."""
+    recorder = Recorder(tmp_path)
+    start(engine, "al-kill", IMAGE, "sleep", "1000")
+    # It runs while /ok/ok is there; the engine brings it back each time it ends.
+    looping = "while test -f /ok/ok; do sleep 0.1; done; exit 3"
+    shared = tmp_path / "ok"
+    shared.mkdir()
+    (shared / "ok").touch()
+    start(engine, "al-loop", "--restart", "always", "-v", f"{shared}:/ok", IMAGE, "sh", "-c",
+          looping)  # fmt: skip
+    start(engine, "al-sick", "--health-cmd", "test ! -f /sick", "--health-interval", "1s",
+          "--health-retries", "2", IMAGE, "sleep", "1000")  # fmt: skip
+    start(engine, "al-memory", "-m", "40m", "--shm-size", "64m", IMAGE, "sleep", "1000")
+    start(engine, "al-cpu", IMAGE, "sleep", "1000")
+    config = (
+        'interval = "1s"\n[rules.container_down]\nfor = "2s"\n[rules.high_cpu]\nfor = "2s"\n'
+        '[rules.container_restarting]\nwindow = "20s"\n'
+        f'[targets.room.checks.disk]\nprobe = "disk"\npaths = ["{small_disk}"]\n'
+        "min_inodes_free_percent = 0\nmin_free_percent = 0\n"
+        + recorder.channel("telegram")
+        + recorder.channel("email", 'min_severity = "critical"')
+    )
+    env = {"DATABASE_URL": postgres, "PYTHONPATH": str(recorder.place)}
+    with Running(tmp_path, config, env) as running:
+
+        def sampled(name: str) -> bool:
+            status, answer = running.ask(f"/api/v1/containers/{name}")
+            return status == 200 and answer["container"]["cpu_percent"] is not None
+
+        running.until(lambda: sampled("al-cpu"))
+
+        docker("kill", "al-kill")
+        (shared / "ok").unlink()
+        docker("exec", "al-sick", "touch", "/sick")
+        docker("exec", "al-memory", "sh", "-c", "head -c 37200k /dev/zero > /dev/shm/x")
+        hog = "echo $$ >> /hogs; while :; do :; done"
+        for _ in range(2):
+            docker("exec", "-d", "al-cpu", "sh", "-c", hog)
+        (small_disk / "x").write_bytes(b"x" * 980_000)
+        for rule, target in (
+            ("container_down", "al-kill"), ("container_restarting", "al-loop"),
+            ("container_down", "al-loop"), ("health_check_failed", "al-sick"),
+            ("high_memory", "al-memory"), ("high_cpu", "al-cpu"), ("disk_space_low", "room"),
+        ):  # fmt: skip
+            running.until(lambda r=rule, t=target: recorder.about(r, t), 90)
+        (shared / "ok").touch()
+        docker("start", "al-kill")
+        docker("exec", "al-sick", "rm", "/sick")
+        docker("exec", "al-memory", "rm", "/dev/shm/x")
+        docker("exec", "al-cpu", "sh", "-c", "kill -9 $(cat /hogs)")
+        (small_disk / "x").unlink()
+        wanted = {
+            ("container_down", "al-kill"): BOTH, ("container_restarting", "al-loop"): ONE,
+            ("container_down", "al-loop"): BOTH, ("health_check_failed", "al-sick"): ONE,
+            ("high_memory", "al-memory"): ONE, ("high_cpu", "al-cpu"): ONE,
+            ("disk_space_low", "room"): BOTH,
+        }  # fmt: skip
+        for (rule, target), told in wanted.items():
+            running.until(lambda r=rule, t=target, w=told: recorder.about(r, t) == w, 90)
+    told = {(n["rule"], n["target"]): n for n in recorder.told if n["kind"] == "fired"}
+    killed, loop = told["container_down", "al-kill"], told["container_restarting", "al-loop"]
+    assert (killed["severity"], killed["details"]["exit_code"]) == ("critical", 137)
+    assert "killed by a person" in killed["text"]
+    assert (loop["severity"], loop["details"]["exit_code"]) == ("warning", 3)
+    assert told["high_memory", "al-memory"]["details"]["value"] > 90
+    assert told["high_cpu", "al-cpu"]["details"]["value"] > 95
+    assert told["health_check_failed", "al-sick"]["text"].startswith("health check: unhealthy")
+    ends = [n for n in recorder.told if n["kind"] == "resolved" and n["target"] == "al-kill"]
+    state = docker("inspect", "-f", "{{.State.StartedAt}} {{.State.FinishedAt}}", "al-kill")
+    began, ended = (datetime.fromisoformat(t[:26] + "+00:00") for t in state.split())
+    real = (began - ended).total_seconds()
+    assert {round(n["downtime"] - real) for n in ends} == {0}
+
+
+def test_a_dead_root_is_one_message_by_configuration(
+    tmp_path: Path, postgres: str, engine: ExitStack
+) -> None:
+    """Ten services depend on a database by ``depends_on`` in the configuration."""
+    names = [f"ro-app{n}" for n in range(10)]
+    tables = "".join(f'[targets.{name}]\ndepends_on = ["ro-db"]\n' for name in names)
+    _root(tmp_path, postgres, engine, "ro", tables, {})
+
+
+def test_a_dead_root_is_one_message_by_compose_labels_alone(
+    tmp_path: Path, postgres: str, engine: ExitStack
+) -> None:
+    """The same, the graph coming from the labels that Compose 2 writes, and from nothing else."""
+    project = {"com.docker.compose.project": "rl"}
+    depends = {"com.docker.compose.depends_on": "db:service_healthy:false"}
+    _root(tmp_path, postgres, engine, "rl", "", {"project": project, "depends": depends})
+
+
+def _root(
+    tmp_path: Path,
+    postgres: str,
+    engine: ExitStack,
+    prefix: str,
+    tables: str,
+    labels: dict[str, dict[str, str]],
+) -> None:
+    recorder = Recorder(tmp_path)
+
+    def run(name: str, more: dict[str, str], *args: str) -> None:
+        chosen = dict(more)
+        if labels:
+            service = {"com.docker.compose.service": name.partition("-")[2]}
+            chosen |= {**labels["project"], **service}
+        flags = [part for k, v in chosen.items() for part in ("--label", f"{k}={v}")]
+        start(engine, name, *flags, *args)
+
+    run(f"{prefix}-db", {}, IMAGE, "httpd", "-f", "-p", "5432")
+    network = docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", f"{prefix}-db")
+    names = [f"{prefix}-app{n}" for n in range(10)]
+    for name in names:
+        more = {"tocsin.tcp": f"{network}:5432", **labels.get("depends", {})}
+        run(name, more, IMAGE, "sleep", "1000")
+    config = (
+        'interval = "1s"\n[alerts]\ninhibit_grace = "6s"\n[rules.container_down]\nfor = "2s"\n'
+        "[rules.health_check_failed]\nfailures = 1\n" + tables + recorder.channel("ops")
+    )
+    env = {"DATABASE_URL": postgres, "PYTHONPATH": str(recorder.place)}
+    with Running(tmp_path, config, env) as running:
+
+        def mine() -> list[str]:
+            items = running.get("/api/v1/targets?limit=1000")["items"]
+            return [t["status"] for t in items if t["name"].startswith(prefix + "-")]
+
+        def told() -> list[tuple[str, str, str]]:
+            return [
+                (n["kind"], n["rule"], n["target"])
+                for n in recorder.told
+                if n["target"].startswith(prefix + "-")
+            ]
+
+        running.until(lambda: mine() == ["up"] * 11, 60)
+        docker("kill", f"{prefix}-db")
+        running.until(lambda: told())
+
+        def inhibited() -> set[str]:
+            rows = running.get("/api/v1/notifications?decision=inhibited&limit=1000")["items"]
+            assert all("container_down on " + prefix + "-db explains" in r["reason"]
+                       for r in rows if r["container_name"] in names)  # fmt: skip
+            return {r["container_name"] for r in rows if r["container_name"] in names}
+
+        running.until(lambda: inhibited() == set(names))
+        assert told() == [("fired", "container_down", f"{prefix}-db")]
+        (first,) = [n for n in recorder.told if n["target"] == f"{prefix}-db"]
+        assert first["affected"] == sorted(names)
+        docker("kill", names[3])
+        running.until(lambda: running.get(f"/api/v1/containers/{names[3]}")["container"]["state"]
+                      == "exited")  # fmt: skip
+        docker("start", f"{prefix}-db")
+        running.until(lambda: len(told()) == 3)
+        assert told()[1:] == [
+            ("resolved", "container_down", f"{prefix}-db"),
+            ("fired", "container_down", names[3]),
+        ]
