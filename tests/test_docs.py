@@ -13,12 +13,18 @@ from typing import Any
 import attrs
 import pytest
 
-from tocsin import Probe, Source
+from tocsin import Notifier, Probe, Rule, Source
 from tocsin.core import hookspecs
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.plugin_manager import PluginManager
-from tocsin.testing import RecordingSink, check_probe_conformance, check_source_conformance
+from tocsin.testing import (
+    RecordingSink,
+    check_notifier_conformance,
+    check_probe_conformance,
+    check_rule_conformance,
+    check_source_conformance,
+)
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "entry_points.md").read_text()
@@ -61,6 +67,10 @@ async def test_every_example_runs(number: int, tocsin_manager: Any) -> None:
             sink = await check_source_conformance(cls())
             assert isinstance(sink, RecordingSink)
             assert sink.results
+        elif issubclass(cls, Rule):
+            check_rule_conformance(cls())
+        elif issubclass(cls, Notifier):
+            await check_notifier_conformance(cls())
     for name, function in vars(module).items():
         if name.startswith("test_"):
             await function()
@@ -77,7 +87,7 @@ def test_the_toml_examples_load(tmp_path: Path, tocsin_manager: Any) -> None:
         file = tmp_path / "tocsin.toml"
         file.write_text(text)
         settings = load_config(file, {}, manager)
-        assert settings.targets or settings.sources
+        assert settings.targets or settings.sources or settings.channels or "[rules." in text
 
 
 def test_the_first_example_is_as_short_as_promised() -> None:
@@ -92,7 +102,19 @@ def test_the_examples_of_configuration_load() -> None:
     manager.load()
     reference = load_config(ROOT / "examples/tocsin.toml", {}, manager)
     plain = load_config(None, {}, manager)
-    for section in ("interval", "timezone", "api", "database", "log", "plugins"):
+    for section in (
+        "interval",
+        "timezone",
+        "alerts",
+        "rules",
+        "own_alerts",
+        "deadman",
+        "maintenance",
+        "api",
+        "database",
+        "log",
+        "plugins",
+    ):
         assert getattr(reference, section) == getattr(plain, section), section
     assert set(reference.sources) == {"docker"}
     assert not reference.warnings

@@ -152,7 +152,7 @@ async def end_silence(call: Call) -> SilenceView:
         raise Problem(409, "it has ended already")
     ended = call.monitor.alerting.end_silence(silence)
     call.audit("end-silence", str(silence.id))
-    return silence_view(ended, now)
+    return silence_view(ended, ended.ends_at)
 
 
 @routes.get("/api/v1/maintenance")

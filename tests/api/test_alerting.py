@@ -1,0 +1,261 @@
+"""Alerts, silences, the ledger and channels through the API."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from tests.api.conftest import Asker, Stack
+from tests.conftest import eventually
+from tocsin import NotifyError, Result
+
+
+async def settled(stack: Stack) -> None:
+    """Wait until what is down was told."""
+    await eventually(lambda: stack.notifier.told("fired"))
+
+
+def alert_of(stack: Stack, target: str = "db") -> str:
+    return next(str(a.id) for a in stack.alerting.active() if a.target == target)
+
+
+async def audited(ask: Asker, stack: Stack, action: str) -> dict[str, Any]:
+    await stack.store.flush()
+    rows = (await ask.get("/api/v1/audit"))["items"]
+    found: dict[str, Any] = next(row for row in rows if row["action"] == action)
+    return found
+
+
+async def ledger(ask: Asker, alert: str) -> list[tuple[str, str, str]]:
+    rows = (await ask.get(f"/api/v1/alerts/{alert}"))["ledger"]
+    return [(row["transition"], row["decision"], row["reason"]) for row in rows]
+
+
+async def test_an_alert_is_acknowledged_once_by_name(ask: Asker, stack: Stack) -> None:
+    """It is kept who did and what was said, in the alert, the audit and the ledger; a second time
+    is refused naming the first; taken back it can be done again."""
+    await settled(stack)
+    alert = alert_of(stack)
+    path = f"/api/v1/alerts/{alert}/acknowledge"
+    done = await ask.post(path, json={"comment": "on it"})
+    assert (done["state"], done["acknowledged_by"]) == ("acknowledged", "admin")
+    row = await audited(ask, stack, "acknowledge")
+    assert (row["actor"], row["subject"], row["details"]["comment"]) == ("admin", alert, "on it")
+    assert ("acknowledged", "acknowledged", "acknowledged by admin: on it") in await ledger(
+        ask, alert
+    )
+    problem = await ask.post(path, 409)
+    assert problem["detail"] == "it is acknowledged already, by admin"
+    await ask.post(f"/api/v1/alerts/{alert}/unacknowledge")
+    await audited(ask, stack, "unacknowledge")
+    problem = await ask.post(f"/api/v1/alerts/{alert}/unacknowledge", 409)
+    assert problem["detail"] == "it is not acknowledged"
+    await ask.post(path)
+
+
+@pytest.mark.parametrize("wrong", [str(uuid4()), "nonsense", "0", "%2e%2e"])
+async def test_wrong_ids_are_not_found(ask: Asker, wrong: str) -> None:
+    """Whatever is no alert is a 404 with a sentence, for each operation."""
+    for method, path in (
+        ("get", f"/api/v1/alerts/{wrong}"),
+        ("post", f"/api/v1/alerts/{wrong}/acknowledge"),
+        ("post", f"/api/v1/alerts/{wrong}/unacknowledge"),
+    ):
+        problem = await getattr(ask, method)(path, 404)
+        assert problem["detail"]
+
+
+async def test_what_has_resolved_cannot_be_acknowledged(ask: Asker, stack: Stack) -> None:
+    """A 409, and the alert is still shown, resolved, with its ledger."""
+    await settled(stack)
+    alert = alert_of(stack)
+    stack.see("db", "docker", Result.up("running"))
+    problem = await ask.post(f"/api/v1/alerts/{alert}/acknowledge", 409)
+    assert problem["detail"] == "it does not fire any more"
+    shown = (await ask.get(f"/api/v1/alerts/{alert}"))["alert"]
+    assert shown["state"] == "resolved"
+    assert shown["downtime_seconds"] >= 0
+    await eventually(lambda: stack.notifier.told("resolved"))
+    assert [(t, d) for t, d, _ in await ledger(ask, alert)] == [
+        ("fired", "settling"), ("released", "sent"), ("resolved", "sent"),
+    ]  # fmt: skip
+
+
+async def test_a_silence_suppresses_until_it_is_ended(ask: Asker, stack: Stack) -> None:
+    """Made by a person, audited; what matches fires untold with the reason; ended, it is told."""
+    await settled(stack)
+    made = await ask.post(
+        "/api/v1/silences",
+        json={"matchers": ["target=we*", "severity=critical"], "duration": "2h", "comment": "work"},
+    )
+    assert (made["state"], made["created_by"]) == ("active", "admin")
+    row = await audited(ask, stack, "silence")
+    assert row["details"]["matchers"] == ["target=we*", "severity=critical"]
+    stack.see("web", "docker", Result.down("crashed"))
+    alert = alert_of(stack, "web")
+    why = {reason for _, decision, reason in await ledger(ask, alert) if decision == "silenced"}
+    # Its database is down, too, and that explains it; of the two reasons the person's is told
+    # only where there is no deeper one.
+    stack.see("db", "docker", Result.up("running"))
+    shown = (await ask.get(f"/api/v1/alerts/{alert}"))["alert"]
+    assert shown["suppressed_by"]
+    assert not why or why.pop().startswith("silenced by admin until ")
+    (listed,) = (await ask.get("/api/v1/silences"))["items"]
+    assert listed["id"] == made["id"]
+    headers = ask.headers
+    ended = await ask.client.delete(f"/api/v1/silences/{made['id']}", headers=headers)
+    assert (await ended.json())["state"] == "expired"
+    await audited(ask, stack, "end-silence")
+    again = await ask.client.delete(f"/api/v1/silences/{made['id']}", headers=headers)
+    assert again.status == 409
+    for wrong in (str(uuid4()), "nonsense"):
+        answer = await ask.client.delete(f"/api/v1/silences/{wrong}", headers=headers)
+        assert answer.status == 404
+
+
+async def test_silenced_alone_is_the_persons_reason(ask: Asker, stack: Stack) -> None:
+    """A target that depends on nothing: silenced, with who and why; then told."""
+    await settled(stack)
+    body = {"matchers": ["target=dead"], "duration": "1h", "comment": "work"}
+    made = await ask.post("/api/v1/silences", json=body)
+    stack.see("dead", "docker", Result.down("crashed"))
+    alert = alert_of(stack, "dead")
+    ((transition, decision, reason),) = await ledger(ask, alert)
+    assert (transition, decision) == ("fired", "silenced")
+    assert reason.startswith("silenced by admin until ")
+    assert reason.endswith(": work")
+    await ask.client.delete(f"/api/v1/silences/{made['id']}", headers=ask.headers)
+    await eventually(lambda: ("fired", "container_down", "dead") in stack.notifier.told())
+
+
+SOON = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"matchers": [], "duration": "1h"}, "at least one matcher"),
+        ({"matchers": ["colour=red"], "duration": "1h"}, "no field of an alert"),
+        ({"matchers": ["web"], "duration": "1h"}, "no matcher; write one as"),
+        ({"matchers": ["severity=loud"], "duration": "1h"}, "is no severity"),
+        ({"matchers": ["target=a"] * 21, "duration": "1h"}, "matchers"),
+        ({"matchers": ["target=a"]}, "either until"),
+        ({"matchers": ["target=a"], "duration": "1h", "until": SOON}, "either until"),
+        ({"matchers": ["target=a"], "until": "2020-01-01T00:00:00Z"}, "end in the past"),
+        ({"matchers": ["target=a"], "until": "tomorrow"}, "until"),
+        ({"matchers": ["target=a"], "duration": "soon"}, "is not a duration"),
+        ({"matchers": ["target=a"], "duration": "0s"}, "in the past"),
+        ({"matchers": ["target=a"], "duration": "400d"}, "more than a year"),
+        ({"matchers": ["target=a"], "duration": "9e999s"}, ""),
+        ({"matchers": ["target=a"], "duration": "1h", "starts_at": "2020-01-01T00:00:00Z"},
+         "starts_at lies in the past"),
+        ({"matchers": ["target=a"], "until": SOON, "starts_at": "2099-01-01T00:00:00Z"},
+         "end before it begins"),
+        ({"matchers": ["target=a"], "duration": "1h", "reason": "x"}, "unknown field 'reason'"),
+        ({"matchers": "target=a", "duration": "1h"}, "matchers"),
+        ({"duration": "1h"}, "matchers"),
+    ],
+)  # fmt: skip
+async def test_a_bad_silence_is_refused_in_a_sentence(
+    ask: Asker, stack: Stack, body: dict[str, Any], says: str
+) -> None:
+    """422, what is wrong and how it should be, and nothing is silenced."""
+    problem = await ask.post("/api/v1/silences", 422, json=body)
+    assert says in problem["detail"]
+    assert not stack.alerting.quiet.silences
+
+
+async def test_alerts_are_filtered_paged_and_shown_without_the_database(
+    ask: Asker, stack: Stack
+) -> None:
+    """By target, type, severity and time; pages join to the whole; the database is not needed."""
+    await settled(stack)
+    stack.see("dead", "docker", Result.down("crashed"))
+    stack.see("site / ü", "http", Result.down("refused"))
+    for away in (None, (datetime.now(UTC), "the connection is refused")):
+        if away is None:
+            await stack.store.flush()
+        stack.store._writer.away = away
+        everything = (await ask.get("/api/v1/alerts"))["items"]
+        assert {a["container_name"] for a in everything} == {"db", "dead"}
+        first = await ask.get("/api/v1/alerts?limit=1")
+        second = await ask.get(f"/api/v1/alerts?limit=1&cursor={first['next']}")
+        assert [*first["items"], *second["items"]] == everything
+        for query, names in (
+            ("target=db", {"db"}), ("type=container_down", {"db", "dead"}), ("type=x", set()),
+            ("severity=critical", {"db", "dead"}), ("severity=info", set()),
+            ("since=2099-01-01T00:00:00Z", set()), ("until=2020-01-01T00:00:00Z", set()),
+        ):  # fmt: skip
+            items = (await ask.get(f"/api/v1/alerts?{query}"))["items"]
+            assert {a["container_name"] for a in items} == names, query
+        active = (await ask.get("/api/v1/alerts/active?target=dead"))["items"]
+        assert [a["container_name"] for a in active] == ["dead"]
+        assert (await ask.get(f"/api/v1/alerts/{alert_of(stack)}"))["affected"] == ["web"]
+    stack.store._writer.away = None
+
+
+async def test_the_ledger_is_filtered_and_paged(ask: Asker, stack: Stack) -> None:
+    """By alert, channel and decision; pages join to the whole."""
+    await settled(stack)
+    stack.see("dead", "docker", Result.down("crashed"))
+    await eventually(lambda: len(stack.notifier.told("fired")) == 2)
+    await stack.store.flush()
+    everything = (await ask.get("/api/v1/notifications"))["items"]
+    assert len(everything) == 3
+    joined, cursor = [], ""
+    while cursor is not None:
+        page = await ask.get(f"/api/v1/notifications?limit=1{cursor}")
+        joined += page["items"]
+        cursor = f"&cursor={page['next']}" if page["next"] else None
+    assert joined == everything
+    sent = (await ask.get("/api/v1/notifications?decision=sent&channel=ops"))["items"]
+    assert {(r["container_name"], r["answer"]) for r in sent} == {
+        ("db", "remembered"), ("dead", "remembered"),
+    }  # fmt: skip
+    mine = (await ask.get(f"/api/v1/notifications?alert={alert_of(stack)}"))["items"]
+    assert {row["container_name"] for row in mine} == {"db"}
+    assert (await ask.get("/api/v1/notifications?channel=nobody"))["items"] == []
+
+
+async def test_channels_are_shown_and_tested(ask: Asker, stack: Stack) -> None:
+    """A test says what was answered, right or wrong, and is audited; an unknown channel is 404."""
+    await settled(stack)
+    report = await ask.post("/api/v1/test-notification")
+    assert report["items"] == [{"channel": "ops", "delivered": True, "answer": "remembered"}]
+    stack.notifier.fail(NotifyError("the token is wrong", permanent=True))
+    report = await ask.post("/api/v1/test-notification", json={"channel": "ops"})
+    assert report["items"][0] == {
+        "channel": "ops", "delivered": False, "answer": "the token is wrong",
+    }  # fmt: skip
+    await audited(ask, stack, "test-notification")
+    await ask.post("/api/v1/test-notification", 404, json={"channel": "nobody"})
+    (channel,) = (await ask.get("/api/v1/channels"))["items"]
+    assert (channel["name"], channel["status"], channel["sent"]) == ("ops", "ok", 1)
+
+
+async def test_the_stream_carries_transitions(
+    client: TestClient[Any, Any], ask: Asker, stack: Stack
+) -> None:
+    """A firing, its delivery and a silence come as events, as JSON."""
+    await settled(stack)
+    url = "/api/v1/stream?kinds=alert,notification,silence"
+    async with client.get(url, headers=ask.headers) as stream:
+        stack.see("dead", "docker", Result.down("crashed"))
+        await ask.post("/api/v1/silences", json={"matchers": ["target=x"], "duration": "1h"})
+        seen: dict[str, list[Any]] = {}
+        kind = ""
+        while not {"alert", "notification", "silence"} <= seen.keys():
+            line = (await stream.content.readline()).decode().strip()
+            if line.startswith("event: "):
+                kind = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                seen.setdefault(kind, []).append(json.loads(line.removeprefix("data: ")))
+    fired = next(e for e in seen["alert"] if e["change"] == "fired")
+    assert (fired["alert"]["container_name"], fired["notify"]) == ("dead", True)
+    assert seen["notification"][0]["decision"] == "sent"
+    assert seen["silence"][0]["matchers"] == ["target=x"]
