@@ -127,7 +127,7 @@ def test_alerts_are_listed_shown_acknowledged_and_silenced(
 def test_a_replay_agrees_with_what_really_fired(tmp_path: Path, postgres: str, port: Port) -> None:
     """Over stored history the same configuration raises what was raised, at the same times; another
     threshold raises nothing; the configuration's own errors are told."""
-    made, recorder, name = begin(tmp_path, postgres, port)
+    made, _, name = begin(tmp_path, postgres, port)
     with made as running:
         for _ in range(3):
             port.open()

@@ -20,7 +20,7 @@ from tocsin.core.alerting.switchboard import Switchboard
 from tocsin.core.alerts.book import Book
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.matchers import Matcher
-from tocsin.core.alerts.model import Alert, Change, Key, Moment, Transition
+from tocsin.core.alerts.model import Alert, Change, Key, Moment, Phase, Transition
 from tocsin.core.alerts.silences import Quiet, Silence
 from tocsin.core.alerts.steady import SteadyClock
 from tocsin.core.bus import Bus
@@ -398,7 +398,7 @@ class Alerting:
 
     def active(self) -> list[Alert]:
         """Alerts that fire now, newest first."""
-        firing = [a for a in self.engine.alerts.values() if a.fired is not None and a.open]
+        firing = [a for a in self.engine.alerts.values() if a.phase is Phase.FIRING]
         return sorted(firing, key=lambda a: a.id, reverse=True)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
