@@ -22,6 +22,7 @@ lint: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python bench/throughput.py
 	$(BIN)/python bench/detection.py
+	$(BIN)/python bench/outage.py
 
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

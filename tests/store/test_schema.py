@@ -14,6 +14,7 @@ from tests.store.helpers import fill, make, rows, seen
 from tocsin.core.model import Health
 from tocsin.core.store import Store, StoreUnavailable
 from tocsin.core.store import migrate as migrate_module
+from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.store.migrate import MIGRATIONS, SCHEMA_VERSION
 
 COLUMNS = """
@@ -21,6 +22,20 @@ SELECT table_name, column_name, data_type, is_nullable, column_default
 FROM information_schema.columns WHERE table_schema = 'tocsin' AND table_name !~ '_2\\d{5,7}$'
 ORDER BY 1, 2
 """
+
+
+async def back_to_version_1(database: str) -> None:
+    """Undo what the migrations did."""
+    for statement in (
+        "DROP TABLE rollup_late",
+        "ALTER TABLE system_alerts DROP COLUMN flaps, DROP COLUMN revision, DROP COLUMN state",
+        "DROP INDEX system_alerts_container",
+        "ALTER TABLE notifications DROP COLUMN message_id, DROP COLUMN answer, "
+        "DROP COLUMN revision",
+        "DROP INDEX notifications_created",
+        "UPDATE schema_version SET version = 1",
+    ):
+        await rows(database, statement)
 
 
 async def test_a_database_of_version_1_is_brought_up(
@@ -31,8 +46,7 @@ async def test_a_database_of_version_1_is_brought_up(
     store.write(seen(clock))
     await store.flush()
     wanted = await rows(database, COLUMNS)
-    await rows(database, "DROP TABLE rollup_late")
-    await rows(database, "UPDATE schema_version SET version = 1")
+    await back_to_version_1(database)
     other = make(database, tmp_path / "b", clock)
     await other.flush()
     assert await rows(database, COLUMNS) == wanted
@@ -47,8 +61,7 @@ async def test_migrations_of_many_at_once(database: str, tmp_path: Path, clock: 
     """Five that meet a database of version 1 at once all succeed, and each step runs once."""
     store = make(database, tmp_path, clock)
     await store.flush()
-    await rows(database, "DROP TABLE rollup_late")
-    await rows(database, "UPDATE schema_version SET version = 1")
+    await back_to_version_1(database)
     others = [make(database, tmp_path / str(n), clock) for n in range(5)]
     await asyncio.gather(*(other.flush() for other in others))
     found = await rows(database, "SELECT max(version), count(*) FROM schema_version")
@@ -169,6 +182,6 @@ async def test_no_database_is_a_way_to_run(tmp_path: Path, clock: FakeClock) -> 
     store.write(seen(clock))
     assert store.health().status is Health.DISABLED
     with pytest.raises(StoreUnavailable, match="set DATABASE_URL"):
-        await store.alerts(active=True, limit=1)
+        await store.alerts.page(AlertFilter(active=True, limit=1))
     await store.stop()
     assert not (tmp_path / "spool").exists()

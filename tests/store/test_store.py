@@ -20,6 +20,7 @@ from tocsin.core.model import (
     Status,
 )
 from tocsin.core.store import StoreUnavailable
+from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.store.batch import Batch, ResultRow
 from tocsin.core.store.history import SAMPLES, resolution_for
 
@@ -45,7 +46,7 @@ async def test_everything_written_can_be_read(
     (event,) = await store.events("db", since, until, 10)
     assert (event["action"], event["attributes"]) == ("die", {"exitCode": "1"})
     assert [row["actor"] for row in await store.audit(10)] == ["ann"]
-    assert await store.alerts(active=False, limit=10) == []
+    assert await store.alerts.page(AlertFilter(limit=10)) == []
     (row,) = await rows(database, "SELECT * FROM container_metrics")
     assert (row["container_name"], row["status"], row["health_status"]) == (
         "db", "running", "healthy",

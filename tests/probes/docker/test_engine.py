@@ -317,7 +317,7 @@ async def test_usage_through_the_api_is_the_same(lab: Lab, monkeypatch: pytest.M
 
 async def test_logs_restart_and_inspect(lab: Lab) -> None:
     """Logs come from both streams in order, cleaned; restart restarts; inspect hides secrets."""
-    script = r"printf 'one\n'; printf '\033[31mtwo\033[0m \a\342\200\256evil\n' >&2; sleep 0.1; echo three; sleep 1000"  # noqa: E501
+    script = r"printf 'one\n'; sleep 0.1; printf '\033[31mtwo\033[0m \a\342\200\256evil\n' >&2; sleep 0.1; echo three; sleep 1000"  # noqa: E501
     docker(
         "run", "-d", "--name", lab.name("app"), "--stop-timeout", "0",
         "-e", "DATABASE_URL=postgresql://u:hunter2@db/x", "-e", "PLAIN=visible",
