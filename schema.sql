@@ -140,7 +140,8 @@ CREATE TABLE silences (
     starts_at  timestamptz NOT NULL,
     ends_at    timestamptz NOT NULL,
     created_by text        NOT NULL,
-    comment    text        NOT NULL DEFAULT ''
+    comment    text        NOT NULL DEFAULT '',
+    maintenance jsonb                       -- the window in which alone it holds, if any
 );
 CREATE INDEX silences_ends_at ON silences (ends_at);
 

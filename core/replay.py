@@ -13,10 +13,9 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from tocsin.core.alerts.book import Book
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Change, Moment, Transition
-from tocsin.core.config.alerting import OWN_ALERTS, bound_of
+from tocsin.core.config.alerting import OWN_ALERTS, book_of
 from tocsin.core.config.settings import Settings
 from tocsin.core.model import Container, Event, Observation, Reason, Result, Target
 from tocsin.core.store.alerts import PastResult
@@ -51,22 +50,8 @@ class Replay:
     _sources: dict[str, str] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        settings = self.settings
         self._engine = Engine()
-        every = ("*",)
-        rules = {
-            n: b
-            for n, r in settings.rules.items()
-            if (b := bound_of(r, (r.plugin or "", *every))) is not None
-        }
-        overrides = {
-            target.name: {n: bound_of(r, (r.plugin or "",)) for n, r in target.rules.items()}
-            for target in settings.targets.values()
-            if target.rules
-        }
-        self._engine.configure(
-            Book(rules=rules, overrides=overrides, own=settings.own_alerts), _moment(0.0)
-        )
+        self._engine.configure(book_of(self.settings, all_inline=True), _moment(0.0))
 
     async def run(
         self, past: AsyncIterable[list[PastResult]], events: list[dict[str, Any]]

@@ -85,3 +85,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if marked and not REQUIRE_REAL and not docker_answers():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="no Docker Engine answers"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system with hardly any room."""
+    place = tmp_path / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False).returncode != 0:
+        if REQUIRE_REAL:
+            pytest.fail("a small tmpfs cannot be mounted here")
+        pytest.skip("mounting a tmpfs needs root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)

@@ -102,16 +102,29 @@ def test_alerts_are_listed_shown_acknowledged_and_silenced(
         assert f"target={name} is silent until " in added.stdout
         silences = running.run("silence", "list").stdout
         assert name in silences
-        assert "sunday" in silences
         running.until(lambda: "silenced by admin" in running.run("alerts", ending).stdout)
         end = added.stdout.split()[-1]
         assert running.run("silence", "end", end).returncode == 0
+
+        planned = running.run("maintenance", "add", "move", f"target={name}", "--for", "1h")
+        assert planned.stdout.startswith(f"maintenance move of target={name}: open until ")
+        running.until(lambda: "maintenance window move" in running.run("alerts", ending).stdout)
+        weekly = ("maintenance", "add", "weekly", "--for", "1h", "--schedule", "0 3 * * 0")
+        assert "of everything: open" in running.run(*weekly).stdout
+        listed = running.run("maintenance", "list").stdout
+        for word in ("move", "admin", "once for 1h", "sunday", "tocsin.toml", "weekly"):
+            assert word in listed
+        assert running.run("maintenance", "end", "move").returncode == 0
+        assert "move" not in running.run("maintenance", "list").stdout
 
         tested = running.run("test-notification", "ops")
         assert (tested.returncode, tested.stdout.strip()) == (0, "✔ ops: written")
         for wrong in (
             ("alerts", "zzzz"), ("ack", "ffffffff"), ("silence", "add", "web", "--for", "1h"),
             ("silence", "add", "target=x"), ("silence", "end", "ffffffff"),
+            ("maintenance", "end", "sunday"), ("maintenance", "end", "nobody"),
+            ("maintenance", "add", "a b", "--for", "1h"),
+            ("maintenance", "add", "x", "--for", "1h", "--schedule", "now"),
             ("silence", "add", "target=x", "--until", "2020-01-01T00:00:00Z"),
             ("test-notification", "nobody"), ("replay", "--since", "soon"),
         ):  # fmt: skip

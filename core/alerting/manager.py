@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,16 @@ from tocsin.core import faults
 from tocsin.core.alerting.itself import verdicts
 from tocsin.core.alerting.memory import Memory
 from tocsin.core.alerting.restore import restored
+from tocsin.core.alerting.silencing import Silencing
 from tocsin.core.alerting.strangers import Strangers
 from tocsin.core.alerting.switchboard import Switchboard
-from tocsin.core.alerts.book import Book
 from tocsin.core.alerts.engine import Engine
-from tocsin.core.alerts.matchers import Matcher
 from tocsin.core.alerts.model import Alert, Change, Key, Moment, Phase, Transition
-from tocsin.core.alerts.silences import Quiet, Silence
+from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.steady import SteadyClock
 from tocsin.core.bus import Bus
 from tocsin.core.clock import Clock
-from tocsin.core.config.alerting import OWN_ALERTS, bound_of
+from tocsin.core.config.alerting import OWN_ALERTS, book_of
 from tocsin.core.config.settings import Settings
 from tocsin.core.isolation import Isolation
 from tocsin.core.journal import Entry, Journal, JournalError
@@ -69,9 +67,11 @@ class Alerting:
     ) -> None:
         self.settings = settings
         self.journal = Journal(data_dir / "journal.db")
-        self.quiet = Quiet()
-        strangers = Strangers(clock, isolation, self._judge, self._faulted, self._spawn)
-        self.engine = Engine(self.quiet, outside=strangers.run, faulted=self._faulted)
+        self.silencing = Silencing(self.journal, store, bus, clock, self._recheck)
+        self.quiet = self.silencing.quiet
+        faults = RuleFaults(self._faulted, self._recovered)
+        strangers = Strangers(clock, isolation, self._judge, faults, self._spawn)
+        self.engine = Engine(self.quiet, outside=strangers.run, faults=faults)
         self.steady = SteadyClock(clock)
         tools = Tools(
             clock=clock, steady=self.steady, engine=self.engine, journal=self.journal,
@@ -142,17 +142,11 @@ class Alerting:
 
     def _configure(self) -> list[Transition]:
         settings = self.settings
-        inline = settings.plugins.inline
-        rules = {n: b for n, r in settings.rules.items() if (b := bound_of(r, inline)) is not None}
-        overrides = {
-            target.name: {n: bound_of(r, inline) for n, r in target.rules.items()}
-            for target in settings.targets.values()
-            if target.rules
-        }
         self.quiet.windows = settings.maintenance
         self.quiet.look_again()
-        book = Book(rules=rules, overrides=overrides, own=settings.own_alerts)
-        return self.engine.configure(book, self.steady.now(), settings.alerts.inhibit_grace)
+        return self.engine.configure(
+            book_of(settings), self.steady.now(), settings.alerts.inhibit_grace
+        )
 
     # What is seen
 
@@ -176,6 +170,11 @@ class Alerting:
             changes = self.engine.put(known.target, known.source, known.checks, now)
             self._handle(changes, now)
 
+    def _recheck(self) -> None:
+        """Who is silenced has changed."""
+        now = self.steady.now()
+        self._handle(self.engine.recheck(list(self.engine.targets), now), now)
+
     def _judge(self, key: Key, verdict: Verdict) -> None:
         """Take in the verdict of a stranger's rule."""
         now = self.steady.now()
@@ -184,6 +183,10 @@ class Alerting:
     def _faulted(self, plugin: str, reason: str) -> None:
         if self._plugins.fail(plugin, reason):
             log.error("a plugin failed; everything else goes on", plugin=plugin, reason=reason)
+
+    def _recovered(self, plugin: str) -> None:
+        if self._plugins.recover(plugin):
+            log.info("a plugin's rules judge again", plugin=plugin)
 
     # What changes
 
@@ -287,11 +290,7 @@ class Alerting:
         about = verdicts(self._health(), self._plugins.records, list(self.engine.alerts))
         for key, verdict in about:
             self._handle(self.engine.judge(key, verdict, now), now)
-        expired = [s.id for s in self.quiet.silences.values() if _long_over(s, now.wall)]
-        if expired:
-            for identity in expired:
-                del self.quiet.silences[identity]
-            self.journal.submit(Entry(gone_silences=tuple(expired)))
+        self.silencing.forget()
 
     def _retire(self, now: Moment) -> list[Transition]:
         """Alerts of an earlier run whose target is not there any more, and would be known."""
@@ -337,31 +336,6 @@ class Alerting:
         self._handle(changes, now)
         return changes[0].alert
 
-    def silence(
-        self, matchers: tuple[Matcher, ...], starts_at: datetime, ends_at: datetime, by: str,
-        comment: str = "",
-    ) -> Silence:  # fmt: skip
-        """Keep alerts that match from being told for a while."""
-        made = Silence(
-            matchers=matchers, starts_at=starts_at, ends_at=ends_at, created_by=by, comment=comment
-        )
-        return self._put_silence(made)
-
-    def end_silence(self, silence: Silence) -> Silence:
-        """End a silence now."""
-        now = self._clock.now()
-        ended = evolve(silence, ends_at=now, starts_at=min(silence.starts_at, now))
-        return self._put_silence(ended)
-
-    def _put_silence(self, silence: Silence) -> Silence:
-        now = self.steady.now()
-        self.quiet.put([silence])
-        self.journal.submit(Entry(silences=(silence,)))
-        self._store.write(silence)
-        self._bus.publish("silence", silence)
-        self._handle(self.engine.recheck(list(self.engine.targets), now), now)
-        return silence
-
     @property
     def channels(self) -> Mapping[str, Channel]:
         """Channels by name."""
@@ -405,7 +379,3 @@ class Alerting:
         task = asyncio.create_task(work)
         self._loose.add(task)
         task.add_done_callback(self._loose.discard)
-
-
-def _long_over(silence: Silence, now: datetime) -> bool:
-    return silence.ends_at < now - timedelta(days=1)

@@ -9,6 +9,7 @@ from attrs import define, field
 
 from tocsin.core.alerts.book import Bound
 from tocsin.core.alerts.model import Key, Moment
+from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.clock import Clock
 from tocsin.core.isolation import Isolation, PluginFault
 from tocsin.core.verdicts import History, Verdict
@@ -19,13 +20,13 @@ DEADLINE = 5.0
 
 @define
 class Strangers:
-    """Runs rules elsewhere. ``judge`` takes their verdicts, ``faulted`` what they do wrong,
+    """Runs rules elsewhere. ``judge`` takes their verdicts, ``faults`` what they do wrong,
     ``spawn`` runs a task."""
 
     clock: Clock
     isolation: Isolation
     judge: Callable[[Key, Verdict], None]
-    faulted: Callable[[str, str], None]
+    faults: RuleFaults
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     _busy: dict[Key, History | None] = field(factory=dict)
     """Rules under way, and the newest history that came meanwhile."""
@@ -42,12 +43,12 @@ class Strangers:
         latest: History | None = history
         try:
             while latest is not None:
-                self.judge(key, await self._ask(bound, latest))
+                self.judge(key, await self._ask(bound, key, latest))
                 latest, self._busy[key] = self._busy[key], None
         finally:
             del self._busy[key]
 
-    async def _ask(self, bound: Bound, history: History) -> Verdict:
+    async def _ask(self, bound: Bound, key: Key, history: History) -> Verdict:
         at = self.clock.now()
 
         async def evaluate() -> Verdict:
@@ -60,9 +61,12 @@ class Strangers:
         except PluginFault as fault:
             if fault.severe:
                 self.isolation.reset(bound.plugin, fault)
-            self.faulted(bound.plugin, f"rule {bound.name} {fault}")
+            self.faults.add(bound.plugin, key, f"rule {bound.name} {fault}")
         except TimeoutError:
-            self.faulted(bound.plugin, f"rule {bound.name} did not end within {DEADLINE:g} s")
+            self.faults.add(
+                bound.plugin, key, f"rule {bound.name} did not end within {DEADLINE:g} s"
+            )
         else:
+            self.faults.clear(key)
             return verdict
         return Verdict.unknown("the rule failed")

@@ -68,7 +68,8 @@ class Switchboard:
             await channel.stop()
             rows = channel.leave()
             if name in self.channels:
-                self.channels[name].resume(rows)
+                # Whoever asked to be left alone is asked no sooner for a changed line.
+                self.channels[name].resume(rows, channel.shut_until)
             else:
                 self._orphans(rows)
             await self._close(channel.settings)
@@ -100,7 +101,9 @@ class Switchboard:
             self.save(made)
 
     def _orphans(self, rows: Iterable[Row]) -> None:
-        """Rows of a channel that is configured no more."""
-        if lost := orphaned(rows):
+        """Rows of channels that are configured no more."""
+        lost = orphaned(rows)
+        if lost:
             self.tools.record(lost)
-            self.fall_back(gone(lost[0].channel), lost)
+        for name in dict.fromkeys(row.channel for row in lost):
+            self.fall_back(gone(name), [row for row in lost if row.channel == name])

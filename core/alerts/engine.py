@@ -24,6 +24,7 @@ from tocsin.core.alerts.model import (
     Transition,
 )
 from tocsin.core.alerts.recent import Recent
+from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.silences import Quiet
 from tocsin.core.alerts.step import acknowledged, due, step
 from tocsin.core.model import Event, Observation, Target
@@ -33,7 +34,6 @@ LOOK_EVERY = 1.0
 """Seconds between two looks at what time alone ends: silences, windows, graces."""
 
 Outside = Callable[[Bound, Key, History, Moment], None]
-Faulted = Callable[[str, str], None]
 
 _SETTLING = Suppression(
     cause=Cause.SETTLING,
@@ -46,7 +46,7 @@ class Engine:
     """All targets' histories and all alerts.
 
     ``outside`` runs a rule that may not run here (a stranger's) and comes back by :meth:`judge`;
-    None: every rule runs here. ``faulted`` is told which plugin's rule raised, and what.
+    None: every rule runs here. ``faults`` keeps which plugin's rule raised, and what.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Engine:
         quiet: Quiet | None = None,
         *,
         outside: Outside | None = None,
-        faulted: Faulted = lambda _plugin, _reason: None,
+        faults: RuleFaults | None = None,
         grace: float = 60.0,
     ) -> None:
         self.alerts: dict[Key, Alert] = {}
@@ -71,7 +71,7 @@ class Engine:
             lambda key: self.book.inhibits(*key),
             grace,
         )
-        self._outside, self._faulted = outside, faulted
+        self._outside, self._faults = outside, faults or RuleFaults()
         self._recent: dict[str, Recent] = {}
         self._bound: dict[str, tuple[Bound, ...]] = {}
         self._verdicts: dict[Key, Verdict] = {}
@@ -127,6 +127,7 @@ class Engine:
         """A target is gone for good: its alerts are resolved."""
         self._recent.pop(name, None)
         self._bound.pop(name, None)
+        self._faults.forget(name)
         changes: list[Transition] = []
         for key in [key for key in self.alerts if key[1] == name]:
             changes += self.judge(key, Verdict.clear(why), now)
@@ -137,11 +138,6 @@ class Engine:
         """A target that is there."""
         recent = self._recent.get(name)
         return None if recent is None else recent.target
-
-    def knows(self, target: Target, source: str | None) -> bool:
-        """Whether this very target was put already."""
-        recent = self._recent.get(target.name)
-        return recent is not None and recent.target is target and recent.source == source
 
     def checks(self, target: str) -> list[str]:
         """Names of the checks that something was seen of."""
@@ -214,8 +210,12 @@ class Engine:
         try:
             verdict = bound.rule.evaluate(history, now.wall)
         except Exception as error:  # noqa: BLE001 - a rule's fault is not ours
-            self._faulted(bound.plugin, f"rule {bound.name} raised {type(error).__name__}: {error}")
+            why = f"rule {bound.name} raised {type(error).__name__}: {error}"
+            self._faults.add(bound.plugin, key, why)
             verdict = Verdict.unknown("the rule failed")
+        else:
+            if self._faults:
+                self._faults.clear(key)
         return self.judge(key, verdict, now)
 
     def judge(self, key: Key, verdict: Verdict, now: Moment) -> list[Transition]:

@@ -17,27 +17,10 @@ from tocsin.core.model import Target
 
 
 @frozen(kw_only=True)
-class Silence:
-    """Alerts that match are not told between two moments (aware UTC)."""
-
-    id: UUID = Factory(new_id)
-    matchers: tuple[Matcher, ...]
-    starts_at: datetime
-    ends_at: datetime
-    created_by: str
-    comment: str = ""
-
-    def state(self, now: datetime) -> str:
-        """``pending``, ``active`` or ``expired``."""
-        if now >= self.ends_at:
-            return "expired"
-        return "active" if now >= self.starts_at else "pending"
-
-
-@frozen(kw_only=True)
 class Window:
     """A maintenance window: from each moment that ``schedule`` (five cron fields, in ``timezone``)
-    names, for ``duration`` seconds, alerts that match are not told."""
+    names, for ``duration`` seconds, alerts that match are not told. Without a schedule it is open
+    once, for as long as the silence that it belongs to is active."""
 
     name: str
     schedule: str
@@ -47,6 +30,8 @@ class Window:
 
     def active_until(self, now: datetime) -> datetime | None:
         """When the window that is open at ``now`` ends; None where none is."""
+        if not self.schedule:
+            return None
         local = now.astimezone(ZoneInfo(self.timezone))
         # The iterator leaves its own start out, and a window that opens now is open.
         start = next(CronSim(self.schedule, local + timedelta(minutes=1), reverse=True), None)
@@ -59,8 +44,52 @@ class Window:
 
     def next_start(self, now: datetime) -> datetime | None:
         """When it opens next; None where the schedule names no moment within 50 years."""
+        if not self.schedule:
+            return None
         found = next(CronSim(self.schedule, now.astimezone(ZoneInfo(self.timezone))), None)
         return None if found is None else found.astimezone(now.tzinfo)
+
+
+@frozen(kw_only=True)
+class Silence:
+    """Alerts that match are not told between two moments (aware UTC); with a ``window``, a
+    maintenance window that a person made, only while that is open."""
+
+    id: UUID = Factory(new_id)
+    matchers: tuple[Matcher, ...]
+    starts_at: datetime
+    ends_at: datetime
+    created_by: str
+    comment: str = ""
+    window: Window | None = None
+
+    def state(self, now: datetime) -> str:
+        """``pending``, ``active`` or ``expired``."""
+        if now >= self.ends_at:
+            return "expired"
+        return "active" if now >= self.starts_at else "pending"
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether it suppresses only while a window is open."""
+        return self.window is not None and bool(self.window.schedule)
+
+    def open_until(self, now: datetime) -> datetime | None:
+        """Until when it suppresses without a break; None where it does not at ``now``."""
+        if self.state(now) != "active":
+            return None
+        if self.window is None or not self.window.schedule:
+            return self.ends_at
+        until = self.window.active_until(now)
+        return None if until is None else min(until, self.ends_at)
+
+    def next_start(self, now: datetime) -> datetime | None:
+        """When it begins to suppress next; None where it does so no more."""
+        if self.window is None or not self.window.schedule:
+            return self.starts_at if now < self.starts_at else None
+        # The schedule leaves its own start out, and a window may open just then.
+        found = self.window.next_start(max(now, self.starts_at - timedelta(minutes=1)))
+        return found if found is not None and found < self.ends_at else None
 
 
 def check_schedule(text: str) -> str:
@@ -75,24 +104,38 @@ def check_schedule(text: str) -> str:
 
 
 class Quiet:
-    """The silences and windows in force."""
+    """The silences and windows in force. ``windows`` are those of the configuration; those that
+    people made are among ``silences``."""
 
     def __init__(self) -> None:
         self.silences: dict[UUID, Silence] = {}
         self.windows: tuple[Window, ...] = ()
-        self._open: dict[str, datetime] = {}
+        self._open: dict[UUID | str, datetime] = {}
         self._looked: datetime | None = None
 
     def put(self, silences: Iterable[Silence]) -> None:
         """Add silences, or replace those of the same id."""
         self.silences.update({silence.id: silence for silence in silences})
+        self.look_again()
 
-    def open_windows(self, now: datetime) -> Mapping[str, datetime]:
-        """Names of the windows open now, and when each ends; worked out once a second."""
+    def made_windows(self, now: datetime) -> Mapping[str, Silence]:
+        """Maintenance windows that people made and that have not ended, by name."""
+        return {
+            silence.window.name: silence
+            for silence in self.silences.values()
+            if silence.window is not None and silence.state(now) != "expired"
+        }
+
+    def open(self, now: datetime) -> Mapping[UUID | str, datetime]:
+        """Until when what is scheduled and open now is so: windows of the configuration by name,
+        those that people made by id. Worked out once a second, for calendars are slow."""
         if self._looked is None or abs((now - self._looked).total_seconds()) >= 1:
             self._looked = now
-            ends = {window.name: window.active_until(now) for window in self.windows}
-            self._open = {name: end for name, end in ends.items() if end is not None}
+            ends: dict[UUID | str, datetime | None] = {
+                **{s.id: s.open_until(now) for s in self.silences.values() if s.scheduled},
+                **{window.name: window.active_until(now) for window in self.windows},
+            }
+            self._open = {key: end for key, end in ends.items() if end is not None}
         return self._open
 
     def any(self) -> bool:
@@ -100,29 +143,36 @@ class Quiet:
         return bool(self.silences or self.windows)
 
     def look_again(self) -> None:
-        """Work the windows out anew, the configuration having changed."""
+        """Work out anew what is open, something having changed."""
         self._looked = None
 
     def over(self, alert: Alert, target: Target | None, now: datetime) -> Suppression | None:
-        """What silences an alert now, or None."""
+        """What silences an alert now, or None. A person's silence goes before a window."""
+        opened = self.open(now)
+        windows: list[tuple[Window, tuple[Matcher, ...], datetime]] = []
         for silence in self.silences.values():
-            if silence.state(now) == "active" and match_all(silence.matchers, alert, target):
+            until = opened.get(silence.id) if silence.scheduled else silence.open_until(now)
+            if until is None:
+                continue
+            if silence.window is not None:
+                windows.append((silence.window, silence.matchers, until))
+            elif match_all(silence.matchers, alert, target):
                 said = f": {silence.comment}" if silence.comment else ""
-                until = _clock(silence.ends_at)
                 return Suppression(
                     cause=Cause.SILENCED,
                     by=str(silence.id),
-                    message=f"silenced by {silence.created_by} until {until}{said}",
+                    message=f"silenced by {silence.created_by} until {_clock(until)}{said}",
                 )
-        if self.windows and (opened := self.open_windows(now)):
-            for window in self.windows:
-                if window.name in opened and match_all(window.matchers, alert, target):
-                    until = _clock(opened[window.name])
-                    return Suppression(
-                        cause=Cause.MAINTENANCE,
-                        by=window.name,
-                        message=f"maintenance window {window.name} until {until}",
-                    )
+        for window in self.windows:
+            if (until := opened.get(window.name)) is not None:
+                windows.append((window, window.matchers, until))
+        for window, matchers, until in windows:
+            if match_all(matchers, alert, target):
+                return Suppression(
+                    cause=Cause.MAINTENANCE,
+                    by=window.name,
+                    message=f"maintenance window {window.name} until {_clock(until)}",
+                )
         return None
 
 

@@ -13,7 +13,7 @@ from attrs import frozen
 from tocsin.core.alerts.model import Alert, Phase
 from tocsin.core.api.history import Moment
 from tocsin.core.api.ledger import NotificationView, ledger_of
-from tocsin.core.api.paging import IdCursor, Limit
+from tocsin.core.api.paging import IdCursor, Limit, Name
 from tocsin.core.api.problems import Problem, not_found
 from tocsin.core.api.routing import Call, Routes
 from tocsin.core.auth import Role
@@ -23,8 +23,6 @@ from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.verdicts import Severity
 
 routes = Routes()
-
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 @frozen(kw_only=True)
@@ -228,7 +226,7 @@ async def acknowledge(call: Call, body: AckBody) -> AlertView:
     alert = _firing(call)
     if alert.acknowledged_by is not None:
         raise Problem(409, f"it is acknowledged already, by {alert.acknowledged_by}")
-    who = _actor(call)
+    who = call.actor
     changed = call.monitor.alerting.acknowledge(alert, who, clean(body.comment))
     call.audit("acknowledge", str(alert.id), target=alert.target, comment=clean(body.comment))
     return alert_view(changed)

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-import msgspec
 from attrs import frozen
 
-from tocsin.core.api.paging import IdCursor, Limit
+from tocsin.core.api.paging import IdCursor, Limit, Name
 from tocsin.core.api.routing import Call, Routes
 from tocsin.core.outbox import Decision, Row
 from tocsin.core.store import StoreUnavailable
 from tocsin.core.store.alerts import LedgerFilter
 
 routes = Routes()
-
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 @frozen(kw_only=True)

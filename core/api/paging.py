@@ -13,6 +13,7 @@ Limit = Annotated[int, msgspec.Meta(ge=1, le=1000, description="Items on a page.
 _NEXT = "The ``next`` of the page before."
 NameCursor = Annotated[str, msgspec.Meta(max_length=500, description=_NEXT)]
 IdCursor = Annotated[UUID, msgspec.Meta(description=_NEXT)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 T = TypeVar("T")
 
 

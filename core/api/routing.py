@@ -37,11 +37,16 @@ class Call:
         """The parts of the path that a route names."""
         return self.request.match_info
 
+    @property
+    def actor(self) -> str:
+        """The caller's name, as it stands in the audit."""
+        return "anonymous" if self.who is None else self.who.name
+
     def audit(self, action: str, subject: str, outcome: str = "ok", **details: Any) -> None:
         """Keep what the caller changed."""
         self.monitor.audit(
             AuditEntry(
-                actor="anonymous" if self.who is None else self.who.name,
+                actor=self.actor,
                 role="none" if self.who is None else self.who.role.value,
                 action=action,
                 subject=subject,

@@ -18,6 +18,7 @@ from tocsin.core.api import (
     health,
     heartbeats,
     ledger,
+    maintenance,
     metrics,
     openapi,
     silences,
@@ -38,8 +39,8 @@ log = get_logger(__name__)
 ROUTES: list[Route] = [
     route
     for module in (
-        health, status, containers, targets, metrics, alerts, ledger, silences, channels,
-        heartbeats, admin, stream, exposition, openapi,
+        health, status, containers, targets, metrics, alerts, ledger, silences, maintenance,
+        channels, heartbeats, admin, stream, exposition, openapi,
     )
     for route in module.routes.routes
 ]  # fmt: skip

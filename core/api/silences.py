@@ -1,4 +1,4 @@
-"""Silences and maintenance windows."""
+"""Silences: alerts that a person keeps from being told for a while."""
 
 from __future__ import annotations
 
@@ -57,26 +57,6 @@ class SilenceBody:
     comment: Annotated[str, msgspec.Meta(max_length=500)] = ""
 
 
-@frozen(kw_only=True)
-class WindowView:
-    """A maintenance window of the configuration: ``until`` is set while it is open."""
-
-    name: str
-    schedule: str
-    duration_seconds: float
-    timezone: str
-    matchers: tuple[str, ...]
-    until: datetime | None
-    next_start: datetime | None
-
-
-@frozen(kw_only=True)
-class WindowList:
-    """Maintenance windows, by name."""
-
-    items: list[WindowView]
-
-
 def silence_view(silence: Silence, now: datetime) -> SilenceView:
     """A silence's view."""
     return SilenceView(
@@ -94,7 +74,8 @@ def silence_view(silence: Silence, now: datetime) -> SilenceView:
 async def list_silences(call: Call) -> SilenceList:
     """List the silences that are, will be, or were until a day ago."""
     now = call.monitor.clock.now()
-    silences = sorted(call.monitor.alerting.quiet.silences.values(), key=lambda s: s.ends_at)
+    known = call.monitor.alerting.quiet.silences.values()
+    silences = sorted((s for s in known if s.window is None), key=lambda s: s.ends_at)
     return SilenceList(items=[silence_view(silence, now) for silence in reversed(silences)])
 
 
@@ -104,11 +85,18 @@ async def create_silence(call: Call, body: SilenceBody) -> SilenceView:
     now = call.monitor.clock.now()
     try:
         matchers = parse_all(clean(text) for text in body.matchers)
-        starts, ends = _times(body, now)
+        starts, ends = times(body.starts_at, body.until, body.duration, now)
     except (ValueError, OverflowError) as error:
         raise Problem(422, f"the silence is wrong: {error}") from error
-    who = "anonymous" if call.who is None else call.who.name
-    made = call.monitor.alerting.silence(matchers, starts, ends, who, clean(body.comment))
+    made = call.monitor.alerting.silencing.put(
+        Silence(
+            matchers=matchers,
+            starts_at=starts,
+            ends_at=ends,
+            created_by=call.actor,
+            comment=clean(body.comment),
+        )
+    )
     call.audit(
         "silence", str(made.id), matchers=[str(m) for m in matchers],
         until=made.ends_at.isoformat(), comment=made.comment,
@@ -116,19 +104,22 @@ async def create_silence(call: Call, body: SilenceBody) -> SilenceView:
     return silence_view(made, now)
 
 
-def _times(body: SilenceBody, now: datetime) -> tuple[datetime, datetime]:
-    if (body.until is None) == (body.duration is None):
+def times(
+    starts_at: datetime | None, until: datetime | None, duration: str | None, now: datetime
+) -> tuple[datetime, datetime]:
+    """From when to when, as somebody asked. Raises ValueError where that makes no sense."""
+    if (until is None) == (duration is None):
         raise ValueError("give either until (a time) or duration (such as '2h')")
-    starts = now if body.starts_at is None else body.starts_at
-    if starts.tzinfo is None or (body.until is not None and body.until.tzinfo is None):
+    starts = now if starts_at is None else starts_at
+    if starts.tzinfo is None or (until is not None and until.tzinfo is None):
         raise ValueError("times need a zone, such as 2026-01-15T12:00:00Z")
-    if body.starts_at is not None and starts < now - timedelta(minutes=1):
+    if starts < now - timedelta(minutes=1):
         raise ValueError("starts_at lies in the past")
-    if body.until is not None:
-        ends = body.until
+    if until is not None:
+        ends = until
     else:
-        assert body.duration is not None  # noqa: S101
-        ends = starts + timedelta(seconds=parse_duration(body.duration))
+        assert duration is not None  # noqa: S101
+        ends = starts + timedelta(seconds=parse_duration(duration))
     if ends <= now:
         raise ValueError("it would end in the past")
     if ends <= starts:
@@ -145,32 +136,11 @@ async def end_silence(call: Call) -> SilenceView:
         silence = call.monitor.alerting.quiet.silences.get(UUID(call.path["id"]))
     except ValueError:
         silence = None
-    if silence is None:
+    if silence is None or silence.window is not None:
         raise not_found("silence", call.path["id"][:60])
     now = call.monitor.clock.now()
     if silence.state(now) == "expired":
         raise Problem(409, "it has ended already")
-    ended = call.monitor.alerting.end_silence(silence)
+    ended = call.monitor.alerting.silencing.end(silence)
     call.audit("end-silence", str(silence.id))
     return silence_view(ended, ended.ends_at)
-
-
-@routes.get("/api/v1/maintenance")
-async def list_windows(call: Call) -> WindowList:
-    """List the maintenance windows of the configuration."""
-    now = call.monitor.clock.now()
-    windows = sorted(call.monitor.alerting.quiet.windows, key=lambda w: w.name)
-    return WindowList(
-        items=[
-            WindowView(
-                name=window.name,
-                schedule=window.schedule,
-                duration_seconds=window.duration,
-                timezone=window.timezone,
-                matchers=tuple(str(matcher) for matcher in window.matchers),
-                until=window.active_until(now),
-                next_start=window.next_start(now),
-            )
-            for window in windows
-        ]
-    )

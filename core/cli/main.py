@@ -14,6 +14,7 @@ from tocsin.core.cli.config import config
 from tocsin.core.cli.context import Context, Failure
 from tocsin.core.cli.doctor import doctor
 from tocsin.core.cli.logs import logs
+from tocsin.core.cli.maintenance import maintenance
 from tocsin.core.cli.new_plugin import new_plugin
 from tocsin.core.cli.plugins import plugins
 from tocsin.core.cli.replay import replay
@@ -25,8 +26,8 @@ from tocsin.core.cli.token import token
 from tocsin.core.plugin_manager import tocsin_version
 
 COMMANDS = (
-    run, check, status, alerts, ack, silence, logs, replay, test_notification, plugins, config,
-    token, new_plugin, doctor,
+    run, check, status, alerts, ack, silence, maintenance, logs, replay, test_notification,
+    plugins, config, token, new_plugin, doctor,
 )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def add(
     length = {"duration": duration} if duration is not None else {"until": until}
     body = {"matchers": list(matchers), "comment": comment, **length}
     made = Client(context).send("POST", "/api/v1/silences", body)
-    click.echo(f"{', '.join(made['matchers'])} is silent until {_when(made['ends_at'])}")
+    click.echo(f"{', '.join(made['matchers'])} is silent until {when(made['ends_at'])}")
     click.echo(f"end it before: tocsin silence end {made['id'][-8:]}")
 
 
@@ -45,15 +45,13 @@ def add(
 @click.option("--json", "as_json", is_flag=True, help="Print the API's answers.")
 @pass_context
 def list_(context: Context, as_json: bool) -> None:
-    """List silences and maintenance windows."""
-    client = Client(context)
-    items = client.get("/api/v1/silences")["items"]
-    windows = client.get("/api/v1/maintenance")["items"]
+    """List silences."""
+    items = Client(context).get("/api/v1/silences")["items"]
     if as_json:
-        context.console.print_json(data={"silences": items, "maintenance": windows})
+        context.console.print_json(data={"items": items})
         return
-    if not items and not windows:
-        context.console.print("Nothing is silenced.")
+    if not items:
+        context.console.print("Nothing is silenced; see also 'tocsin maintenance list'.")
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("state", "matches", "until", "by", "id", "comment"):
@@ -62,22 +60,10 @@ def list_(context: Context, as_json: bool) -> None:
         table.add_row(
             item["state"],
             Text(", ".join(item["matchers"])),
-            _when(item["ends_at"]),
+            when(item["ends_at"]),
             Text(item["created_by"]),
             Text(item["id"][-8:], "dim"),
             Text(item["comment"]),
-        )
-    for window in windows:
-        opened = window["until"] is not None
-        upcoming = window["next_start"]
-        when = _when(window["until"]) if opened else f"opens {_when(upcoming)}" if upcoming else "-"
-        table.add_row(
-            "active" if opened else "waiting",
-            Text(", ".join(window["matchers"]) or "everything"),
-            when,
-            "schedule",
-            Text(window["name"], "dim"),
-            Text(f"{window['schedule']} ({window['timezone']})"),
         )
     context.console.print(table)
 
@@ -96,5 +82,6 @@ def end(context: Context, silence_id: str) -> None:
     click.echo("it has ended")
 
 
-def _when(text: str) -> str:
+def when(text: str) -> str:
+    """A time of the API for people."""
     return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"

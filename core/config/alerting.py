@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 
 from attrs import Factory, frozen
 
-from tocsin.core.alerts.book import Bound
+from tocsin.core.alerts.book import Book, Bound
 from tocsin.core.alerts.matchers import parse_all
 from tocsin.core.alerts.model import Policy
 from tocsin.core.alerts.silences import Window, check_schedule
 from tocsin.core.config.errors import Catalog, Path, Problems
 from tocsin.core.config.find_plugin import find_plugin
 from tocsin.core.config.scalars import show
-from tocsin.core.config.settings import AlertSettings, RuleSettings
+from tocsin.core.config.settings import AlertSettings, RuleSettings, Settings
 from tocsin.core.config.structure import build
 from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.units import Seconds, parse_duration
@@ -199,7 +199,7 @@ class RuleMaker:
         return policy, said
 
 
-def bound_of(settings: RuleSettings, inline: tuple[str, ...]) -> Bound | None:
+def bound_of(settings: RuleSettings, inline: bool) -> Bound | None:
     """A rule as the engine takes it; None where it is switched off or cannot run."""
     if not settings.enabled or settings.rule is None:
         return None
@@ -210,7 +210,25 @@ def bound_of(settings: RuleSettings, inline: tuple[str, ...]) -> Bound | None:
         policy=settings.policy,
         targets=settings.targets,
         kinds=settings.kinds,
-        inline=settings.plugin in inline,
+        inline=inline,
+    )
+
+
+def book_of(settings: Settings, *, all_inline: bool = False) -> Book:
+    """All rules as the engine takes them; ``all_inline``: strangers' too in its own thread."""
+
+    def bind(rule: RuleSettings) -> Bound | None:
+        return bound_of(rule, all_inline or rule.plugin in settings.plugins.inline)
+
+    bound = {name: bind(rule) for name, rule in settings.rules.items()}
+    return Book(
+        rules={name: one for name, one in bound.items() if one is not None},
+        overrides={
+            target.name: {name: bind(rule) for name, rule in target.rules.items()}
+            for target in settings.targets.values()
+            if target.rules
+        },
+        own=settings.own_alerts,
     )
 
 

@@ -68,8 +68,8 @@ class Channel:
         self.failing_since: float | None = None
         self.sent_total = self.failed_total = 0
         self.last_sent: datetime | None = None
-        self._open_at = 0.0
-        """Monotonic time before which the provider wants to be left alone."""
+        self._open_at = self._asked_until = 0.0
+        """Monotonic times: of the next attempt, and before which the provider wants none."""
         self._begun: list[tuple[Message, list[Row]]] = []
         self._current: list[Row] = []
         self._wake = asyncio.Event()
@@ -86,6 +86,12 @@ class Channel:
         if self.failing_since is None or self.disabled or self.settings.broken:
             return None
         return self.tools.clock.monotonic() - self.failing_since
+
+    @property
+    def shut_until(self) -> float | None:
+        """Steady time until which the provider asked to be left alone; None where that is past."""
+        wait = self._asked_until - self.tools.clock.monotonic()
+        return self.tools.steady.now().steady + wait if wait > 0 else None
 
     # What comes in
 
@@ -109,7 +115,7 @@ class Channel:
         for identity, members in begun.items():
             self._begun.append((self._message(identity, members, members[0].at), members))
         if open_at is not None:
-            self._open_at = self.tools.steady.monotonic_of(open_at)
+            self._open_at = self._asked_until = self.tools.steady.monotonic_of(open_at)
         self.put(loose)
 
     def leave(self) -> list[Row]:
@@ -252,15 +258,19 @@ class Channel:
 
     async def _shut(self, seconds: float, failure: Failure) -> None:
         """Leave the channel alone for a while, also over a restart where the provider asked."""
-        self._open_at = self.tools.clock.monotonic() + seconds
+        self._open_at = max(self._asked_until, self.tools.clock.monotonic() + seconds)
         gates: Mapping[str, float] = {}
         if failure.retry_after is not None:
+            self._asked_until = self._open_at
             gates = {self.settings.name: self.tools.steady.now().steady + seconds}
         self.tools.journal.submit(Entry(rows=tuple(self._current), gates=gates))
 
     async def test(self) -> tuple[bool, str]:
         """Send a test message; whether that worked, and what was answered, in a sentence."""
         now = self.tools.clock.now()
+        if (wait := self._asked_until - self.tools.clock.monotonic()) > 0:
+            why = f": {self.trouble}" if self.trouble else ""
+            return False, f"it is to be left alone for another {wait:.0f} s{why}"
         notice = Notice(
             id=new_id(), alert=new_id(), kind=Kind.TEST, rule="test", target="tocsin",
             severity=Severity.INFO, message="This is a test of tocsin. Nothing is wrong.", at=now,
@@ -271,6 +281,8 @@ class Channel:
         outcome = await self.attempt(message)
         if isinstance(outcome, Receipt):
             return True, outcome.answer
+        if outcome.retry_after is not None:
+            await self._shut(outcome.retry_after, outcome)
         return False, outcome.message
 
     # Stage 7: record

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from tocsin.core.alerts.matchers import parse
 from tocsin.core.alerts.model import Alert
-from tocsin.core.alerts.silences import Silence
+from tocsin.core.alerts.silences import Silence, Window
 from tocsin.core.logs import get_logger
 from tocsin.core.store.connection import Connection
 
@@ -130,6 +130,7 @@ class AlertHistory:
                 ends_at=row["ends_at"],
                 created_by=row["created_by"],
                 comment=row["comment"],
+                window=msgspec.json.decode(row["maintenance"] or "null", type=Window | None),
             )
             for row in rows
         ]

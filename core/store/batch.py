@@ -136,6 +136,7 @@ class SilenceRow(msgspec.Struct, array_like=True, frozen=True):
     ends_at: datetime
     created_by: str
     comment: str
+    maintenance: str | None = None
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -213,6 +214,7 @@ class Collector:
                 SilenceRow(
                     item.id, _json([str(m) for m in item.matchers]) or "[]", _utc(item.starts_at),
                     _utc(item.ends_at), _text(item.created_by), _text(item.comment),
+                    None if item.window is None else msgspec.json.encode(item.window).decode(),
                 )
             )  # fmt: skip
         elif isinstance(item, Event):

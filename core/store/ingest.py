@@ -36,7 +36,7 @@ _LEDGER = [
     "id", "alert_id", "channel", "transition", "decision", "reason", "attempts", "created_at",
     "delivered_at", "message_id", "answer", "revision",
 ]  # fmt: skip
-_SILENCES = ["id", "matchers", "starts_at", "ends_at", "created_by", "comment"]
+_SILENCES = ["id", "matchers", "starts_at", "ends_at", "created_by", "comment", "maintenance"]
 _AUDIT = ["id", "at", "actor", "role", "action", "subject", "outcome", "details"]
 
 

@@ -27,6 +27,7 @@ MIGRATIONS: tuple[tuple[int, str], ...] = (
         CREATE INDEX notifications_created ON notifications (created_at DESC, id DESC);
         """,
     ),
+    (4, "ALTER TABLE silences ADD COLUMN maintenance jsonb"),
 )
 """Steps from version 1 on: (version, SQL). ``schema.sql`` always holds the newest whole."""
 

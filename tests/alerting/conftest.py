@@ -14,6 +14,8 @@ import pytest
 
 from tocsin import Result, Status, Target, hookimpl
 from tocsin.core.alerting import Alerting
+from tocsin.core.alerts.matchers import parse_all
+from tocsin.core.alerts.silences import Silence, Window
 from tocsin.core.bus import Bus
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings, Settings
@@ -94,6 +96,18 @@ class Desk:
     async def stop(self) -> None:
         """End in order."""
         await self.alerting.stop()
+
+    def silence(
+        self, matcher: str, starts_at: datetime, ends_at: datetime, comment: str = "",
+        window: Window | None = None,
+    ) -> None:  # fmt: skip
+        """A silence of ann's; with a window, a maintenance window."""
+        self.alerting.silencing.put(
+            Silence(
+                matchers=parse_all([matcher]), starts_at=starts_at, ends_at=ends_at,
+                created_by="ann", comment=comment, window=window,
+            )
+        )  # fmt: skip
 
     async def restart(self) -> None:
         """End in order, and begin anew from the journal."""

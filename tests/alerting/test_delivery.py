@@ -125,6 +125,22 @@ async def test_retry_after_is_never_violated(desk: Desk, seconds: int) -> None:
     assert desk.clock.seconds - began >= seconds
 
 
+async def test_retry_after_holds_for_tests_and_over_a_reload(desk: Desk) -> None:
+    """A test message waits like any other and says so; its own refusal shuts the channel; a channel
+    whose configuration changed asks no sooner."""
+    desk.notifier().fail(NotifyError("slow down", retry_after=100))
+    assert await desk.alerting.test("ops") == (False, "slow down")
+    assert (await desk.alerting.test("ops"))[1].startswith("it is to be left alone for another 100")
+    assert len(desk.notifier().attempts) == 1
+    await desk.alerting.apply(desk.load(CONFIG + 'label = "new"\n'))
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(98)
+    assert desk.notifier().attempts == []
+    await desk.wait(3)
+    assert desk.told() == [("fired", "web")]
+
+
 async def test_retry_after_holds_over_a_restart(desk: Desk) -> None:
     """What the provider asked for is in the journal: a restart does not forget it."""
     desk.notifier().fail(NotifyError("slow down", retry_after=100))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.alerting.conftest import Desk, MakeDesk
-from tests.conftest import REQUIRE_REAL, FakeClock, eventually
-from tocsin.core.alerts.matchers import parse_all
+from tests.conftest import FakeClock, eventually
+from tocsin.core.alerts.silences import Window
 from tocsin.core.store import Store
 
 
@@ -81,7 +78,7 @@ async def test_an_alert_of_a_target_that_is_no_more_is_ended(desk: Desk) -> None
 async def test_silences_survive_and_end(desk: Desk) -> None:
     """A silence holds over a restart; when it ends, what still fires is told."""
     now = desk.now
-    desk.alerting.silence(parse_all(["target=w*"]), now, now + timedelta(hours=1), "ann", "work")
+    desk.silence("target=w*", now, now + timedelta(hours=1), "work")
     desk.add("web")
     await desk.restart()
     desk.see("web", "down")
@@ -92,18 +89,43 @@ async def test_silences_survive_and_end(desk: Desk) -> None:
     assert desk.told() == [("fired", "web")]
 
 
+async def test_a_window_that_somebody_made_opens_by_its_schedule(desk: Desk) -> None:
+    """Over a restart too; what fires before is told, what fires in it is not, with the window
+    named, and is told when it closes."""
+    now = desk.now
+    opens = now + timedelta(hours=2)
+    hourly = Window(name="patching", schedule=f"{opens:%M %H} * * *", duration=1800.0)
+    desk.silence("target=w*", now, now + timedelta(days=3), window=hourly)
+    desk.add("web")
+    desk.add("web-2")
+    await desk.restart()
+    desk.see("web-2", "down")
+    await desk.wait(5)
+    assert desk.told() == [("fired", "web-2")]
+    await desk.wait(7200)
+    desk.see("web", "down")
+    await desk.wait(5)
+    assert ("fired", "ops", "maintenance") in desk.ledger("web")
+    (alert,) = (a for a in desk.alerting.active() if a.target == "web")
+    assert alert.suppression is not None
+    assert alert.suppression.by == "patching"
+    await desk.wait(1860)
+    assert ("fired", "web") in desk.told()
+
+
 async def test_without_a_journal_the_database_remembers(
     make_desk: MakeDesk, database: str, tmp_path: Path
 ) -> None:
     """The journal is gone: what fires is known from the database, is not told again, and its end
     is told to those who had heard."""
     desk = await make_desk()
-    desk.store = desk.alerting._store = desk.alerting.memory.store = Store(
-        database, tmp_path / "spool", clock=desk.clock
-    )
+    desk.store = Store(database, tmp_path / "spool", clock=desk.clock)
     await desk.store.start()
+    await desk.restart()
     now = desk.now
-    desk.alerting.silence(parse_all(["target=zzz"]), now, now + timedelta(hours=9), "ann")
+    desk.silence("target=zzz", now, now + timedelta(hours=9))
+    weekly = Window(name="weekly", schedule="0 3 * * 0", duration=3600.0)
+    desk.silence("target=web", now, now + timedelta(days=90), window=weekly)
     desk.add("web")
     desk.see("web", "down")
     await desk.wait(5)
@@ -114,7 +136,8 @@ async def test_without_a_journal_the_database_remembers(
     await desk.restart()
     await eventually(lambda: not desk.alerting._restoring)
     assert [a.target for a in desk.alerting.active()] == ["web"]
-    assert len(desk.alerting.quiet.silences) == 1
+    assert len(desk.alerting.quiet.silences) == 2
+    assert desk.alerting.quiet.made_windows(now)["weekly"].window == weekly
     desk.see("web", "down")
     await desk.wait(10)
     assert desk.told() == []
@@ -136,20 +159,6 @@ async def test_a_damaged_journal_is_set_aside(desk: Desk, tmp_path: Path) -> Non
     await desk.wait(25)
     assert desk.told() == [("fired", "web")]
     assert len(list(tmp_path.glob("journal.db.broken-*"))) == 1
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system with hardly any room."""
-    place = tmp_path / "small"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(command, check=False).returncode != 0:
-        if REQUIRE_REAL:
-            pytest.fail("a small tmpfs cannot be mounted here")
-        pytest.skip("mounting a tmpfs needs root")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def fill(file: Path) -> None:

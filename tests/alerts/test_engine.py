@@ -13,6 +13,7 @@ from tocsin.core.alerts.book import EMPTY
 from tocsin.core.alerts.graph import Graph
 from tocsin.core.alerts.matchers import parse_all
 from tocsin.core.alerts.model import Phase
+from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.silences import Silence, Window
 
 TEN = tuple(f"app{n}" for n in range(10))
@@ -181,10 +182,12 @@ def test_a_rule_taken_away_resolves_its_alerts() -> None:
 def test_a_rule_that_raises_is_named_and_the_others_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The fault is told with the plugin's name; the target's other rules judge as ever."""
+    """The fault is told with the plugin's name; the target's other rules judge as ever; the plugin
+    has recovered when its rule judges again, on every target that it failed on."""
     faults: list[tuple[str, str]] = []
-    driver = Driver({"web": ()})
-    driver.engine._faulted = lambda plugin, reason: faults.append((plugin, reason))
+    well: list[str] = []
+    driver = Driver({"web": (), "api": ()})
+    driver.engine._faults = RuleFaults(lambda *fault: faults.append(fault), well.append)
     slow = driver.engine.book.rules["slow"].rule
 
     def broken(*_: Any) -> Verdict:
@@ -195,6 +198,12 @@ def test_a_rule_that_raises_is_named_and_the_others_go_on(
     assert driver.told == [("fired", "web")]
     assert faults[0][0] == "p"
     assert "ZeroDivisionError: oops" in faults[0][1]
+    driver.see("api", "down")
+    monkeypatch.undo()
+    driver.see("web", "down")
+    assert well == []
+    driver.see("api", "down")
+    assert well == ["p"]
 
 
 def test_the_graph_survives_circles_and_changes() -> None:

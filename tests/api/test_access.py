@@ -41,6 +41,8 @@ TABLE: list[tuple[str, str, str | None, int]] = [
     ("GET", "/api/v1/silences", V, 200),
     ("POST", "/api/v1/silences", O, 422),
     ("DELETE", "/api/v1/silences/{id}", O, 404),
+    ("POST", "/api/v1/maintenance", O, 422),
+    ("DELETE", "/api/v1/maintenance/{name}", O, 404),
     ("GET", "/api/v1/maintenance", V, 200),
     ("GET", "/api/v1/channels", V, 200),
     ("POST", "/api/v1/test-notification", O, 200),

@@ -133,6 +133,73 @@ async def test_silenced_alone_is_the_persons_reason(ask: Asker, stack: Stack) ->
     await eventually(lambda: ("fired", "container_down", "dead") in stack.notifier.told())
 
 
+async def test_maintenance_is_planned_and_ended_by_people(ask: Asker, stack: Stack) -> None:
+    """Once or by a schedule: listed, audited, the ledger's reason; its name is taken while it
+    lasts; ended, what still fires is told, and it is listed no more."""
+    await settled(stack)
+    body = {"name": "move", "matchers": ["target=dead"], "duration": "2h", "comment": "new rack"}
+    made = await ask.post("/api/v1/maintenance", json=body)
+    assert (made["origin"], made["created_by"], made["schedule"]) == ("api", "admin", None)
+    assert made["until"] == made["ends_at"]
+    row = await audited(ask, stack, "maintenance")
+    assert (row["actor"], row["subject"]) == ("admin", "move")
+    assert row["details"]["matchers"] == ["target=dead"]
+    stack.see("dead", "docker", Result.down("crashed"))
+    alert = alert_of(stack, "dead")
+    ((transition, decision, reason),) = await ledger(ask, alert)
+    assert (transition, decision) == ("fired", "maintenance")
+    assert reason.startswith("maintenance window move until ")
+    assert "name" in (await ask.post("/api/v1/maintenance", 409, json=body))["detail"]
+    assert (await ask.get("/api/v1/silences"))["items"] == []
+    weekly = await ask.post(
+        "/api/v1/maintenance",
+        json={
+            "name": "weekly",
+            "schedule": "0 3 * * 0",
+            "duration": "1h",
+            "timezone": "Asia/Tokyo",
+        },
+    )
+    assert weekly["timezone"] == "Asia/Tokyo"
+    assert weekly["next_start"].endswith("T18:00:00Z")
+    listed = (await ask.get("/api/v1/maintenance"))["items"]
+    assert [item["name"] for item in listed] == ["move", "weekly"]
+    gone = await ask.client.delete("/api/v1/maintenance/move", headers=ask.headers)
+    assert (await gone.json())["until"] is None
+    assert (await audited(ask, stack, "end-maintenance"))["subject"] == "move"
+    await eventually(lambda: ("fired", "container_down", "dead") in stack.notifier.told())
+    for name, status in (("move", 404), ("nobody", 404)):
+        again = await ask.client.delete(f"/api/v1/maintenance/{name}", headers=ask.headers)
+        assert again.status == status
+    assert [w["name"] for w in (await ask.get("/api/v1/maintenance"))["items"]] == ["weekly"]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"duration": "1h"}, "name"),
+        ({"name": "a b", "duration": "1h"}, "name"),
+        ({"name": "a"}, "duration"),
+        ({"name": "a", "duration": "5s"}, "from '1m' to '7d'"),
+        ({"name": "a", "duration": "soon"}, "is not a duration"),
+        ({"name": "a", "duration": "1h", "schedule": "now and then"}, "no cron schedule"),
+        ({"name": "a", "duration": "1h", "timezone": "Mars"}, "no time zone 'Mars'"),
+        ({"name": "a", "duration": "1h", "matchers": ["colour=red"]}, "no field of an alert"),
+        ({"name": "a", "duration": "1h", "until": "2099-01-01T00:00:00Z"}, "goes with a schedule"),
+        ({"name": "a", "duration": "1h", "starts_at": "2020-01-01T00:00:00Z"}, "in the past"),
+        ({"name": "a", "duration": "1h", "schedule": "0 3 * * 0",
+          "until": "2020-01-01T00:00:00Z"}, "in the past"),
+    ],
+)  # fmt: skip
+async def test_bad_maintenance_is_refused_in_a_sentence(
+    ask: Asker, stack: Stack, body: dict[str, Any], says: str
+) -> None:
+    """422, what is wrong and how it should be, and nothing is planned."""
+    problem = await ask.post("/api/v1/maintenance", 422, json=body)
+    assert says in problem["detail"]
+    assert not stack.alerting.quiet.silences
+
+
 SOON = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
 
 

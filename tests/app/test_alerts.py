@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REQUIRE_REAL
 from tests.recorder import Recorder
 from tests.running import Running
 
@@ -39,19 +37,6 @@ def start(engine: ExitStack, name: str, *args: str) -> None:
     subprocess.run(remove, capture_output=True, check=False)
     engine.callback(subprocess.run, remove, capture_output=True, check=False)
     docker("run", "-d", "--name", name, *args)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "small"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(command, check=False).returncode != 0:
-        if REQUIRE_REAL:
-            pytest.fail("a small tmpfs cannot be mounted here")
-        pytest.skip("mounting a tmpfs needs root")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_each_kind_of_trouble_is_one_alert_and_one_recovery(

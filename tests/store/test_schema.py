@@ -33,6 +33,7 @@ async def back_to_version_1(database: str) -> None:
         "ALTER TABLE notifications DROP COLUMN message_id, DROP COLUMN answer, "
         "DROP COLUMN revision",
         "DROP INDEX notifications_created",
+        "ALTER TABLE silences DROP COLUMN maintenance",
         "UPDATE schema_version SET version = 1",
     ):
         await rows(database, statement)
