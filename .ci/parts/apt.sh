@@ -11,6 +11,7 @@ need promtool prometheus
 need check_disk monitoring-plugins-basic
 need nginx nginx-light
 need wrk wrk
+need faketime faketime
 if [ ${#missing[@]} -gt 0 ]; then
   export DEBIAN_FRONTEND=noninteractive
   policy=/usr/sbin/policy-rc.d
