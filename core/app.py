@@ -34,6 +34,7 @@ from tocsin.core.model import (
     Observation,
 )
 from tocsin.core.plugin_manager import PluginManager, tocsin_version
+from tocsin.core.restarts import Restarts
 from tocsin.core.runner import Runner
 from tocsin.core.scheduler import Scheduler, SchedulerStats
 from tocsin.core.services import ServiceSupervisor
@@ -112,6 +113,9 @@ class Tocsin:
             keep=self.happened,
             clock=self.clock,
         )
+        self.restarts = Restarts(
+            self.clock, self.sources.restart, lambda: self.settings.actions.restart, self.audit
+        )
         self.alerting = Alerting(
             settings,
             data_dir=self.data_dir,
@@ -124,6 +128,7 @@ class Tocsin:
             health=self.health,
             looked_around=self._looked_around,
             sees_all=self.sources.sees_all,
+            actions=self,
         )
         self.deadman = Deadman(self.clock, self._does_its_job)
         self.services = ServiceSupervisor(self.isolation, plugins, self.clock)
@@ -257,9 +262,13 @@ class Tocsin:
         """The last lines a target wrote. Raises ActionError."""
         return await self.sources.logs(target, lines)
 
-    async def restart(self, target: str) -> None:
-        """Restart a target. Raises ActionError."""
-        await self.sources.restart(target)
+    async def restart(self, target: str, actor: str, role: str) -> None:
+        """Restart a target for somebody, audited. Raises ActionError."""
+        await self.restarts.restart(target, actor, role)
+
+    def may_restart(self, target: str) -> bool:
+        """Whether the configuration allows restarting a target."""
+        return self.restarts.may(target)
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
         """All that its source knows of a target, secrets redacted. Raises ActionError."""

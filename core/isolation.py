@@ -44,7 +44,7 @@ class PluginFault(Exception):
 
 def describe(error: BaseException) -> str:
     """Say in a clause what went wrong inside a plugin."""
-    if isinstance(error, PluginFault):
+    if isinstance(error, PluginFault | ActionError | NotifyError):
         return str(error)
     if isinstance(error, SystemExit):
         return f"called sys.exit({error.code if error.code is not None else ''})"

@@ -6,13 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from attrs import Factory, field, frozen
 
+from tocsin.core.model import LogLine, Status
 from tocsin.core.units import Seconds
 from tocsin.core.verdicts import Severity
+from tocsin.core.words import Words
 
 
 class Kind(StrEnum):
@@ -34,7 +36,9 @@ class Notice:
     changed, ``since``: when the trouble began (both aware UTC); ``downtime`` in seconds, once
     resolved. ``affected`` names the targets that depend on this one. ``details`` has what the rule
     found (``exit_code``, ``reason``, ``metric``, ``value`` …). ``reply_to`` is what the notifier
-    gave as :attr:`Receipt.reference` for its last message about this alert.
+    gave as :attr:`Receipt.reference` for its last message about this alert. ``logs`` are the
+    target's last lines, as many as :attr:`Notifier.log_lines` asks for; ``can_restart``: people may
+    restart the target through tocsin.
     """
 
     id: UUID
@@ -56,6 +60,8 @@ class Notice:
     fallback_for: str | None = None
     """The channel that should have told this and could not."""
     reply_to: str | None = None
+    logs: tuple[LogLine, ...] = ()
+    can_restart: bool = False
 
     @property
     def title(self) -> str:
@@ -65,11 +71,26 @@ class Notice:
 
 
 @frozen(kw_only=True)
+class Standing:
+    """How one target stands. ``since``: since when the status is what it is, aware UTC."""
+
+    target: str
+    kind: str
+    status: Status
+    message: str = ""
+    critical: bool = False
+    since: datetime | None = None
+
+
+@frozen(kw_only=True)
 class Message:
     """What goes out at once on one channel. ``id`` is kept over retries: receivers that keep it in
     mind see each message once.
 
-    ``digest``: there was more to tell than the channel's limit allows one by one.
+    ``digest``: there was more to tell than the channel's limit allows one by one. ``words`` is all
+    of it as the templates put it, to be escaped and sent as it is. ``system``: every target, worst
+    first, where :attr:`Notifier.wants_system` asks for it. ``timezone``: of the times that people
+    read.
     """
 
     id: UUID
@@ -77,6 +98,9 @@ class Message:
     notices: tuple[Notice, ...]
     created_at: datetime
     digest: bool = False
+    words: Words = Factory(lambda: Words(title=""))
+    system: tuple[Standing, ...] = ()
+    timezone: str = "UTC"
 
     @property
     def severity(self) -> Severity:
@@ -92,6 +116,25 @@ class Receipt:
 
     answer: str = "accepted"
     reference: str | None = None
+
+
+class Controls(Protocol):
+    """What people may do from within a channel. ``by`` names who does; each is audited.
+
+    Every method raises :class:`ActionError`, a sentence, where it cannot be done.
+    """
+
+    async def acknowledge(self, alert: UUID, by: str) -> str:
+        """Acknowledge a firing alert; what was done, in a sentence."""
+
+    async def silence(self, alert: UUID, seconds: float, by: str) -> str:
+        """Silence an alert's target and rule for a while; what was done, in a sentence."""
+
+    async def logs(self, target: str, lines: int) -> list[LogLine]:
+        """The last lines of a target."""
+
+    async def restart(self, target: str, by: str) -> str:
+        """Restart a target, where that is allowed; what was done, in a sentence."""
 
 
 class NotifyError(Exception):
@@ -136,11 +179,21 @@ class Notifier(ABC):
     batch: ClassVar[float | None] = None
     """Seconds for which what is not critical is collected; None: no longer than the rest."""
 
+    log_lines: ClassVar[int] = 0
+    """How many of a target's last log lines come with its notice."""
+
+    wants_system: ClassVar[bool] = False
+    """Whether a message comes with the status of every target."""
+
     timeout: Seconds = field(default=30.0, validator=_positive)
 
     @abstractmethod
     async def send(self, message: Message) -> Receipt:
         """Deliver a message. Raises NotifyError; any other exception counts as temporary."""
+
+    async def listen(self, controls: Controls) -> None:
+        """Two-way notifiers take in here what people answer, until cancelled. An exception ends it;
+        the core starts it again after a backoff."""
 
     async def close(self) -> None:
         """Let go of what the notifier holds; called when its channel ends (reload, stop)."""

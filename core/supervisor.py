@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from tocsin.core.clock import Clock
+from tocsin.core.contracts import ActionError
 from tocsin.core.isolation import PluginFault, describe
+from tocsin.core.notices import NotifyError
 
 BACKOFF = (1.0, 60.0)
 """Seconds before the first new start, doubled each time, and the longest."""
@@ -29,7 +31,7 @@ async def keep_running(
         try:
             await start()
             reason = "ended by itself"
-        except (PluginFault, TimeoutError) as error:
+        except (PluginFault, NotifyError, ActionError, TimeoutError) as error:
             reason = describe(error)
         if clock.monotonic() - began > STEADY_AFTER:
             backoff = BACKOFF[0]

@@ -64,6 +64,15 @@ def parse_size(value: object) -> Bytes:
     return int(float(match[1]) * _BYTES[match[2].lower()])
 
 
+def format_bytes(size: float) -> str:
+    """Write bytes the way people read them: ``"512 B"``, ``"1.4 GiB"`` (powers of 1024)."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(size) < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
 def format_duration(seconds: float) -> str:
     """Write seconds the way people read them: ``"7d 4h"``, ``"3m 20s"``, ``"850ms"``."""
     if seconds < 1:

@@ -11,10 +11,12 @@ from typing import Any
 from attrs import evolve
 
 from tocsin.core import faults
+from tocsin.core.alerting.controls import Actions, Desk
 from tocsin.core.alerting.itself import verdicts
 from tocsin.core.alerting.memory import Memory
 from tocsin.core.alerting.restore import restored
 from tocsin.core.alerting.silencing import Silencing
+from tocsin.core.alerting.standing import standing
 from tocsin.core.alerting.strangers import Strangers
 from tocsin.core.alerting.switchboard import Switchboard
 from tocsin.core.alerts.engine import Engine
@@ -27,13 +29,14 @@ from tocsin.core.config.alerting import OWN_ALERTS, book_of
 from tocsin.core.config.settings import Settings
 from tocsin.core.isolation import Isolation
 from tocsin.core.journal import Entry, Journal, JournalError
-from tocsin.core.logs import get_logger
+from tocsin.core.logs import clean, get_logger
 from tocsin.core.model import ComponentHealth, Event, Health, Observation
 from tocsin.core.outbox import Decision, Row
-from tocsin.core.pipeline import Channel, Tools, route
+from tocsin.core.pipeline import Channel, Enricher, Tools, route
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.state import LiveState
 from tocsin.core.store import Store
+from tocsin.core.templates import Renderer
 from tocsin.core.verdicts import Verdict
 
 log = get_logger(__name__)
@@ -64,6 +67,7 @@ class Alerting:
         health: Callable[[], Mapping[str, ComponentHealth]],
         looked_around: Callable[[], bool],
         sees_all: Callable[[], bool] = lambda: True,
+        actions: Actions | None = None,
     ) -> None:
         self.settings = settings
         self.journal = Journal(data_dir / "journal.db")
@@ -77,7 +81,11 @@ class Alerting:
             clock=clock, steady=self.steady, engine=self.engine, journal=self.journal,
             isolation=isolation, record=self._record, owe=self._owe,
         )  # fmt: skip
-        self.board = Switchboard(tools, self._save)
+        desk = None
+        if actions is not None:
+            desk = Desk(clock, self.engine, self.silencing, actions, self.acknowledge)
+        self._actions = actions
+        self.board = Switchboard(tools, self._save, desk)
         self.memory = Memory(store)
         self._clock, self._state, self._store, self._bus = clock, state, store, bus
         self._isolation, self._plugins = isolation, plugins
@@ -144,9 +152,21 @@ class Alerting:
         settings = self.settings
         self.quiet.windows = settings.maintenance
         self.quiet.look_again()
+        self.board.tools.enrich = self._enricher()
         return self.engine.configure(
             book_of(settings), self.steady.now(), settings.alerts.inhibit_grace
         )
+
+    def _enricher(self) -> Enricher:
+        def trouble(reason: str) -> None:
+            log.warning("a template failed; tocsin's own was used", reason=reason)
+
+        settings, actions = self.settings, self._actions
+        renderer = Renderer(settings.messages.templates, clean, trouble)
+        made = Enricher(renderer, settings.timezone, standing=lambda: standing(self._state))
+        if actions is not None:
+            made.logs, made.can_restart = actions.logs, actions.may_restart
+        return made
 
     # What is seen
 

@@ -8,11 +8,17 @@ from contextlib import suppress
 
 from attrs import define, field
 
+from tocsin.core.alerting.controls import ChannelControls, Desk
 from tocsin.core.alerting.fallback import fall_back, gone, orphaned
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.isolation import PluginFault
+from tocsin.core.logs import get_logger
+from tocsin.core.notices import Notifier
 from tocsin.core.outbox import Decision, Row
 from tocsin.core.pipeline import Channel, Tools
+from tocsin.core.supervisor import keep_running
+
+log = get_logger(__name__)
 
 CLOSE_DEADLINE = 5.0
 """Seconds a notifier may take to let go of what it holds."""
@@ -24,7 +30,9 @@ class Switchboard:
 
     tools: Tools
     save: Callable[[list[Row]], None]
+    desk: Desk | None = None
     channels: dict[str, Channel] = field(factory=dict)
+    _listeners: dict[str, asyncio.Task[None]] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.tools.fall_back = self.fall_back
@@ -47,12 +55,13 @@ class Switchboard:
         self._orphans([row for row in unfinished if row.channel not in self.channels])
 
     def start(self) -> None:
-        """Begin to deliver."""
+        """Begin to deliver, and to listen."""
         for channel in self:
-            channel.start()
+            self._start(channel)
 
     async def stop(self) -> None:
         """End: messages under way are finished, the rest lies in the journal."""
+        await self._deafen(*self._listeners)
         await asyncio.gather(*(channel.stop() for channel in self))
         for channel in self:
             await self._close(channel.settings)
@@ -65,6 +74,7 @@ class Switchboard:
         self.make(settings)
         for name in old.keys() - kept:
             channel = old[name]
+            await self._deafen(name)
             await channel.stop()
             rows = channel.leave()
             if name in self.channels:
@@ -74,7 +84,37 @@ class Switchboard:
                 self._orphans(rows)
             await self._close(channel.settings)
         for name in self.channels.keys() - kept:
-            self.channels[name].start()
+            self._start(self.channels[name])
+
+    def _start(self, channel: Channel) -> None:
+        channel.start()
+        notifier, name = channel.settings.notifier, channel.settings.name
+        if notifier is None or self.desk is None or type(notifier).listen is Notifier.listen:
+            return
+        controls = ChannelControls(self.desk, name)
+        plugin = channel.settings.plugin or ""
+
+        async def listen() -> None:
+            never = asyncio.Event()
+            while channel.asked_until > self.tools.clock.monotonic():
+                await self.tools.clock.wait(never, channel.asked_until)
+            await self.tools.isolation.call(plugin, lambda: notifier.listen(controls), None)
+
+        def ended(reason: str, seconds: float) -> None:
+            log.warning(
+                "a channel does not hear; it still tells", channel=name, reason=reason,
+                next_start_seconds=seconds,
+            )  # fmt: skip
+
+        self._listeners[name] = asyncio.create_task(
+            keep_running(listen, self.tools.clock, ended), name=f"listener {name}"
+        )
+
+    async def _deafen(self, *names: str) -> None:
+        tasks = [self._listeners.pop(name) for name in names if name in self._listeners]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _close(self, settings: ChannelSettings) -> None:
         notifier = settings.notifier

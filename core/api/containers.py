@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,7 +13,6 @@ import msgspec
 from attrs import frozen
 
 from tocsin.core.api.history import SpanQuery, span, unavailable
-from tocsin.core.api.keys import RECENT
 from tocsin.core.api.paging import IdCursor, Limit, PageQuery, page
 from tocsin.core.api.problems import Problem, not_found
 from tocsin.core.api.routing import Call, Routes
@@ -24,10 +22,10 @@ from tocsin.core.config.redact import HIDDEN, hide_in_text, is_secret_name
 from tocsin.core.contracts import ActionError
 from tocsin.core.logs import clean
 from tocsin.core.model import LogLine, Status
+from tocsin.core.restarts import NotAllowed, TooSoon
 from tocsin.core.state import TargetState
 
 routes = Routes()
-RESTART_PAUSE = 10.0
 """Seconds between two restarts of one container through tocsin."""
 
 
@@ -136,11 +134,6 @@ def find(call: Call) -> TargetState:
     return state
 
 
-def may_restart(call: Call, name: str) -> bool:
-    """Whether the configuration allows restarting a target."""
-    return any(fnmatchcase(name, p) for p in call.monitor.settings.actions.restart)
-
-
 @routes.get("/api/v1/containers")
 async def list_containers(call: Call, query: ContainerQuery) -> ContainerPage:
     """List containers, filtered by status, engine state, Compose project, or a part of the name."""
@@ -171,7 +164,7 @@ async def get_container(call: Call) -> ContainerDetail:
         container=container_view(state, call.monitor.clock.now()),
         labels=shown_labels(state.target.labels),
         dependents=call.monitor.dependents(name),
-        restart_allowed=may_restart(call, name),
+        restart_allowed=call.monitor.may_restart(name),
     )
 
 
@@ -215,28 +208,15 @@ async def inspect(call: Call) -> InspectView:
 async def restart(call: Call) -> RestartView:
     """Restart a container that [actions] restart allows; audited, whatever comes of it."""
     name = find(call).target.name
-    if not may_restart(call, name):
-        call.audit("restart", name, "refused: not allowed")
-        raise Problem(
-            403, f'restarting {name} is not allowed; add it to [actions] restart = ["{name}"]'
-        )
-    recent = call.request.app[RECENT]
-    now = call.monitor.clock.monotonic()
-    if now - recent.get(name, -RESTART_PAUSE) < RESTART_PAUSE:
-        call.audit("restart", name, "refused: restarted a moment ago")
-        raise Problem(
-            409, f"{name} was restarted through tocsin less than {RESTART_PAUSE:g} s ago; wait"
-        )
-    recent[name] = now
+    role = "none" if call.who is None else call.who.role.value
     try:
-        await call.monitor.restart(name)
+        await call.monitor.restart(name, call.actor, role)
+    except NotAllowed as error:
+        raise Problem(403, str(error)) from error
+    except TooSoon as error:
+        raise Problem(409, str(error)) from error
     except ActionError as error:
-        call.audit("restart", name, f"failed: {error}")
         raise _refused(error) from error
-    except BaseException as error:  # a fault of ours, or tocsin stops meanwhile
-        call.audit("restart", name, f"failed: {type(error).__name__}")
-        raise
-    call.audit("restart", name)
     return RestartView(name=name, restarted=True)
 
 

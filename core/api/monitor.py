@@ -44,8 +44,11 @@ class Monitor(Protocol):
     async def logs(self, target: str, lines: int) -> list[LogLine]:
         """The last lines of a target. Raises ActionError."""
 
-    async def restart(self, target: str) -> None:
-        """Restart a target. Raises ActionError."""
+    async def restart(self, target: str, actor: str, role: str) -> None:
+        """Restart a target for somebody, audited. Raises ActionError."""
+
+    def may_restart(self, target: str) -> bool:
+        """Whether the configuration allows restarting a target."""
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
         """All that is known of a target. Raises ActionError."""

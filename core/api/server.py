@@ -26,7 +26,7 @@ from tocsin.core.api import (
     stream,
     targets,
 )
-from tocsin.core.api.keys import HEADERS, RECENT, STOPPING
+from tocsin.core.api.keys import HEADERS, STOPPING
 from tocsin.core.api.monitor import Monitor
 from tocsin.core.api.problems import Problem
 from tocsin.core.api.routing import MAX_BODY, Call, Route, perform
@@ -62,7 +62,6 @@ class ApiServer:
     def application(self) -> web.Application:
         """The web application, for a server or a test."""
         app = web.Application(middlewares=[self._middleware], client_max_size=MAX_BODY)
-        app[RECENT] = {}
         app[STOPPING] = asyncio.Event()
         for route in ROUTES:
             app.router.add_route(route.method, route.path, self._handler(route))

@@ -145,10 +145,22 @@ def _telegram(env: Environment) -> dict[str, Any] | str:
     """The options; empty where none is wanted; the variable that is missing."""
     token, chat = env.get("TELEGRAM_BOT_TOKEN"), env.get("TELEGRAM_CHAT_ID")
     if token and chat:
-        return {"token": Secret(token), "chat_id": chat}
+        options: dict[str, Any] = {"token": Secret(token), "chat_id": chat}
+        if env.get("TELEGRAM_ALLOWED_USERS"):
+            nobody: list[int] = []
+            options["allowed_users"] = env.read("TELEGRAM_ALLOWED_USERS", _ids, nobody)
+        return options
     if token or chat:
         return "TELEGRAM_CHAT_ID" if token else "TELEGRAM_BOT_TOKEN"
     return {}
+
+
+def _ids(text: str) -> list[int]:
+    """Ids of people, separated by commas. Raises ValueError."""
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise ValueError(f"expected numbers separated by commas, got {show(text)}") from error
 
 
 def _email(env: Environment) -> dict[str, Any] | str:

@@ -14,6 +14,7 @@ from tocsin.core.config.checks import MIN_INTERVAL, bad_name, make_check, make_s
 from tocsin.core.config.environment import Environment
 from tocsin.core.config.errors import Catalog, ConfigError, Path, Problems
 from tocsin.core.config.find import read, with_variables
+from tocsin.core.config.messages import make_messages
 from tocsin.core.config.redact import secrets_in
 from tocsin.core.config.references import check_references
 from tocsin.core.config.scalars import choose, number, show
@@ -42,8 +43,8 @@ from tocsin.core.config.values import check_timezone, data_directory, database_u
 from tocsin.core.units import Seconds, parse_duration, parse_size
 
 SECTIONS = (
-    "api", "database", "plugins", "actions", "log", "alerts", "deadman", "rules", "maintenance",
-    "targets", "sources", "channels",
+    "api", "database", "plugins", "actions", "log", "alerts", "messages", "deadman", "rules",
+    "maintenance", "targets", "sources", "channels",
 )  # fmt: skip
 
 
@@ -127,6 +128,9 @@ class _Loader:
             actions=self._section(ActionSettings, *self._table("actions")),
             log=self._log(),
             alerts=alerts,
+            messages=make_messages(
+                self.tree.get("messages", {}), path.parent if path else FilePath(), self.problems
+            ),
             deadman=self._deadman(),
             rules=self.rules,
             own_alerts=self.maker.own(rule_tables),

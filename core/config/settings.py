@@ -23,12 +23,15 @@ BUILT_IN = (
     "disk",
     "docker-health",
     "down",
+    "email",
     "heartbeat",
     "http",
     "postgres-query",
     "restart-loop",
     "tcp",
+    "telegram",
     "thresholds",
+    "webhook",
 )
 """The plugins that come with tocsin; tested by us, so run in the core's own event loop."""
 
@@ -150,6 +153,13 @@ class AlertSettings:
 
 
 @frozen(kw_only=True)
+class MessageSettings:
+    """What messages say. ``templates``: a directory of texts that go before tocsin's own."""
+
+    templates: Path | None = None
+
+
+@frozen(kw_only=True)
 class DeadmanSettings:
     """A ping that goes out while all is well; whoever waits for it rings when it stays away."""
 
@@ -236,6 +246,7 @@ class Settings:
     actions: ActionSettings = ActionSettings()
     log: LogSettings = LogSettings()
     alerts: AlertSettings = AlertSettings()
+    messages: MessageSettings = MessageSettings()
     deadman: DeadmanSettings = DeadmanSettings()
     rules: Mapping[str, RuleSettings] = Factory(dict)
     own_alerts: Mapping[str, Policy] = Factory(dict)

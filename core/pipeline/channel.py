@@ -23,6 +23,7 @@ from tocsin.core.notices import Kind, Message, Notice, Receipt
 from tocsin.core.outbox import Decision, Row
 from tocsin.core.pipeline.dedupe import dedupe
 from tocsin.core.pipeline.deliver import FALLBACK_AFTER, Attempt, Failure, backoff
+from tocsin.core.pipeline.enrich import Enricher
 from tocsin.core.pipeline.group import Group
 from tocsin.core.pipeline.limit import Limit
 from tocsin.core.pipeline.suppress import inhibit, silence
@@ -50,6 +51,7 @@ class Tools:
     record: Callable[[list[Row]], object]
     owe: Callable[[Row], None]
     fall_back: Callable[[ChannelSettings, list[Row]], None] = field(default=lambda _, __: None)
+    enrich: Enricher = field(factory=Enricher)
     references: dict[tuple[str, UUID], str] = field(factory=dict)
     """What providers called their last message, by channel and alert."""
 
@@ -68,8 +70,8 @@ class Channel:
         self.failing_since: float | None = None
         self.sent_total = self.failed_total = 0
         self.last_sent: datetime | None = None
-        self._open_at = self._asked_until = 0.0
-        """Monotonic times: of the next attempt, and before which the provider wants none."""
+        self._open_at = self.asked_until = 0.0
+        """Monotonic times: of the next attempt, and until which the provider wants none."""
         self._begun: list[tuple[Message, list[Row]]] = []
         self._current: list[Row] = []
         self._wake = asyncio.Event()
@@ -90,7 +92,7 @@ class Channel:
     @property
     def shut_until(self) -> float | None:
         """Steady time until which the provider asked to be left alone; None where that is past."""
-        wait = self._asked_until - self.tools.clock.monotonic()
+        wait = self.asked_until - self.tools.clock.monotonic()
         return self.tools.steady.now().steady + wait if wait > 0 else None
 
     # What comes in
@@ -115,7 +117,7 @@ class Channel:
         for identity, members in begun.items():
             self._begun.append((self._message(identity, members, members[0].at), members))
         if open_at is not None:
-            self._open_at = self._asked_until = self.tools.steady.monotonic_of(open_at)
+            self._open_at = self.asked_until = self.tools.steady.monotonic_of(open_at)
         self.put(loose)
 
     def leave(self) -> list[Row]:
@@ -228,14 +230,17 @@ class Channel:
         clock = self.tools.clock
         began = clock.monotonic()
         fell_back = False
+        rich: Message | None = None
         while True:
             await self._until_open()
             if self._stopping.is_set():
                 return  # the rows lie in the journal and go out after the next start
+            if rich is None:
+                rich = await self.tools.enrich(message, self.settings.notifier)
             if self.disabled is not None:
                 outcome: Receipt | Failure = Failure(message=self.disabled, permanent=True)
             else:
-                outcome = await self.attempt(message)
+                outcome = await self.attempt(rich)
             self._current = [evolve(r, attempts=r.attempts + 1) for r in self._current]
             if isinstance(outcome, Receipt):
                 faults.point("accepted")
@@ -258,17 +263,17 @@ class Channel:
 
     async def _shut(self, seconds: float, failure: Failure) -> None:
         """Leave the channel alone for a while, also over a restart where the provider asked."""
-        self._open_at = max(self._asked_until, self.tools.clock.monotonic() + seconds)
+        self._open_at = max(self.asked_until, self.tools.clock.monotonic() + seconds)
         gates: Mapping[str, float] = {}
         if failure.retry_after is not None:
-            self._asked_until = self._open_at
+            self.asked_until = self._open_at
             gates = {self.settings.name: self.tools.steady.now().steady + seconds}
         self.tools.journal.submit(Entry(rows=tuple(self._current), gates=gates))
 
     async def test(self) -> tuple[bool, str]:
         """Send a test message; whether that worked, and what was answered, in a sentence."""
         now = self.tools.clock.now()
-        if (wait := self._asked_until - self.tools.clock.monotonic()) > 0:
+        if (wait := self.asked_until - self.tools.clock.monotonic()) > 0:
             why = f": {self.trouble}" if self.trouble else ""
             return False, f"it is to be left alone for another {wait:.0f} s{why}"
         notice = Notice(
@@ -278,7 +283,7 @@ class Channel:
         )  # fmt: skip
         name = self.settings.name
         message = Message(id=new_id(), channel=name, notices=(notice,), created_at=now)
-        outcome = await self.attempt(message)
+        outcome = await self.attempt(await self.tools.enrich(message, self.settings.notifier))
         if isinstance(outcome, Receipt):
             return True, outcome.answer
         if outcome.retry_after is not None:

@@ -11,8 +11,19 @@ import msgspec
 from attrs import evolve
 
 from tocsin.core.ids import new_id
-from tocsin.core.model import Container, Event, Observation, Reason, Result, Target
-from tocsin.core.notices import Kind, Message, Notice, Notifier, NotifyError, Receipt
+from tocsin.core.logs import clean
+from tocsin.core.model import (
+    Container,
+    Event,
+    LogLine,
+    Observation,
+    Reason,
+    Result,
+    Status,
+    Target,
+)
+from tocsin.core.notices import Kind, Message, Notice, Notifier, NotifyError, Receipt, Standing
+from tocsin.core.templates import Renderer
 from tocsin.core.testing.conformance import (
     MESSAGE_LIMIT,
     _secrets,
@@ -109,11 +120,19 @@ def message_of(*kinds: Kind, text: str = "killed, exit code 137", target: str = 
             severity=Severity.CRITICAL, message=text, at=_AT, since=_AT - timedelta(minutes=1),
             downtime=61.0 if kind is Kind.RESOLVED else None, affected=("api", "shop"),
             details={"exit_code": 137, "reason": "crashed", "image": "nginx", "text": text},
-            flaps=2, repeats=1, critical=True, target_kind="container",
+            flaps=2, repeats=1, critical=True, target_kind="container", can_restart=True,
+            logs=(LogLine(text="started"), LogLine(text=text[:500], stream="stderr")),
         )
         for kind in (kinds or (Kind.FIRED,))
     )  # fmt: skip
-    return Message(id=new_id(), channel="conformance", notices=notices, created_at=_AT)
+    standing = (
+        Standing(target=target, kind="container", status=Status.DOWN, message=text, critical=True),
+        Standing(target="db", kind="container", status=Status.UP, message="running"),
+    )
+    message = Message(
+        id=new_id(), channel="conformance", notices=notices, created_at=_AT, system=standing
+    )
+    return evolve(message, words=Renderer(clean=clean).words(message))
 
 
 async def check_notifier_conformance(notifier: Notifier) -> list[Receipt]:
@@ -147,7 +166,11 @@ async def check_notifier_conformance(notifier: Notifier) -> list[Receipt]:
     assert done, f"send() ignored its cancellation for {GRACE:g} s"
     await notifier.close()
     await asyncio.sleep(0)
+    # A provider's stand-in in this very loop may still be hanging up.
     left = [t for t in asyncio.all_tasks() - before if not t.done()]
+    if left:
+        await asyncio.wait(left, timeout=GRACE)
+        left = [t for t in left if not t.done()]
     assert not left, f"send() left tasks behind: {left}"
     return receipts
 

@@ -25,24 +25,36 @@ from tocsin.core.model import (
     Target,
 )
 from tocsin.core.notices import (
+    Controls,
     Kind,
     Message,
     Notice,
     Notifier,
     NotifyError,
     Receipt,
+    Standing,
 )
-from tocsin.core.units import Bytes, Seconds, format_duration, parse_duration, parse_size
+from tocsin.core.units import (
+    Bytes,
+    Seconds,
+    format_bytes,
+    format_duration,
+    parse_duration,
+    parse_size,
+)
 from tocsin.core.verdicts import History, Rule, Severity, Verdict
+from tocsin.core.words import Line, Section, Words
 
 __all__ = [
     "ActionError",
     "Beat",
     "Bytes",
     "Container",
+    "Controls",
     "Event",
     "History",
     "Kind",
+    "Line",
     "LogLine",
     "Message",
     "Notice",
@@ -57,13 +69,17 @@ __all__ = [
     "Rule",
     "Seconds",
     "Secret",
+    "Section",
     "Service",
     "Severity",
     "Sink",
     "Source",
+    "Standing",
     "Status",
     "Target",
     "Verdict",
+    "Words",
+    "format_bytes",
     "format_duration",
     "hookimpl",
     "parse_duration",

@@ -41,6 +41,7 @@ from tocsin.core.model import (
     Target,
 )
 from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.restarts import Restarts
 from tocsin.core.scheduler import SchedulerStats
 from tocsin.core.state import CheckState, LiveState
 from tocsin.core.store import Store
@@ -68,6 +69,9 @@ class Stack:
         self.plugins = PluginManager(PluginSettings())
         self.plugins.load()
         self.restarted: list[str] = []
+        self.restarts = Restarts(
+            self.clock, self._restart, lambda: self.settings.actions.restart, self.audit
+        )
         self.beats: dict[str, Beat] = {}
         self.parts = {
             "scheduler": ComponentHealth(status=Health.OK),
@@ -111,7 +115,13 @@ class Stack:
         lines = [LogLine(text=f"line {n}", at=self.clock.now()) for n in range(200)]
         return [*lines, LogLine(text="\x1b[2J\u202epassword=hunter2", stream="stderr")]
 
-    async def restart(self, target: str) -> None:
+    async def restart(self, target: str, actor: str, role: str) -> None:
+        await self.restarts.restart(target, actor, role)
+
+    def may_restart(self, target: str) -> bool:
+        return self.restarts.may(target)
+
+    async def _restart(self, target: str) -> None:
         self.restarted.append(target)
 
     async def inspect(self, target: str) -> Mapping[str, Any]:

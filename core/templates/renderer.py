@@ -1,0 +1,188 @@
+"""Rendering: Jinja in its sandbox, plain text out, every value clean and on one line.
+
+What a template prints is plain text; each channel escapes it for itself. A file can therefore
+change the words and never what surrounds them, and the sandbox
+(https://jinja.palletsprojects.com/en/stable/sandbox/) keeps it from running code.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from attrs import evolve
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from tocsin.core.ids import new_id
+from tocsin.core.model import LogLine
+from tocsin.core.notices import Kind, Message, Notice
+from tocsin.core.templates.context import (
+    LONGEST,
+    LONGEST_NAME,
+    measured,
+    name_of,
+    names,
+    of_digest,
+    of_notice,
+    short,
+)
+from tocsin.core.verdicts import Severity
+from tocsin.core.words import Words, read
+
+LARGEST = 64_000
+"""Bytes of a template file."""
+
+
+class TemplateProblem(Exception):
+    """A template that cannot be used: which file, where, and why."""
+
+
+def _own(name: str) -> str | None:
+    file = files("tocsin.core.templates") / "texts" / name
+    return file.read_text("utf-8") if file.is_file() else None
+
+
+class Renderer:
+    """Makes words of messages. ``directory`` holds templates that go before ours; ``clean`` takes
+    secrets, control and bidi characters out of a text; ``trouble`` hears of templates that fail."""
+
+    def __init__(
+        self,
+        directory: Path | None = None,
+        clean: Callable[[str], str] = str,
+        trouble: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self._clean, self._trouble = clean, trouble
+        own = jinja2.FunctionLoader(_own)
+        self._ours = self._environment(own)
+        self._theirs = self._ours
+        if directory is not None:
+            loaders = [jinja2.FileSystemLoader(directory), own]
+            self._theirs = self._environment(jinja2.ChoiceLoader(loaders))
+
+    def _environment(self, loader: jinja2.BaseLoader) -> jinja2.Environment:
+        env = ImmutableSandboxedEnvironment(
+            loader=loader, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+            undefined=jinja2.StrictUndefined, finalize=self._finalize, autoescape=False,
+            auto_reload=False,
+        )  # fmt: skip
+        env.globals.clear()  # range(10**9) and the like are of no use here
+        env.filters["names"] = names
+        env.filters["sh"] = lambda text: shlex.quote(str(text))
+        env.filters["duration"] = partial(measured, "seconds")
+        env.filters["part"] = lambda text: name_of(str(text).replace(".", " "))
+        return env
+
+    def _finalize(self, value: Any) -> Any:
+        if isinstance(value, jinja2.Undefined):
+            return value
+        text = self._clean("" if value is None else str(value))
+        return short(" ".join(text.split()), LONGEST * 4)
+
+    def words(self, message: Message) -> Words:
+        """A message in words. A template that fails is told of, and ours is used instead."""
+        notices = message.notices
+        if len(notices) == 1:
+            (notice,) = notices
+            fields = of_notice(self._shortened(notice), message, self._clean)
+            candidates = _names(notice)
+        else:
+            fields = of_digest(message, self._clean)
+            candidates = ["digest.txt"]
+        try:
+            return read(self._theirs.select_template(candidates).render(fields))
+        except Exception as error:  # noqa: BLE001 - an alert is told whatever a file says
+            self._trouble(f"template {candidates[0]}: {_reason(error)}")
+        return read(self._ours.select_template(candidates).render(fields))
+
+    def _shortened(self, notice: Notice) -> Notice:
+        """Long texts cut before they meet a template: what is escaped later never is."""
+        logs = tuple(evolve(line, text=short(self._clean(line.text))) for line in notice.logs)
+        affected = tuple(short(self._clean(name), LONGEST_NAME) for name in notice.affected)
+        text = short(self._clean(notice.message), LONGEST * 2)
+        return evolve(notice, logs=logs, affected=affected, message=text)
+
+    def check(self) -> None:
+        """Render every template for every kind of message. Raises TemplateProblem."""
+        for message in _samples():
+            candidates = ["digest.txt"]
+            fields: Mapping[str, Any] = {}
+            if len(message.notices) == 1:
+                fields = of_notice(message.notices[0], message, self._clean)
+                candidates = _names(message.notices[0])
+            else:
+                fields = of_digest(message, self._clean)
+            try:
+                self._theirs.select_template(candidates).render(fields)
+            except Exception as error:
+                raise TemplateProblem(_reason(error, candidates[0])) from error
+
+
+def _names(notice: Notice) -> list[str]:
+    """The templates that suit a notice, the most particular first."""
+    rule = notice.rule.replace("/", "_")
+    if notice.kind is Kind.TEST:
+        return ["test.txt"]
+    if notice.kind in (Kind.RESOLVED, Kind.FLAPPING):
+        return [f"{rule}.{notice.kind.value}.txt", f"{notice.kind.value}.txt"]
+    return [f"{rule}.{notice.kind.value}.txt", f"{rule}.txt", "alert.txt"]
+
+
+def _reason(error: Exception, name: str = "") -> str:
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        where = f"{error.name or name}, line {error.lineno}"
+        return f"{where}: {error.message}"
+    what = str(error) or type(error).__name__
+    return f"{name}: {what}" if name else what
+
+
+def check_directory(directory: Path) -> None:
+    """Look through a directory of templates.
+
+    Raises:
+        TemplateProblem: it is none, a file in it is no template of ours, or one does not render.
+    """
+    if not directory.is_dir():
+        raise TemplateProblem(f"{directory} is no directory")
+    for file in sorted(directory.glob("*.txt")):
+        if file.stat().st_size > LARGEST:
+            raise TemplateProblem(f"{file.name} is larger than {LARGEST} bytes")
+        try:
+            source = file.read_text("utf-8")
+            Renderer(directory)._theirs.parse(source, file.name, str(file))
+        except jinja2.TemplateSyntaxError as error:
+            raise TemplateProblem(f"{file.name}, line {error.lineno}: {error.message}") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise TemplateProblem(f"{file.name} cannot be read: {error}") from error
+    Renderer(directory).check()
+
+
+_AT = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+_RULES = (
+    "container_down", "container_restarting", "health_check_failed", "high_memory", "high_cpu",
+    "disk_space_low", "above_expected", "monitor_impaired", "plugin_failed", "another",
+)  # fmt: skip
+
+
+def _samples() -> list[Message]:
+    """A message of every kind for every default alert, and a digest of all."""
+    notices = [
+        Notice(
+            id=new_id(), alert=new_id(), kind=kind, rule=rule, target="web", message="text",
+            severity=Severity.WARNING, at=_AT, since=_AT - timedelta(minutes=3), downtime=61.0,
+            affected=("api",), details={"exit_code": 1, "metric": "cpu_percent", "value": 97.0},
+            flaps=2, repeats=1, target_kind="container", logs=(LogLine(text="line"),),
+            fallback_for="other",
+        )
+        for rule in _RULES
+        for kind in Kind
+    ]  # fmt: skip
+    made = [Message(id=new_id(), channel="c", notices=(n,), created_at=_AT) for n in notices]
+    made.append(Message(id=new_id(), channel="c", notices=tuple(notices), created_at=_AT))
+    return made

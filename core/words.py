@@ -1,0 +1,95 @@
+"""A message in words: what a template's text becomes, before a channel dresses it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from attrs import frozen
+
+# An icon is anything before the first letter, digit, quote or bracket that a person would not type.
+_ICON = re.compile(r"^([^\w\s\"'`(\[{<#*~.,;:!?/\\=+|&%$@-]\S{0,7})\s+(.*)$", re.DOTALL)
+_LABEL = re.compile(r"^([A-Z][\w '()-]{0,30}): +(\S.*)$", re.DOTALL)
+
+
+@frozen(kw_only=True)
+class Line:
+    """A line: ``📦 Container: web`` is an icon, a label and a text; both may be empty."""
+
+    text: str
+    label: str = ""
+    icon: str = ""
+
+    def __str__(self) -> str:
+        said = f"{self.label}: {self.text}" if self.label else self.text
+        return f"{self.icon} {said}" if self.icon else said
+
+
+@frozen(kw_only=True)
+class Section:
+    """Lines that belong together, under a heading or none."""
+
+    lines: tuple[Line, ...]
+    heading: str = ""
+    icon: str = ""
+
+
+@frozen(kw_only=True)
+class Words:
+    """A whole message: plain text without control characters, to be escaped by whoever shows it."""
+
+    title: str
+    icon: str = ""
+    sections: tuple[Section, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """All of it as plain text."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield f"{self.icon} {self.title}" if self.icon else self.title
+        for number, section in enumerate(self.sections):
+            if number:
+                yield ""
+            if section.heading:
+                yield f"{section.icon} {section.heading}:".strip()
+            yield from (str(line) for line in section.lines)
+
+
+def read(text: str) -> Words:
+    """What a template has made: the first line is the title, empty lines part sections, and a line
+    that ends in a colon heads one."""
+    blocks: list[list[str]] = [[]]
+    title = ""
+    for raw in text.splitlines():
+        stripped = raw.strip()
+        if not title:
+            title = stripped
+        elif stripped:
+            blocks[-1].append(stripped)
+        elif blocks[-1]:
+            blocks.append([])
+    icon, title = _icon(title)
+    sections = []
+    for block in blocks:
+        head, head_icon = "", ""
+        if len(block) > 1 and block[0].endswith(":"):
+            head_icon, head = _icon(block.pop(0)[:-1])
+        if block:
+            lines = tuple(_line(line) for line in block)
+            sections.append(Section(lines=lines, heading=head, icon=head_icon))
+    return Words(title=title or "tocsin", icon=icon, sections=tuple(sections))
+
+
+def _icon(text: str) -> tuple[str, str]:
+    found = _ICON.match(text)
+    return (found[1], found[2]) if found else ("", text)
+
+
+def _line(text: str) -> Line:
+    icon, rest = _icon(text)
+    found = _LABEL.match(rest)
+    if found:
+        return Line(icon=icon, label=found[1], text=found[2])
+    return Line(icon=icon, text=rest)

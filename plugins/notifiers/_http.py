@@ -1,0 +1,148 @@
+"""What the notifiers that speak HTTP share: answers, and addresses that must not be reached."""
+
+from __future__ import annotations
+
+import email.utils
+import ipaddress
+import socket
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+import aiohttp
+from attrs import Factory, define
+
+from tocsin import NotifyError
+
+T = TypeVar("T")
+
+MAX_ANSWER = 1_000_000
+"""Bytes of an answer that are read."""
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address belongs to the open internet, also where it is written as an IPv6
+    address that stands for an IPv4 one (``::ffff:10.0.0.1``, 6to4, NAT64)."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if inner is None and ip in _NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is not None:
+            ip = inner
+    return ip.is_global and not ip.is_multicast
+
+
+@define
+class Guard:
+    """A socket factory that refuses private addresses. It sees the address that is connected to,
+    so that neither a name that resolves to it nor a redirect comes past it."""
+
+    refused: str | None = None
+
+    def __call__(self, info: Any) -> socket.socket:
+        """Make the socket. Raises OSError for a private address."""
+        family, kind, proto, _, address = info
+        if not is_public(address[0]):
+            self.refused = address[0]
+            raise PermissionError(f"{address[0]} is a private address")
+        made = socket.socket(family, kind, proto)
+        made.setblocking(False)
+        return made
+
+
+@define
+class Progress:
+    """How many parts of a message its receiver has taken: a retry goes on from there."""
+
+    _taken: dict[UUID, int] = Factory(dict)
+
+    def left(self, message: UUID, parts: Sequence[T]) -> Sequence[T]:
+        """The parts that are still to go."""
+        return parts[self._taken.get(message, 0) :]
+
+    def one(self, message: UUID) -> None:
+        """One more was taken."""
+        self._taken[message] = self._taken.get(message, 0) + 1
+        while len(self._taken) > 100:
+            del self._taken[next(iter(self._taken))]
+
+    def forget(self, message: UUID) -> None:
+        """All were taken."""
+        self._taken.pop(message, None)
+
+
+async def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    timeout: float,
+    allow_private: bool,
+    verify: bool = True,
+) -> tuple[int, Mapping[str, str], bytes]:
+    """POST; status, headers and the beginning of the answer. Redirects are not followed.
+
+    Raises:
+        NotifyError: nothing was answered, in a sentence that does not show the URL.
+    """
+    guard = Guard()
+    connector = aiohttp.TCPConnector(
+        socket_factory=None if allow_private else guard, ssl=verify, force_close=True
+    )
+    limit = aiohttp.ClientTimeout(total=timeout)
+    try:
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=limit, trust_env=False) as session,
+            session.post(url, data=body, headers=headers, allow_redirects=False) as answer,
+        ):
+            raw = b""
+            while len(raw) < MAX_ANSWER and (chunk := await answer.content.read(MAX_ANSWER)):
+                raw += chunk
+            return answer.status, answer.headers, raw
+    except TimeoutError:
+        raise NotifyError(f"no answer within {timeout:g} s") from None
+    except (aiohttp.InvalidURL, ValueError):
+        raise NotifyError("the URL is none that can be used", permanent=True) from None
+    except (aiohttp.ClientError, OSError) as error:
+        if guard.refused is not None:
+            raise NotifyError(
+                f"{guard.refused} is a private address; set allow_private = true to reach it",
+                permanent=True,
+            ) from None
+        raise NotifyError(_in_words(error)) from None
+
+
+def _in_words(error: Exception) -> str:
+    """What went wrong, without the URL, which may hold a secret."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "the name of the host cannot be resolved"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "the server's certificate is not trusted"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return "no TLS connection can be made"
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"no connection: {cause.strerror}"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server hung up without an answer"
+    return f"the request failed: {type(error).__name__}"
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3: seconds or a date), or None."""
+    text = headers.get("Retry-After", "").strip()
+    if not text:
+        return None
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        at = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,216 @@
+"""The email notifier: HTML and text with the status of the whole system, by SMTP."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from enum import StrEnum
+from ipaddress import ip_address
+from uuid import UUID
+
+import aiosmtplib
+from attrs import field, frozen
+
+from tocsin import Message, Notifier, NotifyError, Receipt, Secret, Severity, hookimpl, private
+from tocsin.plugins.notifiers.email.compose import check_address, compose, sender_for
+
+MAX_PORT = 65535
+
+
+class Security(StrEnum):
+    """How the connection is kept secret. ``auto``: TLS at once on port 465; else STARTTLS where the
+    server offers it, and no password without."""
+
+    AUTO = "auto"
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+def _check_host(_: object, __: object, host: str) -> None:
+    if not host or any(c.isspace() or not c.isprintable() or c in "/@" for c in host):
+        raise ValueError("must be the name or address of a mail server")
+
+
+def _check_port(_: object, __: object, port: int) -> None:
+    if not 1 <= port <= MAX_PORT:
+        raise ValueError(f"must be from 1 to {MAX_PORT}")
+
+
+def _check_to(_: object, __: object, to: tuple[str, ...]) -> None:
+    if not to:
+        raise ValueError('must have at least one address, such as ["admin@example.org"]')
+    for address in to:
+        check_address(address)
+
+
+def _check_sender(_: object, __: object, sender: str | None) -> None:
+    if sender is not None:
+        check_address(sender)
+
+
+@frozen(kw_only=True)
+class EmailNotifier(Notifier):
+    """Send mail: what is critical at once, the rest collected into a summary.
+
+    Attributes:
+        host: the mail server.
+        port: its port: 587 (submission), 465 (TLS at once), 25.
+        to: who gets the mail.
+        sender: who it is from; unset: the user, or tocsin at this machine.
+        user: for logging in.
+        password: for logging in; an app password where the provider has such.
+        security: auto, starttls, tls or none.
+        verify: check the server's certificate.
+        ca_file: certificates to trust beside the system's.
+    """
+
+    min_severity = Severity.CRITICAL
+    batch = 300.0
+    log_lines = 100
+    wants_system = True
+
+    host: str = field(validator=_check_host)
+    port: int = field(default=587, validator=_check_port)
+    to: tuple[str, ...] = field(validator=_check_to)
+    sender: str | None = field(default=None, validator=_check_sender)
+    user: str | None = None
+    password: Secret | None = None
+    security: Security = Security.AUTO
+    verify: bool = True
+    ca_file: str | None = None
+    _taken: dict[UUID, set[str]] = private(factory=dict)
+    """Who has a message already, while others are still to get it."""
+
+    async def send(self, message: Message) -> Receipt:
+        """Send it. Raises NotifyError."""
+        sender = self.sender or sender_for(self.user)
+        mail = compose(message, sender, self.to)
+        taken = self._taken.get(message.id, set())
+        left = [address for address in self.to if address not in taken]
+        try:
+            async with asyncio.timeout(self.timeout):
+                refused = await self._deliver(mail.as_bytes(), sender, left)
+        except TimeoutError:
+            raise NotifyError(
+                f"the mail server {self.host} gave no answer within {self.timeout:g} s"
+            ) from None
+        temporary = {a: r for a, r in refused.items() if r.code < 500}
+        if temporary:
+            self._taken[message.id] = {*taken, *(a for a in left if a not in refused)}
+            while len(self._taken) > 100:
+                del self._taken[next(iter(self._taken))]
+            raise NotifyError("; ".join(_refusal(a, r) for a, r in temporary.items()))
+        self._taken.pop(message.id, None)
+        names = ", ".join(address for address in self.to if address not in refused)
+        answer = f"{self.host} accepted it for {names}"
+        if refused:
+            answer += "; " + "; ".join(_refusal(a, r) for a, r in refused.items())
+        own = str(mail["Message-ID"])
+        reply = next((n.reply_to for n in message.notices if n.reply_to), None)
+        return Receipt(answer=answer, reference=reply or own)
+
+    async def _deliver(
+        self, raw: bytes, sender: str, to: list[str]
+    ) -> dict[str, aiosmtplib.SMTPResponse]:
+        """One session; the recipients that were refused. Raises NotifyError."""
+        at_once = self.security is Security.TLS or (
+            self.security is Security.AUTO and self.port == 465
+        )
+        try:
+            context = self._tls()
+        except (OSError, ssl.SSLError) as error:
+            raise NotifyError(
+                f"ca_file {self.ca_file} cannot be used: {error}", permanent=True
+            ) from None
+        client = aiosmtplib.SMTP(
+            hostname=self.host, port=self.port, use_tls=at_once, start_tls=False,
+            tls_context=context, timeout=self.timeout,
+        )  # fmt: skip
+        try:
+            await client.connect()
+            try:
+                if not at_once and self.security is not Security.NONE:
+                    await self._secure(client, context)
+                if self.user is not None and self.password is not None:
+                    await client.login(self.user, self.password.reveal())
+                refused, _ = await client.sendmail(sender, to, raw)
+            finally:
+                client.close()
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            responses = [
+                (r.recipient, aiosmtplib.SMTPResponse(r.code, r.message)) for r in error.recipients
+            ]
+            text = "; ".join(_refusal(a, r) for a, r in responses)
+            raise NotifyError(text, permanent=all(r.code >= 500 for _, r in responses)) from None
+        except aiosmtplib.SMTPAuthenticationError as error:
+            raise NotifyError(
+                f"{self.host} refused the login ({error.code}); check user and password, "
+                "and whether it wants an app password",
+                permanent=error.code >= 500,
+            ) from None
+        except aiosmtplib.SMTPResponseException as error:
+            said = _clean(error.message)
+            raise NotifyError(
+                f"{self.host} answered {error.code}: {said}", permanent=error.code >= 500
+            ) from None
+        except ssl.SSLError as error:
+            raise _untrusted(self.host, error) from None
+        except (aiosmtplib.SMTPException, OSError) as error:
+            if isinstance(error.__cause__, ssl.SSLError):
+                raise _untrusted(self.host, error.__cause__) from None
+            raise NotifyError(
+                f"{self.host}:{self.port} cannot be used: {_clean(str(error))}"
+            ) from None
+        return refused
+
+    async def _secure(self, client: aiosmtplib.SMTP, context: ssl.SSLContext) -> None:
+        await client.ehlo()
+        if client.supports_extension("starttls"):
+            await client.starttls(tls_context=context)
+            return
+        if self.security is Security.STARTTLS:
+            raise NotifyError(f"{self.host} offers no STARTTLS", permanent=True)
+        if self.password is not None and not _local(self.host):
+            raise NotifyError(
+                f"{self.host} offers no STARTTLS, and the password is not sent in the clear; "
+                "set security = 'tls', or 'none' to send it all the same",
+                permanent=True,
+            )
+
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        if self.ca_file is not None:
+            context.load_verify_locations(self.ca_file)
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+def _local(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _untrusted(host: str, error: ssl.SSLError) -> NotifyError:
+    why = getattr(error, "verify_message", "") or error.reason or "no TLS connection can be made"
+    return NotifyError(f"{host}: {_clean(str(why))}; see security, ca_file and verify")
+
+
+def _refusal(address: str, response: aiosmtplib.SMTPResponse) -> str:
+    return f"refused for {address}: {response.code} {_clean(response.message)}"
+
+
+def _clean(text: str) -> str:
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:200]
+
+
+@hookimpl
+def tocsin_notifiers() -> dict[str, type[Notifier]]:
+    """Announce the notifier."""
+    return {"email": EmailNotifier}

@@ -1,0 +1,158 @@
+"""A message as a mail: headers, text, HTML, log files."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Sequence
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from functools import cache
+from importlib.resources import files
+from zoneinfo import ZoneInfo
+
+import jinja2
+
+from tocsin import Message, Notice, Severity, Standing, Status, format_duration
+
+MOST_ROWS = 100
+"""Targets in the table of the whole system; those that are up are left out first."""
+
+_ICONS = {Status.UP: "🟢", Status.DEGRADED: "🟡", Status.DOWN: "🔴", Status.UNKNOWN: "⚪"}
+
+
+def check_address(address: str) -> None:
+    """Raise ValueError for what is no plain mail address (which a line break would not be)."""
+    try:
+        found = Address(addr_spec=address)
+        fits = bool(found.username and found.domain) and address.isascii()
+    except (ValueError, IndexError):
+        fits = False
+    if not fits or any(c.isspace() or not c.isprintable() for c in address):
+        raise ValueError(f"{address!r} is no mail address such as admin@example.org")
+
+
+def sender_for(user: str | None) -> str:
+    """Who the mail is from, where nobody says."""
+    if user is not None:
+        try:
+            check_address(user)
+        except ValueError:
+            pass
+        else:
+            return user
+    host = re.sub(r"[^A-Za-z0-9.-]", "", socket.getfqdn()) or "localhost"
+    return f"tocsin@{host}"
+
+
+def one_line(text: str) -> str:
+    """A header's value: nothing in it can begin another header."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]
+
+
+def compose(message: Message, sender: str, to: Sequence[str]) -> EmailMessage:
+    """The mail. The same message gives the same ``Message-ID``, whenever it is composed."""
+    domain = sender.rpartition("@")[2]
+    mail = EmailMessage(policy=SMTP)
+    mail["Subject"] = one_line(f"[tocsin] {message.words.title}")
+    mail["From"] = Address("tocsin", addr_spec=sender)
+    mail["To"] = ", ".join(to)
+    mail["Date"] = format_datetime(message.created_at)
+    mail["Message-ID"] = f"<{message.id}@{domain}>"
+    replies = list(dict.fromkeys(n.reply_to for n in message.notices if n.reply_to))[:10]
+    if replies:
+        mail["In-Reply-To"] = one_line(replies[0])
+        mail["References"] = " ".join(one_line(reply) for reply in replies)
+    # RFC 3834: no out-of-office answers, please.
+    mail["Auto-Submitted"] = "auto-generated"
+    mail["X-Auto-Response-Suppress"] = "All"
+    if message.severity is Severity.CRITICAL:
+        mail["X-Priority"] = "1 (Highest)"
+        mail["Priority"] = "urgent"
+        mail["Importance"] = "high"
+    rows, hidden = shown(message.system)
+    mail.set_content(_text(message, rows, hidden))
+    mail.add_alternative(_html(message, rows, hidden), subtype="html")
+    for notice in message.notices:
+        if notice.logs:
+            mail.add_attachment(
+                "\n".join(_log_lines(notice, message.timezone)) + "\n", filename=_file_of(notice)
+            )
+    return mail
+
+
+def shown(system: Sequence[Standing]) -> tuple[Sequence[Standing], int]:
+    """The rows of the table (worst come first), and how many are left out."""
+    return system[:MOST_ROWS], max(0, len(system) - MOST_ROWS)
+
+
+def _counts(system: Sequence[Standing]) -> str:
+    up = sum(one.status is Status.UP for one in system)
+    return f"{up} of {len(system)} up"
+
+
+def _file_of(notice: Notice) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", notice.target)[:60].strip("._") + ".log"
+
+
+def _log_lines(notice: Notice, zone: str) -> list[str]:
+    return [
+        f"{line.at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S} {line.text}"
+        if line.at is not None
+        else line.text
+        for line in notice.logs
+    ]
+
+
+def _since(one: Standing, at: datetime) -> str:
+    return "" if one.since is None else format_duration(max(0.0, (at - one.since).total_seconds()))
+
+
+def _text(message: Message, rows: Sequence[Standing], hidden: int) -> str:
+    lines = [message.words.text]
+    if rows:
+        lines += ["", f"Whole system: {_counts(message.system)}"]
+        lines += [
+            f"  {one.status.value:<9}{one.target[:60]}"
+            + (f": {one.message[:120]}" if one.status is not Status.UP else "")
+            for one in rows
+        ]
+        if hidden:
+            lines.append(f"  and {hidden} more")
+    return "\n".join(lines) + "\n"
+
+
+@cache
+def _layout() -> jinja2.Template:
+    text = (files(__package__) / "layout.html").read_text("utf-8")
+    env = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    return env.from_string(text)
+
+
+def _html(message: Message, rows: Sequence[Standing], hidden: int) -> str:
+    tone = "good" if message.words.icon == "✅" else message.severity.value
+    table = [
+        {
+            "icon": _ICONS[one.status],
+            "status": one.status.value,
+            "target": one.target,
+            "critical": one.critical,
+            "message": one.message[:160],
+            "since": _since(one, message.created_at),
+        }
+        for one in rows
+    ]
+    logs = [
+        {"target": n.target, "lines": _log_lines(n, message.timezone)[-5:]}
+        for n in message.notices
+        if n.logs
+    ]
+    return _layout().render(
+        words=message.words, tone=tone, rows=table, hidden=hidden, counts=_counts(message.system),
+        logs=logs, channel=message.channel,
+    )  # fmt: skip

@@ -1,0 +1,143 @@
+"""One bot: calls of the Bot API, and its limits: a message a second in a chat, 20 a minute in a
+group, and whatever ``retry_after`` says
+(https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from weakref import WeakValueDictionary
+
+from attrs import define, field
+
+from tocsin import NotifyError, Secret
+from tocsin.plugins.notifiers._http import post
+
+SPACING = 1.05
+"""Seconds between two messages to a chat."""
+
+GROUP_LIMIT = (20, 60.0)
+"""Messages to a group, and seconds in which."""
+
+PATIENCE = 15.0
+"""Seconds for which a message waits for its turn here; longer waits are the core's."""
+
+
+@define(eq=False)
+class Bot:
+    """One token at one server. Channels with the same token share it, and so its limits."""
+
+    api_url: str
+    token: Secret
+    _open_at: float = 0.0
+    _sent: dict[str, deque[float]] = field(factory=dict)
+    _moved: dict[str, str] = field(factory=dict)
+    listening: asyncio.Lock = field(factory=asyncio.Lock)
+    """Only one may read the updates of a bot."""
+    ears: list[Callable[[Mapping[str, Any]], Awaitable[bool]]] = field(factory=list)
+    """Who listens: each takes a press that is its own, and tells whether it was."""
+
+    async def call(self, method: str, limit: float, /, **fields: Any) -> Any:
+        """Call a method and wait ``limit`` seconds at most; its result.
+
+        Raises:
+            NotifyError: it failed, or must not be tried yet. The text never holds the token.
+        """
+        self._check_open()
+        body = json.dumps({k: v for k, v in fields.items() if v is not None}).encode()
+        status, _, raw = await post(
+            f"{self.api_url.rstrip('/')}/bot{self.token.reveal()}/{method}",
+            body,
+            {"Content-Type": "application/json"},
+            timeout=limit,
+            allow_private=True,  # a Bot API server of one's own
+        )
+        try:
+            answer = json.loads(raw)
+            ok = bool(answer["ok"])
+        except (ValueError, KeyError, TypeError):
+            what = "what is no Bot API answer" if status == 200 else f"{status}"
+            permanent = status not in (200, 408, 429) and status < 500
+            raise NotifyError(f"Telegram answered {what}", permanent=permanent) from None
+        if ok:
+            return answer.get("result")
+        raise self._refusal(answer, str(fields.get("chat_id", "")))
+
+    def _check_open(self) -> None:
+        wait = self._open_at - time.monotonic()
+        if wait > 0:
+            raise NotifyError(f"Telegram wants to be left alone for {wait:.0f} s", retry_after=wait)
+
+    def _refusal(self, answer: Mapping[str, Any], chat: str) -> NotifyError:
+        code = answer.get("error_code")
+        said = " ".join(str(answer.get("description", "")).split())[:200]
+        said = said.replace(self.token.reveal(), "***")
+        more = answer.get("parameters") or {}
+        if code == 429:
+            seconds = float(more.get("retry_after", 30))
+            self._open_at = time.monotonic() + seconds
+            return NotifyError(f"Telegram said: {said}", retry_after=seconds)
+        if "migrate_to_chat_id" in more and chat:
+            self._moved[chat] = str(more["migrate_to_chat_id"])
+            return Moved(f"the group is now {self._moved[chat]}; write that as chat_id")
+        if code in (401, 404):
+            return NotifyError(
+                f"Telegram does not know this bot ({said}); check the token that BotFather gave",
+                permanent=True,
+            )
+        if code == 409:
+            return NotifyError(
+                "another program reads this bot's updates; give each tocsin a bot of its own"
+            )
+        if code == 403:
+            return NotifyError(
+                f"the bot may not write to chat {chat} ({said}); let it in again", permanent=True
+            )
+        if isinstance(code, int) and 400 <= code < 500:
+            error = Unparsable if "parse entities" in said else NotifyError
+            return error(f"Telegram said: {said}", permanent=True)
+        return NotifyError(f"Telegram said: {said or code}")
+
+    def chat(self, chat: str) -> str:
+        """A chat's id as it is now: a group that has grown has a new one."""
+        return self._moved.get(chat, chat)
+
+    async def turn(self, chat: str) -> None:
+        """Wait until the limits let another message into a chat. Raises NotifyError, with the
+        time to wait, where that is long."""
+        self._check_open()
+        sent = self._sent.setdefault(chat, deque(maxlen=GROUP_LIMIT[0]))
+        now = time.monotonic()
+        free = sent[-1] + SPACING if sent else now
+        if chat.startswith(("-", "@")) and len(sent) == GROUP_LIMIT[0]:
+            free = max(free, sent[0] + GROUP_LIMIT[1])
+        wait = free - now
+        if wait > PATIENCE:
+            raise NotifyError("the chat has had 20 messages within a minute", retry_after=wait)
+        sent.append(max(free, now))
+        if wait > 0:
+            await asyncio.sleep(wait)
+
+
+class Moved(NotifyError):
+    """The chat has another id now."""
+
+
+class Unparsable(NotifyError):
+    """Telegram could not read the HTML."""
+
+
+_bots: WeakValueDictionary[tuple[str, str], Bot] = WeakValueDictionary()
+
+
+def bot_of(api_url: str, token: Secret) -> Bot:
+    """The bot of a token; the same one for all that ask."""
+    key = (api_url.rstrip("/"), token.reveal())
+    bot = _bots.get(key)
+    if bot is None:
+        bot = _bots[key] = Bot(key[0], token)
+    return bot

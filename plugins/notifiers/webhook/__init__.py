@@ -1,0 +1,148 @@
+"""The webhook notifier: JSON to a URL, signed, in the shape that the receiver wants."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from attrs import Factory, field, frozen
+
+from tocsin import Message, Notifier, NotifyError, Receipt, Secret, hookimpl, private
+from tocsin.plugins.notifiers._http import Progress, post, retry_after
+from tocsin.plugins.notifiers.webhook.shapes import SHAPES, Shape
+
+_OURS = ("content-type", "content-length", "host", "transfer-encoding")
+
+
+def _check_url(_: object, __: object, url: Secret) -> None:
+    try:
+        parts = urlsplit(url.reveal())
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError("must read https://host/path or http://host/path")
+
+
+def _check_secret(_: object, __: object, secret: Secret | None) -> None:
+    if secret is not None:
+        key_of(secret)
+
+
+def _check_headers(_: object, __: object, headers: Mapping[str, Secret]) -> None:
+    for name, value in headers.items():
+        if not name or not all(c.isalnum() or c in "-_" for c in name) or not name.isascii():
+            raise ValueError(f"{name!r} is no name of a header")
+        if name.lower() in _OURS or name.lower().startswith("webhook-"):
+            raise ValueError(f"{name} is set by tocsin")
+        if any(c in "\r\n\0" for c in value.reveal()):
+            raise ValueError(f"the value of {name} has a line break")
+
+
+def key_of(secret: Secret) -> bytes:
+    """The signing key: after ``whsec_`` in base64, else the text itself. Raises ValueError."""
+    text = secret.reveal()
+    if not text.startswith("whsec_"):
+        key = text.encode()
+    else:
+        try:
+            key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+        except ValueError as error:
+            raise ValueError("what follows whsec_ is not base64") from error
+    if len(key) < 16:
+        raise ValueError("must have at least 16 bytes; make one with: openssl rand -base64 32")
+    return key
+
+
+@frozen(kw_only=True)
+class WebhookNotifier(Notifier):
+    """POST each message as JSON to a URL.
+
+    Attributes:
+        url: where to. It counts as a secret, since many receivers know us by it alone.
+        shape: what the receiver understands: standard, slack, discord, teams, ntfy, alertmanager.
+        secret: signs the message (Standard Webhooks); ``whsec_`` and base64, or any text.
+        headers: more headers, such as Authorization; their values are secrets.
+        allow_private: reach private and link-local addresses, too.
+        verify: check the server's certificate.
+    """
+
+    url: Secret = field(validator=_check_url)
+    shape: Shape = Shape.STANDARD
+    secret: Secret | None = field(default=None, validator=_check_secret)
+    headers: Mapping[str, Secret] = field(default=Factory(dict), validator=_check_headers)
+    allow_private: bool = False
+    verify: bool = True
+    _done: Progress = private(factory=Progress)
+
+    async def send(self, message: Message) -> Receipt:
+        """Post it. Raises NotifyError."""
+        requests = SHAPES[self.shape](message, self.url.reveal())
+        answer = "it was accepted before"
+        for url, body in self._done.left(message.id, requests):
+            headers = {"Content-Type": "application/json", "User-Agent": "tocsin"}
+            headers |= {name: value.reveal() for name, value in self.headers.items()}
+            headers |= self._signature(str(message.id), body)
+            status, answered, raw = await post(
+                url,
+                body,
+                headers,
+                timeout=self.timeout,
+                allow_private=self.allow_private,
+                verify=self.verify,
+            )
+            _judge(status, answered)
+            self._done.one(message.id)
+            answer = f"answered {status}" + _said(raw)
+        self._done.forget(message.id)
+        return Receipt(answer=answer)
+
+    def _signature(self, identity: str, body: bytes) -> Mapping[str, str]:
+        """The headers of Standard Webhooks 1.0
+        (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md):
+        HMAC-SHA256 over id, time and body. The id is kept over retries, the time is not."""
+        at = str(int(time.time()))
+        headers = {"webhook-id": identity, "webhook-timestamp": at}
+        if self.secret is not None:
+            signed = f"{identity}.{at}.".encode() + body
+            digest = hmac.new(key_of(self.secret), signed, hashlib.sha256).digest()
+            headers["webhook-signature"] = "v1," + base64.b64encode(digest).decode()
+        return headers
+
+
+def _judge(status: int, headers: Mapping[str, str]) -> None:
+    """Raise NotifyError for whatever is no success."""
+    if 200 <= status < 300:
+        return
+    if 300 <= status < 400:
+        host = urlsplit(headers.get("Location", "")).hostname
+        where = f" to {host}" if host else ""
+        raise NotifyError(
+            f"it answered {status}: redirects{where} are not followed; set url to the final place",
+            permanent=True,
+        )
+    if status == 410:
+        raise NotifyError(
+            "it answered 410 Gone: nobody wants these messages any more", disable=True
+        )
+    wait = retry_after(headers)
+    if status in (408, 425, 429) or status >= 500:
+        raise NotifyError(f"it answered {status}", retry_after=wait)
+    raise NotifyError(f"it answered {status}", permanent=True)
+
+
+def _said(raw: bytes) -> str:
+    text = " ".join(raw[:200].decode("utf-8", "replace").split())
+    text = "".join(c for c in text if c.isprintable())
+    return f": {text[:100]}" if text else ""
+
+
+@hookimpl
+def tocsin_notifiers() -> dict[str, type[Notifier]]:
+    """Announce the notifier."""
+    return {"webhook": WebhookNotifier}
