@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tocsin.core.logs import clean
 from tocsin.core.model import Status
 from tocsin.core.notices import Standing
 from tocsin.core.state import LiveState
@@ -13,7 +14,8 @@ def standing(state: LiveState) -> tuple[Standing, ...]:
     """Every target, worst first, critical ones before others, then by name."""
     found = [
         Standing(
-            target=one.target.name, kind=one.target.kind, status=one.status, message=one.message,
+            target=clean(one.target.name), kind=one.target.kind, status=one.status,
+            message=clean(one.message),
             critical=one.target.critical, since=one.since,
         )
         for one in state

@@ -114,8 +114,8 @@ class EmailNotifier(Notifier):
         self, raw: bytes, sender: str, to: list[str]
     ) -> dict[str, aiosmtplib.SMTPResponse]:
         """One session; the recipients that were refused. Raises NotifyError."""
-        at_once = self.security is Security.TLS or (
-            self.security is Security.AUTO and self.port == 465
+        at_once = self.security == Security.TLS or (
+            self.security == Security.AUTO and self.port == 465
         )
         try:
             context = self._tls()
@@ -130,7 +130,7 @@ class EmailNotifier(Notifier):
         try:
             await client.connect()
             try:
-                if not at_once and self.security is not Security.NONE:
+                if not at_once and self.security != Security.NONE:
                     await self._secure(client, context)
                 if self.user is not None and self.password is not None:
                     await client.login(self.user, self.password.reveal())
@@ -169,7 +169,7 @@ class EmailNotifier(Notifier):
         if client.supports_extension("starttls"):
             await client.starttls(tls_context=context)
             return
-        if self.security is Security.STARTTLS:
+        if self.security == Security.STARTTLS:
             raise NotifyError(f"{self.host} offers no STARTTLS", permanent=True)
         if self.password is not None and not _local(self.host):
             raise NotifyError(

@@ -48,9 +48,9 @@ def sender_for(user: str | None) -> str:
     return f"tocsin@{host}"
 
 
-def one_line(text: str) -> str:
-    """A header's value: nothing in it can begin another header."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]
+def one_line(text: str, longest: int = 200) -> str:
+    """A text without control characters and line breaks: in a header it cannot begin another."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:longest]
 
 
 def compose(message: Message, sender: str, to: Sequence[str]) -> EmailMessage:
@@ -100,9 +100,9 @@ def _file_of(notice: Notice) -> str:
 
 def _log_lines(notice: Notice, zone: str) -> list[str]:
     return [
-        f"{line.at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S} {line.text}"
+        f"{line.at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S} {one_line(line.text, 2000)}"
         if line.at is not None
-        else line.text
+        else one_line(line.text, 2000)
         for line in notice.logs
     ]
 
@@ -116,8 +116,8 @@ def _text(message: Message, rows: Sequence[Standing], hidden: int) -> str:
     if rows:
         lines += ["", f"Whole system: {_counts(message.system)}"]
         lines += [
-            f"  {one.status.value:<9}{one.target[:60]}"
-            + (f": {one.message[:120]}" if one.status is not Status.UP else "")
+            f"  {one.status.value:<9}{one_line(one.target)[:60]}"
+            + (f": {one_line(one.message)[:120]}" if one.status is not Status.UP else "")
             for one in rows
         ]
         if hidden:
@@ -140,15 +140,15 @@ def _html(message: Message, rows: Sequence[Standing], hidden: int) -> str:
         {
             "icon": _ICONS[one.status],
             "status": one.status.value,
-            "target": one.target,
+            "target": one_line(one.target)[:100],
             "critical": one.critical,
-            "message": one.message[:160],
+            "message": one_line(one.message)[:160],
             "since": _since(one, message.created_at),
         }
         for one in rows
     ]
     logs = [
-        {"target": n.target, "lines": _log_lines(n, message.timezone)[-5:]}
+        {"target": one_line(n.target)[:100], "lines": _log_lines(n, message.timezone)[-5:]}
         for n in message.notices
         if n.logs
     ]

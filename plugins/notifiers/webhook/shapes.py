@@ -74,7 +74,10 @@ def _pieces(text: str, longest: int) -> list[str]:
             if pieces[-1]:
                 pieces.append("")
                 continue
-            pieces[-1], rest = rest[: longest - 1] + "\n", rest[longest - 1 :]
+            at = longest - 1
+            if "&" in rest[at - 6 : at]:  # not through an entity
+                at = rest.rindex("&", 0, at)
+            pieces[-1], rest = rest[:at] + "\n", rest[at:]
         else:
             pieces[-1] += "\n" if pieces[-1] and len(pieces[-1]) < longest else ""
     return [piece.rstrip("\n") for piece in pieces if piece.strip()]
