@@ -3,46 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.running import Running
+from tests.tradestack import NAMES, docker, stood_up
 
 pytestmark = pytest.mark.docker
-EXAMPLE = Path(__file__).parents[2] / "examples/tradesystem"
-NAMES = {
-    "postgres", "fastapi-dev", "fastapi-prod", "fastapi-stream", "task-worker", "pgadmin", "nginx",
-    "certbot", "streamlit", "tradingview", "vector-db", "economic-calendar", "db-backup",
-}  # fmt: skip
-
-
-def docker(*args: str) -> str:
-    return subprocess.run(
-        ["docker", *args], check=True, capture_output=True, text=True, timeout=60
-    ).stdout
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Iterator[Running]:
     """tocsin beside the example stack, which is stood up where it is not."""
-    if shutil.which("docker-compose") is None and not os.environ.get("TOCSIN_REQUIRE_REAL"):
-        pytest.skip("docker-compose is not installed")
     directory = tmp_path_factory.mktemp("trade")
-    env = {**os.environ, "POSTGRES_IMAGE": "tocsin-postgres:local"}
-    compose = ["docker-compose", "-f", str(EXAMPLE / "docker-compose.yml")]
-    there = docker("ps", "-q", "--filter", "name=^fastapi-prod$").strip()
-    subprocess.run([*compose, "up", "-d"], check=True, env=env, capture_output=True, timeout=120)
-    config = (EXAMPLE / "tocsin.toml").read_text()
-    with Running(directory, config, {"DATABASE_URL": postgres, "MONITOR_INTERVAL": "2"}) as made:
-        yield made
-    if not there:
-        subprocess.run([*compose, "down", "-v", "-t", "1"], check=True, env=env,
-                       capture_output=True, timeout=120)  # fmt: skip
+    with stood_up() as config:
+        env = {"DATABASE_URL": postgres, "MONITOR_INTERVAL": "2"}
+        with Running(directory, config, env) as made:
+            yield made
 
 
 def containers(running: Running) -> dict[str, dict[str, object]]:
