@@ -24,10 +24,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 
 def test_the_wheel_holds_every_module_and_the_schema(wheel: zipfile.ZipFile) -> None:
-    """Every Python file, the marker and schema.sql are in it, and no other top-level name."""
+    """Every Python file and template, the marker and schema.sql are in it, and no other top-level name."""
     expected = {"tocsin/__init__.py", "tocsin/testing.py", "tocsin/py.typed", "tocsin/schema.sql"}
     for room in ("core", "plugins"):
-        expected |= {f"tocsin/{p.relative_to(ROOT)}" for p in (ROOT / room).rglob("*.py")}
+        for kind in ("*.py", "*.txt", "*.html"):
+            expected |= {f"tocsin/{p.relative_to(ROOT)}" for p in (ROOT / room).rglob(kind)}
     held = set(wheel.namelist())
     assert expected <= held
     assert {name.split("/")[0].split("-")[0] for name in held} == {"tocsin"}

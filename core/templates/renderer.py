@@ -7,6 +7,7 @@ change the words and never what surrounds them, and the sandbox
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,8 @@ from tocsin.core.templates.context import (
 from tocsin.core.verdicts import Severity
 from tocsin.core.words import Words, read
 
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.txt")
+
 LARGEST = 64_000
 """Bytes of a template file."""
 
@@ -44,6 +47,8 @@ class TemplateProblem(Exception):
 
 
 def _own(name: str) -> str | None:
+    if _NAME.fullmatch(name) is None:  # a path would lead anywhere
+        return None
     file = files("tocsin.core.templates") / "texts" / name
     return file.read_text("utf-8") if file.is_file() else None
 
@@ -126,7 +131,7 @@ class Renderer:
 
 def _names(notice: Notice) -> list[str]:
     """The templates that suit a notice, the most particular first."""
-    rule = notice.rule.replace("/", "_")
+    rule = re.sub(r"[^A-Za-z0-9_-]", "_", notice.rule)
     if notice.kind is Kind.TEST:
         return ["test.txt"]
     if notice.kind in (Kind.RESOLVED, Kind.FLAPPING):

