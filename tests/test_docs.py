@@ -108,6 +108,7 @@ def test_the_examples_of_configuration_load() -> None:
         "alerts",
         "rules",
         "own_alerts",
+        "messages",
         "deadman",
         "maintenance",
         "api",
@@ -119,6 +120,17 @@ def test_the_examples_of_configuration_load() -> None:
     assert set(reference.sources) == {"docker"}
     assert not reference.warnings
     settings = load_config(ROOT / "examples/tradesystem/tocsin.toml", {}, manager)
+    secrets = {f"{name}_URL": "https://example.org/hook" for name in ("SLACK", "DISCORD", "TEAMS")}
+    secrets |= {
+        "TELEGRAM_BOT_TOKEN": "123456:abcdefghijklmnopqrstuvwxyz0123456789", "NTFY_TOKEN": "tk_1",
+        "TELEGRAM_CHAT_ID": "42", "SMTP_PASSWORD": "abcd efgh ijkl",
+        "WEBHOOK_SECRET": "0123456789abcdef",
+    }  # fmt: skip
+    for file in sorted((ROOT / "examples/notifiers").glob("*.toml")):
+        made = load_config(file, secrets, manager)
+        assert made.channels or made.messages.templates
+        assert not made.warnings
+        assert all(channel.notifier is not None for channel in made.channels.values())
     containers = [t for t in settings.targets.values() if t.kind == "container"]
     assert len(containers) == 13
     assert not settings.warnings

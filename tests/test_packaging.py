@@ -24,7 +24,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 
 def test_the_wheel_holds_every_module_and_the_schema(wheel: zipfile.ZipFile) -> None:
-    """Every Python file and template, the marker and schema.sql are in it, and no other top-level name."""
+    """Every module and template, the marker and schema.sql are in it, and no other top-level
+    name."""
     expected = {"tocsin/__init__.py", "tocsin/testing.py", "tocsin/py.typed", "tocsin/schema.sql"}
     for room in ("core", "plugins"):
         for kind in ("*.py", "*.txt", "*.html"):

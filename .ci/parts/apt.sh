@@ -8,10 +8,12 @@ need docker-compose docker-compose
 need busybox busybox-static
 need iptables iptables
 need promtool prometheus
+need prometheus-alertmanager prometheus-alertmanager
 need check_disk monitoring-plugins-basic
 need nginx nginx-light
 need wrk wrk
 need faketime faketime
+need chromium chromium
 if [ ${#missing[@]} -gt 0 ]; then
   export DEBIAN_FRONTEND=noninteractive
   policy=/usr/sbin/policy-rc.d

@@ -41,6 +41,8 @@ def text(value: Any, _: Any = None) -> str:
 
 def secret(value: Any, _: Any = None) -> Secret:
     """Text that is not told even where it is wrong."""
+    if isinstance(value, Secret):
+        return value  # made anew it would be what it shows: three asterisks
     if isinstance(value, str):
         return Secret(value)
     raise ValueError("expected text in quotes")  # what it was stays untold

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import frozen
 
-from tocsin import Result, Status, Target, hookimpl
+from tocsin import ActionError, Controls, LogLine, Result, Status, Target, hookimpl, private
 from tocsin.core.alerting import Alerting
 from tocsin.core.alerts.matchers import parse_all
 from tocsin.core.alerts.silences import Silence, Window
@@ -21,7 +22,7 @@ from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings, Settings
 from tocsin.core.isolation import Isolation
 from tocsin.core.journal import Entry
-from tocsin.core.model import ComponentHealth, Observation
+from tocsin.core.model import AuditEntry, ComponentHealth, Observation
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.state import CheckState, LiveState
 from tocsin.core.store import Store
@@ -36,10 +37,50 @@ notifier = "recording"
 """
 
 
+@frozen(kw_only=True)
+class TwoWay(RecordingNotifier):
+    """A recording notifier that wants to see everything, and hands its controls out."""
+
+    log_lines = 3
+    wants_system = True
+    controls: list[Controls] = private(factory=list)
+
+    async def listen(self, controls: Controls) -> None:
+        self.controls.append(controls)
+        await asyncio.Event().wait()
+
+
 class _Plugin:
     @hookimpl
     def tocsin_notifiers(self) -> dict[str, type]:
-        return {"recording": RecordingNotifier}
+        return {"recording": RecordingNotifier, "two-way": TwoWay}
+
+
+class Hands:
+    """What the rest of tocsin does to targets: recorded."""
+
+    def __init__(self) -> None:
+        self.audited: list[AuditEntry] = []
+        self.restarted: list[tuple[str, str, str]] = []
+        self.hang = False
+
+    async def logs(self, target: str, lines: int) -> list[LogLine]:
+        if self.hang:
+            await asyncio.Event().wait()
+        if target == "mute":
+            raise ActionError("mute keeps no logs")
+        return [LogLine(text=f"\x1b[1m{target} {n} password=hunter2") for n in range(lines + 5)]
+
+    async def restart(self, target: str, actor: str, role: str) -> None:
+        if not self.may_restart(target):
+            raise ActionError(f"restarting {target} is not allowed")
+        self.restarted.append((target, actor, role))
+
+    def may_restart(self, target: str) -> bool:
+        return target.startswith("web")
+
+    def audit(self, entry: AuditEntry) -> None:
+        self.audited.append(entry)
 
 
 def catalog() -> PluginManager:
@@ -59,6 +100,7 @@ class Desk:
         self.clock = clock
         self.plugins = catalog()
         self.health: dict[str, ComponentHealth] = {}
+        self.hands = Hands()
         self.looked_around = True
         self.store = Store(None, directory / "spool", clock=clock)
         self.config = config
@@ -76,7 +118,7 @@ class Desk:
             self.settings, data_dir=self.directory, clock=self.clock, state=self.state,
             store=self.store, bus=self.bus, isolation=isolation, plugins=self.plugins,
             health=lambda: {**self.health, **self.alerting.health()},
-            looked_around=lambda: self.looked_around,
+            looked_around=lambda: self.looked_around, actions=self.hands,
         )  # fmt: skip
 
     def load(self, config: str) -> Settings:

@@ -25,8 +25,8 @@ OURS = Renderer(clean=clean, trouble=pytest.fail)
 
 
 def test_the_plans_fields_are_there() -> None:
-    """Status with exit code, why it stopped, last log line, affected targets, suggested actions, and
-    times in the configured zone with its name."""
+    """Status with exit code, why it stopped, last log line, affected targets, suggested actions,
+    and times in the configured zone with its name."""
     details = {"state": "exited", "exit_code": 1, "last_start": "2026-01-15T08:00:00+00:00"}
     text = text_of(OURS, details=details, message="crashed", logs=(LogLine(text="boom"),))
     for line in (
@@ -80,7 +80,8 @@ def test_a_file_replaces_a_template(tmp_path: Path) -> None:
     """For one alert, for its recovery, or the base of all; the others stay as they are."""
     (tmp_path / "container_down.txt").write_text("🔥 Oh no: {{ target }}\nCall: the hotline\n")
     (tmp_path / "high_cpu.txt").write_text(
-        '{% extends "alert.txt" %}\n{% block actions %}\n🔧 Suggested actions:\nWait.\n{% endblock %}\n'
+        '{% extends "alert.txt" %}\n'
+        "{% block actions %}\n🔧 Suggested actions:\nWait.\n{% endblock %}\n"
     )
     check_directory(tmp_path)
     renderer = Renderer(tmp_path, clean, pytest.fail)

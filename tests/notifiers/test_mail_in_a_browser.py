@@ -1,0 +1,66 @@
+"""The HTML of a mail in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from attrs import evolve
+from playwright.sync_api import Page, sync_playwright
+
+from tests.conftest import REQUIRE_REAL
+from tocsin import Kind, Message, Standing, Status
+from tocsin.core.testing.alerting import NASTY
+from tocsin.plugins.notifiers.email.compose import compose
+from tocsin.testing import message_of
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    program = shutil.which("chromium")
+    if program is None:
+        if REQUIRE_REAL:
+            pytest.fail("Chromium is not installed")
+        pytest.skip("Chromium is not installed")
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
+               "--disable-component-update", "--no-first-run"]  # fmt: skip
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=program, args=options)
+        yield made
+        made.close()
+
+
+def html_of(message: Message) -> str:
+    body = compose(message, "tocsin@example.org", ["ops@example.org"]).get_body(("html",))
+    assert body is not None
+    return str(body.get_content())
+
+
+@pytest.mark.parametrize("width", [390, 800])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("case", ["fired", "resolved", "storm", "hostile"])
+def test_a_mail_fits_its_window(browser: Any, width: int, scheme: Any, case: str) -> None:
+    """On a phone and on a desk, light and dark: no sideways scrolling, nothing of strangers
+    runs, and what is dark on light, or light on dark, can be read."""
+    message = message_of(Kind.RESOLVED if case == "resolved" else Kind.FIRED)
+    if case == "storm":
+        message = message_of(*[Kind.FIRED] * 40, target="a-rather-long-name-of-a-service-" * 3)
+    if case == "hostile":
+        name = "<img src=x onerror=window.hit=1>" + "w" * 90
+        message = message_of(text="<script>window.hit=1</script>" + NASTY, target=name)
+        bad = Standing(target=name, kind="x", status=Status.DOWN, message="m" * 500)
+        message = evolve(message, system=(bad,))
+    page: Page = browser.new_page(viewport={"width": width, "height": 700}, color_scheme=scheme)
+    page.set_content(html_of(message))
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("window.hit") is None
+    text, back = page.evaluate(
+        "() => { const c = document.querySelector('.card'); const s = getComputedStyle(c);"
+        " return [s.color, s.backgroundColor].map("
+        "   x => x.match(/[0-9]+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0)) }"
+    )
+    assert abs(text - back) > 400
+    assert (text > back) is (scheme == "dark")
+    page.close()
