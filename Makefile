@@ -20,9 +20,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 bench: $(VENV)/.test
-	$(BIN)/python bench/throughput.py
-	$(BIN)/python bench/detection.py
-	$(BIN)/python bench/outage.py
+	$(BIN)/python bench/all.py $(ARGS)
 
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,0 +1,57 @@
+"""Every bench, one after the other, and at the end one table of figures and bounds.
+
+    python bench/all.py [--quick] [NAME ...]
+
+``--quick`` takes fewer rounds: to see that the benches work, not to quote figures from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from table import MARK, machine
+
+HERE = Path(__file__).parent
+BENCHES = ("throughput", "detection", "outage")
+
+
+def run(name: str, quick: bool) -> tuple[list[list[str]], bool]:
+    """Run one bench, its output passed through; its figures, and whether it ended well."""
+    print(f"\n== {name}", flush=True)
+    command = [sys.executable, str(HERE / f"{name}.py"), *(["--quick"] if quick else [])]
+    figures = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for row in process.stdout or ():
+            if row.startswith(MARK + " | "):
+                figures.append([cell.strip() for cell in row.split(" | ")[1:]])
+            else:
+                print(row, end="", flush=True)
+    return figures, process.returncode == 0
+
+
+def main() -> None:
+    """Run what was asked for and print the table."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("names", nargs="*", choices=[*BENCHES, []], metavar="NAME")
+    options.add_argument("--quick", action="store_true")
+    given = options.parse_args()
+    table = Table("what", "bound", "figure", "", title=machine())
+    broken = []
+    for name in given.names or BENCHES:
+        figures, ended = run(name, given.quick)
+        for row in figures:
+            table.add_row(*row)
+        if not ended:
+            broken.append(name)
+    Console(width=120).print(table)
+    if broken:
+        sys.exit(f"these benches did not end well: {', '.join(broken)}")
+
+
+if __name__ == "__main__":
+    main()
