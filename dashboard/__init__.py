@@ -1,4 +1,4 @@
-"""The dashboard: a Streamlit application, found, started and supervised like any stranger's service.
+"""The dashboard: a Streamlit application, found and supervised like any stranger's service.
 
 This module is the plugin and alone knows tocsin's public API; it imports without Streamlit. All
 else in this package runs in a process of its own and reads nothing but the HTTP API:
@@ -26,7 +26,7 @@ NEEDED = ("streamlit", "plotly", "httpx")
 
 
 def _host(_: object, __: object, value: str) -> None:
-    if not value or any(c in value for c in "/ :") and not _is_ip(value):
+    if not value or (any(c in value for c in "/ :") and not _is_ip(value)):
         raise ValueError(
             "expected an address or host name to listen on, such as '127.0.0.1', or '0.0.0.0' for "
             "every IPv4 address"

@@ -122,8 +122,11 @@ def trend(view: Mapping[str, Any], *, unit: str, zone: tzinfo) -> go.Figure:
             hovertemplate=f"%{{fullData.name}} %{{y:.3s}}{unit}<extra></extra>",
         )  # fmt: skip
     figure.update_yaxes(rangemode="tozero", ticksuffix=unit, tickformat="~s", nticks=6)
-    figure.update_layout(legend={"orientation": "h", "y": -0.16, "x": 0})
-    _dress(figure, (view["since"], view["until"]), zone, 320)
+    figure.update_layout(legend={
+        "orientation": "h", "y": -0.24, "x": 0, "yanchor": "top", "entrywidth": 0.48,
+        "entrywidthmode": "fraction", "font": {"size": 11},
+    })  # fmt: skip
+    _dress(figure, (view["since"], view["until"]), zone, 360)
     return figure
 
 
@@ -227,9 +230,7 @@ _SYMBOLS = {
 def _add_marks(figure: go.Figure, marks: list[Mark], zone: tzinfo, height: float) -> None:
     for mark in marks:
         _, colour = _SYMBOLS.get(mark.kind, _SYMBOLS["warning"])
-        figure.add_vline(
-            x=local(mark.at, zone), line={"width": 1, "dash": "dot", "color": colour}
-        )
+        figure.add_vline(x=local(mark.at, zone), line={"width": 1, "dash": "dot", "color": colour})
     for kind in dict.fromkeys(mark.kind for mark in marks):
         symbol, colour = _SYMBOLS.get(kind, _SYMBOLS["warning"])
         mine = [mark for mark in marks if mark.kind == kind]

@@ -40,34 +40,36 @@ def reader_menu() -> None:
             st.rerun()
 
 
+def icon_of(kind: str) -> str:
+    """The icon of a kind of target."""
+    return _ICONS.get(kind, ":material/language:")
+
+
+_ICONS = {
+    "container": ":material/deployed_code:", "host": ":material/dns:",
+    "database": ":material/database:", "backup": ":material/backup:",
+}  # fmt: skip
+
+
 def now_line() -> str:
     """``Updated 14:30:05``."""
     return f"Updated {datetime.now(UTC).astimezone(session.zone()):%H:%M:%S}"
 
 
 def bar(counts: Sequence[Sequence[int]], words: str, *, small: bool = False) -> str:
-    """An uptime bar as SVG: one stretch of time each, coloured by the worst that was seen.
+    """An uptime bar: one stretch of time each, coloured by the worst that was seen in it.
 
-    Only numbers and our own words go into it.
+    Only our own words go into it.
     """
-    width, gap = 10, 3
-    parts = []
-    for n, (up, degraded, down, unknown) in enumerate(counts):
-        kind = (
+    kinds = []
+    for up, degraded, down, unknown in counts:
+        kinds.append(
             "down" if down else "degraded" if degraded else "up" if up
             else "unknown" if unknown else "none"
         )  # fmt: skip
-        top = 0 if kind != "none" else 2
-        parts.append(
-            f'<rect class="tocsin-{kind}" x="{n * (width + gap)}" y="{top}" rx="2" '
-            f'width="{width}" height="{20 - 2 * top}"/>'
-        )
-    across = max(1, len(counts) * (width + gap) - gap)
     size = " small" if small else ""
-    return (
-        f'<svg class="tocsin-bar{size}" viewBox="0 0 {across} 20" preserveAspectRatio="none" '
-        f'role="img" aria-label="{words}">{"".join(parts)}</svg>'
-    )
+    stretches = "".join(f'<i class="tocsin-{kind}"></i>' for kind in kinds)
+    return f'<div class="tocsin-bar{size}" role="img" aria-label="{words}">{stretches}</div>'
 
 
 def alert_rows(alerts: Iterable[Item], *, key: str, ack: bool = True) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
 import threading
 from pathlib import Path
@@ -33,21 +35,61 @@ HEADERS = {
 }
 
 
-class Guarded:
-    """Adds :data:`HEADERS` to every answer."""
+_PRELOAD = re.compile(rb'<link\s+rel="preload".*?/>\s*', re.DOTALL)
+"""The page asks for a font that our theme does not use."""
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class Guarded:
+    """Adds :data:`HEADERS` to every answer, and to the page where its server is.
+
+    Left to itself the page looks for its server under the path of each view first, and browsers
+    write the misses to their console.
+    """
+
+    def __init__(self, app: ASGIApp, base: str = "") -> None:
         self._app = app
+        where = json.dumps(base).encode()
+        self._script = (
+            b"<script>window.__streamlit={BACKEND_BASE_URL:location.origin+" + where + b"}</script>"
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start: Message = {}
+        page: list[bytes] = []
 
         async def sending(message: Message) -> None:
+            nonlocal start
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                if headers.get("content-type", "").startswith("text/html"):
+                    start = message
+                    return
+            elif start and message["type"] == "http.response.body":
+                page.append(message.get("body", b""))
+                if message.get("more_body"):
+                    return
+                body = self._rewritten(b"".join(page)) if scope["method"] != "HEAD" else b""
+                MutableHeaders(scope=start)["content-length"] = str(len(body))
+                await send(start)
+                message = {"type": "http.response.body", "body": body}
             await send(message)
 
+        # What is packed could not be rewritten.
+        scope["headers"] = [h for h in scope["headers"] if h[0] != b"accept-encoding"] if (
+            scope["path"].rpartition("/")[2].count(".") == 0
+        ) else scope["headers"]  # fmt: skip
         await self._app(scope, receive, sending)
+
+    def _rewritten(self, page: bytes) -> bytes:
+        page = _PRELOAD.sub(b"", page).replace(
+            b"<title>Streamlit</title>", b"<title>tocsin</title>"
+        )
+        return page.replace(b"<head>", b"<head>" + self._script, 1)
 
 
 def options(settings: Settings) -> dict[str, Any]:
@@ -93,7 +135,8 @@ def main() -> None:
     """Serve until killed."""
     settings = Settings.from_environment()
     die_with_parent()
-    app = st.App(SCRIPT, routes=ROUTES, middleware=[Middleware(Guarded)])
+    base = f"/{settings.base_path}" if settings.base_path else ""
+    app = st.App(SCRIPT, routes=ROUTES, middleware=[Middleware(Guarded, base=base)])
     app.run(config=options(settings))
 
 

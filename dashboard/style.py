@@ -14,6 +14,12 @@ STYLE = f"""<style>
   padding: 4.2rem 1.5rem 2rem; max-width: 1500px;
 }}
 {_TONES}
+[class*="st-key-tone-"], [class*="st-key-panel-"] {{ background: light-dark(#fff, #171e27); }}
+/* A link to an alert, on the page of alerts, is no current page. */
+[class*="st-key-row-"] [data-testid="stPageLink"] a,
+[class*="st-key-note-"] [data-testid="stPageLink"] a {{
+  background: none !important; font-weight: 400;
+}}
 /* The link of a card is as large as the card. */
 [class*="st-key-tone-"] {{ position: relative; }}
 [class*="st-key-tone-"]:hover {{ box-shadow: 0 2px 10px rgb(0 0 0 / 14%); }}
@@ -27,11 +33,12 @@ STYLE = f"""<style>
 [class*="st-key-tone-"] [data-testid="stPageLink"] a {{
   padding: 0; background: none !important; font-weight: 600; outline: none;
 }}
-.tocsin-bar {{ display: block; width: 100%; height: 22px; }}
-.tocsin-bar.small {{ height: 14px; }}
-.tocsin-up {{ fill: #2b9a5b; }} .tocsin-degraded {{ fill: #e08a1e; }}
-.tocsin-down {{ fill: #d3382f; }} .tocsin-unknown {{ fill: #8b95a3; }}
-.tocsin-none {{ fill: currentcolor; opacity: .13; }}
+.tocsin-bar {{ display: flex; gap: 2px; width: 100%; height: 22px; }}
+.tocsin-bar.small {{ height: 12px; margin-top: 2px; }}
+.tocsin-bar i {{ flex: 1 1 0; min-width: 1px; border-radius: 2px; }}
+.tocsin-up {{ background: #2b9a5b; }} .tocsin-degraded {{ background: #e08a1e; }}
+.tocsin-down {{ background: #d3382f; }} .tocsin-unknown {{ background: #8b95a3; }}
+.tocsin-none {{ background: rgb(128 128 128 / 22%); }}
 .tocsin-logs {{
   font: 0.82rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
   max-height: 27rem; overflow: auto; border-radius: .5rem; padding: .6rem .2rem; margin: 0;
@@ -46,6 +53,14 @@ STYLE = f"""<style>
 .tocsin-logs .warn {{ border-color: #e08a1e; background: rgb(224 138 30 / 12%); }}
 .tocsin-logs .debug {{ opacity: .8; }}
 @media (max-width: 640px) {{
+  [class*="st-key-cards-"] [data-testid="stGrid"] {{
+    grid-template-columns: 1fr 1fr !important; gap: .6rem !important;
+  }}
+  [class*="st-key-cards-"] [class*="st-key-tone-"] {{ padding: .7rem; }}
+  [class*="st-key-cards-"] [data-testid="stCaptionContainer"] p {{ font-size: .75rem; }}
+  [class*="st-key-up-"] {{ flex-wrap: wrap !important; row-gap: 2px !important; }}
+  [class*="st-key-up-"] > div:has(.tocsin-bar) {{ order: 3; flex: 1 0 100% !important; }}
+  [class*="st-key-up-"] > div:first-child {{ flex: 1 1 auto !important; }}
   .block-container, [data-testid="stMainBlockContainer"] {{ padding: 4rem .8rem 2rem; }}
 }}
 </style>"""

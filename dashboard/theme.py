@@ -1,4 +1,4 @@
-"""The look, light and dark, as Streamlit's own options; the reader's system chooses between them."""
+"""The look, light and dark, as Streamlit's own options; the reader's system chooses."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def duration(seconds: float | None) -> str:
         return "–"
     left = max(0, int(seconds))
     units = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
-    parts = []
+    parts: list[str] = []
     for name, size in units:
         count, left = divmod(left, size)
         if count or parts:

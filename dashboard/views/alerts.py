@@ -51,7 +51,7 @@ def _timeline() -> None:
         )  # fmt: skip
         chosen = st.pills(
             "State", STATES, selection_mode="multi", key="state", bind="query-params",
-            label_visibility="collapsed",
+            label_visibility="collapsed", wrap=True,
         )  # fmt: skip
         name = st.text_input(
             "Target", key="target", bind="query-params", placeholder="Target, by its whole name",
@@ -81,7 +81,7 @@ def _timeline() -> None:
             )  # fmt: skip
         for day, members in _days(items).items():
             st.markdown(f"##### {day}", anchors=False)
-            with st.container(border=True, gap="small", key=f"day-{members[0]['id']}"):
+            with st.container(border=True, gap="small", key=f"panel-day-{members[0]['id']}"):
                 for alert in members:
                     _row(alert)
         _turn(found["next"])
@@ -189,7 +189,7 @@ def _one(chosen: str) -> None:
             st.markdown(tones.badge(tones.of_alert({**alert, "state": "firing"}),
                                     alert["severity"].capitalize()), width="content")  # fmt: skip
             st.caption(plain(_facts(alert)), width="content")
-        with st.container(border=True, key="alert"):
+        with st.container(border=True, key="panel-alert"):
             st.text(clean(alert["message"]))
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 if name:
@@ -218,7 +218,7 @@ def _one(chosen: str) -> None:
 
 
 def _story(rows: Sequence[Item]) -> None:
-    with st.container(border=True, key="story"):
+    with st.container(border=True, key="panel-story"):
         st.markdown("**:material/receipt_long: Why it was, or was not, told**")
         if not rows:
             st.caption("Nothing has been decided yet.")
@@ -281,7 +281,7 @@ def _ledger() -> None:
                 "Each alert leaves a row here for each channel: told, or why not.",
             )  # fmt: skip
             return
-        with st.container(border=True, key="ledger"):
+        with st.container(border=True, key="panel-ledger"):
             for row in rows:
                 _decision(row)
 

@@ -49,7 +49,7 @@ def _uptime(api: Api, hours: int, query: str | None) -> None:
     number = max(1, int(st.session_state.get("rows") or 1))
     found = api.get(path_of("uptime"), hours=hours, points=48, q=query, limit=PAGE,
                     cursor=_cursor(number))  # fmt: skip
-    with st.container(border=True, gap="small", key="uptime"):
+    with st.container(border=True, gap="small", key="panel-uptime"):
         st.markdown("##### :material/vital_signs: Uptime", anchors=False)
         if not found["items"]:
             st.caption("No target fits the search." if query else "Nothing is watched yet.")
@@ -81,8 +81,12 @@ def _row(item: Any) -> None:
         counts = item["counts"] or [[0, 0, 0, 0]] * 48
         st.html(parts.bar(counts, f"{words} available"), width="stretch")
         value = item["available"]
-        colour = "gray" if value is None else "green" if value >= 0.999 else (
-            "orange" if value >= 0.98 else "red")  # fmt: skip
+        known = value is not None
+        colour = (
+            ("green" if value >= 0.999 else "orange" if value >= 0.98 else "red")
+            if known
+            else "gray"
+        )
         st.markdown(f":{colour}[**{words}**]", width=76, text_alignment="right")
 
 
@@ -121,7 +125,7 @@ def _trends(api: Api, hours: int) -> None:
         (columns[0], "cpu_percent", "CPU", "%", lambda v: percent(v, 1)),
         (columns[1], "memory_bytes", "Memory", "B", size),
     ):
-        with column, st.container(border=True, height="stretch", key=f"trend-{metric}"):
+        with column, st.container(border=True, height="stretch", key=f"panel-trend-{metric}"):
             st.markdown(f"##### :material/show_chart: {title}", anchors=False)
             view = api.get(path_of("trends"), metric=metric, hours=hours, top=TOP, points=90)
             if not view["items"]:
@@ -139,7 +143,7 @@ def _frequency(api: Api, hours: int) -> None:
     view = api.get(path_of("alerts", "frequency"), hours=hours)
     total = sum(row["count"] for row in view["by_type"])
     left, right = st.columns(2, gap="medium")
-    with left, st.container(border=True, height="stretch", key="by-type"):
+    with left, st.container(border=True, height="stretch", key="panel-by-type"):
         st.markdown("##### :material/notifications: Alerts by type", anchors=False)
         if total:
             titles = {row["alert_type"]: title_of(row["alert_type"]) for row in view["by_type"]}
@@ -147,7 +151,7 @@ def _frequency(api: Api, hours: int) -> None:
                         f"{count(total, 'alert')} by type")  # fmt: skip
         else:
             st.caption("It did not ring.")
-    with right, st.container(border=True, height="stretch", key="by-hour"):
+    with right, st.container(border=True, height="stretch", key="panel-by-hour"):
         st.markdown("##### :material/schedule: Alerts by hour of the day", anchors=False)
         if total:
             charts.show(charts.by_hour(view["by_hour"], view["timezone"]), "by-hour-figure",

@@ -117,12 +117,23 @@ def _cards(known: Overview) -> None:
         by_tone["warning"] = status["targets"].get("degraded", 0)
     score = status["health_score"]
     with st.grid(6, min_column_width=150, gap="small"):
-        _card(tones.OK, "Running", f"{containers['running']} / {containers['total']}")
-        _card(tones.WARNING, "Warning", str(by_tone["warning"]), quiet=not by_tone["warning"])
-        _card(tones.CRITICAL, "Critical", str(by_tone["critical"]), quiet=not by_tone["critical"])
+        rest = ", ".join(
+            f"{containers[word]} {word}"
+            for word in ("stopped", "missing", "restarting", "paused", "completed", "unknown")
+            if containers[word]
+        )
+        _card(tones.OK, "Running", f"{containers['running']} / {containers['total']}", rest)
+        for tone in (tones.WARNING, tones.CRITICAL):
+            names = [item["name"] for item, its in items if its is tone]
+            number = by_tone[tone.key]
+            _card(tone, tone.word, str(number), ", ".join(names[:3]), quiet=not number)
         firing = status["active_alerts"]
-        _card(None, "Alerts", str(firing), icon=":material/notifications:", quiet=not firing)
-        with st.container(border=True, height="stretch", key="card-health"):
+        taken = sum(a["state"] == "acknowledged" for found in known.active.values() for a in found)
+        _card(
+            None, "Alerts", str(firing), f"{taken} acknowledged" if taken else "firing now",
+            icon=":material/notifications:", quiet=not firing,
+        )  # fmt: skip
+        with st.container(border=True, height="stretch", key="panel-card-health"):
             st.metric(
                 ":material/ecg_heart: Health",
                 "–" if score is None else percent(score),
@@ -130,20 +141,22 @@ def _cards(known: Overview) -> None:
                 "is degraded half.",
             )
             st.progress(0 if score is None else min(100, int(score)))
-        with st.container(border=True, height="stretch", key="card-last"):
+        with st.container(border=True, height="stretch", key="panel-card-last"):
             st.metric(":material/schedule: Last check", ago(status["last_check"]))
             st.caption(parts.now_line())
 
 
 def _card(
-    tone: tones.Tone | None, label: str, value: str, *, icon: str = "", quiet: bool = False
-) -> None:
+    tone: tones.Tone | None, label: str, value: str, hint: str, *, icon: str = "",
+    quiet: bool = False,
+) -> None:  # fmt: skip
     icon = icon or (tone.icon if tone else "")
     text = f"{icon} {label}"
     if tone is not None and not quiet:
         text = f":{tone.colour}[{text}]"
-    with st.container(border=True, height="stretch", key=f"card-{label.lower()}"):
+    with st.container(border=True, height="stretch", key=f"panel-card-{label.lower()}"):
         st.metric(text, value)
+        st.caption(plain(hint, 48) if hint else "none")
 
 
 def _grid(known: Overview, api: Api, query: str | None) -> None:
@@ -154,7 +167,7 @@ def _grid(known: Overview, api: Api, query: str | None) -> None:
         )  # fmt: skip
         chosen = st.pills(
             "Status", list(tones.TONES), selection_mode="multi", key="status",
-            bind="query-params", label_visibility="collapsed",
+            bind="query-params", label_visibility="collapsed", wrap=True,
             format_func=lambda key: f"{tones.TONES[key].icon} {tones.TONES[key].word}",
         )  # fmt: skip
         group = st.selectbox(
@@ -184,7 +197,10 @@ def _grid(known: Overview, api: Api, query: str | None) -> None:
         if by:
             every = sum(_group(pair, by) == name for pair in items)
             st.markdown(f"##### {plain(_group_word(name, by))} · {every}", anchors=False)
-        with st.grid("auto", min_column_width=215, gap="small"):
+        with (
+            st.container(key=f"cards-{_slug(name)}"),
+            st.grid("auto", min_column_width=215, gap="small"),
+        ):
             for item, tone in members:
                 _target(item, tone, known.active.get(item["name"], []), bars)
     if total > 1:
@@ -211,11 +227,11 @@ def _target(item: Any, tone: tones.Tone, alerts: list[Any], bars: dict[str, Any]
     with st.container(
         border=True, height="stretch", gap="xsmall", key=f"tone-{tone.key}-{_slug(name)}"
     ):
-        pages.target_link(name)
+        pages.target_link(name, icon=parts.icon_of(item["kind"]))
         st.markdown(tones.badge(tone, tones.headline(item, alerts)[:70]))
         if "state" in item:
             cpu, memory = percent(item["cpu_percent"]), size(item["memory_bytes"])
-            st.caption(f"CPU {cpu}   ·   Mem {memory}")
+            st.caption(f"CPU {cpu} · Mem {memory}".replace(" ", "\u00a0").replace("·\u00a0", "· "))
         else:
             st.caption(plain(f"{item['kind']} · {count(len(item['checks']), 'check')}"))
         if found := bars.get(name):
@@ -234,7 +250,7 @@ def _slug(name: str) -> str:
 
 
 def _recent(known: Overview) -> None:
-    with st.container(border=True, key="recent"):
+    with st.container(border=True, key="panel-recent"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown("##### :material/notifications: Recent alerts", anchors=False,
                         width="stretch")  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
@@ -43,25 +44,28 @@ def _figures(health: Item, status: Item) -> None:
     timing = status["scheduler"]
     started = moment(health["started_at"])
     with st.grid(5, min_column_width=150, gap="small"):
-        for label, value in (
-            (f":{tone.colour}[{tone.icon} Health]", str(health["status"]).capitalize()),
+        figures = (
+            (f":{tone.colour}[{tone.icon} Health]", _word(health["status"])),
             (":material/tag: Version", clean(health["version"], 20)),
             (":material/timer: Running for", _age(started)),
             (":material/rule: Checks", f"{timing['checks']:,}"),
             (":material/speed: Lateness (p99)", f"{timing['lateness_p99'] * 1000:,.0f} ms"),
-        ):
-            with st.container(border=True, height="stretch"):
+        )
+        for n, (label, value) in enumerate(figures):
+            with st.container(border=True, height="stretch", key=f"panel-figure-{n}"):
                 st.metric(label, value)
 
 
-def _age(started: Any) -> str:
-    from datetime import UTC, datetime
+def _word(status: str) -> str:
+    return "OK" if status == "ok" else status.capitalize()
 
+
+def _age(started: Any) -> str:
     return "–" if started is None else duration((datetime.now(UTC) - started).total_seconds())
 
 
 def _parts(health: Item) -> None:
-    with st.container(border=True, height="stretch", key="parts"):
+    with st.container(border=True, height="stretch", key="panel-parts"):
         st.markdown("##### :material/memory: Parts", anchors=False)
         for name, part in health["components"].items():
             _line(name, tones.of_health(part["status"]), part["status"], part["message"])
@@ -69,7 +73,7 @@ def _parts(health: Item) -> None:
 
 def _line(name: str, tone: tones.Tone, word: str, message: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(tones.badge(tone, word.capitalize()), width=110)
+        st.markdown(tones.badge(tone, _word(word)), width=110)
         with st.container(gap=None, width="stretch"):
             st.text(clean(name, 60))
             if message:
@@ -77,7 +81,7 @@ def _line(name: str, tone: tones.Tone, word: str, message: str) -> None:
 
 
 def _channels(items: Sequence[Item]) -> None:
-    with st.container(border=True, height="stretch", key="channels"):
+    with st.container(border=True, height="stretch", key="panel-channels"):
         st.markdown("##### :material/send: Channels", anchors=False)
         if not items:
             st.caption(
@@ -100,7 +104,7 @@ def _channels(items: Sequence[Item]) -> None:
 
 
 def _plugins(items: Sequence[Item]) -> None:
-    with st.container(border=True, key="plugins"):
+    with st.container(border=True, key="panel-plugins"):
         bad = sum(plugin["status"] == "failed" for plugin in items)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown("##### :material/extension: Plugins", anchors=False, width="stretch")
@@ -116,7 +120,7 @@ def _plugin(plugin: Item) -> None:
     with st.container(border=True, height="stretch", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.text(clean(plugin["name"], 60), width="stretch")
-            st.markdown(tones.badge(tone, str(plugin["status"]).capitalize()), width="content")
+            st.markdown(tones.badge(tone, _word(plugin["status"])), width="content")
         origin = f"{plugin['distribution'] or 'unknown'} {plugin['version'] or ''}".strip()
         st.caption(plain(" · ".join([*plugin["kinds"], origin])))
         if plugin["reason"]:
@@ -142,7 +146,7 @@ def _plugin(plugin: Item) -> None:
 
 
 def _audit(api: Api) -> None:
-    with st.container(border=True, key="audit"):
+    with st.container(border=True, key="panel-audit"):
         st.markdown("##### :material/history_edu: What people changed", anchors=False)
         who = session.reader()
         if who is None or not who.may("admin"):

@@ -14,6 +14,7 @@ from tocsin.dashboard.words import (
     clean,
     count,
     duration,
+    moment,
     percent,
     plain,
     share,
@@ -89,7 +90,7 @@ def _facts(name: str) -> None:
         _actions(name, item, detail, firing)
         _table(item, detail)
         if firing:
-            with st.container(border=True, key="open-alerts"):
+            with st.container(border=True, key="panel-open-alerts"):
                 parts.alert_rows(firing, key="open", ack=True)
 
 
@@ -103,7 +104,10 @@ def _actions(name: str, item: Item, detail: Item, firing: Sequence[Item]) -> Non
                 )  # fmt: skip
             else:
                 st.button(
-                    "Restart", icon=":material/restart_alt:", key="restart", disabled=True,
+                    "Restart",
+                    icon=":material/restart_alt:",
+                    key="restart",
+                    disabled=True,
                     help="Not allowed for this container: name it in `[actions] restart` of "
                     "`tocsin.toml`.",
                 )
@@ -145,7 +149,10 @@ def _table(item: Item, detail: Item) -> None:
             ("Last seen", ago(item["last_seen"])),
             ("Checks", str(len(item["checks"]))),
         ]
-    with st.container(border=True, key="facts"), st.grid("auto", min_column_width=150, gap="small"):
+    with (
+        st.container(border=True, key="panel-facts"),
+        st.grid("auto", min_column_width=150, gap="small"),
+    ):
         for label, value in facts:
             with st.container(gap=None):
                 st.caption(label)
@@ -163,7 +170,10 @@ def _memory(item: Item) -> str:
 
 def _related(label: str, names: Sequence[str]) -> None:
     if names:
-        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        with st.container(
+            horizontal=True, vertical_alignment="center", gap="xsmall",
+            key="row-" + label.split()[0].lower(),
+        ):  # fmt: skip
             st.caption(label, width="content")
             for name in names[:12]:
                 pages.target_link(name)
@@ -232,7 +242,10 @@ def _usage(item: Item, history: Item, marks: Sequence[charts.Mark]) -> None:
     both = st.columns(2, gap="medium")
     for column, (metric, title, unit, form) in zip(
         both,
-        (("cpu_percent", "CPU", "%", lambda v: percent(v, 1)), ("memory_bytes", "Memory", "B", size)),
+        (
+            ("cpu_percent", "CPU", "%", lambda v: percent(v, 1)),
+            ("memory_bytes", "Memory", "B", size),
+        ),
         strict=True,
     ):
         levels = []
@@ -242,12 +255,9 @@ def _usage(item: Item, history: Item, marks: Sequence[charts.Mark]) -> None:
             levels.append(charts.Level(
                 value=item["memory_limit_bytes"], label="limit", colour=tones.CRITICAL.hex
             ))  # fmt: skip
-        with column, st.container(border=True, gap="xsmall", key=f"chart-{metric}"):
+        with column, st.container(border=True, gap="xsmall", key=f"panel-chart-{metric}"):
             mean, top = _figures(points, metric)
-            with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-                st.markdown(f"**{title}**", width="stretch")
-                for word, value in (("Average", mean), ("Maximum", top), ("Now", item[metric])):
-                    st.caption(f"{word} **{form(value)}**", width="content")
+            st.markdown(f"**{title}**")
             if mean is None:
                 st.caption("No data in this range.")
                 continue
@@ -257,16 +267,16 @@ def _usage(item: Item, history: Item, marks: Sequence[charts.Mark]) -> None:
             )  # fmt: skip
             alt = f"{title}: average {form(mean)}, maximum {form(top)}"
             charts.show(figure, f"chart-{metric}-figure", alt)
-    with st.container(border=True, gap="xsmall", key="chart-network"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-            st.markdown("**Network**", width="stretch")
-            received, sent = size(item["network_rx_bytes"]), size(item["network_tx_bytes"])
-            st.caption(f"Received **{received}**", width="content")
-            st.caption(f"Sent **{sent}**", width="content")
+            figures = (("Average", mean), ("Maximum", top), ("Now", item[metric]))
+            st.caption("   ·   ".join(f"{word} **{form(value)}**" for word, value in figures))
+    with st.container(border=True, gap="xsmall", key="panel-chart-network"):
+        st.markdown("**Network**")
         charts.show(
             charts.traffic(points, zone=zone, span=span, step=step), "chart-network-figure",
             "Bytes received and sent per second",
         )  # fmt: skip
+        received, sent = size(item["network_rx_bytes"]), size(item["network_tx_bytes"])
+        st.caption(f"Received **{received}**   ·   Sent **{sent}** since it started")
 
 
 def _figures(points: Sequence[Item], metric: str) -> tuple[float | None, float | None]:
@@ -279,7 +289,7 @@ def _figures(points: Sequence[Item], metric: str) -> tuple[float | None, float |
 def _health(
     api: Api, name: str, item: Item, checks: Sequence[str], own: str | None, hours: float
 ) -> None:
-    with st.container(border=True, height="stretch", key="health"):
+    with st.container(border=True, height="stretch", key="panel-health"):
         st.markdown("**:material/health_and_safety: Health checks**")
         chosen = own
         if len(checks) > 1:
@@ -303,7 +313,7 @@ def _health(
         zone = session.zone()
         for result in results:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.caption(when(result["at"], zone), width=84)
+                st.caption(when(result["at"], zone), width=96)
                 tone = tones.of_status(result["status"])
                 word = str(result["status"]).capitalize()
                 st.markdown(tones.badge(tone, word), width=112)
@@ -314,13 +324,13 @@ def _health(
 
 def buckets(history: Item, number: int) -> list[list[int]]:
     """A check's history in so many stretches of equal length, those without data empty."""
-    since, until = (charts.moment(history[key]) for key in ("since", "until"))
+    since, until = (moment(history[key]) for key in ("since", "until"))
     assert since is not None  # noqa: S101
     assert until is not None  # noqa: S101
     length = (until - since).total_seconds() / number
     counts = [[0, 0, 0, 0] for _ in range(number)]
     for point in history["points"]:
-        at = charts.moment(point["at"])
+        at = moment(point["at"])
         assert at is not None  # noqa: S101
         index = min(number - 1, max(0, int((at - since).total_seconds() / length)))
         for n, status in enumerate(("up", "degraded", "down", "unknown")):
@@ -339,14 +349,14 @@ def _happened(alerts: Sequence[Item], events: Sequence[Item]) -> None:
         text = f"{title_of(alert['alert_type'])}: {alert['message']}"
         told.append((alert["created_at"], tones.of_alert(alert), text))
     told.sort(key=lambda row: row[0], reverse=True)
-    with st.container(border=True, height="stretch", key="happened"):
+    with st.container(border=True, height="stretch", key="panel-happened"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown("**:material/history: Restarts and alerts**", width="stretch")
             starts = sum(event["action"] in ("start", "restart") for event in events)
             st.caption(count(starts, "start"), width="content")
         for at, tone, text in told[:10]:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.caption(when(at, zone), width=84)
+                st.caption(when(at, zone), width=96)
                 st.markdown(f":{tone.colour}[{tone.icon}]", width=24)
                 st.caption(plain(text, 120), width="stretch")
         if not told:
@@ -378,7 +388,7 @@ def _event_text(event: Item) -> str:
 def _logs(name: str) -> None:
     if not st.session_state.get("_is_container"):
         return
-    with st.container(border=True, key="logs"):
+    with st.container(border=True, key="panel-logs"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown("**:material/article: Logs**", width="stretch")
             search = st.text_input(
@@ -387,7 +397,7 @@ def _logs(name: str) -> None:
             )  # fmt: skip
             levels = st.pills(
                 "Level", logs.LEVELS, selection_mode="multi", key="level", bind="query-params",
-                format_func=str.capitalize, label_visibility="collapsed",
+                format_func=str.capitalize, label_visibility="collapsed", wrap=True,
             )  # fmt: skip
             lines = st.selectbox(
                 "Lines", LINES, key="lines", bind="query-params", width=130,

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import uuid_utils
 from attrs import frozen
 
 from tocsin.core.alerts.model import Alert, Phase
@@ -45,10 +44,10 @@ HABITS = {
 
 OUTAGES = (
     # target, hours ago, minutes, what was wrong, severity
-    ("task-worker", 2.2, 6, ("health_check_failed", "docker: unhealthy: probe timed out", "warning")),
+    ("task-worker", 2.2, 6, ("health_check_failed", "docker: unhealthy: it hung", "warning")),
     ("vector-db", 5.4, 9, ("container_down", "killed for memory (exit 137)", "critical")),
     ("fastapi-stream", 9.1, 34, ("high_cpu", "cpu_percent is 97.2, more than 95", "warning")),
-    ("economic-calendar", 20.5, 14, ("health_check_failed", "http: no answer within 10 s", "warning")),
+    ("economic-calendar", 20.5, 14, ("health_check_failed", "http: no answer in 10 s", "warning")),
     ("fastapi-dev", 31.0, 22, ("container_down", "crashed (exit 1)", "critical")),
     ("postgres", 76.0, 11, ("container_down", "stopped by a person (exit 0)", "critical")),
     ("task-worker", 101.0, 18, ("container_restarting", "3 restarts within 5 minutes", "warning")),
@@ -98,7 +97,9 @@ def observations(
             wrong = outage(name, at, until)
             cpu, memory = usage(name, at, rng, wrong)
             down = wrong == "container_down"
-            counters[name] += int(HABITS[name].cpu * 9e3 * step.total_seconds() * rng.uniform(0.3, 2))
+            counters[name] += int(
+                HABITS[name].cpu * 9e3 * step.total_seconds() * rng.uniform(0.3, 2)
+            )
             facts = Container(
                 id=name, image="busybox:1.36", state="exited" if down else "running",
                 reason=Reason.CRASHED if down else Reason.RUNNING, project="tradesystem",
@@ -158,7 +159,8 @@ def events(now: datetime) -> Iterator[Event]:
 
 def _id(at: datetime) -> UUID:
     """An id as it would have been made then: lists are sorted by it."""
-    return UUID(str(uuid_utils.uuid7(timestamp=int(at.timestamp()))))
+    stamp = int(at.timestamp() * 1000) << 80
+    return UUID(int=stamp | 0x7 << 76 | 0x8 << 60 | random.Random(stamp).getrandbits(60))
 
 
 async def fill(store: Store, now: datetime, days: float, names: Iterable[str] = HABITS) -> None:
