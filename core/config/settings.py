@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from attrs import Factory, frozen
+from attrs import Factory, field, frozen
 
 from tocsin.core.alerts.model import Policy
 from tocsin.core.alerts.silences import Window
@@ -282,5 +282,5 @@ class Settings:
     sources: Mapping[str, SourceSettings] = Factory(dict)
     channels: Mapping[str, ChannelSettings] = Factory(dict)
     warnings: tuple[str, ...] = ()
-    secrets: frozenset[str] = Factory(frozenset)
+    secrets: frozenset[str] = field(factory=frozenset, repr=False)
     """Values of secret options, secret-looking variables and ``_FILE``; hidden wherever shown."""
