@@ -41,6 +41,7 @@ from tocsin.core.services import ServiceSupervisor
 from tocsin.core.sources import SourceSupervisor
 from tocsin.core.state import LiveState
 from tocsin.core.store import Store
+from tocsin.core.uplink import Uplink
 
 log = get_logger(__name__)
 
@@ -96,9 +97,11 @@ class Tocsin:
         self.tokens = TokenStore(self.data_dir / "tokens.json")
         self.isolation = Isolation(frozenset(settings.plugins.inline), self._plugin_blocked)
         self.scheduler = Scheduler(self.clock)
+        self.uplink = Uplink(self.clock, self.isolation, settings.uplink)
         self.runner = Runner(
-            self.clock, self.isolation, plugins, self.record, faulted=_plugin_failed
-        )
+            self.clock, self.isolation, plugins, self.record, faulted=_plugin_failed,
+            doubt=self.uplink.doubt,
+        )  # fmt: skip
         self.inventory = Inventory(
             settings,
             state=self.state,
@@ -208,6 +211,7 @@ class Tocsin:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        await self.uplink.stop()
         await self.alerting.stop()
         await self.store.stop()
         await self._embedded.stop()
@@ -247,6 +251,7 @@ class Tocsin:
             **self.services.health(),
             **self.alerting.health(),
             **self.deadman.health(),
+            **self.uplink.health(),
         }
 
     def _does_its_job(self) -> bool:
@@ -301,6 +306,7 @@ class Tocsin:
             await self.sources.apply(settings)
             self.deadman.apply(settings.deadman)
             await self.services.apply(settings.services, self.api_url)
+            self.uplink.apply(settings.uplink)
             log.info("configuration reloaded", file=str(self._path) if self._path else None)
             return settings
 

@@ -14,6 +14,7 @@ from tocsin.core.contracts import (
     Surroundings,
     private,
 )
+from tocsin.core.endpoints import Asked, Endpoint
 from tocsin.core.hookspecs import hookimpl
 from tocsin.core.model import (
     Beat,
@@ -36,6 +37,7 @@ from tocsin.core.notices import (
     Receipt,
     Standing,
 )
+from tocsin.core.observing import AlertChange, Observer
 from tocsin.core.units import (
     Bytes,
     Seconds,
@@ -49,10 +51,13 @@ from tocsin.core.words import Line, Section, Words
 
 __all__ = [
     "ActionError",
+    "AlertChange",
+    "Asked",
     "Beat",
     "Bytes",
     "Container",
     "Controls",
+    "Endpoint",
     "Event",
     "History",
     "Kind",
@@ -63,6 +68,7 @@ __all__ = [
     "Notifier",
     "NotifyError",
     "Observation",
+    "Observer",
     "Probe",
     "PushProbe",
     "Reason",

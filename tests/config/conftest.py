@@ -119,6 +119,7 @@ class Shelves:
         self.rules = {"down": Entry(DownRule, "down")}
         self.notifiers = {"recording": Entry(RecordingNotifier, "recording")}
         self.services: dict[str, Entry] = {}
+        self.observers: dict[str, Entry] = {}
 
     def missing(self, name: str) -> str | None:
         return "plugin 'dns' failed: ImportError" if name == "dns" else None
