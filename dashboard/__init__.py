@@ -83,7 +83,7 @@ class DashboardService(Service):
         """Serve until cancelled."""
         if absent := [name for name in NEEDED if find_spec(name) is None]:
             raise ServiceError(
-                f"{' and '.join(absent)} not installed; pip install 'tocsin[dashboard]' brings it",
+                f"{', '.join(absent)}: not installed; pip install 'tocsin[dashboard]' brings it",
                 permanent=True,
             )
         settings = Settings(

@@ -12,7 +12,8 @@ from attrs import frozen
 
 from tocsin.dashboard.words import clean, moment
 
-LEVELS = ("error", "warn", "info", "debug")
+LEVELS = {"Error": "error", "Warning": "warn", "Info": "info", "Debug": "debug"}
+"""Levels by the words that people choose."""
 _WORDS = {
     "error": "error", "err": "error", "fatal": "error", "critical": "error", "panic": "error",
     "crit": "error", "emerg": "error", "alert": "error", "severe": "error",
@@ -31,7 +32,7 @@ _EARLY = 80
 
 @frozen
 class Line:
-    """A line fit to be shown. ``level`` is one of :data:`LEVELS` or empty."""
+    """A line fit to be shown. ``level`` is one of the values of :data:`LEVELS`, or empty."""
 
     at: str | None
     text: str

@@ -52,13 +52,23 @@ def settings() -> Settings:
     return _settings()
 
 
+def cookie() -> str | None:
+    """The cookie that the browser came with."""
+    return st.context.cookies.get(COOKIE)
+
+
+def zone() -> tzinfo:
+    """The time zone of the reader's browser."""
+    return zone_of(st.context.timezone)
+
+
 def own_token() -> str | None:
     """The token the reader has signed in with, in this tab or another."""
     if token := st.session_state.get("_token"):
         return str(token)
     if st.session_state.get("_signed_out"):
         return None
-    return READERS.token(st.context.cookies.get(COOKIE))
+    return READERS.token(cookie())
 
 
 def reader() -> Reader | None:
@@ -108,7 +118,7 @@ def sign_in(token: str) -> None:
 
 def sign_out() -> None:
     """Forget the reader's token."""
-    READERS.dismiss(st.session_state.get("_cookie") or st.context.cookies.get(COOKIE))
+    READERS.dismiss(st.session_state.get("_cookie") or cookie())
     for key in ("_token", "_cookie", "_me"):
         st.session_state.pop(key, None)
     st.session_state["_signed_out"] = True
@@ -124,8 +134,3 @@ def hand_over() -> None:
         # Both are our own: a fixed path, and random letters.
         script = f"fetch({url}, {{method: 'POST', headers: {{'X-Tocsin-Code': {header}}}}})"
         st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
-
-
-def zone() -> tzinfo:
-    """The time zone of the reader's browser."""
-    return zone_of(st.context.timezone)

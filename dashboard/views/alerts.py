@@ -17,6 +17,7 @@ EVERY = 3
 """Seconds between two looks."""
 
 PAGE = 50
+VIEWS = ("Timeline", "Why told, why not")
 STATES = ("Firing", "Acknowledged", "Suppressed", "Resolved")
 SPANS = {"Any time": None, "24 hours": 24, "7 days": 168, "30 days": 720}
 
@@ -30,24 +31,22 @@ def page() -> None:
         _one(chosen)
         return
     parts.header("Alerts", ":material/notifications:")
-    timeline, ledger = st.tabs(
-        [":material/timeline: Timeline", ":material/receipt_long: Why told, why not"],
-        key="tab", bind="query-params", on_change="rerun",
+    view = st.segmented_control(
+        "View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params",
+        label_visibility="collapsed",
     )  # fmt: skip
-    with timeline:
-        if timeline.open:
-            _timeline()
-    with ledger:
-        if ledger.open:
-            _ledger()
+    if view == VIEWS[1]:
+        _ledger()
+    else:
+        _timeline()
 
 
 @st.fragment(run_every=EVERY)
 def _timeline() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         severity = st.segmented_control(
-            "Severity", ["critical", "warning", "info"], key="severity", bind="query-params",
-            format_func=str.capitalize, label_visibility="collapsed",
+            "Severity", ["Critical", "Warning", "Info"], key="severity", bind="query-params",
+            label_visibility="collapsed",
         )  # fmt: skip
         chosen = st.pills(
             "State", STATES, selection_mode="multi", key="state", bind="query-params",
@@ -68,7 +67,8 @@ def _timeline() -> None:
         if hours is not None:
             since = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
         found = api.get(
-            path_of("alerts"), limit=PAGE, severity=severity, since=since,
+            path_of("alerts"), limit=PAGE, since=since,
+            severity=severity.lower() if severity else None,
             target=(name or "").strip() or None, cursor=_cursor(),
         )  # fmt: skip
         items = [a for a in found["items"] if not chosen or a["state"].capitalize() in chosen]
@@ -236,7 +236,7 @@ _DECISIONS = {
     (":material/hearing_disabled:", "gray"), "superseded": (":material/merge:", "gray"),
     "severity": (":material/filter_list:", "gray"), "no-channel": (":material/link_off:", "orange"),
 }  # fmt: skip
-DECISIONS = tuple(_DECISIONS)
+DECISIONS = {word.replace("-", " ").capitalize(): word for word in _DECISIONS}
 
 
 def _decision(row: Item, *, with_alert: bool = True) -> None:
@@ -265,16 +265,17 @@ def _decision(row: Item, *, with_alert: bool = True) -> None:
 def _ledger() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         decision = st.selectbox(
-            "Decision", DECISIONS, index=None, key="decision", bind="query-params", width=200,
-            placeholder="Any decision", label_visibility="collapsed",
-            format_func=lambda word: word.replace("-", " ").capitalize(),
+            "Decision", ["Any decision", *DECISIONS], key="decision", bind="query-params",
+            width=200, label_visibility="collapsed",
         )  # fmt: skip
         channel = st.text_input(
             "Channel", key="channel", bind="query-params", placeholder="Channel",
             icon=":material/send:", width=200, label_visibility="collapsed",
         )  # fmt: skip
     with states.guarded():
-        rows = _notifications(session.api(), decision, (channel or "").strip() or None)
+        rows = _notifications(
+            session.api(), DECISIONS.get(decision or ""), (channel or "").strip() or None
+        )
         if not rows:
             states.empty(
                 ":material/receipt_long:", "Nothing was decided",

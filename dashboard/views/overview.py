@@ -22,7 +22,8 @@ PAGE = 60
 RARELY = 60.0
 """Seconds for which uptime bars and, while no alert changes, recent alerts are good."""
 
-GROUPS = {"Nothing": "", "Project": "project", "Status": "status", "Kind": "kind"}
+GROUPS = {"No groups": "", "By project": "project", "By status": "status", "By kind": "kind"}
+"""The words stand in the address too, as those of all filters do."""
 
 
 @define
@@ -88,15 +89,17 @@ def page() -> None:
 @st.fragment(run_every=EVERY)
 def _live() -> None:
     known: Overview = st.session_state.setdefault("_overview", Overview())
-    query = (st.session_state.get("q") or "").strip() or None
+    cards = st.container()
+    query, chosen, group = _controls()
     with states.guarded():
         api = session.api()
         known.refresh(api, query)
-        _cards(known)
-        if not known.status["targets"] or not sum(known.status["targets"].values()):
+        with cards:
+            _cards(known)
+        if not sum(known.status["targets"].values()):
             _nothing()
             return
-        _grid(known, api, query)
+        _grid(known, api, query, chosen, group)
         _recent(known)
 
 
@@ -159,54 +162,56 @@ def _card(
         st.caption(plain(hint, 48) if hint else "none")
 
 
-def _grid(known: Overview, api: Api, query: str | None) -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.text_input(
+def _controls() -> tuple[str | None, set[str], str]:
+    """What to look for: a part of the name, statuses (none: all), and by what to group."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        query = st.text_input(
             "Search", key="q", bind="query-params", placeholder="Search by name",
             icon=":material/search:", width=240, label_visibility="collapsed",
         )  # fmt: skip
         chosen = st.pills(
-            "Status", list(tones.TONES), selection_mode="multi", key="status",
-            bind="query-params", label_visibility="collapsed", wrap=True,
-            format_func=lambda key: f"{tones.TONES[key].icon} {tones.TONES[key].word}",
+            "Status", [tone.word for tone in tones.TONES.values()], selection_mode="multi",
+            key="status", bind="query-params", label_visibility="collapsed", wrap=True,
         )  # fmt: skip
         group = st.selectbox(
-            "Group by", list(GROUPS), key="group", bind="query-params", width=170,
-            label_visibility="collapsed", format_func=lambda g: f"Group by {g.lower()}",
+            "Group", list(GROUPS), key="group", bind="query-params", width=150,
+            label_visibility="collapsed",
         )  # fmt: skip
-    items = [pair for pair in known.items() if not chosen or pair[1].key in chosen]
+    return (query or "").strip() or None, set(chosen or ()), GROUPS.get(group or "", "")
+
+
+def _grid(known: Overview, api: Api, query: str | None, chosen: set[str], by: str) -> None:
+    items = [pair for pair in known.items() if not chosen or pair[1].word in chosen]
     if not items:
         states.empty(
             ":material/filter_alt_off:", "No target fits the filter",
             "Clear the search or choose another status.",
         )  # fmt: skip
         return
-    by = GROUPS.get(group or "", "")
     if by:
         items.sort(key=lambda pair: (_group(pair, by), pair[1].rank, pair[0]["name"]))
-    number = 1
-    total = -(-len(items) // PAGE)
+    cards = st.container()
+    number, total = 1, -(-len(items) // PAGE)
     if total > 1:
-        number = min(total, max(1, int(st.session_state.get("page") or 1)))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            number = st.pagination(total, key="page", bind="query-params")
+            st.caption(f"{count(len(items), 'target')}, {PAGE} a page")
     shown = items[(number - 1) * PAGE : number * PAGE]
     bars = known.uptime(api, query, 1000 if known.targets.total > 100 else 100)
     groups: dict[str, list[Any]] = {}
     for pair in shown:
         groups.setdefault(_group(pair, by) if by else "", []).append(pair)
-    for name, members in groups.items():
-        if by:
-            every = sum(_group(pair, by) == name for pair in items)
-            st.markdown(f"##### {plain(_group_word(name, by))} · {every}", anchors=False)
-        with (
-            st.container(key=f"cards-{_slug(name)}"),
-            st.grid("auto", min_column_width=215, gap="small"),
-        ):
-            for item, tone in members:
-                _target(item, tone, known.active.get(item["name"], []), bars)
-    if total > 1:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.pagination(total, key="page", bind="query-params")
-            st.caption(f"{count(len(items), 'target')}, {PAGE} a page")
+    with cards:
+        for name, members in groups.items():
+            if by:
+                every = sum(_group(pair, by) == name for pair in items)
+                st.markdown(f"##### {plain(_group_word(name, by))} · {every}", anchors=False)
+            with (
+                st.container(key=f"cards-{_slug(name)}"),
+                st.grid("auto", min_column_width=215, gap="small"),
+            ):
+                for item, tone in members:
+                    _target(item, tone, known.active.get(item["name"], []), bars)
 
 
 def _group(pair: tuple[Any, tones.Tone], by: str) -> str:

@@ -29,7 +29,7 @@ EVERY = 3
 CHARTS_EVERY = 20
 LOGS_EVERY = 10
 RANGES = ("1h", "6h", "24h", "7d", "30d")
-LINES = (100, 500, 2000)
+LINES = {"100 lines": 100, "500 lines": 500, "2000 lines": 2000}
 MOST_MARKS = 40
 
 Item = Mapping[str, Any]
@@ -295,7 +295,7 @@ def _health(
         if len(checks) > 1:
             chosen = st.segmented_control(
                 "Check", checks, default=own, required=True, key="check", bind="query-params",
-                format_func=lambda check: plain(check, 40), label_visibility="collapsed",
+                label_visibility="collapsed",
             )  # fmt: skip
         if chosen is None:
             return
@@ -396,17 +396,17 @@ def _logs(name: str) -> None:
                 icon=":material/search:", width=220, label_visibility="collapsed",
             )  # fmt: skip
             levels = st.pills(
-                "Level", logs.LEVELS, selection_mode="multi", key="level", bind="query-params",
-                format_func=str.capitalize, label_visibility="collapsed", wrap=True,
+                "Level", list(logs.LEVELS), selection_mode="multi", key="level",
+                bind="query-params", label_visibility="collapsed", wrap=True,
             )  # fmt: skip
             lines = st.selectbox(
-                "Lines", LINES, key="lines", bind="query-params", width=130,
-                format_func=lambda n: f"{n:,} lines", label_visibility="collapsed",
+                "Lines", list(LINES), key="lines", bind="query-params", width=130,
+                label_visibility="collapsed",
             )  # fmt: skip
         with states.guarded("Logs"):
             path = path_of("containers", name, "logs")
-            found = logs.read(session.api().get(path, lines=lines or LINES[0])["items"])
-            shown = logs.select(found, search or "", levels or ())
+            found = logs.read(session.api().get(path, lines=LINES[lines or "100 lines"])["items"])
+            shown = logs.select(found, search or "", {logs.LEVELS[x] for x in levels or ()})
             if not found:
                 st.caption("It has not written anything yet.")
             elif not shown:
