@@ -239,36 +239,25 @@ def _usage(item: Item, history: Item, marks: Sequence[charts.Mark]) -> None:
         return
     zone, span = session.zone(), (history["since"], history["until"])
     expected = item["expected"]
-    both = st.columns(2, gap="medium")
-    for column, (metric, title, unit, form) in zip(
-        both,
-        (
-            ("cpu_percent", "CPU", "%", lambda v: percent(v, 1)),
-            ("memory_bytes", "Memory", "B", size),
-        ),
-        strict=True,
-    ):
-        levels = []
-        if metric in expected:
-            levels.append(charts.Level(value=expected[metric], label="expected"))
-        if metric == "memory_bytes" and item["memory_limit_bytes"]:
-            levels.append(charts.Level(
-                value=item["memory_limit_bytes"], label="limit", colour=tones.CRITICAL.hex
-            ))  # fmt: skip
-        with column, st.container(border=True, gap="xsmall", key=f"panel-chart-{metric}"):
-            mean, top = _figures(points, metric)
-            st.markdown(f"**{title}**")
-            if mean is None:
-                st.caption("No data in this range.")
-                continue
-            figure = charts.usage(
-                points, metric, unit=unit, zone=zone, span=span, step=step, levels=levels,
-                marks=marks, colour=charts.SERIES[0 if metric == "cpu_percent" else 3],
-            )  # fmt: skip
-            alt = f"{title}: average {form(mean)}, maximum {form(top)}"
-            charts.show(figure, f"chart-{metric}-figure", alt)
-            figures = (("Average", mean), ("Maximum", top), ("Now", item[metric]))
-            st.caption("   ·   ".join(f"{word} **{form(value)}**" for word, value in figures))
+    left, right = st.columns(2, gap="medium")
+    levels = _levels(expected, "cpu_percent", None)
+    figure, mean, top = None, *_figures(points, "cpu_percent")
+    if mean is not None:
+        figure = charts.usage(
+            points, "cpu_percent", unit="%", zone=zone, span=span, step=step, levels=levels,
+            marks=marks,
+        )  # fmt: skip
+    with left:
+        _chart("CPU", figure, [percent(v) for v in (mean, top, item["cpu_percent"])])
+    levels = _levels(expected, "memory_bytes", item["memory_limit_bytes"])
+    figure, mean, top = None, *_figures(points, "memory_bytes")
+    if mean is not None:
+        figure = charts.usage(
+            points, "memory_bytes", unit="B", zone=zone, span=span, step=step, levels=levels,
+            marks=marks, colour=charts.SERIES[3],
+        )  # fmt: skip
+    with right:
+        _chart("Memory", figure, [size(v) for v in (mean, top, item["memory_bytes"])])
     with st.container(border=True, gap="xsmall", key="panel-chart-network"):
         st.markdown("**Network**")
         charts.show(
@@ -277,6 +266,31 @@ def _usage(item: Item, history: Item, marks: Sequence[charts.Mark]) -> None:
         )  # fmt: skip
         received, sent = size(item["network_rx_bytes"]), size(item["network_tx_bytes"])
         st.caption(f"Received **{received}**   ·   Sent **{sent}** since it started")
+
+
+def _levels(expected: Item, metric: str, limit: float | None) -> list[charts.Level]:
+    levels = []
+    if metric in expected:
+        levels.append(charts.Level(value=expected[metric], label="expected"))
+    if limit:
+        levels.append(charts.Level(value=limit, label="limit", colour=tones.CRITICAL.hex))
+    return levels
+
+
+def _chart(title: str, figure: charts.Figure | None, values: Sequence[str]) -> None:
+    """A chart above its average, its maximum and what is now."""
+    key = f"chart-{title.lower()}"
+    with st.container(border=True, gap="xsmall", height="stretch", key=f"panel-{key}"):
+        st.markdown(f"**{title}**")
+        if figure is None:
+            st.caption("No data in this range.")
+            return
+        words = [f"{word} **{value}**" for word, value in zip(_WORDS, values, strict=True)]
+        charts.show(figure, key, f"{title}: {', '.join(words).replace('*', '')}")
+        st.caption("   ·   ".join(words))
+
+
+_WORDS = ("Average", "Maximum", "Now")
 
 
 def _figures(points: Sequence[Item], metric: str) -> tuple[float | None, float | None]:
