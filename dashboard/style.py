@@ -27,11 +27,15 @@ STYLE = f"""<style>
 [class*="st-key-tone-"] [data-testid="stPageLink"] a::after {{
   content: ""; position: absolute; inset: 0; border-radius: inherit;
 }}
+[class*="st-key-tone-"] [data-testid="stElementContainer"]:has([data-testid="stPageLink"]),
 [class*="st-key-tone-"] [data-testid="stPageLink"],
 [class*="st-key-tone-"] [data-testid="stPageLink"] > div,
 [class*="st-key-tone-"] [data-testid="stPageLink"] a {{ position: static; }}
 [class*="st-key-tone-"] [data-testid="stPageLink"] a {{
   padding: 0; background: none !important; font-weight: 600; outline: none;
+}}
+[data-testid="stCaptionContainer"] p, [data-testid="stCaptionContainer"] {{
+  color: light-dark(#56606d, #a9b4c2); opacity: 1;
 }}
 .tocsin-bar {{ display: flex; gap: 2px; width: 100%; height: 22px; }}
 .tocsin-bar.small {{ height: 12px; margin-top: 2px; }}
