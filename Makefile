@@ -1,12 +1,13 @@
 # make run    set everything up and start tocsin (Ctrl-C stops it)
 # make test   set everything up and run every check and test
 # make bench  print the figures
+# make screenshots  take the pictures of the README anew (needs an engine and Chromium)
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench screenshots clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
@@ -21,6 +22,9 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python bench/all.py $(ARGS)
+
+screenshots: $(VENV)/.test
+	$(BIN)/python -m tests.dashboard.screenshots $(ARGS)
 
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
