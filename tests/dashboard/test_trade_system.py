@@ -11,7 +11,7 @@ import pytest
 from attrs import define
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.dashboard.browser import card, expect_tone, launch, settled, visit
+from tests.dashboard.browser import PATIENCE, card, expect_tone, launch, settled, visit
 from tests.dashboard.town import free_port
 from tests.running import Running
 from tests.tradestack import NAMES, docker, stood_up
@@ -94,9 +94,6 @@ def test_a_kill_is_seen_acknowledged_and_mended(trade: Trade, browser: Browser) 
         page.wait_for_url(re.compile(r"/target\?name=tradingview"))
         expect(page.get_by_text("busybox:1.36").first).to_be_visible()
         expect(page.get_by_label("Log lines")).to_contain_text("INFO")
-        page.get_by_role("radio", name="1h").click()
-        line = page.locator(".js-plotly-plot path.js-line").first
-        expect(line).to_have_attribute("d", re.compile(r"^M[\d.,]+L"))
         settled(page)
 
         page.get_by_role("button", name="Acknowledge").first.click()
@@ -111,6 +108,12 @@ def test_a_kill_is_seen_acknowledged_and_mended(trade: Trade, browser: Browser) 
         expect(page.get_by_text(re.compile("Up .*s")).first).to_be_visible()
         page.get_by_role("link", name="Overview").first.click()
         expect(card(page, "tradingview").get_by_text(re.compile("Up"))).to_be_visible()
+
+        # A curve takes two samples that are a while apart.
+        page.goto(trade.url + "/target?name=postgres&range=1h")
+        line = page.locator(".js-plotly-plot path.js-line").first
+        drawn = re.compile(r"^M[\d.]+,[\d.]+L")
+        expect(line).to_have_attribute("d", drawn, timeout=3 * PATIENCE)
 
     def rows() -> set[tuple[str, str, str]]:
         items = running.get("/api/v1/audit")["items"]
