@@ -132,7 +132,7 @@ def _table(item: Item, detail: Item) -> None:
         ]
     with (
         st.container(border=True, key="panel-facts"),
-        st.grid("auto", min_column_width=150, gap="small"),
+        st.grid(4, min_column_width=140, gap="small"),
     ):
         for label, value in facts:
             with st.container(gap=None):
