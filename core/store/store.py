@@ -74,7 +74,7 @@ class Store:
         # A slow query must not hold up writing, nor the roll-ups a query.
         self._write = Connections(give, 1)
         self._readers = Connections(give, 4, {"statement_timeout": str(int(READ_DEADLINE * 1000))})
-        self._keeper = Connections(give, 1)
+        self._keeper = Connections(give, 1, {"work_mem": "64MB"})
         self._writer = Writer(self._write, self._spool, clock, retention, migrate)
         if dsn is None:
             self._writer.disabled = NO_DATABASE
