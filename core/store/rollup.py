@@ -8,6 +8,7 @@ at once would lose against a round that has read its window and not yet said so.
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 
 from tocsin.core.store.connection import Connection
@@ -15,7 +16,13 @@ from tocsin.core.store.partitions import existing
 
 STEPS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 _WINDOW = {"1m": timedelta(minutes=15), "1h": timedelta(hours=2), "1d": timedelta(days=2)}
-"""How much one statement rolls up, so that none runs for long or needs much memory."""
+"""How much a statement rolls up at first; while they are quick, the next does twice as much."""
+
+_WIDEST = 64
+"""The most that one rolls up, in such windows."""
+
+_QUICK = 0.5
+"""Seconds. None is to run for long, or to need much memory, where there are thousands of checks."""
 
 LAG = timedelta(seconds=15)
 """How long a minute is left open for samples on their way."""
@@ -139,13 +146,15 @@ async def _advance(connection: Connection, resolution: str, limit: datetime) -> 
     """Roll one resolution up to ``limit``, cut to a whole step; returns how far it came."""
     step = STEPS[resolution]
     limit = floor(limit, step)
+    window, widest = _WINDOW[resolution], _WINDOW[resolution] * _WIDEST
     while True:
+        begun = time.monotonic()
         done: datetime = await connection.fetchval(
             "SELECT done_until FROM rollup_state WHERE resolution = $1", resolution
         )
         if done >= limit:
             return done
-        until = min(done + _WINDOW[resolution], limit)
+        until = min(done + window, limit)
         if resolution == "1m":
             await connection.execute(_MINUTES, done, until)
         else:
@@ -155,6 +164,8 @@ async def _advance(connection: Connection, resolution: str, limit: datetime) -> 
         await connection.execute(
             "UPDATE rollup_state SET done_until = $1 WHERE resolution = $2", until, resolution
         )
+        quick = time.monotonic() - begun < _QUICK
+        window = min(2 * window, widest) if quick else max(window / 2, _WINDOW[resolution])
 
 
 def floor(at: datetime, step: timedelta) -> datetime:
