@@ -11,7 +11,7 @@ former, roll-ups included, moved back by whole days.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -154,11 +154,7 @@ async def load(dsn: str, targets: int, days: int, say: Callable[[str], None]) ->
         if begin >= today:
             break
         await ensure(connection, {(begin - back * DAY).date()})
-        for table, (column, others) in _COPIED.items():
-            done = await connection.execute(
-                _COPY.format(table=table, time=column, others=others), begin, today, back * DAY
-            )
-            samples += int(done.split()[-1]) if table == "check_results" else 0
+        samples += await copy(connection, begin, today, back * DAY)
         say(f"copied {begin - back * DAY:%m-%d}: {samples:,} samples by now, "
             f"{time.monotonic() - started:.0f} s")  # fmt: skip
     await connection.execute(_ALERTS, until - days * DAY, until)
@@ -179,6 +175,24 @@ async def load(dsn: str, targets: int, days: int, say: Callable[[str], None]) ->
     await connection.execute("CHECKPOINT")
     await connection.close()
     return Month(until=until, targets=targets, days=days, samples=samples, day_seconds=took)
+
+
+async def copy(
+    connection: asyncpg.Connection[asyncpg.Record],
+    begin: datetime,
+    end: datetime,
+    back: timedelta,
+    tables: Collection[str] = tuple(_COPIED),
+) -> int:
+    """Copy what lies between two moments to an earlier time; returns how many samples that were."""
+    samples = 0
+    for table in tables:
+        column, others = _COPIED[table]
+        done = await connection.execute(
+            _COPY.format(table=table, time=column, others=others), begin, end, back
+        )
+        samples += int(done.split()[-1]) if table == "check_results" else 0
+    return samples
 
 
 async def _settings(

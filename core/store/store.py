@@ -140,7 +140,7 @@ class Store:
         rounds = 0
         while True:
             await asyncio.sleep(TIDY_EVERY if rounds else 5.0)
-            if self._writer.away is not None or self._writer.disabled is not None:
+            if not self.can_be_read or self._writer.disabled is not None:
                 continue
             try:
                 await self.tidy(full=rounds % FULL_EVERY == 0)

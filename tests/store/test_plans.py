@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import msgspec
 import pytest
 
 from tests.conftest import FakeClock
 from tests.store.helpers import container, make, seen
+from tests.store.plans import Plans
 from tocsin.core.model import Event
 from tocsin.core.store import Store
-from tocsin.core.store.connection import Connection
 from tocsin.core.store.partitions import ensure
 from tocsin.core.store.rollup import _MINUTES, roll_up
 
@@ -25,55 +23,13 @@ CHECKS = [("web", "http"), ("db", "docker")]
 DAYS = 40  # so that monthly partitions can be told apart, too
 
 
-class Explaining:
-    """A connection that keeps the plan of each query it is asked, with the very parameters."""
-
-    def __init__(self, connection: Connection, plans: list[Any]) -> None:
-        self._connection = connection
-        self._plans = plans
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-    async def fetch(self, query: str, *arguments: Any) -> Any:
-        """Explain, then do."""
-        text = await self._connection.fetchval(
-            f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", *arguments
-        )
-        self._plans.append(msgspec.json.decode(text)[0]["Plan"])
-        return await self._connection.fetch(query, *arguments)
-
-
-class Month:
+class Month(Plans):
     """Some weeks of history, and the plans of what is asked of it."""
 
     def __init__(self, store: Store, clock: FakeClock) -> None:
+        super().__init__(store)
         self.store = store
         self.now = clock.now()
-        self.plans: list[Any] = []
-        take = store._readers._take
-
-        async def explaining() -> Any:
-            return Explaining(await take(), self.plans)
-
-        store._readers._take = explaining  # type: ignore[method-assign]
-
-    def read(self) -> set[str]:
-        """The partitions of time series that were really scanned; a scan that was planned and
-        never begun reads nothing."""
-        found: set[str] = set()
-        for plan in self.plans:
-            _collect(plan, found)
-        self.plans.clear()
-        return found
-
-
-def _collect(plan: dict[str, Any], found: set[str]) -> None:
-    table = plan.get("Relation Name", "")
-    if re.search(r"_2\d{5,7}$", table) and plan["Actual Loops"]:
-        found.add(table)
-    for child in plan.get("Plans", ()):
-        _collect(child, found)
 
 
 def daily(table: str, since: datetime, until: datetime) -> set[str]:
@@ -224,8 +180,9 @@ async def test_the_last_minutes_are_found_by_their_time(database: str, tmp_path:
             ("container_metrics", "check_id, timestamp, container_name, status"),
         ):
             await connection.execute(
-                f"INSERT INTO {table} ({columns}) SELECT n % 100, $1::timestamptz + n * interval '0.5 s', "
-                + ("0" if table == "check_results" else "'web', 'running'")
+                f"INSERT INTO {table} ({columns}) "
+                "SELECT n % 2000, $1::timestamptz + n * interval '0.5 s', "
+                + ("0" if table == "check_results" else "'web' || n % 2000, 'running'")
                 + " FROM generate_series(0, 172799) AS n",
                 day,
             )
