@@ -61,6 +61,8 @@ class TargetState:
     first_seen: datetime
     revision: int = 0
     """The number of its latest change; see :class:`LiveState`."""
+    _status: tuple[int, Status] = (-1, Status.UNKNOWN)
+    """The status at a revision: it is asked for far more often than it changes."""
 
     @property
     def status(self) -> Status:
@@ -69,7 +71,10 @@ class TargetState:
         An unknown check beside one that sees does not make the target unknown: but where none
         is down or degraded and one is unknown, the target is not known to be up.
         """
-        return worst([check.status for check in self.checks.values()])
+        if self._status[0] != self.revision:
+            found = worst([check.status for check in self.checks.values()])
+            self._status = (self.revision, found)
+        return self._status[1]
 
     @property
     def worst_check(self) -> CheckState | None:
@@ -219,10 +224,10 @@ class LiveState:
         check.last = observation
         check.runs += 1
         check.failures = 0 if result.status is Status.UP else check.failures + 1
-        self._touch(target)
-        self._bus.publish("result", observation)
         if before is None or before.result.status is not result.status:
             check.since = observation.at
+        self._touch(target)
+        self._bus.publish("result", observation)
         if before is None or _differs(before.result, result):
             self._bus.publish(
                 "status",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from heapq import nlargest
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -148,11 +149,9 @@ def _current(call: Call, alert: Alert) -> Alert:
 async def list_alerts(call: Call, query: AlertQuery) -> AlertPage:
     """List alerts, newest first; while the database is away, those that tocsin remembers."""
     alerting = call.monitor.alerting
-    known = {
-        alert.id: alert_view(_current(call, alert))
-        for alert in alerting.memory.alerts.values()
-        if _matches(alert, query)
-    }
+    remembered = (alert for alert in alerting.memory.alerts.values() if _matches(alert, query))
+    newest = nlargest(query.limit + 1, remembered, key=lambda alert: alert.id)
+    known = {alert.id: alert_view(_current(call, alert)) for alert in newest}
     try:
         rows = await call.monitor.store.alerts.page(
             AlertFilter(
