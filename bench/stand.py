@@ -1,4 +1,4 @@
-"""What the benches share: cores, a private nginx and PostgreSQL, a tocsin wired as ``tocsin run`` does.
+"""What the benches share: cores, a private nginx and PostgreSQL, a tocsin as ``tocsin run`` has it.
 
 The core under measure has the first core for itself; what it talks to shares the last one.
 """
@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 
+from tocsin.core import memory
 from tocsin.core.app import Tocsin, data_directory, load_plugins
 from tocsin.core.config import load_config
 from tocsin.core.embedded import EmbeddedPostgres
@@ -107,18 +108,25 @@ def http_targets(count: int, url: str, interval: float) -> str:
     return f'interval = "{interval:g}s"\n[sources.docker]\nenabled = false\n' + "".join(tables)
 
 
-@asynccontextmanager
-async def running(directory: Path, config: str, **env: str) -> AsyncIterator[Tocsin]:
-    """A whole tocsin with this configuration, in this event loop."""
+def written(directory: Path, config: str) -> Path:
+    """The configuration as a file."""
     directory.mkdir(exist_ok=True)
     path = directory / "tocsin.toml"
     path.write_text(config)
+    return path
+
+
+@asynccontextmanager
+async def running(directory: Path, config: str, **env: str) -> AsyncIterator[Tocsin]:
+    """A whole tocsin with this configuration, in this event loop."""
+    path = written(directory, config)
     known = {k: v for k, v in os.environ.items() if not k.startswith(("TOCSIN_", "DATABASE_"))}
     known |= {"TOCSIN_DATA_DIR": str(directory / "data"), "TOCSIN_API_PORT": "0", **env}
     plugins = load_plugins(path, known)
     monitor = Tocsin(path, known, plugins, load_config(path, known, plugins))
     with data_directory(monitor.data_dir):
         await monitor.start()
+        memory.settle()
         try:
             yield monitor
         finally:

@@ -38,7 +38,7 @@ _BIGINT, _INTEGER = 2**63, 2**31
 _DEPTH = 8
 
 
-class ResultRow(msgspec.Struct, array_like=True, frozen=True):
+class ResultRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A row of ``check_results``, the check still by its names."""
 
     target: str
@@ -50,7 +50,7 @@ class ResultRow(msgspec.Struct, array_like=True, frozen=True):
     metrics: str | None
 
 
-class ContainerRow(msgspec.Struct, array_like=True, frozen=True):
+class ContainerRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A row of ``container_metrics``."""
 
     container_name: str
@@ -324,6 +324,8 @@ def _utc(at: datetime) -> datetime:
 
 def _text(text: object) -> str:
     """PostgreSQL keeps no NUL, and UTF-8 no lone surrogates."""
+    if type(text) is str and text.isascii() and "\0" not in text:
+        return text
     return str(text).replace("\0", "").encode("utf-8", "replace").decode()
 
 
