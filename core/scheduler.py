@@ -48,6 +48,7 @@ class _Job:
     run: Run
     due: float
     skipped: Callable[[int], None]
+    task: asyncio.Task[None] = field(init=False)
     running: bool = False
     waiting: bool = False
     gone: bool = False
@@ -153,17 +154,23 @@ class Scheduler:
         job.running, job.waiting = True, False
         self.runs_total += 1
         self._lateness.append(now - due)
-        task = asyncio.ensure_future(job.run())
-        self._running.add(task)
-        task.add_done_callback(lambda done: self._finish(job, done))
+        job.task = asyncio.get_running_loop().create_task(self._go(job))
+        self._running.add(job.task)
 
-    def _finish(self, job: _Job, task: asyncio.Future[None]) -> None:
-        job.running = False
-        self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()):
+    async def _go(self, job: _Job) -> None:
+        try:
+            await job.run()
+        except Exception as error:  # noqa: BLE001 - time is kept, whatever happens
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"the run of {job.id} failed inside tocsin", "exception": error}
             )
+        finally:
+            job.running = False
+            self._running.discard(job.task)
+            self._next()
+
+    def _next(self) -> None:
+        """There is room: start those that wait their turn."""
         while self._waiting and len(self._running) < self.limit:
             due, waiting = self._waiting.popleft()
             waiting.waiting = False
@@ -201,6 +208,7 @@ class Scheduler:
             task.cancel()
         if running:
             await asyncio.wait(running, timeout=3)
+        self._running.difference_update(running)  # some had not even begun
 
     def stats(self) -> SchedulerStats:
         """How it fares; lateness over the last 4,096 runs."""

@@ -192,17 +192,22 @@ class Collector:
 
     _rows: Batch = field(factory=lambda: Batch(new_id()))
     _last: dict[tuple[str, str], datetime] = field(factory=dict)
+    _added: int = 0
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._added
 
     def take(self) -> Batch:
         """What was gathered; a new batch begins."""
-        rows, self._rows = self._rows, Batch(new_id())
+        rows, self._rows, self._added = self._rows, Batch(new_id()), 0
         return rows
 
     def add(self, item: Item) -> None:
         """Turn an item into rows."""
+        self._put(item)
+        self._added += 1
+
+    def _put(self, item: Item) -> None:
         if isinstance(item, Observation):
             self._add_observation(item)
         elif isinstance(item, Alert):

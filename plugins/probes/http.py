@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import re
 import socket
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 from attrs import Factory, define, frozen
 from attrs import field as option
 
-from tocsin import Bytes, Probe, Result, Seconds, Secret, Target, hookimpl, private
+from tocsin import Bytes, Probe, Result, Seconds, Secret, Target, deadline, hookimpl, private
 from tocsin.plugins.probes import _http_full, _http_lean
 from tocsin.plugins.probes._http_exchange import Answer, Timings, Trouble
 from tocsin.plugins.probes._http_expect import (
@@ -123,7 +122,7 @@ class HttpProbe(Probe):
         """Send one request over a connection of its own: a kept one would hide a dead listener."""
         timings = Timings()
         try:
-            async with asyncio.timeout(self.timeout):
+            with deadline(self.timeout):
                 answer = await self._ask(timings)
         except TimeoutError:
             trouble = f"no answer within {self.timeout:g} s"

@@ -12,6 +12,7 @@ from tocsin.core.contracts import (
     Source,
     private,
 )
+from tocsin.core.deadline import deadline
 from tocsin.core.hookspecs import hookimpl
 from tocsin.core.model import (
     Beat,
@@ -79,6 +80,7 @@ __all__ = [
     "Target",
     "Verdict",
     "Words",
+    "deadline",
     "format_bytes",
     "format_duration",
     "hookimpl",
