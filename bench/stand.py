@@ -13,12 +13,17 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.running import Running
 
 from tocsin.core import memory
 from tocsin.core.app import Tocsin, data_directory, load_plugins
@@ -70,15 +75,20 @@ def serving(command: Sequence[str], port: int, **options: Any) -> Iterator[subpr
 
 
 @contextmanager
-def nginx() -> Iterator[str]:
-    """A private nginx on the last core, answering two bytes; gives its URL."""
+def nginx(log: Path | None = None) -> Iterator[str]:
+    """A private nginx on the last core, answering two bytes; gives its URL.
+
+    ``log`` gets a line for each request: epoch seconds, and the query string.
+    """
+    access = "access_log off" if log is None else f"access_log {log} short"
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory) / "nginx.conf"
         config.write_text(
             f"daemon off; worker_processes 1; pid {directory}/pid; error_log {directory}/e;"
             "events { worker_connections 8192; }"
-            f"http {{ access_log off; server {{ listen 127.0.0.1:{port} backlog=8192;"
+            f"http {{ log_format short '$msec $args'; {access};"
+            f"server {{ listen 127.0.0.1:{port} backlog=8192;"
             ' location / { return 200 "ok"; } } }'
         )
         command = [program("nginx", "nginx-light"), "-c", str(config)]
@@ -104,7 +114,9 @@ def postgres() -> Iterator[str]:
 
 def http_targets(count: int, url: str, interval: float) -> str:
     """A configuration of so many targets with one http check each, and no engine."""
-    tables = (f'[targets.t{n}.checks.http]\nprobe = "http"\nurl = "{url}"\n' for n in range(count))
+    tables = (
+        f'[targets.t{n}.checks.http]\nprobe = "http"\nurl = "{url}?{n}"\n' for n in range(count)
+    )
     return f'interval = "{interval:g}s"\n[sources.docker]\nenabled = false\n' + "".join(tables)
 
 
@@ -146,6 +158,22 @@ def percentile(values: Sequence[float], share: float) -> float:
     """The value below which that share lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def exposed(tocsin: Running) -> dict[str, float]:
+    """What ``/metrics`` says, by series as it is written there."""
+    request = urllib.request.Request(
+        f"{tocsin.url}/metrics", headers={"Authorization": f"Bearer {tocsin.token()}"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        rows = [row for row in answer.read().decode().splitlines() if not row.startswith("#")]
+    return {series: float(value) for series, _, value in (row.rpartition(" ") for row in rows)}
+
+
+def memory_of(pid: int) -> tuple[float, float]:
+    """Resident and proportional megabytes of a process."""
+    full = psutil.Process(pid).memory_full_info()
+    return full.rss / 1e6, full.pss / 1e6
 
 
 def cpu_of(pid: int) -> float:
