@@ -2,10 +2,10 @@
 
     python bench/probes.py [--quick] [--checks 5000]
 
-Each probe is called as the core calls it, 64 at once, on the first core; what it talks to (a private
-nginx and PostgreSQL, programs it starts) is on the last and not counted, but for the programs, which
-are. Heartbeats, which ask nobody, are run by the scheduler through live state, rules and history:
-what the pipeline itself costs. The profile is cProfile's, of ``bench/throughput.py``.
+Each probe is called as the core calls it, 64 at once, on the first core. What it talks to, a
+private nginx and PostgreSQL, is on the last core and not counted; programs it starts are.
+Heartbeats, which ask nobody, are run by the scheduler through live state, rules and history: what
+the pipeline itself costs. The profile is cProfile's, of ``bench/throughput.py``.
 """
 
 from __future__ import annotations
