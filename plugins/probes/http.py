@@ -7,6 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -62,7 +63,7 @@ class _Means:
 
     plain: Plain | None
     full: Request
-    statuses: list[range]
+    statuses: frozenset[int]
     expectations: list[Expectation]
 
 
@@ -161,7 +162,7 @@ class HttpProbe(Probe):
         return _Means(
             _http_lean.prepare(full),
             full,
-            parse_statuses(self.expected_status),
+            frozenset(chain(*parse_statuses(self.expected_status))),
             [json_expectation(path, wanted) for path, wanted in self.json.items()],
         )
 
@@ -198,7 +199,7 @@ class HttpProbe(Probe):
 
     def _trouble(self, answer: Answer) -> str | None:
         means = self._means[0]
-        if not any(answer.status in part for part in means.statuses):
+        if answer.status not in means.statuses:
             wanted = show_statuses(self.expected_status)
             reason = f" {answer.reason}" if answer.reason else ""
             return f"status {answer.status}{reason}, expected {wanted}"
