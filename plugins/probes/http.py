@@ -119,6 +119,10 @@ class HttpProbe(Probe):
 
     _means: list[_Means] = private(factory=list)
 
+    def reaches(self, target: Target) -> str | None:
+        """The host of the URL."""
+        return urlsplit(self.url).hostname
+
     async def check(self, target: Target) -> Result:
         """Send one request over a connection of its own: a kept one would hide a dead listener."""
         timings = Timings()

@@ -13,6 +13,7 @@ from tocsin.core.contracts import (
     private,
 )
 from tocsin.core.deadline import deadline
+from tocsin.core.endpoints import Asked, Endpoint
 from tocsin.core.hookspecs import hookimpl
 from tocsin.core.model import (
     Beat,
@@ -35,6 +36,7 @@ from tocsin.core.notices import (
     Receipt,
     Standing,
 )
+from tocsin.core.observing import AlertChange, Observer
 from tocsin.core.units import (
     Bytes,
     Seconds,
@@ -48,10 +50,13 @@ from tocsin.core.words import Line, Section, Words
 
 __all__ = [
     "ActionError",
+    "AlertChange",
+    "Asked",
     "Beat",
     "Bytes",
     "Container",
     "Controls",
+    "Endpoint",
     "Event",
     "History",
     "Kind",
@@ -62,6 +67,7 @@ __all__ = [
     "Notifier",
     "NotifyError",
     "Observation",
+    "Observer",
     "Probe",
     "PushProbe",
     "Reason",
