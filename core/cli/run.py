@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from tocsin.core import memory
 from tocsin.core.app import StartError, Tocsin, data_directory
 from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.config import ConfigError
@@ -68,6 +69,7 @@ async def _main(context: Context) -> None:
         if starting.done():
             await starting
             _welcome(context, monitor)
+            memory.settle()
             await stopping
         click.echo("stopping")
     finally:
