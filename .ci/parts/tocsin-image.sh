@@ -5,6 +5,9 @@
 set -euo pipefail
 socket=${1:-/var/run/docker.sock}
 docker=(docker -H "unix://$socket")
+megabytes() {
+  "${docker[@]}" image inspect -f '{{.Size}}' "$1" | awk '{ printf "%.0f", $1 / 1e6 }'
+}
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
 git ls-files -z --cached --others --exclude-standard | tar --null --no-recursion -T - -cf - |
@@ -18,8 +21,6 @@ for variant in core dashboard; do
   name=tocsin$([ $variant = core ] || echo "-$variant"):local
   DOCKER_BUILDKIT=0 "${docker[@]}" build -q --network none -t "$name" \
     --build-arg BASE=tocsin-base:local --build-arg "VARIANT=$variant" "$context" >/dev/null
-  "${docker[@]}" image inspect -f "$name {{.Size}}" "$name" |
-    awk '{ printf "the image %s has %.0f MB\n", $1, $2 / 1e6 }'
+  printf 'figure: the image %s has %s MB, %s MB of them its base\n' "$name" \
+    "$(megabytes "$name")" "$(megabytes tocsin-base:local)"
 done
-base=$("${docker[@]}" image inspect -f '{{.Size}}' tocsin-base:local)
-echo "of which its base has $((base / 1000000)) MB"
