@@ -10,21 +10,26 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from tocsin.core.api import (
+    added,
     admin,
     alerts,
     channels,
     containers,
     exposition,
+    frequency,
     health,
     heartbeats,
     ledger,
     maintenance,
+    me,
     metrics,
     openapi,
     silences,
     status,
     stream,
     targets,
+    trends,
+    uptime,
 )
 from tocsin.core.api.keys import HEADERS, STOPPING
 from tocsin.core.api.monitor import Monitor
@@ -39,8 +44,8 @@ log = get_logger(__name__)
 ROUTES: list[Route] = [
     route
     for module in (
-        health, status, containers, targets, metrics, alerts, ledger, silences, maintenance,
-        channels, heartbeats, admin, stream, exposition, openapi,
+        health, me, status, containers, targets, metrics, uptime, trends, frequency, alerts, ledger,
+        silences, maintenance, channels, heartbeats, admin, stream, exposition, openapi,
     )
     for route in module.routes.routes
 ]  # fmt: skip
@@ -63,7 +68,7 @@ class ApiServer:
         """The web application, for a server or a test."""
         app = web.Application(middlewares=[self._middleware], client_max_size=MAX_BODY)
         app[STOPPING] = asyncio.Event()
-        for route in ROUTES:
+        for route in (*ROUTES, *added.routes_of(self._monitor.plugins)):
             app.router.add_route(route.method, route.path, self._handler(route))
             if route.method == "GET":
                 app.router.add_route("HEAD", route.path, self._handler(route))

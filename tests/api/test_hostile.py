@@ -109,7 +109,7 @@ async def test_a_restart_that_breaks_is_audited_too(
     async def boom(target: str) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(stack, "restart", boom)
+    monkeypatch.setattr(stack.restarts, "do", boom)
     problem = await ask.post("/api/v1/containers/web/restart", 500)
     assert problem["instance"].startswith("urn:uuid:")
     await stack.store.flush()
