@@ -1,12 +1,13 @@
 # make run    set everything up and start tocsin (Ctrl-C stops it)
 # make test   set everything up and run every check and test
 # make bench  print the figures
+# make lock   choose anew what the image is made of (container/*.lock)
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
@@ -21,6 +22,15 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python bench/all.py $(ARGS)
+
+# For every Python and every machine; the hashes are the files' own, wherever they come from.
+LOCK := $(BIN)/uv pip compile -q --universal --upgrade --generate-hashes --no-annotate \
+	--custom-compile-command "make lock"
+
+lock: $(VENV)/.venv
+	$(BIN)/pip install -q --disable-pip-version-check uv
+	$(LOCK) --extra fast -o container/core.lock pyproject.toml
+	echo 'setuptools>=77' | $(LOCK) -o container/build.lock -
 
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
