@@ -178,6 +178,10 @@ async def test_what_is_wrong_with_a_server_is_said(server: MailServer) -> None:
     await server.start()
     error = await check_refusal(notifier_of(server, security="starttls"), permanent=True)
     assert "offers no STARTTLS" in str(error)
+    error = await check_refusal(notifier_of(server, security="tls"), permanent=False)
+    assert str(error) == (
+        "127.0.0.1: it does not begin with TLS at this port; see security, ca_file and verify"
+    )
 
 
 async def test_a_password_is_not_sent_in_the_clear(

@@ -84,7 +84,7 @@ async def test_the_receiver_believes_the_signature_and_rejects_a_replay(
         (400, {}, True, None), (404, {}, True, None), (410, {}, True, None),
         (408, {}, False, None), (429, {"Retry-After": "34"}, False, 34.0),
         (429, {"Retry-After": "10072"}, False, 10_072.0),
-        (429, {"Retry-After": "soon"}, False, None),
+        (429, {"Retry-After": "soon"}, False, None), (429, {"Retry-After": "0.75"}, False, 0.75),
         (500, {}, False, None), (503, {"Retry-After": "7"}, False, 7.0),
     ],
 )  # fmt: skip
@@ -128,7 +128,8 @@ async def test_a_receiver_that_hangs_or_is_not_there_is_temporary(receiver: Rece
     ["127.0.0.1", "10.1.2.3", "192.168.1.1", "172.16.0.1", "169.254.169.254", "100.64.0.1",
      "0.0.0.0", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "fe80::1", "fc00::1",
      "64:ff9b::a00:1",
-     "2002:7f00:1::", "224.0.0.1", "::"],
+     "2002:7f00:1::", "224.0.0.1", "::", "::7f00:1", "::ffff:0:7f00:1", "64:ff9b:1::a00:1",
+     "fec0::1", "ff0e::1"],
 )  # fmt: skip
 def test_private_addresses_are_known(address: str) -> None:
     """Loopback, private, link-local, shared and multicast ones, however they are written."""

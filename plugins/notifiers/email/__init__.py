@@ -209,6 +209,8 @@ def _local(host: str) -> bool:
 
 def _untrusted(host: str, error: ssl.SSLError) -> NotifyError:
     why = getattr(error, "verify_message", "") or error.reason or "no TLS connection can be made"
+    if why == "WRONG_VERSION_NUMBER":
+        why = "it does not begin with TLS at this port"
     return NotifyError(f"{host}: {_clean(str(why))}; see security, ca_file and verify")
 
 
