@@ -114,6 +114,7 @@ def test_wrong_credentials_are_told_per_channel(tmp_path: Path, fresh_postgres: 
             lines = dict(line[2:].split(": ", 1) for line in tested.stdout.splitlines())
             assert "check the token that BotFather gave" in lines["telegram"]
             assert lines["email"] == "refused for ops@example.org: 550 no such user here"
-            assert lines["hook"] == "it answered 401"
+            refused = "it answered 401 Unauthorized; check url, secret and headers"
+            assert lines["hook"] == refused
             one = running.run("test-notification", "hook")
-            assert one.stdout.strip() == "✖ hook: it answered 401"
+            assert one.stdout.strip() == f"✖ hook: {refused}"

@@ -102,6 +102,39 @@ async def test_each_answer_has_its_meaning(
         assert "set url to the final place" in str(error)
 
 
+async def test_a_refusal_says_what_the_provider_said(receiver: Receiver) -> None:
+    """Its own words, on one line and cut short, and what to look at."""
+    receiver.answers.append((403, {}))
+    receiver.says = "invalid_token\n" + "x" * 500
+    error = await check_refusal(notifier_of(receiver), permanent=True)
+    assert str(error).startswith("it answered 403 Forbidden: invalid_token xxx")
+    assert str(error).endswith("; check url, secret and headers")
+    assert len(str(error)) < 200
+
+
+async def test_each_part_of_a_long_message_has_an_id_of_its_own(receiver: Receiver) -> None:
+    """A receiver that drops what it has seen takes all of the parts; a retry goes on with the one
+    that failed, under the same id."""
+    message = message_of(*[Kind.FIRED] * 500)
+    notices = [evolve(n, target=f"service-{i:03}" * 4) for i, n in enumerate(message.notices)]
+    message = evolve(message, notices=tuple(notices))
+    message = evolve(message, words=Renderer(clean=clean).words(message))
+    notifier = notifier_of(receiver, shape=Shape.DISCORD)
+    await notifier.send(message)
+    count = len(receiver.accepted)
+    assert count > 2
+    assert receiver.replayed == []
+    receiver.requests.clear()
+    receiver.answers += [(200, {}), (500, {})]
+    with pytest.raises(NotifyError, match="500"):
+        await notifier.send(message)
+    await notifier.send(message)
+    ids = [headers["webhook-id"] for headers, _ in receiver.requests]
+    assert ids[1] == ids[2]
+    assert len(set(ids)) == count == len(ids) - 1
+    assert ids[0] == str(message.id)
+
+
 async def test_a_retry_after_may_be_a_date(receiver: Receiver) -> None:
     """RFC 9110 allows both forms."""
     at = format_datetime(datetime.now(UTC) + timedelta(seconds=120), usegmt=True)
