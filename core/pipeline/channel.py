@@ -285,7 +285,10 @@ class Channel:
         message = Message(id=new_id(), channel=name, notices=(notice,), created_at=now)
         outcome = await self.attempt(await self.tools.enrich(message, self.settings.notifier))
         if isinstance(outcome, Receipt):
+            self._works()
             return True, outcome.answer
+        if outcome.disable:
+            self.disabled = self.trouble = outcome.message
         if outcome.retry_after is not None:
             await self._shut(outcome.retry_after, outcome)
         return False, outcome.message
@@ -294,9 +297,7 @@ class Channel:
 
     def _delivered(self, receipt: Receipt) -> None:
         now = self.tools.clock.now()
-        if self.trouble is not None:
-            log.info("a channel delivers again", channel=self.settings.name)
-        self.trouble, self.failing_since = None, None
+        self._works()
         self.sent_total += 1
         self.last_sent = now
         if receipt.reference is not None:
@@ -308,6 +309,12 @@ class Channel:
         )  # fmt: skip
         self.limit.sent(self.tools.clock.monotonic())
         self.group.sent(self.tools.clock.monotonic())
+
+    def _works(self) -> None:
+        """Something has arrived, so that it is of use, whatever was said before."""
+        if self.trouble is not None:
+            log.info("a channel delivers again", channel=self.settings.name)
+        self.disabled = self.trouble = self.failing_since = None
 
     def _failed(self, failure: Failure) -> None:
         self.failed_total += 1

@@ -207,7 +207,8 @@ async def test_what_fails_for_long_is_told_elsewhere_and_still_tried(make_desk: 
 
 
 async def test_a_disabled_channel_is_not_tried_again(make_desk: MakeDesk) -> None:
-    """A provider that says it is over is left alone until the configuration changes."""
+    """A provider that says it is over is left alone until the configuration changes, or a person's
+    test shows that it takes messages again."""
     desk = await make_desk(TWO)
     desk.notifier().fail(NotifyError("gone", disable=True))
     for name in ("web", "api"):
@@ -217,6 +218,15 @@ async def test_a_disabled_channel_is_not_tried_again(make_desk: MakeDesk) -> Non
     assert len(desk.notifier().attempts) == 1
     assert [t for _, t in desk.told("other") if t != "tocsin"] == ["web", "api"]
     assert ("fired", "tocsin") in desk.told("other"), "a channel of no use is an alert"
+    desk.notifier().fail(NotifyError("still gone", disable=True))
+    assert await desk.alerting.test("ops") == (False, "still gone")
+    assert desk.alerting.channels["ops"].disabled == "still gone"
+    assert await desk.alerting.test("ops") == (True, "remembered")
+    desk.add("db")
+    desk.see("db", "down")
+    await desk.wait(30)
+    assert ("fired", "db") in desk.told("ops")
+    assert ("resolved", "tocsin") in desk.told("other")
 
 
 async def test_root_and_dependents_at_once_are_one_message(desk: Desk) -> None:
