@@ -200,7 +200,7 @@ class Notifier(ABC):
 
     async def listen(self, controls: Controls) -> None:
         """Two-way notifiers take in here what people answer, until cancelled. An exception ends it;
-        the core starts it again after a backoff."""
+        the core starts it again after a backoff, or after ``retry_after`` of a NotifyError."""
 
     async def close(self) -> None:
         """Let go of what the notifier holds; called when its channel ends (reload, stop)."""

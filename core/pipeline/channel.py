@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
@@ -22,7 +22,13 @@ from tocsin.core.logs import get_logger
 from tocsin.core.notices import Kind, Message, Notice, Receipt
 from tocsin.core.outbox import Decision, Row
 from tocsin.core.pipeline.dedupe import dedupe
-from tocsin.core.pipeline.deliver import FALLBACK_AFTER, Attempt, Failure, backoff
+from tocsin.core.pipeline.deliver import (
+    FALLBACK_AFTER,
+    MAX_RETRY_AFTER,
+    Attempt,
+    Failure,
+    backoff,
+)
 from tocsin.core.pipeline.enrich import Enricher
 from tocsin.core.pipeline.group import Group
 from tocsin.core.pipeline.limit import Limit
@@ -254,21 +260,27 @@ class Channel:
             if old >= FALLBACK_AFTER and not fell_back:
                 fell_back = True
                 self.tools.fall_back(self.settings, self._current)
-            await self._shut(backoff(self._current[0].attempts, outcome), outcome)
+            self._shut(backoff(self._current[0].attempts, outcome), outcome)
 
     async def _until_open(self) -> None:
         clock = self.tools.clock
         while self._open_at > clock.monotonic() and not self._stopping.is_set():
             await clock.wait(self._stopping, self._open_at)
 
-    async def _shut(self, seconds: float, failure: Failure) -> None:
-        """Leave the channel alone for a while, also over a restart where the provider asked."""
+    def _shut(self, seconds: float, failure: Failure) -> None:
+        """Wait for a while before the next attempt."""
         self._open_at = max(self.asked_until, self.tools.clock.monotonic() + seconds)
-        gates: Mapping[str, float] = {}
+        self.tools.journal.submit(Entry(rows=tuple(self._current)))
         if failure.retry_after is not None:
-            self.asked_until = self._open_at
-            gates = {self.settings.name: self.tools.steady.now().steady + seconds}
-        self.tools.journal.submit(Entry(rows=tuple(self._current), gates=gates))
+            self.leave_alone(seconds)
+
+    def leave_alone(self, seconds: float) -> None:
+        """The provider wants to hear nothing for a while: until then nothing is sent, and nobody
+        listens, also after a restart."""
+        until = self.tools.clock.monotonic() + min(seconds, MAX_RETRY_AFTER)
+        self.asked_until = max(self.asked_until, until)
+        self._open_at = max(self._open_at, self.asked_until)
+        self.tools.journal.submit(Entry(gates={self.settings.name: self.shut_until or 0.0}))
 
     async def test(self) -> tuple[bool, str]:
         """Send a test message; whether that worked, and what was answered, in a sentence."""
@@ -290,7 +302,7 @@ class Channel:
         if outcome.disable:
             self.disabled = self.trouble = outcome.message
         if outcome.retry_after is not None:
-            await self._shut(outcome.retry_after, outcome)
+            self._shut(outcome.retry_after, outcome)
         return False, outcome.message
 
     # Stage 7: record

@@ -175,11 +175,9 @@ class TelegramNotifier(Notifier):
         pressed: set[asyncio.Task[None]] = set()
         try:
             while True:
-                updates = await patiently(
-                    lambda: self._bot.call(
-                        "getUpdates", POLL + 10, offset=self._bot.offset, timeout=POLL,
-                        allowed_updates=["callback_query"],
-                    )
+                updates = await self._bot.call(
+                    "getUpdates", POLL + 10, offset=self._bot.offset, timeout=POLL,
+                    allowed_updates=["callback_query"],
                 )  # fmt: skip
                 for update in updates if isinstance(updates, list) else []:
                     self._bot.offset = int(update["update_id"]) + 1
