@@ -40,6 +40,9 @@ log = get_logger(__name__)
 IN_FLIGHT = 5.0
 """Seconds that an attempt under way may still take when tocsin stops."""
 
+MOST_REFERENCES = 20_000
+"""Messages that are remembered, for what comes later to refer to; the oldest go first."""
+
 
 @define
 class Tools:
@@ -313,8 +316,12 @@ class Channel:
         self.sent_total += 1
         self.last_sent = now
         if receipt.reference is not None:
+            references = self.tools.references
             for row in self._current:
-                self.tools.references[self.settings.name, row.alert] = receipt.reference
+                references.pop((self.settings.name, row.alert), None)
+                references[self.settings.name, row.alert] = receipt.reference
+            while len(references) > MOST_REFERENCES:
+                del references[next(iter(references))]
         self._finish(
             Decision.SENT, "", delivered_at=now, answer=receipt.answer[:500],
             reference=receipt.reference,

@@ -57,8 +57,8 @@ def test_a_mail_fits_its_window(browser: Any, width: int, scheme: Any, case: str
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("window.hit") is None
     text, back, soft = page.evaluate(
-        "() => { const of = x => getComputedStyle(document.querySelector(x)); const s = of('.card');"
-        " return [s.color, s.backgroundColor, of('td.soft').color].map("
+        "() => { const of = x => getComputedStyle(document.querySelector(x));"
+        " const s = of('.card'); return [s.color, s.backgroundColor, of('td.soft').color].map("
         "   x => x.match(/[0-9]+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0)) }"
     )
     assert abs(text - back) > 400
