@@ -284,7 +284,9 @@ async def test_hostile_text_begins_no_header_and_no_element(server: MailServer) 
     [
         ({"to": ()}, "at least one address"), ({"to": ("nobody",)}, "no mail address"),
         ({"to": ("a@example.org\r\nBcc: b@example.org",)}, "no mail address"),
-        ({"to": ("a b@example.org",)}, "no mail address"), ({"sender": "x\n@y"}, "no mail address"),
+        ({"to": ("a b@example.org",)}, "no mail address"),
+        ({"to": ("jürgen@bücher.example",)}, "beyond ASCII"),
+        ({"sender": "x\n@y"}, "no mail address"),
         ({"host": "mail example"}, "name or address"), ({"port": 0}, "from 1 to 65535"),
     ],
 )  # fmt: skip

@@ -51,9 +51,14 @@ _ICONS = {Status.UP: "🟢", Status.DEGRADED: "🟡", Status.DOWN: "🔴", Statu
 
 def check_address(address: str) -> None:
     """Raise ValueError for what is no plain mail address (which a line break would not be)."""
+    if not address.isascii():
+        raise ValueError(
+            f"{address!r} has letters beyond ASCII, which not every server takes; "
+            "write its domain as xn--…, or use another address"
+        )
     try:
         found = Address(addr_spec=address)
-        fits = bool(found.username and found.domain) and address.isascii()
+        fits = bool(found.username and found.domain)
     except (ValueError, IndexError):
         fits = False
     if not fits or any(c.isspace() or not c.isprintable() for c in address):
