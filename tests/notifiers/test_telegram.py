@@ -270,6 +270,29 @@ async def test_a_restart_that_takes_its_time_holds_up_no_other_press(
         assert list(api.buttons()) == ["🔕 Silence 1 h", "📜 Logs"]
 
 
+async def test_what_was_heard_is_done_though_the_listener_breaks_off(
+    api: BotApi, unhurried: None
+) -> None:
+    """The next look for updates fails, or is refused for a while, in the midst of a restart: the
+    person still gets the answer, and the message shows it."""
+    notifier, desk = notifier_of(api), Desk()
+    over = asyncio.Event()
+
+    async def restart(target: str, by: str) -> str:
+        await over.wait()
+        return f"restarted by {by}"
+
+    desk.restart = restart  # type: ignore[method-assign]
+    await notifier.send(message_of())
+    api.press(api.buttons()["🔄 Restart"])
+    api.fail_at = ("getUpdates", 2)
+    with pytest.raises(NotifyError):
+        await notifier.listen(desk)
+    over.set()
+    await eventually(lambda: "Restarted by" in api.messages[1]["text"])
+    assert "Restarted by" in api.answers[0]["text"]
+
+
 async def test_an_edit_waits_for_the_limits_of_the_group(
     api: BotApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,7 @@ class TelegramNotifier(Notifier):
     _done: Progress = private(factory=Progress)
     _timezone: list[str] = private(factory=lambda: ["UTC"])
     _bots: list[Bot] = private(factory=list)
+    _answering: set[asyncio.Task[None]] = private(factory=set)
 
     @property
     def _bot(self) -> Bot:
@@ -172,7 +173,6 @@ class TelegramNotifier(Notifier):
             self._bot.ears.remove(hear)
 
     async def _poll(self) -> None:
-        pressed: set[asyncio.Task[None]] = set()
         try:
             while True:
                 updates = await self._bot.call(
@@ -184,12 +184,18 @@ class TelegramNotifier(Notifier):
                     if query := update.get("callback_query"):
                         # A restart takes its time, and others press meanwhile.
                         task = asyncio.create_task(self._heard(query))
-                        pressed.add(task)
-                        task.add_done_callback(pressed.discard)
-        finally:
-            for task in pressed:
-                task.cancel()
-            await asyncio.gather(*pressed, return_exceptions=True)
+                        self._answering.add(task)
+                        task.add_done_callback(self._answering.discard)
+        except asyncio.CancelledError:  # where it breaks off instead, what was heard is still done
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Leave what is still to be answered."""
+        tasks = tuple(self._answering)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _heard(self, query: Mapping[str, Any]) -> None:
         with suppress(NotifyError):  # an answer that cannot be given
