@@ -77,10 +77,12 @@ class Entry:
 @frozen(kw_only=True)
 class Saved:
     """What an earlier run left. ``fresh``: there was no journal. ``rows``: unfinished, and those
-    finished not long ago, oldest first."""
+    finished not long ago, oldest first. ``references``: what providers called their last message
+    about an alert that is still open, by channel and alert."""
 
     alerts: tuple[Alert, ...] = ()
     rows: tuple[Row, ...] = ()
+    references: Mapping[tuple[str, UUID], str] = Factory(dict)
     silences: tuple[Silence, ...] = ()
     gates: Mapping[str, float] = Factory(dict)
     anchor: Anchor | None = None
@@ -217,9 +219,17 @@ class Journal:
         rows = db.execute(
             "SELECT data FROM outbox WHERE open = 1 OR steady >= ? ORDER BY steady, id", (since,)
         )
+        alerts = tuple(_decode(db.execute("SELECT data FROM alerts"), Alert))
+        still = {alert.id for alert in alerts}
+        told = db.execute("SELECT data FROM outbox WHERE open = 0 ORDER BY steady, id")
         return Saved(
-            alerts=tuple(_decode(db.execute("SELECT data FROM alerts"), Alert)),
+            alerts=alerts,
             rows=tuple(_decode(rows, Row)),
+            references={
+                (row.channel, row.alert): row.reference
+                for row in (_decode(told, Row) if still else ())
+                if row.alert in still and row.reference is not None
+            },
             silences=tuple(_decode(db.execute("SELECT data FROM silences"), Silence)),
             gates=dict(db.execute("SELECT channel, until FROM gates").fetchall()),
             anchor=anchor,

@@ -111,10 +111,9 @@ class Alerting:
         self.engine.dirty.clear()
         self.quiet.put(saved.silences)
         self._restoring = saved.fresh
+        self.board.tools.references.update(saved.references)
         for row in saved.rows:
             self.memory.note(row)  # history may not have it yet; its id makes that harmless
-            if row.reference is not None:
-                self.board.tools.references[row.channel, row.alert] = row.reference
         for alert in saved.alerts:
             self.memory.keep(alert)
         self.board.tools.steady = self.steady

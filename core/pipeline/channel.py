@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
@@ -22,7 +22,13 @@ from tocsin.core.logs import get_logger
 from tocsin.core.notices import Kind, Message, Notice, Receipt
 from tocsin.core.outbox import Decision, Row
 from tocsin.core.pipeline.dedupe import dedupe
-from tocsin.core.pipeline.deliver import FALLBACK_AFTER, Attempt, Failure, backoff
+from tocsin.core.pipeline.deliver import (
+    FALLBACK_AFTER,
+    MAX_RETRY_AFTER,
+    Attempt,
+    Failure,
+    backoff,
+)
 from tocsin.core.pipeline.enrich import Enricher
 from tocsin.core.pipeline.group import Group
 from tocsin.core.pipeline.limit import Limit
@@ -33,6 +39,9 @@ log = get_logger(__name__)
 
 IN_FLIGHT = 5.0
 """Seconds that an attempt under way may still take when tocsin stops."""
+
+MOST_REFERENCES = 20_000
+"""Messages that are remembered, for what comes later to refer to; the oldest go first."""
 
 
 @define
@@ -254,21 +263,27 @@ class Channel:
             if old >= FALLBACK_AFTER and not fell_back:
                 fell_back = True
                 self.tools.fall_back(self.settings, self._current)
-            await self._shut(backoff(self._current[0].attempts, outcome), outcome)
+            self._shut(backoff(self._current[0].attempts, outcome), outcome)
 
     async def _until_open(self) -> None:
         clock = self.tools.clock
         while self._open_at > clock.monotonic() and not self._stopping.is_set():
             await clock.wait(self._stopping, self._open_at)
 
-    async def _shut(self, seconds: float, failure: Failure) -> None:
-        """Leave the channel alone for a while, also over a restart where the provider asked."""
+    def _shut(self, seconds: float, failure: Failure) -> None:
+        """Wait for a while before the next attempt."""
         self._open_at = max(self.asked_until, self.tools.clock.monotonic() + seconds)
-        gates: Mapping[str, float] = {}
+        self.tools.journal.submit(Entry(rows=tuple(self._current)))
         if failure.retry_after is not None:
-            self.asked_until = self._open_at
-            gates = {self.settings.name: self.tools.steady.now().steady + seconds}
-        self.tools.journal.submit(Entry(rows=tuple(self._current), gates=gates))
+            self.leave_alone(seconds)
+
+    def leave_alone(self, seconds: float) -> None:
+        """The provider wants to hear nothing for a while: until then nothing is sent, and nobody
+        listens, also after a restart."""
+        until = self.tools.clock.monotonic() + min(seconds, MAX_RETRY_AFTER)
+        self.asked_until = max(self.asked_until, until)
+        self._open_at = max(self._open_at, self.asked_until)
+        self.tools.journal.submit(Entry(gates={self.settings.name: self.shut_until or 0.0}))
 
     async def test(self) -> tuple[bool, str]:
         """Send a test message; whether that worked, and what was answered, in a sentence."""
@@ -285,29 +300,40 @@ class Channel:
         message = Message(id=new_id(), channel=name, notices=(notice,), created_at=now)
         outcome = await self.attempt(await self.tools.enrich(message, self.settings.notifier))
         if isinstance(outcome, Receipt):
+            self._works()
             return True, outcome.answer
+        if outcome.disable:
+            self.disabled = self.trouble = outcome.message
         if outcome.retry_after is not None:
-            await self._shut(outcome.retry_after, outcome)
+            self._shut(outcome.retry_after, outcome)
         return False, outcome.message
 
     # Stage 7: record
 
     def _delivered(self, receipt: Receipt) -> None:
         now = self.tools.clock.now()
-        if self.trouble is not None:
-            log.info("a channel delivers again", channel=self.settings.name)
-        self.trouble, self.failing_since = None, None
+        self._works()
         self.sent_total += 1
         self.last_sent = now
         if receipt.reference is not None:
+            references = self.tools.references
             for row in self._current:
-                self.tools.references[self.settings.name, row.alert] = receipt.reference
+                references.pop((self.settings.name, row.alert), None)
+                references[self.settings.name, row.alert] = receipt.reference
+            while len(references) > MOST_REFERENCES:
+                del references[next(iter(references))]
         self._finish(
             Decision.SENT, "", delivered_at=now, answer=receipt.answer[:500],
             reference=receipt.reference,
         )  # fmt: skip
         self.limit.sent(self.tools.clock.monotonic())
         self.group.sent(self.tools.clock.monotonic())
+
+    def _works(self) -> None:
+        """Something has arrived, so that it is of use, whatever was said before."""
+        if self.trouble is not None:
+            log.info("a channel delivers again", channel=self.settings.name)
+        self.disabled = self.trouble = self.failing_since = None
 
     def _failed(self, failure: Failure) -> None:
         self.failed_total += 1

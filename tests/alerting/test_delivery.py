@@ -174,6 +174,22 @@ async def test_a_permanent_failure_goes_to_the_dead_letters_and_the_fallback(
     assert dead.reason == "the chat does not exist"
 
 
+async def test_what_a_provider_repeats_shows_no_secret(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider that answers with what it was sent, and a notifier that quotes it: the ledger, the
+    channel's trouble and a test's answer have no secret and no control character."""
+    monkeypatch.setattr("tocsin.core.logs._known", {"t0psecret-value"})
+    desk.notifier().fail(NotifyError("401: you sent t0psecret-value\x1b[2J", permanent=True))
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(1)
+    (row,) = [r for r in desk.alerting.memory.rows.values() if r.target == "web"]
+    assert row.reason == desk.alerting.channels["ops"].trouble == "401: you sent ***�[2J"
+    desk.notifier().fail(NotifyError("t0psecret-value"))
+    assert await desk.alerting.test("ops") == (False, "***")
+
+
 async def test_what_fails_for_long_is_told_elsewhere_and_still_tried(make_desk: MakeDesk) -> None:
     """After five minutes of temporary failures another channel is told; the first one goes on
     trying, and delivers when it can."""
@@ -191,7 +207,8 @@ async def test_what_fails_for_long_is_told_elsewhere_and_still_tried(make_desk: 
 
 
 async def test_a_disabled_channel_is_not_tried_again(make_desk: MakeDesk) -> None:
-    """A provider that says it is over is left alone until the configuration changes."""
+    """A provider that says it is over is left alone until the configuration changes, or a person's
+    test shows that it takes messages again."""
     desk = await make_desk(TWO)
     desk.notifier().fail(NotifyError("gone", disable=True))
     for name in ("web", "api"):
@@ -201,6 +218,15 @@ async def test_a_disabled_channel_is_not_tried_again(make_desk: MakeDesk) -> Non
     assert len(desk.notifier().attempts) == 1
     assert [t for _, t in desk.told("other") if t != "tocsin"] == ["web", "api"]
     assert ("fired", "tocsin") in desk.told("other"), "a channel of no use is an alert"
+    desk.notifier().fail(NotifyError("still gone", disable=True))
+    assert await desk.alerting.test("ops") == (False, "still gone")
+    assert desk.alerting.channels["ops"].disabled == "still gone"
+    assert await desk.alerting.test("ops") == (True, "remembered")
+    desk.add("db")
+    desk.see("db", "down")
+    await desk.wait(30)
+    assert ("fired", "db") in desk.told("ops")
+    assert ("resolved", "tocsin") in desk.told("other")
 
 
 async def test_root_and_dependents_at_once_are_one_message(desk: Desk) -> None:

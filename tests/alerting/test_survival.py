@@ -34,6 +34,24 @@ async def test_an_alert_goes_on_over_a_restart_in_silence(desk: Desk) -> None:
     assert desk.notifier().notices[-1].downtime == pytest.approx(910, abs=2)
 
 
+async def test_what_was_told_days_ago_is_still_referred_to(desk: Desk) -> None:
+    """An alert that somebody acknowledged on Friday, a restart on Sunday: the recovery still names
+    the message that told it first."""
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(1)
+    (alert,) = desk.alerting.active()
+    desk.alerting.acknowledge(alert, "ann")
+    desk.clock.advance(2 * 86400)
+    await desk.restart()
+    desk.see("web", "down")
+    await desk.wait(2)
+    desk.see("web", "up")
+    await desk.wait(10)
+    (notice,) = desk.notifier().notices
+    assert (notice.kind.value, notice.reply_to) == ("resolved", "1")
+
+
 async def test_what_changed_while_it_was_away_is_told(desk: Desk) -> None:
     """Down before and up after: the recovery is told, once everything has been looked at."""
     desk.add("web")

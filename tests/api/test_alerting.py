@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -303,6 +304,29 @@ async def test_channels_are_shown_and_tested(ask: Asker, stack: Stack) -> None:
     await ask.post("/api/v1/test-notification", 404, json={"channel": "nobody"})
     (channel,) = (await ask.get("/api/v1/channels"))["items"]
     assert (channel["name"], channel["status"], channel["sent"]) == ("ops", "ok", 1)
+    stack.notifier.fail(NotifyError("gone for good", disable=True))
+    await ask.post("/api/v1/test-notification")
+    (channel,) = (await ask.get("/api/v1/channels"))["items"]
+    assert (channel["status"], channel["reason"]) == ("disabled", "gone for good")
+
+
+async def test_a_channel_that_hangs_holds_up_no_other_test(
+    monkeypatch: pytest.MonkeyPatch, ask: Asker, stack: Stack
+) -> None:
+    """All are tested at once; the report has each of them, by name."""
+    await settled(stack)
+    both = asyncio.Barrier(2)
+
+    async def test(name: str) -> tuple[bool, str]:
+        async with asyncio.timeout(20):
+            await both.wait()  # nobody passes alone
+        return True, name
+
+    alerting = stack.alerting
+    monkeypatch.setattr(alerting, "test", test)
+    monkeypatch.setitem(alerting.board.channels, "another", alerting.channels["ops"])
+    report = await ask.post("/api/v1/test-notification")
+    assert [item["channel"] for item in report["items"]] == ["another", "ops"]
 
 
 async def test_the_stream_carries_transitions(
