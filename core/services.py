@@ -27,6 +27,8 @@ class _Running:
     service: Service
     task: asyncio.Task[None]
     health: ComponentHealth = field(factory=lambda: ComponentHealth(status=Health.OK))
+    told: str = ""
+    """The last reason that was logged: a port that stays taken is worth one line."""
 
 
 class ServiceSupervisor:
@@ -72,14 +74,15 @@ class ServiceSupervisor:
     def _start(self, name: str, plugin: str, service: Service, api_url: str) -> None:
         async def run() -> None:
             place = self._surroundings(name, api_url)
+            self._running[name].health = ComponentHealth(status=Health.OK)
             await self._isolation.call(plugin, lambda: service.run(place), None)
 
         def ended(reason: str, seconds: float) -> None:
-            known = self._running[name].health.message
-            self._running[name].health = ComponentHealth(status=Health.DEGRADED, message=reason)
-            # A port that stays taken is worth one line, not one a minute.
-            level = log.debug if reason == known else log.error
+            running = self._running[name]
+            running.health = ComponentHealth(status=Health.DEGRADED, message=reason)
+            level = log.debug if reason == running.told else log.error
             level("a service ended", service=name, reason=reason, next_start=seconds)
+            running.told = reason
 
         async def keep() -> None:
             try:

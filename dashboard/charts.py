@@ -14,6 +14,7 @@ from attrs import frozen
 from tocsin.dashboard.tones import CRITICAL, OK, TONES, WARNING
 from tocsin.dashboard.words import clean, moment
 
+Figure = go.Figure
 CONFIG = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 GRID = "rgba(128,128,128,0.18)"
 SERIES = ("#3b82c4", "#d97b29", "#2b9a8a", "#a35cc7", "#c2557a", "#7a8f2a", "#5b6ee1", "#8a6d4b")

@@ -67,12 +67,12 @@ def size(count: float | None) -> str:
     return f"{value:.1f} TB"
 
 
-def percent(value: float | None, digits: int = 0) -> str:
-    """``12 %``."""
+def percent(value: float | None, digits: int | None = None) -> str:
+    """``12 %``, ``3.4 %``."""
     if value is None:
         return "–"
-    if digits == 0 and 0 < value < 0.95:
-        digits = 1
+    if digits is None:
+        digits = 1 if 0 < value < 9.95 else 0
     return f"{value:.{digits}f} %"
 
 

@@ -122,7 +122,7 @@ def _trends(api: Api, hours: int) -> None:
     zone = session.zone()
     columns = st.columns(2, gap="medium")
     for column, metric, title, unit, form in (
-        (columns[0], "cpu_percent", "CPU", "%", lambda v: percent(v, 1)),
+        (columns[0], "cpu_percent", "CPU", "%", percent),
         (columns[1], "memory_bytes", "Memory", "B", size),
     ):
         with column, st.container(border=True, height="stretch", key=f"panel-trend-{metric}"):

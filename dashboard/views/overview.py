@@ -139,7 +139,7 @@ def _cards(known: Overview) -> None:
         with st.container(border=True, height="stretch", key="panel-card-health"):
             st.metric(
                 ":material/ecg_heart: Health",
-                "–" if score is None else percent(score),
+                "–" if score is None else percent(score, 0),
                 help="The share of targets in order; a critical one counts three times, one that "
                 "is degraded half.",
             )

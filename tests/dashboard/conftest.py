@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ def fresh(postgres: str) -> Callable[[], str]:
             await admin.execute(f"CREATE DATABASE {name}")
             await admin.close()
 
-        asyncio.run(create())
+        # On a thread: where a browser is driven, this one has a loop that runs already.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: asyncio.run(create())).result()
         return postgres.replace("/postgres?", f"/{name}?")
 
     return make

@@ -241,7 +241,7 @@ def test_a_thousand_targets_are_paged(pages: Pages, empty_town: Town) -> None:
     assert "svc-777" in text
     assert "1,000 targets, 60 a page" in text
     assert {m.value for m in at.metric} >= {"999 / 1000", "1"}
-    at = pages.open(page="17")
+    at.pagination(key="page").set_value(17).run()
     text = shown(at).partition("Recent alerts")[0]
     assert text.count("CPU\u00a0") == 40
     assert "svc-999" in text

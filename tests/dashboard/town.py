@@ -15,6 +15,7 @@ from typing import Any
 from attrs import evolve
 
 from tests.api.conftest import Stack
+from tests.conftest import eventually
 from tests.dashboard.past import HABITS, MB, fill, usage
 from tocsin.core.api import ApiServer
 from tocsin.core.auth import Role
@@ -43,15 +44,15 @@ class Town:
     def __init__(self, directory: Path, database: str) -> None:
         self.directory = directory
         self._database = database
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.calls: Counter[str] = Counter()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def do(self, what: Coroutine[Any, Any, Any]) -> Any:
         """Run something in the stack's own loop."""
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result(60)
+        return asyncio.run_coroutine_threadsafe(what, self.loop).result(60)
 
     def act(self, function: Any, *args: Any, **fields: Any) -> Any:
         """Call something in the stack's own loop."""
@@ -95,10 +96,23 @@ class Town:
         """Let the API be gone."""
         await self.server.stop()
 
+    def reach(self, port: int) -> None:
+        """Wait until something listens."""
+
+        async def listens() -> bool:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                return False
+            writer.close()
+            return True
+
+        self.do(eventually(listens, 60))
+
     def stop(self) -> None:
         """Take it down."""
         self.do(self._stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
 
     async def _stop(self) -> None:
