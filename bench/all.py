@@ -17,7 +17,7 @@ from rich.table import Table
 from table import MARK, machine
 
 HERE = Path(__file__).parent
-BENCHES = ("throughput", "detection", "outage")
+BENCHES = ("throughput", "probes", "schedule", "detection", "outage", "footprint", "soak")
 
 
 def run(name: str, quick: bool) -> tuple[list[list[str]], bool]:
