@@ -22,6 +22,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tests.running import Running as Running
 
 from tocsin.core import memory
 from tocsin.core.app import Tocsin, data_directory, load_plugins
