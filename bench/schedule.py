@@ -2,8 +2,8 @@
 
     python bench/schedule.py [--quick]
 
-A ``tocsin run`` of its own watches a private nginx. Lateness is what its ``/metrics`` says of every
-4,096 runs, asked for as often as that; the cold start is read off the access log of nginx.
+A ``tocsin run`` of its own watches a private nginx. Lateness is what its ``/api/v1/status`` says of
+the last 4,096 runs, asked for as often as that; the cold start is read off nginx's access log.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from stand import Running, exposed, http_targets, nginx, postgres
+from stand import Running, http_targets, nginx, postgres
 from table import line, machine
 
 RATE = 1000
@@ -31,18 +31,17 @@ def lateness(directory: Path, dsn: str, seconds: float) -> None:
         config = http_targets(RATE, url, 1)
         with Running(directory, config, {"DATABASE_URL": dsn}) as tocsin:
             time.sleep(10)
-            before, start = exposed(tocsin), time.monotonic()
+            before, start = tocsin.get("/api/v1/status")["scheduler"], time.monotonic()
             p50, p99, most = [], [], []
             while time.monotonic() < start + seconds:
                 time.sleep(WINDOW)
-                now = exposed(tocsin)
-                for found, percentile in ((p50, "50"), (p99, "99"), (most, "100")):
-                    found.append(
-                        1000 * now[f'tocsin_lateness_seconds{{percentile="{percentile}"}}']
-                    )
+                now = tocsin.get("/api/v1/status")["scheduler"]
+                p50.append(1000 * now["lateness_p50"])
+                p99.append(1000 * now["lateness_p99"])
+                most.append(1000 * now["lateness_max"])
             took = time.monotonic() - start
-            runs = now["tocsin_runs_total"] - before["tocsin_runs_total"]
-            skipped = now["tocsin_runs_skipped_total"] - before["tocsin_runs_skipped_total"]
+            runs = now["runs_total"] - before["runs_total"]
+            skipped = now["skipped_total"] - before["skipped_total"]
             tocsin.stop()
     print(
         f"{runs / took:,.0f} checks a second for {took:.0f} s, {skipped:.0f} skipped; lateness by "

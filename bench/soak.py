@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from attrs import frozen
-from stand import Running, cpu_of, exposed, http_targets, memory_of, nginx, postgres
+from stand import Running, cpu_of, http_targets, memory_of, nginx, postgres
 from table import line, machine
 
 RATE = 1000
@@ -45,11 +45,11 @@ def soak(directory: Path, dsn: str, url: str, minutes: float) -> tuple[list[Look
             if len(looks) % 30 == 1:
                 print(f"{at / 60:5.1f} min  {looks[-1].rss:6.1f} MB resident", flush=True)
             time.sleep(EVERY)
-        said, took = exposed(tocsin), time.monotonic() - start
-        rate, skipped = said["tocsin_runs_total"] / took, said["tocsin_runs_skipped_total"]
+        said, took = tocsin.get("/api/v1/status")["scheduler"], time.monotonic() - start
+        rate, skipped = said["runs_total"] / took, said["skipped_total"]
         words = (
             f"{rate:,.0f} checks/s, {skipped:.0f} skipped, {cpu_of(pid) / took:.0%} of a core, "
-            f"{said['tocsin_runs_total']:,.0f} checks in all"
+            f"{said['runs_total']:,.0f} checks in all"
         )
         tocsin.stop()
     return looks, words

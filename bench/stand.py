@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -23,7 +22,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.running import Running
+from tests.running import Running as Running
 
 from tocsin.core import memory
 from tocsin.core.app import Tocsin, data_directory, load_plugins
@@ -158,16 +157,6 @@ def percentile(values: Sequence[float], share: float) -> float:
     """The value below which that share lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
-
-
-def exposed(tocsin: Running) -> dict[str, float]:
-    """What ``/metrics`` says, by series as it is written there."""
-    request = urllib.request.Request(
-        f"{tocsin.url}/metrics", headers={"Authorization": f"Bearer {tocsin.token()}"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        rows = [row for row in answer.read().decode().splitlines() if not row.startswith("#")]
-    return {series: float(value) for series, _, value in (row.rpartition(" ") for row in rows)}
 
 
 def memory_of(pid: int) -> tuple[float, float]:
