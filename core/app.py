@@ -41,6 +41,7 @@ from tocsin.core.services import ServiceSupervisor
 from tocsin.core.sources import SourceSupervisor
 from tocsin.core.state import LiveState
 from tocsin.core.store import Store
+from tocsin.core.uplink import Uplink
 
 log = get_logger(__name__)
 
@@ -92,9 +93,11 @@ class Tocsin:
         self.tokens = TokenStore(self.data_dir / "tokens.json")
         self.isolation = Isolation(frozenset(settings.plugins.inline), self._plugin_blocked)
         self.scheduler = Scheduler(self.clock)
+        self.uplink = Uplink(self.clock, self.isolation, settings.uplink)
         self.runner = Runner(
-            self.clock, self.isolation, plugins, self.record, faulted=_plugin_failed
-        )
+            self.clock, self.isolation, plugins, self.record, faulted=_plugin_failed,
+            doubt=self.uplink.doubt,
+        )  # fmt: skip
         self.inventory = Inventory(
             settings,
             state=self.state,
@@ -202,6 +205,7 @@ class Tocsin:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        await self.uplink.stop()
         await self.alerting.stop()
         await self.store.stop()
         await self._embedded.stop()
@@ -241,6 +245,7 @@ class Tocsin:
             **self.services.health(),
             **self.alerting.health(),
             **self.deadman.health(),
+            **self.uplink.health(),
         }
 
     def _does_its_job(self) -> bool:
@@ -294,6 +299,7 @@ class Tocsin:
             self.inventory.apply(settings)
             await self.sources.apply(settings)
             self.deadman.apply(settings.deadman)
+            self.uplink.apply(settings.uplink)
             log.info("configuration reloaded", file=str(self._path) if self._path else None)
             return settings
 

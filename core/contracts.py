@@ -66,6 +66,11 @@ class Probe(ABC):
     async def check(self, target: Target) -> Result:
         """Look once at ``target``. Return what was seen; an exception is the probe's fault."""
 
+    def reaches(self, target: Target) -> str | None:
+        """The host a check goes to over the network, or None. While tocsin's own uplink is gone
+        (``[uplink]``), a ``down`` from a host outside is ``unknown``."""
+        return None
+
     async def close(self) -> None:
         """Let go of what the probe holds; called when its check ends (reload, stop)."""
 

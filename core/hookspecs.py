@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import pluggy
 
 from tocsin.core.contracts import Probe, PushProbe, Service, Source
+from tocsin.core.endpoints import Endpoint
 from tocsin.core.notices import Notifier
+from tocsin.core.observing import Observer
 from tocsin.core.verdicts import Rule
 
 if TYPE_CHECKING:
@@ -52,6 +54,18 @@ def tocsin_notifiers() -> Mapping[str, type[Notifier]]:
 @hookspec
 def tocsin_services() -> Mapping[str, type[Service]]:
     """Long-running companions by name."""
+    raise NotImplementedError
+
+
+@hookspec
+def tocsin_observers() -> Mapping[str, type[Observer]]:
+    """Observers by name: told of every change of every alert."""
+    raise NotImplementedError
+
+
+@hookspec
+def tocsin_endpoints() -> Sequence[Endpoint]:
+    """Operations added to the API, under ``/api/v1/plugins/NAME/``."""
     raise NotImplementedError
 
 

@@ -8,6 +8,7 @@ a plugin does wrong marks it failed, with its reason, and nothing else.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from importlib.metadata import EntryPoint, entry_points, version
@@ -20,8 +21,10 @@ from attrs import evolve, frozen
 from tocsin.core import hookspecs
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.contracts import Probe, PushProbe, Service, Source
+from tocsin.core.endpoints import Endpoint
 from tocsin.core.isolation import PluginFault, call_with_deadline
 from tocsin.core.notices import Notifier
+from tocsin.core.observing import Observer
 from tocsin.core.verdicts import Rule
 
 LOAD_DEADLINE = 20.0
@@ -33,12 +36,20 @@ _KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
     "tocsin_rules": ("rule", (Rule,)),
     "tocsin_notifiers": ("notifier", (Notifier,)),
     "tocsin_services": ("service", (Service,)),
+    "tocsin_observers": ("observer", (Observer,)),
+}
+
+
+_LISTS: dict[str, tuple[str, Any, str]] = {
+    "tocsin_commands": ("command", click.Command, "a click command"),
+    "tocsin_endpoints": ("endpoint", Endpoint, "an Endpoint"),
 }
 
 
 @frozen
 class Provided:
-    """One thing a plugin provides: its kind (``probe`` …), its name, its class."""
+    """One thing a plugin provides: its kind (``probe`` …), its name, its class (of a command or an
+    endpoint: itself)."""
 
     kind: str
     name: str
@@ -93,13 +104,17 @@ class PluginManager:
         self.rules: dict[str, Entry] = {}
         self.notifiers: dict[str, Entry] = {}
         self.services: dict[str, Entry] = {}
+        self.observers: dict[str, Entry] = {}
         self.commands: list[click.Command] = []
+        self.endpoints: list[tuple[str, Endpoint]] = []
+        """With the name of their plugin."""
         self._shelves = {
             "probe": self.probes,
             "source": self.sources,
             "rule": self.rules,
             "notifier": self.notifiers,
             "service": self.services,
+            "observer": self.observers,
         }
 
     @property
@@ -154,6 +169,8 @@ class PluginManager:
         for item in provides:
             if item.kind in self._shelves:
                 self._shelves[item.kind][item.name] = Entry(item.cls, name)
+            elif item.kind == "endpoint":
+                self.endpoints.append((name, item.cls))
             else:
                 self.commands.append(item.cls)
         kinds = tuple(dict.fromkeys(item.kind for item in provides))
@@ -176,13 +193,14 @@ class PluginManager:
             text = " ".join(str(error).split())
             raise PluginFault(f"does not fit tocsin's hooks: {text}") from error
         provides: list[Provided] = []
-        for hook in (*_KINDS, "tocsin_commands"):
+        for hook in (*_KINDS, *_LISTS):
             for implementation in getattr(self._pluggy.hook, hook).get_hookimpls():
                 if implementation.plugin_name == name:
                     answer = call_with_deadline(
                         implementation.function, self._deadline, f"{hook} was called"
                     )
                     provides += self._checked(hook, answer)
+        _check_endpoints(name, provides)
         if not provides:
             raise PluginFault("provides nothing: no @tocsin.hookimpl function was found in it")
         return provides
@@ -191,8 +209,8 @@ class PluginManager:
         if inspect.iscoroutine(answer):
             answer.close()
             raise PluginFault(f"has an async {hook}; write it as a plain def")
-        if hook == "tocsin_commands":
-            return [_command(item) for item in _iterate(hook, answer)]
+        if hook in _LISTS:
+            return [_listed(hook, item) for item in _iterate(hook, answer)]
         kind, bases = _KINDS[hook]
         if not isinstance(answer, Mapping):
             raise PluginFault(f"returned {type(answer).__name__} from {hook}, not a dict of names")
@@ -259,10 +277,20 @@ def _iterate(hook: str, answer: object) -> Iterable[object]:
     return answer
 
 
-def _command(item: object) -> Provided:
-    if not isinstance(item, click.Command):
-        raise PluginFault(f"returned {item!r} from tocsin_commands, not a click command")
-    return Provided("command", str(item.name), item)
+def _listed(hook: str, item: Any) -> Provided:
+    kind, wanted, words = _LISTS[hook]
+    if not isinstance(item, wanted):
+        raise PluginFault(f"returned {item!r} from {hook}, not {words}")
+    return Provided(kind, str(item.name), item)
+
+
+def _check_endpoints(plugin: str, provides: list[Provided]) -> None:
+    endpoints = [item.name for item in provides if item.kind == "endpoint"]
+    names = [re.sub(r"{\w+}", "{}", name) for name in endpoints]
+    if names and not re.fullmatch(r"[\w.-]+", plugin, re.ASCII):
+        raise PluginFault(f"has endpoints, but its name {plugin!r} cannot stand in a URL")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise PluginFault(f"has two endpoints {twice[0]}")
 
 
 def tocsin_version() -> str:

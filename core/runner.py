@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -65,6 +65,8 @@ class Runner:
     record: Callable[[Observation], None]
     faulted: Callable[[str, str], None] = lambda _plugin, _reason: None
     """Told of each plugin that turns failed, with the reason."""
+    doubt: Callable[[str, object, Target, Result], Awaitable[Result]] | None = None
+    """Asked what a result that says ``down`` is worth (plugin, probe, target, result)."""
     _books: dict[tuple[str, str], _Book] = field(init=False, factory=dict)
 
     async def run(self, target: Target, name: str, plugin: str, probe: Runnable) -> None:
@@ -81,6 +83,8 @@ class Runner:
             if tries <= 0 or result.status is not Status.DOWN:
                 break
             await asyncio.sleep(RETRY_PAUSE)
+        if result.status is Status.DOWN and self.doubt is not None:
+            result = await self.doubt(plugin, probe, target, result)
         self._observe(target, name, result)
 
     async def _once(self, key: tuple[str, str], target: Target, probe: Runnable) -> Result:

@@ -46,6 +46,21 @@ async def database(postgres: str) -> AsyncIterator[str]:
     await admin.close()
 
 
+@pytest.fixture
+def fresh_postgres(postgres: str) -> Iterator[str]:
+    """The same as ``database``, for tests that are not async."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+
+    async def do(statement: str) -> None:
+        connection = await asyncpg.connect(postgres)
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(do(f"CREATE DATABASE {name}"))
+    yield postgres.replace("/postgres?", f"/{name}?")
+    asyncio.run(do(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
 async def eventually(
     condition: Callable[[], object] | Callable[[], Awaitable[object]], seconds: float = 20
 ) -> None:

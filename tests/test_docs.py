@@ -13,14 +13,16 @@ from typing import Any
 import attrs
 import pytest
 
-from tocsin import Notifier, Probe, Rule, Source
+from tocsin import Notifier, Observer, Probe, Rule, Source
 from tocsin.core import hookspecs
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.testing import (
     RecordingSink,
+    check_endpoint_conformance,
     check_notifier_conformance,
+    check_observer_conformance,
     check_probe_conformance,
     check_rule_conformance,
     check_source_conformance,
@@ -55,7 +57,7 @@ async def test_every_example_runs(number: int, tocsin_manager: Any) -> None:
     module = example(number)
     classes = [c for c in vars(module).values() if isinstance(c, type) and attrs.has(c)]
     own = [c for c in classes if c.__module__ == module.__name__]
-    assert own
+    assert own or "tocsin_endpoints" in vars(module)
     if any(name.startswith("tocsin_") for name in vars(module)):
         (record,) = tocsin_manager(example=module).records
         assert record.status == "ok", record.reason
@@ -71,6 +73,10 @@ async def test_every_example_runs(number: int, tocsin_manager: Any) -> None:
             check_rule_conformance(cls())
         elif issubclass(cls, Notifier):
             await check_notifier_conformance(cls())
+        elif issubclass(cls, Observer):
+            await check_observer_conformance(cls())
+    for endpoint in getattr(module, "tocsin_endpoints", list)():
+        await check_endpoint_conformance(endpoint)
     for name, function in vars(module).items():
         if name.startswith("test_"):
             await function()
@@ -87,7 +93,8 @@ def test_the_toml_examples_load(tmp_path: Path, tocsin_manager: Any) -> None:
         file = tmp_path / "tocsin.toml"
         file.write_text(text)
         settings = load_config(file, {}, manager)
-        assert settings.targets or settings.sources or settings.channels or "[rules." in text
+        said = settings.targets or settings.sources or settings.channels
+        assert said or "[rules." in text or "[observers." in text
 
 
 def test_the_first_example_is_as_short_as_promised() -> None:
@@ -109,6 +116,7 @@ def test_the_examples_of_configuration_load() -> None:
         "rules",
         "own_alerts",
         "messages",
+        "uplink",
         "deadman",
         "maintenance",
         "api",

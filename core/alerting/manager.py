@@ -14,6 +14,7 @@ from tocsin.core import faults
 from tocsin.core.alerting.controls import Actions, Desk
 from tocsin.core.alerting.itself import verdicts
 from tocsin.core.alerting.memory import Memory
+from tocsin.core.alerting.observers import Observers
 from tocsin.core.alerting.restore import restored
 from tocsin.core.alerting.silencing import Silencing
 from tocsin.core.alerting.standing import standing
@@ -87,6 +88,7 @@ class Alerting:
         self._actions = actions
         self.board = Switchboard(tools, self._save, desk)
         self.memory = Memory(store)
+        self.observers = Observers(isolation, self._faulted, self._recovered)
         self._clock, self._state, self._store, self._bus = clock, state, store, bus
         self._isolation, self._plugins = isolation, plugins
         self._health, self._looked_around, self._sees_all = health, looked_around, sees_all
@@ -122,6 +124,7 @@ class Alerting:
             self._changed(state.target.name)
         self._state.listeners.append(self._changed)
         self.board.start()
+        await self.observers.apply(self.settings.observers)
         self._tasks = [
             asyncio.create_task(self._keep_time(), name="alerts"),
             asyncio.create_task(self._watch(), name="watch over tocsin"),
@@ -136,6 +139,7 @@ class Alerting:
         await asyncio.gather(*self._tasks, *self._loose, return_exceptions=True)
         self._tasks = []
         await self.board.stop()
+        await self.observers.stop()
         if self.journal.running:
             self._save([])
         await self.journal.stop()
@@ -146,6 +150,7 @@ class Alerting:
         now = self.steady.now()
         self._handle(self._configure(), now)
         await self.board.apply(settings.channels)
+        await self.observers.apply(settings.observers)
         self._handle(self.engine.recheck(None, now), now)
 
     def _configure(self) -> list[Transition]:
@@ -239,10 +244,12 @@ class Alerting:
                 message=change.alert.resolution or change.alert.message, reason=change.why or None,
             )  # fmt: skip
             self._bus.publish("alert", change)
-        self._save(rows)
+        saved = self._save(rows)
+        # Also where the journal cannot be written: what happened has happened.
+        saved.add_done_callback(lambda _: self.observers.tell(changes))
         self._wake.set()
 
-    def _save(self, rows: list[Row]) -> None:
+    def _save(self, rows: list[Row]) -> asyncio.Future[None]:
         """Journal what changed; then, and not before, put the rows into their channels."""
         dirty, self.engine.dirty = self.engine.dirty, set()
         alerts = [self.engine.alerts[key] for key in dirty if key in self.engine.alerts]
@@ -259,6 +266,7 @@ class Alerting:
             self.memory.note(row)
         if any(row.decision is Decision.QUEUED for row in rows):
             self._spawn(self._hand_over(done, rows))
+        return done
 
     async def _hand_over(self, done: asyncio.Future[None], rows: list[Row]) -> None:
         try:

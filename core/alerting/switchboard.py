@@ -29,7 +29,7 @@ class Switchboard:
     """Channels by name. ``save`` writes down new rows and brings them back by :meth:`put`."""
 
     tools: Tools
-    save: Callable[[list[Row]], None]
+    save: Callable[[list[Row]], object]
     desk: Desk | None = None
     channels: dict[str, Channel] = field(factory=dict)
     _listeners: dict[str, asyncio.Task[None]] = field(factory=dict)

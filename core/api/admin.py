@@ -106,8 +106,8 @@ def plugin_view(record: PluginRecord) -> PluginView:
             ProvidedView(
                 kind=item.kind,
                 name=item.name,
-                summary=summary_of(item.cls),
-                options=options_of(item.cls),
+                summary=summary_of(getattr(item.cls, "handler", item.cls)),
+                options=options_of(item.cls) if isinstance(item.cls, type) else [],
             )
             for item in record.provides
         ],

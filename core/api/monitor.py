@@ -11,6 +11,7 @@ from tocsin.core.auth import TokenStore
 from tocsin.core.bus import Bus
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import Settings
+from tocsin.core.isolation import Isolation
 from tocsin.core.model import AuditEntry, Beat, ComponentHealth, LogLine
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.scheduler import SchedulerStats
@@ -31,6 +32,7 @@ class Monitor(Protocol):
     tokens: TokenStore
     alerting: Alerting
     plugins: PluginManager
+    isolation: Isolation
 
     def health(self) -> dict[str, ComponentHealth]:
         """How each part fares."""

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 import attrs
 import msgspec
 
+from tocsin.core.api.added import routes_of
 from tocsin.core.api.problems import ProblemDocument
 from tocsin.core.api.routing import Call, Route, Routes
 
@@ -150,5 +151,6 @@ async def openapi(call: Call) -> dict[str, Any]:
     """Describe this API."""
     from tocsin.core.api.server import ROUTES  # the server collects this module's routes too
 
-    made: dict[str, Any] = document(ROUTES, call.monitor.version)
+    every = [*ROUTES, *routes_of(call.monitor.plugins)]
+    made: dict[str, Any] = document(every, call.monitor.version)
     return made

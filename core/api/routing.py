@@ -70,6 +70,8 @@ class Route:
     response: Any
     errors: tuple[int, ...]
     media: str
+    free_query: bool = False
+    """Query parameters are the handler's own business."""
 
     @property
     def summary(self) -> str:
@@ -137,7 +139,7 @@ async def perform(route: Route, call: Call) -> web.StreamResponse:
     given = call.request.query
     if route.query is not None:
         arguments["query"] = _query(route.query, given)
-    elif given:
+    elif given and not route.free_query:
         raise Problem(400, f"this takes no query parameters; leave out {', '.join(sorted(given))}")
     if route.body is not None:
         arguments["body"] = await _body(route.body, call.request)
@@ -167,7 +169,8 @@ def _query(kind: Any, given: Mapping[str, str]) -> Any:
     return query
 
 
-async def _body(kind: Any, request: web.Request) -> Any:
+async def read_json(request: web.Request) -> Any:
+    """The body of a request, decoded; an empty object where there is none. Raises Problem."""
     try:
         raw = await request.read()
     except web.HTTPRequestEntityTooLarge as error:
@@ -177,11 +180,15 @@ async def _body(kind: Any, request: web.Request) -> Any:
     except web.RequestPayloadError as error:
         raise Problem(400, "the body is not what its headers say (encoding, length)") from error
     try:
-        given = msgspec.json.decode(raw or b"{}")
+        return msgspec.json.decode(raw or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem(400, f"the body is not JSON: {error}") from error
     except RecursionError:
         raise Problem(400, "the body is nested too deeply") from None
+
+
+async def _body(kind: Any, request: web.Request) -> Any:
+    given = await read_json(request)
     if not isinstance(given, dict):
         raise Problem(422, "the body is wrong: it is to be a JSON object")
     known = {f.name for f in attrs.fields(kind)}

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from tocsin.core.api import (
+    added,
     admin,
     alerts,
     channels,
@@ -67,7 +68,7 @@ class ApiServer:
         """The web application, for a server or a test."""
         app = web.Application(middlewares=[self._middleware], client_max_size=MAX_BODY)
         app[STOPPING] = asyncio.Event()
-        for route in ROUTES:
+        for route in (*ROUTES, *added.routes_of(self._monitor.plugins)):
             app.router.add_route(route.method, route.path, self._handler(route))
             if route.method == "GET":
                 app.router.add_route("HEAD", route.path, self._handler(route))

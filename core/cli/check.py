@@ -24,6 +24,7 @@ from tocsin.core.isolation import Isolation, PluginFault, describe
 from tocsin.core.model import Event, Observation, Result, Status, Target
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.runner import Runner
+from tocsin.core.uplink import Uplink
 
 EXIT = {Status.UP: 0, Status.DEGRADED: 1, Status.DOWN: 2, Status.UNKNOWN: 3}
 SOURCE_DEADLINE = 15.0
@@ -93,7 +94,9 @@ async def _check_all(
 ) -> list[Observation]:
     seen: list[Observation] = []
     isolation = Isolation(frozenset(settings.plugins.inline), lambda *_: None)
-    runner = Runner(SystemClock(), isolation, plugins, seen.append)
+    clock = SystemClock()
+    uplink = Uplink(clock, isolation, settings.uplink)
+    runner = Runner(clock, isolation, plugins, seen.append, doubt=uplink.doubt)
     watcher = asyncio.create_task(isolation.watch())
     limit = asyncio.Semaphore(100)
 
@@ -115,6 +118,7 @@ async def _check_all(
     sources = [_snapshot(s, isolation, patterns, seen) for s in settings.sources.values()]
     await asyncio.gather(*runs, *sources)
     watcher.cancel()
+    await uplink.stop()
     isolation.stop()
     return sorted(seen, key=lambda o: (-EXIT[o.result.status], o.check_id))
 

@@ -64,6 +64,10 @@ class Catalog(Protocol):
     def notifiers(self) -> Mapping[str, CatalogEntry]:
         """Notifiers by name."""
 
+    @property
+    def observers(self) -> Mapping[str, CatalogEntry]:
+        """Observers by name."""
+
     def missing(self, name: str) -> str | None:
         """Why nothing of that name is there; None where nobody has heard of it."""
 

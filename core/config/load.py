@@ -15,6 +15,7 @@ from tocsin.core.config.environment import Environment
 from tocsin.core.config.errors import Catalog, ConfigError, Path, Problems
 from tocsin.core.config.find import read, with_variables
 from tocsin.core.config.messages import make_messages
+from tocsin.core.config.observers import make_observers
 from tocsin.core.config.redact import secrets_in
 from tocsin.core.config.references import check_references
 from tocsin.core.config.scalars import choose, number, show
@@ -31,20 +32,23 @@ from tocsin.core.config.settings import (
     GroupSettings,
     Level,
     LogSettings,
+    ObserverSettings,
     PluginSettings,
     RuleSettings,
     Settings,
     SourceSettings,
     TargetSettings,
+    UplinkSettings,
 )
 from tocsin.core.config.structure import build
 from tocsin.core.config.suggest import did_you_mean
+from tocsin.core.config.uplink import check_uplink
 from tocsin.core.config.values import check_timezone, data_directory, database_url, interval_of
 from tocsin.core.units import Seconds, parse_duration, parse_size
 
 SECTIONS = (
     "api", "database", "plugins", "actions", "log", "alerts", "messages", "deadman", "rules",
-    "maintenance", "targets", "sources", "channels",
+    "maintenance", "targets", "sources", "channels", "uplink", "observers",
 )  # fmt: skip
 
 
@@ -132,6 +136,10 @@ class _Loader:
                 self.tree.get("messages", {}), path.parent if path else FilePath(), self.problems
             ),
             deadman=self._deadman(),
+            uplink=check_uplink(
+                self._section(UplinkSettings, *self._table("uplink")), self.problems
+            ),
+            observers=self._observers(),
             rules=self.rules,
             own_alerts=self.maker.own(rule_tables),
             maintenance=make_windows(self._tables("maintenance"), self.problems, top.timezone),
@@ -205,6 +213,12 @@ class _Loader:
         if deadman.url is not None and not deadman.url.reveal().startswith(("http://", "https://")):
             self.problems.add(("deadman", "url"), "must begin with http:// or https://")
         return deadman
+
+    def _observers(self) -> dict[str, ObserverSettings]:
+        observers = make_observers(self._tables("observers"), self.catalog, self.problems)
+        for observer in observers.values():
+            self._tell_broken(f"observer {observer.name}", observer.broken)
+        return observers
 
     def _channels(self, alerts: AlertSettings) -> dict[str, ChannelSettings]:
         group = GroupSettings(hold=alerts.hold, window=alerts.window)

@@ -7,12 +7,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from attrs import Factory, frozen
+from attrs import Factory, field, frozen
 
 from tocsin.core.alerts.model import Policy
 from tocsin.core.alerts.silences import Window
 from tocsin.core.contracts import Probe, PushProbe, Secret, Source
 from tocsin.core.notices import Notifier
+from tocsin.core.observing import Observer
 from tocsin.core.units import Bytes, Seconds
 from tocsin.core.verdicts import Rule, Severity
 
@@ -169,6 +170,30 @@ class DeadmanSettings:
 
 
 @frozen(kw_only=True)
+class UplinkSettings:
+    """Places outside, as ``host:port``, any of which answers while tocsin's own uplink is there.
+
+    Attributes:
+        addresses: none: the uplink is never doubted.
+        timeout: seconds for each of them to accept a connection.
+    """
+
+    addresses: tuple[str, ...] = ()
+    timeout: Seconds = 3.0
+
+
+@frozen(kw_only=True)
+class ObserverSettings:
+    """One observer of alerts, ready to be told; or the reason why it cannot be had."""
+
+    name: str
+    plugin: str | None
+    observer: Observer | None
+    broken: str | None
+    options: Mapping[str, Any]
+
+
+@frozen(kw_only=True)
 class ApiSettings:
     """Where the API listens."""
 
@@ -248,6 +273,8 @@ class Settings:
     alerts: AlertSettings = AlertSettings()
     messages: MessageSettings = MessageSettings()
     deadman: DeadmanSettings = DeadmanSettings()
+    uplink: UplinkSettings = UplinkSettings()
+    observers: Mapping[str, ObserverSettings] = Factory(dict)
     rules: Mapping[str, RuleSettings] = Factory(dict)
     own_alerts: Mapping[str, Policy] = Factory(dict)
     maintenance: tuple[Window, ...] = ()
@@ -255,5 +282,5 @@ class Settings:
     sources: Mapping[str, SourceSettings] = Factory(dict)
     channels: Mapping[str, ChannelSettings] = Factory(dict)
     warnings: tuple[str, ...] = ()
-    secrets: frozenset[str] = Factory(frozenset)
+    secrets: frozenset[str] = field(factory=frozenset, repr=False)
     """Values of secret options, secret-looking variables and ``_FILE``; hidden wherever shown."""

@@ -133,6 +133,10 @@ class HttpProbe(Probe):
     degraded_above: Seconds | None = None
     certificate_warn_days: float = 14.0
 
+    def reaches(self, target: Target) -> str | None:
+        """The host of the URL."""
+        return urlsplit(self.url).hostname
+
     async def check(self, target: Target) -> Result:
         """Send one request over a connection of its own: a kept one would hide a dead listener."""
         timings = _Timings()

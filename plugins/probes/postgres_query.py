@@ -6,6 +6,7 @@ import asyncio
 import time
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 from attrs import field as option
@@ -61,6 +62,11 @@ class PostgresQueryProbe(Probe):
             ("postgresql://", "postgres://")
         ):
             raise ValueError("dsn must read postgresql://user:password@host:port/database")
+
+    def reaches(self, target: Target) -> str | None:
+        """The host; None for a socket."""
+        host = self.host if self.dsn is None else urlsplit(self.dsn.reveal()).hostname
+        return None if host is None or host.startswith("/") else host
 
     async def check(self, target: Target) -> Result:
         """Connect and ask once."""

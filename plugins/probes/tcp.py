@@ -52,6 +52,10 @@ class TcpProbe(Probe):
     degraded_above: Seconds | None = None
     certificate_warn_days: float = 14.0
 
+    def reaches(self, target: Target) -> str:
+        """The host."""
+        return self.host
+
     async def check(self, target: Target) -> Result:
         """Connect once."""
         place = f"{self.host}:{self.port}"

@@ -12,6 +12,7 @@ from tocsin.core.contracts import (
     Source,
     private,
 )
+from tocsin.core.endpoints import Asked, Endpoint
 from tocsin.core.hookspecs import hookimpl
 from tocsin.core.model import (
     Beat,
@@ -34,6 +35,7 @@ from tocsin.core.notices import (
     Receipt,
     Standing,
 )
+from tocsin.core.observing import AlertChange, Observer
 from tocsin.core.units import (
     Bytes,
     Seconds,
@@ -47,10 +49,13 @@ from tocsin.core.words import Line, Section, Words
 
 __all__ = [
     "ActionError",
+    "AlertChange",
+    "Asked",
     "Beat",
     "Bytes",
     "Container",
     "Controls",
+    "Endpoint",
     "Event",
     "History",
     "Kind",
@@ -61,6 +66,7 @@ __all__ = [
     "Notifier",
     "NotifyError",
     "Observation",
+    "Observer",
     "Probe",
     "PushProbe",
     "Reason",

@@ -10,6 +10,10 @@ from tocsin.core.testing.alerting import (
     message_of,
 )
 from tocsin.core.testing.clock import SettableClock
+from tocsin.core.testing.companions import (
+    check_endpoint_conformance,
+    check_observer_conformance,
+)
 from tocsin.core.testing.conformance import (
     check_probe_conformance,
     check_push_conformance,
@@ -23,7 +27,9 @@ __all__ = [
     "RecordingNotifier",
     "RecordingSink",
     "SettableClock",
+    "check_endpoint_conformance",
     "check_notifier_conformance",
+    "check_observer_conformance",
     "check_probe_conformance",
     "check_push_conformance",
     "check_refusal",

@@ -93,7 +93,7 @@ class Stack:
             },
         )  # fmt: skip
         self.notifier = notifier
-        isolation = Isolation(frozenset(["recording"]), lambda *_: None)
+        isolation = self.isolation = Isolation(frozenset(["recording"]), lambda *_: None)
         self.alerting = Alerting(
             self.settings, data_dir=directory, clock=self.clock, state=self.state,
             store=self.store, bus=self.bus, isolation=isolation, plugins=self.plugins,

@@ -58,18 +58,18 @@ def test_it_starts_with_nothing_but_itself_and_leaves_nothing_behind(tmp_path: P
     assert "Traceback" not in running.output()
 
 
-def test_two_on_one_data_directory_are_refused(tmp_path: Path, postgres: str) -> None:
+def test_two_on_one_data_directory_are_refused(tmp_path: Path, fresh_postgres: str) -> None:
     """The second tocsin on the same data directory says so in one line and exits non-zero."""
-    with Running(tmp_path, QUIET, {"DATABASE_URL": postgres}) as running:
+    with Running(tmp_path, QUIET, {"DATABASE_URL": fresh_postgres}) as running:
         done = running.run("run")
         assert done.returncode == 1
         assert "another tocsin is using" in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, postgres: str) -> None:
+def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, fresh_postgres: str) -> None:
     """A second tocsin on the same port names the port and the remedy, and exits non-zero."""
-    with Running(tmp_path, QUIET, {"DATABASE_URL": postgres}) as running:
+    with Running(tmp_path, QUIET, {"DATABASE_URL": fresh_postgres}) as running:
         running.env |= {
             "TOCSIN_DATA_DIR": str(tmp_path / "other"),
             "TOCSIN_API_PORT": running.url.rpartition(":")[2],
@@ -80,9 +80,9 @@ def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, postgres: str) -
         assert "Traceback" not in done.stderr
 
 
-def test_a_broken_reload_keeps_the_old_configuration(tmp_path: Path, postgres: str) -> None:
+def test_a_broken_reload_keeps_the_old_configuration(tmp_path: Path, fresh_postgres: str) -> None:
     """SIGHUP and the API swap a new configuration in whole; a broken one changes nothing."""
-    with Running(tmp_path, TICKING, {"DATABASE_URL": postgres}) as running:
+    with Running(tmp_path, TICKING, {"DATABASE_URL": fresh_postgres}) as running:
         running.until(lambda: running.get("/api/v1/targets/disk")["target"]["status"] == "up")
         runs = running.get("/api/v1/checks?target=disk")["items"][0]["runs"]
         running.config.write_text(TICKING + '[targets.x.checks.y]\nprobe = "htp"\nport = 1\n')
@@ -108,13 +108,13 @@ def test_a_broken_reload_keeps_the_old_configuration(tmp_path: Path, postgres: s
         assert {(row["actor"], row["action"]) for row in audit} == {("admin", "reload")}
 
 
-def test_heartbeats_are_judged_and_outlive_a_restart(tmp_path: Path, postgres: str) -> None:
+def test_heartbeats_are_judged_and_outlive_a_restart(tmp_path: Path, fresh_postgres: str) -> None:
     """A beat turns its check up, a failing one down, silence down; a restart forgets none."""
     config = QUIET + (
         '[targets.job.checks.beat]\nprobe = "heartbeat"\nperiod = "1h"\n'
         '[targets.brief.checks.beat]\nprobe = "heartbeat"\nperiod = "1s"\ngrace = "0s"\n'
     )
-    with Running(tmp_path, config, {"DATABASE_URL": postgres}) as running:
+    with Running(tmp_path, config, {"DATABASE_URL": fresh_postgres}) as running:
         target = "/api/v1/targets/job"
         running.until(lambda: "waiting" in running.get(target)["target"]["message"])
         status, answer = running.ask("/api/v1/heartbeats/job", "POST")
@@ -129,7 +129,7 @@ def test_heartbeats_are_judged_and_outlive_a_restart(tmp_path: Path, postgres: s
             lambda: running.get("/api/v1/targets/brief")["target"]["status"] == "down", 10
         )
         assert running.stop() == 0
-    with Running(tmp_path, config, {"DATABASE_URL": postgres}) as running:
+    with Running(tmp_path, config, {"DATABASE_URL": fresh_postgres}) as running:
         running.until(lambda: running.get(target)["target"]["message"] == "disk full")
 
 
@@ -223,7 +223,7 @@ def test_a_database_that_goes_away_costs_no_check_and_no_row(
     assert len(list((running.data / "spool").glob("*.batch"))) == 0
 
 
-def test_logs_are_json_and_tell_no_secret(tmp_path: Path, postgres: str) -> None:
+def test_logs_are_json_and_tell_no_secret(tmp_path: Path, fresh_postgres: str) -> None:
     """Without a terminal every log line is a JSON object; tokens and passwords are in none."""
     env = {"DATABASE_URL": "postgresql://user:hunter2secret@127.0.0.1:1/none"}
     with Running(tmp_path, TICKING, env) as running:

@@ -1,0 +1,128 @@
+"""Telling observers what changes: each in its own time, never in the way of an alert."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+
+from attrs import define, field
+
+from tocsin.core.alerts.model import Transition
+from tocsin.core.config.settings import ObserverSettings
+from tocsin.core.contracts import ActionError
+from tocsin.core.isolation import Isolation, PluginFault, describe
+from tocsin.core.logs import get_logger
+from tocsin.core.notices import NotifyError
+from tocsin.core.observing import AlertChange, Observer
+
+log = get_logger(__name__)
+
+DEADLINE = 10.0
+"""Seconds an observer may take over one change."""
+
+QUEUE = 1000
+"""Changes kept for an observer that is slower than what happens; then the oldest give way."""
+
+
+def change_of(transition: Transition) -> AlertChange:
+    """What observers see of a transition."""
+    alert = transition.alert
+    return AlertChange(
+        id=transition.id,
+        alert=alert.id,
+        kind=transition.kind.value,
+        rule=alert.rule,
+        target=alert.target,
+        severity=alert.severity,
+        message=alert.resolution or alert.message,
+        at=transition.at,
+        notify=transition.notify,
+        reason=str(transition.reason),
+        why=transition.why,
+        actor=transition.actor,
+        downtime=alert.downtime,
+        details=alert.details,
+    )
+
+
+@define(eq=False)
+class _Watch:
+    """One observer and what it has not heard yet."""
+
+    settings: ObserverSettings
+    observer: Observer
+    waiting: deque[AlertChange] = field(factory=lambda: deque(maxlen=QUEUE))
+    ready: asyncio.Event = field(factory=asyncio.Event)
+    missed: int = 0
+    task: asyncio.Task[None] | None = None
+
+
+@define
+class Observers:
+    """All observers. ``failed`` and ``works`` are told of plugins that break their contract, and of
+    those that keep to it again."""
+
+    isolation: Isolation
+    failed: Callable[[str, str], None]
+    works: Callable[[str], None]
+    _watches: dict[str, _Watch] = field(init=False, factory=dict)
+
+    def tell(self, changes: Iterable[Transition]) -> None:
+        """Put changes that are in the journal into every observer's line. Never waits."""
+        if not self._watches:
+            return
+        for change in map(change_of, changes):
+            for watch in self._watches.values():
+                if len(watch.waiting) == QUEUE:
+                    watch.missed += 1
+                watch.waiting.append(change)
+                watch.ready.set()
+
+    async def apply(self, settings: Mapping[str, ObserverSettings]) -> None:
+        """Take over a configuration; observers that are the same go on undisturbed."""
+        for name, watch in list(self._watches.items()):
+            if settings.get(name) != watch.settings:
+                del self._watches[name]
+                await self._end(watch)
+        for name, one in settings.items():
+            if name not in self._watches and one.observer is not None:
+                watch = self._watches[name] = _Watch(one, one.observer)
+                watch.task = asyncio.create_task(self._serve(watch), name=f"observer {name}")
+
+    async def stop(self) -> None:
+        """End; what was not told by now is not told."""
+        watches, self._watches = list(self._watches.values()), {}
+        await asyncio.gather(*map(self._end, watches))
+
+    async def _end(self, watch: _Watch) -> None:
+        if watch.task is not None:
+            watch.task.cancel()
+            await asyncio.gather(watch.task, return_exceptions=True)
+        with suppress(PluginFault, TimeoutError):
+            await self.isolation.call(watch.settings.plugin or "", watch.observer.close, DEADLINE)
+
+    async def _serve(self, watch: _Watch) -> None:
+        while True:
+            await watch.ready.wait()
+            watch.ready.clear()
+            while watch.waiting:
+                await self._tell_one(watch, watch.waiting.popleft())
+
+    async def _tell_one(self, watch: _Watch, change: AlertChange) -> None:
+        plugin, name = watch.settings.plugin or "", watch.settings.name
+        if watch.missed:
+            log.warning("an observer is too slow and missed changes", observer=name,
+                        missed=watch.missed)  # fmt: skip
+            watch.missed = 0
+        try:
+            await self.isolation.call(plugin, lambda: watch.observer.changed(change), DEADLINE)
+        except (PluginFault, ActionError, NotifyError) as error:
+            if isinstance(error, PluginFault) and error.severe:
+                self.isolation.reset(plugin, error)
+            self.failed(plugin, f"observer {name} {describe(error)}")
+        except TimeoutError:
+            self.failed(plugin, f"observer {name} did not end within {DEADLINE:g} s")
+        else:
+            self.works(plugin)

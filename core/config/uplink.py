@@ -1,0 +1,22 @@
+"""``[uplink]``: places outside that tell whether the outside can be reached."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from tocsin.core.config.channels import MAX_PORT
+from tocsin.core.config.errors import Problems
+from tocsin.core.config.settings import UplinkSettings
+
+
+def check_uplink(uplink: UplinkSettings, problems: Problems) -> UplinkSettings:
+    """Refuse addresses that cannot be connected to, and a useless timeout."""
+    for index, address in enumerate(uplink.addresses):
+        host, _, port = address.rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= MAX_PORT:
+            message = f"{address!r} is to read host:port, such as '1.1.1.1:443' or '[::1]:53'"
+            problems.add(("uplink", "addresses", f"[{index}]"), message)
+    if not 0 < uplink.timeout <= 30:
+        problems.add(("uplink", "timeout"), "must be more than 0 s and at most 30 s")
+        return evolve(uplink, timeout=3.0)
+    return uplink

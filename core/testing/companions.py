@@ -1,0 +1,86 @@
+"""What every observer and every endpoint must keep to, as suites that any author can run."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from tocsin.core.contracts import ActionError
+from tocsin.core.endpoints import Asked, Endpoint
+from tocsin.core.ids import new_id
+from tocsin.core.observing import AlertChange, Observer
+from tocsin.core.testing.conformance import check_class, check_secrets_hidden
+from tocsin.core.verdicts import Severity
+
+PATIENCE = 10.0
+KINDS = (
+    "pending", "cancelled", "fired", "reopened", "released", "repeated", "flapping", "escalated",
+    "suppressed", "acknowledged", "unacknowledged", "resolved", "closed",
+)  # fmt: skip
+
+
+def changes() -> list[AlertChange]:
+    """A change of every kind, one with hostile words among them."""
+    text = "<b>&\"'\\ \u202e\x1b[2J\r\n" + "x" * 5000
+    return [
+        AlertChange(
+            id=new_id(), alert=new_id(), kind=kind, rule="container_down", target=target,
+            severity=Severity.CRITICAL, message=message, at=datetime(2026, 1, 15, tzinfo=UTC),
+            notify=kind == "fired", downtime=61.0 if kind == "resolved" else None,
+            details={"exit_code": 137},
+        )
+        for target, message in (("web", "crashed"), (text[:100], text))
+        for kind in KINDS
+    ]  # fmt: skip
+
+
+async def check_observer_conformance(observer: Observer) -> None:
+    """An observer's suite. Raises AssertionError for the first breach.
+
+    It takes every kind of change within its deadline, obeys cancellation, shows no secrets and
+    leaves no tasks behind once closed.
+    """
+    check_class(type(observer))
+    check_secrets_hidden(observer)
+    before = asyncio.all_tasks()
+    for change in changes():
+        async with asyncio.timeout(PATIENCE):
+            await observer.changed(change)
+    task = asyncio.ensure_future(observer.changed(changes()[0]))
+    await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=PATIENCE)
+    assert done, f"changed() ignored its cancellation for {PATIENCE:g} s"
+    await observer.close()
+    await asyncio.sleep(0)
+    left = [t for t in asyncio.all_tasks() - before if not t.done()]
+    assert not left, f"changed() left tasks behind: {left}"
+
+
+async def check_endpoint_conformance(endpoint: Endpoint, *requests: Asked) -> list[Any]:
+    """An endpoint's suite; returns what it answered to ``requests`` (to a plain one where none is
+    given), None for a refusal. Raises AssertionError for the first breach.
+
+    Its handler is async and documented; it answers JSON, or refuses by ActionError in a sentence.
+    """
+    assert inspect.iscoroutinefunction(endpoint.handler), "the handler is no async function"
+    assert inspect.getdoc(endpoint.handler), "the handler has no docstring; users are shown it"
+    answers: list[Any] = []
+    for asked in requests or (Asked(actor="tests", role=endpoint.role),):
+        try:
+            async with asyncio.timeout(PATIENCE):
+                answer = await endpoint.handler(asked)
+        except ActionError as error:
+            answers.append(None)
+            refusal = str(error)
+            assert refusal, "the refusal says nothing"
+            continue
+        try:
+            answers.append(msgspec.json.decode(msgspec.json.encode(answer)))
+        except (TypeError, msgspec.DecodeError) as error:
+            raise AssertionError(f"the answer is not JSON: {error}") from error
+    return answers

@@ -1,0 +1,184 @@
+"""A target that is down is told from an uplink of our own that is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from attrs import frozen
+
+from tests.conftest import FakeClock
+from tocsin import Probe, Result, Status, Target
+from tocsin.core.config.settings import BUILT_IN, PluginSettings, UplinkSettings
+from tocsin.core.isolation import Isolation
+from tocsin.core.model import Health, Observation
+from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.runner import Runner
+from tocsin.core.uplink import FRESH, Uplink, is_outside
+from tocsin.plugins.probes.http import HttpProbe
+from tocsin.plugins.probes.postgres_query import PostgresQueryProbe
+from tocsin.plugins.probes.tcp import TcpProbe
+
+SHOP = HttpProbe(url="http://shop.invalid/", timeout=5)
+BESIDE = HttpProbe(url="http://127.0.0.1:9/", timeout=5)
+
+
+class Outside:
+    """A place that accepts connections, until it is told not to."""
+
+    def __init__(self) -> None:
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.port = found.getsockname()[1]
+        self.server: asyncio.Server | None = None
+        self.asked = 0
+
+    async def open(self) -> None:
+        def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.asked += 1
+            writer.close()
+
+        self.server = await asyncio.start_server(accept, "127.0.0.1", self.port)
+
+    async def close(self) -> None:
+        if self.server is not None:
+            self.server.close()
+            await self.server.wait_closed()
+            self.server = None
+
+
+@pytest.fixture
+async def outside() -> AsyncIterator[Outside]:
+    made = Outside()
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def uplink(outside: Outside, clock: FakeClock) -> AsyncIterator[Uplink]:
+    """An uplink that one of two addresses tells of; the other never answers."""
+    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None)
+    settings = UplinkSettings(addresses=("127.0.0.1:1", f"127.0.0.1:{outside.port}"))
+    made = Uplink(clock, isolation, settings)
+    yield made
+    await made.stop()
+    isolation.stop()
+
+
+async def seen(uplink: Uplink, probe: Probe, plugin: str = "http") -> Result:
+    """What a check records."""
+    kept: list[Observation] = []
+    plugins = PluginManager(PluginSettings())
+    plugins.load()
+    runner = Runner(uplink.clock, uplink.isolation, plugins, kept.append, doubt=uplink.doubt)
+    await runner.run(Target(name="shop"), "http", plugin, probe)
+    return kept[0].result
+
+
+async def test_down_is_down_while_the_uplink_is_there(uplink: Uplink, outside: Outside) -> None:
+    """A failure outside is the target's own while any address answers."""
+    result = await seen(uplink, SHOP)
+    assert result.status is Status.DOWN
+    assert outside.asked == 1
+    assert uplink.health()["uplink"].status is Health.OK
+
+
+async def test_what_lies_outside_is_unknown_without_the_uplink(
+    uplink: Uplink, outside: Outside, clock: FakeClock
+) -> None:
+    """Nothing answers: a target outside is unknown, and says why; one beside us stays down.
+    tocsin's health names the reason, which ``monitor_impaired`` tells, until the uplink is back."""
+    await outside.close()
+    result = await seen(uplink, SHOP)
+    assert result.status is Status.UNKNOWN
+    assert result.message.startswith("tocsin's own uplink is gone")
+    assert "cannot be resolved" in result.message
+    assert (await seen(uplink, BESIDE)).status is Status.DOWN
+    health = uplink.health()["uplink"]
+    assert health.status is Health.DEGRADED
+    assert f"127.0.0.1:{outside.port}" in health.message
+    await outside.open()
+    clock.advance(FRESH)
+    for _ in range(200):  # it looks by itself
+        if uplink.trouble is None:
+            break
+        await asyncio.sleep(0.02)
+    assert uplink.health()["uplink"].status is Health.OK
+    assert (await seen(uplink, SHOP)).status is Status.DOWN
+
+
+async def test_many_failures_are_one_look(uplink: Uplink, outside: Outside) -> None:
+    """A hundred checks that fail at once ask the outside once."""
+    await asyncio.gather(*(seen(uplink, SHOP) for _ in range(100)))
+    assert outside.asked == 1
+
+
+async def test_without_addresses_nothing_is_doubted(clock: FakeClock) -> None:
+    """Not configured: no health line, and down is down."""
+    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None)
+    uplink = Uplink(clock, isolation)
+    assert uplink.health() == {}
+    assert (await seen(uplink, SHOP)).status is Status.DOWN
+    isolation.stop()
+
+
+@frozen(kw_only=True)
+class Odd(Probe):
+    """Says where it goes in ways it should not."""
+
+    answer: object = None
+
+    async def check(self, target: Target) -> Result:
+        return Result.down("down")
+
+    def reaches(self, target: Target) -> str | None:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("answer", [None, "", 7, RuntimeError("no")])
+async def test_a_probe_that_cannot_say_where_it_goes_is_believed(
+    uplink: Uplink, outside: Outside, answer: object
+) -> None:
+    """No host, nonsense, an exception: the result stands."""
+    await outside.close()
+    assert (await seen(uplink, Odd(answer=answer))).status is Status.DOWN
+
+
+async def test_a_new_configuration_looks_anew(uplink: Uplink, outside: Outside) -> None:
+    """A reload forgets what was found with other addresses."""
+    await outside.close()
+    assert (await seen(uplink, SHOP)).status is Status.UNKNOWN
+    uplink.apply(UplinkSettings())
+    assert uplink.trouble is None
+    assert (await seen(uplink, SHOP)).status is Status.DOWN
+
+
+@pytest.mark.parametrize(
+    ("host", "out"),
+    [
+        ("127.0.0.1", False), ("10.1.2.3", False), ("169.254.1.1", False), ("fe80::1", False),
+        ("8.8.8.8", True), ("2606:4700::1111", True), ("postgres", False), ("localhost", False),
+        ("shop.invalid", True),
+    ],
+)  # fmt: skip
+async def test_what_counts_as_outside(host: str, out: bool) -> None:
+    """Global addresses, and names of several parts that lead there or nowhere; nothing is sent to
+    any of them to find out."""
+    assert await is_outside(host) is out
+
+
+def test_our_probes_say_where_they_go() -> None:
+    """The host of http, tcp and postgres-query; none for a socket."""
+    target = Target(name="t")
+    assert SHOP.reaches(target) == "shop.invalid"
+    assert TcpProbe(host="db.example.org", port=1).reaches(target) == "db.example.org"
+    dsn = "postgresql://u:p@db.example.org/d"
+    from tocsin import Secret
+
+    assert PostgresQueryProbe(dsn=Secret(dsn)).reaches(target) == "db.example.org"
+    assert PostgresQueryProbe(host="/run/postgresql").reaches(target) is None
