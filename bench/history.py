@@ -38,7 +38,7 @@ from tocsin.core.embedded import EmbeddedPostgres  # noqa: E402
 from tocsin.core.store import Store  # noqa: E402
 from tocsin.core.store.housekeeping import tidy  # noqa: E402
 from tocsin.core.store.migrate import migrate  # noqa: E402
-from tocsin.core.store.partitions import DAILY
+from tocsin.core.store.partitions import DAILY  # noqa: E402
 from tocsin.core.store.rollup import LAG, mark_late, roll_up  # noqa: E402
 
 SPANS = {"24 h": 24, "7 d": 168, "30 d": 720}
