@@ -22,7 +22,8 @@ from tocsin.core.store.partitions import ensure
 from tocsin.core.store.rollup import LAG, roll_up
 
 DAY = timedelta(days=1)
-_SETTINGS = {"search_path": "tocsin", "timezone": "UTC", "jit": "off", "work_mem": "64MB"}
+_SETTINGS = {"search_path": "tocsin", "timezone": "UTC", "jit": "off", "work_mem": "64MB",
+             "plan_cache_mode": "force_custom_plan"}  # fmt: skip
 _HASTE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "'8GB'",
           "checkpoint_timeout": "'30min'"}  # fmt: skip
 
