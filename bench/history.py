@@ -1,6 +1,7 @@
 """A month of history at 1,000 targets: charts, roll-ups, retention, size on disk, plans.
 
-    python bench/history.py [--quick] [--targets 1000] [--days 30] [--keep DIR]
+    python bench/history.py [--quick] [--targets 1000] [--days 30] [--raw-days N]
+        [--keep DIR]
 
 Loads the month into an embedded PostgreSQL (see month.py; about 45 GB and an hour on two cores) or,
 with ``--keep``, takes the one that lies in DIR since an earlier run. Measures through the store's
@@ -37,7 +38,7 @@ from tocsin.core.embedded import EmbeddedPostgres  # noqa: E402
 from tocsin.core.store import Store  # noqa: E402
 from tocsin.core.store.housekeeping import tidy  # noqa: E402
 from tocsin.core.store.migrate import migrate  # noqa: E402
-from tocsin.core.store.partitions import ensure  # noqa: E402
+from tocsin.core.store.partitions import DAILY  # noqa: E402
 from tocsin.core.store.rollup import LAG, mark_late, roll_up  # noqa: E402
 
 SPANS = {"24 h": 24, "7 d": 168, "30 d": 720}
@@ -170,11 +171,9 @@ async def retention(month: Month, dsn: str) -> None:
     await tidy(connection, month.until, 400 * DAY, 400 * DAY, full=False)
     size = "SELECT pg_database_size(current_database())"
     before = await connection.fetchval(size)
-    await ensure(connection, {(oldest - DAY).date()})
-    await months.copy(
-        connection, oldest + DAY, oldest + 2 * DAY, 2 * DAY,
-        ("check_results", "container_metrics", "check_rollup_1m"),
-    )  # fmt: skip
+    source = (month.until - DAY).replace(hour=0, minute=0)
+    daily = {table: columns for table, columns in months.COPIED.items() if table in DAILY}
+    await months.copy(connection, source, source + DAY, source - oldest + DAY, daily)
     full = await connection.fetchval(size)
     kept = month.until - oldest
     begun = time.perf_counter()
@@ -212,7 +211,7 @@ async def sizes(month: Month, dsn: str) -> None:
     await connection.close()
 
 
-async def measure(place: Path, targets: int, days: int) -> None:
+async def measure(place: Path, targets: int, days: int, raw_days: int) -> None:
     """Load or take up the month, then measure."""
     server = EmbeddedPostgres()
     dsn = await server.start(place / "pg")
@@ -220,10 +219,11 @@ async def measure(place: Path, targets: int, days: int) -> None:
         connection = await months.open_database(dsn)
         await migrate(connection)
         await connection.close()
-        month = await months.found(dsn) or await months.load(dsn, targets, days, print)
+        month = await months.found(dsn) or await months.load(dsn, targets, days, raw_days, print)
         print(
-            f"{machine()}; {month.targets} targets, {month.days} days at 30 s: {month.samples:,} "
-            f"samples, the last at {month.until:%Y-%m-%d %H:%M}"
+            f"{machine()}; {month.targets} targets, a sample every 30 s; hours and days of "
+            f"{month.days} days, raw results and minutes of {month.raw_days}: {month.samples:,} "
+            f"samples, {month.rows:,} raw rows, the last at {month.until:%Y-%m-%d %H:%M}"
         )
         await sizes(month, dsn)
         connection = await months.open_database(dsn)
@@ -256,13 +256,14 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--targets", type=int, default=1000)
     options.add_argument("--days", type=int, default=30)
+    options.add_argument("--raw-days", type=int, help="days with raw results, where disk is short")
     options.add_argument("--keep", type=Path, metavar="DIR", help="keep, or reuse, the month there")
     options.add_argument("--quick", action="store_true", help="100 targets, 3 days")
     given = options.parse_args()
     targets, days = (100, 3) if given.quick else (given.targets, given.days)
     place = given.keep or Path(tempfile.mkdtemp(prefix="tocsin-month-", dir="/var/tmp"))
     try:
-        asyncio.run(measure(place, targets, days))
+        asyncio.run(measure(place, targets, days, given.raw_days or days))
     finally:
         if given.keep is None:
             shutil.rmtree(place, ignore_errors=True)

@@ -5,13 +5,14 @@ sample), half are checked over HTTP (a row with six metrics). Rows come in the o
 partitions that have all their indexes, as in real life. What is not real: the server makes up the
 values; what secures it against a crash is off while it loads; and only the last whole day and the
 day that has begun are made and rolled up by tocsin itself, the days before are copies of the
-former, roll-ups included, moved back by whole days.
+former, roll-ups included, moved back by whole days. Where the disk is small, days before the last
+``raw_days`` have only the roll-ups of an hour and of a day.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -21,7 +22,8 @@ from tocsin.core.store.partitions import ensure
 from tocsin.core.store.rollup import LAG, roll_up
 
 DAY = timedelta(days=1)
-_SETTINGS = {"search_path": "tocsin", "timezone": "UTC", "jit": "off", "work_mem": "64MB"}
+_SETTINGS = {"search_path": "tocsin", "timezone": "UTC", "jit": "off", "work_mem": "64MB",
+             "plan_cache_mode": "force_custom_plan"}  # fmt: skip
 _HASTE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "'8GB'",
           "checkpoint_timeout": "'30min'"}  # fmt: skip
 
@@ -81,7 +83,7 @@ _COPY = """
 INSERT INTO {table} ({time}, {others}) SELECT {time} - $3::interval, {others} FROM {table}
 WHERE {time} >= $1 AND {time} < $2
 """
-_COPIED = {
+COPIED = {
     "check_results": ("at", "check_id, status, latency_seconds, message, metrics"),
     "container_metrics": (
         "timestamp",
@@ -93,6 +95,7 @@ _COPIED = {
         for name in ("1m", "1h", "1d")
     },
 }
+ROLLED = {table: COPIED[table] for table in ("check_rollup_1h", "check_rollup_1d")}
 
 
 @frozen(kw_only=True)
@@ -102,7 +105,11 @@ class Month:
     until: datetime
     targets: int
     days: int
+    raw_days: int
+    """Days whose raw results and minutes are there."""
     samples: int
+    rows: int
+    """Raw rows: a sample of a container has two."""
     day_seconds: float
     """Seconds tocsin took to roll up a whole day."""
 
@@ -124,43 +131,74 @@ async def found(dsn: str) -> Month | None:
         await connection.close()
 
 
-async def load(dsn: str, targets: int, days: int, say: Callable[[str], None]) -> Month:
+async def load(
+    dsn: str, targets: int, days: int, raw_days: int, say: Callable[[str], None]
+) -> Month:
     """Fill an empty database that has the schema."""
     connection = await open_database(dsn)
     await _settings(connection, {name: f"= {value}" for name, value in _HASTE.items()})
     await connection.execute("SET synchronous_commit = off")
+    await connection.execute("SET synchronize_seqscans = off")  # copies keep the order of time
     await connection.execute(_CHECKS, targets)
     until = datetime.now(UTC).replace(second=0, microsecond=0)
-    begin = until - days * DAY
-    today = until.replace(hour=0, minute=0)
-    samples, took = 0, 0.0
+    today, first = until.replace(hour=0, minute=0), until - days * DAY
+    samples = rows = 0
+    took = 0.0
     for begin, end in ((today - DAY, today), (today, until)):
         started = time.monotonic()
         await ensure(connection, {begin.date(), end.date()})
-        for statement in (_RESULTS, _CONTAINERS):
-            done = await connection.execute(statement.format(targets=targets), begin, end)
-            samples += int(done.split()[-1]) if statement is _RESULTS else 0
+        made = await _count(connection, _RESULTS.format(targets=targets), begin, end)
+        samples, rows = samples + made, rows + made
+        rows += await _count(connection, _CONTAINERS.format(targets=targets), begin, end)
         middle = time.monotonic()
-        say(f"made {begin:%m-%d}: {samples:,} samples by now, {middle - started:.0f} s")
         await roll_up(connection, end + LAG)
-        if end == today:
-            took = time.monotonic() - middle
-            say(f"rolled up {begin:%m-%d}: {took:.0f} s")
-    await connection.execute("SET synchronize_seqscans = off")  # copies keep the order of time
+        took = time.monotonic() - middle if end == today else took
+        say(f"{begin:%m-%d}: {samples:,} samples by now, made in {middle - started:.0f} s, "
+            f"rolled up in {time.monotonic() - middle:.0f} s")  # fmt: skip
     for back in range(1, days + 1):
         started = time.monotonic()
-        first = until - days * DAY
         begin = max(today - DAY, first + back * DAY)
-        if begin >= today:
-            break
-        await ensure(connection, {(begin - back * DAY).date()})
-        samples += await copy(connection, begin, today, back * DAY)
-        say(f"copied {begin - back * DAY:%m-%d}: {samples:,} samples by now, "
-            f"{time.monotonic() - started:.0f} s")  # fmt: skip
-    await connection.execute(_ALERTS, until - days * DAY, until)
+        if begin < today:
+            tables = COPIED if back < raw_days else ROLLED
+            made, more = await copy(connection, begin, today, back * DAY, tables)
+            samples, rows = samples + made, rows + more
+            say(f"{begin - back * DAY:%m-%d}: {samples:,} samples by now, copied in "
+                f"{time.monotonic() - started:.0f} s")  # fmt: skip
+    month = Month(
+        until=until, targets=targets, days=days, raw_days=min(days, raw_days), samples=samples,
+        rows=rows, day_seconds=took,
+    )  # fmt: skip
+    await finish(connection, month)
+    await connection.close()
+    return month
+
+
+async def copy(
+    connection: asyncpg.Connection[asyncpg.Record],
+    begin: datetime,
+    end: datetime,
+    back: timedelta,
+    tables: Mapping[str, tuple[str, str]],
+) -> tuple[int, int]:
+    """Copy what lies between two moments to an earlier time; returns how many samples and how many
+    raw rows that were."""
+    await ensure(connection, {(begin - back).date()})
+    made = {
+        table: await _count(
+            connection, _COPY.format(table=table, time=column, others=others), begin, end, back
+        )
+        for table, (column, others) in tables.items()
+    }
+    samples = made.get("check_results", 0)
+    return samples, samples + made.get("container_metrics", 0)
+
+
+async def finish(connection: asyncpg.Connection[asyncpg.Record], month: Month) -> None:
+    """Alerts, the state that a month's work of autovacuum leaves behind, and what was made."""
+    await connection.execute(_ALERTS, month.until - month.days * DAY, month.until)
     await _settings(connection, dict.fromkeys(_HASTE, "TO DEFAULT"))
     for table in ("check_results", "container_metrics", "check_rollup_1m", "check_rollup_1h"):
-        await connection.execute(  # what autovacuum does in the course of a month
+        await connection.execute(
             "SELECT brin_summarize_new_values(indexrelid) FROM pg_index i JOIN pg_class c "
             "ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam JOIN pg_inherits h "
             "ON h.inhrelid = i.indrelid WHERE a.amname = 'brin' AND c.relkind = 'i' "
@@ -169,30 +207,20 @@ async def load(dsn: str, targets: int, days: int, say: Callable[[str], None]) ->
         await connection.execute(f"ANALYZE {table}")
     await connection.execute(
         "CREATE TABLE bench_month AS SELECT $1::timestamptz AS until, $2::int AS targets, "
-        "$3::int AS days, $4::bigint AS samples, $5::float8 AS day_seconds",
-        until, targets, days, samples, took,
+        "$3::int AS days, $4::int AS raw_days, $5::bigint AS samples, $6::bigint AS rows, "
+        "$7::float8 AS day_seconds",
+        month.until, month.targets, month.days, month.raw_days, month.samples, month.rows,
+        month.day_seconds,
     )  # fmt: skip
     await connection.execute("CHECKPOINT")
-    await connection.close()
-    return Month(until=until, targets=targets, days=days, samples=samples, day_seconds=took)
 
 
-async def copy(
-    connection: asyncpg.Connection[asyncpg.Record],
-    begin: datetime,
-    end: datetime,
-    back: timedelta,
-    tables: Collection[str] = tuple(_COPIED),
+async def _count(
+    connection: asyncpg.Connection[asyncpg.Record], statement: str, *arguments: object
 ) -> int:
-    """Copy what lies between two moments to an earlier time; returns how many samples that were."""
-    samples = 0
-    for table in tables:
-        column, others = _COPIED[table]
-        done = await connection.execute(
-            _COPY.format(table=table, time=column, others=others), begin, end, back
-        )
-        samples += int(done.split()[-1]) if table == "check_results" else 0
-    return samples
+    """Run an INSERT; returns how many rows it made."""
+    done: str = await connection.execute(statement, *arguments)
+    return int(done.split()[-1])
 
 
 async def _settings(
