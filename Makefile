@@ -6,6 +6,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+JOBS   ?= 2
 
 .PHONY: run test lint bench lock clean
 
@@ -13,7 +14,7 @@ run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
 
 test: lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -19,7 +19,7 @@ for variant in core dashboard; do
       -d "$context/wheels" -r "container/$lock.lock"
   done
   name=tocsin$([ $variant = core ] || echo "-$variant"):local
-  DOCKER_BUILDKIT=0 "${docker[@]}" build -q --network none -t "$name" \
+  DOCKER_BUILDKIT=0 "${docker[@]}" build -q --force-rm --network none -t "$name" \
     --build-arg BASE=tocsin-base:local --build-arg "VARIANT=$variant" "$context" >/dev/null
   printf 'figure: the image %s has %s MB, %s MB of them its base\n' "$name" \
     "$(megabytes "$name")" "$(megabytes tocsin-base:local)"
