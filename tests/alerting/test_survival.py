@@ -11,7 +11,9 @@ import pytest
 from tests.alerting.conftest import Desk, MakeDesk
 from tests.conftest import FakeClock, eventually
 from tocsin.core.alerts.silences import Window
+from tocsin.core.journal import Journal
 from tocsin.core.store import Store
+from tocsin.core.verdicts import Verdict
 
 
 async def test_an_alert_goes_on_over_a_restart_in_silence(desk: Desk) -> None:
@@ -221,6 +223,53 @@ async def test_a_start_on_a_full_disk_is_no_end_either(
     await desk.wait(60)
     assert {("fired", "web"), ("fired", "tocsin")} <= set(desk.told())
     (small_disk / "ballast").unlink()
+
+
+async def test_what_the_journal_holds_is_read_from_a_full_disk(
+    make_desk: MakeDesk, small_disk: Path
+) -> None:
+    """A start on a full disk knows what fired before: it is not told twice, and its end is told."""
+    desk = await make_desk(directory=small_disk)
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(30)
+    await desk.stop()
+    fill(small_disk / "ballast")
+    desk._make()
+    await desk.start()
+    assert desk.alerting.journal.trouble is not None
+    desk.see("web", "down")
+    await desk.wait(60)
+    desk.see("web", "up")
+    await desk.wait(60)
+    assert [kind for kind, target in desk.told() if target == "web"] == ["fired", "resolved"]
+    (small_disk / "ballast").unlink()
+
+
+class Unspeakable:
+    """What cannot be written down."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+async def test_words_that_are_none_do_not_end_the_journal(desk: Desk) -> None:
+    """Half a character in a message is written as a question mark, what cannot be written at all is
+    left out; everything else goes on being written."""
+    desk.add("web")
+    now = desk.alerting.steady.now()
+    key = ("monitor_impaired", "half")
+    half = Verdict.firing("file \udcff", details={"\udcff": ["\udcff"]})
+    desk.alerting._handle(desk.alerting.engine.judge(key, half, now), now)
+    none = Verdict.firing("nothing", details={"x": Unspeakable()})
+    desk.alerting._handle(desk.alerting.engine.judge(("monitor_impaired", "x"), none, now), now)
+    desk.see("web", "down")
+    await desk.wait(30)
+    assert ("fired", "web") in desk.told()
+    assert desk.alerting.journal.trouble is None
+    saved = await Journal(desk.directory / "journal.db").start()
+    assert {alert.target for alert in saved.alerts} == {"web", "half"}
+    assert {alert.message for alert in saved.alerts} == {"c: web is down", "file ?"}
 
 
 @pytest.mark.parametrize("hours", [1, -1])
