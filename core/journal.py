@@ -188,9 +188,9 @@ class Journal:
             return Saved()
 
     def _read_only(self) -> Saved:
-        """What an earlier run left, where nothing can be written: SQLite needs room beside a file in
-        WAL mode, unless it is told that nobody changes it. What was not moved out of the WAL yet is
-        not seen so."""
+        """What an earlier run left, where nothing can be written: SQLite needs room beside a file
+        in WAL mode, unless it is told that nobody changes it. What was not moved out of the WAL yet
+        is not seen so."""
         uri, wal = self.path.absolute().as_uri(), self.path.with_name(f"{self.path.name}-wal")
         with suppress(sqlite3.Error, OSError, msgspec.MsgspecError, KeyError, ValueError):
             if self.path.exists() and not (wal.exists() and wal.stat().st_size):

@@ -321,17 +321,24 @@ class Alerting:
         self.silencing.forget()
 
     def _retire(self, now: Moment) -> list[Transition]:
-        """Alerts of an earlier run whose target is not there any more, and would be known."""
-        gone = [
-            key
-            for key in self.engine.alerts
-            if key[0] not in OWN_ALERTS and key[1] not in self.engine.targets
-        ]
+        """Alerts of an earlier run that nothing will ever be said about: their target is not there
+        any more, and would be known; no rule or no check looks after it."""
+        gone: dict[Key, str] = {}
+        for key in self.engine.alerts:
+            known = self._state.targets.get(key[1])
+            if key[0] in OWN_ALERTS:
+                continue
+            if key[1] not in self.engine.targets:
+                gone[key] = "the target is watched no more"
+            elif not self.engine.watches(key):
+                gone[key] = "its rule was taken away"
+            elif known is not None and not known.checks:
+                gone[key] = "its checks were taken away"
         if not gone or not self._sees_all():
             return []
         changes: list[Transition] = []
-        for key in gone:
-            changes += self.engine.judge(key, Verdict.clear("the target is watched no more"), now)
+        for key, why in gone.items():
+            changes += self.engine.judge(key, Verdict.clear(why), now)
         return changes
 
     async def _restore(self) -> None:

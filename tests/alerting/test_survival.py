@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.alerting.conftest import Desk, MakeDesk
+from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import FakeClock, eventually
 from tocsin.core.alerts.silences import Window
 from tocsin.core.journal import Journal
@@ -75,6 +75,31 @@ async def test_an_alert_of_a_target_that_is_no_more_is_ended(desk: Desk) -> None
     await desk.wait(5)
     assert desk.told() == [("resolved", "web")]
     assert desk.notifier().notices[0].message == "the target is watched no more"
+
+
+@pytest.mark.parametrize(
+    ("gone", "why"),
+    [("rule", "its rule was taken away"), ("check", "its checks were taken away")],
+)
+async def test_an_alert_that_nothing_looks_after_any_more_is_ended(
+    desk: Desk, gone: str, why: str
+) -> None:
+    """The configuration lost the rule, or the target's only check, while tocsin was away: whoever
+    was told hears the end; no alert stays open for ever."""
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(10)
+    if gone == "rule":
+        desk.config = CONFIG.replace("failures = 1", "failures = 1\nenabled = false")
+    await desk.restart()
+    if gone == "rule":
+        desk.see("web", "down")
+    else:
+        desk.state.drop_check("web", "c")
+    await desk.wait(5)
+    assert desk.told() == [("resolved", "web")]
+    assert desk.notifier().notices[0].message == why
+    assert desk.alerting.active() == []
 
 
 async def test_silences_survive_and_end(desk: Desk) -> None:
