@@ -114,7 +114,7 @@ class Alerting:
         for row in saved.rows:
             self.memory.note(row)  # history may not have it yet; its id makes that harmless
             if row.reference is not None:
-                self.board.tools.references[row.channel, row.alert] = row.reference
+                self.board.tools.refer(row.channel, row.alert, row.reference)
         for alert in saved.alerts:
             self.memory.keep(alert)
         self.board.tools.steady = self.steady
@@ -126,8 +126,8 @@ class Alerting:
         self.board.start()
         await self.observers.apply(self.settings.observers)
         self._tasks = [
-            asyncio.create_task(self._keep_time(), name="alerts"),
-            asyncio.create_task(self._watch(), name="watch over tocsin"),
+            asyncio.create_task(self._go_on(self._keep_time), name="alerts"),
+            asyncio.create_task(self._go_on(self._watch), name="watch over tocsin"),
         ]
 
     async def stop(self) -> None:
@@ -288,6 +288,16 @@ class Alerting:
             self._save([])
 
     # What time does
+
+    async def _go_on(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Work that must not end: without it no alert would wait, repeat or be released."""
+        never = asyncio.Event()
+        while True:
+            try:
+                await work()
+            except Exception:
+                log.exception("alerting failed inside tocsin and goes on", at=work.__name__)
+            await self._clock.wait(never, self._clock.monotonic() + TICK)
 
     async def _keep_time(self) -> None:
         while True:

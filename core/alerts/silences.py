@@ -15,7 +15,6 @@ from tocsin.core.alerts.model import Alert, Cause, Suppression
 from tocsin.core.ids import new_id
 from tocsin.core.model import Target
 
-
 _TWICE = timedelta(hours=2)
 """Longer than any hour that comes twice when summer time ends."""
 

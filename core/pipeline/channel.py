@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -34,6 +35,9 @@ log = get_logger(__name__)
 LOOK_EVERY = 15.0
 """Seconds between two looks at what waits while a channel is shut."""
 
+MOST_REFERENCES = 5000
+"""So many messages are known by the name that their provider gave them."""
+
 IN_FLIGHT = 5.0
 """Seconds that an attempt under way may still take when tocsin stops."""
 
@@ -55,8 +59,15 @@ class Tools:
     owe: Callable[[Row], None]
     fall_back: Callable[[ChannelSettings, list[Row]], None] = field(default=lambda _, __: None)
     enrich: Enricher = field(factory=Enricher)
-    references: dict[tuple[str, UUID], str] = field(factory=dict)
-    """What providers called their last message, by channel and alert."""
+    references: OrderedDict[tuple[str, UUID], str] = field(factory=OrderedDict)
+    """What providers called their last message, by channel and alert, oldest first."""
+
+    def refer(self, channel: str, alert: UUID, reference: str) -> None:
+        """Keep what a provider called a message; the oldest give way."""
+        self.references[channel, alert] = reference
+        self.references.move_to_end((channel, alert))
+        while len(self.references) > MOST_REFERENCES:
+            self.references.popitem(last=False)
 
 
 class Channel:
@@ -330,7 +341,7 @@ class Channel:
         self.last_sent = now
         if receipt.reference is not None:
             for row in self._current:
-                self.tools.references[self.settings.name, row.alert] = receipt.reference
+                self.tools.refer(self.settings.name, row.alert, receipt.reference)
         self._finish(
             Decision.SENT, "", delivered_at=now, answer=receipt.answer[:500],
             reference=receipt.reference,

@@ -271,6 +271,24 @@ async def test_a_repeat_that_is_held_back_takes_nobodys_recovery(make_desk: Make
     assert desk.told() == [("fired", "web"), ("resolved", "web")]
 
 
+async def test_names_that_providers_gave_do_not_pile_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest are known, so that an end answers its beginning; the oldest give way."""
+    monkeypatch.setattr("tocsin.core.pipeline.channel.MOST_REFERENCES", 3)
+    for name in ("a", "b", "c", "d", "e"):
+        desk.add(name)
+        desk.see(name, "down")
+        await desk.wait(6)
+    assert len(desk.alerting.board.tools.references) == 3
+    desk.see("e", "up")
+    desk.see("a", "up")
+    await desk.wait(6)
+    ends = {n.target: n.reply_to for n in desk.notifier().notices[-2:]}
+    assert ends["e"] is not None
+    assert ends["a"] is None
+
+
 async def test_a_disabled_channel_is_not_tried_again(make_desk: MakeDesk) -> None:
     """A provider that says it is over is left alone until the configuration changes."""
     desk = await make_desk(TWO)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import FakeClock, eventually
 from tocsin.core.alerts.silences import Window
 from tocsin.core.journal import Journal
+from tocsin.core.model import ComponentHealth, Health
 from tocsin.core.store import Store
 from tocsin.core.verdicts import Verdict
 
@@ -248,6 +250,26 @@ async def test_a_start_on_a_full_disk_is_no_end_either(
     await desk.wait(60)
     assert {("fired", "web"), ("fired", "tocsin")} <= set(desk.told())
     (small_disk / "ballast").unlink()
+
+
+async def test_a_fault_of_our_own_does_not_stop_the_clock_of_alerts(desk: Desk) -> None:
+    """What raises inside is logged, and a second later the watch goes on: a look at health, and
+    the engine's own ticks."""
+    desk.add("web")
+    tick = desk.alerting.engine.tick
+
+    def fail(_: Any) -> Any:
+        desk.alerting.engine.tick = tick  # type: ignore[method-assign]
+        raise RuntimeError("a fault of ours")
+
+    desk.alerting.engine.tick = fail  # type: ignore[method-assign]
+    desk.health = None  # type: ignore[assignment]
+    desk.see("web", "down")
+    await desk.wait(5)
+    desk.health = {"source.docker": ComponentHealth(status=Health.DEGRADED, message="no socket")}
+    await desk.wait(920)
+    assert ("fired", "tocsin") in desk.told()
+    assert ("repeated", "web") in desk.told()
 
 
 async def test_what_the_journal_holds_is_read_from_a_full_disk(

@@ -167,8 +167,8 @@ def test_an_acknowledgement_taken_back_repeats_after_a_cooldown() -> None:
 
 
 def test_an_acknowledgement_ends_with_the_recovery_that_is_told() -> None:
-    """Whoever took note of it heard that it was over: when it fires again they hear of it, after the
-    cooldown, and of each repeat."""
+    """Whoever took note of it heard that it was over: when it fires again they hear of it, after
+    the cooldown, and of each repeat."""
     life = Life()
     life.see(FIRE)
     moment = Moment(10.0, datetime.fromtimestamp(10, UTC))
