@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
@@ -9,6 +11,9 @@ from attrs import define, frozen
 
 from tocsin.core.bus import Bus
 from tocsin.core.model import Container, Observation, Result, Status, Target, worst
+
+REMOVED_KEPT = 10_000
+"""Targets gone that are remembered, for those who ask what has changed since they last looked."""
 
 
 @define(eq=False)
@@ -54,6 +59,8 @@ class TargetState:
     """The source that sees it, or None."""
     checks: dict[str, CheckState]
     first_seen: datetime
+    revision: int = 0
+    """The number of its latest change; see :class:`LiveState`."""
 
     @property
     def status(self) -> Status:
@@ -115,12 +122,22 @@ class LiveState:
 
     Publishes ``target`` (name, what happened), ``result`` (every observation) and ``status`` (every
     change of a check's status) on the bus.
+
+    Every change has a running number, which the target changed keeps: who knows the number of the
+    last one it has seen can ask for what came after. ``epoch`` tells this process's numbers from
+    those of another.
     """
 
     def __init__(self, bus: Bus) -> None:
         self.targets: dict[str, TargetState] = {}
         self.listeners: list[Callable[[str], None]] = []
         """Told, at once, the name of a target that came, changed or went, or whose checks did."""
+        self.epoch = secrets.token_hex(6)
+        self.revision = 0
+        """The number of the latest change."""
+        self._removed: OrderedDict[str, int] = OrderedDict()
+        self._forgotten = 0
+        """The number of the latest removal that is remembered no more."""
         self._bus = bus
 
     def __iter__(self) -> Iterator[TargetState]:
@@ -130,13 +147,38 @@ class LiveState:
         """Add a target, or replace what is known of it; its checks and results stay."""
         known = self.targets.get(target.name)
         if known is None:
-            self.targets[target.name] = TargetState(target, declared, source, {}, at)
+            self.targets[target.name] = known = TargetState(target, declared, source, {}, at)
+            self._touch(known)
             self._bus.publish("target", {"target": target.name, "change": "added"})
             self._tell(target.name)
         elif (known.target, known.declared, known.source) != (target, declared, source):
+            if known.target.kind != target.kind:  # to those who watch one kind, it is gone
+                self._remember_removed(target.name)
             known.target, known.declared, known.source = target, declared, source
+            self._touch(known)
             self._bus.publish("target", {"target": target.name, "change": "changed"})
             self._tell(target.name)
+
+    def removed_since(self, number: int) -> list[str] | None:
+        """Names of targets that went, or changed their kind, after the change ``number``; None
+        where that is not remembered (any more), or has not been yet.
+
+        Some of them may be back by now.
+        """
+        if not self._forgotten <= number <= self.revision:
+            return None
+        return [name for name, gone in self._removed.items() if gone > number]
+
+    def _touch(self, state: TargetState) -> None:
+        self.revision += 1
+        state.revision = self.revision
+
+    def _remember_removed(self, name: str) -> None:
+        self.revision += 1
+        self._removed.pop(name, None)
+        self._removed[name] = self.revision
+        if len(self._removed) > REMOVED_KEPT:
+            self._forgotten = self._removed.popitem(last=False)[1]
 
     def _tell(self, name: str) -> None:
         for listener in self.listeners:
@@ -145,33 +187,39 @@ class LiveState:
     def drop(self, name: str) -> None:
         """Forget a target and its checks."""
         if self.targets.pop(name, None) is not None:
+            self._remember_removed(name)
             self._bus.publish("target", {"target": name, "change": "removed"})
             self._tell(name)
 
     def put_check(self, check: CheckState) -> None:
         """Add a check to a target that is there, keeping the results of one of the same name."""
-        checks = self.targets[check.target].checks
+        target = self.targets[check.target]
+        checks = target.checks
         known = checks.get(check.name)
         if known is not None:
             check.last, check.since, check.failures = known.last, known.since, known.failures
             check.runs, check.skipped = known.runs, known.skipped
         checks[check.name] = check
+        self._touch(target)
 
     def drop_check(self, target: str, name: str) -> None:
         """Forget one check."""
-        if target in self.targets and self.targets[target].checks.pop(name, None) is not None:
+        known = self.targets.get(target)
+        if known is not None and known.checks.pop(name, None) is not None:
+            self._touch(known)
             self._tell(target)
 
     def record(self, observation: Observation) -> bool:
         """Take in a result. False where the target or check is not (or no longer) known."""
         target = self.targets.get(observation.target)
         check = None if target is None else target.checks.get(observation.check)
-        if check is None:
+        if target is None or check is None:
             return False
         before, result = check.last, observation.result
         check.last = observation
         check.runs += 1
         check.failures = 0 if result.status is Status.UP else check.failures + 1
+        self._touch(target)
         self._bus.publish("result", observation)
         if before is None or before.result.status is not result.status:
             check.since = observation.at

@@ -12,8 +12,9 @@ from uuid import UUID
 import msgspec
 from attrs import frozen
 
+from tocsin.core.api.changes import ChangesQuery, select
 from tocsin.core.api.history import SpanQuery, span, unavailable
-from tocsin.core.api.paging import IdCursor, Limit, PageQuery, page
+from tocsin.core.api.paging import IdCursor, Limit
 from tocsin.core.api.problems import Problem, not_found
 from tocsin.core.api.routing import Call, Routes
 from tocsin.core.api.views import ContainerView, container_view, is_container, shown_labels
@@ -26,11 +27,10 @@ from tocsin.core.restarts import NotAllowed, TooSoon
 from tocsin.core.state import TargetState
 
 routes = Routes()
-"""Seconds between two restarts of one container through tocsin."""
 
 
 @frozen(kw_only=True)
-class ContainerQuery(PageQuery):
+class ContainerQuery(ChangesQuery):
     """Filters of the list of containers."""
 
     status: Status | None = None
@@ -41,11 +41,14 @@ class ContainerQuery(PageQuery):
 
 @frozen(kw_only=True)
 class ContainerPage:
-    """A page of containers, by name."""
+    """A page of containers, by name; ``total`` counts all that match, changed or not."""
 
     items: list[ContainerView]
     total: int
     next: str | None
+    revision: str
+    whole: bool
+    removed: list[str]
 
 
 @frozen(kw_only=True)
@@ -137,22 +140,24 @@ def find(call: Call) -> TargetState:
 @routes.get("/api/v1/containers")
 async def list_containers(call: Call, query: ContainerQuery) -> ContainerPage:
     """List containers, filtered by status, engine state, Compose project, or a part of the name."""
-    chosen = []
-    for state in call.monitor.state:
+    wanted = None if query.q is None else query.q.lower()
+
+    def scope(state: TargetState) -> bool:
+        return is_container(state) and (wanted is None or wanted in state.target.name.lower())
+
+    def matches(state: TargetState) -> bool:
         facts = state.container
-        if (
-            is_container(state)
-            and (query.status is None or state.status is query.status)
+        return (
+            (query.status is None or state.status is query.status)
             and (query.state is None or (facts is not None and facts.state == query.state))
             and (query.project is None or (facts is not None and facts.project == query.project))
-            and (query.q is None or query.q.lower() in state.target.name.lower())
-        ):
-            chosen.append(state)
-    items, after = page(chosen, lambda s: s.target.name, query.limit, query.cursor)
-    now = call.monitor.clock.now()
+        )
+
+    found = select(call.monitor.state, query, scope, matches)
     return ContainerPage(
-        items=[container_view(s, now) for s in items], total=len(chosen), next=after
-    )
+        items=[container_view(state) for state in found.states], total=found.total,
+        next=found.next, revision=found.revision, whole=found.whole, removed=found.removed,
+    )  # fmt: skip
 
 
 @routes.get("/api/v1/containers/{name}", errors=(404,))
@@ -161,7 +166,7 @@ async def get_container(call: Call) -> ContainerDetail:
     state = find(call)
     name = state.target.name
     return ContainerDetail(
-        container=container_view(state, call.monitor.clock.now()),
+        container=container_view(state),
         labels=shown_labels(state.target.labels),
         dependents=call.monitor.dependents(name),
         restart_allowed=call.monitor.may_restart(name),

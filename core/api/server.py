@@ -16,16 +16,20 @@ from tocsin.core.api import (
     channels,
     containers,
     exposition,
+    frequency,
     health,
     heartbeats,
     ledger,
     maintenance,
+    me,
     metrics,
     openapi,
     silences,
     status,
     stream,
     targets,
+    trends,
+    uptime,
 )
 from tocsin.core.api.keys import HEADERS, STOPPING
 from tocsin.core.api.monitor import Monitor
@@ -40,8 +44,8 @@ log = get_logger(__name__)
 ROUTES: list[Route] = [
     route
     for module in (
-        health, status, containers, targets, metrics, alerts, ledger, silences, maintenance,
-        channels, heartbeats, admin, stream, exposition, openapi,
+        health, me, status, containers, targets, metrics, uptime, trends, frequency, alerts, ledger,
+        silences, maintenance, channels, heartbeats, admin, stream, exposition, openapi,
     )
     for route in module.routes.routes
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from attrs import frozen
 
+from tocsin.core.api.changes import ChangesQuery, select
 from tocsin.core.api.history import RangeQuery, SampleQuery, span, unavailable
 from tocsin.core.api.paging import PageQuery, page
 from tocsin.core.api.problems import not_found
@@ -20,7 +21,7 @@ routes = Routes()
 
 
 @frozen(kw_only=True)
-class TargetQuery(PageQuery):
+class TargetQuery(ChangesQuery):
     """Filters of the list of targets."""
 
     status: Status | None = None
@@ -31,11 +32,14 @@ class TargetQuery(PageQuery):
 
 @frozen(kw_only=True)
 class TargetPage:
-    """A page of targets, by name."""
+    """A page of targets, by name; ``total`` counts all that match, changed or not."""
 
     items: list[TargetView]
     total: int
     next: str | None
+    revision: str
+    whole: bool
+    removed: list[str]
 
 
 @frozen(kw_only=True)
@@ -118,16 +122,23 @@ def find(call: Call) -> TargetState:
 @routes.get("/api/v1/targets")
 async def list_targets(call: Call, query: TargetQuery) -> TargetPage:
     """List targets, filtered by status, kind, critical, or a part of the name."""
-    chosen = [
-        state
-        for state in call.monitor.state
-        if (query.status is None or state.status is query.status)
-        and (query.kind is None or state.target.kind == query.kind)
-        and (query.critical is None or state.target.critical == query.critical)
-        and (query.q is None or query.q.lower() in state.target.name.lower())
-    ]
-    items, after = page(chosen, lambda s: s.target.name, query.limit, query.cursor)
-    return TargetPage(items=[target_view(s) for s in items], total=len(chosen), next=after)
+    wanted = None if query.q is None else query.q.lower()
+
+    def scope(state: TargetState) -> bool:
+        return (query.kind is None or state.target.kind == query.kind) and (
+            wanted is None or wanted in state.target.name.lower()
+        )
+
+    def matches(state: TargetState) -> bool:
+        return (query.status is None or state.status is query.status) and (
+            query.critical is None or state.target.critical == query.critical
+        )
+
+    found = select(call.monitor.state, query, scope, matches)
+    return TargetPage(
+        items=[target_view(state) for state in found.states], total=found.total,
+        next=found.next, revision=found.revision, whole=found.whole, removed=found.removed,
+    )  # fmt: skip
 
 
 @routes.get("/api/v1/targets/{name}", errors=(404,))

@@ -55,7 +55,10 @@ class TargetView:
 
 @frozen(kw_only=True)
 class ContainerView:
-    """A container as it stands. ``cpu_percent``: 100 is one core."""
+    """A container as it stood at ``last_seen``. ``cpu_percent``: 100 is one core.
+
+    ``uptime_seconds`` is of that moment, too; from ``started_at`` any other can be told.
+    """
 
     name: str
     status: Status
@@ -146,7 +149,7 @@ def is_container(state: TargetState) -> bool:
     return state.target.kind == "container"
 
 
-def container_view(state: TargetState, now: datetime) -> ContainerView:
+def container_view(state: TargetState) -> ContainerView:
     """A container's view; one that was never seen has its facts empty."""
     facts = state.container
     target = state.target
@@ -174,7 +177,8 @@ def container_view(state: TargetState, now: datetime) -> ContainerView:
             network_rx_bytes=None, network_tx_bytes=None, project=None, service=None, **common,
         )  # fmt: skip
     alive = facts.state in ("running", "paused")
-    uptime = (now - facts.started_at).total_seconds() if alive and facts.started_at else None
+    seen, began = state.last_seen, facts.started_at
+    uptime = (seen - began).total_seconds() if alive and seen and began else None
     return ContainerView(
         state=facts.state, reason=facts.reason.value, health=facts.health,
         exit_code=facts.exit_code, oom_killed=facts.oom_killed,

@@ -93,6 +93,17 @@ class AlertHistory:
         rows = await self._list(f"SELECT {_ALERT} FROM system_alerts WHERE id = $1", alert_id)
         return rows[0] if rows else None
 
+    async def frequency(self, since: datetime, until: datetime) -> list[dict[str, Any]]:
+        """How many alerts of each ``alert_type`` and ``severity`` began in each quarter of an hour
+        (``at``; every zone's hours begin with one). Raises StoreUnavailable."""
+        return await self._list(
+            "SELECT date_bin('15 minutes', created_at, 'epoch') AS at, alert_type, severity, "
+            "count(*) AS count FROM system_alerts WHERE created_at >= $1 AND created_at < $2 "
+            "GROUP BY 1, 2, 3 ORDER BY 1",
+            since,
+            until,
+        )
+
     async def ledger(self, wanted: LedgerFilter) -> list[dict[str, Any]]:
         """Rows of the ledger, newest first. Raises StoreUnavailable."""
         return await self._list(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 from attrs import Factory, define, frozen
@@ -11,9 +11,9 @@ from attrs import Factory, define, frozen
 from tocsin.core.model import Status
 from tocsin.core.store.batch import STATUSES
 from tocsin.core.store.connection import Connection
-from tocsin.core.store.rollup import STEPS, done_until, floor
+from tocsin.core.store.ladder import Piece, climb
 
-_CONTAINER_METRICS = (
+CONTAINER_METRICS = (
     "cpu_percent",
     "memory_bytes",
     "memory_percent",
@@ -83,20 +83,6 @@ class Sample:
     metrics: Mapping[str, float] = Factory(dict)
 
 
-def resolution_for(
-    since: datetime, until: datetime, points: int, kept: Mapping[str, datetime] | None = None
-) -> str:
-    """The coarsest resolution that still gives at least half as many points as were asked for;
-    a coarser one where ``kept`` says that what begins at ``since`` is gone by now."""
-    step = (until - since).total_seconds() / max(1, points)
-    finest_first = ["raw", *STEPS]
-    fitting = [name for name, size in STEPS.items() if size.total_seconds() <= 2 * step]
-    resolution = fitting[-1] if fitting else "raw"
-    while kept and resolution in kept and since < kept[resolution]:
-        resolution = finest_first[finest_first.index(resolution) + 1]
-    return resolution
-
-
 @define
 class _Sum:
     """Counts and ranges being added up for one point."""
@@ -127,7 +113,7 @@ class _Sum:
         return Point(at=at, up=up, degraded=degraded, down=down, unknown=unknown, metrics=ranges)
 
 
-_COLUMNS = ", ".join(f"m.{name}" for name in _CONTAINER_METRICS)
+_COLUMNS = ", ".join(f"m.{name}" for name in CONTAINER_METRICS)
 # The range stands on both sides of the join: partitions of both tables are pruned by it.
 SAMPLES = (
     "SELECT r.at, r.status, r.latency_seconds, r.message, r.metrics, " + _COLUMNS + " "
@@ -162,33 +148,16 @@ async def read(
     kept: Mapping[str, datetime],
 ) -> History:
     """The history of one check. ``kept``: since when each of the finer resolutions is there."""
-    resolution = resolution_for(since, until, points, kept)
-    size = STEPS.get(resolution, timedelta(0)).total_seconds()
-    step = (until - since).total_seconds() / max(1, points)
-    cursor = origin = since
-    if size:
-        step = max(1, -(-step // size)) * size  # whole steps of the resolution
-        cursor = floor(since, STEPS[resolution])
-        # Points stand on a grid of their own, so that a chart does not change as time goes on.
-        origin = floor(since, timedelta(seconds=step))
-    width = timedelta(seconds=step)
-    sums: dict[datetime, _Sum] = {}
-    if size:
-        done = await done_until(connection)
-        ladder = [name for name in ("1d", "1h", "1m") if STEPS[name].total_seconds() <= size]
-        for name in ladder:
-            end = min(until, done.get(name, cursor))
-            if end > cursor:
-                for at, counts, metrics in await _rolled(connection, name, number, cursor, end):
-                    sums.setdefault(_bucket(at, origin, width), _Sum()).add(counts, metrics)
-                cursor = end
-    if cursor < until:
-        for at, counts, metrics in await _raw(connection, number, cursor, until):
-            sums.setdefault(_bucket(at, origin, width), _Sum()).add(counts, metrics)
+    ladder = await climb(connection, since, until, points, kept)
+    sums: dict[int, _Sum] = {}
+    for piece in ladder.pieces:
+        read_piece = _raw if piece.resolution == "raw" else _rolled
+        for at, counts, metrics in await read_piece(connection, number, piece):
+            sums.setdefault(ladder.point_of(at), _Sum()).add(counts, metrics)
     return History(
-        resolution=resolution,
-        step=step,
-        points=tuple(sums[at].point(at) for at in sorted(sums)),
+        resolution=ladder.resolution,
+        step=ladder.step,
+        points=tuple(sums[n].point(ladder.start_of(n)) for n in sorted(sums)),
     )
 
 
@@ -196,19 +165,13 @@ _Row = tuple[datetime, list[int], dict[str, list[float]]]
 _decode = msgspec.json.Decoder(dict[str, list[float]]).decode
 
 
-def _bucket(at: datetime, origin: datetime, width: timedelta) -> datetime:
-    return origin + (at - origin) // width * width
-
-
-async def _rolled(
-    connection: Connection, resolution: str, number: int, since: datetime, until: datetime
-) -> list[_Row]:
+async def _rolled(connection: Connection, number: int, piece: Piece) -> list[_Row]:
     rows = await connection.fetch(
-        f"SELECT at, up, degraded, down, unknown, metrics FROM check_rollup_{resolution} "
+        f"SELECT at, up, degraded, down, unknown, metrics FROM check_rollup_{piece.resolution} "
         "WHERE check_id = $1 AND at >= $2 AND at < $3 ORDER BY at",
         number,
-        since,
-        until,
+        piece.since,
+        piece.until,
     )
     return [
         (row[0], [row[1], row[2], row[3], row[4]], _decode(row[5]) if row[5] else {})
@@ -216,9 +179,11 @@ async def _rolled(
     ]
 
 
-async def _raw(connection: Connection, number: int, since: datetime, until: datetime) -> list[_Row]:
+async def _raw(connection: Connection, number: int, piece: Piece) -> list[_Row]:
     rows = []
-    for sample in await samples(connection, number, since, until, None, oldest_first=True):
+    for sample in await samples(
+        connection, number, piece.since, piece.until, None, oldest_first=True
+    ):
         counts = [0, 0, 0, 0]
         counts[list(STATUSES.values()).index(sample.status)] = 1
         values = dict(sample.metrics)
@@ -249,7 +214,7 @@ async def samples(
     for row in rows:
         metrics = msgspec.json.decode(row["metrics"]) if row["metrics"] else {}
         metrics.update(
-            {name: float(row[name]) for name in _CONTAINER_METRICS if row[name] is not None}
+            {name: float(row[name]) for name in CONTAINER_METRICS if row[name] is not None}
         )
         found.append(
             Sample(

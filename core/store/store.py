@@ -33,6 +33,7 @@ from tocsin.core.store.connection import (
 from tocsin.core.store.history import History, Sample, Uptime
 from tocsin.core.store.housekeeping import tidy
 from tocsin.core.store.migrate import migrate
+from tocsin.core.store.overview import Overview
 from tocsin.core.store.spool import Spool
 from tocsin.core.store.writer import Writer
 
@@ -79,6 +80,7 @@ class Store:
             self._writer.disabled = NO_DATABASE
         self._tasks: list[asyncio.Task[None]] = []
         self.alerts = AlertHistory(self._reading)
+        self.overview = Overview(self._reading, self._kept)
 
     async def start(self) -> None:
         """Begin. Returns at once: the database is reached in the background.
@@ -217,9 +219,12 @@ class Store:
             number = await history.check_number(connection, target, check)
             if number is None:
                 return History(resolution="raw", step=0, points=())
-            now = self._clock.now()
-            kept = {"raw": now - self._retention, "1m": now - self._retention_minutes}
-            return await history.read(connection, number, since, until, points, kept)
+            return await history.read(connection, number, since, until, points, self._kept())
+
+    def _kept(self) -> dict[str, datetime]:
+        """Since when raw data and minutes are there; the coarser ones stay."""
+        now = self._clock.now()
+        return {"raw": now - self._retention, "1m": now - self._retention_minutes}
 
     async def results(
         self, target: str, check: str, since: datetime, until: datetime, limit: int

@@ -22,7 +22,8 @@ from tocsin.core.model import (
 from tocsin.core.store import StoreUnavailable
 from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.store.batch import Batch, ResultRow
-from tocsin.core.store.history import SAMPLES, resolution_for
+from tocsin.core.store.history import SAMPLES
+from tocsin.core.store.ladder import resolution_for
 
 
 async def test_everything_written_can_be_read(

@@ -1,0 +1,72 @@
+"""How often alerts fired: of which type, at which hour, on which day."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from attrs import frozen
+
+from tocsin.core.api.history import SpanQuery, span, unavailable
+from tocsin.core.api.routing import Call, Routes
+
+routes = Routes()
+
+
+@frozen(kw_only=True)
+class TypeCount:
+    """Alerts of one type and severity."""
+
+    alert_type: str
+    severity: str
+    count: int
+
+
+@frozen(kw_only=True)
+class DayCount:
+    """Alerts that began on one day."""
+
+    day: date
+    count: int
+
+
+@frozen(kw_only=True)
+class FrequencyView:
+    """How many alerts began: by type, the most frequent first; by hour of the day, 0 to 23; by day,
+    days without any left out. Hours and days are those of ``timezone``."""
+
+    since: datetime
+    until: datetime
+    by_type: list[TypeCount]
+    by_hour: list[int]
+    by_day: list[DayCount]
+    timezone: str
+
+
+@routes.get("/api/v1/alerts/frequency", errors=(503,))
+async def frequency(call: Call, query: SpanQuery) -> FrequencyView:
+    """Count alerts by type, by hour of the day and by day, by default over the last 24 hours."""
+    since, until = span(call, query)
+    with unavailable():
+        rows = await call.monitor.store.alerts.frequency(since, until)
+    zone = ZoneInfo(call.monitor.settings.timezone)
+    types: Counter[tuple[str, str]] = Counter()
+    hours: Counter[int] = Counter()
+    days: Counter[date] = Counter()
+    for row in rows:
+        local, count = row["at"].astimezone(zone), row["count"]
+        types[row["alert_type"], row["severity"]] += count
+        hours[local.hour] += count
+        days[local.date()] += count
+    return FrequencyView(
+        since=since,
+        until=until,
+        by_type=[
+            TypeCount(alert_type=kind, severity=severity, count=count)
+            for (kind, severity), count in sorted(types.items(), key=lambda i: (-i[1], i[0]))
+        ],
+        by_hour=[hours[hour] for hour in range(24)],
+        by_day=[DayCount(day=day, count=days[day]) for day in sorted(days)],
+        timezone=call.monitor.settings.timezone,
+    )

@@ -1,0 +1,234 @@
+"""Reading history of many targets at once: how available they were, and which used the most."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from math import ceil
+
+from attrs import frozen
+
+from tocsin.core.store.connection import Connection
+from tocsin.core.store.history import CONTAINER_METRICS
+from tocsin.core.store.ladder import Ladder, climb
+
+Counts = list[int]
+"""How often up, degraded, down and unknown were seen."""
+
+
+@frozen(kw_only=True)
+class Uptimes:
+    """The counts of each target for each stretch of ``step`` seconds from ``since`` on.
+
+    A target that nothing is known of is not in it.
+    """
+
+    resolution: str
+    since: datetime
+    step: float
+    counts: Mapping[str, list[Counts]]
+
+
+@frozen(kw_only=True)
+class TrendPoint:
+    """Average and maximum of a metric over the ``step`` seconds from ``at`` on."""
+
+    at: datetime
+    avg: float
+    max: float
+
+
+@frozen(kw_only=True)
+class Trend:
+    """A metric of one target: over the whole time, and point by point."""
+
+    target: str
+    avg: float
+    max: float
+    points: list[TrendPoint]
+
+
+@frozen(kw_only=True)
+class Trends:
+    """The targets with the highest averages of a metric, the highest first."""
+
+    resolution: str
+    step: float
+    items: list[Trend]
+
+
+class Overview:
+    """``reading`` gives a connection, or raises StoreUnavailable; ``kept`` says since when each of
+    the finer resolutions is there."""
+
+    def __init__(
+        self,
+        reading: Callable[[], AbstractAsyncContextManager[Connection]],
+        kept: Callable[[], Mapping[str, datetime]],
+    ) -> None:
+        self._reading = reading
+        self._kept = kept
+
+    async def uptimes(
+        self, checks: Collection[tuple[str, str]], since: datetime, until: datetime, points: int
+    ) -> Uptimes:
+        """How often each target was seen in each status, by its ``checks`` (target, name).
+
+        Of several checks of a target, each stretch of time shows the worst one: that with the
+        largest share of down, then of degraded, then of unknown results. They are not added up,
+        since they run at intervals of their own, and since roll-ups do not tell whether two
+        failed at the same moment. Raises StoreUnavailable.
+        """
+        async with self._climbing(since, until, points) as (connection, ladder):
+            numbers = await _numbers(connection, checks)
+            rows = await connection.fetch(
+                _uptimes(ladder), list(numbers), ladder.origin, ladder.step, *_moments(ladder)
+            )
+        length = ceil((until - ladder.origin).total_seconds() / ladder.step)
+        found: dict[str, list[Counts]] = {}
+        for number, places, counts in rows:
+            own = found.setdefault(numbers[number], [[0, 0, 0, 0] for _ in range(length)])
+            for place, seen in zip(places, counts, strict=True):
+                if _badness(seen) > _badness(own[place]):
+                    own[place] = seen
+        return Uptimes(
+            resolution=ladder.resolution, since=ladder.origin, step=ladder.step, counts=found
+        )
+
+    async def trends(
+        self,
+        checks: Collection[tuple[str, str]],
+        metric: str,
+        since: datetime,
+        until: datetime,
+        *,
+        top: int,
+        points: int,
+    ) -> Trends:
+        """A metric of those ``top`` targets that had the highest average. Raises
+        StoreUnavailable."""
+        async with self._climbing(since, until, points) as (connection, ladder):
+            numbers = await _numbers(connection, checks)
+            rows = await connection.fetch(
+                _trends(ladder, metric), list(numbers), ladder.origin, ladder.step,
+                *_moments(ladder), list(numbers.values()), metric, top,
+            )  # fmt: skip
+        items: dict[str, Trend] = {}
+        for target, average, highest, place, mean, high in rows:
+            trend = items.setdefault(
+                target, Trend(target=target, avg=average, max=highest, points=[])
+            )
+            trend.points.append(TrendPoint(at=ladder.start_of(place), avg=mean, max=high))
+        return Trends(resolution=ladder.resolution, step=ladder.step, items=list(items.values()))
+
+    @asynccontextmanager
+    async def _climbing(
+        self, since: datetime, until: datetime, points: int
+    ) -> AsyncIterator[tuple[Connection, Ladder]]:
+        async with self._reading() as connection:
+            yield connection, await climb(connection, since, until, points, self._kept())
+
+
+def _badness(counts: Counts) -> tuple[float, float, float, float]:
+    """Worse ones compare as greater; where nothing was seen is better than anything."""
+    total = sum(counts)
+    up, degraded, down, unknown = (count / (total or 1) for count in counts)
+    return down, degraded, unknown, up
+
+
+async def _numbers(connection: Connection, checks: Collection[tuple[str, str]]) -> dict[int, str]:
+    """The targets of checks by the checks' numbers."""
+    rows = await connection.fetch(
+        "SELECT c.id, c.target FROM checks c JOIN unnest($1::text[], $2::text[]) AS w(t, n) "
+        "ON c.target = w.t AND c.name = w.n",
+        [target for target, _ in checks],
+        [name for _, name in checks],
+    )
+    return {row["id"]: row["target"] for row in rows}
+
+
+def _moments(ladder: Ladder) -> list[datetime]:
+    """The bounds of the pieces, as the parameters from $4 on."""
+    return [at for piece in ladder.pieces for at in (piece.since, piece.until)]
+
+
+_PLACE = "floor(extract(epoch FROM at - $2::timestamptz) / $3::float8)::int"
+"""The number of the point that holds a row: $2 is the grid's origin, $3 its step."""
+
+_COUNTS = {
+    "raw": "SELECT check_id, at, (status = 0)::int AS up, (status = 1)::int AS degraded, "
+    "(status = 2)::int AS down, (status = 3)::int AS unknown FROM check_results",
+    "rolled": "SELECT check_id, at, up, degraded, down, unknown FROM check_rollup_{resolution}",
+}
+
+
+def _uptimes(ladder: Ladder) -> str:
+    """One row for each check: the numbers of its points, and the counts of each."""
+    rows = " UNION ALL ".join(
+        _COUNTS["raw" if piece.resolution == "raw" else "rolled"].format(
+            resolution=piece.resolution
+        )
+        + _within("at", 4 + 2 * n)
+        for n, piece in enumerate(ladder.pieces)
+    )
+    return (
+        f"SELECT check_id, array_agg(place), array_agg(counts) FROM (SELECT check_id, {_PLACE} "
+        "AS place, ARRAY[sum(up), sum(degraded), sum(down), sum(unknown)]::int[] AS counts "
+        f"FROM ({rows}) AS seen GROUP BY 1, 2) AS folded GROUP BY 1"
+    )
+
+
+def _trends(ladder: Ladder, metric: str) -> str:
+    """One row for each point of each leader: target, its average and maximum, the point's number,
+    average and maximum; the highest first."""
+    after = 4 + 2 * len(ladder.pieces)
+    targets, name, top = f"${after}::text[]", f"${after + 1}::text", f"${after + 2}::int"
+    rows = " UNION ALL ".join(
+        source
+        for n, piece in enumerate(ladder.pieces)
+        for source in _values(piece.resolution, metric, name, 4 + 2 * n)
+    )
+    return (
+        f"WITH seen AS MATERIALIZED (SELECT target, {_PLACE} AS place, n, mean, high "
+        f"FROM ({rows}) AS s JOIN unnest($1::int[], {targets}) AS c(check_id, target) "
+        "USING (check_id)), leaders AS (SELECT target, sum(n * mean) / sum(n) AS average, "
+        f"max(high) AS highest FROM seen GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {top}) "
+        "SELECT target, average, highest, place, sum(n * mean) / sum(n), max(high) "
+        "FROM leaders JOIN seen USING (target) GROUP BY 1, 2, 3, 4 ORDER BY 2 DESC, 1, 4"
+    )
+
+
+def _values(resolution: str, metric: str, name: str, first: int) -> list[str]:
+    """Where a metric's values lie; ``name`` is the parameter that holds its name."""
+    if resolution != "raw":
+        return [
+            f"SELECT check_id, at, (metrics->{name}->>0)::float8 AS n, "
+            f"(metrics->{name}->>2)::float8 AS mean, (metrics->{name}->>3)::float8 AS high "
+            f"FROM check_rollup_{resolution}" + _within("at", first) + f" AND metrics ? {name}"
+        ]
+    plain = "SELECT check_id, {at} AS at, 1::float8 AS n, v AS mean, v AS high FROM {table}, "
+    value = f"(metrics->>{name})::float8"
+    if metric == "latency_seconds":
+        value = f"COALESCE({value}, latency_seconds::float8)"
+    found = [
+        plain.format(at="at", table="check_results")
+        + f"LATERAL (SELECT {value} AS v) AS value"
+        + _within("at", first)
+        + " AND v IS NOT NULL"
+    ]
+    if metric in CONTAINER_METRICS:  # one of our own names, so no stranger's text
+        found.append(
+            plain.format(at="timestamp", table="container_metrics")
+            + f"LATERAL (SELECT {metric}::float8 AS v) AS value"
+            + _within("timestamp", first)
+            + " AND v IS NOT NULL"
+        )
+    return found
+
+
+def _within(column: str, first: int) -> str:
+    return (
+        f" WHERE check_id = ANY($1::int[]) AND {column} >= ${first}::timestamptz "
+        f"AND {column} < ${first + 1}::timestamptz"
+    )
