@@ -9,7 +9,7 @@ import pytest
 
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import eventually
-from tocsin import NotifyError
+from tocsin import NotifyError, Severity
 from tocsin.core.model import ComponentHealth, Health
 from tocsin.core.pipeline.deliver import Failure, backoff
 
@@ -372,6 +372,7 @@ async def test_tocsin_says_once_that_it_cannot_see(desk: Desk) -> None:
     assert set(told[1:]) <= {"repeated", "escalated"}
     assert [kind for kind, target in desk.told() if target == "web"] == ["fired"], "it is frozen"
     assert "source.docker: no socket" in desk.notifier().notices[1].message
+    assert desk.notifier().notices[1].severity is Severity.CRITICAL
     desk.health = {}
     desk.see("web", "up")
     await desk.wait(10)
