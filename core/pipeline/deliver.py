@@ -21,7 +21,8 @@ BACKOFF = (1.0, 300.0)
 FALLBACK_AFTER = 300.0
 """Seconds of failing after which the fallback channel is told as well."""
 
-MAX_RETRY_AFTER = 86400.0
+MAX_RETRY_AFTER = 366 * 86400.0
+"""Seconds; who asks for more than a year does not mean it."""
 
 
 @frozen(kw_only=True)

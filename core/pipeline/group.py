@@ -22,6 +22,11 @@ class Group:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def rows(self) -> list[Row]:
+        """What waits, oldest first."""
+        return [row for _, row in self._rows]
+
     def put(self, row: Row, now: float) -> None:
         """A row comes in."""
         self._rows.append((now, row))
@@ -51,7 +56,7 @@ class Group:
 
     def take_all(self) -> list[Row]:
         """Everything, oldest first."""
-        rows, self._rows = [row for _, row in self._rows], []
+        rows, self._rows = self.rows, []
         return rows
 
     def sent(self, now: float) -> None:

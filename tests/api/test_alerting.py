@@ -87,6 +87,17 @@ async def test_what_has_resolved_cannot_be_acknowledged(ask: Asker, stack: Stack
     ]  # fmt: skip
 
 
+async def test_what_only_may_become_an_alert_cannot_be_acknowledged(
+    ask: Asker, stack: Stack
+) -> None:
+    """One failure of three is no alert yet: a 409 that says so."""
+    await settled(stack)
+    stack.see("site / ü", "http", Result.down("refused"))
+    (pending,) = (a for a in stack.alerting.engine.alerts.values() if a.target == "site / ü")
+    problem = await ask.post(f"/api/v1/alerts/{pending.id}/acknowledge", 409)
+    assert problem["detail"] == "it does not fire yet"
+
+
 async def test_a_silence_suppresses_until_it_is_ended(ask: Asker, stack: Stack) -> None:
     """Made by a person, audited; what matches fires untold with the reason; ended, it is told."""
     await settled(stack)
