@@ -2,18 +2,20 @@
 # make test   set everything up and run every check and test
 # make bench  print the figures
 # make screenshots  take the pictures of the README anew (needs an engine and Chromium)
+# make lock   choose anew what the image is made of (container/*.lock)
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+JOBS   ?= 2
 
-.PHONY: run test lint bench screenshots clean
+.PHONY: run test lint bench screenshots lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
 
 test: lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -25,6 +27,15 @@ bench: $(VENV)/.test
 
 screenshots: $(VENV)/.test
 	$(BIN)/python -m tests.dashboard.screenshots $(ARGS)
+
+# For every Python and every machine; the hashes are the files' own, wherever they come from.
+LOCK := $(BIN)/uv pip compile -q --universal --upgrade --generate-hashes --no-annotate \
+	--custom-compile-command "make lock"
+
+lock: $(VENV)/.venv
+	$(BIN)/pip install -q --disable-pip-version-check uv
+	$(LOCK) --extra fast -o container/core.lock pyproject.toml
+	echo 'setuptools>=77' | $(LOCK) -o container/build.lock -
 
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -259,10 +259,14 @@ class _Loader:
 
     def _log(self) -> LogSettings:
         log: LogSettings = self._section(LogSettings, *self._table("log"))
+        for key, value, least in (("max_size", log.max_size, 10_000), ("keep", log.keep, 0)):
+            if value < least:
+                self.problems.add(("log", key), f"must be at least {least}")
         return evolve(
             log,
             level=self.env.read("TOCSIN_LOG_LEVEL", lambda x: choose(x, Level), log.level),
             format=self.env.read("TOCSIN_LOG_FORMAT", lambda x: choose(x, Format), log.format),
+            file=self.env.read("TOCSIN_LOG_FILE", FilePath, log.file),
         )
 
     def _targets(self, interval: float) -> dict[str, TargetSettings]:

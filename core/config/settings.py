@@ -263,10 +263,17 @@ class Format(StrEnum):
 
 @frozen(kw_only=True)
 class LogSettings:
-    """What is logged, and how."""
+    """What is logged, and how.
+
+    ``file``: where logs are kept besides, as JSON lines; at ``max_size`` bytes it is put aside, and
+    ``keep`` of those are kept.
+    """
 
     level: Level = Level.INFO
     format: Format = Format.AUTO
+    file: Path | None = None
+    max_size: Bytes = 10_000_000
+    keep: int = 5
 
 
 @frozen(kw_only=True)

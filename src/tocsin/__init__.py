@@ -14,6 +14,7 @@ from tocsin.core.contracts import (
     Surroundings,
     private,
 )
+from tocsin.core.deadline import deadline
 from tocsin.core.endpoints import Asked, Endpoint
 from tocsin.core.hookspecs import hookimpl
 from tocsin.core.model import (
@@ -89,6 +90,7 @@ __all__ = [
     "Target",
     "Verdict",
     "Words",
+    "deadline",
     "format_bytes",
     "format_duration",
     "hookimpl",
