@@ -16,6 +16,9 @@ ARGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa"], "resultTypes": ["violations"]}
+"""What axe looks at, and tells."""
+
 PATIENCE = 20_000
 """Milliseconds; a generous limit to what comes true soon."""
 
@@ -59,8 +62,8 @@ def visit(browser: Browser, **options: Any) -> Iterator[tuple[Page, Watch]]:
     yield page, watch
     page.close()
     context.close()
-    assert watch.complaints == []
-    assert watch.hosts <= {"127.0.0.1", ""}
+    assert watch.complaints == [], watch.complaints
+    assert watch.hosts <= {"127.0.0.1", ""}, watch.hosts
 
 
 def settled(page: Page) -> None:
@@ -84,10 +87,10 @@ def expect_tone(page: Page, name: str, tone: str) -> None:
 def serious(page: Page) -> list[str]:
     """Serious and critical violations that axe finds in our own content: Streamlit's frame around
     it (its header, its menus) is not ours."""
-    results = Axe().run(page, context={"include": [['[data-testid="stMain"]']]}).response
+    results = Axe().run(page, context={"include": [['[data-testid="stMain"]']]}, options=RULES)
     return [
         f"{violation['id']}: {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
-        for violation in results["violations"]
+        for violation in results.response["violations"]
         if violation["impact"] in ("serious", "critical")
         for node in violation["nodes"]
     ]
