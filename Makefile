@@ -1,18 +1,20 @@
 # make run    set everything up and start tocsin (Ctrl-C stops it)
 # make test   set everything up and run every check and test
 # make bench  print the figures
+# make lock   choose anew what the image is made of (container/*.lock)
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+JOBS   ?= 2
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
 
 test: lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -22,6 +24,15 @@ lint: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python bench/all.py $(ARGS)
 
+# For every Python and every machine; the hashes are the files' own, wherever they come from.
+LOCK := $(BIN)/uv pip compile -q --universal --upgrade --generate-hashes --no-annotate \
+	--custom-compile-command "make lock"
+
+lock: $(VENV)/.venv
+	$(BIN)/pip install -q --disable-pip-version-check uv
+	$(LOCK) --extra fast -o container/core.lock pyproject.toml
+	echo 'setuptools>=77' | $(LOCK) -o container/build.lock -
+
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "tocsin needs Python 3.11 or newer; name one: make PYTHON=python3.12 run" >&2; exit 1; }
@@ -29,11 +40,11 @@ $(VENV)/.venv:
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.venv pyproject.toml
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[embedded,fast]'
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[embedded,fast,dashboard]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.venv pyproject.toml
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[embedded,fast,dev]'
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[embedded,fast,dashboard,dev]'
 	@touch $@ $(VENV)/.run
 
 clean:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from tocsin.core.contracts import ActionError
+from tocsin.core.contracts import ActionError, ServiceError
 from tocsin.core.deadline import deadline
 from tocsin.core.notices import NotifyError
 
@@ -45,7 +45,7 @@ class PluginFault(Exception):
 
 def describe(error: BaseException) -> str:
     """Say in a clause what went wrong inside a plugin."""
-    if isinstance(error, PluginFault | ActionError | NotifyError):
+    if isinstance(error, PluginFault | ActionError | NotifyError | ServiceError):
         return str(error)
     if isinstance(error, SystemExit):
         return f"called sys.exit({error.code if error.code is not None else ''})"
@@ -209,7 +209,9 @@ async def _guarded(make: Callable[[], Coroutine[Any, Any, T]], seconds: float | 
         if limit.expired:
             raise
         raise PluginFault(describe(error)) from error
-    except (asyncio.CancelledError, GeneratorExit, PluginFault, ActionError, NotifyError):
+    except (asyncio.CancelledError, GeneratorExit):
+        raise
+    except (PluginFault, ActionError, NotifyError, ServiceError):
         raise
     except BaseException as error:
         raise PluginFault(describe(error)) from error

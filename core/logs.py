@@ -9,6 +9,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, MutableMapping
+from logging.handlers import RotatingFileHandler
 from typing import IO, Any
 
 import structlog
@@ -89,19 +90,33 @@ def _arguments(
     return event
 
 
+def _tell_wrong_call(handler: logging.StreamHandler[Any], record: logging.LogRecord) -> None:
+    """Say which log call is wrong; logging's own would print the arguments, secrets and all."""
+    kind = getattr(sys.exc_info()[0], "__name__", "an error")
+    text = f"a log call in {record.filename}:{record.lineno} is wrong ({kind})"
+    again = logging.LogRecord(record.name, logging.WARNING, "", 0, text, None, None)
+    # Where the stream itself is gone there is no place left to say so.
+    with contextlib.suppress(Exception):
+        handler.stream.write(handler.format(again) + handler.terminator)
+
+
 class _Handler(logging.StreamHandler[IO[str]]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Say which log call is wrong; logging's own would print the arguments, secrets and all."""
-        kind = getattr(sys.exc_info()[0], "__name__", "an error")
-        text = f"a log call in {record.filename}:{record.lineno} is wrong ({kind})"
-        again = logging.LogRecord(record.name, logging.WARNING, "", 0, text, None, None)
-        # Where the stream itself is gone there is no place left to say so.
-        with contextlib.suppress(Exception):
-            self.stream.write(self.format(again) + self.terminator)
+        _tell_wrong_call(self, record)
+
+
+class _File(RotatingFileHandler):
+    """The log file. Where it cannot be written, the stream beside it goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        _tell_wrong_call(self, record)
 
 
 def configure(settings: LogSettings, stream: IO[str]) -> None:
-    """Send all logs, ours and the libraries', to a stream. May be called again, on a reload."""
+    """Send all logs, ours and the libraries', to a stream, and to the file that is asked for.
+
+    May be called again, on a reload. Raises OSError: the file cannot be written.
+    """
     terminal = stream.isatty()
     people = settings.format is Format.CONSOLE or (settings.format is Format.AUTO and terminal)
     shared: list[Any] = [
@@ -112,30 +127,41 @@ def configure(settings: LogSettings, stream: IO[str]) -> None:
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
     ]
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=terminal)
-        if people
-        else structlog.processors.JSONRenderer(ensure_ascii=False)
-    )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = _Handler(stream)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _redact,
-                renderer,
-            ],
+
+    def formatter(renderer: Any) -> logging.Formatter:
+        remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+        return structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[remove, _redact, renderer]
         )
+
+    json = structlog.processors.JSONRenderer(ensure_ascii=False)
+    handlers: list[logging.Handler] = [_Handler(stream)]
+    handlers[0].setFormatter(
+        formatter(structlog.dev.ConsoleRenderer(colors=terminal) if people else json)
     )
+    if settings.file is not None:
+        settings.file.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(
+            _File(
+                settings.file,
+                maxBytes=int(settings.max_size),
+                backupCount=settings.keep,
+                encoding="utf-8",
+                errors="backslashreplace",
+            )
+        )
+        handlers[1].setFormatter(formatter(json))
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    before, root.handlers[:] = root.handlers[:], handlers
+    for handler in before:
+        if isinstance(handler, _File):
+            handler.close()
     root.setLevel(settings.level.value.upper())
     for noisy in ("asyncio", "urllib3", "docker", "aiohttp.access"):
         logging.getLogger(noisy).setLevel(max(root.level, logging.WARNING))

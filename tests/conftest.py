@@ -95,11 +95,18 @@ def docker_answers() -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without an engine, skip what needs one; where real parts are required, let it fail."""
+    """Without an engine, skip what needs one; where real parts are required, let it fail.
+
+    Side by side (pytest -n 2) run files, so that what a file shares is made once, but for all that
+    needs the engine: names of containers there are fixed, so it stays with one worker.
+    """
     marked = [item for item in items if item.get_closest_marker("docker")]
     if marked and not REQUIRE_REAL and not docker_answers():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="no Docker Engine answers"))
+    for item in items:
+        group = "docker" if item in marked else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture

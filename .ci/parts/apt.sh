@@ -2,7 +2,10 @@
 # Install the real parts that Debian packages; their services are not to start by themselves.
 set -euo pipefail
 missing=()
-need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/lib/nagios/plugins/$1" ] || missing+=("$2"); }
+need() {
+  command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] ||
+    [ -x "/usr/lib/nagios/plugins/$1" ] || missing+=("$2")
+}
 need dockerd docker.io
 need docker-compose docker-compose
 need busybox busybox-static
@@ -12,6 +15,8 @@ need prometheus-alertmanager prometheus-alertmanager
 need check_disk monitoring-plugins-basic
 need nginx nginx-light
 need wrk wrk
+need haproxy haproxy
+need mmdebstrap mmdebstrap
 need faketime faketime
 need chromium chromium
 if [ ${#missing[@]} -gt 0 ]; then

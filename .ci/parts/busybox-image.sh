@@ -2,9 +2,8 @@
 # Make the image busybox:1.36 from Debian's busybox-static, since nothing can be pulled.
 # Usage: busybox-image.sh [SOCKET]
 set -euo pipefail
-socket=${1:-/var/run/docker.sock}
-docker=(docker -H "unix://$socket")
-"${docker[@]}" image inspect busybox:1.36 >/dev/null 2>&1 && exit 0
+. "$(dirname "$0")/stamp.sh"
+is_made busybox:1.36 && exit 0
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir -p "$root"/{bin,etc,tmp,proc,sys,dev,root,var,www}
@@ -15,4 +14,4 @@ for applet in $("$root/bin/busybox" --list); do
 done
 printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' >"$root/etc/passwd"
 printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
-tar -C "$root" -c . | "${docker[@]}" import -c 'CMD ["sh"]' -c 'ENV PATH=/bin' - busybox:1.36 >/dev/null
+tar -C "$root" -c . | "${docker[@]}" import "${stamp[@]}" -c 'CMD ["sh"]' -c 'ENV PATH=/bin' - busybox:1.36 >/dev/null

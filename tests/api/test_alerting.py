@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -84,6 +86,17 @@ async def test_what_has_resolved_cannot_be_acknowledged(ask: Asker, stack: Stack
     assert [(t, d) for t, d, _ in await ledger(ask, alert)] == [
         ("fired", "settling"), ("released", "sent"), ("resolved", "sent"),
     ]  # fmt: skip
+
+
+async def test_what_only_may_become_an_alert_cannot_be_acknowledged(
+    ask: Asker, stack: Stack
+) -> None:
+    """One failure of three is no alert yet: a 409 that says so."""
+    await settled(stack)
+    stack.see("site / ü", "http", Result.down("refused"))
+    (pending,) = (a for a in stack.alerting.engine.alerts.values() if a.target == "site / ü")
+    problem = await ask.post(f"/api/v1/alerts/{pending.id}/acknowledge", 409)
+    assert problem["detail"] == "it does not fire yet"
 
 
 async def test_a_silence_suppresses_until_it_is_ended(ask: Asker, stack: Stack) -> None:
@@ -303,6 +316,29 @@ async def test_channels_are_shown_and_tested(ask: Asker, stack: Stack) -> None:
     await ask.post("/api/v1/test-notification", 404, json={"channel": "nobody"})
     (channel,) = (await ask.get("/api/v1/channels"))["items"]
     assert (channel["name"], channel["status"], channel["sent"]) == ("ops", "ok", 1)
+    stack.notifier.fail(NotifyError("gone for good", disable=True))
+    await ask.post("/api/v1/test-notification")
+    (channel,) = (await ask.get("/api/v1/channels"))["items"]
+    assert (channel["status"], channel["reason"]) == ("disabled", "gone for good")
+
+
+async def test_a_channel_that_hangs_holds_up_no_other_test(
+    monkeypatch: pytest.MonkeyPatch, ask: Asker, stack: Stack
+) -> None:
+    """All are tested at once; the report has each of them, by name."""
+    await settled(stack)
+    both = asyncio.Barrier(2)
+
+    async def test(name: str) -> tuple[bool, str]:
+        async with asyncio.timeout(20):
+            await both.wait()  # nobody passes alone
+        return True, name
+
+    alerting = stack.alerting
+    monkeypatch.setattr(alerting, "test", test)
+    monkeypatch.setitem(alerting.board.channels, "another", alerting.channels["ops"])
+    report = await ask.post("/api/v1/test-notification")
+    assert [item["channel"] for item in report["items"]] == ["another", "ops"]
 
 
 async def test_the_stream_carries_transitions(
@@ -326,3 +362,23 @@ async def test_the_stream_carries_transitions(
     assert (fired["alert"]["container_name"], fired["notify"]) == ("dead", True)
     assert seen["notification"][0]["decision"] == "sent"
     assert seen["silence"][0]["matchers"] == ["target=x"]
+
+
+async def test_what_people_change_is_on_disk_when_it_is_answered(ask: Asker, stack: Stack) -> None:
+    """A crash right after the answer loses no acknowledgement, silence or maintenance window."""
+
+    def kept(table: str) -> str:
+        with sqlite3.connect(stack.data_dir / "journal.db") as journal:
+            return str(journal.execute(f"SELECT data FROM {table}").fetchall())
+
+    (alert,) = (await ask.get("/api/v1/alerts/active"))["items"]
+    await ask.post(f"/api/v1/alerts/{alert['id']}/acknowledge", json={"comment": "on it"})
+    assert "on it" in kept("alerts")
+    await ask.post("/api/v1/alerts/" + alert["id"] + "/unacknowledge")
+    assert "on it" not in kept("alerts")
+    silence = {"matchers": ["target=web"], "duration": "1h", "comment": "patching"}
+    await ask.post("/api/v1/silences", json=silence)
+    assert "patching" in kept("silences")
+    window = {"name": "w", "matchers": ["target=web"], "schedule": "0 3 * * 0", "duration": "2h"}
+    await ask.post("/api/v1/maintenance", json=window)
+    assert "0 3 * * 0" in kept("silences")
