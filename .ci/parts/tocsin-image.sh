@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Build the images tocsin:local and, where it has a lock, tocsin-dashboard:local from this checkout
-# and print their sizes. Wheels are gathered here, outside, so that the build needs no network.
+# Build the images tocsin:local and tocsin-dashboard:local from this checkout and print their sizes. Wheels are gathered here, outside, so that the build needs no network.
 # Usage: tocsin-image.sh [SOCKET]
 set -euo pipefail
 socket=${1:-/var/run/docker.sock}
@@ -13,7 +12,7 @@ trap 'rm -rf "$context"' EXIT
 git ls-files -z --cached --others --exclude-standard | tar --null --no-recursion -T - -cf - |
   tar -C "$context" -xf -
 for variant in core dashboard; do
-  [ -e "container/$variant.lock" ] || continue
+  [ $variant = core ] || [ -d $variant ] || continue
   for lock in build "$variant"; do
     python3 -m pip download -qq --disable-pip-version-check --require-hashes --only-binary :all: \
       -d "$context/wheels" -r "container/$lock.lock"
