@@ -20,6 +20,13 @@ MONITOR = "system-monitor"
 T = TypeVar("T")
 
 
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 class Stack:
     """One Compose project; ``files`` are those in force, from the top of the repository."""
 
@@ -27,9 +34,7 @@ class Stack:
         self.project = project
         self.files = files
         self.token = ""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port, self.dashboard_port = _free_port(), _free_port()
         self.config = directory / "config"
         self.config.mkdir()
         self.empty = directory / "env"
@@ -40,6 +45,8 @@ class Stack:
             "POSTGRES_IMAGE": "tocsin-postgres:local",
             "PROXY_IMAGE": "tocsin-haproxy:local",
             "TOCSIN_PUBLISH": f"127.0.0.1:{self.port}",
+            "DASHBOARD_IMAGE": "tocsin-dashboard:local",
+            "DASHBOARD_PUBLISH": f"127.0.0.1:{self.dashboard_port}",
             "TOCSIN_CONFIG_DIR": str(self.config),
             "TOCSIN_SECRETS_DIR": str(directory / "secrets"),
         }
@@ -61,7 +68,7 @@ class Stack:
 
     def down(self) -> None:
         """Take it down with all that it kept."""
-        self.compose("down", "-v", "-t", "3", check=False)
+        self.compose("--profile", "dashboard", "down", "-v", "-t", "3", check=False)
 
     def command(self, *args: str, check: bool = True) -> str:
         """A tocsin command, as the README says."""
