@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.running import ask
 from tests.tradestack import docker
 
 ROOT = Path(__file__).parents[2]
@@ -85,17 +83,7 @@ class Stack:
 
     def ask(self, path: str, method: str = "GET", body: Any = None) -> tuple[int, Any]:
         """One request from outside: status and decoded answer."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self.token}"} if self.token else {},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                return answer.status, json.loads(answer.read() or b"null")
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
+        return ask(f"http://127.0.0.1:{self.port}{path}", self.token, method, body)
 
     def get(self, path: str) -> Any:
         """What a GET gives; it must succeed."""
