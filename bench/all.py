@@ -17,7 +17,10 @@ from rich.table import Table
 from table import MARK, machine
 
 HERE = Path(__file__).parent
-BENCHES = ("throughput", "detection", "outage")
+BENCHES = (
+    "throughput", "probes", "schedule", "detection", "outage", "api", "history", "footprint",
+    "soak",
+)  # fmt: skip
 
 
 def run(name: str, quick: bool) -> tuple[list[list[str]], bool]:

@@ -1,171 +1,217 @@
-"""HTTP checks a second and core through the whole pipeline: schedule, probe, evaluate, store.
+"""HTTP checks a second and core through the whole pipeline, as ``tocsin run`` wires it: schedule,
+probe, live state, rules and alert engine, history.
 
-    python bench/throughput.py [--seconds 10] [--rounds 3]
+    python bench/throughput.py [--quick] [--seconds 10] [--rounds 5] [--profile FILE]
 
-Needs nginx (Debian: nginx-light); measures wrk with ``Connection: close`` beside it where that is
-installed. Each runs on one core of its own, in turns, against the same nginx on loopback. Prints
-rates and ratios; asserts nothing, for machines differ.
+Beside it, in turns and against the same nginx: blackbox_exporter (Debian:
+prometheus-blackbox-exporter), asked for ``/probe`` over kept connections by wrk, and wrk itself,
+a new connection for each request. Each of the three is pinned to the first core; nginx, PostgreSQL
+and whoever drives share the last. Rates are per second of the measured process's CPU time, and of
+wall time. ``--profile`` instead writes where the pipeline's time goes (cProfile slows it down).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import cProfile
+import json
 import os
+import pstats
 import re
-import shutil
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import urllib.request
 from pathlib import Path
 
-from tocsin import Target
-from tocsin.core.bus import Bus
-from tocsin.core.clock import SystemClock
-from tocsin.core.config.settings import BUILT_IN, PluginSettings
-from tocsin.core.embedded import EmbeddedPostgres
-from tocsin.core.isolation import Isolation
-from tocsin.core.model import Observation
-from tocsin.core.plugin_manager import PluginManager
-from tocsin.core.runner import Runner
-from tocsin.core.scheduler import Scheduler
-from tocsin.core.state import CheckState, LiveState
-from tocsin.core.store import Store
-from tocsin.plugins.probes.http import HttpProbe
+from attrs import frozen
+from stand import (
+    cpu_of,
+    first_core,
+    free_port,
+    http_targets,
+    last_core,
+    nginx,
+    postgres,
+    program,
+    runner,
+    running,
+    serving,
+)
+from table import line, machine
 
-PORT = 18970
-CHECKS = 10_000
-URL = f"http://127.0.0.1:{PORT}/"
+CHECKS, INTERVAL = 6_000, 1.0
+"""6,000 checks a second: more than one core can do, so that it always has work."""
+
+AT_ONCE = 64
+"""Requests under way at once, of each of the three."""
+
+WARM = 2.0
+"""Seconds before measuring, for the first batch of history."""
 
 
-@contextmanager
-def nginx() -> Iterator[None]:
-    """A private nginx on the last core, answering a few bytes."""
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if program is None:
-        sys.exit("nginx is not installed; on Debian: apt-get install nginx-light")
+@frozen
+class Rate:
+    """Requests a second of CPU time, and of wall time."""
+
+    cpu: float
+    wall: float
+
+
+async def pipeline(seconds: float, dsn: str, url: str, profile: cProfile.Profile | None) -> Rate:
+    """A tocsin under more checks than it can run."""
+    config = http_targets(CHECKS, url, INTERVAL)
     with tempfile.TemporaryDirectory() as directory:
-        config = Path(directory) / "nginx.conf"
-        config.write_text(
-            f"daemon off; worker_processes 1; pid {directory}/pid; error_log {directory}/e;"
-            "events { worker_connections 4096; }"
-            f"http {{ access_log off; server {{ listen 127.0.0.1:{PORT} backlog=4096;"
-            ' location / { return 200 "ok"; } } }'
-        )
-        process = subprocess.Popen([program, "-c", str(config)], preexec_fn=last_core)
-        try:
-            time.sleep(0.5)
-            yield
-        finally:
-            process.terminate()
-            process.wait()
+        async with running(Path(directory), config, DATABASE_URL=dsn) as monitor:
+            monitor.scheduler.limit = AT_ONCE
+
+            def done() -> int:
+                return sum(target.checks["http"].runs for target in monitor.state)
+
+            while any(target.message == "no result yet" for target in monitor.state):
+                await asyncio.sleep(0.5)
+            await asyncio.sleep(WARM)
+            before, start, cpu = done(), time.perf_counter(), time.process_time()
+            if profile is not None:
+                profile.enable()
+            await asyncio.sleep(seconds)
+            wall, used, count = time.perf_counter() - start, time.process_time() - cpu, done()
+            if profile is not None:
+                profile.disable()
+            told = {target.message for target in monitor.state} - {"200 OK"}
+            if told:
+                sys.exit(f"not every check is up: {sorted(told)[:3]}")
+    return Rate((count - before) / used, (count - before) / wall)
 
 
-def last_core() -> None:
-    """Move to the last core."""
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-
-
-def first_core() -> None:
-    """Move to the first core."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-
-
-async def pipeline(seconds: float, dsn: str) -> tuple[float, float]:
-    """Checks a second of wall time, and of this process's CPU time."""
-    clock = SystemClock()
-    state = LiveState(Bus())
-    plugins = PluginManager(PluginSettings())
-    plugins.load()
-    with tempfile.TemporaryDirectory() as directory:
-        store = Store(dsn, Path(directory), clock=clock)
-        await store.start()
-        done = 0
-
-        def record(observation: Observation) -> None:
-            nonlocal done
-            if state.record(observation):
-                store.write(observation)
-                done += observation.result.status == "up"
-
-        runner = Runner(clock, Isolation(frozenset(BUILT_IN), lambda *_: None), plugins, record)
-        scheduler = Scheduler(clock, limit=64)
-        probe = HttpProbe(url=URL)
-        for n in range(CHECKS):
-            target = Target(name=f"t{n}")
-            state.put(target, declared=True, source=None, at=clock.now())
-            state.put_check(CheckState(target=target.name, name="http", probe="http", interval=1))
-
-            async def run(target: Target = target) -> None:
-                await runner.run(target, "http", "http", probe)
-
-            scheduler.put(f"t{n}/http", 1.0, run, spread=1.0)
-        task = asyncio.create_task(scheduler.run())
-        await asyncio.sleep(1)
-        start, cpu, before = time.perf_counter(), time.process_time(), done
-        await asyncio.sleep(seconds)
-        count = done - before
-        wall, used = time.perf_counter() - start, time.process_time() - cpu
-        task.cancel()
-        await asyncio.wait({task})
-        await store.stop()
-    return count / wall, count / used
-
-
-def wrk(seconds: float) -> float | None:
-    """Requests a second of wrk with a new connection each."""
-    program = shutil.which("wrk")
-    if program is None:
-        return None
+def ours(seconds: float, dsn: str, url: str) -> Rate:
+    """The pipeline in a fresh process on the first core."""
     done = subprocess.run(
-        [program, "-t1", "-c64", f"-d{seconds:.0f}s", "-H", "Connection: close", URL],
-        capture_output=True, text=True, check=True, preexec_fn=first_core,
+        [sys.executable, __file__, "--one", dsn, url, "--seconds", str(seconds)],
+        capture_output=True, text=True, check=False, preexec_fn=first_core,
+    )  # fmt: skip
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    return Rate(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def wrk(seconds: float, url: str, *options: str, core: object = first_core) -> float:
+    """Requests a second of wrk."""
+    done = subprocess.run(
+        [program("wrk", "wrk"), "-t1", f"-c{AT_ONCE}", f"-d{seconds:.0f}s", *options, url],
+        capture_output=True, text=True, check=True, preexec_fn=core,
     )  # fmt: skip
     found = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
-    return float(found[1]) if found else None
+    if found is None or "Non-2xx" in done.stdout:
+        sys.exit(f"wrk did not get its answers:\n{done.stdout}")
+    return float(found[1])
+
+
+def bare(seconds: float, url: str) -> Rate:
+    """wrk with a new connection for each request: what there is to be had on a core."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    rate = wrk(seconds, url, "-H", "Connection: close")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Rate(rate * seconds / used, rate)
+
+
+def blackbox(seconds: float, url: str) -> Rate:
+    """blackbox_exporter, driven the way Prometheus drives it, only faster."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as directory:
+        config = Path(directory) / "blackbox.yml"
+        config.write_text("modules:\n  http_2xx:\n    prober: http\n")
+        command = [
+            program("prometheus-blackbox-exporter", "prometheus-blackbox-exporter"),
+            f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}",
+            "--log.level=error",
+        ]  # fmt: skip
+        # It would start a thread for each core of the machine, though it may use one only.
+        env = {**os.environ, "GOMAXPROCS": "1"}
+        with serving(command, port, env=env, preexec_fn=first_core) as process:
+            ask = f"http://127.0.0.1:{port}/probe?target={url}&module=http_2xx"
+            with urllib.request.urlopen(ask, timeout=10) as answer:
+                if b"probe_success 1" not in answer.read():
+                    sys.exit("blackbox_exporter does not find nginx up")
+            wrk(WARM, ask, core=last_core)
+            before = cpu_of(process.pid)
+            rate = wrk(seconds, ask, core=last_core)
+            used = cpu_of(process.pid) - before
+    return Rate(rate * seconds / used, rate)
+
+
+def tell(name: str, rates: list[Rate]) -> float:
+    """Print the rates of one of the three; their median a second of CPU time."""
+    cpu = [rate.cpu for rate in rates]
+    wall = [rate.wall for rate in rates]
+    print(
+        f"{name:42s} {statistics.median(cpu):8,.0f} a second and core "
+        f"({min(cpu):,.0f} to {max(cpu):,.0f}); in wall time {statistics.median(wall):,.0f} "
+        f"({min(wall):,.0f} to {max(wall):,.0f})",
+        flush=True,
+    )
+    return statistics.median(cpu)
+
+
+def measure(seconds: float, rounds: int) -> None:
+    """All three in turns."""
+    mine, exporter, most = [], [], []
+    with postgres() as dsn, nginx() as url:
+        for _ in range(rounds):
+            mine.append(ours(seconds, dsn, url))
+            exporter.append(blackbox(seconds, url))
+            most.append(bare(seconds, url))
+    print(f"{machine()}; {rounds} rounds of {seconds:g} s, in turns; median, least to most")
+    rate = tell("whole pipeline", mine)
+    other = tell("blackbox_exporter", exporter)
+    bound = tell("wrk, new connection each", most)
+    spread = f"{min(r.cpu for r in mine):,.0f} to {max(r.cpu for r in mine):,.0f}"
+    line(
+        "HTTP checks through the whole pipeline, a second and core",
+        f"1.5 × blackbox_exporter ({1.5 * other:,.0f})",
+        f"{rate:,.0f} ({spread}); {rate / other:.2f} × blackbox_exporter",
+        holds=rate >= 1.5 * other,
+    )
+    line(
+        "the same beside wrk, new connection each",
+        f"aim: half ({bound / 2:,.0f})",
+        f"{rate / bound:.2f} of wrk's {bound:,.0f}",
+        holds=rate >= bound / 2,
+    )
+
+
+def one(seconds: float, dsn: str, url: str, profile: str | None) -> None:
+    """One round of ours, in this process."""
+    recorder = cProfile.Profile() if profile else None
+    rate = runner()(pipeline(seconds, dsn, url, recorder))
+    if recorder is not None:
+        with Path(str(profile)).open("w") as file:
+            pstats.Stats(recorder, stream=file).sort_stats("tottime").print_stats(60)
+    print(json.dumps({"cpu": rate.cpu, "wall": rate.wall}))
 
 
 def main() -> None:
-    """Measure in turns and print."""
+    """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--quick", action="store_true", help="one short round")
     options.add_argument("--seconds", type=float, default=10)
-    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--profile", metavar="FILE")
+    options.add_argument("--one", nargs=2, metavar=("DSN", "URL"), help=argparse.SUPPRESS)
     given = options.parse_args()
-    directory = tempfile.mkdtemp(prefix="tocsin-bench-")
-    server = EmbeddedPostgres()
-    dsn = asyncio.run(server.start(Path(directory) / "pg"))
-    try:
-        import uvloop
-
-        run = uvloop.run
-    except ImportError:
-        run = asyncio.run
-    ours, theirs = [], []
-    with nginx():
-        everywhere = os.sched_getaffinity(0)
-        for _ in range(given.rounds):
+    if given.one:
+        one(given.seconds, *given.one, given.profile)
+    elif given.profile:
+        with postgres() as dsn, nginx() as url:
             first_core()
-            ours.append(run(pipeline(given.seconds, dsn)))
-            os.sched_setaffinity(0, everywhere)
-            if (rate := wrk(given.seconds)) is not None:
-                theirs.append(rate)
-    asyncio.run(server.stop())
-    shutil.rmtree(directory, ignore_errors=True)
-    per_core = [cpu for _, cpu in ours]
-    print(
-        f"machine: {os.cpu_count()} cores; {given.rounds} rounds of {given.seconds:g} s, in turns"
-    )
-    spread = f"{min(per_core):,.0f} to {max(per_core):,.0f}"
-    print(f"whole pipeline: {statistics.median(per_core):,.0f} checks/s and core ({spread})")
-    print(f"  in wall time: {statistics.median(wall for wall, _ in ours):,.0f} checks/s")
-    if theirs:
-        print(f"wrk, new connection each: {statistics.median(theirs):,.0f} requests/s")
-        ratio = statistics.median(per_core) / statistics.median(theirs)
-        print(f"pipeline / wrk: {ratio:.2f}")
+            one(given.seconds, dsn, url, given.profile)
+    else:
+        measure(3 if given.quick else given.seconds, 1 if given.quick else given.rounds)
 
 
 if __name__ == "__main__":

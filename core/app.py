@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -64,7 +64,10 @@ def load_plugins(
 
 
 class Tocsin:
-    """A whole tocsin. ``start`` it, then ``stop`` it; see ``api.monitor`` for what the API uses."""
+    """A whole tocsin. ``start`` it, then ``stop`` it; see ``api.monitor`` for what the API uses.
+
+    ``without`` names services that are not to run.
+    """
 
     def __init__(
         self,
@@ -73,6 +76,7 @@ class Tocsin:
         plugins: PluginManager,
         settings: Settings,
         clock: Clock | None = None,
+        without: Collection[str] = (),
     ) -> None:
         self.version = tocsin_version()
         self.clock = clock or SystemClock()
@@ -134,7 +138,9 @@ class Tocsin:
             actions=self,
         )
         self.deadman = Deadman(self.clock, self._does_its_job)
-        self.services = ServiceSupervisor(self.isolation, plugins, self.clock)
+        self.services = ServiceSupervisor(
+            self.isolation, self.tokens, self.data_dir, self.clock, without
+        )
         self.api = ApiServer(self)
 
     # What is seen, and where it goes
@@ -188,7 +194,7 @@ class Tocsin:
                 asyncio.create_task(self.isolation.watch(), name="isolation"),
             ]
             self.deadman.apply(settings.deadman)
-            self.services.start(self.api_url, str(self.data_dir))
+            await self.services.apply(settings.services, self.api_url)
         except BaseException:
             await self.stop()
             raise
@@ -299,6 +305,7 @@ class Tocsin:
             self.inventory.apply(settings)
             await self.sources.apply(settings)
             self.deadman.apply(settings.deadman)
+            await self.services.apply(settings.services, self.api_url)
             self.uplink.apply(settings.uplink)
             log.info("configuration reloaded", file=str(self._path) if self._path else None)
             return settings

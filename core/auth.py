@@ -178,16 +178,26 @@ def ensure_admin(data_dir: Path, tokens: TokenStore) -> Path:
         OSError, ValueError: the files cannot be read or written, or are damaged.
     """
     path = data_dir / "admin.token"
+    ensure_token(path, tokens, "admin", Role.ADMIN)
+    return path
+
+
+def ensure_token(path: Path, tokens: TokenStore, name: str, role: Role) -> None:
+    """See that ``path`` holds a good token of that role, readable by its owner only.
+
+    Raises:
+        OSError, ValueError: the files cannot be read or written, or are damaged.
+    """
     now = datetime.now(UTC)
     try:
         known = tokens.find(path.read_bytes().decode("utf-8", "surrogateescape").strip())
         path.chmod(0o600)
     except FileNotFoundError:
         known = None
-    if known is None or known.state_at(now) != "valid":
-        name = "admin" if not tokens.all() else f"admin {now:%Y-%m-%d %H:%M:%S}"
-        write_private(path, (tokens.create(name, Role.ADMIN) + "\n").encode())
-    return path
+    if known is None or known.role is not role or known.state_at(now) != "valid":
+        if any(token.name == name for token in tokens.all()):
+            name = f"{name} {now:%Y-%m-%d %H:%M:%S}"
+        write_private(path, (tokens.create(name, role) + "\n").encode())
 
 
 def _hash(plain: str) -> str:

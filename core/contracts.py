@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from attrs import field, frozen
@@ -45,6 +46,18 @@ class ActionError(Exception):
     def __init__(self, message: str, *, missing: bool = False) -> None:
         super().__init__(message)
         self.missing = missing
+
+
+class ServiceError(Exception):
+    """A service cannot run; the message is one clear sentence with a remedy.
+
+    ``permanent``: nothing will change by itself (a package is not installed), so that it is tried
+    again only when the configuration is read again.
+    """
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent
 
 
 @frozen(kw_only=True)
@@ -158,12 +171,35 @@ class Source(ABC):
 
 
 @frozen(kw_only=True)
+class Surroundings:
+    """What a service is given.
+
+    Attributes:
+        api_url: where the API is.
+        directory: a place of its own to keep things in, there and mode 0700.
+        token_file: holds a token of the role viewer, mode 0600: what the service reads with.
+    """
+
+    api_url: str
+    directory: Path
+    token_file: Path
+
+
+@frozen(kw_only=True)
 class Service(ABC):
     """A long-running companion that the core starts, supervises and stops."""
 
     @abstractmethod
-    async def run(self, api_url: str, data_dir: str) -> None:
-        """Serve until cancelled. An exception ends this run; a new one starts after a backoff."""
+    async def run(self, surroundings: Surroundings) -> None:
+        """Serve until cancelled. An exception ends this run; a new one starts after a backoff.
+
+        Raises:
+            ServiceError: it cannot run, and why.
+        """
+
+    def url(self) -> str | None:
+        """Where people find it; shown when tocsin starts."""
+        return None
 
 
 def private(**kwargs: Any) -> Any:

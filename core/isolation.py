@@ -15,7 +15,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from tocsin.core.contracts import ActionError
+from tocsin.core.contracts import ActionError, ServiceError
+from tocsin.core.deadline import deadline
 from tocsin.core.notices import NotifyError
 
 T = TypeVar("T")
@@ -44,7 +45,7 @@ class PluginFault(Exception):
 
 def describe(error: BaseException) -> str:
     """Say in a clause what went wrong inside a plugin."""
-    if isinstance(error, PluginFault | ActionError | NotifyError):
+    if isinstance(error, PluginFault | ActionError | NotifyError | ServiceError):
         return str(error)
     if isinstance(error, SystemExit):
         return f"called sys.exit({error.code if error.code is not None else ''})"
@@ -129,8 +130,8 @@ class Lane:
             for task in asyncio.all_tasks(loop):
                 task.cancel()
 
-    async def call(self, make: Callable[[], Coroutine[Any, Any, T]], deadline: float | None) -> T:
-        """Run a coroutine in the lane; cancel it after ``deadline`` seconds (None: never).
+    async def call(self, make: Callable[[], Coroutine[Any, Any, T]], seconds: float | None) -> T:
+        """Run a coroutine in the lane; cancel it after so many ``seconds`` (None: never).
 
         Raises:
             PluginFault: it raised, could not be cancelled, or blocked the lane.
@@ -139,16 +140,16 @@ class Lane:
         self.start()
         loop = self._loop
         assert loop is not None  # noqa: S101 - start() has just set it
-        future = asyncio.run_coroutine_threadsafe(_guarded(make, deadline), loop)
+        future = asyncio.run_coroutine_threadsafe(_guarded(make, seconds), loop)
         self._pending.add(future)
         self.running += 1
         waiter = asyncio.wrap_future(future)
         try:
-            patience = None if deadline is None else deadline + BLOCKED_AFTER
+            patience = None if seconds is None else seconds + BLOCKED_AFTER
             done, _ = await asyncio.wait({waiter}, timeout=patience)
             if not done:
                 raise PluginFault(
-                    f"did not end within {deadline:g} s and ignored its cancellation", severe=True
+                    f"did not end within {seconds:g} s and ignored its cancellation", severe=True
                 )
             return waiter.result()
         finally:
@@ -199,16 +200,18 @@ class Lane:
         self._loop = None
 
 
-async def _guarded(make: Callable[[], Coroutine[Any, Any, T]], deadline: float | None) -> T:
+async def _guarded(make: Callable[[], Coroutine[Any, Any, T]], seconds: float | None) -> T:
     """Keep ``SystemExit`` and its like inside: asyncio would end the loop for them."""
     try:
-        async with asyncio.timeout(deadline) as limit:
+        with deadline(seconds) as limit:
             return await make()
     except TimeoutError as error:
-        if limit.expired():
+        if limit.expired:
             raise
         raise PluginFault(describe(error)) from error
-    except (asyncio.CancelledError, GeneratorExit, PluginFault, ActionError, NotifyError):
+    except (asyncio.CancelledError, GeneratorExit):
+        raise
+    except (PluginFault, ActionError, NotifyError, ServiceError):
         raise
     except BaseException as error:
         raise PluginFault(describe(error)) from error
@@ -223,19 +226,19 @@ class Isolation:
         self._lanes: dict[str, Lane] = {}
 
     async def call(
-        self, plugin: str, make: Callable[[], Coroutine[Any, Any, T]], deadline: float | None
+        self, plugin: str, make: Callable[[], Coroutine[Any, Any, T]], seconds: float | None
     ) -> T:
-        """Run a plugin's coroutine with a deadline in seconds (None: none).
+        """Run a plugin's coroutine for at most so many seconds (None: as long as it takes).
 
         Raises:
             PluginFault: the plugin broke its contract. TimeoutError: cancelled at the deadline.
         """
         if plugin in self.inline:
-            return await _guarded(make, deadline)
+            return await _guarded(make, seconds)
         lane = self._lanes.get(plugin)
         if lane is None:
             lane = self._lanes[plugin] = Lane(plugin)
-        return await lane.call(make, deadline)
+        return await lane.call(make, seconds)
 
     async def watch(self) -> None:
         """Look after the lanes until cancelled."""

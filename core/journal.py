@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -77,10 +77,12 @@ class Entry:
 @frozen(kw_only=True)
 class Saved:
     """What an earlier run left. ``fresh``: there was no journal. ``rows``: unfinished, and those
-    finished not long ago, oldest first."""
+    finished not long ago, oldest first. ``references``: what providers called their last message
+    about an alert that is still open, by channel and alert."""
 
     alerts: tuple[Alert, ...] = ()
     rows: tuple[Row, ...] = ()
+    references: Mapping[tuple[str, UUID], str] = Factory(dict)
     silences: tuple[Silence, ...] = ()
     gates: Mapping[str, float] = Factory(dict)
     anchor: Anchor | None = None
@@ -167,7 +169,7 @@ class Journal:
             return self._read(self._open())
         except sqlite3.OperationalError as error:  # the disk is full, or read-only
             self._failed(error)
-            return Saved()
+            return self._read_only()
         except (sqlite3.DatabaseError, msgspec.MsgspecError, KeyError, ValueError) as error:
             self._close()
             aside = self.path.with_name(f"{self.path.name}.broken-{int(time.time())}")
@@ -186,6 +188,17 @@ class Journal:
         except OSError as error:
             self._failed(error)
             return Saved()
+
+    def _read_only(self) -> Saved:
+        """What an earlier run left, where nothing can be written: SQLite needs room beside a file
+        in WAL mode, unless it is told that nobody changes it. What was not moved out of the WAL yet
+        is not seen so."""
+        uri, wal = self.path.absolute().as_uri(), self.path.with_name(f"{self.path.name}-wal")
+        with suppress(sqlite3.Error, OSError, msgspec.MsgspecError, KeyError, ValueError):
+            if self.path.exists() and not (wal.exists() and wal.stat().st_size):
+                with closing(sqlite3.connect(f"{uri}?immutable=1", uri=True)) as db:
+                    return self._read(db)
+        return Saved()
 
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
@@ -217,9 +230,17 @@ class Journal:
         rows = db.execute(
             "SELECT data FROM outbox WHERE open = 1 OR steady >= ? ORDER BY steady, id", (since,)
         )
+        alerts = tuple(_decode(db.execute("SELECT data FROM alerts"), Alert))
+        still = {alert.id for alert in alerts}
+        told = db.execute("SELECT data FROM outbox WHERE open = 0 ORDER BY steady, id")
         return Saved(
-            alerts=tuple(_decode(db.execute("SELECT data FROM alerts"), Alert)),
+            alerts=alerts,
             rows=tuple(_decode(rows, Row)),
+            references={
+                (row.channel, row.alert): row.reference
+                for row in (_decode(told, Row) if still else ())
+                if row.alert in still and row.reference is not None
+            },
             silences=tuple(_decode(db.execute("SELECT data FROM silences"), Silence)),
             gates=dict(db.execute("SELECT channel, until FROM gates").fetchall()),
             anchor=anchor,
@@ -253,7 +274,12 @@ class Journal:
     def _write(self, jobs: list[_Job]) -> None:
         entries = [*self._backlog, *(job.entry for job in jobs)]
         try:
-            self._transact(self._open(), entries)
+            try:
+                self._transact(self._open(), entries)
+            except (sqlite3.Error, OSError):
+                raise
+            except Exception:  # noqa: BLE001 - one entry must not keep the others from the disk
+                self._one_by_one(entries)
         except (sqlite3.Error, OSError) as error:
             self._failed(error)
             self._backlog = entries
@@ -264,6 +290,16 @@ class Journal:
         self._backlog, self.trouble = [], None
         faults.point("after commit")
         self._answer(jobs, None)
+
+    def _one_by_one(self, entries: list[Entry]) -> None:
+        """Write what can be put into words, and leave out what cannot."""
+        for entry in entries:
+            try:
+                self._transact(self._open(), [entry])
+            except (sqlite3.Error, OSError):
+                raise
+            except Exception as error:  # noqa: BLE001 - see above
+                log.error("an entry of the journal is left out", reason=type(error).__name__)
 
     def _failed(self, error: Exception) -> None:
         text = f"{self.path} cannot be written: {error}"
@@ -335,7 +371,19 @@ def _put(db: sqlite3.Connection, entry: Entry) -> None:
 
 def encode(item: Any) -> bytes:
     """A record as JSON; what a plugin put into its details and JSON does not know becomes text."""
-    return msgspec.json.encode(item, enc_hook=str)
+    try:
+        return msgspec.json.encode(item, enc_hook=str)
+    except UnicodeEncodeError:  # half a character, from a file's name or a program's output
+        return msgspec.json.encode(_whole(msgspec.to_builtins(item, enc_hook=str)))
+
+
+def _whole(value: Any) -> Any:
+    """The same, with a question mark in place of what is no character."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_whole(key): _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _decode(rows: Iterable[tuple[bytes]], kind: Any) -> list[Any]:

@@ -103,6 +103,13 @@ class Message:
     timezone: str = "UTC"
 
     @property
+    def thread(self) -> str | None:
+        """The ``reply_to`` of all of its notices; None where they have none or not the same one:
+        what comes later about any of them then belongs to this message."""
+        found = {notice.reply_to for notice in self.notices}
+        return found.pop() if len(found) == 1 else None
+
+    @property
     def severity(self) -> Severity:
         """The worst of what still fires; info where all is resolved."""
         open_ones = [n.severity for n in self.notices if n.kind is not Kind.RESOLVED]
@@ -193,7 +200,7 @@ class Notifier(ABC):
 
     async def listen(self, controls: Controls) -> None:
         """Two-way notifiers take in here what people answer, until cancelled. An exception ends it;
-        the core starts it again after a backoff."""
+        the core starts it again after a backoff, or after ``retry_after`` of a NotifyError."""
 
     async def close(self) -> None:
         """Let go of what the notifier holds; called when its channel ends (reload, stop)."""

@@ -43,7 +43,8 @@ class Row:
     """One change of an alert for one channel. ``steady`` is steady seconds, for ordering and ages.
 
     ``message`` names the message it goes out in, once that is decided; ``notice`` is None where
-    nothing is to be told. ``revision`` counts its changes.
+    nothing is to be told. ``news``: the channel had not been told that it fires; ``beside``: all
+    channels that the change is for. ``revision`` counts its changes.
     """
 
     id: UUID = Factory(new_id)
@@ -60,6 +61,8 @@ class Row:
     message: UUID | None = None
     digest: bool = False
     attempts: int = 0
+    news: bool = True
+    beside: tuple[str, ...] = ()
     delivered_at: datetime | None = None
     answer: str = ""
     reference: str | None = None

@@ -43,9 +43,12 @@ class SchedulerStats:
 class _Job:
     id: str
     interval: float
+    offset: float
+    """Seconds of its grid past a multiple of the interval."""
     run: Run
     due: float
     skipped: Callable[[int], None]
+    task: asyncio.Task[None] = field(init=False)
     running: bool = False
     waiting: bool = False
     gone: bool = False
@@ -84,10 +87,11 @@ class Scheduler:
         self.remove(check_id)
         now = self.clock.monotonic()
         # With many checks the first run is that of the grid, so that no check runs twice early on.
-        first = _slot_after(check_id, interval, now)
+        place = phase(check_id)
+        first = _slot_after(place * interval, interval, now)
         if spread < interval:
-            first = min(first, now + phase(check_id) * spread)
-        job = _Job(check_id, interval, run, first, skipped)
+            first = min(first, now + place * spread)
+        job = _Job(check_id, interval, place * interval, run, first, skipped)
         self._jobs[check_id] = job
         self._push(job)
 
@@ -123,8 +127,8 @@ class Scheduler:
                 continue
             if due > now:
                 return due
-            heapq.heappop(heap)
             missed = self._advance(job, now)
+            heapq.heapreplace(heap, (job.due, next(self._order), job))
             if job.running or job.waiting:
                 missed += 1
             elif len(self._running) < self.limit:
@@ -139,29 +143,34 @@ class Scheduler:
 
     def _advance(self, job: _Job, now: float) -> int:
         """Move a job to its next place on the grid after ``now``; say how many it missed."""
-        upcoming = _slot_after(job.id, job.interval, now)
-        missed = max(0, int((now - job.due) / job.interval))
+        upcoming = _slot_after(job.offset, job.interval, now)
+        missed = int((now - job.due) / job.interval)
         if upcoming - job.due < job.interval / 2 and upcoming - now < job.interval / 2:
             upcoming += job.interval  # do not run twice in quick succession after the first run
         job.due = upcoming
-        self._push(job)
         return missed
 
     def _start(self, job: _Job, due: float, now: float) -> None:
         job.running, job.waiting = True, False
         self.runs_total += 1
         self._lateness.append(now - due)
-        task = asyncio.ensure_future(job.run())
-        self._running.add(task)
-        task.add_done_callback(lambda done: self._finish(job, done))
+        job.task = asyncio.get_running_loop().create_task(self._go(job))
+        self._running.add(job.task)
 
-    def _finish(self, job: _Job, task: asyncio.Future[None]) -> None:
-        job.running = False
-        self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()):
+    async def _go(self, job: _Job) -> None:
+        try:
+            await job.run()
+        except Exception as error:  # noqa: BLE001 - time is kept, whatever happens
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"the run of {job.id} failed inside tocsin", "exception": error}
             )
+        finally:
+            job.running = False
+            self._running.discard(job.task)
+            self._next()
+
+    def _next(self) -> None:
+        """There is room: start those that wait their turn."""
         while self._waiting and len(self._running) < self.limit:
             due, waiting = self._waiting.popleft()
             waiting.waiting = False
@@ -199,6 +208,7 @@ class Scheduler:
             task.cancel()
         if running:
             await asyncio.wait(running, timeout=3)
+        self._running.difference_update(running)  # some had not even begun
 
     def stats(self) -> SchedulerStats:
         """How it fares; lateness over the last 4,096 runs."""
@@ -220,9 +230,8 @@ def phase(check_id: str) -> float:
     return zlib.crc32(check_id.encode()) / 2**32
 
 
-def _slot_after(check_id: str, interval: float, now: float) -> float:
+def _slot_after(offset: float, interval: float, now: float) -> float:
     """The first place on a check's grid after ``now``, in monotonic seconds."""
-    offset = phase(check_id) * interval
     return ((now - offset) // interval + 1) * interval + offset
 
 

@@ -3,54 +3,125 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Mapping
+from pathlib import Path
 
+from attrs import define, field
+
+from tocsin.core.auth import Role, TokenStore, ensure_token
 from tocsin.core.clock import Clock
+from tocsin.core.config.settings import ServiceSettings
+from tocsin.core.contracts import Service, ServiceError, Surroundings
 from tocsin.core.isolation import Isolation
 from tocsin.core.logs import get_logger
 from tocsin.core.model import ComponentHealth, Health
-from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.supervisor import keep_running
 
 log = get_logger(__name__)
 
 
+@define
+class _Running:
+    """A service, its task, and what is to be said of it."""
+
+    service: Service
+    task: asyncio.Task[None]
+    health: ComponentHealth = field(factory=lambda: ComponentHealth(status=Health.OK))
+    told: str = ""
+    """The last reason that was logged: a port that stays taken is worth one line."""
+
+
 class ServiceSupervisor:
-    """Starts every service that plugins provide, with its default options; restarts what ends."""
+    """Starts the services that the configuration has; restarts what ends.
 
-    def __init__(self, isolation: Isolation, plugins: PluginManager, clock: Clock) -> None:
+    ``without`` names those that are not to run, whatever the configuration says.
+    """
+
+    def __init__(
+        self,
+        isolation: Isolation,
+        tokens: TokenStore,
+        data_dir: Path,
+        clock: Clock,
+        without: Collection[str] = (),
+    ) -> None:
         self._isolation = isolation
-        self._plugins = plugins
+        self._tokens = tokens
+        self._data_dir = data_dir
         self._clock = clock
-        self._tasks: list[asyncio.Task[None]] = []
-        self._trouble: dict[str, str | None] = {}
+        self._without = frozenset(without)
+        self._running: dict[str, _Running] = {}
 
-    def start(self, api_url: str, data_dir: str) -> None:
-        """Start all services; they are told where the API is and where they may keep data."""
-        for name, entry in self._plugins.services.items():
-            self._trouble[name] = None
+    async def apply(self, services: Mapping[str, ServiceSettings], api_url: str) -> None:
+        """Run what is configured; leave alone what is as it was and works."""
+        wanted = {
+            name: settings
+            for name, settings in services.items()
+            if settings.service is not None and name not in self._without
+        }
+        changed = [
+            name
+            for name, running in self._running.items()
+            if name not in wanted
+            or wanted[name].service != running.service
+            or running.task.done()  # it could not run; perhaps now it can
+        ]
+        await self._stop(changed)
+        for name, settings in wanted.items():
+            if name not in self._running and settings.service is not None:
+                self._start(name, settings.plugin or name, settings.service, api_url)
 
-            async def run(cls: type = entry.cls, plugin: str = entry.plugin) -> None:
-                await self._isolation.call(plugin, lambda: cls().run(api_url, data_dir), None)
+    def _start(self, name: str, plugin: str, service: Service, api_url: str) -> None:
+        async def run() -> None:
+            place = self._surroundings(name, api_url)
+            self._running[name].health = ComponentHealth(status=Health.OK)
+            await self._isolation.call(plugin, lambda: service.run(place), None)
 
-            def ended(reason: str, seconds: float, name: str = name) -> None:
-                self._trouble[name] = reason
-                log.error("a service ended", service=name, reason=reason, next_start=seconds)
+        def ended(reason: str, seconds: float) -> None:
+            running = self._running[name]
+            running.health = ComponentHealth(status=Health.DEGRADED, message=reason)
+            level = log.debug if reason == running.told else log.error
+            level("a service ended", service=name, reason=reason, next_start=seconds)
+            running.told = reason
 
-            self._tasks.append(asyncio.create_task(keep_running(run, self._clock, ended)))
+        async def keep() -> None:
+            try:
+                await keep_running(run, self._clock, ended)
+            except ServiceError as error:
+                log.warning("a service cannot run", service=name, reason=str(error))
+                off = ComponentHealth(status=Health.DISABLED, message=str(error))
+                self._running[name].health = off
+
+        self._running[name] = _Running(service, asyncio.create_task(keep()))
+
+    def _surroundings(self, name: str, api_url: str) -> Surroundings:
+        directory = self._data_dir / "services" / name
+        token = directory / "token"
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            ensure_token(token, self._tokens, f"service {name}", Role.VIEWER)
+        except (OSError, ValueError) as error:
+            raise ServiceError(f"its token cannot be kept in {directory}: {error}") from error
+        return Surroundings(api_url=api_url, directory=directory, token_file=token)
 
     async def stop(self) -> None:
         """Stop all services."""
-        for task in self._tasks:
+        await self._stop(list(self._running))
+
+    async def _stop(self, names: Collection[str]) -> None:
+        tasks = [self._running[name].task for name in names]
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=10)
-        self._tasks = []
+        if tasks:
+            await asyncio.wait(tasks, timeout=10)
+        for name in names:
+            self._running.pop(name, None)
+
+    def urls(self) -> dict[str, str]:
+        """Where people find the services that have an address, by name."""
+        found = {name: running.service.url() for name, running in self._running.items()}
+        return {name: url for name, url in found.items() if url is not None}
 
     def health(self) -> dict[str, ComponentHealth]:
         """Each service's health."""
-        return {
-            f"service.{name}": ComponentHealth(status=Health.OK)
-            if reason is None
-            else ComponentHealth(status=Health.DEGRADED, message=reason)
-            for name, reason in self._trouble.items()
-        }
+        return {f"service.{name}": running.health for name, running in self._running.items()}

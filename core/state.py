@@ -48,6 +48,16 @@ class CheckState:
         return Status.UNKNOWN if self.last is None else self.last.result.status
 
 
+@frozen
+class _Summary:
+    """What the checks of a target come to, at a revision."""
+
+    revision: int
+    status: Status
+    last_seen: datetime | None
+    container: Container | None
+
+
 @define(eq=False)
 class TargetState:
     """One target as it stands."""
@@ -61,6 +71,8 @@ class TargetState:
     first_seen: datetime
     revision: int = 0
     """The number of its latest change; see :class:`LiveState`."""
+    _summary: _Summary | None = None
+    """Made once for each revision: it is asked for far more often than it changes."""
 
     @property
     def status(self) -> Status:
@@ -69,7 +81,18 @@ class TargetState:
         An unknown check beside one that sees does not make the target unknown: but where none
         is down or degraded and one is unknown, the target is not known to be up.
         """
-        return worst([check.status for check in self.checks.values()])
+        return self._summed_up().status
+
+    def _summed_up(self) -> _Summary:
+        if self._summary is None or self._summary.revision != self.revision:
+            last = [check.last for check in self.checks.values() if check.last is not None]
+            self._summary = _Summary(
+                self.revision,
+                worst([check.status for check in self.checks.values()]),
+                max((seen.at for seen in last), default=None),
+                next((facts for seen in last if (facts := seen.result.container)), None),
+            )
+        return self._summary
 
     @property
     def worst_check(self) -> CheckState | None:
@@ -94,15 +117,12 @@ class TargetState:
     @property
     def last_seen(self) -> datetime | None:
         """When the newest result of any check came."""
-        return max((c.last.at for c in self.checks.values() if c.last), default=None)
+        return self._summed_up().last_seen
 
     @property
     def container(self) -> Container | None:
         """The facts its source gave last, where it is a container."""
-        for check in self.checks.values():
-            if check.last is not None and check.last.result.container is not None:
-                return check.last.result.container
-        return None
+        return self._summed_up().container
 
 
 @frozen
@@ -219,10 +239,10 @@ class LiveState:
         check.last = observation
         check.runs += 1
         check.failures = 0 if result.status is Status.UP else check.failures + 1
-        self._touch(target)
-        self._bus.publish("result", observation)
         if before is None or before.result.status is not result.status:
             check.since = observation.at
+        self._touch(target)
+        self._bus.publish("result", observation)
         if before is None or _differs(before.result, result):
             self._bus.publish(
                 "status",

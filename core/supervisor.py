@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from tocsin.core.clock import Clock
-from tocsin.core.contracts import ActionError
+from tocsin.core.contracts import ActionError, ServiceError
 from tocsin.core.isolation import PluginFault, describe
 from tocsin.core.notices import NotifyError
 
@@ -24,6 +24,9 @@ async def keep_running(
 
     ``ended`` is told the reason of each end, as a clause ("raised OSError: …"), and the seconds
     until the next start.
+
+    Raises:
+        ServiceError: a permanent one, which a new start would not change.
     """
     backoff = BACKOFF[0]
     while True:
@@ -31,6 +34,10 @@ async def keep_running(
         try:
             await start()
             reason = "ended by itself"
+        except ServiceError as error:
+            if error.permanent:
+                raise
+            reason = describe(error)
         except (PluginFault, NotifyError, ActionError, TimeoutError) as error:
             reason = describe(error)
         if clock.monotonic() - began > STEADY_AFTER:

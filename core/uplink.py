@@ -24,7 +24,7 @@ from tocsin.core.model import ComponentHealth, Health, Result, Status, Target
 log = get_logger(__name__)
 
 FRESH = 5.0
-"""Seconds for which an answer about the uplink holds; while it is gone, the pause between tries."""
+"""Seconds for which it holds that the uplink is gone: the pause between tries."""
 
 RESOLVE_PATIENCE = 2.0
 """Seconds a name may take to be resolved before it counts as one outside."""
@@ -39,7 +39,9 @@ class Uplink:
     settings: UplinkSettings = field(factory=UplinkSettings)
     trouble: str | None = field(init=False, default=None)
     """Why the outside cannot be seen now, or None."""
+    _began: float = field(init=False, default=0.0)
     _checked: float | None = field(init=False, default=None)
+    """When the last look began, and ended."""
     _lock: asyncio.Lock = field(init=False, factory=asyncio.Lock)
     _task: asyncio.Task[None] | None = field(init=False, default=None)
 
@@ -63,10 +65,19 @@ class Uplink:
         return None
 
     async def is_up(self) -> bool:
-        """Whether any address answers; what is known holds for a moment."""
+        """Whether any address answers. That one did a moment ago says nothing of now: the check
+        that failed since may be the first to notice."""
+        asked = self.clock.monotonic()
         async with self._lock:  # many checks fail at once; one look serves them all
             now = self.clock.monotonic()
-            if self._checked is None or now - self._checked >= FRESH:
+            if self._checked is None:
+                holds = False
+            elif self.trouble is None:
+                holds = self._began >= asked
+            else:
+                holds = now - self._checked < FRESH
+            if not holds:
+                self._began = now
                 reached = await self._look()
                 self._checked = self.clock.monotonic()
                 self._note(reached)

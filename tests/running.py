@@ -34,8 +34,9 @@ class Running:
     """Starts ``tocsin run``; ends it, whatever the test did."""
 
     def __init__(
-        self, directory: Path, config: str = "", env: dict[str, str] | None = None, *args: str
-    ) -> None:
+        self, directory: Path, config: str = "", env: dict[str, str] | None = None, *args: str,
+        dashboard: bool = False,
+    ) -> None:  # fmt: skip
         self.directory = directory
         self.data = directory / "data"
         self.log = directory / "tocsin.log"
@@ -49,13 +50,14 @@ class Running:
             **(env or {}),
         }
         self.args = args
+        self.options = [] if dashboard else ["--no-dashboard"]
         self.process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
     def __enter__(self) -> Running:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*self.command(), "run"], env=self.env, stdout=log, stderr=log,
+                [*self.command(), "run", *self.options], env=self.env, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         self.until(lambda: re.search(r"API +(http://\S+)", self.output()))

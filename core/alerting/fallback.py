@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from attrs import evolve
 
 from tocsin.core.alerts.engine import Engine
-from tocsin.core.alerts.model import Moment
+from tocsin.core.alerts.model import Moment, Phase
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.ids import new_id
 from tocsin.core.outbox import Decision, Row
@@ -31,7 +31,8 @@ def fall_back(
         if row.notice is None or row.notice.fallback_for is not None:
             continue
         alert = engine.find(row.alert)
-        if failed.fallback is None and alert is not None and name in alert.heard:
+        told = name in row.beside or (alert is not None and name in alert.heard)
+        if failed.fallback is None and told:
             continue
         notice = evolve(row.notice, id=new_id(), fallback_for=row.channel, reply_to=None)
         made.append(
@@ -42,7 +43,7 @@ def fall_back(
                 notice=notice,
             )
         )  # fmt: skip
-        if alert is not None:
+        if alert is not None and alert.phase is Phase.FIRING:
             engine.heard(alert.key, [name])
     return made
 

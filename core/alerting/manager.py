@@ -111,10 +111,10 @@ class Alerting:
         self.engine.dirty.clear()
         self.quiet.put(saved.silences)
         self._restoring = saved.fresh
+        for (channel, about), reference in saved.references.items():
+            self.board.tools.refer(channel, about, reference)
         for row in saved.rows:
             self.memory.note(row)  # history may not have it yet; its id makes that harmless
-            if row.reference is not None:
-                self.board.tools.references[row.channel, row.alert] = row.reference
         for alert in saved.alerts:
             self.memory.keep(alert)
         self.board.tools.steady = self.steady
@@ -126,8 +126,8 @@ class Alerting:
         self.board.start()
         await self.observers.apply(self.settings.observers)
         self._tasks = [
-            asyncio.create_task(self._keep_time(), name="alerts"),
-            asyncio.create_task(self._watch(), name="watch over tocsin"),
+            asyncio.create_task(self._go_on(self._keep_time), name="alerts"),
+            asyncio.create_task(self._go_on(self._watch), name="watch over tocsin"),
         ]
 
     async def stop(self) -> None:
@@ -289,6 +289,16 @@ class Alerting:
 
     # What time does
 
+    async def _go_on(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Work that must not end: without it no alert would wait, repeat or be released."""
+        never = asyncio.Event()
+        while True:
+            try:
+                await work()
+            except Exception:
+                log.exception("alerting failed inside tocsin and goes on", at=work.__name__)
+            await self._clock.wait(never, self._clock.monotonic() + TICK)
+
     async def _keep_time(self) -> None:
         while True:
             self._wake.clear()
@@ -321,17 +331,24 @@ class Alerting:
         self.silencing.forget()
 
     def _retire(self, now: Moment) -> list[Transition]:
-        """Alerts of an earlier run whose target is not there any more, and would be known."""
-        gone = [
-            key
-            for key in self.engine.alerts
-            if key[0] not in OWN_ALERTS and key[1] not in self.engine.targets
-        ]
+        """Alerts of an earlier run that nothing will ever be said about: their target is not there
+        any more, and would be known; no rule or no check looks after it."""
+        gone: dict[Key, str] = {}
+        for key in self.engine.alerts:
+            known = self._state.targets.get(key[1])
+            if key[0] in OWN_ALERTS:
+                continue
+            if key[1] not in self.engine.targets:
+                gone[key] = "the target is watched no more"
+            elif not self.engine.watches(key):
+                gone[key] = "its rule was taken away"
+            elif known is not None and not known.checks:
+                gone[key] = "its checks were taken away"
         if not gone or not self._sees_all():
             return []
         changes: list[Transition] = []
-        for key in gone:
-            changes += self.engine.judge(key, Verdict.clear("the target is watched no more"), now)
+        for key, why in gone.items():
+            changes += self.engine.judge(key, Verdict.clear(why), now)
         return changes
 
     async def _restore(self) -> None:

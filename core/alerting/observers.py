@@ -56,6 +56,7 @@ class _Watch:
     waiting: deque[AlertChange] = field(factory=lambda: deque(maxlen=QUEUE))
     ready: asyncio.Event = field(factory=asyncio.Event)
     missed: int = 0
+    faulty: bool = False
     task: asyncio.Task[None] | None = None
 
 
@@ -121,8 +122,14 @@ class Observers:
         except (PluginFault, ActionError, NotifyError) as error:
             if isinstance(error, PluginFault) and error.severe:
                 self.isolation.reset(plugin, error)
-            self.failed(plugin, f"observer {name} {describe(error)}")
+            self._fault(watch, describe(error))
         except TimeoutError:
-            self.failed(plugin, f"observer {name} did not end within {DEADLINE:g} s")
+            self._fault(watch, f"did not end within {DEADLINE:g} s")
         else:
-            self.works(plugin)
+            if watch.faulty:  # what else of the plugin failed is not for us to forgive
+                watch.faulty = False
+                self.works(plugin)
+
+    def _fault(self, watch: _Watch, what: str) -> None:
+        watch.faulty = True
+        self.failed(watch.settings.plugin or "", f"observer {watch.settings.name} {what}")

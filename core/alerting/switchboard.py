@@ -13,7 +13,7 @@ from tocsin.core.alerting.fallback import fall_back, gone, orphaned
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.isolation import PluginFault
 from tocsin.core.logs import get_logger
-from tocsin.core.notices import Notifier
+from tocsin.core.notices import Notifier, NotifyError
 from tocsin.core.outbox import Decision, Row
 from tocsin.core.pipeline import Channel, Tools
 from tocsin.core.supervisor import keep_running
@@ -98,7 +98,12 @@ class Switchboard:
             never = asyncio.Event()
             while channel.asked_until > self.tools.clock.monotonic():
                 await self.tools.clock.wait(never, channel.asked_until)
-            await self.tools.isolation.call(plugin, lambda: notifier.listen(controls), None)
+            try:
+                await self.tools.isolation.call(plugin, lambda: notifier.listen(controls), None)
+            except NotifyError as error:
+                if error.retry_after is not None:
+                    channel.leave_alone(error.retry_after)
+                raise
 
         def ended(reason: str, seconds: float) -> None:
             log.warning(

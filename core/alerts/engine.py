@@ -14,6 +14,7 @@ from attrs import evolve
 from tocsin.core.alerts.book import EMPTY, Book, Bound
 from tocsin.core.alerts.graph import Graph
 from tocsin.core.alerts.inhibition import PATIENCE, Inhibition
+from tocsin.core.alerts.looks import Looks
 from tocsin.core.alerts.model import (
     Alert,
     Cause,
@@ -76,7 +77,7 @@ class Engine:
         self._bound: dict[str, tuple[Bound, ...]] = {}
         self._verdicts: dict[Key, Verdict] = {}
         self._timers: list[tuple[float, int, Key]] = []
-        self._again: list[tuple[float, int, Key]] = []
+        self._looks = Looks()
         self._order = count()
         self._look_at = 0.0
 
@@ -96,11 +97,7 @@ class Engine:
         self._bound.clear()
         changes: list[Transition] = []
         for key, alert in list(self.alerts.items()):
-            recent = self._recent.get(key[1])
-            known = key[0] in book.own or (
-                recent is None or any(b.name == key[0] for b in self._bounds(recent))
-            )
-            if not known:
+            if key[0] not in book.own and not self.watches(key):
                 changes += self.judge(key, Verdict.clear("its rule was taken away"), now)
             elif self.book.inhibits(*key):
                 self._put(alert)
@@ -119,25 +116,42 @@ class Engine:
         elif (recent.target, recent.source) != (target, source):
             recent.target, recent.source = target, source
             self._bound.pop(target.name, None)
-        recent.forget(checks)
+        changes: list[Transition] = []
+        if recent.forget(checks):  # a check that is gone fails no more
+            if recent.latest:
+                changes += self._evaluate(recent, now)
+            else:
+                changes += self._end(target.name, "its checks were taken away", now)
         self._bounds(recent)
-        return self.recheck({target.name, *self.graph.below(target.name)}, now) if moved else []
+        if moved:
+            changes += self.recheck({target.name, *self.graph.below(target.name)}, now)
+        return changes
 
     def drop(self, name: str, now: Moment, why: str = "the target was removed") -> list[Transition]:
         """A target is gone for good: its alerts are resolved."""
         self._recent.pop(name, None)
         self._bound.pop(name, None)
         self._faults.forget(name)
-        changes: list[Transition] = []
-        for key in [key for key in self.alerts if key[1] == name]:
-            changes += self.judge(key, Verdict.clear(why), now)
+        changes = self._end(name, why, now)
         self.graph.put(name, ())
+        return changes
+
+    def _end(self, target: str, why: str, now: Moment) -> list[Transition]:
+        changes: list[Transition] = []
+        for key in [key for key in self.alerts if key[1] == target]:
+            changes += self.judge(key, Verdict.clear(why), now)
         return changes
 
     def target(self, name: str) -> Target | None:
         """A target that is there."""
         recent = self._recent.get(name)
         return None if recent is None else recent.target
+
+    def watches(self, key: Key) -> bool:
+        """Whether the rule of an alert still watches its target; a target that is not there is
+        another matter."""
+        recent = self._recent.get(key[1])
+        return recent is None or any(bound.name == key[0] for bound in self._bounds(recent))
 
     def checks(self, target: str) -> list[str]:
         """Names of the checks that something was seen of."""
@@ -226,8 +240,7 @@ class Engine:
             return []
         else:
             self._verdicts[key] = verdict
-        if verdict.again is not None:
-            heapq.heappush(self._again, (now.steady + verdict.again, next(self._order), key))
+        self._looks.want(key, None if verdict.again is None else now.steady + verdict.again)
         return self._step(key, verdict, now)
 
     def _step(self, key: Key, verdict: Verdict, now: Moment) -> list[Transition]:
@@ -288,8 +301,7 @@ class Engine:
     def tick(self, now: Moment) -> list[Transition]:
         """Do what is due by now."""
         changes: list[Transition] = []
-        while self._again and self._again[0][0] <= now.steady:
-            _, _, key = heapq.heappop(self._again)
+        while (key := self._looks.take(now.steady)) is not None:
             recent = self._recent.get(key[1])
             bound = next((b for b in self._bound.get(key[1], ()) if b.name == key[0]), None)
             if recent is not None and bound is not None:
@@ -310,7 +322,9 @@ class Engine:
 
     def next_due(self) -> float | None:
         """The steady time of the next :meth:`tick` that does something, or None."""
-        times = [heap[0][0] for heap in (self._timers, self._again) if heap]
+        times = [at for at in (self._looks.next(),) if at is not None]
+        if self._timers:
+            times.append(self._timers[0][0])
         if any(self._waits(alert) for alert in self.alerts.values()):
             times.append(self._look_at)
         return min(times, default=None)

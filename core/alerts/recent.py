@@ -45,11 +45,13 @@ class Recent:
         if self.lookback:
             self._events.append(event)
 
-    def forget(self, checks: Mapping[str, Any]) -> None:
-        """Leave only the checks that are still there."""
-        for gone in [name for name in self.latest if name not in checks]:
+    def forget(self, checks: Mapping[str, Any]) -> bool:
+        """Leave only the checks that are still there; True where some were not."""
+        over = [name for name in self.latest if name not in checks]
+        for gone in over:
             del self.latest[gone]
             self.failures.pop(gone, None)
+        return bool(over)
 
     def history(
         self, lookback: float, now: datetime, *, firing: bool, carried: Mapping[str, Any],

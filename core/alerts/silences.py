@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -14,6 +14,9 @@ from tocsin.core.alerts.matchers import Matcher, match_all
 from tocsin.core.alerts.model import Alert, Cause, Suppression
 from tocsin.core.ids import new_id
 from tocsin.core.model import Target
+
+_TWICE = timedelta(hours=2)
+"""Longer than any hour that comes twice when summer time ends."""
 
 
 @frozen(kw_only=True)
@@ -32,22 +35,39 @@ class Window:
         """When the window that is open at ``now`` ends; None where none is."""
         if not self.schedule:
             return None
-        local = now.astimezone(ZoneInfo(self.timezone))
-        # The iterator leaves its own start out, and a window that opens now is open.
-        start = next(CronSim(self.schedule, local + timedelta(minutes=1), reverse=True), None)
-        while start is not None and start > local:
-            start = next(CronSim(self.schedule, start, reverse=True), None)
+        start = self._last_start(now)
         if start is None:
             return None
-        end = start.astimezone(now.tzinfo) + timedelta(seconds=self.duration)
+        end = start + timedelta(seconds=self.duration)
         return end if now < end else None
+
+    def _last_start(self, now: datetime) -> datetime | None:
+        zone = ZoneInfo(self.timezone)
+        local = now.astimezone(zone)
+        if local.fold:
+            # Backwards the iterator does not know an hour that comes twice; forwards it does.
+            before = now - _TWICE
+            opened = [start for start in self._starts(before, now) if start <= now]
+            return opened[-1] if opened else self._last_start(before)
+        # The iterator leaves a whole second that it begins with out; a window that opens is open.
+        begin = local.replace(microsecond=local.microsecond or 1)
+        start = next(CronSim(self.schedule, begin, reverse=True), None)
+        return None if start is None else start.astimezone(now.tzinfo)
+
+    def _starts(self, after: datetime, until: datetime | None = None) -> Iterator[datetime]:
+        """Moments after one that is not in an hour that comes a second time."""
+        for start in CronSim(self.schedule, after.astimezone(ZoneInfo(self.timezone))):
+            at = start.astimezone(after.tzinfo)
+            if until is not None and at > until:
+                return
+            yield at
 
     def next_start(self, now: datetime) -> datetime | None:
         """When it opens next; None where the schedule names no moment within 50 years."""
         if not self.schedule:
             return None
-        found = next(CronSim(self.schedule, now.astimezone(ZoneInfo(self.timezone))), None)
-        return None if found is None else found.astimezone(now.tzinfo)
+        before = now - _TWICE if now.astimezone(ZoneInfo(self.timezone)).fold else now
+        return next((start for start in self._starts(before) if start > now), None)
 
 
 @frozen(kw_only=True)

@@ -8,7 +8,7 @@ pending        PENDING                                             firing for th
                                                                    firing; clear → (none)
 firing         FIRING                                              clear → resolved
 acknowledged   FIRING, ``acknowledged_by`` set: no repeats, no     clear → resolved; taken back →
-               escalation                                          firing
+               escalation; over once the recovery was told         firing
 escalated      FIRING, ``escalated``: severity raised, channels    clear → resolved
                added, after ``escalate_after`` repeats
 suppressed     FIRING, ``suppression`` set: lives on, is not told  suppression over → told then
@@ -268,6 +268,9 @@ class _Walk:
     def _fire(self, alert: Alert) -> None:
         now = self.now.steady
         again = alert.resolved is not None
+        if again and not alert.told:
+            # Whoever took note of it was told that it was over: this is news to them.
+            alert = self._set(acknowledged_by=None, acknowledged_at=None, comment="")
         alert = self._set(
             phase=Phase.FIRING,
             fired=now,
@@ -283,8 +286,6 @@ class _Walk:
         kind = Change.REOPENED if again else Change.FIRED
         if alert.told:  # its recovery was held back, so nothing is news
             self._tell(kind, reason="flapping", why="its recovery had not been told yet")
-        elif alert.acknowledged_by is not None:
-            self._tell(kind, reason="acknowledged", why=f"by {alert.acknowledged_by}")
         elif self.suppression is not None:
             self._tell(kind, reason=self.suppression.cause, why=self.suppression.message)
         elif alert.last_told is not None and now < _next_word(alert, self.policy):

@@ -26,10 +26,13 @@ MAX_ANSWER = 4 * 1024 * 1024
 
 def routes_of(plugins: PluginManager) -> list[Route]:
     """A route for each endpoint of each plugin."""
-    return [_route(plugin, endpoint) for plugin, endpoint in plugins.endpoints]
+    faulty: set[str] = set()
+    return [_route(plugin, endpoint, faulty) for plugin, endpoint in plugins.endpoints]
 
 
-def _route(plugin: str, endpoint: Endpoint) -> Route:
+def _route(plugin: str, endpoint: Endpoint, faulty: set[str]) -> Route:
+    """``faulty``: plugins whose endpoints failed, and have not answered since."""
+
     async def handle(call: Call) -> web.StreamResponse:
         asked = Asked(
             actor=call.actor,
@@ -44,9 +47,17 @@ def _route(plugin: str, endpoint: Endpoint) -> Route:
             # Encoded where it was made: what is not JSON is the plugin's fault, too.
             return msgspec.json.encode(await endpoint.handler(asked))
 
-        body = await _ask(call, plugin, answer)
-        if len(body) > MAX_ANSWER:
-            raise _fault(call, plugin, f"answered with more than {MAX_ANSWER} bytes")
+        try:
+            body = await _ask(call, plugin, answer)
+            if len(body) > MAX_ANSWER:
+                raise _fault(call, plugin, f"answered with more than {MAX_ANSWER} bytes")
+        except Problem as problem:
+            if problem.status == HTTPStatus.BAD_GATEWAY:
+                faulty.add(plugin)
+            raise
+        if plugin in faulty:  # what else of the plugin failed is not for us to forgive
+            faulty.discard(plugin)
+            call.monitor.plugins.recover(plugin)
         return web.Response(body=body, content_type="application/json")
 
     handle.__doc__ = endpoint.handler.__doc__
@@ -78,7 +89,6 @@ async def _ask(call: Call, plugin: str, answer: Any) -> bytes:
         if fault.severe:
             call.monitor.isolation.reset(plugin, fault)
         raise _fault(call, plugin, str(fault)) from fault
-    call.monitor.plugins.recover(plugin)
     return body
 
 

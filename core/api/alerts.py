@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from heapq import nlargest
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -139,20 +140,15 @@ def _matches(alert: Alert, query: AlertQuery) -> bool:
     )
 
 
-def _current(call: Call, alert: Alert) -> Alert:
-    """An alert as it is now, its words included."""
-    return call.monitor.alerting.engine.find(alert.id) or alert
-
-
 @routes.get("/api/v1/alerts")
 async def list_alerts(call: Call, query: AlertQuery) -> AlertPage:
     """List alerts, newest first; while the database is away, those that tocsin remembers."""
     alerting = call.monitor.alerting
-    known = {
-        alert.id: alert_view(_current(call, alert))
-        for alert in alerting.memory.alerts.values()
-        if _matches(alert, query)
-    }
+    current = {alert.id: alert for alert in alerting.engine.alerts.values()}
+    remembered = (alert for alert in alerting.memory.alerts.values() if _matches(alert, query))
+    newest = nlargest(query.limit + 1, remembered, key=lambda alert: alert.id)
+    # As they are now, their words included.
+    known = {alert.id: alert_view(current.get(alert.id, alert)) for alert in newest}
     try:
         rows = await call.monitor.store.alerts.page(
             AlertFilter(
@@ -249,10 +245,8 @@ def _firing(call: Call) -> Alert:
     alert = alerting.engine.find(identity)
     if alert is None and identity not in alerting.memory.alerts:
         raise not_found("open alert", str(identity))
+    if alert is not None and alert.phase is Phase.PENDING:
+        raise Problem(409, "it does not fire yet")
     if alert is None or alert.phase is not Phase.FIRING:
         raise Problem(409, "it does not fire any more")
     return alert
-
-
-def _actor(call: Call) -> str:
-    return "anonymous" if call.who is None else call.who.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Annotated
 
@@ -11,13 +12,15 @@ from attrs import frozen
 from tocsin.core.api.problems import not_found
 from tocsin.core.api.routing import Call, Routes
 from tocsin.core.auth import Role
+from tocsin.core.pipeline import Channel
 
 routes = Routes()
 
 
 @frozen(kw_only=True)
 class ChannelView:
-    """A channel: ``status`` is ok, failing (``reason`` says why) or broken (it cannot work)."""
+    """A channel: ``status`` is ok, failing (``reason`` says why), disabled (its provider wants no
+    more messages) or broken (it cannot work)."""
 
     name: str
     notifier: str
@@ -67,12 +70,11 @@ async def list_channels(call: Call) -> ChannelList:
     items = []
     for name, channel in sorted(call.monitor.alerting.channels.items()):
         settings = channel.settings
-        status = "ok" if channel.trouble is None else "failing"
         items.append(
             ChannelView(
                 name=name,
                 notifier=settings.notifier_name,
-                status="broken" if settings.broken is not None else status,
+                status=_status(channel),
                 reason=settings.broken or channel.trouble,
                 min_severity=settings.min_severity.value,
                 waiting=channel.waiting,
@@ -85,6 +87,14 @@ async def list_channels(call: Call) -> ChannelList:
     return ChannelList(items=items)
 
 
+def _status(channel: Channel) -> str:
+    if channel.settings.broken is not None:
+        return "broken"
+    if channel.disabled is not None:
+        return "disabled"
+    return "ok" if channel.trouble is None else "failing"
+
+
 @routes.post("/api/v1/test-notification", role=Role.OPERATOR, errors=(404,))
 async def test_notification(call: Call, body: TestBody) -> TestReport:
     """Send a test message by one channel, or by all, and tell what the providers answered."""
@@ -92,9 +102,10 @@ async def test_notification(call: Call, body: TestBody) -> TestReport:
     if body.channel is not None and body.channel not in alerting.channels:
         raise not_found("channel", body.channel)
     names = sorted(alerting.channels) if body.channel is None else [body.channel]
+    # All at once: one that hangs keeps nobody waiting for the others.
+    outcomes = await asyncio.gather(*(alerting.test(name) for name in names))
     items = []
-    for name in names:
-        delivered, answer = await alerting.test(name)
+    for name, (delivered, answer) in zip(names, outcomes, strict=True):
         items.append(TestOutcome(channel=name, delivered=delivered, answer=answer))
         call.audit("test-notification", name, "ok" if delivered else "failed")
     return TestReport(items=items)

@@ -17,7 +17,13 @@ from tocsin.core.api.history import SpanQuery, span, unavailable
 from tocsin.core.api.paging import IdCursor, Limit
 from tocsin.core.api.problems import Problem, not_found
 from tocsin.core.api.routing import Call, Routes
-from tocsin.core.api.views import ContainerView, container_view, is_container, shown_labels
+from tocsin.core.api.views import (
+    ContainerView,
+    container_view,
+    encoded_containers,
+    is_container,
+    shown_labels,
+)
 from tocsin.core.auth import Role
 from tocsin.core.config.redact import HIDDEN, hide_in_text, is_secret_name
 from tocsin.core.contracts import ActionError
@@ -155,7 +161,7 @@ async def list_containers(call: Call, query: ContainerQuery) -> ContainerPage:
 
     found = select(call.monitor.state, query, scope, matches)
     return ContainerPage(
-        items=[container_view(state) for state in found.states], total=found.total,
+        items=[encoded_containers.of(state) for state in found.states], total=found.total,
         next=found.next, revision=found.revision, whole=found.whole, removed=found.removed,
     )  # fmt: skip
 

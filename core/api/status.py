@@ -74,7 +74,7 @@ async def status(call: Call) -> StatusView:
         containers=_containers(states),
         checks=sum(len(state.checks) for state in states),
         active_alerts=len(monitor.alerting.active()),
-        last_check=max((s.last_seen for s in states if s.last_seen), default=None),
+        last_check=max((at for s in states if (at := s.last_seen)), default=None),
         scheduler=monitor.stats(),
     )
 
@@ -92,14 +92,13 @@ def health_score(states: list[TargetState]) -> float | None:
 
 
 def _containers(states: list[TargetState]) -> ContainerCounts:
-    containers = [state for state in states if is_container(state)]
-    facts = [state.container for state in containers]
-    unseen = Counter(state.status for state in containers if state.container is None)
-    by_state = Counter(fact.state for fact in facts if fact is not None)
-    by_reason = Counter(fact.reason for fact in facts if fact is not None)
+    seen = [(state, state.container) for state in states if is_container(state)]
+    unseen = Counter(state.status for state, facts in seen if facts is None)
+    by_state = Counter(facts.state for _, facts in seen if facts is not None)
+    by_reason = Counter(facts.reason for _, facts in seen if facts is not None)
     completed = by_reason[Reason.COMPLETED]
     return ContainerCounts(
-        total=len(facts),
+        total=len(seen),
         running=by_state["running"],
         stopped=by_state["exited"] + by_state["dead"] + by_state["created"] - completed,
         unhealthy=by_reason[Reason.UNHEALTHY],

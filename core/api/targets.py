@@ -12,7 +12,7 @@ from tocsin.core.api.history import RangeQuery, SampleQuery, span, unavailable
 from tocsin.core.api.paging import PageQuery, page
 from tocsin.core.api.problems import not_found
 from tocsin.core.api.routing import Call, Routes
-from tocsin.core.api.views import CheckView, TargetView, check_view, target_view
+from tocsin.core.api.views import CheckView, TargetView, check_view, encoded_targets, target_view
 from tocsin.core.model import Status
 from tocsin.core.state import TargetState
 from tocsin.core.store import Point
@@ -136,7 +136,7 @@ async def list_targets(call: Call, query: TargetQuery) -> TargetPage:
 
     found = select(call.monitor.state, query, scope, matches)
     return TargetPage(
-        items=[target_view(state) for state in found.states], total=found.total,
+        items=[encoded_targets.of(state) for state in found.states], total=found.total,
         next=found.next, revision=found.revision, whole=found.whole, removed=found.removed,
     )  # fmt: skip
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
+from weakref import WeakKeyDictionary
 
+import msgspec
 from attrs import frozen
 
 from tocsin.core.config.redact import HIDDEN, hide_in_text, is_secret_name
@@ -91,6 +93,26 @@ class ContainerView:
     service: str | None
     source: str | None
     checks: list[CheckView]
+
+
+View = TypeVar("View")
+
+
+class Encoded(Generic[View]):
+    """Views of targets as JSON, made once for each change of a target, however often they are asked
+    for. A view depends on its target alone."""
+
+    def __init__(self, view: Callable[[TargetState], View]) -> None:
+        self._view = view
+        self._made: WeakKeyDictionary[TargetState, tuple[int, View]] = WeakKeyDictionary()
+
+    def of(self, state: TargetState) -> View:
+        """What stands for the view in an answer."""
+        made = self._made.get(state)
+        if made is None or made[0] != state.revision:
+            raw = msgspec.Raw(msgspec.json.encode(self._view(state), enc_hook=str))
+            made = self._made[state] = (state.revision, cast(View, raw))
+        return made[1]
 
 
 def shown_labels(labels: Mapping[str, str]) -> dict[str, str]:
@@ -191,3 +213,7 @@ def container_view(state: TargetState) -> ContainerView:
         network_tx_bytes=facts.network_tx_bytes, project=facts.project, service=facts.service,
         **common,
     )  # fmt: skip
+
+
+encoded_targets = Encoded(target_view)
+encoded_containers = Encoded(container_view)

@@ -46,11 +46,16 @@ class Client:
             ) from error
 
     async def ask(
-        self, method: str, path: str, params: dict[str, Any] | None = None, body: Any = None
+        self,
+        method: str,
+        path: str,
+        params: dict[str, Any] | None = None,
+        body: Any = None,
+        patience: float | None = None,
     ) -> Any:
-        """One request; the decoded answer. Raises Failure."""
+        """One request; the decoded answer, within ``patience`` seconds. Raises Failure."""
         headers = {"Authorization": f"Bearer {self._token}"}
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+        timeout = aiohttp.ClientTimeout(total=patience or TIMEOUT)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
@@ -76,9 +81,9 @@ class Client:
         given = {key: str(value) for key, value in params.items() if value is not None}
         return asyncio.run(self.ask("GET", path, given))
 
-    def send(self, method: str, path: str, body: Any = None) -> Any:
+    def send(self, method: str, path: str, body: Any = None, patience: float | None = None) -> Any:
         """A request that changes something, from synchronous code."""
-        return asyncio.run(self.ask(method, path, body=body))
+        return asyncio.run(self.ask(method, path, body=body, patience=patience))
 
 
 def _problem(status: int, text: str) -> str:

@@ -7,11 +7,12 @@ import contextlib
 import importlib.util
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 import click
 
+from tocsin.core import memory
 from tocsin.core.app import StartError, Tocsin, data_directory
 from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.config import ConfigError
@@ -31,8 +32,9 @@ WANTS = {
 
 
 @click.command()
+@click.option("--no-dashboard", is_flag=True, help="Do not start the dashboard.")
 @pass_context
-def run(context: Context) -> None:
+def run(context: Context, no_dashboard: bool) -> None:
     """Watch everything, until stopped (Ctrl-C or SIGTERM; SIGHUP reloads the configuration)."""
     settings = context.settings()
     try:
@@ -44,7 +46,7 @@ def run(context: Context) -> None:
         ) from error
     try:
         with data_directory(settings.data_dir):
-            _runner()(_main(context))
+            _runner()(_main(context, ["dashboard"] if no_dashboard else []))
     except StartError as error:
         raise Failure(str(error)) from error
 
@@ -58,11 +60,11 @@ def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
     return uvloop.run
 
 
-async def _main(context: Context) -> None:
+async def _main(context: Context, without: Collection[str]) -> None:
     settings = context.settings()
     for warning in settings.warnings:
         log.warning(warning)
-    monitor = Tocsin(context.path, context.env, context.plugins(), settings)
+    monitor = Tocsin(context.path, context.env, context.plugins(), settings, without=without)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -82,6 +84,7 @@ async def _main(context: Context) -> None:
         if starting.done():
             await starting
             _welcome(context, monitor)
+            memory.settle()
             await stopping
         click.echo("stopping")
     finally:
@@ -102,6 +105,8 @@ def _welcome(context: Context, monitor: Tocsin) -> None:
     checks = sum(len(target.checks) for target in settings.targets.values())
     click.echo(f"tocsin {monitor.version} is watching")
     click.echo(f"  API      {monitor.api_url}  (health: {monitor.api_url}/health)")
+    for name, url in monitor.services.urls().items():
+        click.echo(f"  {name:<8} {url}")
     click.echo(f"  token    {monitor.data_dir / 'admin.token'}  (for the API; the CLI finds it)")
     click.echo(f"  config   {context.path or 'none: containers are found by themselves'}")
     click.echo(f"  watching {len(settings.targets)} declared targets with {checks} checks")

@@ -8,6 +8,9 @@ from rich.text import Text
 from tocsin.core.cli.client import Client
 from tocsin.core.cli.context import Context, Failure, pass_context
 
+PATIENCE = 180.0
+"""Seconds for the answer of all channels, each of which has its own, shorter timeout."""
+
 
 @click.command("test-notification")
 @click.argument("channel", required=False)
@@ -15,7 +18,10 @@ from tocsin.core.cli.context import Context, Failure, pass_context
 def test_notification(context: Context, channel: str | None) -> None:
     """Send a test message by a CHANNEL, or by all, and say what each provider answered."""
     body = {} if channel is None else {"channel": channel}
-    items = Client(context).send("POST", "/api/v1/test-notification", body)["items"]
+    client = Client(context)
+    with context.console.status("waiting for what the providers answer"):
+        report = client.send("POST", "/api/v1/test-notification", body, PATIENCE)
+    items = report["items"]
     if not items:
         raise Failure("no channel is configured; add a [channels.NAME] table to tocsin.toml")
     for item in items:

@@ -65,6 +65,10 @@ class Catalog(Protocol):
         """Notifiers by name."""
 
     @property
+    def services(self) -> Mapping[str, CatalogEntry]:
+        """Services by name."""
+
+    @property
     def observers(self) -> Mapping[str, CatalogEntry]:
         """Observers by name."""
 

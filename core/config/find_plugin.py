@@ -11,11 +11,11 @@ _PLACES = {"probe": "[targets.NAME.checks.NAME]", "source": "[sources.NAME]"}
 def find_plugin(
     kind: str, name: str, catalog: Catalog, path: Path, problems: Problems
 ) -> tuple[CatalogEntry | None, str | None]:
-    """The entry of a ``probe``, ``source``, ``rule`` or ``notifier``; or why it cannot be had
-    though it may exist; or neither, with a problem noted."""
+    """The entry of a ``probe``, ``source``, ``rule``, ``notifier`` or ``service``; or why it cannot
+    be had though it may exist; or neither, with a problem noted."""
     shelves = {
         "probe": catalog.probes, "source": catalog.sources,
-        "rule": catalog.rules, "notifier": catalog.notifiers,
+        "rule": catalog.rules, "notifier": catalog.notifiers, "service": catalog.services,
     }  # fmt: skip
     shelf = shelves[kind]
     if entry := shelf.get(name):

@@ -19,6 +19,7 @@ from tocsin.core.config.observers import make_observers
 from tocsin.core.config.redact import secrets_in
 from tocsin.core.config.references import check_references
 from tocsin.core.config.scalars import choose, number, show
+from tocsin.core.config.services import make_services
 from tocsin.core.config.settings import (
     DAY,
     ActionSettings,
@@ -48,7 +49,7 @@ from tocsin.core.units import Seconds, parse_duration, parse_size
 
 SECTIONS = (
     "api", "database", "plugins", "actions", "log", "alerts", "messages", "deadman", "rules",
-    "maintenance", "targets", "sources", "channels", "uplink", "observers",
+    "maintenance", "targets", "sources", "channels", "uplink", "observers", "services",
 )  # fmt: skip
 
 
@@ -146,6 +147,9 @@ class _Loader:
             targets=targets,
             sources=sources,
             channels=self._channels(alerts),
+            services=make_services(
+                self._tables("services"), self.catalog, self.problems, self.warnings
+            ),
             warnings=tuple(self.warnings),
         )
         self._check_channels(settings)

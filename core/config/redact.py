@@ -16,6 +16,7 @@ from tocsin.core.config.settings import (
     ChannelSettings,
     CheckSettings,
     RuleSettings,
+    ServiceSettings,
     Settings,
     SourceSettings,
 )
@@ -54,6 +55,10 @@ def _plain(value: Any, secrets: frozenset[str]) -> Any:
         return {"rule": value.rule_name, **_plain(value.table, secrets)}
     if isinstance(value, ChannelSettings):
         return _channel(value, secrets)
+    if isinstance(value, ServiceSettings):
+        options = value.options if value.service is None else value.service
+        shown = _plain(options, secrets)
+        return shown if value.broken is None else {**shown, "broken": value.broken}
     if isinstance(value, Window):
         return {
             **_plain(attrs.asdict(value, recurse=False), secrets),

@@ -11,7 +11,7 @@ from attrs import Factory, field, frozen
 
 from tocsin.core.alerts.model import Policy
 from tocsin.core.alerts.silences import Window
-from tocsin.core.contracts import Probe, PushProbe, Secret, Source
+from tocsin.core.contracts import Probe, PushProbe, Secret, Service, Source
 from tocsin.core.notices import Notifier
 from tocsin.core.observing import Observer
 from tocsin.core.units import Bytes, Seconds
@@ -21,6 +21,7 @@ DAY = 86400.0
 
 BUILT_IN = (
     "backup-script",
+    "dashboard",
     "disk",
     "docker-health",
     "down",
@@ -128,6 +129,17 @@ class ChannelSettings:
     per: float = 60.0
     fallback: str | None = None
     give_up_after: float = 86400.0
+
+
+@frozen(kw_only=True)
+class ServiceSettings:
+    """One service; ``service`` is None where it cannot run, ``broken`` then says why."""
+
+    name: str
+    plugin: str | None
+    service: Service | None
+    broken: str | None
+    options: Mapping[str, Any]
 
 
 @frozen(kw_only=True)
@@ -288,6 +300,7 @@ class Settings:
     targets: Mapping[str, TargetSettings] = Factory(dict)
     sources: Mapping[str, SourceSettings] = Factory(dict)
     channels: Mapping[str, ChannelSettings] = Factory(dict)
+    services: Mapping[str, ServiceSettings] = Factory(dict)
     warnings: tuple[str, ...] = ()
     secrets: frozenset[str] = field(factory=frozenset, repr=False)
     """Values of secret options, secret-looking variables and ``_FILE``; hidden wherever shown."""

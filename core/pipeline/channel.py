@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
@@ -22,7 +23,13 @@ from tocsin.core.logs import get_logger
 from tocsin.core.notices import Kind, Message, Notice, Receipt
 from tocsin.core.outbox import Decision, Row
 from tocsin.core.pipeline.dedupe import dedupe
-from tocsin.core.pipeline.deliver import FALLBACK_AFTER, Attempt, Failure, backoff
+from tocsin.core.pipeline.deliver import (
+    FALLBACK_AFTER,
+    MAX_RETRY_AFTER,
+    Attempt,
+    Failure,
+    backoff,
+)
 from tocsin.core.pipeline.enrich import Enricher
 from tocsin.core.pipeline.group import Group
 from tocsin.core.pipeline.limit import Limit
@@ -30,6 +37,12 @@ from tocsin.core.pipeline.suppress import inhibit, silence
 from tocsin.core.verdicts import Severity
 
 log = get_logger(__name__)
+
+LOOK_EVERY = 15.0
+"""Seconds between two looks at what waits while a channel is shut."""
+
+MOST_REFERENCES = 20_000
+"""So many messages are known by the name that their provider gave them."""
 
 IN_FLIGHT = 5.0
 """Seconds that an attempt under way may still take when tocsin stops."""
@@ -52,8 +65,15 @@ class Tools:
     owe: Callable[[Row], None]
     fall_back: Callable[[ChannelSettings, list[Row]], None] = field(default=lambda _, __: None)
     enrich: Enricher = field(factory=Enricher)
-    references: dict[tuple[str, UUID], str] = field(factory=dict)
-    """What providers called their last message, by channel and alert."""
+    references: OrderedDict[tuple[str, UUID], str] = field(factory=OrderedDict)
+    """What providers called their last message, by channel and alert, oldest first."""
+
+    def refer(self, channel: str, alert: UUID, reference: str) -> None:
+        """Keep what a provider called a message; the oldest give way."""
+        self.references[channel, alert] = reference
+        self.references.move_to_end((channel, alert))
+        while len(self.references) > MOST_REFERENCES:
+            self.references.popitem(last=False)
 
 
 class Channel:
@@ -74,6 +94,8 @@ class Channel:
         """Monotonic times: of the next attempt, and until which the provider wants none."""
         self._begun: list[tuple[Message, list[Row]]] = []
         self._current: list[Row] = []
+        self._elsewhere: frozenset[UUID] = frozenset()
+        """Rows that another channel was told of, this one having failed for too long."""
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -81,7 +103,7 @@ class Channel:
     @property
     def waiting(self) -> int:
         """Rows that are to go out."""
-        return len(self.group) + len(self._current) + sum(len(rows) for _, rows in self._begun)
+        return len(self._unfinished())
 
     def failing_for(self) -> float | None:
         """Seconds since it began to fail; None where it does not, or is of no use at all."""
@@ -118,13 +140,19 @@ class Channel:
             self._begun.append((self._message(identity, members, members[0].at), members))
         if open_at is not None:
             self._open_at = self.asked_until = self.tools.steady.monotonic_of(open_at)
+            if self._open_at > (now := self.tools.clock.monotonic()):
+                self.failing_since = now
         self.put(loose)
+
+    def _unfinished(self) -> list[Row]:
+        begun = [row for _, members in self._begun for row in members]
+        return [*begun, *self._current, *self.group.rows]
 
     def leave(self) -> list[Row]:
         """All rows that are not finished, for whoever takes the channel over."""
-        rows = [row for _, members in self._begun for row in members]
-        rows += self._current + self.group.take_all()
+        rows = self._unfinished()
         self._begun, self._current = [], []
+        self.group.take_all()
         return rows
 
     # Life
@@ -151,6 +179,8 @@ class Channel:
                 raise
             except Exception:
                 log.exception("a channel's turn failed inside tocsin", channel=self.settings.name)
+                if self._current:
+                    self._dead(Failure(message="tocsin itself failed to send it"))
                 await asyncio.sleep(1)
 
     # The stages
@@ -163,9 +193,10 @@ class Channel:
             return
         rows, digest = await self._gather(), False
         while rows:
+            self._current = rows
             rows = inhibit(rows, self.tools.engine, self.tools.steady.now, self._stop_row)
             rows = silence(rows, self.tools.engine, self.tools.steady.now, self._stop_row)
-            rows = dedupe(rows, self._stop_row)
+            self._current = rows = dedupe(rows, self._stop_row)
             if rows and not await self._limited(rows):
                 message = await self._begin(rows, digest)
                 await self._deliver(message)
@@ -185,7 +216,7 @@ class Channel:
 
     def _stop_row(self, row: Row, decision: Decision, why: str) -> None:
         stopped = evolve(row, decision=decision, reason=why, revision=row.revision + 1)
-        if decision is not Decision.SUPERSEDED:
+        if decision is not Decision.SUPERSEDED and row.news:
             self.tools.owe(stopped)
         self.tools.record([stopped])
 
@@ -228,13 +259,15 @@ class Channel:
 
     async def _deliver(self, message: Message) -> None:
         clock = self.tools.clock
-        began = clock.monotonic()
-        fell_back = False
+        end = clock.monotonic() + self.settings.give_up_after
         rich: Message | None = None
         while True:
-            await self._until_open()
+            await self._until_open(end)
             if self._stopping.is_set():
                 return  # the rows lie in the journal and go out after the next start
+            if self._open_at > clock.monotonic():
+                self._dead(Failure(message=self.trouble or "it was to be left alone for too long"))
+                return
             if rich is None:
                 rich = await self.tools.enrich(message, self.settings.notifier)
             if self.disabled is not None:
@@ -247,28 +280,47 @@ class Channel:
                 self._delivered(outcome)
                 return
             self._failed(outcome)
-            old = clock.monotonic() - began
-            if outcome.permanent or old >= self.settings.give_up_after:
-                self._dead(outcome, fell_back)
+            if outcome.permanent or clock.monotonic() >= end:
+                self._dead(outcome)
                 return
-            if old >= FALLBACK_AFTER and not fell_back:
-                fell_back = True
-                self.tools.fall_back(self.settings, self._current)
-            await self._shut(backoff(self._current[0].attempts, outcome), outcome)
+            self._shut(backoff(self._current[0].attempts, outcome), outcome)
 
-    async def _until_open(self) -> None:
+    async def _until_open(self, end: float) -> None:
+        """Wait for the next attempt, at most until ``end``; what waits for too long meanwhile, the
+        message at hand or what came after it, is told elsewhere."""
         clock = self.tools.clock
-        while self._open_at > clock.monotonic() and not self._stopping.is_set():
-            await clock.wait(self._stopping, self._open_at)
+        while not self._stopping.is_set():
+            self._tell_elsewhere()
+            now, until = clock.monotonic(), min(self._open_at, end)
+            if until <= now:
+                return
+            await clock.wait(self._stopping, min(until, now + LOOK_EVERY))
 
-    async def _shut(self, seconds: float, failure: Failure) -> None:
-        """Leave the channel alone for a while, also over a restart where the provider asked."""
+    def _tell_elsewhere(self) -> None:
+        if self.failing_since is None:
+            return
+        rows, now = self._unfinished(), self.tools.steady.now().steady
+        failing = self.tools.clock.monotonic() - self.failing_since
+        late = [row for row in rows if min(failing, now - row.steady) >= FALLBACK_AFTER]
+        news = [row for row in late if row.id not in self._elsewhere]
+        self._elsewhere = frozenset(row.id for row in late)
+        if news:
+            self.tools.fall_back(self.settings, news)
+
+    def _shut(self, seconds: float, failure: Failure) -> None:
+        """Wait for a while before the next attempt."""
         self._open_at = max(self.asked_until, self.tools.clock.monotonic() + seconds)
-        gates: Mapping[str, float] = {}
+        self.tools.journal.submit(Entry(rows=tuple(self._current)))
         if failure.retry_after is not None:
-            self.asked_until = self._open_at
-            gates = {self.settings.name: self.tools.steady.now().steady + seconds}
-        self.tools.journal.submit(Entry(rows=tuple(self._current), gates=gates))
+            self.leave_alone(seconds)
+
+    def leave_alone(self, seconds: float) -> None:
+        """The provider wants to hear nothing for a while: until then nothing is sent, and nobody
+        listens, also after a restart."""
+        until = self.tools.clock.monotonic() + min(seconds, MAX_RETRY_AFTER)
+        self.asked_until = max(self.asked_until, until)
+        self._open_at = max(self._open_at, self.asked_until)
+        self.tools.journal.submit(Entry(gates={self.settings.name: self.shut_until or 0.0}))
 
     async def test(self) -> tuple[bool, str]:
         """Send a test message; whether that worked, and what was answered, in a sentence."""
@@ -285,29 +337,36 @@ class Channel:
         message = Message(id=new_id(), channel=name, notices=(notice,), created_at=now)
         outcome = await self.attempt(await self.tools.enrich(message, self.settings.notifier))
         if isinstance(outcome, Receipt):
+            self._works()
             return True, outcome.answer
+        if outcome.disable:
+            self.disabled = self.trouble = outcome.message
         if outcome.retry_after is not None:
-            await self._shut(outcome.retry_after, outcome)
+            self._shut(outcome.retry_after, outcome)
         return False, outcome.message
 
     # Stage 7: record
 
     def _delivered(self, receipt: Receipt) -> None:
         now = self.tools.clock.now()
-        if self.trouble is not None:
-            log.info("a channel delivers again", channel=self.settings.name)
-        self.trouble, self.failing_since = None, None
+        self._works()
         self.sent_total += 1
         self.last_sent = now
         if receipt.reference is not None:
             for row in self._current:
-                self.tools.references[self.settings.name, row.alert] = receipt.reference
+                self.tools.refer(self.settings.name, row.alert, receipt.reference)
         self._finish(
             Decision.SENT, "", delivered_at=now, answer=receipt.answer[:500],
             reference=receipt.reference,
         )  # fmt: skip
         self.limit.sent(self.tools.clock.monotonic())
         self.group.sent(self.tools.clock.monotonic())
+
+    def _works(self) -> None:
+        """Something has arrived, so that it is of use, whatever was said before."""
+        if self.trouble is not None:
+            log.info("a channel delivers again", channel=self.settings.name)
+        self.disabled = self.trouble = self.failing_since = None
 
     def _failed(self, failure: Failure) -> None:
         self.failed_total += 1
@@ -322,15 +381,14 @@ class Channel:
         if failure.disable:
             self.disabled = failure.message
 
-    def _dead(self, failure: Failure, fell_back: bool) -> None:
+    def _dead(self, failure: Failure) -> None:
         log.error(
             "a message could not be delivered and goes to the dead letters",
             channel=self.settings.name, reason=failure.message, notices=len(self._current),
         )  # fmt: skip
-        rows = list(self._current)
+        rows = [row for row in self._current if row.id not in self._elsewhere]
         self._finish(Decision.DEAD, failure.message)
-        if not fell_back:
-            self.tools.fall_back(self.settings, rows)
+        self.tools.fall_back(self.settings, rows)
 
     def _finish(self, decision: Decision, reason: str, **fields: object) -> None:
         done = [

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from typing import Protocol
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.logs import clean
 from tocsin.core.notices import Message, NotifyError, Receipt
 
 GRACE = 1.0
@@ -20,7 +21,8 @@ BACKOFF = (1.0, 300.0)
 FALLBACK_AFTER = 300.0
 """Seconds of failing after which the fallback channel is told as well."""
 
-MAX_RETRY_AFTER = 86400.0
+MAX_RETRY_AFTER = 366 * 86400.0
+"""Seconds; who asks for more than a year does not mean it."""
 
 
 @frozen(kw_only=True)
@@ -43,7 +45,8 @@ class Sender(Protocol):
 
 @define
 class Attempt:
-    """Hands a message to a channel's notifier."""
+    """Hands a message to a channel's notifier. What comes back is the provider's text as well, and
+    may repeat what it was sent: it is kept without secrets and control characters."""
 
     settings: ChannelSettings
     isolation: Isolation
@@ -62,7 +65,7 @@ class Attempt:
                 raise PluginFault(f"returned {kind} from send, not a Receipt")
         except NotifyError as error:
             return Failure(
-                message=str(error),
+                message=clean(str(error)),
                 permanent=error.permanent,
                 disable=error.disable,
                 retry_after=error.retry_after,
@@ -70,10 +73,10 @@ class Attempt:
         except PluginFault as fault:
             if fault.severe:
                 self.isolation.reset(plugin, fault)
-            return Failure(message=f"plugin {plugin} {fault}", fault=True)
+            return Failure(message=clean(f"plugin {plugin} {fault}"), fault=True)
         except TimeoutError:
             return Failure(message=f"no answer within {notifier.timeout:g} s")
-        return receipt
+        return evolve(receipt, answer=clean(receipt.answer))
 
 
 def backoff(attempts: int, failure: Failure) -> float:

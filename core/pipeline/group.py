@@ -1,5 +1,6 @@
 """Stage 1: gather. An idle channel holds a notice for a moment and sends; what comes in the seconds
-after a message goes out as the next one."""
+after a message goes out as the next one. A channel with a ``batch`` collects what is not critical:
+the first of it opens a batch, and all that has come until its end goes out together."""
 
 from __future__ import annotations
 
@@ -21,33 +22,41 @@ class Group:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def rows(self) -> list[Row]:
+        """What waits, oldest first."""
+        return [row for _, row in self._rows]
+
     def put(self, row: Row, now: float) -> None:
         """A row comes in."""
         self._rows.append((now, row))
 
-    def _hold(self, row: Row) -> float:
-        batch = self.settings.batch
+    def _collected(self, row: Row) -> bool:
         urgent = row.notice is None or row.notice.severity is Severity.CRITICAL
-        return self.settings.hold if batch is None or urgent else batch
+        return self.settings.batch is not None and not urgent
+
+    def _ripe_at(self, at: float, row: Row) -> float:
+        batch = self.settings.batch
+        return at + (self.settings.hold if batch is None or not self._collected(row) else batch)
 
     def due(self) -> float | None:
         """The monotonic time at which something is to go out, or None."""
-        first = min((at + self._hold(row) for at, row in self._rows), default=None)
+        first = min((self._ripe_at(at, row) for at, row in self._rows), default=None)
         return None if first is None else max(first, self.window_ends)
 
     def take(self, now: float) -> list[Row]:
-        """What goes out now, oldest first; what is collected for longer stays."""
+        """What goes out now, oldest first; what is still being collected stays."""
+        ripe = {self._collected(row) for at, row in self._rows if self._ripe_at(at, row) <= now}
         taken: list[tuple[float, Row]] = []
         left: list[tuple[float, Row]] = []
         for at, row in self._rows:
-            ripe = self.settings.batch is None or at + self._hold(row) <= now
-            (taken if ripe else left).append((at, row))
+            (taken if self._collected(row) in ripe else left).append((at, row))
         self._rows = left
         return [row for _, row in taken]
 
     def take_all(self) -> list[Row]:
         """Everything, oldest first."""
-        rows, self._rows = [row for _, row in self._rows], []
+        rows, self._rows = self.rows, []
         return rows
 
     def sent(self, now: float) -> None:

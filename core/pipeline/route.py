@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from attrs import evolve
+
 from tocsin.core.alerts.model import Alert, Change, Policy, Transition
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.ids import new_id
@@ -50,9 +52,12 @@ def route(
         names, weak = wanted(alert, policy, channels.values())
     decision = Decision.QUEUED if change.notify else Decision(change.reason)
     rows = [
-        _row(change, name, steady, decision, change.why, _notice(change, target, affected))
-        if change.notify
-        else _row(change, name, steady, decision, change.why)
+        evolve(
+            _row(change, name, steady, decision, change.why),
+            notice=_notice(change, target, affected) if change.notify else None,
+            news=name not in alert.heard,
+            beside=tuple(names),
+        )
         for name in names
     ]
     if change.kind is Change.FIRED:
@@ -100,7 +105,6 @@ def _row(
     steady: float,
     decision: Decision,
     reason: str,
-    notice: Notice | None = None,
 ) -> Row:
     return Row(
         alert=change.alert.id,
@@ -112,7 +116,6 @@ def _row(
         steady=steady,
         decision=decision,
         reason=reason.strip(),
-        notice=notice,
     )
 
 

@@ -157,6 +157,7 @@ class AlertHistory:
                 "m.memory_percent, m.network_rx_bytes, m.network_tx_bytes, m.uptime_seconds "
                 "FROM check_results r JOIN checks c ON c.id = r.check_id "
                 "LEFT JOIN container_metrics m ON m.check_id = r.check_id AND m.timestamp = r.at "
+                "AND m.timestamp >= $1 AND m.timestamp < $2 "  # so that its partitions are pruned
                 "WHERE r.at >= $1 AND r.at < $2 ORDER BY r.at, r.check_id",
                 at,
                 end,

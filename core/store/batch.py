@@ -38,7 +38,7 @@ _BIGINT, _INTEGER = 2**63, 2**31
 _DEPTH = 8
 
 
-class ResultRow(msgspec.Struct, array_like=True, frozen=True):
+class ResultRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A row of ``check_results``, the check still by its names."""
 
     target: str
@@ -50,7 +50,7 @@ class ResultRow(msgspec.Struct, array_like=True, frozen=True):
     metrics: str | None
 
 
-class ContainerRow(msgspec.Struct, array_like=True, frozen=True):
+class ContainerRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A row of ``container_metrics``."""
 
     container_name: str
@@ -192,17 +192,22 @@ class Collector:
 
     _rows: Batch = field(factory=lambda: Batch(new_id()))
     _last: dict[tuple[str, str], datetime] = field(factory=dict)
+    _added: int = 0
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._added
 
     def take(self) -> Batch:
         """What was gathered; a new batch begins."""
-        rows, self._rows = self._rows, Batch(new_id())
+        rows, self._rows, self._added = self._rows, Batch(new_id()), 0
         return rows
 
     def add(self, item: Item) -> None:
         """Turn an item into rows."""
+        self._put(item)
+        self._added += 1
+
+    def _put(self, item: Item) -> None:
         if isinstance(item, Observation):
             self._add_observation(item)
         elif isinstance(item, Alert):
@@ -324,6 +329,8 @@ def _utc(at: datetime) -> datetime:
 
 def _text(text: object) -> str:
     """PostgreSQL keeps no NUL, and UTF-8 no lone surrogates."""
+    if type(text) is str and text.isascii() and "\0" not in text:
+        return text
     return str(text).replace("\0", "").encode("utf-8", "replace").decode()
 
 

@@ -92,8 +92,14 @@ class Connections:
         self._dsn = dsn
         self._idle: list[Connection] = []
         self._room = asyncio.Semaphore(size)
-        # Compiling a query takes longer than any of ours runs.
-        own = {"search_path": "tocsin", "timezone": "UTC", "jit": "off"}
+        own = {
+            "search_path": "tocsin",
+            "timezone": "UTC",
+            # Compiling a query takes longer than any of ours runs.
+            "jit": "off",
+            # A plan for any stretch of time is a bad one for the last minute.
+            "plan_cache_mode": "force_custom_plan",
+        }
         self._settings = own | (settings or {})
 
     @asynccontextmanager

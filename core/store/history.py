@@ -162,20 +162,20 @@ async def read(
 
 
 _Row = tuple[datetime, list[int], dict[str, list[float]]]
-_decode = msgspec.json.Decoder(dict[str, list[float]]).decode
 
 
 async def _rolled(connection: Connection, number: int, piece: Piece) -> list[_Row]:
     rows = await connection.fetch(
-        f"SELECT at, up, degraded, down, unknown, metrics FROM check_rollup_{piece.resolution} "
+        "SELECT at, up, degraded, down, unknown, names, stats "
+        f"FROM check_rollup_{piece.resolution} LEFT JOIN metric_sets AS s ON s.id = metric_set "
         "WHERE check_id = $1 AND at >= $2 AND at < $3 ORDER BY at",
         number,
         piece.since,
         piece.until,
     )
     return [
-        (row[0], [row[1], row[2], row[3], row[4]], _decode(row[5]) if row[5] else {})
-        for row in rows
+        (at, counts, dict(zip(names, stats, strict=True)) if names else {})
+        for at, *counts, names, stats in rows
     ]
 
 

@@ -10,6 +10,27 @@ LOCK = 0x746F6373696E  # "tocsin" in ASCII, for advisory locks
 OLDEST_SERVER = 14
 """The first major version with ``date_bin``."""
 
+_OUT_OF_JSON = """
+    INSERT INTO metric_sets (names)
+    SELECT DISTINCT names FROM {table}, LATERAL (
+        SELECT array_agg(key ORDER BY key) AS names FROM jsonb_object_keys(metrics) AS key
+    ) AS n WHERE names IS NOT NULL AND names NOT IN (SELECT names FROM metric_sets);
+    ALTER TABLE {table} ADD COLUMN metric_set integer, ADD COLUMN stats float8[];
+    UPDATE {table} AS r SET metric_set = s.id, stats = n.stats FROM {table} AS old, LATERAL (
+        SELECT array_agg(key ORDER BY key) AS names, array_agg(ARRAY[
+            (value->>0)::float8, (value->>1)::float8, (value->>2)::float8, (value->>3)::float8
+        ] ORDER BY key) AS stats FROM jsonb_each(old.metrics)
+    ) AS n JOIN metric_sets AS s USING (names)
+    WHERE r.check_id = old.check_id AND r.at = old.at;
+    ALTER TABLE {table} DROP COLUMN metrics;
+"""
+"""Metrics of roll-ups, once ``name: [count, min, average, max]``, as arrays."""
+
+_BY_TIME = """
+    CREATE INDEX {table}_{column} ON {table}
+        USING brin ({column}) WITH (pages_per_range = 32, autosummarize = on);
+"""
+
 MIGRATIONS: tuple[tuple[int, str], ...] = (
     (2, "CREATE TABLE rollup_late (at timestamptz NOT NULL)"),
     (
@@ -28,6 +49,19 @@ MIGRATIONS: tuple[tuple[int, str], ...] = (
         """,
     ),
     (4, "ALTER TABLE silences ADD COLUMN maintenance jsonb"),
+    (
+        5,
+        """
+        CREATE TABLE metric_sets (
+            id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, names text[] NOT NULL
+        );
+        """
+        + "".join(_OUT_OF_JSON.format(table=f"check_rollup_{name}") for name in ("1m", "1h", "1d"))
+        + _BY_TIME.format(table="check_results", column="at")
+        + _BY_TIME.format(table="container_metrics", column="timestamp")
+        + _BY_TIME.format(table="check_rollup_1m", column="at")
+        + _BY_TIME.format(table="check_rollup_1h", column="at"),
+    ),
 )
 """Steps from version 1 on: (version, SQL). ``schema.sql`` always holds the newest whole."""
 

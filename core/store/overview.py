@@ -16,6 +16,8 @@ from tocsin.core.store.ladder import Ladder, climb
 Counts = list[int]
 """How often up, degraded, down and unknown were seen."""
 
+RANKING_POINTS = 12
+
 
 @frozen(kw_only=True)
 class Uptimes:
@@ -83,14 +85,15 @@ class Overview:
         async with self._climbing(since, until, points) as (connection, ladder):
             numbers = await _numbers(connection, checks)
             rows = await connection.fetch(
-                _uptimes(ladder), list(numbers), ladder.origin, ladder.step, *_moments(ladder)
+                _uptimes(ladder), list(numbers), *_moments(ladder), ladder.origin, ladder.step
             )
         length = ceil((until - ladder.origin).total_seconds() / ladder.step)
         found: dict[str, list[Counts]] = {}
         for number, places, counts in rows:
-            own = found.setdefault(numbers[number], [[0, 0, 0, 0] for _ in range(length)])
+            target = numbers[number]
+            first, own = target not in found, found.setdefault(target, _nothing(length))
             for place, seen in zip(places, counts, strict=True):
-                if _badness(seen) > _badness(own[place]):
+                if first or _badness(seen) > _badness(own[place]):
                     own[place] = seen
         return Uptimes(
             resolution=ladder.resolution, since=ladder.origin, step=ladder.step, counts=found
@@ -107,20 +110,38 @@ class Overview:
         points: int,
     ) -> Trends:
         """A metric of those ``top`` targets that had the highest average. Raises
-        StoreUnavailable."""
-        async with self._climbing(since, until, points) as (connection, ladder):
+        StoreUnavailable.
+
+        Who they are is told from a few coarse points of everybody; only theirs are read finely.
+        """
+        async with self._climbing(since, until, min(points, RANKING_POINTS)) as (connection, rough):
             numbers = await _numbers(connection, checks)
-            rows = await connection.fetch(
-                _trends(ladder, metric), list(numbers), ladder.origin, ladder.step,
-                *_moments(ladder), list(numbers.values()), metric, top,
+            leaders = await connection.fetch(
+                _ranking(rough, metric), list(numbers), *_moments(rough), metric,
+                list(numbers.values()), top,
             )  # fmt: skip
-        items: dict[str, Trend] = {}
-        for target, average, highest, place, mean, high in rows:
-            trend = items.setdefault(
-                target, Trend(target=target, avg=average, max=highest, points=[])
+            chosen = {row["target"] for row in leaders}
+            numbers = {number: target for number, target in numbers.items() if target in chosen}
+            ladder = await climb(connection, since, until, points, self._kept())
+            rows = await connection.fetch(
+                _points(ladder, metric), list(numbers), *_moments(ladder), metric,
+                list(numbers.values()), ladder.origin, ladder.step,
+            )  # fmt: skip
+        found: dict[str, list[tuple[TrendPoint, float]]] = {}
+        for target, place, n, mean, high in rows:
+            point = TrendPoint(at=ladder.start_of(place), avg=mean, max=high)
+            found.setdefault(target, []).append((point, n))
+        items = [
+            Trend(
+                target=target,
+                avg=sum(point.avg * n for point, n in weighed) / sum(n for _, n in weighed),
+                max=max(point.max for point, _ in weighed),
+                points=[point for point, _ in weighed],
             )
-            trend.points.append(TrendPoint(at=ladder.start_of(place), avg=mean, max=high))
-        return Trends(resolution=ladder.resolution, step=ladder.step, items=list(items.values()))
+            for target, weighed in found.items()
+        ]
+        items.sort(key=lambda trend: (-trend.avg, trend.target))
+        return Trends(resolution=ladder.resolution, step=ladder.step, items=items)
 
     @asynccontextmanager
     async def _climbing(
@@ -128,6 +149,10 @@ class Overview:
     ) -> AsyncIterator[tuple[Connection, Ladder]]:
         async with self._reading() as connection:
             yield connection, await climb(connection, since, until, points, self._kept())
+
+
+def _nothing(length: int) -> list[Counts]:
+    return [[0, 0, 0, 0] for _ in range(length)]
 
 
 def _badness(counts: Counts) -> tuple[float, float, float, float]:
@@ -149,12 +174,12 @@ async def _numbers(connection: Connection, checks: Collection[tuple[str, str]]) 
 
 
 def _moments(ladder: Ladder) -> list[datetime]:
-    """The bounds of the pieces, as the parameters from $4 on."""
+    """The bounds of the pieces, as the parameters from $2 on; $1 is the checks' numbers."""
     return [at for piece in ladder.pieces for at in (piece.since, piece.until)]
 
 
-_PLACE = "floor(extract(epoch FROM at - $2::timestamptz) / $3::float8)::int"
-"""The number of the point that holds a row: $2 is the grid's origin, $3 its step."""
+_PLACE = "floor(extract(epoch FROM at - {origin}::timestamptz) / {step}::float8)::int"
+"""The number of the point that holds a row."""
 
 _COUNTS = {
     "raw": "SELECT check_id, at, (status = 0)::int AS up, (status = 1)::int AS degraded, "
@@ -164,51 +189,74 @@ _COUNTS = {
 
 
 def _uptimes(ladder: Ladder) -> str:
-    """One row for each check: the numbers of its points, and the counts of each."""
+    """One row for each check: the numbers of its points, and the counts of each. The grid's origin
+    and step follow the moments."""
     rows = " UNION ALL ".join(
         _COUNTS["raw" if piece.resolution == "raw" else "rolled"].format(
             resolution=piece.resolution
         )
-        + _within("at", 4 + 2 * n)
+        + _within("at", 2 + 2 * n)
         for n, piece in enumerate(ladder.pieces)
     )
+    origin, step = _after(ladder, 2)
+    place = _PLACE.format(origin=origin, step=step)
     return (
-        f"SELECT check_id, array_agg(place), array_agg(counts) FROM (SELECT check_id, {_PLACE} "
+        f"SELECT check_id, array_agg(place), array_agg(counts) FROM (SELECT check_id, {place} "
         "AS place, ARRAY[sum(up), sum(degraded), sum(down), sum(unknown)]::int[] AS counts "
         f"FROM ({rows}) AS seen GROUP BY 1, 2) AS folded GROUP BY 1"
     )
 
 
-def _trends(ladder: Ladder, metric: str) -> str:
-    """One row for each point of each leader: target, its average and maximum, the point's number,
-    average and maximum; the highest first."""
-    after = 4 + 2 * len(ladder.pieces)
-    targets, name, top = f"${after}::text[]", f"${after + 1}::text", f"${after + 2}::int"
-    rows = " UNION ALL ".join(
+def _ranking(ladder: Ladder, metric: str) -> str:
+    """The targets with the highest averages. After the moments: the metric's name, the targets of
+    the checks, and how many."""
+    name, targets, top = _after(ladder, 3)
+    return (
+        f"SELECT target FROM ({_seen(ladder, metric, name)}) AS seen "
+        f"JOIN unnest($1::int[], {targets}::text[]) AS c (check_id, target) USING (check_id) "
+        f"GROUP BY 1 ORDER BY sum(n * mean) / sum(n) DESC, 1 LIMIT {top}::int"
+    )
+
+
+def _points(ladder: Ladder, metric: str) -> str:
+    """One row for each point of each target: target, the point's number, how many results, their
+    average and maximum. After the moments: the metric's name, the targets of the checks, the grid's
+    origin and step."""
+    name, targets, origin, step = _after(ladder, 4)
+    place = _PLACE.format(origin=origin, step=step)
+    return (
+        f"SELECT target, {place}, sum(n), sum(n * mean) / sum(n), max(high) "
+        f"FROM ({_seen(ladder, metric, name)}) AS seen "
+        f"JOIN unnest($1::int[], {targets}::text[]) AS c (check_id, target) USING (check_id) "
+        "GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+
+
+def _seen(ladder: Ladder, metric: str, name: str) -> str:
+    return " UNION ALL ".join(
         source
         for n, piece in enumerate(ladder.pieces)
-        for source in _values(piece.resolution, metric, name, 4 + 2 * n)
+        for source in _values(piece.resolution, metric, name, 2 + 2 * n)
     )
-    return (
-        f"WITH seen AS MATERIALIZED (SELECT target, {_PLACE} AS place, n, mean, high "
-        f"FROM ({rows}) AS s JOIN unnest($1::int[], {targets}) AS c(check_id, target) "
-        "USING (check_id)), leaders AS (SELECT target, sum(n * mean) / sum(n) AS average, "
-        f"max(high) AS highest FROM seen GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {top}) "
-        "SELECT target, average, highest, place, sum(n * mean) / sum(n), max(high) "
-        "FROM leaders JOIN seen USING (target) GROUP BY 1, 2, 3, 4 ORDER BY 2 DESC, 1, 4"
-    )
+
+
+def _after(ladder: Ladder, count: int) -> list[str]:
+    """The next parameters after the checks' numbers and the moments."""
+    first = 2 + 2 * len(ladder.pieces)
+    return [f"${first + n}" for n in range(count)]
 
 
 def _values(resolution: str, metric: str, name: str, first: int) -> list[str]:
     """Where a metric's values lie; ``name`` is the parameter that holds its name."""
     if resolution != "raw":
         return [
-            f"SELECT check_id, at, (metrics->{name}->>0)::float8 AS n, "
-            f"(metrics->{name}->>2)::float8 AS mean, (metrics->{name}->>3)::float8 AS high "
-            f"FROM check_rollup_{resolution}" + _within("at", first) + f" AND metrics ? {name}"
+            "SELECT check_id, at, stats[place][1] AS n, stats[place][3] AS mean, "
+            f"stats[place][4] AS high FROM check_rollup_{resolution} JOIN (SELECT id, "
+            f"array_position(names, {name}::text) AS place FROM metric_sets "
+            f"WHERE {name}::text = ANY(names)) AS s ON s.id = metric_set" + _within("at", first)
         ]
     plain = "SELECT check_id, {at} AS at, 1::float8 AS n, v AS mean, v AS high FROM {table}, "
-    value = f"(metrics->>{name})::float8"
+    value = f"(metrics->>{name}::text)::float8"
     if metric == "latency_seconds":
         value = f"COALESCE({value}, latency_seconds::float8)"
     found = [

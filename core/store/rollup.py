@@ -8,28 +8,57 @@ at once would lose against a round that has read its window and not yet said so.
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 
 from tocsin.core.store.connection import Connection
 from tocsin.core.store.partitions import existing
 
 STEPS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
-_WINDOW = {"1m": timedelta(hours=2), "1h": timedelta(days=2), "1d": timedelta(days=60)}
-"""How much one statement rolls up, so that none runs for long."""
+_WINDOW = {"1m": timedelta(minutes=15), "1h": timedelta(hours=2), "1d": timedelta(days=2)}
+"""How much a statement rolls up at first; while they are quick, the next does twice as much."""
+
+_WIDEST = 64
+"""The most that one rolls up, in such windows."""
+
+_QUICK = 0.5
+"""Seconds. None is to run for long, or to need much memory, where there are thousands of checks."""
 
 LAG = timedelta(seconds=15)
 """How long a minute is left open for samples on their way."""
 
-_UPSERT = """
+# What both have in common: new sets of metrics, and the rows. Whoever rolls up holds the
+# lock of housekeeping, so that nobody adds the same set meanwhile.
+_ROWS = """
+), folded AS (
+    SELECT check_id, bin, array_agg(key ORDER BY key) AS names,
+           array_agg(ARRAY[n, low, mean, high] ORDER BY key) AS stats
+    FROM ranges GROUP BY 1, 2
+), fresh AS (
+    INSERT INTO metric_sets (names)
+    SELECT names FROM folded EXCEPT SELECT names FROM metric_sets RETURNING id, names
+), sets AS (
+    SELECT id, names FROM metric_sets UNION ALL SELECT id, names FROM fresh
+)
+INSERT INTO {table} (check_id, at, up, degraded, down, unknown, metric_set, stats)
+SELECT c.check_id, c.bin, c.up, c.degraded, c.down, c.unknown, s.id, f.stats
+FROM counted AS c LEFT JOIN folded AS f USING (check_id, bin) LEFT JOIN sets AS s USING (names)
+ORDER BY 1, 2
 ON CONFLICT (check_id, at) DO UPDATE SET up = excluded.up, degraded = excluded.degraded,
-    down = excluded.down, unknown = excluded.unknown, metrics = excluded.metrics
+    down = excluded.down, unknown = excluded.unknown, metric_set = excluded.metric_set,
+    stats = excluded.stats
 """
 
-_MINUTES = (
-    """
+_MINUTES = """
 WITH samples AS (
     SELECT check_id, date_bin('1 minute', at, 'epoch') AS bin, status, latency_seconds, metrics
     FROM check_results WHERE at >= $1 AND at < $2
+), counted AS (
+    SELECT check_id, bin, count(*) FILTER (WHERE status = 0) AS up,
+           count(*) FILTER (WHERE status = 1) AS degraded,
+           count(*) FILTER (WHERE status = 2) AS down,
+           count(*) FILTER (WHERE status = 3) AS unknown
+    FROM samples GROUP BY 1, 2
 ), numbers AS (
     SELECT check_id, bin, 'latency_seconds' AS key, latency_seconds::float8 AS value
     FROM samples WHERE latency_seconds IS NOT NULL
@@ -45,50 +74,31 @@ WITH samples AS (
         ('network_tx_bytes', network_tx_bytes::float8)
     ) AS v (key, value)
     WHERE timestamp >= $1 AND timestamp < $2 AND v.value IS NOT NULL
-), folded AS (
-    SELECT check_id, bin, jsonb_object_agg(key, jsonb_build_array(n, low, mean, high)) AS metrics
-    FROM (SELECT check_id, bin, key, count(*) AS n, min(value) AS low, avg(value) AS mean,
-                 max(value) AS high FROM numbers GROUP BY 1, 2, 3) AS f
-    GROUP BY 1, 2
-), counted AS (
-    SELECT check_id, bin, count(*) FILTER (WHERE status = 0) AS up,
-           count(*) FILTER (WHERE status = 1) AS degraded,
-           count(*) FILTER (WHERE status = 2) AS down,
-           count(*) FILTER (WHERE status = 3) AS unknown
-    FROM samples GROUP BY 1, 2
-)
-INSERT INTO check_rollup_1m (check_id, at, up, degraded, down, unknown, metrics)
-SELECT c.check_id, c.bin, c.up, c.degraded, c.down, c.unknown, f.metrics
-FROM counted AS c LEFT JOIN folded AS f USING (check_id, bin)
-"""
-    + _UPSERT
-)
+), ranges AS (
+    SELECT check_id, bin, key, count(*)::float8 AS n, min(value) AS low, avg(value) AS mean,
+           max(value) AS high
+    FROM numbers GROUP BY 1, 2, 3
+""" + _ROWS.format(table="check_rollup_1m")
 
 _COARSER = (
     """
 WITH finer AS (
     SELECT check_id, date_bin($3::interval, at, 'epoch') AS bin,
-           up, degraded, down, unknown, metrics
+           up, degraded, down, unknown, metric_set, stats
     FROM {finer} WHERE at >= $1 AND at < $2
-), folded AS (
-    SELECT check_id, bin, jsonb_object_agg(key, jsonb_build_array(n, low, mean, high)) AS metrics
-    FROM (SELECT check_id, bin, e.key, sum((e.value->>0)::bigint) AS n,
-                 min((e.value->>1)::float8) AS low,
-                 sum((e.value->>0)::bigint * (e.value->>2)::float8)
-                     / sum((e.value->>0)::bigint) AS mean,
-                 max((e.value->>3)::float8) AS high
-          FROM finer, jsonb_each(metrics) AS e WHERE metrics IS NOT NULL GROUP BY 1, 2, 3) AS f
-    GROUP BY 1, 2
 ), counted AS (
     SELECT check_id, bin, sum(up) AS up, sum(degraded) AS degraded, sum(down) AS down,
            sum(unknown) AS unknown
     FROM finer GROUP BY 1, 2
-)
-INSERT INTO {table} (check_id, at, up, degraded, down, unknown, metrics)
-SELECT c.check_id, c.bin, c.up, c.degraded, c.down, c.unknown, f.metrics
-FROM counted AS c LEFT JOIN folded AS f USING (check_id, bin)
+), ranges AS (
+    SELECT check_id, bin, m.key, sum(stats[m.n][1]) AS n, min(stats[m.n][2]) AS low,
+           sum(stats[m.n][1] * stats[m.n][3]) / sum(stats[m.n][1]) AS mean,
+           max(stats[m.n][4]) AS high
+    FROM finer JOIN metric_sets AS s ON s.id = finer.metric_set,
+         unnest(s.names) WITH ORDINALITY AS m (key, n)
+    GROUP BY 1, 2, 3
 """
-    + _UPSERT
+    + _ROWS
 )
 
 
@@ -136,13 +146,15 @@ async def _advance(connection: Connection, resolution: str, limit: datetime) -> 
     """Roll one resolution up to ``limit``, cut to a whole step; returns how far it came."""
     step = STEPS[resolution]
     limit = floor(limit, step)
+    window, widest = _WINDOW[resolution], _WINDOW[resolution] * _WIDEST
     while True:
+        begun = time.monotonic()
         done: datetime = await connection.fetchval(
             "SELECT done_until FROM rollup_state WHERE resolution = $1", resolution
         )
         if done >= limit:
             return done
-        until = min(done + _WINDOW[resolution], limit)
+        until = min(done + window, limit)
         if resolution == "1m":
             await connection.execute(_MINUTES, done, until)
         else:
@@ -152,6 +164,8 @@ async def _advance(connection: Connection, resolution: str, limit: datetime) -> 
         await connection.execute(
             "UPDATE rollup_state SET done_until = $1 WHERE resolution = $2", until, resolution
         )
+        quick = time.monotonic() - begun < _QUICK
+        window = min(2 * window, widest) if quick else max(window / 2, _WINDOW[resolution])
 
 
 def floor(at: datetime, step: timedelta) -> datetime:

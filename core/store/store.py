@@ -74,7 +74,7 @@ class Store:
         # A slow query must not hold up writing, nor the roll-ups a query.
         self._write = Connections(give, 1)
         self._readers = Connections(give, 4, {"statement_timeout": str(int(READ_DEADLINE * 1000))})
-        self._keeper = Connections(give, 1)
+        self._keeper = Connections(give, 1, {"work_mem": "64MB"})
         self._writer = Writer(self._write, self._spool, clock, retention, migrate)
         if dsn is None:
             self._writer.disabled = NO_DATABASE
@@ -140,7 +140,7 @@ class Store:
         rounds = 0
         while True:
             await asyncio.sleep(TIDY_EVERY if rounds else 5.0)
-            if self._writer.away is not None or self._writer.disabled is not None:
+            if not self.can_be_read or self._writer.disabled is not None:
                 continue
             try:
                 await self.tidy(full=rounds % FULL_EVERY == 0)

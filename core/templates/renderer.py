@@ -100,10 +100,13 @@ class Renderer:
         else:
             fields = of_digest(message, self._clean)
             candidates = ["digest.txt"]
+        name = candidates[-1]
         try:
-            return read(self._theirs.select_template(candidates).render(fields))
+            template = self._theirs.select_template(candidates)
+            name = template.name or name
+            return read(template.render(fields))
         except Exception as error:  # noqa: BLE001 - an alert is told whatever a file says
-            self._trouble(f"template {candidates[0]}: {_reason(error)}")
+            self._trouble(f"template {_reason(error, name)}")
         return read(self._ours.select_template(candidates).render(fields))
 
     def _shortened(self, notice: Notice) -> Notice:
@@ -123,10 +126,13 @@ class Renderer:
                 candidates = _names(message.notices[0])
             else:
                 fields = of_digest(message, self._clean)
+            name = candidates[-1]
             try:
-                self._theirs.select_template(candidates).render(fields)
+                template = self._theirs.select_template(candidates)
+                name = template.name or name
+                template.render(fields)
             except Exception as error:
-                raise TemplateProblem(_reason(error, candidates[0])) from error
+                raise TemplateProblem(_reason(error, name)) from error
 
 
 def _names(notice: Notice) -> list[str]:
@@ -139,12 +145,13 @@ def _names(notice: Notice) -> list[str]:
     return [f"{rule}.{notice.kind.value}.txt", f"{rule}.txt", "alert.txt"]
 
 
-def _reason(error: Exception, name: str = "") -> str:
+def _reason(error: Exception, name: str) -> str:
     if isinstance(error, jinja2.TemplateSyntaxError):
         where = f"{error.name or name}, line {error.lineno}"
         return f"{where}: {error.message}"
-    what = str(error) or type(error).__name__
-    return f"{name}: {what}" if name else what
+    if isinstance(error, jinja2.TemplateNotFound):
+        return f"{name}: there is no template {error.name}"
+    return f"{name}: {str(error) or type(error).__name__}"
 
 
 def check_directory(directory: Path) -> None:

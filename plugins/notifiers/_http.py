@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import ipaddress
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ MAX_ANSWER = 1_000_000
 """Bytes of an answer that are read."""
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_OPEN = ipaddress.ip_network("2000::/3")
+"""All that is assigned of IPv6 as global unicast; what is outside has a special or an old use."""
 
 
 def is_public(address: str) -> bool:
@@ -31,8 +34,9 @@ def is_public(address: str) -> bool:
         inner = ip.ipv4_mapped or ip.sixtofour
         if inner is None and ip in _NAT64:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            ip = inner
+        if inner is None:
+            return ip in _OPEN and ip.is_global
+        ip = inner
     return ip.is_global and not ip.is_multicast
 
 
@@ -137,8 +141,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("Retry-After", "").strip()
     if not text:
         return None
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
+    if re.fullmatch(r"[0-9]{1,15}(\.[0-9]+)?", text):  # Discord's may have a fraction
+        return float(text)
     try:
         at = email.utils.parsedate_to_datetime(text)
     except ValueError:

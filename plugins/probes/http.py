@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import re
 import socket
-import ssl
 import time
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 from attrs import Factory, define, frozen
 from attrs import field as option
 
-from tocsin import Bytes, Probe, Result, Seconds, Secret, Target, hookimpl
+from tocsin import Bytes, Probe, Result, Seconds, Secret, Target, deadline, hookimpl, private
+from tocsin.plugins.probes import _http_full, _http_lean
+from tocsin.plugins.probes._http_exchange import Answer, Timings, Trouble
 from tocsin.plugins.probes._http_expect import (
     Expectation,
     json_expectation,
     parse_statuses,
     show_statuses,
 )
-from tocsin.plugins.probes._net import certificate_days, in_words, tls_context
+from tocsin.plugins.probes._http_full import Request
+from tocsin.plugins.probes._http_lean import Plain
+from tocsin.plugins.probes._net import in_words, tls_context
 
 _FAMILIES = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 
@@ -56,31 +58,13 @@ def _check_json(_: object, __: object, value: Mapping[str, Any]) -> None:
 
 
 @define
-class _Timings:
-    """Monotonic seconds at which the phases of a request ended; days the certificate has."""
+class _Means:
+    """How a check asks, worked out at its first run; ``plain`` None: only aiohttp will do."""
 
-    began: float = Factory(time.monotonic)
-    dns: float | None = None
-    connected: float | None = None
-    first_byte: float | None = None
-    certificate_days: float | None = None
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Looks at the certificate while there is a connection: a short answer is over, and its
-    connection gone, before the caller sees it."""
-
-    def __init__(self, timings: _Timings, **options: Any) -> None:
-        super().__init__(**options)
-        self._timings = timings
-
-    async def connect(self, *args: Any, **kwargs: Any) -> Any:
-        """Connect, as the session asks."""
-        connection = await super().connect(*args, **kwargs)
-        if connection.transport is not None:
-            secured = connection.transport.get_extra_info("ssl_object")
-            self._timings.certificate_days = certificate_days(secured)
-        return connection
+    plain: Plain | None
+    full: Request
+    statuses: frozenset[int]
+    expectations: list[Expectation]
 
 
 @frozen(kw_only=True)
@@ -133,112 +117,81 @@ class HttpProbe(Probe):
     degraded_above: Seconds | None = None
     certificate_warn_days: float = 14.0
 
+    _means: list[_Means] = private(factory=list)
+
     def reaches(self, target: Target) -> str | None:
         """The host of the URL."""
         return urlsplit(self.url).hostname
 
     async def check(self, target: Target) -> Result:
         """Send one request over a connection of its own: a kept one would hide a dead listener."""
-        timings = _Timings()
+        timings = Timings()
         try:
-            async with asyncio.timeout(self.timeout), self._session(timings) as session:
-                answer, body = await self._exchange(session, timings)
+            with deadline(self.timeout):
+                answer = await self._ask(timings)
         except TimeoutError:
-            return Result.down(f"no answer within {self.timeout:g} s", metrics=_phases(timings))
-        except aiohttp.TooManyRedirects:
-            return Result.down(f"more than {self.redirects} redirects", metrics=_phases(timings))
-        except aiohttp.ClientConnectorCertificateError as error:
-            return Result.down(in_words(error.certificate_error), metrics=_phases(timings))
-        except aiohttp.ClientConnectorError as error:
-            return Result.down(in_words(error.os_error), metrics=_phases(timings))
-        except aiohttp.ClientPayloadError:
-            return Result.down("the body ended early", metrics=_phases(timings))
-        except aiohttp.ServerDisconnectedError:
-            return Result.down("the connection was closed early", metrics=_phases(timings))
-        except aiohttp.InvalidURL:
-            return Result.down("redirected to an address that is no URL", metrics=_phases(timings))
-        except aiohttp.ClientResponseError as error:
-            text = f"the answer is not HTTP: {error.message.splitlines()[0][:100]}"
-            return Result.down(text, metrics=_phases(timings))
-        except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
-            return Result.down(in_words(error), metrics=_phases(timings))
-        return self._judge(answer, body, timings)
+            trouble = f"no answer within {self.timeout:g} s"
+        except Trouble as error:
+            trouble = str(error)
+        except OSError as error:  # of TLS, too
+            trouble = in_words(error)
+        else:
+            return self._judge(answer, timings)
+        return Result.down(trouble, metrics=timings.phases())
 
-    def _session(self, timings: _Timings) -> aiohttp.ClientSession:
-        trace = aiohttp.TraceConfig()
+    async def _ask(self, timings: Timings) -> Answer:
+        if not self._means:
+            self._means.append(self._prepare())
+        means = self._means[0]
+        if means.plain is not None:
+            try:
+                return await _http_lean.exchange(means.plain, timings)
+            except _http_lean.NotPlain:
+                means.plain = None  # nor will it be the next time
+                timings.dns = timings.connected = timings.first_byte = None
+        return await _http_full.exchange(means.full, timings)
 
-        async def resolved(*_: object) -> None:
-            timings.dns = time.monotonic()
-
-        async def connected(*_: object) -> None:
-            timings.connected = time.monotonic()
-
-        trace.on_dns_resolvehost_end.append(resolved)
-        trace.on_connection_create_end.append(connected)
-        connector = _Connector(
-            timings,
-            force_close=True,
-            use_dns_cache=False,
-            resolver=aiohttp.ThreadedResolver(),
+    def _prepare(self) -> _Means:
+        full = Request(
+            url=self.url,
+            method=self.method,
+            headers=self._headers(),
+            body=None if self.body is None else self.body.encode(),
             family=_FAMILIES[self.family],
-            ssl=tls_context(self.verify, self.ca_file),
+            tls=tls_context(self.verify, self.ca_file),
+            server_name=self.server_name,
+            redirects=self.redirects,
+            max_body=self.max_body,
         )
-        return aiohttp.ClientSession(
-            connector=connector,
-            trace_configs=[trace],
-            timeout=aiohttp.ClientTimeout(total=None, connect=None),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "tocsin", "Accept": "*/*"},
-            auto_decompress=True,
+        return _Means(
+            _http_lean.prepare(full),
+            full,
+            frozenset(chain(*parse_statuses(self.expected_status))),
+            [json_expectation(path, wanted) for path, wanted in self.json.items()],
         )
 
-    async def _exchange(
-        self, session: aiohttp.ClientSession, timings: _Timings
-    ) -> tuple[aiohttp.ClientResponse, bytes]:
-        headers = {name: value.reveal() for name, value in self.headers.items()}
+    def _headers(self) -> dict[str, str]:
+        given = {name: value.reveal() for name, value in self.headers.items()}
         if self.bearer is not None:
-            headers["Authorization"] = f"Bearer {self.bearer.reveal()}"
+            given["Authorization"] = f"Bearer {self.bearer.reveal()}"
         if self.user is not None:
             password = "" if self.password is None else self.password.reveal()
             pair = base64.b64encode(f"{self.user}:{password}".encode()).decode()
-            headers["Authorization"] = f"Basic {pair}"
-        async with session.request(
-            self.method,
-            self.url,
-            headers=headers,
-            data=None if self.body is None else self.body.encode(),
-            allow_redirects=self.redirects > 0,
-            max_redirects=max(1, self.redirects),
-            server_hostname=self.server_name,
-        ) as answer:
-            timings.first_byte = time.monotonic()
-            body = b""
-            while len(body) < self.max_body:
-                chunk = await answer.content.read(min(65536, self.max_body - len(body)))
-                if not chunk:
-                    break
-                body += chunk
-            else:
-                answer.close()  # the rest is of no interest
-            return answer, body
+            given["Authorization"] = f"Basic {pair}"
+        named = {name.lower() for name in given}
+        ours = {"User-Agent": "tocsin", "Accept": "*/*"}
+        return {k: v for k, v in ours.items() if k.lower() not in named} | given
 
-    def _judge(
-        self,
-        answer: aiohttp.ClientResponse,
-        body: bytes,
-        timings: _Timings,
-    ) -> Result:
+    def _judge(self, answer: Answer, timings: Timings) -> Result:
         took = time.monotonic() - timings.began
-        metrics = {
-            **_phases(timings),
-            "total_seconds": took,
-            "http_status_code": float(answer.status),
-            "body_bytes": float(len(body)),
-        }
+        metrics = timings.phases()
+        metrics["total_seconds"] = took
+        metrics["http_status_code"] = float(answer.status)
+        metrics["body_bytes"] = float(len(answer.body))
         days = timings.certificate_days
         if days is not None:
             metrics["certificate_expiry_days"] = days
-        if trouble := self._trouble(answer, body):
+        if trouble := self._trouble(answer):
             return Result.down(trouble, metrics=metrics, latency=took)
         if days is not None and days < self.certificate_warn_days:
             text = f"{answer.status}, but the certificate ends in {days:.0f} days"
@@ -246,50 +199,25 @@ class HttpProbe(Probe):
         if self.degraded_above is not None and took > self.degraded_above:
             text = f"{answer.status}, but slow: {took * 1000:.0f} ms"
             return Result.degraded(text, metrics=metrics, latency=took)
-        return Result.up(f"{answer.status} {answer.reason or ''}".strip(), metrics=metrics,
-                         latency=took)  # fmt: skip
+        return Result.up(f"{answer.status} {answer.reason}".strip(), metrics=metrics, latency=took)
 
-    def _trouble(self, answer: aiohttp.ClientResponse, body: bytes) -> str | None:
-        if not any(answer.status in part for part in parse_statuses(self.expected_status)):
+    def _trouble(self, answer: Answer) -> str | None:
+        means = self._means[0]
+        if answer.status not in means.statuses:
             wanted = show_statuses(self.expected_status)
             reason = f" {answer.reason}" if answer.reason else ""
             return f"status {answer.status}{reason}, expected {wanted}"
         if not (self.contains or self.not_contains or self.matches or self.json):
             return None
-        cut = " in the part that was read" if len(body) >= self.max_body else ""
-        text = body.decode(_charset(answer), "replace")
+        cut = " in the part that was read" if len(answer.body) >= self.max_body else ""
+        text = answer.text()
         if self.contains and self.contains not in text:
             return f"the body does not contain {self.contains!r}{cut}"
         if self.not_contains and self.not_contains in text:
             return f"the body contains {self.not_contains!r}"
         if self.matches and not re.search(self.matches, text):
             return f"the body does not match {self.matches!r}{cut}"
-        expectations: list[Expectation] = [json_expectation(p, w) for p, w in self.json.items()]
-        return next((t for e in expectations if (t := e.trouble(text))), None)
-
-
-def _charset(answer: aiohttp.ClientResponse) -> str:
-    name = answer.charset or "utf-8"
-    try:
-        "".encode(name)
-    except LookupError:
-        return "utf-8"
-    return name
-
-
-def _phases(timings: _Timings) -> dict[str, float]:
-    """The phases that were reached. TLS is part of connecting, as aiohttp counts it."""
-    metrics = {}
-    start = timings.began
-    if timings.dns is not None:
-        metrics["dns_seconds"] = timings.dns - start
-        start = timings.dns
-    if timings.connected is not None:
-        metrics["connect_seconds"] = timings.connected - start
-        start = timings.connected
-    if timings.first_byte is not None:
-        metrics["first_byte_seconds"] = timings.first_byte - start
-    return metrics
+        return next((t for e in means.expectations if (t := e.trouble(text))), None)
 
 
 @hookimpl

@@ -18,6 +18,9 @@ class Of(StrEnum):
     CHECKS = "checks"
 
 
+_PASSING = Verdict.clear("its checks pass")
+
+
 @frozen(kw_only=True)
 class DownRule(Rule):
     """Fire when a target is down.
@@ -91,7 +94,7 @@ class DownRule(Rule):
             return Verdict.rising(text, carry=carry)
         if unknown and (history.firing or carry or unknown == seen):
             return Verdict.unknown("what would tell cannot be seen now", carry=carry)
-        return Verdict.clear("its checks pass")
+        return _PASSING
 
 
 def _count(history: History, check: str, last: Observation) -> int:

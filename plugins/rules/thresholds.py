@@ -6,7 +6,6 @@ import operator
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from attrs import field, frozen, validators
 
@@ -32,6 +31,9 @@ _WORDS = {
     Operator.ABOVE: "above", Operator.AT_LEAST: "at or above",
     Operator.BELOW: "below", Operator.AT_MOST: "at or below",
 }  # fmt: skip
+
+
+_UNMEASURED = Verdict.clear("no longer measured")
 
 
 @frozen(kw_only=True)
@@ -80,9 +82,12 @@ class ThresholdRule(Rule):
 
     def evaluate(self, history: History, now: datetime) -> Verdict:
         """Compare the newest values."""
+        values = list(self._values(history))
+        if not values:
+            return _UNMEASURED
         blind = False
         beyond: list[tuple[str, float, float, str]] = []
-        for check, name, value, level in self._values(history):
+        for check, name, value, level in values:
             if value is None:
                 blind = True
                 continue
@@ -104,7 +109,8 @@ class ThresholdRule(Rule):
             return Verdict.firing(text, details=details)
         if blind:
             return Verdict.unknown("the metric cannot be seen now")
-        return Verdict.clear(self._back(history))
+        found = [(name, value) for _, name, value, _ in values[:3] if value is not None]
+        return Verdict.clear("; ".join(f"{n} is {_number(n, v)}" for n, v in found))
 
     def _values(self, history: History) -> Iterator[tuple[str, str, float | None, float]]:
         """Check, metric, value (None: cannot be seen), level."""
@@ -132,10 +138,6 @@ class ThresholdRule(Rule):
             usual = _number(name, level / self.times_expected)
             said += f" ({self.times_expected:g} times the expected {usual})"
         return said
-
-    def _back(self, history: History) -> str:
-        found: list[Any] = [(n, v) for _, n, v, _ in self._values(history) if v is not None]
-        return "; ".join(f"{n} is {_number(n, v)}" for n, v in found[:3]) or "no longer measured"
 
 
 def _number(name: str, value: float) -> str:

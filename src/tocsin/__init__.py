@@ -8,10 +8,13 @@ from tocsin.core.contracts import (
     PushProbe,
     Secret,
     Service,
+    ServiceError,
     Sink,
     Source,
+    Surroundings,
     private,
 )
+from tocsin.core.deadline import deadline
 from tocsin.core.endpoints import Asked, Endpoint
 from tocsin.core.hookspecs import hookimpl
 from tocsin.core.model import (
@@ -77,14 +80,17 @@ __all__ = [
     "Secret",
     "Section",
     "Service",
+    "ServiceError",
     "Severity",
     "Sink",
     "Source",
     "Standing",
     "Status",
+    "Surroundings",
     "Target",
     "Verdict",
     "Words",
+    "deadline",
     "format_bytes",
     "format_duration",
     "hookimpl",

@@ -13,7 +13,17 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from tocsin import ActionError, Controls, LogLine, Result, Status, Target, hookimpl, private
+from tocsin import (
+    ActionError,
+    Controls,
+    LogLine,
+    NotifyError,
+    Result,
+    Status,
+    Target,
+    hookimpl,
+    private,
+)
 from tocsin.core.alerting import Alerting
 from tocsin.core.alerts.matchers import parse_all
 from tocsin.core.alerts.silences import Silence, Window
@@ -44,9 +54,13 @@ class TwoWay(RecordingNotifier):
     log_lines = 3
     wants_system = True
     controls: list[Controls] = private(factory=list)
+    refuse: float = 0.0
+    """Seconds for which whoever listens is asked to wait."""
 
     async def listen(self, controls: Controls) -> None:
         self.controls.append(controls)
+        if self.refuse:
+            raise NotifyError("slow down", retry_after=self.refuse)
         await asyncio.Event().wait()
 
 

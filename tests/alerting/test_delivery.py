@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import eventually
-from tocsin import NotifyError
+from tocsin import NotifyError, Severity
 from tocsin.core.model import ComponentHealth, Health
+from tocsin.core.pipeline.deliver import Failure, backoff
 
 TWO = CONFIG + '\n[channels.other]\nnotifier = "recording"\nlabel = "other"\n'
 
@@ -174,6 +176,22 @@ async def test_a_permanent_failure_goes_to_the_dead_letters_and_the_fallback(
     assert dead.reason == "the chat does not exist"
 
 
+async def test_what_a_provider_repeats_shows_no_secret(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider that answers with what it was sent, and a notifier that quotes it: the ledger, the
+    channel's trouble and a test's answer have no secret and no control character."""
+    monkeypatch.setattr("tocsin.core.logs._known", {"t0psecret-value"})
+    desk.notifier().fail(NotifyError("401: you sent t0psecret-value\x1b[2J", permanent=True))
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(1)
+    (row,) = [r for r in desk.alerting.memory.rows.values() if r.target == "web"]
+    assert row.reason == desk.alerting.channels["ops"].trouble == "401: you sent ***�[2J"
+    desk.notifier().fail(NotifyError("t0psecret-value"))
+    assert await desk.alerting.test("ops") == (False, "***")
+
+
 async def test_what_fails_for_long_is_told_elsewhere_and_still_tried(make_desk: MakeDesk) -> None:
     """After five minutes of temporary failures another channel is told; the first one goes on
     trying, and delivers when it can."""
@@ -190,8 +208,106 @@ async def test_what_fails_for_long_is_told_elsewhere_and_still_tried(make_desk: 
     assert ("fired", "web") in desk.told("ops")
 
 
+BESIDE = (
+    CONFIG + '[channels.other]\nnotifier = "recording"\nlabel = "o"\nmin_severity = "critical"\n'
+)
+
+
+async def test_what_waits_behind_a_failing_message_is_told_elsewhere_too(
+    make_desk: MakeDesk,
+) -> None:
+    """The channel goes on trying its first message; an alert that comes meanwhile, and the end of
+    the first, are told elsewhere after five minutes of their own, each once."""
+    desk = await make_desk(BESIDE)
+    desk.notifier().fail(*["down"] * 99)
+    for name in ("web", "api"):
+        desk.add(name)
+        desk.see(name, "down")
+        await desk.wait(400)
+    desk.see("web", "up")
+    await desk.wait(400)
+    told = [(kind, target) for kind, target in desk.told("other") if target != "tocsin"]
+    assert told == [("fired", "web"), ("fired", "api"), ("resolved", "web")]
+
+
+async def test_who_asks_for_much_patience_does_not_keep_others_from_being_told(
+    make_desk: MakeDesk,
+) -> None:
+    """While the provider wants to be left alone nobody asks it, and another channel is told after
+    five minutes, also where a restart came between; past ``give_up_after`` it is a dead letter."""
+    desk = await make_desk(BESIDE.replace('"recording"', '"recording"\ngive_up_after = "30m"', 1))
+    desk.notifier().fail(NotifyError("slow down", retry_after=7200))
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(100)
+    await desk.restart()
+    desk.see("web", "down")
+    await desk.wait(320)
+    assert ("fired", "web") in desk.told("other")
+    await desk.wait(1600)
+    assert desk.notifier().attempts == []
+    assert ("fired", "ops", "dead") in desk.ledger("web")
+    assert desk.told("other").count(("fired", "web")) == 1
+
+
+def test_even_days_of_patience_are_kept() -> None:
+    """What the provider asks for is what it gets, up to a year."""
+    assert backoff(1, Failure(message="", retry_after=3 * 86400.0)) == 3 * 86400.0
+
+
+async def test_the_end_is_told_once_where_another_channel_is_of_no_use(
+    make_desk: MakeDesk,
+) -> None:
+    """Who was told of the recovery by its own channel does not hear it again in place of one that
+    could not be told."""
+    desk = await make_desk(TWO)
+    desk.notifier().fail(NotifyError("gone", disable=True))
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(30)
+    desk.see("web", "up")
+    await desk.wait(30)
+    told = [kind for kind, target in desk.told("other") if target == "web"]
+    assert told == ["fired", "resolved"]
+
+
+async def test_a_repeat_that_is_held_back_takes_nobodys_recovery(make_desk: MakeDesk) -> None:
+    """A silence that comes while a repeat is being collected stops the repeat; the channel has
+    heard of the firing all the same and hears of its end."""
+    desk = await make_desk(CONFIG + 'batch = "5m"\n')
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(960)
+    assert desk.told() == [("fired", "web")]
+    desk.silence("target=web", desk.now, desk.now + timedelta(hours=5))
+    await desk.wait(400)
+    assert ("repeated", "ops", "silenced") in desk.ledger("web")
+    desk.see("web", "up")
+    await desk.wait(400)
+    assert desk.told() == [("fired", "web"), ("resolved", "web")]
+
+
+async def test_names_that_providers_gave_do_not_pile_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest are known, so that an end answers its beginning; the oldest give way."""
+    monkeypatch.setattr("tocsin.core.pipeline.channel.MOST_REFERENCES", 3)
+    for name in ("a", "b", "c", "d", "e"):
+        desk.add(name)
+        desk.see(name, "down")
+        await desk.wait(6)
+    assert len(desk.alerting.board.tools.references) == 3
+    desk.see("e", "up")
+    desk.see("a", "up")
+    await desk.wait(6)
+    ends = {n.target: n.reply_to for n in desk.notifier().notices[-2:]}
+    assert ends["e"] is not None
+    assert ends["a"] is None
+
+
 async def test_a_disabled_channel_is_not_tried_again(make_desk: MakeDesk) -> None:
-    """A provider that says it is over is left alone until the configuration changes."""
+    """A provider that says it is over is left alone until the configuration changes, or a person's
+    test shows that it takes messages again."""
     desk = await make_desk(TWO)
     desk.notifier().fail(NotifyError("gone", disable=True))
     for name in ("web", "api"):
@@ -201,6 +317,15 @@ async def test_a_disabled_channel_is_not_tried_again(make_desk: MakeDesk) -> Non
     assert len(desk.notifier().attempts) == 1
     assert [t for _, t in desk.told("other") if t != "tocsin"] == ["web", "api"]
     assert ("fired", "tocsin") in desk.told("other"), "a channel of no use is an alert"
+    desk.notifier().fail(NotifyError("still gone", disable=True))
+    assert await desk.alerting.test("ops") == (False, "still gone")
+    assert desk.alerting.channels["ops"].disabled == "still gone"
+    assert await desk.alerting.test("ops") == (True, "remembered")
+    desk.add("db")
+    desk.see("db", "down")
+    await desk.wait(30)
+    assert ("fired", "db") in desk.told("ops")
+    assert ("resolved", "tocsin") in desk.told("other")
 
 
 async def test_root_and_dependents_at_once_are_one_message(desk: Desk) -> None:
@@ -273,6 +398,7 @@ async def test_tocsin_says_once_that_it_cannot_see(desk: Desk) -> None:
     assert set(told[1:]) <= {"repeated", "escalated"}
     assert [kind for kind, target in desk.told() if target == "web"] == ["fired"], "it is frozen"
     assert "source.docker: no socket" in desk.notifier().notices[1].message
+    assert desk.notifier().notices[1].severity is Severity.CRITICAL
     desk.health = {}
     desk.see("web", "up")
     await desk.wait(10)

@@ -90,18 +90,22 @@ async def test_an_observer_hears_the_whole_story(observed: Desk) -> None:
 
 async def test_a_change_is_told_once_it_is_in_the_journal(observed: Desk) -> None:
     """While the journal has not written, observers have heard nothing."""
-    told: list[int] = []
-    journal = observed.alerting.journal
-    real = journal.submit
+    journal, real = observed.alerting.journal, observed.alerting.journal.submit
+    held: list[asyncio.Future[None]] = []
 
-    def submit(entry: Any) -> Any:
-        done = real(entry)
-        told.append(len(diary(observed).changes))
-        return done
+    def hold(_: Any) -> asyncio.Future[None]:
+        held.append(asyncio.get_running_loop().create_future())
+        return held[-1]
 
-    journal.submit = submit  # type: ignore[method-assign]
+    journal.submit = hold  # type: ignore[method-assign]
     observed.see("web")
-    assert told[0] == 0
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert held
+    assert diary(observed).changes == []
+    journal.submit = real  # type: ignore[method-assign]
+    for done in held:
+        done.set_result(None)
     await eventually(lambda: diary(observed).changes)
 
 
@@ -117,6 +121,15 @@ async def test_a_faulty_observer_is_named_and_recovers(observed: Desk) -> None:
     await eventually(lambda: diary(observed).changes)
     record = next(r for r in observed.plugins.records if r.name == "diaries")
     assert record.status == "ok"
+
+
+async def test_a_good_observer_forgives_nothing_else_of_its_plugin(observed: Desk) -> None:
+    """A plugin that failed in another way stays failed, and its alert stays, though its observer
+    takes every change, that alert's own included."""
+    observed.plugins.fail("diaries", "its rule raised ValueError")
+    await observed.wait(30)
+    await eventually(lambda: len(diary(observed).changes) >= 2)
+    assert observed.told() == [("fired", "plugin diaries")]
 
 
 async def test_a_slow_observer_delays_nobody_and_loses_the_oldest(

@@ -5,13 +5,17 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.alerting.conftest import Desk, MakeDesk
+from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import FakeClock, eventually
 from tocsin.core.alerts.silences import Window
+from tocsin.core.journal import Journal
+from tocsin.core.model import ComponentHealth, Health
 from tocsin.core.store import Store
+from tocsin.core.verdicts import Verdict
 
 
 async def test_an_alert_goes_on_over_a_restart_in_silence(desk: Desk) -> None:
@@ -32,6 +36,24 @@ async def test_an_alert_goes_on_over_a_restart_in_silence(desk: Desk) -> None:
     await desk.wait(10)
     assert desk.told()[-1] == ("resolved", "web")
     assert desk.notifier().notices[-1].downtime == pytest.approx(910, abs=2)
+
+
+async def test_what_was_told_days_ago_is_still_referred_to(desk: Desk) -> None:
+    """An alert that somebody acknowledged on Friday, a restart on Sunday: the recovery still names
+    the message that told it first."""
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(1)
+    (alert,) = desk.alerting.active()
+    desk.alerting.acknowledge(alert, "ann")
+    desk.clock.advance(2 * 86400)
+    await desk.restart()
+    desk.see("web", "down")
+    await desk.wait(2)
+    desk.see("web", "up")
+    await desk.wait(10)
+    (notice,) = desk.notifier().notices
+    assert (notice.kind.value, notice.reply_to) == ("resolved", "1")
 
 
 async def test_what_changed_while_it_was_away_is_told(desk: Desk) -> None:
@@ -73,6 +95,31 @@ async def test_an_alert_of_a_target_that_is_no_more_is_ended(desk: Desk) -> None
     await desk.wait(5)
     assert desk.told() == [("resolved", "web")]
     assert desk.notifier().notices[0].message == "the target is watched no more"
+
+
+@pytest.mark.parametrize(
+    ("gone", "why"),
+    [("rule", "its rule was taken away"), ("check", "its checks were taken away")],
+)
+async def test_an_alert_that_nothing_looks_after_any_more_is_ended(
+    desk: Desk, gone: str, why: str
+) -> None:
+    """The configuration lost the rule, or the target's only check, while tocsin was away: whoever
+    was told hears the end; no alert stays open for ever."""
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(10)
+    if gone == "rule":
+        desk.config = CONFIG.replace("failures = 1", "failures = 1\nenabled = false")
+    await desk.restart()
+    if gone == "rule":
+        desk.see("web", "down")
+    else:
+        desk.state.drop_check("web", "c")
+    await desk.wait(5)
+    assert desk.told() == [("resolved", "web")]
+    assert desk.notifier().notices[0].message == why
+    assert desk.alerting.active() == []
 
 
 async def test_silences_survive_and_end(desk: Desk) -> None:
@@ -161,6 +208,14 @@ async def test_a_damaged_journal_is_set_aside(desk: Desk, tmp_path: Path) -> Non
     assert len(list(tmp_path.glob("journal.db.broken-*"))) == 1
 
 
+async def test_what_is_committed_is_on_the_disk(desk: Desk) -> None:
+    """The journal's connection waits for the disk at each commit, and writes ahead; no test could
+    see a power cut that it did not survive."""
+    db = desk.alerting.journal._open()
+    assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 def fill(file: Path) -> None:
     """Write until there is no room left."""
     with file.open("wb", buffering=0) as opened, suppress(OSError):
@@ -221,6 +276,73 @@ async def test_a_start_on_a_full_disk_is_no_end_either(
     await desk.wait(60)
     assert {("fired", "web"), ("fired", "tocsin")} <= set(desk.told())
     (small_disk / "ballast").unlink()
+
+
+async def test_a_fault_of_our_own_does_not_stop_the_clock_of_alerts(desk: Desk) -> None:
+    """What raises inside is logged, and a second later the watch goes on: a look at health, and
+    the engine's own ticks."""
+    desk.add("web")
+    tick = desk.alerting.engine.tick
+
+    def fail(_: Any) -> Any:
+        desk.alerting.engine.tick = tick  # type: ignore[method-assign]
+        raise RuntimeError("a fault of ours")
+
+    desk.alerting.engine.tick = fail  # type: ignore[method-assign]
+    desk.health = None  # type: ignore[assignment]
+    desk.see("web", "down")
+    await desk.wait(5)
+    desk.health = {"source.docker": ComponentHealth(status=Health.DEGRADED, message="no socket")}
+    await desk.wait(920)
+    assert ("fired", "tocsin") in desk.told()
+    assert ("repeated", "web") in desk.told()
+
+
+async def test_what_the_journal_holds_is_read_from_a_full_disk(
+    make_desk: MakeDesk, small_disk: Path
+) -> None:
+    """A start on a full disk knows what fired before: it is not told twice, and its end is told."""
+    desk = await make_desk(directory=small_disk)
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(30)
+    await desk.stop()
+    fill(small_disk / "ballast")
+    desk._make()
+    await desk.start()
+    assert desk.alerting.journal.trouble is not None
+    desk.see("web", "down")
+    await desk.wait(60)
+    desk.see("web", "up")
+    await desk.wait(60)
+    assert [kind for kind, target in desk.told() if target == "web"] == ["fired", "resolved"]
+    (small_disk / "ballast").unlink()
+
+
+class Unspeakable:
+    """What cannot be written down."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+async def test_words_that_are_none_do_not_end_the_journal(desk: Desk) -> None:
+    """Half a character in a message is written as a question mark, what cannot be written at all is
+    left out; everything else goes on being written."""
+    desk.add("web")
+    now = desk.alerting.steady.now()
+    key = ("monitor_impaired", "half")
+    half = Verdict.firing("file \udcff", details={"\udcff": ["\udcff"]})
+    desk.alerting._handle(desk.alerting.engine.judge(key, half, now), now)
+    none = Verdict.firing("nothing", details={"x": Unspeakable()})
+    desk.alerting._handle(desk.alerting.engine.judge(("monitor_impaired", "x"), none, now), now)
+    desk.see("web", "down")
+    await desk.wait(30)
+    assert ("fired", "web") in desk.told()
+    assert desk.alerting.journal.trouble is None
+    saved = await Journal(desk.directory / "journal.db").start()
+    assert {alert.target for alert in saved.alerts} == {"web", "half"}
+    assert {alert.message for alert in saved.alerts} == {"c: web is down", "file ?"}
 
 
 @pytest.mark.parametrize("hours", [1, -1])

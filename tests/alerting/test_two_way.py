@@ -163,3 +163,22 @@ async def test_nobody_listens_before_a_retry_after_is_over(two: Desk) -> None:
     assert notifier(two).controls == []
     await two.wait(15)
     await eventually(lambda: notifier(two).controls)
+
+
+async def test_a_listener_that_is_asked_to_wait_shuts_the_channel_too(make_desk: MakeDesk) -> None:
+    """The provider counts every call: after a refusal to the listener nothing is sent or asked
+    until the time is over, not by a new start of tocsin either."""
+    desk = await make_desk(CONFIG + "refuse = 100\n")
+    desk.add("web", kind="container")
+    await controls(desk)
+    desk.see("web", "down")
+    await desk.wait(50)
+    assert (len(notifier(desk).controls), notifier(desk).attempts) == (1, [])
+    desk.config = CONFIG
+    await desk.restart()
+    desk.see("web", "down")
+    await desk.wait(45)
+    assert (notifier(desk).controls, notifier(desk).attempts) == ([], [])
+    await desk.wait(10)
+    await eventually(lambda: notifier(desk).controls)
+    assert [kind for kind, _ in desk.told()] == ["fired"]

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 
 from tests.alerts.driver import Driver, book
-from tocsin import Severity, Verdict
-from tocsin.core.alerts.book import EMPTY
+from tocsin import Container, Observation, Reason, Result, Severity, Target, Verdict
+from tocsin.core.alerts.book import EMPTY, Book, Bound
 from tocsin.core.alerts.graph import Graph
+from tocsin.core.alerts.looks import Looks
 from tocsin.core.alerts.matchers import parse_all
-from tocsin.core.alerts.model import Phase
+from tocsin.core.alerts.model import Phase, Policy
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.silences import Silence, Window
+from tocsin.plugins.rules.restart_loop import RestartLoopRule
 
 TEN = tuple(f"app{n}" for n in range(10))
 
@@ -224,3 +226,53 @@ def test_the_graph_survives_circles_and_changes() -> None:
 def test_severities_rise_by_one(severity: Severity) -> None:
     """Info, warning, critical; critical stays."""
     assert severity.raised().rank == min(2, severity.rank + 1)
+
+
+def test_a_rule_that_wants_to_be_asked_again_is_asked_once_for_all_its_wishes() -> None:
+    """However often a rule wishes to be asked again, one look waits for it, at the time it named
+    last; one that wishes no more is asked no more; what waits does not grow with time."""
+    looks = Looks()
+    key, other = ("loop", "web"), ("loop", "api")
+    for second in range(1000):
+        looks.want(key, 300.0 + second % 7)
+        assert looks.take(float(second) / 10) is None
+    assert len(looks) < 10
+    looks.want(other, 250.0)
+    assert (looks.next(), looks.take(250.0), looks.take(250.0)) == (250.0, other, None)
+    looks.want(key, 400.0)
+    assert looks.take(399.0) is None
+    assert (looks.take(400.0), looks.take(1000.0)) == (key, None)
+    looks.want(key, 500.0)
+    looks.want(key, None)
+    assert looks.take(1000.0) is None
+    assert (len(looks), looks.next()) == (0, None)
+
+
+def test_a_crash_loop_that_never_ends_leaves_nothing_behind() -> None:
+    """Hours of restarts: no more waits to be looked at than after a few minutes."""
+    loop = Bound(name="loop", rule=RestartLoopRule(), plugin="p", policy=Policy())
+    driver = Driver({}, Book(rules={"loop": loop}, overrides={}, own={}))
+    target, checks = Target(name="web", kind="container"), {"docker": None}
+    driver.engine.put(target, "docker", checks, driver.moment)
+    waiting = []
+    for restarts in range(500):
+        facts = Container(
+            id="1", image="i", state="running", reason=Reason.RUNNING, restart_count=restarts
+        )
+        at, result = driver.moment, Result.up(container=facts)
+        seen = Observation(target="web", check="docker", at=at.wall, result=result)
+        driver.engine.observe(seen, at)
+        driver.wait(30)
+        waiting.append(len(driver.engine._looks))
+    assert max(waiting) <= 2
+    assert driver.engine.alerts["loop", "web"].phase is Phase.FIRING
+
+
+def test_a_check_that_is_gone_fails_no_more() -> None:
+    """The only failing check is taken away: the alert ends at once, though nothing else is seen."""
+    driver = Driver({"web": ()})
+    driver.see("web", "down")
+    target = driver.engine.target("web")
+    assert target is not None
+    driver._note(driver.engine.put(target, None, {}, driver.moment))
+    assert driver.told == [("fired", "web"), ("resolved", "web")]

@@ -73,6 +73,33 @@ def test_a_window_lasts_as_long_over_a_change_of_clocks() -> None:
     assert window.active_until(opens + timedelta(minutes=61)) is None
 
 
+@pytest.mark.parametrize(
+    ("schedule", "starts"),
+    [
+        ("45 2 * * *", [45]),  # once, though the clock shows it twice
+        ("45 * * * *", [-15, 45, 105, 165]),
+        ("*/30 * * * *", [0, 30, 60, 90, 120, 150]),
+    ],
+)
+def test_a_window_is_open_through_the_hour_that_comes_twice(
+    schedule: str, starts: list[int]
+) -> None:
+    """The night that has an hour more: at each moment it is open for its duration from its last
+    start, and the next start lies ahead."""
+    window = Window(name="w", schedule=schedule, duration=1500.0, timezone="Europe/Berlin")
+    night = datetime(2026, 10, 25, 0, 0, tzinfo=UTC)  # at 01:00 UTC 03:00 becomes 02:00
+    opens = [night + timedelta(minutes=minutes) for minutes in starts]
+    for minute in range(180):
+        now = night + timedelta(minutes=minute)
+        begun = [at for at in opens if at <= now < at + timedelta(seconds=1500)]
+        until = begun[-1] + timedelta(seconds=1500) if begun else None
+        assert window.active_until(now) == until, now
+        following = window.next_start(now)
+        assert following is not None
+        assert following == next((at for at in opens if at > now), following)
+        assert following > now
+
+
 @pytest.mark.parametrize("text", ["", "x", "* * *", "61 * * * *", "* * * * * * *"])
 def test_a_bad_schedule_is_refused(text: str) -> None:
     """With the form that is expected."""

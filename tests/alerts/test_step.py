@@ -166,6 +166,23 @@ def test_an_acknowledgement_taken_back_repeats_after_a_cooldown() -> None:
     assert life.told == [(0.0, "fired"), (5900.0, "repeated")]
 
 
+def test_an_acknowledgement_ends_with_the_recovery_that_is_told() -> None:
+    """Whoever took note of it heard that it was over: when it fires again they hear of it, after
+    the cooldown, and of each repeat."""
+    life = Life()
+    life.see(FIRE)
+    moment = Moment(10.0, datetime.fromtimestamp(10, UTC))
+    life.alert, _ = acknowledged(life.sure, "ann", "on it", moment)
+    life.at(100).see(CLEAR)
+    assert life.sure.acknowledged_by == "ann"
+    life.at(200).see(FIRE)
+    assert life.sure.state == "firing"
+    life.at(2000)
+    assert life.told == [
+        (0.0, "fired"), (100.0, "resolved"), (1000.0, "reopened"), (1900.0, "repeated"),
+    ]  # fmt: skip
+
+
 def test_firing_again_within_the_cooldown_reopens_in_silence() -> None:
     """The same alert reopens and counts a flap; people hear of it when a cooldown has passed since
     the last message, if it still fires then."""

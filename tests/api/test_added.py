@@ -146,7 +146,12 @@ async def test_a_broken_endpoint_hurts_nobody(
         shelf = next(r for r in stack.plugins.records if r.name == "shelf")
         assert (shelf.status, words in str(shelf.reason)) == ("failed", True)
     await ask.get("/api/v1/plugins/shelf/worst")
-    assert next(r for r in stack.plugins.records if r.name == "shelf").status == "ok"
+    shelf = next(r for r in stack.plugins.records if r.name == "shelf")
+    assert shelf.status == "ok"
+    stack.plugins.fail("shelf", "its rule raised ValueError")
+    await ask.get("/api/v1/plugins/shelf/worst")
+    shelf = next(r for r in stack.plugins.records if r.name == "shelf")
+    assert shelf.status == "failed", "an endpoint that answers forgives no other fault"
 
 
 async def test_endpoints_stand_in_the_document(ask: Asker) -> None:

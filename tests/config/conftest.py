@@ -118,6 +118,7 @@ class Shelves:
         self.sources = {"engine": Entry(EngineSource, "engine")}
         self.rules = {"down": Entry(DownRule, "down")}
         self.notifiers = {"recording": Entry(RecordingNotifier, "recording")}
+        self.services: dict[str, Entry] = {}
         self.observers: dict[str, Entry] = {}
 
     def missing(self, name: str) -> str | None:

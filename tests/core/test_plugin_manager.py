@@ -72,6 +72,7 @@ def test_our_own_plugins_are_found_through_entry_points() -> None:
     assert ours == dict.fromkeys(
         (
             "backup-script",
+            "dashboard",
             "disk",
             "docker-health",
             "down",

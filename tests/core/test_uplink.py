@@ -110,6 +110,17 @@ async def test_what_lies_outside_is_unknown_without_the_uplink(
     assert (await seen(uplink, SHOP)).status is Status.DOWN
 
 
+async def test_who_notices_first_is_not_told_that_all_was_well_a_moment_ago(
+    uplink: Uplink, outside: Outside, clock: FakeClock
+) -> None:
+    """The uplink answered, and a second later it is gone: the first failure after that is unknown
+    already."""
+    assert (await seen(uplink, SHOP)).status is Status.DOWN
+    await outside.close()
+    clock.advance(1)
+    assert (await seen(uplink, SHOP)).status is Status.UNKNOWN
+
+
 async def test_many_failures_are_one_look(uplink: Uplink, outside: Outside) -> None:
     """A hundred checks that fail at once ask the outside once."""
     await asyncio.gather(*(seen(uplink, SHOP) for _ in range(100)))

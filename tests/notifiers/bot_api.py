@@ -78,20 +78,22 @@ class BotApi:
         self.silent = False
         self.moved_to: int | None = None
         self.refuse_html = False
-        self.fail_at = 0
+        self.late = False
+        self.frozen = False
+        self.fail_at = ("", 0)
         self._retry: list[float] = []
         self._closed_until = 0.0
         self._times: dict[str, deque[float]] = {}
         self._updates: list[dict[str, Any]] = []
         self._news = asyncio.Event()
-        self._polling = 0
+        self.polling = 0
         self._next = 100
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
         app = web.Application()
         app.router.add_post("/bot{token}/{method}", self._handle)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
@@ -151,7 +153,7 @@ class BotApi:
             seconds = self._retry.pop(0)
             self._closed_until = now + seconds
             return _no(429, f"Too Many Requests: retry after {seconds:g}", retry_after=seconds)
-        if self.calls.count("sendMessage") == self.fail_at and method == "sendMessage":
+        if self.fail_at == (method, self.calls.count(method)):
             return _no(500, "Internal Server Error")
         name = re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", method)
         handle: Callable[[dict[str, Any]], Awaitable[web.Response]] = getattr(self, f"_{name}")
@@ -183,6 +185,8 @@ class BotApi:
         return _ok({"message_id": identity, "chat": {"id": int(chat)}})
 
     async def _edit_message_text(self, fields: dict[str, Any]) -> web.Response:
+        if self.frozen:
+            return _no(400, "Bad Request: message can't be edited")
         old = self.messages.get(fields.get("message_id", 0))
         if old is None:
             return _no(400, "Bad Request: message to edit not found")
@@ -194,15 +198,17 @@ class BotApi:
         return _ok({"message_id": fields["message_id"]})
 
     async def _answer_callback_query(self, fields: dict[str, Any]) -> web.Response:
+        if self.late:
+            return _no(400, "Bad Request: query is too old and response timeout expired")
         if len(fields.get("text", "")) > 200:
             return _no(400, "Bad Request: MESSAGE_TOO_LONG")
         self.answers.append(fields)
         return _ok(True)
 
     async def _get_updates(self, fields: dict[str, Any]) -> web.Response:
-        if self._polling:
+        if self.polling:
             return _no(409, "Conflict: terminated by other getUpdates request")
-        self._polling += 1
+        self.polling += 1
         try:
             offset = fields.get("offset") or 0
             self._updates = [u for u in self._updates if u["update_id"] >= offset]
@@ -215,7 +221,7 @@ class BotApi:
                     pass
             return _ok(list(self._updates))
         finally:
-            self._polling -= 1
+            self.polling -= 1
 
     def _text(self, fields: dict[str, Any]) -> web.Response | None:
         text = fields.get("text", "")

@@ -15,10 +15,13 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 class MailServer:
     """Keeps what it accepts. ``refuse``: answers by recipient; ``on_data``: answers to the next
-    messages; ``sessions``: whether each came over TLS and logged in."""
+    messages; ``sessions``: whether each came over TLS and logged in; ``quits``: how many ended in
+    order."""
 
     def __init__(self, directory: Path) -> None:
         self.mails: list[EmailMessage] = []
+        self.raw: list[bytes] = []
+        self.quits = 0
         self.envelopes: list[tuple[str, list[str]]] = []
         self.sessions: list[tuple[bool, bool]] = []
         self.refuse: dict[str, str] = {}
@@ -67,7 +70,12 @@ class MailServer:
         mail = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(mail, EmailMessage)
         self.mails.append(mail)
+        self.raw.append(envelope.content)
         self.envelopes.append((str(envelope.mail_from), list(envelope.rcpt_tos)))
         over_tls = peer.transport.get_extra_info("ssl_object") is not None
         self.sessions.append((over_tls, bool(session.authenticated)))
         return "250 OK"
+
+    async def handle_QUIT(self, _: SMTP, __: Session, ___: Envelope) -> str:  # noqa: N802
+        self.quits += 1
+        return "221 Bye"

@@ -21,6 +21,7 @@ class Receiver:
         self.replayed: list[str] = []
         self.requests: list[tuple[dict[str, str], bytes]] = []
         self.answers: list[tuple[int, dict[str, str]]] = []
+        self.says = ""
         self.hang = False
         self.url = ""
         self._seen: set[str] = set()
@@ -45,7 +46,7 @@ class Receiver:
             await asyncio.sleep(3600)
         if self.answers:
             status, headers = self.answers.pop(0)
-            return web.Response(status=status, headers=headers)
+            return web.Response(status=status, headers=headers, text=self.says or None)
         if self.secret is None:
             self.accepted.append(json.loads(body))
             return web.Response(text="ok")

@@ -95,6 +95,55 @@ async def test_threads_hold_together(server: MailServer) -> None:
     assert second.reference == first.reference
 
 
+async def test_threads_hold_together_under_a_long_domain(server: MailServer) -> None:
+    """An id that is longer than a line is written as it is: as an encoded word no mail program
+    would find the mail it names. References to what is no mail (another notifier had the channel)
+    are left out; several are parted by spaces."""
+    await server.start()
+    domain = "ip-10-0-0-12.eu-central-1.compute.internal.a-long-subdomain.example.org"
+    notifier = notifier_of(server, sender=f"tocsin@{domain}")
+    ids = [(await notifier.send(message_of())).reference for _ in range(3)]
+    message = message_of(Kind.RESOLVED, Kind.RESOLVED, Kind.RESOLVED, Kind.RESOLVED)
+    notices = zip(message.notices, ["1234", *ids], strict=True)
+    await notifier.send(
+        evolve(message, notices=tuple(evolve(n, reply_to=reply) for n, reply in notices))
+    )
+    raw = server.raw[-1].decode()
+    assert f"\r\nIn-Reply-To: {ids[0]}\r\n" in raw
+    assert f"\r\nReferences: {ids[0]}\r\n {ids[1]}\r\n {ids[2]}\r\n" in raw
+
+
+async def test_who_is_told_late_has_a_thread_of_its_own(server: MailServer) -> None:
+    """A mail that tells an alert for the first time, beside one that is known, is what later mails
+    of both refer to: the earlier one does not name the second."""
+    await server.start()
+    notifier = notifier_of(server)
+    first = await notifier.send(message_of())
+    both = message_of(Kind.REPEATED, Kind.FIRED)
+    known, new = both.notices
+    both = evolve(both, notices=(evolve(known, reply_to=first.reference), new))
+    second = await notifier.send(both)
+    assert server.mails[1]["References"] == first.reference
+    assert second.reference == server.mails[1]["Message-ID"] != first.reference
+
+
+async def test_a_mail_keeps_to_the_lines_of_every_server(server: MailServer) -> None:
+    """ASCII alone, no line of more than 998 bytes, whatever is told; and the session ends with
+    QUIT, so that no server takes it for broken off."""
+    await server.start()
+    text = "Größe 漢字 🚨 " + "x" * 5000
+    message = message_of(text=text, target="täst-" + "漢" * 90)
+    message = evolve(message, words=Renderer(clean=clean).words(message))
+    await notifier_of(server, to=tuple(f"person-{n}@example.org" for n in range(40))).send(message)
+    (raw,) = server.raw
+    assert raw.isascii()
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+    assert "täst-漢" in server.mails[0]["Subject"]
+    assert "Größe 漢字" in part(server.mails[0], "plain")
+    assert len(server.mails[0]["To"].addresses) == 40
+    assert server.quits == 1
+
+
 @pytest.mark.parametrize(
     ("kind", "security", "auth"),
     [
@@ -129,6 +178,10 @@ async def test_what_is_wrong_with_a_server_is_said(server: MailServer) -> None:
     await server.start()
     error = await check_refusal(notifier_of(server, security="starttls"), permanent=True)
     assert "offers no STARTTLS" in str(error)
+    error = await check_refusal(notifier_of(server, security="tls"), permanent=False)
+    assert str(error) == (
+        "127.0.0.1: it does not begin with TLS at this port; see security, ca_file and verify"
+    )
 
 
 async def test_a_password_is_not_sent_in_the_clear(
@@ -231,7 +284,9 @@ async def test_hostile_text_begins_no_header_and_no_element(server: MailServer) 
     [
         ({"to": ()}, "at least one address"), ({"to": ("nobody",)}, "no mail address"),
         ({"to": ("a@example.org\r\nBcc: b@example.org",)}, "no mail address"),
-        ({"to": ("a b@example.org",)}, "no mail address"), ({"sender": "x\n@y"}, "no mail address"),
+        ({"to": ("a b@example.org",)}, "no mail address"),
+        ({"to": ("jürgen@bücher.example",)}, "beyond ASCII"),
+        ({"sender": "x\n@y"}, "no mail address"),
         ({"host": "mail example"}, "name or address"), ({"port": 0}, "from 1 to 65535"),
     ],
 )  # fmt: skip

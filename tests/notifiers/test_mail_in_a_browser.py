@@ -43,7 +43,7 @@ def html_of(message: Message) -> str:
 @pytest.mark.parametrize("case", ["fired", "resolved", "storm", "hostile"])
 def test_a_mail_fits_its_window(browser: Any, width: int, scheme: Any, case: str) -> None:
     """On a phone and on a desk, light and dark: no sideways scrolling, nothing of strangers
-    runs, and what is dark on light, or light on dark, can be read."""
+    runs, what is dark on light, or light on dark, can be read, and labels stand back."""
     message = message_of(Kind.RESOLVED if case == "resolved" else Kind.FIRED)
     if case == "storm":
         message = message_of(*[Kind.FIRED] * 40, target="a-rather-long-name-of-a-service-" * 3)
@@ -56,11 +56,12 @@ def test_a_mail_fits_its_window(browser: Any, width: int, scheme: Any, case: str
     page.set_content(html_of(message))
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("window.hit") is None
-    text, back = page.evaluate(
-        "() => { const c = document.querySelector('.card'); const s = getComputedStyle(c);"
-        " return [s.color, s.backgroundColor].map("
+    text, back, soft = page.evaluate(
+        "() => { const of = x => getComputedStyle(document.querySelector(x));"
+        " const s = of('.card'); return [s.color, s.backgroundColor, of('td.soft').color].map("
         "   x => x.match(/[0-9]+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0)) }"
     )
     assert abs(text - back) > 400
     assert (text > back) is (scheme == "dark")
+    assert 200 < abs(soft - back) < abs(text - back)  # labels stand back, and can be read
     page.close()

@@ -13,7 +13,7 @@ from attrs import evolve
 
 from tests.conftest import eventually
 from tests.notifiers.bot_api import CHAT, TOKEN, BotApi, read_html
-from tocsin import ActionError, Kind, LogLine, NotifyError, Secret
+from tocsin import ActionError, Kind, Line, LogLine, NotifyError, Secret
 from tocsin.core.logs import clean
 from tocsin.core.templates import Renderer
 from tocsin.plugins.notifiers.telegram import TelegramNotifier
@@ -199,6 +199,168 @@ async def test_what_cannot_be_done_is_said(api: BotApi, unhurried: None) -> None
     assert len(api.buttons()) == 4
 
 
+async def test_an_answer_that_comes_too_late_spoils_nothing(api: BotApi, unhurried: None) -> None:
+    """Telegram takes an answer to a press for some seconds only. What was done is shown all the
+    same; what was not done is said as a reply, and offered again."""
+    notifier, desk = notifier_of(api), Desk()
+    api.late = True
+    async with listening(notifier, desk):
+        await notifier.send(message_of())
+        api.press(api.buttons()["✔️ Acknowledge"])
+        await eventually(lambda: "✔️ Acknowledge" not in api.buttons(1))
+        assert "Acknowledged by Ann (Telegram 42) at " in read_html(api.messages[1]["text"])
+        desk.refuse = "<web> does not come back"
+        api.press(api.buttons(1)["🔄 Restart"], message=1)
+        await eventually(lambda: api.calls.count("editMessageText") == 2)
+    assert read_html(api.sent[1]["text"]) == "Not done: <web> does not come back"
+    assert api.sent[1]["reply_parameters"]["message_id"] == 1
+    assert list(api.buttons(1)) == ["🔕 Silence 1 h", "📜 Logs", "🔄 Restart"]
+
+
+async def test_a_message_that_cannot_be_edited_is_replied_to(api: BotApi, unhurried: None) -> None:
+    """One that is too old, or gone: who did what is a reply, with the buttons that are left."""
+    notifier, desk = notifier_of(api), Desk()
+    api.frozen = True
+    async with listening(notifier, desk):
+        await notifier.send(message_of())
+        api.press(api.buttons()["✔️ Acknowledge"])
+        await eventually(lambda: len(api.sent) == 2)
+        assert "Acknowledged by Ann (Telegram 42) at " in read_html(api.sent[1]["text"])
+        assert list(api.buttons(2)) == ["🔕 Silence 1 h", "📜 Logs", "🔄 Restart"]
+        api.frozen = False
+        api.press(api.buttons(2)["🔕 Silence 1 h"])
+        await eventually(lambda: "Silenced for" in read_html(api.messages[2]["text"]))
+    assert [what for what, _, _ in desk.done] == ["acknowledged", "silenced for 3600 s"]
+
+
+async def test_logs_that_cannot_be_sent_leave_their_button(api: BotApi, unhurried: None) -> None:
+    """The reply fails: the person is told so, and may press again."""
+    notifier, desk = notifier_of(api), Desk()
+    async with listening(notifier, desk):
+        await notifier.send(message_of())
+        api.fail_at = ("sendMessage", 2)
+        api.press(api.buttons(1)["📜 Logs"], message=1)
+        await eventually(lambda: "editMessageText" in api.calls)
+        assert api.answers[0]["text"] == "Not done: Telegram said: Internal Server Error"
+        api.press(api.buttons(1)["📜 Logs"], message=1)
+        await eventually(lambda: len(api.sent) == 2)
+
+
+async def test_a_restart_that_takes_its_time_holds_up_no_other_press(
+    api: BotApi, unhurried: None
+) -> None:
+    """While a target is restarted others are heard, and nobody is offered the restart again."""
+    notifier, desk = notifier_of(api), Desk()
+    over = asyncio.Event()
+
+    async def restart(target: str, by: str) -> str:
+        await over.wait()
+        return f"restarted by {by}"
+
+    desk.restart = restart  # type: ignore[method-assign]
+    async with listening(notifier, desk):
+        await notifier.send(message_of())
+        first = api.buttons()
+        api.press(first["🔄 Restart"])
+        api.press(first["✔️ Acknowledge"])
+        await eventually(lambda: "Acknowledged" in api.messages[1]["text"])
+        assert list(api.buttons()) == ["🔕 Silence 1 h", "📜 Logs"]
+        over.set()
+        await eventually(lambda: "Restarted by" in api.messages[1]["text"])
+        assert list(api.buttons()) == ["🔕 Silence 1 h", "📜 Logs"]
+
+
+async def test_what_was_heard_is_done_though_the_listener_breaks_off(
+    api: BotApi, unhurried: None
+) -> None:
+    """The next look for updates fails, or is refused for a while, in the midst of a restart: the
+    person still gets the answer, and the message shows it."""
+    notifier, desk = notifier_of(api), Desk()
+    over = asyncio.Event()
+
+    async def restart(target: str, by: str) -> str:
+        await over.wait()
+        return f"restarted by {by}"
+
+    desk.restart = restart  # type: ignore[method-assign]
+    await notifier.send(message_of())
+    api.press(api.buttons()["🔄 Restart"])
+    api.fail_at = ("getUpdates", 2)
+    with pytest.raises(NotifyError):
+        await notifier.listen(desk)
+    over.set()
+    await eventually(lambda: "Restarted by" in api.messages[1]["text"])
+    assert "Restarted by" in api.answers[0]["text"]
+
+
+async def test_an_edit_waits_for_the_limits_of_the_group(
+    api: BotApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a storm the group has had its 20 messages: who did what is shown once it may be."""
+    monkeypatch.setattr("tocsin.plugins.notifiers.telegram.bot.SPACING", 0.0)
+    monkeypatch.setattr("tests.notifiers.bot_api.BotApi._limited", lambda *_: 0)
+    monkeypatch.setattr("tocsin.plugins.notifiers.telegram.bot.PATIENCE", 0.0)
+    monkeypatch.setattr("tocsin.plugins.notifiers.telegram.bot.GROUP_LIMIT", (20, 2.0))
+    notifier, desk = notifier_of(api), Desk()
+    async with listening(notifier, desk):
+        for _ in range(20):
+            await notifier.send(message_of())
+        api.press(api.buttons()["✔️ Acknowledge"])
+        await eventually(lambda: api.answers)
+        await eventually(lambda: "Acknowledged by" in read_html(api.messages[20]["text"]))
+    assert api.breaches == []
+
+
+async def test_an_edit_leaves_as_much_of_the_message_as_fits(api: BotApi, unhurried: None) -> None:
+    """A message that fills its 4,096 characters keeps all but the last of them beside the note."""
+    notifier, desk = notifier_of(api), Desk()
+    message = message_of(text="word " * 700)
+    message = evolve(message, words=Renderer(clean=clean).words(message))
+    sections = tuple(
+        evolve(s, lines=(*s.lines, *(Line(text=f"line {n} {'x' * 90}") for n in range(20))))
+        for s in message.words.sections
+    )
+    message = evolve(message, words=evolve(message.words, sections=sections))
+    async with listening(notifier, desk):
+        await notifier.send(message)
+        api.press(api.buttons()["✔️ Acknowledge"])
+        await eventually(lambda: "editMessageText" in api.calls)
+    text = api.messages[1]["text"]
+    assert 3500 < units(text) <= LIMIT
+    assert "Acknowledged by" in text
+
+
+async def test_what_was_heard_does_not_come_again(api: BotApi, unhurried: None) -> None:
+    """A listener that broke off before it could say what it had heard goes on where it was: nobody
+    is told that the button which just worked was used already."""
+    notifier, desk = notifier_of(api), Desk()
+    await notifier.send(message_of())
+    data = api.buttons()
+    api.press(data["✔️ Acknowledge"])
+    api.fail_at = ("getUpdates", 2)
+    with pytest.raises(NotifyError, match="Internal Server Error"):
+        await notifier.listen(desk)
+    async with listening(notifier, desk):
+        api.press("forged")
+        await eventually(lambda: "used already" in str(api.answers))
+    assert sum("used already" in answer["text"] for answer in api.answers) == 1
+
+
+async def test_who_is_told_late_is_replied_to_where_he_was_told(
+    api: BotApi, unhurried: None
+) -> None:
+    """A message that tells one alert again and another for the first time: what comes later about
+    the second hangs on that message, not on one that does not name it."""
+    notifier = notifier_of(api)
+    first = await notifier.send(message_of())
+    both = message_of(Kind.REPEATED, Kind.FIRED)
+    known, new = both.notices
+    both = evolve(both, notices=(evolve(known, reply_to=first.reference), new))
+    second = await notifier.send(both)
+    assert api.sent[1]["reply_parameters"]["message_id"] == 1
+    assert (first.reference, second.reference) == ("1", "2")
+
+
 async def test_two_channels_of_one_bot_share_its_updates(api: BotApi, unhurried: None) -> None:
     """Only one reads them; each gets the presses on its own messages."""
     one, two, desk_one, desk_two = notifier_of(api), notifier_of(api), Desk(), Desk()
@@ -270,7 +432,7 @@ async def test_a_retry_does_not_repeat_the_parts_that_arrived(api: BotApi, unhur
     message = evolve(message, notices=tuple(notices))
     message = evolve(message, words=Renderer(clean=clean).words(message))
     notifier = notifier_of(api)
-    api.fail_at = 3
+    api.fail_at = ("sendMessage", 3)
     with pytest.raises(NotifyError, match="Internal Server Error"):
         await notifier.send(message)
     assert len(api.sent) == 2
@@ -323,11 +485,15 @@ async def test_after_a_429_nothing_at_all_is_called(api: BotApi, seconds: int) -
 
 
 async def test_after_the_time_is_over_it_goes_on(api: BotApi, unhurried: None) -> None:
-    """A 429 of one second: the listener, too, waits for it, and then hears again."""
+    """A 429 to the listener ends it with the time to wait, for the core to keep, over a restart
+    too; who listens after that hears."""
     notifier, desk = notifier_of(api), Desk()
     api.slow_down(1)
+    with pytest.raises(NotifyError) as caught:
+        await notifier.listen(desk)
+    assert caught.value.retry_after == 1
+    await asyncio.sleep(caught.value.retry_after)
     async with listening(notifier, desk):
-        await eventually(lambda: api.calls.count("getUpdates") >= 2)
         await notifier.send(message_of())
         api.press(api.buttons()["✔️ Acknowledge"])
         await eventually(lambda: desk.done)

@@ -84,7 +84,7 @@ async def test_the_receiver_believes_the_signature_and_rejects_a_replay(
         (400, {}, True, None), (404, {}, True, None), (410, {}, True, None),
         (408, {}, False, None), (429, {"Retry-After": "34"}, False, 34.0),
         (429, {"Retry-After": "10072"}, False, 10_072.0),
-        (429, {"Retry-After": "soon"}, False, None),
+        (429, {"Retry-After": "soon"}, False, None), (429, {"Retry-After": "0.75"}, False, 0.75),
         (500, {}, False, None), (503, {"Retry-After": "7"}, False, 7.0),
     ],
 )  # fmt: skip
@@ -100,6 +100,39 @@ async def test_each_answer_has_its_meaning(
     assert len(receiver.requests) == 1  # no redirect was followed
     if status == 301:
         assert "set url to the final place" in str(error)
+
+
+async def test_a_refusal_says_what_the_provider_said(receiver: Receiver) -> None:
+    """Its own words, on one line and cut short, and what to look at."""
+    receiver.answers.append((403, {}))
+    receiver.says = "invalid_token\n" + "x" * 500
+    error = await check_refusal(notifier_of(receiver), permanent=True)
+    assert str(error).startswith("it answered 403 Forbidden: invalid_token xxx")
+    assert str(error).endswith("; check url, secret and headers")
+    assert len(str(error)) < 200
+
+
+async def test_each_part_of_a_long_message_has_an_id_of_its_own(receiver: Receiver) -> None:
+    """A receiver that drops what it has seen takes all of the parts; a retry goes on with the one
+    that failed, under the same id."""
+    message = message_of(*[Kind.FIRED] * 500)
+    notices = [evolve(n, target=f"service-{i:03}" * 4) for i, n in enumerate(message.notices)]
+    message = evolve(message, notices=tuple(notices))
+    message = evolve(message, words=Renderer(clean=clean).words(message))
+    notifier = notifier_of(receiver, shape=Shape.DISCORD)
+    await notifier.send(message)
+    count = len(receiver.accepted)
+    assert count > 2
+    assert receiver.replayed == []
+    receiver.requests.clear()
+    receiver.answers += [(200, {}), (500, {})]
+    with pytest.raises(NotifyError, match="500"):
+        await notifier.send(message)
+    await notifier.send(message)
+    ids = [headers["webhook-id"] for headers, _ in receiver.requests]
+    assert ids[1] == ids[2]
+    assert len(set(ids)) == count == len(ids) - 1
+    assert ids[0] == str(message.id)
 
 
 async def test_a_retry_after_may_be_a_date(receiver: Receiver) -> None:
@@ -128,7 +161,8 @@ async def test_a_receiver_that_hangs_or_is_not_there_is_temporary(receiver: Rece
     ["127.0.0.1", "10.1.2.3", "192.168.1.1", "172.16.0.1", "169.254.169.254", "100.64.0.1",
      "0.0.0.0", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "fe80::1", "fc00::1",
      "64:ff9b::a00:1",
-     "2002:7f00:1::", "224.0.0.1", "::"],
+     "2002:7f00:1::", "224.0.0.1", "::", "::7f00:1", "::ffff:0:7f00:1", "64:ff9b:1::a00:1",
+     "fec0::1", "ff0e::1"],
 )  # fmt: skip
 def test_private_addresses_are_known(address: str) -> None:
     """Loopback, private, link-local, shared and multicast ones, however they are written."""

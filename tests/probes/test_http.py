@@ -1,10 +1,12 @@
-"""The http probe against real servers."""
+"""The http probe against real servers, by each of its two clients: the lean one, and aiohttp."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,36 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tocsin import Secret, Status, Target
+from tocsin.plugins.probes import _http_full, _http_lean
 from tocsin.plugins.probes.http import HttpProbe
 from tocsin.testing import check_probe_conformance
 
 TARGET = Target(name="web")
+
+
+@pytest.fixture(params=["lean", "aiohttp"], autouse=True)
+def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Which client has its turn. What a check tells must not depend on it."""
+    if request.param == "aiohttp":
+        monkeypatch.setattr(_http_lean, "prepare", lambda _: None)
+    return str(request.param)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The clients that were used, in order."""
+    used: list[str] = []
+
+    def spy(name: str, exchange: Any) -> Any:
+        def called(*args: Any) -> Any:
+            used.append(name)
+            return exchange(*args)
+
+        return called
+
+    for name, module in (("lean", _http_lean), ("aiohttp", _http_full)):
+        monkeypatch.setattr(module, "exchange", spy(name, module.exchange))
+    return used
 
 
 @pytest.fixture
@@ -53,8 +81,21 @@ async def site() -> AsyncIterator[str]:
     async def home(_: web.Request) -> web.Response:
         raise web.HTTPFound("/ok")
 
+    async def squeezed(_: web.Request) -> web.Response:
+        response = web.Response(text="needle " * 100)
+        response.enable_compression(web.ContentCoding.gzip)
+        return response
+
+    async def latin(_: web.Request) -> web.Response:
+        return web.Response(body="größer".encode("latin-1"), content_type="text/plain",
+                            charset="latin-1")  # fmt: skip
+
+    async def unknown(_: web.Request) -> web.Response:
+        return web.Response(body=b"plain", headers={"Content-Type": "text/plain; charset=klingon"})
+
     app = web.Application()
     for path, handler in (
+        ("/squeezed", squeezed), ("/latin", latin), ("/klingon", unknown),
         ("/ok", ok), ("/broken", broken), ("/slow", slow), ("/drip", drip), ("/big", big),
         ("/away/{n}", away), ("/home", home),
     ):  # fmt: skip
@@ -104,6 +145,13 @@ async def test_a_good_answer_is_up_with_timings(site: str) -> None:
         ("/drip", {"timeout": 0.3}, Status.DOWN, "no answer within 0.3 s"),
         ("/big", {"contains": "needle"}, Status.DOWN, "in the part that was read"),
         ("/big", {"contains": "needle", "max_body": 4_000_000}, Status.UP, "200"),
+        ("/squeezed", {"contains": "needle needle"}, Status.UP, "200"),
+        ("/latin", {"contains": "größer"}, Status.UP, "200"),
+        ("/klingon", {"contains": "plain"}, Status.UP, "200"),
+        ("/ok?a=b%20c#d", {}, Status.UP, "200"),
+        ("/ok", {"method": "HEAD"}, Status.UP, "200"),
+        ("/ok", {"method": "OPTIONS"}, Status.UP, "200"),
+        ("/ok", {"headers": {"user-agent": Secret("me")}}, Status.UP, "200"),
         ("/ok", {"degraded_above": 0.0}, Status.DEGRADED, "200, but slow"),
         ("/ok", {"method": "POST", "body": "x"}, Status.UP, "200"),
     ],
@@ -130,9 +178,6 @@ async def test_credentials_are_sent_and_never_shown(site: str) -> None:
     assert (await bearer.check(TARGET)).status is Status.UP
 
 
-Reply = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
@@ -141,24 +186,138 @@ Reply = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
         (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", "ended early"),
         (b"HTTP/1.1 200 OK\r\nContent-Le", "closed early"),
         (b"HTTP/1.1 302 Found\r\nLocation: gopher://x/\r\nContent-Length: 0\r\n\r\n", ""),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhal", "ended early"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", ""),
+        (b"HTTP/1.1 200 OK\r\n" + b"X-Long: " + b"x" * 200_000 + b"\r\n\r\n", "is not HTTP"),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n", "closed early"),
     ],
 )
 async def test_broken_servers_are_down_in_words(reply: bytes, message: str) -> None:
     """A closed connection, another protocol, half a body or header are each told in a sentence."""
+    async with answering(reply) as url:
+        status, text = await look(url)
+    assert status is Status.DOWN
+    assert message in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("reply", "options", "message"),
+    [
+        (b"HTTP/1.0 200 OK\r\n\r\nto the end", {"contains": "the end"}, "200 OK"),
+        (b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", {}, "200"),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+         b"HTTP/1.1 200 Fine\r\nContent-Length: 2\r\n\r\nok", {"contains": "ok"}, "200 Fine"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n"
+         b"0\r\n\r\n", {"contains": "abcdef"}, "200 OK"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", {}, "204 No Content"),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", {"expected_status": [304]},
+         "304 Not Modified"),
+    ],
+)  # fmt: skip
+async def test_the_shapes_of_an_answer(reply: bytes, options: dict[str, Any], message: str) -> None:
+    """Bodies that end with the connection, in chunks, or are none; an interim answer before the
+    real one; a status line without a reason: each is understood."""
+    async with answering(reply) as url:
+        assert await look(url, **options) == (Status.UP, message)
+
+
+@asynccontextmanager
+async def answering(reply: bytes) -> AsyncIterator[str]:
+    """A server that says these bytes to whatever request, and hangs up."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(reply)
-        await writer.drain()
+        with suppress(ConnectionError):
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "used"),
+    [
+        ("/ok", {}, ["lean", "lean"]),
+        ("/home", {"redirects": 0, "expected_status": [302]}, ["lean", "lean"]),
+        ("/home", {}, ["lean", "aiohttp", "aiohttp"]),
+        ("/squeezed", {}, ["lean", "aiohttp", "aiohttp"]),
+        ("/ok", {"method": "POST"}, ["aiohttp", "aiohttp"]),
+        ("/ok", {"body": "x"}, ["aiohttp", "aiohttp"]),
+    ],
+)
+async def test_who_is_asked(
+    site: str, client: str, asked: list[str], path: str, options: dict[str, Any], used: list[str]
+) -> None:
+    """Plain requests are the lean client's. A redirect or a compressed body is asked for again by
+    aiohttp, from then on at once; a request that must not be sent twice is aiohttp's from the
+    start."""
+    probe = HttpProbe(url=site + path, timeout=5, **options)
+    for _ in range(2):
+        assert (await probe.check(TARGET)).status is Status.UP
+    assert asked == (used if client == "lean" else ["aiohttp"] * 2)
+
+
+async def test_what_is_sent(client: str) -> None:
+    """Both clients send the same request line, host, credentials and agent, and ask for the
+    connection to be closed."""
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    status, text = await look(f"http://127.0.0.1:{port}/")
-    assert status is Status.DOWN
-    assert message in text
-    assert "\n" not in text
+    url = f"http://127.0.0.1:{port}/a%20b/ü?q=1#part"
+    await look(url, user="u", password=Secret("p"), headers={"X-Key": Secret("k")})
     server.close()
+    rows = heard[0].decode().split("\r\n")
+    assert rows[0] == "GET /a%20b/%C3%BC?q=1 HTTP/1.1"
+    assert {
+        f"Host: 127.0.0.1:{port}", "User-Agent: tocsin", "Accept: */*", "X-Key: k",
+        "Connection: close", "Authorization: Basic dTpw",
+    } <= set(rows)  # fmt: skip
+
+
+async def test_a_check_that_is_given_up_hangs_up() -> None:
+    """At the deadline the connection is closed, not left to the server."""
+    closed = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        with suppress(ConnectionError):
+            await reader.read()
+        closed.set()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    assert (await look(url, timeout=0.1))[0] is Status.DOWN
+    async with asyncio.timeout(10):
+        await closed.wait()
+    server.close()
+
+
+async def test_a_name_with_several_addresses_is_tried_until_one_answers(
+    site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the first address of a name refuses, the next one is tried."""
+    port = int(site.rpartition(":")[2])
+    loop = asyncio.get_running_loop()
+
+    async def both(host: str, port: int, **_: Any) -> list[Any]:
+        kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*kind, (address, port)) for address in ("127.0.0.9", "127.0.0.1")]
+
+    monkeypatch.setattr(loop, "getaddrinfo", both)
+    result = await HttpProbe(url=f"http://two.test:{port}/ok", timeout=5).check(TARGET)
+    assert result.status is Status.UP, result.message
+    assert "dns_seconds" in result.metrics
 
 
 async def test_nobody_there_and_no_such_name() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from tests.conftest import FakeClock
 from tests.store.helpers import fill, make, rows, seen
-from tocsin.core.model import Health
-from tocsin.core.store import Store, StoreUnavailable
+from tocsin.core.model import Health, Status
+from tocsin.core.store import History, Store, StoreUnavailable
 from tocsin.core.store import migrate as migrate_module
 from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.store.migrate import MIGRATIONS, SCHEMA_VERSION
@@ -23,10 +23,28 @@ FROM information_schema.columns WHERE table_schema = 'tocsin' AND table_name !~ 
 ORDER BY 1, 2
 """
 
+INDEXES = """
+SELECT tablename, indexdef FROM pg_indexes
+WHERE schemaname = 'tocsin' AND tablename !~ '_2\\d{5,7}$' ORDER BY 1, 2
+"""
+ROLLUPS = ("check_rollup_1m", "check_rollup_1h", "check_rollup_1d")
+
 
 async def back_to_version_1(database: str) -> None:
     """Undo what the migrations did."""
+    for table in ROLLUPS:
+        for statement in (
+            f"ALTER TABLE {table} ADD COLUMN metrics jsonb",
+            f"UPDATE {table} AS r SET metrics = (SELECT jsonb_object_agg(names[k], "
+            "jsonb_build_array(stats[k][1], stats[k][2], stats[k][3], stats[k][4])) "
+            "FROM metric_sets AS s, generate_subscripts(names, 1) AS k WHERE s.id = r.metric_set)",
+            f"ALTER TABLE {table} DROP COLUMN metric_set, DROP COLUMN stats",
+        ):
+            await rows(database, statement)
     for statement in (
+        "DROP INDEX check_results_at, container_metrics_timestamp, check_rollup_1m_at, "
+        "check_rollup_1h_at",
+        "DROP TABLE metric_sets",
         "DROP TABLE rollup_late",
         "ALTER TABLE system_alerts DROP COLUMN flaps, DROP COLUMN revision, DROP COLUMN state",
         "DROP INDEX system_alerts_container",
@@ -42,18 +60,61 @@ async def back_to_version_1(database: str) -> None:
 async def test_a_database_of_version_1_is_brought_up(
     postgres: str, database: str, tmp_path: Path, clock: FakeClock
 ) -> None:
-    """The migrations make of an older schema what schema.sql holds, keeping the data."""
+    """The migrations make of an older schema what schema.sql holds, keeping the data, roll-ups and
+    their metrics among it; days to come get all indexes."""
     store = make(database, tmp_path, clock)
-    store.write(seen(clock))
     await store.flush()
-    wanted = await rows(database, COLUMNS)
+    start = clock.now()
+    await fill(store, clock, 14 * 60)
+    clock.advance(86400)
+    store.write(seen(clock, Status.UNKNOWN))  # a roll-up without metrics
+    await store.flush()
+    clock.advance(86400)
+    await store.tidy()
+
+    async def charts() -> list[History]:
+        spans = [timedelta(hours=hours) for hours in (3, 72, 24 * 60)]
+        return [
+            await store.check_history(target, check, start, start + span, 60)
+            for span in spans
+            for target, check in (("web", "http"), ("db", "docker"))
+        ]
+
+    before, wanted = await charts(), [await rows(database, query) for query in (COLUMNS, INDEXES)]
+    assert {chart.resolution for chart in before} == {"1m", "1h", "1d"}
     await back_to_version_1(database)
     other = make(database, tmp_path / "b", clock)
     await other.flush()
-    assert await rows(database, COLUMNS) == wanted
+    assert [await rows(database, query) for query in (COLUMNS, INDEXES)] == wanted
+    assert await charts() == before
     versions = await rows(database, "SELECT version FROM schema_version ORDER BY 1")
     assert [row["version"] for row in versions] == [1, *(number for number, _ in MIGRATIONS)]
-    assert len(await rows(database, "SELECT * FROM check_results")) == 1
+    assert len(await rows(database, "SELECT * FROM check_results")) == 14 * 60 * 4 + 1
+    await store.stop()
+    await other.stop()
+
+
+@pytest.mark.parametrize("metrics", [{}, {"queue": 3.0}])
+async def test_an_empty_database_of_version_3_is_brought_up(
+    database: str, tmp_path: Path, clock: FakeClock, metrics: dict[str, float]
+) -> None:
+    """From a later version on, only what is missing is done, and writing and rolling up work."""
+    store = make(database, tmp_path, clock)
+    await store.flush()
+    await back_to_version_1(database)
+    await rows(database, "CREATE TABLE rollup_late (at timestamptz NOT NULL)")
+    for statement in MIGRATIONS[1][1].split(";")[:-1]:
+        await rows(database, statement)
+    await rows(database, "UPDATE schema_version SET version = 3")
+    other = make(database, tmp_path / "b", clock)
+    start = clock.now()
+    other.write(seen(clock, metrics=metrics))
+    await other.flush()
+    clock.advance(7200)
+    await other.tidy()
+    chart = await other.check_history("web", "http", start, start + timedelta(days=7), 60)
+    assert (chart.resolution, chart.points[0].up) == ("1h", 1)
+    assert set(chart.points[0].metrics) == set(metrics)
     await store.stop()
     await other.stop()
 

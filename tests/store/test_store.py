@@ -179,13 +179,12 @@ async def test_rollups_agree_with_raw_data(database: str, tmp_path: Path, clock:
     for table in ("check_rollup_1m", "check_rollup_1h"):
         (rolled,) = await rows(
             database,
-            f"SELECT sum(up + down) AS n, sum(down) AS down, "
-            f"min((metrics->'latency_seconds'->>1)::float) AS low, "
-            f"sum((metrics->'latency_seconds'->>0)::float * (metrics->'latency_seconds'->>2)"
-            f"::float) / sum((metrics->'latency_seconds'->>0)::float) AS mean, "
-            f"max((metrics->'latency_seconds'->>3)::float) AS high "
-            f"FROM {table} r JOIN checks c ON c.id = r.check_id WHERE c.target = 'web' "
-            f"AND at < (SELECT done_until FROM rollup_state WHERE resolution = '1h')",
+            "SELECT sum(up + down) AS n, sum(down) AS down, min(stats[k][2]) AS low, "
+            "sum(stats[k][1] * stats[k][3]) / sum(stats[k][1]) AS mean, max(stats[k][4]) AS high "
+            f"FROM {table} r JOIN checks c ON c.id = r.check_id "
+            "JOIN (SELECT id, array_position(names, 'latency_seconds') AS k FROM metric_sets) s "
+            "ON s.id = metric_set WHERE c.target = 'web' "
+            "AND at < (SELECT done_until FROM rollup_state WHERE resolution = '1h')",
         )
         assert rolled["n"] == raw["n"]
         assert rolled["down"] == raw["down"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from enum import StrEnum
 from ipaddress import ip_address
 from uuid import UUID
@@ -15,6 +16,9 @@ from tocsin import Message, Notifier, NotifyError, Receipt, Secret, Severity, ho
 from tocsin.plugins.notifiers.email.compose import check_address, compose, sender_for
 
 MAX_PORT = 65535
+
+LEAVE = 2.0
+"""Seconds for the server's answer to QUIT."""
 
 
 class Security(StrEnum):
@@ -106,9 +110,7 @@ class EmailNotifier(Notifier):
         answer = f"{self.host} accepted it for {names}"
         if refused:
             answer += "; " + "; ".join(_refusal(a, r) for a, r in refused.items())
-        own = str(mail["Message-ID"])
-        reply = next((n.reply_to for n in message.notices if n.reply_to), None)
-        return Receipt(answer=answer, reference=reply or own)
+        return Receipt(answer=answer, reference=message.thread or str(mail["Message-ID"]))
 
     async def _deliver(
         self, raw: bytes, sender: str, to: list[str]
@@ -135,6 +137,7 @@ class EmailNotifier(Notifier):
                 if self.user is not None and self.password is not None:
                     await client.login(self.user, self.password.reveal())
                 refused, _ = await client.sendmail(sender, to, raw)
+                await _take_leave(client)
             finally:
                 client.close()
         except aiosmtplib.SMTPRecipientsRefused as error:
@@ -188,6 +191,13 @@ class EmailNotifier(Notifier):
         return context
 
 
+async def _take_leave(client: aiosmtplib.SMTP) -> None:
+    """Say QUIT. The mail is accepted by then, whatever becomes of that."""
+    with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+        async with asyncio.timeout(LEAVE):
+            await client.quit()
+
+
 def _local(host: str) -> bool:
     if host == "localhost":
         return True
@@ -199,6 +209,8 @@ def _local(host: str) -> bool:
 
 def _untrusted(host: str, error: ssl.SSLError) -> NotifyError:
     why = getattr(error, "verify_message", "") or error.reason or "no TLS connection can be made"
+    if why == "WRONG_VERSION_NUMBER":
+        why = "it does not begin with TLS at this port"
     return NotifyError(f"{host}: {_clean(str(why))}; see security, ca_file and verify")
 
 

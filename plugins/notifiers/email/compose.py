@@ -6,9 +6,9 @@ import re
 import socket
 from collections.abc import Sequence
 from datetime import datetime
-from email.headerregistry import Address
+from email.headerregistry import Address, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, EmailPolicy
 from email.utils import format_datetime
 from functools import cache
 from importlib.resources import files
@@ -21,14 +21,44 @@ from tocsin import Message, Notice, Severity, Standing, Status, format_duration
 MOST_ROWS = 100
 """Targets in the table of the whole system; those that are up are left out first."""
 
+MOST_REPLIES = 10
+"""Earlier mails that one refers to."""
+
+_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
+
+
+class _Ids(UnstructuredHeader):
+    """Message ids, folded between them alone: the library writes one that is longer than a line as
+    an encoded word, in which no mail program finds it."""
+
+    def fold(self, *, policy: EmailPolicy) -> str:
+        ids = f"{policy.linesep} ".join(str(self).split())
+        return f"{self.name}: {ids}{policy.linesep}"  # type: ignore[attr-defined]
+
+
+def _policy() -> EmailPolicy[EmailMessage]:
+    """Bodies in ASCII, since not every server on the way takes eight bits."""
+    headers = HeaderRegistry()
+    for name in ("in-reply-to", "references"):
+        headers.map_to_type(name, _Ids)  # type: ignore[arg-type]  # it mixes in BaseHeader
+    return SMTP.clone(cte_type="7bit", header_factory=headers)
+
+
+_POLICY = _policy()
+
 _ICONS = {Status.UP: "🟢", Status.DEGRADED: "🟡", Status.DOWN: "🔴", Status.UNKNOWN: "⚪"}
 
 
 def check_address(address: str) -> None:
     """Raise ValueError for what is no plain mail address (which a line break would not be)."""
+    if not address.isascii():
+        raise ValueError(
+            f"{address!r} has letters beyond ASCII, which not every server takes; "
+            "write its domain as xn--…, or use another address"
+        )
     try:
         found = Address(addr_spec=address)
-        fits = bool(found.username and found.domain) and address.isascii()
+        fits = bool(found.username and found.domain)
     except (ValueError, IndexError):
         fits = False
     if not fits or any(c.isspace() or not c.isprintable() for c in address):
@@ -44,7 +74,8 @@ def sender_for(user: str | None) -> str:
             pass
         else:
             return user
-    host = re.sub(r"[^A-Za-z0-9.-]", "", socket.getfqdn()) or "localhost"
+    # Its own name as it is: to ask for a domain could take long where no name server answers.
+    host = re.sub(r"[^A-Za-z0-9.-]", "", socket.gethostname()).strip(".-") or "localhost"
     return f"tocsin@{host}"
 
 
@@ -56,16 +87,17 @@ def one_line(text: str, longest: int = 200) -> str:
 def compose(message: Message, sender: str, to: Sequence[str]) -> EmailMessage:
     """The mail. The same message gives the same ``Message-ID``, whenever it is composed."""
     domain = sender.rpartition("@")[2]
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=_POLICY)
     mail["Subject"] = one_line(f"[tocsin] {message.words.title}")
     mail["From"] = Address("tocsin", addr_spec=sender)
     mail["To"] = ", ".join(to)
     mail["Date"] = format_datetime(message.created_at)
     mail["Message-ID"] = f"<{message.id}@{domain}>"
-    replies = list(dict.fromkeys(n.reply_to for n in message.notices if n.reply_to))[:10]
+    asked = dict.fromkeys(n.reply_to or "" for n in message.notices)
+    replies = [reply for reply in asked if _ID.fullmatch(reply)][:MOST_REPLIES]
     if replies:
-        mail["In-Reply-To"] = one_line(replies[0])
-        mail["References"] = " ".join(one_line(reply) for reply in replies)
+        mail["In-Reply-To"] = replies[0]
+        mail["References"] = " ".join(replies)
     # RFC 3834: no out-of-office answers, please.
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "All"
@@ -95,7 +127,8 @@ def _counts(system: Sequence[Standing]) -> str:
 
 
 def _file_of(notice: Notice) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", notice.target)[:60].strip("._") + ".log"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", notice.target)[:60].strip("._-")
+    return f"{name or 'target'}.log"
 
 
 def _log_lines(notice: Notice, zone: str) -> list[str]:

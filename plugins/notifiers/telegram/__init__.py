@@ -27,9 +27,17 @@ from tocsin import (
     private,
 )
 from tocsin.plugins.notifiers._http import Progress
-from tocsin.plugins.notifiers.telegram.bot import Bot, Moved, Unparsable, bot_of
-from tocsin.plugins.notifiers.telegram.html import fit, lines_of, log_text, parts, plain
-from tocsin.plugins.notifiers.telegram.presses import Action, Card, Press, Presses
+from tocsin.plugins.notifiers.telegram.bot import Bot, Moved, Unparsable, bot_of, patiently
+from tocsin.plugins.notifiers.telegram.html import (
+    LIMIT,
+    fit,
+    lines_of,
+    log_text,
+    parts,
+    plain,
+    units,
+)
+from tocsin.plugins.notifiers.telegram.presses import Action, Card, Press, Presses, person
 
 POLL = 50
 """Seconds for which a request for updates stays open."""
@@ -37,6 +45,8 @@ POLL = 50
 LOG_LINES = 30
 MOST_PARTS = 12
 """Messages that a digest may take: 12 hold more than 1,500 names."""
+
+USED = "This button was used already, or is from before a restart of tocsin."
 
 _DONE = {Action.ACKNOWLEDGE: "✔️", Action.SILENCE: "🔕", Action.RESTART: "🔄"}
 
@@ -82,6 +92,7 @@ class TelegramNotifier(Notifier):
     _done: Progress = private(factory=Progress)
     _timezone: list[str] = private(factory=lambda: ["UTC"])
     _bots: list[Bot] = private(factory=list)
+    _answering: set[asyncio.Task[None]] = private(factory=set)
 
     @property
     def _bot(self) -> Bot:
@@ -110,7 +121,7 @@ class TelegramNotifier(Notifier):
             self._done.one(message.id)
             first = first or sent
         self._done.forget(message.id)
-        reference = reply or (None if first is None else str(first))
+        reference = message.thread or (None if first is None else str(first))
         return Receipt(answer=f"message {first} in chat {self.chat_id}", reference=reference)
 
     async def _send(self, html: str, **fields: Any) -> int | None:
@@ -162,30 +173,36 @@ class TelegramNotifier(Notifier):
             self._bot.ears.remove(hear)
 
     async def _poll(self) -> None:
-        offset: int | None = None
-        while True:
-            try:
+        try:
+            while True:
                 updates = await self._bot.call(
-                    "getUpdates", POLL + 10, offset=offset, timeout=POLL,
+                    "getUpdates", POLL + 10, offset=self._bot.offset, timeout=POLL,
                     allowed_updates=["callback_query"],
                 )  # fmt: skip
-            except NotifyError as error:
-                if error.retry_after is None:
-                    raise
-                await asyncio.sleep(error.retry_after)
-                continue
-            for update in updates if isinstance(updates, list) else []:
-                offset = int(update["update_id"]) + 1
-                if query := update.get("callback_query"):
-                    with suppress(NotifyError):  # an answer that cannot be given
-                        await self._heard(query)
+                for update in updates if isinstance(updates, list) else []:
+                    self._bot.offset = int(update["update_id"]) + 1
+                    if query := update.get("callback_query"):
+                        # A restart takes its time, and others press meanwhile.
+                        task = asyncio.create_task(self._heard(query))
+                        self._answering.add(task)
+                        task.add_done_callback(self._answering.discard)
+        except asyncio.CancelledError:  # where it breaks off instead, what was heard is still done
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Leave what is still to be answered."""
+        tasks = tuple(self._answering)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _heard(self, query: Mapping[str, Any]) -> None:
-        for hear in self._bot.ears:
-            if await hear(query):
-                return
-        text = "This button was used already, or is from before a restart of tocsin."
-        await self._answer(query, text, loud=True)
+        with suppress(NotifyError):  # an answer that cannot be given
+            for hear in tuple(self._bot.ears):
+                if await hear(query):
+                    return
+            await self._answer(query, USED, loud=True)
 
     async def _pressed(self, query: Mapping[str, Any], controls: Controls) -> None:
         who = query.get("from") or {}
@@ -194,21 +211,28 @@ class TelegramNotifier(Notifier):
             return
         press = self._presses.take(str(query.get("data")))
         if press is None:
+            await self._answer(query, USED, loud=True)
             return
-        message = query.get("message") or {}
+        card, message = press.card, query.get("message") or {}
+        card.begin(press.action)
+        note = None
         try:
-            done = await self._act(press, _name(who), message, controls)
-        except ActionError as error:
-            await self._answer(query, f"Not done: {error}", loud=True)
-            await self._edit(press.card, message)
-            return
-        await self._answer(query, done[:1].upper() + done[1:])
-        if press.action is not Action.LOGS:
-            at = datetime.now(UTC).astimezone(ZoneInfo(self._timezone[0]))
-            note = f"{_DONE[press.action]} {done[:1].upper()}{done[1:]} at {at:%H:%M %Z}"
-            press.card.notes.append(f"<i>{escape(fit(note, 300))}</i>")
-            press.card.actions.remove(press.action)
-        await self._edit(press.card, message)
+            done = await self._act(press, person(who), message, controls)
+        except (ActionError, NotifyError) as error:
+            card.give_back(press.action)
+            text, failed = f"Not done: {error}", True
+        else:
+            text, failed = done[:1].upper() + done[1:], False
+            if press.action is not Action.LOGS:
+                at = datetime.now(UTC).astimezone(ZoneInfo(self._timezone[0]))
+                note = f"{_DONE[press.action]} {text} at {at:%H:%M %Z}"
+                card.notes.append(f"<i>{escape(fit(note, 300))}</i>")
+        try:
+            await self._answer(query, text, loud=failed)
+        except NotifyError:  # Telegram takes an answer for some seconds only
+            if failed:
+                await self._say(escape(fit(text, 300)), message)
+        await self._edit(card, message, note)
 
     async def _act(
         self, press: Press, by: str, message: Mapping[str, Any], controls: Controls
@@ -223,8 +247,7 @@ class TelegramNotifier(Notifier):
                 return await controls.restart(card.target, by)
             case Action.LOGS:
                 lines = await controls.logs(card.target, LOG_LINES)
-                reply = _reply(str(message.get("message_id", "")))
-                await self._send(log_text(card.target, lines), reply_parameters=reply)
+                await self._say(log_text(card.target, lines), message)
                 return "here are the last lines"
 
     async def _answer(self, query: Mapping[str, Any], text: str, *, loud: bool = False) -> None:
@@ -233,32 +256,43 @@ class TelegramNotifier(Notifier):
             text=fit(text, 190), show_alert=loud or None,
         )  # fmt: skip
 
-    async def _edit(self, card: Card, message: Mapping[str, Any]) -> None:
-        """Show who did what, with the buttons that are left."""
+    async def _say(
+        self, html: str, message: Mapping[str, Any], keyboard: Mapping[str, Any] | None = None
+    ) -> None:
+        """Reply to the message that was pressed."""
+        reply = _reply(str(message.get("message_id", "")))
+        await self._send(html, reply_parameters=reply, reply_markup=keyboard)
+
+    async def _edit(self, card: Card, message: Mapping[str, Any], note: str | None) -> None:
+        """Show who did what, with the buttons that are left. A message that cannot be edited any
+        more is replied to."""
+        async with card.editing:  # the keyboard made last is the one that is shown
+            try:
+                await patiently(lambda: self._try_edit(card, message))
+            except NotifyError as error:
+                if note is None or not error.permanent:
+                    raise
+                keyboard = self._presses.keyboard(card)
+                await patiently(lambda: self._say(escape(fit(note, 300)), message, keyboard))
+                self._presses.shown(card, keyboard)
+
+    async def _try_edit(self, card: Card, message: Mapping[str, Any]) -> None:
         chat = self._bot.chat(str(self.chat_id))
         await self._bot.turn(chat)
-        room = ["", *card.notes] if card.notes else []
-        text = parts([*card.lines[: 60 - len(room)], *room], 1)[0]
-        if card.notes and card.notes[-1] not in text:
-            text = parts([*card.lines[:3], *room], 1)[0]
+        notes = "\n".join(["", "", *card.notes]) if card.notes else ""
+        keyboard = self._presses.keyboard(card)
         await self._bot.call(
             "editMessageText", self.timeout, chat_id=chat, message_id=message.get("message_id"),
-            text=text, parse_mode="HTML", link_preview_options={"is_disabled": True},
-            reply_markup=self._presses.keyboard(card),
+            text=parts(card.lines, 1, LIMIT - units(notes))[0] + notes, parse_mode="HTML",
+            link_preview_options={"is_disabled": True}, reply_markup=keyboard,
         )  # fmt: skip
+        self._presses.shown(card, keyboard)
 
 
 def _reply(reference: str | None) -> Mapping[str, Any] | None:
     if not reference or not reference.isdigit():
         return None
     return {"message_id": int(reference), "allow_sending_without_reply": True}
-
-
-def _name(who: Mapping[str, Any]) -> str:
-    """A person as the audit names them: what they call themselves, and what they cannot change."""
-    said = str(who.get("username") or who.get("first_name") or "somebody")
-    shown = "".join(c for c in said if c.isprintable())[:40]
-    return f"{shown} (Telegram {who.get('id')})"
 
 
 @hookimpl

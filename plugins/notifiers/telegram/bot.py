@@ -9,13 +9,15 @@ import json
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from attrs import define, field
 
 from tocsin import NotifyError, Secret
 from tocsin.plugins.notifiers._http import post
+
+T = TypeVar("T")
 
 SPACING = 1.05
 """Seconds between two messages to a chat."""
@@ -36,6 +38,8 @@ class Bot:
     _open_at: float = 0.0
     _sent: dict[str, deque[float]] = field(factory=dict)
     _moved: dict[str, str] = field(factory=dict)
+    offset: int | None = None
+    """Of the next update, also for whoever listens next: what was heard does not come again."""
     listening: asyncio.Lock = field(factory=asyncio.Lock)
     """Only one may read the updates of a bot."""
     ears: list[Callable[[Mapping[str, Any]], Awaitable[bool]]] = field(factory=list)
@@ -91,7 +95,7 @@ class Bot:
             )
         if code == 409:
             return NotifyError(
-                "another program reads this bot's updates; give each tocsin a bot of its own"
+                f"another program reads this bot's updates ({said}); give each tocsin its own bot"
             )
         if code == 403:
             return NotifyError(
@@ -141,3 +145,14 @@ def bot_of(api_url: str, token: Secret) -> Bot:
     if bot is None:
         bot = _bots[key] = Bot(key[0], token)
     return bot
+
+
+async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """What a call gives, as soon as Telegram's limits let it through. Raises NotifyError."""
+    while True:
+        try:
+            return await call()
+        except NotifyError as error:
+            if error.retry_after is None:
+                raise
+            await asyncio.sleep(error.retry_after)

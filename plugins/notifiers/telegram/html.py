@@ -62,12 +62,12 @@ def lines_of(words: Words) -> Iterator[str]:
             yield _line(line)
 
 
-def parts(lines: Iterable[str], most: int) -> list[str]:
+def parts(lines: Iterable[str], most: int, limit: int = LIMIT) -> list[str]:
     """Lines in at most ``most`` messages; the last says where something is missing."""
     made = [""]
     for line in lines:
         longer = f"{made[-1]}\n{line}" if made[-1] else line
-        if units(longer) + len(MORE) + 1 <= LIMIT:
+        if units(longer) + len(MORE) + 1 <= limit:
             made[-1] = longer
         elif len(made) == most:
             made[-1] += f"\n{MORE}"

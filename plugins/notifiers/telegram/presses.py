@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -39,6 +41,16 @@ class Card:
     lines: list[str]
     actions: list[Action]
     notes: list[str] = field(factory=list)
+    editing: asyncio.Lock = field(factory=asyncio.Lock)
+
+    def begin(self, action: Action) -> None:
+        """An action is under way: nobody else is offered it. Logs can be had as often as liked."""
+        if action is not Action.LOGS and action in self.actions:
+            self.actions.remove(action)
+
+    def give_back(self, action: Action) -> None:
+        """It was not done, and is offered again."""
+        self.actions = [a for a in Action if a is action or a in self.actions]
 
 
 @frozen
@@ -56,9 +68,7 @@ class Presses:
     _given: dict[str, Press] = field(factory=dict)
 
     def keyboard(self, card: Card) -> dict[str, Any]:
-        """A fresh inline keyboard; tokens given out for the card before are void."""
-        for token in [t for t, press in self._given.items() if press.card is card]:
-            del self._given[token]
+        """A fresh inline keyboard. Those given out before hold until it is :meth:`shown`."""
         buttons = []
         for action in card.actions:
             token = secrets.token_urlsafe(18)
@@ -68,9 +78,24 @@ class Presses:
             del self._given[next(iter(self._given))]
         return {"inline_keyboard": [buttons[at : at + 2] for at in range(0, len(buttons), 2)]}
 
+    def shown(self, card: Card, keyboard: dict[str, Any]) -> None:
+        """People see this keyboard now: the card's other tokens are void."""
+        seen = {b["callback_data"] for row in keyboard["inline_keyboard"] for b in row}
+        for token in [t for t, press in self._given.items() if press.card is card]:
+            if token not in seen:
+                del self._given[token]
+
     def __contains__(self, token: object) -> bool:
         return token in self._given
 
     def take(self, token: str) -> Press | None:
-        """What a token stands for, once."""
-        return self._given.pop(token, None)
+        """What a token stands for, once; None where the card offers that no more."""
+        press = self._given.pop(token, None)
+        return press if press is not None and press.action in press.card.actions else None
+
+
+def person(who: Mapping[str, Any]) -> str:
+    """A person as the audit names them: what they call themselves, and what they cannot change."""
+    said = str(who.get("username") or who.get("first_name") or "somebody")
+    shown = "".join(c for c in said if c.isprintable())[:40]
+    return f"{shown} (Telegram {who.get('id')})"

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from attrs import Factory, field, frozen
@@ -83,11 +84,13 @@ class WebhookNotifier(Notifier):
     async def send(self, message: Message) -> Receipt:
         """Post it. Raises NotifyError."""
         requests = SHAPES[self.shape](message, self.url.reveal())
+        left = self._done.left(message.id, requests)
         answer = "it was accepted before"
-        for url, body in self._done.left(message.id, requests):
+        for number, (url, body) in enumerate(left, len(requests) - len(left)):
+            identity = f"{message.id}-{number}" if number else str(message.id)
             headers = {"Content-Type": "application/json", "User-Agent": "tocsin"}
             headers |= {name: value.reveal() for name, value in self.headers.items()}
-            headers |= self._signature(str(message.id), body)
+            headers |= self._signature(identity, body)
             status, answered, raw = await post(
                 url,
                 body,
@@ -96,7 +99,7 @@ class WebhookNotifier(Notifier):
                 allow_private=self.allow_private,
                 verify=self.verify,
             )
-            _judge(status, answered)
+            _judge(status, answered, _said(raw))
             self._done.one(message.id)
             answer = f"answered {status}" + _said(raw)
         self._done.forget(message.id)
@@ -115,7 +118,7 @@ class WebhookNotifier(Notifier):
         return headers
 
 
-def _judge(status: int, headers: Mapping[str, str]) -> None:
+def _judge(status: int, headers: Mapping[str, str], said: str) -> None:
     """Raise NotifyError for whatever is no success."""
     if 200 <= status < 300:
         return
@@ -130,10 +133,19 @@ def _judge(status: int, headers: Mapping[str, str]) -> None:
         raise NotifyError(
             "it answered 410 Gone: nobody wants these messages any more", disable=True
         )
-    wait = retry_after(headers)
+    answer = f"it answered {status}{_meaning(status)}{said}"
     if status in (408, 425, 429) or status >= 500:
-        raise NotifyError(f"it answered {status}", retry_after=wait)
-    raise NotifyError(f"it answered {status}", permanent=True)
+        raise NotifyError(answer, retry_after=retry_after(headers))
+    if status in (401, 403, 404):
+        answer += "; check url, secret and headers"
+    raise NotifyError(answer, permanent=True)
+
+
+def _meaning(status: int) -> str:
+    try:
+        return f" {HTTPStatus(status).phrase}"
+    except ValueError:
+        return ""
 
 
 def _said(raw: bytes) -> str:

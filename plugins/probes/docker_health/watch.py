@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 PING_EVERY = 5.0
 PING_TIMEOUT = 4.0
 RETRY = (0.5, 10.0)
-INSPECT_PATIENCE = 0.2
-"""Seconds for which the end of a container waits for its document; then the event must do."""
+INSPECT_PATIENCE = 0.05
+"""Seconds for which the end of a container waits for its document; then the event must do, for an
+engine that tidies up after a container does not answer about it."""
 
 REDEPLOY_HINT = 0.5
 """Seconds within which Compose, having stopped a container, shows that it makes it anew."""
@@ -312,15 +313,14 @@ class Watch:
     async def _refresh(
         self, slot: Slot, known: Known, kind: str, attributes: dict[str, Any]
     ) -> None:
-        document = None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(INSPECT_PATIENCE if kind == "die" else None):
-                document = await self._inspect(known.id)
+        asked = asyncio.create_task(self._inspect(known.id))
+        await asyncio.wait({asked}, timeout=INSPECT_PATIENCE if kind == "die" else None)
+        document = asked.result() if asked.done() else None
         if document is not None:
             known.document = document
         elif kind == "die":
-            state = known.document.setdefault("State", {})
-            state.update(Status="exited", Pid=0, ExitCode=int(attributes.get("exitCode") or 0))
+            known.document = _ended(known.document, attributes)
+            self._spawn(self._correct(slot, known, known.document, asked))
         if kind == "rename" and slot.key[0] == "name":
             self._renamed(slot, known)
             return
@@ -337,6 +337,15 @@ class Watch:
             slot.held = True
             self._spawn(self._hold(slot))
         self._teller.tell(slot)
+
+    async def _correct(
+        self, slot: Slot, known: Known, told: dict[str, Any], asked: asyncio.Task[Any]
+    ) -> None:
+        """Tell what the engine says of an end after all, where nothing newer is known by then."""
+        document = await asked
+        if document is not None and known.document is told:
+            known.document = document
+            self._teller.tell(slot)
 
     def _renamed(self, slot: Slot, known: Known) -> None:
         self.registry.rename(slot, known.document)
@@ -392,6 +401,13 @@ class Watch:
         if not slot.members and self.registry.slots.get(slot.key) is slot:
             self.registry.retire(slot)
             self.sink.retired(slot.target, "removed on purpose")
+
+
+def _ended(document: dict[str, Any], attributes: dict[str, Any]) -> dict[str, Any]:
+    """A container's document as far as the event of its end tells it."""
+    code = int(attributes.get("exitCode") or 0)
+    state = {**(document.get("State") or {}), "Status": "exited", "Pid": 0, "ExitCode": code}
+    return {**document, "State": state}
 
 
 def _start_of(document: dict[str, Any]) -> str:

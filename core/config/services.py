@@ -1,0 +1,45 @@
+"""Services: each that a plugin provides runs, with its defaults or as ``[services.NAME]`` says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tocsin.core.config.checks import enabled
+from tocsin.core.config.errors import Catalog, Problems
+from tocsin.core.config.find_plugin import find_plugin
+from tocsin.core.config.scalars import show
+from tocsin.core.config.settings import ServiceSettings
+from tocsin.core.config.structure import build
+
+
+def make_services(
+    tables: Mapping[str, Any], catalog: Catalog, problems: Problems, warnings: list[str]
+) -> dict[str, ServiceSettings]:
+    """Services by name; without those that are switched off (``enabled = false``) or wrong."""
+    services = {}
+    for name in [*tables, *(name for name in catalog.services if name not in tables)]:
+        path = ("services", name)
+        table = tables.get(name, {})
+        if not isinstance(table, Mapping):
+            problems.add(path, f"expected a table, got {show(table)}")
+            continue
+        options = dict(table)
+        if not enabled(options, path, problems):
+            continue
+        entry, broken = find_plugin("service", name, catalog, path, problems)
+        if entry is None and broken is None:
+            continue
+        service = None if entry is None else build(entry.cls, options, path, problems)
+        if entry is not None and service is None:
+            continue
+        if broken is not None:
+            warnings.append(f"service {name} cannot run: {broken}")
+        services[name] = ServiceSettings(
+            name=name,
+            plugin=None if entry is None else entry.plugin,
+            service=service,
+            broken=broken,
+            options=options,
+        )
+    return services

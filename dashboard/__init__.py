@@ -1,0 +1,105 @@
+"""The dashboard: a Streamlit application, found and supervised like any stranger's service.
+
+This module is the plugin and alone knows tocsin's public API; it imports without Streamlit. All
+else in this package runs in a process of its own and reads nothing but the HTTP API:
+
+1. ``process``   the child process: its environment, its life, its end
+2. ``serve``     what runs in it: the server, the look, the sign-in routes
+3. ``app``       the pages and their addresses; ``views`` the pages themselves
+4. ``client``    the API and its refusals; ``live`` what changed since; ``session`` who reads
+5. ``words``, ``tones``, ``parts``, ``charts``  text fit to be shown, and what is shown of it
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+from attrs import field, frozen
+
+from tocsin import Service, ServiceError, Surroundings, hookimpl
+from tocsin.dashboard.process import Settings, serve
+
+NEEDED = ("streamlit", "plotly", "httpx")
+
+
+def _host(_: object, __: object, value: str) -> None:
+    if not value or (any(c in value for c in "/ :") and not _is_ip(value)):
+        raise ValueError(
+            "expected an address or host name to listen on, such as '127.0.0.1', or '0.0.0.0' for "
+            "every IPv4 address"
+        )
+
+
+def _port(_: object, __: object, value: int) -> None:
+    if not 1 <= value <= 65535:
+        raise ValueError("must be from 1 to 65535")
+
+
+def _path(_: object, __: object, value: str) -> None:
+    if not all(c.isascii() and (c.isalnum() or c in "-_/") for c in value):
+        raise ValueError("expected a path such as 'monitoring/tocsin'")
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    return host == "localhost" or (_is_ip(host) and ipaddress.ip_address(host).is_loopback)
+
+
+@frozen(kw_only=True)
+class DashboardService(Service):
+    """Show everything in a browser.
+
+    Attributes:
+        host: the address to listen on.
+        port: the TCP port.
+        sign_in: ask each reader for a token of their own before anything is shown; unset, that is
+            done where ``host`` is not a loopback address. Set it behind a reverse proxy.
+        base_path: the path under which a reverse proxy serves it.
+    """
+
+    host: str = field(default="127.0.0.1", validator=_host)
+    port: int = field(default=8501, validator=_port)
+    sign_in: bool | None = None
+    base_path: str = field(default="", validator=_path)
+
+    def url(self) -> str:
+        """Where people find it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        base = self.base_path.strip("/")
+        return f"http://{host}:{self.port}" + (f"/{base}" if base else "")
+
+    async def run(self, surroundings: Surroundings) -> None:
+        """Serve until cancelled."""
+        if absent := [name for name in NEEDED if find_spec(name) is None]:
+            raise ServiceError(
+                f"{', '.join(absent)}: not installed; pip install 'tocsin[dashboard]' brings it",
+                permanent=True,
+            )
+        settings = Settings(
+            host=self.host,
+            port=self.port,
+            base_path=self.base_path.strip("/"),
+            sign_in=not is_loopback(self.host) if self.sign_in is None else self.sign_in,
+            local=is_loopback(self.host),
+            api_url=surroundings.api_url,
+            token_file=str(surroundings.token_file),
+        )
+        reason = await serve(settings, surroundings.directory)
+        raise ServiceError(reason)
+
+
+@hookimpl
+def tocsin_services() -> Mapping[str, Any]:
+    """The service ``dashboard``."""
+    return {"dashboard": DashboardService}

@@ -1,0 +1,108 @@
+"""tocsin's HTTP API, and the ways in which it can refuse."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from attrs import frozen
+
+TIMEOUT = httpx.Timeout(10.0, connect=2.0)
+"""Seconds. Restarting a container waits for the engine: see :data:`PATIENT`."""
+
+PATIENT = httpx.Timeout(60.0, connect=2.0)
+
+
+class Kind(StrEnum):
+    """Why there is no answer."""
+
+    UNREACHABLE = "unreachable"
+    UNKNOWN_READER = "unknown-reader"  # the token is missing, wrong, expired or revoked
+    NOT_ALLOWED = "not-allowed"
+    MISSING = "missing"
+    REFUSED = "refused"
+    BUSY = "busy"
+    AWAY = "away"  # the history's database is
+    FAULT = "fault"
+
+
+_KINDS = {
+    401: Kind.UNKNOWN_READER,
+    403: Kind.NOT_ALLOWED,
+    404: Kind.MISSING,
+    429: Kind.BUSY,
+    503: Kind.AWAY,
+}
+
+
+class ApiError(Exception):
+    """The API gave no answer; the message is its own sentence. ``retry_after`` in seconds."""
+
+    def __init__(self, kind: Kind, detail: str, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+@frozen
+class Api:
+    """The API under one reader's token."""
+
+    http: httpx.Client
+    token: str
+
+    def get(self, path: str, **query: Any) -> Any:
+        """What a GET answers. Parameters that are None are left out. Raises ApiError."""
+        given = {name: value for name, value in query.items() if value is not None}
+        return self._ask("GET", path, params=given)
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """What a POST answers. Raises ApiError."""
+        return self._ask("POST", path, json={} if body is None else body, timeout=PATIENT)
+
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        try:
+            answer = self.http.request(method, path, headers=headers, **options)
+        except httpx.TimeoutException as error:
+            raise ApiError(Kind.UNREACHABLE, "tocsin did not answer in time") from error
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            raise ApiError(Kind.UNREACHABLE, "tocsin does not answer") from error
+        try:
+            body = answer.json()
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            body = None
+        # /health answers 503 with its own document when tocsin does not do its job.
+        if answer.is_success or (path == "/health" and isinstance(body, dict)):
+            return body
+        raise _refusal(answer, body)
+
+
+def _refusal(answer: httpx.Response, body: Any) -> ApiError:
+    detail = body.get("detail") if isinstance(body, dict) else None
+    kind = _KINDS.get(answer.status_code, Kind.FAULT)
+    if kind is Kind.FAULT and answer.status_code < 500:
+        kind = Kind.REFUSED
+    after = answer.headers.get("Retry-After", "")
+    return ApiError(
+        kind,
+        str(detail or f"it answered {answer.status_code}"),
+        float(after) if after.isdigit() else None,
+    )
+
+
+def connect(url: str) -> httpx.Client:
+    """A client that is shared by all readers; it knows of no proxy and follows no redirect."""
+    return httpx.Client(
+        base_url=url, timeout=TIMEOUT, trust_env=False,
+        limits=httpx.Limits(max_connections=32, max_keepalive_connections=16),
+    )  # fmt: skip
+
+
+def path_of(*parts: str) -> str:
+    """A path below ``/api/v1`` whose parts may hold any character."""
+    return "/api/v1/" + "/".join(quote(part, safe="") for part in parts)

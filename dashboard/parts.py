@@ -1,0 +1,105 @@
+"""Pieces that several pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import streamlit as st
+
+from tocsin.dashboard import dialogs, pages, session, tones
+from tocsin.dashboard.words import ago, clean, plain, title_of, when
+
+Item = Mapping[str, Any]
+
+
+def header(title: str, icon: str, *, hint: str = "") -> None:
+    """The head of a page: its title, and who reads."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.title(f"{icon} {plain(title, 80)}", anchor=False, width="stretch")
+        if hint:
+            st.caption(hint, width="content")
+        reader_menu()
+
+
+def reader_menu() -> None:
+    """Who reads, and signing in or out."""
+    who = session.reader()
+    if who is None or not who.own:
+        if st.button("Sign in", icon=":material/login:", key="sign-in", type="tertiary"):
+            dialogs.ask("sign-in")
+        return
+    label = plain(who.name, 24)
+    with st.popover(label, icon=":material/account_circle:", type="tertiary"):
+        st.text(clean(f"{who.name}: {who.role}"))
+        if who.expires_at:
+            st.caption(f"This token is good until {when(who.expires_at, session.zone())}.")
+        if st.button("Sign out", icon=":material/logout:", key="sign-out"):
+            session.sign_out()
+            st.rerun()
+
+
+def icon_of(kind: str) -> str:
+    """The icon of a kind of target."""
+    return _ICONS.get(kind, ":material/language:")
+
+
+_ICONS = {
+    "container": ":material/deployed_code:", "host": ":material/dns:",
+    "database": ":material/database:", "backup": ":material/backup:",
+}  # fmt: skip
+
+
+def now_line() -> str:
+    """``Updated 14:30:05``."""
+    return f"Updated {datetime.now(UTC).astimezone(session.zone()):%H:%M:%S}"
+
+
+def bar(counts: Sequence[Sequence[int]], words: str, *, small: bool = False) -> str:
+    """An uptime bar: one stretch of time each, coloured by the worst that was seen in it.
+
+    Only our own words go into it.
+    """
+    kinds = []
+    for up, degraded, down, unknown in counts:
+        kinds.append(
+            "down" if down else "degraded" if degraded else "up" if up
+            else "unknown" if unknown else "none"
+        )  # fmt: skip
+    size = " small" if small else ""
+    stretches = "".join(f'<i class="tocsin-{kind}"></i>' for kind in kinds)
+    return f'<div class="tocsin-bar{size}" role="img" aria-label="{words}">{stretches}</div>'
+
+
+def alert_rows(alerts: Iterable[Item], *, key: str, ack: bool = True) -> None:
+    """Alerts, one a row: icon, when, on what, what, and what a person can do."""
+    zone = session.zone()
+    for alert in alerts:
+        tone = tones.of_alert(alert)
+        over = alert["state"] == "resolved"
+        name = alert["container_name"]
+        with st.container(
+            horizontal=True, vertical_alignment="center", gap="small",
+            key=f"{key}-{alert['id']}",
+        ):  # fmt: skip
+            word = "Resolved" if over else alert["severity"].capitalize()
+            st.markdown(tones.badge(tone, word), width=120)
+            st.caption(when(alert["created_at"], zone), width=92)
+            with st.container(width=190):
+                if name:
+                    pages.target_link(name)
+                else:
+                    st.text("tocsin")
+            st.text(clean(f"{title_of(alert['alert_type'])}: {alert['message']}", 160),
+                    width="stretch")  # fmt: skip
+            if alert["state"] == "acknowledged":
+                st.caption(plain(f"Acknowledged by {alert['acknowledged_by']}", 60),
+                           width="content")  # fmt: skip
+            elif ack and alert["state"] in ("firing", "suppressed"):
+                dialogs.button(
+                    "acknowledge", "Ack", ":material/done_all:", f"{key}-ack-{alert['id']}",
+                    id=alert["id"], type=alert["alert_type"], target=name,
+                )  # fmt: skip
+            elif over:
+                st.caption(ago(alert["resolved_at"]), width="content")

@@ -1,0 +1,266 @@
+"""The overview: how everything is, in one look."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import streamlit as st
+from attrs import define, field
+
+from tocsin.dashboard import pages, parts, session, states, tones
+from tocsin.dashboard.client import Api, ApiError, path_of
+from tocsin.dashboard.live import LiveList
+from tocsin.dashboard.words import ago, count, percent, plain, size
+
+EVERY = 2
+"""Seconds between two looks."""
+
+PAGE = 60
+"""Cards at once."""
+
+RARELY = 60.0
+"""Seconds for which uptime bars and, while no alert changes, recent alerts are good."""
+
+GROUPS = {"No groups": "", "By project": "project", "By status": "status", "By kind": "kind"}
+"""The words stand in the address too, as those of all filters do."""
+
+
+@define
+class Overview:
+    """What one reader's overview knows, refreshed in a fixed number of requests."""
+
+    containers: LiveList = field(factory=lambda: LiveList(path_of("containers")))
+    targets: LiveList = field(factory=lambda: LiveList(path_of("targets")))
+    status: dict[str, Any] = field(factory=dict)
+    active: dict[str, list[Any]] = field(factory=dict)
+    recent: list[Any] = field(factory=list)
+    bars: dict[str, Any] = field(factory=dict)
+    _shown: object = None
+    _recent_at: float = 0.0
+    _bars_at: float = 0.0
+    _bars_of: object = None
+
+    def refresh(self, api: Api, query: str | None, *, full: bool = True) -> None:
+        """Look again. Raises ApiError."""
+        self.status = api.get(path_of("status"))
+        self.containers.refresh(api, query)
+        self.targets.refresh(api, query)
+        found = api.get(path_of("alerts", "active"), limit=1000)["items"]
+        self.active = {}
+        for alert in sorted(found, key=lambda a: tones.of_alert(a).rank):
+            self.active.setdefault(alert["container_name"] or "", []).append(alert)
+        now = time.monotonic()
+        shown = tuple((a["id"], a["state"]) for a in found)
+        if shown != self._shown or now > self._recent_at + RARELY:
+            self.recent = api.get(path_of("alerts"), limit=6)["items"]
+            self._shown, self._recent_at = shown, now
+
+    def items(self) -> list[tuple[Any, tones.Tone]]:
+        """Targets with their tones, the worst first; a container's facts where it is one."""
+        both = {**self.targets.items, **self.containers.items}
+        kinds = {name: item["kind"] for name, item in self.targets.items.items()}
+        toned = [
+            ({"kind": kinds.get(name, "container"), **item},
+             tones.of_item(item, self.active.get(name, [])))
+            for name, item in both.items()
+        ]  # fmt: skip
+        return sorted(toned, key=lambda pair: (pair[1].rank, pair[0]["name"]))
+
+    def uptime(self, api: Api, query: str | None, wanted: int) -> dict[str, Any]:
+        """Uptime bars of the last 24 hours by target; none while history is away."""
+        now, of = time.monotonic(), (query, wanted)
+        if of != self._bars_of or now > self._bars_at + RARELY:
+            self._bars_of, self._bars_at = of, now
+            try:
+                page = api.get(path_of("uptime"), hours=24, points=30, limit=wanted, q=query)
+                self.bars = {item["target"]: item for item in page["items"]}
+            except ApiError:
+                self.bars = {}
+        return self.bars
+
+
+def page() -> None:
+    """Draw the page."""
+    parts.header("Infrastructure", ":material/notifications_active:")
+    _live()
+
+
+@st.fragment(run_every=EVERY)
+def _live() -> None:
+    known: Overview = st.session_state.setdefault("_overview", Overview())
+    cards = st.container()
+    query, chosen, group = _controls()
+    with states.guarded():
+        api = session.api()
+        known.refresh(api, query)
+        with cards:
+            _cards(known)
+        if not sum(known.status["targets"].values()):
+            _nothing()
+            return
+        _grid(known, api, query, chosen, group)
+        _recent(known)
+
+
+def _nothing() -> None:
+    states.empty(
+        ":material/deployed_code:", "Nothing is watched yet",
+        "Start a container, or name a target in `tocsin.toml`; it appears here by itself.",
+    )  # fmt: skip
+
+
+def _cards(known: Overview) -> None:
+    status, items = known.status, known.items()
+    containers = status["containers"]
+    by_tone = {key: sum(tone.key == key for _, tone in items) for key in tones.TONES}
+    if known.targets.query or known.targets.total > len(known.targets.items):
+        # Not all are here: tocsin's own count.
+        by_tone["critical"] = status["targets"].get("down", 0)
+        by_tone["warning"] = status["targets"].get("degraded", 0)
+    score = status["health_score"]
+    with st.grid(6, min_column_width=150, gap="small"):
+        rest = ", ".join(
+            f"{containers[word]} {word}"
+            for word in ("stopped", "missing", "restarting", "paused", "completed", "unknown")
+            if containers[word]
+        )
+        _card(tones.OK, "Running", f"{containers['running']} / {containers['total']}", rest)
+        for tone in (tones.WARNING, tones.CRITICAL):
+            names = [item["name"] for item, its in items if its is tone]
+            number = by_tone[tone.key]
+            _card(tone, tone.word, str(number), ", ".join(names[:3]), quiet=not number)
+        firing = status["active_alerts"]
+        taken = sum(a["state"] == "acknowledged" for found in known.active.values() for a in found)
+        _card(
+            None, "Alerts", str(firing), f"{taken} acknowledged" if taken else "firing now",
+            icon=":material/notifications:", quiet=not firing,
+        )  # fmt: skip
+        with st.container(border=True, height="stretch", key="panel-card-health"):
+            st.metric(
+                ":material/ecg_heart: Health",
+                "–" if score is None else percent(score, 0),
+                help="The share of targets in order; a critical one counts three times, one that "
+                "is degraded half.",
+            )
+            st.progress(0 if score is None else min(100, int(score)))
+        with st.container(border=True, height="stretch", key="panel-card-last"):
+            st.metric(":material/schedule: Last check", ago(status["last_check"]))
+            st.caption(parts.now_line())
+
+
+def _card(
+    tone: tones.Tone | None, label: str, value: str, hint: str, *, icon: str = "",
+    quiet: bool = False,
+) -> None:  # fmt: skip
+    icon = icon or (tone.icon if tone else "")
+    text = f"{icon} {label}"
+    if tone is not None and not quiet:
+        text = f":{tone.colour}[{text}]"
+    with st.container(border=True, height="stretch", key=f"panel-card-{label.lower()}"):
+        st.metric(text, value)
+        st.caption(plain(hint, 48) if hint else "none")
+
+
+def _controls() -> tuple[str | None, set[str], str]:
+    """What to look for: a part of the name, statuses (none: all), and by what to group."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        query = st.text_input(
+            "Search", key="q", bind="query-params", placeholder="Search by name",
+            icon=":material/search:", width=240, label_visibility="collapsed",
+        )  # fmt: skip
+        chosen = st.pills(
+            "Status", [tone.word for tone in tones.TONES.values()], selection_mode="multi",
+            key="status", bind="query-params", label_visibility="collapsed", wrap=True,
+        )  # fmt: skip
+        group = st.selectbox(
+            "Group", list(GROUPS), key="group", bind="query-params", width=150,
+            label_visibility="collapsed",
+        )  # fmt: skip
+    return (query or "").strip() or None, set(chosen or ()), GROUPS.get(group or "", "")
+
+
+def _grid(known: Overview, api: Api, query: str | None, chosen: set[str], by: str) -> None:
+    items = [pair for pair in known.items() if not chosen or pair[1].word in chosen]
+    if not items:
+        states.empty(
+            ":material/filter_alt_off:", "No target fits the filter",
+            "Clear the search or choose another status.",
+        )  # fmt: skip
+        return
+    if by:
+        items.sort(key=lambda pair: (_group(pair, by), pair[1].rank, pair[0]["name"]))
+    cards = st.container()
+    number, total = 1, -(-len(items) // PAGE)
+    if total > 1:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            number = st.pagination(total, key="page", bind="query-params")
+            st.caption(f"{count(len(items), 'target')}, {PAGE} a page")
+    shown = items[(number - 1) * PAGE : number * PAGE]
+    bars = known.uptime(api, query, 1000 if known.targets.total > 100 else 100)
+    groups: dict[str, list[Any]] = {}
+    for pair in shown:
+        groups.setdefault(_group(pair, by) if by else "", []).append(pair)
+    with cards:
+        for name, members in groups.items():
+            if by:
+                every = sum(_group(pair, by) == name for pair in items)
+                st.markdown(f"##### {plain(_group_word(name, by))} · {every}", anchors=False)
+            with (
+                st.container(key=f"cards-{_slug(name)}"),
+                st.grid("auto", min_column_width=215, gap="small"),
+            ):
+                for item, tone in members:
+                    _target(item, tone, known.active.get(item["name"], []), bars)
+
+
+def _group(pair: tuple[Any, tones.Tone], by: str) -> str:
+    item, tone = pair
+    if by == "status":
+        return tone.key
+    return str(item.get(by) or "")
+
+
+def _group_word(name: str, by: str) -> str:
+    if by == "status":
+        return tones.TONES[name].word
+    return name or f"No {by}"
+
+
+def _target(item: Any, tone: tones.Tone, alerts: list[Any], bars: dict[str, Any]) -> None:
+    name = item["name"]
+    with st.container(
+        border=True, height="stretch", gap="xsmall", key=f"tone-{tone.key}-{_slug(name)}"
+    ):
+        pages.target_link(name, icon=parts.icon_of(item["kind"]))
+        st.markdown(tones.badge(tone, tones.headline(item, alerts)[:70]))
+        if "state" in item:
+            cpu, memory = percent(item["cpu_percent"]), size(item["memory_bytes"])
+            st.caption(f"CPU {cpu} · Mem {memory}".replace(" ", "\u00a0").replace("·\u00a0", "· "))
+        else:
+            st.caption(plain(f"{item['kind']} · {count(len(item['checks']), 'check')}"))
+        if found := bars.get(name):
+            words = f"Last 24 hours: {_available(found)}"
+            st.html(parts.bar(found["counts"], words, small=True))
+
+
+def _available(found: Any) -> str:
+    value = found["available"]
+    return "no data" if value is None else f"{value * 100:.2f} % available"
+
+
+def _slug(name: str) -> str:
+    """A key that is a CSS class: letters and digits, and no two names the same."""
+    return "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in name)
+
+
+def _recent(known: Overview) -> None:
+    with st.container(border=True, key="panel-recent"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("##### :material/notifications: Recent alerts", anchors=False,
+                        width="stretch")  # fmt: skip
+            pages.link("alerts", "View all", icon=":material/arrow_forward:")
+        if known.recent:
+            parts.alert_rows(known.recent, key="recent")
+        else:
+            st.caption("No alert yet. All quiet.")

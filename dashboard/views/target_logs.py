@@ -1,0 +1,47 @@
+"""What a container wrote."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from tocsin.dashboard import logs, session, states
+from tocsin.dashboard.client import path_of
+from tocsin.dashboard.words import count
+
+EVERY = 10
+"""Seconds between two looks."""
+
+LINES = {"100 lines": 100, "500 lines": 500, "2000 lines": 2000}
+
+
+@st.fragment(run_every=EVERY)
+def show_logs(name: str) -> None:
+    """Draw it; nothing where the target is no container."""
+    if not st.session_state.get("_is_container"):
+        return
+    with st.container(border=True, key="panel-logs"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown("**:material/article: Logs**", width="stretch")
+            search = st.text_input(
+                "Search the log", key="log", bind="query-params", placeholder="Search",
+                icon=":material/search:", width=220, label_visibility="collapsed",
+            )  # fmt: skip
+            levels = st.pills(
+                "Level", list(logs.LEVELS), selection_mode="multi", key="level",
+                bind="query-params", label_visibility="collapsed", wrap=True,
+            )  # fmt: skip
+            lines = st.selectbox(
+                "Lines", list(LINES), key="lines", bind="query-params", width=130,
+                label_visibility="collapsed",
+            )  # fmt: skip
+        with states.guarded("Logs"):
+            path = path_of("containers", name, "logs")
+            found = logs.read(session.api().get(path, lines=LINES[lines or "100 lines"])["items"])
+            shown = logs.select(found, search or "", {logs.LEVELS[x] for x in levels or ()})
+            if not found:
+                st.caption("It has not written anything yet.")
+            elif not shown:
+                st.caption(f"None of the last {count(len(found), 'line')} fits.")
+            else:
+                st.html(logs.render(reversed(shown), session.zone()))
+                st.caption(f"{count(len(shown), 'line')} of the last {len(found):,}, newest first")

@@ -1,0 +1,250 @@
+"""How a target went: its charts, its health checks, what happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from tocsin.dashboard import charts, parts, session, states, tones
+from tocsin.dashboard.client import Api, ApiError, Kind, path_of
+from tocsin.dashboard.words import count, moment, percent, plain, share, size, title_of, when
+
+EVERY = 20
+"""Seconds between two looks."""
+
+RANGES = ("1h", "6h", "24h", "7d", "30d")
+MOST_MARKS = 40
+
+Item = Mapping[str, Any]
+
+
+def look(api: Api, name: str) -> tuple[Item, Item]:
+    """A target and the detail around it; a container's facts where it is one. Raises ApiError."""
+    try:
+        detail = api.get(path_of("containers", name))
+        return detail["container"], detail
+    except ApiError as error:
+        if error.kind is not Kind.MISSING:
+            raise
+    detail = api.get(path_of("targets", name))
+    return detail["target"], detail
+
+
+@st.fragment(run_every=EVERY)
+def show_past(name: str) -> None:
+    """Draw it."""
+    span = st.segmented_control(
+        "Range", RANGES, default="24h", required=True, key="range", bind="query-params",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    hours = charts.SECONDS[span or "24h"] / 3600
+    with states.guarded("Charts"):
+        api = session.api()
+        item, _ = look(api, name)
+        checks = [check["name"] for check in item["checks"]]
+        own = item["source"] if item["source"] in checks else (checks[0] if checks else None)
+        if not checks:
+            states.empty(":material/rule:", "No check watches this target", "")
+            return
+        history = api.get(path_of("metrics", "history"), target=name, hours=hours, points=240)
+        alerts = api.get(path_of("alerts"), target=name, hours=None, limit=50,
+                         since=history["since"])["items"]  # fmt: skip
+        events = []
+        if "state" in item:
+            events = api.get(path_of("containers", name, "events"), hours=hours, limit=200)["items"]
+        if "state" in item:
+            _usage(item, history, _marks(alerts, events))
+        left, right = st.columns(2, gap="medium")
+        with left:
+            _health(api, name, item, checks, own, hours)
+        with right:
+            _happened(alerts, events)
+
+
+def _marks(alerts: Sequence[Item], events: Sequence[Item]) -> list[charts.Mark]:
+    marks = [
+        charts.Mark(
+            at=alert["created_at"], kind=alert["severity"],
+            text=f"{title_of(alert['alert_type'])}: {alert['message']}",
+        )
+        for alert in alerts
+    ]  # fmt: skip
+    for event in events:
+        if event["action"] in ("start", "restart"):
+            marks.append(charts.Mark(at=event["at"], kind="restart", text="Started"))
+        elif event["action"] in ("die", "oom"):
+            code = event["attributes"].get("exitCode")
+            text = "Killed for memory" if event["action"] == "oom" else f"Ended (exit {code})"
+            marks.append(charts.Mark(at=event["at"], kind="stopped", text=text))
+    return sorted(marks, key=lambda mark: mark.at, reverse=True)[:MOST_MARKS]
+
+
+def _usage(item: Item, history: Item, marks: Sequence[charts.Mark]) -> None:
+    points, step = history["points"], history["step"]
+    if not points:
+        states.empty(
+            ":material/hourglass_empty:", "No data yet",
+            "The curves begin with the first samples.",
+        )  # fmt: skip
+        return
+    zone, span = session.zone(), (history["since"], history["until"])
+    expected = item["expected"]
+    left, right = st.columns(2, gap="medium")
+    levels = _levels(expected, "cpu_percent", None)
+    figure, mean, top = None, *_figures(points, "cpu_percent")
+    if mean is not None:
+        figure = charts.usage(
+            points, "cpu_percent", unit="%", zone=zone, span=span, step=step, levels=levels,
+            marks=marks,
+        )  # fmt: skip
+    with left:
+        _chart("CPU", figure, [percent(v) for v in (mean, top, item["cpu_percent"])])
+    levels = _levels(expected, "memory_bytes", item["memory_limit_bytes"])
+    figure, mean, top = None, *_figures(points, "memory_bytes")
+    if mean is not None:
+        figure = charts.usage(
+            points, "memory_bytes", unit="B", zone=zone, span=span, step=step, levels=levels,
+            marks=marks, colour=charts.SERIES[3],
+        )  # fmt: skip
+    with right:
+        _chart("Memory", figure, [size(v) for v in (mean, top, item["memory_bytes"])])
+    with st.container(border=True, gap="xsmall", key="panel-chart-network"):
+        st.markdown("**Network**")
+        charts.show(
+            charts.traffic(points, zone=zone, span=span, step=step), "chart-network-figure",
+            "Bytes received and sent per second",
+        )  # fmt: skip
+        received, sent = size(item["network_rx_bytes"]), size(item["network_tx_bytes"])
+        st.caption(f"Received **{received}**   ·   Sent **{sent}** since it started")
+
+
+def _levels(expected: Item, metric: str, limit: float | None) -> list[charts.Level]:
+    levels = []
+    if metric in expected:
+        levels.append(charts.Level(value=expected[metric], label="expected"))
+    if limit:
+        levels.append(charts.Level(value=limit, label="limit", colour=tones.CRITICAL.hex))
+    return levels
+
+
+def _chart(title: str, figure: charts.Figure | None, values: Sequence[str]) -> None:
+    """A chart above its average, its maximum and what is now."""
+    key = f"chart-{title.lower()}"
+    with st.container(border=True, gap="xsmall", height="stretch", key=f"panel-{key}"):
+        st.markdown(f"**{title}**")
+        if figure is None:
+            st.caption("No data in this range.")
+            return
+        words = [f"{word} **{value}**" for word, value in zip(_WORDS, values, strict=True)]
+        charts.show(figure, key, f"{title}: {', '.join(words).replace('*', '')}")
+        st.caption("   ·   ".join(words))
+
+
+_WORDS = ("Average", "Maximum", "Now")
+
+
+def _figures(points: Sequence[Item], metric: str) -> tuple[float | None, float | None]:
+    found = [p["metrics"][metric] for p in points if metric in p["metrics"]]
+    if not found:
+        return None, None
+    return sum(f["avg"] for f in found) / len(found), max(f["max"] for f in found)
+
+
+def _health(
+    api: Api, name: str, item: Item, checks: Sequence[str], own: str | None, hours: float
+) -> None:
+    with st.container(border=True, height="stretch", key="panel-health"):
+        st.markdown("**:material/health_and_safety: Health checks**")
+        chosen = own
+        if len(checks) > 1:
+            chosen = st.segmented_control(
+                "Check", checks, default=own, required=True, key="check", bind="query-params",
+                label_visibility="collapsed",
+            )  # fmt: skip
+        if chosen is None:
+            return
+        found = api.get(path_of("checks", name, chosen, "history"), hours=hours, points=60)
+        check = next(c for c in item["checks"] if c["name"] == chosen)
+        tone = tones.of_status(check["status"])
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(tones.badge(tone, str(check["status"]).capitalize()), width="content")
+            st.caption(f"{share(found['uptime']['available'])} available", width="content")
+            if check["latency_seconds"] is not None:
+                st.caption(f"{check['latency_seconds'] * 1000:,.0f} ms", width="content")
+        counts = buckets(found, 60)
+        st.html(parts.bar(counts, f"{share(found['uptime']['available'])} available"))
+        results = api.get(path_of("checks", name, chosen, "results"), hours=hours, limit=8)["items"]
+        zone = session.zone()
+        for result in results:
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.caption(when(result["at"], zone), width=96)
+                tone = tones.of_status(result["status"])
+                word = str(result["status"]).capitalize()
+                st.markdown(tones.badge(tone, word), width=112)
+                st.caption(plain(result["message"], 90) or "–", width="stretch")
+        if not results:
+            st.caption("No result in this range.")
+
+
+def buckets(history: Item, number: int) -> list[list[int]]:
+    """A check's history in so many stretches of equal length, those without data empty."""
+    since, until = (moment(history[key]) for key in ("since", "until"))
+    assert since is not None  # noqa: S101
+    assert until is not None  # noqa: S101
+    length = (until - since).total_seconds() / number
+    counts = [[0, 0, 0, 0] for _ in range(number)]
+    for point in history["points"]:
+        at = moment(point["at"])
+        assert at is not None  # noqa: S101
+        index = min(number - 1, max(0, int((at - since).total_seconds() / length)))
+        for n, status in enumerate(("up", "degraded", "down", "unknown")):
+            counts[index][n] += point[status]
+    return counts
+
+
+def _happened(alerts: Sequence[Item], events: Sequence[Item]) -> None:
+    zone = session.zone()
+    told = [
+        (event["at"], _EVENTS[event["action"]], _event_text(event))
+        for event in events
+        if event["action"] in _EVENTS
+    ]
+    for alert in alerts:
+        text = f"{title_of(alert['alert_type'])}: {alert['message']}"
+        told.append((alert["created_at"], tones.of_alert(alert), text))
+    told.sort(key=lambda row: row[0], reverse=True)
+    with st.container(border=True, height="stretch", key="panel-happened"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("**:material/history: Restarts and alerts**", width="stretch")
+            starts = sum(event["action"] in ("start", "restart") for event in events)
+            st.caption(count(starts, "start"), width="content")
+        for at, tone, text in told[:10]:
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.caption(when(at, zone), width=96)
+                st.markdown(f":{tone.colour}[{tone.icon}]", width=24)
+                st.caption(plain(text, 120), width="stretch")
+        if not told:
+            st.caption("Nothing happened in this range.")
+
+
+_EVENTS = {
+    "start": tones.OK, "restart": tones.OK, "die": tones.CRITICAL, "oom": tones.CRITICAL,
+    "stop": tones.WARNING, "kill": tones.WARNING, "pause": tones.WARNING, "unpause": tones.OK,
+    "create": tones.UNKNOWN, "destroy": tones.UNKNOWN,
+}  # fmt: skip
+
+
+def _event_text(event: Item) -> str:
+    attributes = event["attributes"]
+    if event["action"] == "die":
+        return f"Ended with exit code {attributes.get('exitCode', 'unknown')}"
+    words = {
+        "start": "Started", "restart": "Restarted", "oom": "Killed for memory",
+        "stop": "Stopped by a person or a tool", "pause": "Paused", "unpause": "Resumed",
+        "create": "Created", "destroy": "Removed",
+    }  # fmt: skip
+    if event["action"] == "kill":
+        return f"Signal {attributes.get('signal', 'unknown')} sent"
+    return words[event["action"]]

@@ -1,0 +1,94 @@
+"""A real Chromium, and what it must never do on our pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Playwright, expect
+
+from tests.conftest import need
+
+ARGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PATIENCE = 20_000
+"""Milliseconds; a generous limit to what comes true soon."""
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Chromium with a profile of its own."""
+    expect.set_options(timeout=PATIENCE)
+    return playwright.chromium.launch(executable_path=need("chromium"), args=ARGS)
+
+
+class Watch:
+    """Collects what a page complains about, and whom it asks."""
+
+    def __init__(self, page: Page) -> None:
+        self.complaints: list[str] = []
+        self.hosts: set[str] = set()
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
+        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname or ""))
+        page.on("dialog", self._dialog)
+
+    def _console(self, message: Any) -> None:
+        if message.type == "error":
+            self.complaints.append(f"console: {message.text} {message.location}")
+
+    def _dialog(self, dialog: Any) -> None:
+        self.complaints.append(f"a script ran: {dialog.message}")
+        dialog.dismiss()
+
+
+@contextmanager
+def visit(browser: Browser, **options: Any) -> Iterator[tuple[Page, Watch]]:
+    """A new reader's page; fails where it complained, ran a stranger's script, or asked another
+    host."""
+    context = browser.new_context(
+        viewport=options.pop("viewport", {"width": 1280, "height": 900}), **options
+    )
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    watch = Watch(page)
+    yield page, watch
+    page.close()
+    context.close()
+    assert watch.complaints == []
+    assert watch.hosts <= {"127.0.0.1", ""}
+
+
+def settled(page: Page) -> None:
+    """Wait until the script has run."""
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    expect(page.locator('[data-testid="stMain"]')).to_be_visible()
+
+
+def card(page: Page, name: str) -> Any:
+    """The card of a target, whatever its colour."""
+    slug = "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in name)
+    return page.locator(f'[class*="st-key-tone-"][class*="-{slug} "]')
+
+
+def tone(page: Page, name: str) -> str:
+    """The tone of a target's card."""
+    found = re.search(r"st-key-tone-(\w+?)-", card(page, name).get_attribute("class") or "")
+    return found[1] if found else ""
+
+
+def serious(page: Page) -> list[str]:
+    """Serious and critical violations that axe finds in our own content: Streamlit's frame around
+    it (its header, its menus) is not ours."""
+    results = Axe().run(page, context={"include": [['[data-testid="stMain"]']]}).response
+    return [
+        f"{violation['id']}: {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
+        for violation in results["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]

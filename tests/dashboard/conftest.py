@@ -1,0 +1,141 @@
+"""A real API for the pages, and a way to run a page against it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import streamlit as st
+from attrs import asdict
+from streamlit.testing.v1 import AppTest
+
+from tests.dashboard.town import Town
+from tocsin.dashboard import session, signin
+from tocsin.dashboard.process import VARIABLE, Settings
+
+
+@pytest.fixture(scope="session")
+def fresh(postgres: str) -> Callable[[], str]:
+    """Makes databases that live as long as the session; gives their DSNs."""
+
+    def make() -> str:
+        name = f"d{uuid.uuid4().hex[:12]}"
+
+        async def create() -> None:
+            admin = await asyncpg.connect(postgres)
+            await admin.execute(f"CREATE DATABASE {name}")
+            await admin.close()
+
+        # On a thread: where a browser is driven, this one has a loop that runs already.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: asyncio.run(create())).result()
+        return postgres.replace("/postgres?", f"/{name}?")
+
+    return make
+
+
+@pytest.fixture
+def empty_town(fresh: Callable[[], str]) -> Iterator[Town]:
+    """An API that watches nothing."""
+    directory = Path(tempfile.mkdtemp(prefix="town"))
+    town = Town(directory, fresh())
+    town.start()
+    yield town
+    town.stop()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def town(fresh: Callable[[], str]) -> Iterator[Town]:
+    """The trade system with a day of history; shared, so that tests only add to it."""
+    directory = Path(tempfile.mkdtemp(prefix="town"))
+    made = Town(directory, fresh())
+    made.start()
+    made.trade_system()
+    made.history(1.2)
+    yield made
+    made.stop()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+class Pages:
+    """Runs pages as Streamlit does, without a browser."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, directory: Path) -> None:
+        self._patch = patch
+        self._directory = directory
+
+    def point(self, town: Town, token: str | None = None, **settings: Any) -> None:
+        """Which API, and which token the dashboard has of its own."""
+        file = self._directory / "token"
+        file.write_text(town.tokens["viewer"] if token is None else token)
+        made = Settings(
+            **{
+                "host": "127.0.0.1", "port": 8501, "base_path": "", "sign_in": False,
+                "local": True, "api_url": town.url, "token_file": str(file), **settings,
+            }
+        )  # fmt: skip
+        self._patch.setenv(VARIABLE, json.dumps(asdict(made)))
+        st.cache_resource.clear()
+
+    def open(self, page: str = "overview", *, token: str = "", **query: str) -> AppTest:
+        """A page as somebody sees it who has just opened its address; with a token, signed in."""
+        script = f"from tocsin.dashboard.app import main\nmain({page!r})\n"
+        at = AppTest.from_string(script, default_timeout=30)
+        for name, value in query.items():
+            at.query_params[name] = value
+        if token:
+            at.session_state["_token"] = token
+        at.run()
+        return at
+
+
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Pages]:
+    # There is no browser: nobody's cookie, nobody's clock.
+    monkeypatch.setattr(session, "cookie", lambda: None)
+    monkeypatch.setattr(session, "zone", lambda: UTC)
+    yield Pages(monkeypatch, tmp_path)
+    st.cache_resource.clear()
+    signin.READERS = signin.Readers()
+
+
+def shown(at: AppTest) -> str:
+    """Every text on the page in its order, as people read it."""
+    parts: list[str] = []
+
+    def walk(node: Any) -> None:
+        for child in getattr(node, "children", {}).values():
+            walk(child)
+        if not getattr(node, "children", None) and node.type not in ("html", "arrow_data_frame"):
+            proto = getattr(node, "proto", None)
+            found = [
+                getattr(proto, name, None) or getattr(node, name, None)
+                for name in ("label", "body", "value")
+            ]
+            texts = [text for text in found if isinstance(text, str) and text]
+            parts.append(" ".join(dict.fromkeys(texts)))
+
+    walk(at._tree)
+    return "\n".join(parts).replace("\\", "").replace("\u2060", "")
+
+
+def bars(at: AppTest) -> list[str]:
+    """The uptime bars on the page."""
+    bodies = [str(element.proto.body) for element in at.get("html")]
+    return [body for body in bodies if body.startswith('<div class="tocsin-bar')]
+
+
+def calm(at: AppTest) -> None:
+    """No page shows an exception, whatever happens."""
+    assert not at.exception, [e.value for e in at.exception]

@@ -1,0 +1,219 @@
+"""The pages in a real Chromium, over a real API: they look right, keep still and run no stranger's
+script."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.dashboard.browser import card, launch, serious, settled, tone, visit
+from tests.dashboard.test_pages import down, up
+from tests.dashboard.town import Town, free_port, log_lines
+from tocsin import Surroundings
+from tocsin.core.model import Result
+from tocsin.dashboard import DashboardService
+
+NAME = "<img src=x onerror=alert(1)>"
+LINES = [
+    "<script>alert('log')</script> ERROR broken",
+    "[x](javascript:alert(2)) **b** \x1b[31m \u202e evil",
+    "INFO ready",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium."""
+    with sync_playwright() as playwright:
+        made = launch(playwright)
+        yield made
+        made.close()
+
+
+class Served:
+    """The dashboard of a town on its own port."""
+
+    def __init__(self, town: Town, directory: Path, sign_in: bool = False) -> None:
+        self.town = town
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        token = directory / "token"
+        token.write_text(town.tokens["viewer"])
+        place = Surroundings(api_url=town.url, directory=directory, token_file=token)
+        service = DashboardService(port=self.port, sign_in=sign_in)
+        self._task = asyncio.run_coroutine_threadsafe(service.run(place), town.loop)
+
+    def stop(self) -> None:
+        """Take it down."""
+        self._task.cancel()
+
+
+@pytest.fixture(scope="module")
+def served(town: Town, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The trade system's dashboard."""
+    made = Served(town, tmp_path_factory.mktemp("served"))
+    town.reach(made.port)
+    yield made
+    made.stop()
+
+
+def test_the_overview_lives(browser: Browser, served: Served) -> None:
+    """Cards and grid; one that goes down turns red, one that recovers green, without a reload and
+    without losing what was typed or the place on the page."""
+    with visit(browser, viewport={"width": 1280, "height": 500}) as (page, _):
+        page.goto(served.url)
+        expect(page.get_by_text("12 / 13")).to_be_visible()
+        expect(page).to_have_title(re.compile("tocsin"))
+        assert tone(page, "nginx") == "ok"
+        search = page.get_by_placeholder("Search by name")
+        search.click()
+        page.keyboard.type("ngi")
+        page.mouse.wheel(0, 300)
+        place = page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop")
+        down("nginx", served.town)
+        expect(card(page, "nginx").get_by_text("Crashed (exit 1)")).to_be_visible()
+        assert tone(page, "nginx") == "critical"
+        assert search.input_value() == "ngi"
+        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") == place
+        up("nginx", served.town)
+        expect(card(page, "nginx").get_by_text(re.compile("^.*Up"))).to_be_visible()
+
+
+def test_filters_stand_in_the_address(browser: Browser, served: Served) -> None:
+    """A filter changes the address, and the address reopened shows the same."""
+    with visit(browser) as (page, _):
+        page.goto(served.url)
+        settled(page)
+        page.get_by_placeholder("Search by name").fill("fastapi")
+        page.keyboard.press("Enter")
+        expect(card(page, "pgadmin")).to_have_count(0)
+        page.get_by_role("button", name="OK", exact=True).click()
+        page.wait_for_url(re.compile("status=OK"))
+        assert "q=fastapi" in page.url
+        address = page.url
+    with visit(browser) as (page, _):
+        page.goto(address)
+        expect(card(page, "fastapi-prod")).to_be_visible()
+        expect(card(page, "pgadmin")).to_have_count(0)
+
+
+def test_every_view_opens_from_its_address(browser: Browser, served: Served) -> None:
+    """Each page, with its filters, by its address alone, and no request to any other host."""
+    with visit(browser) as (page, _):
+        for address, text in (
+            ("/alerts?severity=Warning", "cpu_percent is 97.2"),
+            ("/alerts?view=Why+told%2C+why+not", "Any decision"),
+            ("/history?span=7d", "Alerts by hour of the day"),
+            ("/system", "Plugins"),
+            ("/target?name=vector-db&range=6h", "Health checks"),
+            ("/target?name=nothing", "There is no such thing"),
+        ):
+            page.goto(served.url + address)
+            expect(page.get_by_text(text).first).to_be_visible()
+            settled(page)
+        page.goto(served.url + "/target?name=vector-db&range=6h")
+        expect(page.get_by_role("radio", name="6h")).to_be_checked()
+
+
+def test_mouse_and_keyboard_lead_to_a_target(browser: Browser, served: Served) -> None:
+    """A click anywhere on a card, or Tab and Enter, opens the target's page; there is a way back."""
+    with visit(browser) as (page, _):
+        page.goto(served.url)
+        expect(card(page, "postgres")).to_be_visible()
+        box = card(page, "postgres").bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + box["width"] - 12, box["y"] + box["height"] - 12)
+        page.wait_for_url(re.compile(r"/target\?name=postgres"))
+        expect(page.get_by_role("heading", name="postgres")).to_be_visible()
+        page.get_by_role("link", name="Overview").last.click()
+        expect(card(page, "nginx")).to_be_visible()
+        page.get_by_placeholder("Search by name").focus()
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.textContent").endswith("nginx"):
+                break
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile(r"/target\?name=nginx"))
+        expect(page.get_by_role("heading", name="nginx")).to_be_visible()
+
+
+def test_strangers_texts_do_not_run(browser: Browser, served: Served) -> None:
+    """A name, a message and log lines full of markup are shown as they are."""
+    town = served.town
+    down(NAME, town, "<svg onload=alert(3)> [y](javascript:alert(4))")
+    town.stack.lines[NAME] = log_lines(town, LINES)
+    with visit(browser) as (page, _):
+        page.goto(served.url)
+        expect(card(page, NAME).get_by_text(NAME)).to_be_visible()
+        page.goto(served.url + "/alerts")
+        expect(page.get_by_text("<svg onload=alert(3)>").first).to_be_visible()
+        page.goto(served.url + "/history")
+        expect(page.get_by_text(NAME).first).to_be_visible()
+        page.goto(served.url + "/target?name=" + NAME.replace(" ", "%20").replace("=", "%3D"))
+        log = page.get_by_label("Log lines")
+        expect(log).to_contain_text("<script>alert('log')</script> ERROR broken")
+        expect(log).to_contain_text("[x](javascript:alert(2)) **b** �[31m � evil")
+        assert page.locator("a[href^=javascript]").count() == 0
+        assert page.locator("img[src=x]").count() == 0
+        settled(page)
+    town.put(NAME, Result.up("ok"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser: Browser, served: Served, scheme: str) -> None:
+    """No serious violation in our own content, on any page, light and dark; nothing is wider than
+    a phone."""
+    with visit(browser, color_scheme=scheme) as (page, _):
+        for address in ("/", "/target?name=vector-db", "/alerts", "/history", "/system"):
+            page.set_viewport_size({"width": 1280, "height": 900})
+            page.goto(served.url + address)
+            settled(page)
+            expect(page.locator('[class*="st-key-panel-"]').first).to_be_visible()
+            assert serious(page) == [], address
+            page.set_viewport_size({"width": 390, "height": 844})
+            settled(page)
+            wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert page.evaluate(wide) <= 0, address
+
+
+def test_signing_in_lasts(
+    browser: Browser, town: Town, tmp_path: Path, served: Callable[[], str]
+) -> None:
+    """Where readers need their own token nothing is shown without; signed in, a reload and another
+    tab go on, the token is in no page, no storage and no readable cookie; signed out, both ask."""
+    strict = Served(town, tmp_path, sign_in=True)
+    town.reach(strict.port)
+    try:
+        with visit(browser) as (page, _):
+            page.goto(strict.url + "/target?name=postgres")
+            expect(page.get_by_text("Sign in with your own token.")).to_be_visible()
+            assert page.get_by_text("busybox").count() == 0
+            page.get_by_label("Token", exact=True).fill(town.tokens["operator"])
+            with page.expect_response(re.compile("/tocsin/sign-in")) as answer:
+                page.get_by_role("button", name="Sign in").click()
+            assert answer.value.status == 204
+            expect(page.get_by_text("busybox:1.36")).to_be_visible()
+            page.reload()
+            expect(page.get_by_text("busybox:1.36")).to_be_visible()
+            other = page.context.new_page()
+            other.goto(strict.url)
+            expect(other.get_by_text("12 / 13").or_(other.get_by_text("12 / 14"))).to_be_visible()
+            assert town.tokens["operator"] not in page.content()
+            stored = page.evaluate(
+                "JSON.stringify([document.cookie, localStorage, sessionStorage])"
+            )
+            assert "tocsin_reader" not in stored
+            assert town.tokens["operator"] not in stored
+            page.get_by_role("button", name=re.compile("operator")).click()
+            with page.expect_response(re.compile("/tocsin/sign-out")):
+                page.get_by_role("button", name="Sign out").click()
+            expect(page.get_by_text("Sign in with your own token.")).to_be_visible()
+            other.reload()
+            expect(other.get_by_text("Sign in with your own token.")).to_be_visible()
+    finally:
+        strict.stop()
