@@ -25,6 +25,7 @@ class Deadman:
         self._settings = DeadmanSettings()
         self._task: asyncio.Task[None] | None = None
         self.trouble: str | None = None
+        self._failing_since = 0.0
         self.pings = 0
 
     def apply(self, settings: DeadmanSettings) -> None:
@@ -71,6 +72,7 @@ class Deadman:
             )
         if trouble is not None and self.trouble is None:
             log.warning("the dead man's ping did not arrive", reason=trouble)
+            self._failing_since = self._clock.monotonic()
         self.trouble = trouble
         self.pings += trouble is None
 
@@ -80,5 +82,12 @@ class Deadman:
             return {}
         if self.trouble is None:
             return {"deadman": ComponentHealth(status=Health.OK)}
-        message = f"the ping did not arrive: {self.trouble}"
-        return {"deadman": ComponentHealth(status=Health.DEGRADED, message=message)}
+        # Whoever waits for the ping has patience, and so has monitor_impaired.
+        failing = self._clock.monotonic() - self._failing_since
+        return {
+            "deadman": ComponentHealth(
+                status=Health.DEGRADED,
+                message=f"the ping did not arrive: {self.trouble}",
+                details={"failing_seconds": failing},
+            )
+        }

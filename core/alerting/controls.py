@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import glob
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -50,6 +50,7 @@ class Desk:
     silencing: Silencing
     actions: Actions
     acknowledge: Callable[[Alert, str, str], Alert]
+    written: Callable[[], Awaitable[None]]
 
 
 @define
@@ -70,6 +71,7 @@ class ChannelControls:
                 raise ActionError(f"it is acknowledged already, by {found.acknowledged_by}")
             self.desk.acknowledge(found, clean(by), "")
             self._audit("acknowledge", str(alert), by, target=found.target)
+            await self.desk.written()
             return f"acknowledged by {by}"
 
         return await self._at_home(work())
@@ -95,6 +97,7 @@ class ChannelControls:
                 "silence", str(made.id), by, matchers=[str(m) for m in made.matchers],
                 until=made.ends_at.isoformat(),
             )  # fmt: skip
+            await self.desk.written()
             return f"silenced for {format_duration(seconds)} by {by}"
 
         return await self._at_home(work())

@@ -19,12 +19,12 @@ _ELSEWHERE = ("plugins", "service")
 """Components that do not keep tocsin from seeing, or have an alert of their own."""
 
 
-CHANNEL_PATIENCE = 300.0
-"""Seconds for which a channel may fail: its messages are tried again, and told elsewhere."""
+PATIENCE = 300.0
+"""Seconds for which a channel, or the dead man's ping, may fail: they are tried again."""
 
 
 def _passing(part: ComponentHealth) -> bool:
-    return float(part.details.get("failing_seconds", CHANNEL_PATIENCE)) < CHANNEL_PATIENCE
+    return float(part.details.get("failing_seconds", PATIENCE)) < PATIENCE
 
 
 def verdicts(

@@ -225,6 +225,7 @@ async def acknowledge(call: Call, body: AckBody) -> AlertView:
     who = call.actor
     changed = call.monitor.alerting.acknowledge(alert, who, clean(body.comment))
     call.audit("acknowledge", str(alert.id), target=alert.target, comment=clean(body.comment))
+    await call.monitor.alerting.written()
     return alert_view(changed)
 
 
@@ -236,6 +237,7 @@ async def unacknowledge(call: Call) -> AlertView:
         raise Problem(409, "it is not acknowledged")
     changed = call.monitor.alerting.acknowledge(alert, None)
     call.audit("unacknowledge", str(alert.id), target=alert.target)
+    await call.monitor.alerting.written()
     return alert_view(changed)
 
 

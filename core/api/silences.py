@@ -101,6 +101,7 @@ async def create_silence(call: Call, body: SilenceBody) -> SilenceView:
         "silence", str(made.id), matchers=[str(m) for m in matchers],
         until=made.ends_at.isoformat(), comment=made.comment,
     )  # fmt: skip
+    await call.monitor.alerting.written()
     return silence_view(made, now)
 
 
@@ -143,4 +144,5 @@ async def end_silence(call: Call) -> SilenceView:
         raise Problem(409, "it has ended already")
     ended = call.monitor.alerting.silencing.end(silence)
     call.audit("end-silence", str(silence.id))
+    await call.monitor.alerting.written()
     return silence_view(ended, ended.ends_at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -361,3 +362,23 @@ async def test_the_stream_carries_transitions(
     assert (fired["alert"]["container_name"], fired["notify"]) == ("dead", True)
     assert seen["notification"][0]["decision"] == "sent"
     assert seen["silence"][0]["matchers"] == ["target=x"]
+
+
+async def test_what_people_change_is_on_disk_when_it_is_answered(ask: Asker, stack: Stack) -> None:
+    """A crash right after the answer loses no acknowledgement, silence or maintenance window."""
+
+    def kept(table: str) -> str:
+        with sqlite3.connect(stack.data_dir / "journal.db") as journal:
+            return str(journal.execute(f"SELECT data FROM {table}").fetchall())
+
+    (alert,) = (await ask.get("/api/v1/alerts/active"))["items"]
+    await ask.post(f"/api/v1/alerts/{alert['id']}/acknowledge", json={"comment": "on it"})
+    assert "on it" in kept("alerts")
+    await ask.post("/api/v1/alerts/" + alert["id"] + "/unacknowledge")
+    assert "on it" not in kept("alerts")
+    silence = {"matchers": ["target=web"], "duration": "1h", "comment": "patching"}
+    await ask.post("/api/v1/silences", json=silence)
+    assert "patching" in kept("silences")
+    window = {"name": "w", "matchers": ["target=web"], "schedule": "0 3 * * 0", "duration": "2h"}
+    await ask.post("/api/v1/maintenance", json=window)
+    assert "0 3 * * 0" in kept("silences")
