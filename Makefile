@@ -1,6 +1,7 @@
 # make run    set everything up and start tocsin (Ctrl-C stops it)
 # make test   set everything up and run every check and test
 # make bench  print the figures
+# make screenshots  take the pictures of the README anew (needs an engine and Chromium)
 # make lock   choose anew what the image is made of (container/*.lock)
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 
-.PHONY: run test lint bench lock clean
+.PHONY: run test lint bench screenshots lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
@@ -24,6 +25,9 @@ lint: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python bench/all.py $(ARGS)
 
+screenshots: $(VENV)/.test
+	$(BIN)/python -m tests.dashboard.screenshots $(ARGS)
+
 # For every Python and every machine; the hashes are the files' own, wherever they come from.
 LOCK := $(BIN)/uv pip compile -q --universal --upgrade --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
@@ -31,6 +35,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --upgrade --generate-hashes --no-an
 lock: $(VENV)/.venv
 	$(BIN)/pip install -q --disable-pip-version-check uv
 	$(LOCK) --extra fast -o container/core.lock pyproject.toml
+	$(LOCK) --extra fast --extra dashboard -c container/core.lock -o container/dashboard.lock pyproject.toml
 	echo 'setuptools>=77' | $(LOCK) -o container/build.lock -
 
 $(VENV)/.venv:

@@ -174,6 +174,7 @@ async def retention(month: Month, dsn: str) -> None:
     source = (month.until - DAY).replace(hour=0, minute=0)
     daily = {table: columns for table, columns in months.COPIED.items() if table in DAILY}
     await months.copy(connection, source, source + DAY, source - oldest + DAY, daily)
+    await connection.execute("CHECKPOINT")  # a day of a month ago lies on disk
     full = await connection.fetchval(size)
     kept = month.until - oldest
     begun = time.perf_counter()
