@@ -1,6 +1,7 @@
 # make run    set everything up and start tocsin (Ctrl-C stops it)
 # make test   set everything up and run every check and test
 # make bench  print the figures
+# make screenshots  take the pictures of the README anew (needs an engine and Chromium)
 # make lock   choose anew what the image is made of (container/*.lock)
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 
-.PHONY: run test lint bench lock clean
+.PHONY: run test lint bench screenshots lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
@@ -23,6 +24,9 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python bench/all.py $(ARGS)
+
+screenshots: $(VENV)/.test
+	$(BIN)/python -m tests.dashboard.screenshots $(ARGS)
 
 # For every Python and every machine; the hashes are the files' own, wherever they come from.
 LOCK := $(BIN)/uv pip compile -q --universal --upgrade --generate-hashes --no-annotate \

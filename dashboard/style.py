@@ -18,8 +18,10 @@ STYLE = f"""<style>
 /* A link to an alert, on the page of alerts, is no current page. */
 [class*="st-key-row-"] [data-testid="stPageLink"] a,
 [class*="st-key-note-"] [data-testid="stPageLink"] a {{
-  background: none !important; font-weight: 400;
+  background: none !important;
 }}
+[class*="st-key-row-"] [data-testid="stPageLink"] a *,
+[class*="st-key-note-"] [data-testid="stPageLink"] a * {{ font-weight: 400; }}
 /* The link of a card is as large as the card. */
 [class*="st-key-tone-"] {{ position: relative; }}
 [class*="st-key-tone-"]:hover {{ box-shadow: 0 2px 10px rgb(0 0 0 / 14%); }}
@@ -27,11 +29,15 @@ STYLE = f"""<style>
 [class*="st-key-tone-"] [data-testid="stPageLink"] a::after {{
   content: ""; position: absolute; inset: 0; border-radius: inherit;
 }}
+[class*="st-key-tone-"] [data-testid="stElementContainer"]:has([data-testid="stPageLink"]),
 [class*="st-key-tone-"] [data-testid="stPageLink"],
 [class*="st-key-tone-"] [data-testid="stPageLink"] > div,
 [class*="st-key-tone-"] [data-testid="stPageLink"] a {{ position: static; }}
 [class*="st-key-tone-"] [data-testid="stPageLink"] a {{
   padding: 0; background: none !important; font-weight: 600; outline: none;
+}}
+[data-testid="stCaptionContainer"] p, [data-testid="stCaptionContainer"] {{
+  color: light-dark(#56606d, #a9b4c2); opacity: 1;
 }}
 .tocsin-bar {{ display: flex; gap: 2px; width: 100%; height: 22px; }}
 .tocsin-bar.small {{ height: 12px; margin-top: 2px; }}
@@ -58,6 +64,8 @@ STYLE = f"""<style>
   }}
   [class*="st-key-cards-"] [class*="st-key-tone-"] {{ padding: .7rem; }}
   [class*="st-key-cards-"] [data-testid="stCaptionContainer"] p {{ font-size: .75rem; }}
+  [class*="st-key-row-"] > div:nth-child(3):not(:last-child),
+  [class*="st-key-note-"] > div:nth-child(3) {{ flex: 1 0 100% !important; }}
   [class*="st-key-up-"] {{ flex-wrap: wrap !important; row-gap: 2px !important; }}
   [class*="st-key-up-"] > div:has(.tocsin-bar) {{ order: 3; flex: 1 0 100% !important; }}
   [class*="st-key-up-"] > div:first-child {{ flex: 1 1 auto !important; }}

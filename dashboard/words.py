@@ -127,4 +127,6 @@ def count(number: int, one: str, many: str | None = None) -> str:
 
 def title_of(alert_type: str) -> str:
     """``container_down`` as ``Container down``."""
-    return clean(alert_type.replace("_", " ").capitalize(), 60)
+    words = ["CPU" if word == "cpu" else word for word in alert_type.split("_")]
+    title = " ".join(words)
+    return clean(title[:1].upper() + title[1:], 60)

@@ -121,7 +121,8 @@ def _table(item: Item, detail: Item) -> None:
         ]  # fmt: skip
         if item["exit_code"] is not None and item["state"] != "running":
             facts.insert(1, ("Exit code", str(item["exit_code"])))
-            facts.insert(2, ("Ended", ago(item["finished_at"])))
+            if item["finished_at"]:
+                facts.insert(2, ("Ended", ago(item["finished_at"])))
     else:
         facts += [
             ("Kind", item["kind"]),
@@ -131,7 +132,7 @@ def _table(item: Item, detail: Item) -> None:
         ]
     with (
         st.container(border=True, key="panel-facts"),
-        st.grid("auto", min_column_width=150, gap="small"),
+        st.grid(4, min_column_width=140, gap="small"),
     ):
         for label, value in facts:
             with st.container(gap=None):

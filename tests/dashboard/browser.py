@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -70,16 +69,16 @@ def settled(page: Page) -> None:
     expect(page.locator('[data-testid="stMain"]')).to_be_visible()
 
 
-def card(page: Page, name: str) -> Any:
-    """The card of a target, whatever its colour."""
+def card(page: Page, name: str, tone: str = "") -> Any:
+    """The card of a target: of any tone, or of one."""
     slug = "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in name)
-    return page.locator(f'[class*="st-key-tone-"][class*="-{slug} "]')
+    return page.locator(f'[class*="st-key-tone-{tone}"][class*="-{slug} "]')
 
 
-def tone(page: Page, name: str) -> str:
-    """The tone of a target's card."""
-    found = re.search(r"st-key-tone-(\w+?)-", card(page, name).get_attribute("class") or "")
-    return found[1] if found else ""
+def expect_tone(page: Page, name: str, tone: str) -> None:
+    """Wait until a target's card has a tone, and no card of another is left."""
+    expect(card(page, name, tone + "-")).to_be_visible()
+    expect(card(page, name)).to_have_count(1)
 
 
 def serious(page: Page) -> list[str]:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -100,8 +101,9 @@ class Place:
 def child() -> psutil.Process | None:
     """The dashboard's process that this one started."""
     for process in psutil.Process().children():
-        if "tocsin.dashboard.serve" in " ".join(process.cmdline()):
-            return process
+        with suppress(psutil.Error):  # it ends at this very moment
+            if "tocsin.dashboard.serve" in process.cmdline():
+                return process
     return None
 
 
