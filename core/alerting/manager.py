@@ -11,6 +11,7 @@ from typing import Any
 from attrs import evolve
 
 from tocsin.core import faults
+from tocsin.core.alerting.condition import condition
 from tocsin.core.alerting.controls import Actions, Desk
 from tocsin.core.alerting.itself import verdicts
 from tocsin.core.alerting.memory import Memory
@@ -31,7 +32,7 @@ from tocsin.core.config.settings import Settings
 from tocsin.core.isolation import Isolation
 from tocsin.core.journal import Entry, Journal, JournalError
 from tocsin.core.logs import clean, get_logger
-from tocsin.core.model import ComponentHealth, Event, Health, Observation
+from tocsin.core.model import ComponentHealth, Event, Observation
 from tocsin.core.outbox import Decision, Row
 from tocsin.core.pipeline import Channel, Enricher, Tools, route
 from tocsin.core.plugin_manager import PluginManager
@@ -404,22 +405,7 @@ class Alerting:
 
     def health(self) -> dict[str, ComponentHealth]:
         """The journal, and each channel."""
-        trouble = self.journal.trouble
-        parts = {
-            "journal": ComponentHealth(status=Health.OK)
-            if trouble is None
-            else ComponentHealth(status=Health.DEGRADED, message=trouble)
-        }
-        for name, channel in self.channels.items():
-            reason = channel.settings.broken or channel.trouble
-            details: dict[str, Any] = {"waiting": channel.waiting, "sent": channel.sent_total}
-            if (seconds := channel.failing_for()) is not None:
-                details["failing_seconds"] = seconds
-            status = Health.OK if reason is None else Health.DEGRADED
-            parts[f"channel.{name}"] = ComponentHealth(
-                status=status, message=reason or "", details=details
-            )
-        return parts
+        return condition(self.journal.trouble, self.channels)
 
     def active(self) -> list[Alert]:
         """Alerts that fire now, newest first."""
