@@ -11,8 +11,8 @@ from typing import Any
 from attrs import evolve
 
 from tocsin.core import faults
+from tocsin.core.alerting.condition import condition
 from tocsin.core.alerting.controls import Actions, Desk
-from tocsin.core.alerting.fitness import fitness
 from tocsin.core.alerting.itself import verdicts
 from tocsin.core.alerting.memory import Memory
 from tocsin.core.alerting.observers import Observers
@@ -395,7 +395,7 @@ class Alerting:
 
     def health(self) -> dict[str, ComponentHealth]:
         """The journal, and each channel."""
-        return fitness(self.journal, self.channels)
+        return condition(self.journal.trouble, self.channels)
 
     def active(self) -> list[Alert]:
         """Alerts that fire now, newest first."""
