@@ -35,6 +35,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --upgrade --generate-hashes --no-an
 lock: $(VENV)/.venv
 	$(BIN)/pip install -q --disable-pip-version-check uv
 	$(LOCK) --extra fast -o container/core.lock pyproject.toml
+	$(LOCK) --extra fast --extra dashboard -c container/core.lock -o container/dashboard.lock pyproject.toml
 	echo 'setuptools>=77' | $(LOCK) -o container/build.lock -
 
 $(VENV)/.venv:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import shutil
 import statistics
 import sys
@@ -23,6 +24,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import aiohttp
+import asyncpg
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -164,6 +166,24 @@ async def rolling_up(month: Month, dsn: str) -> None:
     await connection.close()
 
 
+async def to_disk(connection: asyncpg.Connection[asyncpg.Record], day: str) -> None:
+    """Write a day's partitions and take them out of the system's cache: in real life, a day of a
+    month ago lies on disk and nowhere else."""
+    await connection.execute("CHECKPOINT")
+    rows = await connection.fetch(
+        "SELECT current_setting('data_directory') || '/' || pg_relation_filepath(oid) AS path "
+        "FROM pg_class WHERE relkind IN ('r', 'i') AND relname ~ ('_' || $1::text)", day,
+    )  # fmt: skip
+    uncache([row["path"] for row in rows])
+
+
+def uncache(names: list[str]) -> None:
+    """Take files, and others whose names begin so, out of the system's cache."""
+    for path in (path for name in names for path in Path("/").glob(name[1:] + "*")):
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 async def retention(month: Month, dsn: str) -> None:
     """Put a day before the month, and have housekeeping drop it."""
     connection = await months.open_database(dsn)
@@ -174,6 +194,7 @@ async def retention(month: Month, dsn: str) -> None:
     source = (month.until - DAY).replace(hour=0, minute=0)
     daily = {table: columns for table, columns in months.COPIED.items() if table in DAILY}
     await months.copy(connection, source, source + DAY, source - oldest + DAY, daily)
+    await to_disk(connection, f"{oldest - DAY:%Y%m%d}")
     full = await connection.fetchval(size)
     kept = month.until - oldest
     begun = time.perf_counter()

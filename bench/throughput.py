@@ -166,6 +166,8 @@ def measure(seconds: float, rounds: int) -> None:
             mine.append(ours(seconds, dsn, url))
             exporter.append(blackbox(seconds, url))
             most.append(bare(seconds, url))
+            told = "; ".join(f"{r[-1].cpu:,.0f} a second and core" for r in (mine, exporter, most))
+            print(f"pipeline, blackbox_exporter, wrk: {told}", flush=True)
     print(f"{machine()}; {rounds} rounds of {seconds:g} s, in turns; median, least to most")
     rate = tell("whole pipeline", mine)
     other = tell("blackbox_exporter", exporter)

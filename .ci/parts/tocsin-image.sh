@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Build the images tocsin:local and, where it has a lock, tocsin-dashboard:local from this checkout
-# and print their sizes. Wheels are gathered here, outside, so that the build needs no network.
+# Build the images tocsin:local and tocsin-dashboard:local from this checkout and print their sizes.
+# Wheels are gathered here, outside, so that the build needs no network.
 # Usage: tocsin-image.sh [SOCKET]
 set -euo pipefail
 socket=${1:-/var/run/docker.sock}
@@ -12,11 +12,13 @@ context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
 git ls-files -z --cached --others --exclude-standard | tar --null --no-recursion -T - -cf - |
   tar -C "$context" -xf -
+python=$("${docker[@]}" run --rm tocsin-base:local \
+  python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 for variant in core dashboard; do
-  [ -e "container/$variant.lock" ] || continue
+  [ $variant = core ] || [ -d $variant ] || continue
   for lock in build "$variant"; do
     python3 -m pip download -qq --disable-pip-version-check --require-hashes --only-binary :all: \
-      -d "$context/wheels" -r "container/$lock.lock"
+      --python-version "$python" -d "$context/wheels" -r "container/$lock.lock"
   done
   name=tocsin$([ $variant = core ] || echo "-$variant"):local
   DOCKER_BUILDKIT=0 "${docker[@]}" build -q --force-rm --network none -t "$name" \

@@ -11,11 +11,13 @@ from typing import Any
 from attrs import evolve
 
 from tocsin.core import faults
+from tocsin.core.alerting.condition import condition
 from tocsin.core.alerting.controls import Actions, Desk
 from tocsin.core.alerting.itself import verdicts
 from tocsin.core.alerting.memory import Memory
 from tocsin.core.alerting.observers import Observers
 from tocsin.core.alerting.restore import restored
+from tocsin.core.alerting.retire import abandoned
 from tocsin.core.alerting.silencing import Silencing
 from tocsin.core.alerting.standing import standing
 from tocsin.core.alerting.strangers import Strangers
@@ -26,12 +28,12 @@ from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.steady import SteadyClock
 from tocsin.core.bus import Bus
 from tocsin.core.clock import Clock
-from tocsin.core.config.alerting import OWN_ALERTS, book_of
+from tocsin.core.config.alerting import book_of
 from tocsin.core.config.settings import Settings
 from tocsin.core.isolation import Isolation
 from tocsin.core.journal import Entry, Journal, JournalError
 from tocsin.core.logs import clean, get_logger
-from tocsin.core.model import ComponentHealth, Event, Health, Observation
+from tocsin.core.model import ComponentHealth, Event, Observation
 from tocsin.core.outbox import Decision, Row
 from tocsin.core.pipeline import Channel, Enricher, Tools, route
 from tocsin.core.plugin_manager import PluginManager
@@ -331,19 +333,8 @@ class Alerting:
         self.silencing.forget()
 
     def _retire(self, now: Moment) -> list[Transition]:
-        """Alerts of an earlier run that nothing will ever be said about: their target is not there
-        any more, and would be known; no rule or no check looks after it."""
-        gone: dict[Key, str] = {}
-        for key in self.engine.alerts:
-            known = self._state.targets.get(key[1])
-            if key[0] in OWN_ALERTS:
-                continue
-            if key[1] not in self.engine.targets:
-                gone[key] = "the target is watched no more"
-            elif not self.engine.watches(key):
-                gone[key] = "its rule was taken away"
-            elif known is not None and not known.checks:
-                gone[key] = "its checks were taken away"
+        """End alerts that nothing looks after any more."""
+        gone = abandoned(self.engine, self._state)
         if not gone or not self._sees_all():
             return []
         changes: list[Transition] = []
@@ -404,22 +395,7 @@ class Alerting:
 
     def health(self) -> dict[str, ComponentHealth]:
         """The journal, and each channel."""
-        trouble = self.journal.trouble
-        parts = {
-            "journal": ComponentHealth(status=Health.OK)
-            if trouble is None
-            else ComponentHealth(status=Health.DEGRADED, message=trouble)
-        }
-        for name, channel in self.channels.items():
-            reason = channel.settings.broken or channel.trouble
-            details: dict[str, Any] = {"waiting": channel.waiting, "sent": channel.sent_total}
-            if (seconds := channel.failing_for()) is not None:
-                details["failing_seconds"] = seconds
-            status = Health.OK if reason is None else Health.DEGRADED
-            parts[f"channel.{name}"] = ComponentHealth(
-                status=status, message=reason or "", details=details
-            )
-        return parts
+        return condition(self.journal.trouble, self.channels)
 
     def active(self) -> list[Alert]:
         """Alerts that fire now, newest first."""

@@ -99,9 +99,11 @@ class _Sum:
                 self.metrics[name] = [n, low, n * mean, high]
             else:
                 known[0] += n
-                known[1] = min(known[1], low)
                 known[2] += n * mean
-                known[3] = max(known[3], high)
+                if low < known[1]:  # ten thousand times in a chart: min() costs a call
+                    known[1] = low
+                if high > known[3]:
+                    known[3] = high
 
     def point(self, at: datetime) -> Point:
         """The finished point."""

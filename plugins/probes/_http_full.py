@@ -70,6 +70,8 @@ async def exchange(request: Request, timings: Timings) -> Answer:
     except aiohttp.ClientResponseError as error:
         text = error.message.splitlines()[0][:100]
         raise Trouble(f"the answer is not HTTP: {text}") from None
+    except UnicodeError:  # no name of that shape can be
+        raise Trouble("the host name cannot be resolved") from None
     except aiohttp.ClientError as error:
         raise Trouble(in_words(error)) from error
 

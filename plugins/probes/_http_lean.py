@@ -24,7 +24,7 @@ EYEBALLS = 0.25
 """Seconds that an address of a name may take before the next is tried beside it (RFC 8305)."""
 
 MOST_HEAD = 65536
-"""Bytes of status line and headers that are read."""
+"""Bytes of status line and headers, or of trailers, that are read at most."""
 
 SAFE = frozenset({"GET", "OPTIONS"})
 """Methods that do no harm when an answer turns out to be aiohttp's and is asked for again."""
@@ -110,16 +110,17 @@ async def _connect(request: Plain, reader: _Reader, timings: Timings) -> None:
     host, family, tls, name = request.host, request.family, request.tls, request.server_name
     connect = partial(loop.create_connection, lambda: reader, ssl=tls, server_hostname=name)
     if not request.address:
-        found = await loop.getaddrinfo(
-            host, request.port, family=family, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-        )
+        try:
+            found = await loop.getaddrinfo(
+                host, request.port, family=family, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+            )
+        except UnicodeError:  # no name of that shape can be
+            raise Trouble("the host name cannot be resolved") from None
         timings.dns = time.monotonic()
         if len(found) > 1:
             sock = await start_connection(found, happy_eyeballs_delay=EYEBALLS)
             try:
-                await loop.create_connection(
-                    lambda: reader, sock=sock, ssl=tls, server_hostname=name
-                )
+                await connect(sock=sock)
             except BaseException:
                 sock.close()
                 raise
@@ -158,7 +159,7 @@ class _Reader(asyncio.Protocol):
             lenient_optional_cr_before_lf=True,
             lenient_spaces_after_chunk_size=True,
         )
-        self._received = 0
+        self._received = 0  # since the last piece of the body
         self._body = bytearray()
         self.on_message_begin()
 
@@ -192,16 +193,15 @@ class _Reader(asyncio.Protocol):
             return
         if self._timings.first_byte is None:
             self._timings.first_byte = time.monotonic()
+        self._received += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self.on_message_complete()
         except httptools.HttpParserError as error:
             self._fail(Trouble(f"the answer is not HTTP: {str(error)[:100]}"))
-        if not self._headed:
-            self._received += len(data)
-            if self._received > MOST_HEAD:
-                self._fail(Trouble("the answer is not HTTP: its headers do not end"))
+        if self._received > MOST_HEAD:
+            self._fail(Trouble("the answer is not HTTP: its headers do not end"))
 
     def connection_lost(self, error: Exception | None) -> None:
         """Judge by how far the answer came."""
@@ -248,6 +248,7 @@ class _Reader(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body; what is beyond the limit is of no interest."""
+        self._received = 0
         self._body += data
         if len(self._body) >= self._request.max_body:
             del self._body[self._request.max_body :]

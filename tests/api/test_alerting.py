@@ -60,7 +60,9 @@ async def test_an_alert_is_acknowledged_once_by_name(ask: Asker, stack: Stack) -
     await ask.post(path)
 
 
-@pytest.mark.parametrize("wrong", [str(uuid4()), "nonsense", "0", "%2e%2e"])
+@pytest.mark.parametrize(
+    "wrong", ["0192f0c1-2f7a-7cc3-98c4-dc0c0c07398f", "nonsense", "0", "%2e%2e"]
+)
 async def test_wrong_ids_are_not_found(ask: Asker, wrong: str) -> None:
     """Whatever is no alert is a 404 with a sentence, for each operation."""
     for method, path in (

@@ -189,6 +189,7 @@ async def test_without_the_database_there_is_no_history(
     ask: Asker, stack: Stack, path: str
 ) -> None:
     """503 with Retry-After and the reason."""
+    await stack.store.stop()  # it would find the database back
     stack.store._writer.away = (datetime.now(UTC), "the connection is refused")
     problem = await ask.get(f"/api/v1/{path}", 503)
     assert "the connection is refused" in problem["detail"]

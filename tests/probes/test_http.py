@@ -190,6 +190,11 @@ async def test_credentials_are_sent_and_never_shown(site: str) -> None:
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", ""),
         (b"HTTP/1.1 200 OK\r\n" + b"X-Long: " + b"x" * 200_000 + b"\r\n\r\n", "is not HTTP"),
         (b"HTTP/1.1 103 Early Hints\r\n\r\n", "closed early"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: "
+            + b"x" * 200_000,
+            "",
+        ),
     ],
 )
 async def test_broken_servers_are_down_in_words(reply: bytes, message: str) -> None:
@@ -324,6 +329,11 @@ async def test_nobody_there_and_no_such_name() -> None:
     """A refused connection and an unknown host are told apart."""
     assert "refused" in (await look("http://127.0.0.1:1/"))[1]
     assert "cannot be resolved" in (await look("http://no.such.host.invalid/"))[1]
+
+
+async def test_a_name_that_none_can_have() -> None:
+    """A label of more than 63 letters is a name that cannot be resolved, and no fault of ours."""
+    assert "cannot be resolved" in (await look(f"http://{'a' * 64}.test/"))[1]
 
 
 @pytest.fixture

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.running import ask
 from tests.tradestack import docker
 
 ROOT = Path(__file__).parents[2]
 MONITOR = "system-monitor"
 T = TypeVar("T")
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 class Stack:
@@ -27,9 +32,7 @@ class Stack:
         self.project = project
         self.files = files
         self.token = ""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port, self.dashboard_port = _free_port(), _free_port()
         self.config = directory / "config"
         self.config.mkdir()
         self.empty = directory / "env"
@@ -40,6 +43,8 @@ class Stack:
             "POSTGRES_IMAGE": "tocsin-postgres:local",
             "PROXY_IMAGE": "tocsin-haproxy:local",
             "TOCSIN_PUBLISH": f"127.0.0.1:{self.port}",
+            "DASHBOARD_IMAGE": "tocsin-dashboard:local",
+            "DASHBOARD_PUBLISH": f"127.0.0.1:{self.dashboard_port}",
             "TOCSIN_CONFIG_DIR": str(self.config),
             "TOCSIN_SECRETS_DIR": str(directory / "secrets"),
         }
@@ -61,7 +66,7 @@ class Stack:
 
     def down(self) -> None:
         """Take it down with all that it kept."""
-        self.compose("down", "-v", "-t", "3", check=False)
+        self.compose("--profile", "dashboard", "down", "-v", "-t", "3", check=False)
 
     def command(self, *args: str, check: bool = True) -> str:
         """A tocsin command, as the README says."""
@@ -78,17 +83,7 @@ class Stack:
 
     def ask(self, path: str, method: str = "GET", body: Any = None) -> tuple[int, Any]:
         """One request from outside: status and decoded answer."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self.token}"} if self.token else {},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                return answer.status, json.loads(answer.read() or b"null")
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
+        return ask(f"http://127.0.0.1:{self.port}{path}", self.token, method, body)
 
     def get(self, path: str) -> Any:
         """What a GET gives; it must succeed."""

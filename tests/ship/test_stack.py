@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.ship.stack import MONITOR, Stack
+from tests.ship.stack import MONITOR, ROOT, Stack
 from tests.tradestack import NAMES, docker, stood_up
 
 pytestmark = pytest.mark.docker
@@ -260,3 +261,26 @@ def test_restarts_and_exec_pass_where_they_are_allowed(proxied: Stack) -> None:
     proxied.until(restarted)
     assert docker("inspect", "-f", "{{.State.StartedAt}}", "fastapi-dev") != before
     assert proxied.python(ASKED % ["POST /v1.41/containers/create"]).split() == ["403"]
+
+
+@pytest.mark.skipif(not (ROOT / "dashboard").is_dir(), reason="there is no dashboard yet")
+def test_the_dashboard_has_a_container_of_its_own(proxied: Stack) -> None:
+    """The profile "dashboard": it answers, is well by its health check, reaches the API, and has
+    neither root, nor the socket, nor any data."""
+    proxied.compose("--profile", "dashboard", "up", "-d", "--no-build", "dashboard")
+    name = "tocsin-ship_dashboard_1"
+
+    def answers() -> bool:
+        url = f"http://127.0.0.1:{proxied.dashboard_port}/_stcore/health"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+
+    proxied.until(answers)
+    python = ("exec", name, "/opt/tocsin/bin/python")
+    docker(*python, "-IS", "/opt/tocsin/healthy.py", "8501", "/_stcore/health")
+    code = (
+        "import urllib.request as u; print(u.urlopen('http://system-monitor:8095/health').status)"
+    )
+    assert docker(*python, "-c", code).strip() == "200"
+    assert docker("exec", name, "id", "-u").strip() == "10001"
+    assert json.loads(docker("inspect", "-f", "{{json .Mounts}}", name)) == []

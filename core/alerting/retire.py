@@ -1,0 +1,26 @@
+"""Alerts of an earlier run, or of another configuration, that nothing will ever be said about."""
+
+from __future__ import annotations
+
+from tocsin.core.alerts.engine import Engine
+from tocsin.core.alerts.model import Key
+from tocsin.core.config.alerting import OWN_ALERTS
+from tocsin.core.state import LiveState
+
+
+def abandoned(engine: Engine, state: LiveState) -> dict[Key, str]:
+    """Alerts whose target is not there any more, or that no rule or no check looks after, each with
+    the reason; right only while every source sees."""
+    gone: dict[Key, str] = {}
+    for key in engine.alerts:
+        rule, target = key
+        known = state.targets.get(target)
+        if rule in OWN_ALERTS:
+            continue
+        if target not in engine.targets:
+            gone[key] = "the target is watched no more"
+        elif not engine.watches(key):
+            gone[key] = "its rule was taken away"
+        elif known is not None and not known.checks:
+            gone[key] = "its checks were taken away"
+    return gone

@@ -1,0 +1,75 @@
+"""The log file beside the stream."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tocsin.core.cli.main import cli
+from tocsin.core.config import ConfigError, load_config
+from tocsin.core.config.settings import LogSettings, PluginSettings
+from tocsin.core.logs import configure, get_logger, hide_values
+from tocsin.core.plugin_manager import PluginManager
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """Logging as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:], root.level = handlers, level
+
+
+def test_logs_go_into_a_file_besides(tmp_path: Path) -> None:
+    """The stream and the file have the same lines, as JSON in the file; secrets are in neither."""
+    hide_values(["hunter2hunter2"])
+    stream, file = io.StringIO(), tmp_path / "deep" / "tocsin.log"
+    configure(LogSettings(file=file), stream)
+    get_logger("x").info("it is hunter2hunter2", password="another", number=7)
+    said = json.loads(file.read_text())
+    assert said == json.loads(stream.getvalue())
+    assert (said["event"], said["password"], said["number"]) == ("it is ***", "***", 7)
+
+
+def test_a_file_that_is_full_is_put_aside(tmp_path: Path) -> None:
+    """No more than ``keep`` full ones are kept, and none grows past its size."""
+    file = tmp_path / "tocsin.log"
+    configure(LogSettings(file=file, max_size=10_000, keep=2), io.StringIO())
+    for number in range(600):
+        get_logger("x").info("a line", number=number)
+    files = sorted(tmp_path.iterdir())
+    assert [path.name for path in files] == ["tocsin.log", "tocsin.log.1", "tocsin.log.2"]
+    assert all(path.stat().st_size <= 10_000 for path in files)
+    assert json.loads(file.read_text().splitlines()[-1])["number"] == 599
+
+
+def test_a_file_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    """``tocsin run`` ends before anything is watched, and names the file and the remedy."""
+    (tmp_path / "file").write_text("")
+    env = {"TOCSIN_LOG_FILE": str(tmp_path / "file/x.log"), "TOCSIN_DATA_DIR": str(tmp_path)}
+    done = CliRunner().invoke(cli, ["run"], env=env)
+    assert done.exit_code == 1
+    assert f"the log file {tmp_path}/file/x.log cannot be written" in done.output
+    assert "TOCSIN_LOG_FILE" in done.output
+
+
+def test_sizes_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+    """A file that would be put aside at every line is a mistake, and told as one."""
+    path = tmp_path / "tocsin.toml"
+    path.write_text('[log]\nmax_size = "1KB"\nkeep = -1\n')
+    plugins = PluginManager(PluginSettings())
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, {}, plugins)
+    told = "\n".join(str(problem) for problem in caught.value.problems)
+    assert "log.max_size" in told
+    assert "log.keep" in told
