@@ -30,8 +30,13 @@ class BadDsn(Exception):
     """The DSN cannot be read; the message does not repeat it."""
 
 
+class Unreachable(Exception):
+    """The server lets nobody in; the message says why, in a clause."""
+
+
 TROUBLE = (
     BadDsn,
+    Unreachable,
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
@@ -134,6 +139,9 @@ class Connections:
                 timeout=CONNECT_TIMEOUT,
                 server_settings={"application_name": "tocsin", **self._settings},
             )
+        except asyncpg.PostgresError as error:
+            # Whatever it is called, it speaks of the way in, and not of what was to be written.
+            raise Unreachable(reason(error)) from error
         except ValueError:  # its message may hold a piece of the password
             raise BadDsn(
                 "DATABASE_URL cannot be read; it is to look like "

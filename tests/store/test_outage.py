@@ -273,3 +273,27 @@ async def test_an_idle_store_notices_that_its_server_is_gone(
     await store._writer.turn()
     assert store.health().status is Health.DEGRADED
     await store.stop()
+
+
+async def test_a_database_that_lets_nobody_in_is_away(server: Server, tmp_path: Path) -> None:
+    """Closed to connections for a while, by a word that is no code of an outage: history waits, and
+    none of it is set aside as refused."""
+    dsn = await server.start()
+    admin = await asyncpg.connect(dsn)
+    await admin.execute("CREATE DATABASE closed")
+    store = Store(dsn.replace("/postgres?", "/closed?"), tmp_path / "spool", clock=SystemClock())
+    await store.start()
+    async with streaming(store) as stream:
+        await eventually(lambda: store._writer.written > 20)
+        await admin.execute("ALTER DATABASE closed ALLOW_CONNECTIONS false")
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'closed'"
+        )
+        await eventually(lambda: "accepting connections" in store.health().message)
+        await more(stream, 100)
+        await admin.execute("ALTER DATABASE closed ALLOW_CONNECTIONS true")
+        await eventually(lambda: caught_up(store))
+    await store.flush()
+    await assert_complete(dsn.replace("/postgres?", "/closed?"), stream.count)
+    await store.stop()
+    await admin.close()
