@@ -15,7 +15,7 @@ run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
 
 test: lint
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -q -n $(JOBS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

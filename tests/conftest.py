@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -95,18 +97,29 @@ def docker_answers() -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without an engine, skip what needs one; where real parts are required, let it fail.
-
-    Side by side (pytest -n 2) run files, so that what a file shares is made once, but for all that
-    needs the engine: names of containers there are fixed, so it stays with one worker.
-    """
+    """Without an engine, skip what needs one; where real parts are required, let it fail."""
     marked = [item for item in items if item.get_closest_marker("docker")]
     if marked and not REQUIRE_REAL and not docker_answers():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="no Docker Engine answers"))
-    for item in items:
-        group = "docker" if item in marked else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Side by side (pytest -n 2) run files, so that what a file shares is made once, but for all
+    that needs the engine: names of containers there are fixed, so it stays with one worker."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    @functools.cache
+    def group(file: str) -> str:
+        text = (config.rootpath / file).read_text()
+        return "docker" if "mark.docker" in text else file
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group(nodeid.partition("::")[0])
+
+    return ByFile(config, log)
 
 
 @pytest.fixture

@@ -67,8 +67,11 @@ def visit(browser: Browser, **options: Any) -> Iterator[tuple[Page, Watch]]:
 
 
 def settled(page: Page) -> None:
-    """Wait until the script has run."""
+    """Wait until the script has run and its style is in force."""
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    page.wait_for_function(
+        "[...document.styleSheets].some(s => s.ownerNode?.textContent?.includes('.tocsin-bar'))"
+    )
     expect(page.locator('[data-testid="stMain"]')).to_be_visible()
 
 

@@ -71,6 +71,7 @@ class Town:
         self.stack = TownStack(self.directory, self._database)
         self.stack.lines = {}
         await self.stack.store.start()
+        await self.stack.store.flush()  # the schema is there
         await self.stack.alerting.start()
         self.tokens = {role.value: self.stack.tokens.create(role.value, role) for role in Role}
         await self.open()

@@ -296,9 +296,18 @@ async def test_usage_through_the_api_is_the_same(lab: Lab, monkeypatch: pytest.M
     """Where cgroup files cannot be read the engine's statistics say the same."""
     from tocsin.plugins.probes.docker_health import stats
 
-    docker("run", "-d", "--name", lab.name("idle"), "--memory=64m", IMAGE, *SLEEP)
+    hold = "head -c 20m /dev/zero | tail & sleep 1000"  # so much that a few pages do not matter
+    docker("run", "-d", "--name", lab.name("idle"), "--memory=64m", IMAGE, "sh", "-c", hold)
     pid = int(docker("inspect", "-f", "{{.State.Pid}}", lab.name("idle")))
-    files = stats.read_cgroup(docker("inspect", "-f", "{{.Id}}", lab.name("idle")), pid, True)
+    number = docker("inspect", "-f", "{{.Id}}", lab.name("idle"))
+    full = 20 * 2**20
+
+    def used() -> int:
+        found = stats.read_cgroup(number, pid, True)
+        return 0 if found is None else found.memory_bytes or 0
+
+    await eventually(lambda: used() >= full)
+    files = stats.read_cgroup(number, pid, True)
     monkeypatch.setattr(stats, "read_cgroup", lambda *_: None)
     async with watching(lab) as (_, sink):
 
@@ -310,7 +319,7 @@ async def test_usage_through_the_api_is_the_same(lab: Lab, monkeypatch: pytest.M
         facts = sink.last(lab.name("idle")).container  # type: ignore[union-attr]
         assert facts is not None
         assert files is not None
-        assert facts.memory_bytes == pytest.approx(files.memory_bytes, rel=0.3)
+        assert facts.memory_bytes == pytest.approx(files.memory_bytes, rel=0.1)
         assert facts.memory_limit_bytes == files.memory_limit_bytes
         assert facts.network_rx_bytes == pytest.approx(files.rx_bytes, abs=5000)
 
