@@ -18,8 +18,8 @@ from table import MARK, machine
 
 HERE = Path(__file__).parent
 BENCHES = (
-    "throughput", "probes", "schedule", "detection", "outage", "api", "history", "footprint",
-    "soak",
+    "throughput", "probes", "schedule", "detection", "outage", "api", "history", "dashboard",
+    "footprint", "soak",
 )  # fmt: skip
 
 

@@ -140,6 +140,33 @@ def test_mouse_and_keyboard_lead_to_a_target(browser: Browser, served: Served) -
         expect(page.get_by_role("heading", name="nginx")).to_be_visible()
 
 
+def test_a_thousand_targets(browser: Browser, empty_town: Town, tmp_path: Path) -> None:
+    """At 1,000 targets the worst stands first, sixty cards are drawn, search finds one of the rest,
+    one that goes down turns red, and nothing is wider than its window."""
+    for n in range(1000):
+        up(f"svc-{n:03}", empty_town)
+    down("svc-777", empty_town)
+    made = Served(empty_town, tmp_path)
+    empty_town.reach(made.port)
+    try:
+        with visit(browser) as (page, _):
+            page.goto(made.url)
+            expect(page.get_by_text("999 / 1000")).to_be_visible()
+            expect_tone(page, "svc-777", "critical")
+            expect(page.locator('[class*="st-key-tone-"]')).to_have_count(60)
+            down("svc-001", empty_town)
+            expect_tone(page, "svc-001", "critical")
+            page.get_by_placeholder("Search by name").fill("svc-99")
+            page.keyboard.press("Enter")
+            expect(page.locator('[class*="st-key-tone-"]')).to_have_count(10)
+            page.set_viewport_size({"width": 390, "height": 844})
+            settled(page)
+            wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert page.evaluate(wide) <= 0
+    finally:
+        made.stop()
+
+
 def test_strangers_texts_do_not_run(browser: Browser, served: Served) -> None:
     """A name, a message and log lines full of markup are shown as they are."""
     town = served.town

@@ -296,7 +296,8 @@ async def test_usage_through_the_api_is_the_same(lab: Lab, monkeypatch: pytest.M
     """Where cgroup files cannot be read the engine's statistics say the same."""
     from tocsin.plugins.probes.docker_health import stats
 
-    hold = "head -c 20m /dev/zero | tail & sleep 1000"  # so much that a few pages do not matter
+    # So much that a few pages do not matter; tail holds it until its input ends.
+    hold = "(head -c 20m /dev/zero; sleep 1000) | tail"
     docker("run", "-d", "--name", lab.name("idle"), "--memory=64m", IMAGE, "sh", "-c", hold)
     pid = int(docker("inspect", "-f", "{{.State.Pid}}", lab.name("idle")))
     number = docker("inspect", "-f", "{{.Id}}", lab.name("idle"))
