@@ -58,7 +58,8 @@ def test_each_kind_of_trouble_is_one_alert_and_one_recovery(
     start(engine, "al-memory", "-m", "40m", "--shm-size", "64m", IMAGE, "sleep", "1000")
     start(engine, "al-cpu", IMAGE, "sleep", "1000")
     config = (
-        'interval = "1s"\n[rules.container_down]\nfor = "2s"\n[rules.high_cpu]\nfor = "2s"\nlevel = 40\nclear = 20\n'
+        'interval = "1s"\n[rules.container_down]\nfor = "2s"\n'
+        '[rules.high_cpu]\nfor = "2s"\nlevel = 40\nclear = 20\n'
         '[rules.container_restarting]\nwindow = "20s"\n'
         f'[targets.room.checks.disk]\nprobe = "disk"\npaths = ["{small_disk}"]\n'
         "min_inodes_free_percent = 0\nmin_free_percent = 0\n"
