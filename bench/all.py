@@ -1,8 +1,9 @@
 """Every bench, one after the other, and at the end one table of figures and bounds.
 
-    python bench/all.py [--quick] [NAME ...]
+    python bench/all.py [--quick] [--month DIR] [NAME ...]
 
-``--quick`` takes fewer rounds: to see that the benches work, not to quote figures from.
+``--quick`` takes fewer rounds: to see that the benches work, not to quote figures from. With
+``--month`` the month of history is kept in DIR, and taken from there the next time.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ BENCHES = (
 )  # fmt: skip
 
 
-def run(name: str, quick: bool) -> tuple[list[list[str]], bool]:
+def run(name: str, arguments: list[str]) -> tuple[list[list[str]], bool]:
     """Run one bench, its output passed through; its figures, and whether it ended well."""
     print(f"\n== {name}", flush=True)
-    command = [sys.executable, str(HERE / f"{name}.py"), *(["--quick"] if quick else [])]
+    command = [sys.executable, str(HERE / f"{name}.py"), *arguments]
     figures = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for row in process.stdout or ():
@@ -42,11 +43,15 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("names", nargs="*", choices=[*BENCHES, []], metavar="NAME")
     options.add_argument("--quick", action="store_true")
+    options.add_argument("--month", metavar="DIR", help="where the month of history lies")
     given = options.parse_args()
     table = Table("what", "bound", "figure", "", title=machine())
     broken = []
     for name in given.names or BENCHES:
-        figures, ended = run(name, given.quick)
+        arguments = ["--quick"] if given.quick else []
+        if name == "history" and given.month:
+            arguments += ["--keep", given.month]
+        figures, ended = run(name, arguments)
         for row in figures:
             table.add_row(*row)
         if not ended:
