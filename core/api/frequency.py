@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
 from attrs import frozen
 
 from tocsin.core.api.history import SpanQuery, span, unavailable
+from tocsin.core.api.problems import Problem
 from tocsin.core.api.routing import Call, Routes
 
 routes = Routes()
+
+
+@frozen(kw_only=True)
+class FrequencyQuery(SpanQuery):
+    """Hours and days are those of ``timezone``, an IANA name; else of the one configured."""
+
+    timezone: Annotated[str, msgspec.Meta(max_length=100)] | None = None
 
 
 @frozen(kw_only=True)
@@ -45,12 +55,13 @@ class FrequencyView:
 
 
 @routes.get("/api/v1/alerts/frequency", errors=(503,))
-async def frequency(call: Call, query: SpanQuery) -> FrequencyView:
+async def frequency(call: Call, query: FrequencyQuery) -> FrequencyView:
     """Count alerts by type, by hour of the day and by day, by default over the last 24 hours."""
     since, until = span(call, query)
+    name = call.monitor.settings.timezone if query.timezone is None else query.timezone
+    zone = _zone(name)
     with unavailable():
         rows = await call.monitor.store.alerts.frequency(since, until)
-    zone = ZoneInfo(call.monitor.settings.timezone)
     types: Counter[tuple[str, str]] = Counter()
     hours: Counter[int] = Counter()
     days: Counter[date] = Counter()
@@ -68,5 +79,14 @@ async def frequency(call: Call, query: SpanQuery) -> FrequencyView:
         ],
         by_hour=[hours[hour] for hour in range(24)],
         by_day=[DayCount(day=day, count=days[day]) for day in sorted(days)],
-        timezone=call.monitor.settings.timezone,
+        timezone=name,
     )
+
+
+def _zone(name: str) -> ZoneInfo:
+    """Raises Problem where there is no such zone."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        said = f"timezone: {name!r} is no time zone; give a name such as 'Europe/Berlin', or 'UTC'"
+        raise Problem(422, f"a query parameter is wrong: {said}") from error

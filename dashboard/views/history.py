@@ -140,7 +140,7 @@ def _trends(api: Api, hours: int) -> None:
 
 
 def _frequency(api: Api, hours: int) -> None:
-    view = api.get(path_of("alerts", "frequency"), hours=hours)
+    view = api.get(path_of("alerts", "frequency"), hours=hours, timezone=str(session.zone()))
     total = sum(row["count"] for row in view["by_type"])
     left, right = st.columns(2, gap="medium")
     with left, st.container(border=True, height="stretch", key="panel-by-type"):

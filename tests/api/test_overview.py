@@ -184,6 +184,22 @@ async def test_how_often_alerts_fired(ask: Asker, stack: Stack, database: str) -
     assert body["timezone"] == "Asia/Kolkata"
 
 
+async def test_how_often_alerts_fired_in_the_asker_s_own_hours(
+    ask: Asker, stack: Stack, database: str
+) -> None:
+    """The asker's time zone goes before the configured one, on both sides of a change to summer
+    time; one that does not exist, or is a path, is refused with a sentence."""
+    stack.settings = evolve(stack.settings, timezone="Asia/Kolkata")
+    await _alert(database, datetime(2026, 3, 29, 0, 30, tzinfo=UTC), "high_cpu", "warning")
+    await _alert(database, datetime(2026, 3, 29, 1, 30, tzinfo=UTC), "high_cpu", "warning")
+    path = "/api/v1/alerts/frequency?until=2026-03-30T00:00:00Z&hours=48&timezone="
+    body = await ask.get(path + "Europe/Berlin")
+    assert [hour for hour, count in enumerate(body["by_hour"]) if count] == [1, 3]
+    assert body["timezone"] == "Europe/Berlin"
+    for wrong in ("Mars/Olympus", "../../etc/passwd", "/etc/passwd", "", "%00"):
+        assert "no time zone" in (await ask.get(path + wrong, 422))["detail"]
+
+
 @pytest.mark.parametrize("path", ["uptime", "trends", "alerts/frequency"])
 async def test_without_the_database_there_is_no_history(
     ask: Asker, stack: Stack, path: str
