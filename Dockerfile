@@ -35,7 +35,8 @@ COPY --from=build /opt/tocsin /opt/tocsin
 COPY container/healthy.py /opt/tocsin/healthy.py
 COPY container/tocsin /usr/local/bin/tocsin
 ENV TOCSIN_UID=10001 TOCSIN_GID=10001 HOME=/var/lib/tocsin PYTHONUNBUFFERED=1 \
-    TOCSIN_DATA_DIR=/var/lib/tocsin TOCSIN_API_HOST=0.0.0.0 TOCSIN_API_PORT=8095
+    TOCSIN_DATA_DIR=/var/lib/tocsin TOCSIN_SECRETS=/run/secrets \
+    TOCSIN_API_HOST=0.0.0.0 TOCSIN_API_PORT=8095
 WORKDIR /var/lib/tocsin
 # Slim images have their standard library in text alone, and what runs here cannot write: what tocsin
 # imports of it is compiled now, not at each start. A plugin that lacks a package ends the build.

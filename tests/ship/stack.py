@@ -50,14 +50,18 @@ class Stack:
         }
 
     def compose(self, *args: str, check: bool = True, **env: str) -> str:
+        """One command of Compose, which must succeed unless said otherwise; what it prints."""
+        done = self.run(*args, **env)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         """One command of Compose, with an empty .env."""
         files = [part for file in self.files for part in ("-f", str(ROOT / file))]
-        done = subprocess.run(
+        return subprocess.run(
             ["docker-compose", "--env-file", str(self.empty), "-p", self.project, *files, *args],
             env={**self.env, **env}, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
     def up(self, *args: str, **env: str) -> None:
         """Bring it up, or change what differs; returns when the API answers."""
