@@ -96,7 +96,7 @@ def watched(directory: Path, pattern: str, seconds: float) -> Cost:
     """What a tocsin over these containers costs."""
     config = f'interval = "{INTERVAL:g}s"\n[sources.docker]\ninclude = ["{pattern}"]\n'
     quiet = idle(min(30.0, seconds))
-    with Running(directory, config) as tocsin:
+    with Running(directory, config, host_disk=True) as tocsin:
         assert tocsin.process is not None
         pid = tocsin.process.pid
         time.sleep(WARM)

@@ -132,7 +132,10 @@ async def running(directory: Path, config: str, **env: str) -> AsyncIterator[Toc
     """A whole tocsin with this configuration, in this event loop."""
     path = written(directory, config)
     known = {k: v for k, v in os.environ.items() if not k.startswith(("TOCSIN_", "DATABASE_"))}
-    known |= {"TOCSIN_DATA_DIR": str(directory / "data"), "TOCSIN_API_PORT": "0", **env}
+    known |= {"TOCSIN_DATA_DIR": str(directory / "data"), "TOCSIN_API_PORT": "0"}
+    if 'probe = "disk"' not in config:
+        known["TOCSIN_PLUGINS_DISABLED"] = "disk"  # only the checks that are asked for
+    known |= env
     plugins = load_plugins(path, known)
     monitor = Tocsin(path, known, plugins, load_config(path, known, plugins))
     with data_directory(monitor.data_dir):

@@ -65,11 +65,15 @@ class Probe(ABC):
     """Observes one target each ``interval``.
 
     Attributes:
+        autostart: class variable; checks that there are though the configuration does not mention
+            the probe, by id (``target/check``), each with its options as in ``tocsin.toml``.
         interval: seconds between two runs; unset, the global ``interval`` holds.
         timeout: seconds after which a run counts as failed. The core cancels a run that is still
             going a little later.
         retries: further tries, at once, before a ``down`` counts.
     """
+
+    autostart: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     interval: Seconds | None = None
     timeout: Seconds = 10

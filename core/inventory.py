@@ -114,7 +114,7 @@ class Inventory:
         source = self._source_of(name, said, found)
         self.state.put(
             merge(name, said, None if found is None else found.target),
-            declared=said is not None,
+            declared=said is not None and not said.automatic,
             source=None if source is None else source.name,
             at=self._clock.now(),
         )

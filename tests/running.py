@@ -31,11 +31,15 @@ def ask(url: str, token: str, method: str = "GET", body: Any = None) -> tuple[in
 
 
 class Running:
-    """Starts ``tocsin run``; ends it, whatever the test did."""
+    """Starts ``tocsin run``; ends it, whatever the test did.
+
+    Unless the configuration names the disk probe, or ``host_disk`` says so, the plugin is disabled:
+    no test of something else is to ring because this machine's disk is full.
+    """
 
     def __init__(
         self, directory: Path, config: str = "", env: dict[str, str] | None = None, *args: str,
-        dashboard: bool = False,
+        dashboard: bool = False, host_disk: bool = False,
     ) -> None:  # fmt: skip
         self.directory = directory
         self.data = directory / "data"
@@ -46,6 +50,7 @@ class Running:
             **{k: v for k, v in os.environ.items() if not k.startswith(("TOCSIN_", "DATABASE_"))},
             "TOCSIN_DATA_DIR": str(self.data),
             "TOCSIN_API_PORT": "0",
+            "TOCSIN_PLUGINS_DISABLED": "" if host_disk or 'probe = "disk"' in config else "disk",
             "PYTHONUNBUFFERED": "1",
             **(env or {}),
         }

@@ -145,7 +145,7 @@ async def reload(call: Call) -> ReloadView:
         call.audit("reload", "configuration", f"failed: {type(error).__name__}")
         raise
     call.audit("reload", "configuration")
-    return ReloadView(reloaded=True, targets=len(settings.targets), warnings=settings.warnings)
+    return ReloadView(reloaded=True, targets=settings.declared()[0], warnings=settings.warnings)
 
 
 @routes.get("/api/v1/audit", role=Role.ADMIN, errors=(503,))

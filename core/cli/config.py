@@ -20,9 +20,10 @@ def check(context: Context) -> None:
     settings = context.settings()
     for warning in settings.warnings:
         click.echo(f"warning: {warning}", err=True)
-    checks = sum(len(target.checks) for target in settings.targets.values())
+    targets, checks = settings.declared()
+    besides = "".join(f", {check} by itself" for check in settings.automatic())
     where = context.path or "no file: the defaults and the environment"
-    click.echo(f"{where}: right, {len(settings.targets)} targets, {checks} checks")
+    click.echo(f"{where}: right, {targets} targets, {checks} checks{besides}")
 
 
 @config.command()

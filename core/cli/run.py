@@ -102,14 +102,15 @@ async def _main(context: Context, without: Collection[str]) -> None:
 def _welcome(context: Context, monitor: Tocsin) -> None:
     settings = monitor.settings
     failed = [record for record in monitor.plugins.records if record.status == "failed"]
-    checks = sum(len(target.checks) for target in settings.targets.values())
+    targets, checks = settings.declared()
+    besides = "".join(f", {check} by itself" for check in settings.automatic())
     click.echo(f"tocsin {monitor.version} is watching")
     click.echo(f"  API      {monitor.api_url}  (health: {monitor.api_url}/health)")
     for name, url in monitor.services.urls().items():
         click.echo(f"  {name:<8} {url}")
     click.echo(f"  token    {monitor.data_dir / 'admin.token'}  (for the API; the CLI finds it)")
     click.echo(f"  config   {context.path or 'none: containers are found by themselves'}")
-    click.echo(f"  watching {len(settings.targets)} declared targets with {checks} checks")
+    click.echo(f"  watching {targets} declared targets with {checks} checks{besides}")
     click.echo(f"  history  {_history(settings)}")
     click.echo(f"  channels {_channels(settings)}")
     for record in failed:

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import Factory, evolve, frozen
 
 from tocsin.core.config.alerting import RuleMaker, make_windows
+from tocsin.core.config.automatic import automatic_targets
 from tocsin.core.config.channels import MAX_PORT, any_port, make_channels
 from tocsin.core.config.checks import MIN_INTERVAL, bad_name, make_check, make_source
 from tocsin.core.config.environment import Environment
@@ -118,6 +119,7 @@ class _Loader:
         for rule in self.rules.values():
             self._tell_broken(f"rule {rule.name}", rule.broken)
         targets = self._targets(interval)
+        targets |= automatic_targets(self._tables("targets"), self.catalog, interval, self.warnings)
         sources = self._sources(interval)
         check_references(targets, sources, self.problems, self.warnings)
         settings = Settings(

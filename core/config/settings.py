@@ -75,7 +75,8 @@ class RuleSettings:
 
 @frozen(kw_only=True)
 class TargetSettings:
-    """What the configuration says of a target; None where it leaves the word to discovery."""
+    """What the configuration says of a target; None where it leaves the word to discovery.
+    ``automatic``: nobody asked for it, its checks are there by themselves."""
 
     name: str
     kind: str | None = None
@@ -88,6 +89,7 @@ class TargetSettings:
     checks: Mapping[str, CheckSettings] = Factory(dict)
     rules: Mapping[str, RuleSettings] = Factory(dict)
     """Rules as changed for this target alone."""
+    automatic: bool = False
 
 
 @frozen(kw_only=True)
@@ -303,4 +305,14 @@ class Settings:
     services: Mapping[str, ServiceSettings] = Factory(dict)
     warnings: tuple[str, ...] = ()
     secrets: frozenset[str] = field(factory=frozenset, repr=False)
-    """Values of secret options, secret-looking variables and ``_FILE``; hidden wherever shown."""
+    """Values of secret options, of secret-looking variables, of files; hidden wherever shown."""
+
+    def declared(self) -> tuple[int, int]:
+        """How many targets, and checks of them, the file declares."""
+        said = [target for target in self.targets.values() if not target.automatic]
+        return len(said), sum(len(target.checks) for target in said)
+
+    def automatic(self) -> list[str]:
+        """The ids of the checks that are there by themselves."""
+        own = [target for target in self.targets.values() if target.automatic]
+        return [f"{target.name}/{check}" for target in own for check in target.checks]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
+from typing import Any, ClassVar
 
 import psutil
 from attrs import field as option
@@ -45,6 +46,8 @@ class DiskProbe(Probe):
         min_inodes_free_percent: fewer free inodes than this is down.
         root: where the host's file system is seen, if not at "/" (in a container: "/host").
     """
+
+    autostart: ClassVar[Mapping[str, Mapping[str, Any]]] = {"host/disk": {"paths": ["/"]}}
 
     paths: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

@@ -34,14 +34,17 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 
 def test_it_starts_with_nothing_but_itself_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Without configuration, database or engine it comes up on the embedded PostgreSQL, health says
-    ok, and Ctrl-C ends it in order with no process left, the database's included."""
+    """Without configuration, database or engine it comes up on the embedded PostgreSQL and watches
+    the host's disk, health says ok, and Ctrl-C ends it in order with no process left, not even the
+    database's."""
     env = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
-    with Running(tmp_path, "", env) as running:
+    with Running(tmp_path, "", env, host_disk=True) as running:
         running.until(lambda: running.get("/health")["components"]["database"]["message"] == "")
         running.until(lambda: "none.sock" in running.output())
         health = running.get("/health")
         assert health["status"] == "ok"
+        (target,) = running.get("/api/v1/targets")["items"]
+        assert (target["name"], target["declared"]) == ("host", False)
         assert health["components"]["source.docker"]["status"] == "disabled"
         assert str(running.data / "admin.token") in running.output()
         assert running.output().count("none.sock") == 1  # one line says so
@@ -107,6 +110,37 @@ def test_a_broken_reload_keeps_the_old_configuration(tmp_path: Path, fresh_postg
         running.until(lambda: len(running.ask("/api/v1/audit")[1].get("items", [])) >= 2)
         audit = running.get("/api/v1/audit")["items"]
         assert {(row["actor"], row["action"]) for row in audit} == {("admin", "reload")}
+
+
+def test_the_hosts_disk_rings_though_nobody_asked_for_it(
+    tmp_path: Path, fresh_postgres: str
+) -> None:
+    """disk_space_low fires on the target "host" that is there by itself; a check of the file's own
+    takes its place at a reload, and so does a table that switches it off."""
+    recorder = Recorder(tmp_path)
+    config = (
+        'interval = "1s"\n' + QUIET + recorder.channel("ops")
+        + "[rules.disk_space_low]\nlevel = 101\n"
+    )  # fmt: skip
+    env = {"DATABASE_URL": fresh_postgres, "PYTHONPATH": str(recorder.place)}
+
+    def targets() -> list[str]:
+        return [target["name"] for target in running.get("/api/v1/targets")["items"]]
+
+    with Running(tmp_path, config, env, host_disk=True) as running:
+        assert "0 declared targets with 0 checks, host/disk by itself" in running.output()
+        running.until(lambda: ("ops", "fired") in recorder.about("disk_space_low", "host"))
+        (check,) = running.get("/api/v1/checks")["items"]
+        assert (check["target"], check["name"], check["probe"]) == ("host", "disk", "disk")
+        assert check["message"].startswith("/ has")
+        assert "0 checks, host/disk by itself" in running.run("config", "check").stdout
+        shown = json.loads(running.run("config", "show").stdout)["targets"]["host"]
+        assert (shown["automatic"], shown["checks"]["disk"]["paths"]) == (True, ["/"])
+        room = f'[targets.room.checks.disk]\nprobe = "disk"\npaths = ["{tmp_path}"]\n'
+        for more, expected in (("[targets.host]\nenabled = false\n", []), (room, ["room"])):
+            running.config.write_text(config + more)
+            assert running.ask("/api/v1/reload", "POST")[0] == 200
+            running.until(lambda e=expected: targets() == e)
 
 
 def test_heartbeats_are_judged_and_outlive_a_restart(tmp_path: Path, fresh_postgres: str) -> None:

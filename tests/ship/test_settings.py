@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import yaml
 
 from tests.conftest import need
 from tests.ship.stack import MONITOR, Stack
+from tests.tradestack import docker
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.plugin_manager import PluginManager
@@ -19,6 +22,7 @@ DATABASE = (
     "import os; from tocsin.core.app import load_plugins; from tocsin.core.config import *;"
     "print(load_config(None, os.environ, load_plugins(None, os.environ)).database.url.reveal())"
 )
+HOST = '[targets.host.checks.disk]\nprobe = "disk"\nroot = "/host"\npaths = ["/"]\n'
 OURS = "postgresql://tocsin@/tocsin?host=/var/run/postgresql"
 
 
@@ -84,5 +88,27 @@ def test_in_a_container_each_name_finds_its_file(
         filed = once(stack, *python, DATABASE_URL_FILE="/run/secrets/named")
         assert filed.stdout.strip() == "postgresql://in/a-file", filed.stderr
         assert once(stack, *python).stdout.strip() == OURS
+    finally:
+        stack.down()
+
+
+@pytest.mark.docker
+def test_the_hosts_disks_are_seen_from_inside(images: None, stack: Stack) -> None:
+    """Without a word, the file system of Docker's data root, by the container's own "/"; with the
+    host's root mounted and named, that one."""
+
+    def size(*options: str) -> float:
+        done = once(stack, *options, MONITOR, "check", "--json", "host/disk")
+        (seen,) = json.loads(done.stdout)
+        return float(seen["metrics"]["disk_total_bytes"])
+
+    def real(path: str) -> float:
+        found = os.statvfs(path)
+        return found.f_blocks * found.f_frsize
+
+    try:
+        assert size() == real(docker("info", "-f", "{{.DockerRootDir}}").strip())
+        (stack.config / "tocsin.toml").write_text(HOST)
+        assert size("-v", "/:/host:ro") == real("/")
     finally:
         stack.down()

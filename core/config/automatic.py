@@ -1,0 +1,53 @@
+"""Checks that there are though nobody asked for them, as their probes say by ``autostart``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve
+
+from tocsin.core.config.checks import bad_name, make_check
+from tocsin.core.config.errors import Catalog, Problems
+from tocsin.core.config.settings import TargetSettings
+
+
+def automatic_targets(
+    tables: Mapping[str, Any], catalog: Catalog, interval: float, warnings: list[str]
+) -> dict[str, TargetSettings]:
+    """The targets of such checks, by name.
+
+    ``tables`` are the ``[targets.NAME]`` of the file: it has the last word where it names the
+    target, or the probe in any check, switched off or not. What is wrong is the plugin's mistake,
+    not the user's: a warning, and the check is left out.
+    """
+    named = {probe for table in tables.values() for probe in _probes(table)}
+    targets: dict[str, TargetSettings] = {}
+    for probe, entry in catalog.probes.items():
+        wanted = getattr(entry.cls, "autostart", {})
+        if not isinstance(wanted, Mapping):
+            warnings.append(f"plugin {entry.plugin}: autostart of {probe!r} is no table of checks")
+            continue
+        for check_id, options in wanted.items():
+            target, _, name = str(check_id).partition("/")
+            if target in tables or probe in named:
+                continue
+            problems = Problems(f"plugin {entry.plugin}")
+            if reason := bad_name(target):
+                problems.at_line(None, reason)
+            table = {**options, "probe": probe} if isinstance(options, Mapping) else options
+            check = make_check(name, table, (target, name), catalog, problems, interval)
+            warnings += [f"{problem}; the check is left out" for problem in problems.found]
+            if check is not None and not problems.found:
+                known = targets.get(target) or TargetSettings(name=target, automatic=True)
+                targets[target] = evolve(known, checks={name: check, **known.checks})
+    return targets
+
+
+def _probes(table: Any) -> list[Any]:
+    """The probes that a target's checks name, right or wrong as they may be."""
+    checks = table.get("checks") if isinstance(table, Mapping) else None
+    if not isinstance(checks, Mapping):
+        return []
+    probes = [check.get("probe") for check in checks.values() if isinstance(check, Mapping)]
+    return [probe for probe in probes if isinstance(probe, str)]
