@@ -279,6 +279,33 @@ async def test_hostile_text_begins_no_header_and_no_element(server: MailServer) 
     )
 
 
+ENCODED = "=?utf-8?q?a=0d=0aBcc:_evil@example.org=0d=0a=0d=0apay_here?="
+
+
+@pytest.mark.parametrize(
+    "target", [ENCODED, f"web {ENCODED}", f"{ENCODED}{ENCODED}", "=" + ENCODED, "x" * 90 + ENCODED]
+)
+async def test_an_encoded_word_begins_no_header_and_no_body(
+    server: MailServer, target: str
+) -> None:
+    """A name that holds line breaks as an encoded word (RFC 2047) stands in the subject as it was
+    written: no header more, no recipient, the body is ours. In a reference it is left out."""
+    await server.start()
+    message = message_of(target=target)
+    reply = "<" + ENCODED.replace(":", "_") + "@example.org>"
+    message = evolve(message, notices=(evolve(message.notices[0], reply_to=reply),))
+    message = evolve(message, words=Renderer(clean=clean).words(message))
+    await notifier_of(server).send(message)
+    (mail,) = server.mails
+    await notifier_of(server).send(message_of())
+    assert mail.keys() == server.mails[1].keys()
+    assert server.envelopes[0] == ("tocsin@example.org", ["ops@example.org"])
+    assert mail["Subject"].startswith("[tocsin] CRITICAL: Container down: ")
+    assert "= ?utf-8?q?a=0d=0a" in mail["Subject"]
+    assert part(mail, "plain").startswith("🚨 CRITICAL: Container down: ")
+    assert "=?utf-8?q?a=0d=0a" in part(mail, "plain"), "the body is none of a header"
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -25,6 +25,8 @@ MOST_REPLIES = 10
 """Earlier mails that one refers to."""
 
 _ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
+_ENCODED = "=?"
+"""How an encoded word begins."""
 
 
 class _Ids(UnstructuredHeader):
@@ -80,21 +82,28 @@ def sender_for(user: str | None) -> str:
 
 
 def one_line(text: str, longest: int = 200) -> str:
-    """A text without control characters and line breaks: in a header it cannot begin another."""
+    """A text without control characters and line breaks."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:longest]
+
+
+def header(text: str) -> str:
+    """A text that cannot begin another header: on one line, and no encoded word (RFC 2047). The
+    library decodes such a word that it is given, and writes out the line breaks in it."""
+    return one_line(text).replace(_ENCODED, "= ?")
 
 
 def compose(message: Message, sender: str, to: Sequence[str]) -> EmailMessage:
     """The mail. The same message gives the same ``Message-ID``, whenever it is composed."""
     domain = sender.rpartition("@")[2]
     mail = EmailMessage(policy=_POLICY)
-    mail["Subject"] = one_line(f"[tocsin] {message.words.title}")
+    mail["Subject"] = header(f"[tocsin] {message.words.title}")
     mail["From"] = Address("tocsin", addr_spec=sender)
     mail["To"] = ", ".join(to)
     mail["Date"] = format_datetime(message.created_at)
     mail["Message-ID"] = f"<{message.id}@{domain}>"
     asked = dict.fromkeys(n.reply_to or "" for n in message.notices)
-    replies = [reply for reply in asked if _ID.fullmatch(reply)][:MOST_REPLIES]
+    ids = [reply for reply in asked if _ID.fullmatch(reply) and _ENCODED not in reply]
+    replies = ids[:MOST_REPLIES]
     if replies:
         mail["In-Reply-To"] = replies[0]
         mail["References"] = " ".join(replies)

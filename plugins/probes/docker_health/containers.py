@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
+from unicodedata import category
 
 from attrs import define, field
 
@@ -26,6 +27,9 @@ from tocsin.plugins.probes.docker_health.reasons import ENDING_SIGNALS, LOOP_WIN
 from tocsin.plugins.probes.docker_health.stats import Reading, Usage
 
 Key = tuple[str, ...]
+MAX_NAME = 100
+"""Characters of a name that a label asks for."""
+
 KILL_COUNTS_FOR = 120.0
 """Seconds within which an end is put down to a ``kill`` event; stop timeouts can be long."""
 
@@ -47,6 +51,13 @@ def plain_name(document: Mapping[str, Any]) -> str:
     name = name_of(document)
     match = _TEMPORARY.fullmatch(name)
     return match[1] if match else name
+
+
+def _asked_name(document: Mapping[str, Any]) -> str:
+    """What ``tocsin.name`` says, or nothing where the configuration would refuse such a name."""
+    name = labels_of(document).get("tocsin.name", "").strip()
+    hidden = any(category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in name)
+    return "" if hidden or len(name) > MAX_NAME else name
 
 
 @define(eq=False)
@@ -167,7 +178,7 @@ class Registry:
     def _name(self, document: Mapping[str, Any]) -> str:
         """A name for a new target that no other has."""
         taken = {slot.target for slot in self.slots.values()}
-        wanted = labels_of(document).get("tocsin.name") or plain_name(document)
+        wanted = _asked_name(document) or plain_name(document)
         for name in (wanted, plain_name(document), f"{wanted}-{str(document['Id'])[:12]}"):
             full = name.replace("/", "-") + self.suffix
             if full not in taken:
