@@ -50,6 +50,17 @@ def clean(text: str, *, lines: bool = False) -> str:
     return "".join("�" if unicodedata.category(c) in _UNSAFE and c != "\n" else c for c in text)
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text has none of the characters that :func:`clean` replaces."""
+    return text.isprintable() or not any(unicodedata.category(c) in _UNSAFE for c in text)
+
+
+def clean_deeply(value: Any) -> Any:
+    """Data with every text in it clean, and nothing shown under a name such as ``password``. What
+    JSON does not know becomes text."""
+    return _clean(value)
+
+
 def _clean(value: Any, name: str = "", depth: int = 0) -> Any:
     if value is None or isinstance(value, bool):
         return value

@@ -9,12 +9,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 from attrs import frozen
 
-from tocsin.core.alerts.matchers import parse_all
 from tocsin.core.alerts.silences import Silence, Window, check_schedule
 from tocsin.core.api.history import Moment
 from tocsin.core.api.problems import Problem, not_found
 from tocsin.core.api.routing import Call, Routes
-from tocsin.core.api.silences import LONGEST, times
+from tocsin.core.api.silences import LONGEST, asked, shown, times
 from tocsin.core.auth import Role
 from tocsin.core.logs import clean
 from tocsin.core.units import parse_duration
@@ -76,7 +75,7 @@ def _configured(window: Window, now: datetime) -> WindowView:
         schedule=window.schedule,
         duration_seconds=window.duration,
         timezone=window.timezone,
-        matchers=tuple(str(matcher) for matcher in window.matchers),
+        matchers=shown(window.matchers),
         until=window.active_until(now),
         next_start=window.next_start(now),
         origin="config",
@@ -89,7 +88,7 @@ def _made(silence: Silence, window: Window, now: datetime) -> WindowView:
         schedule=window.schedule or None,
         duration_seconds=window.duration,
         timezone=window.timezone,
-        matchers=tuple(str(matcher) for matcher in silence.matchers),
+        matchers=shown(silence.matchers),
         until=silence.open_until(now),
         next_start=silence.next_start(now),
         origin="api",
@@ -128,7 +127,7 @@ async def create_window(call: Call, body: WindowBody) -> WindowView:
     call.monitor.alerting.silencing.put(made)
     assert made.window is not None  # noqa: S101
     call.audit(
-        "maintenance", body.name, matchers=[str(m) for m in made.matchers],
+        "maintenance", body.name, matchers=list(shown(made.matchers)),
         schedule=made.window.schedule or None, duration_seconds=made.window.duration,
         until=made.ends_at.isoformat(), comment=made.comment,
     )  # fmt: skip
@@ -137,7 +136,7 @@ async def create_window(call: Call, body: WindowBody) -> WindowView:
 
 
 def _silence(call: Call, body: WindowBody, now: datetime) -> Silence:
-    matchers = parse_all(clean(text) for text in body.matchers) if body.matchers else ()
+    matchers = asked(body.matchers) if body.matchers else ()
     duration = parse_duration(body.duration)
     if not 60 <= duration <= LONGEST_WINDOW:
         raise ValueError("duration must be from '1m' to '7d'")

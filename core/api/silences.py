@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
@@ -9,13 +10,13 @@ from uuid import UUID
 import msgspec
 from attrs import frozen
 
-from tocsin.core.alerts.matchers import parse_all
+from tocsin.core.alerts.matchers import Matcher, parse_all
 from tocsin.core.alerts.silences import Silence
 from tocsin.core.api.history import Moment
 from tocsin.core.api.problems import Problem, not_found
 from tocsin.core.api.routing import Call, Routes
 from tocsin.core.auth import Role
-from tocsin.core.logs import clean
+from tocsin.core.logs import clean, is_plain
 from tocsin.core.units import parse_duration
 
 routes = Routes()
@@ -57,11 +58,24 @@ class SilenceBody:
     comment: Annotated[str, msgspec.Meta(max_length=500)] = ""
 
 
+def asked(texts: Sequence[str]) -> tuple[Matcher, ...]:
+    """The matchers that somebody asks for, to the letter: a secret that is hidden in one would mean
+    something else, since ``*`` matches anything. Raises ValueError."""
+    if not all(is_plain(text) for text in texts):
+        raise ValueError("a matcher has no control characters and line breaks; write ? for one")
+    return parse_all(texts)
+
+
+def shown(matchers: Iterable[Matcher]) -> tuple[str, ...]:
+    """Matchers for people's eyes."""
+    return tuple(clean(str(matcher)) for matcher in matchers)
+
+
 def silence_view(silence: Silence, now: datetime) -> SilenceView:
     """A silence's view."""
     return SilenceView(
         id=silence.id,
-        matchers=tuple(str(matcher) for matcher in silence.matchers),
+        matchers=shown(silence.matchers),
         starts_at=silence.starts_at,
         ends_at=silence.ends_at,
         created_by=silence.created_by,
@@ -84,7 +98,7 @@ async def create_silence(call: Call, body: SilenceBody) -> SilenceView:
     """Keep alerts that match from being told for a while."""
     now = call.monitor.clock.now()
     try:
-        matchers = parse_all(clean(text) for text in body.matchers)
+        matchers = asked(body.matchers)
         starts, ends = times(body.starts_at, body.until, body.duration, now)
     except (ValueError, OverflowError) as error:
         raise Problem(422, f"the silence is wrong: {error}") from error
@@ -98,7 +112,7 @@ async def create_silence(call: Call, body: SilenceBody) -> SilenceView:
         )
     )
     call.audit(
-        "silence", str(made.id), matchers=[str(m) for m in matchers],
+        "silence", str(made.id), matchers=list(shown(matchers)),
         until=made.ends_at.isoformat(), comment=made.comment,
     )  # fmt: skip
     await call.monitor.alerting.written()

@@ -148,6 +148,26 @@ async def test_silenced_alone_is_the_persons_reason(ask: Asker, stack: Stack) ->
     await eventually(lambda: ("fired", "container_down", "dead") in stack.notifier.told())
 
 
+async def test_a_silence_means_what_was_asked_and_shows_no_secret(
+    ask: Asker, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A password that happens to be a part of a pattern is hidden where the silence is shown, and
+    nowhere else: what stands in its place would match everything. So with maintenance."""
+    monkeypatch.setattr("tocsin.core.logs._known", {"admin"})
+    await settled(stack)
+    for path, body in (("silences", {}), ("maintenance", {"name": "move"})):
+        body |= {"matchers": ["target=admin*"], "duration": "1h"}
+        made = await ask.post(f"/api/v1/{path}", json=body)
+        assert made["matchers"] == ["target=****"]
+        (listed,) = (await ask.get(f"/api/v1/{path}"))["items"]
+        assert listed["matchers"] == ["target=****"]
+    assert (await audited(ask, stack, "silence"))["details"]["matchers"] == ["target=****"]
+    kept = [str(m) for s in stack.alerting.quiet.silences.values() for m in s.matchers]
+    assert kept == ["target=admin*"] * 2
+    stack.see("dead", "docker", Result.down("crashed"))
+    await eventually(lambda: ("fired", "container_down", "dead") in stack.notifier.told())
+
+
 async def test_maintenance_is_planned_and_ended_by_people(ask: Asker, stack: Stack) -> None:
     """Once or by a schedule: listed, audited, the ledger's reason; its name is taken while it
     lasts; ended, what still fires is told, and it is listed no more."""
@@ -200,6 +220,7 @@ async def test_maintenance_is_planned_and_ended_by_people(ask: Asker, stack: Sta
         ({"name": "a", "duration": "1h", "schedule": "now and then"}, "no cron schedule"),
         ({"name": "a", "duration": "1h", "timezone": "Mars"}, "no time zone 'Mars'"),
         ({"name": "a", "duration": "1h", "matchers": ["colour=red"]}, "no field of an alert"),
+        ({"name": "a", "duration": "1h", "matchers": ["rule=\x1b"]}, "no control characters"),
         ({"name": "a", "duration": "1h", "until": "2099-01-01T00:00:00Z"}, "goes with a schedule"),
         ({"name": "a", "duration": "1h", "starts_at": "2020-01-01T00:00:00Z"}, "in the past"),
         ({"name": "a", "duration": "1h", "schedule": "0 3 * * 0",
@@ -225,6 +246,8 @@ SOON = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
         ({"matchers": ["colour=red"], "duration": "1h"}, "no field of an alert"),
         ({"matchers": ["web"], "duration": "1h"}, "no matcher; write one as"),
         ({"matchers": ["severity=loud"], "duration": "1h"}, "is no severity"),
+        ({"matchers": ["target=a\n*"], "duration": "1h"}, "no control characters"),
+        ({"matchers": ["target=\u202ea"], "duration": "1h"}, "no control characters"),
         ({"matchers": ["target=a"] * 21, "duration": "1h"}, "matchers"),
         ({"matchers": ["target=a"]}, "either until"),
         ({"matchers": ["target=a"], "duration": "1h", "until": SOON}, "either until"),
