@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
+
 from tocsin.core.alerting import Alerting
 from tocsin.core.api import ApiServer
 from tocsin.core.auth import TokenStore, ensure_admin
@@ -20,6 +22,7 @@ from tocsin.core.config import load_config, read_plugin_settings
 from tocsin.core.config.settings import Settings
 from tocsin.core.deadman import Deadman
 from tocsin.core.embedded import EmbeddedPostgres
+from tocsin.core.encoding import whole
 from tocsin.core.heartbeats import Heartbeats
 from tocsin.core.inventory import Inventory
 from tocsin.core.isolation import Isolation, PluginFault
@@ -147,6 +150,9 @@ class Tocsin:
 
     def record(self, observation: Observation) -> None:
         """Take in what a check saw: into the live state, then into history."""
+        result = observation.result
+        if (message := whole(result.message)) is not result.message:
+            observation = evolve(observation, result=evolve(result, message=message))
         if self.state.record(observation):
             self.store.write(observation)
             self.alerting.observe(observation)

@@ -26,6 +26,7 @@ from tocsin.core import faults
 from tocsin.core.alerts.model import Alert, Key
 from tocsin.core.alerts.silences import Silence
 from tocsin.core.alerts.steady import Anchor
+from tocsin.core.encoding import encode
 from tocsin.core.logs import get_logger
 from tocsin.core.outbox import Decision, Row
 
@@ -367,23 +368,6 @@ def _put(db: sqlite3.Connection, entry: Entry) -> None:
             "INSERT OR REPLACE INTO meta (name, value) VALUES ('anchor', ?)",
             (msgspec.json.encode(entry.anchor).decode(),),
         )
-
-
-def encode(item: Any) -> bytes:
-    """A record as JSON; what a plugin put into its details and JSON does not know becomes text."""
-    try:
-        return msgspec.json.encode(item, enc_hook=str)
-    except UnicodeEncodeError:  # half a character, from a file's name or a program's output
-        return msgspec.json.encode(_whole(msgspec.to_builtins(item, enc_hook=str)))
-
-
-def _whole(value: Any) -> Any:
-    """The same, with a question mark in place of what is no character."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {_whole(key): _whole(item) for key, item in value.items()}
-    return [_whole(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _decode(rows: Iterable[tuple[bytes]], kind: Any) -> list[Any]:

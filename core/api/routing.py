@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 from tocsin.core.api.monitor import Monitor
 from tocsin.core.api.problems import Problem
 from tocsin.core.auth import Role, TokenInfo
+from tocsin.core.encoding import encode
 from tocsin.core.model import AuditEntry
 
 MAX_BODY = 64 * 1024
@@ -146,7 +147,7 @@ async def perform(route: Route, call: Call) -> web.StreamResponse:
     answer = await route.handler(call, **arguments)
     if isinstance(answer, web.StreamResponse):
         return answer
-    return web.Response(body=msgspec.json.encode(answer, enc_hook=str), content_type=route.media)
+    return web.Response(body=encode(answer), content_type=route.media)
 
 
 def _query(kind: Any, given: Mapping[str, str]) -> Any:

@@ -18,7 +18,9 @@ from tocsin.core.api.keys import HEADERS, STOPPING
 from tocsin.core.api.ledger import row_view
 from tocsin.core.api.problems import Problem
 from tocsin.core.api.routing import Call, Routes
+from tocsin.core.api.silences import shown
 from tocsin.core.bus import News, Subscription
+from tocsin.core.encoding import encode as as_json
 from tocsin.core.model import Observation
 from tocsin.core.outbox import Row
 
@@ -138,7 +140,7 @@ def _lost(count: int | None) -> bytes:
 
 def encode(news: News, start: str) -> bytes:
     """One event. JSON holds no line breaks, so data is one line."""
-    data = msgspec.json.encode(_plain(news.data), enc_hook=str)
+    data = as_json(_plain(news.data))
     return b"id: %s-%d\nevent: %s\ndata: %s\n\n" % (
         start.encode(), news.number, news.kind.encode(), data,
     )  # fmt: skip
@@ -172,7 +174,7 @@ def _plain(data: Any) -> Any:
     if isinstance(data, Silence):
         return {
             "id": data.id,
-            "matchers": [str(matcher) for matcher in data.matchers],
+            "matchers": shown(data.matchers),
             "starts_at": data.starts_at,
             "ends_at": data.ends_at,
             "created_by": data.created_by,

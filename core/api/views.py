@@ -11,6 +11,7 @@ import msgspec
 from attrs import frozen
 
 from tocsin.core.config.redact import HIDDEN, hide_in_text, is_secret_name
+from tocsin.core.encoding import encode
 from tocsin.core.model import Status
 from tocsin.core.state import CheckState, TargetState
 
@@ -110,7 +111,7 @@ class Encoded(Generic[View]):
         """What stands for the view in an answer."""
         made = self._made.get(state)
         if made is None or made[0] != state.revision:
-            raw = msgspec.Raw(msgspec.json.encode(self._view(state), enc_hook=str))
+            raw = msgspec.Raw(encode(self._view(state)))
             made = self._made[state] = (state.revision, cast(View, raw))
         return made[1]
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
 from attrs import define, evolve, field
 
-from tocsin.core.logs import clean, get_logger
+from tocsin.core.encoding import whole
+from tocsin.core.logs import clean, clean_deeply, get_logger
 from tocsin.core.model import LogLine
 from tocsin.core.notices import Kind, Message, Notice, Notifier, Standing
 from tocsin.core.templates import Renderer
@@ -25,9 +27,26 @@ def _nothing(_: str, __: int) -> Awaitable[list[LogLine]]:
     raise LookupError("nobody keeps logs")
 
 
+def _cleaned(notice: Notice) -> Notice:
+    """What a rule found and a probe said, fit to leave the house: a notifier may send the fields of
+    a notice as they are."""
+    try:
+        details = msgspec.to_builtins(notice.details, enc_hook=str, str_keys=True)
+    except Exception:  # noqa: BLE001 - a rule's details may be anything
+        details = notice.details
+    return evolve(
+        notice,
+        target=whole(notice.target),
+        message=clean(notice.message),
+        affected=tuple(clean(name) for name in notice.affected),
+        details=clean_deeply(details),
+    )
+
+
 @define
 class Enricher:
-    """Adds log lines, the whole system's standing and the words to a message.
+    """Adds log lines, the whole system's standing and the words to a message, and takes secrets and
+    control characters out of it.
 
     ``logs`` gives a target's last lines; ``standing`` every target, worst first; ``can_restart``
     tells whether people may restart a target.
@@ -47,7 +66,9 @@ class Enricher:
         wants = notifier is not None and notifier.wants_system
         message = evolve(
             message,
-            notices=tuple(evolve(n, can_restart=self.can_restart(n.target)) for n in notices),
+            notices=tuple(
+                evolve(_cleaned(n), can_restart=self.can_restart(n.target)) for n in notices
+            ),
             system=self.standing() if wants else (),
             timezone=self.timezone,
         )

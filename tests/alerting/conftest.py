@@ -182,9 +182,10 @@ class Desk:
         self.state.put(target, declared=True, source=None, at=at)
         self.state.put_check(CheckState(target=target.name, name="c", probe="tcp", interval=30))
 
-    def see(self, target: str, status: str = "down", **fields: Any) -> None:
+    def see(self, target: str, status: str = "down", message: str = "", **fields: Any) -> None:
         """One result."""
-        result = Result(status=Status(status), message=f"{target} is {status}", **fields)
+        said = message or f"{target} is {status}"
+        result = Result(status=Status(status), message=said, **fields)
         seen = Observation(target=target, check="c", at=self.clock.now(), result=result)
         if self.state.record(seen):
             self.alerting.observe(seen)

@@ -218,3 +218,17 @@ async def test_a_reader_that_takes_nothing_is_cut_off(
     monkeypatch.setattr(stream, "PATIENCE", 0.05)
     _, writer = await stalled(stack, server[1], until=lambda _: not stack.bus._subscriptions)
     writer.close()
+
+
+async def test_half_a_character_breaks_no_answer_and_no_stream(ask: Asker, stack: Stack) -> None:
+    """A probe may repeat a file's name, which may be no text: lists, single views, alerts and the
+    stream show it with a question mark in its place."""
+    url = "/api/v1/stream?kinds=result,status"
+    answer = await ask.client.get(url, headers=ask.headers)
+    await answer.content.readline()
+    stack.see("dead", "docker", Result.down("the file tag-\udce4.sql is old"))
+    events = await read_events(answer.content, 2)
+    answer.close()
+    assert all(json.loads(e["data"])["message"] == "the file tag-?.sql is old" for e in events)
+    for path in ("targets", "targets/dead", "checks", "containers", "containers/dead", "alerts"):
+        assert "the file tag-?.sql is old" in json.dumps(await ask.get(f"/api/v1/{path}")), path

@@ -62,6 +62,26 @@ def test_it_starts_with_nothing_but_itself_and_leaves_nothing_behind(tmp_path: P
     assert "Traceback" not in running.output()
 
 
+def test_a_file_whose_name_is_no_text_is_told(tmp_path: Path, fresh_postgres: str) -> None:
+    """An old backup named in another encoding than UTF-8: the target's message, its alert and what
+    a notifier is given have a question mark in the place of what is no character."""
+    recorder = Recorder(tmp_path)
+    file = os.fsencode(tmp_path) + b"/tag-\xe4.sql"
+    Path(os.fsdecode(file)).write_bytes(b"x")
+    os.utime(file, (0, 0))
+    config = (
+        'interval = "1s"\n' + QUIET + "[rules.health_check_failed]\nfailures = 1\n"
+        '[targets.backup.checks.fresh]\nprobe = "backup-script"\n'
+        f'files = "{tmp_path}/*.sql"\nmax_age = "1d"\n' + recorder.channel("all")
+    )
+    env = {"DATABASE_URL": fresh_postgres, "PYTHONPATH": str(recorder.place)}
+    with Running(tmp_path, config, env) as running:
+        running.until(lambda: recorder.about("health_check_failed", "backup"))
+        assert "tag-?.sql" in recorder.told[0]["text"]
+        assert "tag-?.sql" in running.get("/api/v1/targets/backup")["target"]["message"]
+        assert "tag-?.sql" in running.get("/api/v1/alerts")["items"][0]["message"]
+
+
 def test_two_on_one_data_directory_are_refused(tmp_path: Path, fresh_postgres: str) -> None:
     """The second tocsin on the same data directory says so in one line and exits non-zero."""
     with Running(tmp_path, QUIET, {"DATABASE_URL": fresh_postgres}) as running:
