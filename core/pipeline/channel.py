@@ -197,7 +197,9 @@ class Channel:
             rows = inhibit(rows, self.tools.engine, self.tools.steady.now, self._stop_row)
             rows = silence(rows, self.tools.engine, self.tools.steady.now, self._stop_row)
             self._current = rows = dedupe(rows, self._stop_row)
-            if rows and not await self._limited(rows):
+            if not rows:
+                return  # what is still being collected goes on being collected
+            if not await self._limited(rows):
                 message = await self._begin(rows, digest)
                 await self._deliver(message)
                 return

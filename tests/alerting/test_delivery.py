@@ -176,6 +176,26 @@ async def test_a_permanent_failure_goes_to_the_dead_letters_and_the_fallback(
     assert dead.reason == "the chat does not exist"
 
 
+async def test_what_is_held_back_does_not_hurry_what_is_collected(make_desk: MakeDesk) -> None:
+    """A critical alert that is silenced at the last moment leaves nothing to send: the batch is
+    collected until its end."""
+    critical = '[targets.db.rules.health_check_failed]\nseverity = "critical"\n'
+    desk = await make_desk(critical + CONFIG + 'batch = "5m"\n')
+    desk.add("web")
+    desk.add("db")
+    desk.see("web", "down")
+    await desk.wait(60)
+    desk.see("db", "down")
+    await desk.wait(0.1)
+    desk.silence("target=db", desk.now, desk.now + timedelta(hours=1))
+    await desk.wait(230)
+    assert desk.told() == []
+    assert ("fired", "ops", "silenced") in desk.ledger("db")
+    await desk.wait(11)
+    assert desk.told() == [("fired", "web")]
+    assert not desk.notifier().delivered[0].digest
+
+
 async def test_what_a_provider_repeats_shows_no_secret(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
