@@ -196,7 +196,9 @@ class Notifier(ABC):
 
     @abstractmethod
     async def send(self, message: Message) -> Receipt:
-        """Deliver a message. Raises NotifyError; any other exception counts as temporary."""
+        """Deliver a message. Raises NotifyError. Any other exception counts as temporary, but for
+        one that comes again and again: the message is given up then, after about two minutes,
+        unless it is an OSError, which is the network's."""
 
     async def listen(self, controls: Controls) -> None:
         """Two-way notifiers take in here what people answer, until cancelled. An exception ends it;

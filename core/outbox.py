@@ -44,7 +44,8 @@ class Row:
 
     ``message`` names the message it goes out in, once that is decided; ``notice`` is None where
     nothing is to be told. ``news``: the channel had not been told that it fires; ``beside``: all
-    channels that the change is for. ``revision`` counts its changes.
+    channels that the change is for. ``faults``: of its attempts the last so many, in a row, that
+    ended in a fault of the notifier. ``revision`` counts its changes.
     """
 
     id: UUID = Factory(new_id)
@@ -61,6 +62,7 @@ class Row:
     message: UUID | None = None
     digest: bool = False
     attempts: int = 0
+    faults: int = 0
     news: bool = True
     beside: tuple[str, ...] = ()
     delivered_at: datetime | None = None

@@ -26,6 +26,7 @@ from tocsin.core.pipeline.dedupe import dedupe
 from tocsin.core.pipeline.deliver import (
     FALLBACK_AFTER,
     MAX_RETRY_AFTER,
+    MOST_FAULTS,
     Attempt,
     Failure,
     backoff,
@@ -276,13 +277,18 @@ class Channel:
                 outcome: Receipt | Failure = Failure(message=self.disabled, permanent=True)
             else:
                 outcome = await self.attempt(rich)
-            self._current = [evolve(r, attempts=r.attempts + 1) for r in self._current]
+            fault = isinstance(outcome, Failure) and outcome.fault
+            self._current = [
+                evolve(r, attempts=r.attempts + 1, faults=r.faults + 1 if fault else 0)
+                for r in self._current
+            ]
             if isinstance(outcome, Receipt):
                 faults.point("accepted")
                 self._delivered(outcome)
                 return
             self._failed(outcome)
-            if outcome.permanent or clock.monotonic() >= end:
+            hopeless = outcome.permanent or self._current[0].faults >= MOST_FAULTS
+            if hopeless or clock.monotonic() >= end:
                 self._dead(outcome)
                 return
             self._shut(backoff(self._current[0].attempts, outcome), outcome)

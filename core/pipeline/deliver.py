@@ -21,13 +21,18 @@ BACKOFF = (1.0, 300.0)
 FALLBACK_AFTER = 300.0
 """Seconds of failing after which the fallback channel is told as well."""
 
+MOST_FAULTS = 8
+"""Attempts in a row, over about two minutes, that end in a fault of the notifier: that is no
+outage, and others wait behind a message that will never go out."""
+
 MAX_RETRY_AFTER = 366 * 86400.0
 """Seconds; who asks for more than a year does not mean it."""
 
 
 @frozen(kw_only=True)
 class Failure:
-    """An attempt that did not deliver. ``retry_after``: seconds the provider asked for."""
+    """An attempt that did not deliver. ``retry_after``: seconds the provider asked for; ``fault``:
+    the notifier itself broke, which no outage explains."""
 
     message: str
     permanent: bool = False
@@ -73,7 +78,9 @@ class Attempt:
         except PluginFault as fault:
             if fault.severe:
                 self.isolation.reset(plugin, fault)
-            return Failure(message=clean(f"plugin {plugin} {fault}"), fault=True)
+            # What the network does to a notifier that lets it through passes by itself.
+            outage = isinstance(fault.__cause__, OSError)
+            return Failure(message=clean(f"plugin {plugin} {fault}"), fault=not outage)
         except TimeoutError:
             return Failure(message=f"no answer within {notifier.timeout:g} s")
         return evolve(receipt, answer=clean(receipt.answer))

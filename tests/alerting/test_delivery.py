@@ -11,8 +11,11 @@ from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import eventually
 from tocsin import NotifyError, Severity
 from tocsin.core.model import ComponentHealth, Health
-from tocsin.core.pipeline.deliver import Failure, backoff
+from tocsin.core.pipeline.deliver import MOST_FAULTS, Failure, backoff
 
+BESIDE = (
+    CONFIG + '[channels.other]\nnotifier = "recording"\nlabel = "o"\nmin_severity = "critical"\n'
+)
 TWO = CONFIG + '\n[channels.other]\nnotifier = "recording"\nlabel = "other"\n'
 
 
@@ -176,6 +179,54 @@ async def test_a_permanent_failure_goes_to_the_dead_letters_and_the_fallback(
     assert dead.reason == "the chat does not exist"
 
 
+async def test_a_message_that_the_notifier_cannot_take_blocks_nobody(make_desk: MakeDesk) -> None:
+    """A notifier that breaks on a message, again and again, is in no outage: after two minutes the
+    message goes to the dead letters and another channel, and what waited behind it goes out."""
+    desk = await make_desk(BESIDE)
+    desk.notifier().fail(*[ValueError("surrogates not allowed")] * MOST_FAULTS)
+    for name in ("web", "api"):
+        desk.add(name)
+        desk.see(name, "down")
+        await desk.wait(50)
+    assert desk.told() == []
+    await desk.wait(150)
+    assert len(desk.notifier().attempts) == MOST_FAULTS + 1
+    assert desk.told() == [("fired", "api")]
+    assert [target for _, target in desk.told("other") if target != "tocsin"] == ["web"]
+    assert ("fired", "ops", "dead") in desk.ledger("web")
+    assert desk.alerting.channels["ops"].trouble is None
+
+
+async def test_a_restart_does_not_forget_what_a_message_did(make_desk: MakeDesk) -> None:
+    """The faults of a message are in the journal: one that broke its notifier often enough goes to
+    the dead letters after the next."""
+    desk = await make_desk(BESIDE)
+    desk.notifier().fail(*[ValueError("oops")] * (MOST_FAULTS - 1))
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(100)
+    assert len(desk.notifier().attempts) == MOST_FAULTS - 1
+    await desk.restart()
+    desk.notifier().fail(ValueError("oops"))
+    desk.see("web", "down")
+    await desk.wait(5)
+    assert len(desk.notifier().attempts) == 1
+    assert desk.told("other") == [("fired", "web")]
+    assert ("fired", "ops", "dead") in desk.ledger("web")
+
+
+async def test_an_outage_that_a_notifier_lets_through_is_an_outage(desk: Desk) -> None:
+    """A stranger's notifier that does not catch what the network does to it is tried for as long as
+    any other; so is one that breaks only now and then."""
+    errors: list[Exception | str] = [ConnectionResetError("reset by peer")] * (MOST_FAULTS + 1)
+    desk.notifier().fail(*errors, *[ValueError("oops")] * (MOST_FAULTS - 1), "busy", ValueError())
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(6000)
+    assert ("fired", "web") in desk.told()
+    assert ("fired", "ops", "dead") not in desk.ledger("web")
+
+
 async def test_what_is_held_back_does_not_hurry_what_is_collected(make_desk: MakeDesk) -> None:
     """A critical alert that is silenced at the last moment leaves nothing to send: the batch is
     collected until its end."""
@@ -226,11 +277,6 @@ async def test_what_fails_for_long_is_told_elsewhere_and_still_tried(make_desk: 
     assert ("fired", "web") in desk.told("other")
     await desk.wait(3600)
     assert ("fired", "web") in desk.told("ops")
-
-
-BESIDE = (
-    CONFIG + '[channels.other]\nnotifier = "recording"\nlabel = "o"\nmin_severity = "critical"\n'
-)
 
 
 async def test_what_waits_behind_a_failing_message_is_told_elsewhere_too(
