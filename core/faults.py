@@ -14,6 +14,7 @@ POINTS = (
     "message made",  # rows are gathered into a message, its id not yet on disk
     "message on disk",  # the message's id is on disk, nothing was sent
     "accepted",  # the receiver has it, our mark is not on disk: the one window for a double
+    "given up",  # a dead letter is made, its fallback is not yet
     "marked",  # the mark is on disk
 )
 

@@ -13,8 +13,8 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -103,7 +103,9 @@ class Journal:
         self.path = path
         self.trouble: str | None = None
         self._db: sqlite3.Connection | None = None
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
+        """Jobs, those in one transaction that belong together."""
+        self._held: list[_Job] | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._backlog: list[Entry] = []
@@ -157,11 +159,26 @@ class Journal:
         fails with JournalError."""
         assert self._loop is not None  # noqa: S101
         job = _Job(entry, self._loop.create_future())
-        self._queue.put(job)
+        if self._held is None:
+            self._queue.put([job])
+        else:
+            self._held.append(job)
         assert job.done is not None  # noqa: S101
         # Nobody may ask.
         job.done.add_done_callback(lambda f: None if f.cancelled() else f.exception())
         return job.done
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is submitted within is on disk as a whole, or not at all. Nothing may be awaited."""
+        held: list[_Job] = []
+        self._held = held
+        try:
+            yield
+        finally:
+            self._held = None
+            if held:
+                self._queue.put(held)
 
     # The thread
 
@@ -251,19 +268,19 @@ class Journal:
     def _serve(self) -> None:
         while True:
             try:
-                job = self._queue.get(timeout=RETRY if self._backlog else None)
+                item = self._queue.get(timeout=RETRY if self._backlog else None)
             except queue.Empty:
                 self._write([])
                 continue
             jobs: list[_Job] = []
-            last = job is None
-            while job is not None:
-                jobs.append(job)
+            last = item is None
+            while item is not None:
+                jobs += item
                 try:
-                    job = self._queue.get_nowait()
+                    item = self._queue.get_nowait()
                 except queue.Empty:
                     break
-                last = job is None
+                last = item is None
             if jobs:
                 self._write(jobs)
             if last:

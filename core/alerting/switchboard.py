@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from attrs import define, field
 
+from tocsin.core import faults
 from tocsin.core.alerting.controls import ChannelControls, Desk
 from tocsin.core.alerting.fallback import fall_back, gone, orphaned
 from tocsin.core.config.settings import ChannelSettings
@@ -148,7 +149,10 @@ class Switchboard:
     def _orphans(self, rows: Iterable[Row]) -> None:
         """Rows of channels that are configured no more."""
         lost = orphaned(rows)
-        if lost:
+        if not lost:
+            return
+        with self.tools.journal.together():
             self.tools.record(lost)
-        for name in dict.fromkeys(row.channel for row in lost):
-            self.fall_back(gone(name), [row for row in lost if row.channel == name])
+            faults.point("given up")
+            for name in dict.fromkeys(row.channel for row in lost):
+                self.fall_back(gone(name), [row for row in lost if row.channel == name])

@@ -395,8 +395,10 @@ class Channel:
             channel=self.settings.name, reason=failure.message, notices=len(self._current),
         )  # fmt: skip
         rows = [row for row in self._current if row.id not in self._elsewhere]
-        self._finish(Decision.DEAD, failure.message)
-        self.tools.fall_back(self.settings, rows)
+        with self.tools.journal.together():
+            self._finish(Decision.DEAD, failure.message)
+            faults.point("given up")
+            self.tools.fall_back(self.settings, rows)
 
     def _finish(self, decision: Decision, reason: str, **fields: object) -> None:
         done = [

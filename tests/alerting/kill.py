@@ -7,9 +7,11 @@ targets that fail and recover, and delivers to a receiver in a process of its ow
 ledger. At a random passage of a random point (``core.faults.POINTS``) the child is killed; a second
 child goes on from the journal, seeing the targets as they are. Then it must hold:
 
-1. every row that the journal ever held as to be told was accepted by the receiver;
+1. every row that the journal ever held as to be told was accepted by the receiver, or its channel
+   refuses everything, and then it is a dead letter and its fallback channel has it;
 2. a target that is down in the end was told as down, one that was told as down and is up was told
-   as up, and nothing else comes last;
+   as up, and nothing else comes last; the fallback channel, which is told by itself of nothing that
+   fires, and hears of the end both by itself and in place of the other, knows the same;
 3. no notice was accepted twice but where, at the kill, the receiver had accepted it and our mark
    was not on disk yet; and then in a message of the same id.
 """
@@ -27,6 +29,7 @@ import socket
 import sqlite3
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
 from multiprocessing import get_context
@@ -63,17 +66,29 @@ path = "{path}"
 [channels.b]
 notifier = "posting"
 path = "{path}"
+[channels.c]
+notifier = "posting"
+path = "{path}"
+refuses = true
+fallback = "d"
+[channels.d]
+notifier = "posting"
+path = "{path}"
+min_severity = "critical"
 """
 
 
 @frozen(kw_only=True)
 class Posting(Notifier):
-    """Hands messages to the receiver."""
+    """Hands messages to the receiver; or ``refuses`` them for good, as one whom nobody reads."""
 
     path: str
+    refuses: bool = False
 
     async def send(self, message: Message) -> Receipt:
         """One line there, one word back."""
+        if self.refuses:
+            raise NotifyError("nobody reads this", permanent=True)
         try:
             reader, writer = await asyncio.open_unix_connection(self.path)
         except OSError as error:
@@ -160,6 +175,8 @@ def child(plan: Plan, directory: Path, kill: bool) -> None:
             if name == plan.point:
                 left[0] -= 1
                 if left[0] == 0:
+                    if name == "given up":  # time for what was submitted alone to reach the disk
+                        time.sleep(0.1)
                     os.kill(os.getpid(), signal.SIGKILL)
 
         faults.set_hook(hook)
@@ -298,15 +315,21 @@ def check(
     arrived = {(channel, n[0]) for (channel, _), told in accepted.items() for n in told}
     for row in _rows(directory):
         assert row["decision"] != "queued", f"{where}: a row was never told: {row}"
+        if row["decision"] == "dead":
+            assert row["channel"] == "c", f"{where}: {row}"
+            kinds = [kind for _, kind, _ in accepted.get(("d", row["target"]), [])]
+            assert row["notice"]["kind"] in kinds, f"{where}: nobody was told: {row}"
         if row["decision"] == "sent":
             key = (row["channel"], row["notice"]["id"])
             assert key in arrived, f"{where}: marked as sent, never accepted: {row}"
     # 2. Everybody knows how it is.
     truth = dict.fromkeys(TARGETS, "up")
     truth.update({target: status for _, target, status in plan.steps})
-    for channel in ("a", "b"):
+    for channel in ("a", "b", "d"):
         for target, status in truth.items():
             kinds = [kind for _, kind, _ in _once(accepted.get((channel, target), []))]
+            if channel == "d":
+                kinds = list(dict.fromkeys(kinds))
             allowed = [["fired"]] if status == "down" else [[], ["fired", "resolved"]]
             assert kinds in allowed, f"{where}: {target} is {status}, {channel} heard {kinds}"
     # 3. Doubles only in the one window, and under one id.
