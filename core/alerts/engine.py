@@ -73,6 +73,8 @@ class Engine:
             grace,
         )
         self._outside, self._faults = outside, faults or RuleFaults()
+        self._keys: dict[UUID, Key] = {}
+        """Where an alert is, by its id."""
         self._recent: dict[str, Recent] = {}
         self._bound: dict[str, tuple[Bound, ...]] = {}
         self._verdicts: dict[Key, Verdict] = {}
@@ -165,7 +167,8 @@ class Engine:
 
     def find(self, alert_id: UUID) -> Alert | None:
         """An alert that is open, or was not long ago."""
-        return next((a for a in self.alerts.values() if a.id == alert_id), None)
+        key = self._keys.get(alert_id)
+        return None if key is None else self.alerts.get(key)
 
     def _bounds(self, recent: Recent) -> tuple[Bound, ...]:
         bounds = self._bound.get(recent.target.name)
@@ -248,6 +251,8 @@ class Engine:
         policy = self.book.policy(*key)
         cover = self._cover(key, before, now)
         after, changes = step(key, before, verdict, now, policy, cover)
+        if before is not None and (after is None or after.id != before.id):
+            self._keys.pop(before.id, None)
         if after is None:
             self.alerts.pop(key, None)
             self._verdicts.pop(key, None)
@@ -266,6 +271,7 @@ class Engine:
 
     def _put(self, alert: Alert) -> None:
         self.alerts[alert.key] = alert
+        self._keys[alert.id] = alert.key
         self.dirty.add(alert.key)
         if self.book.inhibits(*alert.key):
             self.inhibition.put(alert)

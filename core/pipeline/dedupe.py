@@ -32,15 +32,16 @@ def dedupe(rows: list[Row], stop: Stop) -> list[Row]:
             passed.append(row)
         else:
             stop(row, Decision.SUPERSEDED, f"a newer notice ({last.transition}) goes out with it")
-    return [row for row in passed if not _swallowed(row, passed, stop)]
+    fired = {r.alert for r in passed if r.notice is not None and r.notice.kind is Kind.FIRED}
+    return [row for row in passed if not _swallowed(row, fired, stop)]
 
 
-def _swallowed(row: Row, rows: list[Row], stop: Stop) -> bool:
+def _swallowed(row: Row, fired: set[UUID], stop: Stop) -> bool:
     """A repeat beside its own first firing."""
     notice = row.notice
     if notice is None or notice.kind in _NEWS or notice.kind is Kind.ESCALATED:
         return False
-    if any(o.alert == row.alert and o.notice and o.notice.kind is Kind.FIRED for o in rows):
+    if row.alert in fired:
         stop(row, Decision.SUPERSEDED, "its first notice goes out only now")
         return True
     return False

@@ -57,6 +57,24 @@ def test_a_dependent_that_stays_down_after_the_root_is_told_then() -> None:
     assert driver.told[2:] == [("released", "app1")]
 
 
+def test_an_alert_is_found_by_its_id_for_as_long_as_it_is_kept() -> None:
+    """As it is now, through its whole life; one that is closed, or was the target's before, is
+    not, and leaves nothing behind."""
+    driver = Driver({"web": (), "api": ()})
+    for wait in (1.0, 100_000.0):
+        for name in ("web", "api"):
+            driver.see(name, "down")
+        driver.see("web", "up")
+        driver.wait(wait)
+        for change in driver.changes:
+            now = driver.engine.alerts.get(change.alert.key)
+            kept = now is not None and now.id == change.alert.id
+            assert driver.engine.find(change.alert.id) == (now if kept else None)
+        kept_ids = {alert.id for alert in driver.engine.alerts.values()}
+        assert driver.engine._keys.keys() == kept_ids
+    assert [alert.target for alert in driver.engine.alerts.values()] == ["api"]
+
+
 def test_a_root_found_late_still_inhibits() -> None:
     """Dependents that fail while the root is pending wait for it: fired, it inhibits them;
     cancelled, they are told."""
