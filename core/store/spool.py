@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
 
@@ -11,6 +12,7 @@ import msgspec
 
 from tocsin.core.logs import get_logger
 from tocsin.core.store.batch import Batch, decode, encode
+from tocsin.core.store.losses import Losses
 
 log = get_logger(__name__)
 
@@ -25,22 +27,23 @@ REJECTED_KEPT = 100
 class Spool:
     """A queue of batches in a directory, oldest first; UUIDv7 names sort by time.
 
-    Past ``limit`` bytes the oldest batch gives way and its rows are counted in ``dropped``. A
-    batch the database refuses for what it holds is set aside in ``rejected/``.
+    Past ``limit`` bytes the oldest batch gives way. A batch the database refuses for what it
+    holds is set aside in ``rejected/``. Both are counted in ``losses``.
     """
 
-    def __init__(self, directory: Path, limit: int) -> None:
+    def __init__(self, directory: Path, limit: int, losses: Losses) -> None:
         self._directory = directory
         self._limit = limit
+        self._losses = losses
         self._sizes: dict[UUID, int] = {}  # oldest first
         self._rows: dict[UUID, int] = {}
         self.size = 0
         """Bytes on disk."""
         self.rows = 0
         """Rows waiting, as far as they were put by this process."""
-        self.dropped = 0
-        self.rejected = 0
         self._full = False
+        # Of its own: whoever fills the threads that all share must not keep history from the disk.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tocsin spool")
 
     @property
     def aside(self) -> Path:
@@ -49,7 +52,7 @@ class Spool:
 
     def open(self) -> None:
         """Take over what an earlier process left. Raises OSError."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._make_directory()
         for path in self._directory.glob("*.partial"):
             path.unlink(missing_ok=True)
         for path in sorted(self._directory.glob(f"*{SUFFIX}")):
@@ -62,13 +65,19 @@ class Spool:
     def __len__(self) -> int:
         return len(self._sizes)
 
+    def close(self) -> None:
+        """Let the thread go; what is under way is finished."""
+        self._thread.shutdown(wait=False)
+
     async def put(self, batch: Batch) -> None:
         """Add a batch, durably, without keeping the event loop waiting for the disk.
 
         Raises:
             OSError: the disk refuses.
         """
-        self._enter(batch.id, await asyncio.to_thread(self._save, batch), len(batch))
+        loop = asyncio.get_running_loop()
+        size = await loop.run_in_executor(self._thread, self._save, batch)
+        self._enter(batch.id, size, len(batch))
         self._bound()
 
     def put_now(self, batch: Batch) -> None:
@@ -95,7 +104,7 @@ class Spool:
         self._set_aside(batch.id, why)
 
     def _set_aside(self, batch_id: UUID, why: str) -> None:
-        self.rejected += 1
+        self._losses.set_aside()
         log.error("a batch of history was refused and set aside", file=str(self.aside), reason=why)
         self.aside.mkdir(exist_ok=True)
         path = self._path(batch_id)
@@ -110,6 +119,7 @@ class Spool:
         data = encode(batch)
         path = self._path(batch.id)
         partial = path.with_suffix(".partial")
+        self._make_directory()  # at the start the disk may have had no room for it
         try:
             with partial.open("wb") as file:
                 file.write(data)
@@ -126,11 +136,14 @@ class Spool:
             raise
         return len(data)
 
+    def _make_directory(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+
     def _bound(self) -> None:
         while self.size > self._limit and len(self._sizes) > 1:
             oldest = next(iter(self._sizes))
             lost = self._read(oldest)
-            self.dropped += len(lost) if lost is not None else 1
+            self._losses.drop(len(lost) if lost is not None else 1)
             self._forget(oldest)
             if not self._full:  # once an outage, and not for each batch
                 log.warning("the spool is full; its oldest history is dropped", bytes=self.size)

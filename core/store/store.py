@@ -32,6 +32,7 @@ from tocsin.core.store.connection import (
 )
 from tocsin.core.store.history import History, Sample, Uptime
 from tocsin.core.store.housekeeping import tidy
+from tocsin.core.store.losses import Losses
 from tocsin.core.store.migrate import migrate
 from tocsin.core.store.overview import Overview
 from tocsin.core.store.spool import Spool
@@ -70,12 +71,13 @@ class Store:
         self._retention = timedelta(seconds=retention)
         # Late samples are rolled up again, into minutes that have to be there.
         self._retention_minutes = timedelta(seconds=max(retention, retention_minutes))
-        self._spool = Spool(spool_dir, spool_size)
+        self._losses = Losses(clock)
+        self._spool = Spool(spool_dir, spool_size, self._losses)
         # A slow query must not hold up writing, nor the roll-ups a query.
         self._write = Connections(give, 1)
         self._readers = Connections(give, 4, {"statement_timeout": str(int(READ_DEADLINE * 1000))})
         self._keeper = Connections(give, 1, {"work_mem": "64MB"})
-        self._writer = Writer(self._write, self._spool, clock, retention, migrate)
+        self._writer = Writer(self._write, self._spool, self._losses, clock, retention, migrate)
         if dsn is None:
             self._writer.disabled = NO_DATABASE
         self._tasks: list[asyncio.Task[None]] = []
@@ -83,14 +85,14 @@ class Store:
         self.overview = Overview(self._reading, self._kept)
 
     async def start(self) -> None:
-        """Begin. Returns at once: the database is reached in the background.
-
-        Raises:
-            OSError: the spool's directory cannot be used.
-        """
+        """Begin. Returns at once: the database is reached in the background, and a disk that
+        cannot be used now is needed only while the database is away."""
         if self._writer.disabled is not None:
             return
-        self._spool.open()
+        try:
+            self._spool.open()
+        except OSError as error:
+            log.warning("the spool cannot be used now", reason=str(error))
         self._tasks = [
             asyncio.create_task(self._writer.run(), name="history writer"),
             asyncio.create_task(self._keep_house(), name="history housekeeping"),
@@ -105,6 +107,7 @@ class Store:
             if isinstance(outcome, Exception):
                 log.error("history did not end cleanly", reason=reason(outcome))
         self._tasks = []
+        self._spool.close()
         for connections in (self._write, self._readers, self._keeper):
             await connections.close()
 
@@ -154,31 +157,32 @@ class Store:
         return self._writer.reached and self._writer.away is None
 
     def health(self) -> ComponentHealth:
-        """``degraded`` while history waits on disk, or was lost."""
-        spool, away = self._spool, self._writer.away
+        """``degraded`` while history waits on disk, or was lost not long ago."""
+        spool, losses, away = self._spool, self._losses, self._writer.away
         if self._writer.disabled is not None:
             return ComponentHealth(status=Health.DISABLED, message=self._writer.disabled)
-        dropped = spool.dropped + self._writer.dropped
         details = {
             "rows_written": self._writer.written,
             "rows_waiting": spool.rows + self._writer.waiting,
             "batches_spooled": len(spool),
             "spool_bytes": spool.size,
-            "rows_dropped": dropped,
+            "rows_dropped": losses.rows,
             "rows_too_old": self._writer.lost_old,
-            "batches_rejected": spool.rejected,
+            "batches_rejected": losses.batches,
         }
         if away is not None:
             message = f"away since {away[0]:%Y-%m-%dT%H:%M:%SZ}: {away[1]}; history waits on disk"
+            if losses.recent:
+                message += f", but for {losses.rows} rows that were dropped"
             return ComponentHealth(status=Health.DEGRADED, message=message, details=details)
         if not self._writer.reached:
             return ComponentHealth(
                 status=Health.OK, message="being reached for the first time", details=details
             )
-        if spool.rejected or dropped:
+        if losses.recent:
             message = (
-                f"{dropped} rows were dropped, "
-                f"{spool.rejected} batches were set aside in {self._spool.aside}"
+                f"{losses.rows} rows were dropped, "
+                f"{losses.batches} batches were set aside in {spool.aside}"
             )
             return ComponentHealth(status=Health.DEGRADED, message=message, details=details)
         return ComponentHealth(status=Health.OK, details=details)

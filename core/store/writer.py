@@ -15,6 +15,7 @@ from tocsin.core.logs import get_logger
 from tocsin.core.store.batch import Batch, Collector, Item, halves
 from tocsin.core.store.connection import Connection, Connections, is_trouble, reason
 from tocsin.core.store.ingest import WRITE_DEADLINE, Ingest
+from tocsin.core.store.losses import Losses
 from tocsin.core.store.spool import Spool
 
 log = get_logger(__name__)
@@ -42,12 +43,14 @@ class Writer:
         self,
         connections: Connections,
         spool: Spool,
+        losses: Losses,
         clock: Clock,
         retention: float,
         prepare: Callable[[Connection], Awaitable[object]],
     ) -> None:
         self._connections = connections
         self._spool = spool
+        self._losses = losses
         self._clock = clock
         self._prepare = prepare
         self._ingest = Ingest(clock, timedelta(seconds=retention))
@@ -64,8 +67,6 @@ class Writer:
         self.disabled: str | None = None
         """Why there is no history at all, in a sentence."""
         self.written = 0
-        self.dropped = 0
-        """Items and rows lost on the way: unfit for any table, or refused by the disk."""
 
     def add(self, item: Item) -> None:
         """Take an item. Never blocks, never raises."""
@@ -74,7 +75,7 @@ class Writer:
         try:
             self._collector.add(item)
         except Exception as error:  # noqa: BLE001 - a plugin's values must not stop the rest
-            self.dropped += 1
+            self._losses.drop(1)
             log.warning("an item is unfit for history", target=_name(item), reason=reason(error))
         if len(self._collector) >= BATCH_ROWS:
             self._wake.set()
@@ -148,7 +149,7 @@ class Writer:
         try:
             await self._spool.put(batch)
         except (OSError, OverflowError) as error:
-            self.dropped += len(batch)
+            self._losses.drop(len(batch))
             log.error("history cannot be spooled and is lost", rows=len(batch), reason=str(error))
 
     async def _try(self, batch: Batch) -> bool:
@@ -190,7 +191,7 @@ class Writer:
         try:
             await self._spool.reject(batch, why)
         except (OSError, OverflowError) as error:
-            self.dropped += len(batch)
+            self._losses.drop(len(batch))
             log.error("refused history is lost", rows=len(batch), why=why, reason=str(error))
 
     def _lose(self, why: str) -> None:

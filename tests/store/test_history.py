@@ -12,10 +12,15 @@ import pytest
 
 from tests.conftest import FakeClock
 from tests.store.helpers import NOWHERE, container, fill, make, rows, seen
+from tocsin.core.alerting.itself import verdicts
+from tocsin.core.ids import new_id
 from tocsin.core.model import Event, Health, Observation, Result, Status
 from tocsin.core.store import History, Store
 from tocsin.core.store import rollup as rollup_module
+from tocsin.core.store.batch import Batch, ResultRow
+from tocsin.core.store.losses import LOSS_TOLD
 from tocsin.core.store.spool import REJECTED_KEPT
+from tocsin.core.verdicts import VerdictState
 
 
 def late(at: datetime, **fields: Any) -> Observation:
@@ -301,9 +306,6 @@ async def test_a_torn_file_of_the_spool_is_set_aside(
 
 async def test_what_is_set_aside_is_bounded(tmp_path: Path, clock: FakeClock) -> None:
     """Only the newest refused batches are kept."""
-    from tocsin.core.ids import new_id
-    from tocsin.core.store.batch import Batch
-
     store = make(NOWHERE, tmp_path, clock)
     for _ in range(REJECTED_KEPT + 5):
         await store._spool.reject(Batch(new_id()), "test")
@@ -317,13 +319,63 @@ async def test_a_disk_that_refuses_is_counted_and_survived(
     """With database and disk away, rows are counted as dropped, and the writer goes on."""
     store: Store = make(NOWHERE, tmp_path, clock)
     (tmp_path / "spool").rmdir()
+    (tmp_path / "spool").touch()
     store.write(seen(clock))
     await store._writer.turn()
     health = store.health()
     assert health.details["rows_dropped"] == 1
     assert health.status is Health.DEGRADED
-    (tmp_path / "spool").mkdir()
+    assert "but for 1 rows that were dropped" in health.message
+    (tmp_path / "spool").unlink()
     store.write(seen(clock))
     await store._writer.turn()
     assert store.health().details["rows_waiting"] == 1
+    await store.stop()
+
+
+async def test_a_spool_without_a_place_does_not_keep_the_store_from_starting(
+    database: str, tmp_path: Path, clock: FakeClock
+) -> None:
+    """The disk has no room for the spool's directory: the store starts, and history is written."""
+    (tmp_path / "spool").touch()
+    store = Store(database, tmp_path / "spool", clock=clock)
+    await store.start()
+    store.write(seen(clock))
+    await store.flush()
+    assert len(await rows(database, "SELECT * FROM check_results")) == 1
+    await store.stop()
+
+
+@pytest.mark.parametrize("loss", ["set aside", "dropped"])
+async def test_a_loss_is_told_for_an_hour_and_not_for_ever(
+    database: str, tmp_path: Path, clock: FakeClock, loss: str
+) -> None:
+    """What was lost once does not hide the next trouble: an hour after the last loss the alert
+    about tocsin itself clears; the counts stay."""
+    store = make(database, tmp_path, clock)
+    await store.flush()
+
+    async def lose() -> None:
+        if loss == "set aside":
+            row = ResultRow("web", "http", clock.now(), 0, None, None, "{not json")
+            assert await store._writer._try(Batch(new_id(), [row]))
+        else:
+            store.write(object())  # type: ignore[arg-type]
+
+    def firing() -> bool:
+        ((_, verdict),) = verdicts({"database": store.health()}, [], [])
+        return verdict.state is VerdictState.FIRING
+
+    assert not firing()
+    await lose()
+    assert firing()
+    clock.advance(LOSS_TOLD - 1)
+    assert firing()
+    clock.advance(1)
+    assert not firing()
+    count = {"set aside": "batches_rejected", "dropped": "rows_dropped"}[loss]
+    assert store.health().details[count] == 1
+    await lose()
+    assert firing()
+    assert store.health().details[count] == 2
     await store.stop()
