@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from tocsin.core.model import (
 )
 from tocsin.core.plugin_manager import PluginManager, tocsin_version
 from tocsin.core.restarts import Restarts
+from tocsin.core.room import is_full
 from tocsin.core.runner import Runner
 from tocsin.core.scheduler import Scheduler, SchedulerStats
 from tocsin.core.services import ServiceSupervisor
@@ -50,6 +51,9 @@ log = get_logger(__name__)
 
 API_URL = "api.url"
 """The file of the data directory that says where the API is while it runs."""
+
+TOKEN_RETRY = 10.0
+"""Seconds between two tries to make the admin token on a disk without room."""
 
 
 class StartError(Exception):
@@ -175,12 +179,12 @@ class Tocsin:
     # Life
 
     async def start(self) -> None:
-        """Bring every part up. Raises StartError, with what was up already taken down again."""
+        """Bring every part up. Raises StartError, with what was up already taken down again.
+
+        A full disk is no reason not to start: somebody has to tell of it.
+        """
         try:
-            try:
-                ensure_admin(self.data_dir, self.tokens)
-            except (OSError, ValueError) as error:
-                raise StartError(f"the tokens cannot be used: {error}") from error
+            await self._make_admin()
             await self.store.start()
             await self.alerting.start()
             settings = self.settings
@@ -191,11 +195,10 @@ class Tocsin:
                     f"the API cannot listen on {settings.api.host}:{settings.api.port} "
                     f"({error.strerror or error}); set [api] port or TOCSIN_API_PORT to a free one"
                 ) from error
-            # Where the command line finds this tocsin, whatever its port.
-            (self.data_dir / API_URL).write_text(self.api_url + "\n")
+            self._tell_address()
             self.inventory.apply(settings)
             await self.sources.apply(settings)
-            self._tasks = [
+            self._tasks += [
                 asyncio.create_task(self.scheduler.run(), name="scheduler"),
                 asyncio.create_task(self.isolation.watch(), name="isolation"),
             ]
@@ -210,7 +213,8 @@ class Tocsin:
         await self.services.stop()
         await self.deadman.stop()
         await self.api.stop()
-        (self.data_dir / API_URL).unlink(missing_ok=True)
+        with suppress(OSError):
+            (self.data_dir / API_URL).unlink()
         await self.sources.stop()
         self.inventory.close()
         for task in self._tasks:
@@ -222,6 +226,35 @@ class Tocsin:
         await self.store.stop()
         await self._embedded.stop()
         self.isolation.stop()
+
+    async def _make_admin(self) -> None:
+        """See that there is an admin token, later where the disk has no room. Raises StartError."""
+        try:
+            ensure_admin(self.data_dir, self.tokens)
+        except (OSError, ValueError) as error:
+            if not (isinstance(error, OSError) and is_full(error)):
+                raise StartError(f"the tokens cannot be used: {error}") from error
+            log.warning("the admin token is made when the disk has room", reason=str(error))
+            self._tasks.append(asyncio.create_task(self._make_admin_later(), name="admin token"))
+
+    async def _make_admin_later(self) -> None:
+        never = asyncio.Event()
+        while True:
+            await self.clock.wait(never, self.clock.monotonic() + TOKEN_RETRY)
+            with suppress(OSError, ValueError):
+                ensure_admin(self.data_dir, self.tokens)
+                return
+
+    def _tell_address(self) -> None:
+        """Write down where the command line finds this tocsin, whatever its port."""
+        place = self.data_dir / API_URL
+        try:
+            place.write_text(self.api_url + "\n")
+        except OSError as error:
+            log.warning("commands do not find the API by themselves", url=self.api_url,
+                        file=str(place), reason=str(error))  # fmt: skip
+            with suppress(OSError):
+                place.unlink()  # an empty one would lead nowhere
 
     def _make_store(self) -> Store:
         database = self.settings.database
@@ -345,19 +378,20 @@ def data_directory(path: Path) -> Iterator[Path]:
     """
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (path / "lock").open("w")
+        # Not emptied: it may be another one's.
+        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StartError(
             f"the data directory {path} cannot be used ({error.strerror}); "
             "set data_dir in tocsin.toml or TOCSIN_DATA_DIR to one that can be written"
         ) from error
-    with lock:
+    with os.fdopen(descriptor, "r+b", buffering=0) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise StartError(
                 f"another tocsin is using {path}; stop it, or set TOCSIN_DATA_DIR to another place"
             ) from None
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
+        with suppress(OSError):  # for people who look; a full disk does without
+            lock.truncate(lock.write(f"{os.getpid()}\n".encode()))
         yield path

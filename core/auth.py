@@ -9,7 +9,7 @@ import os
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -97,11 +97,17 @@ class TokenStore:
             self._stamp, self._tokens = stamp, tokens
         return self._tokens
 
-    def create(self, name: str, role: Role, ttl: float | None = None) -> str:
+    def create(
+        self, name: str, role: Role, ttl: float | None = None, keep: Path | None = None
+    ) -> str:
         """Make a token that is good for ``ttl`` seconds (None: for good); returns it in plain.
+
+        ``keep``: a private file to put it into first. Where that cannot be written there is no
+        token either, and not one that nobody knows.
 
         Raises:
             ValueError: the name is taken by a valid token, or is no name.
+            OSError: the files cannot be written.
         """
         if not name or len(name) > 100 or not name.isprintable():
             raise ValueError("a token's name has 1 to 100 printable characters")
@@ -122,6 +128,8 @@ class TokenStore:
                     expires_at=None if ttl is None else now + timedelta(seconds=ttl),
                 )
             )
+            if keep is not None:
+                write_private(keep, (plain + "\n").encode())
         return plain
 
     def revoke(self, name: str) -> None:
@@ -160,13 +168,18 @@ class TokenStore:
 def write_private(path: Path, data: bytes) -> None:
     """Put a file in place whole or not at all, readable by its owner only."""
     partial = path.with_suffix(".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)  # also where a crash left a file with another mode behind
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o600)  # also where a crash left a file with another mode behind
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        raise
 
 
 def ensure_admin(data_dir: Path, tokens: TokenStore) -> Path:
@@ -197,7 +210,7 @@ def ensure_token(path: Path, tokens: TokenStore, name: str, role: Role) -> None:
     if known is None or known.role is not role or known.state_at(now) != "valid":
         if any(token.name == name for token in tokens.all()):
             name = f"{name} {now:%Y-%m-%d %H:%M:%S}"
-        write_private(path, (tokens.create(name, role) + "\n").encode())
+        tokens.create(name, role, keep=path)
 
 
 def _hash(plain: str) -> str:

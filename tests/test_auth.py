@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -159,6 +160,23 @@ def test_a_lost_admin_token_is_replaced(store: TokenStore, tmp_path: Path, damag
     found = store.find(ensure_admin(tmp_path, store).read_text().strip())
     assert found is not None
     assert (found.role, found.state) == (Role.ADMIN, "valid")
+
+
+def test_without_room_there_is_no_token_that_nobody_knows(small_disk: Path) -> None:
+    """On a full disk no admin token is made, not half of one; with room again there is one."""
+    store = TokenStore(small_disk / "tokens.json")
+    with (small_disk / "ballast").open("wb", buffering=0) as ballast:
+        with suppress(OSError):
+            while True:
+                ballast.write(b"x" * 512)
+        with pytest.raises(OSError, match="No space left"):
+            ensure_admin(small_disk, store)
+        assert store.all() == ()
+        assert list(small_disk.glob("*.partial")) == []
+    (small_disk / "ballast").unlink()
+    found = store.find(ensure_admin(small_disk, store).read_text().strip())
+    assert found is not None
+    assert [token.name for token in store.all()] == ["admin"]
 
 
 def test_the_commands_say_what_is_wrong_with_the_file(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 import click
+from attrs import evolve
 
 from tocsin.core import memory
 from tocsin.core.app import StartError, Tocsin, data_directory
@@ -18,6 +19,7 @@ from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.config import ConfigError
 from tocsin.core.config.settings import Settings
 from tocsin.core.logs import configure, get_logger
+from tocsin.core.room import is_full
 
 log = get_logger(__name__)
 
@@ -40,10 +42,13 @@ def run(context: Context, no_dashboard: bool) -> None:
     try:
         configure(settings.log, sys.stderr)
     except OSError as error:
-        raise Failure(
-            f"the log file {settings.log.file} cannot be written ({error.strerror or error}); "
-            "set [log] file or TOCSIN_LOG_FILE to a place that can, or to none"
-        ) from error
+        if not is_full(error):
+            raise Failure(
+                f"the log file {settings.log.file} cannot be written ({error.strerror or error}); "
+                "set [log] file or TOCSIN_LOG_FILE to a place that can, or to none"
+            ) from error
+        configure(evolve(settings.log, file=None), sys.stderr)
+        log.warning("no log file is written until the next start", reason=str(error))
     try:
         with data_directory(settings.data_dir):
             _runner()(_main(context, ["dashboard"] if no_dashboard else []))

@@ -89,6 +89,8 @@ def test_two_on_one_data_directory_are_refused(tmp_path: Path, fresh_postgres: s
         assert done.returncode == 1
         assert "another tocsin is using" in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+        assert running.process is not None
+        assert (running.data / "lock").read_text() == f"{running.process.pid}\n"
 
 
 def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, fresh_postgres: str) -> None:
