@@ -38,14 +38,23 @@ async def _retain(
     connection: Connection, now: datetime, retention: timedelta, minutes: timedelta
 ) -> None:
     done = await done_until(connection)
-    limits = {
-        # Never what is not rolled up yet.
-        "check_results": min(now - retention, done.get("1m", now - retention)),
-        "container_metrics": min(now - retention, done.get("1m", now - retention)),
-        "container_events": now - retention,
-        "check_rollup_1m": min(now - minutes, done.get("1h", now - minutes)),
+    kept = {
+        # How long, and up to where the next coarser resolution has it.
+        "check_results": (retention, done.get("1m", now)),
+        "container_metrics": (retention, done.get("1m", now)),
+        "container_events": (retention, now),
+        "check_rollup_1m": (minutes, done.get("1h", now)),
     }
-    for table, limit in limits.items():
-        for name in await drop_before(connection, table, limit):
+    for table, (age, rolled_up) in kept.items():
+        limit = now - age
+        days = (day_of(now) - day_of(limit)).days + 1
+        dropped, left = await drop_before(connection, table, min(limit, rolled_up), days)
+        for name in dropped:
             log.info("history past its time was dropped", partition=name)
+        if left:
+            log.warning(
+                "history past its time goes a day at a time: tocsin was off for long, or the "
+                "clock is wrong",
+                table=table, days=left,
+            )  # fmt: skip
     await connection.execute("DELETE FROM ingest_batches WHERE at < $1", now - BATCH_IDS_KEPT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import asyncpg
@@ -11,8 +11,8 @@ import asyncpg
 from tocsin.core.clock import Clock
 from tocsin.core.store.batch import Batch
 from tocsin.core.store.connection import Connection, transaction
-from tocsin.core.store.partitions import day_of, ensure
-from tocsin.core.store.rollup import LAG, mark_late
+from tocsin.core.store.partitions import day_of, ensure, existing
+from tocsin.core.store.rollup import LAG, mark_if_rolled_up, mark_late
 
 WRITE_DEADLINE = 10.0
 """Seconds for one batch."""
@@ -63,7 +63,7 @@ class Ingest:
 
         Raises what asyncpg raises, the transaction then being open: close the connection.
         """
-        oldest = self._clock.now() - self._retention
+        oldest = await self._oldest(connection, batch)
         kept = Batch(
             batch.id,
             [row for row in batch.results if row.at > oldest],
@@ -99,6 +99,8 @@ class Ingest:
                     await _upsert(connection, table, columns, rows)
                 if times and min(times) < self._clock.now() - ON_TIME:
                     await mark_late(connection, min(times))
+                elif times:
+                    await mark_if_rolled_up(connection, min(times))
         except asyncpg.UniqueViolationError as error:
             if error.table_name != "ingest_batches":
                 raise
@@ -109,6 +111,21 @@ class Ingest:
         else:
             self.lost_old += len(batch) - len(kept)
         return len(kept)
+
+    async def _oldest(self, connection: Connection, batch: Batch) -> datetime:
+        """Up to when rows come too late: past the retention, and their day is dropped. By the clock
+        alone a whole spool would be too old while the clock is wrong."""
+        oldest = self._clock.now() - self._retention
+        times = [
+            *(row.at for row in batch.results),
+            *(row.timestamp for row in batch.containers),
+            *(row.at for row in batch.events),
+        ]
+        if times and min(times) <= oldest:
+            there = await existing(connection, "check_results")
+            if there:
+                oldest = min(oldest, datetime.combine(there[0][1], time.min, UTC))
+        return oldest
 
     async def _copy_all(self, connection: Connection, batch: Batch) -> None:
         await _copy(

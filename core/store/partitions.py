@@ -75,14 +75,30 @@ async def existing(connection: Connection, table: str) -> list[tuple[str, date]]
     return sorted(found, key=lambda item: item[1])
 
 
-async def drop_before(connection: Connection, table: str, limit: datetime) -> list[str]:
-    """Drop the partitions of a table that lie wholly before ``limit``; returns their names."""
-    dropped = []
-    for name, first in await existing(connection, table):
-        if bounds(table, first)[2] <= day_of(limit):
-            # Waiting long for this lock would make every query behind it wait as well.
-            await connection.execute("SET lock_timeout = '2s'")
-            await connection.execute(f"DROP TABLE {name}")
-            await connection.execute("RESET lock_timeout")
-            dropped.append(name)
-    return dropped
+async def drop_before(
+    connection: Connection, table: str, limit: datetime, days: int
+) -> tuple[list[str], int]:
+    """Drop the partitions of a table that lie wholly before ``limit``; returns their names, and how
+    many are left for later rounds.
+
+    ``limit`` comes from a clock, and clocks are wrong at times: of the newest ``days`` days that
+    hold anything, as many as a retention covers, no more than one goes at a time. While a clock is
+    right they are not past the limit, unless there were days without history.
+    """
+    there = await existing(connection, table)
+    rows = await connection.fetch(
+        "SELECT n FROM unnest($1::text[]) AS n WHERE pg_relation_size(n::regclass) > 0",
+        [name for name, _ in there],
+    )
+    holding = {row["n"] for row in rows}
+    newest = set([name for name, _ in there if name in holding][-days:])
+    past = [name for name, first in there if bounds(table, first)[2] <= day_of(limit)]
+    dropped = [name for name in past if name not in newest]
+    if not holding.intersection(dropped):
+        dropped += [name for name in past if name in newest][:1]
+    for name in dropped:
+        # Waiting long for this lock would make every query behind it wait as well.
+        await connection.execute("SET lock_timeout = '2s'")
+        await connection.execute(f"DROP TABLE {name}")
+        await connection.execute("RESET lock_timeout")
+    return dropped, len(past) - len(dropped)

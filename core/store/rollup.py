@@ -111,6 +111,15 @@ async def mark_late(connection: Connection, oldest: datetime) -> None:
     await connection.execute("INSERT INTO rollup_late (at) VALUES ($1)", oldest)
 
 
+async def mark_if_rolled_up(connection: Connection, oldest: datetime) -> None:
+    """The same, where roll-ups have come past ``oldest``: the clock had been ahead."""
+    await connection.execute(
+        "INSERT INTO rollup_late (at) SELECT $1 "
+        "WHERE $1 < (SELECT done_until FROM rollup_state WHERE resolution = '1m')",
+        oldest,
+    )
+
+
 async def done_until(connection: Connection) -> dict[str, datetime]:
     """Up to where each resolution is complete; one that has not begun is not in it."""
     rows = await connection.fetch(
@@ -138,6 +147,11 @@ async def roll_up(connection: Connection, now: datetime) -> None:
         f"UPDATE rollup_state SET done_until = {_EARLIER} FROM late WHERE late.at IS NOT NULL"
     )
     limit = now - LAG
+    # The clock was ahead. What was seen since it is right again is marked as late data is.
+    await connection.executemany(
+        "UPDATE rollup_state SET done_until = $2 WHERE resolution = $1 AND done_until > $3",
+        [(resolution, floor(limit, step), now) for resolution, step in STEPS.items()],
+    )
     for resolution in STEPS:
         limit = await _advance(connection, resolution, limit)
 
