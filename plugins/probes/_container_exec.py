@@ -5,12 +5,42 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import docker
 
 from tocsin.plugins.probes._process import Finished
+from tocsin.plugins.probes._threads import in_thread
+
+KILL_SECONDS = 1.0
+"""How long the killing of a program is waited for; it goes on behind."""
+
+LATE = 5.0
+"""Seconds beyond the timeout for which a call to the engine may take."""
+
+_ANNOUNCE = 'echo "tocsin: $$" >&2; exec "$@"'
+"""What ``sh`` does first: the engine tells no pid that is one inside the container."""
+
+_ANNOUNCED = re.compile(rb"^tocsin: (\d+)\n", re.MULTILINE)
+_LINE = 32
+"""Bytes that it takes at most."""
+
+_NOT_THERE = (126, 127)
+"""Exit codes of an exec whose program is not there."""
+
+_Key = tuple[str | None, str, tuple[str, ...]]
+_left: dict[_Key, _Exec] = {}
+"""By engine, container and command: the run that did not end in time."""
+
+_without_shell: dict[tuple[str | None, str], str] = {}
+"""By engine and name: the id of a container whose image has no ``sh``."""
+
+
+class StillRunning(Exception):
+    """The last run of this command in this container goes on; there is to be no second one."""
 
 
 async def run_in_container(
@@ -25,20 +55,26 @@ async def run_in_container(
 ) -> Finished:
     """Run a program in a container; as :func:`._process.run`.
 
-    At the timeout the program is killed inside the container, by the container's own ``kill``,
-    since the engine has no call for it; a container without one keeps it running.
+    At the timeout, and if the caller is cancelled, the program and its group are killed inside the
+    container by the container's own ``sh``, since the engine has no call for it. Where there is no
+    ``sh`` it is killed from here, if it can be seen from here; else it goes on, and further runs
+    are refused until it has ended.
 
     Raises:
         OSError: the engine does not answer, or the container is not there or not running.
+        StillRunning: an earlier run that could not be ended goes on.
     """
     began = time.monotonic()
-    loop = asyncio.get_running_loop()
     work = _Exec(container, command, env, cwd, output_limit, host, timeout)
-    future = loop.run_in_executor(None, work.run)
-    done, _ = await asyncio.wait({future}, timeout=timeout)
-    if not done:
-        await asyncio.wait({loop.run_in_executor(None, work.kill)}, timeout=2)
-        future.add_done_callback(lambda f: f.exception())
+    future = asyncio.wrap_future(in_thread(work.run, "exec"))
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        await asyncio.wait({future}, timeout=timeout)
+    finally:
+        if not future.done():
+            ending = asyncio.wrap_future(in_thread(work.end, "exec"))
+            await asyncio.wait({ending}, timeout=KILL_SECONDS)
+    if not future.done() or work.ended:
         return Finished(
             code=-9, stdout="", stderr="", timed_out=True, seconds=time.monotonic() - began
         )
@@ -53,8 +89,7 @@ async def run_in_container(
 
 
 class _Exec:
-    """One exec. Its program announces its pid (in the container) by way of ``sh``, where there is
-    one, so that it can be killed."""
+    """One run. Blocking; ``run`` is on one thread, ``end`` on another."""
 
     def __init__(
         self,
@@ -72,48 +107,119 @@ class _Exec:
         self._cwd = cwd
         self._limit = limit
         self._host = host or os.environ.get("DOCKER_HOST")
-        self._timeout = int(timeout) + 5
-        self._api: docker.APIClient | None = None
+        self._timeout = int(timeout + LATE)
+        self._key: _Key = (self._host, container, tuple(command))
+        self._api: Any = None
         self._id: str | None = None
+        self._stream: Any = None
+        self._pid: int | None = None  # inside the container
+        self._over = False
+        self.ended = False
+        """It was to end before it did by itself."""
 
     def run(self) -> tuple[int, bytes, bytes]:
-        """Run it to its end; blocking."""
+        """Run the program until it ends; its exit code and output. Raises OSError, StillRunning."""
         try:
+            left = _left.get(self._key)
+            if left is not None and left.goes_on():
+                raise StillRunning
             self._api = docker.APIClient(base_url=self._host, version="auto", timeout=self._timeout)
-        except docker.errors.DockerException as error:
-            raise OSError(0, f"the Docker Engine does not answer: {str(error)[:100]}") from error
-        try:
-            created = self._api.exec_create(
-                self._container, self._command, environment=self._env, workdir=self._cwd
-            )
-            self._id = created["Id"]
-            stdout, stderr = bytearray(), bytearray()
-            for out, err in self._api.exec_start(self._id, stream=True, demux=True):
-                stdout += (out or b"")[: max(0, self._limit - len(stdout))]
-                stderr += (err or b"")[: max(0, self._limit - len(stderr))]
-            code = self._api.exec_inspect(self._id)["ExitCode"]
+            return self._run()
         except docker.errors.NotFound:
             raise OSError(0, f"there is no container called {self._container}") from None
         except docker.errors.APIError as error:
             raise OSError(0, str(error.explanation or error)[:200]) from error
-        return int(code), bytes(stdout), bytes(stderr)
+        except docker.errors.DockerException as error:
+            raise OSError(0, f"the Docker Engine does not answer: {str(error)[:100]}") from error
+        finally:
+            self._over = True
 
-    def kill(self) -> None:
-        """Kill the program. The engine tells its pid as the host sees it; on the engine's own host
-        that is enough, elsewhere the container's ``kill`` finds it by its command line."""
-        if self._id is None or self._api is None:
-            return
-        with contextlib.suppress(docker.errors.DockerException, OSError, ValueError):
-            pid = int(self._api.exec_inspect(self._id).get("Pid") or 0)
-            if pid and self._is_ours(pid):
-                os.kill(pid, 9)
+    def _run(self) -> tuple[int, bytes, bytes]:
+        place = (self._host, self._container)
+        if place not in _without_shell:
+            code, stdout, stderr, _ = self._execute(
+                ["sh", "-c", _ANNOUNCE, "tocsin"], announced=True
+            )
+            if self._pid is not None or self.ended or code not in _NOT_THERE:
+                return code, stdout, stderr
+        code, stdout, stderr, container = self._execute([])
+        if self.ended or code in _NOT_THERE:
+            return code, stdout, stderr
+        if _without_shell.setdefault(place, container) != container:
+            del _without_shell[place]  # another by that name, perhaps of another image
+        return code, stdout, stderr
+
+    def _execute(
+        self, before: list[str], *, announced: bool = False
+    ) -> tuple[int, bytes, bytes, str]:
+        """Run the command with ``before`` before it: exit code, output, the container's id."""
+        created = self._api.exec_create(
+            self._container, [*before, *self._command], environment=self._env, workdir=self._cwd
+        )
+        if self.ended:
+            return -9, b"", b"", ""
+        self._id = created["Id"]
+        self._stream = self._api.exec_start(self._id, stream=True, demux=True)
+        stdout, stderr = bytearray(), bytearray()
+        for out, err in self._stream:
+            stdout += (out or b"")[: max(0, self._limit - len(stdout))]
+            stderr += (err or b"")[: max(0, self._limit + _LINE - len(stderr))]
+            if announced and self._pid is None and (found := _ANNOUNCED.search(stderr)):
+                self._pid = int(found[1])
+                del stderr[found.start() : found.end()]
+            if self.ended:  # before there was a stream to close
+                self._kill()
+                break
+        if self.ended:
+            return -9, b"", b"", ""
+        state = self._api.exec_inspect(self._id)
+        if state["ExitCode"] is None:
+            raise OSError(0, "it closed its output and goes on")
+        self._api.close()
+        return state["ExitCode"], bytes(stdout), bytes(stderr[: self._limit]), state["ContainerID"]
+
+    def end(self) -> None:
+        """Kill the program, and have ``run`` return whether that worked or not."""
+        self.ended = True
+        if self._id is not None:
+            _left[self._key] = self
+        if self._stream is not None:
+            self._kill()
+            with contextlib.suppress(docker.errors.DockerException, OSError):  # not over SSH
+                self._stream.close()
+
+    def goes_on(self) -> bool:
+        """Whether the program runs all the same; if so, it is killed once more.
+
+        Raises what the engine says, but for an exec that it does not know any more.
+        """
+        if not self._over:
+            self.end()
+            return True
+        with contextlib.suppress(docker.errors.NotFound):
+            if self._api.exec_inspect(self._id)["Running"]:
+                self._kill()
+                return True
+        _left.pop(self._key, None)
+        self._api.close()
+        return False
+
+    def _kill(self) -> None:
+        with contextlib.suppress(docker.errors.DockerException, OSError):
+            state = self._api.exec_inspect(self._id)
+            if not state["Running"]:
                 return
-            pattern = " ".join(self._command)
-            killer = self._api.exec_create(self._container, ["pkill", "-9", "-f", pattern])
-            self._api.exec_start(killer["Id"])
+            if self._pid is not None:
+                # An exec begins a session, so its pid is also its group's.
+                line = f"kill -9 -{self._pid} || kill -9 {self._pid}"
+                killer = self._api.exec_create(state["ContainerID"], ["sh", "-c", line])
+                self._api.exec_start(killer["Id"], detach=True)
+            elif self._is_ours(pid := int(state.get("Pid") or 0)):
+                os.kill(pid, 9)
 
     def _is_ours(self, pid: int) -> bool:
-        """Whether the pid is, on this host, the very program, not a stranger of that number."""
+        """Whether the engine's pid is, on this host, the very program, not a stranger of that
+        number: tocsin in a container sees other processes than the engine."""
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
                 seen = file.read().rstrip(b"\0").split(b"\0")

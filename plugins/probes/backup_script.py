@@ -6,7 +6,6 @@ the many existing ``check_*`` programs is a probe.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from collections.abc import Mapping
@@ -16,14 +15,18 @@ from attrs import field as option
 
 from tocsin import Bytes, Probe, Result, Seconds, Secret, Status, Target, hookimpl
 from tocsin.plugins.probes import _perfdata
-from tocsin.plugins.probes._container_exec import run_in_container
+from tocsin.plugins.probes._container_exec import StillRunning, run_in_container
 from tocsin.plugins.probes._freshness import Freshness
 from tocsin.plugins.probes._process import Finished, run
+from tocsin.plugins.probes._threads import Looks
 
 _STATUSES = {0: Status.UP, 1: Status.DEGRADED, 2: Status.DOWN, 3: Status.UNKNOWN}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _EXTRA = 0.3
 """Seconds kept back from the timeout for ending a program."""
+
+_looks: Looks[Result] = Looks("files")
+"""Folders on a dead network file system never answer."""
 
 
 @frozen(kw_only=True)
@@ -88,6 +91,8 @@ class BackupScriptProbe(Probe):
                     self.command, timeout=timeout, env=environment, cwd=self.cwd,
                     output_limit=self.output_limit,
                 )  # fmt: skip
+        except StillRunning:
+            return Result.down(f"the last run of {self._name} still hangs in {self.container}")
         except OSError as error:
             return Result.unknown(f"{self.command[0]} cannot be run ({error.strerror or error})")
         return self._judge(done)
@@ -101,15 +106,14 @@ class BackupScriptProbe(Probe):
             min_count=self.min_count,
         )
         try:
-            async with asyncio.timeout(self.timeout):
-                return await asyncio.to_thread(freshness.look)
+            return await _looks.look(freshness, freshness.look, self.timeout)
         except TimeoutError:
             return Result.unknown(f"looking for {pattern} took more than {self.timeout:g} s")
 
     def _judge(self, done: Finished) -> Result:
         text, long, data = _perfdata.split(self._hide(done.stdout))
         metrics = _perfdata.parse(data)
-        name = os.path.basename(self.command[0])  # noqa: PTH119
+        name = self._name
         if done.timed_out:
             message = f"{name} did not finish within {self.timeout:g} s and was ended"
             return Result.down(message, metrics=metrics, latency=done.seconds)
@@ -132,6 +136,10 @@ class BackupScriptProbe(Probe):
             metrics=metrics,
             attributes={"output": long} if long else {},
         )
+
+    @property
+    def _name(self) -> str:
+        return os.path.basename(self.command[0])  # noqa: PTH119
 
     def _hide(self, text: str) -> str:
         """The output without the secrets that were given to the program."""

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
@@ -14,14 +15,12 @@ from attrs import field as option
 from attrs import frozen, validators
 
 from tocsin import Bytes, Probe, Result, Target, hookimpl
+from tocsin.plugins.probes._threads import Looks
 
 _VIRTUAL = frozenset(
     "tmpfs devtmpfs overlay squashfs proc sysfs cgroup cgroup2 devpts mqueue ramfs iso9660 nsfs "
     "tracefs debugfs securityfs pstore bpf autofs fuse.lxcfs fuse.portal efivarfs".split()
 )
-_stuck: set[str] = set()
-"""Mount points whose last look never came back: a dead network file system. Not asked again until
-it does, or each run would leave one more thread hanging."""
 
 
 @frozen
@@ -31,6 +30,11 @@ class _Room:
     free: int
     free_percent: float
     inodes_free_percent: float | None
+
+
+_looks: Looks[_Room | str] = Looks("disk")
+_lists: Looks[list[str]] = Looks("disk")
+"""A dead network file system never answers: each run would leave one more thread hanging."""
 
 
 @frozen(kw_only=True)
@@ -65,37 +69,38 @@ class DiskProbe(Probe):
 
     async def check(self, target: Target) -> Result:
         """Look at each mount point, each on a thread of its own, since a dead one never answers."""
-        loop = asyncio.get_running_loop()
-        paths = await asyncio.wait_for(asyncio.to_thread(self._chosen), self.timeout)
+        patience = self.timeout * 0.4  # twice, with some time to spare
+        try:
+            paths = await self._chosen(patience)
+        except TimeoutError:
+            return Result.down("the mount points cannot be listed: one of them does not answer")
         if not paths:
             return Result.unknown("no mount point to look at; name some in paths")
         rooms: list[_Room] = []
         silent: list[str] = []
         failed: list[str] = []
-        looks = {}
-        for path in paths:
-            if path in _stuck:
+        outcomes = await asyncio.gather(
+            *(_looks.look(path, partial(_look, path), patience) for path in paths),
+            return_exceptions=True,
+        )
+        for path, outcome in zip(paths, outcomes, strict=True):
+            if isinstance(outcome, TimeoutError):
                 silent.append(path)
-            else:
-                _stuck.add(path)
-                looks[path] = loop.run_in_executor(None, _look, path)
-        if looks:
-            await asyncio.wait(looks.values(), timeout=self.timeout * 0.8)
-        for path, look in looks.items():
-            if not look.done():
-                silent.append(path)
-                look.add_done_callback(lambda done: done.exception())
-                continue
-            outcome = look.result()
-            if isinstance(outcome, str):
+            elif isinstance(outcome, BaseException):
+                raise outcome
+            elif isinstance(outcome, str):
                 failed.append(outcome)
             else:
                 rooms.append(outcome)
         return self._judge(rooms, silent, failed)
 
-    def _chosen(self) -> list[str]:
+    async def _chosen(self, seconds: float) -> list[str]:
+        """The mount points to look at. Raises TimeoutError."""
         if self.paths:
             return [_under(self.root, path) for path in self.paths]
+        return await _lists.look((self.root, self.exclude), self._local, seconds)
+
+    def _local(self) -> list[str]:
         found = [
             part.mountpoint
             for part in psutil.disk_partitions(all=False)
@@ -162,8 +167,6 @@ def _look(path: str) -> _Room | str:
         inodes = os.statvfs(path)
     except OSError as error:
         return f"{path} cannot be looked at ({error.strerror})"
-    finally:
-        _stuck.discard(path)
     # As df counts it: what is reserved for root is neither used nor free.
     usable = usage.used + usage.free
     return _Room(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import eventually, need
 from tocsin import Secret, Status, Target
-from tocsin.plugins.probes import _perfdata
+from tocsin.plugins.probes import _container_exec, _perfdata
 from tocsin.plugins.probes.backup_script import BackupScriptProbe
 from tocsin.testing import check_probe_conformance, check_result
 
@@ -241,6 +244,98 @@ async def test_a_program_runs_inside_a_container() -> None:
         docker("rm", "-f", name)
     gone = await BackupScriptProbe(command=("/bin/true",), container=name).check(TARGET)
     assert (gone.status, "no container called" in gone.message) == (Status.UNKNOWN, True)
+
+
+@pytest.fixture
+def busybox() -> Iterator[str]:
+    """The name of a container that does nothing."""
+    name = f"tocsin-test-{uuid.uuid4().hex[:8]}"
+    docker("run", "-d", "--name", name, "busybox:1.36", "sleep", "1000")
+    yield name
+    docker("rm", "-f", name)
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's processes are not seen from here, as from inside a container."""
+    monkeypatch.setattr(_container_exec._Exec, "_is_ours", lambda *_: False)
+
+
+def execs() -> int:
+    """Threads that wait for programs in containers."""
+    return sum(thread.name == "tocsin exec" for thread in threading.enumerate())
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("elsewhere")
+async def test_a_hang_in_a_container_leaves_nothing_behind(busybox: str) -> None:
+    """Run after run past its timeout: each is ended with its children by the container's own means,
+    no thread waits on, and the next run is a new one."""
+    probe = BackupScriptProbe(
+        command=("/bin/sh", "-c", "sleep 4322 & sleep 4321"), container=busybox, timeout=1.0
+    )
+    for _ in range(3):
+        result = await probe.check(TARGET)
+        assert (result.status, "did not finish" in result.message) == (Status.DOWN, True)
+        await eventually(lambda: "432" not in docker("top", busybox))
+        await eventually(lambda: execs() == 0)
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("elsewhere")
+async def test_what_cannot_be_ended_is_not_run_again(busybox: str) -> None:
+    """Without a shell in the image nothing can be killed from here: no second program is started
+    beside the one that hangs, no thread waits for it; once it has ended the check runs again."""
+    docker("exec", busybox, "rm", "/bin/sh")
+    probe = BackupScriptProbe(command=("/bin/sleep", "4321"), container=busybox, timeout=1.0)
+    assert "did not finish" in (await probe.check(TARGET)).message
+    for _ in range(3):
+        result = await probe.check(TARGET)
+        assert result.status is Status.DOWN
+        assert result.message == f"the last run of sleep still hangs in {busybox}"
+        assert docker("top", busybox).count("4321") == 1
+        await eventually(lambda: execs() == 0)
+    docker("restart", "-t", "0", busybox)
+    assert "4321" not in docker("top", busybox)
+    assert "did not finish" in (await probe.check(TARGET)).message
+    assert docker("top", busybox).count("4321") == 1
+
+
+@pytest.mark.docker
+async def test_a_container_without_a_shell_runs_programs_all_the_same(busybox: str) -> None:
+    """Exit status and output are the program's own, with a shell and without; another container of
+    that name is looked at anew."""
+    probe = BackupScriptProbe(
+        command=("/bin/ls", "/bin/busybox", "/none"), container=busybox, output_limit=60
+    )
+    before = await probe.check(TARGET)
+    assert (before.status, before.message) == (Status.DEGRADED, "/bin/busybox")
+    docker("exec", busybox, "rm", "/bin/sh")
+    for _ in range(2):
+        after = await probe.check(TARGET)
+        assert (after.status, after.message) == (Status.DEGRADED, "/bin/busybox")
+    silent = BackupScriptProbe(command=("/bin/ls", "/none"), container=busybox)
+    missing = await silent.check(TARGET)
+    assert missing.message == "ls: /none: No such file or directory"
+    docker("rm", "-f", busybox)
+    docker("run", "-d", "--name", busybox, "busybox:1.36", "sleep", "1000")
+    for _ in range(2):
+        assert (await silent.check(TARGET)).message == missing.message
+    assert (None, busybox) not in _container_exec._without_shell
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("elsewhere")
+async def test_a_run_that_is_cancelled_is_ended_too(busybox: str) -> None:
+    """tocsin stops, or the check is taken away: the program in the container is killed."""
+    probe = BackupScriptProbe(command=("/bin/sleep", "4321"), container=busybox, timeout=60.0)
+    run = asyncio.create_task(probe.check(TARGET))
+    await eventually(lambda: "4321" in docker("top", busybox))
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    assert run.cancelled()
+    await eventually(lambda: "4321" not in docker("top", busybox))
+    await eventually(lambda: execs() == 0)
 
 
 @pytest.mark.parametrize(
