@@ -1,9 +1,9 @@
 """The docker-health source: every container of a Docker Engine, event-driven.
 
 Reading order: ``source`` (options), ``watch`` (one connection's life), ``engine`` (the SDK kept
-off the event loop), ``containers`` (who is who, over redeploys), ``reasons`` and ``facts`` (pure:
-what an inspect document means), ``stats`` and ``sampling`` (CPU, memory, network), ``telling``,
-``labels``, ``actions``.
+off the event loop), ``containers`` (who is who, over redeploys), ``redeploys`` (ends held back, and
+targets that retire), ``reasons`` and ``facts`` (pure: what an inspect document means), ``stats`` and
+``sampling`` (CPU, memory, network), ``telling``, ``labels``, ``actions``.
 """
 
 from __future__ import annotations

@@ -9,17 +9,34 @@ from typing import Any
 from attrs import evolve
 
 from tocsin import Container, Event, Result, Sink
-from tocsin.plugins.probes.docker_health.containers import Slot
-from tocsin.plugins.probes.docker_health.facts import container_of, health_detail
+from tocsin.plugins.probes.docker_health.containers import Registry, Slot
+from tocsin.plugins.probes.docker_health.facts import (
+    address_of,
+    container_of,
+    health_detail,
+    labels_of,
+)
+from tocsin.plugins.probes.docker_health.labels import checks_of, target_of
 from tocsin.plugins.probes.docker_health.reasons import result_of
 
 
 class Teller:
     """Tells a sink, in the name of a source."""
 
-    def __init__(self, name: str, sink: Sink) -> None:
+    def __init__(self, name: str, sink: Sink, registry: Registry) -> None:
         self._name = name
         self._sink = sink
+        self._registry = registry
+
+    def discover(self, slot: Slot) -> None:
+        """Tell what a target is: what its labels say, and the checks they ask for."""
+        if (current := slot.current) is None:
+            return
+        labels = labels_of(current.document)
+        self._sink.discovered(
+            target_of(slot.target, labels, self._registry.of_service),
+            checks_of(labels, address_of(current.document)),
+        )
 
     def tell(self, slot: Slot) -> None:
         """Tell the state of a target, unless its end is held back for now."""

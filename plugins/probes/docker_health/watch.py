@@ -9,9 +9,7 @@ from collections import OrderedDict
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
-
-from tocsin import Reason, Result, Sink
+from tocsin import Sink
 from tocsin.plugins.probes.docker_health.containers import (
     Known,
     Registry,
@@ -25,14 +23,14 @@ from tocsin.plugins.probes.docker_health.engine import (
     Refused,
 )
 from tocsin.plugins.probes.docker_health.facts import (
-    address_of,
     container_of,
     labels_of,
     name_of,
     state_of,
 )
-from tocsin.plugins.probes.docker_health.labels import checks_of, is_on, target_of
+from tocsin.plugins.probes.docker_health.labels import is_on
 from tocsin.plugins.probes.docker_health.reasons import LOOP_RESTARTS, SETTLED
+from tocsin.plugins.probes.docker_health.redeploys import Redeploys
 from tocsin.plugins.probes.docker_health.sampling import Sampler
 from tocsin.plugins.probes.docker_health.telling import Teller
 
@@ -45,9 +43,6 @@ RETRY = (0.5, 10.0)
 INSPECT_PATIENCE = 0.05
 """Seconds for which the end of a container waits for its document; then the event must do, for an
 engine that tidies up after a container does not answer about it."""
-
-REDEPLOY_HINT = 0.5
-"""Seconds within which Compose, having stopped a container, shows that it makes it anew."""
 
 FIRST_SAMPLE = 1.2
 """Seconds between the first two CPU readings of a container."""
@@ -67,8 +62,11 @@ class Watch:
         self.sink = sink
         self.engine = Engine(source.client)
         self._sampler = Sampler(self.engine)
-        self._teller = Teller(name, sink)
         self.registry = Registry("" if name == source.autostart else f"@{name}")
+        self._teller = Teller(name, sink, self.registry)
+        self._redeploys = Redeploys(
+            source.redeploy_grace, self.registry, self._teller, sink, self._spawn
+        )
         self._interval = interval
         self._since: float | None = None
         self._seen: OrderedDict[tuple[int, str, str], None] = OrderedDict()
@@ -109,6 +107,7 @@ class Watch:
 
     async def _connection(self) -> None:
         await self.engine.connect()
+        empty = self._redeploys.forget()
         for slot in self.registry.slots.values():
             for member in slot.members.values():
                 member.blind = True  # who knows what happened meanwhile
@@ -116,6 +115,8 @@ class Watch:
         self.engine.listen(self._since, self._on_event)
         self._since = self._since or time.time()
         await self._inventory()
+        for slot in empty:
+            self._redeploys.retire(slot)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._until_the_stream_ends())
             group.create_task(self._ping())
@@ -168,9 +169,9 @@ class Watch:
                 slots[slot.target] = slot
         for slot in list(self.registry.slots.values()):
             for gone in [member for member in slot.members if member not in ids]:
-                self._gone(gone)
+                self._redeploys.gone(gone)
         for slot in slots.values():
-            self._discover(slot)
+            self._teller.discover(slot)
         self.sink.synced([slot.target for slot in self.registry.slots.values()])
         for slot in slots.values():
             await self._look_back(slot)
@@ -200,15 +201,6 @@ class Watch:
             known.started()
             known.blind = True
         return slot, known
-
-    def _discover(self, slot: Slot) -> None:
-        if (current := slot.current) is None:
-            return
-        labels = labels_of(current.document)
-        self.sink.discovered(
-            target_of(slot.target, labels, self.registry.of_service),
-            checks_of(labels, address_of(current.document)),
-        )
 
     async def _look_back(self, slot: Slot) -> None:
         """For an end nobody witnessed, ask the engine for the events it still remembers."""
@@ -286,7 +278,7 @@ class Watch:
         if kind == "destroy":
             if found is not None:
                 self._teller.report(found[0], kind, event)
-                self._gone(container_id)
+                self._redeploys.gone(container_id)
             return
         if found is None:
             document = await self._inspect(container_id)
@@ -294,7 +286,7 @@ class Watch:
                 return
             slot, known = self._put(document)
             slot.replacing = len(slot.members) > 1
-            self._discover(slot)
+            self._teller.discover(slot)
         else:
             slot, known = found
         self._teller.report(slot, kind, event)
@@ -328,14 +320,13 @@ class Watch:
             slot.replacing = True
         if kind == "start":
             slot.replacing = slot.held = False
-            self._discover(slot)  # it may have another address
+            self._teller.discover(slot)  # it may have another address
             await self._sampler.read([known])
             self._spawn(self._after(FIRST_SAMPLE, slot, known))
             if len(known.ends) >= LOOP_RESTARTS:
                 self._spawn(self._after(SETTLED + 0.2, slot, None))
-        if kind == "die" and self._may_be_redeploy(slot, known):
-            slot.held = True
-            self._spawn(self._hold(slot))
+        if kind == "die":
+            self._redeploys.died(slot, known)
         self._teller.tell(slot)
 
     async def _correct(
@@ -354,7 +345,7 @@ class Watch:
             self.sink.retired(slot.target, f"renamed to {name_of(known.document)}")
         found = self.registry.find(known.id)
         if found is not None:
-            self._discover(found[0])
+            self._teller.discover(found[0])
             self._teller.tell(found[0])
 
     async def _after(self, seconds: float, slot: Slot, known: Known | None) -> None:
@@ -362,45 +353,6 @@ class Watch:
         if known is not None:
             await self._sampler.read([known])
         self._teller.tell(slot)
-
-    # Redeploys and removal
-
-    @staticmethod
-    def _may_be_redeploy(slot: Slot, known: Known) -> bool:
-        """Compose stops politely what it makes anew; a bare SIGKILL is somebody's hand."""
-        return slot.key[0] == "compose" and known.heard().signal not in (None, "9")
-
-    async def _hold(self, slot: Slot) -> None:
-        """Keep the end of a container back for the moment it takes Compose to show its intent."""
-        await asyncio.sleep(REDEPLOY_HINT)
-        slot.held = False
-        self._teller.tell(slot)
-        if slot.replacing:
-            await asyncio.sleep(self.source.redeploy_grace)
-            slot.replacing = False  # it took too long: what is, is told
-            self._teller.tell(slot)
-
-    def _gone(self, container_id: str) -> None:
-        found = self.registry.find(container_id)
-        if found is None:
-            return
-        slot, known = found
-        self.registry.drop(container_id)
-        if slot.members:
-            self._discover(slot)
-            self._teller.tell(slot)
-            return
-        facts = evolve(
-            container_of(known.document, known.heard()), reason=Reason.REMOVED, state="removed"
-        )
-        self.sink.observed(slot.target, Result.unknown("removed", container=facts))
-        self._spawn(self._retire(slot))
-
-    async def _retire(self, slot: Slot) -> None:
-        await asyncio.sleep(self.source.redeploy_grace)
-        if not slot.members and self.registry.slots.get(slot.key) is slot:
-            self.registry.retire(slot)
-            self.sink.retired(slot.target, "removed on purpose")
 
 
 def _ended(document: dict[str, Any], attributes: dict[str, Any]) -> dict[str, Any]:

@@ -7,90 +7,20 @@ import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.conftest import eventually
-from tocsin import ActionError, Reason, Result, Status
+from tests.probes.docker.lab import IMAGE, SLEEP, Lab, docker, reached, watching
+from tocsin import ActionError, Reason, Status
 from tocsin.plugins.probes.docker_health import DockerSource
 from tocsin.testing import RecordingSink, check_source_conformance
 
 pytestmark = pytest.mark.docker
-IMAGE = "busybox:1.36"
 ROOT = Path(__file__).parents[3]
-
-
-def docker(*args: str, check: bool = True) -> str:
-    done = subprocess.run(
-        ["docker", *args], capture_output=True, text=True, timeout=60, check=check
-    )
-    return done.stdout.strip()
-
-
-class Lab:
-    """Containers of one test: made with a prefix of their own, removed afterwards."""
-
-    def __init__(self) -> None:
-        self.prefix = f"tocsin-test-{uuid.uuid4().hex[:8]}"
-
-    def name(self, short: str) -> str:
-        return f"{self.prefix}-{short}"
-
-    def run(self, short: str, *args: str) -> str:
-        options = [a for a in args if a.startswith("-")]
-        command = [a for a in args if not a.startswith("-")]
-        docker("run", "-d", "--name", self.name(short), *options, IMAGE, *command)
-        return self.name(short)
-
-    def clean(self) -> None:
-        ids = docker("ps", "-aq", "--filter", f"name={self.prefix}").split()
-        if ids:
-            docker("rm", "-fv", *ids, check=False)
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    made = Lab()
-    yield made
-    made.clean()
-
-
-@asynccontextmanager
-async def watching(
-    lab: Lab, **options: object
-) -> AsyncIterator[tuple[DockerSource, RecordingSink]]:
-    """A source that watches the lab's containers only, its first inventory taken."""
-    source = DockerSource(include=(f"{lab.prefix}*",), **options)  # type: ignore[arg-type]
-    sink = RecordingSink()
-    task = asyncio.create_task(source.run("docker", 5.0, sink))
-    await sink.until(lambda: sink.inventories)
-    try:
-        yield source, sink
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-
-
-async def reached(sink: RecordingSink, name: str, reason: Reason) -> Result:
-    """The first result of a target with that reason."""
-
-    def found() -> Result | None:
-        for result in reversed(sink.results.get(name, [])):
-            if result.container is not None and result.container.reason is reason:
-                return result
-        return None
-
-    await sink.until(found)
-    result = found()
-    assert result is not None
-    return result
-
-
-SLEEP = ("sleep", "1000")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,92 @@
+"""Ends that may be no ends: Compose making a container anew; and targets that are gone for good."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from attrs import evolve
+
+from tocsin import Reason, Result, Sink
+from tocsin.plugins.probes.docker_health.containers import Known, Registry, Slot
+from tocsin.plugins.probes.docker_health.facts import container_of
+from tocsin.plugins.probes.docker_health.telling import Teller
+
+REDEPLOY_HINT = 0.5
+"""Seconds within which Compose, having stopped a container, shows that it makes it anew."""
+
+
+class Redeploys:
+    """Holds back the end of a container that may be made anew, for at most ``grace`` seconds, and
+    retires a target that stays without one for as long. ``spawn`` runs work beside."""
+
+    def __init__(
+        self,
+        grace: float,
+        registry: Registry,
+        teller: Teller,
+        sink: Sink,
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._grace = grace
+        self._registry = registry
+        self._teller = teller
+        self._sink = sink
+        self._spawn = spawn
+
+    def forget(self) -> list[Slot]:
+        """A lost connection has ended all waiting: nothing is held back any more. Returns the
+        targets without a container, which still wait to be retired."""
+        slots = list(self._registry.slots.values())
+        for slot in slots:
+            slot.held = slot.replacing = False
+        return [slot for slot in slots if not slot.members]
+
+    def died(self, slot: Slot, known: Known) -> None:
+        """A container has ended; hold that back where it may be a redeploy."""
+        if _may_be_redeploy(slot, known):
+            slot.held = True
+            self._spawn(self._hold(slot))
+
+    async def _hold(self, slot: Slot) -> None:
+        """Keep the end of a container back for the moment it takes Compose to show its intent."""
+        await asyncio.sleep(REDEPLOY_HINT)
+        slot.held = False
+        self._teller.tell(slot)
+        if slot.replacing:
+            await asyncio.sleep(self._grace)
+            slot.replacing = False  # it took too long: what is, is told
+            self._teller.tell(slot)
+
+    def gone(self, container_id: str) -> None:
+        """A container is no more; its target retires where no other takes its place in time."""
+        found = self._registry.find(container_id)
+        if found is None:
+            return
+        slot, known = found
+        self._registry.drop(container_id)
+        if slot.members:
+            self._teller.discover(slot)
+            self._teller.tell(slot)
+            return
+        facts = evolve(
+            container_of(known.document, known.heard()), reason=Reason.REMOVED, state="removed"
+        )
+        self._sink.observed(slot.target, Result.unknown("removed", container=facts))
+        self.retire(slot)
+
+    def retire(self, slot: Slot) -> None:
+        """Retire a target that has no container, unless it gets one in time."""
+        self._spawn(self._retire(slot))
+
+    async def _retire(self, slot: Slot) -> None:
+        await asyncio.sleep(self._grace)
+        if not slot.members and self._registry.slots.get(slot.key) is slot:
+            self._registry.retire(slot)
+            self._sink.retired(slot.target, "removed on purpose")
+
+
+def _may_be_redeploy(slot: Slot, known: Known) -> bool:
+    """Compose stops politely what it makes anew; a bare SIGKILL is somebody's hand."""
+    return slot.key[0] == "compose" and known.heard().signal not in (None, "9")

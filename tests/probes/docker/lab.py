@@ -1,0 +1,75 @@
+"""Containers of one test on the real engine, and a source that watches them."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tocsin import Reason, Result
+from tocsin.plugins.probes.docker_health import DockerSource
+from tocsin.testing import RecordingSink
+
+IMAGE = "busybox:1.36"
+SLEEP = ("sleep", "1000")
+
+
+def docker(*args: str, check: bool = True) -> str:
+    done = subprocess.run(
+        ["docker", *args], capture_output=True, text=True, timeout=60, check=check
+    )
+    return done.stdout.strip()
+
+
+class Lab:
+    """Containers of one test: made with a prefix of their own, removed afterwards."""
+
+    def __init__(self) -> None:
+        self.prefix = f"tocsin-test-{uuid.uuid4().hex[:8]}"
+
+    def name(self, short: str) -> str:
+        return f"{self.prefix}-{short}"
+
+    def run(self, short: str, *args: str) -> str:
+        options = [a for a in args if a.startswith("-")]
+        command = [a for a in args if not a.startswith("-")]
+        docker("run", "-d", "--name", self.name(short), *options, IMAGE, *command)
+        return self.name(short)
+
+    def clean(self) -> None:
+        ids = docker("ps", "-aq", "--filter", f"name={self.prefix}").split()
+        if ids:
+            docker("rm", "-fv", *ids, check=False)
+
+
+@asynccontextmanager
+async def watching(
+    lab: Lab, **options: object
+) -> AsyncIterator[tuple[DockerSource, RecordingSink]]:
+    """A source that watches the lab's containers only, its first inventory taken."""
+    source = DockerSource(include=(f"{lab.prefix}*",), **options)  # type: ignore[arg-type]
+    sink = RecordingSink()
+    task = asyncio.create_task(source.run("docker", 5.0, sink))
+    await sink.until(lambda: sink.inventories)
+    try:
+        yield source, sink
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def reached(sink: RecordingSink, name: str, reason: Reason) -> Result:
+    """The first result of a target with that reason."""
+
+    def found() -> Result | None:
+        for result in reversed(sink.results.get(name, [])):
+            if result.container is not None and result.container.reason is reason:
+                return result
+        return None
+
+    await sink.until(found)
+    result = found()
+    assert result is not None
+    return result

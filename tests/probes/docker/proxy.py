@@ -1,0 +1,144 @@
+"""A proxy before the real engine, which answers late, wrongly or not at all where a test wants it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+ENGINE = "/var/run/docker.sock"
+Ask = Callable[[], Awaitable[bytes]]
+"""Passes a request on; returns the engine's whole answer."""
+
+
+class Held:
+    """An answer that the engine has given and the proxy keeps back."""
+
+    def __init__(self) -> None:
+        self.taken = asyncio.Event()
+        """The engine has answered."""
+        self._free = asyncio.Event()
+
+    def release(self) -> None:
+        """Hand it on, old as it is."""
+        self._free.set()
+
+    async def __call__(self, ask: Ask) -> bytes:
+        """Take the answer, and wait."""
+        got = await ask()
+        self.taken.set()
+        await self._free.wait()
+        return got
+
+
+async def _never(_: Ask) -> bytes:
+    await asyncio.get_running_loop().create_future()
+    return b""
+
+
+async def _nil(_: Ask) -> bytes:
+    body = json.dumps({"message": "RWLayer of container is unexpectedly nil"}).encode()
+    head = "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+
+
+class Proxy:
+    """Listens on ``socket``; each connection carries one request."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+        self._rules: list[tuple[re.Pattern[str], Callable[[Ask], Awaitable[bytes]], bool]] = []
+        self._busy: set[asyncio.Task[None]] = set()
+
+    @property
+    def host(self) -> str:
+        """Its address."""
+        return f"unix://{self.socket}"
+
+    def hang(self, path: str) -> None:
+        """Never answer requests for what matches ``path``."""
+        self._rules.append((re.compile(path), _never, False))
+
+    def fail(self, path: str) -> None:
+        """Answer them with 500."""
+        self._rules.append((re.compile(path), _nil, False))
+
+    def hold(self, path: str) -> Held:
+        """Keep the answer to the next one of them back."""
+        held = Held()
+        self._rules.append((re.compile(path), held, True))
+        return held
+
+    def heal(self) -> None:
+        """Answer as the engine does from now on."""
+        self._rules.clear()
+
+    def cut(self) -> None:
+        """End every connection there is."""
+        for task in self._busy:
+            task.cancel()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass one request on."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._busy.add(task)
+        try:
+            await self._pass_on(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            self._busy.discard(task)
+            writer.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        length = re.search(r"(?im)^content-length: *(\d+)", head)
+        body = await reader.readexactly(int(length[1]) if length else 0)
+        lines = [x for x in head.split("\r\n")[:-2] if not x.lower().startswith("connection:")]
+        request = "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + body
+        path = lines[0].split(" ")[1]
+        for rule in self._rules:
+            if rule[0].search(path):
+                if rule[2]:
+                    self._rules.remove(rule)
+                writer.write(await rule[1](partial(_whole, request)))
+                await writer.drain()
+                return
+        async for part in _ask(request):
+            writer.write(part)
+            await writer.drain()
+
+
+async def _ask(request: bytes) -> AsyncIterator[bytes]:
+    reader, writer = await asyncio.open_unix_connection(ENGINE)
+    try:
+        writer.write(request)
+        while part := await reader.read(65536):
+            yield part
+    finally:
+        writer.close()
+
+
+async def _whole(request: bytes) -> bytes:
+    return b"".join([part async for part in _ask(request)])
+
+
+@asynccontextmanager
+async def before_the_engine(directory: Path) -> AsyncIterator[Proxy]:
+    """A proxy that listens in ``directory``."""
+    proxy = Proxy(directory / "proxy.sock")
+    server = await asyncio.start_unix_server(proxy.serve, proxy.socket)
+    try:
+        yield proxy
+    finally:
+        server.close()
+        proxy.cut()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await server.wait_closed()
