@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tocsin import Container
+from tocsin import Container, Reason
 from tocsin.plugins.probes.docker_health.reasons import Heard, reason_of
 from tocsin.plugins.probes.docker_health.stats import Usage
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
+_LONG_ID = re.compile(r" \([0-9a-f]{64}\)")
+LONGEST_ERROR = 300
+"""Characters."""
+
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 
@@ -65,6 +69,19 @@ def state_of(document: Mapping[str, Any]) -> str:
     return str((document.get("State") or {}).get("Status", "unknown"))
 
 
+def start_error(document: Mapping[str, Any]) -> str:
+    """Why the last start failed (a port that is taken, a mount, no such program), in a line; empty
+    where it did not. The engine forgets it as soon as a start succeeds."""
+    state = document.get("State") or {}
+    status, code = state_of(document), state.get("ExitCode")
+    if status not in ("created", "exited"):
+        return ""
+    words = " ".join(_LONG_ID.sub("", str(state.get("Error") or "")).split())
+    if len(words) > LONGEST_ERROR:  # what went wrong is at the end, after all that it went through
+        words = "…" + words[-LONGEST_ERROR:]
+    return words or (f"exit code {code}" if status == "created" and code else "")
+
+
 def container_of(
     document: Mapping[str, Any], heard: Heard, usage: Usage | None = None
 ) -> Container:
@@ -74,7 +91,8 @@ def container_of(
     policy = ((document.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or "no"
     health = (state.get("Health") or {}).get("Status") or "none"
     alive = status in ("running", "paused")
-    code = None if alive or status == "created" else state.get("ExitCode")
+    failed = start_error(document)
+    code = None if alive or (status == "created" and not failed) else state.get("ExitCode")
     if status == "running":
         # Between two ends of a loop the last exit code is still of interest.
         code = state.get("ExitCode") or None if heard.restarts else None
@@ -85,7 +103,7 @@ def container_of(
         id=str(document.get("Id", ""))[:12],
         image=str((document.get("Config") or {}).get("Image", "")),
         state=status,
-        reason=reason_of(status, health, code, oom, policy, heard),
+        reason=Reason.CRASHED if failed else reason_of(status, health, code, oom, policy, heard),
         health=health,
         exit_code=code,
         oom_killed=oom,

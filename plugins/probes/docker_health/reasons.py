@@ -69,9 +69,12 @@ def reason_of(
     return Reason.CRASHED
 
 
-def result_of(facts: Container, heard: Heard, detail: str = "") -> Result:
-    """The result: status and one sentence. ``detail``: last output of a failing health check."""
+def result_of(facts: Container, heard: Heard, detail: str = "", not_started: str = "") -> Result:
+    """The result: status and one sentence. ``detail``: last output of a failing health check;
+    ``not_started``: why the last start failed."""
     reason, code = facts.reason, facts.exit_code
+    if not_started:
+        return Result.down(f"could not start: {not_started}", container=facts)
     if reason is Reason.RUNNING:
         text = "running" if facts.health == "none" else "running, healthy"
         return Result.up(text, container=facts)

@@ -15,6 +15,7 @@ from tocsin.plugins.probes.docker_health.facts import (
     container_of,
     health_detail,
     labels_of,
+    start_error,
 )
 from tocsin.plugins.probes.docker_health.labels import checks_of, target_of
 from tocsin.plugins.probes.docker_health.reasons import result_of
@@ -50,7 +51,7 @@ class Teller:
                 slot.target, Result.degraded("being redeployed by Compose", container=facts)
             )
             return
-        result = result_of(facts, heard, health_detail(known.document))
+        result = result_of(facts, heard, health_detail(known.document), start_error(known.document))
         metrics = _metrics(facts)
         self._sink.observed(slot.target, evolve(result, metrics=metrics))
 

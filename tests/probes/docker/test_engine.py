@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import eventually
+from tests.conftest import eventually, need
 from tests.probes.docker.lab import IMAGE, SLEEP, Lab, docker, reached, watching
 from tocsin import ActionError, Reason, Status
 from tocsin.plugins.probes.docker_health import DockerSource
@@ -124,17 +124,13 @@ services:
 
 async def test_a_redeploy_by_compose_is_no_outage(lab: Lab, tmp_path: Path) -> None:
     """``compose up`` with a changed configuration: the same target under a new id, never down."""
-    compose = shutil.which("docker-compose")
-    if compose is None:
-        pytest.fail("docker-compose is required") if os.environ.get(
-            "TOCSIN_REQUIRE_REAL"
-        ) else pytest.skip("docker-compose is not installed")
+    compose = need("docker-compose")
     name, file = lab.name("web"), tmp_path / "docker-compose.yml"
 
     def up(version: int) -> None:
         file.write_text(COMPOSE.format(name=name, version=version))
         subprocess.run(
-            [str(compose), "-p", lab.prefix, "-f", str(file), "up", "-d"],
+            [compose, "-p", lab.prefix, "-f", str(file), "up", "-d"],
             check=True, capture_output=True, timeout=60,
         )  # fmt: skip
 
@@ -165,10 +161,51 @@ async def test_a_redeploy_by_compose_is_no_outage(lab: Lab, tmp_path: Path) -> N
         # A stop that is no redeploy is told all the same.
         await asyncio.to_thread(
             subprocess.run,
-            [str(compose), "-p", lab.prefix, "-f", str(file), "stop"],
+            [compose, "-p", lab.prefix, "-f", str(file), "stop"],
             check=True, capture_output=True, timeout=60,
         )  # fmt: skip
         assert (await reached(sink, name, Reason.STOPPED)).status is Status.DOWN
+
+
+async def test_a_start_that_fails_is_down(lab: Lab) -> None:
+    """A port that is taken, a program that is not there, before and after tocsin's start: down,
+    with the engine's words; created and never started: unknown."""
+    port = ("-p", "127.0.0.1:48931:80")
+    docker("run", "-d", "--name", lab.name("first"), *port, IMAGE, *SLEEP)
+    docker("run", "-d", "--name", lab.name("taken"), *port, IMAGE, *SLEEP, check=False)
+    docker("create", "--name", lab.name("made"), IMAGE, *SLEEP)
+    async with watching(lab, reconcile=1) as (_, sink):
+        docker("run", "-d", "--name", lab.name("none"), IMAGE, "/no/such/program", check=False)
+        for name, words in (("taken", "port is already allocated"), ("none", "/no/such/program")):
+            result = await reached(sink, lab.name(name), Reason.CRASHED)
+            await sink.until(lambda: words in sink.last(lab.name(name)).message)  # type: ignore[union-attr]  # noqa: B023
+            result = sink.last(lab.name(name)) or result
+            assert result.status is Status.DOWN
+            assert result.message.startswith("could not start: ")
+            assert "\n" not in result.message
+            assert result.container is not None
+            assert (result.container.state, result.container.exit_code) in (
+                ("created", 127), ("created", 128),
+            )  # fmt: skip
+        made = await reached(sink, lab.name("made"), Reason.CREATED)
+        assert (made.status, made.message) == (Status.UNKNOWN, "created, never started")
+        docker("rm", "-f", lab.name("first"))
+        docker("start", lab.name("taken"))
+        assert (await reached(sink, lab.name("taken"), Reason.RUNNING)).status is Status.UP
+
+
+async def test_a_stopped_container_that_cannot_be_started_again_says_so(lab: Lab) -> None:
+    """Stopped by a person, and then its port is taken: told is why it could not start."""
+    port = ("-p", "127.0.0.1:48932:80")
+    docker("run", "-d", "--name", lab.name("web"), *port, IMAGE, *SLEEP)
+    async with watching(lab, reconcile=1) as (_, sink):
+        docker("kill", lab.name("web"))
+        assert (await reached(sink, lab.name("web"), Reason.STOPPED)).status is Status.DOWN
+        docker("run", "-d", "--name", lab.name("other"), *port, IMAGE, *SLEEP)
+        docker("start", lab.name("web"), check=False)
+        result = await reached(sink, lab.name("web"), Reason.CRASHED)
+        assert result.status is Status.DOWN
+        assert "port is already allocated" in result.message
 
 
 async def test_labels_refine_a_target(lab: Lab) -> None:
