@@ -1,9 +1,10 @@
 """The docker-health source: every container of a Docker Engine, event-driven.
 
 Reading order: ``source`` (options), ``watch`` (one connection's life), ``engine`` (the SDK kept
-off the event loop), ``containers`` (who is who, over redeploys), ``redeploys`` (ends held back, and
-targets that retire), ``reasons`` and ``facts`` (pure: what an inspect document means), ``stats`` and
-``sampling`` (CPU, memory, network), ``telling``, ``labels``, ``actions``.
+off the event loop), ``inspecting`` (asking about one container), ``inventory`` (about all),
+``containers`` (who is who, over redeploys), ``redeploys`` (ends held back, targets that retire),
+``reasons`` and ``facts`` (pure: what an inspect document means), ``stats`` and ``sampling`` (CPU,
+memory, network), ``telling``, ``labels``, ``actions``.
 """
 
 from __future__ import annotations

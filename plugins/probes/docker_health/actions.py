@@ -8,7 +8,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tocsin import ActionError, LogLine
-from tocsin.plugins.probes.docker_health.engine import EngineAway, NoSuchContainer, Refused
+from tocsin.plugins.probes.docker_health.engine import (
+    EngineAway,
+    NoSuchContainer,
+    Refused,
+    Unanswered,
+)
 from tocsin.plugins.probes.docker_health.facts import parse_time
 
 if TYPE_CHECKING:
@@ -32,11 +37,15 @@ async def _call(watch: Watch, target: str, method: str, *args: Any, **kwargs: An
     if known is None:
         raise ActionError(f"the engine has no container for {target}", missing=True)
     try:
-        return await watch.engine.call(method, known.id, *args, **kwargs)
+        return await watch.engine.about(method, known.id, *args, **kwargs)
     except NoSuchContainer:
         raise ActionError(f"the container of {target} is gone", missing=True) from None
     except Refused as error:
         raise ActionError(f"the engine refuses: {error}") from None
+    except Unanswered as error:
+        raise ActionError(
+            f"the Docker Engine at {watch.source.address} did not do it: {error}"
+        ) from None
     except EngineAway as error:
         raise ActionError(
             f"the Docker Engine at {watch.source.address} cannot be asked: {error}"

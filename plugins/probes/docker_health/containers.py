@@ -33,6 +33,9 @@ MAX_NAME = 100
 KILL_COUNTS_FOR = 120.0
 """Seconds within which an end is put down to a ``kill`` event; stop timeouts can be long."""
 
+MUTE_AFTER = 2
+"""Inspects in a row without an answer after which the state of a container is unknown."""
+
 _TEMPORARY = re.compile(r"[0-9a-f]{12}_(.+)")
 """The name Compose gives the one of two that is on its way."""
 
@@ -67,6 +70,11 @@ class Known:
     id: str
     key: Key
     document: dict[str, Any]
+    as_of: float = 0.0
+    """Monotonic moment at which the document was asked for, or the newest event taken in."""
+    misses: int = 0
+    """Inspects in a row that the engine did not answer."""
+    missed_at: float = 0.0
     blind: bool = True
     """Nothing was witnessed of it since it last started."""
     kill_signal: str | None = None
@@ -82,6 +90,11 @@ class Known:
         return state_of(self.document) in ("running", "paused")
 
     @property
+    def mute(self) -> bool:
+        """Whether the engine does not answer about it."""
+        return self.misses >= MUTE_AFTER
+
+    @property
     def pid(self) -> int:
         """Of its first process, 0 where there is none."""
         return int((self.document.get("State") or {}).get("Pid") or 0)
@@ -90,6 +103,20 @@ class Known:
     def created(self) -> str:
         """When it was made, in the engine's words, which sort."""
         return str(self.document.get("Created", ""))
+
+    def take(self, document: dict[str, Any], asked: float) -> bool:
+        """Keep a document, asked for at the monotonic moment ``asked``; False, and nothing is
+        kept, where something newer is known."""
+        if asked < self.as_of:
+            return False
+        self.document, self.as_of = document, asked
+        return True
+
+    def missed(self, asked: float) -> None:
+        """The engine did not answer; what was asked at the same time is one miss."""
+        if asked >= self.missed_at:
+            self.misses += 1
+            self.missed_at = time.monotonic()
 
     def heard(self) -> Heard:
         """What was heard, as of now."""
@@ -142,8 +169,8 @@ class Slot:
     members: dict[str, Known] = field(factory=dict)
     held: bool = False
     """Its end is not told yet: it may be a redeploy."""
-    replacing: bool = False
-    """A redeploy is going on."""
+    replacing: float = 0.0
+    """Monotonic moment from which on a redeploy goes on; 0, there is none."""
 
     @property
     def current(self) -> Known | None:
@@ -159,19 +186,20 @@ class Registry:
     slots: dict[Key, Slot] = field(factory=dict)
     _owners: dict[str, Slot] = field(factory=dict)
 
-    def put(self, document: dict[str, Any]) -> tuple[Slot, Known]:
-        """Take in an inspect document: the container's slot and record, made where they are new."""
+    def put(self, document: dict[str, Any], asked: float) -> tuple[Slot, Known]:
+        """Take in a document, asked for at the monotonic moment ``asked``: the container's slot and
+        record, made where they are new."""
         container_id = str(document["Id"])
         known_slot = self._owners.get(container_id)
         if known_slot is not None:
             known = known_slot.members[container_id]
-            known.document = document
+            known.take(document, asked)
             return known_slot, known
         key = key_of(document)
         slot = self.slots.get(key)
         if slot is None:
             slot = self.slots[key] = Slot(key, self._name(document))
-        known = slot.members[container_id] = Known(container_id, key, document)
+        known = slot.members[container_id] = Known(container_id, key, document, asked)
         self._owners[container_id] = slot
         return slot, known
 
@@ -184,6 +212,10 @@ class Registry:
             if full not in taken:
                 return full
         return f"{document['Id']}{self.suffix}"
+
+    def ids(self) -> set[str]:
+        """The containers known."""
+        return set(self._owners)
 
     def find(self, container_id: str) -> tuple[Slot, Known] | None:
         """The slot and record of a container."""
@@ -204,8 +236,9 @@ class Registry:
     def rename(self, slot: Slot, document: dict[str, Any]) -> None:
         """A container that goes by its name has another one: it is another target now."""
         container_id = str(document["Id"])
+        as_of = slot.members[container_id].as_of
         self.drop(container_id)
-        self.put(document)
+        self.put(document, as_of)
 
     def by_target(self, target: str) -> Slot | None:
         """The slot of a target."""

@@ -1,12 +1,13 @@
-"""The Docker SDK, which blocks, kept off the event loop: a small pool of threads, and one more for
-the stream of events."""
+"""The Docker SDK, which blocks, kept off the event loop: a small pool of threads for what is asked
+about single containers, a few more for what concerns the whole engine, which must not wait behind
+them, and one for the stream of events."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,6 +19,8 @@ CALL_TIMEOUT = 10
 """Seconds for one call."""
 
 THREADS = 8
+THREADS_OF_THE_WHOLE = 3
+CONNECTIONS = THREADS + THREADS_OF_THE_WHOLE + 1
 
 
 class EngineAway(Exception):
@@ -30,6 +33,11 @@ class NoSuchContainer(Exception):
 
 class Refused(Exception):
     """The engine answered no; the message is its own."""
+
+
+class Unanswered(Exception):
+    """The engine did not do what it was asked about one container, which says nothing about the
+    others: no answer in time, or an error of its own."""
 
 
 _TROUBLE = (
@@ -56,40 +64,70 @@ def _why(error: BaseException) -> str:
     return next((words for mark, words in known.items() if mark in text), text[:150] or "no answer")
 
 
+@contextlib.contextmanager
+def _of_the_whole() -> Iterator[None]:
+    """What fails here fails for every container."""
+    try:
+        yield
+    except (NoSuchContainer, Refused, Unanswered) as error:
+        raise EngineAway(str(error)) from None
+
+
 class Engine:
-    """One Docker Engine. Calls run on at most :data:`THREADS` threads."""
+    """One Docker Engine. Calls run on at most :data:`CONNECTIONS` threads."""
 
     def __init__(self, make: Callable[[], docker.APIClient]) -> None:
         self._make = make
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="tocsin docker")
+        self._whole = ThreadPoolExecutor(
+            THREADS_OF_THE_WHOLE, thread_name_prefix="tocsin docker engine"
+        )
         self.api: docker.APIClient | None = None
         self._stream: Any = None
 
     async def connect(self) -> None:
         """Reach the engine. Raises EngineAway."""
-        if self.api is not None:
-            await self._in_pool(self.api.close)
-            self.api = None
-        self.api = await self._in_pool(self._make)
+        with _of_the_whole():
+            if self.api is not None:
+                await self._on(self._whole, self.api.close)
+                self.api = None
+            self.api = await self._on(self._whole, self._make)
 
-    async def _in_pool(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    @staticmethod
+    async def _on(
+        pool: ThreadPoolExecutor, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
+            return await loop.run_in_executor(pool, lambda: function(*args, **kwargs))
         except docker.errors.NotFound as error:
             raise NoSuchContainer(str(error.explanation)) from None
         except docker.errors.APIError as error:
             if error.is_server_error():
-                raise EngineAway(str(error.explanation)[:150]) from None
+                raise Unanswered(str(error.explanation)[:150]) from None
             raise Refused(str(error.explanation)[:200]) from None
         except _TROUBLE as error:
-            raise EngineAway(_why(error)) from None
+            raise Unanswered(_why(error)) from None
 
-    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a method of ``docker.APIClient``. Raises EngineAway, NoSuchContainer, Refused."""
+    def _method(self, name: str) -> Callable[..., Any]:
         if self.api is None:
             raise EngineAway("not connected")
-        return await self._in_pool(getattr(self.api, method), *args, **kwargs)
+        method: Callable[..., Any] = getattr(self.api, name)
+        return method
+
+    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a method of ``docker.APIClient`` that concerns the engine. Raises EngineAway."""
+        with _of_the_whole():
+            return await self._on(self._whole, self._method(method), *args, **kwargs)
+
+    async def about(self, method: str, container_id: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a method that concerns one container.
+
+        Raises:
+            NoSuchContainer, Refused, Unanswered: as they say.
+            EngineAway: not connected.
+        """
+        return await self._on(self._pool, self._method(method), container_id, *args, **kwargs)
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run blocking code of ours on the pool."""
@@ -135,7 +173,8 @@ class Engine:
     def close(self) -> None:
         """Let go of everything; calls that are going on end by their timeout."""
         self.hang_up()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._whole):
+            pool.shutdown(wait=False, cancel_futures=True)
         if self.api is not None:
             with contextlib.suppress(Exception):
                 self.api.close()

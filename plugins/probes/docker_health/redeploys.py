@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -11,6 +12,7 @@ from attrs import evolve
 from tocsin import Reason, Result, Sink
 from tocsin.plugins.probes.docker_health.containers import Known, Registry, Slot
 from tocsin.plugins.probes.docker_health.facts import container_of
+from tocsin.plugins.probes.docker_health.inspecting import Inspector
 from tocsin.plugins.probes.docker_health.telling import Teller
 
 REDEPLOY_HINT = 0.5
@@ -26,12 +28,14 @@ class Redeploys:
         grace: float,
         registry: Registry,
         teller: Teller,
+        inspector: Inspector,
         sink: Sink,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self._grace = grace
         self._registry = registry
         self._teller = teller
+        self._inspector = inspector
         self._sink = sink
         self._spawn = spawn
 
@@ -40,7 +44,7 @@ class Redeploys:
         targets without a container, which still wait to be retired."""
         slots = list(self._registry.slots.values())
         for slot in slots:
-            slot.held = slot.replacing = False
+            slot.held, slot.replacing = False, 0.0
         return [slot for slot in slots if not slot.members]
 
     def died(self, slot: Slot, known: Known) -> None:
@@ -52,11 +56,23 @@ class Redeploys:
     async def _hold(self, slot: Slot) -> None:
         """Keep the end of a container back for the moment it takes Compose to show its intent."""
         await asyncio.sleep(REDEPLOY_HINT)
+        if slot.held and (slot.replacing or len(slot.members) > 1):
+            self.begin(slot)  # however long the old one took to stop, the new one has the grace
         slot.held = False
         self._teller.tell(slot)
-        if slot.replacing:
-            await asyncio.sleep(self._grace)
-            slot.replacing = False  # it took too long: what is, is told
+
+    def begin(self, slot: Slot) -> None:
+        """Compose makes a container anew. Where that takes longer than the grace, what is, is told:
+        a start that fails has no event."""
+        slot.replacing = time.monotonic()
+        self._spawn(self._limit(slot, slot.replacing))
+
+    async def _limit(self, slot: Slot, began: float) -> None:
+        await asyncio.sleep(self._grace)
+        if slot.replacing == began:
+            slot.replacing = 0.0
+            if slot.current is not None:
+                await self._inspector.renew(slot.current)
             self._teller.tell(slot)
 
     def gone(self, container_id: str) -> None:

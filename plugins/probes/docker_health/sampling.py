@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any
 
 from tocsin.plugins.probes.docker_health import stats
 from tocsin.plugins.probes.docker_health.containers import Known
-from tocsin.plugins.probes.docker_health.engine import Engine, NoSuchContainer, Refused
+from tocsin.plugins.probes.docker_health.engine import (
+    Engine,
+    NoSuchContainer,
+    Refused,
+    Unanswered,
+)
 
 
 class Sampler:
@@ -29,13 +33,15 @@ class Sampler:
         await asyncio.gather(*(self._read_by_api(known) for known in missing))
 
     async def _read_by_api(self, known: Known) -> None:
-        with contextlib.suppress(NoSuchContainer, Refused):
+        try:
             api = self._engine.api
             # Before API 1.41 there is no one-shot: the call then takes a second, on its own thread.
             modern = api is not None and tuple(map(int, api.api_version.split("."))) >= (1, 41)
             once = {"one_shot": True} if modern else {}
-            document = await self._engine.call("stats", known.id, stream=False, **once)
+            document = await self._engine.about("stats", known.id, stream=False, **once)
             self._take(known, stats.from_api(document))
+        except (NoSuchContainer, Refused, Unanswered):
+            known.usage = None  # what is not known is not shown as it was
 
     @staticmethod
     def _take(known: Known, reading: stats.Reading | None) -> None:

@@ -13,7 +13,7 @@ from attrs import frozen, validators
 
 from tocsin import ActionError, LogLine, Seconds, Sink, Source, private
 from tocsin.plugins.probes.docker_health import actions
-from tocsin.plugins.probes.docker_health.engine import CALL_TIMEOUT, THREADS
+from tocsin.plugins.probes.docker_health.engine import CALL_TIMEOUT, CONNECTIONS
 from tocsin.plugins.probes.docker_health.watch import Watch
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -67,13 +67,13 @@ class DockerSource(Source):
             pair = (self.tls_cert, self.tls_key) if self.tls_cert and self.tls_key else None
             tls = docker.tls.TLSConfig(client_cert=pair, ca_cert=self.tls_ca, verify=True)
         elif self.host is None and os.environ.get("DOCKER_TLS_VERIFY"):
-            return docker.from_env(timeout=CALL_TIMEOUT, max_pool_size=THREADS + 2).api
+            return docker.from_env(timeout=CALL_TIMEOUT, max_pool_size=CONNECTIONS).api
         return docker.APIClient(
             base_url=self.address,
             tls=tls,
             version="auto",
             timeout=CALL_TIMEOUT,
-            max_pool_size=THREADS + 2,
+            max_pool_size=CONNECTIONS,
         )
 
     def wants(self, name: str) -> bool:

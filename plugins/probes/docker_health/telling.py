@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import evolve
 
-from tocsin import Container, Event, Result, Sink
+from tocsin import Container, Event, Reason, Result, Sink
 from tocsin.plugins.probes.docker_health.containers import Registry, Slot
 from tocsin.plugins.probes.docker_health.facts import (
     address_of,
@@ -46,6 +46,15 @@ class Teller:
             return
         heard = known.heard()
         facts = container_of(known.document, heard, known.usage)
+        if known.mute:
+            self._sink.observed(
+                slot.target,
+                Result.unknown(
+                    "the engine does not answer about it",
+                    container=evolve(facts, reason=Reason.UNSEEN),
+                ),
+            )
+            return
         if slot.replacing and not known.running:
             self._sink.observed(
                 slot.target, Result.degraded("being redeployed by Compose", container=facts)

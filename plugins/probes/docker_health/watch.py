@@ -16,19 +16,15 @@ from tocsin.plugins.probes.docker_health.containers import (
     Slot,
     plain_name,
 )
-from tocsin.plugins.probes.docker_health.engine import (
-    Engine,
-    EngineAway,
-    NoSuchContainer,
-    Refused,
+from tocsin.plugins.probes.docker_health.engine import Engine, EngineAway
+from tocsin.plugins.probes.docker_health.facts import name_of, state_of
+from tocsin.plugins.probes.docker_health.inspecting import (
+    Inspected,
+    Inspector,
+    by_end,
+    by_start,
 )
-from tocsin.plugins.probes.docker_health.facts import (
-    container_of,
-    labels_of,
-    name_of,
-    state_of,
-)
-from tocsin.plugins.probes.docker_health.labels import is_on
+from tocsin.plugins.probes.docker_health.inventory import Inventory
 from tocsin.plugins.probes.docker_health.reasons import LOOP_RESTARTS, SETTLED
 from tocsin.plugins.probes.docker_health.redeploys import Redeploys
 from tocsin.plugins.probes.docker_health.sampling import Sampler
@@ -47,6 +43,9 @@ engine that tidies up after a container does not answer about it."""
 FIRST_SAMPLE = 1.2
 """Seconds between the first two CPU readings of a container."""
 
+FIRST_START = 3.0
+"""Seconds after which a container that was made is looked at: a start that fails has no event."""
+
 _TOLD = frozenset(
     "create start die kill stop oom pause unpause restart rename destroy update "
     "health_status".split()
@@ -64,8 +63,23 @@ class Watch:
         self._sampler = Sampler(self.engine)
         self.registry = Registry("" if name == source.autostart else f"@{name}")
         self._teller = Teller(name, sink, self.registry)
+        self._inspector = Inspector(self.engine, self.registry)
         self._redeploys = Redeploys(
-            source.redeploy_grace, self.registry, self._teller, sink, self._spawn
+            source.redeploy_grace,
+            self.registry,
+            self._teller,
+            self._inspector,
+            sink,
+            self._spawn,
+        )
+        self._inventory = Inventory(
+            self.engine,
+            self._inspector,
+            self.registry,
+            self._teller,
+            self._redeploys,
+            sink,
+            source.wants,
         )
         self._interval = interval
         self._since: float | None = None
@@ -111,15 +125,16 @@ class Watch:
         for slot in self.registry.slots.values():
             for member in slot.members.values():
                 member.blind = True  # who knows what happened meanwhile
+                member.misses = 0
         self._ended.clear()
         self.engine.listen(self._since, self._on_event)
         self._since = self._since or time.time()
-        await self._inventory()
-        for slot in empty:
-            self._redeploys.retire(slot)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._until_the_stream_ends())
             group.create_task(self._ping())
+            await self._inventory.take()
+            for slot in empty:
+                self._redeploys.retire(slot)
             group.create_task(self._reconcile())
             group.create_task(self._sample())
 
@@ -135,13 +150,11 @@ class Watch:
                     await self.engine.call("ping")
             except TimeoutError:
                 raise EngineAway("it does not answer in time") from None
-            except Refused as error:
-                raise EngineAway(str(error)) from None
 
     async def _reconcile(self) -> None:
         while True:
             await asyncio.sleep(self.source.reconcile)
-            await self._inventory()
+            await self._inventory.take()
 
     async def _sample(self) -> None:
         await self._sampler.read(self._running())
@@ -154,85 +167,7 @@ class Watch:
 
     def _running(self) -> list[Known]:
         current = [slot.current for slot in self.registry.slots.values()]
-        return [known for known in current if known is not None and known.running]
-
-    # Inventory
-
-    async def _inventory(self) -> None:
-        listed = await self._ask("containers", all=True)
-        ids = [str(item["Id"]) for item in listed]
-        documents = await asyncio.gather(*(self._inspect(each) for each in ids))
-        slots: dict[str, Slot] = {}
-        for document in documents:
-            if document is not None and self._wanted(document):
-                slot, _ = self._put(document)
-                slots[slot.target] = slot
-        for slot in list(self.registry.slots.values()):
-            for gone in [member for member in slot.members if member not in ids]:
-                self._redeploys.gone(gone)
-        for slot in slots.values():
-            self._teller.discover(slot)
-        self.sink.synced([slot.target for slot in self.registry.slots.values()])
-        for slot in slots.values():
-            await self._look_back(slot)
-            self._teller.tell(slot)
-
-    async def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """A call that the whole watch depends on."""
-        try:
-            return await self.engine.call(method, *args, **kwargs)
-        except (Refused, NoSuchContainer) as error:
-            raise EngineAway(str(error)) from error
-
-    async def _inspect(self, container_id: str) -> dict[str, Any] | None:
-        with contextlib.suppress(NoSuchContainer, Refused):
-            document: dict[str, Any] = await self.engine.call("inspect_container", container_id)
-            return document
-        return None
-
-    def _wanted(self, document: dict[str, Any]) -> bool:
-        return is_on(labels_of(document)) and self.source.wants(plain_name(document))
-
-    def _put(self, document: dict[str, Any]) -> tuple[Slot, Known]:
-        found = self.registry.find(str(document["Id"]))
-        before = None if found is None else found[1].document
-        slot, known = self.registry.put(document)
-        if before is not None and _start_of(before) != _start_of(document) and known.blind:
-            known.started()
-            known.blind = True
-        return slot, known
-
-    async def _look_back(self, slot: Slot) -> None:
-        """For an end nobody witnessed, ask the engine for the events it still remembers."""
-        known = slot.current
-        if known is None or not known.blind or state_of(known.document) != "exited":
-            return
-        facts = container_of(known.document, known.heard())
-        known.blind = True
-        if facts.finished_at is None:
-            return
-        finished = facts.finished_at.timestamp()
-        with contextlib.suppress(Refused, NoSuchContainer):
-            events = await self.engine.run(self._past, known.id, finished)
-            for event in events:
-                if event.get("Action") == "kill":
-                    known.killed(str(event["Actor"]["Attributes"].get("signal", "")))
-                elif event.get("Action") == "oom":
-                    known.oom = True
-                elif event.get("Action") == "die":
-                    known.blind = False
-
-    def _past(self, container_id: str, finished: float) -> list[dict[str, Any]]:
-        assert self.engine.api is not None  # noqa: S101
-        with contextlib.suppress(Exception):
-            stream = self.engine.api.events(
-                since=int(finished) - 15,
-                until=int(finished) + 2,
-                filters={"container": container_id},
-                decode=True,
-            )
-            return list(stream)
-        return []
+        return [k for k in current if k is not None and k.running and not k.mute]
 
     # Events
 
@@ -276,16 +211,23 @@ class Watch:
         attributes = event["Actor"].get("Attributes") or {}
         found = self.registry.find(container_id)
         if kind == "destroy":
+            self._inventory.destroyed(container_id)
             if found is not None:
                 self._teller.report(found[0], kind, event)
                 self._redeploys.gone(container_id)
             return
         if found is None:
-            document = await self._inspect(container_id)
-            if document is None or not self._wanted(document):
+            answer = await self._inspector.inspect(container_id)
+            if answer.document is None:
+                return  # gone already; or not told by the engine, which the inventory will see
+            taken = self._inventory.put(answer.document, answer.asked)
+            if taken is None:
                 return
-            slot, known = self._put(document)
-            slot.replacing = len(slot.members) > 1
+            slot, known = taken
+            if len(slot.members) > 1:
+                self._redeploys.begin(slot)
+            else:
+                slot.replacing = 0.0
             self._teller.discover(slot)
         else:
             slot, known = found
@@ -305,23 +247,31 @@ class Watch:
     async def _refresh(
         self, slot: Slot, known: Known, kind: str, attributes: dict[str, Any]
     ) -> None:
-        asked = asyncio.create_task(self._inspect(known.id))
-        await asyncio.wait({asked}, timeout=INSPECT_PATIENCE if kind == "die" else None)
-        document = asked.result() if asked.done() else None
-        if document is not None:
-            known.document = document
+        known.as_of = time.monotonic()
+        asking = asyncio.create_task(self._inspector.inspect(known.id))
+        await asyncio.wait({asking}, timeout=INSPECT_PATIENCE if kind == "die" else None)
+        answer = asking.result() if asking.done() else None
+        document = None if answer is None else answer.document
+        if answer is not None and document is not None:
+            known.take(document, answer.asked)
         elif kind == "die":
-            known.document = _ended(known.document, attributes)
-            self._spawn(self._correct(slot, known, known.document, asked))
+            known.document, known.misses = by_end(known.document, attributes), 0
+            if answer is None:
+                self._spawn(self._correct(slot, known, asking))
+        elif kind == "start":
+            known.document, known.misses = by_start(known.document), 0
         if kind == "rename" and slot.key[0] == "name":
             self._renamed(slot, known)
             return
-        if plain_name(known.document) != name_of(known.document):
-            slot.replacing = True
+        if plain_name(known.document) != name_of(known.document) and not slot.replacing:
+            self._redeploys.begin(slot)
+        if kind == "create":
+            self._spawn(self._look_again(FIRST_START, slot, known))
         if kind == "start":
-            slot.replacing = slot.held = False
+            slot.held, slot.replacing = False, 0.0
             self._teller.discover(slot)  # it may have another address
-            await self._sampler.read([known])
+            if document is not None:
+                await self._sampler.read([known])
             self._spawn(self._after(FIRST_SAMPLE, slot, known))
             if len(known.ends) >= LOOP_RESTARTS:
                 self._spawn(self._after(SETTLED + 0.2, slot, None))
@@ -329,13 +279,10 @@ class Watch:
             self._redeploys.died(slot, known)
         self._teller.tell(slot)
 
-    async def _correct(
-        self, slot: Slot, known: Known, told: dict[str, Any], asked: asyncio.Task[Any]
-    ) -> None:
+    async def _correct(self, slot: Slot, known: Known, asking: asyncio.Task[Inspected]) -> None:
         """Tell what the engine says of an end after all, where nothing newer is known by then."""
-        document = await asked
-        if document is not None and known.document is told:
-            known.document = document
+        answer = await asking
+        if answer.document is not None and known.take(answer.document, answer.asked):
             self._teller.tell(slot)
 
     def _renamed(self, slot: Slot, known: Known) -> None:
@@ -348,19 +295,14 @@ class Watch:
             self._teller.discover(found[0])
             self._teller.tell(found[0])
 
+    async def _look_again(self, seconds: float, slot: Slot, known: Known) -> None:
+        await asyncio.sleep(seconds)
+        if state_of(known.document) == "created":
+            await self._inspector.renew(known)
+            self._teller.tell(slot)
+
     async def _after(self, seconds: float, slot: Slot, known: Known | None) -> None:
         await asyncio.sleep(seconds)
         if known is not None:
             await self._sampler.read([known])
         self._teller.tell(slot)
-
-
-def _ended(document: dict[str, Any], attributes: dict[str, Any]) -> dict[str, Any]:
-    """A container's document as far as the event of its end tells it."""
-    code = int(attributes.get("exitCode") or 0)
-    state = {**(document.get("State") or {}), "Status": "exited", "Pid": 0, "ExitCode": code}
-    return {**document, "State": state}
-
-
-def _start_of(document: dict[str, Any]) -> str:
-    return str((document.get("State") or {}).get("StartedAt"))

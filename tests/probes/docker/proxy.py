@@ -1,4 +1,4 @@
-"""A proxy before the real engine, which answers late, wrongly or not at all where a test wants it."""
+"""A proxy before the real engine: it answers late, wrongly or not at all where a test wants it."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ for a moment: a proxy before the real one."""
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 
 from tests.probes.docker.lab import IMAGE, SLEEP, Lab, docker, reached, watching
 from tests.probes.docker.proxy import Proxy, before_the_engine
-from tocsin import Reason, Status
-from tocsin.plugins.probes.docker_health import redeploys
+from tocsin import ActionError, Reason, Status
+from tocsin.plugins.probes.docker_health import DockerSource, redeploys, stats
+from tocsin.plugins.probes.docker_health import source as source_module
+from tocsin.plugins.probes.docker_health.engine import THREADS, Engine
 
 pytestmark = pytest.mark.docker
 
@@ -38,7 +41,8 @@ async def test_an_end_held_back_as_the_connection_is_lost_is_told_after_it(
     async with watching(lab, host=proxy.host) as (_, sink):
         await reached(sink, name, Reason.RUNNING)
         await asyncio.to_thread(docker, "stop", name)
-        await sink.until(lambda: any(e.action == "stop" for e in sink.events))
+        # The engine tells of the two in either order.
+        await sink.until(lambda: {"die", "stop"} <= {e.action for e in sink.events})
         assert sink.last(name).status is Status.UP  # type: ignore[union-attr]
         proxy.cut()
         await sink.until(lambda: sink.troubles)
@@ -60,3 +64,132 @@ async def test_a_target_removed_as_the_connection_is_lost_retires_after_it(
         await sink.until(lambda: sink.troubles)
         await sink.until(lambda: sink.gone)
         assert sink.gone == [(name, "removed on purpose")]
+
+
+def id_of(name: str) -> str:
+    return docker("inspect", "-f", "{{.Id}}", name)
+
+
+@pytest.mark.parametrize("trouble", ["hang", "fail"])
+async def test_one_container_the_engine_does_not_answer_about_is_alone_unknown(
+    lab: Lab, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    """``docker inspect`` of one container hangs, or is an error of the engine: that target is
+    unknown, all others are watched as ever; an event tells of its end all the same, and once the
+    engine answers it is seen again."""
+    monkeypatch.setattr(source_module, "CALL_TIMEOUT", 1)
+    sick, well = lab.name("sick"), lab.name("well")
+    docker("run", "-d", "--name", sick, IMAGE, *SLEEP)
+    docker("run", "-d", "--name", well, IMAGE, *SLEEP)
+    async with watching(lab, host=proxy.host, reconcile=1) as (source, sink):
+        await reached(sink, sick, Reason.RUNNING)
+        getattr(proxy, trouble)(f"/containers/{id_of(sick)}/json")
+        result = await reached(sink, sick, Reason.UNSEEN)
+        assert result.status is Status.UNKNOWN
+        assert result.message == "the engine does not answer about it"
+        with pytest.raises(ActionError, match="did not do it: "):
+            await source.inspect(sick)
+        await asyncio.to_thread(docker, "kill", well)
+        assert (await reached(sink, well, Reason.STOPPED)).status is Status.DOWN
+        await asyncio.to_thread(docker, "kill", sick)
+        assert (await reached(sink, sick, Reason.STOPPED)).status is Status.DOWN
+        await asyncio.to_thread(docker, "start", sick)
+        await sink.until(lambda: sink.last(sick).status is Status.UP)  # type: ignore[union-attr]
+        await sink.until(lambda: sink.last(sick).status is Status.UNKNOWN)  # type: ignore[union-attr]
+        proxy.heal()
+        await sink.until(lambda: sink.last(sick).status is Status.UP)  # type: ignore[union-attr]
+        assert Status.UNKNOWN not in {r.status for r in sink.results[well]}
+        assert sink.troubles == []
+
+
+async def test_a_container_the_engine_never_answered_about_is_there_all_the_same(
+    lab: Lab, proxy: Proxy
+) -> None:
+    """A container whose inspect fails from the start is unknown, not missing, under its own name;
+    once the engine answers it is like any other."""
+    name = lab.name("sick")
+    docker("run", "-d", "--name", name, "-l", "tocsin.critical=true", IMAGE, *SLEEP)
+    proxy.fail(f"/containers/{id_of(name)}/json")
+    async with watching(lab, host=proxy.host, reconcile=1) as (_, sink):
+        assert sink.inventories[0] == {name}
+        assert sink.targets[name].critical
+        assert (await reached(sink, name, Reason.UNSEEN)).status is Status.UNKNOWN
+        proxy.heal()
+        assert (await reached(sink, name, Reason.RUNNING)).status is Status.UP
+
+
+async def test_statistics_of_one_container_that_fail_take_nothing_from_others(
+    lab: Lab, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``docker stats`` of one container hangs: it has no figures, the others have theirs, and the
+    engine is not impaired."""
+    monkeypatch.setattr(source_module, "CALL_TIMEOUT", 2)
+    monkeypatch.setattr(stats, "read_cgroup", lambda *_: None)
+    sick, well = lab.name("sick"), lab.name("well")
+    docker("run", "-d", "--name", sick, IMAGE, *SLEEP)
+    docker("run", "-d", "--name", well, IMAGE, *SLEEP)
+    proxy.hang(f"/containers/{id_of(sick)}/stats")
+    async with watching(lab, host=proxy.host) as (_, sink):
+        await sink.until(
+            lambda: any("cpu_percent" in r.metrics for r in sink.results.get(well, []))
+        )
+        assert sink.last(sick).status is Status.UP  # type: ignore[union-attr]
+        assert "memory_bytes" not in sink.last(sick).metrics  # type: ignore[union-attr]
+        assert sink.troubles == []
+
+
+async def test_a_ping_waits_behind_nothing() -> None:
+    """While every thread for single containers hangs, the engine still answers a ping."""
+    engine, free = Engine(DockerSource().client), threading.Event()
+    await engine.connect()
+    hanging = [asyncio.ensure_future(engine.run(free.wait)) for _ in range(2 * THREADS)]
+    try:
+        assert await asyncio.wait_for(engine.call("ping"), 10)
+        assert not any(each.done() for each in hanging)
+    finally:
+        free.set()
+        await asyncio.wait(hanging)
+        engine.close()
+
+
+@pytest.mark.parametrize("kind", ["dies", "starts", "goes"])
+async def test_an_inventory_undoes_no_event(lab: Lab, proxy: Proxy, kind: str) -> None:
+    """A container dies, starts or is removed while an inventory holds an older document of it: what
+    the event told stays."""
+    name = lab.name("x")
+    docker("run", "-d", "--name", name, IMAGE, *SLEEP)
+    if kind == "starts":
+        docker("kill", name)
+    before, act, after = {
+        "dies": (Reason.RUNNING, ("kill",), Reason.STOPPED),
+        "starts": (Reason.STOPPED, ("start",), Reason.RUNNING),
+        "goes": (Reason.RUNNING, ("rm", "-f"), Reason.REMOVED),
+    }[kind]
+    async with watching(lab, host=proxy.host, reconcile=1, redeploy_grace=60) as (_, sink):
+        await reached(sink, name, before)
+        held = proxy.hold(f"/containers/{id_of(name)}/json")
+        await held.taken.wait()
+        await asyncio.to_thread(docker, *act, name)
+        await reached(sink, name, after)
+        told, taken = len(sink.results[name]), len(sink.inventories)
+        held.release()
+        await sink.until(lambda: len(sink.inventories) > taken + 1)
+        later = {r.container.reason for r in sink.results[name][told:] if r.container is not None}
+        assert later <= {after}
+
+
+async def test_a_container_made_during_an_inventory_is_not_missed(lab: Lab, proxy: Proxy) -> None:
+    """A container is made after the engine's list for an inventory, before its end: it is not taken
+    for one that is gone."""
+    name = lab.name("new")
+    async with watching(lab, host=proxy.host, reconcile=1) as (_, sink):
+        held = proxy.hold(r"/containers/json")
+        await held.taken.wait()
+        await asyncio.to_thread(docker, "run", "-d", "--name", name, IMAGE, *SLEEP)
+        await reached(sink, name, Reason.RUNNING)
+        taken = len(sink.inventories)
+        held.release()
+        await sink.until(lambda: len(sink.inventories) > taken + 1)
+        assert all(name in inventory for inventory in sink.inventories[taken:])
+        told = [r.container.reason for r in sink.results[name] if r.container is not None]
+        assert Reason.REMOVED not in told

@@ -122,6 +122,33 @@ services:
 """
 
 
+async def test_a_redeploy_whose_new_container_cannot_start_is_told(
+    lab: Lab, tmp_path: Path
+) -> None:
+    """``compose up`` with a program that is not there: degraded within the grace, then down, though
+    the failed start is no event and no inventory is taken."""
+    compose, file = need("docker-compose"), tmp_path / "docker-compose.yml"
+    text, name = COMPOSE.format(name=lab.name("web"), version=1), lab.name("web")
+
+    def up() -> int:
+        return subprocess.run(
+            [compose, "-p", lab.prefix, "-f", str(file), "up", "-d"],
+            check=False, capture_output=True, timeout=60,
+        ).returncode  # fmt: skip
+
+    file.write_text(text)
+    assert up() == 0
+    async with watching(lab, redeploy_grace=3) as (_, sink):
+        await reached(sink, name, Reason.RUNNING)
+        file.write_text(text.replace('["sh",', '["/no/such/program",'))
+        assert await asyncio.to_thread(up) != 0
+        await sink.until(lambda: "could not start" in sink.last(name).message)  # type: ignore[union-attr]
+        last = sink.last(name)
+        assert last is not None
+        assert last.status is Status.DOWN
+        assert "/no/such/program" in last.message
+
+
 async def test_a_redeploy_by_compose_is_no_outage(lab: Lab, tmp_path: Path) -> None:
     """``compose up`` with a changed configuration: the same target under a new id, never down."""
     compose = need("docker-compose")

@@ -1,0 +1,139 @@
+"""Taking the inventory: all that the engine lists, one by one, and what is gone since the last."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from tocsin import Sink
+from tocsin.plugins.probes.docker_health.containers import (
+    MUTE_AFTER,
+    Known,
+    Registry,
+    Slot,
+    plain_name,
+)
+from tocsin.plugins.probes.docker_health.engine import Engine
+from tocsin.plugins.probes.docker_health.facts import container_of, labels_of, state_of
+from tocsin.plugins.probes.docker_health.inspecting import Inspector, by_list
+from tocsin.plugins.probes.docker_health.labels import is_on
+from tocsin.plugins.probes.docker_health.redeploys import Redeploys
+from tocsin.plugins.probes.docker_health.telling import Teller
+
+
+class Inventory:
+    """Brings the registry into line with the engine. Events go on meanwhile, and know better.
+
+    ``wants`` says whether a container of a name is to be watched.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        inspector: Inspector,
+        registry: Registry,
+        teller: Teller,
+        redeploys: Redeploys,
+        sink: Sink,
+        wants: Callable[[str], bool],
+    ) -> None:
+        self._engine = engine
+        self._inspector = inspector
+        self._registry = registry
+        self._teller = teller
+        self._redeploys = redeploys
+        self._sink = sink
+        self._wants = wants
+        self._destroyed: set[str] = set()
+        """What was destroyed since this inventory began."""
+
+    async def take(self) -> None:
+        """Take it, and tell. Raises EngineAway."""
+        self._destroyed.clear()
+        before = self._registry.ids()
+        listed = await self._engine.call("containers", all=True)
+        answers = await asyncio.gather(
+            *(self._inspector.inspect(str(item["Id"])) for item in listed)
+        )
+        slots: dict[str, Slot] = {}
+        for item, answer in zip(listed, answers, strict=True):
+            if answer.document is not None:
+                self.put(answer.document, answer.asked)
+            elif not answer.silent:
+                continue  # gone; its event says so
+            elif self._registry.find(answer.id) is None:
+                self._put_unseen(by_list(item), answer.asked)
+            if (found := self._registry.find(answer.id)) is not None:
+                slots[found[0].target] = found[0]
+        for gone in before - {str(item["Id"]) for item in listed}:
+            self._redeploys.gone(gone)
+        for slot in slots.values():
+            self._teller.discover(slot)
+        self._sink.synced([slot.target for slot in self._registry.slots.values()])
+        for slot in slots.values():
+            await self._look_back(slot)
+            self._teller.tell(slot)
+
+    def put(self, document: dict[str, Any], asked: float) -> tuple[Slot, Known] | None:
+        """Take in a container's document, asked for at the monotonic moment ``asked``: its slot and
+        record; None where it is not to be watched, or gone meanwhile."""
+        container_id = str(document["Id"])
+        if container_id in self._destroyed or not self._wanted(document):
+            return None
+        found = self._registry.find(container_id)
+        before = None if found is None else found[1].document
+        slot, known = self._registry.put(document, asked)
+        if before is not None and known.blind and _start_of(before) != _start_of(known.document):
+            known.started()
+            known.blind = True
+        return slot, known
+
+    def _put_unseen(self, document: dict[str, Any], asked: float) -> None:
+        """A container that is there, but of which the engine tells no more than its name."""
+        if (found := self.put(document, asked)) is not None:
+            found[1].misses = MUTE_AFTER
+
+    def _wanted(self, document: dict[str, Any]) -> bool:
+        return is_on(labels_of(document)) and self._wants(plain_name(document))
+
+    def destroyed(self, container_id: str) -> None:
+        """A container was destroyed; an inventory that is being taken may still list it."""
+        self._destroyed.add(container_id)
+
+    async def _look_back(self, slot: Slot) -> None:
+        """For an end nobody witnessed, ask the engine for the events it still remembers."""
+        known = slot.current
+        if known is None or not known.blind or state_of(known.document) != "exited":
+            return
+        facts = container_of(known.document, known.heard())
+        if facts.finished_at is None:
+            return
+        as_of, finished = known.as_of, facts.finished_at.timestamp()
+        events = await self._engine.run(self._past, known.id, finished)
+        if known.as_of != as_of:
+            return  # it has gone on meanwhile
+        for event in events:
+            if event.get("Action") == "kill":
+                known.killed(str(event["Actor"]["Attributes"].get("signal", "")))
+            elif event.get("Action") == "oom":
+                known.oom = True
+            elif event.get("Action") == "die":
+                known.blind = False
+
+    def _past(self, container_id: str, finished: float) -> list[dict[str, Any]]:
+        assert self._engine.api is not None  # noqa: S101
+        with contextlib.suppress(Exception):
+            stream = self._engine.api.events(
+                since=int(finished) - 15,
+                until=int(finished) + 2,
+                filters={"container": container_id},
+                decode=True,
+            )
+            return list(stream)
+        return []
+
+
+def _start_of(document: dict[str, Any]) -> str:
+    return str((document.get("State") or {}).get("StartedAt"))
