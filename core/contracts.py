@@ -67,6 +67,10 @@ class Probe(ABC):
     Attributes:
         autostart: class variable; checks that there are though the configuration does not mention
             the probe, by id (``target/check``), each with its options as in ``tocsin.toml``.
+        by_label: class variable; whether labels of a container may ask for the probe. Labels come
+            with images, which strangers make: True only where they can do no harm by it.
+        config_only: class variable; options of such a probe that labels cannot set, since with
+            them it would read files, or change what it looks at.
         interval: seconds between two runs; unset, the global ``interval`` holds.
         timeout: seconds after which a run counts as failed. The core cancels a run that is still
             going a little later.
@@ -74,6 +78,8 @@ class Probe(ABC):
     """
 
     autostart: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    by_label: ClassVar[bool] = False
+    config_only: ClassVar[tuple[str, ...]] = ()
 
     interval: Seconds | None = None
     timeout: Seconds = 10
@@ -97,10 +103,14 @@ class PushProbe(ABC):
     """Judges a target by the beats that a job sends to ``POST /api/v1/heartbeats/{name}``.
 
     Attributes:
+        by_label, config_only: class variables; see :class:`Probe`.
         period: seconds between two beats.
         grace: seconds of silence forgiven beyond the period.
         key: the name in the URL; unset, the target's name.
     """
+
+    by_label: ClassVar[bool] = False
+    config_only: ClassVar[tuple[str, ...]] = ()
 
     period: Seconds = 3600
     grace: Seconds = 300
@@ -121,7 +131,9 @@ class Sink(Protocol):
         self, target: Target, checks: Mapping[str, Mapping[str, Any]] | None = None
     ) -> None:
         """A target is there (or changed). ``checks`` are further checks its labels ask for, each a
-        table as in ``tocsin.toml``: ``{"http": {"probe": "http", "url": …}}``."""
+        table as in ``tocsin.toml``: ``{"http": {"probe": "http", "url": …}}``; with ``unable``, a
+        clause that says why, it cannot run for now and is unknown. Only probes that are
+        ``by_label``, or named in the source's ``label_probes``, are used."""
 
     def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
         """The state of a target, now unless ``at`` (aware UTC) says otherwise."""
@@ -147,12 +159,14 @@ class Source(ABC):
         autostart: class variable; a name under which one instance with default options runs
             though the configuration does not mention it, or None.
         interval: seconds between two samples of metrics; unset, the global ``interval`` holds.
+        label_probes: further probes that labels may ask for, with all their options.
     """
 
     autostart: ClassVar[str | None] = None
     target_kind: ClassVar[str] = "container"
 
     interval: Seconds | None = None
+    label_probes: tuple[str, ...] = ()
 
     @abstractmethod
     async def run(self, name: str, interval: float, sink: Sink) -> None:

@@ -96,7 +96,7 @@ class Inventory:
             if found.source not in settings.sources:
                 del self._found[name]
             else:  # an interval or a plugin may have changed
-                checks = self._build(found.target, found.tables)
+                checks = self._build(found.source, found.target, found.tables)
                 self._found[name] = evolve(found, checks=checks)
         wanted = {*settings.targets, *self._found}
         for name in [name for name in self.state.targets if name not in wanted]:
@@ -246,7 +246,7 @@ class Inventory:
             return
         tables = tables or {}
         if known is None or (known.target, known.tables) != (target, tables):
-            checks = self._build(target, tables)
+            checks = self._build(source, target, tables)
             self._found[target.name] = _Found(source, target, tables, checks)
             self.refresh(target.name)
 
@@ -297,8 +297,10 @@ class Inventory:
             self._tell(name, source, Result.down(text, attributes={"reason": Reason.MISSING}))
 
     def _build(
-        self, target: Target, tables: Mapping[str, Mapping[str, Any]]
+        self, source: str, target: Target, tables: Mapping[str, Mapping[str, Any]]
     ) -> dict[str, CheckSettings]:
+        settings = self.settings.sources.get(source)
+        running = None if settings is None else settings.source
         checks = {}
         for name, table in tables.items():
             try:
@@ -308,7 +310,8 @@ class Inventory:
                     table,
                     self._catalog,
                     interval=self.settings.interval,
-                    where=f"labels of {target.name}",
+                    source=source,
+                    allowed=() if running is None else running.label_probes,
                 )
             except ConfigError as error:
                 log.warning(

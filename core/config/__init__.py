@@ -1,9 +1,10 @@
 """The configuration: ``tocsin.toml``, the environment, and the plugins' own options."""
 
+from tocsin.core.config.by_label import build_check
 from tocsin.core.config.environment import read_secret
 from tocsin.core.config.errors import Catalog, ConfigError, ConfigProblem
 from tocsin.core.config.find import find_config, read_plugin_settings
-from tocsin.core.config.load import build_check, load_config
+from tocsin.core.config.load import load_config
 from tocsin.core.config.redact import redacted
 from tocsin.core.config.settings import Settings
 

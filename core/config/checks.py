@@ -63,10 +63,7 @@ def make_check(
     if entry is None:
         if broken is None:
             return None
-        return CheckSettings(
-            name=name, probe_name=probe_name, plugin=None, probe=None, broken=broken,
-            options=options, interval=interval, timeout=0.0, retries=0,
-        )  # fmt: skip
+        return broken_check(name, probe_name, broken, options, interval)
     probe = build(entry.cls, options, path, problems)
     if probe is None:
         return None
@@ -84,6 +81,16 @@ def make_check(
     return CheckSettings(
         name=name, probe_name=probe_name, plugin=entry.plugin, probe=probe, broken=None,
         options=options, interval=every, timeout=timeout, retries=retries,
+    )  # fmt: skip
+
+
+def broken_check(
+    name: str, probe_name: str, reason: str, options: Mapping[str, Any], interval: float
+) -> CheckSettings:
+    """A check that cannot run, and why."""
+    return CheckSettings(
+        name=name, probe_name=probe_name, plugin=None, probe=None, broken=reason,
+        options=options, interval=interval, timeout=0.0, retries=0,
     )  # fmt: skip
 
 
@@ -120,6 +127,8 @@ def make_source(
     every = source.interval if source.interval is not None else interval
     if every < MIN_INTERVAL:
         problems.add((*path, "interval"), f"must be at least {MIN_INTERVAL:g} s")
+    for probe in source.label_probes:
+        find_plugin("probe", probe, catalog, (*path, "label_probes"), problems)
     return SourceSettings(
         name=name, probe_name=probe_name, plugin=entry.plugin, source=source, broken=None,
         options=options, interval=every, target_kind=entry.cls.target_kind, automatic=automatic,

@@ -379,22 +379,3 @@ class _Loader:
             if source is not None:
                 sources[name] = source
         return sources
-
-
-def build_check(
-    target: str,
-    name: str,
-    table: Mapping[str, Any],
-    catalog: Catalog,
-    *,
-    interval: float,
-    where: str,
-) -> CheckSettings:
-    """One check that labels ask for. Raises ConfigError, whose ``file`` is ``where``."""
-    problems = Problems(where)
-    check = make_check(name, table, (target, name), catalog, problems, interval)
-    if check is None:
-        if not problems.found:
-            problems.at_line(None, "the check is switched off")
-        raise ConfigError(tuple(problems.found))
-    return check

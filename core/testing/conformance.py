@@ -51,6 +51,14 @@ def check_class(cls: type) -> None:
         assert field.type is not None, f"option {field.name} has no type"
 
 
+def check_labels(cls: type[Probe] | type[PushProbe]) -> None:
+    """What a probe says of labels that ask for it is right. Raises AssertionError."""
+    assert isinstance(cls.by_label, bool), "by_label is no class variable; write ClassVar[bool]"
+    names = {option.name for option in options_of(cls)}
+    for name in cls.config_only:
+        assert name in names, f"config_only names {name}, which is no option"
+
+
 def check_secrets_hidden(instance: object) -> None:
     """No secret shows in ``repr``. Raises AssertionError."""
     for secret in _secrets(instance):
@@ -78,6 +86,7 @@ async def check_probe_conformance(probe: Probe, target: Target | None = None) ->
     """
     target = target or Target(name="conformance")
     check_class(type(probe))
+    check_labels(type(probe))
     check_secrets_hidden(probe)
     before = asyncio.all_tasks()
     async with asyncio.timeout(probe.timeout + DEADLINE_GRACE):
@@ -120,6 +129,7 @@ def check_push_conformance(probe: PushProbe, target: Target | None = None) -> No
     """A push probe's suite: pure, quick, a proper result for silence of any length."""
     target = target or Target(name="conformance")
     check_class(type(probe))
+    check_labels(type(probe))
     assert not inspect.iscoroutinefunction(probe.judge), "judge() is async; it must be pure"
     for silence in (0.0, probe.period, probe.period + probe.grace + 1, 1e9):
         first = probe.judge(target, None, silence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from attrs import field as option
 from attrs import frozen, validators
@@ -19,6 +20,8 @@ class HeartbeatProbe(PushProbe):
         grace: how much later than that it may be; late is degraded, past the grace is down.
         key: NAME in the URL, if it is not the target's name.
     """
+
+    by_label: ClassVar[bool] = True
 
     period: Seconds = option(default=3600.0, validator=validators.gt(0))
     grace: Seconds = option(default=300.0, validator=validators.ge(0))

@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from attrs import Factory, define, frozen
@@ -93,6 +93,9 @@ class HttpProbe(Probe):
         degraded_above: slower than this is degraded.
         certificate_warn_days: a certificate that ends sooner is degraded.
     """
+
+    by_label: ClassVar[bool] = True
+    config_only: ClassVar[tuple[str, ...]] = ("method", "body", "ca_file")
 
     url: str = option(validator=_check_url)
     method: str = "GET"

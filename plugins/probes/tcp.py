@@ -6,6 +6,7 @@ import asyncio
 import re
 import ssl
 import time
+from typing import ClassVar
 
 from attrs import Attribute, frozen, validators
 from attrs import field as option
@@ -40,6 +41,9 @@ class TcpProbe(Probe):
         degraded_above: connecting slower than this is degraded.
         certificate_warn_days: a certificate that ends sooner is degraded.
     """
+
+    by_label: ClassVar[bool] = True
+    config_only: ClassVar[tuple[str, ...]] = ("send", "ca_file")
 
     host: str
     port: int = option(validator=validators.and_(validators.ge(1), validators.le(65535)))

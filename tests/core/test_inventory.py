@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from attrs import evolve, frozen
@@ -34,6 +34,8 @@ from tocsin.core.state import LiveState
 class Echo(tocsin.Probe):
     """Says what it is told to; closes when it is let go."""
 
+    by_label: ClassVar[bool] = True
+
     say: str = "up"
 
     async def check(self, target: tocsin.Target) -> tocsin.Result:
@@ -47,6 +49,21 @@ class Echo(tocsin.Probe):
         CLOSED.append(self.say)
 
 
+@frozen(kw_only=True)
+class Tool(Echo):
+    """What no label may ask for."""
+
+    by_label: ClassVar[bool] = False
+
+
+@frozen(kw_only=True)
+class Trusting(tocsin.Source):
+    """A source of ours, whose labels are trusted."""
+
+    async def run(self, name: str, interval: float, sink: tocsin.Sink) -> None:
+        return
+
+
 CLOSED: list[str] = []
 
 
@@ -56,7 +73,7 @@ class Plugin:
     @staticmethod
     @tocsin.hookimpl
     def tocsin_probes() -> Any:
-        return {"echo": Echo}
+        return {"echo": Echo, "tool": Tool}
 
 
 DOCKER = SourceSettings(
@@ -157,6 +174,40 @@ async def test_a_wrong_label_costs_only_its_check(room: Room) -> None:
         "docker", Target(name="web", kind="container"), {"x": {"probe": "nope"}}
     )
     assert set(room.state.targets["web"].checks) == {"docker"}
+
+
+async def test_what_no_label_may_ask_for_is_unknown_until_it_is_allowed(room: Room) -> None:
+    """A check by label with a probe that labels may not use never runs: it is unknown, with the
+    reason. A reload that allows it to the source sets it to work, one that forbids it ends it."""
+    tables = {"x": {"probe": "tool", "say": "down"}}
+    room.inventory.discovered("docker", Target(name="web", kind="container"), tables)
+    await room.run()
+    check = room.state.targets["web"].checks["x"]
+    assert check.status is Status.UNKNOWN
+    assert "the label tocsin.check.x.probe asks for tool" in room.seen[-1].result.message
+    assert "label_probes" in (check.broken or "")
+    assert "web/x" not in room.scheduler
+    trusted = evolve(DOCKER, source=Trusting(label_probes=("tool",)))
+    room.inventory.apply(evolve(room.settings, sources={"docker": trusted}))
+    await room.run()
+    assert room.state.targets["web"].checks["x"].status is Status.DOWN
+    room.inventory.apply(evolve(room.settings, sources={"docker": DOCKER}))
+    await room.run()
+    assert room.state.targets["web"].checks["x"].status is Status.UNKNOWN
+    assert "web/x" not in room.scheduler
+
+
+async def test_a_check_that_cannot_run_for_now_is_unknown(room: Room) -> None:
+    """What its source calls unable to run is unknown, told once, and runs as soon as it can."""
+    table = {"probe": "echo", "say": "up"}
+    target = Target(name="web", kind="container")
+    for _ in range(2):
+        room.inventory.discovered("docker", target, {"x": {**table, "unable": "it has no address"}})
+        await room.run()
+    assert [o.result.message for o in room.seen] == ["cannot run: it has no address"]
+    room.inventory.discovered("docker", target, {"x": table})
+    await room.run()
+    assert room.state.targets["web"].checks["x"].status is Status.UP
 
 
 async def test_an_engine_that_is_away_makes_targets_unknown(room: Room) -> None:

@@ -1,0 +1,63 @@
+"""Checks that labels ask for. Labels come with images, which strangers make: what they ask for must
+do no harm unless the configuration says that it is wanted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from tocsin.core.config.checks import broken_check, make_check
+from tocsin.core.config.errors import Catalog, ConfigError, Problems
+from tocsin.core.config.settings import CheckSettings
+
+
+def build_check(
+    target: str,
+    name: str,
+    table: Mapping[str, Any],
+    catalog: Catalog,
+    *,
+    interval: float,
+    source: str,
+    allowed: Collection[str] = (),
+) -> CheckSettings:
+    """One check that labels ask for; ``allowed``: the ``label_probes`` of the ``source``.
+
+    One that labels may not ask for, or that its source calls ``unable``, is broken, and says why.
+    Values are taken as they stand: ``${VAR}`` is text here, and tells no secret.
+
+    Raises:
+        ConfigError: the table is wrong.
+    """
+    probe = str(table.get("probe"))
+    reason = refusal(name, table, catalog, source, allowed)
+    if reason is None and isinstance(unable := table.get("unable"), str):
+        reason = unable
+    if reason is not None:
+        return broken_check(name, probe, reason, {}, interval)
+    problems = Problems(f"labels of {target}")
+    check = make_check(name, table, (target, name), catalog, problems, interval)
+    if check is None:
+        if not problems.found:
+            problems.at_line(None, "the check is switched off")
+        raise ConfigError(tuple(problems.found))
+    return check
+
+
+def refusal(
+    name: str, table: Mapping[str, Any], catalog: Catalog, source: str, allowed: Collection[str]
+) -> str | None:
+    """Why labels may not ask for a check, with the remedy, or None."""
+    probe = table.get("probe")
+    entry = catalog.probes.get(probe) if isinstance(probe, str) else None
+    if entry is None or probe in allowed:
+        return None  # of a probe that is not there, make_check tells
+    remedy = f"label_probes = [{json.dumps(probe)}] in [sources.{source}] allows it"
+    if entry.cls.by_label is not True:
+        return f"the label tocsin.check.{name}.probe asks for {probe}, which no label may; {remedy}"
+    for option in entry.cls.config_only:
+        if option in table:
+            label = f"tocsin.check.{name}.{option}"
+            return f"the label {label} sets an option of {probe} that no label may; {remedy}"
+    return None
