@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import stat
-import time
 
 from attrs import frozen
 
@@ -16,65 +15,100 @@ MAX_FILES = 100_000
 
 @frozen(kw_only=True)
 class Freshness:
-    """What the newest file must be. Ages in seconds, sizes in bytes."""
+    """What the newest file must be. Ages in seconds, sizes in bytes.
+
+    A file changed within the last ``settle`` seconds may still be written: it is left out as long
+    as there is an older one, and is not judged where there is none.
+    """
 
     pattern: str
     max_age: float | None
+    settle: float
     min_size: int
     max_shrink_percent: float | None
     min_count: int
 
-    def look(self) -> Result:
-        """Look at the files; blocking."""
-        found: list[tuple[float, int, str]] = []
+    def look(self, now: float) -> Result:
+        """Look at the files; blocking. ``now``: the wall time, as files carry it."""
+        found: list[_File] = []
         for path in glob.iglob(self.pattern, recursive=True):  # noqa: PTH207 - a whole pattern
             try:
                 info = os.stat(path)  # noqa: PTH116
             except OSError:
                 continue  # gone since, or a dangling link
             if stat.S_ISREG(info.st_mode):
-                found.append((info.st_mtime, info.st_size, path))
+                found.append(_File(_changed(info, now), info.st_size, path))
             if len(found) >= MAX_FILES:
                 return Result.unknown(f"more than {MAX_FILES} files match {self.pattern}")
         found.sort(reverse=True)
         metrics: dict[str, float] = {"files": float(len(found))}
         if not found:
             return Result.down(f"no file matches {self.pattern}", metrics=metrics)
-        changed, size, path = found[0]
-        # Wall time it has to be: that is what files carry. A file from the future is new.
-        age = max(0.0, time.time() - changed)
-        metrics |= {"newest_age_seconds": age, "newest_size_bytes": float(size)}
-        name = os.path.basename(path)  # noqa: PTH119
-        trouble = self._trouble(found, name, age, size)
+        # What is older than it may be is judged, however long a file takes to settle.
+        settle = self.settle if self.max_age is None else min(self.settle, self.max_age)
+        settled = [file for file in found if now - file.changed >= settle]
+        busy = found[0] if len(settled) < len(found) else None
+        newest = settled[0] if settled else found[0]
+        age = max(0.0, now - newest.changed)
+        metrics |= {"newest_age_seconds": age, "newest_size_bytes": float(newest.size)}
+        # A new file is believed only when it has settled; so much longer the old one will do.
+        patience = 0.0 if busy is None else settle
+        trouble = self._trouble(settled, age, patience) or self._too_few(found)
         if trouble:
             return Result.down(trouble, metrics=metrics)
-        return Result.up(
-            f"{name}, {format_duration(age)} old, {_size(size)}",
-            metrics=metrics,
-            attributes={"newest": path},
-        )
+        text = f"{newest.name}, {format_duration(age)} old, {_size(newest.size)}"
+        if not settled:
+            text = f"{newest.name} is being written, {_size(newest.size)} so far"
+        elif busy is not None:
+            text += f"; {busy.name} is being written"
+        return Result.up(text, metrics=metrics, attributes={"newest": newest.path})
 
-    def _trouble(
-        self, found: list[tuple[float, int, str]], name: str, age: float, size: int
-    ) -> str | None:
-        if self.max_age is not None and age > self.max_age:
+    def _trouble(self, settled: list[_File], age: float, patience: float) -> str | None:
+        if not settled:
+            return None
+        newest = settled[0]
+        if self.max_age is not None and age > self.max_age + patience:
             limit = format_duration(self.max_age)
-            return f"the newest, {name}, is {format_duration(age)} old, allowed is {limit}"
-        if size < self.min_size:
+            return f"the newest, {newest.name}, is {format_duration(age)} old, allowed is {limit}"
+        if newest.size < self.min_size:
             return (
-                f"the newest, {name}, has {_size(size)}, expected at least {_size(self.min_size)}"
+                f"the newest, {newest.name}, has {_size(newest.size)}, "
+                f"expected at least {_size(self.min_size)}"
             )
-        if self.max_shrink_percent is not None and len(found) > 1 and found[1][1] > 0:
-            before = found[1][1]
-            shrunk = 100 * (before - size) / before
+        if self.max_shrink_percent is not None and len(settled) > 1 and settled[1].size > 0:
+            before = settled[1].size
+            shrunk = 100 * (before - newest.size) / before
             if shrunk > self.max_shrink_percent:
                 return (
-                    f"the newest, {name}, is {shrunk:.0f}% smaller than the one before "
-                    f"({_size(size)}, was {_size(before)})"
+                    f"the newest, {newest.name}, is {shrunk:.0f}% smaller than the one before "
+                    f"({_size(newest.size)}, was {_size(before)})"
                 )
+        return None
+
+    def _too_few(self, found: list[_File]) -> str | None:
         if len(found) < self.min_count:
             return f"only {len(found)} files match, expected at least {self.min_count}"
         return None
+
+
+@frozen(order=True)
+class _File:
+    """A file: when it was last changed (wall time), its size and its path."""
+
+    changed: float
+    size: int
+    path: str
+
+    @property
+    def name(self) -> str:
+        """The name without its folder."""
+        return os.path.basename(self.path)  # noqa: PTH119
+
+
+def _changed(info: os.stat_result, now: float) -> float:
+    """When a file was last written. Programs may date a file as they like, and one dated in the
+    future would look new for ever: then the time counts at which the file system was told."""
+    return info.st_mtime if info.st_mtime <= now else min(info.st_mtime, info.st_ctime)
 
 
 def _size(count: float) -> str:

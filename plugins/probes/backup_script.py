@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Mapping
+from functools import partial
 
 from attrs import Factory, frozen, validators
 from attrs import field as option
@@ -42,6 +44,7 @@ class BackupScriptProbe(Probe):
         output_limit: how much of its output is read.
         files: instead of a command: a pattern of backup files, ** for folders at any depth.
         max_age: the newest file may be this old.
+        settle: a file changed within this time may still be being written and is left out.
         min_size: the newest file must be this large.
         max_shrink_percent: the newest file may be this much smaller than the one before.
         min_count: so many files must match.
@@ -55,6 +58,7 @@ class BackupScriptProbe(Probe):
     output_limit: Bytes = option(default=65536, validator=validators.gt(0))
     files: str | None = None
     max_age: Seconds | None = None
+    settle: Seconds = option(default=120.0, validator=validators.ge(0))
     min_size: Bytes = 1
     max_shrink_percent: float | None = None
     min_count: int = 1
@@ -101,12 +105,14 @@ class BackupScriptProbe(Probe):
         freshness = Freshness(
             pattern=pattern,
             max_age=self.max_age,
+            settle=self.settle,
             min_size=self.min_size,
             max_shrink_percent=self.max_shrink_percent,
             min_count=self.min_count,
         )
         try:
-            return await _looks.look(freshness, freshness.look, self.timeout)
+            look = partial(freshness.look, time.time())
+            return await _looks.look(freshness, look, self.timeout)
         except TimeoutError:
             return Result.unknown(f"looking for {pattern} took more than {self.timeout:g} s")
 

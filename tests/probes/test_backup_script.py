@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from tests.conftest import eventually, need
 from tocsin import Secret, Status, Target
 from tocsin.plugins.probes import _container_exec, _perfdata
+from tocsin.plugins.probes._freshness import Freshness
 from tocsin.plugins.probes.backup_script import BackupScriptProbe
 from tocsin.testing import check_probe_conformance, check_result
 
@@ -205,6 +206,73 @@ async def test_a_backup_must_be_fresh(
     assert result.status is status, result.message
     assert message in result.message
     assert result.metrics["files"] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "young", "status", "message"),
+    [
+        # A dump that has just begun is no small or shrunken backup, and no fresh one.
+        ({"min_size": 5000, "max_shrink_percent": 30.0}, 10, Status.UP, "old.dump, 1h old, 10"),
+        ({}, 10, Status.UP, "; young.dump is being written"),
+        ({"max_age": 7200.0}, 10, Status.UP, "old.dump"),
+        ({"max_age": 1800.0}, 10, Status.DOWN, "old.dump, is 1h old, allowed is 30m"),
+        # While it is written, and until it has settled, the old one will do so much longer.
+        ({"max_age": 3500.0}, 10, Status.UP, "old.dump"),
+        # Written no more, it is what it is.
+        ({"min_size": 5000}, 121, Status.DOWN, "young.dump, has 10 B, expected at least"),
+        ({"max_shrink_percent": 30.0}, 121, Status.DOWN, "young.dump, is 100% smaller"),
+        ({"max_age": 3500.0}, 121, Status.UP, "young.dump"),
+        ({"min_size": 5000, "settle": 5.0}, 10, Status.DOWN, "young.dump, has 10 B"),
+        ({"min_size": 5000, "settle": 0.0}, 0, Status.DOWN, "young.dump, has 10 B"),
+        ({"min_count": 3}, 10, Status.DOWN, "only 2 files match"),
+    ],
+)  # fmt: skip
+async def test_a_backup_being_written_is_not_judged(
+    tmp_path: Path, options: dict[str, Any], young: float, status: Status, message: str
+) -> None:
+    """A file that changed within ``settle`` counts neither as too small nor as fresh: the one
+    before is judged."""
+    dump(tmp_path, "old.dump", 10_000, 3601)
+    dump(tmp_path, "young.dump", 10, young)
+    result = await BackupScriptProbe(files=f"{tmp_path}/*.dump", **options).check(TARGET)
+    assert result.status is status, result.message
+    assert message in result.message
+
+
+async def test_the_first_backup_being_written_is_up(tmp_path: Path) -> None:
+    """Without an older file there is nothing to judge: up, being written; then it is judged."""
+    dump(tmp_path, "first.dump", 10, 30)
+    probe = BackupScriptProbe(files=f"{tmp_path}/*.dump", min_size=5000, max_age=3600.0)
+    result = await probe.check(TARGET)
+    assert (result.status, result.message) == (
+        Status.UP, "first.dump is being written, 10 B so far"
+    )  # fmt: skip
+    dump(tmp_path, "first.dump", 10, 150)
+    assert (await probe.check(TARGET)).status is Status.DOWN
+
+
+async def test_a_backup_each_minute_is_told_missing_in_time(tmp_path: Path) -> None:
+    """Where files may not even be as old as they take to settle, they settle sooner."""
+    probe = BackupScriptProbe(files=f"{tmp_path}/*.dump", max_age=60.0)
+    for number, (age, status) in enumerate([(70, Status.DOWN), (40, Status.UP), (5, Status.UP)]):
+        dump(tmp_path, f"{number}.dump", 10, age)
+        assert (await probe.check(TARGET)).status is status
+
+
+def test_dates_that_programs_gave_mislead_nobody(tmp_path: Path) -> None:
+    """Files copied or restored with their old dates are as old as they say. One dated in the future
+    is as old as the file system knows, so that it neither looks new for ever nor hides the rest."""
+    look = Freshness(
+        pattern=f"{tmp_path}/*.dump", max_age=7200.0, settle=120.0, min_size=1,
+        max_shrink_percent=None, min_count=1,
+    ).look  # fmt: skip
+    dump(tmp_path, "restored.dump", 10, 90_000)
+    assert look(time.time()).status is Status.DOWN
+    dump(tmp_path, "future.dump", 10, -30 * 86400)
+    assert "restored.dump, is 1d" in look(time.time()).message
+    an_hour_on = look(time.time() + 3600)
+    assert (an_hour_on.status, "future.dump, 1h" in an_hour_on.message) == (Status.UP, True)
+    assert look(time.time() + 7300).status is Status.DOWN
 
 
 async def test_no_backup_at_all_is_down(tmp_path: Path) -> None:
