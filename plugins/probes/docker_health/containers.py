@@ -222,6 +222,11 @@ class Registry:
         slot = self._owners.get(container_id)
         return None if slot is None else (slot, slot.members[container_id])
 
+    def document(self, container_id: str) -> dict[str, Any] | None:
+        """The last inspect document of a container."""
+        found = self.find(container_id)
+        return None if found is None else found[1].document
+
     def drop(self, container_id: str) -> Slot | None:
         """A container is gone; returns the slot it leaves, perhaps empty."""
         slot = self._owners.pop(container_id, None)

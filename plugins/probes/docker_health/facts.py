@@ -50,12 +50,6 @@ def ports_of(document: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(shown)
 
 
-def address_of(document: Mapping[str, Any]) -> str | None:
-    """An address at which the container can be reached from its host."""
-    networks = (document.get("NetworkSettings") or {}).get("Networks") or {}
-    return next((n["IPAddress"] for n in networks.values() if n and n.get("IPAddress")), None)
-
-
 def health_detail(document: Mapping[str, Any]) -> str:
     """The first line of the last health check's output."""
     log = ((document.get("State") or {}).get("Health") or {}).get("Log") or []

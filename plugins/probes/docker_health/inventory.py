@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tocsin import Sink
+from tocsin.plugins.probes.docker_health.addresses import Addresses
 from tocsin.plugins.probes.docker_health.containers import (
     MUTE_AFTER,
     Known,
@@ -34,6 +35,7 @@ class Inventory:
         engine: Engine,
         inspector: Inspector,
         registry: Registry,
+        addresses: Addresses,
         teller: Teller,
         redeploys: Redeploys,
         sink: Sink,
@@ -42,6 +44,7 @@ class Inventory:
         self._engine = engine
         self._inspector = inspector
         self._registry = registry
+        self._addresses = addresses
         self._teller = teller
         self._redeploys = redeploys
         self._sink = sink
@@ -51,6 +54,7 @@ class Inventory:
 
     async def take(self) -> None:
         """Take it, and tell. Raises EngineAway."""
+        await self._addresses.look(self._engine)
         self._destroyed.clear()
         before = self._registry.ids()
         listed = await self._engine.call("containers", all=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tocsin import Target, parse_duration, parse_size
+from tocsin.plugins.probes.docker_health.addresses import Place
 from tocsin.plugins.probes.docker_health.facts import PROJECT
 
 DEPENDS_ON = "com.docker.compose.depends_on"
@@ -65,21 +66,29 @@ def dependencies(
     return found
 
 
-def checks_of(labels: Mapping[str, str], address: str | None) -> dict[str, dict[str, Any]]:
+def checks_of(labels: Mapping[str, str], place: Place) -> dict[str, dict[str, Any]]:
     """Further checks, as tables of ``tocsin.toml``.
 
-    ``tocsin.http=:8000/health`` and ``tocsin.tcp=5432`` mean the container's own address;
-    ``tocsin.check.NAME.OPTION=value`` says anything that a table can.
+    ``tocsin.http=:8000/health`` and ``tocsin.tcp=5432`` mean the container's own address, and are
+    unable to run where it has none; ``tocsin.check.NAME.OPTION=value`` says anything that a table
+    can, as far as labels may.
     """
     checks: dict[str, dict[str, Any]] = {}
-    host = address or "127.0.0.1"
+    host = place.address
     if url := labels.get("tocsin.http"):
-        if url.startswith((":", "/")):
-            url = f"http://{host}{url}"
-        checks["http"] = {"probe": "http", "url": url}
-    if place := labels.get("tocsin.tcp"):
-        name, _, port = place.rpartition(":")
-        checks["tcp"] = {"probe": "tcp", "host": name or host, "port": _value(port)}
+        if not url.startswith((":", "/")):
+            checks["http"] = {"probe": "http", "url": url}
+        elif host is None:
+            checks["http"] = {"probe": "http", "unable": place.why}
+        else:
+            bracketed = f"[{host}]" if ":" in host else host
+            checks["http"] = {"probe": "http", "url": f"http://{bracketed}{url}"}
+    if where := labels.get("tocsin.tcp"):
+        name, _, port = where.rpartition(":")
+        if name or host is not None:
+            checks["tcp"] = {"probe": "tcp", "host": name or host, "port": _value(port)}
+        else:
+            checks["tcp"] = {"probe": "tcp", "unable": place.why}
     for key, value in labels.items():
         if key.startswith("tocsin.check."):
             name, _, option = key.removeprefix("tocsin.check.").partition(".")

@@ -9,9 +9,9 @@ from typing import Any
 from attrs import evolve
 
 from tocsin import Container, Event, Reason, Result, Sink
+from tocsin.plugins.probes.docker_health.addresses import Addresses
 from tocsin.plugins.probes.docker_health.containers import Registry, Slot
 from tocsin.plugins.probes.docker_health.facts import (
-    address_of,
     container_of,
     health_detail,
     labels_of,
@@ -24,10 +24,11 @@ from tocsin.plugins.probes.docker_health.reasons import result_of
 class Teller:
     """Tells a sink, in the name of a source."""
 
-    def __init__(self, name: str, sink: Sink, registry: Registry) -> None:
+    def __init__(self, name: str, sink: Sink, registry: Registry, addresses: Addresses) -> None:
         self._name = name
         self._sink = sink
         self._registry = registry
+        self._addresses = addresses
 
     def discover(self, slot: Slot) -> None:
         """Tell what a target is: what its labels say, and the checks they ask for."""
@@ -36,7 +37,7 @@ class Teller:
         labels = labels_of(current.document)
         self._sink.discovered(
             target_of(slot.target, labels, self._registry.of_service),
-            checks_of(labels, address_of(current.document)),
+            checks_of(labels, self._addresses.of(current.document, self._registry.document)),
         )
 
     def tell(self, slot: Slot) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from tocsin import Sink
+from tocsin.plugins.probes.docker_health.addresses import Addresses
 from tocsin.plugins.probes.docker_health.containers import (
     Known,
     Registry,
@@ -62,7 +63,8 @@ class Watch:
         self.engine = Engine(source.client)
         self._sampler = Sampler(self.engine)
         self.registry = Registry("" if name == source.autostart else f"@{name}")
-        self._teller = Teller(name, sink, self.registry)
+        addresses = Addresses(source.address)
+        self._teller = Teller(name, sink, self.registry, addresses)
         self._inspector = Inspector(self.engine, self.registry)
         self._redeploys = Redeploys(
             source.redeploy_grace,
@@ -76,6 +78,7 @@ class Watch:
             self.engine,
             self._inspector,
             self.registry,
+            addresses,
             self._teller,
             self._redeploys,
             sink,
