@@ -221,6 +221,8 @@ class LiveState:
             check.runs, check.skipped = known.runs, known.skipped
         checks[check.name] = check
         self._touch(target)
+        if known is None:
+            self._tell(check.target)
 
     def drop_check(self, target: str, name: str) -> None:
         """Forget one check."""

@@ -45,7 +45,8 @@ class Verdict:
 
     ``message`` is one sentence; ``details`` go into messages and the API (JSON-serialisable).
     ``carry`` is kept with the alert, over restarts of tocsin, and handed back as
-    :attr:`History.carried`. ``again``: seconds after which time alone may change the verdict.
+    :attr:`History.carried`; an ``unknown`` verdict that carries nothing leaves what was carried.
+    ``again``: seconds after which time alone may change the verdict.
     """
 
     state: VerdictState
@@ -83,7 +84,8 @@ class History:
     within the lookback, oldest first. ``failures`` counts, of each check, results that were
     ``down`` in a row. ``source`` names the check that a source feeds (a container's own state), or
     is None. ``firing``: the rule's alert on this target is firing now (for hysteresis).
-    ``carried`` is what the last verdict asked to be kept.
+    ``carried`` is what the last verdict asked to be kept. ``checks`` names all checks of the
+    target: one that is not in ``latest`` has not been heard of since the start.
     """
 
     target: Target
@@ -94,6 +96,7 @@ class History:
     source: str | None = None
     firing: bool = False
     carried: Mapping[str, Any] = Factory(dict)
+    checks: frozenset[str] = frozenset()
 
     @property
     def unseen(self) -> bool:

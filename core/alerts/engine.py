@@ -13,9 +13,10 @@ from attrs import evolve
 
 from tocsin.core.alerts.book import EMPTY, Book, Bound
 from tocsin.core.alerts.graph import Graph
-from tocsin.core.alerts.inhibition import PATIENCE, Inhibition
+from tocsin.core.alerts.inhibition import Inhibition, may_be_over
 from tocsin.core.alerts.looks import Looks
 from tocsin.core.alerts.model import (
+    SETTLING,
     Alert,
     Cause,
     Key,
@@ -23,6 +24,7 @@ from tocsin.core.alerts.model import (
     Phase,
     Suppression,
     Transition,
+    differs,
 )
 from tocsin.core.alerts.recent import Recent
 from tocsin.core.alerts.rule_faults import RuleFaults
@@ -35,12 +37,6 @@ LOOK_EVERY = 1.0
 """Seconds between two looks at what time alone ends: silences, windows, graces."""
 
 Outside = Callable[[Bound, Key, History, Moment], None]
-
-_SETTLING = Suppression(
-    cause=Cause.SETTLING,
-    by="tocsin",
-    message="tocsin has just started and first looks around",
-)
 
 
 class Engine:
@@ -258,7 +254,7 @@ class Engine:
             self._verdicts.pop(key, None)
             self.inhibition.drop(key)
             self.dirty.add(key)
-        elif before is None or _differs(before, after):
+        elif before is None or differs(before, after):
             after = evolve(after, revision=after.revision + 1)
             self._put(after)
         else:
@@ -288,7 +284,7 @@ class Engine:
                 rule=key[0], target=key[1], severity=policy.severity, since=0.0, since_at=now.wall
             )
             found = self.quiet.over(stand_in, self.target(key[1]), now.wall) or found
-        return found if found is not None or self.settled else _SETTLING
+        return found if found is not None or self.settled else SETTLING
 
     # What time does
 
@@ -352,7 +348,7 @@ class Engine:
             if targets is None and not self._waits(alert):
                 continue
             cover = self._cover(key, alert, now)
-            if cover is None and _may_be_over(alert, now):
+            if cover is None and may_be_over(alert, now):
                 continue
             if cover != alert.suppression:
                 changes += self._step(key, self._verdicts[key], now)
@@ -395,20 +391,6 @@ class Engine:
     def affected(self, target: str) -> tuple[str, ...]:
         """Who depends on a target, sorted."""
         return tuple(sorted(self.graph.below(target)))
-
-
-def _may_be_over(alert: Alert, now: Moment) -> bool:
-    """What it was held for has just passed, and so perhaps has the alert: its own next result is
-    awaited, though not for ever."""
-    held = alert.suppression is not None and alert.suppression.cause is Cause.HELD
-    return held and alert.fired is not None and now.steady - alert.fired < PATIENCE
-
-
-def _differs(before: Alert, after: Alert) -> bool:
-    """Whether more changed than the words about it."""
-    if before is after:
-        return False
-    return evolve(after, message=before.message, details=before.details) != before
 
 
 def _phase(alert: Alert | None) -> Phase | None:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from attrs import define, field
 
 from tocsin.core.alerts.graph import Graph
-from tocsin.core.alerts.model import Alert, Cause, Key, Phase, Suppression
+from tocsin.core.alerts.model import Alert, Cause, Key, Moment, Phase, Suppression
 from tocsin.core.verdicts import Severity
 
 PATIENCE = 120.0
-"""Seconds for which an alert waits at most to see whether a target it depends on goes down too."""
+"""Seconds for which an alert waits at most to see whether a target it depends on goes down too, or,
+where that was down when it was last seen, is down still."""
 
 
 @define
@@ -48,7 +49,8 @@ class Inhibition:
             (alert, cause)
             for name in self.graph.above(key[1]) & self._roots.keys()
             for alert in self._roots[name].values()
-            if (cause := self._force(alert, now)) is not None and self._before(alert, key, mine)
+            if (cause := self._force(alert, mine, now)) is not None
+            and self._before(alert, key, mine)
         ]
         rank = self.severity(key).rank if self.explains(key) else Severity.CRITICAL.rank
         found += [
@@ -56,7 +58,7 @@ class Inhibition:
             for alert in self._roots.get(key[1], {}).values()
             if alert.key != key
             and self.severity(alert.key).rank > rank
-            and (cause := self._force(alert, now)) is not None
+            and (cause := self._force(alert, mine, now)) is not None
         ]
         if not found:
             return None
@@ -75,13 +77,23 @@ class Inhibition:
             message=f"waiting whether {root.target} is the cause ({root.rule} is pending)",
         )
 
-    def _force(self, alert: Alert, now: float) -> Cause | None:
+    def _force(self, alert: Alert, mine: Alert | None, now: float) -> Cause | None:
         if alert.phase is Phase.FIRING:
-            return Cause.INHIBITED
+            return Cause.INHIBITED if self._sure(alert, mine, now) else None
         if alert.phase is Phase.RESOLVED:
             recent = alert.resolved is not None and now - alert.resolved < self.grace
             return Cause.INHIBITED if recent else None
         return Cause.HELD if now - alert.since < PATIENCE else None
+
+    def _sure(self, root: Alert, mine: Alert | None, now: float) -> bool:
+        """Whether a root that fires is held to be down: one that cannot be seen any more for a
+        while only. The while begins again for whoever could not be seen either, and can be now: the
+        root, too, may be seen in a moment."""
+        if root.frozen is None:
+            return True
+        if mine is None:
+            return now - root.frozen < PATIENCE
+        return mine.frozen is not None or now - max(root.frozen, mine.thawed or 0.0) < PATIENCE
 
     def _before(self, root: Alert, key: Key, mine: Alert | None) -> bool:
         """In a circle of dependencies, only what failed first explains the others."""
@@ -92,3 +104,10 @@ class Inhibition:
     def _depth(self, alert: Alert, among: list[Alert]) -> int:
         above = self.graph.above(alert.target)
         return sum(other.target in above for other in among)
+
+
+def may_be_over(alert: Alert, now: Moment) -> bool:
+    """What an alert was held for has just passed, and so perhaps has the alert: its own next result
+    is awaited, though not for ever."""
+    held = alert.suppression is not None and alert.suppression.cause is Cause.HELD
+    return held and alert.fired is not None and now.steady - alert.fired < PATIENCE

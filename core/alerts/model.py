@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from attrs import Factory, frozen
+from attrs import Factory, evolve, frozen
 
 from tocsin.core.ids import new_id
 from tocsin.core.verdicts import Severity
@@ -75,6 +75,13 @@ class Suppression:
     message: str
 
 
+SETTLING = Suppression(
+    cause=Cause.SETTLING,
+    by="tocsin",
+    message="tocsin has just started and first looks around",
+)
+
+
 @frozen(kw_only=True)
 class Policy:
     """How a rule's alerts are treated. Durations in seconds.
@@ -98,7 +105,8 @@ class Alert:
     ``since``: when the condition began; ``armed``: since when the verdict has been *firing*, from
     which the policy's wait counts. ``told``: people believe that it fires. ``heard``: channels that
     were told and wait for the recovery; ``owed``: channels kept from hearing it at the last moment.
-    ``last_told``: when the last message went out. ``frozen``: since when nothing can be seen.
+    ``last_told``: when the last message went out. ``frozen``: since when nothing can be seen;
+    ``thawed``: when something could be seen again after that.
     ``hold_until``: a recovery of a flapping alert waits until then. ``revision`` counts changes.
     """
 
@@ -135,6 +143,7 @@ class Alert:
     owed: frozenset[str] = frozenset()
     hold_until: float | None = None
     frozen: float | None = None
+    thawed: float | None = None
     revision: int = 0
 
     @property
@@ -155,6 +164,13 @@ class Alert:
         if self.acknowledged_by is not None:
             return "acknowledged"
         return "suppressed" if self.suppression is not None and not self.told else "firing"
+
+
+def differs(before: Alert, after: Alert) -> bool:
+    """Whether more changed than the words about it."""
+    if before is after:
+        return False
+    return evolve(after, message=before.message, details=before.details) != before
 
 
 @frozen(kw_only=True)

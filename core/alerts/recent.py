@@ -26,6 +26,7 @@ class Recent:
     lookback: float = 0.0
     latest: dict[str, Observation] = field(factory=dict)
     failures: dict[str, int] = field(factory=dict)
+    checks: frozenset[str] = frozenset()
     _observations: deque[Observation] = field(factory=lambda: deque(maxlen=MOST))
     _events: deque[Event] = field(factory=lambda: deque(maxlen=MOST))
 
@@ -47,6 +48,7 @@ class Recent:
 
     def forget(self, checks: Mapping[str, Any]) -> bool:
         """Leave only the checks that are still there; True where some were not."""
+        self.checks = frozenset(checks)
         over = [name for name in self.latest if name not in checks]
         for gone in over:
             del self.latest[gone]
@@ -73,4 +75,5 @@ class Recent:
             source=self.source,
             firing=firing,
             carried=carried,
+            checks=self.checks,
         )

@@ -133,6 +133,8 @@ class _Walk:
         if self.verdict.state is VerdictState.UNKNOWN:
             if self.alert is not None and self.alert.frozen is None:
                 self._set(frozen=self.now.steady)
+            if self.alert is not None and self.verdict.carry:
+                self._set(carry=self.verdict.carry)
             return
         self._thaw()
         if self.alert is not None and self.alert.phase is Phase.RESOLVED:
@@ -171,6 +173,8 @@ class _Walk:
             for name in ("since", "armed", "fired", "resolved", "last_told", "hold_until")
             if (value := getattr(self.alert, name)) is not None
         }
+        if gap:
+            moved["thawed"] = self.now.steady
         self._set(frozen=None, **moved)
 
     # Resolved, and on the way there

@@ -64,37 +64,56 @@ class DownRule(Rule):
         failed: list[Observation] = []
         rising: list[tuple[int, Observation]] = []
         seen = unknown = 0
-        carry: dict[str, list[float]] = {}
+        # What the verdict rests on: the checks that fail, and those that did when last seen.
+        carry = _unseen(history)
         for name, last in history.latest.items():
             if name == history.source:
                 continue
             seen += 1
             if last.result.status is Status.DOWN:
                 count = _count(history, name, last)
-                carry[name] = [count, last.at.timestamp()]
+                carry[name] = self._kept(history, name) or [count, last.at.timestamp()]
                 if count >= needed:
                     failed.append(last)
                 else:
                     rising.append((count, last))
             elif last.result.status is Status.UNKNOWN:
                 unknown += 1
-                if name in history.carried:
-                    carry[name] = history.carried[name]
         if (own := _health_of_image(history)) is not None:
             seen += 1
             if own.result.container is not None and own.result.container.health == "unhealthy":
                 failed.append(own)
+                carry[own.check] = [self.failures, 0.0]
         if failed:
             message = "; ".join(f"{_name(o)}: {o.result.message}" for o in failed[:5])
             details = _details(failed[0], "") | {"checks": [o.check for o in failed]}
-            return Verdict.firing(message, details=details)
+            return Verdict.firing(message, details=details, carry=carry)
         if rising:
             count, last = rising[0]
             text = f"{last.check} failed {count} of {self.failures} times: {last.result.message}"
             return Verdict.rising(text, carry=carry)
-        if unknown and (history.firing or carry or unknown == seen):
+        if carry or (unknown and unknown == seen):
             return Verdict.unknown("what would tell cannot be seen now", carry=carry)
         return _PASSING
+
+    def _kept(self, history: History, check: str) -> list[float] | None:
+        """What is carried of a check that had failed often enough already: kept as it is, so that
+        an alert that goes on is not written down anew for each result."""
+        carried: list[float] | None = history.carried.get(check)
+        return carried if carried is not None and carried[0] >= self.failures else None
+
+
+def _unseen(history: History) -> dict[str, list[float]]:
+    """What was carried of checks that cannot be seen now, or were not yet since a start."""
+    return {
+        name: carried
+        for name, carried in history.carried.items()
+        if (
+            last.result.status is Status.UNKNOWN
+            if (last := history.latest.get(name)) is not None
+            else name in history.checks
+        )
+    }
 
 
 def _count(history: History, check: str, last: Observation) -> int:
@@ -111,7 +130,7 @@ def _health_of_image(history: History) -> Observation | None:
     """The source's result, where the container has a health check: the engine has counted its
     failures already (``retries`` of HEALTHCHECK)."""
     last = history.latest.get(history.source or "")
-    if last is None or last.result.container is None:
+    if last is None or last.result.container is None or last.result.status is Status.UNKNOWN:
         return None
     return last if last.result.container.health in ("healthy", "unhealthy") else None
 

@@ -83,14 +83,11 @@ class ThresholdRule(Rule):
     def evaluate(self, history: History, now: datetime) -> Verdict:
         """Compare the newest values."""
         values = list(self._values(history))
-        if not values:
+        unseen = self._unseen(history)
+        if not values and not unseen:
             return _UNMEASURED
-        blind = False
         beyond: list[tuple[str, float, float, str]] = []
         for check, name, value, level in values:
-            if value is None:
-                blind = True
-                continue
             limit = level
             if history.firing and self.clear is not None:
                 limit = self.clear
@@ -106,20 +103,40 @@ class ThresholdRule(Rule):
                 "operator": self.operator.value,
                 "check": check,
             }
-            return Verdict.firing(text, details=details)
-        if blind:
-            return Verdict.unknown("the metric cannot be seen now")
-        found = [(name, value) for _, name, value, _ in values[:3] if value is not None]
+            carried = unseen + [[found[3], found[0]] for found in beyond]
+            return Verdict.firing(text, details=details, carry={"beyond": sorted(carried)})
+        if unseen:
+            return Verdict.unknown("the metric cannot be seen now", carry={"beyond": unseen})
+        found = [(name, value) for _, name, value, _ in values[:3]]
         return Verdict.clear("; ".join(f"{n} is {_number(n, v)}" for n, v in found))
 
-    def _values(self, history: History) -> Iterator[tuple[str, str, float | None, float]]:
-        """Check, metric, value (None: cannot be seen), level."""
-        expected = history.target.expected
-        names = [self.metric] if self.metric is not None else list(expected)
+    def _unseen(self, history: History) -> list[list[str]]:
+        """Check and metric of what was beyond when it was last seen, and cannot be seen now, or was
+        not yet since a start."""
+        if not history.carried:
+            return []
+        names = self._names(history)
+        return [
+            [check, name]
+            for check, name in history.carried.get("beyond", ())
+            if name in names
+            and self.check in (None, check)
+            and (
+                last.result.status is Status.UNKNOWN and name not in last.result.metrics
+                if (last := history.latest.get(check)) is not None
+                else check in history.checks
+            )
+        ]
+
+    def _names(self, history: History) -> list[str]:
+        return [self.metric] if self.metric is not None else list(history.target.expected)
+
+    def _values(self, history: History) -> Iterator[tuple[str, str, float, float]]:
+        """Check, metric, value, level."""
+        expected, names = history.target.expected, self._names(history)
         for check, last in history.latest.items():
             if self.check is not None and check != self.check:
                 continue
-            unknown = last.result.status is Status.UNKNOWN
             for name in names:
                 level = self.level
                 if self.times_expected is not None:
@@ -129,8 +146,6 @@ class ThresholdRule(Rule):
                 value = last.result.metrics.get(name)
                 if value is not None:
                     yield check, name, float(value), level
-                elif unknown and history.firing:
-                    yield check, name, None, level
 
     def _words(self, name: str, value: float, level: float) -> str:
         said = f"{name} is {_number(name, value)}, {_WORDS[self.operator]} {_number(name, level)}"

@@ -59,29 +59,32 @@ def book(**down: Any) -> Book:
 class Driver:
     """Drives an engine; ``told`` has what people heard, in order."""
 
-    def __init__(self, graph: Mapping[str, tuple[str, ...]], rules: Book | None = None) -> None:
+    def __init__(
+        self, graph: Mapping[str, tuple[str, ...]], rules: Book | None = None, *checks: str
+    ) -> None:
         self.now = START
         self.quiet = Quiet()
         self.changes: list[Transition] = []
         self.graph = dict(graph)
+        self.checks = dict.fromkeys(checks or ("c",))
         self.engine = self._fresh(rules or book())
 
     def _fresh(self, rules: Book) -> Engine:
         engine = Engine(self.quiet)
         engine.configure(rules, self.moment)
         for name, above in self.graph.items():
-            engine.put(Target(name=name, depends_on=above), None, {"c": None}, self.moment)
+            engine.put(Target(name=name, depends_on=above), None, self.checks, self.moment)
         return engine
 
     @property
     def moment(self) -> Moment:
         return Moment(self.now, datetime.fromtimestamp(self.now, UTC))
 
-    def see(self, target: str, status: str) -> None:
+    def see(self, target: str, status: str, check: str = "c") -> None:
         """One result."""
         result = Result(status=Status(status), message=f"{target} is {status}")
         at = self.moment
-        seen = Observation(target=target, check="c", at=at.wall, result=result)
+        seen = Observation(target=target, check=check, at=at.wall, result=result)
         self._note(self.engine.observe(seen, at))
 
     def happened(self, target: str, action: str) -> None:

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from tests.alerts.driver import Driver, book
 from tocsin import Severity
-from tocsin.core.alerts.book import Book
+from tocsin.core.alerts.book import Book, Bound
 from tocsin.core.alerts.engine import Engine
+from tocsin.core.alerts.model import Policy
 from tocsin.core.journal import Entry, Journal
+from tocsin.plugins.rules.down import DownRule, Of
 
 TARGETS = ("db", "api", "web")
 GRAPH = {"db": (), "api": ("db",), "web": ("api",)}
@@ -30,9 +32,9 @@ def rules() -> Book:
 class Restarting(Driver):
     """A driver that can be killed: all that goes on is what the journal has."""
 
-    def __init__(self, journal: Path) -> None:
-        super().__init__(GRAPH, rules())
-        self.journal = journal
+    def __init__(self, journal: Path, rules: Book, *checks: str) -> None:
+        super().__init__(GRAPH, rules, *checks)
+        self.journal, self.rules = journal, rules
 
     def restart(self) -> None:
         """Write what the running tocsin would have written by now, through the real journal, and
@@ -44,7 +46,7 @@ class Restarting(Driver):
             closed=tuple(k for k in dirty if k not in engine.alerts),
         )
         alerts = asyncio.run(_through(self.journal, entry))
-        self.engine = self._fresh(rules())
+        self.engine = self._fresh(self.rules)
         self.engine.settled = False
         self.engine.load(alerts)
         self.engine.dirty.clear()
@@ -82,7 +84,8 @@ def test_a_run_with_restarts_tells_what_one_without_tells(
     same messages to the same targets in the same order, the same alerts in the end."""
     at = data.draw(st.lists(st.integers(0, len(rounds) - 1), max_size=3, unique=True))
     with tempfile.TemporaryDirectory() as directory:
-        plain, broken = Driver(GRAPH, rules()), Restarting(Path(directory) / "journal.db")
+        plain = Driver(GRAPH, rules())
+        broken = Restarting(Path(directory) / "journal.db", rules())
         for number, seen in enumerate(rounds):
             if number in at:
                 broken.restart()
@@ -99,6 +102,60 @@ def test_a_run_with_restarts_tells_what_one_without_tells(
             driver.wait(10 * COOLDOWN)
     assert _words(broken) == _words(plain)
     assert broken.engine.alerts.keys() == plain.engine.alerts.keys()
+
+
+def ours() -> Book:
+    """The rule that comes with tocsin, at the second failure, over two checks of each target."""
+    policy = Policy(wait=25.0, cooldown=COOLDOWN, escalate_after=2, severity=Severity.CRITICAL)
+    rule = DownRule(of=Of.CHECKS, failures=2)
+    down = Bound(name="down", rule=rule, plugin="down", policy=policy)
+    return Book(rules={"down": down}, overrides={}, own={})
+
+
+CHECKS = ("ping", "query")
+
+pairs = st.lists(
+    st.tuples(
+        *(st.sampled_from(("up", "up", "down", "down", "unknown")) for _ in TARGETS * len(CHECKS))
+    ),
+    min_size=5,
+    max_size=10,
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(rounds=pairs, held=st.integers(2, 14), data=st.data())
+def test_checks_that_come_one_after_another_change_nothing_either(
+    rounds: list[tuple[str, ...]], held: int, data: st.DataObject
+) -> None:
+    """Two checks a target, each of which may be unknown for as long as it likes, and nothing that
+    changes while tocsin is away: after a restart the check that is heard first does not end what
+    the other had begun, nor begin it anew."""
+    at = data.draw(st.lists(st.integers(0, len(rounds) - 1), max_size=3, unique=True))
+    with tempfile.TemporaryDirectory() as directory:
+        plain = Driver(GRAPH, ours(), *CHECKS)
+        broken = Restarting(Path(directory) / "journal.db", ours(), *CHECKS)
+        for number, seen in enumerate([*rounds, *[("up",) * len(rounds[0])] * 2]):
+            for time in range(held):
+                if time == 1 and number in at:
+                    broken.restart()
+                for driver in (plain, broken):
+                    results = iter(seen)
+                    for target in TARGETS:
+                        for check in CHECKS:
+                            driver.see(target, next(results), check)
+                broken.settle()
+                for driver in (plain, broken):
+                    driver.wait(INTERVAL)
+        for driver in (plain, broken):
+            driver.wait(10 * COOLDOWN)
+    assert _words(broken) == _words(plain)
+    assert _flaps(broken) == _flaps(plain)
+
+
+def _flaps(driver: Driver) -> list[tuple[str, int]]:
+    told = [c for c in driver.changes if c.kind.value == "resolved"]
+    return [(c.alert.target, c.alert.flaps) for c in told]
 
 
 def _words(driver: Driver) -> dict[str, list[str]]:

@@ -123,6 +123,59 @@ def test_an_alert_ends_with_the_first_success_only() -> None:
     assert state(rule.evaluate(blind, NOW)) == "unknown"
 
 
+def test_only_a_check_that_failed_can_blind() -> None:
+    """A check that never failed may be unknown for ever: the alert ends when what failed is well.
+    One that failed and is unknown now freezes it, until it is seen, or seen to be well once."""
+    rule = DownRule(of=Of.CHECKS, failures=3)
+    bad, good = seen(Result.down("x"), "query"), seen(Result.up(), "query")
+    dark, lit = seen(Result.unknown("x"), "backup"), seen(Result.down("y"), "backup")
+    first = rule.evaluate(past(bad, dark, failures={"query": 3}), NOW)
+    assert state(first) == "firing"
+    assert state(rule.evaluate(past(good, dark, firing=True, carried=first.carry), NOW)) == "clear"
+    blind = seen(Result.unknown("away"), "query")
+    other = seen(Result.up(), "backup")
+    froze = rule.evaluate(past(blind, other, firing=True, carried=first.carry), NOW)
+    assert (state(froze), froze.carry) == ("unknown", first.carry)
+    both = rule.evaluate(past(bad, lit, firing=True, carried=first.carry), NOW)
+    half = rule.evaluate(past(good, dark, firing=True, carried=both.carry), NOW)
+    assert (state(half), set(half.carry)) == ("unknown", {"backup"})
+    late = rule.evaluate(past(blind, other, firing=True, carried=half.carry), NOW)
+    assert state(late) == "clear"
+
+
+def test_an_alert_that_goes_on_is_not_written_anew_for_each_result() -> None:
+    """What the verdict asks to be kept stays the same while the same checks fail."""
+    rule = DownRule(of=Of.CHECKS, failures=2)
+    first = rule.evaluate(past(seen(Result.down("x"), "http"), failures={"http": 2}), ago(30))
+    later = seen(Result.down("x"), "http", at=-30)
+    again = rule.evaluate(past(later, failures={"http": 3}, firing=True, carried=first.carry), NOW)
+    assert (state(again), again.carry) == ("firing", first.carry)
+
+
+def test_a_check_that_failed_and_was_not_heard_of_since_a_start_blinds() -> None:
+    """After a restart the first to report is the one that is well: the alert waits for the other,
+    where that is still there."""
+    rule = DownRule(of=Of.CHECKS)
+    first = rule.evaluate(past(seen(Result.down("x"), "query"), failures={"query": 1}), NOW)
+    well = seen(Result.up(), "ping")
+    waits = past(well, firing=True, carried=first.carry, checks=frozenset({"ping", "query"}))
+    assert state(rule.evaluate(waits, NOW)) == "unknown"
+    gone = past(well, firing=True, carried=first.carry, checks=frozenset({"ping"}))
+    assert state(rule.evaluate(gone, NOW)) == "clear"
+
+
+def test_a_health_check_that_cannot_be_seen_freezes_its_alert() -> None:
+    """The engine is away, and the last that was known is unhealthy: neither firing nor over."""
+    rule = DownRule(of=Of.CHECKS)
+    sick = container("running", Reason.UNHEALTHY, health="unhealthy")
+    first = rule.evaluate(past(seen(Result.degraded("unhealthy", container=sick))), NOW)
+    away = seen(Result.unknown("no engine", container=evolve(sick, reason=Reason.UNSEEN)))
+    well = seen(Result.up(), "http")
+    froze = rule.evaluate(past(away, well, firing=True, carried=first.carry), NOW)
+    assert state(froze) == "unknown"
+    assert state(rule.evaluate(past(away, well), NOW)) == "clear"
+
+
 def test_the_engine_counts_the_failures_of_a_health_check() -> None:
     """``unhealthy`` has failed often enough already; ``starting`` says nothing."""
     rule = DownRule(of=Of.CHECKS, failures=3)
@@ -226,12 +279,32 @@ def test_a_threshold_clears_at_its_own_level() -> None:
 
 
 def test_a_metric_that_cannot_be_seen_freezes_its_alert() -> None:
-    """Unknown while firing is unknown; a metric that is simply no more is clear."""
+    """Unknown where it was beyond is unknown; a metric that is simply no more is clear."""
     rule = ThresholdRule(metric="cpu_percent", level=95)
-    blind = past(seen(Result.unknown("away")), firing=True)
-    assert state(rule.evaluate(blind, NOW)) == "unknown"
-    gone = past(seen(Result.down("stopped")), firing=True)
+    first = rule.evaluate(past(seen(Result.up(metrics={"cpu_percent": 99.0}))), NOW)
+    blind = past(seen(Result.unknown("away")), firing=True, carried=first.carry)
+    froze = rule.evaluate(blind, NOW)
+    assert (state(froze), froze.carry) == ("unknown", first.carry)
+    gone = past(seen(Result.down("stopped")), firing=True, carried=first.carry)
     assert state(rule.evaluate(gone, NOW)) == "clear"
+
+
+def test_only_a_metric_that_was_beyond_can_blind() -> None:
+    """A check that never gave the metric, or gave a good value, may be unknown for ever; one that
+    was beyond, and was not heard of since a start, is waited for."""
+    rule = ThresholdRule(metric="disk_free_percent", operator=Operator.BELOW, level=10)
+    low, high = ({"disk_free_percent": value} for value in (5.0, 50.0))
+    dark = seen(Result.unknown("exit 3"), "backup")
+    first = rule.evaluate(past(seen(Result.up(metrics=low), "root"), dark), NOW)
+    well = past(seen(Result.up(metrics=high), "root"), dark, firing=True, carried=first.carry)
+    assert state(rule.evaluate(well, NOW)) == "clear"
+    other = past(
+        seen(Result.up(metrics=high), "data"), firing=True, carried=first.carry,
+        checks=frozenset({"data", "root"}),
+    )  # fmt: skip
+    assert state(rule.evaluate(other, NOW)) == "unknown"
+    only = ThresholdRule(metric="x", level=1, check="data")
+    assert state(only.evaluate(other, NOW)) == "clear"
 
 
 def test_more_than_expected_is_told_with_both_numbers() -> None:

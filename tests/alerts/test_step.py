@@ -287,6 +287,16 @@ def test_unknown_freezes_and_the_gap_does_not_count() -> None:
     assert life.sure.downtime == pytest.approx(60.0)
 
 
+def test_what_is_carried_outlives_not_seeing() -> None:
+    """An unknown verdict that carries nothing leaves what was carried, another replaces it."""
+    life = Life()
+    life.see(Verdict.firing("down", carry={"a": 1, "b": 2}))
+    life.see(UNKNOWN)
+    assert life.sure.carry == {"a": 1, "b": 2}
+    life.see(Verdict.unknown("cannot see", carry={"b": 2}))
+    assert life.sure.carry == {"b": 2}
+
+
 def test_nothing_is_told_while_settling() -> None:
     """After a start nothing is told before everything was looked at; then what still fires is, and
     what has ended meanwhile is told as ended."""

@@ -54,6 +54,16 @@ def test_every_change_has_a_number(live: LiveState, clock: FakeClock) -> None:
     assert changed(live, number) == {"c"}
 
 
+def test_who_listens_hears_of_checks_that_come_and_go(live: LiveState) -> None:
+    """A new check and one that is dropped are told; the same check put again is not."""
+    told: list[str] = []
+    live.listeners.append(told.append)
+    live.put_check(CheckState(target="a", name="http", probe="http", interval=30))
+    live.put_check(CheckState(target="a", name="http", probe="http", interval=60))
+    live.drop_check("b", "tcp")
+    assert told == ["a", "b"]
+
+
 def test_removals_are_remembered(live: LiveState, clock: FakeClock) -> None:
     """Who knows an earlier number learns who went since; one that became another kind went, too."""
     start = live.revision
