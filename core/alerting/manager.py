@@ -16,7 +16,7 @@ from tocsin.core.alerting.controls import Actions, Desk
 from tocsin.core.alerting.itself import verdicts
 from tocsin.core.alerting.memory import Memory
 from tocsin.core.alerting.observers import Observers
-from tocsin.core.alerting.restore import restored
+from tocsin.core.alerting.restore import restored, taken_up
 from tocsin.core.alerting.retire import abandoned
 from tocsin.core.alerting.silencing import Silencing
 from tocsin.core.alerting.standing import standing
@@ -349,18 +349,11 @@ class Alerting:
         finally:
             self._restoring = False
         now = self.steady.now()
-        fresh = [alert for alert in alerts if alert.key not in self.engine.alerts]
-        self.engine.load(fresh)
         self.quiet.put(s for s in silences if s.id not in self.quiet.silences)
         self.journal.submit(Entry(silences=tuple(silences)))
-        if fresh:
-            log.info("alerts were restored from the database", alerts=len(fresh))
-        changes: list[Transition] = []
-        for alert in fresh:
-            if (known := self._state.targets.get(alert.target)) is not None:
-                for check in known.checks.values():
-                    if check.last is not None:
-                        changes += self.engine.observe(check.last, now)
+        found, changes = taken_up(self.engine, self.memory, alerts, now)
+        if found:
+            log.info("alerts were restored from the database", alerts=found)
         self._handle(changes, now)
 
     # What people do

@@ -191,6 +191,15 @@ class Engine:
         recent.happened(event)
         return self._evaluate(recent, now)
 
+    def review(self, targets: Iterable[str], now: Moment) -> list[Transition]:
+        """Have the rules of targets judge anew by what was seen already."""
+        changes: list[Transition] = []
+        for name in targets:
+            recent = self._recent.get(name)
+            if recent is not None and recent.latest:
+                changes += self._evaluate(recent, now)
+        return changes
+
     def _evaluate(self, recent: Recent, now: Moment) -> list[Transition]:
         changes: list[Transition] = []
         plain: History | None = None

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import FakeClock, eventually
 from tocsin.core.alerts.silences import Window
+from tocsin.core.ids import new_id
 from tocsin.core.journal import Journal
 from tocsin.core.model import ComponentHealth, Health
 from tocsin.core.store import Store
+from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.verdicts import Verdict
 
 
@@ -191,6 +194,106 @@ async def test_without_a_journal_the_database_remembers(
     desk.see("web", "up")
     await desk.wait(10)
     assert desk.told() == [("resolved", "web")]
+    await desk.store.stop()
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+async def test_results_that_come_before_the_database_change_nothing(
+    make_desk: MakeDesk, database: str, tmp_path: Path, failures: int
+) -> None:
+    """Without a journal, a target fails its check before the database could be read: the alert that
+    was told and acknowledged goes on, and the one just begun ends in history; nobody hears."""
+    desk = await make_desk()
+    desk.store = Store(database, tmp_path / "spool", clock=desk.clock)
+    await desk.store.start()
+    await desk.restart()
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(5)
+    (first,) = desk.alerting.active()
+    desk.alerting.acknowledge(first, "ann", "on it")
+    await desk.store.flush()
+    await desk.stop()
+    for file in tmp_path.glob("journal.db*"):
+        file.unlink()
+    desk.config = CONFIG.replace("failures = 1", f"failures = {failures}")
+    await desk.restart()
+    desk.see("web", "down")
+    (newcomer,) = desk.alerting.engine.alerts.values()
+    assert newcomer.id != first.id
+    await eventually(lambda: not desk.alerting._restoring)
+    await desk.wait(5)
+    (alert,) = desk.alerting.active()
+    assert (alert.id, alert.acknowledged_by, alert.comment) == (first.id, "ann", "on it")
+    await desk.wait(2000)
+    assert desk.told() == []
+    await desk.store.flush()
+    rows = await desk.store.alerts.page(AlertFilter(active=True))
+    assert [row["id"] for row in rows] == [first.id]
+    desk.see("web", "up")
+    await desk.wait(10)
+    assert desk.told() == [("resolved", "web")]
+    await desk.store.flush()
+    assert await desk.store.alerts.page(AlertFilter(active=True)) == []
+    await desk.store.stop()
+
+
+async def test_of_two_alerts_for_one_failure_one_goes_on(
+    make_desk: MakeDesk, database: str, tmp_path: Path
+) -> None:
+    """History that knows two open alerts of one rule on one target: the one that was told goes on,
+    the other is ended there."""
+    desk = await make_desk()
+    desk.store = Store(database, tmp_path / "spool", clock=desk.clock)
+    await desk.store.start()
+    await desk.restart()
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(5)
+    (first,) = desk.alerting.active()
+    desk.store.write(evolve(first, id=new_id(), told=False, ever_told=False))
+    await desk.store.flush()
+    assert len(await desk.store.alerts.page(AlertFilter(active=True))) == 2
+    await desk.stop()
+    for file in tmp_path.glob("journal.db*"):
+        file.unlink()
+    await desk.restart()
+    await eventually(lambda: not desk.alerting._restoring)
+    desk.see("web", "down")
+    await desk.wait(5)
+    assert [alert.id for alert in desk.alerting.active()] == [first.id]
+    assert desk.told() == []
+    await desk.store.flush()
+    rows = await desk.store.alerts.page(AlertFilter(active=True))
+    assert [row["id"] for row in rows] == [first.id]
+    await desk.store.stop()
+
+
+async def test_who_takes_note_before_the_database_answers_is_remembered(
+    make_desk: MakeDesk, database: str, tmp_path: Path
+) -> None:
+    """Somebody acknowledges the alert that has just begun: the stored one that goes on in its place
+    is acknowledged by them."""
+    desk = await make_desk()
+    desk.store = Store(database, tmp_path / "spool", clock=desk.clock)
+    await desk.store.start()
+    await desk.restart()
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(5)
+    (first,) = desk.alerting.active()
+    await desk.store.flush()
+    await desk.stop()
+    for file in tmp_path.glob("journal.db*"):
+        file.unlink()
+    await desk.restart()
+    desk.see("web", "down")
+    (newcomer,) = desk.alerting.active()
+    desk.alerting.acknowledge(newcomer, "bob", "mine")
+    await eventually(lambda: not desk.alerting._restoring)
+    await desk.wait(5)
+    (alert,) = desk.alerting.active()
+    assert (alert.id, alert.acknowledged_by, alert.comment) == (first.id, "bob", "mine")
     await desk.store.stop()
 
 
