@@ -4,13 +4,14 @@ each target."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from fnmatch import fnmatchcase
 
 from attrs import frozen
 
 from tocsin.core.alerts.model import Policy
 from tocsin.core.model import Target
-from tocsin.core.verdicts import Rule
+from tocsin.core.verdicts import History, Rule, Verdict
 
 
 @frozen(kw_only=True)
@@ -32,6 +33,22 @@ class Bound:
         if not any(fnmatchcase(target.name, pattern) for pattern in self.targets):
             return False
         return self.rule.applies(target)
+
+
+@frozen(kw_only=True)
+class Blind(Rule):
+    """Stands in for a rule whose plugin does not load: nothing is known of what it would find, so
+    that its alerts freeze, and none is new.
+
+    Attributes:
+        reason: why it does not load.
+    """
+
+    reason: str
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        """Nothing can be said."""
+        return Verdict.unknown(f"its rule cannot run: {self.reason}")
 
 
 @frozen(kw_only=True)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import Factory, frozen
 
-from tocsin.core.alerts.book import Book, Bound
+from tocsin.core.alerts.book import Blind, Book, Bound
 from tocsin.core.alerts.matchers import parse_all
 from tocsin.core.alerts.model import Policy
 from tocsin.core.alerts.silences import Window, check_schedule
@@ -200,17 +200,19 @@ class RuleMaker:
 
 
 def bound_of(settings: RuleSettings, inline: bool) -> Bound | None:
-    """A rule as the engine takes it; None where it is switched off or cannot run."""
-    if not settings.enabled or settings.rule is None:
+    """A rule as the engine takes it, one that is blind where it cannot run; None where it is
+    switched off."""
+    if not settings.enabled:
         return None
+    blind = settings.rule is None
     return Bound(
         name=settings.name,
-        rule=settings.rule,
+        rule=settings.rule or Blind(reason=settings.broken or "it is not there"),
         plugin=settings.plugin or "",
         policy=settings.policy,
         targets=settings.targets,
         kinds=settings.kinds,
-        inline=inline,
+        inline=inline or blind,
     )
 
 

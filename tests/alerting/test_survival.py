@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from tests.alerting.conftest import CONFIG, Desk, MakeDesk
+from tests.alerting.conftest import CONFIG, Desk, MakeDesk, catalog
 from tests.conftest import FakeClock, eventually
 from tocsin.core.alerts.silences import Window
 from tocsin.core.ids import new_id
@@ -295,6 +296,32 @@ async def test_who_takes_note_before_the_database_answers_is_remembered(
     (alert,) = desk.alerting.active()
     assert (alert.id, alert.acknowledged_by, alert.comment) == (first.id, "bob", "mine")
     await desk.store.stop()
+
+
+async def test_a_rule_whose_plugin_does_not_load_ends_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restart the rule is missing: its alert stands still and nobody hears of a recovery;
+    its plugin's failure is told. When it loads again, what it then sees is told."""
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(10)
+    with monkeypatch.context() as broken:
+        broken.setitem(sys.modules, "tocsin.plugins.rules.down", None)
+        desk.plugins = catalog()
+        await desk.restart()
+        assert desk.settings.rules["health_check_failed"].rule is None
+        desk.see("web", "up")
+        await desk.wait(2000)
+        assert [target for _, target in desk.told() if target != "plugin down"] == []
+        assert ("fired", "plugin down") in desk.told()
+        (alert,) = (a for a in desk.alerting.active() if a.target == "web")
+        assert alert.frozen is not None
+    desk.plugins = catalog()
+    await desk.restart()
+    desk.see("web", "up")
+    await desk.wait(10)
+    assert ("resolved", "web") in desk.told()
 
 
 async def test_a_damaged_journal_is_set_aside(desk: Desk, tmp_path: Path) -> None:
