@@ -74,7 +74,7 @@ class Book:
 
     def inhibits(self, rule: str, target: str) -> bool:
         """Whether an alert explains the failures of those that depend on its target."""
-        bound = self.overrides.get(target, {}).get(rule) or self.rules.get(rule)
+        bound = self.overrides.get(target, {}).get(rule, self.rules.get(rule))
         return bound is not None and bound.rule.inhibits
 
     def policy(self, rule: str, target: str) -> Policy:

@@ -94,11 +94,11 @@ class Engine:
             self.inhibition.grace = grace
         self._bound.clear()
         changes: list[Transition] = []
-        for key, alert in list(self.alerts.items()):
+        for key in list(self.alerts):
             if key[0] not in book.own and not self.watches(key):
                 changes += self.judge(key, Verdict.clear("its rule was taken away"), now)
-            elif self.book.inhibits(*key):
-                self._put(alert)
+            else:  # its policy may be another, and whether it explains others
+                self._put(self.alerts[key])
         for recent in self._recent.values():
             self._bounds(recent)
         return changes
@@ -280,6 +280,8 @@ class Engine:
         self.dirty.add(alert.key)
         if self.book.inhibits(*alert.key):
             self.inhibition.put(alert)
+        else:
+            self.inhibition.drop(alert.key)
         when = due(alert, self.book.policy(*alert.key))
         if when is not None:
             heapq.heappush(self._timers, (when, next(self._order), alert.key))

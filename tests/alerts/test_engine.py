@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from attrs import evolve, frozen
 
 from tests.alerts.driver import Driver, book
-from tocsin import Container, Observation, Reason, Result, Severity, Target, Verdict
+from tocsin import (
+    Container,
+    History,
+    Observation,
+    Reason,
+    Result,
+    Rule,
+    Severity,
+    Target,
+    Verdict,
+)
 from tocsin.core.alerts.book import EMPTY, Book, Bound
 from tocsin.core.alerts.graph import Graph
 from tocsin.core.alerts.looks import Looks
@@ -197,6 +208,49 @@ def test_a_rule_taken_away_resolves_its_alerts() -> None:
     driver._note(driver.engine.configure(EMPTY, driver.moment))
     assert driver.told[-1] == ("resolved", "web")
     assert driver.alert("web").phase is Phase.RESOLVED
+
+
+def _without_down(how: str) -> Book:
+    rules = book()
+    if how == "rule gone":
+        return Book(rules={"slow": rules.rules["slow"]}, overrides={}, own={})
+    if how == "off for the target":
+        return Book(rules=rules.rules, overrides={"db": {"down": None}}, own={})
+    other = evolve(rules.rules["down"], rule=Mute())
+    return Book(rules={**rules.rules, "down": other}, overrides={}, own={})
+
+
+@frozen(kw_only=True)
+class Mute(Rule):
+    """Fires, and explains nobody."""
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        return Verdict.firing("x")
+
+
+@pytest.mark.parametrize("how", ["rule gone", "off for the target", "another rule of that name"])
+def test_a_rule_taken_away_explains_nothing_any_more(how: str) -> None:
+    """Its alert ends (or goes on, by a rule that explains nobody), and what it had kept untold is
+    told at once, not after its cooldown."""
+    driver = Driver(star())
+    driver.see("db", "down")
+    driver.see("app1", "degraded")
+    assert driver.untold("inhibited") == [("fired", "app1")]
+    driver._note(driver.engine.configure(_without_down(how), driver.moment))
+    driver.wait(2)
+    assert ("released", "app1") in driver.told
+    driver.see("app2", "degraded")
+    assert ("fired", "app2") in driver.told
+
+
+def test_a_reload_takes_a_shorter_cooldown_over() -> None:
+    """An alert that fires is repeated by the cooldown that holds now, though nothing new is
+    seen."""
+    driver = Driver({"web": ()}, book(cooldown=3600.0))
+    driver.see("web", "down")
+    driver.engine.configure(book(cooldown=60.0), driver.moment)
+    driver.wait(61)
+    assert driver.told == [("fired", "web"), ("repeated", "web")]
 
 
 def test_a_rule_that_raises_is_named_and_the_others_go_on(
