@@ -77,7 +77,7 @@ class Alerting:
         self.silencing = Silencing(self.journal, store, bus, clock, self._recheck)
         self.quiet = self.silencing.quiet
         faults = RuleFaults(self._faulted, self._recovered)
-        strangers = Strangers(clock, isolation, self._judge, faults, self._spawn)
+        strangers = Strangers(clock, isolation, self._judge, faults, self._spawn, self._watches)
         self.engine = Engine(self.quiet, outside=strangers.run, faults=faults)
         self.steady = SteadyClock(clock)
         tools = Tools(
@@ -99,6 +99,7 @@ class Alerting:
         self._started = 0.0
         self._restoring = False
         self._wake = asyncio.Event()
+        self._due: float | None = None
 
     # Life
 
@@ -207,6 +208,9 @@ class Alerting:
         now = self.steady.now()
         self._handle(self.engine.judge(key, verdict, now), now)
 
+    def _watches(self, key: Key) -> bool:
+        return self.engine.target(key[1]) is not None and self.engine.watches(key)
+
     def _faulted(self, plugin: str, reason: str) -> None:
         if self._plugins.fail(plugin, reason):
             log.error("a plugin failed; everything else goes on", plugin=plugin, reason=reason)
@@ -219,6 +223,9 @@ class Alerting:
 
     def _handle(self, changes: list[Transition], now: Moment) -> None:
         """Write changes down, then tell. The rows go to their channels once they are on disk."""
+        look = self.engine.next_look()
+        if look is not None and (self._due is None or look < self._due):
+            self._wake.set()  # though nothing changed, a rule wants to be asked again, and soon
         if not changes and not self.engine.dirty:
             return
         faults.point("transition made")
@@ -306,7 +313,7 @@ class Alerting:
             self._wake.clear()
             now = self.steady.now()
             self._handle(self.engine.tick(now), now)
-            due = self.engine.next_due()
+            self._due = due = self.engine.next_due()
             until = None if due is None else self.steady.monotonic_of(due)
             await self._clock.wait(self._wake, until)
 

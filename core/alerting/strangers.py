@@ -17,17 +17,20 @@ from tocsin.core.verdicts import History, Verdict
 DEADLINE = 5.0
 """Seconds a rule may take."""
 
+_FAILED = Verdict.unknown("the rule failed")
+
 
 @define
 class Strangers:
     """Runs rules elsewhere. ``judge`` takes their verdicts, ``faults`` what they do wrong,
-    ``spawn`` runs a task."""
+    ``spawn`` runs a task, ``watches`` tells whether the rule and its target are (still) there."""
 
     clock: Clock
     isolation: Isolation
     judge: Callable[[Key, Verdict], None]
     faults: RuleFaults
     spawn: Callable[[Coroutine[Any, Any, None]], None]
+    watches: Callable[[Key], bool]
     _busy: dict[Key, History | None] = field(factory=dict)
     """Rules under way, and the newest history that came meanwhile."""
 
@@ -43,12 +46,20 @@ class Strangers:
         latest: History | None = history
         try:
             while latest is not None:
-                self.judge(key, await self._ask(bound, key, latest))
+                verdict, fault = await self._ask(bound, latest)
+                if not self.watches(key):
+                    break  # gone while it was asked; what it says is of nothing
+                if fault is None:
+                    self.faults.clear(key)
+                else:
+                    self.faults.add(bound.plugin, key, f"rule {bound.name} {fault}")
+                self.judge(key, verdict)
                 latest, self._busy[key] = self._busy[key], None
         finally:
             del self._busy[key]
 
-    async def _ask(self, bound: Bound, key: Key, history: History) -> Verdict:
+    async def _ask(self, bound: Bound, history: History) -> tuple[Verdict, str | None]:
+        """The verdict, and what went wrong."""
         at = self.clock.now()
 
         async def evaluate() -> Verdict:
@@ -61,12 +72,7 @@ class Strangers:
         except PluginFault as fault:
             if fault.severe:
                 self.isolation.reset(bound.plugin, fault)
-            self.faults.add(bound.plugin, key, f"rule {bound.name} {fault}")
+            return _FAILED, str(fault)
         except TimeoutError:
-            self.faults.add(
-                bound.plugin, key, f"rule {bound.name} did not end within {DEADLINE:g} s"
-            )
-        else:
-            self.faults.clear(key)
-            return verdict
-        return Verdict.unknown("the rule failed")
+            return _FAILED, f"did not end within {DEADLINE:g} s"
+        return verdict, None

@@ -242,13 +242,13 @@ class Engine:
 
     def judge(self, key: Key, verdict: Verdict, now: Moment) -> list[Transition]:
         """Take in a verdict."""
-        if key in self.alerts:
-            self._verdicts[key] = verdict
-        elif verdict.state in (VerdictState.CLEAR, VerdictState.UNKNOWN):
+        if verdict.again is not None:
+            self._looks.want(key, now.steady + verdict.again)
+        elif self._looks:
+            self._looks.want(key, None)
+        if key not in self.alerts and verdict.state in (VerdictState.CLEAR, VerdictState.UNKNOWN):
             return []
-        else:
-            self._verdicts[key] = verdict
-        self._looks.want(key, None if verdict.again is None else now.steady + verdict.again)
+        self._verdicts[key] = verdict
         return self._step(key, verdict, now)
 
     def _step(self, key: Key, verdict: Verdict, now: Moment) -> list[Transition]:
@@ -345,6 +345,10 @@ class Engine:
     def _waits(self, alert: Alert) -> bool:
         """Whether something may begin or end to suppress it without anything being seen."""
         return alert.phase is Phase.FIRING and (alert.suppression is not None or self.quiet.any())
+
+    def next_look(self) -> float | None:
+        """The steady time at which a rule wants to be asked again first, or None."""
+        return self._looks.next()
 
     def recheck(
         self, targets: Collection[str] | None, now: Moment, but: Key | None = None

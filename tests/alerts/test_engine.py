@@ -253,6 +253,29 @@ def test_a_reload_takes_a_shorter_cooldown_over() -> None:
     assert driver.told == [("fired", "web"), ("repeated", "web")]
 
 
+@frozen(kw_only=True)
+class Quiet(Rule):
+    """Fires when nothing was heard for a minute: clear, for now."""
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        last = max(o.at for o in history.latest.values())
+        left = 60 - (now - last).total_seconds()
+        return Verdict.clear(again=left) if left > 0 else Verdict.firing("silent")
+
+
+def test_a_rule_that_finds_nothing_yet_is_asked_again() -> None:
+    """A verdict that time alone may change is asked for at the time it names, also where there is
+    no alert; each new result moves that time on."""
+    silent = Bound(name="silent", rule=Quiet(), plugin="p", policy=Policy())
+    driver = Driver({"web": ()}, Book(rules={"silent": silent}, overrides={}, own={}))
+    for _ in range(5):
+        driver.see("web", "up")
+        driver.wait(50)
+    assert driver.told == []
+    driver.wait(15)
+    assert driver.told == [("fired", "web")]
+
+
 def test_a_rule_that_raises_is_named_and_the_others_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

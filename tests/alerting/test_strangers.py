@@ -1,0 +1,93 @@
+"""Strangers' rules, each in a lane of its own: what comes late, and what is to be asked again."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+
+import pytest
+from attrs import frozen
+
+from tests.alerting.conftest import CONFIG, Desk, MakeDesk
+from tests.conftest import eventually
+from tocsin import History, Rule, Verdict, hookimpl
+from tocsin.core.alerting.strangers import Strangers
+
+ODD = """
+[rules.odd]
+rule = "odd"
+"""
+
+
+@frozen(kw_only=True)
+class Odd(Rule):
+    """Fire, when the gate is open, and want to be asked again."""
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        Plugin.asked += 1
+        Plugin.gate.wait(5)
+        if Plugin.fault:
+            raise RuntimeError("odd")
+        return Verdict.firing("odd", again=10.0)
+
+
+class Plugin:
+    """A stranger's."""
+
+    gate = threading.Event()
+    asked = 0
+    fault = False
+
+    @hookimpl
+    def tocsin_rules(self) -> dict[str, type[Rule]]:
+        return {"odd": Odd}
+
+
+@pytest.fixture
+async def odd(make_desk: MakeDesk) -> Desk:
+    """A desk with the target ``web`` and a stranger's rule, its gate shut."""
+    Plugin.gate, Plugin.asked, Plugin.fault = threading.Event(), 0, False
+    desk = await make_desk()
+    desk.plugins.add("odd", Plugin, "tests", "0")
+    desk.config = CONFIG + ODD
+    await desk.restart()
+    desk.add("web")
+    await desk.wait(1.1)
+    return desk
+
+
+def busy(desk: Desk) -> bool:
+    strangers = getattr(desk.alerting.engine._outside, "__self__", None)
+    assert isinstance(strangers, Strangers)
+    return bool(strangers._busy)
+
+
+@pytest.mark.parametrize("fault", [False, True])
+@pytest.mark.parametrize("gone", ["target", "rule"])
+async def test_a_verdict_on_what_is_gone_is_no_news(odd: Desk, gone: str, fault: bool) -> None:
+    """While the rule was asked, the target went, or the rule was taken away: neither a firing
+    verdict nor a fault leaves anything behind."""
+    Plugin.fault = fault
+    odd.see("web", "up")
+    await eventually(lambda: Plugin.asked)
+    if gone == "target":
+        odd.state.drop("web")
+    else:
+        await odd.alerting.apply(odd.load(CONFIG))
+    Plugin.gate.set()
+    await eventually(lambda: not busy(odd))
+    await odd.wait(5)
+    assert odd.alerting.engine.alerts == {}
+    assert odd.told() == []
+    assert all(record.status == "ok" for record in odd.plugins.records)
+
+
+async def test_it_is_asked_again_each_time_it_wishes(odd: Desk) -> None:
+    """Nothing changes but the time: the rule is asked again ten seconds later, and again."""
+    Plugin.gate.set()
+    odd.see("web", "up")
+    await eventually(lambda: odd.alerting.active() and not busy(odd))
+    for number in range(2, 6):
+        await odd.wait(10.1)
+        await eventually(lambda number=number: Plugin.asked == number and not busy(odd))
+    assert odd.told() == [("fired", "web")]
