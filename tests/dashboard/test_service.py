@@ -221,7 +221,8 @@ async def test_a_service_that_ends_is_told_and_started_again(
     absent = Companion(outcomes=[ServiceError("not installed", permanent=True)])
     await supervisor.apply(settings_of(absent), "")
     await eventually(lambda: supervisor.health()["service.x"].status is Health.DISABLED)
-    await asyncio.sleep(1.2)  # longer than the first backoff
+    task = supervisor._running["x"].task
+    await asyncio.wait_for(task, 10)  # what would try again has ended
     assert len(absent.given) == 1
     await supervisor.apply(settings_of(absent), "")
     await eventually(lambda: len(absent.given) == 2)
