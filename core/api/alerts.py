@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from heapq import nlargest
 from typing import Annotated, Any
@@ -70,6 +71,16 @@ class AlertDetail:
     ledger: list[NotificationView]
 
 
+States = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(firing|acknowledged|suppressed|resolved)"
+        r"(,(firing|acknowledged|suppressed|resolved)){0,3}$",
+        description="Any of firing, acknowledged, suppressed and resolved, comma-separated.",
+    ),
+]
+
+
 @frozen(kw_only=True)
 class AlertQuery:
     """Which alerts; ``type`` is the rule's name. Times in RFC 3339."""
@@ -79,8 +90,14 @@ class AlertQuery:
     target: Name | None = None
     type: Name | None = None
     severity: Severity | None = None
+    state: States | None = None
     since: Moment | None = None
     until: Moment | None = None
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Those that are wanted; none: any."""
+        return tuple(self.state.strip().split(",")) if self.state else ()
 
 
 @frozen(kw_only=True)
@@ -128,15 +145,23 @@ def _stored(row: Mapping[str, Any]) -> AlertView:
     )
 
 
-def _matches(alert: Alert, query: AlertQuery) -> bool:
-    created = alert.fired_at or alert.since_at
+def _of(alert: Alert, query: AlertQuery) -> bool:
+    """Whether what an alert is for good fits."""
     return (
         (query.target is None or alert.target == query.target)
         and (query.type is None or alert.rule == query.type)
+        and (query.cursor is None or alert.id < query.cursor)
+    )
+
+
+def _matches(alert: Alert, query: AlertQuery) -> bool:
+    created = alert.fired_at or alert.since_at
+    return (
+        _of(alert, query)
         and (query.severity is None or alert.severity is query.severity)
+        and (not query.states or alert.state in query.states)
         and (query.since is None or created >= query.since)
         and (query.until is None or created < query.until)
-        and (query.cursor is None or alert.id < query.cursor)
     )
 
 
@@ -144,29 +169,33 @@ def _matches(alert: Alert, query: AlertQuery) -> bool:
 async def list_alerts(call: Call, query: AlertQuery) -> AlertPage:
     """List alerts, newest first; while the database is away, those that tocsin remembers."""
     alerting = call.monitor.alerting
+    # As they are now, their words included; what fires may be older than all that is remembered.
     current = {alert.id: alert for alert in alerting.engine.alerts.values()}
-    remembered = (alert for alert in alerting.memory.alerts.values() if _matches(alert, query))
-    newest = nlargest(query.limit + 1, remembered, key=lambda alert: alert.id)
-    # As they are now, their words included.
-    known = {alert.id: alert_view(current.get(alert.id, alert)) for alert in newest}
-    try:
-        rows = await call.monitor.store.alerts.page(
-            AlertFilter(
-                target=query.target,
-                rule=query.type,
-                severity=None if query.severity is None else query.severity.value,
-                since=query.since,
-                until=query.until,
-                before=query.cursor,
-                limit=query.limit,
+    known = {id_: current.get(id_, alert) for id_, alert in alerting.memory.alerts.items()}
+    known |= {alert.id: alert for alert in alerting.active()}
+    matching = [alert for alert in known.values() if _matches(alert, query)]
+    newest = nlargest(query.limit + 1, matching, key=lambda alert: alert.id)
+    rows: list[dict[str, Any]] = []
+    if not query.states or "resolved" in query.states:
+        # What has changed so that it does not fit any more may still fit in history.
+        fitting = {alert.id for alert in matching}
+        with suppress(StoreUnavailable):
+            rows = await call.monitor.store.alerts.page(
+                AlertFilter(
+                    active=False if query.states else None,  # the others are all known
+                    target=query.target,
+                    rule=query.type,
+                    severity=None if query.severity is None else query.severity.value,
+                    since=query.since,
+                    until=query.until,
+                    before=query.cursor,
+                    without={n for n, a in known.items() if n not in fitting and _of(a, query)},
+                    limit=query.limit + 1,
+                )
             )
-        )
-    except StoreUnavailable:
-        rows = []
-    items = _merge((_stored(row) for row in rows), known)[: query.limit + 1]
-    full = len(items) >= query.limit
-    items = items[: query.limit]
-    return AlertPage(items=items, next=items[-1].id if full and items else None)
+    found = _merge((_stored(row) for row in rows), {a.id: alert_view(a) for a in newest})
+    items = found[: query.limit]
+    return AlertPage(items=items, next=items[-1].id if len(found) > query.limit else None)
 
 
 def _merge(stored: Iterable[AlertView], known: Mapping[UUID, AlertView]) -> list[AlertView]:

@@ -100,7 +100,7 @@ async def read(call: Call, query: LedgerQuery) -> list[NotificationView]:
                 channel=query.channel,
                 decision=None if query.decision is None else query.decision.value,
                 before=query.cursor,
-                limit=query.limit + len(outdated),
+                limit=query.limit + len(outdated) + 1,
             )
         )
     both = {row["id"]: _stored(row) for row in rows if row["id"] not in outdated} | known
@@ -121,5 +121,4 @@ async def list_notifications(call: Call, query: LedgerQuery) -> NotificationPage
     """List the decisions to tell, or not to tell, newest first."""
     found = await read(call, query)
     items = found[: query.limit]
-    full = len(found) >= query.limit
-    return NotificationPage(items=items, next=items[-1].id if full and items else None)
+    return NotificationPage(items=items, next=items[-1].id if len(found) > query.limit else None)

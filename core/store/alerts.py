@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,7 +30,7 @@ _ALERT = (
 
 @frozen(kw_only=True)
 class AlertFilter:
-    """Which alerts; None: any."""
+    """Which alerts; None: any. ``without`` are ids that are known better elsewhere."""
 
     active: bool | None = None
     target: str | None = None
@@ -39,6 +39,7 @@ class AlertFilter:
     since: datetime | None = None
     until: datetime | None = None
     before: UUID | None = None
+    without: Collection[UUID] = ()
     limit: int = 100
 
 
@@ -83,9 +84,10 @@ class AlertHistory:
             "AND ($3::text IS NULL OR alert_type = $3) AND ($4::text IS NULL OR severity = $4) "
             "AND ($5::timestamptz IS NULL OR created_at >= $5) "
             "AND ($6::timestamptz IS NULL OR created_at < $6) "
-            "AND ($7::uuid IS NULL OR id < $7) ORDER BY id DESC LIMIT $8",
+            "AND ($7::uuid IS NULL OR id < $7) AND id <> ALL ($8::uuid[]) "
+            "ORDER BY id DESC LIMIT $9",
             wanted.active, wanted.target, wanted.rule, wanted.severity, wanted.since, wanted.until,
-            wanted.before, wanted.limit,
+            wanted.before, list(wanted.without), wanted.limit,
         )  # fmt: skip
 
     async def one(self, alert_id: UUID) -> dict[str, Any] | None:

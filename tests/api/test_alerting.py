@@ -304,6 +304,104 @@ async def test_alerts_are_filtered_paged_and_shown_without_the_database(
     stack.store._writer.away = None
 
 
+def states(page: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(a["container_name"], a["state"]) for a in page["items"]]
+
+
+async def resolved_ones(stack: Stack, number: int) -> list[str]:
+    """Alerts that came and went, after all others; their targets, newest first."""
+    names = [f"brief-{n:02}" for n in range(number)]
+    for name in names:
+        stack.add(name, "container", "docker", "docker-health")
+        stack.see(name, "docker", Result.down("crashed"))
+        stack.see(name, "docker", Result.up("running"))
+    await stack.store.flush()
+    return names[::-1]
+
+
+async def joined(ask: Asker, path: str) -> list[dict[str, Any]]:
+    """All pages; none is empty but the first of an empty list."""
+    items, cursor = [], ""
+    while True:
+        page = await ask.get(f"{path}{cursor}")
+        items += page["items"]
+        if page["next"] is None:
+            return items
+        assert page["items"]
+        cursor = f"&cursor={page['next']}"
+
+
+async def test_what_fires_is_found_below_any_number_of_resolved_alerts(
+    ask: Asker, stack: Stack
+) -> None:
+    """A state is looked for in all that there is, not on the newest page: in memory, in history
+    alone, and while the database is away."""
+    await settled(stack)
+    stack.see("dead", "docker", Result.down("crashed"))
+    brief = await resolved_ones(stack, 12)
+    await ask.post(f"/api/v1/alerts/{alert_of(stack, 'dead')}/acknowledge")
+    await stack.store.flush()
+    over = [(name, "resolved") for name in brief]
+    path = "/api/v1/alerts?limit=5"
+    for when in ("remembered", "history alone", "away"):
+        if when == "history alone":
+            stack.alerting.memory.alerts.clear()  # as after two thousand newer ones
+        if when == "away":
+            stack.store._writer.away = (datetime.now(UTC), "the connection is refused")
+        assert states(await ask.get(f"{path}&state=firing")) == [("db", "firing")], when
+        assert states(await ask.get(f"{path}&state=acknowledged")) == [("dead", "acknowledged")]
+        assert states(await ask.get(f"{path}&state=firing,acknowledged")) == [
+            ("dead", "acknowledged"), ("db", "firing"),
+        ]  # fmt: skip
+        assert states(await ask.get(f"{path}&state=suppressed")) == []
+        assert states(await ask.get("/api/v1/alerts/active?state=firing")) == [("db", "firing")]
+        if when != "away":
+            both = await joined(ask, f"{path}&state=resolved,firing")
+            assert states({"items": both}) == [*over, ("db", "firing")]
+            assert states({"items": await joined(ask, f"{path}&state=resolved")}) == over
+            assert states({"items": await joined(ask, f"{path}&target=db")}) == [("db", "firing")]
+    stack.store._writer.away = None
+
+
+async def test_what_fires_again_is_not_resolved_any_more(
+    monkeypatch: pytest.MonkeyPatch, ask: Asker, stack: Stack
+) -> None:
+    """Its copy in history may lag behind: it is in the list of what fires, and in no other."""
+    await settled(stack)
+    alert = alert_of(stack)
+    stack.see("db", "docker", Result.up("running"))
+    await stack.store.flush()
+    assert states(await ask.get("/api/v1/alerts?state=resolved")) == [("db", "resolved")]
+    monkeypatch.setattr(stack.alerting.memory.store, "write", lambda _: None)
+    stack.see("db", "docker", Result.down("crashed"))
+    assert alert_of(stack) == alert
+    assert states(await ask.get("/api/v1/alerts?state=resolved")) == []
+    assert states(await ask.get("/api/v1/alerts?state=firing,resolved")) == [("db", "firing")]
+
+
+async def test_a_page_that_is_just_full_is_the_last(ask: Asker, stack: Stack) -> None:
+    """Exactly as many alerts, or decisions, as a page holds: no next page is promised."""
+    await settled(stack)
+    await resolved_ones(stack, 4)
+
+    async def told() -> bool:
+        rows = (await ask.get("/api/v1/notifications"))["items"]
+        return len(rows) >= 8 and all(row["decision"] != "queued" for row in rows)
+
+    await eventually(told)
+    await stack.store.flush()
+    for path in ("/api/v1/alerts", "/api/v1/notifications"):
+        everything = (await ask.get(path))["items"]
+        stack.alerting.memory.alerts.clear()
+        stack.alerting.memory.rows.clear()
+        number = len(everything)
+        just = await ask.get(f"{path}?limit={number}")
+        assert (just["items"], just["next"]) == (everything, None)
+        less = await ask.get(f"{path}?limit={number - 1}")
+        assert less["next"] == everything[-2]["id"]
+        assert await joined(ask, f"{path}?limit={number - 1}") == everything
+
+
 async def test_the_ledger_is_filtered_and_paged(ask: Asker, stack: Stack) -> None:
     """By alert, channel and decision; pages join to the whole."""
     await settled(stack)

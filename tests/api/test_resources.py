@@ -132,6 +132,8 @@ async def test_history_is_charted(ask: Asker) -> None:
         ("/api/v1/containers?status=sick", 422, "status"),
         ("/api/v1/containers?limit=1&limit=2", 400, "more than once"),
         ("/api/v1/alerts?cursor=%C3%A4", 422, "cursor"),
+        ("/api/v1/alerts?state=firing,loud", 422, "state"),
+        ("/api/v1/alerts?state=pending", 422, "state"),
         ("/api/v1/metrics/history?target=web&since=yesterday", 422, "since"),
         ("/api/v1/metrics/history?target=web&since=2026-01-01T00:00:00", 422, "since"),
         ("/api/v1/metrics/history?target=web&hours=nan", 422, "hours"),
