@@ -10,13 +10,14 @@ from uuid import UUID
 import streamlit as st
 
 from tocsin.dashboard import dialogs, pages, parts, session, states, tones
-from tocsin.dashboard.client import Api, path_of
+from tocsin.dashboard.client import ApiError, Kind, path_of
 from tocsin.dashboard.words import clean, count, duration, moment, plain, title_of, when
 
 EVERY = 3
 """Seconds between two looks."""
 
 PAGE = 50
+LEDGER_PAGE = 40
 VIEWS = ("Timeline", "Why told, why not")
 STATES = ("Firing", "Acknowledged", "Suppressed", "Resolved")
 SPANS = {"Any time": None, "24 hours": 24, "7 days": 168, "30 days": 720}
@@ -60,6 +61,7 @@ def _timeline() -> None:
             "When", list(SPANS), key="when", bind="query-params", width=140,
             label_visibility="collapsed",
         )  # fmt: skip
+    before = _cursor("timeline", severity, tuple(chosen or ()), name, span)
     with states.guarded():
         api = session.api()
         hours = SPANS[span or "Any time"]
@@ -69,11 +71,12 @@ def _timeline() -> None:
         found = api.get(
             path_of("alerts"), limit=PAGE, since=since,
             severity=severity.lower() if severity else None,
-            target=(name or "").strip() or None, cursor=_cursor(),
+            state=",".join(word.lower() for word in chosen or ()) or None,
+            target=(name or "").strip() or None, cursor=before,
         )  # fmt: skip
-        items = [a for a in found["items"] if not chosen or a["state"].capitalize() in chosen]
+        items = found["items"]
         if not items:
-            filtered = bool(severity or chosen or name or hours)
+            filtered = bool(severity or chosen or name or hours or before)
             states.empty(
                 ":material/notifications_off:" if not filtered else ":material/filter_alt_off:",
                 "No alert fits the filter" if filtered else "No alert yet",
@@ -84,23 +87,31 @@ def _timeline() -> None:
             with st.container(border=True, gap="small", key=f"panel-day-{members[0]['id']}"):
                 for alert in members:
                     _row(alert)
-        _turn(found["next"])
+        _turn(before, found["next"])
 
 
-def _cursor() -> str | None:
-    """The page's cursor out of the address; anything else is no page."""
+def _cursor(*filters: object) -> str | None:
+    """The page's cursor out of the address; anything else is no page. Other filters than the last
+    time begin with the newest: a cursor is a place among what was shown then."""
+    if st.session_state.setdefault("_alert_filters", filters) != filters:
+        st.session_state["_alert_filters"] = filters
+        st.query_params.pop("before", None)
+    return _uuid(st.query_params.get("before", ""))
+
+
+def _uuid(text: str) -> str | None:
     try:
-        return str(UUID(st.query_params["before"]))
-    except (KeyError, ValueError):
+        return str(UUID(text))
+    except ValueError:
         return None
 
 
-def _turn(after: str | None) -> None:
-    if not after and not _cursor():
+def _turn(before: str | None, after: str | None) -> None:
+    if not after and not before:
         return
     with st.container(horizontal=True):
         newest = st.button(
-            "Newest", icon=":material/first_page:", key="newest", disabled=_cursor() is None
+            "Newest", icon=":material/first_page:", key="newest", disabled=before is None
         )
         older = st.button(
             "Older", icon=":material/chevron_right:", key="older", disabled=after is None
@@ -175,8 +186,11 @@ def _facts(alert: Item) -> str:
 @st.fragment(run_every=EVERY)
 def _one(chosen: str) -> None:
     with states.guarded():
+        identity = _uuid(chosen)
+        if identity is None:  # some words are other operations of the API
+            raise ApiError(Kind.MISSING, f"{chosen[:60]!r} is no id of an alert")
         api = session.api()
-        detail = api.get(path_of("alerts", chosen))
+        detail = api.get(path_of("alerts", identity))
         alert, zone = detail["alert"], session.zone()
         tone, name = tones.of_alert(alert), alert["container_name"]
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -272,22 +286,19 @@ def _ledger() -> None:
             "Channel", key="channel", bind="query-params", placeholder="Channel",
             icon=":material/send:", width=200, label_visibility="collapsed",
         )  # fmt: skip
+    before = _cursor("ledger", decision, channel)
     with states.guarded():
-        rows = _notifications(
-            session.api(), DECISIONS.get(decision or ""), (channel or "").strip() or None
-        )
-        if not rows:
+        found = session.api().get(
+            path_of("notifications"), limit=LEDGER_PAGE, decision=DECISIONS.get(decision or ""),
+            channel=(channel or "").strip() or None, cursor=before,
+        )  # fmt: skip
+        if not found["items"]:
             states.empty(
                 ":material/receipt_long:", "Nothing was decided",
                 "Each alert leaves a row here for each channel: told, or why not.",
             )  # fmt: skip
-            return
-        with st.container(border=True, key="panel-ledger"):
-            for row in rows:
-                _decision(row)
-
-
-def _notifications(api: Api, decision: str | None, channel: str | None) -> list[Any]:
-    page = api.get(path_of("notifications"), limit=40, decision=decision, channel=channel)
-    items: list[Any] = page["items"]
-    return items
+        else:
+            with st.container(border=True, key="panel-ledger"):
+                for row in found["items"]:
+                    _decision(row)
+        _turn(before, found["next"])
