@@ -9,6 +9,9 @@ from tocsin.dashboard.client import ApiError
 from tocsin.dashboard.dialogs import open_dialog
 from tocsin.dashboard.style import STYLE
 
+RETRY = 5
+"""Seconds between two tries where not even the reader is known."""
+
 
 def main(start: str = "overview") -> None:
     """Show the page that the address names; ``start`` is the one at the root."""
@@ -18,12 +21,26 @@ def main(start: str = "overview") -> None:
     page = st.navigation(list(made.values()), position="top")
     session.hand_over()
     try:
-        signed_in = session.reader() is not None
+        if session.reader() is None:
+            states.sign_in_page()
+            return
+        with states.loading():
+            page.run()
+        open_dialog()
     except ApiError as error:
-        states.refused(error)
-        return
-    if not signed_in:
-        states.sign_in_page()
-        return
-    page.run()
-    open_dialog()
+        _later([error])
+
+
+@st.fragment(run_every=RETRY)
+def _later(errors: list[ApiError]) -> None:
+    """Say why there is no page, and look again after a while: nothing else would."""
+    if errors:
+        error = errors.pop()
+    else:
+        try:
+            session.reader()
+        except ApiError as met:
+            error = met
+        else:
+            st.rerun()
+    states.refused(error, key="page")

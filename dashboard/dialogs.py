@@ -44,7 +44,11 @@ def open_dialog() -> None:
         return
     action, about = wanted
     who = session.reader()
-    if action != "sign-in" and (who is None or not who.own):
+    own = who is not None and who.own
+    if action == "sign-in" and own:  # done meanwhile, on the page that asks for nothing else
+        _close()
+        return
+    if action != "sign-in" and not own:
         about = {"then": wanted}
         action = "sign-in"
     _DIALOGS[action](about)

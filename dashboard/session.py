@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from datetime import tzinfo
 from pathlib import Path
@@ -21,6 +22,9 @@ RANKS = {"viewer": 0, "operator": 1, "admin": 2}
 ME_KEPT = 30.0
 """Seconds for which a token's name and role are taken as known."""
 
+PATIENCE = 5.0
+"""Seconds of quiet after "too many requests" where tocsin does not say how many."""
+
 
 @frozen(kw_only=True)
 class Reader:
@@ -35,6 +39,20 @@ class Reader:
     def may(self, role: str) -> bool:
         """Whether the reader may act: with a token of their own, of at least that role."""
         return self.own and RANKS.get(self.role, 0) >= RANKS[role]
+
+
+@frozen
+class ReaderApi(Api):
+    """The API under a reader's token, which does not ask again with a token that was refused: all
+    readers come from one address, and tocsin counts the refusals of an address."""
+
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
+        _refused_before(self.token)
+        try:
+            return super()._ask(method, path, **options)
+        except ApiError as error:
+            _remember(self.token, error)
+            raise
 
 
 @st.cache_resource
@@ -64,11 +82,14 @@ def zone() -> tzinfo:
 
 def own_token() -> str | None:
     """The token the reader has signed in with, in this tab or another."""
-    if token := st.session_state.get("_token"):
-        return str(token)
-    if st.session_state.get("_signed_out"):
-        return None
-    return READERS.token(cookie())
+    return READERS.token(_cookie())
+
+
+def _cookie() -> str | None:
+    """The reader's cookie: the one just given, of which this tab's connection does not know yet,
+    or the one it came with."""
+    given: str | None = st.session_state.get("_cookie")
+    return given or cookie()
 
 
 def reader() -> Reader | None:
@@ -80,7 +101,7 @@ def reader() -> Reader | None:
         return Reader(token=_shared_token(), own=False)
     known: tuple[str, float, dict[str, Any]] | None = st.session_state.get("_me")
     if known is None or known[0] != token or known[1] < time.monotonic():
-        me = Api(_http(settings().api_url), token).get("/api/v1/me")
+        me = ReaderApi(_http(settings().api_url), token).get("/api/v1/me")
         known = st.session_state["_me"] = (token, time.monotonic() + ME_KEPT, me)
     return Reader(token=token, own=True, **known[2])
 
@@ -99,7 +120,27 @@ def api() -> Api:
     who = reader()
     if who is None:
         raise ApiError(Kind.UNKNOWN_READER, "sign in first")
-    return Api(_http(settings().api_url), who.token)
+    return ReaderApi(_http(settings().api_url), who.token)
+
+
+def _refused_before(token: str) -> None:
+    """Raise the ApiError that this token met, while it holds: for good, or as long as asked."""
+    known: tuple[str, float, ApiError] | None = st.session_state.get("_refusal")
+    if known is None or known[0] != token:
+        return
+    left = known[1] - time.monotonic()
+    if left > 0:
+        error = known[2]
+        raise ApiError(error.kind, error.detail, left if error.kind is Kind.BUSY else None)
+
+
+def _remember(token: str, error: ApiError) -> None:
+    wait = {
+        Kind.UNKNOWN_READER: math.inf,
+        Kind.BUSY: PATIENCE if error.retry_after is None else error.retry_after,
+    }.get(error.kind)
+    if wait is not None:
+        st.session_state["_refusal"] = (token, time.monotonic() + wait, error)
 
 
 def try_token(token: str) -> dict[str, Any]:
@@ -109,19 +150,19 @@ def try_token(token: str) -> dict[str, Any]:
 
 
 def sign_in(token: str) -> None:
-    """Remember the reader's token, in this tab and, by a cookie, in later ones."""
-    cookie, code = READERS.admit(token.strip())
-    st.session_state.update(
-        {"_token": token.strip(), "_cookie": cookie, "_send": ("sign-in", code), "_signed_out": 0}
-    )
+    """Remember the reader's token for a day, in this tab and, by a cookie, in others. This tab,
+    too, keeps the cookie alone: what ends it anywhere ends it here."""
+    READERS.dismiss(_cookie())  # the browser is about to forget it
+    given, code = READERS.admit(token.strip())
+    st.session_state.update({"_cookie": given, "_send": ("sign-in", code)})
+    st.session_state.pop("_refusal", None)
 
 
 def sign_out() -> None:
-    """Forget the reader's token."""
-    READERS.dismiss(st.session_state.get("_cookie") or cookie())
-    for key in ("_token", "_cookie", "_me"):
+    """Forget the reader's token, in every tab."""
+    READERS.dismiss(_cookie())
+    for key in ("_cookie", "_me", "_refusal"):
         st.session_state.pop(key, None)
-    st.session_state["_signed_out"] = True
     st.session_state["_send"] = ("sign-out", "out")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import streamlit as st
 
@@ -56,28 +57,49 @@ def empty(icon: str, title: str, hint: str = "", detail: str = "") -> None:
         st.space("xsmall")
 
 
-def refused(error: ApiError, what: str = "") -> None:
-    """Why the API gave no answer. ``what`` names what is missing from the page for it."""
+def refused(error: ApiError, what: str = "", *, key: str = "part") -> None:
+    """Why the API gave no answer. ``what`` names what is missing from the page for it; no two on a
+    page have the same ``key`` and ``what``."""
+    own = session.own_token() is not None
+    if error.kind is Kind.UNKNOWN_READER and not own and session.settings().sign_in:
+        st.rerun()  # signed out elsewhere, or a day has passed: the whole page asks to sign in
     icon, title, hint = _STATES[error.kind]
     if error.kind is Kind.BUSY and error.retry_after:
-        hint = f"tocsin asks for {count(int(error.retry_after), 'second')} of patience."
+        hint = f"tocsin asks for {count(math.ceil(error.retry_after), 'second')} of patience."
     detail = "" if error.kind is Kind.UNREACHABLE else error.detail
     empty(icon, f"{what}: {title[0].lower()}{title[1:]}" if what else title, hint, detail)
-    if error.kind is Kind.UNKNOWN_READER and session.own_token() is not None:
+    # tocsin asks only those for patience whose token it does not accept.
+    if error.kind in (Kind.UNKNOWN_READER, Kind.BUSY) and own:
         with st.container(horizontal=True, horizontal_alignment="center"):
-            if st.button("Sign in again", icon=":material/login:", key="sign-in-again"):
+            again = f"sign-in-again-{key}-{what.lower()}"
+            if st.button("Sign in again", icon=":material/login:", key=again):
                 session.sign_out()
                 st.session_state["_dialog"] = ("sign-in", {})
                 st.rerun()
 
 
 @contextmanager
-def guarded(what: str = "") -> Iterator[None]:
-    """Show why the API gave no answer in place of what needed it."""
+def loading() -> Iterator[None]:
+    """A page is drawn for the first time: what takes long says so. Its refreshes are silent."""
+    st.session_state["_loading"] = True
     try:
         yield
+    finally:
+        st.session_state["_loading"] = False
+
+
+@contextmanager
+def guarded(what: str = "") -> Iterator[None]:
+    """Show why the API gave no answer in place of what needed it."""
+    loads = st.session_state.get("_loading", False)
+    st.session_state["_loading"] = False  # one inside another has nothing to add
+    try:
+        with st.spinner("Loading …") if loads else nullcontext():
+            yield
     except ApiError as error:
         refused(error, what)
+    finally:
+        st.session_state["_loading"] = loads
 
 
 def sign_in_form(key: str) -> bool:

@@ -95,7 +95,7 @@ class Pages:
         for name, value in query.items():
             at.query_params[name] = value
         if token:
-            at.session_state["_token"] = token
+            at.session_state["_cookie"] = signin.READERS.admit(token)[0]
         at.run()
         return at
 
@@ -107,7 +107,6 @@ def pages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Pages]:
     monkeypatch.setattr(session, "zone", lambda: UTC)
     yield Pages(monkeypatch, tmp_path)
     st.cache_resource.clear()
-    signin.READERS = signin.Readers()
 
 
 def shown(at: AppTest) -> str:

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.dashboard.browser import card, expect_tone, launch, serious, settled, visit
 from tests.dashboard.test_pages import down, up
+from tests.dashboard.test_timeline import many_alerts
 from tests.dashboard.town import Town, free_port, log_lines
 from tocsin import Surroundings
 from tocsin.core.model import Result
@@ -219,7 +220,8 @@ def test_signing_in_lasts(
     browser: Browser, town: Town, tmp_path: Path, served: Callable[[], str]
 ) -> None:
     """Where readers need their own token nothing is shown without; signed in, a reload and another
-    tab go on, the token is in no page, no storage and no readable cookie; signed out, both ask."""
+    tab go on, the token is in no page, no storage and no readable cookie; signed out in one tab,
+    both ask by themselves, the one where it was typed too."""
     strict = Served(town, tmp_path, sign_in=True)
     town.reach(strict.port)
     try:
@@ -232,8 +234,6 @@ def test_signing_in_lasts(
                 page.get_by_role("button", name="Sign in").click()
             assert answer.value.status == 204
             expect(page.get_by_text("busybox:1.36")).to_be_visible()
-            page.reload()
-            expect(page.get_by_text("busybox:1.36")).to_be_visible()
             other = page.context.new_page()
             other.goto(strict.url)
             expect(other.get_by_text("12 / 13").or_(other.get_by_text("12 / 14"))).to_be_visible()
@@ -241,6 +241,17 @@ def test_signing_in_lasts(
             stored = page.evaluate("JSON.stringify([document.cookie, localStorage])")
             assert "tocsin_reader" not in stored
             assert town.tokens["operator"] not in stored
+            other.get_by_role("button", name=re.compile("operator")).click()
+            with other.expect_response(re.compile("/tocsin/sign-out")):
+                other.get_by_role("button", name="Sign out").click()
+            expect(other.get_by_text("Sign in with your own token.")).to_be_visible()
+            expect(page.get_by_text("Sign in with your own token.")).to_be_visible()
+            page.get_by_label("Token", exact=True).fill(town.tokens["operator"])
+            with page.expect_response(re.compile("/tocsin/sign-in")):
+                page.get_by_role("button", name="Sign in").click()
+            expect(page.get_by_text("busybox:1.36")).to_be_visible()
+            page.reload()
+            expect(page.get_by_text("busybox:1.36")).to_be_visible()
             page.get_by_role("button", name=re.compile("operator")).click()
             with page.expect_response(re.compile("/tocsin/sign-out")):
                 page.get_by_role("button", name="Sign out").click()
@@ -249,3 +260,91 @@ def test_signing_in_lasts(
             expect(other.get_by_text("Sign in with your own token.")).to_be_visible()
     finally:
         strict.stop()
+
+
+def test_a_page_that_could_not_begin_comes_back(
+    browser: Browser, empty_town: Town, tmp_path: Path
+) -> None:
+    """Opened while tocsin is away, by a reader whose token has to be looked at first: it says so,
+    and is there, without a reload, once tocsin is."""
+    up("web", empty_town)
+    strict = Served(empty_town, tmp_path, sign_in=True)
+    empty_town.reach(strict.port)
+    try:
+        with visit(browser) as (page, _):
+            page.goto(strict.url)
+            page.get_by_label("Token", exact=True).fill(empty_town.tokens["viewer"])
+            with page.expect_response(re.compile("/tocsin/sign-in")):
+                page.get_by_role("button", name="Sign in").click()
+            expect(card(page, "web")).to_be_visible()
+            empty_town.do(empty_town.close())
+            page.reload()
+            expect(page.get_by_text("tocsin cannot be reached")).to_be_visible()
+            expect(card(page, "web")).to_have_count(0)
+            empty_town.do(empty_town.open())
+            expect(card(page, "web")).to_be_visible()
+            expect(page.get_by_text("tocsin cannot be reached")).to_have_count(0)
+    finally:
+        strict.stop()
+
+
+def test_older_alerts_and_another_filter(
+    browser: Browser, empty_town: Town, tmp_path: Path
+) -> None:
+    """Older leads to the second page, which has an address; a filter leads back to the newest that
+    fit it, and finds the one that fires below all of them."""
+    many_alerts(empty_town, 56)
+    made = Served(empty_town, tmp_path)
+    empty_town.reach(made.port)
+    try:
+        with visit(browser) as (page, _):
+            page.goto(made.url + "/alerts")
+            expect(page.get_by_role("link", name="brief-055")).to_be_visible()
+            page.get_by_role("button", name="Older").click()
+            expect(page.get_by_role("link", name="long-ago")).to_be_visible()
+            assert "before=" in page.url
+            page.get_by_role("button", name="Resolved", exact=True).click()
+            expect(page.get_by_role("link", name="brief-055")).to_be_visible()
+            expect(page.get_by_role("link", name="long-ago")).to_have_count(0)
+            page.get_by_role("button", name="Resolved", exact=True).click()
+            page.get_by_role("button", name="Firing", exact=True).click()
+            expect(page.get_by_role("link", name="long-ago")).to_be_visible()
+            expect(page.locator('[class*="st-key-row-"]')).to_have_count(1)
+            assert "before=" not in page.url
+    finally:
+        made.stop()
+
+
+SEEN = """
+window.loadings = 0;
+new MutationObserver(() => {
+    if (document.querySelector('[data-testid="stSpinner"]')) window.loadings += 1;
+}).observe(document, {childList: true, subtree: true});
+"""
+
+
+def test_a_slow_first_look_says_so_and_refreshes_are_silent(
+    browser: Browser, empty_town: Town, tmp_path: Path
+) -> None:
+    """What takes long to load has a quiet word in its place; a refresh that takes as long as a
+    request may, has none."""
+    up("web", empty_town)
+    made = Served(empty_town, tmp_path)
+    empty_town.reach(made.port)
+    try:
+        with visit(browser) as (page, _):
+            page.add_init_script(SEEN)
+            empty_town.act(empty_town.gate.clear)
+            page.goto(made.url)
+            expect(page.get_by_text("Loading …")).to_be_visible()
+            empty_town.act(empty_town.gate.set)
+            expect(card(page, "web")).to_be_visible()
+            expect(page.get_by_text("Loading …")).to_have_count(0)
+            page.evaluate("window.loadings = 0")
+            empty_town.act(empty_town.gate.clear)
+            expect(page.get_by_text("tocsin cannot be reached")).to_be_visible()
+            empty_town.act(empty_town.gate.set)
+            expect(card(page, "web")).to_be_visible()
+            assert page.evaluate("window.loadings") == 0
+    finally:
+        made.stop()

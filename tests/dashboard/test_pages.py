@@ -280,9 +280,10 @@ def test_a_target_that_is_not_there(pages: Pages, town: Town) -> None:
     calm(at)
     assert "There is no such thing" in shown(at)
     assert "there is no target called 'gone/../x'" in shown(at)
-    at = pages.open("alerts", id="not-an-id")
-    calm(at)
-    assert "is no id of an alert" in shown(at)
+    for word in ("not-an-id", "active", "frequency"):
+        at = pages.open("alerts", id=word)
+        calm(at)
+        assert f"'{word}' is no id of an alert" in shown(at)
 
 
 def test_the_api_is_gone_and_comes_back(pages: Pages, empty_town: Town) -> None:
@@ -348,6 +349,10 @@ def test_too_many_requests(pages: Pages, town: Town) -> None:
     calm(at)
     assert "Too many requests" in shown(at)
     assert "of patience" in shown(at)
+    town.calls.clear()
+    at.run()  # so patient it is: each look would make the wait longer
+    assert "of patience" in shown(at)
+    assert sum(town.calls.values()) == 0
     town.act(town.server._failures._failures.clear)
 
 

@@ -39,7 +39,8 @@ class TownStack(Stack):
 
 
 class Town:
-    """The stack behind a real HTTP server; ``calls`` counts the requests it was asked."""
+    """The stack behind a real HTTP server; ``calls`` counts the requests it was asked. No answer
+    passes the ``gate`` while it is closed."""
 
     def __init__(self, directory: Path, database: str) -> None:
         self.directory = directory
@@ -47,6 +48,8 @@ class Town:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.calls: Counter[str] = Counter()
+        self.gate = asyncio.Event()
+        self.gate.set()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -86,6 +89,7 @@ class Town:
 
             async def count(request: Any, _: Any) -> None:
                 self.calls[request.path] += 1
+                await self.gate.wait()
 
             app.on_response_prepare.append(count)
             return app
