@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
+from math import fsum
 from typing import Any
 
 import plotly.graph_objects as go
@@ -12,13 +13,76 @@ import streamlit as st
 from attrs import frozen
 
 from tocsin.dashboard.tones import CRITICAL, OK, TONES, WARNING
-from tocsin.dashboard.words import clean, moment
+from tocsin.dashboard.words import clean, moment, size
 
 Figure = go.Figure
 CONFIG = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 GRID = "rgba(128,128,128,0.18)"
 SERIES = ("#3b82c4", "#d97b29", "#2b9a8a", "#a35cc7", "#c2557a", "#7a8f2a", "#5b6ee1", "#8a6d4b")
 SECONDS = {"1h": 3600, "6h": 6 * 3600, "24h": 86400, "7d": 7 * 86400, "30d": 30 * 86400}
+LATE = 5.0
+"""Seconds after which results are in the database."""
+
+
+@frozen(kw_only=True)
+class _Form:
+    """How figures of a unit are written, as d3-format has it; ``least`` is the lowest top of an
+    axis, below which a curve would be noise made large."""
+
+    tick: str
+    hover: str
+    least: float
+
+
+# The prefixes of SI make 0.2 % read as "200m%", and are what is usual for the rest.
+_FORMS = {
+    "%": _Form(tick="~g", hover=".3~r", least=1.0),
+    "B": _Form(tick="~s", hover=".3~s", least=1000.0),
+    "s": _Form(tick="~s", hover=".3~s", least=0.001),
+}
+_LEAST_RATE = 10.0
+"""Bytes per second that the axis of a rate shows at least."""
+
+
+@frozen(kw_only=True)
+class Frame:
+    """The time axis of a chart, from ``since`` to ``until``, with a point each ``step`` seconds.
+
+    It moves a point at a time, at most once a minute, and holds no point that still changes: as
+    soon as anything in a chart differs, Streamlit puts up a new one, without the reader's zoom.
+    """
+
+    since: datetime
+    until: datetime
+    done: datetime
+    step: float
+    zone: tzinfo
+
+    def drawn(self, points: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """The points that change no more; all where there are hardly any yet."""
+        length = timedelta(seconds=self.step)
+        kept = [p for p in points if self.since <= _at(p["at"]) <= self.done - length]
+        return kept if len(kept) > 1 else list(points)
+
+
+def asked(hours: float, now: datetime | None = None) -> dict[str, str]:
+    """The stretch of time to ask the API for: the last ``hours``, up to the end of this minute."""
+    until = _floor(now, 60) + timedelta(seconds=60)
+    return {"since": (until - timedelta(hours=hours)).isoformat(), "until": until.isoformat()}
+
+
+def frame_of(view: Mapping[str, Any], zone: tzinfo, now: datetime | None = None) -> Frame:
+    """The time axis of a chart of the API (its ``since``, ``until`` and ``step``)."""
+    pace = max(float(view["step"]), 60.0)
+    done = _floor(now, pace)
+    until = done + timedelta(seconds=pace)
+    since = until - (_at(view["until"]) - _at(view["since"]))
+    return Frame(since=since, until=until, done=done, step=float(view["step"]), zone=zone)
+
+
+def _floor(now: datetime | None, seconds: float) -> datetime:
+    at = (now or datetime.now(UTC)).timestamp() - LATE
+    return datetime.fromtimestamp(at // seconds * seconds, UTC)
 
 
 @frozen(kw_only=True)
@@ -44,11 +108,18 @@ def safe(text: object, limit: int = 160) -> str:
     return html.escape(clean(text, limit), quote=True)
 
 
-def local(text: str, zone: tzinfo) -> datetime:
-    """A time of the API on the reader's clock; Plotly shows what it is given."""
+def _at(text: str) -> datetime:
     found = moment(text)
     assert found is not None  # noqa: S101 - the API always gives one
-    return found.astimezone(zone).replace(tzinfo=None)
+    return found
+
+
+def local(at: datetime, zone: tzinfo) -> datetime:
+    """A time on the reader's clock, for Plotly, which shows what it is given.
+
+    For that alone: between two such times lies an hour too much or too little where clocks change.
+    """
+    return at.astimezone(zone).replace(tzinfo=None)
 
 
 def usage(
@@ -56,15 +127,15 @@ def usage(
     metric: str,
     *,
     unit: str,
-    zone: tzinfo,
-    span: tuple[str, str],
-    step: float,
+    frame: Frame,
     levels: Iterable[Level] = (),
     marks: Iterable[Mark] = (),
     colour: str = SERIES[0],
 ) -> go.Figure:
     """One metric over time: its average as a line, up to its maximum as a shade."""
-    times, mean, high = series(points, metric, zone, step)
+    form = _FORMS[unit]
+    moments, mean, high = series(frame.drawn(points), metric, frame.step)
+    times = [local(at, frame.zone) for at in moments]
     figure = go.Figure()
     figure.add_scatter(
         x=times, y=high, mode="lines", line={"width": 0}, hoverinfo="skip", showlegend=False
@@ -72,7 +143,8 @@ def usage(
     figure.add_scatter(
         x=times, y=mean, mode="lines", fill="tonexty", line={"width": 2, "color": colour},
         fillcolor=_faint(colour, 0.18), showlegend=False, customdata=high,
-        hovertemplate=f"%{{y:.3s}}{unit} (max %{{customdata:.3s}}{unit})<extra></extra>",
+        hovertemplate=f"%{{y:{form.hover}}}{unit} (max %{{customdata:{form.hover}}}{unit})"
+        "<extra></extra>",
     )  # fmt: skip
     top = max((value for value in high if value is not None), default=0.0)
     for level in levels:
@@ -84,50 +156,57 @@ def usage(
             annotation={"text": safe(level.label), "font": {"size": 11, "color": level.colour},
                         "xanchor": "right", "yanchor": "bottom"},
         )  # fmt: skip
-    figure.update_yaxes(range=[0, top * 1.18 or 1], ticksuffix=unit, tickformat="~s")
-    _add_marks(figure, list(marks), zone, top * 1.1 or 1)
-    _dress(figure, span, zone, 210)
+    top = max(top * 1.18, form.least)
+    figure.update_yaxes(range=[0, top], ticksuffix=unit, tickformat=form.tick)
+    _add_marks(figure, list(marks), frame, top * 0.93)
+    _dress(figure, frame, 210)
     return figure
 
 
-def traffic(
-    points: Sequence[Mapping[str, Any]], *, zone: tzinfo, span: tuple[str, str], step: float
-) -> go.Figure:
+def traffic(points: Sequence[Mapping[str, Any]], *, frame: Frame) -> go.Figure:
     """Bytes per second received (above) and sent (below)."""
     figure = go.Figure()
     pairs = (("network_rx_bytes", "received", 1), ("network_tx_bytes", "sent", -1))
+    tops = []
     for n, (metric, word, sign) in enumerate(pairs):
-        times, rates = _rates(points, metric, zone, step)
+        moments, rates = speeds(frame.drawn(points), metric, frame.step)
+        tops.append(max((rate for rate in rates if rate is not None), default=0.0))
         figure.add_scatter(
-            x=times, y=[None if r is None else sign * r for r in rates], mode="lines", name=word,
+            x=[local(at, frame.zone) for at in moments],
+            y=[None if r is None else sign * r for r in rates], mode="lines", name=word,
             fill="tozeroy", line={"width": 1.5, "color": SERIES[2 - n]}, connectgaps=False,
-            fillcolor=_faint(SERIES[2 - n], 0.2), customdata=rates,
-            hovertemplate=f"{word} %{{customdata:.3s}}B/s<extra></extra>",
+            fillcolor=_faint(SERIES[2 - n], 0.2), customdata=[size(rate) for rate in rates],
+            hovertemplate=f"{word} %{{customdata}}/s<extra></extra>",
         )  # fmt: skip
-    figure.update_yaxes(ticksuffix="B/s", tickformat="~s", nticks=5)
+    received, sent = (max(top * 1.1, _LEAST_RATE) for top in tops)
+    figure.update_yaxes(range=[-sent, received], ticksuffix="B/s", tickformat="~s", nticks=5)
     figure.update_layout(legend={"orientation": "h", "y": 1.12, "x": 1, "xanchor": "right"})
-    _dress(figure, span, zone, 170)
+    _dress(figure, frame, 170)
     return figure
 
 
-def trend(view: Mapping[str, Any], *, unit: str, zone: tzinfo) -> go.Figure:
-    """The same metric of several targets."""
+def trend(view: Mapping[str, Any], *, unit: str, frame: Frame) -> go.Figure:
+    """The same metric of several targets, the highest first."""
+    form = _FORMS[unit]
     figure = go.Figure()
-    for n, item in enumerate(view["items"]):
+    found = [(item["target"], frame.drawn(item["points"])) for item in view["items"]]
+    # By what is drawn: with each result their averages change a little, and pass each other.
+    found.sort(key=lambda pair: (-fsum(p["avg"] for p in pair[1]) / max(1, len(pair[1])), pair[0]))
+    for n, (target, points) in enumerate(found):
         figure.add_scatter(
-            x=[local(p["at"], zone) for p in item["points"]],
-            y=[p["avg"] for p in item["points"]],
-            mode="lines", name=safe(item["target"], 28), line={"width": 1.8, "shape": "spline",
+            x=[local(_at(p["at"]), frame.zone) for p in points],
+            y=[_short(p["avg"]) for p in points],
+            mode="lines", name=safe(target, 28), line={"width": 1.8, "shape": "spline",
                                                               "smoothing": 0.4,
                                                               "color": SERIES[n % len(SERIES)]},
-            hovertemplate=f"%{{fullData.name}} %{{y:.3s}}{unit}<extra></extra>",
+            hovertemplate=f"%{{fullData.name}} %{{y:{form.hover}}}{unit}<extra></extra>",
         )  # fmt: skip
-    figure.update_yaxes(rangemode="tozero", ticksuffix=unit, tickformat="~s", nticks=6)
+    figure.update_yaxes(rangemode="tozero", ticksuffix=unit, tickformat=form.tick, nticks=6)
     figure.update_layout(legend={
         "orientation": "h", "y": -0.24, "x": 0, "yanchor": "top", "entrywidth": 0.48,
         "entrywidthmode": "fraction", "font": {"size": 11},
     })  # fmt: skip
-    _dress(figure, (view["since"], view["until"]), zone, 360)
+    _dress(figure, frame, 360)
     return figure
 
 
@@ -149,7 +228,7 @@ def by_type(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> go.
                 hovertemplate=f"%{{x}} {severity}<extra></extra>",
             )  # fmt: skip
     figure.update_layout(barmode="stack", legend={"orientation": "h", "y": -0.18})
-    figure.update_xaxes(tickformat="d", gridcolor=GRID, nticks=6)
+    figure.update_xaxes(dtick=_whole(max(totals.values(), default=0)), gridcolor=GRID)
     figure.update_yaxes(ticklabelstandoff=8)
     _plain(figure, 110 + 30 * max(2, len(order)))
     return figure
@@ -166,18 +245,25 @@ def by_hour(counts: Sequence[int], zone: str) -> go.Figure:
         tickvals=[0, 4, 8, 12, 16, 20], ticktext=[f"{h:02}:00" for h in (0, 4, 8, 12, 16, 20)],
         title={"text": safe(zone), "font": {"size": 11}},
     )  # fmt: skip
-    figure.update_yaxes(tickformat="d", gridcolor=GRID, nticks=4, rangemode="tozero")
+    figure.update_yaxes(dtick=_whole(max(counts, default=0)), gridcolor=GRID, rangemode="tozero")
     _plain(figure, 230)
     return figure
 
 
+def _whole(top: int) -> int:
+    """The distance of a few lines over a count: a power of ten, or twice or five times one."""
+    steps = (factor * 10**power for power in range(12) for factor in (1, 2, 5))
+    return next(step for step in steps if step * 5 >= top)
+
+
 def show(figure: go.Figure, key: str, alt: str) -> None:
-    """Put a chart on the page."""
+    """Put a chart on the page. ``alt`` says what it shows, and no figure that changes of itself:
+    Streamlit takes a chart with another ``alt`` for another chart."""
     st.plotly_chart(figure, key=key, config=CONFIG, alt=alt, width="stretch")
 
 
 def series(
-    points: Sequence[Mapping[str, Any]], metric: str, zone: tzinfo, step: float
+    points: Sequence[Mapping[str, Any]], metric: str, step: float
 ) -> tuple[list[datetime], list[float | None], list[float | None]]:
     """Times, averages and maxima of a metric; a gap where nothing was seen for a while."""
     times: list[datetime] = []
@@ -187,21 +273,21 @@ def series(
         found = point["metrics"].get(metric)
         if found is None:
             continue
-        at = local(point["at"], zone)
+        at = _at(point["at"])
         if times and (at - times[-1]).total_seconds() > max(3 * step, 180):
             times.append(times[-1] + (at - times[-1]) / 2)
             mean.append(None)
             high.append(None)
         times.append(at)
-        mean.append(found["avg"])
-        high.append(found["max"])
+        mean.append(_short(found["avg"]))
+        high.append(_short(found["max"]))
     return times, mean, high
 
 
-def _rates(
-    points: Sequence[Mapping[str, Any]], metric: str, zone: tzinfo, step: float
+def speeds(
+    points: Sequence[Mapping[str, Any]], metric: str, step: float
 ) -> tuple[list[datetime], list[float | None]]:
-    """A counter as a rate; a counter that went back began anew."""
+    """A counter as a rate per second; a counter that went back began anew."""
     times: list[datetime] = []
     rates: list[float | None] = []
     last: tuple[datetime, float] | None = None
@@ -209,14 +295,19 @@ def _rates(
         found = point["metrics"].get(metric)
         if found is None:
             continue
-        at, value = local(point["at"], zone), float(found["max"])
+        at, value = _at(point["at"]), float(found["max"])
         if last is not None:
             seconds = (at - last[0]).total_seconds()
             gap = seconds > max(3 * step, 180) or seconds <= 0 or value < last[1]
             times.append(at)
-            rates.append(None if gap else (value - last[1]) / seconds)
+            rates.append(None if gap else _short((value - last[1]) / seconds))
         last = (at, value)
     return times, rates
+
+
+def _short(value: float) -> float:
+    """Without the last digits, which differ between raw data and what is rolled up."""
+    return float(f"{value:.5g}")
 
 
 _SYMBOLS = {
@@ -228,25 +319,28 @@ _SYMBOLS = {
 }
 
 
-def _add_marks(figure: go.Figure, marks: list[Mark], zone: tzinfo, height: float) -> None:
+def _add_marks(figure: go.Figure, marks: Sequence[Mark], frame: Frame, height: float) -> None:
+    marks = [mark for mark in marks if frame.since <= _at(mark.at)]
     for mark in marks:
         _, colour = _SYMBOLS.get(mark.kind, _SYMBOLS["warning"])
-        figure.add_vline(x=local(mark.at, zone), line={"width": 1, "dash": "dot", "color": colour})
+        x = local(_at(mark.at), frame.zone)
+        figure.add_vline(x=x, line={"width": 1, "dash": "dot", "color": colour})
     for kind in dict.fromkeys(mark.kind for mark in marks):
         symbol, colour = _SYMBOLS.get(kind, _SYMBOLS["warning"])
         mine = [mark for mark in marks if mark.kind == kind]
         figure.add_scatter(
-            x=[local(mark.at, zone) for mark in mine], y=[height] * len(mine), mode="markers",
+            x=[local(_at(mark.at), frame.zone) for mark in mine], y=[height] * len(mine),
+            mode="markers",
             marker={"symbol": symbol, "size": 11, "color": colour}, showlegend=False,
             text=[safe(mark.text) for mark in mine], hovertemplate="%{text}<extra></extra>",
             cliponaxis=False,
         )  # fmt: skip
 
 
-def _dress(figure: go.Figure, span: tuple[str, str], zone: tzinfo, height: int) -> None:
+def _dress(figure: go.Figure, frame: Frame, height: int) -> None:
     figure.update_xaxes(
-        range=[local(span[0], zone), local(span[1], zone)], showgrid=False, type="date",
-        hoverformat="%-d %b %H:%M", nticks=7,
+        range=[local(at, frame.zone) for at in (frame.since, frame.until)], showgrid=False,
+        type="date", hoverformat="%-d %b %H:%M", nticks=7,
     )  # fmt: skip
     figure.update_yaxes(gridcolor=GRID, zerolinecolor=GRID, nticks=5, title=None)
     figure.update_layout(hovermode="x unified", uirevision="kept")

@@ -127,7 +127,9 @@ def _trends(api: Api, hours: int) -> None:
     ):
         with column, st.container(border=True, height="stretch", key=f"panel-trend-{metric}"):
             st.markdown(f"##### :material/show_chart: {title}", anchors=False)
-            view = api.get(path_of("trends"), metric=metric, hours=hours, top=TOP, points=90)
+            view = api.get(
+                path_of("trends"), metric=metric, top=TOP, points=90, **charts.asked(hours)
+            )
             if not view["items"]:
                 states.empty(":material/hourglass_empty:", "No data yet",
                              "The curves begin with the first samples.")  # fmt: skip
@@ -135,7 +137,8 @@ def _trends(api: Api, hours: int) -> None:
             top = view["items"][0]
             st.caption(plain(f"The {len(view['items'])} that use most; {top['target']} on average ")
                        + f"**{form(top['avg'])}**")  # fmt: skip
-            charts.show(charts.trend(view, unit=unit, zone=zone), f"trend-{metric}-figure",
+            frame = charts.frame_of(view, zone)
+            charts.show(charts.trend(view, unit=unit, frame=frame), f"trend-{metric}-figure",
                         f"{title} of the targets that use most")  # fmt: skip
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Any
 
 import streamlit as st
@@ -16,6 +19,10 @@ EVERY = 20
 
 RANGES = ("1h", "6h", "24h", "7d", "30d")
 MOST_MARKS = 40
+MOST_EVENTS = 200
+POINTS = 240
+BAR = 60
+"""Stretches of a bar, about."""
 
 Item = Mapping[str, Any]
 
@@ -48,19 +55,20 @@ def show_past(name: str) -> None:
         if not checks:
             states.empty(":material/rule:", "No check watches this target", "")
             return
-        history = api.get(path_of("metrics", "history"), target=name, hours=hours, points=240)
+        asked = charts.asked(hours)
         alerts = api.get(path_of("alerts"), target=name, hours=None, limit=50,
-                         since=history["since"])["items"]  # fmt: skip
-        events = []
+                         since=asked["since"])["items"]  # fmt: skip
+        events: Item = {"items": [], "next": None}
         if "state" in item:
-            events = api.get(path_of("containers", name, "events"), hours=hours, limit=200)["items"]
-        if "state" in item:
-            _usage(item, history, _marks(alerts, events))
+            history = api.get(path_of("metrics", "history"), target=name, points=POINTS, **asked)
+            events = api.get(path_of("containers", name, "events"), since=asked["since"],
+                             limit=MOST_EVENTS)  # fmt: skip
+            _usage(item, history, _marks(alerts, events["items"]))
         left, right = st.columns(2, gap="medium")
         with left:
-            _health(api, name, item, checks, own, hours)
+            _health(api, name, item, checks, own, asked)
         with right:
-            _happened(alerts, events)
+            _happened(alerts, events["items"], cut=events["next"] is not None)
 
 
 def _marks(alerts: Sequence[Item], events: Sequence[Item]) -> list[charts.Mark]:
@@ -72,7 +80,7 @@ def _marks(alerts: Sequence[Item], events: Sequence[Item]) -> list[charts.Mark]:
         for alert in alerts
     ]  # fmt: skip
     for event in events:
-        if event["action"] in ("start", "restart"):
+        if event["action"] == "start":  # an engine tells a restart as stop, start and restart
             marks.append(charts.Mark(at=event["at"], kind="restart", text="Started"))
         elif event["action"] in ("die", "oom"):
             code = event["attributes"].get("exitCode")
@@ -82,22 +90,21 @@ def _marks(alerts: Sequence[Item], events: Sequence[Item]) -> list[charts.Mark]:
 
 
 def _usage(item: Item, history: Item, marks: Sequence[charts.Mark]) -> None:
-    points, step = history["points"], history["step"]
+    points = history["points"]
     if not points:
         states.empty(
             ":material/hourglass_empty:", "No data yet",
             "The curves begin with the first samples.",
         )  # fmt: skip
         return
-    zone, span = session.zone(), (history["since"], history["until"])
+    frame = charts.frame_of(history, session.zone())
     expected = item["expected"]
     left, right = st.columns(2, gap="medium")
     levels = _levels(expected, "cpu_percent", None)
     figure, mean, top = None, *_figures(points, "cpu_percent")
     if mean is not None:
         figure = charts.usage(
-            points, "cpu_percent", unit="%", zone=zone, span=span, step=step, levels=levels,
-            marks=marks,
+            points, "cpu_percent", unit="%", frame=frame, levels=levels, marks=marks,
         )  # fmt: skip
     with left:
         _chart("CPU", figure, [percent(v) for v in (mean, top, item["cpu_percent"])])
@@ -105,15 +112,15 @@ def _usage(item: Item, history: Item, marks: Sequence[charts.Mark]) -> None:
     figure, mean, top = None, *_figures(points, "memory_bytes")
     if mean is not None:
         figure = charts.usage(
-            points, "memory_bytes", unit="B", zone=zone, span=span, step=step, levels=levels,
-            marks=marks, colour=charts.SERIES[3],
+            points, "memory_bytes", unit="B", frame=frame, levels=levels, marks=marks,
+            colour=charts.SERIES[3],
         )  # fmt: skip
     with right:
         _chart("Memory", figure, [size(v) for v in (mean, top, item["memory_bytes"])])
     with st.container(border=True, gap="xsmall", key="panel-chart-network"):
         st.markdown("**Network**")
         charts.show(
-            charts.traffic(points, zone=zone, span=span, step=step), "chart-network-figure",
+            charts.traffic(points, frame=frame), "chart-network-figure",
             "Bytes received and sent per second",
         )  # fmt: skip
         received, sent = size(item["network_rx_bytes"]), size(item["network_tx_bytes"])
@@ -138,7 +145,7 @@ def _chart(title: str, figure: charts.Figure | None, values: Sequence[str]) -> N
             st.caption("No data in this range.")
             return
         words = [f"{word} **{value}**" for word, value in zip(_WORDS, values, strict=True)]
-        charts.show(figure, key, f"{title}: {', '.join(words).replace('*', '')}")
+        charts.show(figure, key, f"{title} over time; the figures stand below")
         st.caption("   ·   ".join(words))
 
 
@@ -153,19 +160,21 @@ def _figures(points: Sequence[Item], metric: str) -> tuple[float | None, float |
 
 
 def _health(
-    api: Api, name: str, item: Item, checks: Sequence[str], own: str | None, hours: float
-) -> None:
+    api: Api, name: str, item: Item, checks: Sequence[str], own: str | None,
+    asked: Mapping[str, str],
+) -> None:  # fmt: skip
     with st.container(border=True, height="stretch", key="panel-health"):
         st.markdown("**:material/health_and_safety: Health checks**")
         chosen = own
         if len(checks) > 1:
             chosen = st.segmented_control(
                 "Check", checks, default=own, required=True, key="check", bind="query-params",
-                label_visibility="collapsed",
+                label_visibility="collapsed", format_func=_label,
             )  # fmt: skip
         if chosen is None:
             return
-        found = api.get(path_of("checks", name, chosen, "history"), hours=hours, points=60)
+        path = path_of("checks", name, chosen, "history")
+        found = api.get(path, points=POINTS, **asked)
         check = next(c for c in item["checks"] if c["name"] == chosen)
         tone = tones.of_status(check["status"])
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -173,9 +182,11 @@ def _health(
             st.caption(f"{share(found['uptime']['available'])} available", width="content")
             if check["latency_seconds"] is not None:
                 st.caption(f"{check['latency_seconds'] * 1000:,.0f} ms", width="content")
-        counts = buckets(found, 60)
+        counts = buckets(found, check["interval_seconds"])
         st.html(parts.bar(counts, f"{share(found['uptime']['available'])} available"))
-        results = api.get(path_of("checks", name, chosen, "results"), hours=hours, limit=8)["items"]
+        _latency(found)
+        path = path_of("checks", name, chosen, "results")
+        results = api.get(path, since=asked["since"], limit=8)["items"]
         zone = session.zone()
         for result in results:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -188,23 +199,51 @@ def _health(
             st.caption("No result in this range.")
 
 
-def buckets(history: Item, number: int) -> list[list[int]]:
-    """A check's history in so many stretches of equal length, those without data empty."""
+def _label(check: str) -> str:
+    """The name of a check as Markdown. It stands in the address too, so usual names stay bare."""
+    return check if re.fullmatch(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*", check) else plain(check)
+
+
+def _latency(history: Item) -> None:
+    """How long a check took; nothing where it does not say."""
+    mean, top = _figures(history["points"], "latency_seconds")
+    if mean is None or top is None:
+        return
+    figure = charts.usage(
+        history["points"], "latency_seconds", unit="s",
+        frame=charts.frame_of(history, session.zone()), colour=charts.SERIES[2],
+    )  # fmt: skip
+    charts.show(figure, "chart-latency", "Response time; the figures stand below")
+    words = f"average **{mean * 1000:,.0f} ms**   ·   maximum **{top * 1000:,.0f} ms**"
+    st.caption(f"Response time: {words}")
+
+
+def buckets(history: Item, interval: float, now: datetime | None = None) -> list[list[int]]:
+    """A check's history in about :data:`BAR` stretches of equal length, those without data empty.
+
+    Each is whole points long, and long enough for one result at least, with ``interval`` seconds
+    between two. One that has just begun and has no result yet is left out.
+    """
     since, until = (moment(history[key]) for key in ("since", "until"))
     assert since is not None  # noqa: S101
     assert until is not None  # noqa: S101
-    length = (until - since).total_seconds() / number
-    counts = [[0, 0, 0, 0] for _ in range(number)]
-    for point in history["points"]:
-        at = moment(point["at"])
-        assert at is not None  # noqa: S101
-        index = min(number - 1, max(0, int((at - since).total_seconds() / length)))
+    if not history["points"]:
+        return [[0, 0, 0, 0] for _ in range(BAR)]
+    step = timedelta(seconds=history["step"])
+    times = [at for point in history["points"] if (at := moment(point["at"]))]
+    # Points stand on a grid of their own, which may begin before what was asked for.
+    origin = times[0] - ceil((times[0] - since) / step) * step
+    whole = max(1, ceil((min(until, now or datetime.now(UTC)) - origin) / step))
+    each = max(1, round(whole / BAR), ceil(1.5 * interval / history["step"]))
+    counts = [[0, 0, 0, 0] for _ in range(ceil(whole / each))]
+    for at, point in zip(times, history["points"], strict=True):
+        index = min(len(counts) - 1, max(0, round((at - origin) / step) // each))
         for n, status in enumerate(("up", "degraded", "down", "unknown")):
             counts[index][n] += point[status]
-    return counts
+    return counts if any(counts[-1]) or len(counts) == 1 else counts[:-1]
 
 
-def _happened(alerts: Sequence[Item], events: Sequence[Item]) -> None:
+def _happened(alerts: Sequence[Item], events: Sequence[Item], *, cut: bool) -> None:
     zone = session.zone()
     told = [
         (event["at"], _EVENTS[event["action"]], _event_text(event))
@@ -218,8 +257,8 @@ def _happened(alerts: Sequence[Item], events: Sequence[Item]) -> None:
     with st.container(border=True, height="stretch", key="panel-happened"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown("**:material/history: Restarts and alerts**", width="stretch")
-            starts = sum(event["action"] in ("start", "restart") for event in events)
-            st.caption(count(starts, "start"), width="content")
+            starts = sum(event["action"] == "start" for event in events)
+            st.caption(f"{starts}+ starts" if cut else count(starts, "start"), width="content")
         for at, tone, text in told[:10]:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.caption(when(at, zone), width=96)

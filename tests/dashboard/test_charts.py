@@ -1,0 +1,217 @@
+"""Charts and bars: their time axis, their units, and what clocks that change do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tocsin.core.store.ladder import resolution_for
+from tocsin.core.store.rollup import STEPS, floor
+from tocsin.dashboard import charts
+from tocsin.dashboard.views.target_past import BAR, POINTS, buckets
+
+NOON = datetime(2026, 3, 4, 12, 0, 41, 123456, tzinfo=UTC)
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def points(times: Iterable[datetime], **metrics: float) -> list[dict[str, Any]]:
+    """Points of the API, each with one result that is up."""
+    return [
+        {"at": at.isoformat(), "up": 1, "degraded": 0, "down": 0, "unknown": 0,
+         "metrics": {name: {"min": v, "avg": v, "max": v} for name, v in metrics.items()}}
+        for at in times
+    ]  # fmt: skip
+
+
+def history(span: str, now: datetime = NOON, hole: tuple[float, float] = (0, 0)) -> dict[str, Any]:
+    """What the API gives for a check that ran each minute, but for ``hole``: from and to, as parts
+    of the span."""
+    given = charts.asked(charts.SECONDS[span] / 3600, now)
+    since, until = (datetime.fromisoformat(given[key]) for key in ("since", "until"))
+    resolution = resolution_for(since, until, POINTS)
+    step = (until - since).total_seconds() / POINTS
+    origin = since
+    if resolution != "raw":
+        size = STEPS[resolution].total_seconds()
+        step = max(1, -(-step // size)) * size
+        origin = floor(since, timedelta(seconds=step))
+    length = timedelta(seconds=step)
+    begin, end = (since + (until - since) * part for part in hole)
+    runs = (origin + timedelta(minutes=n, seconds=7.5) for n in range(32 * 24 * 60))
+    seen: dict[int, int] = {}
+    for at in runs:
+        if at < now and not begin <= at < end:
+            seen[(at - origin) // length] = seen.get((at - origin) // length, 0) + 1
+        if at >= now:
+            break
+    found = points(origin + n * length for n in sorted(seen))
+    for point, number in zip(found, (seen[n] for n in sorted(seen)), strict=True):
+        point["up"] = number
+    return {"since": given["since"], "until": given["until"], "step": step, "points": found}
+
+
+@pytest.mark.parametrize("span", list(charts.SECONDS))
+@pytest.mark.parametrize("seconds", [0, 8, 1800, 12345])
+def test_a_check_seen_throughout_has_no_hole_in_its_bar(span: str, seconds: int) -> None:
+    """Over an hour as over a month, whatever the resolution; about as many stretches as the bar
+    has room for, and every result in one of them."""
+    now = NOON + timedelta(seconds=seconds)
+    found = history(span, now)
+    counts = buckets(found, 60.0, now)
+    assert all(up for up, *_ in counts)
+    assert BAR / 2 <= len(counts) <= BAR + 1
+    assert sum(up for up, *_ in counts) == sum(point["up"] for point in found["points"])
+
+
+@pytest.mark.parametrize("span", list(charts.SECONDS))
+def test_a_hole_is_seen_in_the_bar_where_it_was(span: str) -> None:
+    """Half the span without a result is grey, in one piece, and the rest is not."""
+    counts = buckets(history(span, hole=(0.25, 0.75)), 60.0, NOON)
+    empty = [n for n, found in enumerate(counts) if not any(found)]
+    assert empty == list(range(empty[0], empty[-1] + 1))
+    assert abs(len(empty) / len(counts) - 0.5) < 0.06
+    assert abs(empty[0] / len(counts) - 0.25) < 0.04
+
+
+def test_stretches_of_a_bar_are_long_enough_for_a_result() -> None:
+    """A check that runs every five minutes has no hole in the bar of an hour; one that runs once a
+    day has stretches of more than a day."""
+    found = history("1h")
+    found["points"] = points(NOON - timedelta(minutes=5 * n + 1) for n in reversed(range(12)))
+    for point in found["points"]:  # on the grid of the API's own
+        since = datetime.fromisoformat(found["since"])
+        place = (datetime.fromisoformat(point["at"]) - since) // timedelta(seconds=found["step"])
+        point["at"] = (since + place * timedelta(seconds=found["step"])).isoformat()
+    counts = buckets(found, 300.0, NOON)
+    assert len(counts) >= 7
+    assert all(up for up, *_ in counts)
+    assert len(buckets(history("30d"), 86400.0, NOON)) in (20, 21)
+
+
+def test_a_bar_without_results_is_grey() -> None:
+    """No result at all: no colour anywhere, and no error."""
+    found = history("24h", hole=(-1, 2))
+    assert found["points"] == []
+    assert not any(map(any, buckets(found, 60.0, NOON)))
+
+
+# The time axis
+
+
+def drawn(span: str, now: datetime) -> str:
+    """A chart as it goes to the browser."""
+    found = history(span, now)
+    for point in found["points"]:
+        value = point["up"] * 1.25 + datetime.fromisoformat(point["at"]).timestamp() // 60 % 7
+        point["metrics"] = {"cpu_percent": {"min": value, "avg": value, "max": value}}
+    frame = charts.frame_of(found, UTC, now)
+    marks = [charts.Mark(at=(NOON - timedelta(minutes=9)).isoformat(), kind="restart", text="x")]
+    figure = charts.usage(found["points"], "cpu_percent", unit="%", frame=frame, marks=marks)
+    return str(figure.to_json())
+
+
+@pytest.mark.parametrize("span", list(charts.SECONDS))
+def test_a_chart_keeps_still_until_its_next_point(span: str) -> None:
+    """Looks seconds apart give the same chart to the letter, though a result came between them:
+    the axis moves, and a point is added, once it is finished. Marks are on the axis at once."""
+    step = max(history(span)["step"], 60)
+    begin = datetime.fromtimestamp(NOON.timestamp() // step * step + charts.LATE, UTC)
+    first = drawn(span, begin)
+    for part in (0.01, 0.3, 0.6, 0.99):
+        assert drawn(span, begin + timedelta(seconds=step * part)) == first
+    assert drawn(span, begin + timedelta(seconds=step)) != first
+    frame = charts.frame_of(history(span), UTC, NOON)
+    assert frame.since <= NOON - timedelta(seconds=charts.SECONDS[span] - 2 * step)
+    assert NOON - timedelta(seconds=charts.LATE) <= frame.until
+
+
+def test_a_young_target_has_its_points_at_once() -> None:
+    """Where hardly any point is finished, those that still change are drawn too."""
+    found = history("30d")
+    found["points"] = points([NOON - timedelta(minutes=20)], cpu_percent=4.0)
+    assert charts.frame_of(found, UTC, NOON).drawn(found["points"]) == found["points"]
+
+
+# Clocks that change
+
+
+@pytest.mark.parametrize(
+    "change", [datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC)],
+    ids=["forward", "back"],
+)  # fmt: skip
+def test_rates_and_gaps_do_not_see_clocks_change(change: datetime) -> None:
+    """In Berlin's spring and autumn nights a steady counter is a steady rate, and a curve without
+    a hole has none; the axis shows the reader's clock."""
+    times = [change + timedelta(minutes=30 * n) for n in range(-6, 7)]
+    found = points(times, cpu_percent=5.0)
+    for n, point in enumerate(found):
+        point["metrics"]["network_rx_bytes"] = {"min": 0, "avg": 0, "max": 1800 * 1000.0 * n}
+    moments, rates = charts.speeds(found, "network_rx_bytes", 1800)
+    assert set(rates) == {1000.0}
+    _, mean, _ = charts.series(found, "cpu_percent", 900)
+    assert None not in mean
+    shown = [charts.local(at, BERLIN) for at in moments]
+    assert (shown[0].hour, shown[-1].hour) == ((23, 6) if change.month == 3 else (0, 5))
+    view = {"since": times[0].isoformat(), "until": times[-1].isoformat(), "step": 1800,
+            "points": found}  # fmt: skip
+    frame = charts.frame_of(view, BERLIN, times[-1] + timedelta(minutes=40))
+    figure = charts.traffic(found, frame=frame)
+    assert {y for y in figure.data[0].y if y is not None} == {1000.0}
+
+
+def test_a_hole_is_a_gap() -> None:
+    """Nothing seen for more than three points: the curve is interrupted, and the rate over it is
+    not told."""
+    times = [NOON + timedelta(minutes=n) for n in (0, 1, 2, 30, 31)]
+    found = points(times, cpu_percent=5.0, network_rx_bytes=7.0)
+    assert charts.series(found, "cpu_percent", 60)[1].count(None) == 1
+    assert charts.speeds(found, "network_rx_bytes", 60)[1] == [0.0, 0.0, None, 0.0]
+
+
+# Units
+
+
+def axis(unit: str, value: float) -> Any:
+    """The axis of a chart of one steady value, and what is said of a point."""
+    times = [NOON - timedelta(minutes=n) for n in range(50, 5, -1)]
+    view = {**charts.asked(1, NOON), "step": 60}
+    figure = charts.usage(
+        points(times, m=value), "m", unit=unit, frame=charts.frame_of(view, UTC, NOON)
+    )
+    return figure.layout.yaxis, figure.data[1].hovertemplate
+
+
+def test_a_share_has_no_prefix_and_bytes_and_seconds_have() -> None:
+    """0.2 % is not "200m%"; memory is in MB and times in ms, as usual. What is next to nothing is
+    drawn near the ground."""
+    share, hover = axis("%", 0.2)
+    assert (share.tickformat, share.ticksuffix, share.range) == ("~g", "%", (0, 1.0))
+    assert "%{y:.3~r}%" in hover
+    assert axis("%", 50.0)[0].range[1] == pytest.approx(59.0)
+    memory, hover = axis("B", 340e6)
+    assert (memory.tickformat, memory.ticksuffix) == ("~s", "B")
+    assert "%{y:.3~s}B" in hover
+    assert axis("s", 0.02)[0].range[1] == pytest.approx(0.0236)
+
+
+def test_next_to_no_traffic_is_no_millibyte() -> None:
+    """Bytes per second have a lowest scale, and are told in whole ones."""
+    found = points([NOON - timedelta(minutes=n) for n in range(50, 5, -1)], network_rx_bytes=0.0)
+    for n, point in enumerate(found):
+        point["metrics"]["network_rx_bytes"]["max"] = 12.0 * n
+    frame = charts.frame_of({**charts.asked(1, NOON), "step": 60}, UTC, NOON)
+    figure = charts.traffic(found, frame=frame)
+    assert figure.layout.yaxis.range == (-10.0, 10.0)
+    assert set(figure.data[0].customdata) == {"0 B"}
+
+
+@pytest.mark.parametrize(("top", "step"), [(0, 1), (1, 1), (2, 1), (7, 2), (23, 5), (400, 100)])
+def test_counts_have_whole_lines(top: int, step: int) -> None:
+    """An axis of counts says no number twice, for it has no halves."""
+    row = {"alert_type": "high_cpu", "severity": "warning", "count": top}
+    assert charts.by_type([row], {}).layout.xaxis.dtick == step
+    assert charts.by_hour([0, top, 0], "UTC").layout.yaxis.dtick == step
