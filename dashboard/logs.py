@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from attrs import frozen
@@ -66,12 +66,16 @@ def select(lines: Sequence[Line], search: str, levels: Iterable[str]) -> list[Li
     ]
 
 
-def render(lines: Iterable[Line], zone: tzinfo) -> str:
-    """Lines as HTML. All that is not our own is escaped."""
+def render(lines: Iterable[Line], zone: tzinfo, now: datetime | None = None) -> str:
+    """Lines as HTML, those of another day with their date. All that is not our own is escaped."""
+    today = (now or datetime.now(UTC)).astimezone(zone).date()
     rows = []
     for line in lines:
-        at = moment(line.at)
-        time = f"<time>{at.astimezone(zone):%H:%M:%S}</time>" if at else ""
+        time = ""
+        if at := moment(line.at):
+            at = at.astimezone(zone)
+            clock = f"{at:%H:%M:%S}" if at.date() == today else f"{at:%-d %b %H:%M:%S}"
+            time = f'<time datetime="{at.isoformat()}">{clock}</time>'
         # The word says what the colour says, for lines that came by the stream of errors alone.
         mark = "<b>stderr</b>" if line.error and not line.level else ""
         kind = line.level or ("warn" if line.error else "plain")

@@ -45,10 +45,10 @@ STYLE = f"""<style>
 .tocsin-up {{ background: #2b9a5b; }} .tocsin-degraded {{ background: #e08a1e; }}
 .tocsin-down {{ background: #d3382f; }} .tocsin-unknown {{ background: #8b95a3; }}
 .tocsin-none {{ background: rgb(128 128 128 / 22%); }}
+.st-key-log-lines {{ border-radius: .5rem; background: rgb(128 128 128 / 8%); }}
 .tocsin-logs {{
   font: 0.82rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
-  max-height: 27rem; overflow: auto; border-radius: .5rem; padding: .6rem .2rem; margin: 0;
-  background: rgb(128 128 128 / 8%);
+  padding: .6rem .2rem; margin: 0;
 }}
 .tocsin-logs div {{
   padding: 0 .6rem; white-space: pre-wrap; overflow-wrap: anywhere; border-left: 3px solid #0000;

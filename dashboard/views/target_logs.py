@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import streamlit as st
 
 from tocsin.dashboard import logs, session, states
@@ -10,6 +12,10 @@ from tocsin.dashboard.words import count
 
 EVERY = 10
 """Seconds between two looks."""
+
+HEIGHT = 430
+"""Of the lines, in pixels; fewer than ``FEW`` rows of ``ROW`` letters need less."""
+FEW, ROW = 16, 60
 
 LINES = {"100 lines": 100, "500 lines": 500, "2000 lines": 2000}
 
@@ -43,5 +49,9 @@ def show_logs(name: str) -> None:
             elif not shown:
                 st.caption(f"None of the last {count(len(found), 'line')} fits.")
             else:
-                st.html(logs.render(reversed(shown), session.zone()))
+                # The container scrolls: it stays, while the lines in it are put there anew.
+                rows = sum(1 + len(line.text) // ROW for line in shown)
+                height: int | Literal["content"] = "content" if rows < FEW else HEIGHT
+                with st.container(height=height, border=False, key="log-lines"):
+                    st.html(logs.render(reversed(shown), session.zone()))
                 st.caption(f"{count(len(shown), 'line')} of the last {len(found):,}, newest first")

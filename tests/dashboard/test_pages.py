@@ -105,7 +105,7 @@ def test_the_page_of_a_container(pages: Pages, town: Town) -> None:
     assert "Maximum **" in text
     assert len(at.get("plotly_chart")) == 3
     (lines,) = [h.proto.body for h in at.get("html") if "<section" in h.proto.body]
-    assert '<div class="error"><time>' in lines
+    assert '<div class="error"><time datetime="' in lines
     assert "3 lines of the last 3" in text
     assert "available" in text
     assert "Depends on" not in text
