@@ -14,9 +14,13 @@ MOST = 1000
 
 @define
 class LiveList:
-    """One list of the API (``containers``, ``targets``) as it stands, in one request each time."""
+    """One list of the API (``containers``, ``targets``) as it stands, in one request each time.
+
+    ``filters`` are more of the API's own, and stay.
+    """
 
     path: str
+    filters: dict[str, Any] = field(factory=dict)
     query: str | None = None
     total: int = 0
     items: dict[str, Any] = field(factory=dict)
@@ -26,7 +30,8 @@ class LiveList:
         """Take in what changed. ``query``: only names that contain this. Raises ApiError."""
         if query != self.query:
             self.query, self.revision = query, None
-        answer = api.get(self.path, limit=MOST, since=self.revision, q=query)
+        answer = api.get(self.path, limit=MOST, since=self.revision, q=query,
+                         **self.filters)  # fmt: skip
         if answer["whole"]:
             self.items = {}
         for name in answer["removed"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import streamlit as st
+from attrs import define, field
 
 from tocsin.dashboard import charts, pages, parts, session, states
 from tocsin.dashboard.client import Api, path_of
@@ -16,6 +17,18 @@ EVERY = 60
 SPANS = {"24h": 24, "7d": 168, "30d": 720}
 PAGE = 25
 TOP = 8
+
+
+@define
+class _Rows:
+    """Which page of the targets is read: the cursors that led there, for one search alone."""
+
+    query: str | None = None
+    cursors: list[str | None] = field(factory=lambda: [None])
+
+    def back(self) -> None:
+        """To the page before."""
+        self.cursors.pop()
 
 
 def page() -> None:
@@ -46,9 +59,14 @@ def _history() -> None:
 
 def _uptime(api: Api, hours: int, query: str | None) -> None:
     # By name, so that each page is one request, whatever the number of targets.
-    number = max(1, int(st.session_state.get("rows") or 1))
-    found = api.get(path_of("uptime"), hours=hours, points=48, q=query, limit=PAGE,
-                    cursor=_cursor(number))  # fmt: skip
+    rows: _Rows = st.session_state.setdefault("_rows", _Rows())
+    if rows.query != query:
+        rows.query, rows.cursors = query, [None]
+    ask = {"hours": hours, "points": 48, "q": query, "limit": PAGE}
+    found = api.get(path_of("uptime"), **ask, cursor=rows.cursors[-1])
+    if not found["items"] and len(rows.cursors) > 1:  # what stood there is gone
+        rows.cursors = [None]
+        found = api.get(path_of("uptime"), **ask)
     with st.container(border=True, gap="small", key="panel-uptime"):
         st.markdown("##### :material/vital_signs: Uptime", anchors=False)
         if not found["items"]:
@@ -60,7 +78,7 @@ def _uptime(api: Api, hours: int, query: str | None) -> None:
                 st.caption(f"{SPANS_WORD[hours]} ago", width="stretch")
                 st.caption(_LEGEND, width="content")
                 st.caption("now", width="content")
-        _turn(found, number)
+        _turn(found, rows)
 
 
 SPANS_WORD = {24: "24 hours", 168: "7 days", 720: "30 days"}
@@ -94,28 +112,18 @@ def _slug(name: str) -> str:
     return "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in name)
 
 
-def _cursor(number: int) -> str | None:
-    """The cursor of a page, known from the page before; without it, the first page."""
-    known: dict[int, str] = st.session_state.setdefault("_uptime_cursors", {})
-    return known.get(number)
-
-
-def _turn(found: Any, number: int) -> None:
-    known: dict[int, str] = st.session_state.setdefault("_uptime_cursors", {})
-    if found["next"]:
-        known[number + 1] = found["next"]
+def _turn(found: Any, rows: _Rows) -> None:
     last = -(-found["total"] // PAGE)
     if last <= 1:
         return
+    number = len(rows.cursors)
     with st.container(horizontal=True, vertical_alignment="center"):
-        back = st.button("Back", icon=":material/chevron_left:", key="rows-back",
-                         disabled=number == 1)  # fmt: skip
-        on = st.button("Next", icon=":material/chevron_right:", key="rows-on",
-                       disabled=not found["next"])  # fmt: skip
+        st.button("Back", icon=":material/chevron_left:", key="rows-back", disabled=number == 1,
+                  on_click=rows.back)  # fmt: skip
+        st.button("Next", icon=":material/chevron_right:", key="rows-on",
+                  disabled=not found["next"], on_click=rows.cursors.append,
+                  args=(found["next"],))  # fmt: skip
         st.caption(f"{number} of {last} · {count(found['total'], 'target')}", width="content")
-    if back or on:
-        st.session_state["rows"] = number + (1 if on else -1)
-        st.rerun(scope="fragment")
 
 
 def _trends(api: Api, hours: int) -> None:

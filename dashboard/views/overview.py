@@ -10,7 +10,7 @@ from attrs import define, field
 
 from tocsin.dashboard import pages, parts, session, states, tones
 from tocsin.dashboard.client import Api, ApiError, path_of
-from tocsin.dashboard.live import LiveList
+from tocsin.dashboard.live import MOST, LiveList
 from tocsin.dashboard.words import ago, count, percent, plain, size
 
 EVERY = 2
@@ -32,6 +32,12 @@ class Overview:
 
     containers: LiveList = field(factory=lambda: LiveList(path_of("containers")))
     targets: LiveList = field(factory=lambda: LiveList(path_of("targets")))
+    wrong: dict[str, LiveList] = field(
+        factory=lambda: {
+            status: LiveList(path_of("targets"), {"status": status})
+            for status in ("down", "degraded")
+        }
+    )
     status: dict[str, Any] = field(factory=dict)
     active: dict[str, list[Any]] = field(factory=dict)
     recent: list[Any] = field(factory=list)
@@ -41,9 +47,19 @@ class Overview:
     _bars_at: float = 0.0
     _bars_of: object = None
 
-    def refresh(self, api: Api, query: str | None, *, full: bool = True) -> None:
-        """Look again. Raises ApiError."""
+    @property
+    def many(self) -> bool:
+        """Whether there are more targets than are kept here."""
+        return int(sum(self.status["targets"].values())) > MOST
+
+    def refresh(self, api: Api, query: str | None) -> None:
+        """Look again; ``query`` only counts where there are too many. Raises ApiError."""
         self.status = api.get(path_of("status"))
+        if self.many:
+            for failing in self.wrong.values():
+                failing.refresh(api)
+        else:
+            query = None
         self.containers.refresh(api, query)
         self.targets.refresh(api, query)
         found = api.get(path_of("alerts", "active"), limit=1000)["items"]
@@ -66,6 +82,29 @@ class Overview:
             for name, item in both.items()
         ]  # fmt: skip
         return sorted(toned, key=lambda pair: (pair[1].rank, pair[0]["name"]))
+
+    def worst(self) -> dict[str, tuple[int, list[str]]]:
+        """How many targets are critical or a warning, and names of them, whatever is searched."""
+        names: dict[str, list[str]] = {key: [] for key in tones.TONES}
+        if not self.many:
+            for item, tone in self.items():
+                names[tone.key].append(item["name"])
+            return {key: (len(found), found) for key, found in names.items()}
+        toned = dict.fromkeys(self.wrong["degraded"].items, tones.WARNING)
+        toned |= dict.fromkeys(self.wrong["down"].items, tones.CRITICAL)
+        for name, alerts in self.active.items():
+            if name:
+                worst = [toned[name]] if name in toned else []
+                worst += [tones.of_alert(alert) for alert in alerts]
+                toned[name] = min(worst, key=lambda tone: tone.rank)
+        for name in sorted(toned):
+            names[toned[name].key].append(name)
+        # Lists end somewhere, their totals do not.
+        more = {
+            tone: self.wrong[status].total - len(self.wrong[status].items)
+            for status, tone in (("down", "critical"), ("degraded", "warning"))
+        }
+        return {key: (len(found) + more.get(key, 0), found) for key, found in names.items()}
 
     def uptime(self, api: Api, query: str | None, wanted: int) -> dict[str, Any]:
         """Uptime bars of the last 24 hours by target; none while history is away."""
@@ -110,25 +149,23 @@ def _nothing() -> None:
     )  # fmt: skip
 
 
+_OTHERS = ("unhealthy", "stopped", "missing", "restarting", "paused", "completed", "unknown")
+
+
 def _cards(known: Overview) -> None:
-    status, items = known.status, known.items()
+    status, worst = known.status, known.worst()
     containers = status["containers"]
-    by_tone = {key: sum(tone.key == key for _, tone in items) for key in tones.TONES}
-    if known.targets.query or known.targets.total > len(known.targets.items):
-        # Not all are here: tocsin's own count.
-        by_tone["critical"] = status["targets"].get("down", 0)
-        by_tone["warning"] = status["targets"].get("degraded", 0)
     score = status["health_score"]
     with st.grid(6, min_column_width=150, gap="small"):
-        rest = ", ".join(
-            f"{containers[word]} {word}"
-            for word in ("stopped", "missing", "restarting", "paused", "completed", "unknown")
-            if containers[word]
-        )
-        _card(tones.OK, "Running", f"{containers['running']} / {containers['total']}", rest)
+        rest = ", ".join(f"{containers[word]} {word}" for word in _OTHERS if containers[word])
+        # Green only where all run that should: a finished job should not.
+        awaited = containers["total"] - containers["completed"]
+        _card(
+            tones.OK, "Running", f"{containers['running']} / {containers['total']}", rest,
+            quiet=not containers["running"] or containers["running"] < awaited,
+        )  # fmt: skip
         for tone in (tones.WARNING, tones.CRITICAL):
-            names = [item["name"] for item, its in items if its is tone]
-            number = by_tone[tone.key]
+            number, names = worst[tone.key]
             _card(tone, tone.word, str(number), ", ".join(names[:3]), quiet=not number)
         firing = status["active_alerts"]
         taken = sum(a["state"] == "acknowledged" for found in known.active.values() for a in found)
@@ -181,7 +218,12 @@ def _controls() -> tuple[str | None, set[str], str]:
 
 
 def _grid(known: Overview, api: Api, query: str | None, chosen: set[str], by: str) -> None:
-    items = [pair for pair in known.items() if not chosen or pair[1].word in chosen]
+    part = (query or "").lower()
+    items = [
+        (item, tone)
+        for item, tone in known.items()
+        if part in item["name"].lower() and (not chosen or tone.word in chosen)
+    ]
     if not items:
         states.empty(
             ":material/filter_alt_off:", "No target fits the filter",
@@ -197,7 +239,9 @@ def _grid(known: Overview, api: Api, query: str | None, chosen: set[str], by: st
             number = st.pagination(total, key="page", bind="query-params")
             st.caption(f"{count(len(items), 'target')}, {PAGE} a page")
     shown = items[(number - 1) * PAGE : number * PAGE]
-    bars = known.uptime(api, query, 1000 if known.targets.total > 100 else 100)
+    bars = known.uptime(
+        api, query if known.many else None, MOST if known.targets.total > 100 else 100
+    )
     groups: dict[str, list[Any]] = {}
     for pair in shown:
         groups.setdefault(_group(pair, by) if by else "", []).append(pair)
