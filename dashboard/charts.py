@@ -20,8 +20,6 @@ CONFIG = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 GRID = "rgba(128,128,128,0.18)"
 SERIES = ("#3b82c4", "#d97b29", "#2b9a8a", "#a35cc7", "#c2557a", "#7a8f2a", "#5b6ee1", "#8a6d4b")
 SECONDS = {"1h": 3600, "6h": 6 * 3600, "24h": 86400, "7d": 7 * 86400, "30d": 30 * 86400}
-LATE = 5.0
-"""Seconds after which results are in the database."""
 
 
 @frozen(kw_only=True)
@@ -81,7 +79,7 @@ def frame_of(view: Mapping[str, Any], zone: tzinfo, now: datetime | None = None)
 
 
 def _floor(now: datetime | None, seconds: float) -> datetime:
-    at = (now or datetime.now(UTC)).timestamp() - LATE
+    at = (now or datetime.now(UTC)).timestamp()
     return datetime.fromtimestamp(at // seconds * seconds, UTC)
 
 

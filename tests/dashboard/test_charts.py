@@ -114,19 +114,29 @@ def drawn(span: str, now: datetime) -> str:
     return str(figure.to_json())
 
 
+@pytest.mark.parametrize("second", [0, 1, 59.9])
+def test_what_was_just_seen_is_asked_for(second: float) -> None:
+    """The stretch of time asked for holds the moment itself, at any second of a minute."""
+    now = NOON.replace(second=0, microsecond=0) + timedelta(seconds=second)
+    given = charts.asked(6, now)
+    since, until = (datetime.fromisoformat(given[key]) for key in ("since", "until"))
+    assert since < now < until
+    assert until - since == timedelta(hours=6)
+
+
 @pytest.mark.parametrize("span", list(charts.SECONDS))
 def test_a_chart_keeps_still_until_its_next_point(span: str) -> None:
     """Looks seconds apart give the same chart to the letter, though a result came between them:
     the axis moves, and a point is added, once it is finished. Marks are on the axis at once."""
     step = max(history(span)["step"], 60)
-    begin = datetime.fromtimestamp(NOON.timestamp() // step * step + charts.LATE, UTC)
+    begin = datetime.fromtimestamp(NOON.timestamp() // step * step, UTC)
     first = drawn(span, begin)
     for part in (0.01, 0.3, 0.6, 0.99):
         assert drawn(span, begin + timedelta(seconds=step * part)) == first
     assert drawn(span, begin + timedelta(seconds=step)) != first
     frame = charts.frame_of(history(span), UTC, NOON)
     assert frame.since <= NOON - timedelta(seconds=charts.SECONDS[span] - 2 * step)
-    assert NOON - timedelta(seconds=charts.LATE) <= frame.until
+    assert frame.until > NOON
 
 
 def test_a_young_target_has_its_points_at_once() -> None:
