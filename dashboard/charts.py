@@ -251,7 +251,7 @@ def by_hour(counts: Sequence[int], zone: str) -> go.Figure:
 def _whole(top: int) -> int:
     """The distance of a few lines over a count: a power of ten, or twice or five times one."""
     steps = (factor * 10**power for power in range(12) for factor in (1, 2, 5))
-    return next(step for step in steps if step * 5 >= top)
+    return int(next(step for step in steps if step * 5 >= top))
 
 
 def show(figure: go.Figure, key: str, alt: str) -> None:
