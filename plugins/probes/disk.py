@@ -51,7 +51,10 @@ class DiskProbe(Probe):
         root: where the host's file system is seen, if not at "/" (in a container: "/host").
     """
 
-    autostart: ClassVar[Mapping[str, Mapping[str, Any]]] = {"host/disk": {"paths": ["/"]}}
+    # That there is too little room is for disk_space_low to tell; down, too, it would ring twice.
+    autostart: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "host/disk": {"paths": ["/"], "min_free_percent": 0}
+    }
 
     paths: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

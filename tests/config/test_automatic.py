@@ -30,9 +30,10 @@ def disk(catalog: Shelves) -> None:
 
 
 def test_the_hosts_disk_is_watched_by_itself(load: Load) -> None:
-    """The target "host" looks at "/", by the probe's own thresholds and the global interval."""
+    """The target "host" looks at "/" at the global interval, and leaves it to the rule
+    disk_space_low to say that it is full."""
     settings = load('interval = "7s"\n[targets.a]\n')
-    assert automatic(settings) == {"host/disk": DiskProbe(paths=("/",))}
+    assert automatic(settings) == {"host/disk": DiskProbe(paths=("/",), min_free_percent=0)}
     assert settings.targets["host"].checks["disk"].interval == 7
     assert settings.declared() == (1, 0)
     assert settings.automatic() == ["host/disk"]
