@@ -29,6 +29,9 @@ from tocsin.core.app import Tocsin, data_directory, load_plugins
 from tocsin.core.config import load_config
 from tocsin.core.embedded import EmbeddedPostgres
 
+# The extra "ssh" costs 17 MB by being installed: what is measured is what most people have.
+Running.main = f"import sys; sys.modules['paramiko'] = None; {Running.main}"
+
 
 def first_core() -> None:
     """Move to the first core."""

@@ -76,10 +76,11 @@ class Running:
             self.process.kill()
             self.process.wait()
 
+    main = "from tocsin.core.cli.main import main; main()"
+
     def command(self) -> list[str]:
         """The command line up to the command."""
-        main = "from tocsin.core.cli.main import main; main()"
-        return [sys.executable, "-c", main, "-c", str(self.config), *self.args]
+        return [sys.executable, "-c", self.main, "-c", str(self.config), *self.args]
 
     def run(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Another tocsin command beside it."""

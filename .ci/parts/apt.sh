@@ -18,6 +18,7 @@ need wrk wrk
 need haproxy haproxy
 need mmdebstrap mmdebstrap
 need faketime faketime
+need sshd openssh-server
 need chromium chromium
 if [ ${#missing[@]} -gt 0 ]; then
   export DEBIAN_FRONTEND=noninteractive

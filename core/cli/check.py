@@ -194,7 +194,11 @@ async def _snapshot(
         )
     )
     waiter = asyncio.create_task(sink.done.wait())
-    await asyncio.wait({task, waiter}, timeout=SOURCE_DEADLINE, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait(
+        {task, waiter}, timeout=SOURCE_DEADLINE, return_when=asyncio.FIRST_COMPLETED
+    )
+    if not done:
+        sink.trouble = f"no inventory within {SOURCE_DEADLINE:g} s"
     if task.done() and not task.cancelled() and (error := task.exception()) is not None:
         sink.trouble = describe(error)
     task.cancel()

@@ -12,6 +12,7 @@ from typing import Any
 
 import docker
 
+from tocsin.plugins.probes import _ssh
 from tocsin.plugins.probes._process import Finished
 from tocsin.plugins.probes._threads import in_thread
 
@@ -41,6 +42,9 @@ _without_shell: dict[tuple[str | None, str], str] = {}
 
 class StillRunning(Exception):
     """The last run of this command in this container goes on; there is to be no second one."""
+
+
+_AWAY: tuple[type[Exception], ...] = (docker.errors.DockerException, *_ssh.TROUBLE)
 
 
 async def run_in_container(
@@ -129,7 +133,7 @@ class _Exec:
             raise OSError(0, f"there is no container called {self._container}") from None
         except docker.errors.APIError as error:
             raise OSError(0, str(error.explanation or error)[:200]) from error
-        except docker.errors.DockerException as error:
+        except _AWAY as error:
             raise OSError(0, f"the Docker Engine does not answer: {str(error)[:100]}") from error
         finally:
             self._over = True

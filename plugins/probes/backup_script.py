@@ -16,7 +16,7 @@ from attrs import Factory, frozen, validators
 from attrs import field as option
 
 from tocsin import Bytes, Probe, Result, Seconds, Secret, Status, Target, hookimpl
-from tocsin.plugins.probes import _perfdata
+from tocsin.plugins.probes import _perfdata, _ssh
 from tocsin.plugins.probes._container_exec import StillRunning, run_in_container
 from tocsin.plugins.probes._freshness import Freshness
 from tocsin.plugins.probes._process import Finished, run
@@ -71,6 +71,8 @@ class BackupScriptProbe(Probe):
             raise ValueError(f"command must begin with an absolute path, not {self.command[0]!r}")
         if self.files is not None and not os.path.isabs(self.files):  # noqa: PTH117
             raise ValueError(f"files must be an absolute path or pattern, not {self.files!r}")
+        if lack := _ssh.lacking(self.docker_host):
+            raise ValueError(lack)
         if self.files is not None and self.container is not None:
             raise ValueError(
                 "files are looked at from here, not in a container; mount the folder, or use a "

@@ -13,6 +13,8 @@ import tocsin
 from tests.conftest import FakeClock, eventually
 from tests.core.test_inventory import DOCKER, Plugin, Room
 from tocsin.core import supervisor
+from tocsin.core.cli import check
+from tocsin.core.config.settings import Settings
 from tocsin.core.model import Event, Health, LogLine, Status
 from tocsin.core.sources import SourceSupervisor
 
@@ -140,3 +142,19 @@ async def test_actions_go_through_the_source_that_sees_the_target(harness: Harne
     with pytest.raises(tocsin.ActionError, match="no target called 'raft'") as caught:
         await harness.supervisor.logs("raft", 1)
     assert caught.value.missing
+
+
+async def test_silence_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked at once, as by doctor, a source that takes no inventory in time is in trouble."""
+
+    @frozen(kw_only=True)
+    class Silent(Harbour):
+        """Waits for a host that does not answer."""
+
+        async def run(self, name: str, interval: float, sink: tocsin.Sink) -> None:
+            await asyncio.sleep(3600)
+
+    monkeypatch.setattr(check, "SOURCE_DEADLINE", 0.05)
+    nas = evolve(DOCKER, name="nas", source=Silent())
+    settings = Settings(data_dir=tmp_path, sources={"nas": nas})
+    assert await check.check_sources(settings) == {"nas": "no inventory within 0.05 s"}

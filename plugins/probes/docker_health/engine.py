@@ -15,12 +15,15 @@ import docker
 import requests
 import urllib3
 
+from tocsin.plugins.probes import _ssh
+
 CALL_TIMEOUT = 10
 """Seconds for one call."""
 
-THREADS = 8
+THREADS = 6
 THREADS_OF_THE_WHOLE = 3
 CONNECTIONS = THREADS + THREADS_OF_THE_WHOLE + 1
+"""With the stream of events. An sshd lets ten be open at once (MaxSessions)."""
 
 
 class EngineAway(Exception):
@@ -40,11 +43,12 @@ class Unanswered(Exception):
     others: no answer in time, or an error of its own."""
 
 
-_TROUBLE = (
+_TROUBLE: tuple[type[Exception], ...] = (
     requests.exceptions.RequestException,
     urllib3.exceptions.HTTPError,
     docker.errors.DockerException,
     OSError,
+    *_ssh.TROUBLE,
 )
 
 

@@ -12,6 +12,7 @@ from attrs import field as option
 from attrs import frozen, validators
 
 from tocsin import ActionError, LogLine, Seconds, Sink, Source, private
+from tocsin.plugins.probes import _ssh
 from tocsin.plugins.probes.docker_health import actions
 from tocsin.plugins.probes.docker_health.engine import CALL_TIMEOUT, CONNECTIONS
 from tocsin.plugins.probes.docker_health.watch import Watch
@@ -52,6 +53,8 @@ class DockerSource(Source):
             ("unix://", "tcp://", "ssh://", "http://", "https://")
         ):
             raise ValueError("host must begin with unix://, tcp:// or ssh://")
+        if lack := _ssh.lacking(self.host):
+            raise ValueError(lack)
         if bool(self.tls_cert) != bool(self.tls_key):
             raise ValueError("tls_cert and tls_key go together")
 
@@ -62,19 +65,27 @@ class DockerSource(Source):
 
     def client(self) -> docker.APIClient:
         """Connect to the engine; blocking."""
+        if lack := _ssh.lacking(self.address):  # of DOCKER_HOST, which is no option to be refused
+            raise docker.errors.DockerException(lack)
         tls: docker.tls.TLSConfig | bool = False
         if self.tls_ca or self.tls_cert:
             pair = (self.tls_cert, self.tls_key) if self.tls_cert and self.tls_key else None
             tls = docker.tls.TLSConfig(client_cert=pair, ca_cert=self.tls_ca, verify=True)
         elif self.host is None and os.environ.get("DOCKER_TLS_VERIFY"):
             return docker.from_env(timeout=CALL_TIMEOUT, max_pool_size=CONNECTIONS).api
-        return docker.APIClient(
-            base_url=self.address,
-            tls=tls,
-            version="auto",
-            timeout=CALL_TIMEOUT,
-            max_pool_size=CONNECTIONS,
-        )
+        try:
+            api = docker.APIClient(
+                base_url=self.address,
+                tls=tls,
+                version="auto",
+                timeout=CALL_TIMEOUT,
+                max_pool_size=CONNECTIONS,
+            )
+        except docker.errors.DockerException as error:
+            raise docker.errors.DockerException(_ssh.explained(self.address, str(error))) from error
+        if self.address.startswith("ssh://"):
+            _ssh.share_channels(api)
+        return api
 
     def wants(self, name: str) -> bool:
         """Whether a container of that name is to be watched."""
