@@ -246,9 +246,11 @@ def test_a_rule_taken_away_explains_nothing_any_more(how: str) -> None:
 def test_a_reload_takes_a_shorter_cooldown_over() -> None:
     """An alert that fires is repeated by the cooldown that holds now, though nothing new is
     seen."""
-    driver = Driver({"web": ()}, book(cooldown=3600.0))
-    driver.see("web", "down")
-    driver.engine.configure(book(cooldown=60.0), driver.moment)
+    rules = book()
+    driver = Driver({"web": ()}, rules)
+    driver.see("web", "degraded")
+    short = evolve(rules.rules["slow"], policy=Policy(cooldown=60.0))
+    driver.engine.configure(evolve(rules, rules={**rules.rules, "slow": short}), driver.moment)
     driver.wait(61)
     assert driver.told == [("fired", "web"), ("repeated", "web")]
 
