@@ -16,12 +16,14 @@ from tocsin.core.api.routing import Call, Routes
 
 routes = Routes()
 
+_ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
+
 
 @frozen(kw_only=True)
 class FrequencyQuery(SpanQuery):
     """Hours and days are those of ``timezone``, an IANA name; else of the one configured."""
 
-    timezone: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    timezone: Annotated[str, msgspec.Meta(pattern=_ZONE, max_length=100)] | None = None
 
 
 @frozen(kw_only=True)
@@ -54,7 +56,7 @@ class FrequencyView:
     timezone: str
 
 
-@routes.get("/api/v1/alerts/frequency", errors=(503,))
+@routes.get("/api/v1/alerts/frequency", errors=(404, 503))
 async def frequency(call: Call, query: FrequencyQuery) -> FrequencyView:
     """Count alerts by type, by hour of the day and by day, by default over the last 24 hours."""
     since, until = span(call, query)
@@ -88,5 +90,5 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        said = f"timezone: {name!r} is no time zone; give a name such as 'Europe/Berlin', or 'UTC'"
-        raise Problem(422, f"a query parameter is wrong: {said}") from error
+        said = f"there is no time zone {name!r}; give a name such as 'Europe/Berlin', or 'UTC'"
+        raise Problem(404, said) from error
