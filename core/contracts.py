@@ -70,7 +70,7 @@ class Probe(ABC):
         by_label: class variable; whether labels of a container may ask for the probe. Labels come
             with images, which strangers make: True only where they can do no harm by it.
         config_only: class variable; options of such a probe that labels cannot set, since with
-            them it would read files, or change what it looks at.
+            them it would read files, change what it looks at, or hold up everything else.
         interval: seconds between two runs; unset, the global ``interval`` holds.
         timeout: seconds after which a run counts as failed. The core cancels a run that is still
             going a little later.

@@ -95,7 +95,8 @@ class HttpProbe(Probe):
     """
 
     by_label: ClassVar[bool] = True
-    config_only: ClassVar[tuple[str, ...]] = ("method", "body", "ca_file")
+    # A regular expression, or a body without end, could hold up everything else.
+    config_only: ClassVar[tuple[str, ...]] = ("method", "body", "ca_file", "matches", "max_body")
 
     url: str = option(validator=_check_url)
     method: str = "GET"

@@ -43,7 +43,7 @@ class TcpProbe(Probe):
     """
 
     by_label: ClassVar[bool] = True
-    config_only: ClassVar[tuple[str, ...]] = ("send", "ca_file")
+    config_only: ClassVar[tuple[str, ...]] = ("send", "ca_file", "expect")
 
     host: str
     port: int = option(validator=validators.and_(validators.ge(1), validators.le(65535)))

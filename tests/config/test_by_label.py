@@ -68,14 +68,18 @@ def test_labels_may_ask_for_nothing_else(plugins: PluginManager, name: str) -> N
         ("http", "ca_file", "/dev/zero"),
         ("http", "method", "POST"),
         ("http", "body", "{}"),
+        ("http", "matches", "(a+)+$"),
+        ("http", "max_body", "100GB"),
         ("tcp", "ca_file", "/etc/shadow"),
+        ("tcp", "expect", "(a+)+$"),
         ("tcp", "send", "DELETE / HTTP/1.0\r\n\r\n"),
     ],
 )
 def test_some_options_are_the_configuration_s(
     plugins: PluginManager, name: str, option: str, value: str
 ) -> None:
-    """What reads a file here, or changes what it looks at, no label sets, unless all is allowed."""
+    """What reads a file here, changes what it looks at, or could take this process's time or
+    memory, no label sets, unless all is allowed."""
     table = {**GOOD[name], option: value}
     reason = ask(plugins, table).broken or ""
     assert f"the label tocsin.check.x.{option} sets an option of {name}" in reason
