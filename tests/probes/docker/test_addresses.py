@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from tests.probes.docker.test_engine import IMAGE, ROOT, SLEEP, Lab, docker, lab, watching
+from tests.probes.docker.lab import IMAGE, SLEEP, Lab, docker, watching
+from tests.probes.docker.test_engine import ROOT
 from tocsin.plugins.probes.docker_health import addresses
 from tocsin.plugins.probes.docker_health.addresses import Place
 from tocsin.plugins.probes.docker_health.labels import checks_of
 from tocsin.testing import RecordingSink
 
 pytestmark = pytest.mark.docker
-__all__ = ["lab"]
 
 LABELS = ("-l", "tocsin.http=:8000/health", "-l", "tocsin.tcp=5432")
 

@@ -410,8 +410,9 @@ async def test_an_engine_that_restarts_is_seen_to_go_and_come_back(
     one kept running by its policy, one that the stop ended. Frozen, it is impaired too."""
     directory, socket = engine
     on = ("-H", f"unix://{socket}")
-    docker(*on, "run", "-d", "--name", "kept", "--restart=always", "--network=none", IMAGE, *SLEEP)
-    docker(*on, "run", "-d", "--name", "lost", "--network=none", IMAGE, *SLEEP)
+    quick = ("--network=none", "--stop-signal=KILL", IMAGE, *SLEEP)
+    docker(*on, "run", "-d", "--name", "kept", "--restart=always", *quick)
+    docker(*on, "run", "-d", "--name", "lost", *quick)
     source, sink = DockerSource(host=f"unix://{socket}"), RecordingSink()
     task = asyncio.create_task(source.run("docker", 5.0, sink))
     try:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.conftest import need
-from tests.probes.docker.test_engine import IMAGE, Lab, docker, lab, reached, watching
+from tests.probes.docker.lab import IMAGE, Lab, docker, reached, watching
 from tocsin import Reason, Status, Target
 from tocsin.plugins.probes.backup_script import BackupScriptProbe
 from tocsin.plugins.probes.docker_health import DockerSource
@@ -25,7 +25,6 @@ from tocsin.plugins.probes.docker_health import source as source_module
 from tocsin.testing import RecordingSink, check_source_conformance
 
 pytestmark = pytest.mark.docker
-__all__ = ["lab"]
 
 
 class Sshd:
