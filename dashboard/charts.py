@@ -139,7 +139,8 @@ def usage(
         x=times, y=high, mode="lines", line={"width": 0}, hoverinfo="skip", showlegend=False
     )
     figure.add_scatter(
-        x=times, y=mean, mode="lines", fill="tonexty", line={"width": 2, "color": colour},
+        x=times, y=mean, fill="tonexty", line={"width": 2, "color": colour},
+        mode="lines" if len(times) > 1 else "markers",  # a line of one point cannot be seen
         fillcolor=_faint(colour, 0.18), showlegend=False, customdata=high,
         hovertemplate=f"%{{y:{form.hover}}}{unit} (max %{{customdata:{form.hover}}}{unit})"
         "<extra></extra>",

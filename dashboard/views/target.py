@@ -57,7 +57,8 @@ def _facts(name: str) -> None:
             st.title(plain(name, 80), anchor=False, width="stretch")
             parts.reader_menu()
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(tones.badge(tone, tones.headline(item, firing)[:90]), width="content")
+            headline = tones.headline(item, firing)[:90]
+            st.markdown(tones.badge(tone, headline), width="content")
             if item["critical"]:
                 st.markdown(":violet-badge[:material/priority_high: Critical for the system]",
                             width="content")  # fmt: skip
@@ -65,7 +66,7 @@ def _facts(name: str) -> None:
                 health = str(item["health"])
                 kind = {"healthy": tones.OK, "starting": tones.UNKNOWN}.get(health, tones.WARNING)
                 st.markdown(tones.badge(kind, health.capitalize()), width="content")
-        if item["status"] != "up" and item["message"]:
+        if item["status"] != "up" and item["message"] not in ("", headline):
             st.text(clean(item["message"]))
         _actions(name, item, detail, firing)
         _table(item, detail)

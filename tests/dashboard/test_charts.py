@@ -146,6 +146,17 @@ def test_a_young_target_has_its_points_at_once() -> None:
     assert charts.frame_of(found, UTC, NOON).drawn(found["points"]) == found["points"]
 
 
+@pytest.mark.parametrize(("count", "mode"), [(1, "markers"), (2, "lines")])
+def test_a_single_point_can_be_seen(count: int, mode: str) -> None:
+    """A curve that has but begun is a dot, since a line of one point shows nothing."""
+    found = history("30d")
+    moments = [NOON - timedelta(days=day) for day in range(count, 0, -1)]
+    found["points"] = points(moments, cpu_percent=4.0)
+    frame = charts.frame_of(found, UTC, NOON)
+    figure = charts.usage(found["points"], "cpu_percent", unit="%", frame=frame)
+    assert figure.data[1].mode == mode
+
+
 # Clocks that change
 
 
