@@ -62,18 +62,29 @@ class RestartLoopRule(Rule):
         }
         times = "1 restart" if len(moments) == 1 else f"{len(moments)} restarts"
         text = f"{times} in {format_duration(self.window)}"
-        if facts.exit_code:
-            text += f", last exit code {facts.exit_code}"
+        exit_code = _last_exit_code(history, facts)
+        if exit_code:
+            text += f", last exit code {exit_code}"
         if len(moments) < self.restarts:
             verdict = Verdict.clear if history.firing else Verdict.rising
             return verdict(text, **common)
         details = {
             "reason": "restarting",
             "restarts": len(moments),
-            "exit_code": facts.exit_code,
+            "exit_code": exit_code,
             "image": facts.image,
         }
         return Verdict.firing(text, details=details, **common)
+
+
+def _last_exit_code(history: History, facts: Container) -> int | None:
+    """The exit code of the last end. A result seen while the container runs again may have none:
+    then the event of the end has it."""
+    if facts.exit_code is not None:
+        return facts.exit_code
+    codes = [e.attributes.get("exitCode") for e in history.events if e.action == "die"]
+    last = str(codes[-1]) if codes else ""
+    return int(last) if last.isascii() and last.isdigit() else None
 
 
 def _moments(history: History) -> list[float]:

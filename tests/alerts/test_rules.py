@@ -211,6 +211,17 @@ def test_three_restarts_within_the_window_fire() -> None:
     assert state(late) == "clear"
 
 
+def test_a_restart_loop_names_the_last_exit_code_at_whichever_moment_it_fires() -> None:
+    """Seen while it runs again, the container has no exit code: the event of its last end has."""
+    up = seen(Result.up(container=RUNNING))
+    ends = tuple(evolve(e, attributes={"exitCode": "3"}) for e in loop(280, 100, 50))
+    verdict = RestartLoopRule().evaluate(past(up, events=ends), NOW)
+    assert verdict.message == "3 restarts in 5m, last exit code 3"
+    assert verdict.details["exit_code"] == 3
+    dead = seen(Result.down("x", container=container("exited", Reason.CRASHED, exit_code=4)))
+    assert RestartLoopRule().evaluate(past(dead, events=ends), NOW).details["exit_code"] == 4
+
+
 def test_an_end_without_a_start_is_no_restart() -> None:
     """A container that was stopped is down, not restarting."""
     end = Event(target="web", source="docker", action="die", at=ago(10))

@@ -81,6 +81,8 @@ class Known:
     killed_at: float = 0.0
     oom: bool = False
     ends: deque[float] = field(factory=lambda: deque(maxlen=100))
+    exit_code: int | None = None
+    """Of the last of ``ends``: the engine forgets it with the next start."""
     reading: Reading | None = None
     usage: Usage | None = None
 
@@ -128,6 +130,7 @@ class Known:
             signal=self.kill_signal,
             oom=self.oom,
             restarts=len(recent),
+            exit_code=self.exit_code if recent else None,
             window=now - recent[0] if recent else 0.0,
             running_for=running_for,
             blind=self.blind,
@@ -150,7 +153,7 @@ class Known:
             self.kill_signal = signal
         self.killed_at = now
 
-    def ended(self) -> None:
+    def ended(self, exit_code: int) -> None:
         """A ``die`` event."""
         self.blind = False
         self.reading = self.usage = None
@@ -158,6 +161,7 @@ class Known:
             self.kill_signal = None
         if self.kill_signal is None:
             self.ends.append(time.monotonic())  # a person's restarts are no restart loop
+            self.exit_code = exit_code
 
 
 @define(eq=False)

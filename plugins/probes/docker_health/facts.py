@@ -87,17 +87,17 @@ def container_of(
     alive = status in ("running", "paused")
     failed = start_error(document)
     code = None if alive or (status == "created" and not failed) else state.get("ExitCode")
-    if status == "running":
-        # Between two ends of a loop the last exit code is still of interest.
-        code = state.get("ExitCode") or None if heard.restarts else None
     oom = bool(state.get("OOMKilled")) or (heard.oom and not alive)
+    reason = Reason.CRASHED if failed else reason_of(status, health, code, oom, policy, heard)
+    if status == "running" and reason is Reason.RESTARTING:
+        code = heard.exit_code  # the engine forgets it with each start; in a loop it still matters
     labels = labels_of(document)
     limit = (document.get("HostConfig") or {}).get("Memory") or None
     return Container(
         id=str(document.get("Id", ""))[:12],
         image=str((document.get("Config") or {}).get("Image", "")),
         state=status,
-        reason=Reason.CRASHED if failed else reason_of(status, health, code, oom, policy, heard),
+        reason=reason,
         health=health,
         exit_code=code,
         oom_killed=oom,

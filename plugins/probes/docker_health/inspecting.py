@@ -77,9 +77,14 @@ def by_list(item: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def exit_code_of(attributes: Mapping[str, Any]) -> int:
+    """The exit code that the event of an end names; 0 where it names none."""
+    return int(attributes.get("exitCode") or 0)
+
+
 def by_end(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
     """A container's document as far as the event of its end tells it."""
-    code = int(attributes.get("exitCode") or 0)
+    code = exit_code_of(attributes)
     state = {**(document.get("State") or {}), "Status": "exited", "Pid": 0, "ExitCode": code}
     return {**document, "State": state}
 

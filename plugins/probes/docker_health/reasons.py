@@ -24,7 +24,8 @@ class Heard:
     """What events told about a container's last end.
 
     ``signal``: the number that a ``kill`` event named shortly before. ``oom``: an ``oom`` event.
-    ``restarts``: ends within the last :data:`LOOP_WINDOW`; ``window``: seconds since the first one.
+    ``restarts``: ends within the last :data:`LOOP_WINDOW`; ``window``: seconds since the first one;
+    ``exit_code``: that of the last one, None where there is none.
     ``running_for``: seconds since it started, None where it does not run. ``blind``: its end was
     not witnessed.
     """
@@ -32,6 +33,7 @@ class Heard:
     signal: str | None = None
     oom: bool = False
     restarts: int = 0
+    exit_code: int | None = None
     window: float = 0.0
     running_for: float | None = None
     blind: bool = False

@@ -24,6 +24,7 @@ from tocsin.plugins.probes.docker_health.inspecting import (
     Inspector,
     by_end,
     by_start,
+    exit_code_of,
 )
 from tocsin.plugins.probes.docker_health.inventory import Inventory
 from tocsin.plugins.probes.docker_health.reasons import LOOP_RESTARTS, SETTLED
@@ -242,7 +243,7 @@ class Watch:
             known.oom = True
             return
         if kind == "die":
-            known.ended()
+            known.ended(exit_code_of(attributes))
         elif kind == "start":
             known.started()
         await self._refresh(slot, known, kind, attributes)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import eventually, need
 from tests.probes.docker.lab import IMAGE, SLEEP, Lab, docker, reached, watching
-from tocsin import ActionError, Reason, Status
+from tocsin import ActionError, Reason, Result, Status
 from tocsin.plugins.probes.docker_health import DockerSource
 from tocsin.testing import RecordingSink, check_source_conformance
 
@@ -69,6 +69,27 @@ async def test_why_a_container_stopped_is_told_apart(
             await sink.until(lambda: sink.last(lab.name(short)).status is Status.UP)  # type: ignore[union-attr]
         if reason is not Reason.RESTARTING:
             assert all(r.message != "crashed" for r in sink.results[lab.name(short)])
+
+
+async def test_a_restart_loop_keeps_its_exit_code_while_it_runs_again(lab: Lab) -> None:
+    """Between two ends of a loop the container runs, and the engine says exit code 0: the result
+    still names the code of the last end, in its sentence and in its facts."""
+    async with watching(lab) as (_, sink):
+        command = ("sh", "-c", "sleep 0.5; exit 7")
+        docker("run", "-d", "--name", lab.name("loop"), "--restart=always", IMAGE, *command)
+
+        def again() -> list[Result]:
+            return [
+                r for r in sink.results.get(lab.name("loop"), [])
+                if r.container and (r.container.state, r.container.reason)
+                == ("running", Reason.RESTARTING)
+            ]  # fmt: skip
+
+        await sink.until(again)
+        result = again()[0]
+        assert result.container is not None
+        assert result.container.exit_code == 7
+        assert result.message.endswith("last exit code 7; running again for a moment")
 
 
 async def test_ends_from_before_the_start_are_explained_too(lab: Lab) -> None:
