@@ -8,9 +8,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import (
+    Browser,
+    Page,
+    Playwright,
+    ProxySettings,
+    expect,
+    sync_playwright,
+)
 
-from tests.conftest import need
+from tests.conftest import REQUIRE_REAL, need
+from tests.dashboard.own_network import own_network
 
 ARGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -27,6 +35,26 @@ def launch(playwright: Playwright) -> Browser:
     """Chromium with a profile of its own."""
     expect.set_options(timeout=PATIENCE)
     return playwright.chromium.launch(executable_path=need("chromium"), args=ARGS)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Chromium where nobody disturbs it: in a network of its own, from which it reaches loopback
+    addresses and nothing else."""
+    program = need("chromium")
+    with own_network(program) as network, sync_playwright() as playwright:
+        if network is None:
+            assert not REQUIRE_REAL, "a network namespace of its own is required here"
+            made = launch(playwright)
+        else:
+            # "<-loopback>" sends what is on this machine through the proxy, too.
+            proxy: ProxySettings = {"server": network.proxy, "bypass": "<-loopback>"}
+            expect.set_options(timeout=PATIENCE)
+            made = playwright.chromium.launch(
+                executable_path=network.program, args=ARGS, proxy=proxy
+            )
+        yield made
+        made.close()
 
 
 class Watch:

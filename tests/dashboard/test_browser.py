@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from tests.dashboard.browser import card, expect_tone, launch, serious, settled, visit
+from tests.dashboard.browser import card, chromium, expect_tone, serious, settled, visit
 from tests.dashboard.test_pages import down, up
 from tests.dashboard.test_timeline import many_alerts
 from tests.dashboard.town import Town, free_port, log_lines
@@ -31,10 +31,8 @@ LINES = [
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium."""
-    with sync_playwright() as playwright:
-        made = launch(playwright)
+    with chromium() as made:
         yield made
-        made.close()
 
 
 class Served:

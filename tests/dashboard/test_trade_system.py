@@ -9,9 +9,9 @@ from contextlib import suppress
 import psutil
 import pytest
 from attrs import define
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.dashboard.browser import PATIENCE, card, expect_tone, launch, settled, visit
+from tests.dashboard.browser import PATIENCE, card, chromium, expect_tone, settled, visit
 from tests.dashboard.town import free_port
 from tests.running import Running
 from tests.tradestack import NAMES, docker, stood_up
@@ -59,10 +59,8 @@ def trade(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Iterator[T
 @pytest.fixture(scope="module")
 def browser(postgres: str) -> Iterator[Browser]:
     """Chromium; begun after the database, which needs this thread without a loop."""
-    with sync_playwright() as playwright:
-        made = launch(playwright)
+    with chromium() as made:
         yield made
-        made.close()
 
 
 def sign_in(page: Page, token: str) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from attrs import evolve
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-from tests.conftest import REQUIRE_REAL
+from tests.dashboard.browser import chromium
 from tocsin import Kind, Message, Standing, Status
 from tocsin.core.testing.alerting import NASTY
 from tocsin.plugins.notifiers.email.compose import compose
@@ -19,17 +18,8 @@ from tocsin.testing import message_of
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    program = shutil.which("chromium")
-    if program is None:
-        if REQUIRE_REAL:
-            pytest.fail("Chromium is not installed")
-        pytest.skip("Chromium is not installed")
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
-               "--disable-component-update", "--no-first-run"]  # fmt: skip
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=program, args=options)
+    with chromium() as made:
         yield made
-        made.close()
 
 
 def html_of(message: Message) -> str:
