@@ -10,7 +10,6 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from attrs import evolve
 
-from tests.conftest import FakeClock
 from tocsin.core.alerting import Alerting
 from tocsin.core.api import ApiServer
 from tocsin.core.auth import Role, TokenStore
@@ -112,8 +111,8 @@ class Stack:
     async def logs(self, target: str, lines: int) -> list[LogLine]:
         if target == "dead":
             raise ActionError("the container of dead is gone", missing=True)
-        lines = [LogLine(text=f"line {n}", at=self.clock.now()) for n in range(200)]
-        return [*lines, LogLine(text="\x1b[2J\u202epassword=hunter2", stream="stderr")]
+        shown = [LogLine(text=f"line {n}", at=self.clock.now()) for n in range(200)]
+        return [*shown, LogLine(text="\x1b[2J\u202epassword=hunter2", stream="stderr")]
 
     async def restart(self, target: str, actor: str, role: str) -> None:
         await self.restarts.restart(target, actor, role)
@@ -230,6 +229,3 @@ class Asker:
 @pytest.fixture
 def ask(client: TestClient[Any, Any], tokens: dict[str, str]) -> Asker:
     return Asker(client, tokens["admin"])
-
-
-__all__ = ["Asker", "FakeClock", "Stack", "facts"]
