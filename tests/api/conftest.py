@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 from attrs import evolve
+from pytest_aiohttp import AiohttpClient
 
 from tocsin.core.alerting import Alerting
 from tocsin.core.api import ApiServer
@@ -190,10 +191,8 @@ async def stack(tmp_path: Path, database: str) -> AsyncIterator[Stack]:
 
 
 @pytest.fixture
-async def client(stack: Stack) -> AsyncIterator[TestClient[Any, Any]]:
-    server = TestServer(ApiServer(stack).application())
-    async with TestClient(server) as made:
-        yield made
+async def client(stack: Stack, aiohttp_client: AiohttpClient) -> TestClient[Any, Any]:
+    return await aiohttp_client(ApiServer(stack).application())
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from pytest_aiohttp import AiohttpServer
 
 from tests.conftest import eventually
 from tocsin import Secret
@@ -27,9 +27,12 @@ class Waiting:
         self.pings = 0
         self.status = 200
         self.hang = False
+        self.url = ""
+
+    async def start(self, aiohttp_server: AiohttpServer) -> None:
         app = web.Application()
         app.router.add_get("/ping/s3cr3t", self._ping)
-        self.server = TestServer(app)
+        self.url = str((await aiohttp_server(app)).make_url("/ping/s3cr3t"))
 
     async def _ping(self, _: web.Request) -> web.Response:
         self.pings += 1
@@ -38,15 +41,14 @@ class Waiting:
         return web.Response(status=self.status, headers={"Location": "/elsewhere"})
 
     def settings(self, **options: Any) -> DeadmanSettings:
-        return DeadmanSettings(url=Secret(str(self.server.make_url("/ping/s3cr3t"))), **options)
+        return DeadmanSettings(url=Secret(self.url), **options)
 
 
 @pytest.fixture
-async def waiting() -> AsyncIterator[Waiting]:
+async def waiting(aiohttp_server: AiohttpServer) -> Waiting:
     made = Waiting()
-    await made.server.start_server()
-    yield made
-    await made.server.close()
+    await made.start(aiohttp_server)
+    return made
 
 
 @pytest.fixture
