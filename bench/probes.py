@@ -116,7 +116,7 @@ async def all_probes(dsn: str, url: str, checks: int, directory: Path, quick: bo
             ("tcp", TcpProbe(host="127.0.0.1", port=port), checks),
             ("postgres-query", PostgresQueryProbe(dsn=Secret(dsn), query="SELECT 1"), checks // 5),
             ("backup-script, files", BackupScriptProbe(files=f"{dump}", max_age=1e9), checks),
-            ("backup-script, a program", BackupScriptProbe(command=["/bin/true"]), checks // 10),
+            ("backup-script, a program", BackupScriptProbe(command=("/bin/true",)), checks // 10),
             ("disk", DiskProbe(paths=("/",)), checks),
         ]
         for name, probe, count in probes:

@@ -156,7 +156,7 @@ def runner() -> Callable[[Coroutine[Any, Any, Any]], Any]:
         import uvloop
     except ImportError:
         return asyncio.run
-    return uvloop.run  # type: ignore[no-any-return]
+    return uvloop.run
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from attrs import frozen
@@ -99,7 +100,7 @@ def ours(seconds: float, dsn: str, url: str) -> Rate:
     return Rate(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def wrk(seconds: float, url: str, *options: str, core: object = first_core) -> float:
+def wrk(seconds: float, url: str, *options: str, core: Callable[[], None] = first_core) -> float:
     """Requests a second of wrk."""
     done = subprocess.run(
         [program("wrk", "wrk"), "-t1", f"-c{AT_ONCE}", f"-d{seconds:.0f}s", *options, url],
@@ -207,7 +208,8 @@ def main() -> None:
     options.add_argument("--one", nargs=2, metavar=("DSN", "URL"), help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.one:
-        one(given.seconds, *given.one, given.profile)
+        dsn, url = given.one
+        one(given.seconds, dsn, url, given.profile)
     elif given.profile:
         with postgres() as dsn, nginx() as url:
             first_core()

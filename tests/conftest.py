@@ -17,14 +17,14 @@ import asyncpg
 import pytest
 
 from tocsin.core.embedded import EmbeddedPostgres
-from tocsin.testing import SettableClock as FakeClock
+from tocsin.testing import SettableClock
 
 REQUIRE_REAL = bool(os.environ.get("TOCSIN_REQUIRE_REAL"))
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+def clock() -> SettableClock:
+    return SettableClock()
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +115,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         text = (config.rootpath / file).read_text()
         return "docker" if "mark.docker" in text else file
 
-    class ByFile(LoadScopeScheduling):
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
         def _split_scope(self, nodeid: str) -> str:
             return group(nodeid.partition("::")[0])
 

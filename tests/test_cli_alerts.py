@@ -111,9 +111,9 @@ def test_alerts_are_listed_shown_acknowledged_and_silenced(
         running.until(lambda: "maintenance window move" in running.run("alerts", ending).stdout)
         weekly = ("maintenance", "add", "weekly", "--for", "1h", "--schedule", "0 3 * * 0")
         assert "of everything: open" in running.run(*weekly).stdout
-        listed = running.run("maintenance", "list").stdout
+        windows = running.run("maintenance", "list").stdout
         for word in ("move", "admin", "once for 1h", "sunday", "tocsin.toml", "weekly"):
-            assert word in listed
+            assert word in windows
         assert running.run("maintenance", "end", "move").returncode == 0
         assert "move" not in running.run("maintenance", "list").stdout
 

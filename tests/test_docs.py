@@ -63,7 +63,9 @@ async def test_every_example_runs(number: int, tocsin_manager: Any) -> None:
         assert record.status == "ok", record.reason
     for cls in own:
         if issubclass(cls, Probe):
-            options = {"host": "localhost"} if "host" in attrs.fields_dict(cls) else {}
+            options: dict[str, Any] = (
+                {"host": "localhost"} if "host" in attrs.fields_dict(cls) else {}
+            )
             await check_probe_conformance(cls(**options))
         elif issubclass(cls, Source):
             sink = await check_source_conformance(cls())

@@ -24,7 +24,6 @@ class Monitor(Protocol):
 
     version: str
     started_at: datetime
-    clock: Clock
     settings: Settings
     state: LiveState
     bus: Bus
@@ -33,6 +32,10 @@ class Monitor(Protocol):
     alerting: Alerting
     plugins: PluginManager
     isolation: Isolation
+
+    @property
+    def clock(self) -> Clock:
+        """Where the time comes from; read only, so that any kind of clock will do."""
 
     def health(self) -> dict[str, ComponentHealth]:
         """How each part fares."""

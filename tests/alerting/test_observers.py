@@ -93,7 +93,7 @@ async def test_a_change_is_told_once_it_is_in_the_journal(observed: Desk) -> Non
     journal, real = observed.alerting.journal, observed.alerting.journal.submit
     held: list[asyncio.Future[None]] = []
 
-    def hold(_: Any) -> asyncio.Future[None]:
+    def hold(entry: object) -> asyncio.Future[None]:
         held.append(asyncio.get_running_loop().create_future())
         return held[-1]
 

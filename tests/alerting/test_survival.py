@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk, catalog
-from tests.conftest import FakeClock, eventually
+from tests.conftest import eventually
 from tocsin.core.alerts.silences import Window
 from tocsin.core.ids import new_id
 from tocsin.core.journal import Journal
@@ -20,6 +20,7 @@ from tocsin.core.model import ComponentHealth, Health
 from tocsin.core.store import Store
 from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.verdicts import Verdict
+from tocsin.testing import SettableClock
 
 
 async def test_an_alert_goes_on_over_a_restart_in_silence(desk: Desk) -> None:
@@ -414,7 +415,7 @@ async def test_a_fault_of_our_own_does_not_stop_the_clock_of_alerts(desk: Desk) 
     desk.add("web")
     tick = desk.alerting.engine.tick
 
-    def fail(_: Any) -> Any:
+    def fail(now: object) -> Any:
         desk.alerting.engine.tick = tick  # type: ignore[method-assign]
         raise RuntimeError("a fault of ours")
 
@@ -476,7 +477,9 @@ async def test_words_that_are_none_do_not_end_the_journal(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("hours", [1, -1])
-async def test_a_clock_that_jumps_moves_nothing(desk: Desk, clock: FakeClock, hours: int) -> None:
+async def test_a_clock_that_jumps_moves_nothing(
+    desk: Desk, clock: SettableClock, hours: int
+) -> None:
     """The wall clock set forward or back by an hour: no false alert, no early or late repeat, no
     stall, the right downtime; also when tocsin is restarted afterwards."""
     desk.add("web")

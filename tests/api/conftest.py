@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 from attrs import evolve
+from pytest_aiohttp import AiohttpClient
 
-from tests.conftest import FakeClock
 from tocsin.core.alerting import Alerting
 from tocsin.core.api import ApiServer
 from tocsin.core.auth import Role, TokenStore
@@ -112,8 +112,8 @@ class Stack:
     async def logs(self, target: str, lines: int) -> list[LogLine]:
         if target == "dead":
             raise ActionError("the container of dead is gone", missing=True)
-        lines = [LogLine(text=f"line {n}", at=self.clock.now()) for n in range(200)]
-        return [*lines, LogLine(text="\x1b[2J\u202epassword=hunter2", stream="stderr")]
+        shown = [LogLine(text=f"line {n}", at=self.clock.now()) for n in range(200)]
+        return [*shown, LogLine(text="\x1b[2J\u202epassword=hunter2", stream="stderr")]
 
     async def restart(self, target: str, actor: str, role: str) -> None:
         await self.restarts.restart(target, actor, role)
@@ -191,10 +191,8 @@ async def stack(tmp_path: Path, database: str) -> AsyncIterator[Stack]:
 
 
 @pytest.fixture
-async def client(stack: Stack) -> AsyncIterator[TestClient[Any, Any]]:
-    server = TestServer(ApiServer(stack).application())
-    async with TestClient(server) as made:
-        yield made
+async def client(stack: Stack, aiohttp_client: AiohttpClient) -> TestClient[Any, Any]:
+    return await aiohttp_client(ApiServer(stack).application())
 
 
 @pytest.fixture
@@ -230,6 +228,3 @@ class Asker:
 @pytest.fixture
 def ask(client: TestClient[Any, Any], tokens: dict[str, str]) -> Asker:
     return Asker(client, tokens["admin"])
-
-
-__all__ = ["Asker", "FakeClock", "Stack", "facts"]

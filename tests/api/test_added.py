@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 
 from tests.api.conftest import Asker, Stack
 from tocsin import ActionError, Asked, Endpoint, hookimpl
-from tocsin.core.api import ApiServer, added
+from tocsin.core.api import added
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.testing import check_endpoint_conformance
@@ -66,10 +66,10 @@ class _Plugin:
 
 
 @pytest.fixture
-async def client(stack: Stack) -> AsyncIterator[TestClient[Any, Any]]:
+def stack(stack: Stack) -> Iterator[Stack]:
+    """The same, with a plugin that adds operations."""
     stack.plugins.add("shelf", lambda: _Plugin(), "tests", "0")
-    async with TestClient(TestServer(ApiServer(stack).application())) as made:
-        yield made
+    yield stack
     stack.isolation.stop()
 
 

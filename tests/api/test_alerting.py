@@ -155,8 +155,8 @@ async def test_a_silence_means_what_was_asked_and_shows_no_secret(
     nowhere else: what stands in its place would match everything. So with maintenance."""
     monkeypatch.setattr("tocsin.core.logs._known", {"admin"})
     await settled(stack)
-    for path, body in (("silences", {}), ("maintenance", {"name": "move"})):
-        body |= {"matchers": ["target=admin*"], "duration": "1h"}
+    for path, extra in (("silences", {}), ("maintenance", {"name": "move"})):
+        body = {**extra, "matchers": ["target=admin*"], "duration": "1h"}
         made = await ask.post(f"/api/v1/{path}", json=body)
         assert made["matchers"] == ["target=****"]
         (listed,) = (await ask.get(f"/api/v1/{path}"))["items"]
@@ -410,7 +410,8 @@ async def test_the_ledger_is_filtered_and_paged(ask: Asker, stack: Stack) -> Non
     await stack.store.flush()
     everything = (await ask.get("/api/v1/notifications"))["items"]
     assert len(everything) == 3
-    joined, cursor = [], ""
+    joined: list[Any] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = await ask.get(f"/api/v1/notifications?limit=1{cursor}")
         joined += page["items"]

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("stack")
 BEAT = "/api/v1/heartbeats/job"
 
 
-async def raw(port: int, data: bytes) -> bytes:
+async def raw(port: int | None, data: bytes) -> bytes:
     """Send bytes; all that comes back until the server closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -59,7 +60,8 @@ async def test_a_reader_of_changes_has_what_a_reader_of_everything_has(
     path = "/api/v1/containers?status=up&limit=2"
 
     async def read(since: str) -> tuple[dict[str, Any], str]:
-        items, cursor, revision = {}, "", ""
+        items: dict[str, Any] = {}
+        cursor, revision = "", ""
         while True:
             page = await ask.get(f"{path}{since}{cursor}")
             revision = revision or page["revision"]
@@ -74,11 +76,18 @@ async def test_a_reader_of_changes_has_what_a_reader_of_everything_has(
     known: dict[str, Any] = {}
     known, revision = await read("")
     down = Result.down("crashed", container=facts(Reason.CRASHED, "exited"))
-    steps = [
-        lambda: [stack.add(f"t{n}", "container", "docker", "docker-health") for n in range(5)],
-        lambda: [
-            stack.see(f"t{n}", "docker", Result.up("running", container=facts())) for n in range(5)
-        ],
+
+    def add_some() -> None:
+        for n in range(5):
+            stack.add(f"t{n}", "container", "docker", "docker-health")
+
+    def see_some() -> None:
+        for n in range(5):
+            stack.see(f"t{n}", "docker", Result.up("running", container=facts()))
+
+    steps: list[Callable[[], object]] = [
+        add_some,
+        see_some,
         lambda: stack.see("t1", "docker", down),
         lambda: stack.state.drop("t2"),
         lambda: stack.add("t3", "service", "docker", "docker-health"),

@@ -7,28 +7,30 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pytest_aiohttp import AiohttpServer
+
 from tests.api.conftest import Stack
 from tocsin.core.api import ApiServer
 from tocsin.core.auth import FailureLimit, Role
 
 
-async def test_the_read_endpoints_keep_to_their_document(stack: Stack, tmp_path: Path) -> None:
+async def test_the_read_endpoints_keep_to_their_document(
+    stack: Stack, aiohttp_server: AiohttpServer, tmp_path: Path
+) -> None:
     """Generated requests, right and wrong ones, get answers that the document foretells."""
     token = stack.tokens.create("fuzz", Role.ADMIN)
     # It sends wrong tokens by the hundred, and is to see what each of them gets.
-    server = ApiServer(stack, FailureLimit(stack.clock, limit=1_000_000))
-    url = await server.start("127.0.0.1", 0)
+    api = ApiServer(stack, FailureLimit(stack.clock, limit=1_000_000))
+    server = await aiohttp_server(api.application())
+    document = str(server.make_url("/api/v1/openapi.json"))
     command = [
-        str(Path(sys.executable).with_name("st")), "run", f"{url}/api/v1/openapi.json",
+        str(Path(sys.executable).with_name("st")), "run", document,
         "-H", f"Authorization: Bearer {token}", "--include-method", "GET",
         "--exclude-path", "/api/v1/stream", "--max-examples", "15", "--seed", "1",
         "--generation-database", "none", "--request-timeout", "10", "--no-color",
         "--phases", "examples,coverage,fuzzing",
     ]  # fmt: skip
-    try:
-        done = await asyncio.to_thread(
-            subprocess.run, command, capture_output=True, text=True, timeout=240, cwd=tmp_path
-        )
-    finally:
-        await server.stop()
+    done = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, timeout=240, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

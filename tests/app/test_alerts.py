@@ -101,8 +101,8 @@ def test_each_kind_of_trouble_is_one_alert_and_one_recovery(
             ("high_memory", "al-memory"): ONE, ("high_cpu", "al-cpu"): ONE,
             ("disk_space_low", "room"): BOTH,
         }  # fmt: skip
-        for (rule, target), told in wanted.items():
-            running.until(lambda r=rule, t=target, w=told: recorder.about(r, t) == w, 180)
+        for (rule, target), channels in wanted.items():
+            running.until(lambda r=rule, t=target, w=channels: recorder.about(r, t) == w, 180)
     told = {(n["rule"], n["target"]): n for n in recorder.told if n["kind"] == "fired"}
     killed, loop = told["container_down", "al-kill"], told["container_restarting", "al-loop"]
     assert (killed["severity"], killed["details"]["exit_code"]) == ("critical", 137)

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from pytest_aiohttp import AiohttpServer
 
-from tests.conftest import FakeClock, eventually
+from tests.conftest import eventually
 from tocsin import Secret
 from tocsin.core.alerting.itself import PATIENCE, verdicts
 from tocsin.core.config.settings import DeadmanSettings
 from tocsin.core.deadman import Deadman
 from tocsin.core.model import Health
 from tocsin.core.verdicts import VerdictState
+from tocsin.testing import SettableClock
 
 
 class Waiting:
@@ -26,9 +27,12 @@ class Waiting:
         self.pings = 0
         self.status = 200
         self.hang = False
+        self.url = ""
+
+    async def start(self, aiohttp_server: AiohttpServer) -> None:
         app = web.Application()
         app.router.add_get("/ping/s3cr3t", self._ping)
-        self.server = TestServer(app)
+        self.url = str((await aiohttp_server(app)).make_url("/ping/s3cr3t"))
 
     async def _ping(self, _: web.Request) -> web.Response:
         self.pings += 1
@@ -37,19 +41,18 @@ class Waiting:
         return web.Response(status=self.status, headers={"Location": "/elsewhere"})
 
     def settings(self, **options: Any) -> DeadmanSettings:
-        return DeadmanSettings(url=Secret(str(self.server.make_url("/ping/s3cr3t"))), **options)
+        return DeadmanSettings(url=Secret(self.url), **options)
 
 
 @pytest.fixture
-async def waiting() -> AsyncIterator[Waiting]:
+async def waiting(aiohttp_server: AiohttpServer) -> Waiting:
     made = Waiting()
-    await made.server.start_server()
-    yield made
-    await made.server.close()
+    await made.start(aiohttp_server)
+    return made
 
 
 @pytest.fixture
-async def deadman(clock: FakeClock) -> AsyncIterator[Deadman]:
+async def deadman(clock: SettableClock) -> AsyncIterator[Deadman]:
     made = Deadman(clock, lambda: WELL[0])
     WELL[0] = True
     yield made
@@ -66,12 +69,12 @@ def impaired(deadman: Deadman) -> bool:
 
 
 async def test_it_pings_each_interval_while_all_is_well(
-    deadman: Deadman, waiting: Waiting, clock: FakeClock
+    deadman: Deadman, waiting: Waiting, clock: SettableClock
 ) -> None:
     """One ping at once, one each interval; none while tocsin does not do its job; then again."""
     deadman.apply(waiting.settings(interval=60))
     for count in (1, 2, 3):
-        await eventually(lambda count=count: deadman.pings == count)  # type: ignore[misc]
+        await eventually(lambda count=count: deadman.pings == count)
         assert waiting.pings == count
         await eventually(clock.next_wait)
         clock.advance(60)
@@ -114,7 +117,7 @@ async def test_nobody_there_and_one_that_hangs(deadman: Deadman, waiting: Waitin
 
 
 async def test_one_lost_ping_is_no_impairment(
-    deadman: Deadman, waiting: Waiting, clock: FakeClock
+    deadman: Deadman, waiting: Waiting, clock: SettableClock
 ) -> None:
     """Whoever waits has patience: monitor_impaired fires only when pings fail for minutes."""
     waiting.status = 503

@@ -11,7 +11,6 @@ import pytest
 from attrs import evolve, frozen
 
 import tocsin
-from tests.conftest import FakeClock
 from tocsin.core.bus import Bus
 from tocsin.core.config.settings import (
     CheckSettings,
@@ -28,6 +27,7 @@ from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.runner import Runner
 from tocsin.core.scheduler import Scheduler
 from tocsin.core.state import LiveState
+from tocsin.testing import SettableClock
 
 
 @frozen(kw_only=True)
@@ -96,7 +96,7 @@ def facts() -> Container:
 class Room:
     """An inventory with its neighbours, and what was recorded."""
 
-    def __init__(self, directory: Path, clock: FakeClock) -> None:
+    def __init__(self, directory: Path, clock: SettableClock) -> None:
         self.clock = clock
         self.seen: list[Observation] = []
         self.state = LiveState(Bus())
@@ -129,6 +129,10 @@ class Room:
         for _ in range(20):
             await asyncio.sleep(0)
 
+    def status(self, target: str, check: str | None = None) -> Status:
+        state = self.state.targets[target]
+        return state.status if check is None else state.checks[check].status
+
     def find(self, name: str) -> Target:
         self.inventory.discovered("docker", Target(name=name, kind="container"), None)
         self.record(
@@ -139,7 +143,7 @@ class Room:
 
 
 @pytest.fixture
-async def room(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Room]:
+async def room(tmp_path: Path, clock: SettableClock) -> AsyncIterator[Room]:
     CLOSED.clear()
     made = Room(tmp_path, clock)
     yield made
@@ -190,10 +194,10 @@ async def test_what_no_label_may_ask_for_is_unknown_until_it_is_allowed(room: Ro
     trusted = evolve(DOCKER, source=Trusting(label_probes=("tool",)))
     room.inventory.apply(evolve(room.settings, sources={"docker": trusted}))
     await room.run()
-    assert room.state.targets["web"].checks["x"].status is Status.DOWN
+    assert room.status("web", "x") is Status.DOWN
     room.inventory.apply(evolve(room.settings, sources={"docker": DOCKER}))
     await room.run()
-    assert room.state.targets["web"].checks["x"].status is Status.UNKNOWN
+    assert room.status("web", "x") is Status.UNKNOWN
     assert "web/x" not in room.scheduler
 
 
@@ -230,15 +234,15 @@ async def test_a_declared_container_that_is_not_there_is_missing(room: Room) -> 
     """After an inventory without it, a declared container is down, missing; found, it is up; gone
     again, missing again, told once each time."""
     room.declare(TargetSettings(name="db", kind="container"))
-    assert room.state.targets["db"].status is Status.UNKNOWN
+    assert room.status("db") is Status.UNKNOWN
     for _ in range(3):
         room.inventory.synced("docker", [])
     assert room.state.targets["db"].message.startswith("missing: declared in the configuration")
     assert len(room.seen) == 1
     room.find("db")
-    assert room.state.targets["db"].status is Status.UP
+    assert room.status("db") is Status.UP
     room.inventory.retired("docker", "db", "removed on purpose")
-    assert room.state.targets["db"].status is Status.DOWN
+    assert room.status("db") is Status.DOWN
     assert "removed on purpose" in room.state.targets["db"].message
 
 
@@ -325,7 +329,7 @@ async def test_retries_spare_a_target_one_failure(room: Room, tmp_path: Path) ->
 
 
 async def test_heartbeats_that_cannot_be_read_or_kept_are_no_end(
-    tmp_path: Path, clock: FakeClock
+    tmp_path: Path, clock: SettableClock
 ) -> None:
     """A damaged file of last beats is told and passed over; so is one that cannot be written."""
     file = tmp_path / "beats.json"

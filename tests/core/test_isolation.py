@@ -139,8 +139,12 @@ async def test_a_plugin_that_leaves_tasks_behind_is_reported() -> None:
     async def leak() -> None:
         kept.extend(asyncio.create_task(asyncio.sleep(60)) for _ in range(150))
 
+    def inspected() -> list[str]:
+        guard.inspect()
+        return reports
+
     await guard.call("leaky", leak, 5)
-    await eventually(lambda: (guard.inspect(), reports)[1])
+    await eventually(inspected)
     assert "tasks behind" in reports[0]
     guard.stop()
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import FakeClock, eventually
+from tests.conftest import eventually
 from tocsin.core.scheduler import Scheduler, phase, spread_for
+from tocsin.testing import SettableClock
 
 
 async def settle() -> None:
@@ -22,7 +23,7 @@ async def settle() -> None:
 class Recorder:
     """Counts runs; a gate can hold them."""
 
-    def __init__(self, clock: FakeClock) -> None:
+    def __init__(self, clock: SettableClock) -> None:
         self.clock = clock
         self.runs: Counter[str] = Counter()
         self.times: list[float] = []
@@ -43,7 +44,9 @@ class Recorder:
         return run
 
 
-async def play(scheduler: Scheduler, clock: FakeClock, seconds: float, step: float = 0.1) -> None:
+async def play(
+    scheduler: Scheduler, clock: SettableClock, seconds: float, step: float = 0.1
+) -> None:
     """Let time pass in small steps."""
     for _ in range(round(seconds / step)):
         clock.advance(step)
@@ -51,7 +54,7 @@ async def play(scheduler: Scheduler, clock: FakeClock, seconds: float, step: flo
         await settle()
 
 
-async def test_each_check_runs_once_an_interval(clock: FakeClock) -> None:
+async def test_each_check_runs_once_an_interval(clock: SettableClock) -> None:
     """Over ten intervals every check runs ten times, give or take the first one."""
     scheduler, recorder = Scheduler(clock), Recorder(clock)
     for n in range(50):
@@ -62,7 +65,7 @@ async def test_each_check_runs_once_an_interval(clock: FakeClock) -> None:
     assert scheduler.stats().skipped_total == 0
 
 
-async def test_a_cold_start_of_10_000_checks_is_even(clock: FakeClock) -> None:
+async def test_a_cold_start_of_10_000_checks_is_even(clock: SettableClock) -> None:
     """All of 10,000 checks run within their first interval, no second above twice the mean."""
     scheduler, recorder = Scheduler(clock, limit=20_000), Recorder(clock)
     start = clock.monotonic()
@@ -74,7 +77,7 @@ async def test_a_cold_start_of_10_000_checks_is_even(clock: FakeClock) -> None:
     assert max(per_second.values()) <= 2 * 10_000 / 30
 
 
-async def test_a_small_installation_is_seen_at_once(clock: FakeClock) -> None:
+async def test_a_small_installation_is_seen_at_once(clock: SettableClock) -> None:
     """The first runs of a dozen checks come within a tenth of a second, not of an interval."""
     scheduler, recorder = Scheduler(clock), Recorder(clock)
     for n in range(12):
@@ -83,7 +86,7 @@ async def test_a_small_installation_is_seen_at_once(clock: FakeClock) -> None:
     assert len(recorder.runs) == 12
 
 
-async def test_runs_of_one_check_never_overlap(clock: FakeClock) -> None:
+async def test_runs_of_one_check_never_overlap(clock: SettableClock) -> None:
     """While a run goes on, the next ones are skipped and counted, not queued."""
     scheduler, recorder = Scheduler(clock), Recorder(clock)
     skipped: list[int] = []
@@ -99,7 +102,7 @@ async def test_runs_of_one_check_never_overlap(clock: FakeClock) -> None:
     assert recorder.runs["t/c"] == 2
 
 
-async def test_a_machine_that_slept_does_not_catch_up(clock: FakeClock) -> None:
+async def test_a_machine_that_slept_does_not_catch_up(clock: SettableClock) -> None:
     """After an hour of suspend each check runs once, the missed runs are counted."""
     scheduler, recorder = Scheduler(clock), Recorder(clock)
     scheduler.put("t/c", 30, recorder.of("t/c"))
@@ -112,7 +115,7 @@ async def test_a_machine_that_slept_does_not_catch_up(clock: FakeClock) -> None:
     assert 115 <= scheduler.stats().skipped_total <= 120
 
 
-async def test_a_wall_clock_that_jumps_moves_nothing(clock: FakeClock) -> None:
+async def test_a_wall_clock_that_jumps_moves_nothing(clock: SettableClock) -> None:
     """Setting the wall clock an hour back or forward neither stalls nor hastens a check."""
     scheduler, recorder = Scheduler(clock), Recorder(clock)
     scheduler.put("t/c", 30, recorder.of("t/c"))
@@ -125,7 +128,7 @@ async def test_a_wall_clock_that_jumps_moves_nothing(clock: FakeClock) -> None:
         assert recorder.runs["t/c"] - before in (2, 3)
 
 
-async def test_more_checks_than_may_run_at_once_take_turns(clock: FakeClock) -> None:
+async def test_more_checks_than_may_run_at_once_take_turns(clock: SettableClock) -> None:
     """Above the limit checks wait, first come first served, and all get their turn."""
     scheduler, recorder = Scheduler(clock, limit=5), Recorder(clock)
     recorder.gate.clear()
@@ -142,7 +145,7 @@ async def test_more_checks_than_may_run_at_once_take_turns(clock: FakeClock) -> 
     assert recorder.most == 5
 
 
-async def test_stopping_begins_nothing_new(clock: FakeClock) -> None:
+async def test_stopping_begins_nothing_new(clock: SettableClock) -> None:
     """When the scheduler stops, runs going on are cancelled and those in line are not begun."""
     scheduler, recorder = Scheduler(clock, limit=2), Recorder(clock)
     recorder.gate.clear()
@@ -156,7 +159,7 @@ async def test_stopping_begins_nothing_new(clock: FakeClock) -> None:
     assert scheduler.stats().running == 0
 
 
-async def test_a_removed_check_runs_no_more(clock: FakeClock) -> None:
+async def test_a_removed_check_runs_no_more(clock: SettableClock) -> None:
     """A check taken away, even while it waits its turn, is not run again."""
     scheduler, recorder = Scheduler(clock, limit=1), Recorder(clock)
     recorder.gate.clear()
@@ -171,7 +174,7 @@ async def test_a_removed_check_runs_no_more(clock: FakeClock) -> None:
     assert recorder.runs["a/c"] >= 3
 
 
-async def test_a_check_can_be_hastened(clock: FakeClock) -> None:
+async def test_a_check_can_be_hastened(clock: SettableClock) -> None:
     """A hastened check runs at the moment asked for, and then on its grid again."""
     scheduler, recorder = Scheduler(clock), Recorder(clock)
     scheduler.put("t/c", 100, recorder.of("t/c"))

@@ -10,13 +10,14 @@ import pytest
 from attrs import evolve, frozen
 
 import tocsin
-from tests.conftest import FakeClock, eventually
+from tests.conftest import eventually
 from tests.core.test_inventory import DOCKER, Plugin, Room
 from tocsin.core import supervisor
 from tocsin.core.cli import check
 from tocsin.core.config.settings import Settings
 from tocsin.core.model import Event, Health, LogLine, Status
 from tocsin.core.sources import SourceSupervisor
+from tocsin.testing import SettableClock
 
 
 @frozen(kw_only=True)
@@ -49,7 +50,7 @@ class Harbour(tocsin.Source):
 class Harness(Room):
     """A room with a source supervisor."""
 
-    def __init__(self, directory: Path, clock: FakeClock) -> None:
+    def __init__(self, directory: Path, clock: SettableClock) -> None:
         super().__init__(directory, clock)
         self.events: list[Event] = []
         self.supervisor = SourceSupervisor(
@@ -66,7 +67,7 @@ class Harness(Room):
 
 @pytest.fixture
 async def harness(
-    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Harness]:
     monkeypatch.setattr(supervisor, "BACKOFF", (0.01, 0.05))
     made = Harness(tmp_path, clock)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from attrs import evolve
 
-from tests.conftest import FakeClock
 from tocsin.core import state as module
 from tocsin.core.bus import Bus
 from tocsin.core.model import Observation, Result, Target
 from tocsin.core.state import CheckState, LiveState
+from tocsin.testing import SettableClock
 
 
 @pytest.fixture
-def live(clock: FakeClock) -> LiveState:
+def live(clock: SettableClock) -> LiveState:
     """Three targets with a check each."""
     made = LiveState(Bus())
     for name in "abc":
@@ -27,10 +29,10 @@ def changed(live: LiveState, number: int) -> set[str]:
     return {state.target.name for state in live if state.revision > number}
 
 
-def test_every_change_has_a_number(live: LiveState, clock: FakeClock) -> None:
+def test_every_change_has_a_number(live: LiveState, clock: SettableClock) -> None:
     """Results, new words of the configuration, checks that come and go: each marks its target, and
     what changes nothing marks none."""
-    steps = {
+    steps: dict[str, Callable[[], object]] = {
         "a": lambda: live.record(
             Observation(target="a", check="tcp", at=clock.now(), result=Result.up())
         ),
@@ -64,7 +66,7 @@ def test_who_listens_hears_of_checks_that_come_and_go(live: LiveState) -> None:
     assert told == ["a", "b"]
 
 
-def test_removals_are_remembered(live: LiveState, clock: FakeClock) -> None:
+def test_removals_are_remembered(live: LiveState, clock: SettableClock) -> None:
     """Who knows an earlier number learns who went since; one that became another kind went, too."""
     start = live.revision
     live.drop("a")
@@ -78,7 +80,7 @@ def test_removals_are_remembered(live: LiveState, clock: FakeClock) -> None:
 
 
 def test_the_memory_of_removals_is_bounded(
-    live: LiveState, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    live: LiveState, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Past its bound the oldest removals are forgotten, and who would need them is told so."""
     monkeypatch.setattr(module, "REMOVED_KEPT", 5)

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 import pytest
 from attrs import frozen
 
-from tests.conftest import FakeClock
 from tocsin import Probe, Result, Status, Target
 from tocsin.core.config.settings import BUILT_IN, PluginSettings, UplinkSettings
 from tocsin.core.isolation import Isolation
@@ -20,6 +19,7 @@ from tocsin.core.uplink import FRESH, Uplink, is_outside
 from tocsin.plugins.probes.http import HttpProbe
 from tocsin.plugins.probes.postgres_query import PostgresQueryProbe
 from tocsin.plugins.probes.tcp import TcpProbe
+from tocsin.testing import SettableClock
 
 SHOP = HttpProbe(url="http://shop.invalid/", timeout=5)
 BESIDE = HttpProbe(url="http://127.0.0.1:9/", timeout=5)
@@ -58,7 +58,7 @@ async def outside() -> AsyncIterator[Outside]:
 
 
 @pytest.fixture
-async def uplink(outside: Outside, clock: FakeClock) -> AsyncIterator[Uplink]:
+async def uplink(outside: Outside, clock: SettableClock) -> AsyncIterator[Uplink]:
     """An uplink that one of two addresses tells of; the other never answers."""
     isolation = Isolation(frozenset(BUILT_IN), lambda *_: None)
     settings = UplinkSettings(addresses=("127.0.0.1:1", f"127.0.0.1:{outside.port}"))
@@ -87,7 +87,7 @@ async def test_down_is_down_while_the_uplink_is_there(uplink: Uplink, outside: O
 
 
 async def test_what_lies_outside_is_unknown_without_the_uplink(
-    uplink: Uplink, outside: Outside, clock: FakeClock
+    uplink: Uplink, outside: Outside, clock: SettableClock
 ) -> None:
     """Nothing answers: a target outside is unknown, and says why; one beside us stays down.
     tocsin's health names the reason, which ``monitor_impaired`` tells, until the uplink is back."""
@@ -111,7 +111,7 @@ async def test_what_lies_outside_is_unknown_without_the_uplink(
 
 
 async def test_who_notices_first_is_not_told_that_all_was_well_a_moment_ago(
-    uplink: Uplink, outside: Outside, clock: FakeClock
+    uplink: Uplink, outside: Outside, clock: SettableClock
 ) -> None:
     """The uplink answered, and a second later it is gone: the first failure after that is unknown
     already."""
@@ -127,7 +127,7 @@ async def test_many_failures_are_one_look(uplink: Uplink, outside: Outside) -> N
     assert outside.asked == 1
 
 
-async def test_without_addresses_nothing_is_doubted(clock: FakeClock) -> None:
+async def test_without_addresses_nothing_is_doubted(clock: SettableClock) -> None:
     """Not configured: no health line, and down is down."""
     isolation = Isolation(frozenset(BUILT_IN), lambda *_: None)
     uplink = Uplink(clock, isolation)

@@ -179,7 +179,8 @@ async def fill(store: Store, now: datetime, days: float, names: Iterable[str] = 
                 store.write(observation)
                 if number % 5000 == 4999:
                     await store.flush()
-    for item in (*alerts(now), *events(now)):
+    items: list[Alert | Event] = [*alerts(now), *events(now)]
+    for item in items:
         if item.target in chosen:
             store.write(item)
     await store.flush()

@@ -280,7 +280,7 @@ def test_lines_scroll_inside_a_box_that_stays(pages: Pages, empty_town: Town) ->
         blocks = [at._tree]
         while blocks:
             block = blocks.pop()
-            proto = getattr(block, "proto", None)
+            proto: Any = getattr(block, "proto", None)
             if "log-lines" in str(getattr(proto, "id", "")):
                 return proto.height_config.pixel_height
             blocks += getattr(block, "children", {}).values()

@@ -463,10 +463,9 @@ def test_hostile_names_messages_and_lines_are_shown_as_they_are(
     for page in ALL:
         at = pages.open(page, name=name)
         calm(at)
-        for kind in ("markdown", "caption", "title"):
-            for element in at.get(kind):
-                value = str(element.value)
-                assert not re.search(r"(?<!\\)(<|\]\(|`c`)|:red\[[qr]", value), (page, value)
+        for text in (*at.markdown, *at.caption, *at.title):
+            value = str(text.value)
+            assert not re.search(r"(?<!\\)(<|\]\(|`c`)|:red\[[qr]", value), (page, value)
         for element in at.get("page_link"):
             assert not re.search(r"(?<!\\)[<\[`]", element.proto.label)
         for element in at.get("html"):

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from playwright.sync_api import Browser, expect
 
-from tests.dashboard.browser import visit
-from tests.dashboard.test_browser import Served, browser, served, settled
+from tests.dashboard.browser import settled, visit
+from tests.dashboard.test_browser import Served, browser, served
 from tests.dashboard.town import log_lines, running
 from tocsin.core.model import Result
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from attrs import field, frozen
 
-from tests.conftest import FakeClock, eventually
+from tests.conftest import eventually
 from tests.dashboard.town import free_port
 from tests.running import Running
 from tocsin import Service, ServiceError, Surroundings
@@ -27,6 +27,7 @@ from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.services import ServiceSupervisor
 from tocsin.dashboard import DashboardService, is_loopback
 from tocsin.dashboard.process import _answers
+from tocsin.testing import SettableClock
 
 
 def load(tmp_path: Path, text: str, **env: str) -> object:
@@ -169,7 +170,7 @@ class Companion(Service):
         await asyncio.sleep(1000)
 
 
-def supervised(tmp_path: Path, clock: FakeClock) -> ServiceSupervisor:
+def supervised(tmp_path: Path, clock: SettableClock) -> ServiceSupervisor:
     isolation = Isolation(frozenset(["p"]), lambda *_: None)
     return ServiceSupervisor(isolation, TokenStore(tmp_path / "tokens.json"), tmp_path, clock)
 
@@ -180,7 +181,7 @@ def settings_of(service: Service) -> dict[str, ServiceSettings]:
 
 
 async def test_a_service_is_given_a_place_and_a_viewer_of_its_own(
-    tmp_path: Path, clock: FakeClock
+    tmp_path: Path, clock: SettableClock
 ) -> None:
     """Its directory and its token file are private, the token is a viewer's and stays the same."""
     supervisor = supervised(tmp_path, clock)
@@ -204,7 +205,7 @@ async def test_a_service_is_given_a_place_and_a_viewer_of_its_own(
 
 
 async def test_a_service_that_ends_is_told_and_started_again(
-    tmp_path: Path, clock: FakeClock
+    tmp_path: Path, clock: SettableClock
 ) -> None:
     """A fault is degraded, and there is another try; a permanent one is told once, as disabled,
     and tried again only when the configuration is applied again."""
@@ -230,7 +231,7 @@ async def test_a_service_that_ends_is_told_and_started_again(
     await supervisor.stop()
 
 
-async def test_services_that_did_not_change_go_on(tmp_path: Path, clock: FakeClock) -> None:
+async def test_services_that_did_not_change_go_on(tmp_path: Path, clock: SettableClock) -> None:
     """Applying the same configuration again leaves a service alone; other options start it anew."""
     supervisor = supervised(tmp_path, clock)
     service = Companion()

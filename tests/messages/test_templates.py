@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -15,7 +16,7 @@ from tocsin.core.words import Line, read
 from tocsin.testing import message_of
 
 
-def text_of(renderer: Renderer, kind: Kind = Kind.FIRED, **fields: object) -> str:
+def text_of(renderer: Renderer, kind: Kind = Kind.FIRED, **fields: Any) -> str:
     message = message_of(kind)
     notice = evolve(message.notices[0], **fields)
     return renderer.words(evolve(message, notices=(notice,), timezone="Europe/Berlin")).text

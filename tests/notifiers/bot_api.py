@@ -50,7 +50,10 @@ class Reader(HTMLParser):
     def handle_comment(self, data: str) -> None:
         raise ValueError("Unsupported start tag")
 
-    handle_decl = handle_pi = unknown_decl = handle_comment
+    def handle_decl(self, decl: str) -> None:
+        self.handle_comment(decl)
+
+    handle_pi = unknown_decl = handle_comment
 
 
 def read_html(text: str) -> str:

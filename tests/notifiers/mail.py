@@ -72,6 +72,7 @@ class MailServer:
         self.mails.append(mail)
         self.raw.append(envelope.content)
         self.envelopes.append((str(envelope.mail_from), list(envelope.rcpt_tos)))
+        assert peer.transport is not None
         over_tls = peer.transport.get_extra_info("ssl_object") is not None
         self.sessions.append((over_tls, bool(session.authenticated)))
         return "250 OK"

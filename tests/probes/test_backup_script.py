@@ -16,9 +16,9 @@ from typing import Any
 import psutil
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pytest_aiohttp import AiohttpServer
 
 from tests.conftest import eventually, need
 from tocsin import Secret, Status, Target
@@ -147,7 +147,7 @@ def test_no_output_makes_it_stumble(text: str) -> None:
     check_result(BackupScriptProbe(command=("/x",))._judge(done))
 
 
-async def test_real_monitoring_plugins_run_as_they_are() -> None:
+async def test_real_monitoring_plugins_run_as_they_are(aiohttp_server: AiohttpServer) -> None:
     """check_disk, check_load and check_http give status, text and performance data as metrics."""
     disk = await BackupScriptProbe(
         command=(need("check_disk"), "-w", "1%", "-c", "1%", "-p", "/")
@@ -166,12 +166,10 @@ async def test_real_monitoring_plugins_run_as_they_are() -> None:
         return web.Response(text="hello")
 
     app.router.add_get("/", hello)
-    server = TestServer(app, host="127.0.0.1")
-    await server.start_server()
+    server = await aiohttp_server(app)
     http = await BackupScriptProbe(
         command=(need("check_http"), "-H", "127.0.0.1", "-p", str(server.port))
     ).check(TARGET)
-    await server.close()
     assert http.status is Status.UP, http.message
     assert {"time_seconds", "size_bytes"} <= http.metrics.keys()
 

@@ -14,6 +14,7 @@ import pytest
 import trustme
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from pytest_aiohttp import AiohttpServer
 
 from tocsin import Secret, Status, Target
 from tocsin.plugins.probes import _http_full, _http_lean
@@ -49,7 +50,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-async def site() -> AsyncIterator[str]:
+async def site(aiohttp_server: AiohttpServer) -> str:
     """A site with a page for each kind of answer."""
 
     async def ok(request: web.Request) -> web.Response:
@@ -100,10 +101,8 @@ async def site() -> AsyncIterator[str]:
         ("/away/{n}", away), ("/home", home),
     ):  # fmt: skip
         app.router.add_route("*", path, handler)
-    server = TestServer(app)
-    await server.start_server(shutdown_timeout=0.1)
-    yield str(server.make_url("")).rstrip("/")
-    await server.close()
+    server = await aiohttp_server(app, shutdown_timeout=0.1)
+    return str(server.make_url("")).rstrip("/")
 
 
 async def look(url: str, **options: Any) -> tuple[Status, str]:
@@ -341,27 +340,28 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-async def tls_site(authority: trustme.CA, *names: str) -> TestServer:
+@pytest.fixture
+async def tls_site(authority: trustme.CA, aiohttp_server: AiohttpServer) -> TestServer:
+    """A site with a certificate for localhost."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*names).configure_cert(context)
+    authority.issue_cert("localhost").configure_cert(context)
     app = web.Application()
 
     async def ok(_: web.Request) -> web.Response:
         return web.Response(text="ok")
 
     app.router.add_get("/", ok)
-    server = TestServer(app, scheme="https")
-    await server.start_server(ssl=context)
-    return server
+    return await aiohttp_server(app, ssl=context)
 
 
-async def test_certificates_are_checked_and_aged(authority: trustme.CA, tmp_path: Path) -> None:
+async def test_certificates_are_checked_and_aged(
+    authority: trustme.CA, tls_site: TestServer, tmp_path: Path
+) -> None:
     """An own CA is trusted where named, not otherwise; the days left are a metric, too few of them
     degraded; a wrong name is refused, unless another is to be checked."""
     ca = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(ca))
-    server = await tls_site(authority, "localhost")
-    url = f"https://localhost:{server.port}/"
+    url = f"https://localhost:{tls_site.port}/"
     assert "certificate is not valid" in (await look(url))[1]
     good = await HttpProbe(url=url, ca_file=str(ca)).check(TARGET)
     assert good.status is Status.UP
@@ -370,12 +370,11 @@ async def test_certificates_are_checked_and_aged(authority: trustme.CA, tmp_path
     warned = await HttpProbe(url=url, ca_file=str(ca), certificate_warn_days=days + 1).check(TARGET)
     assert warned.status is Status.DEGRADED
     assert "certificate ends in" in warned.message
-    by_address = f"https://127.0.0.1:{server.port}/"
+    by_address = f"https://127.0.0.1:{tls_site.port}/"
     assert "certificate is not valid" in (await look(by_address, ca_file=str(ca)))[1]
     named = await look(by_address, ca_file=str(ca), server_name="localhost")
     assert named[0] is Status.UP
     assert (await look(by_address, verify=False))[0] is Status.UP
-    await server.close()
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ class Stack:
 
     def up(self, *args: str, **env: str) -> None:
         """Bring it up, or change what differs; returns when the API answers."""
-        self.compose("up", "-d", "--no-build", *args, **env)
+        self.compose("up", "-d", "--no-build", *args, check=True, **env)
         self.until(lambda: self.health()["status"])
 
     def down(self) -> None:
@@ -109,7 +109,7 @@ class Stack:
         items: list[dict[str, Any]] = self.get("/api/v1/alerts/active")["items"]
         return items
 
-    def until(self, condition: Callable[[], T], seconds: float = 60) -> T:
+    def until(self, condition: Callable[[], T | None], seconds: float = 60) -> T:
         """Wait for a condition; fail with the logs when time runs out."""
         deadline = time.monotonic() + seconds
         while True:

@@ -36,7 +36,7 @@ def stack(tmp_path: Path) -> Stack:
 
 def environment(stack: Stack, **env: str) -> dict[str, str]:
     """What Compose makes of the service's environment."""
-    text = stack.compose("config", **env)
+    text = stack.compose("config", check=True, **env)
     made: dict[str, str] = yaml.safe_load(text)["services"][MONITOR]["environment"]
     return {name: str(value) for name, value in made.items()}
 

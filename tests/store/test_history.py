@@ -10,7 +10,6 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.conftest import FakeClock
 from tests.store.helpers import NOWHERE, container, fill, make, rows, seen
 from tocsin.core.alerting.itself import verdicts
 from tocsin.core.ids import new_id
@@ -21,6 +20,7 @@ from tocsin.core.store.batch import Batch, ResultRow
 from tocsin.core.store.losses import LOSS_TOLD
 from tocsin.core.store.spool import REJECTED_KEPT
 from tocsin.core.verdicts import VerdictState
+from tocsin.testing import SettableClock
 
 
 def late(at: datetime, **fields: Any) -> Observation:
@@ -58,7 +58,7 @@ class Between:
 
 
 async def test_late_data_that_comes_in_the_middle_of_a_roll_up(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """A late batch committed after its window was read and before the roll-up said so is seen by
     the next round."""
@@ -92,7 +92,7 @@ async def test_late_data_that_comes_in_the_middle_of_a_roll_up(
 
 
 async def test_rolling_up_again_changes_nothing(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Every resolution rolled up from the start once more has the same rows."""
     store = make(database, tmp_path, clock)
@@ -110,7 +110,7 @@ async def test_rolling_up_again_changes_nothing(
 
 
 async def test_data_older_than_the_first_roll_up(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """What an earlier process left in the spool days ago is rolled up too."""
     gone = make(NOWHERE, tmp_path, clock)
@@ -132,7 +132,7 @@ async def test_data_older_than_the_first_roll_up(
 
 
 async def test_nothing_is_dropped_before_it_is_rolled_up(
-    database: str, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    database: str, tmp_path: Path, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While roll-ups do not advance, raw days stay past their retention."""
     from tocsin.core.store import housekeeping
@@ -158,7 +158,7 @@ async def test_nothing_is_dropped_before_it_is_rolled_up(
 
 
 async def test_old_charts_are_read_from_what_is_left(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Ten minutes of a day whose raw data is gone come from minutes, or hours when those are."""
     store = make(database, tmp_path, clock, retention=2 * 86400, retention_minutes=5 * 86400)
@@ -177,7 +177,7 @@ async def test_old_charts_are_read_from_what_is_left(
 
 
 async def test_points_stay_where_they_are_as_time_goes_on(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Two charts of the last hours, asked for seconds apart, share their points' moments."""
     store = make(database, tmp_path, clock)
@@ -195,7 +195,7 @@ async def test_points_stay_where_they_are_as_time_goes_on(
 
 
 async def test_uptime_leaves_the_unknown_out(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Of 6 up, 1 degraded, 1 down and 8 unknown results, 7 of 8 known ones are available."""
     store = make(database, tmp_path, clock)
@@ -216,7 +216,7 @@ async def test_uptime_leaves_the_unknown_out(
 
 
 async def test_an_unknown_container_sample_has_no_metrics(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """While the engine cannot be asked, container_metrics gets no row, check_results does."""
     store = make(database, tmp_path, clock)
@@ -233,7 +233,7 @@ async def test_an_unknown_container_sample_has_no_metrics(
 
 
 async def test_events_are_paged_without_gap_or_double(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Pages of events whose times run against the order of their ids hold each event once."""
     store = make(database, tmp_path, clock)
@@ -257,7 +257,7 @@ async def test_events_are_paged_without_gap_or_double(
 
 
 async def test_old_ids_of_batches_are_cleared_away(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Ids of batches are kept for a week and no longer."""
     store = make(database, tmp_path, clock)
@@ -271,7 +271,7 @@ async def test_old_ids_of_batches_are_cleared_away(
     await store.stop()
 
 
-async def test_two_keep_house_in_turn(database: str, tmp_path: Path, clock: FakeClock) -> None:
+async def test_two_keep_house_in_turn(database: str, tmp_path: Path, clock: SettableClock) -> None:
     """Two tocsins on one database roll up at the same time without getting in each other's way."""
     stores = [make(database, tmp_path / str(n), clock) for n in range(2)]
     await fill(stores[0], clock, 120)
@@ -284,7 +284,7 @@ async def test_two_keep_house_in_turn(database: str, tmp_path: Path, clock: Fake
 
 
 async def test_a_torn_file_of_the_spool_is_set_aside(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """A file that the disk damaged does not keep the others from being written."""
     gone = make(NOWHERE, tmp_path, clock)
@@ -304,7 +304,7 @@ async def test_a_torn_file_of_the_spool_is_set_aside(
     await store.stop()
 
 
-async def test_what_is_set_aside_is_bounded(tmp_path: Path, clock: FakeClock) -> None:
+async def test_what_is_set_aside_is_bounded(tmp_path: Path, clock: SettableClock) -> None:
     """Only the newest refused batches are kept."""
     store = make(NOWHERE, tmp_path, clock)
     for _ in range(REJECTED_KEPT + 5):
@@ -314,7 +314,7 @@ async def test_what_is_set_aside_is_bounded(tmp_path: Path, clock: FakeClock) ->
 
 
 async def test_a_disk_that_refuses_is_counted_and_survived(
-    tmp_path: Path, clock: FakeClock
+    tmp_path: Path, clock: SettableClock
 ) -> None:
     """With database and disk away, rows are counted as dropped, and the writer goes on."""
     store: Store = make(NOWHERE, tmp_path, clock)
@@ -334,7 +334,7 @@ async def test_a_disk_that_refuses_is_counted_and_survived(
 
 
 async def test_a_spool_without_a_place_does_not_keep_the_store_from_starting(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """The disk has no room for the spool's directory: the store starts, and history is written."""
     (tmp_path / "spool").touch()
@@ -348,7 +348,7 @@ async def test_a_spool_without_a_place_does_not_keep_the_store_from_starting(
 
 @pytest.mark.parametrize("loss", ["set aside", "dropped"])
 async def test_a_loss_is_told_for_an_hour_and_not_for_ever(
-    database: str, tmp_path: Path, clock: FakeClock, loss: str
+    database: str, tmp_path: Path, clock: SettableClock, loss: str
 ) -> None:
     """What was lost once does not hide the next trouble: an hour after the last loss the alert
     about tocsin itself clears; the counts stay."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FakeClock
 from tests.store.helpers import NOWHERE, fill, make, rows, seen
 from tocsin.core.model import Event
 from tocsin.core.store import Store
+from tocsin.testing import SettableClock
 
 DAY = 86400.0
 
@@ -21,7 +21,7 @@ async def days_of(database: str) -> list[str]:
     return sorted(row["day"] for row in found)
 
 
-async def live(store: Store, clock: FakeClock, days: int) -> None:
+async def live(store: Store, clock: SettableClock, days: int) -> None:
     """So many days with a few samples and an event each, housekeeping included."""
     for _ in range(days):
         await fill(store, clock, 3)
@@ -39,7 +39,7 @@ async def points(store: Store, since: datetime, until: datetime, number: int = 3
 
 @pytest.mark.parametrize("written", [True, False])
 async def test_a_start_with_the_clock_far_ahead_keeps_history(
-    database: str, tmp_path: Path, clock: FakeClock, written: bool
+    database: str, tmp_path: Path, clock: SettableClock, written: bool
 ) -> None:
     """A machine that boots forty days ahead for a minute loses one day of each table at most,
     whether or not something was written with the wrong time before the round of retention."""
@@ -67,7 +67,7 @@ async def test_a_start_with_the_clock_far_ahead_keeps_history(
 
 
 async def test_what_waits_on_disk_is_not_too_old_for_a_wrong_clock(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """History spooled before a boot with the clock far ahead is written all the same, as long as
     its day is there."""
@@ -88,7 +88,7 @@ async def test_what_waits_on_disk_is_not_too_old_for_a_wrong_clock(
 
 
 async def test_a_shorter_retention_takes_effect_at_once(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """The next round after a retention was shortened drops all that is past it."""
     store = make(database, tmp_path, clock, retention=30 * DAY)
@@ -107,7 +107,7 @@ async def test_a_shorter_retention_takes_effect_at_once(
 
 
 async def test_a_day_a_day_is_dropped_while_time_goes_on(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """In everyday life there is never more than the retention, and the day it begins on."""
     store = make(database, tmp_path, clock, retention=2 * DAY, retention_minutes=2 * DAY)
@@ -119,7 +119,7 @@ async def test_a_day_a_day_is_dropped_while_time_goes_on(
 
 
 async def test_after_a_long_pause_history_goes_a_day_at_a_time(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """tocsin was off for two months: what is past the retention is gone after as many rounds as it
     has days, and what came since stays."""
@@ -134,7 +134,7 @@ async def test_after_a_long_pause_history_goes_a_day_at_a_time(
 
 
 async def test_charts_go_on_after_the_clock_was_a_day_ahead(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Roll-ups that ran ahead with the clock come back with it: what is seen afterwards is in the
     charts at once, and rolled up, also what came before the next round."""
@@ -170,7 +170,7 @@ async def test_charts_go_on_after_the_clock_was_a_day_ahead(
 
 
 async def test_an_idle_tocsin_does_not_stay_in_the_future(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """With nothing written since the clock is right again, no resolution claims to be complete up
     to a moment that is still to come."""

@@ -12,16 +12,17 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.conftest import FakeClock, eventually
+from tests.conftest import eventually
 from tests.store.conftest import Server
 from tests.store.helpers import make, rows
 from tocsin.core.clock import SystemClock
 from tocsin.core.model import Health, Observation, Result
-from tocsin.core.store import Store, StoreUnavailable
+from tocsin.core.store import Store, StoreUnavailable, history
 from tocsin.core.store import store as store_module
 from tocsin.core.store import writer as writer_module
 from tocsin.core.store.connection import Connection
 from tocsin.core.store.ingest import Ingest
+from tocsin.testing import SettableClock
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +142,7 @@ async def test_stopping_while_the_server_is_frozen_loses_nothing(
 
 
 async def test_housekeeping_on_a_frozen_server_gives_up(
-    server: Server, tmp_path: Path, clock: FakeClock
+    server: Server, tmp_path: Path, clock: SettableClock
 ) -> None:
     """A round of housekeeping that a freeze catches half-way ends at its deadline."""
     store = make(await server.start(), tmp_path, clock)
@@ -174,7 +175,7 @@ async def free_lock(server: Server) -> bool:
 
 
 async def test_a_server_that_dies_between_commit_and_answer(
-    server: Server, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    server: Server, tmp_path: Path, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch that was committed while its answer got lost is not written a second time."""
     dsn = await server.start()
@@ -198,7 +199,7 @@ async def test_a_server_that_dies_between_commit_and_answer(
 
 
 async def test_a_cancelled_round_spools_its_batch(
-    server: Server, tmp_path: Path, clock: FakeClock
+    server: Server, tmp_path: Path, clock: SettableClock
 ) -> None:
     """A writer cancelled in the middle of a batch leaves the batch on disk."""
     dsn = await server.start()
@@ -219,7 +220,7 @@ async def test_a_cancelled_round_spools_its_batch(
 
 
 async def test_a_slow_query_does_not_hold_up_writing(
-    database: str, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    database: str, tmp_path: Path, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Queries that sleep in the server end at their deadline; batches are written meanwhile."""
     store = make(database, tmp_path, clock)
@@ -231,7 +232,7 @@ async def test_a_slow_query_does_not_hold_up_writing(
         sleeping += 1
         await connection.execute("SELECT pg_sleep(60)")
 
-    monkeypatch.setattr(store_module.history, "check_number", sleep)
+    monkeypatch.setattr(history, "check_number", sleep)
     queries = [asyncio.create_task(query(store)) for _ in range(6)]
     await eventually(lambda: sleeping)
     store.write(Observation(target="web", check="http", at=clock.now(), result=Result.up("0")))
@@ -261,7 +262,7 @@ async def test_a_database_that_is_away_at_the_start_delays_nothing(
 
 
 async def test_an_idle_store_notices_that_its_server_is_gone(
-    server: Server, tmp_path: Path, clock: FakeClock
+    server: Server, tmp_path: Path, clock: SettableClock
 ) -> None:
     """With nothing to write, the server is still asked now and then whether it is there."""
     store = make(await server.start(), tmp_path, clock)

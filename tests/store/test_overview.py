@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FakeClock
 from tests.store.helpers import container, fill, make, seen
 from tocsin.core.model import Observation, Result, Status
 from tocsin.core.store import Store
+from tocsin.testing import SettableClock
 
 CHECKS = [("web", "http"), ("db", "docker")]
 
 
-async def filled(database: str, path: Path, clock: FakeClock, minutes: int) -> Store:
+async def filled(database: str, path: Path, clock: SettableClock, minutes: int) -> Store:
     """A store with history in all resolutions and a raw rest that is not rolled up yet."""
     store = make(database, path, clock)
     await store.flush()
@@ -27,7 +27,7 @@ async def filled(database: str, path: Path, clock: FakeClock, minutes: int) -> S
 
 @pytest.mark.parametrize("hours", [0.1, 1, 24, 24 * 30])
 async def test_uptimes_are_those_of_the_checks(
-    database: str, tmp_path: Path, clock: FakeClock, hours: float
+    database: str, tmp_path: Path, clock: SettableClock, hours: float
 ) -> None:
     """Whatever the resolution, each target has as many results of each status as its check's own
     chart over the same time, and each stretch of time has its own."""
@@ -50,7 +50,7 @@ async def test_uptimes_are_those_of_the_checks(
 
 
 async def test_a_target_shows_its_worst_check(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """A frequent check that is up does not hide a rare one that is down, nor one that is down for a
     third of an hour one that is unknown all the time; stretches without results stay empty."""
@@ -84,7 +84,7 @@ async def test_a_target_shows_its_worst_check(
 async def test_trends_are_those_of_the_checks(
     database: str,
     tmp_path: Path,
-    clock: FakeClock,
+    clock: SettableClock,
     metric: str,
     target: str,
     check: str,
@@ -105,7 +105,7 @@ async def test_trends_are_those_of_the_checks(
 
 
 async def test_the_highest_averages_come_first(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Of many targets the top ones by average are given, not those with the highest moment; a
     check's own metric is found as a container's is, and a strange name finds nothing."""

@@ -11,13 +11,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.conftest import FakeClock
 from tests.store.helpers import container, make, seen
 from tests.store.plans import Plans
 from tocsin.core.model import Event
 from tocsin.core.store import Store
 from tocsin.core.store.partitions import ensure
 from tocsin.core.store.rollup import _MINUTES, roll_up
+from tocsin.testing import SettableClock
 
 CHECKS = [("web", "http"), ("db", "docker")]
 DAYS = 40  # so that monthly partitions can be told apart, too
@@ -26,7 +26,7 @@ DAYS = 40  # so that monthly partitions can be told apart, too
 class Month(Plans):
     """Some weeks of history, and the plans of what is asked of it."""
 
-    def __init__(self, store: Store, clock: FakeClock) -> None:
+    def __init__(self, store: Store, clock: SettableClock) -> None:
         super().__init__(store)
         self.store = store
         self.now = clock.now()
@@ -43,7 +43,7 @@ def daily(table: str, since: datetime, until: datetime) -> set[str]:
 def filled(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
     """A database with a sample of two checks every two hours for weeks, rolled up but for the last
     two hours; and the clock as it stands then."""
-    name, clock = "month_of_plans", FakeClock()
+    name, clock = "month_of_plans", SettableClock()
 
     async def fill(dsn: str) -> None:
         admin = await asyncpg.connect(postgres)
@@ -170,7 +170,7 @@ async def test_raw_results_and_a_replay_read_their_days(month: Month) -> None:
 
 async def test_the_last_minutes_are_found_by_their_time(database: str, tmp_path: Path) -> None:
     """What rolls up a minute of a day with many results does not read the whole day."""
-    store = make(database, tmp_path, FakeClock())
+    store = make(database, tmp_path, SettableClock())
     await store.flush()
     async with store._keeper.use(60) as connection:
         day = datetime(2026, 1, 15, tzinfo=UTC)

@@ -9,13 +9,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.conftest import FakeClock
 from tests.store.helpers import fill, make, rows, seen
 from tocsin.core.model import Health, Status
 from tocsin.core.store import History, Store, StoreUnavailable
 from tocsin.core.store import migrate as migrate_module
 from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.store.migrate import MIGRATIONS, SCHEMA_VERSION
+from tocsin.testing import SettableClock
 
 COLUMNS = """
 SELECT table_name, column_name, data_type, is_nullable, column_default
@@ -58,7 +58,7 @@ async def back_to_version_1(database: str) -> None:
 
 
 async def test_a_database_of_version_1_is_brought_up(
-    postgres: str, database: str, tmp_path: Path, clock: FakeClock
+    postgres: str, database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """The migrations make of an older schema what schema.sql holds, keeping the data, roll-ups and
     their metrics among it; days to come get all indexes."""
@@ -96,7 +96,7 @@ async def test_a_database_of_version_1_is_brought_up(
 
 @pytest.mark.parametrize("metrics", [{}, {"queue": 3.0}])
 async def test_an_empty_database_of_version_3_is_brought_up(
-    database: str, tmp_path: Path, clock: FakeClock, metrics: dict[str, float]
+    database: str, tmp_path: Path, clock: SettableClock, metrics: dict[str, float]
 ) -> None:
     """From a later version on, only what is missing is done, and writing and rolling up work."""
     store = make(database, tmp_path, clock)
@@ -119,7 +119,9 @@ async def test_an_empty_database_of_version_3_is_brought_up(
     await other.stop()
 
 
-async def test_migrations_of_many_at_once(database: str, tmp_path: Path, clock: FakeClock) -> None:
+async def test_migrations_of_many_at_once(
+    database: str, tmp_path: Path, clock: SettableClock
+) -> None:
     """Five that meet a database of version 1 at once all succeed, and each step runs once."""
     store = make(database, tmp_path, clock)
     await store.flush()
@@ -133,7 +135,7 @@ async def test_migrations_of_many_at_once(database: str, tmp_path: Path, clock: 
 
 
 async def test_a_server_too_old_is_named(
-    database: str, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    database: str, tmp_path: Path, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server older than what tocsin needs is refused with both versions."""
     monkeypatch.setattr(migrate_module, "OLDEST_SERVER", 99)
@@ -144,7 +146,7 @@ async def test_a_server_too_old_is_named(
 
 
 async def test_other_tables_of_the_database_are_left_alone(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """In a database with a table of the same name, both live side by side."""
     owner = await asyncpg.connect(database)
@@ -158,7 +160,7 @@ async def test_other_tables_of_the_database_are_left_alone(
 
 
 async def test_a_long_reader_does_not_keep_new_days_from_being_made(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Partitions for new days are made while somebody's transaction reads the table."""
     store = make(database, tmp_path, clock)
@@ -173,7 +175,7 @@ async def test_a_long_reader_does_not_keep_new_days_from_being_made(
     await store.stop()
 
 
-async def test_days_are_made_ahead(database: str, tmp_path: Path, clock: FakeClock) -> None:
+async def test_days_are_made_ahead(database: str, tmp_path: Path, clock: SettableClock) -> None:
     """Housekeeping makes the partitions of today and the next days, and all tables have them."""
     store = make(database, tmp_path, clock)
     await store.flush()
@@ -187,7 +189,7 @@ async def test_days_are_made_ahead(database: str, tmp_path: Path, clock: FakeClo
 
 
 async def test_late_rows_make_their_day_and_too_old_ones_are_counted(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """History of days ago is written while it is within the retention; older is counted away."""
     store = make(database, tmp_path, clock, retention=5 * 86400)
@@ -219,7 +221,7 @@ async def test_late_rows_make_their_day_and_too_old_ones_are_counted(
     ],
 )
 async def test_the_password_is_never_told(
-    tmp_path: Path, clock: FakeClock, capfd: pytest.CaptureFixture[str], dsn: str
+    tmp_path: Path, clock: SettableClock, capfd: pytest.CaptureFixture[str], dsn: str
 ) -> None:
     """Neither errors, health nor logs repeat a piece of the DSN's password."""
     store = make(dsn, tmp_path, clock)
@@ -237,7 +239,7 @@ async def test_the_password_is_never_told(
     await store.stop()
 
 
-async def test_no_database_is_a_way_to_run(tmp_path: Path, clock: FakeClock) -> None:
+async def test_no_database_is_a_way_to_run(tmp_path: Path, clock: SettableClock) -> None:
     """Without a DSN nothing is kept, nothing is written to disk, and queries say what to do."""
     store = Store(None, tmp_path / "spool", clock=clock)
     await store.start()

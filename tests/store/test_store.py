@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FakeClock
 from tests.store.helpers import NOWHERE, container, fill, make, rows, seen
 from tocsin.core.ids import new_id
 from tocsin.core.model import (
@@ -24,10 +23,11 @@ from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.store.batch import Batch, ResultRow
 from tocsin.core.store.history import SAMPLES
 from tocsin.core.store.ladder import resolution_for
+from tocsin.testing import SettableClock
 
 
 async def test_everything_written_can_be_read(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Results, container metrics, events and audit rows come back as they were written."""
     store = make(database, tmp_path, clock)
@@ -57,7 +57,7 @@ async def test_everything_written_can_be_read(
 
 
 async def test_two_start_on_an_empty_database(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Two tocsins that meet an empty database at once both end up with a working schema."""
     stores = [make(database, tmp_path / str(n), clock) for n in range(2)]
@@ -71,7 +71,9 @@ async def test_two_start_on_an_empty_database(
         await store.stop()
 
 
-async def test_a_newer_schema_is_refused(database: str, tmp_path: Path, clock: FakeClock) -> None:
+async def test_a_newer_schema_is_refused(
+    database: str, tmp_path: Path, clock: SettableClock
+) -> None:
     """A database made by a newer tocsin is left alone, and the reason is told."""
     store = make(database, tmp_path, clock)
     await store.flush()
@@ -85,7 +87,7 @@ async def test_a_newer_schema_is_refused(database: str, tmp_path: Path, clock: F
 
 
 async def test_a_batch_whose_commit_was_not_answered_is_written_once(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Writing the same batch again, as after a lost answer to COMMIT, changes nothing."""
     store = make(database, tmp_path, clock)
@@ -98,7 +100,7 @@ async def test_a_batch_whose_commit_was_not_answered_is_written_once(
 
 
 async def test_a_poisonous_batch_blocks_nothing(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """A batch the database refuses for its content is set aside, kept, counted; others go on."""
     store = make(database, tmp_path, clock)
@@ -113,7 +115,7 @@ async def test_a_poisonous_batch_blocks_nothing(
     await store.stop()
 
 
-async def test_odd_values_are_made_fit(database: str, tmp_path: Path, clock: FakeClock) -> None:
+async def test_odd_values_are_made_fit(database: str, tmp_path: Path, clock: SettableClock) -> None:
     """NUL characters, lone surrogates, infinities and times that repeat do no harm."""
     store = make(database, tmp_path, clock)
     for _ in range(3):
@@ -129,7 +131,7 @@ async def test_odd_values_are_made_fit(database: str, tmp_path: Path, clock: Fak
     await store.stop()
 
 
-async def test_the_spool_is_bounded(tmp_path: Path, clock: FakeClock) -> None:
+async def test_the_spool_is_bounded(tmp_path: Path, clock: SettableClock) -> None:
     """With the database away for long, the oldest history gives way, counted, newest stays."""
     store = make(NOWHERE, tmp_path, clock, spool_size=40_000)
     for _ in range(40):
@@ -147,7 +149,7 @@ async def test_the_spool_is_bounded(tmp_path: Path, clock: FakeClock) -> None:
 
 
 async def test_what_a_killed_process_left_in_the_spool_is_replayed(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Batches spooled by a process that is gone are written by the next one, oldest first."""
     gone = make(NOWHERE, tmp_path, clock)
@@ -163,7 +165,9 @@ async def test_what_a_killed_process_left_in_the_spool_is_replayed(
     await store.stop()
 
 
-async def test_rollups_agree_with_raw_data(database: str, tmp_path: Path, clock: FakeClock) -> None:
+async def test_rollups_agree_with_raw_data(
+    database: str, tmp_path: Path, clock: SettableClock
+) -> None:
     """Counts, minima, averages and maxima of every resolution equal those of the raw samples."""
     store = make(database, tmp_path, clock)
     await store.flush()
@@ -196,7 +200,7 @@ async def test_rollups_agree_with_raw_data(database: str, tmp_path: Path, clock:
 
 
 async def test_late_data_is_rolled_up_again(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """History that arrives after its hour was rolled up shows in every resolution."""
     store = make(database, tmp_path, clock)
@@ -218,7 +222,7 @@ async def test_late_data_is_rolled_up_again(
 
 
 async def test_history_joins_rollups_and_the_newest_raw_data(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """A day's chart counts every sample once, those not rolled up yet included."""
     store = make(database, tmp_path, clock)
@@ -236,7 +240,7 @@ async def test_history_joins_rollups_and_the_newest_raw_data(
     await store.stop()
 
 
-async def test_gaps_stay_gaps(database: str, tmp_path: Path, clock: FakeClock) -> None:
+async def test_gaps_stay_gaps(database: str, tmp_path: Path, clock: SettableClock) -> None:
     """Where nothing was seen, the chart has no point."""
     store = make(database, tmp_path, clock)
     await store.flush()
@@ -265,7 +269,7 @@ def test_the_coarsest_resolution_that_fills_the_chart_is_read(
 
 
 async def test_retention_drops_whole_days_after_roll_up(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Raw days past the retention go as partitions; their roll-ups stay and still answer."""
     store = make(database, tmp_path, clock, retention=2 * 86400)
@@ -284,7 +288,7 @@ async def test_retention_drops_whole_days_after_roll_up(
 
 
 async def test_queries_read_only_the_days_they_need(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """The plan of a raw query names the partitions of its range and no others."""
     store = make(database, tmp_path, clock)

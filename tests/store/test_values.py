@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import FakeClock
 from tests.store.helpers import container, make, rows, seen
 from tocsin.core.ids import new_id
 from tocsin.core.model import AuditEntry, Event, Health, Observation, Result
 from tocsin.core.store.batch import Batch, Collector, ResultRow, halves
+from tocsin.testing import SettableClock
 
 
 class Unspeakable:
@@ -38,7 +38,7 @@ HOSTILE: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("metrics", HOSTILE, ids=lambda metrics: next(iter(metrics)))
 async def test_no_metric_stops_the_roll_up(
-    database: str, tmp_path: Path, clock: FakeClock, metrics: dict[str, Any]
+    database: str, tmp_path: Path, clock: SettableClock, metrics: dict[str, Any]
 ) -> None:
     """Whatever a plugin calls a metric, everyone's samples are written and rolled up; what is no
     number is left out."""
@@ -62,7 +62,7 @@ async def test_no_metric_stops_the_roll_up(
 
 
 async def test_attributes_of_any_shape_are_kept(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Events and audit rows are written with attributes that JSON or PostgreSQL would refuse."""
     endless: dict[str, Any] = {}
@@ -95,7 +95,7 @@ async def test_attributes_of_any_shape_are_kept(
 
 
 async def test_what_cannot_be_read_at_all_is_counted(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """A value that raises when looked at costs its own item; ``write`` does not raise."""
     store = make(database, tmp_path, clock)
@@ -111,7 +111,7 @@ async def test_what_cannot_be_read_at_all_is_counted(
 
 
 async def test_only_the_refused_row_of_a_batch_is_set_aside(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Of a hundred rows with one that the database refuses, ninety-nine are written."""
     store = make(database, tmp_path, clock)
@@ -134,7 +134,7 @@ async def test_only_the_refused_row_of_a_batch_is_set_aside(
 
 
 async def test_a_moment_that_is_taken_costs_one_row(
-    database: str, tmp_path: Path, clock: FakeClock
+    database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """After a restart with the clock set back, a sample at a moment that is there already is set
     aside alone."""
@@ -157,14 +157,16 @@ async def test_a_moment_that_is_taken_costs_one_row(
     [("running", "running"), ("paused", "paused"), ("restarting", "restarting"),
      ("exited", "stopped"), ("dead", "stopped"), ("created", "stopped"), ("odd", "stopped")],
 )  # fmt: skip
-def test_states_are_told_in_the_words_of_the_plan(clock: FakeClock, state: str, word: str) -> None:
+def test_states_are_told_in_the_words_of_the_plan(
+    clock: SettableClock, state: str, word: str
+) -> None:
     """container_metrics knows running, stopped, restarting and paused."""
     collector = Collector()
     collector.add(container(clock, state=state))
     assert collector.take().containers[0].status == word
 
 
-def test_numbers_too_big_for_their_columns_are_left_out(clock: FakeClock) -> None:
+def test_numbers_too_big_for_their_columns_are_left_out(clock: SettableClock) -> None:
     """A counter past the range of its column becomes NULL, not an error."""
     collector = Collector()
     collector.add(
@@ -175,7 +177,7 @@ def test_numbers_too_big_for_their_columns_are_left_out(clock: FakeClock) -> Non
     assert len(row.health_status) == 20
 
 
-def test_samples_of_one_moment_stay_apart(clock: FakeClock) -> None:
+def test_samples_of_one_moment_stay_apart(clock: SettableClock) -> None:
     """Samples of a check with the same time get times that differ, in their order."""
     collector = Collector()
     for n in range(5):
@@ -184,7 +186,7 @@ def test_samples_of_one_moment_stay_apart(clock: FakeClock) -> None:
     assert times == sorted(set(times))
 
 
-def test_halves_hold_all_rows_under_lasting_ids(clock: FakeClock) -> None:
+def test_halves_hold_all_rows_under_lasting_ids(clock: SettableClock) -> None:
     """A batch cut in two again gives the same ids, and every row once."""
     collector = Collector()
     for _ in range(5):

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tocsin import Reason, Result
-from tocsin.plugins.probes.docker_health import DockerSource
+from tocsin.plugins.probes.docker_health.source import DockerSource
 from tocsin.testing import RecordingSink
 
 IMAGE = "busybox:1.36"

@@ -13,9 +13,10 @@ import pytest
 from tests.probes.docker.lab import IMAGE, SLEEP, Lab, docker, reached, watching
 from tests.probes.docker.proxy import Proxy, before_the_engine
 from tocsin import ActionError, Reason, Status
-from tocsin.plugins.probes.docker_health import DockerSource, redeploys, stats
+from tocsin.plugins.probes.docker_health import redeploys, stats
 from tocsin.plugins.probes.docker_health import source as source_module
 from tocsin.plugins.probes.docker_health.engine import THREADS, Engine
+from tocsin.plugins.probes.docker_health.source import DockerSource
 
 pytestmark = pytest.mark.docker
 

@@ -20,8 +20,8 @@ from tests.conftest import need
 from tests.probes.docker.lab import IMAGE, Lab, docker, reached, watching
 from tocsin import Reason, Status, Target
 from tocsin.plugins.probes.backup_script import BackupScriptProbe
-from tocsin.plugins.probes.docker_health import DockerSource
 from tocsin.plugins.probes.docker_health import source as source_module
+from tocsin.plugins.probes.docker_health.source import DockerSource
 from tocsin.testing import RecordingSink, check_source_conformance
 
 pytestmark = pytest.mark.docker
@@ -79,7 +79,8 @@ class Sshd:
     def stop(self) -> None:
         """Stop it and every connection it has, as a host that is switched off."""
         if self.process is not None:
-            for one in [*psutil.Process(self.process.pid).children(recursive=True), self.process]:
+            own = psutil.Process(self.process.pid)
+            for one in [*own.children(recursive=True), own]:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     one.kill()
             self.process.wait()
