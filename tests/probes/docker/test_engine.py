@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import eventually, need
 from tests.probes.docker.lab import IMAGE, SLEEP, Lab, docker, reached, watching
 from tocsin import ActionError, Reason, Result, Status
-from tocsin.plugins.probes.docker_health import DockerSource
+from tocsin.plugins.probes.docker_health.source import DockerSource
 from tocsin.testing import RecordingSink, check_source_conformance
 
 pytestmark = pytest.mark.docker
