@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
+from tocsin.core.clock import SystemClock
 from tocsin.core.embedded import EmbeddedPostgres
+from tocsin.core.store import Store
 from tocsin.testing import SettableClock
 
 REQUIRE_REAL = bool(os.environ.get("TOCSIN_REQUIRE_REAL"))
@@ -29,38 +33,89 @@ def clock() -> SettableClock:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The DSN of a real, embedded PostgreSQL that lives as long as the session."""
+    """The DSN of a real, embedded PostgreSQL that lives as long as the session. Nobody pulls its
+    plug, so it does not wait for the disk."""
     directory = Path(tempfile.mkdtemp(prefix="tocsin-pg-"))
     server = EmbeddedPostgres()
-    yield asyncio.run(server.start(directory / "pg"))
+    dsn = asyncio.run(server.start(directory / "pg"))
+    for name in ("fsync", "synchronous_commit", "full_page_writes"):
+        asyncio.run(_execute(dsn, f"ALTER SYSTEM SET {name} = off"))
+    asyncio.run(_execute(dsn, "SELECT pg_reload_conf()"))
+    yield dsn
     asyncio.run(server.stop())
     shutil.rmtree(directory, ignore_errors=True)
 
 
-@pytest.fixture
-async def database(postgres: str) -> AsyncIterator[str]:
-    """The DSN of a fresh database of its own."""
-    name = f"t{uuid.uuid4().hex[:12]}"
-    admin = await asyncpg.connect(postgres)
-    await admin.execute(f"CREATE DATABASE {name}")
-    yield postgres.replace("/postgres?", f"/{name}?")
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
-
-
-@pytest.fixture
-def fresh_postgres(postgres: str) -> Iterator[str]:
-    """The same as ``database``, for tests that are not async."""
-    name = f"t{uuid.uuid4().hex[:12]}"
-
-    async def do(statement: str) -> None:
-        connection = await asyncpg.connect(postgres)
+async def _execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
         await connection.execute(statement)
+    finally:
         await connection.close()
 
-    asyncio.run(do(f"CREATE DATABASE {name}"))
-    yield postgres.replace("/postgres?", f"/{name}?")
-    asyncio.run(do(f"DROP DATABASE {name} WITH (FORCE)"))
+
+@pytest.fixture(scope="session")
+def template(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database that holds the schema: what a test writes to is a copy of it."""
+
+    async def prepare() -> None:
+        await _execute(postgres, "CREATE DATABASE template_tocsin")
+        store = Store(of(postgres, "template_tocsin"), tmp_path_factory.mktemp("spool"),
+                      clock=SystemClock())  # fmt: skip
+        await store.start()
+        await store.flush()
+        await store.stop()
+
+    in_a_loop(prepare)
+    return "template_tocsin"
+
+
+def of(server: str, database: str) -> str:
+    """The DSN of another database of the same server."""
+    return server.replace("/postgres?", f"/{database}?")
+
+
+def in_a_loop(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run in an event loop on a thread of its own: where a browser is driven, or a test is async,
+    this thread has one that runs already."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(work())).result()
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres: str, template: str) -> Callable[[], str]:
+    """Makes databases that hold the schema and live as long as the session; gives their DSNs."""
+    return lambda: make_database(postgres, template)
+
+
+def make_database(server: str, template: str) -> str:
+    """A new database, a copy of another one; its DSN."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    in_a_loop(lambda: _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    return of(server, name)
+
+
+def drop(dsn: str) -> None:
+    """Drop a database, whoever is connected."""
+    server, name = re.sub(r"/t\w+\?", "/postgres?", dsn), dsn.partition("?")[0].rpartition("/")[2]
+    in_a_loop(lambda: _execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def database(new_database: Callable[[], str]) -> Iterator[str]:
+    """The DSN of a database of the test's own, as a tocsin that ran before left it: empty but for
+    the schema."""
+    dsn = new_database()
+    yield dsn
+    drop(dsn)
+
+
+@pytest.fixture
+def empty_database(postgres: str) -> Iterator[str]:
+    """The DSN of a database of the test's own in which tocsin has never been."""
+    dsn = make_database(postgres, "template1")
+    yield dsn
+    drop(dsn)
 
 
 async def eventually(

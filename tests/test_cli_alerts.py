@@ -59,19 +59,19 @@ def port() -> Iterator[Port]:
     made.close()
 
 
-def begin(tmp_path: Path, fresh_postgres: str, port: Port) -> tuple[Running, Recorder, str]:
+def begin(tmp_path: Path, database: str, port: Port) -> tuple[Running, Recorder, str]:
     name = f"svc-{uuid.uuid4().hex[:8]}"
     recorder = Recorder(tmp_path)
     config = CONFIG.format(name=name, port=port.number) + recorder.channel("ops")
-    env = {"DATABASE_URL": fresh_postgres, "PYTHONPATH": str(recorder.place), "COLUMNS": "200"}
+    env = {"DATABASE_URL": database, "PYTHONPATH": str(recorder.place), "COLUMNS": "200"}
     return Running(tmp_path, config, env), recorder, name
 
 
 def test_alerts_are_listed_shown_acknowledged_and_silenced(
-    tmp_path: Path, fresh_postgres: str, port: Port
+    tmp_path: Path, database: str, port: Port
 ) -> None:
     """Each command does its work and says so; what is wrong is one line and a non-zero exit."""
-    made, recorder, name = begin(tmp_path, fresh_postgres, port)
+    made, recorder, name = begin(tmp_path, database, port)
     with made as running:
         running.until(lambda: recorder.about("health_check_failed", name))
         listed = running.run("alerts")
@@ -137,12 +137,10 @@ def test_alerts_are_listed_shown_acknowledged_and_silenced(
         assert "resolved" in running.run("alerts", "--all").stdout
 
 
-def test_a_replay_agrees_with_what_really_fired(
-    tmp_path: Path, fresh_postgres: str, port: Port
-) -> None:
+def test_a_replay_agrees_with_what_really_fired(tmp_path: Path, database: str, port: Port) -> None:
     """Over stored history the same configuration raises what was raised, at the same times; another
     threshold raises nothing; the configuration's own errors are told."""
-    made, _, name = begin(tmp_path, fresh_postgres, port)
+    made, _, name = begin(tmp_path, database, port)
     with made as running:
         for _ in range(3):
             port.open()

@@ -40,7 +40,7 @@ def start(engine: ExitStack, name: str, *args: str) -> None:
 
 
 def test_each_kind_of_trouble_is_one_alert_and_one_recovery(
-    tmp_path: Path, fresh_postgres: str, engine: ExitStack, small_disk: Path
+    tmp_path: Path, database: str, engine: ExitStack, small_disk: Path
 ) -> None:
     """Kill, crash loop, unhealthy container, memory hog, CPU hog and full tmpfs: each of the plan's
     alerts is told once on its channels with its severity and reason, and so is its end."""
@@ -66,7 +66,7 @@ def test_each_kind_of_trouble_is_one_alert_and_one_recovery(
         + recorder.channel("telegram")
         + recorder.channel("email", 'min_severity = "critical"')
     )
-    env = {"DATABASE_URL": fresh_postgres, "PYTHONPATH": str(recorder.place)}
+    env = {"DATABASE_URL": database, "PYTHONPATH": str(recorder.place)}
     with Running(tmp_path, config, env) as running:
 
         def sampled(name: str) -> bool:
@@ -119,26 +119,26 @@ def test_each_kind_of_trouble_is_one_alert_and_one_recovery(
 
 
 def test_a_dead_root_is_one_message_by_configuration(
-    tmp_path: Path, fresh_postgres: str, engine: ExitStack
+    tmp_path: Path, database: str, engine: ExitStack
 ) -> None:
     """Ten services depend on a database by ``depends_on`` in the configuration."""
     names = [f"ro-app{n}" for n in range(10)]
     tables = "".join(f'[targets.{name}]\ndepends_on = ["ro-db"]\n' for name in names)
-    _root(tmp_path, fresh_postgres, engine, "ro", tables, {})
+    _root(tmp_path, database, engine, "ro", tables, {})
 
 
 def test_a_dead_root_is_one_message_by_compose_labels_alone(
-    tmp_path: Path, fresh_postgres: str, engine: ExitStack
+    tmp_path: Path, database: str, engine: ExitStack
 ) -> None:
     """The same, the graph coming from the labels that Compose 2 writes, and from nothing else."""
     project = {"com.docker.compose.project": "rl"}
     depends = {"com.docker.compose.depends_on": "db:service_healthy:false"}
-    _root(tmp_path, fresh_postgres, engine, "rl", "", {"project": project, "depends": depends})
+    _root(tmp_path, database, engine, "rl", "", {"project": project, "depends": depends})
 
 
 def _root(
     tmp_path: Path,
-    fresh_postgres: str,
+    database: str,
     engine: ExitStack,
     prefix: str,
     tables: str,
@@ -164,7 +164,7 @@ def _root(
         'interval = "1s"\n[alerts]\ninhibit_grace = "6s"\n[rules.container_down]\nfor = "2s"\n'
         "[rules.health_check_failed]\nfailures = 1\n" + tables + recorder.channel("ops")
     )
-    env = {"DATABASE_URL": fresh_postgres, "PYTHONPATH": str(recorder.place)}
+    env = {"DATABASE_URL": database, "PYTHONPATH": str(recorder.place)}
     with Running(tmp_path, config, env) as running:
 
         def mine() -> list[str]:

@@ -16,7 +16,7 @@ LIBRARY = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
 @pytest.mark.parametrize("offset", ["+3600", "-3600"])
 def test_setting_the_clock_stalls_nothing_and_alarms_nobody(
-    tmp_path: Path, fresh_postgres: str, offset: str
+    tmp_path: Path, database: str, offset: str
 ) -> None:
     """A real process whose wall clock leaps an hour: checks go on; nothing that waits for its time
     comes early; what then really fails is told."""
@@ -39,7 +39,7 @@ def test_setting_the_clock_stalls_nothing_and_alarms_nobody(
         )
         env = {
             "PYTHONPATH": str(recorder.place),
-            "DATABASE_URL": fresh_postgres,
+            "DATABASE_URL": database,
             "LD_PRELOAD": str(LIBRARY[0]),
             "FAKETIME_TIMESTAMP_FILE": str(stamp),
             "FAKETIME_NO_CACHE": "1",

@@ -23,12 +23,12 @@ QUICK = (
 )
 
 
-def test_the_database_of_the_trade_system_is_killed(tmp_path: Path, fresh_postgres: str) -> None:
+def test_the_database_of_the_trade_system_is_killed(tmp_path: Path, database: str) -> None:
     """One Telegram message, one mail, one webhook, each naming the root and the affected;
     Acknowledge pressed, audited by name; started again: one recovery each. The alert's ledger
     tells the whole story, and the bot's token is nowhere."""
     with stood_up() as config, peers(tmp_path, SECRET) as at:
-        env = {"DATABASE_URL": fresh_postgres, "MONITOR_INTERVAL": "2"}
+        env = {"DATABASE_URL": database, "MONITOR_INTERVAL": "2"}
         with Running(tmp_path, config + QUICK + at.channels, env) as running:
 
             def up() -> bool:
@@ -100,14 +100,14 @@ def test_the_database_of_the_trade_system_is_killed(tmp_path: Path, fresh_postgr
                 assert SECRET not in shown
 
 
-def test_wrong_credentials_are_told_per_channel(tmp_path: Path, fresh_postgres: str) -> None:
+def test_wrong_credentials_are_told_per_channel(tmp_path: Path, database: str) -> None:
     """A test of all channels says in a sentence what each provider answered, and fails."""
     with peers(tmp_path, SECRET) as at:
         wrong = at.channels.replace(TOKEN, "111111111:" + "x" * 35).replace(
             SECRET, "whsec_" + base64.b64encode(b"y" * 32).decode()
         )
         at.mail.refuse["ops@example.org"] = "550 no such user here"
-        with Running(tmp_path, wrong, {"DATABASE_URL": fresh_postgres}) as running:
+        with Running(tmp_path, wrong, {"DATABASE_URL": database}) as running:
             tested = running.run("test-notification")
             assert tested.returncode == 1
             lines = dict(line[2:].split(": ", 1) for line in tested.stdout.splitlines())

@@ -62,7 +62,7 @@ def test_it_starts_with_nothing_but_itself_and_leaves_nothing_behind(tmp_path: P
     assert "Traceback" not in running.output()
 
 
-def test_a_file_whose_name_is_no_text_is_told(tmp_path: Path, fresh_postgres: str) -> None:
+def test_a_file_whose_name_is_no_text_is_told(tmp_path: Path, database: str) -> None:
     """An old backup named in another encoding than UTF-8: the target's message, its alert and what
     a notifier is given have a question mark in the place of what is no character."""
     recorder = Recorder(tmp_path)
@@ -74,7 +74,7 @@ def test_a_file_whose_name_is_no_text_is_told(tmp_path: Path, fresh_postgres: st
         '[targets.backup.checks.fresh]\nprobe = "backup-script"\n'
         f'files = "{tmp_path}/*.sql"\nmax_age = "1d"\n' + recorder.channel("all")
     )
-    env = {"DATABASE_URL": fresh_postgres, "PYTHONPATH": str(recorder.place)}
+    env = {"DATABASE_URL": database, "PYTHONPATH": str(recorder.place)}
     with Running(tmp_path, config, env) as running:
         running.until(lambda: recorder.about("health_check_failed", "backup"))
         assert "tag-?.sql" in recorder.told[0]["text"]
@@ -82,9 +82,9 @@ def test_a_file_whose_name_is_no_text_is_told(tmp_path: Path, fresh_postgres: st
         assert "tag-?.sql" in running.get("/api/v1/alerts")["items"][0]["message"]
 
 
-def test_two_on_one_data_directory_are_refused(tmp_path: Path, fresh_postgres: str) -> None:
+def test_two_on_one_data_directory_are_refused(tmp_path: Path, database: str) -> None:
     """The second tocsin on the same data directory says so in one line and exits non-zero."""
-    with Running(tmp_path, QUIET, {"DATABASE_URL": fresh_postgres}) as running:
+    with Running(tmp_path, QUIET, {"DATABASE_URL": database}) as running:
         done = running.run("run")
         assert done.returncode == 1
         assert "another tocsin is using" in done.stderr
@@ -93,9 +93,9 @@ def test_two_on_one_data_directory_are_refused(tmp_path: Path, fresh_postgres: s
         assert (running.data / "lock").read_text() == f"{running.process.pid}\n"
 
 
-def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, fresh_postgres: str) -> None:
+def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, database: str) -> None:
     """A second tocsin on the same port names the port and the remedy, and exits non-zero."""
-    with Running(tmp_path, QUIET, {"DATABASE_URL": fresh_postgres}) as running:
+    with Running(tmp_path, QUIET, {"DATABASE_URL": database}) as running:
         running.env |= {
             "TOCSIN_DATA_DIR": str(tmp_path / "other"),
             "TOCSIN_API_PORT": running.url.rpartition(":")[2],
@@ -106,9 +106,9 @@ def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, fresh_postgres: 
         assert "Traceback" not in done.stderr
 
 
-def test_a_broken_reload_keeps_the_old_configuration(tmp_path: Path, fresh_postgres: str) -> None:
+def test_a_broken_reload_keeps_the_old_configuration(tmp_path: Path, database: str) -> None:
     """SIGHUP and the API swap a new configuration in whole; a broken one changes nothing."""
-    with Running(tmp_path, TICKING, {"DATABASE_URL": fresh_postgres}) as running:
+    with Running(tmp_path, TICKING, {"DATABASE_URL": database}) as running:
         running.until(lambda: running.get("/api/v1/targets/disk")["target"]["status"] == "up")
         runs = running.get("/api/v1/checks?target=disk")["items"][0]["runs"]
         running.config.write_text(TICKING + '[targets.x.checks.y]\nprobe = "htp"\nport = 1\n')
@@ -134,9 +134,7 @@ def test_a_broken_reload_keeps_the_old_configuration(tmp_path: Path, fresh_postg
         assert {(row["actor"], row["action"]) for row in audit} == {("admin", "reload")}
 
 
-def test_the_hosts_disk_rings_though_nobody_asked_for_it(
-    tmp_path: Path, fresh_postgres: str
-) -> None:
+def test_the_hosts_disk_rings_though_nobody_asked_for_it(tmp_path: Path, database: str) -> None:
     """disk_space_low fires on the target "host" that is there by itself; a check of the file's own
     takes its place at a reload, and so does a table that switches it off."""
     recorder = Recorder(tmp_path)
@@ -144,7 +142,7 @@ def test_the_hosts_disk_rings_though_nobody_asked_for_it(
         'interval = "1s"\n' + QUIET + recorder.channel("ops")
         + "[rules.disk_space_low]\nlevel = 101\n"
     )  # fmt: skip
-    env = {"DATABASE_URL": fresh_postgres, "PYTHONPATH": str(recorder.place)}
+    env = {"DATABASE_URL": database, "PYTHONPATH": str(recorder.place)}
 
     def targets() -> list[str]:
         return [target["name"] for target in running.get("/api/v1/targets")["items"]]
@@ -165,13 +163,13 @@ def test_the_hosts_disk_rings_though_nobody_asked_for_it(
             running.until(lambda e=expected: targets() == e)
 
 
-def test_heartbeats_are_judged_and_outlive_a_restart(tmp_path: Path, fresh_postgres: str) -> None:
+def test_heartbeats_are_judged_and_outlive_a_restart(tmp_path: Path, database: str) -> None:
     """A beat turns its check up, a failing one down, silence down; a restart forgets none."""
     config = QUIET + (
         '[targets.job.checks.beat]\nprobe = "heartbeat"\nperiod = "1h"\n'
         '[targets.brief.checks.beat]\nprobe = "heartbeat"\nperiod = "1s"\ngrace = "0s"\n'
     )
-    with Running(tmp_path, config, {"DATABASE_URL": fresh_postgres}) as running:
+    with Running(tmp_path, config, {"DATABASE_URL": database}) as running:
         target = "/api/v1/targets/job"
         running.until(lambda: "waiting" in running.get(target)["target"]["message"])
         status, answer = running.ask("/api/v1/heartbeats/job", "POST")
@@ -186,7 +184,7 @@ def test_heartbeats_are_judged_and_outlive_a_restart(tmp_path: Path, fresh_postg
             lambda: running.get("/api/v1/targets/brief")["target"]["status"] == "down", 10
         )
         assert running.stop() == 0
-    with Running(tmp_path, config, {"DATABASE_URL": fresh_postgres}) as running:
+    with Running(tmp_path, config, {"DATABASE_URL": database}) as running:
         running.until(lambda: running.get(target)["target"]["message"] == "disk full")
 
 
@@ -295,7 +293,7 @@ def test_a_database_that_goes_away_costs_no_check_and_no_row(
     assert len(list((running.data / "spool").glob("*.batch"))) == 0
 
 
-def test_logs_are_json_and_tell_no_secret(tmp_path: Path, fresh_postgres: str) -> None:
+def test_logs_are_json_and_tell_no_secret(tmp_path: Path, database: str) -> None:
     """Without a terminal every log line is a JSON object; tokens and passwords are in none."""
     env = {"DATABASE_URL": "postgresql://user:hunter2secret@127.0.0.1:1/none"}
     with Running(tmp_path, TICKING, env) as running:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 import streamlit as st
 from attrs import asdict
@@ -24,31 +20,11 @@ from tocsin.dashboard import session, signin
 from tocsin.dashboard.process import VARIABLE, Settings
 
 
-@pytest.fixture(scope="session")
-def fresh(postgres: str) -> Callable[[], str]:
-    """Makes databases that live as long as the session; gives their DSNs."""
-
-    def make() -> str:
-        name = f"d{uuid.uuid4().hex[:12]}"
-
-        async def create() -> None:
-            admin = await asyncpg.connect(postgres)
-            await admin.execute(f"CREATE DATABASE {name}")
-            await admin.close()
-
-        # On a thread: where a browser is driven, this one has a loop that runs already.
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(lambda: asyncio.run(create())).result()
-        return postgres.replace("/postgres?", f"/{name}?")
-
-    return make
-
-
 @pytest.fixture
-def empty_town(fresh: Callable[[], str]) -> Iterator[Town]:
+def empty_town(new_database: Callable[[], str]) -> Iterator[Town]:
     """An API that watches nothing."""
     directory = Path(tempfile.mkdtemp(prefix="town"))
-    town = Town(directory, fresh())
+    town = Town(directory, new_database())
     town.start()
     yield town
     town.stop()
@@ -56,10 +32,10 @@ def empty_town(fresh: Callable[[], str]) -> Iterator[Town]:
 
 
 @pytest.fixture(scope="module")
-def town(fresh: Callable[[], str]) -> Iterator[Town]:
+def town(new_database: Callable[[], str]) -> Iterator[Town]:
     """The trade system with a day of history; shared, so that tests only add to it."""
     directory = Path(tempfile.mkdtemp(prefix="town"))
-    made = Town(directory, fresh())
+    made = Town(directory, new_database())
     made.start()
     made.trade_system()
     made.history(1.2)
