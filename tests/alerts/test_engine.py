@@ -98,8 +98,9 @@ def test_a_root_found_late_still_inhibits() -> None:
     driver.engine.book = slow_root
     driver.wait(61)
     assert driver.told == [("fired", "db")]
-    assert driver.alert("app1").suppression is not None
-    assert driver.alert("app1").suppression.cause.value == "inhibited"  # type: ignore[union-attr]
+    suppression = driver.alert("app1").suppression
+    assert suppression is not None
+    assert suppression.cause.value == "inhibited"
 
     driver = Driver(star(), slow_root)
     driver.see("db", "down")
@@ -119,7 +120,9 @@ def test_the_root_of_a_chain_is_named() -> None:
     for name in ("db", "api", "web"):
         driver.see(name, "down")
     assert driver.told == [("fired", "db")]
-    assert driver.alert("web").suppression.by == "db"  # type: ignore[union-attr]
+    suppression = driver.alert("web").suppression
+    assert suppression is not None
+    assert suppression.by == "db"
     assert driver.engine.affected("db") == ("api", "web")
 
 

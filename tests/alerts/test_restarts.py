@@ -14,7 +14,7 @@ from tests.alerts.driver import Driver, book
 from tocsin import Severity
 from tocsin.core.alerts.book import Book, Bound
 from tocsin.core.alerts.engine import Engine
-from tocsin.core.alerts.model import Policy
+from tocsin.core.alerts.model import Alert, Policy
 from tocsin.core.journal import Entry, Journal
 from tocsin.plugins.rules.down import DownRule, Of
 
@@ -57,7 +57,7 @@ class Restarting(Driver):
             self._note(self.engine.settle(self.moment))
 
 
-async def _through(path: Path, entry: Entry) -> tuple:  # type: ignore[type-arg]
+async def _through(path: Path, entry: Entry) -> tuple[Alert, ...]:
     journal = Journal(path)
     await journal.start()
     await journal.commit(entry)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,8 @@ def secrets(tmp_path: Path) -> Path:
 
 
 def option(load: Load, text: str = CHECK, **env: str) -> str:
-    found: str = load(text, **env).targets["a"].checks["c"].probe.text  # type: ignore[union-attr]
-    return found
+    probe: Any = load(text, **env).targets["a"].checks["c"].probe
+    return str(probe.text)
 
 
 def test_a_file_stands_for_any_variable(load: Load, secrets: Path) -> None:

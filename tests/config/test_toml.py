@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -248,7 +249,7 @@ def test_without_a_file_the_defaults_hold(catalog: Shelves) -> None:
     assert (found.api.host, found.api.port) == ("127.0.0.1", 8095)
 
 
-def test_a_file_that_is_not_text_is_one_problem(tmp_path, catalog: Shelves) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_that_is_not_text_is_one_problem(tmp_path: Path, catalog: Shelves) -> None:
     """Bytes that are not UTF-8, and a path that is a directory, are told in a sentence."""
     path = tmp_path / "tocsin.toml"
     path.write_bytes(b"interval = '\xff'")

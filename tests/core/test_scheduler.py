@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -32,7 +34,7 @@ class Recorder:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    def of(self, check_id: str):  # type: ignore[no-untyped-def]
+    def of(self, check_id: str) -> Callable[[], Coroutine[Any, Any, None]]:
         async def run() -> None:
             self.runs[check_id] += 1
             self.times.append(self.clock.monotonic())

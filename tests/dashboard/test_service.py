@@ -20,7 +20,7 @@ from tests.running import Running
 from tocsin import Service, ServiceError, Surroundings
 from tocsin.core.auth import TokenStore
 from tocsin.core.config import ConfigError, load_config
-from tocsin.core.config.settings import PluginSettings, ServiceSettings
+from tocsin.core.config.settings import PluginSettings, ServiceSettings, Settings
 from tocsin.core.isolation import Isolation
 from tocsin.core.model import Health
 from tocsin.core.plugin_manager import PluginManager
@@ -30,7 +30,7 @@ from tocsin.dashboard.process import _answers
 from tocsin.testing import SettableClock
 
 
-def load(tmp_path: Path, text: str, **env: str) -> object:
+def load(tmp_path: Path, text: str, **env: str) -> Settings:
     path = tmp_path / "tocsin.toml"
     path.write_text(text)
     manager = PluginManager(PluginSettings())
@@ -47,12 +47,13 @@ def problems(tmp_path: Path, text: str) -> list[str]:
 def test_its_options_are_those_of_every_plugin(tmp_path: Path) -> None:
     """[services.dashboard] is structured by the class; what is wrong is told with its place."""
     settings = load(tmp_path, '[services.dashboard]\nport = 9000\nhost = "::1"\n')
-    service = settings.services["dashboard"].service  # type: ignore[attr-defined]
+    service = settings.services["dashboard"].service
+    assert isinstance(service, DashboardService)
     assert service == DashboardService(port=9000, host="::1")
     assert service.url() == "http://[::1]:9000"
-    assert load(tmp_path, "").services["dashboard"].service == DashboardService()  # type: ignore[attr-defined]
+    assert load(tmp_path, "").services["dashboard"].service == DashboardService()
     off = load(tmp_path, "[services.dashboard]\nenabled = false\n")
-    assert off.services == {}  # type: ignore[attr-defined]
+    assert off.services == {}
     assert problems(tmp_path, "[services.dashboard]\nport = 0\n") == [
         "/tocsin.toml:2: services.dashboard.port: must be from 1 to 65535"
     ]

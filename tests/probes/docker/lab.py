@@ -7,6 +7,7 @@ import subprocess
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from tocsin import Reason, Result
 from tocsin.plugins.probes.docker_health.source import DockerSource
@@ -44,12 +45,17 @@ class Lab:
             docker("rm", "-fv", *ids, check=False)
 
 
+def newest(sink: RecordingSink, target: str) -> Result:
+    """The newest result of a target, which must have one."""
+    result = sink.last(target)
+    assert result is not None, f"nothing was seen of {target}"
+    return result
+
+
 @asynccontextmanager
-async def watching(
-    lab: Lab, **options: object
-) -> AsyncIterator[tuple[DockerSource, RecordingSink]]:
+async def watching(lab: Lab, **options: Any) -> AsyncIterator[tuple[DockerSource, RecordingSink]]:
     """A source that watches the lab's containers only, its first inventory taken."""
-    source = DockerSource(include=(f"{lab.prefix}*",), **options)  # type: ignore[arg-type]
+    source = DockerSource(include=(f"{lab.prefix}*",), **options)
     sink = RecordingSink()
     task = asyncio.create_task(source.run("docker", 5.0, sink))
     await sink.until(lambda: sink.inventories)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.probes.docker.lab import IMAGE, SLEEP, Lab, docker, reached, watching
+from tests.probes.docker.lab import IMAGE, SLEEP, Lab, docker, newest, reached, watching
 from tests.probes.docker.proxy import Proxy, before_the_engine
 from tocsin import ActionError, Reason, Status
 from tocsin.plugins.probes.docker_health import redeploys, stats
@@ -44,7 +44,7 @@ async def test_an_end_held_back_as_the_connection_is_lost_is_told_after_it(
         await asyncio.to_thread(docker, "stop", name)
         # The engine tells of the two in either order.
         await sink.until(lambda: {"die", "stop"} <= {e.action for e in sink.events})
-        assert sink.last(name).status is Status.UP  # type: ignore[union-attr]
+        assert newest(sink, name).status is Status.UP
         proxy.cut()
         await sink.until(lambda: sink.troubles)
         assert (await reached(sink, name, Reason.STOPPED)).status is Status.DOWN
@@ -95,10 +95,10 @@ async def test_one_container_the_engine_does_not_answer_about_is_alone_unknown(
         await asyncio.to_thread(docker, "kill", sick)
         assert (await reached(sink, sick, Reason.STOPPED)).status is Status.DOWN
         await asyncio.to_thread(docker, "start", sick)
-        await sink.until(lambda: sink.last(sick).status is Status.UP)  # type: ignore[union-attr]
-        await sink.until(lambda: sink.last(sick).status is Status.UNKNOWN)  # type: ignore[union-attr]
+        await sink.until(lambda: newest(sink, sick).status is Status.UP)
+        await sink.until(lambda: newest(sink, sick).status is Status.UNKNOWN)
         proxy.heal()
-        await sink.until(lambda: sink.last(sick).status is Status.UP)  # type: ignore[union-attr]
+        await sink.until(lambda: newest(sink, sick).status is Status.UP)
         assert Status.UNKNOWN not in {r.status for r in sink.results[well]}
         assert sink.troubles == []
 
@@ -134,8 +134,8 @@ async def test_statistics_of_one_container_that_fail_take_nothing_from_others(
         await sink.until(
             lambda: any("cpu_percent" in r.metrics for r in sink.results.get(well, []))
         )
-        assert sink.last(sick).status is Status.UP  # type: ignore[union-attr]
-        assert "memory_bytes" not in sink.last(sick).metrics  # type: ignore[union-attr]
+        assert newest(sink, sick).status is Status.UP
+        assert "memory_bytes" not in newest(sink, sick).metrics
         assert sink.troubles == []
 
 

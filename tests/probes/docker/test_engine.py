@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.conftest import eventually, need
-from tests.probes.docker.lab import IMAGE, SLEEP, Lab, docker, reached, watching
+from tests.probes.docker.lab import IMAGE, SLEEP, Lab, docker, newest, reached, watching
 from tocsin import ActionError, Reason, Result, Status
 from tocsin.plugins.probes.docker_health.source import DockerSource
 from tocsin.testing import RecordingSink, check_source_conformance
@@ -66,7 +66,7 @@ async def test_why_a_container_stopped_is_told_apart(
         assert (await reached(sink, lab.name(short), reason)).status in (status, Status.DEGRADED)
         if reason is Reason.PAUSED:
             docker("unpause", lab.name(short))
-            await sink.until(lambda: sink.last(lab.name(short)).status is Status.UP)  # type: ignore[union-attr]
+            await sink.until(lambda: newest(sink, lab.name(short)).status is Status.UP)
         if reason is not Reason.RESTARTING:
             assert all(r.message != "crashed" for r in sink.results[lab.name(short)])
 
@@ -163,7 +163,7 @@ async def test_a_redeploy_whose_new_container_cannot_start_is_told(
         await reached(sink, name, Reason.RUNNING)
         file.write_text(text.replace('["sh",', '["/no/such/program",'))
         assert await asyncio.to_thread(up) != 0
-        await sink.until(lambda: "could not start" in sink.last(name).message)  # type: ignore[union-attr]
+        await sink.until(lambda: "could not start" in newest(sink, name).message)
         last = sink.last(name)
         assert last is not None
         assert last.status is Status.DOWN
@@ -226,7 +226,7 @@ async def test_a_start_that_fails_is_down(lab: Lab) -> None:
         docker("run", "-d", "--name", lab.name("none"), IMAGE, "/no/such/program", check=False)
         for name, words in (("taken", "port is already allocated"), ("none", "/no/such/program")):
             result = await reached(sink, lab.name(name), Reason.CRASHED)
-            await sink.until(lambda: words in sink.last(lab.name(name)).message)  # type: ignore[union-attr]  # noqa: B023
+            await sink.until(lambda: words in newest(sink, lab.name(name)).message)  # noqa: B023
             result = sink.last(lab.name(name)) or result
             assert result.status is Status.DOWN
             assert result.message.startswith("could not start: ")
@@ -332,7 +332,7 @@ async def test_usage_through_the_api_is_the_same(lab: Lab, monkeypatch: pytest.M
             return bool(last and last.container and last.container.memory_bytes)
 
         await sink.until(read)
-        facts = sink.last(lab.name("idle")).container  # type: ignore[union-attr]
+        facts = newest(sink, lab.name("idle")).container
         assert facts is not None
         assert files is not None
         assert facts.memory_bytes == pytest.approx(files.memory_bytes, rel=0.1)
@@ -361,11 +361,15 @@ async def test_logs_restart_and_inspect(lab: Lab) -> None:
         assert "hunter2" not in str(document)
         assert "visible" not in str(document)
         assert any(item.startswith("PLAIN=") for item in document["Config"]["Env"])
-        started = sink.last(lab.name("app")).container.started_at  # type: ignore[union-attr]
+        before = newest(sink, lab.name("app")).container
+        assert before is not None
+
+        def restarted() -> bool:
+            now = newest(sink, lab.name("app")).container
+            return now is not None and now.started_at != before.started_at
+
         await source.restart(lab.name("app"))
-        await sink.until(
-            lambda: sink.last(lab.name("app")).container.started_at != started  # type: ignore[union-attr]
-        )
+        await sink.until(restarted)
         with pytest.raises(ActionError, match="no container") as caught:
             await source.logs("nothing", 1)
         assert caught.value.missing
@@ -448,8 +452,8 @@ async def test_an_engine_that_restarts_is_seen_to_go_and_come_back(
         seen = len(sink.inventories)
         await asyncio.to_thread(start_engine, directory, socket)
         await sink.until(lambda: len(sink.inventories) > seen, 60)
-        await sink.until(lambda: sink.last("kept").status is Status.UP)  # type: ignore[union-attr]
-        await sink.until(lambda: sink.last("lost").status is Status.DOWN)  # type: ignore[union-attr]
+        await sink.until(lambda: newest(sink, "kept").status is Status.UP)
+        await sink.until(lambda: newest(sink, "lost").status is Status.DOWN)
         process = psutil.Process(int((directory / "docker.pid").read_text()))
         troubles, seen = len(sink.troubles), len(sink.inventories)
         process.suspend()
