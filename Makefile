@@ -1,5 +1,7 @@
 # make run    set everything up and start tocsin (Ctrl-C stops it)
-# make test   set everything up and run every check and test
+# make test   set everything up; run the checks and the fast tests: minutes, no Docker Engine needed
+# make test-real  run all other tests, on a real engine, in a real browser; what is missing is skipped
+# make coverage  print what tests run with COVERAGE=1 have covered
 # make bench  print the figures
 # make screenshots  take the pictures of the README anew (needs an engine and Chromium)
 # make lock   choose anew what the image is made of (container/*.lock)
@@ -8,14 +10,24 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
+# COVERAGE=1 measures which lines the tests run, also in processes that they start.
+COVERAGE ?=
+PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) $(if $(COVERAGE),--cov --cov-append --cov-report=)
+REAL   := docker or browser or ship or fuzz or kill or slow
 
-.PHONY: run test lint bench screenshots lock clean
+.PHONY: run test test-real coverage lint bench screenshots lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
 
 test: lint
-	$(BIN)/python -m pytest -q -n $(JOBS)
+	$(PYTEST) -m "not ($(REAL))"
+
+test-real: $(VENV)/.test
+	$(PYTEST) -m "$(REAL)"
+
+coverage: $(VENV)/.test
+	$(BIN)/coverage report --skip-covered --skip-empty --sort=cover
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

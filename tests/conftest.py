@@ -18,11 +18,19 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tests.probes.docker.lab import Lab
 from tocsin.core.clock import SystemClock
 from tocsin.core.embedded import EmbeddedPostgres
 from tocsin.core.store import Store
 from tocsin.testing import SettableClock
 
+TRADE = "the trade system"
+LONGEST = (
+    "tests/ship", "tests/faults", "tests/dashboard/test_browser.py", "tests/app",
+    "tests/alerts/test_restarts.py", "tests/store/test_outage.py", "tests/test_cli",
+    "tests/probes/docker", "tests/dashboard/test_pages.py", "tests/alerting/test_survival.py",
+)  # fmt: skip
+"""Files that take longest, by the durations that each run prints."""
 REQUIRE_REAL = bool(os.environ.get("TOCSIN_REQUIRE_REAL"))
 
 
@@ -151,8 +159,18 @@ def docker_answers() -> bool:
     return done.returncode == 0
 
 
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    """Containers of the test's own."""
+    made = Lab()
+    yield made
+    made.clean()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without an engine, skip what needs one; where real parts are required, let it fail."""
+    """Begin with what takes longest. Without an engine, skip what needs one; where real parts are
+    required, let it fail."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))  # or one worker ends alone
     marked = [item for item in items if item.get_closest_marker("docker")]
     if marked and not REQUIRE_REAL and not docker_answers():
         for item in marked:
@@ -161,14 +179,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Side by side (pytest -n 2) run files, so that what a file shares is made once, but for all
-    that needs the engine: names of containers there are fixed, so it stays with one worker."""
+    """Side by side (pytest -n 2) run files, so that what a file shares is made once. Those that use
+    the trade system stay with one worker: its containers have fixed names, and tests stop them."""
     from xdist.scheduler import LoadScopeScheduling
 
     @functools.cache
     def group(file: str) -> str:
         text = (config.rootpath / file).read_text()
-        return "docker" if "mark.docker" in text else file
+        return TRADE if "tests.tradestack" in text or "tests.ship.stack" in text else file
 
     class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
         def _split_scope(self, nodeid: str) -> str:

@@ -179,6 +179,7 @@ def test_without_room_there_is_no_token_that_nobody_knows(small_disk: Path) -> N
     assert [token.name for token in store.all()] == ["admin"]
 
 
+@pytest.mark.slow
 def test_the_commands_say_what_is_wrong_with_the_file(tmp_path: Path) -> None:
     """A damaged tokens file stops start and token commands with one line that says what to do."""
     tocsin = Running(tmp_path, "[sources.docker]\nenabled = false\n")

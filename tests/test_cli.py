@@ -15,6 +15,8 @@ from click.testing import CliRunner
 from tests.running import Running
 from tocsin.core.cli.main import cli as commands
 
+pytestmark = pytest.mark.slow
+
 QUIET = "[sources.docker]\nenabled = false\n"
 DISK = '[targets.disk.checks.disk]\nprobe = "disk"\npaths = ["/"]\nmin_free_percent = {}\n'
 

@@ -14,6 +14,8 @@ import pytest
 from tests.recorder import Recorder
 from tests.running import Running
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 interval = "1s"
 [sources.docker]

@@ -8,8 +8,12 @@ from collections import Counter
 from multiprocessing import get_context
 from pathlib import Path
 
+import pytest
+
 from tests.alerting.kill import caught_up, receive, run
 from tests.conftest import eventually
+
+pytestmark = pytest.mark.kill
 
 RUNS = int(os.environ.get("TOCSIN_KILL_RUNS", "40"))
 

@@ -141,6 +141,7 @@ async def test_silences_survive_and_end(desk: Desk) -> None:
     assert desk.told() == [("fired", "web")]
 
 
+@pytest.mark.slow
 async def test_a_window_that_somebody_made_opens_by_its_schedule(desk: Desk) -> None:
     """Over a restart too; what fires before is told, what fires in it is not, with the window
     named, and is told when it closes."""
@@ -354,6 +355,7 @@ def fill(file: Path) -> None:
             opened.write(b"x" * 512)
 
 
+@pytest.mark.slow
 async def test_a_full_disk_is_one_alert_and_no_end(make_desk: MakeDesk, small_disk: Path) -> None:
     """The journal's disk is full: alerts are told all the same, one alert says what is wrong, and
     when there is room again the journal has everything."""

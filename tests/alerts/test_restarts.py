@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Alert, Policy
 from tocsin.core.journal import Entry, Journal
 from tocsin.plugins.rules.down import DownRule, Of
+
+pytestmark = pytest.mark.fuzz
 
 TARGETS = ("db", "api", "web")
 GRAPH = {"db": (), "api": ("db",), "web": ("api",)}

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from pytest_aiohttp import AiohttpServer
 
 from tests.api.conftest import Stack
 from tocsin.core.api import ApiServer
 from tocsin.core.auth import FailureLimit, Role
+
+pytestmark = pytest.mark.fuzz
 
 
 async def test_the_read_endpoints_keep_to_their_document(

@@ -11,6 +11,8 @@ from tests.conftest import REQUIRE_REAL
 from tests.recorder import Recorder
 from tests.running import Running
 
+pytestmark = pytest.mark.slow
+
 LIBRARY = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
 

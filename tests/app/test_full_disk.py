@@ -7,9 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.app.test_run import TICKING
 from tests.running import Running, ask
 from tests.store.helpers import rows
+
+pytestmark = pytest.mark.slow
 
 
 def fill(disk: Path) -> Path:

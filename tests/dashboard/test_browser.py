@@ -19,6 +19,8 @@ from tocsin import Surroundings
 from tocsin.core.model import Result
 from tocsin.dashboard import DashboardService
 
+pytestmark = pytest.mark.browser
+
 NAME = "<img src=x onerror=alert(1)>"
 MAIN = "document.querySelector('[data-testid=stMain]')"
 LINES = [

@@ -215,6 +215,7 @@ def asked(pages: Pages, town: Town, page: str, **query: str) -> Counter[str]:
     return Counter(town.calls)
 
 
+@pytest.mark.slow
 def test_each_page_asks_a_fixed_number_of_times(pages: Pages, town: Town, empty_town: Town) -> None:
     """1,000 targets cost as many requests as one, on every page; a second look fewer."""
     pages.point(empty_town)
@@ -286,6 +287,7 @@ def test_a_target_that_is_not_there(pages: Pages, town: Town) -> None:
         assert f"'{word}' is no id of an alert" in shown(at)
 
 
+@pytest.mark.slow
 def test_the_api_is_gone_and_comes_back(pages: Pages, empty_town: Town) -> None:
     """Unreachable is told on every page without a trace of a stack; the next look recovers."""
     up("web", empty_town)
@@ -318,6 +320,7 @@ def test_the_dashboards_own_token_is_not_accepted(pages: Pages, town: Town, toke
     assert "This token is not accepted" in shown(at)
 
 
+@pytest.mark.slow
 def test_history_is_away(pages: Pages, tmp_path: Path, server: Server) -> None:
     """A database that was stopped: the live part goes on, charts say why they are missing."""
     town = Town(tmp_path / "town", asyncio.run(server.start()))

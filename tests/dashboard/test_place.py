@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.dashboard.browser import settled, visit
 from tests.dashboard.test_browser import Served, browser, served
 from tests.dashboard.town import log_lines, running
 from tocsin.core.model import Result
+
+pytestmark = pytest.mark.browser
 
 __all__ = ["browser", "served"]
 BOX = "document.querySelector('.tocsin-logs')"

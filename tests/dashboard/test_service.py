@@ -109,6 +109,7 @@ def child() -> psutil.Process | None:
     return None
 
 
+@pytest.mark.slow
 async def test_its_process_lives_and_dies_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +260,7 @@ class Bare(Running):
         return [sys.executable, "-c", WITHOUT, "-c", str(self.config), *self.args]
 
 
+@pytest.mark.slow
 def test_without_streamlit_all_else_works(tmp_path: Path, postgres: str) -> None:
     """The base install: one sentence in /health with the remedy, which does not count as trouble;
     the plugin is there, and its options are known."""
@@ -277,6 +279,7 @@ def test_without_streamlit_all_else_works(tmp_path: Path, postgres: str) -> None
 
 
 @pytest.mark.parametrize("how", ["flag", "disabled"])
+@pytest.mark.slow
 def test_it_can_be_kept_away(tmp_path: Path, postgres: str, how: str) -> None:
     """--no-dashboard and [plugins] disabled: no process, no part of /health, no address told."""
     config = "[sources.docker]\nenabled = false\n"
@@ -290,6 +293,7 @@ def test_it_can_be_kept_away(tmp_path: Path, postgres: str, how: str) -> None:
         assert psutil.Process(running.process.pid).children() == []
 
 
+@pytest.mark.slow
 def test_it_goes_when_tocsin_is_killed(tmp_path: Path, postgres: str) -> None:
     """SIGKILL to tocsin leaves nothing behind: the child ends with the pipe it was given."""
     port = free_port()

@@ -16,7 +16,7 @@ from tests.dashboard.town import free_port
 from tests.running import Running
 from tests.tradestack import NAMES, docker, stood_up
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.browser]
 QUICK = '\n[rules.container_down]\nfor = "1s"\n[rules.above_expected]\nenabled = false\n'
 
 

@@ -15,6 +15,8 @@ from tocsin.core.testing.alerting import NASTY
 from tocsin.plugins.notifiers.email.compose import compose
 from tocsin.testing import message_of
 
+pytestmark = pytest.mark.browser
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:

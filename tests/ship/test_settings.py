@@ -68,6 +68,7 @@ def once(stack: Stack, *args: str, **env: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.docker
+@pytest.mark.ship
 def test_in_a_container_each_name_finds_its_file(
     images: None, stack: Stack, tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_in_a_container_each_name_finds_its_file(
 
 
 @pytest.mark.docker
+@pytest.mark.ship
 def test_the_hosts_disks_are_seen_from_inside(images: None, stack: Stack) -> None:
     """Without a word, the file system of Docker's data root, by the container's own "/"; with the
     host's root mounted and named, that one."""

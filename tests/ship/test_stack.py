@@ -14,7 +14,7 @@ import pytest
 from tests.ship.stack import MONITOR, ROOT, Stack
 from tests.tradestack import NAMES, docker, stood_up
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.ship]
 
 CONFIG = """
 interval = "2s"

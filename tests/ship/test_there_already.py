@@ -9,7 +9,7 @@ import pytest
 from tests.ship.stack import Stack
 from tests.tradestack import NAMES, docker
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.ship]
 
 FILES = ("examples/tradesystem/docker-compose.yml", "examples/tradesystem/system-monitor.yml")
 CHECKED = NAMES - {"task-worker", "certbot", "db-backup"}

@@ -24,6 +24,8 @@ from tocsin.core.embedded_host import EmbeddedError, EmbeddedMissing
 from tocsin.core.model import Health
 from tocsin.core.store import Store, StoreUnavailable
 
+pytestmark = pytest.mark.slow
+
 
 async def answers(dsn: str) -> bool:
     """Whether a server answers at a DSN."""

@@ -24,6 +24,8 @@ from tocsin.core.store.connection import Connection
 from tocsin.core.store.ingest import Ingest
 from tocsin.testing import SettableClock
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
