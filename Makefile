@@ -2,6 +2,7 @@
 # make test   set everything up and run every check and test
 # make bench  print the figures
 # make screenshots  take the pictures of the README anew (needs an engine and Chromium)
+# make hooks  check each commit and push of this clone (pre-commit)
 # make lock   choose anew what the image is made of (container/*.lock)
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 
-.PHONY: run test lint bench screenshots lock clean
+.PHONY: run test lint bench screenshots hooks lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
@@ -27,6 +28,9 @@ bench: $(VENV)/.test
 
 screenshots: $(VENV)/.test
 	$(BIN)/python -m tests.dashboard.screenshots $(ARGS)
+
+hooks: $(VENV)/.test
+	$(BIN)/pre-commit install
 
 # For every Python and every machine; the hashes are the files' own, wherever they come from.
 LOCK := $(BIN)/uv pip compile -q --universal --upgrade --generate-hashes --no-annotate \
