@@ -10,11 +10,11 @@ cd "$(dirname "$0")/../.."
   tests/probes/test_postgres_query.py tests/probes/test_tcp.py
 debian=base-files,base-passwd,bash,ca-certificates,coreutils,dash,findutils,git,grep,libc-bin
 debian+=,media-types,mount,procps,python3,sed,tzdata,util-linux
-cache=${TOCSIN_PYTHON313:-$HOME/.cache/tocsin-python313}
-root=$cache/$(sha256sum <<<"$debian" | cut -c1-16)
+cache=${TOCSIN_PYTHON313:-${HOME:-/root}/.cache/tocsin-python313}
+root=$cache/root-$(sha256sum <<<"$debian" | cut -c1-16)
 
 if [ ! -e "$root/complete" ]; then
-  rm -rf "$cache"
+  rm -rf "$cache"/root-*
   mkdir -p "$root"
   release=$(. /etc/os-release && echo "$VERSION_CODENAME")
   # From where this machine itself takes Debian's packages.
