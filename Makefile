@@ -4,6 +4,7 @@
 # make coverage  print what tests run with COVERAGE=1 have covered
 # make bench  print the figures
 # make screenshots  take the pictures of the README anew (needs an engine and Chromium)
+# make hooks  check each commit and push of this clone (pre-commit)
 # make lock   choose anew what the image is made of (container/*.lock)
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ COVERAGE ?=
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) $(if $(COVERAGE),--cov --cov-append --cov-report=)
 REAL   := docker or browser or ship or fuzz or kill or slow
 
-.PHONY: run test test-real coverage lint bench screenshots lock clean
+.PHONY: run test test-real coverage lint bench screenshots hooks lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
@@ -39,6 +40,9 @@ bench: $(VENV)/.test
 
 screenshots: $(VENV)/.test
 	$(BIN)/python -m tests.dashboard.screenshots $(ARGS)
+
+hooks: $(VENV)/.test
+	$(BIN)/pre-commit install
 
 # For every Python and every machine; the hashes are the files' own, wherever they come from.
 LOCK := $(BIN)/uv pip compile -q --universal --upgrade --generate-hashes --no-annotate \

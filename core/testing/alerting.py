@@ -28,6 +28,7 @@ from tocsin.core.testing.conformance import (
     MESSAGE_LIMIT,
     _secrets,
     check_class,
+    check_no_tasks_left,
     check_secrets_hidden,
 )
 from tocsin.core.verdicts import History, Rule, Severity, Verdict
@@ -165,13 +166,7 @@ async def check_notifier_conformance(notifier: Notifier) -> list[Receipt]:
     done, _ = await asyncio.wait({task}, timeout=GRACE)
     assert done, f"send() ignored its cancellation for {GRACE:g} s"
     await notifier.close()
-    await asyncio.sleep(0)
-    # A provider's stand-in in this very loop may still be hanging up.
-    left = [t for t in asyncio.all_tasks() - before if not t.done()]
-    if left:
-        await asyncio.wait(left, timeout=GRACE)
-        left = [t for t in left if not t.done()]
-    assert not left, f"send() left tasks behind: {left}"
+    await check_no_tasks_left(before, "send()")
     return receipts
 
 

@@ -13,7 +13,11 @@ from tocsin.core.contracts import ActionError
 from tocsin.core.endpoints import Asked, Endpoint
 from tocsin.core.ids import new_id
 from tocsin.core.observing import AlertChange, Observer
-from tocsin.core.testing.conformance import check_class, check_secrets_hidden
+from tocsin.core.testing.conformance import (
+    check_class,
+    check_no_tasks_left,
+    check_secrets_hidden,
+)
 from tocsin.core.verdicts import Severity
 
 PATIENCE = 10.0
@@ -56,9 +60,7 @@ async def check_observer_conformance(observer: Observer) -> None:
     done, _ = await asyncio.wait({task}, timeout=PATIENCE)
     assert done, f"changed() ignored its cancellation for {PATIENCE:g} s"
     await observer.close()
-    await asyncio.sleep(0)
-    left = [t for t in asyncio.all_tasks() - before if not t.done()]
-    assert not left, f"changed() left tasks behind: {left}"
+    await check_no_tasks_left(before, "changed()")
 
 
 async def check_endpoint_conformance(endpoint: Endpoint, *requests: Asked) -> list[Any]:
