@@ -1,6 +1,7 @@
 # make run    set everything up and start tocsin (Ctrl-C stops it)
 # make test   set everything up and run every check and test
 # make bench  print the figures
+# make faults  inject faults into a running tocsin and judge what it tells (tests/faults)
 # make screenshots  take the pictures of the README anew (needs an engine and Chromium)
 # make lock   choose anew what the image is made of (container/*.lock)
 
@@ -9,7 +10,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 
-.PHONY: run test lint bench screenshots lock clean
+.PHONY: run test lint bench faults screenshots lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
@@ -24,6 +25,9 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python bench/all.py $(ARGS)
+
+faults: $(VENV)/.test
+	$(BIN)/python -m tests.faults $(ARGS)
 
 screenshots: $(VENV)/.test
 	$(BIN)/python -m tests.dashboard.screenshots $(ARGS)

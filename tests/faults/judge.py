@@ -79,6 +79,7 @@ class _Judge:
             changes=len(owed),
             notice=self._notice(owed),
             recover=recover,
+            impaired=self._impaired(),
             notes=tuple(self.notes),
         )
 
@@ -202,9 +203,17 @@ class _Judge:
             for channel, change in owed
             if change.kind == FIRED
             and (at := self.owed.accepted_at(channel, change)) is not None
-            and not any(_deaf(outage, channel, change.at) for outage in self.evidence.outages)
+            and not any(_deaf(outage, channel, change.at, at) for outage in self.evidence.outages)
         ]
         return max(took, default=None)
+
+    def _impaired(self) -> float | None:
+        seen = []
+        for outage in self.evidence.outages:
+            ill = (at for at, ok in self.evidence.health if not ok and at >= outage.begun)
+            if (first := next(ill, NEVER)) <= outage.ended:
+                seen.append(first - outage.begun)
+        return max(seen, default=None)
 
     def _recover(self, owed: Iterable[tuple[str, Change]]) -> float | None:
         heals, took = self.evidence.heals, []
@@ -223,5 +232,6 @@ class _Judge:
         return max(took, default=None)
 
 
-def _deaf(outage: Outage, channel: str, at: float) -> bool:
-    return channel in outage.deaf and outage.begun <= at <= outage.ended
+def _deaf(outage: Outage, channel: str, since: float, until: float) -> bool:
+    """Whether a channel's receiver was broken at any time while something was to be told."""
+    return channel in outage.deaf and since <= outage.ended and outage.begun <= until

@@ -152,7 +152,9 @@ class Verdict:
             not in order.
         notice: the longest from the first failing answer to a receiver's acceptance, in seconds.
         recover: the longest from a heal or a restart until health is ``ok`` and what was to be told
-            from before it is delivered, in seconds.
+            from before is delivered, in seconds.
+        impaired: the longest from an injection until /health was no longer ``ok``, in seconds; None
+            where it stayed so, as it may through a short fault.
     """
 
     checks: int = 0
@@ -172,6 +174,7 @@ class Verdict:
     unrecovered: int = 0
     notice: float | None = None
     recover: float | None = None
+    impaired: float | None = None
     notes: tuple[str, ...] = Factory(tuple)
 
     @property

@@ -78,7 +78,7 @@ def row(decision: str, notice: str = "other") -> OutboxRow:
 
 def test_an_honest_run_has_nothing_wrong() -> None:
     """Six changes are owed and told; the times are those between the ledgers."""
-    assert judge(HONEST) == Verdict(checks=120, changes=6, notice=0.5, recover=1.0)
+    assert judge(HONEST) == Verdict(checks=120, changes=6, notice=0.5, recover=1.0, impaired=15.0)
     assert missing(HONEST) == []
 
 
@@ -263,6 +263,15 @@ def test_times_are_maxima() -> None:
     assert (verdict.notice, verdict.recover) == (19.5, 4.0)
     deaf = (Outage(9, 25, deaf=frozenset({"ops"})),)
     assert judge(evolve(HONEST, deliveries=late, outages=deaf)).notice == 0.5
+    just_before = (Outage(10.2, 25, deaf=frozenset({"ops"})),)
+    assert judge(evolve(HONEST, deliveries=late, outages=just_before)).notice == 0.5
+    over = (Outage(5, 9, deaf=frozenset({"ops"})),)
+    assert judge(evolve(HONEST, deliveries=late, outages=over)).notice == 19.5
+
+
+def test_an_outage_that_health_did_not_show_is_none() -> None:
+    """What is not ok only after it is no sign that it was seen."""
+    assert judge(evolve(HONEST, outages=(Outage(9, 23),))).impaired is None
 
 
 def test_evidence_that_says_nothing_is_no_pass() -> None:
