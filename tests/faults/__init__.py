@@ -9,17 +9,17 @@ really answered with what the receivers accepted, and with history.
 
 To add a row, add a class with a ``name`` to a module of ``rows`` (a new module is found by itself):
 
-    class ReceiverHangs(Fault):
-        \"\"\"The receiver of one channel accepts connections and never answers.\"\"\"
+    class ReceiverBusy(Fault):
+        \"\"\"The receiver of one channel answers each message with 429.\"\"\"
 
-        name = "receiver-hangs"
+        name = "receiver-busy"
         deaf = frozenset({"ops"})
 
         def inject(self, world: World) -> None:
-            world.receivers["ops"].freeze()
+            world.receivers["ops"].answer(429)
 
         def heal(self, world: World) -> None:
-            world.receivers["ops"].thaw()
+            world.receivers["ops"].answer(200)
 
 ``Fault`` says what else a row may have: peers of its own (``prepare``), configuration, steps of its
 own in place of one injection and one heal. See ``rows.killed`` and ``rows.engine`` for these. What

@@ -3,8 +3,6 @@ ends when its standard input does."""
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import urllib.request
@@ -47,14 +45,6 @@ class Peer:
         if not line:
             raise HarnessError(f"{self._process.args!r} ended with {self._process.wait()}")
         return line.strip()
-
-    def freeze(self) -> None:
-        """Connections are taken by the kernel, and nothing is answered."""
-        os.kill(self._process.pid, signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """It goes on where it was."""
-        os.kill(self._process.pid, signal.SIGCONT)
 
     def close(self) -> None:
         """End it."""
