@@ -3,6 +3,7 @@
 # make test-real  run all other tests, on a real engine, in a real browser; what is missing is skipped
 # make coverage  print what tests run with COVERAGE=1 have covered
 # make bench  print the figures
+# make faults  inject faults into a running tocsin and judge what it tells (tests/faults)
 # make screenshots  take the pictures of the README anew (needs an engine and Chromium)
 # make hooks  check each commit and push of this clone (pre-commit)
 # make lock   choose anew what the image is made of (container/*.lock)
@@ -16,7 +17,7 @@ COVERAGE ?=
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) $(if $(COVERAGE),--cov --cov-append --cov-report=)
 REAL   := docker or browser or ship or fuzz or kill or slow
 
-.PHONY: run test test-real coverage lint bench screenshots hooks lock clean
+.PHONY: run test test-real faults coverage lint bench screenshots hooks lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
@@ -37,6 +38,9 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python bench/all.py $(ARGS)
+
+faults: $(VENV)/.test
+	$(BIN)/python -m tests.faults $(ARGS)
 
 screenshots: $(VENV)/.test
 	$(BIN)/python -m tests.dashboard.screenshots $(ARGS)

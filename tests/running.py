@@ -60,16 +60,24 @@ class Running:
         self.url = ""
 
     def __enter__(self) -> Running:
+        self.spawn()
+        self.reach()
+        return self
+
+    def spawn(self) -> None:
+        """Start the process; it is not awaited."""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*self.command(), "run", *self.options], env=self.env, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
+
+    def reach(self) -> None:
+        """Wait until the process says where its API is."""
         self.until(lambda: re.search(r"API +(http://\S+)", self.output()))
         found = re.search(r"API +(http://\S+)", self.output())
         assert found
         self.url = found[1]
-        return self
 
     def __exit__(self, *_: object) -> None:
         if self.process is not None and self.process.poll() is None:

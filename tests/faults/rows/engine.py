@@ -1,0 +1,112 @@
+"""The Docker Engine is in trouble: what cannot be seen is unknown, and never down."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import psutil
+
+from tests.faults.fault import ENGINE, ROOT, Fault
+from tests.faults.peers import HarnessError
+from tests.faults.world import World
+
+PARTS = Path(__file__).parents[3] / ".ci" / "parts"
+CONTAINERS = ("c0", "c1", "c2", "c3")
+
+
+class Engine:
+    """A Docker Engine of the row's own, with running containers."""
+
+    def __init__(self) -> None:
+        self.directory = Path("/var/tmp") / f"tocsin-fault-{uuid.uuid4().hex[:8]}"
+        self.socket = f"{self.directory}/docker.sock"
+
+    def start(self) -> None:
+        """Start it with its containers."""
+        script, place = str(PARTS / "dockerd.sh"), str(self.directory)
+        self._do(script, "start", place, self.socket, "--bridge=none", "--iptables=false")
+        self._do(str(PARTS / "busybox-image.sh"), self.socket)
+        for name in CONTAINERS:
+            self.docker("run", "-d", "--name", name, "--network=none", "busybox:1.36",
+                        "sleep", "1000")  # fmt: skip
+
+    def stop(self) -> None:
+        """End it, its containers and all its files."""
+        if (self.directory / "docker.pid").exists():
+            with suppress(psutil.NoSuchProcess):
+                self.signal(signal.SIGCONT)  # the run may have ended before its heal
+            for name in CONTAINERS:
+                subprocess.run(
+                    ["docker", "-H", f"unix://{self.socket}", "rm", "-f", "-v", name],
+                    check=False, capture_output=True, timeout=60,
+                )  # fmt: skip
+            self._do(str(PARTS / "dockerd.sh"), "stop", str(self.directory), self.socket)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def docker(self, *args: str) -> str:
+        """What a command of the client says."""
+        return self._do("docker", "-H", f"unix://{self.socket}", *args)
+
+    def _do(self, *command: str) -> str:
+        env = {**os.environ, "APART": "1"}
+        done = subprocess.run(
+            command, env=env, capture_output=True, text=True, timeout=90, check=False
+        )
+        if done.returncode != 0:
+            raise HarnessError(f"{' '.join(command)}: {done.stderr.strip()[-500:]}")
+        return done.stdout.strip()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the engine and to its containerd; containers go on."""
+        engine = psutil.Process(int((self.directory / "docker.pid").read_text()))
+        for process in [engine, *engine.children()]:
+            os.kill(process.pid, number)
+
+
+class EngineFrozen(Fault):
+    """The Docker Engine is frozen; a container dies meanwhile, and is told of after the thaw."""
+
+    name = "engine-frozen"
+    needs = frozenset({ROOT, ENGINE})
+    blind = frozenset(CONTAINERS)
+
+    def prepare(self, world: World, stack: ExitStack) -> None:
+        self.engine = Engine()
+        stack.callback(self.engine.stop)
+        self.engine.start()
+        state = ("inspect", "-f", "{{.State.Pid}}", CONTAINERS[0])
+        self._doomed = int(self.engine.docker(*state))
+        self._truth(world, dict.fromkeys(CONTAINERS, True))
+
+    def config(self, world: World) -> str:
+        return (
+            f'[sources.docker]\nhost = "unix://{self.engine.socket}"\n'
+            '[rules.container_down]\nfor = "0s"\n'
+        )
+
+    def is_ready(self, world: World) -> bool:
+        world.running.reach()
+        return len(world.running.get("/api/v1/containers")["items"]) == len(CONTAINERS)
+
+    def inject(self, world: World) -> None:
+        self.engine.signal(signal.SIGSTOP)
+        os.kill(self._doomed, signal.SIGKILL)
+
+    def heal(self, world: World) -> None:
+        self.engine.signal(signal.SIGCONT)
+        # Before this nobody could have known.
+        self._truth(world, {CONTAINERS[0]: False})
+
+    def _truth(self, world: World, up: dict[str, bool]) -> None:
+        with (world.directory / "truth.jsonl").open("a") as ledger:
+            for target, is_up in up.items():
+                line = {"at": time.monotonic(), "target": target, "up": is_up, "number": None}
+                ledger.write(json.dumps(line) + "\n")

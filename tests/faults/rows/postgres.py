@@ -1,0 +1,32 @@
+"""The database goes away. Alerts, checks and the journal must not notice; history waits."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.faults.fault import Fault
+from tests.faults.world import World
+
+
+class PostgresStopped(Fault):
+    """PostgreSQL is stopped in order, and started again."""
+
+    name = "postgres-stopped"
+
+    def inject(self, world: World) -> None:
+        asyncio.run(world.postgres.stop())
+
+    def heal(self, world: World) -> None:
+        asyncio.run(world.postgres.start())
+
+
+class PostgresFrozen(Fault):
+    """PostgreSQL and all its processes are frozen: connections stay open, nothing answers."""
+
+    name = "postgres-frozen"
+
+    def inject(self, world: World) -> None:
+        world.postgres.freeze()
+
+    def heal(self, world: World) -> None:
+        world.postgres.thaw()

@@ -1,0 +1,19 @@
+"""The receiver of one channel is in trouble: it catches up later, and the others hear in time."""
+
+from __future__ import annotations
+
+from tests.faults.fault import Fault
+from tests.faults.world import World
+
+
+class Receiver500(Fault):
+    """The receiver of one channel answers each message with 500."""
+
+    name = "receiver-500"
+    deaf = frozenset({"ops"})
+
+    def inject(self, world: World) -> None:
+        world.receivers["ops"].answer(500)
+
+    def heal(self, world: World) -> None:
+        world.receivers["ops"].answer(200)

@@ -1,0 +1,38 @@
+"""Every row once, in its short form: what it injects is there, and nothing is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import REQUIRE_REAL
+from tests.faults.fault import ENGINE, Fault, all_rows
+from tests.faults.needs import lacking
+from tests.faults.run import run
+
+pytestmark = pytest.mark.slow
+SEED = 3
+
+
+def rows() -> list[Any]:
+    """The rows as parameters, with the marks of what they need."""
+    return [
+        pytest.param(row, id=name, marks=[pytest.mark.docker] if ENGINE in row.needs else [])
+        for name, row in all_rows().items()
+    ]
+
+
+@pytest.mark.parametrize("row", rows())
+def test_nothing_is_lost(row: type[Fault], tmp_path: Path) -> None:
+    """Nothing is lost, doubled, out of order, wrongly down, held up, missing or leaked; and there
+    was something to be told."""
+    if reason := lacking(row.needs):
+        if REQUIRE_REAL:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    verdict = run(row, SEED, tmp_path, short=True)
+    assert verdict.wrong == {}, "\n".join(verdict.notes)
+    assert verdict.changes > 0
+    assert verdict.checks > 0
