@@ -1,7 +1,7 @@
 # make run    set everything up and start tocsin (Ctrl-C stops it)
 # make test   set everything up; run the checks and the fast tests: minutes, no Docker Engine needed
 # make test-real  run all other tests, on a real engine, in a real browser; what is missing is skipped
-# make coverage  print what tests run with COVERAGE=1 have covered
+# make coverage  the fast tests once more, and which lines they run; slow before Python 3.12
 # make bench  print the figures
 # make faults  inject faults into a running tocsin and judge what it tells (tests/faults)
 # make screenshots  take the pictures of the README anew (needs an engine and Chromium)
@@ -12,9 +12,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
-# COVERAGE=1 measures which lines the tests run, also in processes that they start.
-COVERAGE ?=
-PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) $(if $(COVERAGE),--cov --cov-append --cov-report=)
+PYTEST = $(BIN)/python -m pytest -q -n $(JOBS)
 REAL   := docker or browser or ship or fuzz or kill or slow
 
 .PHONY: run test test-real faults coverage lint bench screenshots hooks lock clean
@@ -29,6 +27,9 @@ test-real: $(VENV)/.test
 	$(PYTEST) -m "$(REAL)"
 
 coverage: $(VENV)/.test
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q -n $(JOBS) -m "not ($(REAL))"
+	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --skip-empty --sort=cover
 
 lint: $(VENV)/.test

@@ -163,13 +163,14 @@ class Channel:
         self._task = asyncio.create_task(self._run(), name=f"channel {self.settings.name}")
 
     async def stop(self) -> None:
-        """End; an attempt under way may finish."""
+        """End; an attempt under way may finish. A reload and the end of tocsin may both ask for it
+        at once."""
         self._stopping.set()
         self._wake.set()
-        if self._task is not None:
-            await asyncio.wait({self._task}, timeout=IN_FLIGHT)
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        if (task := self._task) is not None:
+            await asyncio.wait({task}, timeout=IN_FLIGHT)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
             self._task = None
 
     async def _run(self) -> None:

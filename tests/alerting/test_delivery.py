@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import eventually
 from tocsin import NotifyError, Severity
 from tocsin.core.model import ComponentHealth, Health
+from tocsin.core.pipeline import channel as pipeline_channel
 from tocsin.core.pipeline.deliver import MOST_FAULTS, Failure, backoff
 
 BESIDE = (
@@ -95,6 +97,28 @@ async def test_a_hanging_notifier_delays_no_other_channel(make_desk: MakeDesk) -
     await eventually(lambda: desk.alerting.channels["other"].trouble is not None)
     await desk.wait(5)
     assert desk.told("other") == [("fired", "web")]
+
+
+async def test_a_channel_may_be_stopped_while_it_is_stopped(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload takes a channel away, and tocsin ends a moment later: both stops end in order, and
+    the message stays to be told."""
+    monkeypatch.setattr(pipeline_channel, "IN_FLIGHT", 0.2)
+    desk.notifier().hang.set()
+    desk.add("web")
+    desk.see("web", "down")
+    await desk.wait(0.31)
+    channel = desk.alerting.channels["ops"]
+    stops = [asyncio.create_task(channel.stop())]
+    delivering = channel._task
+    while not stops[0].done():
+        if delivering is not None and delivering.done():
+            stops.append(asyncio.create_task(channel.stop()))
+        await asyncio.sleep(0)
+    assert len(stops) > 1
+    await asyncio.gather(*stops)
+    assert channel.waiting == 1
 
 
 async def test_a_temporary_failure_is_tried_again_with_the_same_id(desk: Desk) -> None:
