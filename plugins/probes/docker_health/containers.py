@@ -81,6 +81,8 @@ class Known:
     killed_at: float = 0.0
     oom: bool = False
     ends: deque[float] = field(factory=lambda: deque(maxlen=100))
+    died_at: float = 0.0
+    """Of the last ``die`` event, in epoch seconds of the engine's clock."""
     exit_code: int | None = None
     """Of the last of ``ends``: the engine forgets it with the next start."""
     reading: Reading | None = None
@@ -153,9 +155,14 @@ class Known:
             self.kill_signal = signal
         self.killed_at = now
 
-    def ended(self, exit_code: int) -> None:
+    def has_ended_since(self, at: float) -> bool:
+        """Whether the run that began at ``at``, in epoch seconds of the engine's clock, is over."""
+        finished = parse_time((self.document.get("State") or {}).get("FinishedAt"))
+        return at < max(self.died_at, finished.timestamp() if finished else 0.0)
+
+    def ended(self, at: float, exit_code: int) -> None:
         """A ``die`` event."""
-        self.blind = False
+        self.blind, self.died_at = False, at
         self.reading = self.usage = None
         if time.monotonic() - self.killed_at > KILL_COUNTS_FOR:
             self.kill_signal = None

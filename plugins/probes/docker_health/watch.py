@@ -235,6 +235,9 @@ class Watch:
             self._teller.discover(slot)
         else:
             slot, known = found
+        at = event.get("timeNano", 0) / 1e9
+        if kind == "start" and known.has_ended_since(at):
+            return  # from before we listened, and told after a reconnect, which reaches back
         self._teller.report(slot, kind, event)
         if kind == "kill":
             known.killed(str(attributes.get("signal", "")))
@@ -243,7 +246,7 @@ class Watch:
             known.oom = True
             return
         if kind == "die":
-            known.ended(exit_code_of(attributes))
+            known.ended(at, exit_code_of(attributes))
         elif kind == "start":
             known.started()
         await self._refresh(slot, known, kind, attributes)

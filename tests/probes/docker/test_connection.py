@@ -50,6 +50,30 @@ async def test_an_end_held_back_as_the_connection_is_lost_is_told_after_it(
         assert (await reached(sink, name, Reason.STOPPED)).status is Status.DOWN
 
 
+async def test_a_start_from_before_is_not_taken_for_a_new_one(
+    lab: Lab, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connected again, the engine repeats its events from the last one on, or from a little before:
+    a start from before tocsin listened does not undo that somebody stopped the container since."""
+    listen = Engine.listen
+    monkeypatch.setattr(
+        Engine, "listen", lambda e, since, tell: listen(e, since and since - 30, tell)
+    )
+    name = lab.name("web")
+    docker("run", "-d", "--name", name, IMAGE, "sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait")
+    async with watching(lab, host=proxy.host) as (_, sink):
+        await reached(sink, name, Reason.RUNNING)
+        await asyncio.to_thread(docker, "stop", name)
+        await reached(sink, name, Reason.STOPPED)
+        inventories = len(sink.inventories)
+        proxy.cut()
+        await sink.until(lambda: len(sink.inventories) > inventories)
+        told = len(sink.results[name])
+        await asyncio.to_thread(docker, "run", "-d", "--name", lab.name("later"), IMAGE, *SLEEP)
+        await reached(sink, lab.name("later"), Reason.RUNNING)  # its events come after the repeated
+        assert {r.status for r in sink.results[name][told:]} <= {Status.DOWN}
+
+
 async def test_a_target_removed_as_the_connection_is_lost_retires_after_it(
     lab: Lab, proxy: Proxy
 ) -> None:
