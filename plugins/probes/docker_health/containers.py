@@ -252,9 +252,11 @@ class Registry:
     def rename(self, slot: Slot, document: dict[str, Any]) -> None:
         """A container that goes by its name has another one: it is another target now."""
         container_id = str(document["Id"])
-        as_of = slot.members[container_id].as_of
+        known = slot.members[container_id]
         self.drop(container_id)
-        self.put(document, as_of)
+        renamed, fresh = self.put(document, known.as_of)
+        known.key, known.document = fresh.key, document
+        renamed.members[container_id] = known  # what was heard of it is still true
 
     def by_target(self, target: str) -> Slot | None:
         """The slot of a target."""

@@ -92,6 +92,19 @@ async def test_a_restart_loop_keeps_its_exit_code_while_it_runs_again(lab: Lab) 
         assert result.message.endswith("last exit code 7; running again for a moment")
 
 
+async def test_a_stopped_container_that_is_renamed_is_still_stopped(lab: Lab) -> None:
+    """What was heard of a container goes along with it to its new name."""
+    async with watching(lab) as (_, sink):
+        docker("run", "-d", "--name", lab.name("old"), IMAGE,
+               "sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait")  # fmt: skip
+        await reached(sink, lab.name("old"), Reason.RUNNING)
+        await asyncio.to_thread(docker, "stop", lab.name("old"))
+        await reached(sink, lab.name("old"), Reason.STOPPED)
+        await asyncio.to_thread(docker, "rename", lab.name("old"), lab.name("new"))
+        await sink.until(lambda: lab.name("new") in sink.results)
+        assert {r.status for r in sink.results[lab.name("new")]} == {Status.DOWN}
+
+
 async def test_ends_from_before_the_start_are_explained_too(lab: Lab) -> None:
     """What ended before tocsin looked is explained from the engine's document and its memory of
     events: stopped, killed, crashed, completed."""
