@@ -11,19 +11,23 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-JOBS   ?= 2
+JOBS   ?= 3
 PIP    := $(BIN)/pip install -q --disable-pip-version-check
 # uv needs seconds where pip needs minutes; pip it is where uv cannot (say, by an index that pip alone knows).
 INSTALL = { $(PIP) uv && $(BIN)/uv pip install -q --python $(BIN)/python -e '.[$(EXTRAS)]'; } || $(PIP) -e '.[$(EXTRAS)]'
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS)
 REAL   := docker or browser or ship or fuzz or kill or slow
 
-.PHONY: run test test-real faults coverage lint bench screenshots hooks lock clean
+.PHONY: run test fast test-real faults coverage lint style types bench screenshots hooks lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
 
-test: lint
+# Types are checked beside the tests, which wait for things half of the time.
+test: style
+	@$(MAKE) --no-print-directory -j 2 types fast
+
+fast: $(VENV)/.test
 	$(PYTEST) -m "not ($(REAL))"
 
 test-real: $(VENV)/.test
@@ -35,9 +39,13 @@ coverage: $(VENV)/.test
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --skip-empty --sort=cover
 
-lint: $(VENV)/.test
+lint: style types
+
+style: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
 	$(BIN)/mypy
 
 bench: $(VENV)/.test
