@@ -14,7 +14,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 3
 PIP    := $(BIN)/pip install -q --disable-pip-version-check
 # uv needs seconds where pip needs minutes; pip it is where uv cannot (say, by an index that pip alone knows).
-INSTALL = { $(PIP) uv && $(BIN)/uv pip install -q --python $(BIN)/python -e '.[$(EXTRAS)]'; } || $(PIP) -e '.[$(EXTRAS)]'
+INSTALL = { $(PIP) uv && $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -e '.[$(EXTRAS)]'; } || $(PIP) -e '.[$(EXTRAS)]'
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS)
 REAL   := docker or browser or ship or fuzz or kill or slow
 

@@ -91,13 +91,15 @@ class Lane:
         self._thread: threading.Thread | None = None
         self._last_tick = 0.0
         self._pending: set[Future[Any]] = set()
+        self._fault: PluginFault | None = None
+        """Why the loop ended, where it did."""
 
     def start(self) -> None:
         """Bring the loop up where it is not."""
         if self._loop is not None:
             return
         loop = asyncio.new_event_loop()
-        self._loop, self._last_tick = loop, time.monotonic()
+        self._loop, self._last_tick, self._fault = loop, time.monotonic(), None
         self._thread = threading.Thread(
             target=self._serve, args=(loop,), name=f"tocsin lane {self.name}", daemon=True
         )
@@ -142,6 +144,8 @@ class Lane:
         assert loop is not None  # noqa: S101 - start() has just set it
         future = asyncio.run_coroutine_threadsafe(_guarded(make, seconds), loop)
         self._pending.add(future)
+        if self._loop is not loop and self._fault is not None:
+            self._give_up(self._fault)  # the loop ended before anybody knew of this future
         self.running += 1
         waiter = asyncio.wrap_future(future)
         try:
@@ -188,6 +192,7 @@ class Lane:
             )
 
     def _give_up(self, fault: PluginFault) -> None:
+        self._fault = fault
         for future in tuple(self._pending):
             if not future.done():
                 try:

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -65,6 +66,34 @@ async def test_sys_exit_in_a_task_of_its_own_costs_only_the_lane() -> None:
     with pytest.raises(PluginFault, match="in a task of its own"):
         await lane.call(spawn, 60)
     assert await lane.call(fine, 5) == "fine"
+    lane.stop()
+
+
+async def test_a_lane_that_ends_before_its_call_is_pending_fails_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The plugin's thread may end before the core's goes on: the call fails with the reason, and
+    does not wait for its whole timeout."""
+    lane = Lane("x")
+    submit = asyncio.run_coroutine_threadsafe
+
+    def late(coroutine: Any, loop: asyncio.AbstractEventLoop) -> Any:
+        future = submit(coroutine, loop)
+        assert lane._thread is not None
+        lane._thread.join()
+        return future
+
+    async def boom() -> None:
+        sys.exit(4)
+
+    async def spawn() -> None:
+        task = asyncio.create_task(boom())
+        await asyncio.sleep(30)
+        await task
+
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", late)
+    with pytest.raises(PluginFault, match="in a task of its own"):
+        await lane.call(spawn, 2)
     lane.stop()
 
 
