@@ -56,6 +56,7 @@ async def test_five_hundred_failures_within_ten_seconds_are_few_messages(
         assert len(notifier.notices) == 500
 
 
+@pytest.mark.slow
 async def test_a_flapping_target_is_at_most_four_messages_in_an_hour(desk: Desk) -> None:
     """Down and up twice a minute for an hour, through the whole of alerting."""
     desk.add("web")
@@ -136,6 +137,7 @@ async def test_a_temporary_failure_is_tried_again_with_the_same_id(desk: Desk) -
 
 
 @pytest.mark.parametrize("seconds", [1, 34, 10_072])
+@pytest.mark.slow
 async def test_retry_after_is_never_violated(desk: Desk, seconds: int) -> None:
     """No attempt before the time the provider asked for has passed, not for another alert either;
     the first one soon after it."""
@@ -239,6 +241,7 @@ async def test_a_restart_does_not_forget_what_a_message_did(make_desk: MakeDesk)
     assert ("fired", "ops", "dead") in desk.ledger("web")
 
 
+@pytest.mark.slow
 async def test_an_outage_that_a_notifier_lets_through_is_an_outage(desk: Desk) -> None:
     """A stranger's notifier that does not catch what the network does to it is tried for as long as
     any other; so is one that breaks only now and then."""

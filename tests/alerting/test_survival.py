@@ -127,6 +127,7 @@ async def test_an_alert_that_nothing_looks_after_any_more_is_ended(
     assert desk.alerting.active() == []
 
 
+@pytest.mark.slow
 async def test_silences_survive_and_end(desk: Desk) -> None:
     """A silence holds over a restart; when it ends, what still fires is told."""
     now = desk.now

@@ -229,6 +229,7 @@ def test_each_page_asks_a_fixed_number_of_times(pages: Pages, town: Town, empty_
         assert sum(many[page].values()) <= 9, page
 
 
+@pytest.mark.slow
 def test_a_thousand_targets_are_paged(pages: Pages, empty_town: Town) -> None:
     """Sixty cards at once, the worst first, the rest by page, search and group."""
     for n in range(1000):
@@ -253,6 +254,7 @@ def test_a_thousand_targets_are_paged(pages: Pages, empty_town: Town) -> None:
 # Designed states
 
 
+@pytest.mark.slow
 def test_nothing_is_watched_yet(pages: Pages, empty_town: Town) -> None:
     """Every page has words for an empty tocsin."""
     pages.point(empty_town)

@@ -30,6 +30,8 @@ PROBE = """
 from attrs import frozen
 from tocsin import Probe, Result, Target, hookimpl
 
+pytestmark = pytest.mark.slow
+
 @frozen(kw_only=True)
 class Mine(Probe):
     \"\"\"Say hello.\"\"\"
@@ -101,7 +103,6 @@ def running(
         yield running
 
 
-@pytest.mark.slow
 def test_a_plugin_of_fifteen_lines_is_listed_and_runs(running: Running) -> None:
     """A stranger's pip-installed probe shows in ``tocsin plugins`` and its checks run."""
     assert len(probe("greeter").strip().splitlines()) <= 15
@@ -143,7 +144,6 @@ def test_each_hostile_plugin_is_named_with_its_reason(
     assert name in running.get("/health")["components"]["plugins"]["message"]
 
 
-@pytest.mark.slow
 def test_every_other_check_stays_on_time(running: Running) -> None:
     """Beside all of them the good plugin's check keeps its rhythm: no run of it is skipped."""
 
