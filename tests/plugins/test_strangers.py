@@ -26,11 +26,10 @@ version = "1.2.3"
 py-modules = ["tocsin_{name}"]
 """
 
+pytestmark = pytest.mark.slow
 PROBE = """
 from attrs import frozen
 from tocsin import Probe, Result, Target, hookimpl
-
-pytestmark = pytest.mark.slow
 
 @frozen(kw_only=True)
 class Mine(Probe):
