@@ -66,6 +66,8 @@ class Running:
 
     def spawn(self) -> None:
         """Start the process; it is not awaited."""
+        watched = "[sources.docker]" in self.config.read_text() or "DOCKER_HOST" in self.env
+        assert watched, "say what is watched of the engine: other tests have containers there"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*self.command(), "run", *self.options], env=self.env, stdout=log, stderr=log,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -27,14 +28,16 @@ def docker(*args: str) -> str:
 
 @contextmanager
 def stood_up() -> Iterator[str]:
-    """The stack, stood up where it is not, and then taken down again; gives its configuration."""
+    """The stack, stood up where it is not, and then taken down again; gives its configuration, by
+    which nothing else of the engine is watched."""
     if shutil.which("docker-compose") is None and not os.environ.get("TOCSIN_REQUIRE_REAL"):
         pytest.skip("docker-compose is not installed")
     env = {**os.environ, "POSTGRES_IMAGE": "tocsin-postgres:local"}
     compose = ["docker-compose", "-f", str(EXAMPLE / "docker-compose.yml")]
     there = docker("ps", "-q", "--filter", "name=^fastapi-prod$").strip()
     subprocess.run([*compose, "up", "-d"], check=True, env=env, capture_output=True, timeout=120)
-    yield (EXAMPLE / "tocsin.toml").read_text()
+    watched = f"[sources.docker]\ninclude = {json.dumps(sorted(NAMES))}\n"
+    yield f"{(EXAMPLE / 'tocsin.toml').read_text()}\n{watched}"
     if not there:
         subprocess.run([*compose, "down", "-v", "-t", "1"], check=True, env=env,
                        capture_output=True, timeout=120)  # fmt: skip
