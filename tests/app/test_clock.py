@@ -34,7 +34,7 @@ def test_setting_the_clock_stalls_nothing_and_alarms_nobody(
         port, closed = peer.getsockname()[1], free.getsockname()[1]
         config = (
             'interval = "1s"\n[sources.docker]\nenabled = false\n'
-            "[rules.health_check_failed]\\nfailures = 1\\n"
+            "[rules.health_check_failed]\nfailures = 1\n"
             '[targets.dead.rules.health_check_failed]\nfor = "10m"\n'
             f'[targets.live.checks.tcp]\nprobe = "tcp"\nhost = "127.0.0.1"\nport = {port}\n'
             f'[targets.dead.checks.tcp]\nprobe = "tcp"\nhost = "127.0.0.1"\nport = {closed}\n'
