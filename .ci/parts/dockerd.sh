@@ -25,6 +25,8 @@ start)
 stop)
   [ -s "$dir/docker.pid" ] || exit 0
   pid=$(cat "$dir/docker.pid")
+  # What it leaves mounted would keep DIR from being removed.
+  trap 'umount "$dir/exec/netns/default" 2>/dev/null || true' EXIT
   kill "$pid" 2>/dev/null || exit 0
   for _ in $(seq 200); do
     kill -0 "$pid" 2>/dev/null || exit 0
