@@ -59,7 +59,8 @@ class Sshd:
             f"Port {self.port}", "ListenAddress 127.0.0.1", f"HostKey {self.host_key}",
             "PidFile none", f"AuthorizedKeysFile {self.keys}/id_ed25519.pub", "StrictModes no",
             "PasswordAuthentication no", "PermitRootLogin prohibit-password",
-            f"SetEnv PATH={os.environ['PATH']}", *more,
+            # Not the start-up files of this user's shell: they may take their time.
+            f"SetEnv PATH={os.environ['PATH']} HOME={self.home}", *more,
         )  # fmt: skip
         self.config.write_text("\n".join(lines) + "\n")
         if os.geteuid() == 0:
