@@ -33,16 +33,16 @@ def part(running: Running, name: str) -> Any:
 
 
 def test_a_full_disk_does_not_keep_tocsin_from_starting(
-    tmp_path: Path, small_disk: Path, database: str
+    tmp_path: Path, small_disk: Path, empty_database: str
 ) -> None:
     """The very first start, and a later one, on a disk without room: checks run, history is
     written, /health says what is wrong. With room again there are the admin token and a journal."""
 
     def results() -> int:
-        (row,) = asyncio.run(rows(database, "SELECT count(*) AS n FROM check_results"))
+        (row,) = asyncio.run(rows(empty_database, "SELECT count(*) AS n FROM check_results"))
         return int(row["n"])
 
-    env = {"DATABASE_URL": database, "TOCSIN_DATA_DIR": str(small_disk)}
+    env = {"DATABASE_URL": empty_database, "TOCSIN_DATA_DIR": str(small_disk)}
     ballast = fill(small_disk)
     first = Running(tmp_path, TICKING, env)
     first.data = small_disk

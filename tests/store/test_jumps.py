@@ -15,6 +15,12 @@ from tocsin.testing import SettableClock
 DAY = 86400.0
 
 
+@pytest.fixture
+def database(empty_database: str) -> str:
+    """Partitions are those that the test's own clock asks for."""
+    return empty_database
+
+
 async def days_of(database: str) -> list[str]:
     """The days of which there are raw results."""
     found = await rows(database, "SELECT DISTINCT at::date::text AS day FROM check_results")

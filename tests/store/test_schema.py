@@ -30,6 +30,12 @@ WHERE schemaname = 'tocsin' AND tablename !~ '_2\\d{5,7}$' ORDER BY 1, 2
 ROLLUPS = ("check_rollup_1m", "check_rollup_1h", "check_rollup_1d")
 
 
+@pytest.fixture
+def database(empty_database: str) -> str:
+    """The schema is made, and migrated, where tocsin has never been."""
+    return empty_database
+
+
 async def back_to_version_1(database: str) -> None:
     """Undo what the migrations did."""
     for table in ROLLUPS:

@@ -57,16 +57,16 @@ async def test_everything_written_can_be_read(
 
 
 async def test_two_start_on_an_empty_database(
-    database: str, tmp_path: Path, clock: SettableClock
+    empty_database: str, tmp_path: Path, clock: SettableClock
 ) -> None:
     """Two tocsins that meet an empty database at once both end up with a working schema."""
-    stores = [make(database, tmp_path / str(n), clock) for n in range(2)]
+    stores = [make(empty_database, tmp_path / str(n), clock) for n in range(2)]
     for store in stores:
         store.write(seen(clock))
         clock.advance(1)
     await asyncio.gather(*(store.flush() for store in stores))
-    assert len(await rows(database, "SELECT * FROM check_results")) == 2
-    assert len(await rows(database, "SELECT * FROM schema_version")) == 1
+    assert len(await rows(empty_database, "SELECT * FROM check_results")) == 2
+    assert len(await rows(empty_database, "SELECT * FROM schema_version")) == 1
     for store in stores:
         await store.stop()
 
