@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -15,7 +16,7 @@ from attrs import evolve
 
 from tocsin.core.alerting import Alerting
 from tocsin.core.api import ApiServer
-from tocsin.core.auth import TokenStore, ensure_admin
+from tocsin.core.auth import TokenStore, ensure_admin, write_private
 from tocsin.core.bus import Bus
 from tocsin.core.clock import Clock, SystemClock
 from tocsin.core.config import load_config, read_plugin_settings
@@ -36,6 +37,7 @@ from tocsin.core.model import (
     LogLine,
     Observation,
 )
+from tocsin.core.owned import user_name
 from tocsin.core.plugin_manager import PluginManager, tocsin_version
 from tocsin.core.restarts import Restarts
 from tocsin.core.room import is_full
@@ -249,7 +251,7 @@ class Tocsin:
         """Write down where the command line finds this tocsin, whatever its port."""
         place = self.data_dir / API_URL
         try:
-            place.write_text(self.api_url + "\n")
+            write_private(place, f"{self.api_url}\n".encode())
         except OSError as error:
             log.warning("commands do not find the API by themselves", url=self.api_url,
                         file=str(place), reason=str(error))  # fmt: skip
@@ -378,20 +380,39 @@ def data_directory(path: Path) -> Iterator[Path]:
     """
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.stat().st_uid not in (os.geteuid(), 0):
+            raise StartError(
+                f"the data directory {path} belongs to {user_name(path.stat().st_uid)}, not to "
+                f"{user_name(os.geteuid())}; give it to whom tocsin runs as (chown), or set "
+                "TOCSIN_DATA_DIR to another place"
+            )
         # Not emptied: it may be another one's.
-        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise StartError(
             f"the data directory {path} cannot be used ({error.strerror}); "
             "set data_dir in tocsin.toml or TOCSIN_DATA_DIR to one that can be written"
         ) from error
     with os.fdopen(descriptor, "r+b", buffering=0) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _hold(lock.fileno()):
             raise StartError(
                 f"another tocsin is using {path}; stop it, or set TOCSIN_DATA_DIR to another place"
-            ) from None
+            )
         with suppress(OSError):  # for people who look; a full disk does without
             lock.truncate(lock.write(f"{os.getpid()}\n".encode()))
+        with suppress(OSError):  # of one that was killed: its port may be anybody's by now
+            (path / API_URL).unlink()
         yield path
+
+
+def _hold(lock: int) -> bool:
+    """Lock the data directory. A command that looks whether tocsin runs holds it for a moment."""
+    for pause in (0.01, 0.05, 0.2, None):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            if pause is None:
+                break
+            time.sleep(pause)
+    return False

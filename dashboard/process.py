@@ -58,7 +58,7 @@ async def serve(settings: Settings, directory: Path) -> str:
     environment[VARIABLE] = json.dumps(asdict(settings))
     # The pipe is the child's lifeline: it ends when this process does, however that comes.
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tocsin.dashboard.serve",
+        sys.executable, "-P", "-m", "tocsin.dashboard.serve",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT, cwd=directory, env=environment, start_new_session=True,
     )  # fmt: skip

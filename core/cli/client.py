@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -11,6 +15,8 @@ import aiohttp
 from tocsin.core.app import API_URL
 from tocsin.core.cli.context import Context, Failure
 from tocsin.core.config import read_secret
+from tocsin.core.config.settings import ApiSettings
+from tocsin.core.owned import open_directory, open_file, why_not_ours
 
 TIMEOUT = 15.0
 """Seconds for a whole answer."""
@@ -19,31 +25,20 @@ TIMEOUT = 15.0
 class Client:
     """A small client of tocsin's API. Every trouble becomes a :class:`Failure`."""
 
-    def __init__(self, context: Context, url: str | None = None) -> None:
-        settings = context.settings()
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.api.host, settings.api.host)  # noqa: S104
-        try:
-            running = (settings.data_dir / API_URL).read_text().strip()
-        except OSError:
-            running = f"http://{host}:{settings.api.port}"
-        self.url = (url or context.env.get("TOCSIN_URL") or running).rstrip("/")
-        self._token = self._find_token(context)
-
-    @staticmethod
-    def _find_token(context: Context) -> str:
-        if token := read_secret("TOCSIN_TOKEN", context.env):
-            return token
-        path = context.settings().data_dir / "admin.token"
-        try:
-            return path.read_text().strip()
-        except FileNotFoundError:
+    def __init__(self, context: Context) -> None:
+        place = context.place()
+        token = read_secret("TOCSIN_TOKEN", context.env)
+        self._token = token or _find_token(place.data_dir, context.hint)
+        url = context.env.get("TOCSIN_URL") or _find_address(place.data_dir)
+        if url is None and token is None:
+            # Its port may be anybody's by now, and the data directory's token is not for them.
             raise Failure(
-                f"no token: {path} does not exist yet; start tocsin once, or set TOCSIN_TOKEN"
-            ) from None
-        except OSError as error:
-            raise Failure(
-                f"the token in {path} cannot be read ({error.strerror}); set TOCSIN_TOKEN"
-            ) from error
+                f"no tocsin runs on {place.data_dir}; start one with 'tocsin run', or name another "
+                f"with TOCSIN_URL{context.hint}"
+            )
+        host = place.host or "127.0.0.1"
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+        self.url = (url or f"http://{host}:{place.port or ApiSettings().port}").rstrip("/")
 
     async def ask(
         self,
@@ -60,8 +55,13 @@ class Client:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
                 session.request(
-                    method, self.url + path, params=params, json=body, headers=headers
-                ) as answer,
+                    method,
+                    self.url + path,
+                    params=params,
+                    json=body,
+                    headers=headers,
+                    allow_redirects=False,
+                ) as answer,  # fmt: skip
             ):
                 text = await answer.text()
                 if answer.status >= 400:
@@ -84,6 +84,62 @@ class Client:
     def send(self, method: str, path: str, body: Any = None, patience: float | None = None) -> Any:
         """A request that changes something, from synchronous code."""
         return asyncio.run(self.ask(method, path, body=body, patience=patience))
+
+
+def _find_token(data_dir: Path, hint: str) -> str:
+    """The admin token of a data directory. Raises Failure."""
+    path = data_dir / "admin.token"
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        raise Failure(
+            f"no token: {path} does not exist yet; start tocsin once, or set TOCSIN_TOKEN{hint}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise Failure(f"the token in {path} {_reason(error)}; set TOCSIN_TOKEN") from error
+
+
+def _find_address(data_dir: Path) -> str | None:
+    """Where the tocsin that runs on a data directory says that its API is; None where none runs, or
+    it cannot be asked. Raises Failure for a record that may be somebody else's."""
+    try:
+        lock = os.open(data_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None  # a running one would hold it
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(lock)
+    try:
+        return _read(data_dir / API_URL)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise Failure(f"the address in {data_dir / API_URL} {_reason(error)}; start tocsin anew, "
+                      "or set TOCSIN_URL") from error  # fmt: skip
+
+
+def _read(path: Path) -> str:
+    """A file of the data directory, which its owner wrote. Raises OSError, ValueError."""
+    directory = open_directory(path.parent)
+    try:
+        owners = {os.fstat(directory).st_uid, os.geteuid(), 0}
+        with os.fdopen(open_file(path.name, directory)) as file:
+            if reason := why_not_ours(os.fstat(file.fileno()), owners):
+                raise ValueError(reason)
+            return file.read(4096).strip()
+    finally:
+        os.close(directory)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        link = error.errno == errno.ELOOP
+        return "is a symbolic link" if link else f"cannot be read ({error.strerror})"
+    return str(error)
 
 
 def _problem(status: int, text: str) -> str:

@@ -12,7 +12,8 @@ from attrs import define, field
 from rich.console import Console
 
 from tocsin.core.app import load_plugins
-from tocsin.core.config import ConfigError, find_config, load_config
+from tocsin.core.config import ConfigError, Place, find_config, load_config, read_place
+from tocsin.core.config.find import FoundFile
 from tocsin.core.config.settings import Settings
 from tocsin.core.plugin_manager import PluginManager
 
@@ -48,10 +49,32 @@ class Context:
         except ConfigError as error:
             raise broken(error) from error
 
+    def place(self) -> Place:
+        """Where a running tocsin is found. ./tocsin.toml has no say in it unless it is named: the
+        token would go wherever a directory that one happens to stand in says. Raises Failure."""
+        try:
+            return read_place(find_config(self.config, self.env, here=False), self.env)
+        except ConfigError as error:
+            raise broken(error) from error
+
+    @property
+    def hint(self) -> str:
+        """What to add where ./tocsin.toml might have been meant."""
+        try:
+            found = find_config(self.config, self.env)
+        except ConfigError:
+            return ""
+        if not isinstance(found, FoundFile):
+            return ""
+        return f"; for what ./{found} says, name it: tocsin --config ./{found} …"
+
     def plugins(self) -> PluginManager:
-        """The plugins, loaded once."""
+        """The plugins, loaded once. Raises Failure."""
         if self._plugins is None:
-            self._plugins = load_plugins(self.path, self.env, external=self.external)
+            try:
+                self._plugins = load_plugins(self.path, self.env, external=self.external)
+            except ConfigError as error:
+                raise broken(error) from error
         return self._plugins
 
     def settings(self) -> Settings:

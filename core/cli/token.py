@@ -15,7 +15,10 @@ from tocsin.core.units import parse_duration
 
 
 def _store(context: Context) -> TokenStore:
-    return TokenStore(context.settings().data_dir / "tokens.json")
+    directory = context.place().data_dir
+    if hint := context.hint:
+        click.echo(f"tocsin: these are the tokens of {directory}{hint}", err=True)
+    return TokenStore(directory / "tokens.json")
 
 
 @contextmanager

@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path as FilePath
+from pathlib import PosixPath
 from typing import Any
 
-from attrs import evolve, fields
+from attrs import evolve, fields, frozen
 
+from tocsin.core.config.channels import any_port
 from tocsin.core.config.environment import Environment
 from tocsin.core.config.errors import ConfigError, ConfigProblem, Problems
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.config.structure import build
 from tocsin.core.config.toml import parse
+from tocsin.core.config.values import data_directory
+from tocsin.core.owned import SHARED, open_directory, open_file, why_not_ours
 
-USUAL = ("tocsin.toml", "/etc/tocsin/tocsin.toml")
+HERE = "tocsin.toml"
+SYSTEM = "/etc/tocsin/tocsin.toml"
 
 
-def find_config(explicit: FilePath | None, env: Mapping[str, str]) -> FilePath | None:
-    """The file to use: the named one, ``$TOCSIN_CONFIG``, ./tocsin.toml, /etc/tocsin/tocsin.toml.
+class FoundFile(PosixPath):
+    """A file in the working directory that nobody named: whoever wrote it, it is read only where
+    that can have been nobody but the caller or root."""
+
+
+@frozen(kw_only=True)
+class Place:
+    """Where a running tocsin is found: its data directory and, as far as it was said, the address
+    of its API."""
+
+    data_dir: FilePath
+    host: str | None = None
+    port: int | None = None
+
+
+def find_config(
+    explicit: FilePath | None, env: Mapping[str, str], *, here: bool = True
+) -> FilePath | None:
+    """The file to use: the named one, ``$TOCSIN_CONFIG``, ./tocsin.toml, /etc/tocsin/tocsin.toml;
+    without ``here`` none that only lies in the working directory.
 
     Raises:
-        ConfigError: a file was named and is not there.
+        ConfigError: a file was named and is not there, or the one in the working directory may be
+            somebody else's.
     """
     named = explicit or (FilePath(env["TOCSIN_CONFIG"]) if env.get("TOCSIN_CONFIG") else None)
     if named is not None:
@@ -31,15 +56,89 @@ def find_config(explicit: FilePath | None, env: Mapping[str, str]) -> FilePath |
             message = f"{origin} names no file that can be read; create it or correct the path"
             raise ConfigError((ConfigProblem(file=str(named), message=message),))
         return named
-    return next((FilePath(path) for path in USUAL if os.path.isfile(path)), None)  # noqa: PTH113
+    if here and os.path.isfile(HERE):  # noqa: PTH113
+        found = FoundFile(HERE)
+        _content(found)
+        return found
+    return FilePath(SYSTEM) if os.path.isfile(SYSTEM) else None  # noqa: PTH113
+
+
+def read_place(path: FilePath | None, env: Mapping[str, str]) -> Place:
+    """Where to find a running tocsin, by the environment and a file of which only that is read: a
+    mistake or an unset variable elsewhere in it must not keep anybody from asking.
+
+    Raises:
+        ConfigError: just that is wrong.
+    """
+    table, problems = read(path, Problems(str(path))), Problems(str(path or "environment"))
+    environment = Environment(env, problems)
+    api = table.get("api")
+    api = api if isinstance(api, dict) else {}
+    said = {key: table[key] for key in ("data_dir",) if key in table}
+    said |= {key: api[key] for key in ("host", "port") if key in api}
+    place = build(_Said, environment.fill(said), (), problems) or _Said()
+    made = Place(
+        data_dir=data_directory(place.data_dir, environment, problems, path),
+        host=environment.get("TOCSIN_API_HOST") or place.host,
+        port=environment.read("TOCSIN_API_PORT", any_port, place.port),
+    )
+    if problems.found:
+        raise ConfigError(problems.sorted(environment.secrets))
+    return made
+
+
+@frozen(kw_only=True)
+class _Said:
+    data_dir: FilePath | None = None
+    host: str | None = None
+    port: int | None = None
+
+
+def _content(path: FilePath) -> bytes:
+    """What is in the file. Raises OSError, or ConfigError for a found one of somebody else."""
+    if not isinstance(path, FoundFile):
+        return path.read_bytes()
+    owners = (os.geteuid(), 0)
+    directory = open_directory(".")
+    try:
+        around = os.fstat(directory)
+        # In a directory such as /tmp nobody can replace another's file, but anybody make a link.
+        sticky = bool(around.st_mode & 0o1000) and around.st_uid in owners
+        if not sticky and (reason := why_not_ours(around, owners)):
+            raise _refused(path, f"its directory {reason}")
+        shared = bool(around.st_mode & SHARED)
+        try:
+            descriptor = open_file(path.name, directory, follow=not shared)
+        except OSError as error:
+            link = shared and error.errno == errno.ELOOP
+            reason = "it is a symbolic link" if link else f"it cannot be read ({error.strerror})"
+            raise _refused(path, reason) from None
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if reason := why_not_ours(status, owners):
+                raise _refused(path, f"it {reason}")
+            if shared and status.st_nlink > 1:
+                raise _refused(path, "it is a link to a file that lies elsewhere, too")
+            return file.read()
+    finally:
+        os.close(directory)
+
+
+def _refused(path: FilePath, reason: str) -> ConfigError:
+    message = (
+        f"nobody named this file, and {reason}, so it is not read; "
+        f"if you trust it, name it: tocsin --config ./{path} …"
+    )
+    return ConfigError((ConfigProblem(file=f"./{path}", message=message),))
 
 
 def read(path: FilePath | None, problems: Problems) -> dict[str, Any]:
-    """The file's tables; what is wrong with it is noted, never raised."""
+    """The file's tables; what is wrong with it is noted. Raises ConfigError for one that nobody
+    named and that may be somebody else's."""
     if path is None:
         return {}
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = _content(path).decode("utf-8-sig")
     except OSError as error:
         problems.at_line(None, f"the file cannot be read ({error.strerror})")
         return {}

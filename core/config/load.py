@@ -45,7 +45,13 @@ from tocsin.core.config.settings import (
 from tocsin.core.config.structure import build
 from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.config.uplink import check_uplink
-from tocsin.core.config.values import check_timezone, data_directory, database_url, interval_of
+from tocsin.core.config.values import (
+    beside,
+    check_timezone,
+    data_directory,
+    database_url,
+    interval_of,
+)
 from tocsin.core.units import Seconds, parse_duration, parse_size
 
 SECTIONS = (
@@ -124,7 +130,7 @@ class _Loader:
         check_references(targets, sources, self.problems, self.warnings)
         settings = Settings(
             file=path,
-            data_dir=data_directory(top.data_dir, self.env, self.problems),
+            data_dir=data_directory(top.data_dir, self.env, self.problems, path),
             interval=interval,
             timezone=top.timezone,
             api=self._api(),
@@ -133,7 +139,7 @@ class _Loader:
                 self._section(PluginSettings, *self._table("plugins")), self.env.variables
             ),
             actions=self._section(ActionSettings, *self._table("actions")),
-            log=self._log(),
+            log=self._log(path),
             alerts=alerts,
             messages=make_messages(
                 self.tree.get("messages", {}), path.parent if path else FilePath(), self.problems
@@ -262,7 +268,7 @@ class _Loader:
                             "which is not configured"
                         )
 
-    def _log(self) -> LogSettings:
+    def _log(self, path: FilePath | None) -> LogSettings:
         log: LogSettings = self._section(LogSettings, *self._table("log"))
         for key, value, least in (("max_size", log.max_size, 10_000), ("keep", log.keep, 0)):
             if value < least:
@@ -271,7 +277,7 @@ class _Loader:
             log,
             level=self.env.read("TOCSIN_LOG_LEVEL", lambda x: choose(x, Level), log.level),
             format=self.env.read("TOCSIN_LOG_FORMAT", lambda x: choose(x, Format), log.format),
-            file=self.env.read("TOCSIN_LOG_FILE", FilePath, log.file),
+            file=self.env.read("TOCSIN_LOG_FILE", FilePath, beside(path, log.file)),
         )
 
     def _targets(self, interval: float) -> dict[str, TargetSettings]:

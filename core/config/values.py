@@ -27,19 +27,28 @@ def check_timezone(name: str, problems: Problems) -> None:
         problems.add(("timezone",), message)
 
 
-def data_directory(said: Path | None, env: Environment, problems: Problems) -> Path:
+def data_directory(
+    said: Path | None, env: Environment, problems: Problems, file: Path | None
+) -> Path:
     """``TOCSIN_DATA_DIR``, the file's ``data_dir``, or the usual place (XDG Base Directory)."""
     if said is not None and said == Path():
         problems.add(("data_dir",), "names no directory; give a path or leave it out")
-    chosen = env.read("TOCSIN_DATA_DIR", _directory, said)
+    chosen = env.read("TOCSIN_DATA_DIR", _directory, beside(file, said))
     if chosen is not None:
         return chosen.absolute()
-    if (data := env.read("XDG_DATA_HOME", _directory, None)) is not None:
-        return data.absolute() / "tocsin"
+    data = env.read("XDG_DATA_HOME", _directory, None)
+    if data is not None and data.is_absolute():  # the specification says to ignore any other
+        return data / "tocsin"
     home = env.get("HOME")
     if os.geteuid() == 0 or home is None:
         return Path("/var/lib/tocsin")
     return Path(home) / ".local/share/tocsin"
+
+
+def beside(file: Path | None, path: Path | None) -> Path | None:
+    """A path that a configuration file names: a relative one is meant beside the file, wherever the
+    command is called."""
+    return path if path is None or file is None else file.absolute().parent / path
 
 
 def interval_of(text: str) -> float:
