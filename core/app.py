@@ -37,7 +37,7 @@ from tocsin.core.model import (
     LogLine,
     Observation,
 )
-from tocsin.core.owned import user_name
+from tocsin.core.owned import SHARED, narrow, user_name
 from tocsin.core.plugin_manager import PluginManager, tocsin_version
 from tocsin.core.restarts import Restarts
 from tocsin.core.room import is_full
@@ -402,7 +402,25 @@ def data_directory(path: Path) -> Iterator[Path]:
             lock.truncate(lock.write(f"{os.getpid()}\n".encode()))
         with suppress(OSError):  # of one that was killed: its port may be anybody's by now
             (path / API_URL).unlink()
+        _narrow(path)
         yield path
+
+
+def _narrow(path: Path) -> None:
+    """Take from others what an earlier version, or a copy, left open to them. The directory itself
+    may be passed through and listed: that is for whoever runs tocsin to say."""
+    try:
+        changed = narrow(path, without=("postgres", "postgres.new"))
+        status = path.stat()
+        if status.st_mode & SHARED and status.st_uid == os.geteuid():
+            path.chmod(status.st_mode & ~SHARED)
+            changed += 1
+        if changed:
+            log.warning("files that other users could use were narrowed to their owner",
+                        directory=str(path), files=changed)  # fmt: skip
+    except OSError as error:
+        log.warning("other users may be able to use files of the data directory",
+                    directory=str(path), reason=str(error))  # fmt: skip
 
 
 def _hold(lock: int) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import math
 import re
+import stat
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, MutableMapping
@@ -168,6 +169,10 @@ def configure(settings: LogSettings, stream: IO[str]) -> None:
             )
         )
         handlers[1].setFormatter(formatter(json))
+        status = settings.file.stat()
+        if stat.S_ISREG(status.st_mode) and status.st_mode & 0o007:  # an earlier version's
+            with contextlib.suppress(OSError):
+                settings.file.chmod(stat.S_IMODE(status.st_mode) & ~0o007)
     root = logging.getLogger()
     before, root.handlers[:] = root.handlers[:], handlers
     for handler in before:

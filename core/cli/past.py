@@ -9,6 +9,7 @@ from tocsin.core.app import StartError, data_directory
 from tocsin.core.cli.context import Context, Failure
 from tocsin.core.embedded import EmbeddedPostgres
 from tocsin.core.embedded_host import EmbeddedError
+from tocsin.core.owned import private_files
 from tocsin.core.store.alerts import AlertHistory
 from tocsin.core.store.connection import Connection, Connections, fixed
 
@@ -25,6 +26,7 @@ async def history_of(context: Context) -> AsyncIterator[AlertHistory]:
     """
     settings = context.settings()
     async with AsyncExitStack() as stack:
+        stack.enter_context(private_files())
         if settings.database.url is not None:
             dsn = settings.database.url.reveal()
         else:

@@ -19,6 +19,7 @@ from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.config import ConfigError
 from tocsin.core.config.settings import Settings
 from tocsin.core.logs import configure, get_logger
+from tocsin.core.owned import private_files
 from tocsin.core.room import is_full
 
 log = get_logger(__name__)
@@ -38,6 +39,11 @@ WANTS = {
 @pass_context
 def run(context: Context, no_dashboard: bool) -> None:
     """Watch everything, until stopped (Ctrl-C or SIGTERM; SIGHUP reloads the configuration)."""
+    with private_files():
+        _run(context, no_dashboard)
+
+
+def _run(context: Context, no_dashboard: bool) -> None:
     settings = context.settings()
     try:
         configure(settings.log, sys.stderr)

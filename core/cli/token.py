@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tocsin.core.auth import Role, TokenStore
 from tocsin.core.cli.context import Context, Failure, pass_context
+from tocsin.core.owned import private_files
 from tocsin.core.units import parse_duration
 
 
@@ -23,9 +24,11 @@ def _store(context: Context) -> TokenStore:
 
 @contextmanager
 def _telling() -> Iterator[None]:
-    """Turn what is wrong with a name, a duration or the file into one line."""
+    """Turn what is wrong with a name, a duration or the file into one line. What is written
+    meanwhile is the user's alone."""
     try:
-        yield
+        with private_files():
+            yield
     except (ValueError, OverflowError) as error:
         raise Failure(str(error), 2) from error
     except OSError as error:

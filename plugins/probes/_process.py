@@ -8,8 +8,12 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from attrs import frozen
+
+from tocsin import program_umask
 
 KILL_AFTER = 0.5
 """Seconds between asking a process group to end and killing it."""
@@ -37,7 +41,8 @@ async def run(
     cwd: str | None,
     output_limit: int,
 ) -> Finished:
-    """Run a program without a shell, in a session (and so a process group) of its own.
+    """Run a program without a shell, in a session (and so a process group) of its own, with the
+    umask that tocsin was started with.
 
     At ``timeout`` seconds, and if the caller is cancelled, the whole group is ended, grandchildren
     included. Output past ``output_limit`` bytes a stream is read and thrown away.
@@ -46,6 +51,10 @@ async def run(
         OSError: the program cannot be started.
     """
     began = time.monotonic()
+    mask = program_umask()
+    # uvloop knows no umask; it runs the child's side of a fork in Python anyway.
+    plain = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
+    umask: dict[str, Any] = {"umask": mask} if plain else {"preexec_fn": partial(os.umask, mask)}
     transport, protocol = await asyncio.get_running_loop().subprocess_exec(
         lambda: _Program(output_limit),
         *command,
@@ -56,6 +65,7 @@ async def run(
         cwd=cwd,
         start_new_session=True,
         close_fds=True,
+        **umask,
     )
     timed_out = False
     try:

@@ -39,6 +39,7 @@ from tocsin.core.notices import (
     Standing,
 )
 from tocsin.core.observing import AlertChange, Observer
+from tocsin.core.owned import program_umask
 from tocsin.core.units import (
     Bytes,
     Seconds,
@@ -97,4 +98,5 @@ __all__ = [
     "parse_duration",
     "parse_size",
     "private",
+    "program_umask",
 ]
