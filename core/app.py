@@ -37,6 +37,7 @@ from tocsin.core.model import (
     Observation,
 )
 from tocsin.core.plugin_manager import PluginManager, tocsin_version
+from tocsin.core.punctuality import punctuality
 from tocsin.core.restarts import Restarts
 from tocsin.core.room import is_full
 from tocsin.core.runner import Runner
@@ -277,11 +278,8 @@ class Tocsin:
         """How each part of tocsin fares."""
         failed = [record for record in self.plugins.records if record.status == "failed"]
         names = ", ".join(record.name for record in failed)
-        keeping_time = any(t.get_name() == "scheduler" and not t.done() for t in self._tasks)
         return {
-            "scheduler": ComponentHealth(status=Health.OK)
-            if keeping_time
-            else ComponentHealth(status=Health.FAILED, message="no check is being run"),
+            "scheduler": punctuality(self.scheduler),
             "database": self.store.health(),
             "plugins": ComponentHealth(status=Health.DEGRADED, message=f"failed: {names}")
             if failed

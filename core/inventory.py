@@ -20,8 +20,9 @@ from tocsin.core.contracts import Probe, PushProbe
 from tocsin.core.heartbeats import Heartbeats
 from tocsin.core.logs import get_logger
 from tocsin.core.model import Beat, Observation, Reason, Result, Target
-from tocsin.core.runner import Runner
+from tocsin.core.runner import Runner, patience_with
 from tocsin.core.scheduler import Scheduler, spread_for
+from tocsin.core.slots import CONFIGURATION
 from tocsin.core.state import CheckState, LiveState
 
 log = get_logger(__name__)
@@ -126,7 +127,9 @@ class Inventory:
         for gone in [c for c in self.state.targets[name].checks if c not in keep]:
             self._remove_check(name, gone)
         for check in wanted.values():
-            self._bind(name, check, spread)
+            configured = said is not None and check.name in said.checks
+            owner = CONFIGURATION if configured or found is None else found.source
+            self._bind(name, check, spread, owner)
 
     def _source_of(
         self, name: str, said: TargetSettings | None, found: _Found | None
@@ -160,10 +163,11 @@ class Inventory:
         if source.broken is not None:
             self._tell(target, source.name, Result.unknown(source.broken))
 
-    def _bind(self, target: str, check: CheckSettings, spread: float) -> None:
+    def _bind(self, target: str, check: CheckSettings, spread: float, owner: str) -> None:
         check_id = f"{target}/{check.name}"
         before = self._bound.get(check_id)
-        if before is not None and _same(before, check):
+        same_owner = self._scheduler.owner(check_id) in (owner, None)
+        if before is not None and _same(before, check) and same_owner:
             return
         if before is not None:
             self._release(check_id, before)
@@ -186,6 +190,8 @@ class Inventory:
             self._run_of(target, check, check.probe),
             lambda missed: setattr(state, "skipped", state.skipped + missed),
             spread=spread,
+            owner=owner,
+            patience=patience_with(check.timeout, check.retries),
         )
 
     def _run_of(
@@ -205,7 +211,11 @@ class Inventory:
 
         async def run() -> None:
             if known := self.state.targets.get(target):
-                await self._runner.run(known.target, check.name, plugin, runnable)
+                await self._runner.run(
+                    known.target, check.name, plugin, runnable,
+                    # Also where the probe goes on after its cancellation.
+                    is_wanted=lambda: self._bound.get(check_id) is check,
+                )  # fmt: skip
 
         return run
 

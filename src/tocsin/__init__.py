@@ -39,6 +39,7 @@ from tocsin.core.notices import (
     Standing,
 )
 from tocsin.core.observing import AlertChange, Observer
+from tocsin.core.shortage import own_shortage
 from tocsin.core.units import (
     Bytes,
     Seconds,
@@ -94,6 +95,7 @@ __all__ = [
     "format_bytes",
     "format_duration",
     "hookimpl",
+    "own_shortage",
     "parse_duration",
     "parse_size",
     "private",
