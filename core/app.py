@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import evolve
 
+from tocsin.core import descriptors
 from tocsin.core.alerting import Alerting
 from tocsin.core.api import ApiServer
 from tocsin.core.auth import TokenStore, ensure_admin
@@ -37,7 +38,7 @@ from tocsin.core.model import (
     Observation,
 )
 from tocsin.core.plugin_manager import PluginManager, tocsin_version
-from tocsin.core.punctuality import punctuality
+from tocsin.core.punctuality import open_files, punctuality
 from tocsin.core.restarts import Restarts
 from tocsin.core.room import is_full
 from tocsin.core.runner import Runner
@@ -104,7 +105,11 @@ class Tocsin:
         self.store = self._make_store()
         self.tokens = TokenStore(self.data_dir / "tokens.json")
         self.isolation = Isolation(frozenset(settings.plugins.inline), self._plugin_blocked)
-        self.scheduler = Scheduler(self.clock)
+        self.scheduler = Scheduler(
+            self.clock,
+            limit=descriptors.checks_at_once(Scheduler.LIMIT),
+            room=descriptors.room_for_checks,
+        )
         self.uplink = Uplink(self.clock, self.isolation, settings.uplink)
         self.runner = Runner(
             self.clock, self.isolation, plugins, self.record, faulted=_plugin_failed,
@@ -280,6 +285,7 @@ class Tocsin:
         names = ", ".join(record.name for record in failed)
         return {
             "scheduler": punctuality(self.scheduler),
+            "open_files": open_files(),
             "database": self.store.health(),
             "plugins": ComponentHealth(status=Health.DEGRADED, message=f"failed: {names}")
             if failed

@@ -48,7 +48,7 @@ def raise_limit() -> int:
     return limit()
 
 
-def restore_limit(pid: int) -> None:
+def restore_limits(pid: int) -> None:
     """Give a program that was started the limit that tocsin was started with: one that uses
     ``select`` cannot handle descriptors above 1,023."""
     if _original is not None:
@@ -97,6 +97,11 @@ def room_for_checks() -> float:
 def room_for_api() -> bool:
     """Whether the API may accept a connection."""
     return left() > _kept(RESERVE)
+
+
+def for_delivery_only() -> bool:
+    """Whether so few are left that checks wait."""
+    return left() <= _kept(RESERVE + ROOM)
 
 
 def checks_at_once(wanted: int) -> int:

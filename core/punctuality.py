@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from tocsin.core import descriptors
 from tocsin.core.model import ComponentHealth, Health
 from tocsin.core.scheduler import Scheduler
 from tocsin.core.slots import CONFIGURATION, Pace
@@ -44,6 +45,19 @@ def punctuality(scheduler: Scheduler) -> ComponentHealth:
     failed = idle > STARVED_AFTER or (CONFIGURATION, False) in waits
     status = Health.FAILED if failed else Health.DEGRADED
     return ComponentHealth(status=status, message="; ".join(said))
+
+
+def open_files() -> ComponentHealth:
+    """Whether there are enough descriptors."""
+    if not descriptors.for_delivery_only():
+        return ComponentHealth(status=Health.OK)
+    return ComponentHealth(
+        status=Health.DEGRADED,
+        message=(
+            f"{max(0, descriptors.left())} of {descriptors.limit()} are left: checks wait, so that "
+            "alerts can be delivered; raise the limit of tocsin's process (ulimit -n, LimitNOFILE)"
+        ),
+    )
 
 
 def _waiting(owner: str, slow: bool, times: list[float]) -> str:

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 from math import inf
+from typing import ClassVar
 
 from attrs import define, field, frozen
 
@@ -79,8 +80,10 @@ class Scheduler:
     """Runs checks on time. ``limit`` is how many runs may begin before others wait their turn;
     ``room`` says how many more there are descriptors for."""
 
+    LIMIT: ClassVar[int] = 1000
+
     clock: Clock
-    limit: int = 1000
+    limit: int = LIMIT
     room: Callable[[], float] = lambda: inf
     runs_total: int = field(init=False, default=0)
     skipped_total: int = field(init=False, default=0)

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
+from tocsin import restore_limits
+
 KILL_AFTER = 0.5
 """Seconds between asking a process group to end and killing it."""
 
@@ -57,6 +59,7 @@ async def run(
         start_new_session=True,
         close_fds=True,
     )
+    restore_limits(transport.get_pid())
     timed_out = False
     try:
         try:

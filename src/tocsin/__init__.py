@@ -15,6 +15,7 @@ from tocsin.core.contracts import (
     private,
 )
 from tocsin.core.deadline import deadline
+from tocsin.core.descriptors import restore_limits
 from tocsin.core.endpoints import Asked, Endpoint
 from tocsin.core.hookspecs import hookimpl
 from tocsin.core.model import (
@@ -99,4 +100,5 @@ __all__ = [
     "parse_duration",
     "parse_size",
     "private",
+    "restore_limits",
 ]

@@ -332,7 +332,7 @@ async def test_a_thread_that_cannot_be_started_is_no_fault_of_a_plugin(
     assert room.faults == []
     monkeypatch.undo()
     await room.run()
-    await eventually(lambda: room.seen[-1].result.status is Status.UP)
+    await eventually(lambda: room.status("t") is Status.UP)
     room.isolation.stop()
 
 
@@ -347,7 +347,7 @@ async def test_a_probe_that_says_down_while_nothing_is_left_is_not_believed(
     assert "open files" in room.seen[-1].result.message
     monkeypatch.undo()
     await room.run()
-    assert room.seen[-1].result.status is Status.DOWN
+    assert room.status("t") is Status.DOWN
 
 
 async def test_labels_have_slots_of_their_own(room: Room) -> None:
