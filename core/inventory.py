@@ -7,16 +7,20 @@ Sources discover, the configuration refines and wins. Whatever changes, by reloa
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from itertools import islice
 from typing import Any
 
 from attrs import define, evolve, frozen
 
 from tocsin.core.clock import Clock
 from tocsin.core.config import ConfigError, build_check
+from tocsin.core.config.checks import broken_check
 from tocsin.core.config.errors import Catalog
+from tocsin.core.config.label_bounds import LEFT_OUT, UNSAID, out_of_bounds, too_many
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings, TargetSettings
-from tocsin.core.contracts import Probe, PushProbe
+from tocsin.core.contracts import Probe, PushProbe, Source
 from tocsin.core.heartbeats import Heartbeats
 from tocsin.core.logs import get_logger
 from tocsin.core.model import Beat, Observation, Reason, Result, Target
@@ -83,6 +87,8 @@ class Inventory:
         self._record = record
         self._clock = clock
         self._found: dict[str, _Found] = {}
+        self._asked: Counter[str] = Counter()
+        """How many checks labels ask for, by source."""
         self._bound: dict[str, CheckSettings] = {}
         self._keys: dict[str, str] = {}
         """Heartbeat key to check id."""
@@ -95,10 +101,10 @@ class Inventory:
         self.settings = settings
         for name, found in list(self._found.items()):
             if found.source not in settings.sources:
-                del self._found[name]
+                self._keep(name, None)
             else:  # an interval or a plugin may have changed
                 checks = self._build(found.source, found.target, found.tables)
-                self._found[name] = evolve(found, checks=checks)
+                self._keep(name, evolve(found, checks=checks))
         wanted = {*settings.targets, *self._found}
         for name in [name for name in self.state.targets if name not in wanted]:
             self._remove(name)
@@ -257,14 +263,14 @@ class Inventory:
         tables = tables or {}
         if known is None or (known.target, known.tables) != (target, tables):
             checks = self._build(source, target, tables)
-            self._found[target.name] = _Found(source, target, tables, checks)
+            self._keep(target.name, _Found(source, target, tables, checks))
             self.refresh(target.name)
 
     def retired(self, source: str, name: str, message: str) -> None:
         """A target was removed on purpose: forget it, or, where it is declared, miss it."""
         found = self._found.get(name)
         if found is not None and found.source == source:
-            del self._found[name]
+            self._keep(name, None)
             self.refresh(name)
         self._miss(source, name, message)
 
@@ -272,6 +278,12 @@ class Inventory:
         """A source took a full inventory; what it did not see is gone, or missing."""
         for name in [n for n, f in self._found.items() if f.source == source and n not in names]:
             self.retired(source, name, "not found on the engine")
+        for name, found in list(self._found.items()):
+            if found.source == source and LEFT_OUT in found.checks:  # others may be gone
+                checks = self._build(source, found.target, found.tables)
+                if checks.keys() != found.checks.keys():
+                    self._keep(name, evolve(found, checks=checks))
+                    self.refresh(name)
         for name, known in self.state.targets.items():
             if known.source == source and known.declared and name not in names:
                 self._miss(source, name, "not found on the engine")
@@ -312,7 +324,14 @@ class Inventory:
         settings = self.settings.sources.get(source)
         running = None if settings is None else settings.source
         checks = {}
-        for name, table in tables.items():
+        bounds, interval = running or UNSAID, self.settings.interval
+        taken, beyond = too_many(len(tables), self._room_of(source, target, bounds), source, bounds)
+        if beyond is not None:
+            checks[LEFT_OUT] = broken_check(LEFT_OUT, "", beyond, {}, interval)
+        for name, table in islice(tables.items(), taken):
+            if (reason := out_of_bounds(name, table, source, bounds)) is not None:
+                checks[name] = broken_check(name, str(table.get("probe")), reason, {}, interval)
+                continue
             try:
                 checks[name] = build_check(
                     target.name,
@@ -329,6 +348,22 @@ class Inventory:
                     target=target.name, check=name, reason=str(error),
                 )  # fmt: skip
         return checks
+
+    def _keep(self, name: str, found: _Found | None) -> None:
+        """Keep what a source sees, or that it sees it no longer."""
+        if (before := self._found.get(name)) is not None:
+            self._asked[before.source] -= len(before.checks)
+        if found is None:
+            self._found.pop(name, None)
+        else:
+            self._found[name] = found
+            self._asked[found.source] += len(found.checks)
+
+    def _room_of(self, source: str, target: Target, bounds: Source) -> int:
+        """How many checks labels of a target may ask for, next to those of the source's others."""
+        own = self._found.get(target.name)
+        others = self._asked[source] - (0 if own is None else len(own.checks))
+        return bounds.label_checks_in_all - others
 
     def _tell(self, target: str, check: str, result: Result) -> None:
         self._record(Observation(target=target, check=check, at=self._clock.now(), result=result))
