@@ -14,6 +14,7 @@ from typing import Any
 
 from attrs import evolve
 
+from tocsin.core import descriptors
 from tocsin.core.alerting import Alerting
 from tocsin.core.api import ApiServer
 from tocsin.core.auth import TokenStore, ensure_admin, write_private
@@ -39,6 +40,7 @@ from tocsin.core.model import (
 )
 from tocsin.core.owned import SHARED, narrow, user_name
 from tocsin.core.plugin_manager import PluginManager, tocsin_version
+from tocsin.core.punctuality import open_files, punctuality
 from tocsin.core.restarts import Restarts
 from tocsin.core.room import is_full
 from tocsin.core.runner import Runner
@@ -105,7 +107,11 @@ class Tocsin:
         self.store = self._make_store()
         self.tokens = TokenStore(self.data_dir / "tokens.json")
         self.isolation = Isolation(frozenset(settings.plugins.inline), self._plugin_blocked)
-        self.scheduler = Scheduler(self.clock)
+        self.scheduler = Scheduler(
+            self.clock,
+            limit=descriptors.checks_at_once(Scheduler.LIMIT),
+            room=descriptors.room_for_checks,
+        )
         self.uplink = Uplink(self.clock, self.isolation, settings.uplink)
         self.runner = Runner(
             self.clock, self.isolation, plugins, self.record, faulted=_plugin_failed,
@@ -279,11 +285,9 @@ class Tocsin:
         """How each part of tocsin fares."""
         failed = [record for record in self.plugins.records if record.status == "failed"]
         names = ", ".join(record.name for record in failed)
-        keeping_time = any(t.get_name() == "scheduler" and not t.done() for t in self._tasks)
         return {
-            "scheduler": ComponentHealth(status=Health.OK)
-            if keeping_time
-            else ComponentHealth(status=Health.FAILED, message="no check is being run"),
+            "scheduler": punctuality(self.scheduler),
+            "open_files": open_files(),
             "database": self.store.health(),
             "plugins": ComponentHealth(status=Health.DEGRADED, message=f"failed: {names}")
             if failed

@@ -160,6 +160,10 @@ class Source(ABC):
             though the configuration does not mention it, or None.
         interval: seconds between two samples of metrics; unset, the global ``interval`` holds.
         label_probes: further probes that labels may ask for, with all their options.
+        label_timeout: seconds that labels may ask for as a timeout, at most.
+        label_interval: seconds that labels may ask for as an interval or period, at least.
+        label_checks: checks that the labels of one container may ask for.
+        label_checks_in_all: checks that the labels of all its targets together may ask for.
     """
 
     autostart: ClassVar[str | None] = None
@@ -167,6 +171,10 @@ class Source(ABC):
 
     interval: Seconds | None = None
     label_probes: tuple[str, ...] = ()
+    label_timeout: Seconds = 30
+    label_interval: Seconds = 5
+    label_checks: int = 20
+    label_checks_in_all: int = 1000
 
     @abstractmethod
     async def run(self, name: str, interval: float, sink: Sink) -> None:

@@ -7,21 +7,26 @@ Sources discover, the configuration refines and wins. Whatever changes, by reloa
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from itertools import islice
 from typing import Any
 
 from attrs import define, evolve, frozen
 
 from tocsin.core.clock import Clock
 from tocsin.core.config import ConfigError, build_check
+from tocsin.core.config.checks import broken_check
 from tocsin.core.config.errors import Catalog
+from tocsin.core.config.label_bounds import LEFT_OUT, UNSAID, out_of_bounds, too_many
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings, TargetSettings
-from tocsin.core.contracts import Probe, PushProbe
+from tocsin.core.contracts import Probe, PushProbe, Source
 from tocsin.core.heartbeats import Heartbeats
 from tocsin.core.logs import get_logger
 from tocsin.core.model import Beat, Observation, Reason, Result, Target
-from tocsin.core.runner import Runner
+from tocsin.core.runner import Runner, patience_with
 from tocsin.core.scheduler import Scheduler, spread_for
+from tocsin.core.slots import CONFIGURATION
 from tocsin.core.state import CheckState, LiveState
 
 log = get_logger(__name__)
@@ -82,6 +87,8 @@ class Inventory:
         self._record = record
         self._clock = clock
         self._found: dict[str, _Found] = {}
+        self._asked: Counter[str] = Counter()
+        """How many checks labels ask for, by source."""
         self._bound: dict[str, CheckSettings] = {}
         self._keys: dict[str, str] = {}
         """Heartbeat key to check id."""
@@ -94,10 +101,10 @@ class Inventory:
         self.settings = settings
         for name, found in list(self._found.items()):
             if found.source not in settings.sources:
-                del self._found[name]
+                self._keep(name, None)
             else:  # an interval or a plugin may have changed
                 checks = self._build(found.source, found.target, found.tables)
-                self._found[name] = evolve(found, checks=checks)
+                self._keep(name, evolve(found, checks=checks))
         wanted = {*settings.targets, *self._found}
         for name in [name for name in self.state.targets if name not in wanted]:
             self._remove(name)
@@ -126,7 +133,9 @@ class Inventory:
         for gone in [c for c in self.state.targets[name].checks if c not in keep]:
             self._remove_check(name, gone)
         for check in wanted.values():
-            self._bind(name, check, spread)
+            configured = said is not None and check.name in said.checks
+            owner = CONFIGURATION if configured or found is None else found.source
+            self._bind(name, check, spread, owner)
 
     def _source_of(
         self, name: str, said: TargetSettings | None, found: _Found | None
@@ -160,10 +169,11 @@ class Inventory:
         if source.broken is not None:
             self._tell(target, source.name, Result.unknown(source.broken))
 
-    def _bind(self, target: str, check: CheckSettings, spread: float) -> None:
+    def _bind(self, target: str, check: CheckSettings, spread: float, owner: str) -> None:
         check_id = f"{target}/{check.name}"
         before = self._bound.get(check_id)
-        if before is not None and _same(before, check):
+        same_owner = self._scheduler.owner(check_id) in (owner, None)
+        if before is not None and _same(before, check) and same_owner:
             return
         if before is not None:
             self._release(check_id, before)
@@ -186,6 +196,8 @@ class Inventory:
             self._run_of(target, check, check.probe),
             lambda missed: setattr(state, "skipped", state.skipped + missed),
             spread=spread,
+            owner=owner,
+            patience=patience_with(check.timeout, check.retries),
         )
 
     def _run_of(
@@ -205,7 +217,11 @@ class Inventory:
 
         async def run() -> None:
             if known := self.state.targets.get(target):
-                await self._runner.run(known.target, check.name, plugin, runnable)
+                await self._runner.run(
+                    known.target, check.name, plugin, runnable,
+                    # Also where the probe goes on after its cancellation.
+                    is_wanted=lambda: self._bound.get(check_id) is check,
+                )  # fmt: skip
 
         return run
 
@@ -247,14 +263,14 @@ class Inventory:
         tables = tables or {}
         if known is None or (known.target, known.tables) != (target, tables):
             checks = self._build(source, target, tables)
-            self._found[target.name] = _Found(source, target, tables, checks)
+            self._keep(target.name, _Found(source, target, tables, checks))
             self.refresh(target.name)
 
     def retired(self, source: str, name: str, message: str) -> None:
         """A target was removed on purpose: forget it, or, where it is declared, miss it."""
         found = self._found.get(name)
         if found is not None and found.source == source:
-            del self._found[name]
+            self._keep(name, None)
             self.refresh(name)
         self._miss(source, name, message)
 
@@ -262,6 +278,12 @@ class Inventory:
         """A source took a full inventory; what it did not see is gone, or missing."""
         for name in [n for n, f in self._found.items() if f.source == source and n not in names]:
             self.retired(source, name, "not found on the engine")
+        for name, found in list(self._found.items()):
+            if found.source == source and LEFT_OUT in found.checks:  # others may be gone
+                checks = self._build(source, found.target, found.tables)
+                if checks.keys() != found.checks.keys():
+                    self._keep(name, evolve(found, checks=checks))
+                    self.refresh(name)
         for name, known in self.state.targets.items():
             if known.source == source and known.declared and name not in names:
                 self._miss(source, name, "not found on the engine")
@@ -302,7 +324,14 @@ class Inventory:
         settings = self.settings.sources.get(source)
         running = None if settings is None else settings.source
         checks = {}
-        for name, table in tables.items():
+        bounds, interval = running or UNSAID, self.settings.interval
+        taken, beyond = too_many(len(tables), self._room_of(source, target, bounds), source, bounds)
+        if beyond is not None:
+            checks[LEFT_OUT] = broken_check(LEFT_OUT, "", beyond, {}, interval)
+        for name, table in islice(tables.items(), taken):
+            if (reason := out_of_bounds(name, table, source, bounds)) is not None:
+                checks[name] = broken_check(name, str(table.get("probe")), reason, {}, interval)
+                continue
             try:
                 checks[name] = build_check(
                     target.name,
@@ -319,6 +348,22 @@ class Inventory:
                     target=target.name, check=name, reason=str(error),
                 )  # fmt: skip
         return checks
+
+    def _keep(self, name: str, found: _Found | None) -> None:
+        """Keep what a source sees, or that it sees it no longer."""
+        if (before := self._found.get(name)) is not None:
+            self._asked[before.source] -= len(before.checks)
+        if found is None:
+            self._found.pop(name, None)
+        else:
+            self._found[name] = found
+            self._asked[found.source] += len(found.checks)
+
+    def _room_of(self, source: str, target: Target, bounds: Source) -> int:
+        """How many checks labels of a target may ask for, next to those of the source's others."""
+        own = self._found.get(target.name)
+        others = self._asked[source] - (0 if own is None else len(own.checks))
+        return bounds.label_checks_in_all - others
 
     def _tell(self, target: str, check: str, result: Result) -> None:
         self._record(Observation(target=target, check=check, at=self._clock.now(), result=result))

@@ -103,7 +103,12 @@ class Lane:
         self._thread = threading.Thread(
             target=self._serve, args=(loop,), name=f"tocsin lane {self.name}", daemon=True
         )
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # no threads are left; another try begins anew
+            self._loop = None
+            loop.close()
+            raise
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)

@@ -11,6 +11,7 @@ from uuid import UUID
 from attrs import Factory, evolve, frozen
 
 from tocsin.core.ids import new_id
+from tocsin.core.shortage import own_shortage
 
 
 class Status(StrEnum):
@@ -120,6 +121,14 @@ class Result:
     def down(cls, message: str, **fields: Any) -> Result:
         """The target does not do its job."""
         return cls(status=Status.DOWN, message=message, **fields)
+
+    @classmethod
+    def failed(cls, error: BaseException, message: str = "", **fields: Any) -> Result:
+        """What an error says of the target: ``down`` with ``message``, or ``unknown`` where the
+        error comes from a shortage of tocsin's own (descriptors, memory, threads, ports)."""
+        if (lack := own_shortage(error)) is not None:
+            return cls.unknown(lack, **fields)
+        return cls.down(message or str(error) or type(error).__name__, **fields)
 
     @classmethod
     def unknown(cls, message: str, **fields: Any) -> Result:

@@ -8,19 +8,23 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from tocsin.core.clock import Clock
 from tocsin.core.contracts import ActionError, Probe
 from tocsin.core.isolation import Isolation, PluginFault
 from tocsin.core.model import Observation, Result, Status, Target
 from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.shortage import own_shortage, present_shortage
 
 DEADLINE_GRACE = 1.0
 """Seconds the core waits beyond a probe's own timeout before it cancels the run."""
 
 FAULTS_TO_QUARANTINE = 3
 """Faults in a row after which a check rests."""
+
+DOUBT = 15.0
+"""Seconds that doubting a result may take."""
 
 QUARANTINE = (60.0, 3600.0)
 """Seconds of the first rest, doubled each time, and of the longest."""
@@ -69,8 +73,16 @@ class Runner:
     """Asked what a result that says ``down`` is worth (plugin, probe, target, result)."""
     _books: dict[tuple[str, str], _Book] = field(init=False, factory=dict)
 
-    async def run(self, target: Target, name: str, plugin: str, probe: Runnable) -> None:
-        """Run a check once, retries included, and record what it saw. Never raises."""
+    async def run(
+        self,
+        target: Target,
+        name: str,
+        plugin: str,
+        probe: Runnable,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Run a check once, retries included, and record what it saw, if it ``is_wanted`` by then.
+        Never raises."""
         key = (plugin, f"{target.name}/{name}")
         book = self._books.get(key)
         if book is not None and self.clock.monotonic() < book.resting_until:
@@ -83,9 +95,13 @@ class Runner:
             if tries <= 0 or result.status is not Status.DOWN:
                 break
             await asyncio.sleep(RETRY_PAUSE)
+        if result.status is Status.DOWN and (lack := present_shortage()) is not None:
+            text = f"{lack}, so this says nothing: {result.message}"
+            result = evolve(result, status=Status.UNKNOWN, message=text)
         if result.status is Status.DOWN and self.doubt is not None:
             result = await self.doubt(plugin, probe, target, result)
-        self._observe(target, name, result)
+        if is_wanted():
+            self._observe(target, name, result)
 
     async def _once(self, key: tuple[str, str], target: Target, probe: Runnable) -> Result:
         plugin = key[0]
@@ -97,11 +113,18 @@ class Runner:
             if not isinstance(result, Result):
                 raise PluginFault(f"returned {type(result).__name__} from check, not a Result")
         except PluginFault as fault:
+            if (lack := own_shortage(fault)) is not None:
+                return Result.unknown(lack)
             return self._fault(key, fault)
         except ActionError as error:
             return self._fault(key, PluginFault(f"raised ActionError: {error}"))
         except TimeoutError:
             return self._overrun(key, probe.timeout)
+        except (OSError, RuntimeError, MemoryError) as error:
+            # The plugin's thread or event loop could not be made.
+            if (lack := own_shortage(error)) is None:
+                raise
+            return Result.unknown(lack)
         if self._books.pop(key, None) is not None and not self._has_faults(plugin):
             self.plugins.recover(plugin)
         return result.with_latency(self.clock.monotonic() - started)
@@ -164,3 +187,8 @@ class Runner:
             del self._books[key]
             if not self._has_faults(key[0]):
                 self.plugins.recover(key[0])
+
+
+def patience_with(timeout: float, retries: int) -> float:
+    """Seconds that a run takes at most, with all its tries."""
+    return (retries + 1) * (timeout + DEADLINE_GRACE + RETRY_PAUSE) + DOUBT

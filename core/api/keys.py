@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 from aiohttp import web
 
 STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
 """Set when streams are to end."""
+
+STREAMS: web.AppKey[Counter[str]] = web.AppKey("streams", Counter)
+"""How many event streams there are, by the id of their token."""
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,6 +22,9 @@ from tocsin.core.model import AuditEntry
 
 MAX_BODY = 64 * 1024
 """Bytes."""
+
+BODY_WITHIN = 20.0
+"""Seconds."""
 
 Handler = Callable[..., Awaitable[Any]]
 
@@ -173,7 +177,10 @@ def _query(kind: Any, given: Mapping[str, str]) -> Any:
 async def read_json(request: web.Request) -> Any:
     """The body of a request, decoded; an empty object where there is none. Raises Problem."""
     try:
-        raw = await request.read()
+        async with asyncio.timeout(BODY_WITHIN):
+            raw = await request.read()
+    except TimeoutError as error:
+        raise Problem(408, f"the body did not come within {BODY_WITHIN:g} s") from error
     except web.HTTPRequestEntityTooLarge as error:
         raise Problem(413, f"the body is larger than {MAX_BODY} bytes") from error
     except ConnectionError as error:

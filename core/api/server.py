@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import Counter
+from contextlib import nullcontext
 from typing import Any
 
 from aiohttp import web
@@ -31,7 +34,8 @@ from tocsin.core.api import (
     trends,
     uptime,
 )
-from tocsin.core.api.keys import HEADERS, STOPPING
+from tocsin.core.api.connections import SAY_EVERY, Connections
+from tocsin.core.api.keys import HEADERS, STOPPING, STREAMS
 from tocsin.core.api.monitor import Monitor
 from tocsin.core.api.problems import Problem
 from tocsin.core.api.routing import MAX_BODY, Call, Route, perform
@@ -63,11 +67,14 @@ class ApiServer:
         self._failures = failures or FailureLimit(monitor.clock)
         self._runner: web.AppRunner | None = None
         self._app: web.Application | None = None
+        self._listener: asyncio.Server | None = None
+        self._connections: Connections | None = None
 
     def application(self) -> web.Application:
         """The web application, for a server or a test."""
         app = web.Application(middlewares=[self._middleware], client_max_size=MAX_BODY)
         app[STOPPING] = asyncio.Event()
+        app[STREAMS] = Counter()
         for route in (*ROUTES, *added.routes_of(self._monitor.plugins)):
             app.router.add_route(route.method, route.path, self._handler(route))
             if route.method == "GET":
@@ -76,19 +83,22 @@ class ApiServer:
 
     async def start(self, host: str, port: int) -> str:
         """Listen; returns the URL. Port 0 takes any that is free. Raises OSError."""
-        logging.getLogger("aiohttp.server").addFilter(_quiet)  # adds it once only
+        quieten()
         self._app = self.application()
         self._runner = web.AppRunner(
             self._app, access_log=None, shutdown_timeout=2, handle_signals=False
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, reuse_address=True)
+        assert self._runner.server is not None  # noqa: S101 - setup() has made it
+        self._connections = Connections(self._runner.server)
         try:
-            await site.start()
+            self._listener = await asyncio.get_running_loop().create_server(
+                self._connections, host, port, reuse_address=True, backlog=128
+            )
         except OSError:
             await self.stop()
             raise
-        address = self._runner.addresses[0]
+        address = self._listener.sockets[0].getsockname()
         shown = f"[{host}]" if ":" in host else host
         return f"http://{shown}:{address[1]}"
 
@@ -97,9 +107,15 @@ class ApiServer:
         if self._app is not None:
             self._app[STOPPING].set()
             self._app = None
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        if self._connections is not None:
+            self._connections.stop()
+            self._connections = None
 
     def _handler(self, route: Route) -> Any:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -150,8 +166,11 @@ class ApiServer:
     @web.middleware
     async def _middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
         path = request.rel_url.raw_path
+        connections = self._connections
+        handling = nullcontext() if connections is None else connections.handling(request.transport)
         try:
-            response: web.StreamResponse = await handler(request)
+            with handling:
+                response: web.StreamResponse = await handler(request)
         except Problem as problem:
             response = problem.response(path)
         except web.HTTPException as error:
@@ -195,4 +214,32 @@ class _NoTraceback(logging.Filter):
         return True
 
 
+class _Rarely(logging.Filter):
+    """That no connection can be accepted for want of descriptors, asyncio says for each one in its
+    queue, again each second, and once more when the listener is closed meanwhile: one line a minute
+    will do, without a traceback."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if "socket.accept() out of system resource" not in text:
+            return "_start_serving" not in text
+        record.exc_info = None
+        now = time.monotonic()
+        if now - self._said < SAY_EVERY:
+            return False
+        self._said = now
+        return True
+
+
 _quiet = _NoTraceback()
+_rarely = _Rarely()
+
+
+def quieten() -> None:
+    """Have clients that do wrong, or are too many, leave short traces in the log."""
+    logging.getLogger("aiohttp.server").addFilter(_quiet)  # adds it once only
+    logging.getLogger("asyncio").addFilter(_rarely)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from attrs import asdict, frozen, has
 from tocsin.core.alerts.model import Transition
 from tocsin.core.alerts.silences import Silence
 from tocsin.core.api.alerts import alert_view
-from tocsin.core.api.keys import HEADERS, STOPPING
+from tocsin.core.api.keys import HEADERS, STOPPING, STREAMS
 from tocsin.core.api.ledger import row_view
 from tocsin.core.api.problems import Problem
 from tocsin.core.api.routing import Call, Routes
@@ -32,6 +33,12 @@ KEEP_ALIVE = 15.0
 PATIENCE = 30.0
 """Seconds after which a reader that takes nothing is cut off; it may come back and resume."""
 
+MOST = 100
+"""Event streams in all."""
+
+MOST_OF_TOKEN = 20
+"""Event streams of one token."""
+
 _ID = re.compile(r"([0-9a-f]{1,16})-([0-9]{1,18})")
 
 
@@ -43,7 +50,7 @@ class StreamQuery:
     kinds: str = "target,status,event,alert,notification,silence"
 
 
-@routes.get("/api/v1/stream", media="text/event-stream")
+@routes.get("/api/v1/stream", media="text/event-stream", errors=(503,))
 async def stream(call: Call, query: StreamQuery) -> web.StreamResponse:
     """Stream news. ``Last-Event-ID`` resumes; ``event: lost`` tells what could not be told.
 
@@ -54,12 +61,28 @@ async def stream(call: Call, query: StreamQuery) -> web.StreamResponse:
         raise Problem(400, f"unknown kind {unknown[0]!r}; known are {', '.join(KINDS)}")
     headers = {**HEADERS, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
     response = web.StreamResponse(headers=headers)
-    with suppress(ConnectionError):
+    with suppress(ConnectionError), _counted(call):
         await response.prepare(call.request)
         if call.request.method != "HEAD":
             with call.monitor.bus.subscribe(*kinds) as subscription:
                 await _Feed(call, response).run(subscription, kinds)
     return response
+
+
+@contextmanager
+def _counted(call: Call) -> Iterator[None]:
+    """Count a stream while it lasts. Raises Problem where there are too many."""
+    streams, token = call.request.app[STREAMS], "" if call.who is None else str(call.who.id)
+    of_token = streams[token] >= MOST_OF_TOKEN
+    if of_token or streams.total() >= MOST:
+        bound = f"{MOST_OF_TOKEN} with this token" if of_token else str(MOST)
+        text = f"there are {bound} event streams, and no more are allowed; end some"
+        raise Problem(503, text, headers={"Retry-After": "10"})
+    streams[token] += 1
+    try:
+        yield
+    finally:
+        streams[token] -= 1
 
 
 class _Feed:

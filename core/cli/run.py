@@ -13,7 +13,7 @@ from typing import Any
 import click
 from attrs import evolve
 
-from tocsin.core import memory
+from tocsin.core import descriptors, memory
 from tocsin.core.app import StartError, Tocsin, data_directory
 from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.config import ConfigError
@@ -26,6 +26,9 @@ log = get_logger(__name__)
 
 STOP_DEADLINE = 20.0
 """Seconds an orderly stop may take."""
+
+FEW_FILES = 4096
+"""Open files, below which it is worth a line in the log."""
 
 WANTS = {
     "telegram": "TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID",
@@ -75,6 +78,11 @@ async def _main(context: Context, without: Collection[str]) -> None:
     settings = context.settings()
     for warning in settings.warnings:
         log.warning(warning)
+    if (limit := descriptors.raise_limit()) < FEW_FILES:
+        log.warning(
+            "few files may be open at once; fewer checks run together",
+            limit=limit, remedy="ulimit -n, LimitNOFILE",
+        )  # fmt: skip
     monitor = Tocsin(context.path, context.env, context.plugins(), settings, without=without)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()

@@ -13,9 +13,13 @@ from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import CheckSettings, SourceSettings
 from tocsin.core.config.structure import build
 from tocsin.core.contracts import Probe, Source
+from tocsin.core.units import format_duration
 
 MIN_INTERVAL = 1.0
 """Seconds; what must be known faster is told by events, not by polling."""
+
+MAX_TIMEOUT = 86400.0
+"""Seconds; a run that hangs keeps its slot for as long."""
 
 MAX_NAME = 100
 MAX_CHECK_NAME = 64
@@ -72,6 +76,8 @@ def make_check(
         timeout, retries = probe.timeout, probe.retries
         if every < MIN_INTERVAL:
             problems.add((*path, "interval"), f"must be at least {MIN_INTERVAL:g} s")
+        if timeout > MAX_TIMEOUT:
+            problems.add((*path, "timeout"), f"must be at most {format_duration(MAX_TIMEOUT)}")
         if timeout <= 0:
             problems.add((*path, "timeout"), "must be more than 0 s")
         if not 0 <= retries <= 10:
@@ -127,6 +133,9 @@ def make_source(
     every = source.interval if source.interval is not None else interval
     if every < MIN_INTERVAL:
         problems.add((*path, "interval"), f"must be at least {MIN_INTERVAL:g} s")
+    for option in ("label_checks", "label_checks_in_all"):
+        if getattr(source, option) < 0:
+            problems.add((*path, option), "must be 0 or more")
     for probe in source.label_probes:
         find_plugin("probe", probe, catalog, (*path, "label_probes"), problems)
     return SourceSettings(

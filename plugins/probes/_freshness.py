@@ -8,7 +8,7 @@ import stat
 
 from attrs import frozen
 
-from tocsin import Result, format_duration
+from tocsin import Result, format_duration, own_shortage
 
 MAX_FILES = 100_000
 
@@ -43,6 +43,8 @@ class Freshness:
         found.sort(reverse=True)
         metrics: dict[str, float] = {"files": float(len(found))}
         if not found:
+            if lack := self._unseen():
+                return Result.unknown(lack, metrics=metrics)
             return Result.down(f"no file matches {self.pattern}", metrics=metrics)
         # What is older than it may be is judged, however long a file takes to settle.
         settle = self.settle if self.max_age is None else min(self.settle, self.max_age)
@@ -62,6 +64,18 @@ class Freshness:
         elif busy is not None:
             text += f"; {busy.name} is being written"
         return Result.up(text, metrics=metrics, attributes={"newest": newest.path})
+
+    def _unseen(self) -> str | None:
+        """Why no file may have been found though there are some: ``glob`` takes a folder that it
+        cannot open for an empty one."""
+        root = self.pattern
+        while root != "/" and (glob.has_magic(root) or not os.path.isdir(root)):  # noqa: PTH112
+            root = os.path.dirname(root)  # noqa: PTH120
+        try:
+            os.scandir(root).close()
+        except OSError as error:
+            return own_shortage(error)
+        return None
 
     def _trouble(self, settled: list[_File], age: float, patience: float) -> str | None:
         if not settled:

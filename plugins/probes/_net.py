@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from functools import lru_cache
+from pathlib import Path
 
 
 @lru_cache(maxsize=64)
@@ -15,8 +16,11 @@ def tls_context(verify: bool, ca_file: str | None) -> ssl.SSLContext:
     """A client context. Making one reads all certificates of the machine, so they are kept.
 
     Raises:
-        OSError: the CA file cannot be read. ssl.SSLError: it is no certificate.
+        OSError: the CA file, or the machine's, cannot be read. ssl.SSLError: it is no certificate.
     """
+    machine = ssl.get_default_verify_paths().cafile
+    if ca_file is None and machine is not None:
+        Path(machine).open("rb").close()  # ssl would go on, and trust nobody
     context = ssl.create_default_context(cafile=ca_file)
     if not verify:
         context.check_hostname = False

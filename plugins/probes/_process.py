@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tocsin import program_umask
+from tocsin import program_umask, restore_limits
 
 KILL_AFTER = 0.5
 """Seconds between asking a process group to end and killing it."""
@@ -67,6 +67,7 @@ async def run(
         close_fds=True,
         **umask,
     )
+    restore_limits(transport.get_pid())
     timed_out = False
     try:
         try:

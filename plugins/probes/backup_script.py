@@ -15,7 +15,7 @@ from functools import partial
 from attrs import Factory, frozen, validators
 from attrs import field as option
 
-from tocsin import Bytes, Probe, Result, Seconds, Secret, Status, Target, hookimpl
+from tocsin import Bytes, Probe, Result, Seconds, Secret, Status, Target, hookimpl, own_shortage
 from tocsin.plugins.probes import _perfdata, _ssh
 from tocsin.plugins.probes._container_exec import StillRunning, run_in_container
 from tocsin.plugins.probes._freshness import Freshness
@@ -99,8 +99,12 @@ class BackupScriptProbe(Probe):
                 )  # fmt: skip
         except StillRunning:
             return Result.down(f"the last run of {self._name} still hangs in {self.container}")
-        except OSError as error:
-            return Result.unknown(f"{self.command[0]} cannot be run ({error.strerror or error})")
+        except (OSError, RuntimeError, MemoryError) as error:
+            lack = own_shortage(error)
+            if lack is None and not isinstance(error, OSError):
+                raise
+            why = lack or getattr(error, "strerror", None) or error
+            return Result.unknown(f"{self.command[0]} cannot be run ({why})")
         return self._judge(done)
 
     async def _fresh(self, pattern: str) -> Result:

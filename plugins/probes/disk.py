@@ -14,7 +14,7 @@ import psutil
 from attrs import field as option
 from attrs import frozen, validators
 
-from tocsin import Bytes, Probe, Result, Target, hookimpl
+from tocsin import Bytes, Probe, Result, Status, Target, hookimpl, own_shortage
 from tocsin.plugins.probes._threads import Looks
 
 _VIRTUAL = frozenset(
@@ -77,10 +77,15 @@ class DiskProbe(Probe):
             paths = await self._chosen(patience)
         except TimeoutError:
             return Result.down("the mount points cannot be listed: one of them does not answer")
+        except (OSError, RuntimeError) as error:
+            return Result.unknown(
+                own_shortage(error) or f"the mount points cannot be listed: {error}"
+            )
         if not paths:
             return Result.unknown("no mount point to look at; name some in paths")
         rooms: list[_Room] = []
         silent: list[str] = []
+        lack: str | None = None
         failed: list[str] = []
         outcomes = await asyncio.gather(
             *(_looks.look(path, partial(_look, path), patience) for path in paths),
@@ -90,12 +95,15 @@ class DiskProbe(Probe):
             if isinstance(outcome, TimeoutError):
                 silent.append(path)
             elif isinstance(outcome, BaseException):
-                raise outcome
+                lack = own_shortage(outcome)
+                if lack is None:
+                    raise outcome
             elif isinstance(outcome, str):
                 failed.append(outcome)
             else:
                 rooms.append(outcome)
-        return self._judge(rooms, silent, failed)
+        result = self._judge(rooms, silent, failed)
+        return result if lack is None or result.status is Status.DOWN else Result.unknown(lack)
 
     async def _chosen(self, seconds: float) -> list[str]:
         """The mount points to look at. Raises TimeoutError."""
@@ -169,6 +177,8 @@ def _look(path: str) -> _Room | str:
         usage = psutil.disk_usage(path)
         inodes = os.statvfs(path)
     except OSError as error:
+        if own_shortage(error) is not None:
+            raise
         return f"{path} cannot be looked at ({error.strerror})"
     # As df counts it: what is reserved for root is neither used nor free.
     usable = usage.used + usage.free

@@ -134,14 +134,13 @@ class HttpProbe(Probe):
             with deadline(self.timeout):
                 answer = await self._ask(timings)
         except TimeoutError:
-            trouble = f"no answer within {self.timeout:g} s"
+            text = f"no answer within {self.timeout:g} s"
+            return Result.down(text, metrics=timings.phases())
         except Trouble as error:
-            trouble = str(error)
+            return Result.failed(error, str(error), metrics=timings.phases())
         except OSError as error:  # of TLS, too
-            trouble = in_words(error)
-        else:
-            return self._judge(answer, timings)
-        return Result.down(trouble, metrics=timings.phases())
+            return Result.failed(error, in_words(error), metrics=timings.phases())
+        return self._judge(answer, timings)
 
     async def _ask(self, timings: Timings) -> Answer:
         if not self._means:

@@ -90,9 +90,9 @@ class PostgresQueryProbe(Probe):
         except asyncpg.QueryCanceledError:
             return Result.down(f"no answer to the query within {self.timeout:g} s", metrics=metrics)
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            return Result.down(_clean(error), metrics=metrics)
+            return Result.failed(error, _clean(error), metrics=metrics)
         except (OSError, ValueError) as error:
-            return Result.down(in_words(error), metrics=metrics)
+            return Result.failed(error, in_words(error), metrics=metrics)
         finally:
             if connection is not None:
                 connection.terminate()  # close() waits for a server that may be frozen

@@ -83,7 +83,7 @@ class TcpProbe(Probe):
             doing = "no connection" if writer is None else "no expected answer"
             return Result.down(f"{place}: {doing} within {self.timeout:g} s", metrics=metrics)
         except (OSError, ssl.SSLError, EOFError) as error:
-            return Result.down(f"{place}: {in_words(error)}", metrics=metrics)
+            return Result.failed(error, f"{place}: {in_words(error)}", metrics=metrics)
         finally:
             if writer is not None:
                 writer.transport.abort()

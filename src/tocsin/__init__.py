@@ -15,6 +15,7 @@ from tocsin.core.contracts import (
     private,
 )
 from tocsin.core.deadline import deadline
+from tocsin.core.descriptors import restore_limits
 from tocsin.core.endpoints import Asked, Endpoint
 from tocsin.core.hookspecs import hookimpl
 from tocsin.core.model import (
@@ -40,6 +41,7 @@ from tocsin.core.notices import (
 )
 from tocsin.core.observing import AlertChange, Observer
 from tocsin.core.owned import program_umask
+from tocsin.core.shortage import own_shortage
 from tocsin.core.units import (
     Bytes,
     Seconds,
@@ -95,8 +97,10 @@ __all__ = [
     "format_bytes",
     "format_duration",
     "hookimpl",
+    "own_shortage",
     "parse_duration",
     "parse_size",
     "private",
     "program_umask",
+    "restore_limits",
 ]

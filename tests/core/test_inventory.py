@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +13,8 @@ import pytest
 from attrs import evolve, frozen
 
 import tocsin
+from tests.conftest import eventually
+from tocsin.core import descriptors
 from tocsin.core.bus import Bus
 from tocsin.core.config.settings import (
     CheckSettings,
@@ -43,6 +47,13 @@ class Echo(tocsin.Probe):
             raise RuntimeError("boom")
         if self.say == "hang":
             await asyncio.sleep(3600)
+        if self.say == "stubborn":
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                return tocsin.Result.down("too late")
+        if self.say == "no files":
+            raise OSError(errno.EMFILE, "Too many open files")
         return tocsin.Result(status=tocsin.Status(self.say), message=f"{target.name} {self.say}")
 
     async def close(self) -> None:
@@ -274,6 +285,81 @@ async def test_a_reload_touches_only_what_changed(room: Room) -> None:
     assert room.state.targets["t"].checks["changed"].status is Status.DEGRADED
     room.declare(TargetSettings(name="t", enabled=False))
     assert room.state.targets == {}
+
+
+@pytest.mark.parametrize("say", ["hang", "stubborn"])
+async def test_a_check_that_is_gone_says_nothing_more(room: Room, say: str) -> None:
+    """The run of a check that was removed or replaced is cancelled, and what it says all the same
+    is not recorded; its slot is free."""
+    room.declare(
+        TargetSettings(name="gone", checks={"echo": check(say=say)}),
+        TargetSettings(name="changed", checks={"echo": check(say=say)}),
+    )
+    await room.run()
+    assert room.scheduler.stats().running == 2
+    room.declare(TargetSettings(name="changed", checks={"echo": check(say="up")}))
+    await room.run(1)
+    assert [(o.target, o.result.status) for o in room.seen] == [("changed", Status.UP)]
+    assert room.scheduler.stats().running == 0
+
+
+async def test_what_tocsin_lacks_is_no_fault_of_a_plugin(room: Room) -> None:
+    """A probe that raises because open files ran out is unknown, as often as that is; the plugin
+    is not blamed and the check does not rest."""
+    room.declare(TargetSettings(name="t", checks={"echo": check(say="no files")}))
+    for _ in range(5):
+        await room.run(30)
+    assert [o.result.status for o in room.seen] == [Status.UNKNOWN] * 5
+    assert all("out of open files" in o.result.message for o in room.seen)
+    assert room.faults == []
+    assert room.plugins.records[0].status != "failed"
+
+
+async def test_a_thread_that_cannot_be_started_is_no_fault_of_a_plugin(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the plugin's own thread cannot be had the check is unknown, and says why."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    room.isolation.inline = frozenset()
+    room.declare(TargetSettings(name="t", checks={"echo": check()}))
+    await room.run()
+    assert room.seen[-1].result.status is Status.UNKNOWN
+    assert "out of threads" in room.seen[-1].result.message
+    assert room.faults == []
+    monkeypatch.undo()
+    await room.run()
+    await eventually(lambda: room.status("t") is Status.UP)
+    room.isolation.stop()
+
+
+async def test_a_probe_that_says_down_while_nothing_is_left_is_not_believed(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plugin that makes ``down`` out of whatever fails is unknown while open files are out."""
+    monkeypatch.setattr(descriptors, "limit", lambda: descriptors.count() + 1)
+    room.declare(TargetSettings(name="t", checks={"echo": check(say="down")}))
+    await room.run()
+    assert room.seen[-1].result.status is Status.UNKNOWN
+    assert "open files" in room.seen[-1].result.message
+    monkeypatch.undo()
+    await room.run()
+    assert room.status("t") is Status.DOWN
+
+
+async def test_labels_have_slots_of_their_own(room: Room) -> None:
+    """Checks that labels ask for are their source's, those of the configuration are not; a check
+    that the configuration takes over changes sides."""
+    room.declare(TargetSettings(name="web", checks={"own": check("own")}))
+    tables = {"echo": {"probe": "echo"}, "own": {"probe": "echo", "say": "down"}}
+    room.inventory.discovered("docker", Target(name="web", kind="container"), tables)
+    assert room.scheduler.owner("web/own") == ""
+    assert room.scheduler.owner("web/echo") == "docker"
+    room.declare(TargetSettings(name="web", checks={"echo": check()}))
+    assert room.scheduler.owner("web/echo") == ""
 
 
 async def test_a_check_that_cannot_run_is_unknown_with_the_reason(room: Room) -> None:

@@ -15,6 +15,7 @@ import docker
 import requests
 import urllib3
 
+from tocsin import own_shortage
 from tocsin.plugins.probes import _ssh
 
 CALL_TIMEOUT = 10
@@ -54,6 +55,8 @@ _TROUBLE: tuple[type[Exception], ...] = (
 
 def _why(error: BaseException) -> str:
     """What keeps an engine from answering, in a clause."""
+    if (lack := own_shortage(error)) is not None:
+        return lack
     text = str(error)
     known = {
         "No such file": "there is no such socket",
@@ -111,6 +114,10 @@ class Engine:
                 raise Unanswered(str(error.explanation)[:150]) from None
             raise Refused(str(error.explanation)[:200]) from None
         except _TROUBLE as error:
+            raise Unanswered(_why(error)) from None
+        except (RuntimeError, MemoryError) as error:  # of the threads
+            if own_shortage(error) is None:
+                raise
             raise Unanswered(_why(error)) from None
 
     def _method(self, name: str) -> Callable[..., Any]:

@@ -1,0 +1,87 @@
+"""Telling a shortage of tocsin's own (descriptors, memory, threads, ports) from what is wrong with
+a target: it says nothing about the target, which is ``unknown`` then and never ``down``."""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+
+from tocsin.core.descriptors import are_scarce
+
+_LACKS = {
+    errno.EMFILE: "open files: raise the limit of tocsin's process (ulimit -n, LimitNOFILE)",
+    errno.ENFILE: "open files on this machine: raise fs.file-max",
+    errno.ENOMEM: "memory",
+    errno.ENOBUFS: "memory for network buffers",
+}
+_PORTS = "local addresses or ports to connect from"
+_THREADS = "threads: raise the limit of processes (ulimit -u, TasksMax)"
+
+_NUMBER = re.compile(r"\[Errno (-?\d+)\]")
+"""Of errors that were put together as text: asyncio's "Multiple exceptions: …"."""
+
+_VAGUE = (socket.gaierror, ssl.SSLError)
+"""Errors of libraries that open files themselves, and do not say that they could not."""
+
+
+def own_shortage(error: BaseException) -> str | None:
+    """What tocsin itself ran out of, if an error comes from that.
+
+    Args:
+        error: what was raised; its causes, contexts and the errors that it wraps count, too.
+
+    Returns:
+        A clause such as ``"tocsin is out of memory"``, for the message of a result that is
+        ``unknown``; None where the error is about something else.
+    """
+    ports_only = False
+    for one in _wrapped(error):
+        if isinstance(one, MemoryError):
+            return _sentence(_LACKS[errno.ENOMEM])
+        if isinstance(one, RuntimeError) and "start new thread" in str(one):
+            return _sentence(_THREADS)
+        numbers = _numbers(one)
+        for number in numbers:
+            if number in _LACKS:
+                return _sentence(_LACKS[number])
+        if isinstance(one, _VAGUE) and are_scarce():
+            return _sentence(_LACKS[errno.EMFILE])
+        # One of several addresses that cannot be used from here says nothing.
+        ports_only = ports_only or (bool(numbers) and set(numbers) == {errno.EADDRNOTAVAIL})
+    return _sentence(_PORTS) if ports_only else None
+
+
+def present_shortage() -> str | None:
+    """What tocsin is out of at this moment, whatever an error says; None where there is enough."""
+    return _sentence(_LACKS[errno.EMFILE]) if are_scarce() else None
+
+
+def _sentence(what: str) -> str:
+    return f"tocsin is out of {what}"
+
+
+def _numbers(error: BaseException) -> list[int]:
+    if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
+        # The resolver has numbers of its own; one of them says "see errno", or is of memory.
+        lacks = isinstance(error, socket.gaierror) and error.errno == socket.EAI_MEMORY
+        return [errno.ENOMEM] if lacks else []
+    if error.errno is not None:
+        return [error.errno]
+    return [int(number) for number in _NUMBER.findall(str(error))]
+
+
+def _wrapped(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that it was made from, each once."""
+    seen: set[int] = set()
+    left: list[object] = [error]
+    while left:
+        one = left.pop()
+        if not isinstance(one, BaseException) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        left += [one.__cause__, one.__context__, getattr(one, "os_error", None), *one.args]
+        left += getattr(one, "exceptions", ())

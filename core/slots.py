@@ -1,0 +1,171 @@
+"""How the slots for running checks are shared out, so that checks that hang starve no others.
+
+Each owner (the configuration, or a source whose labels ask for checks) has a share for each pace of
+its checks. Half of the slots are divided evenly among the shares that have checks and are theirs
+alone; the other half goes to whoever asks first. A run that goes on for longer than SLOW_AFTER is
+counted in its owner's share of slow checks from then on, so that it makes room for quick ones.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import IntEnum
+from typing import Generic, Protocol, TypeVar
+
+from attrs import define, field
+
+CONFIGURATION = ""
+"""The owner of the checks that the configuration asks for."""
+
+SLOW_AFTER = 1.0
+"""Seconds after which a run counts as slow: it answers late, or will run into its timeout."""
+
+
+class Pace(IntEnum):
+    """How long the last run of a check took, in the order in which waiting checks are preferred."""
+
+    QUICK = 0
+    NEW = 1  # no run has ended yet
+    SLOW = 2
+
+
+class Waiter(Protocol):
+    """What may wait for a slot."""
+
+    @property
+    def target(self) -> str:
+        """The target that is checked."""
+
+
+W = TypeVar("W", bound=Waiter)
+
+
+@define(eq=False)
+class Share(Generic[W]):
+    """The slots of one owner's checks of one pace."""
+
+    owner: str
+    pace: Pace
+    members: int = 0
+    """How many checks belong to it."""
+    running: int = 0
+    waiting: int = 0
+    queues: dict[str, deque[W]] = field(factory=dict)
+    """What waits, by target; the target whose turn it is comes first."""
+
+    def push(self, one: W) -> None:
+        """Let a check wait for its turn."""
+        self.waiting += 1
+        self.queues.setdefault(one.target, deque()).append(one)
+
+    def pop(self) -> W:
+        """The check whose turn it is: targets take turns, whatever the number of their checks."""
+        target, queue = next(iter(self.queues.items()))
+        one = queue.popleft()
+        del self.queues[target]
+        if queue:
+            self.queues[target] = queue
+        self.waiting -= 1
+        return one
+
+    def drop(self, one: W) -> None:
+        """Let a check wait no longer."""
+        queue = self.queues[one.target]
+        queue.remove(one)
+        if not queue:
+            del self.queues[one.target]
+        self.waiting -= 1
+
+
+@define(eq=False)
+class Slots(Generic[W]):
+    """All slots. ``limit`` runs may begin; half as many again may be going on, so that those which
+    turn out to be slow do not stand in the way of others."""
+
+    limit: int
+    running: int = field(init=False, default=0)
+    waiting: int = field(init=False, default=0)
+    shares: dict[tuple[str, Pace], Share[W]] = field(init=False, factory=dict)
+    _own: int = field(init=False, default=0)
+    """Slots that each share has for itself."""
+    _common: int = field(init=False, default=0)
+    """Slots that any share may use."""
+    _borrowed: int = field(init=False, default=0)
+    """Those of them in use."""
+
+    def __attrs_post_init__(self) -> None:
+        """Divide the slots."""
+        self._divide()
+
+    def join(self, owner: str, pace: Pace) -> Share[W]:
+        """A check belongs to a share from now on."""
+        share = self.share(owner, pace)
+        share.members += 1
+        if share.members == 1:
+            self._divide()
+        return share
+
+    def share(self, owner: str, pace: Pace) -> Share[W]:
+        """The share of an owner's checks of a pace."""
+        share = self.shares.get((owner, pace))
+        if share is None:
+            share = self.shares[owner, pace] = Share(owner, pace)
+        return share
+
+    def leave(self, share: Share[W]) -> None:
+        """A check belongs to its share no longer."""
+        share.members -= 1
+        if not share.members:
+            self._divide()
+
+    def _divide(self) -> None:
+        self.shares = {k: s for k, s in self.shares.items() if s.members or s.running or s.waiting}
+        count = max(1, len(self.shares))
+        self._own = max(1, self.limit // (2 * count))
+        self._common = max(0, self.limit - count * self._own)
+        self._borrowed = sum(max(0, s.running - self._own) for s in self.shares.values())
+
+    def is_free(self, share: Share[W]) -> bool:
+        """Whether a check of a share may begin."""
+        return share.running < self._own or self._borrowed < self._common
+
+    def take(self, share: Share[W]) -> None:
+        """A run begins."""
+        if share.running >= self._own:
+            self._borrowed += 1
+        share.running += 1
+        self.running += 1
+        if share.running == 1 and not share.members:
+            self._divide()
+
+    def give_back(self, share: Share[W]) -> None:
+        """A run has ended."""
+        share.running -= 1
+        self.running -= 1
+        if share.running >= self._own:
+            self._borrowed -= 1
+
+    def may_move(self) -> bool:
+        """Whether a run that turns out to be slow may make room for others."""
+        return self._borrowed < self._common + self.limit // 2
+
+    def push(self, share: Share[W], one: W) -> None:
+        """Let a check wait for its turn."""
+        share.push(one)
+        self.waiting += 1
+
+    def drop(self, share: Share[W], one: W) -> None:
+        """Let a check wait no longer."""
+        share.drop(one)
+        self.waiting -= 1
+
+    def pop(self) -> W | None:
+        """The check whose turn it is, if there is a slot for it: quick ones first, and of equal
+        pace the one whose owner has the fewest running."""
+        if not self.waiting:
+            return None
+        able = [s for s in self.shares.values() if s.waiting and self.is_free(s)]
+        if not able:
+            return None
+        self.waiting -= 1
+        return min(able, key=lambda share: (share.pace, share.running)).pop()

@@ -1,0 +1,141 @@
+"""What tocsin itself lacks says nothing about a target."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import ssl
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+from aiohttp.client_reqrep import ConnectionKey
+
+from tests.probes.short_of_files import LEFT
+from tocsin import Result, Status, own_shortage
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Speak HTTP."""
+    try:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+        await writer.drain()
+    except (OSError, asyncio.IncompleteReadError):
+        pass
+    finally:
+        writer.close()
+
+
+@pytest.fixture
+async def servers(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
+    """The ports of a healthy HTTP server and of an HTTPS server; its CA is in ca.pem."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    plain = await asyncio.start_server(_answer, "127.0.0.1", 0)
+    secure = await asyncio.start_server(_answer, "127.0.0.1", 0, ssl=context)
+    yield plain.sockets[0].getsockname()[1], secure.sockets[0].getsockname()[1]
+    plain.close()
+    secure.close()
+
+
+async def test_no_probe_says_down_when_open_files_run_out(
+    servers: tuple[int, int], postgres: str, tmp_path: Path
+) -> None:
+    """Each probe looks at something healthy with 0, 1, 2, … descriptors left: it is up or unknown,
+    never down, no plugin is blamed, and the reason names the limit."""
+    plain, secure = servers
+    (tmp_path / "backup.dump").write_text("x" * 100)
+    cases: dict[str, tuple[str, dict[str, Any]]] = {
+        "http": ("http", {"url": f"http://127.0.0.1:{plain}/"}),
+        "http by name": ("http", {"url": f"http://localhost:{plain}/"}),
+        "http by aiohttp": ("http", {"url": f"http://127.0.0.1:{plain}/", "method": "POST"}),
+        "http by aiohttp and name": (
+            "http", {"url": f"http://localhost:{plain}/", "method": "POST"},
+        ),
+        "https": ("http", {"url": f"https://127.0.0.1:{secure}/"}),
+        "https by aiohttp": (
+            "http", {"url": f"https://localhost:{secure}/", "method": "POST"},
+        ),
+        "tcp": ("tcp", {"host": "127.0.0.1", "port": plain}),
+        "tcp by name": ("tcp", {"host": "localhost", "port": plain}),
+        "tcp with tls": ("tcp", {"host": "localhost", "port": secure, "tls": True}),
+        "postgres": ("postgres-query", {"dsn": postgres}),
+        "script": ("backup-script", {"command": ["/bin/true"]}),
+        "files": ("backup-script", {"files": f"{tmp_path}/*.dump", "settle": 0}),
+        "deep files": ("backup-script", {"files": f"{tmp_path}/**/*.dump", "settle": 0}),
+        "disk": ("disk", {"paths": ["/"], "min_free_percent": 0, "degraded_free_percent": 0}),
+        "every disk": ("disk", {"min_free_percent": 0, "degraded_free_percent": 0,
+                                "min_inodes_free_percent": 0}),
+    }  # fmt: skip
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.probes.short_of_files", json.dumps(cases),
+        env={**os.environ, "SSL_CERT_FILE": str(tmp_path / "ca.pem")},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    stdout, stderr = await child.communicate()
+    assert child.returncode == 0, stderr.decode()[-3000:]
+    told = json.loads(stdout)
+    assert told["failed"] == []
+    for name, results in told["seen"].items():
+        assert len(results) == len(LEFT) + 1
+        assert {status for status, _ in results} <= {"up", "unknown"}, (name, results)
+        assert results[-1][0] == "up", (name, results[-1])
+        unknown = [message for status, message in results if status == "unknown"]
+        assert unknown or name == "disk", (name, results)  # which needs no descriptor
+        assert all("open files" in message for message in unknown), (name, unknown)
+
+
+def _chained(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+EMFILE = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+KEY = ConnectionKey("h", 1, False, True, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (EMFILE, "open files"),
+        (OSError(errno.ENFILE, "x"), "this machine"),
+        (OSError(errno.ENOMEM, "x"), "memory"),
+        (OSError(errno.ENOBUFS, "x"), "buffers"),
+        (OSError(errno.EADDRNOTAVAIL, "x"), "ports"),
+        (MemoryError(), "memory"),
+        (RuntimeError("can't start new thread"), "threads"),
+        (_chained(ValueError("wrapped"), EMFILE), "open files"),
+        (ExceptionGroup("several", [ValueError(), EMFILE]), "open files"),
+        (aiohttp.ClientConnectorError(KEY, EMFILE), "open files"),
+        (OSError("Multiple exceptions: [Errno 111] refused, [Errno 24] Too many"), "open files"),
+        (OSError(f"Multiple exceptions: {OSError(errno.EADDRNOTAVAIL, 'x')}"), "ports"),
+        (REFUSED, None),
+        (OSError("Multiple exceptions: [Errno 99] no such, [Errno 111] refused"), None),
+        (OSError(errno.EAGAIN, "the backlog of a Unix socket is full"), None),
+        (TimeoutError(), None),
+        (RuntimeError("something else"), None),
+        (ssl.SSLError(1, "handshake failure"), None),
+    ],
+)
+def test_a_shortage_is_told_from_a_target_in_trouble(error: Exception, words: str | None) -> None:
+    """Whatever wraps it, an error that comes from what tocsin lacks is unknown, others are down.
+    One address of several that cannot be used from here does not excuse the others."""
+    lack = own_shortage(error)
+    result = Result.failed(error, "it does not answer")
+    if words is None:
+        assert lack is None
+        assert (result.status, result.message) == (Status.DOWN, "it does not answer")
+    else:
+        assert lack is not None
+        assert words in lack
+        assert (result.status, result.message) == (Status.UNKNOWN, lack)
