@@ -15,6 +15,7 @@ from tocsin.core.contracts import (
     private,
 )
 from tocsin.core.deadline import deadline
+from tocsin.core.encoding import decode_text
 from tocsin.core.endpoints import Asked, Endpoint
 from tocsin.core.hookspecs import hookimpl
 from tocsin.core.model import (
@@ -91,6 +92,7 @@ __all__ = [
     "Verdict",
     "Words",
     "deadline",
+    "decode_text",
     "format_bytes",
     "format_duration",
     "hookimpl",
