@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import time
-from email.message import Message
+import zlib
 
 from attrs import Factory, define, frozen
+
+from tocsin import decode_text
+
+MOST_CODINGS = 2
+"""Compressions on top of each other that are undone."""
+
+MOST_REASON = 100
+"""Characters of the words in a status line that are kept."""
 
 
 @define
@@ -33,6 +41,10 @@ class Timings:
         return metrics
 
 
+class Trouble(Exception):
+    """There was no answer; the message says why, in a clause that people understand."""
+
+
 @frozen
 class Answer:
     """What came back: the status line, and as much of the body as was wanted."""
@@ -41,16 +53,37 @@ class Answer:
     reason: str
     content_type: str
     body: bytes
+    coding: str = ""
+    """The Content-Encoding of ``body``, where it is one that is not undone here."""
 
     def text(self) -> str:
-        """The body in its own character set; UTF-8 where it names none that is known."""
-        header = Message()
-        header["Content-Type"] = self.content_type
+        """The body in its own character set. Raises Trouble."""
+        if self.coding:
+            raise Trouble(f"the body is encoded as {self.coding[:40]!r}, which cannot be read")
+        return decode_text(self.body, self.content_type)
+
+
+def unpack(body: bytes, codings: str, most: int) -> tuple[bytes, str]:
+    """A body without its compression, cut at ``most`` bytes, and what is left to be undone.
+
+    A kilobyte may stand for a megabyte, so nothing past the limit is ever unpacked.
+
+    Raises:
+        Trouble: it is not compressed as it says.
+    """
+    steps = [step for name in codings.lower().split(",") if (step := name.strip())]
+    while steps and len(steps) <= MOST_CODINGS:
+        if steps[-1] not in ("gzip", "x-gzip", "deflate", "identity"):
+            break
+        name = steps.pop()
         try:
-            return self.body.decode(header.get_content_charset("utf-8"), "replace")
-        except LookupError:
-            return self.body.decode("utf-8", "replace")
+            body = body if name == "identity" else _inflate(body, name, most)
+        except zlib.error:
+            raise Trouble(f"the body is not {name}, as its headers say") from None
+    return body, ", ".join(steps)
 
 
-class Trouble(Exception):
-    """There was no answer; the message says why, in a clause that people understand."""
+def _inflate(body: bytes, name: str, most: int) -> bytes:
+    # 47: a zlib or gzip header; some servers send deflate without any (-15).
+    raw = name == "deflate" and not (body[:1] and body[0] & 15 == 8)
+    return zlib.decompressobj(-15 if raw else 47).decompress(body, most)

@@ -10,6 +10,8 @@ from typing import Any
 
 from attrs import frozen
 
+from tocsin.plugins.probes._http_exchange import Trouble
+
 _STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\[(-?\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
 _COMPARISON = re.compile(r"\s*(<=|>=|==|!=|<|>)\s*(.+?)\s*")
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -46,28 +48,52 @@ class Expectation:
     sign: str
     wanted: Any
 
-    def trouble(self, text: str) -> str | None:
-        """What is wrong with a body, or None."""
-        try:
-            value = json.loads(text)
-        except ValueError:
-            return "the body is not JSON"
+    def trouble(self, document: Any) -> str | None:
+        """What is wrong with a JSON document, or None."""
+        value = document
+        step: Any
         for step in self.steps:
+            if type(value) is not (dict if isinstance(step, str) else list):
+                return f"the body has no {self.path}"
             try:
                 value = value[step]
-            except (KeyError, IndexError, TypeError):
+            except (KeyError, IndexError):
                 return f"the body has no {self.path}"
         try:
             if type(value) is bool or type(self.wanted) is bool:
                 right = self.compare(value is self.wanted, True)
             else:
                 right = self.compare(value, self.wanted)
-        except TypeError:
+        except (TypeError, OverflowError, RecursionError):
             right = False
         if right:
             return None
-        shown = json.dumps(value)[:80]
-        return f"{self.path} is {shown}, expected {self.sign} {self.wanted!r}".replace("== ", "")
+        return f"{self.path} is {_shown(value)}, expected {self.sign} {self.wanted!r}".replace(
+            "== ", ""
+        )
+
+
+def _shown(value: Any) -> str:
+    """A value of a document in a few words, however large it is."""
+    if isinstance(value, dict | list):
+        return ("an object" if isinstance(value, dict) else "a list") + f" of {len(value)}"
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return "a number of more than 30 digits"
+    return json.dumps(value[:80] if isinstance(value, str) else value)[:80]
+
+
+def read_json(text: str) -> Any:
+    """A body as JSON. Raises Trouble."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise Trouble(
+            f"the body is not JSON: {error.msg}, line {error.lineno} column {error.colno}"
+        ) from None
+    except ValueError:  # Python's limit on digits
+        raise Trouble("the body is not JSON that can be read: a number is too long") from None
+    except RecursionError:
+        raise Trouble("the body is not JSON that can be read: nested too deeply") from None
 
 
 def json_expectation(path: str, wanted: str | int | float | bool) -> Expectation:
@@ -94,6 +120,6 @@ def json_expectation(path: str, wanted: str | int | float | bool) -> Expectation
         sign = comparison[1]
         try:
             wanted = json.loads(comparison[2])
-        except ValueError:
+        except (ValueError, RecursionError):
             wanted = comparison[2]
     return Expectation(path, tuple(steps), _OPERATORS[sign], sign, wanted)

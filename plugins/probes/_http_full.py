@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 from attrs import frozen
 
-from tocsin.plugins.probes._http_exchange import Answer, Timings, Trouble
+from tocsin.plugins.probes._http_exchange import MOST_REASON, Answer, Timings, Trouble, unpack
 from tocsin.plugins.probes._net import certificate_days, in_words
 
 
@@ -100,7 +100,7 @@ def _session(request: Request, timings: Timings) -> aiohttp.ClientSession:
         trace_configs=[trace],
         timeout=aiohttp.ClientTimeout(total=None, connect=None),
         cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=True,
+        auto_decompress=False,  # it would unpack without a limit
     )
 
 
@@ -109,6 +109,7 @@ async def _exchange(request: Request, session: aiohttp.ClientSession, timings: T
         request.method,
         request.url,
         headers=request.headers,
+        skip_auto_headers=("Accept-Encoding",),
         data=request.body,
         allow_redirects=request.redirects > 0,
         max_redirects=max(1, request.redirects),
@@ -124,4 +125,6 @@ async def _exchange(request: Request, session: aiohttp.ClientSession, timings: T
         else:
             answer.close()  # the rest is of no interest
         kind = answer.headers.get("Content-Type", "")
-        return Answer(answer.status, answer.reason or "", kind, body)
+        coding = ",".join(answer.headers.getall("Content-Encoding", ()))
+        body, left = unpack(body, coding, request.max_body)
+        return Answer(answer.status, (answer.reason or "")[:MOST_REASON], kind, body, left)

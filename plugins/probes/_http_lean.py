@@ -16,7 +16,7 @@ from aiohappyeyeballs import start_connection
 from attrs import frozen
 from yarl import URL
 
-from tocsin.plugins.probes._http_exchange import Answer, Timings, Trouble
+from tocsin.plugins.probes._http_exchange import MOST_REASON, Answer, Timings, Trouble
 from tocsin.plugins.probes._http_full import Request
 from tocsin.plugins.probes._net import certificate_days
 
@@ -262,7 +262,7 @@ class _Reader(asyncio.Protocol):
         self.answer.set_result(
             Answer(
                 status,
-                self._reason.decode("utf-8", "replace"),
+                self._reason[:MOST_REASON].decode("utf-8", "replace"),
                 self._content_type.decode("latin-1"),
                 bytes(self._body),
             )

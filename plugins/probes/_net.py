@@ -35,7 +35,10 @@ def certificate_days(connection: ssl.SSLObject | None) -> float | None:
     certificate = connection.getpeercert()
     if not certificate or "notAfter" not in certificate:
         return None
-    expires = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+    try:
+        expires = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+    except ValueError:  # a time that no calendar has
+        return None
     return round((expires - time.time()) / 86400, 3)
 
 
@@ -46,7 +49,7 @@ def in_words(error: BaseException) -> str:
         return f"the certificate is not valid: {reason}"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}"
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror | UnicodeError):  # no name of that shape can be
         return "the host name cannot be resolved"
     if isinstance(error, ConnectionRefusedError):
         return "the connection was refused"

@@ -34,6 +34,8 @@ _UNITS = {  # unit: suffix of our metric's name, factor
     "tib": ("_bytes", 2.0**40),
 }
 MAX_METRICS = 200
+MAX_VALUE = 64
+"""Characters of a value: none is longer, and matching takes quadratic time."""
 
 
 def split(output: str) -> tuple[str, str, str]:
@@ -71,7 +73,7 @@ def parse(data: str) -> dict[str, float]:
 
 
 def _number(text: str) -> tuple[float, str] | None:
-    match = _VALUE.fullmatch(text.replace(",", "."))
+    match = _VALUE.fullmatch(text.replace(",", ".")) if len(text) <= MAX_VALUE else None
     if match is None:  # "U" means that the plugin does not know
         return None
     suffix, factor = _UNITS.get(match[2].lower(), ("", 1.0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 import socket
 import time
 from collections.abc import Mapping
@@ -15,12 +14,13 @@ from attrs import Factory, define, frozen
 from attrs import field as option
 
 from tocsin import Bytes, Probe, Result, Seconds, Secret, Target, deadline, hookimpl, private
-from tocsin.plugins.probes import _http_full, _http_lean
+from tocsin.plugins.probes import _http_full, _http_lean, _pattern
 from tocsin.plugins.probes._http_exchange import Answer, Timings, Trouble
 from tocsin.plugins.probes._http_expect import (
     Expectation,
     json_expectation,
     parse_statuses,
+    read_json,
     show_statuses,
 )
 from tocsin.plugins.probes._http_full import Request
@@ -41,10 +41,8 @@ def _check_statuses(_: object, __: object, value: list[int | str]) -> None:
 
 
 def _check_regex(_: object, __: object, value: str | None) -> None:
-    try:
-        re.compile(value or "")
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
+    if value is not None:
+        _pattern.compiled(value)
 
 
 def _check_family(_: object, __: object, value: str) -> None:
@@ -140,7 +138,7 @@ class HttpProbe(Probe):
             return Result.failed(error, str(error), metrics=timings.phases())
         except OSError as error:  # of TLS, too
             return Result.failed(error, in_words(error), metrics=timings.phases())
-        return self._judge(answer, timings)
+        return await self._judge(answer, timings)
 
     async def _ask(self, timings: Timings) -> Answer:
         if not self._means:
@@ -185,7 +183,7 @@ class HttpProbe(Probe):
         ours = {"User-Agent": "tocsin", "Accept": "*/*"}
         return {k: v for k, v in ours.items() if k.lower() not in named} | given
 
-    def _judge(self, answer: Answer, timings: Timings) -> Result:
+    async def _judge(self, answer: Answer, timings: Timings) -> Result:
         took = time.monotonic() - timings.began
         metrics = timings.phases()
         metrics["total_seconds"] = took
@@ -194,7 +192,13 @@ class HttpProbe(Probe):
         days = timings.certificate_days
         if days is not None:
             metrics["certificate_expiry_days"] = days
-        if trouble := self._trouble(answer):
+        try:
+            trouble = await self._trouble(answer)
+        except Trouble as error:
+            trouble = str(error)
+        except _pattern.TooSlow as error:
+            return Result.unknown(str(error), metrics=metrics)
+        if trouble:
             return Result.down(trouble, metrics=metrics, latency=took)
         if days is not None and days < self.certificate_warn_days:
             text = f"{answer.status}, but the certificate ends in {days:.0f} days"
@@ -204,7 +208,7 @@ class HttpProbe(Probe):
             return Result.degraded(text, metrics=metrics, latency=took)
         return Result.up(f"{answer.status} {answer.reason}".strip(), metrics=metrics, latency=took)
 
-    def _trouble(self, answer: Answer) -> str | None:
+    async def _trouble(self, answer: Answer) -> str | None:
         means = self._means[0]
         if answer.status not in means.statuses:
             wanted = show_statuses(self.expected_status)
@@ -218,9 +222,10 @@ class HttpProbe(Probe):
             return f"the body does not contain {self.contains!r}{cut}"
         if self.not_contains and self.not_contains in text:
             return f"the body contains {self.not_contains!r}"
-        if self.matches and not re.search(self.matches, text):
+        if self.matches and not await _pattern.found(self.matches, text):
             return f"the body does not match {self.matches!r}{cut}"
-        return next((t for e in means.expectations if (t := e.trouble(text))), None)
+        document = read_json(text) if means.expectations else None
+        return next((t for e in means.expectations if (t := e.trouble(document))), None)
 
 
 @hookimpl

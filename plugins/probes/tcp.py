@@ -11,7 +11,8 @@ from typing import ClassVar
 from attrs import Attribute, frozen, validators
 from attrs import field as option
 
-from tocsin import Probe, Result, Seconds, Target, hookimpl
+from tocsin import Probe, Result, Seconds, Target, decode_text, hookimpl
+from tocsin.plugins.probes import _pattern
 from tocsin.plugins.probes._net import certificate_days, in_words, tls_context
 
 MAX_READ = 64 * 1024
@@ -20,9 +21,9 @@ MAX_READ = 64 * 1024
 def _regex(_: object, attribute: Attribute[str], value: str | None) -> None:
     if value is not None:
         try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"{attribute.name} is not a regular expression: {error}") from None
+            _pattern.compiled(value)
+        except ValueError as error:
+            raise ValueError(f"{attribute.name} is {error}") from None
 
 
 @frozen(kw_only=True)
@@ -65,6 +66,7 @@ class TcpProbe(Probe):
         place = f"{self.host}:{self.port}"
         writer: asyncio.StreamWriter | None = None
         metrics: dict[str, float] = {}
+        answer, expected = "", True
         began = time.monotonic()
         try:
             async with asyncio.timeout(self.timeout):
@@ -78,46 +80,48 @@ class TcpProbe(Probe):
                 if self.send is not None:
                     writer.write(_bytes(self.send))
                     await writer.drain()
-                answer = None if self.expect is None else await self._read(reader)
+                if self.expect is not None:
+                    answer, expected = await self._read(reader, self.expect)
         except TimeoutError:
             doing = "no connection" if writer is None else "no expected answer"
             return Result.down(f"{place}: {doing} within {self.timeout:g} s", metrics=metrics)
-        except (OSError, ssl.SSLError, EOFError) as error:
+        except _pattern.TooSlow as error:
+            return Result.unknown(f"{place}: {error}", metrics=metrics)
+        except (OSError, EOFError, ValueError) as error:  # ValueError: no host has such a name
             return Result.failed(error, f"{place}: {in_words(error)}", metrics=metrics)
         finally:
             if writer is not None:
                 writer.transport.abort()
-        return self._judge(place, answer, writer.get_extra_info("ssl_object"), metrics, began)
+        took = time.monotonic() - began
+        if not expected:
+            got = f"got {answer[:60]!r}" if answer else "got nothing"
+            text = f"{place}: expected {self.expect!r}, {got}"
+            return Result.down(text, metrics=metrics, latency=took)
+        return self._judge(place, writer.get_extra_info("ssl_object"), metrics, took)
 
-    async def _read(self, reader: asyncio.StreamReader) -> str:
-        """Read until the expected text came, the peer closed, or it is too much."""
-        wanted = re.compile(self.expect or "")
+    async def _read(self, reader: asyncio.StreamReader, wanted: str) -> tuple[str, bool]:
+        """Read until the expected text came, the peer closed, or it is too much; what came, and
+        whether it was that."""
         data = b""
-        while len(data) < MAX_READ:
+        while True:
             chunk = await reader.read(4096)
             data += chunk
-            text = data.decode("utf-8", "replace")
-            if not chunk or wanted.search(text):
-                return text
-        return data.decode("utf-8", "replace")
+            text = decode_text(data)
+            if await _pattern.found(wanted, text):
+                return text, True
+            if not chunk or len(data) >= MAX_READ:
+                return text, False
 
     def _judge(
         self,
         place: str,
-        answer: str | None,
         secured: ssl.SSLObject | None,
         metrics: dict[str, float],
-        began: float,
+        took: float,
     ) -> Result:
-        took = time.monotonic() - began
         days = certificate_days(secured)
         if days is not None:
             metrics["certificate_expiry_days"] = days
-        if answer is not None and not re.search(self.expect or "", answer):
-            got = f"got {answer[:60]!r}" if answer else "got nothing"
-            return Result.down(
-                f"{place}: expected {self.expect!r}, {got}", metrics=metrics, latency=took
-            )
         if days is not None and days < self.certificate_warn_days:
             text = f"{place}: the certificate ends in {days:.0f} days"
             return Result.degraded(text, metrics=metrics, latency=took)

@@ -16,6 +16,7 @@ from tocsin.core.contracts import (
 )
 from tocsin.core.deadline import deadline
 from tocsin.core.descriptors import restore_limits
+from tocsin.core.encoding import decode_text
 from tocsin.core.endpoints import Asked, Endpoint
 from tocsin.core.hookspecs import hookimpl
 from tocsin.core.model import (
@@ -94,6 +95,7 @@ __all__ = [
     "Verdict",
     "Words",
     "deadline",
+    "decode_text",
     "format_bytes",
     "format_duration",
     "hookimpl",
