@@ -18,6 +18,7 @@ from tocsin.core.config.errors import Catalog
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings, TargetSettings
 from tocsin.core.contracts import Probe, PushProbe
 from tocsin.core.heartbeats import Heartbeats
+from tocsin.core.hiding import clean
 from tocsin.core.logs import get_logger
 from tocsin.core.model import Beat, Observation, Reason, Result, Target
 from tocsin.core.runner import Runner
@@ -173,7 +174,7 @@ class Inventory:
             name=check.name,
             probe=check.probe_name,
             interval=check.interval,
-            broken=check.broken,
+            broken=None if check.broken is None else clean(check.broken),
         )
         self.state.put_check(state)
         if check.probe is None:

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient
 
 from tests.api.conftest import Asker, Stack
 from tests.conftest import eventually
+from tests.hidden import hide_only
 from tocsin import NotifyError, Result
 
 
@@ -153,7 +154,7 @@ async def test_a_silence_means_what_was_asked_and_shows_no_secret(
 ) -> None:
     """A password that happens to be a part of a pattern is hidden where the silence is shown, and
     nowhere else: what stands in its place would match everything. So with maintenance."""
-    monkeypatch.setattr("tocsin.core.logs._known", {"admin"})
+    hide_only(monkeypatch, {"admin"})
     await settled(stack)
     for path, extra in (("silences", {}), ("maintenance", {"name": "move"})):
         body = {**extra, "matchers": ["target=admin*"], "duration": "1h"}
