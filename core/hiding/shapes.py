@@ -64,12 +64,13 @@ _VALUE = re.compile(
     r"\\{1,4}\"(?:[^\"\\\n]|\\(?!\\{0,3}\")){0,8000}+|\"(?:[^\"\\\n]|\\.){0,8000}+\"?"
     r"|'(?:[^'\\\n]|\\.){0,8000}+'?|[^\s\"'&;,<>)\]}\\][^\s\"'&;,<>)\]}]{0,8000}+"
 )
-_BEFORE = re.compile(r"[\w.-]{0,40}$")
+_BEFORE = re.compile(r"[\w.:-]{0,40}$")
 _QUOTE = re.compile(r"\\{0,4}[\"']")
 _HEADER = re.compile(
     r"(?i)((?:proxy-)?authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?)"
     r"(?:((?:basic|bearer|digest|negotiate|token|apikey|aws4-hmac-sha256)\s{1,3})"
-    r"([^\"'\n]{1,8000}+)|([^\s\"',]{6,8000}+))"
+    r"([^\"'\n]{1,8000}+)"
+    r"|([^\s\"',]{1,8000}+(?:\s(?!\w{1,40}=[^=\s])[^\s\"',]{6,8000}+)?))"
     r"|((?:set-)?cookie[\"']?\s{0,3}:\s{0,3}[\"']?)([\w.!#$%&*+^`|~-]{1,200}=[^\"'\n]{1,8000}+)"
 )
 _SCHEME = re.compile(r"(?i)\b(bearer|basic)(\s{1,3})([A-Za-z0-9._~+/=-]{8,8000}+)")
@@ -86,7 +87,7 @@ _PAIR = re.compile(
     rf"(?<![^\s\"'\[,])(-[uUa]|--(?:proxy-)?user|--auth)({_GAP}?)([^\s:\"',/]{{1,80}}):{_ARGUMENT}"
 )
 _PROGRAMS = (
-    (re.compile(r"\b(?:mysql|mariadb|mycli)"), re.compile(rf"(?<![^\s\"'\[,])(-p)(){_ARGUMENT}")),
+    (re.compile(r"\b(?:mysql|mariadb|mycli)"), re.compile(rf"(?<![^\s\"'\[,])(-p)([\"']?){_ARGUMENT}")),
     (
         re.compile(r"\b(?:sshpass|mongo|rabbitmq|7z|docker login|podman login|check_(?:my|pg)sql)"),
         re.compile(rf"(?<![^\s\"'\[,])(-p)({_GAP}?)(?!-){_ARGUMENT}"),
@@ -116,7 +117,7 @@ _PROSE = re.compile(
     r"|empty|denied|failed|failure|is|was|are|must|should|could|can|cannot|can't|unable|the|an?|it"
     r"|this|that|please|too|unexpected|malformed|revoked|rejected|incorrect|mismatch|error|ok|yes"
     r"|to|or|and|if|when|with|for|in|of|from|by|on|option|instead|unset|set|unauthorized|forbidden"
-    r"|try|use|see|contact|permission|access|user|only)[.!?]?"
+    r"|try|use|see|contact|permission|access|user|only|allowed|granted|passed|successful)[.!?]?"
 )
 _SCHEMES = ("basic", "bearer", "digest", "negotiate", "token", "apikey", "aws4-hmac-sha256")
 _WORD = re.compile(r"[a-z]{1,20}[.,!?]?")
@@ -188,9 +189,11 @@ def _header(match: re.Match[str], found: Found | None) -> str:
     before, scheme, credential, alone, cookie, content = match.groups()
     if cookie is not None:
         return cookie + _told(content, found)
+    if not any(letter.isalnum() for letter in credential or alone):
+        return match[0]
     if scheme is not None:
         return f"{before}{scheme}{_told(credential, found)}"
-    if _PROSE.fullmatch(alone):
+    if _PROSE.fullmatch(alone.split()[0]):
         return match[0]
     return before + _told(alone, found)
 

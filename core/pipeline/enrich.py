@@ -61,7 +61,7 @@ class Enricher:
         message = evolve(
             message,
             notices=tuple(
-                evolve(_cleaned(n), can_restart=self.can_restart(n.target)) for n in notices
+                evolve(n, can_restart=self.can_restart(n.target)) for n in map(_cleaned, notices)
             ),
             system=self.standing() if wants else (),
             timezone=self.timezone,
