@@ -12,23 +12,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve
-
 from tocsin.core import descriptors
 from tocsin.core.alerting import Alerting
 from tocsin.core.api import ApiServer
 from tocsin.core.auth import TokenStore, ensure_admin, write_private
+from tocsin.core.boundary import cleaned_entry, cleaned_event, cleaned_observation
 from tocsin.core.bus import Bus
 from tocsin.core.clock import Clock, SystemClock
 from tocsin.core.config import load_config, read_plugin_settings
 from tocsin.core.config.settings import Settings
 from tocsin.core.deadman import Deadman
 from tocsin.core.embedded import EmbeddedPostgres
-from tocsin.core.encoding import whole
 from tocsin.core.heartbeats import Heartbeats
+from tocsin.core.hiding import know
 from tocsin.core.inventory import Inventory
 from tocsin.core.isolation import Isolation, PluginFault
-from tocsin.core.logs import get_logger, hide_values
+from tocsin.core.logs import get_logger
 from tocsin.core.model import (
     AuditEntry,
     Beat,
@@ -93,7 +92,7 @@ class Tocsin:
         self.clock = clock or SystemClock()
         self.started_at: datetime = self.clock.now()
         self.settings = settings
-        hide_values(settings.secrets)
+        know(settings.secrets)
         self.data_dir = settings.data_dir
         self.plugins = plugins
         self.api_url = ""
@@ -162,21 +161,21 @@ class Tocsin:
 
     def record(self, observation: Observation) -> None:
         """Take in what a check saw: into the live state, then into history."""
-        result = observation.result
-        if (message := whole(result.message)) is not result.message:
-            observation = evolve(observation, result=evolve(result, message=message))
+        observation = cleaned_observation(observation)
         if self.state.record(observation):
             self.store.write(observation)
             self.alerting.observe(observation)
 
     def happened(self, event: Event) -> None:
         """Take in what happened to a target."""
+        event = cleaned_event(event)
         self.bus.publish("event", event)
         self.store.write(event)
         self.alerting.happened(event)
 
     def audit(self, entry: AuditEntry) -> None:
         """Keep what a person changed."""
+        entry = cleaned_entry(entry)
         log.info(
             "audit", actor=entry.actor, action=entry.action,
             subject=entry.subject, outcome=entry.outcome,
@@ -345,7 +344,7 @@ class Tocsin:
         async with self._reloading:
             settings = await asyncio.to_thread(load_config, self._path, self._env, self.plugins)
             self.settings = settings
-            hide_values(settings.secrets)
+            know(settings.secrets)
             await self.alerting.apply(settings)
             self.inventory.apply(settings)
             await self.sources.apply(settings)

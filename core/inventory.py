@@ -22,6 +22,7 @@ from tocsin.core.config.label_bounds import LEFT_OUT, UNSAID, out_of_bounds, too
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings, TargetSettings
 from tocsin.core.contracts import Probe, PushProbe, Source
 from tocsin.core.heartbeats import Heartbeats
+from tocsin.core.hiding import clean
 from tocsin.core.logs import get_logger
 from tocsin.core.model import Beat, Observation, Reason, Result, Target
 from tocsin.core.runner import Runner, patience_with
@@ -183,7 +184,7 @@ class Inventory:
             name=check.name,
             probe=check.probe_name,
             interval=check.interval,
-            broken=check.broken,
+            broken=None if check.broken is None else clean(check.broken),
         )
         self.state.put_check(state)
         if check.probe is None:

@@ -23,12 +23,12 @@ import msgspec
 from attrs import Factory, define, frozen
 
 from tocsin.core import faults
-from tocsin.core.alerts.model import Alert, Key
+from tocsin.core.alerts.model import Alert, Key, cleaned_alert
 from tocsin.core.alerts.silences import Silence
 from tocsin.core.alerts.steady import Anchor
 from tocsin.core.encoding import encode
 from tocsin.core.logs import get_logger
-from tocsin.core.outbox import Decision, Row
+from tocsin.core.outbox import Decision, Row, cleaned_row
 
 log = get_logger(__name__)
 
@@ -248,12 +248,13 @@ class Journal:
         rows = db.execute(
             "SELECT data FROM outbox WHERE open = 1 OR steady >= ? ORDER BY steady, id", (since,)
         )
-        alerts = tuple(_decode(db.execute("SELECT data FROM alerts"), Alert))
+        found = _decode(db.execute("SELECT data FROM alerts"), Alert)
+        alerts = tuple(map(cleaned_alert, found))
         still = {alert.id for alert in alerts}
         told = db.execute("SELECT data FROM outbox WHERE open = 0 ORDER BY steady, id")
         return Saved(
             alerts=alerts,
-            rows=tuple(_decode(rows, Row)),
+            rows=tuple(map(cleaned_row, _decode(rows, Row))),
             references={
                 (row.channel, row.alert): row.reference
                 for row in (_decode(told, Row) if still else ())

@@ -4,84 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
-import re
 import stat
 import sys
-import unicodedata
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import MutableMapping
 from logging.handlers import RotatingFileHandler
 from typing import IO, Any
 
 import structlog
 
-from tocsin.core.config.hide import HIDDEN, hide_in_text, is_secret_name
+from tocsin.core import hiding
 from tocsin.core.config.settings import Format, LogSettings
 from tocsin.core.contracts import Secret
 
-_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
-_TELEGRAM = re.compile(r"\bbot\d{5,}:[A-Za-z0-9_-]{20,}|\b\d{8,}:[A-Za-z0-9_-]{30,}")
-_OURS = re.compile(r"\btocsin_[A-Za-z0-9_-]{20,}")
-_UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Control characters, bidi and other format marks, lone surrogates, line separators."""
-
-_MAX_DEPTH = 20
-
-_known: set[str] = set()
-"""Secret values of the configuration in force."""
-
-
-def hide_values(secrets: Iterable[str]) -> None:
-    """Hide these values in every log line from now on."""
-    _known.update(str.__str__(secret) for secret in secrets if len(secret) >= 4)
+LONGEST = 16_000
+"""Characters of one value of a log line."""
 
 
 def clean(text: str, *, lines: bool = False) -> str:
-    """A text fit for a log: no secrets, no control or bidi characters (log injection).
-
-    Line ends are written out as an escape, so that no text can pass for a line of its own;
-    ``lines`` keeps them, for tracebacks, each further line indented.
-    """
-    text = hide_in_text(text, _known)
-    text = _TELEGRAM.sub(HIDDEN, _OURS.sub(HIDDEN, _BEARER.sub(rf"\1 {HIDDEN}", text)))
-    if text.isprintable():
-        return text
-    text = text.replace("\r\n", "\n").replace("\t", "    ")
-    text = text.replace("\n", "\n  " if lines else "\\n")
-    return "".join("�" if unicodedata.category(c) in _UNSAFE and c != "\n" else c for c in text)
+    """A text fit for a log. Line ends are written out as an escape, so that no text can pass for a
+    line of its own; ``lines`` keeps them, for tracebacks, each further line indented."""
+    return hiding.clean(text, lines=lines, longest=LONGEST).replace("\n", "\n  ")
 
 
-def is_plain(text: str) -> bool:
-    """Whether a text has none of the characters that :func:`clean` replaces."""
-    return text.isprintable() or not any(unicodedata.category(c) in _UNSAFE for c in text)
-
-
-def clean_deeply(value: Any) -> Any:
-    """Data with every text in it clean, and nothing shown under a name such as ``password``. What
-    JSON does not know becomes text."""
-    return _clean(value)
-
-
-def _clean(value: Any, name: str = "", depth: int = 0) -> Any:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)  # JSON has no such numbers
-    if type(value) in (int, float):
-        return value
-    if isinstance(value, Secret) or (name and is_secret_name(name)):
-        return HIDDEN
-    if isinstance(value, str):
-        return clean(value, lines=name in ("exception", "stack"))
-    if depth < _MAX_DEPTH:
-        if isinstance(value, Mapping):
-            return {clean(str(k)): _clean(v, str(k), depth + 1) for k, v in value.items()}
-        if isinstance(value, list | tuple | set | frozenset):
-            return [_clean(item, depth=depth + 1) for item in value]
-    try:
-        return clean(str(value))
-    except Exception as error:  # noqa: BLE001 - a stranger's __str__; a log call never raises
-        return f"<{type(value).__name__} whose text cannot be had: {type(error).__name__}>"
+def _clean(value: Any, name: str = "") -> Any:
+    if isinstance(value, str) and name in ("exception", "stack"):
+        return clean(value, lines=True)
+    if isinstance(value, Secret) or (name and hiding.is_secret_name(name) and value):
+        return hiding.HIDDEN
+    return hiding.clean_data(value, lines=False, longest=LONGEST)
 
 
 def _redact(

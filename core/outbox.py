@@ -7,8 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from attrs import Factory, frozen
+from attrs import Factory, evolve, frozen
 
+from tocsin.core.hiding import clean, clean_data
 from tocsin.core.ids import new_id
 from tocsin.core.notices import Notice
 
@@ -69,3 +70,11 @@ class Row:
     answer: str = ""
     reference: str | None = None
     revision: int = 0
+
+
+def cleaned_row(row: Row) -> Row:
+    """A row that an earlier version may have written."""
+    notice = row.notice
+    if notice is not None:
+        notice = evolve(notice, message=clean(notice.message), details=clean_data(notice.details))
+    return evolve(row, reason=clean(row.reason), answer=clean(row.answer), notice=notice)

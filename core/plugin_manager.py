@@ -22,6 +22,7 @@ from tocsin.core import hookspecs
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.contracts import Probe, PushProbe, Service, Source
 from tocsin.core.endpoints import Endpoint
+from tocsin.core.hiding import clean
 from tocsin.core.isolation import PluginFault, call_with_deadline
 from tocsin.core.notices import Notifier
 from tocsin.core.observing import Observer
@@ -164,7 +165,7 @@ class PluginManager:
         except PluginFault as fault:
             if self._pluggy.has_plugin(name):
                 self._pluggy.unregister(name=name)
-            self._records[name] = evolve(record, status="failed", reason=str(fault))
+            self._records[name] = evolve(record, status="failed", reason=clean(str(fault)))
             return
         for item in provides:
             if item.kind in self._shelves:
@@ -248,7 +249,8 @@ class PluginManager:
     def fail(self, name: str, reason: str, retry_at: datetime | None = None) -> bool:
         """Mark a loaded plugin failed (quarantined until ``retry_at``). True where that is news."""
         record = self._records[name]
-        self._records[name] = evolve(record, status="failed", reason=reason, retry_at=retry_at)
+        failed = evolve(record, status="failed", reason=clean(reason), retry_at=retry_at)
+        self._records[name] = failed
         return record.status != "failed"
 
     def recover(self, name: str) -> bool:

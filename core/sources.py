@@ -8,11 +8,13 @@ from collections.abc import Callable, Collection, Coroutine, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 
+from tocsin.core.boundary import cleaned_lines, named
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import Settings, SourceSettings
 from tocsin.core.contracts import ActionError, Source
+from tocsin.core.hiding import clean, clean_data, visible
 from tocsin.core.inventory import Inventory
 from tocsin.core.isolation import Isolation, PluginFault
 from tocsin.core.logs import get_logger
@@ -30,6 +32,9 @@ from tocsin.core.supervisor import keep_running
 
 log = get_logger(__name__)
 T = TypeVar("T")
+
+READERS = 3
+"""So many requests for log lines are served at once; others wait."""
 
 
 @define(eq=False)
@@ -60,28 +65,29 @@ class SourceSink:
         self, target: Target, checks: Mapping[str, Mapping[str, Any]] | None = None
     ) -> None:
         """See ``contracts.Sink.discovered``."""
-        self._post(self.inventory.discovered, self.name, target, checks)
+        self._post(self.inventory.discovered, self.name, named(target), checks)
 
     def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
         """See ``contracts.Sink.observed``."""
         when = at or self.clock.now()
-        self._post(self.record, Observation(target=target, check=self.name, at=when, result=result))
+        seen = Observation(target=visible(target), check=self.name, at=when, result=result)
+        self._post(self.record, seen)
 
     def happened(self, event: Event) -> None:
         """See ``contracts.Sink.happened``."""
-        self._post(self.keep, event)
+        self._post(self.keep, evolve(event, target=visible(event.target)))
 
     def retired(self, target: str, message: str) -> None:
         """See ``contracts.Sink.retired``."""
-        self._post(self.inventory.retired, self.name, target, message)
+        self._post(self.inventory.retired, self.name, visible(target), message)
 
     def synced(self, targets: Collection[str]) -> None:
         """See ``contracts.Sink.synced``."""
-        self._post(self._synced, frozenset(targets))
+        self._post(self._synced, frozenset(map(visible, targets)))
 
     def impaired(self, message: str) -> None:
         """See ``contracts.Sink.impaired``."""
-        self._post(self._impaired, message)
+        self._post(self._impaired, clean(message))
 
     def _synced(self, targets: frozenset[str]) -> None:
         if self.trouble is not None and self.seen:
@@ -127,6 +133,7 @@ class SourceSupervisor:
         self._clock = clock
         self._running: dict[str, _Running] = {}
         self._broken: dict[str, str] = {}
+        self._reading = asyncio.Semaphore(READERS)
 
     async def apply(self, settings: Settings) -> None:
         """Run the sources of a configuration; those it leaves unchanged go on undisturbed."""
@@ -209,16 +216,20 @@ class SourceSupervisor:
         return parts
 
     async def logs(self, target: str, lines: int) -> list[LogLine]:
-        """The last lines of a target. Raises ActionError."""
-        return await self._do(target, lambda source: source.logs(target, lines), 20)
+        """The last lines of a target, clean. Raises ActionError."""
+        async with self._reading:  # so that many readers need no more memory than a few
+            found = await self._do(target, lambda source: source.logs(target, lines), 20)
+            return await asyncio.to_thread(cleaned_lines, found[-lines:])
 
     async def restart(self, target: str) -> None:
         """Restart a target. Raises ActionError."""
         await self._do(target, lambda source: source.restart(target), 90)
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
-        """All that its source knows of a target. Raises ActionError."""
-        return await self._do(target, lambda source: source.inspect(target), 20)
+        """All that its source knows of a target, without secrets. Raises ActionError."""
+        found = await self._do(target, lambda source: source.inspect(target), 20)
+        shown: Mapping[str, Any] = await asyncio.to_thread(clean_data, dict(found))
+        return shown
 
     async def _do(
         self, target: str, act: Callable[[Source], Coroutine[Any, Any, T]], deadline: float
@@ -235,5 +246,7 @@ class SourceSupervisor:
             )
         except TimeoutError:
             raise ActionError(f"{target} gave no answer within {deadline:g} s") from None
+        except ActionError as error:
+            raise ActionError(clean(str(error)), missing=error.missing) from error
         except PluginFault as fault:
-            raise ActionError(f"plugin {running.settings.plugin} {fault}") from fault
+            raise ActionError(clean(f"plugin {running.settings.plugin} {fault}")) from fault

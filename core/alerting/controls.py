@@ -16,9 +16,10 @@ from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.matchers import Matcher
 from tocsin.core.alerts.model import Alert, Phase
 from tocsin.core.alerts.silences import Silence
+from tocsin.core.boundary import cleaned_lines
 from tocsin.core.clock import Clock
 from tocsin.core.contracts import ActionError
-from tocsin.core.logs import clean
+from tocsin.core.hiding import clean
 from tocsin.core.model import AuditEntry, LogLine
 from tocsin.core.units import format_duration
 
@@ -106,8 +107,7 @@ class ChannelControls:
         """The last lines of a target. Raises ActionError."""
 
         async def work() -> list[LogLine]:
-            found = await self.desk.actions.logs(target, lines)
-            return [LogLine(text=clean(x.text), stream=x.stream, at=x.at) for x in found[-lines:]]
+            return cleaned_lines((await self.desk.actions.logs(target, lines))[-lines:])
 
         return await self._at_home(work())
 

@@ -30,9 +30,10 @@ from tocsin.core.bus import Bus
 from tocsin.core.clock import Clock
 from tocsin.core.config.alerting import book_of
 from tocsin.core.config.settings import Settings
+from tocsin.core.hiding import clean
 from tocsin.core.isolation import Isolation
 from tocsin.core.journal import Entry, Journal, JournalError
-from tocsin.core.logs import clean, get_logger
+from tocsin.core.logs import get_logger
 from tocsin.core.model import ComponentHealth, Event, Observation
 from tocsin.core.outbox import Decision, Row
 from tocsin.core.pipeline import Channel, Enricher, Tools, route

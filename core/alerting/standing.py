@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.core.logs import clean
+from tocsin.core.hiding import clean
 from tocsin.core.model import Status
 from tocsin.core.notices import Standing
 from tocsin.core.state import LiveState
@@ -14,7 +14,7 @@ def standing(state: LiveState) -> tuple[Standing, ...]:
     """Every target, worst first, critical ones before others, then by name."""
     found = [
         Standing(
-            target=clean(one.target.name), kind=one.target.kind, status=one.status,
+            target=one.target.name, kind=one.target.kind, status=one.status,
             message=clean(one.message),
             critical=one.target.critical, since=one.since,
         )

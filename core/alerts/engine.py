@@ -30,6 +30,7 @@ from tocsin.core.alerts.recent import Recent
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.silences import Quiet
 from tocsin.core.alerts.step import acknowledged, due, step
+from tocsin.core.boundary import cleaned_verdict
 from tocsin.core.model import Event, Observation, Target
 from tocsin.core.verdicts import History, Verdict, VerdictState
 
@@ -248,7 +249,7 @@ class Engine:
             self._looks.want(key, None)
         if key not in self.alerts and verdict.state in (VerdictState.CLEAR, VerdictState.UNKNOWN):
             return []
-        self._verdicts[key] = verdict
+        verdict = self._verdicts[key] = cleaned_verdict(verdict)
         return self._step(key, verdict, now)
 
     def _step(self, key: Key, verdict: Verdict, now: Moment) -> list[Transition]:

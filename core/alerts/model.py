@@ -14,6 +14,7 @@ from uuid import UUID
 
 from attrs import Factory, evolve, frozen
 
+from tocsin.core.hiding import clean, clean_data
 from tocsin.core.ids import new_id
 from tocsin.core.verdicts import Severity
 
@@ -171,6 +172,16 @@ def differs(before: Alert, after: Alert) -> bool:
     if before is after:
         return False
     return evolve(after, message=before.message, details=before.details) != before
+
+
+def cleaned_alert(alert: Alert) -> Alert:
+    """An alert that an earlier version may have written."""
+    return evolve(
+        alert, message=clean(alert.message), details=clean_data(alert.details),
+        carry=clean_data(alert.carry), resolution=clean(alert.resolution),
+        comment=clean(alert.comment),
+        acknowledged_by=None if alert.acknowledged_by is None else clean(alert.acknowledged_by),
+    )  # fmt: skip
 
 
 @frozen(kw_only=True)

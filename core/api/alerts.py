@@ -19,7 +19,7 @@ from tocsin.core.api.paging import IdCursor, Limit, Name
 from tocsin.core.api.problems import Problem, not_found
 from tocsin.core.api.routing import Call, Routes
 from tocsin.core.auth import Role
-from tocsin.core.logs import clean
+from tocsin.core.hiding import clean
 from tocsin.core.store import StoreUnavailable
 from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.verdicts import Severity
@@ -253,7 +253,7 @@ async def acknowledge(call: Call, body: AckBody) -> AlertView:
         raise Problem(409, f"it is acknowledged already, by {alert.acknowledged_by}")
     who = call.actor
     changed = call.monitor.alerting.acknowledge(alert, who, clean(body.comment))
-    call.audit("acknowledge", str(alert.id), target=alert.target, comment=clean(body.comment))
+    call.audit("acknowledge", str(alert.id), target=alert.target, comment=body.comment)
     await call.monitor.alerting.written()
     return alert_view(changed)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -25,10 +24,10 @@ from tocsin.core.api.views import (
     shown_labels,
 )
 from tocsin.core.auth import Role
-from tocsin.core.config.redact import HIDDEN, hide_in_text, is_secret_name
+from tocsin.core.boundary import cleaned_lines
 from tocsin.core.contracts import ActionError
-from tocsin.core.logs import clean
-from tocsin.core.model import LogLine, Status
+from tocsin.core.hiding import clean_data
+from tocsin.core.model import Status
 from tocsin.core.restarts import NotAllowed, TooSoon
 from tocsin.core.state import TargetState
 
@@ -187,7 +186,8 @@ async def get_logs(call: Call, query: LogQuery) -> LogList:
         lines = await call.monitor.logs(name, query.lines)
     except ActionError as error:
         raise _refused(error) from error
-    return LogList(items=await asyncio.to_thread(_shown, lines[-query.lines :]))
+    shown = await asyncio.to_thread(cleaned_lines, lines[-query.lines :])
+    return LogList(items=[LogView(at=x.at, stream=x.stream, text=x.text) for x in shown])
 
 
 @routes.get("/api/v1/containers/{name}/events", errors=(404, 503))
@@ -210,9 +210,7 @@ async def inspect(call: Call) -> InspectView:
         document = await call.monitor.inspect(name)
     except ActionError as error:
         raise _refused(error) from error
-    # The source hides secrets too; a stranger's source might not.
-    hidden = _hide(dict(document), call.monitor.settings.secrets)
-    return InspectView(name=name, document=hidden)
+    return InspectView(name=name, document=clean_data(dict(document)))
 
 
 @routes.post("/api/v1/containers/{name}/restart", role=Role.OPERATOR, errors=(404, 409, 502))
@@ -231,26 +229,5 @@ async def restart(call: Call) -> RestartView:
     return RestartView(name=name, restarted=True)
 
 
-def _shown(lines: list[LogLine]) -> list[LogView]:
-    """Lines without control characters and known secrets, whatever source they come from. Ten
-    thousand take a while, so not in the event loop."""
-    return [LogView(at=line.at, stream=line.stream, text=clean(line.text)) for line in lines]
-
-
 def _refused(error: ActionError) -> Problem:
     return Problem(404 if error.missing else 502, str(error))
-
-
-_ASSIGNMENT = re.compile(r"^([A-Za-z_][A-Za-z0-9_]*)=(.*)$", re.DOTALL)
-
-
-def _hide(value: Any, secrets: frozenset[str], name: str = "") -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _hide(v, secrets, str(k)) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        if name == "Env":
-            return [_ASSIGNMENT.sub(rf"\1={HIDDEN}", str(item)) for item in value]
-        return [_hide(item, secrets, name) for item in value]
-    if isinstance(value, str):
-        return HIDDEN if is_secret_name(name) and value else hide_in_text(value, secrets)
-    return value

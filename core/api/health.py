@@ -10,7 +10,7 @@ from attrs import frozen
 from msgspec.json import encode
 
 from tocsin.core.api.routing import Call, Routes
-from tocsin.core.logs import clean
+from tocsin.core.hiding import clean
 from tocsin.core.model import Health
 
 routes = Routes()

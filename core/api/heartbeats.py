@@ -12,7 +12,7 @@ from attrs import Factory, frozen
 from tocsin.core.api.problems import Problem
 from tocsin.core.api.routing import Call, Routes
 from tocsin.core.auth import Role
-from tocsin.core.logs import clean
+from tocsin.core.hiding import clean, visible
 from tocsin.core.model import Beat, Status
 
 routes = Routes()
@@ -53,7 +53,7 @@ async def beat(call: Call, body: BeatBody) -> BeatView:
         status=Status(body.status.value),
         # It ends up on terminals and in messages.
         message=clean(body.message),
-        metrics={clean(key): value for key, value in body.metrics.items()},
+        metrics={visible(key): value for key, value in body.metrics.items()},
     )
     try:
         return BeatView(check=call.monitor.beat(name, received))

@@ -15,7 +15,7 @@ from tocsin.core.api.problems import Problem, not_found
 from tocsin.core.api.routing import Call, Routes
 from tocsin.core.api.silences import LONGEST, asked, shown, times
 from tocsin.core.auth import Role
-from tocsin.core.logs import clean
+from tocsin.core.hiding import clean
 from tocsin.core.units import parse_duration
 
 routes = Routes()

@@ -8,6 +8,8 @@ import msgspec
 from aiohttp import web
 from attrs import Factory, frozen
 
+from tocsin.core.hiding import clean
+
 
 @frozen(kw_only=True)
 class ProblemDocument:
@@ -50,9 +52,9 @@ class Problem(Exception):
             type="about:blank",
             title=HTTPStatus(self.status).phrase,
             status=self.status,
-            detail=self.detail,
+            detail=clean(self.detail),
             instance=path if self.instance is None else self.instance,
-            errors=self.errors,
+            errors=tuple(map(clean, self.errors)),
         )
         return web.Response(
             status=self.status,

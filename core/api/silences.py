@@ -16,7 +16,7 @@ from tocsin.core.api.history import Moment
 from tocsin.core.api.problems import Problem, not_found
 from tocsin.core.api.routing import Call, Routes
 from tocsin.core.auth import Role
-from tocsin.core.logs import clean, is_plain
+from tocsin.core.hiding import clean, is_plain
 from tocsin.core.units import parse_duration
 
 routes = Routes()
@@ -63,6 +63,8 @@ def asked(texts: Sequence[str]) -> tuple[Matcher, ...]:
     something else, since ``*`` matches anything. Raises ValueError."""
     if not all(is_plain(text) for text in texts):
         raise ValueError("a matcher has no control characters and line breaks; write ? for one")
+    if any(clean(text) != text for text in texts):
+        raise ValueError("a matcher holds what looks like a secret; write * in its place")
     return parse_all(texts)
 
 

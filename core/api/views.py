@@ -10,8 +10,8 @@ from weakref import WeakKeyDictionary
 import msgspec
 from attrs import frozen
 
-from tocsin.core.config.redact import HIDDEN, hide_in_text, is_secret_name
 from tocsin.core.encoding import encode
+from tocsin.core.hiding import clean_data
 from tocsin.core.model import Status
 from tocsin.core.state import CheckState, TargetState
 
@@ -118,10 +118,8 @@ class Encoded(Generic[View]):
 
 def shown_labels(labels: Mapping[str, str]) -> dict[str, str]:
     """Labels without secrets: people put passwords into the labels of containers."""
-    return {
-        name: HIDDEN if text and is_secret_name(name) else hide_in_text(text)
-        for name, text in labels.items()
-    }
+    shown: dict[str, str] = clean_data(labels, lines=False) if labels else {}
+    return shown
 
 
 def check_view(check: CheckState) -> CheckView:

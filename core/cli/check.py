@@ -14,11 +14,13 @@ from attrs import define, field
 from rich.table import Table
 from rich.text import Text
 
+from tocsin.core.boundary import cleaned_observation
 from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.cli.status import LOOK
 from tocsin.core.clock import SystemClock
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings
 from tocsin.core.contracts import ActionError, Probe, Source
+from tocsin.core.hiding import clean, visible
 from tocsin.core.inventory import merge
 from tocsin.core.isolation import Isolation, PluginFault, describe
 from tocsin.core.model import Event, Observation, Result, Status, Target
@@ -96,7 +98,11 @@ async def _check_all(
     isolation = Isolation(frozenset(settings.plugins.inline), lambda *_: None)
     clock = SystemClock()
     uplink = Uplink(clock, isolation, settings.uplink)
-    runner = Runner(clock, isolation, plugins, seen.append, doubt=uplink.doubt)
+
+    def record(observation: Observation) -> None:
+        seen.append(cleaned_observation(observation))
+
+    runner = Runner(clock, isolation, plugins, record, doubt=uplink.doubt)
     watcher = asyncio.create_task(isolation.watch())
     limit = asyncio.Semaphore(100)
 
@@ -147,7 +153,8 @@ class _Snapshot:
     def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
         """Keep it."""
         when = at or SystemClock().now()
-        self.seen[target] = Observation(target=target, check=self.name, at=when, result=result)
+        name = visible(target)
+        self.seen[target] = Observation(target=name, check=self.name, at=when, result=result)
 
     def happened(self, event: Event) -> None:
         """Of no interest here."""
@@ -205,8 +212,7 @@ async def _snapshot(
     waiter.cancel()
     with contextlib.suppress(asyncio.CancelledError, PluginFault, TimeoutError, ActionError):
         await task
-    found = [o for o in sink.seen.values() if _wanted(o.check_id, patterns)]
-    seen += found
+    seen += [cleaned_observation(o) for o in sink.seen.values() if _wanted(o.check_id, patterns)]
     if sink.trouble is not None and not (settings.automatic or patterns):
-        seen.append(_unknown(f"({settings.name})", settings.name, sink.trouble))
+        seen.append(_unknown(f"({settings.name})", settings.name, clean(sink.trouble)))
     return sink.trouble

@@ -15,6 +15,7 @@ from tocsin.core.app import load_plugins
 from tocsin.core.config import ConfigError, Place, find_config, load_config, read_place
 from tocsin.core.config.find import FoundFile
 from tocsin.core.config.settings import Settings
+from tocsin.core.hiding import clean, know
 from tocsin.core.plugin_manager import PluginManager
 
 
@@ -27,7 +28,7 @@ class Failure(click.ClickException):
 
     def show(self, file: object = None) -> None:
         """Write the line to standard error."""
-        click.echo(f"tocsin: {self.format_message()}", err=True)
+        click.echo(f"tocsin: {clean(self.format_message(), lines=True, longest=64_000)}", err=True)
 
 
 @define
@@ -82,6 +83,7 @@ class Context:
         if self._settings is None:
             try:
                 self._settings = load_config(self.path, self.env, self.plugins())
+                know(self._settings.secrets)
             except ConfigError as error:
                 raise broken(error) from error
         return self._settings

@@ -13,11 +13,13 @@ from attrs import define, field
 
 from tocsin.core.config.errors import Path as KeyPath
 from tocsin.core.config.errors import Problems
+from tocsin.core.hiding import is_secret_name
 
 T = TypeVar("T")
 
 _REFERENCE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\{))")
 _SECRET_NAME = re.compile(r"PASS|TOKEN|SECRET|KEY|CREDENTIAL|DATABASE_URL|DSN", re.IGNORECASE)
+"""Broader than :func:`is_secret_name`: hiding what a variable holds costs little."""
 
 
 class Interpolated(str):
@@ -31,6 +33,8 @@ class Environment:
     variables: Mapping[str, str]
     problems: Problems
     secrets: set[str] = field(factory=set)
+    filled: dict[str, tuple[str, ...]] = field(factory=dict)
+    """Texts with ``${VAR}`` in them, filled in, and the values that went into each."""
     _unreadable: set[str] = field(factory=set)
     """Variables whose file is there and cannot be read: that is noted, and told once."""
 
@@ -44,7 +48,7 @@ class Environment:
                 self.problems.environment(
                     name, f"{name} and {name}_FILE are both set; unset one of them"
                 )
-            if _SECRET_NAME.search(name):
+            if _is_secret(name):
                 self._hide(value)
             return value
         if file is not None:
@@ -86,8 +90,7 @@ class Environment:
             return default
 
     def _hide(self, value: str) -> None:
-        if len(value) >= 4:  # shorter ones would blot out half of every text
-            self.secrets.add(value)
+        self.secrets.add(value)
 
     def fill(self, tree: Any, path: KeyPath = ()) -> Any:
         """Replace ``${VAR}`` and ``${VAR:-default}`` in every text of a tree; ``$$`` is ``$``."""
@@ -101,6 +104,7 @@ class Environment:
 
     def _fill_text(self, text: str, path: KeyPath) -> str:
         unset = False
+        values: list[str] = []
 
         def replace(match: re.Match[str]) -> str:
             nonlocal unset
@@ -120,14 +124,18 @@ class Environment:
                 if name not in self._unreadable:
                     self.problems.add(path, self._not_set(name))
                 return ""
-            if value is None and default and _SECRET_NAME.search(name):
+            if value is None and default and _is_secret(name):
                 self._hide(default)
-            return value if value is not None else default or ""
+            values.append(value if value is not None else default or "")
+            return values[-1]
 
         filled = _REFERENCE.sub(replace, text)
         if unset:
             self.problems.leave_out(path[:-1], path[-1:])
-        return Interpolated(filled) if filled != text else text
+        if filled == text:
+            return text
+        self.filled[filled] = tuple(values)
+        return Interpolated(filled)
 
     def _not_set(self, name: str) -> str:
         remedy = "set it,"
@@ -140,6 +148,10 @@ class Environment:
             f"the environment variable {name} is not set; "
             f"{remedy} or give a default: ${{{name}:-…}}"
         )
+
+
+def _is_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None or is_secret_name(name)
 
 
 def read_secret(name: str, variables: Mapping[str, str]) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from attrs import define, evolve, field, frozen
 
-from tocsin.core.config.hide import hide_in_text
+from tocsin.core.hiding import Known, hide
 
 
 @frozen(kw_only=True)
@@ -133,7 +133,8 @@ class Problems:
 
     def sorted(self, secrets: Iterable[str]) -> tuple[ConfigProblem, ...]:
         """Everything found, once each, by place, without the given secrets."""
-        told = {evolve(p, message=hide_in_text(p.message, secrets)): None for p in self.found}
+        known = Known(secrets)
+        told = {evolve(p, message=hide(p.message, known)): None for p in self.found}
         return tuple(sorted(told, key=lambda p: (p.line or 0, p.path, p.message)))
 
 

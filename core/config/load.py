@@ -17,7 +17,7 @@ from tocsin.core.config.errors import Catalog, ConfigError, Path, Problems
 from tocsin.core.config.find import read, with_variables
 from tocsin.core.config.messages import make_messages
 from tocsin.core.config.observers import make_observers
-from tocsin.core.config.redact import secrets_in
+from tocsin.core.config.redact import secrets_of
 from tocsin.core.config.references import check_references
 from tocsin.core.config.scalars import choose, number, show
 from tocsin.core.config.services import make_services
@@ -52,6 +52,7 @@ from tocsin.core.config.values import (
     database_url,
     interval_of,
 )
+from tocsin.core.hiding import parts_of
 from tocsin.core.units import Seconds, parse_duration, parse_size
 
 SECTIONS = (
@@ -94,7 +95,7 @@ def load_config(path: FilePath | None, env: Mapping[str, str], catalog: Catalog)
     tree = environment.fill(read(path, problems))
     settings = _Loader(tree, environment, catalog, problems).settings(path)
     if problems.found:
-        raise ConfigError(problems.sorted(environment.secrets))
+        raise ConfigError(problems.sorted(settings.secrets))
     return settings
 
 
@@ -164,8 +165,9 @@ class _Loader:
         # A password that equals a name is not hidden wherever the name stands: that would tell
         # the password, and hide the name.
         names = {*targets, *sources, *(c for target in targets.values() for c in target.checks)}
-        secrets = {secret for secret in secrets_in(settings) if len(secret) >= 4}
-        return evolve(settings, secrets=frozenset((secrets | self.env.secrets) - names))
+        secrets = secrets_of(self.tree, settings, self.env.filled)
+        secrets |= {part for secret in self.env.secrets for part in parts_of(secret)}
+        return evolve(settings, secrets=frozenset(secrets - names - {""}))
 
     def _table(self, name: str) -> tuple[Any, Path]:
         return self.tree.get(name, {}), (name,)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from tocsin.core.alerts.silences import Window
-from tocsin.core.config.hide import HIDDEN, hide_in_text, is_secret_name
 from tocsin.core.config.settings import (
     ChannelSettings,
     CheckSettings,
@@ -21,13 +20,20 @@ from tocsin.core.config.settings import (
     SourceSettings,
 )
 from tocsin.core.contracts import Secret
-
-__all__ = ["HIDDEN", "hide_in_text", "is_secret_name", "redacted", "secrets_in"]
+from tocsin.core.hiding import (
+    HIDDEN,
+    Known,
+    clean_arguments,
+    hide,
+    is_secret_name,
+    look_for,
+    parts_of,
+)
 
 
 def redacted(settings: Settings) -> dict[str, Any]:
     """The whole configuration as JSON-able data, defaults filled in, secrets hidden."""
-    data: dict[str, Any] = _plain(settings, settings.secrets)
+    data: dict[str, Any] = _plain(settings, Known(settings.secrets))
     data.pop("secrets")
     return data
 
@@ -46,66 +52,116 @@ def secrets_in(value: Any) -> Iterator[str]:
         yield from (secret for item in value for secret in secrets_in(item))
 
 
-def _plain(value: Any, secrets: frozenset[str]) -> Any:
+def secrets_of(tree: Any, settings: Settings, filled: Mapping[str, Sequence[str]]) -> set[str]:
+    """All that a configuration holds of secrets, as it was written (``tree``) and as it was
+    understood, taken apart. ``filled``: texts with ``${VAR}`` in them and the values in each."""
+    found = set(secrets_in(settings))
+    for text in found & set(filled):
+        found |= _secret_values(text, filled[text])
+    _gather(tree, "", found)
+    for section in ("channels", "deadman", "observers"):
+        found.update(text for text in _texts(tree.get(section)) if "://" in text)
+    return {part for secret in found for part in parts_of(secret) if part}
+
+
+def _secret_values(text: str, values: Sequence[str]) -> set[str]:
+    """The values in a secret text; in a URL the host, the user and a database are none."""
+    scheme, mark, rest = text.partition("://")
+    if not mark:
+        return set(values)
+    userinfo, _, place = rest.rpartition("@")
+    secret = userinfo.partition(":")[2]
+    if not scheme.startswith("postgres"):
+        secret += place.partition("/")[2]
+    return {value for value in values if value in secret}
+
+
+def _texts(tree: Any) -> Iterator[str]:
+    if isinstance(tree, str):
+        yield str.__str__(tree)
+    elif isinstance(tree, Mapping):
+        yield from (text for item in tree.values() for text in _texts(item))
+    elif isinstance(tree, list):
+        yield from (text for item in tree for text in _texts(item))
+
+
+def _gather(tree: Any, name: str, found: set[str]) -> None:
+    """Secrets by the names of keys, in URLs, in arguments."""
+    if isinstance(tree, Mapping):
+        for key, item in tree.items():
+            _gather(item, str(key), found)
+    elif isinstance(tree, list):
+        for item in tree:
+            _gather(item, name, found)
+        look_for(" ".join(item for item in tree if isinstance(item, str)), found.add)
+    elif isinstance(tree, str):
+        if is_secret_name(name):
+            found.add(str.__str__(tree))
+        look_for(str.__str__(tree), found.add)
+
+
+def _plain(value: Any, known: Known) -> Any:
     if isinstance(value, Secret):
         return HIDDEN
     if isinstance(value, CheckSettings | SourceSettings):
-        return _plugin(value, secrets)
+        return _plugin(value, known)
     if isinstance(value, RuleSettings):
-        return {"rule": value.rule_name, **_plain(value.table, secrets)}
+        return {"rule": value.rule_name, **_plain(value.table, known)}
     if isinstance(value, ChannelSettings):
-        return _channel(value, secrets)
+        return _channel(value, known)
     if isinstance(value, ServiceSettings):
         options = value.options if value.service is None else value.service
-        shown = _plain(options, secrets)
+        shown = _plain(options, known)
         return shown if value.broken is None else {**shown, "broken": value.broken}
     if isinstance(value, Window):
         return {
-            **_plain(attrs.asdict(value, recurse=False), secrets),
+            **_plain(attrs.asdict(value, recurse=False), known),
             "matchers": [str(m) for m in value.matchers],
         }
     if attrs.has(type(value)):
         return {
-            field.name: _named(field.name, getattr(value, field.name), secrets)
+            field.name: _named(field.name, getattr(value, field.name), known)
             for field in attrs.fields(type(value))
             if field.init
         }
     if isinstance(value, Mapping):
-        return {str(key): _named(str(key), item, secrets) for key, item in value.items()}
+        return {str(key): _named(str(key), item, known) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item, secrets) for item in value]
+        if len(value) > 1 and all(isinstance(item, str) for item in value):
+            return [hide(item, known) for item in clean_arguments(list(value))]
+        return [_plain(item, known) for item in value]
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, str):
-        return hide_in_text(str.__str__(value), secrets)
+        return hide(str.__str__(value), known)
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no such numbers
-    return value if isinstance(value, int | float | None) else hide_in_text(str(value), secrets)
+    return value if isinstance(value, int | float | None) else hide(str(value), known)
 
 
-def _named(name: str, value: Any, secrets: frozenset[str]) -> Any:
+def _named(name: str, value: Any, known: Known) -> Any:
     if name != "secrets" and is_secret_name(name) and value and not isinstance(value, bool):
         return HIDDEN
-    return _plain(value, secrets)
+    return _plain(value, known)
 
 
-def _channel(value: ChannelSettings, secrets: frozenset[str]) -> dict[str, Any]:
+def _channel(value: ChannelSettings, known: Known) -> dict[str, Any]:
     """A channel: its notifier's options in full, or as written where it is broken."""
     shown = {
-        field.name: _plain(getattr(value, field.name), secrets)
+        field.name: _plain(getattr(value, field.name), known)
         for field in attrs.fields(ChannelSettings)
         if field.name not in ("name", "notifier", "notifier_name", "options", "plugin", "broken")
     }
     options = value.options if value.notifier is None else value.notifier
-    shown = {"notifier": value.notifier_name, **_plain(options, secrets), **shown}
+    shown = {"notifier": value.notifier_name, **_plain(options, known), **shown}
     return shown if value.broken is None else {**shown, "broken": value.broken}
 
 
-def _plugin(value: CheckSettings | SourceSettings, secrets: frozenset[str]) -> dict[str, Any]:
+def _plugin(value: CheckSettings | SourceSettings, known: Known) -> dict[str, Any]:
     """A check or source: its plugin's options in full, or as written where it is broken."""
     instance = value.probe if isinstance(value, CheckSettings) else value.source
-    options = _plain(value.options if instance is None else instance, secrets)
+    options = _plain(value.options if instance is None else instance, known)
     shown = {"probe": value.probe_name, **options, "interval": value.interval}
     return shown if value.broken is None else {**shown, "broken": value.broken}

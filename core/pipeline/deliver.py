@@ -8,8 +8,8 @@ from typing import Protocol
 from attrs import define, evolve, frozen
 
 from tocsin.core.config.settings import ChannelSettings
+from tocsin.core.hiding import clean
 from tocsin.core.isolation import Isolation, PluginFault
-from tocsin.core.logs import clean
 from tocsin.core.notices import Message, NotifyError, Receipt
 
 GRACE = 1.0

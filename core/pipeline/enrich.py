@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import msgspec
 from attrs import define, evolve, field
 
-from tocsin.core.encoding import whole
-from tocsin.core.logs import clean, clean_deeply, get_logger
+from tocsin.core.boundary import plain
+from tocsin.core.hiding import clean, visible
+from tocsin.core.logs import get_logger
 from tocsin.core.model import LogLine
 from tocsin.core.notices import Kind, Message, Notice, Notifier, Standing
 from tocsin.core.templates import Renderer
@@ -28,25 +28,19 @@ def _nothing(_: str, __: int) -> Awaitable[list[LogLine]]:
 
 
 def _cleaned(notice: Notice) -> Notice:
-    """What a rule found and a probe said, fit to leave the house: a notifier may send the fields of
-    a notice as they are."""
-    try:
-        details = msgspec.to_builtins(notice.details, enc_hook=str, str_keys=True)
-    except Exception:  # noqa: BLE001 - a rule's details may be anything
-        details = notice.details
+    """A second line: a notifier may send the fields of a notice as they are."""
     return evolve(
         notice,
-        target=whole(notice.target),
+        target=visible(notice.target),
         message=clean(notice.message),
-        affected=tuple(clean(name) for name in notice.affected),
-        details=clean_deeply(details),
+        affected=tuple(map(visible, notice.affected)),
+        details=plain(notice.details),
     )
 
 
 @define
 class Enricher:
-    """Adds log lines, the whole system's standing and the words to a message, and takes secrets and
-    control characters out of it.
+    """Adds log lines, the whole system's standing and the words to a message.
 
     ``logs`` gives a target's last lines; ``standing`` every target, worst first; ``can_restart``
     tells whether people may restart a target.
@@ -67,7 +61,7 @@ class Enricher:
         message = evolve(
             message,
             notices=tuple(
-                evolve(_cleaned(n), can_restart=self.can_restart(n.target)) for n in notices
+                evolve(n, can_restart=self.can_restart(n.target)) for n in map(_cleaned, notices)
             ),
             system=self.standing() if wants else (),
             timezone=self.timezone,

@@ -12,8 +12,9 @@ import msgspec
 from attrs import frozen
 
 from tocsin.core.alerts.matchers import parse
-from tocsin.core.alerts.model import Alert
+from tocsin.core.alerts.model import Alert, cleaned_alert
 from tocsin.core.alerts.silences import Silence, Window
+from tocsin.core.boundary import cleaned_rows
 from tocsin.core.logs import get_logger
 from tocsin.core.store.connection import Connection
 
@@ -127,7 +128,7 @@ class AlertHistory:
         found = []
         for row in rows:
             try:
-                found.append(msgspec.json.decode(row["state"], type=Alert))
+                found.append(cleaned_alert(msgspec.json.decode(row["state"], type=Alert)))
             except msgspec.MsgspecError as error:
                 log.warning("an alert in the database cannot be read", reason=str(error))
         return found
@@ -179,7 +180,7 @@ class AlertHistory:
     async def _list(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
         async with self._reading() as connection:
             rows = await connection.fetch(query, *arguments)
-        return [
+        decoded = (
             {
                 key: msgspec.json.decode(value)
                 if key in ("attributes", "details", "metrics") and value
@@ -187,7 +188,8 @@ class AlertHistory:
                 for key, value in row.items()
             }
             for row in rows
-        ]
+        )
+        return cleaned_rows(decoded, raw=("state", "matchers", "maintenance", "metrics"))
 
 
 _METRICS = (

@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 from attrs import Factory, define, frozen
 
+from tocsin.core.hiding import clean
 from tocsin.core.model import Status
 from tocsin.core.store.batch import STATUSES
 from tocsin.core.store.connection import Connection
@@ -223,7 +224,7 @@ async def samples(
                 at=row["at"],
                 status=STATUSES[row["status"]],
                 latency_seconds=row["latency_seconds"],
-                message=row["message"] or "",
+                message=clean(row["message"] or ""),
                 metrics=metrics,
             )
         )

@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from tocsin.core.boundary import cleaned_rows
 from tocsin.core.clock import Clock
 from tocsin.core.embedded_host import NO_DATABASE
 from tocsin.core.logs import get_logger
@@ -282,7 +283,7 @@ class Store:
     async def _list(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
         async with self._reading() as connection:
             rows = await connection.fetch(query, *arguments)
-        return [
+        decoded = (
             {
                 key: msgspec.json.decode(value)
                 if key in ("attributes", "details") and value
@@ -290,4 +291,5 @@ class Store:
                 for key, value in row.items()
             }
             for row in rows
-        ]
+        )
+        return cleaned_rows(decoded)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from attrs import evolve
 
+from tocsin.core.hiding import clean
 from tocsin.core.ids import new_id
-from tocsin.core.logs import clean
 from tocsin.core.model import (
     Container,
     Event,

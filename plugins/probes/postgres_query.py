@@ -62,6 +62,11 @@ class PostgresQueryProbe(Probe):
             ("postgresql://", "postgres://")
         ):
             raise ValueError("dsn must read postgresql://user:password@host:port/database")
+        if self.dsn is not None and not _can_be_read(self.dsn.reveal()):
+            raise ValueError(
+                "dsn cannot be read as a URL; in the password write / ? # [ ] as %2F %3F %23 %5B "
+                "%5D, or give host, user, password and database one by one"
+            )
 
     def reaches(self, target: Target) -> str | None:
         """The host; None for a socket."""
@@ -151,6 +156,19 @@ class PostgresQueryProbe(Probe):
         if self.max is not None and number is not None and number > self.max:
             return f"the value is {shown}, more than {self.max:g}"
         return None
+
+
+def _can_be_read(url: str) -> bool:
+    """Whether user and password end where they seem to: what asyncpg says of another place may hold
+    half of the password."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    userinfo, _, hosts = parts.netloc.rpartition("@")
+    ports = [host.rpartition(":")[2] for host in hosts.split(",") if ":" in host.rpartition("]")[2]]
+    stray = not userinfo and "@" in f"{parts.path}{parts.query}{parts.fragment}"
+    return not stray and all(port.isdigit() or not port for port in ports)
 
 
 def _clean(error: Exception) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import eventually
+from tests.hidden import hide_only
 from tocsin import NotifyError, Severity
 from tocsin.core.model import ComponentHealth, Health
 from tocsin.core.pipeline import channel as pipeline_channel
@@ -279,13 +280,13 @@ async def test_what_a_provider_repeats_shows_no_secret(
 ) -> None:
     """A provider that answers with what it was sent, and a notifier that quotes it: the ledger, the
     channel's trouble and a test's answer have no secret and no control character."""
-    monkeypatch.setattr("tocsin.core.logs._known", {"t0psecret-value"})
+    hide_only(monkeypatch, {"t0psecret-value"})
     desk.notifier().fail(NotifyError("401: you sent t0psecret-value\x1b[2J", permanent=True))
     desk.add("web")
     desk.see("web", "down")
     await desk.wait(1)
     (row,) = [r for r in desk.alerting.memory.rows.values() if r.target == "web"]
-    assert row.reason == desk.alerting.channels["ops"].trouble == "401: you sent ***�[2J"
+    assert row.reason == desk.alerting.channels["ops"].trouble == "401: you sent ***"
     desk.notifier().fail(NotifyError("t0psecret-value"))
     assert await desk.alerting.test("ops") == (False, "***")
 

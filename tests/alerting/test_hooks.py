@@ -12,6 +12,7 @@ from attrs import evolve
 
 from tests.alerting.conftest import MakeDesk
 from tests.conftest import eventually
+from tests.hidden import hide_only
 from tests.notifiers.receiver import Receiver
 from tocsin.core.pipeline import Enricher
 from tocsin.plugins.notifiers.webhook.shapes import Shape
@@ -35,7 +36,7 @@ async def test_what_a_probe_says_leaves_the_house_clean(
 ) -> None:
     """Half a character from a file's name stops no webhook, of whatever shape, and a secret in a
     probe's sentence is in no field of the payload; nor is a control character."""
-    monkeypatch.setattr("tocsin.core.logs._known", {PASSWORD})
+    hide_only(monkeypatch, {PASSWORD})
     desk = await make_desk(
         "[rules.health_check_failed]\nfailures = 1\n[channels.webhook]\nallow_private = true\n"
         f'url = "{receiver.url}"\nshape = "{shape.value}"\n'
@@ -52,14 +53,14 @@ async def test_what_a_probe_says_leaves_the_house_clean(
     assert "the file tag" in text
     if shape is Shape.STANDARD:
         (alert,) = receiver.accepted[0]["data"]["alerts"]
-        assert alert["message"] == "c: the file tag-�.sql of ***�[2J is �stale"
+        assert alert["message"] == "c: the file tag-�.sql of *** is �stale"
         assert alert["affected"] == ["job"]
 
 
 async def test_what_a_rule_found_is_cleaned_in_depth(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts anywhere in the details lose secrets and control characters, and what stands under a
     name such as password is not shown; numbers and times stay what they are."""
-    monkeypatch.setattr("tocsin.core.logs._known", {PASSWORD})
+    hide_only(monkeypatch, {PASSWORD})
     at = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
     endless: dict[str, Any] = {}
     endless["self"] = endless
@@ -70,7 +71,7 @@ async def test_what_a_rule_found_is_cleaned_in_depth(monkeypatch: pytest.MonkeyP
              "deep": [{"url": "http://u:pw@h/", "text": ODD}]},
             {"metric": "x", "value": 97.5, "n": 3, "on": True, "at": "2026-01-15T12:00:00Z",
              "token": "***", "deep": [{"url": "http://u:***@h/",
-                                       "text": "the file tag-�.sql of ***�[2J is �stale"}]},
+                                       "text": "the file tag-�.sql of *** is �stale"}]},
         ),
         ({"\udce4": {PASSWORD}}, {"�": ["***"]}),
     ):  # fmt: skip

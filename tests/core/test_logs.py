@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from tocsin.core.cli.main import cli
 from tocsin.core.config import ConfigError, load_config
 from tocsin.core.config.settings import LogSettings, PluginSettings
-from tocsin.core.logs import configure, get_logger, hide_values
+from tocsin.core.hiding import know
+from tocsin.core.logs import configure, get_logger
 from tocsin.core.plugin_manager import PluginManager
 
 
@@ -32,7 +33,7 @@ def as_before() -> Iterator[None]:
 
 def test_logs_go_into_a_file_besides(tmp_path: Path) -> None:
     """The stream and the file have the same lines, as JSON in the file; secrets are in neither."""
-    hide_values(["hunter2hunter2"])
+    know(["hunter2hunter2"])
     stream, file = io.StringIO(), tmp_path / "deep" / "tocsin.log"
     configure(LogSettings(file=file), stream)
     get_logger("x").info("it is hunter2hunter2", password="another", number=7)

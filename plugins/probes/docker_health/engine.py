@@ -140,6 +140,12 @@ class Engine:
         """
         return await self._on(self._pool, self._method(method), container_id, *args, **kwargs)
 
+    async def read(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function of ours about one container, with the client; raises as :meth:`about`."""
+        if self.api is None:
+            raise EngineAway("not connected")
+        return await self._on(self._pool, function, self.api, *args)
+
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run blocking code of ours on the pool."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)

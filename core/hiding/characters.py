@@ -1,0 +1,54 @@
+"""Characters that nobody wants to meet in a text: terminal sequences, controls, invisible marks."""
+
+from __future__ import annotations
+
+import re
+
+VISIBLE = "�"
+"""Stands for a character that must not be shown."""
+
+# ECMA-48: CSI; OSC, DCS, SOS, PM, APC up to their end; other two-character sequences. What never
+# ends loses its introducer alone, so that no text vanishes.
+_SEQUENCES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]{0,64}+[ -/]{0,8}+[@-~]?"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])(?:[^\x07\x1b\x9c\n]{0,4096}+(?:\x07|\x1b\\|\x9c))?"
+    r"|\x1b[ -/]{0,8}+[0-~]?"
+)
+_LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
+# They split a word without a trace: with them a secret would pass for another text.
+_INVISIBLE = re.compile(
+    "[\x00\u00ad\u034f\u061c\u17b4\u17b5\u180b-\u180e\u200b-\u200d\u2060-\u2064\ufeff]"
+)
+# Unicode's categories Cc (but for tab and line feed), Cf, Cs; a test holds this to unicodedata.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e"
+    "\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0001\U000e0020-\U000e007f]"
+)
+
+
+def fit(text: str, *, lines: bool = False) -> str:
+    """A text without terminal sequences and invisible characters; other control characters, bidi
+    marks and halves of characters stand out as ``�``. Line ends are written out as an
+    escape, unless the text may have ``lines``; then tabs stay as well."""
+    if text.isprintable():
+        return text
+    if not text.isascii() or "\x1b" in text or "\x00" in text:
+        text = _INVISIBLE.sub("", _SEQUENCES.sub("", text))
+    text = _LINE_ENDS.sub("\n", text)
+    if not lines:
+        text = text.replace("\t", "    ").replace("\n", "\\n")
+    return _UNSAFE.sub(VISIBLE, text)
+
+
+def visible(name: str) -> str:
+    """A name in which every character can be seen; two that differ stay apart, mostly."""
+    if name.isprintable():
+        return name
+    return _UNSAFE.sub(VISIBLE, name).replace("\n", VISIBLE).replace("\t", VISIBLE)
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is one line without anything that :func:`fit` changes."""
+    return text.isprintable() or fit(text) == text

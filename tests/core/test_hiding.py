@@ -1,0 +1,359 @@
+"""Hiding secrets and harmful characters, as one module does it for everything."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import secrets
+import sys
+import time
+import unicodedata
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.hidden import hide_only
+from tocsin.core.hiding import Known, clean, clean_data, hide, is_secret_name, parts_of, visible
+from tocsin.core.hiding import text as cleaning
+from tocsin.core.hiding.data import clean_arguments
+
+S = "Zx9kQ2vLm7"
+"""A secret that nobody has told tocsin of."""
+
+KNOWN = "pa/ss?wo[rd@x9"
+"""One that the configuration holds."""
+
+SHAPES = [
+    "password={}", "PGPASSWORD={} psql -h db", '{{"password": "{}"}}',
+    "{{'password': '{}', 'x': 1}}",
+    "password: {}", "  db_password: {}", "SECRET_KEY={}", "aws_secret_access_key = {}",
+    "X-Api-Key: {}", "Set-Cookie: sid={}; Path=/", "Cookie: a=b; sid={}", "Authorization: {}",
+    "Authorization: Bearer {}", "authorization=Basic {}==", "sent Bearer {}",
+    "postgres://app:{}@db/x", "redis://:{}@cache:6379/0", "amqp://u:{}/x?y[z@mq/v",
+    "https://{0}{0}{0}@g.com",
+    "GET /x?token={}&a=1", "https://h/x?a=1&sig={}", "mysql --password {} -u root",
+    "mysqldump -uroot -p{} db", "mysqladmin ping -p'{}'", "curl -u bob:{} https://x",
+    "curl --user bob:{}",
+    'curl -H "Authorization: Bearer {}" x', "curl -H 'X-Api-Key: {}' x", "redis-cli -a {} ping",
+    '["redis-cli", "-a", "{}"]', '["mysql","--password","{}"]', "--api-key={}", "--token {}",
+    "ALTER USER a PASSWORD '{}'", "IDENTIFIED BY '{}'", '{{\\"password\\": \\"{}\\"}}',
+    "<password>{}</password>", "<db:password>{}</db:password>", "password => {}", "password := {}",
+    "DB_PASS={}", "sshpass -p {} ssh x", "mongosh -p {}", "dbPassword={}", "client_secret={}",
+    "AccountKey={}",
+    "openssl -passin pass:{}", "ldapsearch -w {} -x", "check_http -a bob:{}", "JWT_SECRET={}",
+    "private_key={}", "token_count=5 token={}", "token_type='token={}'", "refresh_token: {}",
+    "Password={};Server=db", "passphrase: '{}'", "x-auth-token: {}", "smtp_pass={}",
+]  # fmt: skip
+
+TOKENS = [
+    "AKIAIOSFODNN7EXAMPLE", "ghp_" + "a1B2" * 9, "github_pat_" + "a1B2_" * 8,
+    "xoxb-123456789012-abcdefGHI",
+    "sk_live_abcdefghijklmn1234", "123456789:" + "Ab3-" * 9, "bot12345678:" + "Ab3_" * 9,
+    "AIza" + "aB3" * 11 + "aa", "npm_" + "a1" * 18, "pypi-" + "AgEI" * 10, "glpat-" + "a1B2" * 5,
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.sflKxwRJSMeKKF2QT4", "tocsin_" + "aB3_" * 8,
+    "https://hooks.slack.com/services/T0AAAAAAA/B0AAAAAAA/aaaabbbbccccddddeeee",
+]  # fmt: skip
+
+SENTENCES = [
+    "token expired", 'password authentication failed for user "app"', "secret not found",
+    "author: Bob",
+    "Cookie consent", "invalid token: expired", "wrong password: user bob is locked", "tokens: 17",
+    'secret "db-creds" not found', "basic authentication failed", "Bearer authentication required",
+    "http://host:8080/users/bob@example.org", "pass: 3 fail: 0", "tests pass=3 fail=0",
+    "token_count=5",
+    "password_file=/run/x", "docker run -u 1000:1000 x", "missing key: name", "primary key: id",
+    "connect to db.internal.example.org:5432 failed: [Errno 111]", "sha256:" + "ab12" * 16,
+    "password: must be at least 8 characters", "token: cannot decode it", "no such secret: db",
+    "cookie: consent banner shown", "Authorization: required", "use --password to give it",
+    "mkdir -p /tmp/x", "known are http, postgres-query", "secret: not found", "compass=north",
+    "GET /a/b?page=2&size=10 200 12ms", "trace=4bf92f3577b34da6a3ce929d0e0e4736",
+    "ssh -p 2222 host",
+    "cp -a a:b c",
+    "mysql: [Warning] Using a password on the command line interface can be insecure.",
+    "Access denied for user 'root'@'localhost' (using password: YES)", "keyboard: us",
+    "bypass: true",
+    "permission denied for secret \"x\"",
+    "the token is not valid; send one as 'Authorization: Bearer …'",
+    "HTTP 401: the token is missing", "unexpected token < in JSON at position 0",
+    "2 passed, 1 failed",
+    "the Docker Engine at unix:///var/run/docker.sock cannot be asked", "author=Bob signed-off",
+    "checkpoint complete: wrote 41 buffers (0.3%); sync=0.010 s", "key 'a-b' exists",
+    "user=bob op=login",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    hide_only(monkeypatch, {KNOWN, *parts_of("123456789:" + "Qw3-" * 9), "postgres", "12345"})
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_secret_is_hidden_where_it_stands_as_one(shape: str) -> None:
+    """Whoever it belongs to, and though it may be an ordinary word; what surrounds it stays."""
+    words = () if shape.startswith("sent") else ("postgres",)
+    for secret in (S, *words, secrets.token_urlsafe(12).replace("-", "x")):
+        shown = clean(shape.format(secret))
+        assert "***" in shown
+        assert secret not in shown.replace("postgres://", "")
+    assert clean(clean(shape.format(S))) == clean(shape.format(S))
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_a_token_is_known_by_its_shape(token: str) -> None:
+    """Anywhere in a text, whatever stands before it."""
+    for text in (token, f"failed: {token}.", f'"{token}"', f"x={token}&y"):
+        assert token not in clean(text)
+        assert token[-12:] not in clean(text)
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_ordinary_sentences_stay_as_they_are(sentence: str) -> None:
+    """What merely speaks of secrets is read as it was written."""
+    assert clean(sentence) == sentence
+
+
+def test_a_key_in_pem_is_hidden_over_its_lines() -> None:
+    """From its first line to its last, or to the end of what there is."""
+    key = f"-----BEGIN RSA PRIVATE KEY-----\n{S}\n{S}\n-----END RSA PRIVATE KEY-----"
+    assert clean(f"a {key} b", lines=True).startswith("a -----BEGIN RSA PRIVATE KEY----- ***")
+    for text in (key, key[:-30]):
+        assert S not in clean(text, lines=True)
+        assert S not in clean(text)
+
+
+def test_an_ordinary_word_is_no_secret_in_a_sentence() -> None:
+    """The password ``postgres`` leaves sentences readable; one that stands out is hidden."""
+    assert clean("known are http, postgres-query; pid 12345") == (
+        "known are http, postgres-query; pid 12345"
+    )
+    assert clean("postgresql://postgres:postgres@db") == "postgresql://postgres:***@db"
+    assert clean(f"it said {KNOWN}") == "it said ***"
+
+
+_LETTERS = st.characters(min_codepoint=33, max_codepoint=0x17F, exclude_categories=("Cc", "Cf"))
+SECRETS = st.text(_LETTERS, min_size=10, max_size=40).filter(
+    lambda s: any(c.isdigit() for c in s) and any(c.isalpha() for c in s) and "*" not in s
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SECRETS, st.sampled_from(["", "app", "a:b"]))
+def test_a_known_secret_is_hidden_however_it_is_written(secret: str, user: str) -> None:
+    """In URLs, JSON, HTML, Python, hexadecimal, and Base64 together with any user."""
+    known = Known([secret])
+    pair = base64.b64encode(f"{user}:{secret}".encode()).decode()
+    inner = pair[(8 * len(user) + 8 + 5) // 6 : -4].rstrip("=")
+    written = [
+        secret, quote(secret), quote(secret, safe=""), json.dumps(secret), repr(secret)[1:-1],
+        html.escape(secret), secret.encode().hex(), f"x{secret}y", f"\n{secret}\n",
+    ]  # fmt: skip
+    for text in written:
+        assert secret not in known.hide(text)
+        assert "***" in known.hide(text)
+    assert inner[2:-2] not in known.hide(f"Basic {pair}")
+
+
+@pytest.mark.parametrize(
+    ("whole", "part"),
+    [
+        ("postgresql://app:S3cr3tpass@db:5432/x", "S3cr3tpass"),
+        ("postgresql://app:S3cr3t%2Fpass@db/x", "S3cr3t/pass"),
+        ("postgresql://app:S3cr3t/pa?s1234s@db/x", "s1234s"),
+        ("host=db user=app password=S3cr3tpass dbname=x", "S3cr3tpass"),
+        ("123456789:AAE-abcdefghijklmnopqrstuvwxyz012345", "AAE-abcdefghijklmnopqrstuvwxyz012345"),
+        ("Bearer abc123def", "abc123def"),
+        ("Basic " + base64.b64encode(b"bob:S3cr3tpass").decode(), "S3cr3tpass"),
+        ("https://h.example/hook/0123456789abcdef0123", "0123456789abcdef0123"),
+        ("https://h.example/hook?key=Abc123xyz", "Abc123xyz"),
+        ("sid=S3cr3tpass; theme=dark", "sid=S3cr3tpass; theme=dark"),
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ("S3cr3tpass\n", "S3cr3tpass"),
+    ],
+)
+def test_a_part_of_a_secret_is_a_secret(whole: str, part: str) -> None:
+    """The password in a URL, what follows ``Bearer``, the token behind the bot's number."""
+    known = Known(parts_of(whole))
+    assert part not in known.hide(f"it said: {part}")
+
+
+def test_the_host_of_a_url_is_no_secret() -> None:
+    """A message that names the server stays readable."""
+    known = Known(parts_of("postgresql://app:S3cr3tpass@db.internal.example:5432/shop"))
+    text = "no connection to db.internal.example:5432/shop as app"
+    assert known.hide(text) == text
+
+
+def test_many_secrets_are_found_as_well_as_few() -> None:
+    """Past a number of forms they are looked for by their beginnings."""
+    made = [secrets.token_urlsafe(16) for _ in range(300)]
+    known = Known(made)
+    for one in made:
+        assert known.hide(f"a {one} b") == "a *** b"
+    assert known.hide("nothing of them") == "nothing of them"
+
+
+def test_half_a_secret_is_none_either() -> None:
+    """Where a text was cut, by us or by whoever wrote it, no part of a secret is left."""
+    for cut in range(7, len(KNOWN)):
+        text = "x" * 200 + " " + KNOWN[:cut]
+        assert KNOWN[:7] not in clean(text)
+        assert KNOWN[:7] not in clean(text + "…")
+        assert KNOWN[-7:] not in clean(
+            KNOWN[cut - len(KNOWN) - 1 :][-max(7, cut) :] + " " + "x" * 200
+        )
+    for longest in range(300, 330):
+        shown = clean("y" * 305 + f" {KNOWN} " + "z" * 5000, longest=longest)
+        assert KNOWN[:6] not in shown
+        assert len(shown) < longest + 60
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b]8;;https://x\x07link\x1b]8;;\x1b\\ end", "link end"),
+        ("\x1b]0;title", "0;title"),
+        ("\x9b31mred", "red"),
+        ("a\x1b", "a"),
+        ("pass\x1b[0mword=x", "password=***"),
+        ("h\0e\0l\0l\0o", "hello"),
+        ("\ufeffze\u200bro", "zero"),
+        ("\u202eevil\u2066", "�evil�"),
+        ("tag-\udce4", "tag-�"),
+        ("bell\x07 back\x08", "bell� back�"),
+        ("a\r\nb\rc\u2028d\x85e", "a\\nb\\nc\\nd\\ne"),
+        ("a\tb", "a    b"),
+        ("ünïcödé 日本 🚨", "ünïcödé 日本 🚨"),
+    ],
+)
+def test_no_character_does_harm(text: str, shown: str) -> None:
+    """Terminal sequences are gone; what is left of controls and bidi marks can be seen."""
+    assert clean(text) == shown
+    assert clean(clean(text)) == shown
+
+
+def test_the_unsafe_characters_are_unicodes() -> None:
+    """Every character of the categories of controls, formats, surrogates and line separators."""
+    for code in range(sys.maxunicode + 1):
+        category = unicodedata.category(chr(code))
+        if category in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+            assert chr(code) not in visible(f"a{chr(code)}")
+            assert chr(code) not in clean(f"a{chr(code)}b", lines=True) or chr(code) in "\n\t"
+        elif category[0] in "LNP":
+            assert visible(chr(code)) == chr(code)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.characters(), max_size=400), st.booleans())
+def test_any_text_is_clean_after_one_cleaning(text: str, lines: bool) -> None:
+    """Nothing raises, and nothing unsafe is left, whatever it was."""
+    shown = clean(text, lines=lines)
+    rest = shown.replace("\n", "").replace("\t", "") if lines else shown
+    assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in rest)
+
+
+HOSTILE = {
+    "urls": "://a:" * 200_000, "ports": "://a:1/" * 140_000 + "@", "userinfo": "://a:b@" * 140_000,
+    "at": "@" * 10**6, "jwt": "eyJ-" * 250_000, "dots": "eyJaaaaaa." * 100_000,
+    "keys": "password" * 125_000, "assigned": "password=" * 110_000,
+    "quoted": "password='" * 100_000,
+    "double": 'pwd="' * 200_000, "escaped": 'pwd=\\\\"' * 140_000,
+    "harmless": "token_type=" * 90_000,
+    "bearer": "bearer " * 140_000, "basic": "basic aaaaaaaa" * 70_000,
+    "short": "mysql -p" * 120_000,
+    "options": "--a-" * 250_000, "password": "--password " * 90_000, "user": "--user " * 140_000,
+    "pem": "-----BEGIN PRIVATE KEY-----" * 40_000,
+    "dashes": "-----BEGIN PRIVATE KEY-----" + "-" * 10**6, "digits": "1234567890123456:" * 60_000,
+    "esc": "\x1b]" * 500_000, "osc": "\x1b]" + "x" * 10**6, "csi": "\x1b[0" * 330_000,
+    "invisible": "\u200b" * 10**6, "pairs": "-u a:" * 200_000,
+    "headers": "authorization:" * 70_000,
+    "cookies": "cookie: a=" * 100_000, "sql": "password '" * 100_000,
+    "blanks": "token" + " " * 10**6,
+    "letters": "A" * 10**6, "hooks": "hooks.slack.com/services/" * 40_000,
+    "words": "token: it " * 100_000,
+    "private": "private_" * 125_000, "gaps": "--password, " * 90_000, "returns": "\r" * 10**6,
+    "angles": "<password>" * 100_000, "telegram": "12345:" * 160_000, "sk": "sk-" * 330_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_no_text_takes_long(kind: str) -> None:
+    """A megabyte that is made to be slow takes time in proportion to its length: an expression that
+    goes back over it again and again would need hours."""
+    began = time.thread_time()
+    cleaning._clean(HOSTILE[kind], True)
+    assert time.thread_time() - began < 10
+
+
+def test_data_is_cleaned_by_the_names_in_it() -> None:
+    """Keys, environments, arguments in their lists, and texts anywhere; the rest stays."""
+    document = {
+        "Path": "/usr/bin/redis-server", "Args": ["--requirepass-x", "--port", "1"],
+        "Config": {
+            "Env": [f"A={S}", "PATH=/bin"], "Cmd": ["redis-cli", "-a", S, "ping"],
+            "Entrypoint": ["sh", "-c", f"mysql -p{S} -e 'x'"],
+            "Labels": {"db.password": S, "url": f"http://u:{S}@h/", "team": "a"},
+            "Healthcheck": {"Test": ["CMD-SHELL", f"mysqladmin ping -p{S}"]},
+        },
+        "Other": {"Entrypoint": ["curl"], "Cmd": ["-u", f"bob:{S}",
+    "-H", f"Authorization: X {S}"]},
+        "Split": {"Path": "mysql", "Args": ["-u", "root", f"-p{S}", "--password", S]},
+        "token": S, "pin": 1234, "nested": {"deep": [[{"secret": [S]}]]},
+        "passed": "3 of 4", "token_count": "17",
+    }  # fmt: skip
+    shown = clean_data(document)
+    assert S not in json.dumps(shown)
+    assert shown["Config"]["Env"] == ["A=***", "PATH=***"]
+    assert shown["Config"]["Cmd"] == ["redis-cli", "-a", "***", "ping"]
+    assert shown["Other"]["Cmd"][:2] == ["-u", "bob:***"]
+    assert shown["Config"]["Labels"]["team"] == "a"
+    assert (shown["passed"], shown["token_count"], shown["pin"]) == ("3 of 4", "17", 1234)
+    assert clean_data(shown) == shown
+
+
+def test_arguments_that_are_none_of_passwords_stay() -> None:
+    """A port, a user, a path."""
+    for command in (["ssh", "-p", "22", "h"], ["mkdir", "-p", "/x"], ["run", "-u", "1:1"],
+                    ["x", "--password-file", "/run/x"], ["tar", "-a", "x"]):  # fmt: skip
+        assert clean_arguments(command) == command
+
+
+def test_endless_and_odd_data_ends() -> None:
+    """What refers to itself, what cannot be shown, what is huge."""
+    endless: dict[str, object] = {}
+    endless["self"] = endless
+
+    class Odd:
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    shown = clean_data({"a": endless, "b": Odd(), "c": float("nan"), "d": list(range(10**5))})
+    assert len(json.dumps(shown)) < 50_000
+    assert shown["b"] == "<Odd whose text cannot be had: RuntimeError>"
+
+
+@pytest.mark.parametrize(
+    "name", ["PGPASSWORD", "X-Api-Key", "dbPass", "apiToken", "SECRET_KEY_BASE", "password2",
+             "aws_secret_access_key", "Authorization", "client-secret", "privateKey", "DSN",
+    "jwt"],
+)  # fmt: skip
+def test_names_of_secrets(name: str) -> None:
+    """However they are put together."""
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["password_file", "token_count", "passed", "compass", "key", "token_url", "monkey",
+             "cookie_domain", "secretName", "author", "keyboard", "tokenType"],
+)  # fmt: skip
+def test_names_of_no_secrets(name: str) -> None:
+    """Words that hold such a word, and what is about a secret and is none."""
+    assert not is_secret_name(name)
+
+
+def test_hiding_alone_leaves_other_characters() -> None:
+    """A configuration is shown with its line ends."""
+    assert hide(f"a\nb {KNOWN}") == "a\nb ***"
