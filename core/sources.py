@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection, Coroutine, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import Settings, SourceSettings
-from tocsin.core.contracts import ActionError, Source
+from tocsin.core.contracts import ActionError, Claim, Source
 from tocsin.core.inventory import Inventory
-from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.isolation import Isolation, PluginFault, describe
 from tocsin.core.logs import get_logger
 from tocsin.core.model import (
     ComponentHealth,
@@ -44,6 +44,8 @@ class SourceSink:
     loop: asyncio.AbstractEventLoop
     recovered: Callable[[], object]
     """Told when the source sees: what its plugin was blamed for is over."""
+    kind: str = "container"
+    """Of the targets that it sees."""
     home: int = field(factory=threading.get_ident)
     seen: bool = False
     """An inventory has succeeded since the start."""
@@ -52,24 +54,55 @@ class SourceSink:
 
     def _post(self, function: Callable[..., None], *args: Any) -> None:
         if threading.get_ident() == self.home:
-            function(*args)
+            self._contained(function, *args)
         else:
-            self.loop.call_soon_threadsafe(function, *args)
+            self.loop.call_soon_threadsafe(self._contained, function, *args)
+
+    def _contained(self, function: Callable[..., None], *args: Any) -> None:
+        """What a source tells of one target costs no other one anything, whatever it is."""
+        try:
+            function(*args)
+        except Exception as error:  # noqa: BLE001 - told, and not passed on
+            log.error("what a source told was not understood", source=self.name,
+                      what=function.__name__.strip("_"), reason=describe(error))  # fmt: skip
 
     def discovered(
-        self, target: Target, checks: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        target: Target,
+        checks: Mapping[str, Mapping[str, Any]] | None = None,
+        claim: Claim | None = None,
     ) -> None:
         """See ``contracts.Sink.discovered``."""
-        self._post(self.inventory.discovered, self.name, target, checks)
+        self._post(self._discovered, target, checks, claim)
+
+    def _discovered(
+        self,
+        target: Target,
+        checks: Mapping[str, Mapping[str, Any]] | None,
+        claim: Claim | None,
+    ) -> None:
+        try:
+            self.inventory.discovered(self.name, target, checks, claim)
+        except Exception as error:  # noqa: BLE001 - it is watched for what is left of it
+            bare = Target(name=str(target.name), kind=self.kind)
+            reason = f"what its source says of it was not understood: {describe(error)}"
+            self.inventory.discovered(self.name, bare, None, Claim(refused=(reason,)))
 
     def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
         """See ``contracts.Sink.observed``."""
         when = at or self.clock.now()
-        self._post(self.record, Observation(target=target, check=self.name, at=when, result=result))
+        self._post(self._observed, target, result, when)
+
+    def _observed(self, own: str, result: Result, at: datetime) -> None:
+        target = self.inventory.name_of(self.name, own)
+        self.record(Observation(target=target, check=self.name, at=at, result=result))
 
     def happened(self, event: Event) -> None:
         """See ``contracts.Sink.happened``."""
-        self._post(self.keep, event)
+        self._post(self._happened, event)
+
+    def _happened(self, event: Event) -> None:
+        self.keep(evolve(event, target=self.inventory.name_of(self.name, event.target)))
 
     def retired(self, target: str, message: str) -> None:
         """See ``contracts.Sink.retired``."""
@@ -150,6 +183,7 @@ class SourceSupervisor:
             self._clock,
             asyncio.get_running_loop(),
             lambda: self._plugins.recover(plugin),
+            settings.target_kind,
         )
 
         async def run() -> None:
@@ -210,28 +244,30 @@ class SourceSupervisor:
 
     async def logs(self, target: str, lines: int) -> list[LogLine]:
         """The last lines of a target. Raises ActionError."""
-        return await self._do(target, lambda source: source.logs(target, lines), 20)
+        return await self._do(target, lambda source, own: source.logs(own, lines), 20)
 
     async def restart(self, target: str) -> None:
         """Restart a target. Raises ActionError."""
-        await self._do(target, lambda source: source.restart(target), 90)
+        await self._do(target, lambda source, own: source.restart(own), 90)
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
         """All that its source knows of a target. Raises ActionError."""
-        return await self._do(target, lambda source: source.inspect(target), 20)
+        return await self._do(target, lambda source, own: source.inspect(own), 20)
 
     async def _do(
-        self, target: str, act: Callable[[Source], Coroutine[Any, Any, T]], deadline: float
+        self, target: str, act: Callable[[Source, str], Coroutine[Any, Any, T]], deadline: float
     ) -> T:
+        """Do something through the source that sees a target, by the name which that gives it."""
         known = self._inventory.state.targets.get(target)
         if known is None:
             raise ActionError(f"there is no target called {target!r}", missing=True)
         running = self._running.get(known.source or "")
         if running is None:
             raise ActionError(f"{target} is not seen by a source that could do this")
+        own = self._inventory.own_name(running.settings.name, target)
         try:
             return await self._isolation.call(
-                running.settings.plugin or "", lambda: act(running.source), deadline
+                running.settings.plugin or "", lambda: act(running.source, own), deadline
             )
         except TimeoutError:
             raise ActionError(f"{target} gave no answer within {deadline:g} s") from None
