@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from tocsin.core.model import Beat, Event, LogLine, Result, Target
 from tocsin.core.units import Seconds
@@ -103,7 +103,8 @@ class PushProbe(ABC):
     """Judges a target by the beats that a job sends to ``POST /api/v1/heartbeats/{name}``.
 
     Attributes:
-        by_label, config_only: class variables; see :class:`Probe`.
+        by_label, config_only: class variables; see :class:`Probe`. ``key`` is always among the
+            latter: beats of a job go to whom the configuration says.
         period: seconds between two beats.
         grace: seconds of silence forgiven beyond the period.
         key: the name in the URL; unset, the target's name.
@@ -124,16 +125,44 @@ class PushProbe(ABC):
         """
 
 
+@frozen(kw_only=True)
+class Claim:
+    """What the labels of a target ask for that others may have to be asked about, and what they ask
+    for in vain. The target is known by its own name to its source, whatever it is called.
+
+    Attributes:
+        name: what it is to be called in place of its own name, where nobody else is; None: so.
+        by_image: whether the name may come with the image, and not from who runs the container: it
+            counts only where the ``match`` of a declared target accepts it.
+        identity: what it is, for the ``match`` of a declared target: its ``name``, ``image``,
+            ``project`` and ``service``, as far as it has them.
+        depends_on: whether the target's ``depends_on`` is what a label asks for: it does not count
+            for a target that the configuration declares, unless its ``match`` accepts this one.
+        refused: a sentence for each label that cannot be heeded, which names it. They are shown as
+            the message of a check of the target, ``labels``, which is unknown.
+    """
+
+    name: str | None = None
+    by_image: bool = False
+    identity: Mapping[str, str] = Factory(dict)
+    depends_on: bool = False
+    refused: tuple[str, ...] = ()
+
+
 class Sink(Protocol):
     """Where a source puts what it sees. Every method may be called from any thread."""
 
     def discovered(
-        self, target: Target, checks: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        target: Target,
+        checks: Mapping[str, Mapping[str, Any]] | None = None,
+        claim: Claim | None = None,
     ) -> None:
         """A target is there (or changed). ``checks`` are further checks its labels ask for, each a
         table as in ``tocsin.toml``: ``{"http": {"probe": "http", "url": …}}``; with ``unable``, a
         clause that says why, it cannot run for now and is unknown. Only probes that are
-        ``by_label``, or named in the source's ``label_probes``, are used."""
+        ``by_label``, or named in the source's ``label_probes``, are used. ``claim`` is what else
+        its labels ask for."""
 
     def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
         """The state of a target, now unless ``at`` (aware UTC) says otherwise."""

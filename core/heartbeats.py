@@ -1,4 +1,5 @@
-"""The last beat of each job, kept over restarts in one small file of the data directory."""
+"""The last beat of each job, kept over restarts in one small file of the data directory; and whose
+beats they are."""
 
 from __future__ import annotations
 
@@ -65,3 +66,45 @@ class Heartbeats:
     def at(self, key: str) -> datetime | None:
         """When the last beat came, aware UTC."""
         return self._last[key][0].at if key in self._last else None
+
+
+class Keys:
+    """Which check the beats of a key go to: of those that want it, one of the configuration before
+    one that a label asks for, else the one that came first. When it goes, the next one has it."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[str, dict[str, bool]] = {}
+        """By key, the ids of the checks that want it, and whether the configuration has them."""
+        self._key: dict[str, str] = {}
+        self._owner: dict[str, str] = {}
+
+    def owner(self, key: str) -> str | None:
+        """The id of the check that has a key."""
+        return self._owner.get(key)
+
+    def want(self, check_id: str, key: str | None, *, configured: bool = False) -> set[str]:
+        """Say which key a check wants, or that it wants none (any more). One that still wants the
+        same keeps its turn. Returns the checks whose key was given or taken by this."""
+        before = self._key.pop(check_id, None)
+        changed: set[str] = set()
+        if before is not None and before != key:
+            del self._wanted[before][check_id]
+            changed |= self._choose(before)
+        if key is not None:
+            self._key[check_id] = key
+            self._wanted.setdefault(key, {})[check_id] = configured
+            changed |= self._choose(key)
+        return changed - {check_id}
+
+    def _choose(self, key: str) -> set[str]:
+        wanted, before = self._wanted[key], self._owner.pop(key, None)
+        owner = before if before in wanted else None
+        if owner is None or not wanted[owner]:
+            owner = next((each for each, configured in wanted.items() if configured), owner)
+        if owner is None:
+            owner = next(iter(wanted), None)
+        if owner is None:
+            del self._wanted[key]
+        else:
+            self._owner[key] = owner
+        return set() if owner == before else {each for each in (before, owner) if each}

@@ -15,16 +15,17 @@ from typing import Any
 from attrs import define, evolve, frozen
 
 from tocsin.core.clock import Clock
-from tocsin.core.config import ConfigError, build_check
-from tocsin.core.config.checks import broken_check
+from tocsin.core.config.by_label import label_check
+from tocsin.core.config.checks import MAX_CHECK_NAME, bad_name, broken_check
 from tocsin.core.config.errors import Catalog
-from tocsin.core.config.label_bounds import LEFT_OUT, UNSAID, out_of_bounds, too_many
+from tocsin.core.config.label_bounds import UNSAID, out_of_bounds, too_many
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings, TargetSettings
-from tocsin.core.contracts import Probe, PushProbe, Source
-from tocsin.core.heartbeats import Heartbeats
+from tocsin.core.contracts import Claim, Probe, PushProbe, Source
+from tocsin.core.heartbeats import Heartbeats, Keys
 from tocsin.core.hiding import clean
 from tocsin.core.logs import get_logger
 from tocsin.core.model import Beat, Observation, Reason, Result, Target
+from tocsin.core.naming import Names, Own
 from tocsin.core.runner import Runner, patience_with
 from tocsin.core.scheduler import Scheduler, spread_for
 from tocsin.core.slots import CONFIGURATION
@@ -33,13 +34,24 @@ from tocsin.core.state import CheckState, LiveState
 log = get_logger(__name__)
 
 
+LABELS = "labels"
+"""The check that tells which labels are not heeded."""
+
+TOLD, LONGEST = 5, 300
+"""How many labels it names one by one, and characters of a reason."""
+
+
 @frozen
 class _Found:
-    """A target as its source described it, and the checks its labels asked for."""
+    """A target as its source described it, what it is called here, and what its labels come to."""
 
     source: str
     target: Target
     tables: Mapping[str, Mapping[str, Any]]
+    claim: Claim
+    name: str
+    depends_on: tuple[str, ...]
+    refused: tuple[str, ...]
     checks: Mapping[str, CheckSettings]
 
 
@@ -48,7 +60,9 @@ class _Pushed:
     """A push probe in the shape of a polled one: judges by the last beat."""
 
     probe: PushProbe
+    check_id: str
     key: str
+    keys: Keys
     heartbeats: Heartbeats
     again: Callable[[float], None]
     timeout: float = 10.0
@@ -56,6 +70,10 @@ class _Pushed:
 
     async def check(self, target: Target) -> Result:
         """Judge now, and be called again the moment the verdict can change by silence alone."""
+        if (owner := self.keys.owner(self.key)) != self.check_id:
+            return Result.unknown(
+                f"cannot run: the beats of {self.key!r} go to {owner}; only one check can have them"
+            )
         last, silence = self.heartbeats.last(self.key)
         for limit in (self.probe.period, self.probe.period + self.probe.grace):
             if limit >= silence:
@@ -87,12 +105,15 @@ class Inventory:
         self._catalog = catalog
         self._record = record
         self._clock = clock
-        self._found: dict[str, _Found] = {}
+        self._found: dict[Own, _Found] = {}
         self._asked: Counter[str] = Counter()
         """How many checks labels ask for, by source."""
+        self._left_out: dict[Own, None] = {}
+        """Targets whose labels ask for more checks than are allowed."""
+        self._names = Names()
+        self._names.configure(settings)
         self._bound: dict[str, CheckSettings] = {}
-        self._keys: dict[str, str] = {}
-        """Heartbeat key to check id."""
+        self._keys = Keys()
         self._closing: set[asyncio.Task[None]] = set()
 
     # What the configuration says
@@ -100,13 +121,14 @@ class Inventory:
     def apply(self, settings: Settings) -> None:
         """Take over a configuration; what it leaves unchanged goes on undisturbed."""
         self.settings = settings
-        for name, found in list(self._found.items()):
-            if found.source not in settings.sources:
-                self._keep(name, None)
-            else:  # an interval or a plugin may have changed
-                checks = self._build(found.source, found.target, found.tables)
-                self._keep(name, evolve(found, checks=checks))
-        wanted = {*settings.targets, *self._found}
+        self._names.configure(settings)
+        for own in [own for own in self._found if own[0] not in settings.sources]:
+            self._forget(own)
+        for own, found in list(self._found.items()):
+            self._place(own, found.target, found.tables, found.claim)
+        for own, found in list(self._found.items()):  # an interval or a plugin may have changed
+            self._keep(own, evolve(found, checks=self._build(found)))
+        wanted = dict.fromkeys((*settings.targets, *(f.name for f in self._found.values())))
         for name in [name for name in self.state.targets if name not in wanted]:
             self._remove(name)
         spread = spread_for(sum(len(t.checks) for t in settings.targets.values()))
@@ -115,13 +137,13 @@ class Inventory:
 
     def refresh(self, name: str, spread: float = 0.0) -> None:
         """Bring one target into line; the first runs of new checks come within ``spread`` s."""
-        said, found = self.settings.targets.get(name), self._found.get(name)
+        said, found = self.settings.targets.get(name), self._found_as(name)
         if (said is None and found is None) or (said is not None and not said.enabled):
             self._remove(name)
             return
         source = self._source_of(name, said, found)
         self.state.put(
-            merge(name, said, None if found is None else found.target),
+            merge(name, said, None if found is None else self._described(found)),
             declared=said is not None and not said.automatic,
             source=None if source is None else source.name,
             at=self._clock.now(),
@@ -172,6 +194,8 @@ class Inventory:
 
     def _bind(self, target: str, check: CheckSettings, spread: float, owner: str) -> None:
         check_id = f"{target}/{check.name}"
+        key = (check.probe.key or target) if isinstance(check.probe, PushProbe) else None
+        self._want(check_id, key, configured=owner == CONFIGURATION)
         before = self._bound.get(check_id)
         same_owner = self._scheduler.owner(check_id) in (owner, None)
         if before is not None and _same(before, check) and same_owner:
@@ -189,7 +213,10 @@ class Inventory:
         self.state.put_check(state)
         if check.probe is None:
             reason = check.broken or f"no probe called {check.probe_name!r} is installed"
-            self._tell(target, check.name, Result.unknown(f"cannot run: {reason}"))
+            words = reason if check.probe_name == LABELS else f"cannot run: {reason}"
+            if check.probe_name == LABELS:
+                log.warning("labels are not heeded", target=target, reason=reason)
+            self._tell(target, check.name, Result.unknown(words))
             return
         self._scheduler.put(
             check_id,
@@ -208,11 +235,11 @@ class Inventory:
         runnable: Probe | _Pushed
         if isinstance(probe, PushProbe):
             key = probe.key or target
-            self._keys[key] = check_id
             self._heartbeats.watch(key)
             runnable = _Pushed(
-                probe, key, self._heartbeats, lambda s: self._scheduler.hasten(check_id, s)
-            )
+                probe, check_id, key, self._keys, self._heartbeats,
+                lambda s: self._scheduler.hasten(check_id, s),
+            )  # fmt: skip
         else:
             runnable = probe
 
@@ -237,12 +264,17 @@ class Inventory:
         check_id = f"{target}/{name}"
         if (check := self._bound.pop(check_id, None)) is not None:
             self._release(check_id, check)
+            self._want(check_id, None)
         self.state.drop_check(target, name)
+
+    def _want(self, check_id: str, key: str | None, *, configured: bool = False) -> None:
+        """A check wants the beats of a key, or none; whom that gives or takes them judges anew."""
+        for other in self._keys.want(check_id, key, configured=configured):
+            self._scheduler.hasten(other, 0)
 
     def _release(self, check_id: str, check: CheckSettings) -> None:
         self._scheduler.remove(check_id)
         self._runner.forget(check_id)
-        self._keys = {key: owner for key, owner in self._keys.items() if owner != check_id}
         if isinstance(check.probe, Probe):
             task = asyncio.ensure_future(self._runner.close(check.plugin or "", check.probe))
             self._closing.add(task)
@@ -251,42 +283,116 @@ class Inventory:
     # What the sources say
 
     def discovered(
-        self, source: str, target: Target, tables: Mapping[str, Mapping[str, Any]] | None
+        self,
+        source: str,
+        target: Target,
+        tables: Mapping[str, Mapping[str, Any]] | None,
+        claim: Claim | None = None,
     ) -> None:
         """A source sees a target, for the first time or in a new shape."""
-        known = self._found.get(target.name)
-        if known is not None and known.source != source:
-            log.warning(
-                "two sources see a target of the same name; the first one keeps it",
-                target=target.name, source=source, first=known.source,
-            )  # fmt: skip
-            return
-        tables = tables or {}
-        if known is None or (known.target, known.tables) != (target, tables):
-            checks = self._build(source, target, tables)
-            self._keep(target.name, _Found(source, target, tables, checks))
-            self.refresh(target.name)
+        name = self._place((source, target.name), target, tables or {}, claim or Claim())
+        if name is not None:
+            self.refresh(name)
+
+    def _place(
+        self,
+        own: Own,
+        target: Target,
+        tables: Mapping[str, Mapping[str, Any]],
+        claim: Claim,
+    ) -> str | None:
+        """Give what a source found its name, and build its checks. Returns the name where there is
+        anything new."""
+        known = self._found.get(own)
+        displaced = self._names.displaced(own)
+        name, why = self._names.give(own, claim)
+        refused = claim.refused if why is None else (why, *claim.refused)
+        depends_on = target.depends_on
+        said = self.settings.targets.get(name)
+        if claim.depends_on and said is not None and not self._names.accepts(name, claim):
+            depends_on = ()
+            if target.depends_on and said.depends_on is None:
+                remedy = f"depends_on or match in [targets.{name}] does"
+                refused = (*refused, f"the label tocsin.depends_on adds nothing to it; {remedy}")
+        found = _Found(own[0], target, tables, claim, name, depends_on, refused, {})
+        if known is not None and found == evolve(known, checks={}):
+            return None
+        found = evolve(found, checks=self._build(found))
+        self._keep(own, found)
+        for other in displaced:  # it was called so by a label, and has to make way
+            its = self._found[other]
+            if (new := self._place(other, its.target, its.tables, its.claim)) is not None:
+                self.refresh(new)
+        if known is not None and known.name != name:
+            self._move(own, known.name, name)
+        if name != own[1] or (known is not None and known.name != name):
+            for each in [f for f in self._found.values() if own[1] in f.target.depends_on]:
+                if each is not found:
+                    self.refresh(each.name)
+        return name
+
+    def _move(self, own: Own, before: str, name: str) -> None:
+        """A target is called by another name: what its source saw of it goes along."""
+        known = self.state.targets.get(before)
+        check = None if known is None else known.checks.get(own[0])
+        self._leave(own[0], before, "not found on the engine")
+        self.refresh(name)
+        if check is not None and check.last is not None:
+            self._tell(name, own[0], check.last.result)
+
+    def _leave(self, source: str, name: str, message: str) -> None:
+        """A name stands for something else now, or for nothing: forget what was seen under it."""
+        self._remove_check(name, source)
+        self.refresh(name)
+        if self._names.owner(name) is None:
+            self._miss(source, name, message)
+
+    def _forget(self, own: Own) -> None:
+        self._keep(own, None)
+        self._names.take_back(own)
+
+    def _found_as(self, name: str) -> _Found | None:
+        own = self._names.owner(name)
+        return None if own is None else self._found.get(own)
+
+    def _described(self, found: _Found) -> Target:
+        """What a source found, by the names that targets have here."""
+        others = dict.fromkeys(self._names.of((found.source, own)) for own in found.depends_on)
+        depends_on = tuple(other for other in others if other != found.name)
+        return evolve(found.target, name=found.name, depends_on=depends_on)
+
+    def name_of(self, source: str, own: str) -> str:
+        """What the target is called that a source knows by its own name."""
+        return self._names.of((source, own))
+
+    def own_name(self, source: str, name: str) -> str:
+        """What a source itself calls a target."""
+        own = self._names.owner(name)
+        return own[1] if own is not None and own[0] == source else name
 
     def retired(self, source: str, name: str, message: str) -> None:
-        """A target was removed on purpose: forget it, or, where it is declared, miss it."""
-        found = self._found.get(name)
-        if found is not None and found.source == source:
-            self._keep(name, None)
-            self.refresh(name)
-        self._miss(source, name, message)
+        """A target, by its own name, was removed on purpose: forget it, or, where it is declared,
+        miss it."""
+        own = (source, name)
+        called = self._names.of(own)
+        if own in self._found:
+            self._forget(own)
+            self.refresh(called)
+        self._miss(source, called, message)
 
     def synced(self, source: str, names: Collection[str]) -> None:
         """A source took a full inventory; what it did not see is gone, or missing."""
-        for name in [n for n, f in self._found.items() if f.source == source and n not in names]:
-            self.retired(source, name, "not found on the engine")
-        for name, found in list(self._found.items()):
-            if found.source == source and LEFT_OUT in found.checks:  # others may be gone
-                checks = self._build(source, found.target, found.tables)
-                if checks.keys() != found.checks.keys():
-                    self._keep(name, evolve(found, checks=checks))
-                    self.refresh(name)
+        for _, own in [o for o in self._found if o[0] == source and o[1] not in names]:
+            self.retired(source, own, "not found on the engine")
+        for each in [o for o in self._left_out if o[0] == source]:  # others may be gone
+            found = self._found[each]
+            checks = self._build(found)
+            if checks.keys() != found.checks.keys():
+                self._keep(each, evolve(found, checks=checks))
+                self.refresh(found.name)
+        called = {self.name_of(source, own) for own in names}
         for name, known in self.state.targets.items():
-            if known.source == source and known.declared and name not in names:
+            if known.source == source and known.declared and name not in called:
                 self._miss(source, name, "not found on the engine")
 
     def impaired(self, source: str, message: str) -> None:
@@ -305,7 +411,9 @@ class Inventory:
 
     def beat(self, key: str, beat: Beat) -> str:
         """Take in a heartbeat; returns the id of its check. Raises KeyError for an unknown key."""
-        check_id = self._keys[key]
+        check_id = self._keys.owner(key)
+        if check_id is None:
+            raise KeyError(key)
         self._heartbeats.receive(key, beat)
         self._scheduler.hasten(check_id, 0)
         return check_id
@@ -319,52 +427,63 @@ class Inventory:
             text = f"missing: declared in the configuration, {message}"
             self._tell(name, source, Result.down(text, attributes={"reason": Reason.MISSING}))
 
-    def _build(
-        self, source: str, target: Target, tables: Mapping[str, Mapping[str, Any]]
-    ) -> dict[str, CheckSettings]:
-        settings = self.settings.sources.get(source)
+    def _build(self, found: _Found) -> dict[str, CheckSettings]:
+        """The checks that labels ask for, and, where any are refused, the one that says so."""
+        settings = self.settings.sources.get(found.source)
         running = None if settings is None else settings.source
-        checks = {}
         bounds, interval = running or UNSAID, self.settings.interval
-        taken, beyond = too_many(len(tables), self._room_of(source, target, bounds), source, bounds)
-        if beyond is not None:
-            checks[LEFT_OUT] = broken_check(LEFT_OUT, "", beyond, {}, interval)
-        for name, table in islice(tables.items(), taken):
-            if (reason := out_of_bounds(name, table, source, bounds)) is not None:
-                checks[name] = broken_check(name, str(table.get("probe")), reason, {}, interval)
+        checks, reasons = {}, list(found.refused)
+        left = bounds.label_checks_in_all - self._asked_by_others(found)
+        taken, beyond = too_many(len(found.tables), left, found.source, bounds)
+        own = (found.source, found.target.name)
+        if beyond is None:
+            self._left_out.pop(own, None)
+        else:
+            reasons.append(beyond)
+            self._left_out[own] = None
+        for name, table in islice(found.tables.items(), taken):
+            if name in (found.source, LABELS) or bad_name(name, MAX_CHECK_NAME):
+                reasons.append(f"the label tocsin.check.{name} asks for a check of no good name")
                 continue
-            try:
-                checks[name] = build_check(
-                    target.name,
+            check: CheckSettings | None
+            if (reason := out_of_bounds(name, table, found.source, bounds)) is not None:
+                check = broken_check(name, str(table.get("probe")), reason, {}, interval)
+            else:
+                check = label_check(
+                    found.name,
                     name,
                     table,
                     self._catalog,
-                    interval=self.settings.interval,
-                    source=source,
+                    interval=interval,
+                    source=found.source,
                     allowed=() if running is None else running.label_probes,
                 )
-            except ConfigError as error:
-                log.warning(
-                    "a check asked for by labels was left out",
-                    target=target.name, check=name, reason=str(error),
-                )  # fmt: skip
+            if check is not None and check.broken is not None:
+                check = evolve(check, broken=_readable(check.broken))
+            if check is not None:
+                checks[name] = check
+        if reasons:
+            told = [_readable(reason) for reason in reasons[:TOLD]]
+            more = [f"and {len(reasons) - TOLD} more"] if len(reasons) > TOLD else []
+            broken = broken_check(LABELS, LABELS, "; ".join([*told, *more]), {}, 3600.0)
+            checks[LABELS] = broken
         return checks
 
-    def _keep(self, name: str, found: _Found | None) -> None:
+    def _keep(self, own: Own, found: _Found | None) -> None:
         """Keep what a source sees, or that it sees it no longer."""
-        if (before := self._found.get(name)) is not None:
+        if (before := self._found.get(own)) is not None:
             self._asked[before.source] -= len(before.checks)
         if found is None:
-            self._found.pop(name, None)
+            self._found.pop(own, None)
+            self._left_out.pop(own, None)
         else:
-            self._found[name] = found
+            self._found[own] = found
             self._asked[found.source] += len(found.checks)
 
-    def _room_of(self, source: str, target: Target, bounds: Source) -> int:
-        """How many checks labels of a target may ask for, next to those of the source's others."""
-        own = self._found.get(target.name)
-        others = self._asked[source] - (0 if own is None else len(own.checks))
-        return bounds.label_checks_in_all - others
+    def _asked_by_others(self, found: _Found) -> int:
+        """How many checks the labels of the source's other targets ask for."""
+        before = self._found.get((found.source, found.target.name))
+        return self._asked[found.source] - (0 if before is None else len(before.checks))
 
     def _tell(self, target: str, check: str, result: Result) -> None:
         self._record(Observation(target=target, check=check, at=self._clock.now(), result=result))
@@ -374,6 +493,11 @@ class Inventory:
         for check_id, check in self._bound.items():
             self._release(check_id, check)
         self._bound.clear()
+
+
+def _readable(reason: str) -> str:
+    """A reason in which labels are quoted, fit to be shown."""
+    return clean(reason[: 2 * LONGEST])[:LONGEST]
 
 
 def _same(before: CheckSettings, after: CheckSettings) -> bool:

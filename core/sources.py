@@ -13,10 +13,10 @@ from attrs import define, evolve, field
 from tocsin.core.boundary import cleaned_lines, named
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import Settings, SourceSettings
-from tocsin.core.contracts import ActionError, Source
+from tocsin.core.contracts import ActionError, Claim, Source
 from tocsin.core.hiding import clean, clean_data, visible
 from tocsin.core.inventory import Inventory
-from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.isolation import Isolation, PluginFault, describe
 from tocsin.core.logs import get_logger
 from tocsin.core.model import (
     ComponentHealth,
@@ -49,6 +49,8 @@ class SourceSink:
     loop: asyncio.AbstractEventLoop
     recovered: Callable[[], object]
     """Told when the source sees: what its plugin was blamed for is over."""
+    kind: str = "container"
+    """Of the targets that it sees."""
     home: int = field(factory=threading.get_ident)
     seen: bool = False
     """An inventory has succeeded since the start."""
@@ -57,25 +59,56 @@ class SourceSink:
 
     def _post(self, function: Callable[..., None], *args: Any) -> None:
         if threading.get_ident() == self.home:
-            function(*args)
+            self._contained(function, *args)
         else:
-            self.loop.call_soon_threadsafe(function, *args)
+            self.loop.call_soon_threadsafe(self._contained, function, *args)
+
+    def _contained(self, function: Callable[..., None], *args: Any) -> None:
+        """What a source tells of one target costs no other one anything, whatever it is."""
+        try:
+            function(*args)
+        except Exception as error:  # noqa: BLE001 - told, and not passed on
+            log.error("what a source told was not understood", source=self.name,
+                      what=function.__name__.strip("_"), reason=describe(error))  # fmt: skip
 
     def discovered(
-        self, target: Target, checks: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        target: Target,
+        checks: Mapping[str, Mapping[str, Any]] | None = None,
+        claim: Claim | None = None,
     ) -> None:
         """See ``contracts.Sink.discovered``."""
-        self._post(self.inventory.discovered, self.name, named(target), checks)
+        self._post(self._discovered, target, checks, claim)
+
+    def _discovered(
+        self,
+        target: Target,
+        checks: Mapping[str, Mapping[str, Any]] | None,
+        claim: Claim | None,
+    ) -> None:
+        try:
+            self.inventory.discovered(self.name, named(target), checks, claim)
+        except Exception as error:  # noqa: BLE001 - it is watched for what is left of it
+            bare = Target(name=visible(str(target.name)), kind=self.kind)
+            reason = f"what its source says of it was not understood: {describe(error)}"
+            self.inventory.discovered(self.name, bare, None, Claim(refused=(reason,)))
 
     def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
         """See ``contracts.Sink.observed``."""
         when = at or self.clock.now()
-        seen = Observation(target=visible(target), check=self.name, at=when, result=result)
-        self._post(self.record, seen)
+        self._post(self._observed, target, result, when)
+
+    def _observed(self, own: str, result: Result, at: datetime) -> None:
+        target = self.inventory.name_of(self.name, visible(own))
+        self.record(Observation(target=target, check=self.name, at=at, result=result))
 
     def happened(self, event: Event) -> None:
         """See ``contracts.Sink.happened``."""
-        self._post(self.keep, evolve(event, target=visible(event.target)))
+        self._post(self._happened, event)
+
+    def _happened(self, event: Event) -> None:
+        target = self.inventory.name_of(self.name, visible(event.target))
+        self.keep(evolve(event, target=target))
 
     def retired(self, target: str, message: str) -> None:
         """See ``contracts.Sink.retired``."""
@@ -157,6 +190,7 @@ class SourceSupervisor:
             self._clock,
             asyncio.get_running_loop(),
             lambda: self._plugins.recover(plugin),
+            settings.target_kind,
         )
 
         async def run() -> None:
@@ -218,31 +252,33 @@ class SourceSupervisor:
     async def logs(self, target: str, lines: int) -> list[LogLine]:
         """The last lines of a target, clean. Raises ActionError."""
         async with self._reading:  # so that many readers need no more memory than a few
-            found = await self._do(target, lambda source: source.logs(target, lines), 20)
+            found = await self._do(target, lambda source, own: source.logs(own, lines), 20)
             return await asyncio.to_thread(cleaned_lines, found[-lines:])
 
     async def restart(self, target: str) -> None:
         """Restart a target. Raises ActionError."""
-        await self._do(target, lambda source: source.restart(target), 90)
+        await self._do(target, lambda source, own: source.restart(own), 90)
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
         """All that its source knows of a target, without secrets. Raises ActionError."""
-        found = await self._do(target, lambda source: source.inspect(target), 20)
+        found = await self._do(target, lambda source, own: source.inspect(own), 20)
         shown: Mapping[str, Any] = await asyncio.to_thread(clean_data, dict(found))
         return shown
 
     async def _do(
-        self, target: str, act: Callable[[Source], Coroutine[Any, Any, T]], deadline: float
+        self, target: str, act: Callable[[Source, str], Coroutine[Any, Any, T]], deadline: float
     ) -> T:
+        """Do something through the source that sees a target, by the name which that gives it."""
         known = self._inventory.state.targets.get(target)
         if known is None:
             raise ActionError(f"there is no target called {target!r}", missing=True)
         running = self._running.get(known.source or "")
         if running is None:
             raise ActionError(f"{target} is not seen by a source that could do this")
+        own = self._inventory.own_name(running.settings.name, target)
         try:
             return await self._isolation.call(
-                running.settings.plugin or "", lambda: act(running.source), deadline
+                running.settings.plugin or "", lambda: act(running.source, own), deadline
             )
         except TimeoutError:
             raise ActionError(f"{target} gave no answer within {deadline:g} s") from None

@@ -19,7 +19,7 @@ from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.cli.status import LOOK
 from tocsin.core.clock import SystemClock
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings
-from tocsin.core.contracts import ActionError, Probe, Source
+from tocsin.core.contracts import ActionError, Claim, Probe, Source
 from tocsin.core.hiding import clean, visible
 from tocsin.core.inventory import merge
 from tocsin.core.isolation import Isolation, PluginFault, describe
@@ -146,7 +146,10 @@ class _Snapshot:
     trouble: str | None = None
 
     def discovered(
-        self, target: Target, checks: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        target: Target,
+        checks: Mapping[str, Mapping[str, Any]] | None = None,
+        claim: Claim | None = None,
     ) -> None:
         """Of no interest here."""
 

@@ -10,6 +10,49 @@ from typing import Any
 from tocsin.core.config.checks import broken_check, make_check
 from tocsin.core.config.errors import Catalog, ConfigError, Problems
 from tocsin.core.config.settings import CheckSettings
+from tocsin.core.contracts import PushProbe
+
+SHORT = ("http", "tcp")
+"""Checks for which there are labels of one word."""
+
+
+def label_check(
+    target: str,
+    name: str,
+    table: Mapping[str, Any],
+    catalog: Catalog,
+    *,
+    interval: float,
+    source: str,
+    allowed: Collection[str] = (),
+) -> CheckSettings | None:
+    """One check that labels ask for, whatever they say: one that cannot be understood is broken,
+    and says why. None where it is switched off. See :func:`build_check`."""
+    try:
+        if table.get("enabled") is False:
+            return None
+        return build_check(
+            target, name, table, catalog, interval=interval, source=source, allowed=allowed
+        )
+    except Exception as error:  # noqa: BLE001 - whatever strangers' words do to a parser
+        reason = _explained(name, error)
+        probe = table.get("probe") if isinstance(table, Mapping) else None
+        known = isinstance(probe, str) and probe in catalog.probes
+        return broken_check(name, str(probe) if known else "?", reason, {}, interval)
+
+
+def _explained(name: str, error: Exception) -> str:
+    """Which labels of a check cannot be understood, and why."""
+    if not isinstance(error, ConfigError):
+        return f"the labels tocsin.check.{name} cannot be understood: {type(error).__name__}"
+    reasons = []
+    for problem in error.problems:
+        option = problem.path.removeprefix(problem.path[: problem.path.rfind(".") + 1])
+        label = f"tocsin.check.{name}.{option}"
+        if name in SHORT:
+            label += f" (or tocsin.{name})"
+        reasons.append(f"the label {label} cannot be understood: {problem.message}")
+    return "; ".join(reasons)
 
 
 def build_check(
@@ -56,7 +99,8 @@ def refusal(
     remedy = f"label_probes = [{json.dumps(probe)}] in [sources.{source}] allows it"
     if entry.cls.by_label is not True:
         return f"the label tocsin.check.{name}.probe asks for {probe}, which no label may; {remedy}"
-    for option in entry.cls.config_only:
+    own = ("key",) if issubclass(entry.cls, PushProbe) else ()
+    for option in (*entry.cls.config_only, *own):
         if option in table:
             label = f"tocsin.check.{name}.{option}"
             return f"the label {label} sets an option of {probe} that no label may; {remedy}"

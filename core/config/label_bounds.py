@@ -16,9 +16,6 @@ LONGEST_INTERVAL = DAY
 
 MOST_RETRIES = 3
 
-LEFT_OUT = "left-out"
-"""The check that stands for those beyond the number."""
-
 
 class _Unsaid(Source):
     async def run(self, name: str, interval: float, sink: Sink) -> None:

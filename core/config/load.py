@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-from attrs import Factory, evolve, frozen
+from attrs import Factory, asdict, evolve, frozen
 
 from tocsin.core.config.alerting import RuleMaker, make_windows
 from tocsin.core.config.automatic import automatic_targets
@@ -72,6 +72,25 @@ class _Top:
 
 
 @frozen(kw_only=True)
+class _Match:
+    """Patterns of a container that may be called by the target's name."""
+
+    name: str | None = None
+    image: str | None = None
+    project: str | None = None
+    service: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what would accept everybody."""
+        if not self.patterns():
+            raise ValueError("must give a pattern of name, image, project or service")
+
+    def patterns(self) -> dict[str, str]:
+        """Those that were given."""
+        return {key: text for key, text in asdict(self).items() if text is not None}
+
+
+@frozen(kw_only=True)
 class _TargetTable:
     kind: str | None = None
     critical: bool | None = None
@@ -80,6 +99,7 @@ class _TargetTable:
     labels: Mapping[str, str] = Factory(dict)
     enabled: bool = True
     source: str | None = None
+    match: _Match | None = None
     checks: Mapping[str, Any] = Factory(dict)
     rules: Mapping[str, Any] = Factory(dict)
 
@@ -306,6 +326,7 @@ class _Loader:
                 source=said.source,
                 checks=self._checks(said.checks, path, interval),
                 rules=self._overrides(said.rules, path),
+                match={} if said.match is None else said.match.patterns(),
             )
             if said.enabled and said.kind is None and not said.checks:
                 self.warnings.append(

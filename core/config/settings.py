@@ -76,7 +76,8 @@ class RuleSettings:
 @frozen(kw_only=True)
 class TargetSettings:
     """What the configuration says of a target; None where it leaves the word to discovery.
-    ``automatic``: nobody asked for it, its checks are there by themselves."""
+    ``automatic``: nobody asked for it, its checks are there by themselves. ``match``: patterns, all
+    of which fit a container whose label may ask to be this target; none: no label may."""
 
     name: str
     kind: str | None = None
@@ -89,6 +90,7 @@ class TargetSettings:
     checks: Mapping[str, CheckSettings] = Factory(dict)
     rules: Mapping[str, RuleSettings] = Factory(dict)
     """Rules as changed for this target alone."""
+    match: Mapping[str, str] = Factory(dict)
     automatic: bool = False
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
+from tocsin.core.contracts import Claim
 from tocsin.core.model import Event, Result, Target
 
 
@@ -19,6 +20,7 @@ class RecordingSink:
 
     targets: dict[str, Target] = field(factory=dict)
     checks: dict[str, Mapping[str, Mapping[str, Any]]] = field(factory=dict)
+    claims: dict[str, Claim] = field(factory=dict)
     results: dict[str, list[Result]] = field(factory=dict)
     events: list[Event] = field(factory=list)
     gone: list[tuple[str, str]] = field(factory=list)
@@ -26,11 +28,15 @@ class RecordingSink:
     troubles: list[str] = field(factory=list)
 
     def discovered(
-        self, target: Target, checks: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        target: Target,
+        checks: Mapping[str, Mapping[str, Any]] | None = None,
+        claim: Claim | None = None,
     ) -> None:
         """Keep it."""
         self.targets[target.name] = target
         self.checks[target.name] = checks or {}
+        self.claims[target.name] = claim or Claim()
 
     def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
         """Keep it."""

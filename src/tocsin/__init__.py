@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tocsin.core.contracts import (
     ActionError,
+    Claim,
     Probe,
     PushProbe,
     Secret,
@@ -60,6 +61,7 @@ __all__ = [
     "Asked",
     "Beat",
     "Bytes",
+    "Claim",
     "Container",
     "Controls",
     "Endpoint",

@@ -136,7 +136,11 @@ def _root(
     def run(short: str, more: dict[str, str], *args: str) -> None:
         chosen = dict(more)
         if labels:
-            service = {"com.docker.compose.service": short}
+            service = {
+                "com.docker.compose.service": short,
+                "com.docker.compose.container-number": "1",
+                "com.docker.compose.config-hash": "0a1b",
+            }
             chosen |= {**labels["project"], **service}
         flags = [part for k, v in chosen.items() for part in ("--label", f"{k}={v}")]
         start(lab, short, *flags, *args)

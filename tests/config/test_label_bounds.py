@@ -85,7 +85,7 @@ async def test_checks_beyond_the_number_are_one_that_says_so(room: Room) -> None
     tables = {f"c{n}": {"probe": "echo"} for n in range(1100)}
     broken = ask(room, tables)
     assert broken == {
-        "left-out": "the labels ask for 1100 checks, and 1080 of them are left out: allowed are 20 "
+        "labels": "the labels ask for 1100 checks, and 1080 of them are left out: allowed are 20 "
         "for each container; label_checks in [sources.docker] moves this bound"
     }
     assert len(room.state.targets["web"].checks) == 22  # the source's own
@@ -100,12 +100,12 @@ async def test_the_checks_of_all_containers_are_bounded(room: Room) -> None:
         assert ask(room, tables, name, label_checks_in_all=12) == {}
     broken = ask(room, tables, "c", label_checks_in_all=12)
     assert (
-        "3 of them are left out: allowed are 12 in all; label_checks_in_all" in broken["left-out"]
+        "3 of them are left out: allowed are 12 in all; label_checks_in_all" in broken["labels"]
     )
     assert room.scheduler.stats().checks == 12
     room.inventory.synced("docker", ["b", "c"])
     assert room.scheduler.stats().checks == 10
-    assert "left-out" not in room.state.targets["c"].checks
+    assert "labels" not in room.state.targets["c"].checks
 
 
 @pytest.mark.parametrize(

@@ -184,11 +184,14 @@ async def test_labels_ask_for_checks_and_the_file_wins(room: Room) -> None:
 
 
 async def test_a_wrong_label_costs_only_its_check(room: Room) -> None:
-    """A check that labels ask for wrongly is left out; the target is watched all the same."""
+    """A check that labels ask for wrongly is unknown, with the reason; the target is watched."""
     room.inventory.discovered(
         "docker", Target(name="web", kind="container"), {"x": {"probe": "nope"}}
     )
-    assert set(room.state.targets["web"].checks) == {"docker"}
+    checks = room.state.targets["web"].checks
+    assert set(checks) == {"docker", "x"}
+    assert checks["x"].status is Status.UNKNOWN
+    assert "tocsin.check.x.probe" in (checks["x"].broken or "")
 
 
 async def test_what_no_label_may_ask_for_is_unknown_until_it_is_allowed(room: Room) -> None:

@@ -17,6 +17,7 @@ from tocsin.plugins.probes.docker_health.engine import (
     NoSuchContainer,
     Refused,
     Unanswered,
+    part,
 )
 from tocsin.plugins.probes.docker_health.facts import state_of
 
@@ -102,14 +103,14 @@ def own_ids(mounts: Path = Path("/proc/self/mountinfo")) -> list[str]:
 
 async def _inspect(engine: Engine, container_id: str) -> Document | None:
     with contextlib.suppress(NoSuchContainer, Refused):
-        document: Document = await engine.call("inspect_container", container_id)
+        document: Document = part(await engine.about("inspect_container", container_id))
         if str(document.get("Id")).startswith(container_id):  # and is not just called so
             return document
     return None
 
 
 def _mode(document: Document) -> str:
-    return str((document.get("HostConfig") or {}).get("NetworkMode") or "")
+    return str(part(document, "HostConfig").get("NetworkMode") or "")
 
 
 def _joined(document: Document) -> str | None:
@@ -120,9 +121,8 @@ def _joined(document: Document) -> str | None:
 
 def _networks(document: Document) -> dict[str, str]:
     """Addresses by network."""
-    networks = (document.get("NetworkSettings") or {}).get("Networks") or {}
     return {
-        str(network.get("NetworkID") or name): address
-        for name, network in networks.items()
-        if network and (address := network.get("IPAddress") or network.get("GlobalIPv6Address"))
+        str(part(network).get("NetworkID") or name): str(address)
+        for name, network in part(document, "NetworkSettings", "Networks").items()
+        if (address := part(network).get("IPAddress") or part(network).get("GlobalIPv6Address"))
     }

@@ -1,7 +1,8 @@
 """Who is who: containers come and go under new ids, targets stay.
 
 A Compose container is the same target under each new id of its project, service and number; any
-other goes by its name.
+other goes by its name. Of two that claim to be the same and run at once, each is a target of its
+own.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
-from unicodedata import category
 
 from attrs import define, field
 
+from tocsin.plugins.probes.docker_health.engine import part
 from tocsin.plugins.probes.docker_health.facts import (
-    PROJECT,
     SERVICE,
     labels_of,
+    member_of,
     name_of,
     parse_time,
     state_of,
@@ -27,40 +28,33 @@ from tocsin.plugins.probes.docker_health.reasons import ENDING_SIGNALS, LOOP_WIN
 from tocsin.plugins.probes.docker_health.stats import Reading, Usage
 
 Key = tuple[str, ...]
-MAX_NAME = 100
-"""Characters of a name that a label asks for."""
-
 KILL_COUNTS_FOR = 120.0
 """Seconds within which an end is put down to a ``kill`` event; stop timeouts can be long."""
 
 MUTE_AFTER = 2
 """Inspects in a row without an answer after which the state of a container is unknown."""
 
+_NAME = re.compile(r"[\w.-]{1,255}", re.ASCII)
 _TEMPORARY = re.compile(r"[0-9a-f]{12}_(.+)")
 """The name Compose gives the one of two that is on its way."""
 
 
 def key_of(document: Mapping[str, Any]) -> Key:
     """What identifies a container over redeploys."""
-    labels = labels_of(document)
-    if SERVICE in labels and labels.get("com.docker.compose.oneoff", "False") != "True":
-        number = labels.get("com.docker.compose.container-number", "1")
-        return ("compose", labels.get(PROJECT, ""), labels[SERVICE], number)
+    member = member_of(document)
+    if member and labels_of(document).get("com.docker.compose.oneoff", "False") != "True":
+        return ("compose", *member)
     return ("name", plain_name(document))
 
 
 def plain_name(document: Mapping[str, Any]) -> str:
-    """The name, without what Compose puts before it for a while."""
+    """The name, without what Compose puts before it for a while; a part of the id, where it is none
+    that an engine gives."""
     name = name_of(document)
-    match = _TEMPORARY.fullmatch(name)
+    if not _NAME.fullmatch(name):
+        return str(document["Id"])[:12]
+    match = _TEMPORARY.fullmatch(name) if SERVICE in labels_of(document) else None
     return match[1] if match else name
-
-
-def _asked_name(document: Mapping[str, Any]) -> str:
-    """What ``tocsin.name`` says, or nothing where the configuration would refuse such a name."""
-    name = labels_of(document).get("tocsin.name", "").strip()
-    hidden = any(category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in name)
-    return "" if hidden or len(name) > MAX_NAME else name
 
 
 @define(eq=False)
@@ -68,7 +62,6 @@ class Known:
     """One container, by id: its last inspect document, and what was heard of it."""
 
     id: str
-    key: Key
     document: dict[str, Any]
     as_of: float = 0.0
     """Monotonic moment at which the document was asked for, or the newest event taken in."""
@@ -77,6 +70,8 @@ class Known:
     missed_at: float = 0.0
     blind: bool = True
     """Nothing was witnessed of it since it last started."""
+    trouble: str | None = None
+    """Why what the engine says of it cannot be understood, or None."""
     kill_signal: str | None = None
     killed_at: float = 0.0
     oom: bool = False
@@ -101,7 +96,8 @@ class Known:
     @property
     def pid(self) -> int:
         """Of its first process, 0 where there is none."""
-        return int((self.document.get("State") or {}).get("Pid") or 0)
+        pid = part(self.document, "State").get("Pid")
+        return pid if isinstance(pid, int) else 0
 
     @property
     def created(self) -> str:
@@ -113,7 +109,7 @@ class Known:
         kept, where something newer is known."""
         if asked < self.as_of:
             return False
-        self.document, self.as_of = document, asked
+        self.document, self.as_of, self.trouble = document, asked, None
         return True
 
     def missed(self, asked: float) -> None:
@@ -126,7 +122,7 @@ class Known:
         """What was heard, as of now."""
         now = time.monotonic()
         recent = [end for end in self.ends if now - end < LOOP_WINDOW]
-        started = parse_time((self.document.get("State") or {}).get("StartedAt"))
+        started = parse_time(part(self.document, "State").get("StartedAt"))
         running_for = time.time() - started.timestamp() if started and self.running else None
         return Heard(
             signal=self.kill_signal,
@@ -157,7 +153,7 @@ class Known:
 
     def has_ended_since(self, at: float) -> bool:
         """Whether the run that began at ``at``, in epoch seconds of the engine's clock, is over."""
-        finished = parse_time((self.document.get("State") or {}).get("FinishedAt"))
+        finished = parse_time(part(self.document, "State").get("FinishedAt"))
         return at < max(self.died_at, finished.timestamp() if finished else 0.0)
 
     def ended(self, at: float, exit_code: int) -> None:
@@ -196,37 +192,76 @@ class Registry:
     suffix: str = ""
     slots: dict[Key, Slot] = field(factory=dict)
     _owners: dict[str, Slot] = field(factory=dict)
+    _targets: dict[str, Slot] = field(factory=dict)
+    _apart: set[str] = field(factory=set)
+    """Containers that are targets of their own, whatever they claim to be."""
 
     def put(self, document: dict[str, Any], asked: float) -> tuple[Slot, Known]:
         """Take in a document, asked for at the monotonic moment ``asked``: the container's slot and
         record, made where they are new."""
         container_id = str(document["Id"])
-        known_slot = self._owners.get(container_id)
-        if known_slot is not None:
-            known = known_slot.members[container_id]
+        slot = self._owners.get(container_id)
+        if slot is not None:
+            known = slot.members[container_id]
             known.take(document, asked)
-            return known_slot, known
-        key = key_of(document)
-        slot = self.slots.get(key)
-        if slot is None:
-            slot = self.slots[key] = Slot(key, self._name(document))
-        known = slot.members[container_id] = Known(container_id, key, document, asked)
-        self._owners[container_id] = slot
+        else:
+            slot = self.slots.get(key_of(document)) or self._called_alike(document)
+            slot = slot or self._make(key_of(document), document)
+            known = slot.members[container_id] = Known(container_id, document, asked)
+            self._owners[container_id] = slot
+        key = key_of(known.document)
+        # Its image could not be inspected before, or it was another's in another project.
+        alone = slot.key[0] == "name" or len(slot.members) == 1
+        apart = container_id in self._apart or key in self.slots
+        if key[0] == "compose" and alone and not apart:
+            del self.slots[slot.key]
+            slot.key = key
+            self.slots[key] = slot
         return slot, known
 
-    def _name(self, document: Mapping[str, Any]) -> str:
-        """A name for a new target that no other has."""
-        taken = {slot.target for slot in self.slots.values()}
-        wanted = _asked_name(document) or plain_name(document)
-        for name in (wanted, plain_name(document), f"{wanted}-{str(document['Id'])[:12]}"):
-            full = name.replace("/", "-") + self.suffix
-            if full not in taken:
-                return full
-        return f"{document['Id']}{self.suffix}"
+    def _called_alike(self, document: Mapping[str, Any]) -> Slot | None:
+        """The target that a container of the same name is, or was."""
+        name = plain_name(document)
+        slot = self._targets.get(name + self.suffix)
+        if slot is None:
+            return None
+        others = [plain_name(member.document) for member in slot.members.values()]
+        return slot if not others or name in others else None
+
+    def _make(self, key: Key, document: Mapping[str, Any]) -> Slot:
+        """A new target, under a name that no other has."""
+        name, container_id = plain_name(document), str(document["Id"])
+        names = [each + self.suffix for each in (name, f"{name}-{container_id[:12]}", container_id)]
+        target = next((each for each in names if each not in self._targets), names[-1])
+        slot = self.slots[key] = self._targets[target] = Slot(key, target)
+        return slot
+
+    def set_apart(self, slot: Slot) -> list[Slot]:
+        """Make targets of their own of all containers but one that run at the same time as the same
+        target: nobody makes one anew while it runs. The one whose name the target has stays, else
+        the first. Returns the new targets."""
+        running = [member for member in slot.members.values() if member.running]
+        named = [
+            member for member in running if name_of(member.document) + self.suffix == slot.target
+        ]
+        made = []
+        for known in running:
+            if known is not (named or running)[0]:
+                self.drop(known.id)
+                self._apart.add(known.id)
+                other = self._make(("id", known.id), known.document)
+                other.members[known.id] = known
+                self._owners[known.id] = other
+                made.append(other)
+        return made
 
     def ids(self) -> set[str]:
         """The containers known."""
         return set(self._owners)
+
+    def slot_of(self, known: Known) -> Slot | None:
+        """The target that a container stands for now."""
+        return self._owners.get(known.id)
 
     def find(self, container_id: str) -> tuple[Slot, Known] | None:
         """The slot and record of a container."""
@@ -241,26 +276,30 @@ class Registry:
     def drop(self, container_id: str) -> Slot | None:
         """A container is gone; returns the slot it leaves, perhaps empty."""
         slot = self._owners.pop(container_id, None)
+        self._apart.discard(container_id)
         if slot is not None:
             slot.members.pop(container_id, None)
         return slot
 
     def retire(self, slot: Slot) -> None:
         """A target is gone."""
-        self.slots.pop(slot.key, None)
+        if self.slots.get(slot.key) is slot:
+            del self.slots[slot.key]
+        if self._targets.get(slot.target) is slot:
+            del self._targets[slot.target]
 
     def rename(self, slot: Slot, document: dict[str, Any]) -> None:
         """A container that goes by its name has another one: it is another target now."""
         container_id = str(document["Id"])
         known = slot.members[container_id]
         self.drop(container_id)
-        renamed, fresh = self.put(document, known.as_of)
-        known.key, known.document = fresh.key, document
+        renamed, _ = self.put(document, known.as_of)
+        known.document = document
         renamed.members[container_id] = known  # what was heard of it is still true
 
     def by_target(self, target: str) -> Slot | None:
         """The slot of a target."""
-        return next((slot for slot in self.slots.values() if slot.target == target), None)
+        return self._targets.get(target)
 
     def of_service(self, project: str, service: str) -> list[str]:
         """The targets of a Compose service."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -25,6 +25,13 @@ THREADS = 6
 THREADS_OF_THE_WHOLE = 3
 CONNECTIONS = THREADS + THREADS_OF_THE_WHOLE + 1
 """With the stream of events. An sshd lets ten be open at once (MaxSessions)."""
+
+
+def part(answer: object, *path: str) -> Mapping[str, Any]:
+    """A table in an answer of the engine; empty where there is none, or something else."""
+    for key in path:
+        answer = answer.get(key) if isinstance(answer, Mapping) else None
+    return answer if isinstance(answer, Mapping) else {}
 
 
 class EngineAway(Exception):
@@ -115,10 +122,8 @@ class Engine:
             raise Refused(str(error.explanation)[:200]) from None
         except _TROUBLE as error:
             raise Unanswered(_why(error)) from None
-        except (RuntimeError, MemoryError) as error:  # of the threads
-            if own_shortage(error) is None:
-                raise
-            raise Unanswered(_why(error)) from None
+        except Exception as error:  # noqa: BLE001 - an answer that the SDK does not understand
+            raise Unanswered(f"its answer is not understood ({type(error).__name__})") from None
 
     def _method(self, name: str) -> Callable[..., Any]:
         if self.api is None:
@@ -150,16 +155,14 @@ class Engine:
         """Run blocking code of ours on the pool."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
 
-    def listen(
-        self, since: float | None, on_event: Callable[[dict[str, Any] | None], None]
-    ) -> None:
+    def listen(self, since: float | None, on_event: Callable[[object | None], None]) -> None:
         """Read events on a thread of its own until the stream ends or :meth:`close`.
 
         ``on_event`` is called in the current event loop with each event, and with None at the end.
         """
         api, loop = self.api, asyncio.get_running_loop()
 
-        def post(event: dict[str, Any] | None) -> None:
+        def post(event: object | None) -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(on_event, event)
 
@@ -173,7 +176,8 @@ class Engine:
                 )
                 self._stream = stream
                 for event in stream:
-                    post(event)
+                    if event is not None:
+                        post(event)
             except Exception:  # noqa: BLE001, S110 - however it ends, it has ended
                 pass
             post(None)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tocsin import Container, Reason
+from tocsin.plugins.probes.docker_health.engine import part
 from tocsin.plugins.probes.docker_health.reasons import Heard, reason_of
 from tocsin.plugins.probes.docker_health.stats import Usage
 
@@ -18,55 +19,95 @@ LONGEST_ERROR = 300
 
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
+NUMBER = "com.docker.compose.container-number"
+CONFIG_HASH = "com.docker.compose.config-hash"
+NAME = "tocsin.name"
+
+IMAGE_LABELS = "tocsin.image-labels"
+"""Where a document keeps the labels of its image; None: the image could not be inspected."""
 
 
-def parse_time(text: str | None) -> datetime | None:
+def parse_time(text: object) -> datetime | None:
     """The engine's time (nanoseconds) as aware UTC; its year 1 means never."""
-    match = _TIME.fullmatch(text or "")
+    match = _TIME.fullmatch(text) if isinstance(text, str) else None
     if match is None or match[1].startswith("0001"):
         return None
     micro = (match[2] or "0")[:6].ljust(6, "0")
     zone = "+00:00" if match[3] == "Z" else match[3]
-    return datetime.fromisoformat(f"{match[1]}.{micro}{zone}").astimezone(UTC)
+    try:
+        return datetime.fromisoformat(f"{match[1]}.{micro}{zone}").astimezone(UTC)
+    except (ValueError, OverflowError):  # no such day
+        return None
 
 
 def labels_of(document: Mapping[str, Any]) -> dict[str, str]:
-    """The container's labels."""
-    return dict((document.get("Config") or {}).get("Labels") or {})
+    """The container's labels, those of its image among them."""
+    return {
+        key: text for key, text in part(document, "Config", "Labels").items()
+        if isinstance(text, str)
+    }  # fmt: skip
+
+
+def given_labels(document: Mapping[str, Any]) -> dict[str, str]:
+    """The labels that whoever made the container gave it, as far as its image does not have the
+    same; none, where that is not known."""
+    image = document.get(IMAGE_LABELS)
+    if not isinstance(image, Mapping):
+        return {}
+    return {key: text for key, text in labels_of(document).items() if image.get(key) != text}
+
+
+def needs_image(document: Mapping[str, Any]) -> bool:
+    """Whether it matters which labels are the image's."""
+    return not labels_of(document).keys().isdisjoint((SERVICE, NAME))
+
+
+def member_of(document: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """Project, service and number of a container that Compose made; None for any other.
+
+    Compose writes project and service on the images that it builds, and anybody may write anything
+    on an image: what it gives to containers only tells them apart.
+    """
+    labels, given = labels_of(document), given_labels(document)
+    if not (labels.get(SERVICE) and given.get(NUMBER) and given.get(CONFIG_HASH)):
+        return None
+    return labels.get(PROJECT, ""), labels[SERVICE], given[NUMBER]
 
 
 def name_of(document: Mapping[str, Any]) -> str:
     """The container's name."""
-    return str(document.get("Name", "")).lstrip("/")
+    return str(document.get("Name") or "").lstrip("/")
 
 
 def ports_of(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Published ports as ``8003:8000/tcp``, others as ``8000/tcp``."""
-    ports = (document.get("NetworkSettings") or {}).get("Ports") or {}
     shown: dict[str, None] = {}
-    for inner, bindings in sorted(ports.items()):
+    for inner, bindings in sorted(part(document, "NetworkSettings", "Ports").items()):
         for binding in bindings or [None]:
-            shown[inner if binding is None else f"{binding['HostPort']}:{inner}"] = None
+            outer = part(binding).get("HostPort")
+            shown[inner if outer is None else f"{outer}:{inner}"] = None
     return tuple(shown)
 
 
 def health_detail(document: Mapping[str, Any]) -> str:
     """The first line of the last health check's output."""
-    log = ((document.get("State") or {}).get("Health") or {}).get("Log") or []
-    output = str(log[-1].get("Output", "")).strip() if log else ""
-    line = output.split("\n")[0][:200]
-    return line or (f"exit code {log[-1].get('ExitCode')}" if log else "")
+    log = part(document, "State", "Health").get("Log")
+    if not isinstance(log, list) or not log:
+        return ""
+    last = part(log[-1])
+    line = str(last.get("Output", "")).strip().split("\n")[0][:200]
+    return line or f"exit code {last.get('ExitCode')}"
 
 
 def state_of(document: Mapping[str, Any]) -> str:
     """The engine's word for the state."""
-    return str((document.get("State") or {}).get("Status", "unknown"))
+    return str(part(document, "State").get("Status", "unknown"))
 
 
 def start_error(document: Mapping[str, Any]) -> str:
     """Why the last start failed (a port that is taken, a mount, no such program), in a line; empty
     where it did not. The engine forgets it as soon as a start succeeds."""
-    state = document.get("State") or {}
+    state = part(document, "State")
     status, code = state_of(document), state.get("ExitCode")
     if status not in ("created", "exited"):
         return ""
@@ -80,10 +121,10 @@ def container_of(
     document: Mapping[str, Any], heard: Heard, usage: Usage | None = None
 ) -> Container:
     """The facts of one container."""
-    state = document.get("State") or {}
+    state = part(document, "State")
     status = state_of(document)
-    policy = ((document.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or "no"
-    health = (state.get("Health") or {}).get("Status") or "none"
+    policy = str(part(document, "HostConfig", "RestartPolicy").get("Name") or "no")
+    health = str(part(state, "Health").get("Status") or "none")
     alive = status in ("running", "paused")
     failed = start_error(document)
     code = None if alive or (status == "created" and not failed) else state.get("ExitCode")
@@ -91,11 +132,11 @@ def container_of(
     reason = Reason.CRASHED if failed else reason_of(status, health, code, oom, policy, heard)
     if status == "running" and reason is Reason.RESTARTING:
         code = heard.exit_code  # the engine forgets it with each start; in a loop it still matters
-    labels = labels_of(document)
-    limit = (document.get("HostConfig") or {}).get("Memory") or None
+    project, service, _ = member_of(document) or (None, None, None)
+    limit = part(document, "HostConfig").get("Memory") or None
     return Container(
         id=str(document.get("Id", ""))[:12],
-        image=str((document.get("Config") or {}).get("Image", "")),
+        image=str(part(document, "Config").get("Image", "")),
         state=status,
         reason=reason,
         health=health,
@@ -107,8 +148,8 @@ def container_of(
         started_at=parse_time(state.get("StartedAt")),
         finished_at=parse_time(state.get("FinishedAt")),
         ports=ports_of(document),
-        project=labels.get(PROJECT),
-        service=labels.get(SERVICE),
+        project=project,
+        service=service,
         cpu_percent=None if usage is None else usage.cpu_percent,
         memory_bytes=None if usage is None else usage.memory_bytes,
         memory_limit_bytes=limit if usage is None else usage.memory_limit_bytes,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +17,15 @@ from tocsin.plugins.probes.docker_health.engine import (
     NoSuchContainer,
     Refused,
     Unanswered,
+    part,
 )
+from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS, needs_image
+
+IMAGES_KEPT = 1000
+"""Images whose labels are remembered; an image never changes."""
+
+IMAGES_AGAIN = 60.0
+"""Seconds for which no image is inspected once the engine did not answer about one."""
 
 
 @frozen(kw_only=True)
@@ -35,12 +45,57 @@ class Inspected:
     silent: bool = False
 
 
+@frozen(kw_only=True)
+class Happened:
+    """An event of the engine about a container.
+
+    Attributes:
+        container: its id.
+        kind: the action without its detail; ``detail``: of ``health_status``, what came of it.
+        nano: when, in nanoseconds of the engine's clock since 1970.
+        attributes: what else it says, texts; labels of the container are among them.
+    """
+
+    container: str
+    kind: str
+    detail: str
+    nano: int
+    attributes: Mapping[str, str]
+
+    @property
+    def at(self) -> float:
+        """When, in seconds."""
+        return self.nano / 1e9
+
+    @classmethod
+    def of(cls, event: object) -> Happened | None:
+        """Out of the engine's document; None for what is no such event."""
+        told = part(event)
+        action, nano = told.get("Action"), told.get("timeNano", 0)
+        container, attributes = part(told, "Actor").get("ID"), part(told, "Actor", "Attributes")
+        if not (isinstance(action, str) and isinstance(container, str) and container):
+            return None
+        kind, _, detail = action.partition(":")
+        return cls(
+            container=container,
+            kind=kind,
+            detail=detail.strip()[:100],
+            nano=nano if isinstance(nano, int) and 0 <= nano < 1 << 63 else 0,
+            attributes={
+                key: text[:300] for key, text in attributes.items() if isinstance(text, str)
+            },
+        )
+
+
 class Inspector:
     """Inspects containers and counts, for each, how often the engine did not answer in a row."""
 
     def __init__(self, engine: Engine, registry: Registry) -> None:
         self._engine = engine
         self._registry = registry
+        self._images: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
+        self._no_images_until = 0.0
+        self._one_image = asyncio.Lock()
 
     async def inspect(self, container_id: str) -> Inspected:
         """Ask about one container. Raises EngineAway where there is no connection at all."""
@@ -53,9 +108,34 @@ class Inspector:
             if (found := self._registry.find(container_id)) is not None:
                 found[1].missed(asked)
             return Inspected(id=container_id, asked=asked, document=None, silent=True)
+        if not isinstance(document, dict):
+            return Inspected(id=container_id, asked=asked, document=None, silent=True)
+        document["Id"] = container_id  # by which alone it is known here
+        if needs_image(document):
+            document[IMAGE_LABELS] = await self._labels_of_image(str(document.get("Image")))
         if (found := self._registry.find(container_id)) is not None:
             found[1].misses = 0
         return Inspected(id=container_id, asked=asked, document=document)
+
+    async def _labels_of_image(self, image: str) -> Mapping[str, Any] | None:
+        """The labels of an image; None where it cannot be inspected."""
+        async with self._one_image:
+            if image in self._images:
+                self._images.move_to_end(image)
+                return self._images[image]
+            if time.monotonic() < self._no_images_until:
+                return None
+            try:
+                labels = part(await self._engine.about("inspect_image", image), "Config", "Labels")
+            except NoSuchContainer:
+                return None
+            except (Refused, Unanswered):
+                self._no_images_until = time.monotonic() + IMAGES_AGAIN
+                return None
+            self._images[image] = labels
+            if len(self._images) > IMAGES_KEPT:
+                self._images.popitem(last=False)
+            return labels
 
     async def renew(self, known: Known) -> None:
         """Ask about a container that is known, and keep the answer."""
@@ -66,12 +146,15 @@ class Inspector:
 
 def by_list(item: Mapping[str, Any]) -> dict[str, Any]:
     """A container's document as far as the engine's list of containers tells it."""
-    created = datetime.fromtimestamp(float(item.get("Created") or 0), UTC)
-    names = [str(name) for name in item.get("Names") or ()]  # links of others are among them
+    created, names = item.get("Created"), item.get("Names")
+    if not (isinstance(created, int) and 0 <= created < 1 << 36):
+        created = 0
+    listed = [str(name) for name in names] if isinstance(names, list) else []
     return {
         "Id": str(item["Id"]),
-        "Name": next((name for name in names if name.count("/") == 1), ""),
-        "Created": created.isoformat(timespec="microseconds"),
+        # Links of others are among them.
+        "Name": next((name for name in listed if name.count("/") == 1), ""),
+        "Created": datetime.fromtimestamp(created, UTC).isoformat(timespec="microseconds"),
         "Config": {"Image": item.get("Image"), "Labels": item.get("Labels")},
         "State": {"Status": item.get("State")},
     }
@@ -79,20 +162,23 @@ def by_list(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def exit_code_of(attributes: Mapping[str, Any]) -> int:
     """The exit code that the event of an end names; 0 where it names none."""
-    return int(attributes.get("exitCode") or 0)
+    try:
+        return int(attributes.get("exitCode") or 0)
+    except ValueError:
+        return 0
 
 
 def by_end(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
     """A container's document as far as the event of its end tells it."""
     code = exit_code_of(attributes)
-    state = {**(document.get("State") or {}), "Status": "exited", "Pid": 0, "ExitCode": code}
+    state = {**part(document, "State"), "Status": "exited", "Pid": 0, "ExitCode": code}
     return {**document, "State": state}
 
 
 def by_start(document: Mapping[str, Any]) -> dict[str, Any]:
     """A container's document as far as the event of its start, just now, tells it."""
     state = {
-        **(document.get("State") or {}), "Status": "running", "Pid": 0, "ExitCode": 0,
+        **part(document, "State"), "Status": "running", "Pid": 0, "ExitCode": 0,
         "Error": "", "OOMKilled": False, "StartedAt": datetime.now(UTC).isoformat(),
     }  # fmt: skip
     state.pop("Health", None)

@@ -16,9 +16,9 @@ from tocsin.plugins.probes.docker_health.containers import (
     Slot,
     plain_name,
 )
-from tocsin.plugins.probes.docker_health.engine import Engine
+from tocsin.plugins.probes.docker_health.engine import Engine, EngineAway, part
 from tocsin.plugins.probes.docker_health.facts import container_of, labels_of, state_of
-from tocsin.plugins.probes.docker_health.inspecting import Inspector, by_list
+from tocsin.plugins.probes.docker_health.inspecting import Happened, Inspector, by_list
 from tocsin.plugins.probes.docker_health.labels import is_on
 from tocsin.plugins.probes.docker_health.redeploys import Redeploys
 from tocsin.plugins.probes.docker_health.telling import Teller
@@ -58,26 +58,34 @@ class Inventory:
         self._destroyed.clear()
         before = self._registry.ids()
         listed = await self._engine.call("containers", all=True)
-        answers = await asyncio.gather(
-            *(self._inspector.inspect(str(item["Id"])) for item in listed)
-        )
+        if not isinstance(listed, list):
+            raise EngineAway("its list of containers is not understood")
+        items = {str(item["Id"]): item for each in listed if (item := part(each)).get("Id")}
+        answers = await asyncio.gather(*map(self._inspector.inspect, items))
         slots: dict[str, Slot] = {}
-        for item, answer in zip(listed, answers, strict=True):
-            if answer.document is not None:
-                self.put(answer.document, answer.asked)
-            elif not answer.silent:
-                continue  # gone; its event says so
-            elif self._registry.find(answer.id) is None:
-                self._put_unseen(by_list(item), answer.asked)
+        for item, answer in zip(items.values(), answers, strict=True):
+            name = by_list(item)["Name"]
+            with self._teller.about(answer.id, "what the engine says of it", name):
+                if answer.document is not None:
+                    if not isinstance(answer.document.get("Name"), str):
+                        answer.document["Name"] = name
+                    self.put(answer.document, answer.asked)
+                elif not answer.silent:
+                    continue  # gone; its event says so
+                elif self._registry.find(answer.id) is None:
+                    self._put_unseen(by_list(item), answer.asked)
             if (found := self._registry.find(answer.id)) is not None:
                 slots[found[0].target] = found[0]
-        for gone in before - {str(item["Id"]) for item in listed}:
+        for gone in before - items.keys():
             self._redeploys.gone(gone)
         for slot in slots.values():
+            await self._redeploys.tell_apart(slot)
             self._teller.discover(slot)
         self._sink.synced([slot.target for slot in self._registry.slots.values()])
         for slot in slots.values():
-            await self._look_back(slot)
+            if slot.current is not None:
+                with self._teller.about(slot.current.id, "its past"):
+                    await self._look_back(slot)
             self._teller.tell(slot)
 
     def put(self, document: dict[str, Any], asked: float) -> tuple[Slot, Known] | None:
@@ -118,15 +126,15 @@ class Inventory:
         events = await self._engine.run(self._past, known.id, finished)
         if known.as_of != as_of:
             return  # it has gone on meanwhile
-        for event in events:
-            if event.get("Action") == "kill":
-                known.killed(str(event["Actor"]["Attributes"].get("signal", "")))
-            elif event.get("Action") == "oom":
+        for event in filter(None, map(Happened.of, events)):
+            if event.kind == "kill":
+                known.killed(event.attributes.get("signal", ""))
+            elif event.kind == "oom":
                 known.oom = True
-            elif event.get("Action") == "die":
+            elif event.kind == "die":
                 known.blind = False
 
-    def _past(self, container_id: str, finished: float) -> list[dict[str, Any]]:
+    def _past(self, container_id: str, finished: float) -> list[object]:
         assert self._engine.api is not None  # noqa: S101
         with contextlib.suppress(Exception):
             stream = self._engine.api.events(
@@ -140,4 +148,4 @@ class Inventory:
 
 
 def _start_of(document: dict[str, Any]) -> str:
-    return str((document.get("State") or {}).get("StartedAt"))
+    return str(part(document, "State").get("StartedAt"))

@@ -1,72 +1,170 @@
-"""What a container's labels ask of tocsin."""
+"""What a container's labels ask of tocsin. Each is read by itself: one that cannot be understood
+costs nothing but what it asks for, and is told."""
 
 from __future__ import annotations
 
+import math
+import re
 import tomllib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
-from tocsin import Target, parse_duration, parse_size
+from attrs import frozen
+
+from tocsin import Claim, Target, parse_duration, parse_size
 from tocsin.plugins.probes.docker_health.addresses import Place
-from tocsin.plugins.probes.docker_health.facts import PROJECT
+from tocsin.plugins.probes.docker_health.engine import part
+from tocsin.plugins.probes.docker_health.facts import (
+    NAME,
+    PROJECT,
+    given_labels,
+    labels_of,
+    member_of,
+    name_of,
+)
+
+if TYPE_CHECKING:
+    from tocsin.plugins.probes.docker_health.containers import Registry
 
 DEPENDS_ON = "com.docker.compose.depends_on"
 _NOISE = ("com.docker.compose.", "org.opencontainers.", "org.label-schema.", "desktop.docker.")
 
+_YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+LONGEST_VALUE = 1000
+"""Characters of a label that is read as anything but text."""
+
+MOST_LABELS, LONGEST_LABEL = 100, 500
+"""How many labels of other programs are shown, and how many characters of each."""
+
+MOST_NAMES, LONGEST_NAME = 100, 100
+
+Services = Callable[[str, str], list[str]]
+"""The targets of a Compose service, by project and service."""
+
+
+@frozen
+class Asked:
+    """What all labels of a container come to."""
+
+    target: Target
+    checks: dict[str, dict[str, Any]]
+    claim: Claim
+
+
+def read_labels(
+    name: str, document: Mapping[str, Any], registry: Registry, place: Place, suffix: str
+) -> Asked:
+    """Read the labels of a container that is the target ``name`` and can be asked at ``place``."""
+    labels, given, refused = labels_of(document), given_labels(document), list[str]()
+    _truth("tocsin.enable", labels, refused)  # it is on; but it may be to be told
+    member = member_of(document)
+    if member is None or given.get(DEPENDS_ON) is None:
+        labels.pop(DEPENDS_ON, None)
+    target = target_of(name, labels, registry.of_service, refused)
+    checks = checks_of(labels, place, refused)
+    wish = labels.get(NAME, "").strip().replace("/", "-")
+    project, service = (member[0], member[1]) if member else ("", "")
+    identity = {
+        "name": name_of(document), "project": project, "service": service,
+        "image": str(part(document, "Config").get("Image") or "")[:LONGEST_VALUE],
+    }  # fmt: skip
+    claim = Claim(
+        name=f"{wish}{suffix}" if wish else None,
+        by_image=NAME not in given,
+        identity={key: text for key, text in identity.items() if text},
+        depends_on="tocsin.depends_on" in labels,
+        refused=tuple(refused),
+    )
+    return Asked(target, checks, claim)
+
 
 def is_on(labels: Mapping[str, str]) -> bool:
     """Whether the container is to be watched: ``tocsin.enable`` says false, or nothing."""
-    return labels.get("tocsin.enable", "true").strip().lower() not in ("false", "no", "off", "0")
+    return _truth("tocsin.enable", labels, []) is not False
+
+
+def _truth(label: str, labels: Mapping[str, str], refused: list[str]) -> bool | None:
+    """Whether a label says true or false; None where it says neither."""
+    text = labels.get(label, "").strip().lower()
+    if text and text not in (*_YES, *_NO):
+        refused.append(f"the label {label} says neither true nor false")
+    return True if text in _YES else False if text in _NO else None
 
 
 def target_of(
-    name: str, labels: Mapping[str, str], service_targets: Callable[[str, str], list[str]]
+    name: str,
+    labels: Mapping[str, str],
+    service_targets: Services,
+    refused: list[str] | None = None,
 ) -> Target:
-    """The target; ``service_targets(project, service)`` names the targets of a Compose service."""
+    """The target. Sentences about labels that cannot be heeded are added to ``refused``."""
+    refused = [] if refused is None else refused
     expected: dict[str, float] = {}
     for key, value in labels.items():
         if key.startswith("tocsin.expected."):
             metric = key.removeprefix("tocsin.expected.")
             try:
                 expected[metric] = _number(metric, value)
-            except ValueError:
-                continue
+            except (ValueError, OverflowError) as error:
+                refused.append(f"the label {key[:LONGEST_NAME]} cannot be understood: {error}")
+    shown = [key for key in sorted(labels) if not key.startswith((*_NOISE, "tocsin."))]
     return Target(
         name=name,
         kind="container",
-        critical=labels.get("tocsin.critical", "").strip().lower() in ("true", "yes", "on", "1"),
-        depends_on=tuple(d for d in dependencies(labels, service_targets) if d != name),
+        critical=_truth("tocsin.critical", labels, refused) is True,
+        depends_on=tuple(d for d in dependencies(labels, service_targets, refused) if d != name),
         expected=expected,
-        labels={
-            key: value
-            for key, value in sorted(labels.items())
-            if not key.startswith((*_NOISE, "tocsin."))
-        },
+        labels={_shown(key): _shown(labels[key]) for key in shown[:MOST_LABELS]},
     )
 
 
-def _number(metric: str, value: str) -> float:
+def _shown(text: str) -> str:
+    text = text if len(text) <= LONGEST_LABEL else text[:LONGEST_LABEL] + "…"
+    return text if text.isprintable() else "".join("�" if _hidden(c) else c for c in text)
+
+
+def _hidden(character: str) -> bool:
+    return character not in "\t\n" and category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _number(metric: str, text: str) -> float:
+    if not re.fullmatch(r"[\w.-]{1,100}", metric) or len(text) > LONGEST_NAME:
+        raise ValueError("write tocsin.expected.METRIC=NUMBER")
     if metric.endswith("_bytes"):
-        return float(parse_size(int(value) if value.isdecimal() else value))
-    return parse_duration(value) if metric.endswith("_seconds") else float(value)
+        number = float(parse_size(int(text) if text.isdecimal() else text))
+    else:
+        number = parse_duration(text) if metric.endswith("_seconds") else float(text)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"{text!r} is not a number from 0 on")
+    return number
 
 
 def dependencies(
-    labels: Mapping[str, str], service_targets: Callable[[str, str], list[str]]
+    labels: Mapping[str, str], service_targets: Services, refused: list[str] | None = None
 ) -> list[str]:
     """``tocsin.depends_on=a,b``; else what Compose 2 notes: ``db:service_healthy:false,…``."""
     own = labels.get("tocsin.depends_on")
     if own is not None:
-        return [name.strip() for name in own.split(",") if name.strip()]
+        names = [name for each in own.split(",", 10 * MOST_NAMES) if (name := each.strip())]
+        good = [n for n in names if len(n) <= LONGEST_NAME and "/" not in n and n.isprintable()]
+        if good != names[:MOST_NAMES] and refused is not None:
+            refused.append(
+                "the label tocsin.depends_on names more than targets: each has 1 to "
+                f"{LONGEST_NAME} characters and no '/', and there are {MOST_NAMES} at most"
+            )
+        return good[:MOST_NAMES]
     project, found = labels.get(PROJECT, ""), []
-    for item in labels.get(DEPENDS_ON, "").split(","):
+    for item in labels.get(DEPENDS_ON, "").split(",", MOST_NAMES):
         service = item.split(":")[0].strip()
         if service:
             found += service_targets(project, service)
     return found
 
 
-def checks_of(labels: Mapping[str, str], place: Place) -> dict[str, dict[str, Any]]:
+def checks_of(
+    labels: Mapping[str, str], place: Place, refused: list[str] | None = None
+) -> dict[str, dict[str, Any]]:
     """Further checks, as tables of ``tocsin.toml``.
 
     ``tocsin.http=:8000/health`` and ``tocsin.tcp=5432`` mean the container's own address, and are
@@ -85,22 +183,31 @@ def checks_of(labels: Mapping[str, str], place: Place) -> dict[str, dict[str, An
             checks["http"] = {"probe": "http", "url": f"http://{bracketed}{url}"}
     if where := labels.get("tocsin.tcp"):
         name, _, port = where.rpartition(":")
-        if name or host is not None:
-            checks["tcp"] = {"probe": "tcp", "host": name or host, "port": _value(port)}
+        if not re.fullmatch(r"\s*[1-9]\d{0,4}\s*", port, re.ASCII):
+            wrong = f"the label tocsin.tcp={where[:LONGEST_NAME]!r} is neither PORT nor HOST:PORT"
+            checks["tcp"] = {"probe": "tcp", "unable": wrong}
+        elif name or host is not None:
+            checks["tcp"] = {"probe": "tcp", "host": name or host, "port": int(port)}
         else:
             checks["tcp"] = {"probe": "tcp", "unable": place.why}
     for key, value in labels.items():
         if key.startswith("tocsin.check."):
             name, _, option = key.removeprefix("tocsin.check.").partition(".")
-            if option:
+            if name and option:
                 checks.setdefault(name, {})[option] = _value(value)
+            elif refused is not None:
+                refused.append(
+                    f"the label {key[:LONGEST_NAME]} is not of the form tocsin.check.NAME.OPTION"
+                )
     return checks
 
 
 def _value(text: str) -> Any:
     """A label's text as the TOML value it looks like, else as text."""
+    if len(text) > LONGEST_VALUE:
+        return text
     try:
         value: Any = tomllib.loads(f"x = {text}")["x"]
-    except (tomllib.TOMLDecodeError, KeyError):
+    except Exception:  # noqa: BLE001 - of the parser's own limits it says nothing
         return text
     return value if isinstance(value, int | float | bool | list | str) else text

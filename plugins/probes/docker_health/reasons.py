@@ -58,6 +58,8 @@ def reason_of(
         return Reason.CREATED
     if state == "removing":
         return Reason.REMOVED
+    if state not in ("exited", "dead", "stopped"):
+        return Reason.UNSEEN
     if heard.signal in ENDING_SIGNALS:
         return Reason.STOPPED
     if oom_killed or heard.oom:
@@ -90,6 +92,8 @@ def result_of(facts: Container, heard: Heard, detail: str = "", not_started: str
         return Result.unknown("created, never started", container=facts)
     if reason is Reason.REMOVED:
         return Result.unknown("removed", container=facts)
+    if reason is Reason.UNSEEN:
+        return Result.unknown(f"in a state unknown to tocsin: {facts.state[:50]}", container=facts)
     if reason is Reason.PAUSED:
         return Result.down("paused", container=facts)
     if reason is Reason.RESTARTING:

@@ -7,11 +7,9 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from attrs import evolve
-
-from tocsin import Reason, Result, Sink
+from tocsin import Sink
 from tocsin.plugins.probes.docker_health.containers import Known, Registry, Slot
-from tocsin.plugins.probes.docker_health.facts import container_of
+from tocsin.plugins.probes.docker_health.facts import SERVICE, labels_of
 from tocsin.plugins.probes.docker_health.inspecting import Inspector
 from tocsin.plugins.probes.docker_health.telling import Teller
 
@@ -49,7 +47,7 @@ class Redeploys:
 
     def died(self, slot: Slot, known: Known) -> None:
         """A container has ended; hold that back where it may be a redeploy."""
-        if _may_be_redeploy(slot, known):
+        if _may_be_redeploy(known):
             slot.held = True
             self._spawn(self._hold(slot))
 
@@ -86,11 +84,21 @@ class Redeploys:
             self._teller.discover(slot)
             self._teller.tell(slot)
             return
-        facts = evolve(
-            container_of(known.document, known.heard()), reason=Reason.REMOVED, state="removed"
-        )
-        self._sink.observed(slot.target, Result.unknown("removed", container=facts))
+        self._teller.tell_removed(slot, known)
         self.retire(slot)
+
+    async def tell_apart(self, slot: Slot) -> None:
+        """See that containers which run at the same time hide nothing of each other, whatever they
+        claim to be. What is known of one may be old: the engine is asked before that counts."""
+        running = [member for member in slot.members.values() if member.running]
+        if len(running) < 2:
+            return
+        for member in running:
+            await self._inspector.renew(member)
+        for other in self._registry.set_apart(slot):
+            slot.held, slot.replacing = False, 0.0
+            self._teller.discover(other)
+            self._teller.tell(other)
 
     def retire(self, slot: Slot) -> None:
         """Retire a target that has no container, unless it gets one in time."""
@@ -98,11 +106,11 @@ class Redeploys:
 
     async def _retire(self, slot: Slot) -> None:
         await asyncio.sleep(self._grace)
-        if not slot.members and self._registry.slots.get(slot.key) is slot:
+        if not slot.members and self._registry.by_target(slot.target) is slot:
             self._registry.retire(slot)
             self._sink.retired(slot.target, "removed on purpose")
 
 
-def _may_be_redeploy(slot: Slot, known: Known) -> bool:
+def _may_be_redeploy(known: Known) -> bool:
     """Compose stops politely what it makes anew; a bare SIGKILL is somebody's hand."""
-    return slot.key[0] == "compose" and known.heard().signal not in (None, "9")
+    return SERVICE in labels_of(known.document) and known.heard().signal not in (None, "9")

@@ -7,12 +7,7 @@ from typing import Any
 
 from tocsin.plugins.probes.docker_health import stats
 from tocsin.plugins.probes.docker_health.containers import Known
-from tocsin.plugins.probes.docker_health.engine import (
-    Engine,
-    NoSuchContainer,
-    Refused,
-    Unanswered,
-)
+from tocsin.plugins.probes.docker_health.engine import Engine, EngineAway, part
 
 
 class Sampler:
@@ -40,7 +35,9 @@ class Sampler:
             once = {"one_shot": True} if modern else {}
             document = await self._engine.about("stats", known.id, stream=False, **once)
             self._take(known, stats.from_api(document))
-        except (NoSuchContainer, Refused, Unanswered):
+        except EngineAway:
+            raise
+        except Exception:  # noqa: BLE001 - no answer, or one that is not understood
             known.usage = None  # what is not known is not shown as it was
 
     @staticmethod
@@ -51,5 +48,5 @@ class Sampler:
 
 
 def _own_network(document: dict[str, Any]) -> bool:
-    mode = str((document.get("HostConfig") or {}).get("NetworkMode", ""))
+    mode = str(part(document, "HostConfig").get("NetworkMode", ""))
     return mode not in ("none", "host") and not mode.startswith("container:")

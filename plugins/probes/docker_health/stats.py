@@ -14,6 +14,8 @@ from typing import Any
 import psutil
 from attrs import frozen
 
+from tocsin.plugins.probes.docker_health.engine import part
+
 CGROUP = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
 
@@ -136,13 +138,12 @@ def _limit(limit: int) -> int:
 
 def from_api(document: Mapping[str, Any]) -> Reading | None:
     """A reading out of the engine's statistics; None for a container that has ended."""
-    cpu = (document.get("cpu_stats") or {}).get("cpu_usage") or {}
-    memory = document.get("memory_stats") or {}
+    cpu, memory = part(document, "cpu_stats", "cpu_usage"), part(document, "memory_stats")
     if "usage" not in memory or "total_usage" not in cpu:
         return None
-    details = memory.get("stats") or {}
+    details = part(memory, "stats")
     cache = details.get("total_inactive_file", details.get("inactive_file", 0))
-    networks = document.get("networks") or {}
+    networks = part(document, "networks")
     return Reading(
         at=time.monotonic(),
         cpu_seconds=cpu["total_usage"] / 1e9,

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 from attrs import evolve
 
-from tocsin import Container, Event, Reason, Result, Sink
+from tocsin import Claim, Container, Event, Reason, Result, Sink, Target
 from tocsin.plugins.probes.docker_health.addresses import Addresses
-from tocsin.plugins.probes.docker_health.containers import Registry, Slot
+from tocsin.plugins.probes.docker_health.containers import Known, Registry, Slot
+from tocsin.plugins.probes.docker_health.engine import EngineAway
 from tocsin.plugins.probes.docker_health.facts import (
+    IMAGE_LABELS,
     container_of,
     health_detail,
-    labels_of,
     start_error,
 )
-from tocsin.plugins.probes.docker_health.labels import checks_of, target_of
+from tocsin.plugins.probes.docker_health.inspecting import Happened
+from tocsin.plugins.probes.docker_health.labels import read_labels
 from tocsin.plugins.probes.docker_health.reasons import result_of
+
+_OF_INTEREST = {"die": "exitCode", "kill": "signal", "rename": "oldName"}
+"""What is kept of an event; all else that it carries may be labels of the same name."""
 
 
 class Teller:
@@ -34,16 +40,23 @@ class Teller:
         """Tell what a target is: what its labels say, and the checks they ask for."""
         if (current := slot.current) is None:
             return
-        labels = labels_of(current.document)
-        self._sink.discovered(
-            target_of(slot.target, labels, self._registry.of_service),
-            checks_of(labels, self._addresses.of(current.document, self._registry.document)),
-        )
+        with self.about(current.id, "its labels"):
+            place = self._addresses.of(current.document, self._registry.document)
+            suffix = self._registry.suffix
+            asked = read_labels(slot.target, current.document, self._registry, place, suffix)
+            self._sink.discovered(asked.target, asked.checks, asked.claim)
 
     def tell(self, slot: Slot) -> None:
         """Tell the state of a target, unless its end is held back for now."""
         known = slot.current
         if known is None or slot.held:
+            return
+        with self.about(known.id, "its state"):
+            self._tell(slot, known)
+
+    def _tell(self, slot: Slot, known: Known) -> None:
+        if known.trouble is not None:
+            self._sink.observed(slot.target, Result.unknown(known.trouble))
             return
         heard = known.heard()
         facts = container_of(known.document, heard, known.usage)
@@ -62,25 +75,60 @@ class Teller:
             )
             return
         result = result_of(facts, heard, health_detail(known.document), start_error(known.document))
-        metrics = _metrics(facts)
-        self._sink.observed(slot.target, evolve(result, metrics=metrics))
+        message = result.message
+        if known.document.get(IMAGE_LABELS, {}) is None:
+            message += " (taken for no part of a Compose project: its image cannot be inspected)"
+        self._sink.observed(slot.target, evolve(result, metrics=_metrics(facts), message=message))
 
-    def report(self, slot: Slot, kind: str, event: dict[str, Any]) -> None:
+    def tell_removed(self, slot: Slot, known: Known) -> None:
+        """Tell that the last container of a target is no more."""
+        with self.about(known.id, "its end"):
+            facts = container_of(known.document, known.heard())
+            facts = evolve(facts, reason=Reason.REMOVED, state="removed")
+            self._sink.observed(slot.target, Result.unknown("removed", container=facts))
+
+    def report(self, slot: Slot, happened: Happened) -> None:
         """Keep an event in the target's history."""
-        attributes = event["Actor"].get("Attributes") or {}
-        kept = {k: v for k, v in attributes.items() if k in ("exitCode", "signal", "oldName")}
-        kept["container"] = str(event["Actor"]["ID"])[:12]
-        if ":" in str(event["Action"]):
-            kept["health"] = str(event["Action"]).partition(":")[2].strip()
+        kept = {"container": happened.container[:12]}
+        name = _OF_INTEREST.get(happened.kind)
+        if name is not None and name in happened.attributes:
+            kept[name] = happened.attributes[name]
+        if happened.detail:
+            kept["health"] = happened.detail
+        at = datetime.fromtimestamp(happened.at, UTC)
         self._sink.happened(
             Event(
-                target=slot.target,
-                source=self._name,
-                action=kind,
-                at=datetime.fromtimestamp(event.get("timeNano", 0) / 1e9, UTC),
-                attributes=kept,
+                target=slot.target, source=self._name, action=happened.kind, at=at, attributes=kept
             )
         )
+
+    @contextmanager
+    def about(self, container_id: str, what: str, name: object = None) -> Iterator[None]:
+        """Contain whatever goes wrong about one container: it is unknown, with the reason, and all
+        others are none the worse. Only that the engine is away goes further.
+
+        Args:
+            container_id: of the container.
+            what: which part of what the engine says of it the block deals with.
+            name: the container's, where it may not be known yet.
+        """
+        try:
+            yield
+        except EngineAway:
+            raise
+        except Exception as error:  # noqa: BLE001 - see above
+            words = " ".join(str(error).split())[:100]
+            reason = f"{what} cannot be understood: {type(error).__name__} {words}".strip()
+            found = self._registry.find(container_id)
+            if found is None:
+                bare = {"Id": container_id, "Name": name if isinstance(name, str) else ""}
+                found = self._registry.put(bare, time.monotonic())
+                found[1].trouble = reason
+            target = found[0].target
+            self._sink.discovered(
+                Target(name=target, kind="container"), None, Claim(refused=(reason,))
+            )
+            self._sink.observed(target, Result.unknown(reason))
 
 
 def _metrics(facts: Container) -> dict[str, float]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import OrderedDict
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tocsin import Sink
@@ -20,6 +20,7 @@ from tocsin.plugins.probes.docker_health.containers import (
 from tocsin.plugins.probes.docker_health.engine import Engine, EngineAway
 from tocsin.plugins.probes.docker_health.facts import name_of, state_of
 from tocsin.plugins.probes.docker_health.inspecting import (
+    Happened,
     Inspected,
     Inspector,
     by_end,
@@ -175,22 +176,21 @@ class Watch:
 
     # Events
 
-    def _on_event(self, event: dict[str, Any] | None) -> None:
+    def _on_event(self, event: object | None) -> None:
         if event is None:
             self._ended.set()
             return
-        action, container_id = str(event.get("Action", "")), str(event["Actor"]["ID"])
-        kind = action.partition(":")[0]
-        if kind not in _TOLD:
+        happened = Happened.of(event)
+        if happened is None or happened.kind not in _TOLD:
             return
-        key = (int(event.get("timeNano", 0)), container_id, action)
+        key = (happened.nano, happened.container, f"{happened.kind}:{happened.detail}")
         if key in self._seen:
             return  # told before a reconnect
         self._seen[key] = None
         if len(self._seen) > 4096:
             self._seen.popitem(last=False)
-        self._since = max(self._since or 0, event.get("timeNano", 0) / 1e9)
-        self._spawn(self._in_turn(container_id, kind, event))
+        self._since = max(self._since or 0, happened.at)
+        self._spawn(self._in_turn(happened))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._quietly(work))
@@ -203,21 +203,23 @@ class Watch:
         with contextlib.suppress(EngineAway):
             await work
 
-    async def _in_turn(self, container_id: str, kind: str, event: dict[str, Any]) -> None:
+    async def _in_turn(self, happened: Happened) -> None:
         """Events of one container one after the other, of several at once."""
-        lock = self._locks.setdefault(container_id, asyncio.Lock())
+        lock = self._locks.setdefault(happened.container, asyncio.Lock())
+        name = happened.attributes.get("name")
         async with lock:
-            await self._handle(container_id, kind, event)
-        if kind == "destroy":
-            self._locks.pop(container_id, None)
+            with self._teller.about(happened.container, "what happened to it", name):
+                await self._handle(happened)
+        if happened.kind == "destroy":
+            self._locks.pop(happened.container, None)
 
-    async def _handle(self, container_id: str, kind: str, event: dict[str, Any]) -> None:
-        attributes = event["Actor"].get("Attributes") or {}
+    async def _handle(self, happened: Happened) -> None:
+        container_id, kind, attributes = happened.container, happened.kind, happened.attributes
         found = self.registry.find(container_id)
         if kind == "destroy":
             self._inventory.destroyed(container_id)
             if found is not None:
-                self._teller.report(found[0], kind, event)
+                self._teller.report(found[0], happened)
                 self._redeploys.gone(container_id)
             return
         if found is None:
@@ -232,15 +234,17 @@ class Watch:
                 self._redeploys.begin(slot)
             else:
                 slot.replacing = 0.0
+            await self._redeploys.tell_apart(slot)
+            slot = self.registry.slot_of(known) or slot
             self._teller.discover(slot)
         else:
             slot, known = found
-        at = event.get("timeNano", 0) / 1e9
+        at = happened.at
         if kind == "start" and known.has_ended_since(at):
             return  # from before we listened, and told after a reconnect, which reaches back
-        self._teller.report(slot, kind, event)
+        self._teller.report(slot, happened)
         if kind == "kill":
-            known.killed(str(attributes.get("signal", "")))
+            known.killed(attributes.get("signal", ""))
             return
         if kind == "oom":
             known.oom = True
@@ -252,7 +256,7 @@ class Watch:
         await self._refresh(slot, known, kind, attributes)
 
     async def _refresh(
-        self, slot: Slot, known: Known, kind: str, attributes: dict[str, Any]
+        self, slot: Slot, known: Known, kind: str, attributes: Mapping[str, str]
     ) -> None:
         known.as_of = time.monotonic()
         asking = asyncio.create_task(self._inspector.inspect(known.id))
@@ -267,7 +271,7 @@ class Watch:
                 self._spawn(self._correct(slot, known, asking))
         elif kind == "start":
             known.document, known.misses = by_start(known.document), 0
-        if kind == "rename" and slot.key[0] == "name":
+        if kind == "rename" and slot.key[0] != "compose":
             self._renamed(slot, known)
             return
         if plain_name(known.document) != name_of(known.document) and not slot.replacing:
@@ -276,6 +280,8 @@ class Watch:
             self._spawn(self._look_again(FIRST_START, slot, known))
         if kind == "start":
             slot.held, slot.replacing = False, 0.0
+            await self._redeploys.tell_apart(slot)
+            slot = self.registry.slot_of(known) or slot
             self._teller.discover(slot)  # it may have another address
             if document is not None:
                 await self._sampler.read([known])

@@ -55,7 +55,7 @@ def newest(sink: RecordingSink, target: str) -> Result:
 @asynccontextmanager
 async def watching(lab: Lab, **options: Any) -> AsyncIterator[tuple[DockerSource, RecordingSink]]:
     """A source that watches the lab's containers only, its first inventory taken."""
-    source = DockerSource(include=(f"{lab.prefix}*",), **options)
+    source = DockerSource(**{"include": (f"{lab.prefix}*", f"*_{lab.prefix}*"), **options})
     sink = RecordingSink()
     task = asyncio.create_task(source.run("docker", 5.0, sink))
     await sink.until(lambda: sink.inventories)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-ENGINE = "/var/run/docker.sock"
+ENGINE = os.environ.get("DOCKER_HOST", "").removeprefix("unix://") or "/var/run/docker.sock"
 Ask = Callable[[], Awaitable[bytes]]
 """Passes a request on; returns the engine's whole answer."""
 
@@ -67,6 +68,10 @@ class Proxy:
     def fail(self, path: str) -> None:
         """Answer them with 500."""
         self._rules.append((re.compile(path), _nil, False))
+
+    def answer(self, path: str, answer: Callable[[Ask], Awaitable[bytes]]) -> None:
+        """Answer them with something else."""
+        self._rules.append((re.compile(path), answer, False))
 
     def hold(self, path: str) -> Held:
         """Keep the answer to the next one of them back."""

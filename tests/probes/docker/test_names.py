@@ -1,4 +1,4 @@
-"""What a container's target is called."""
+"""What the containers of one engine are called, and which of them are the same target."""
 
 from __future__ import annotations
 
@@ -7,34 +7,87 @@ from typing import Any
 import pytest
 
 from tocsin.plugins.probes.docker_health.containers import Registry
+from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS
+
+COMPOSE = {
+    "com.docker.compose.project": "shop", "com.docker.compose.service": "web",
+    "com.docker.compose.container-number": "1", "com.docker.compose.config-hash": "0a1b",
+}  # fmt: skip
 
 
-def container(identity: str, name: str, **labels: str) -> dict[str, Any]:
+def container(number: int, name: str, state: str = "running", **more: Any) -> dict[str, Any]:
     """A part of an inspect document."""
-    named = {key.replace("_", "."): value for key, value in labels.items()}
-    return {"Id": identity, "Name": f"/{name}", "Config": {"Labels": named}}
+    return {
+        "Id": f"{number:064x}", "Name": f"/{name}", "State": {"Status": state},
+        "Config": {"Labels": more.pop("labels", {})}, **more,
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("asked", "target"),
-    [
-        ("Web shop", "Web shop"), (" shop ", "shop"), ("a/b", "a-b"), ("", "web"), (" ", "web"),
-        ("web\r\nBcc: evil@example.org", "web"), ("we\u202eb", "web"), ("\ud800", "web"),
-        ("n" * 100, "n" * 100), ("n" * 101, "web"),
-    ],
-)  # fmt: skip
-def test_a_label_names_the_target_where_the_name_is_good(asked: str, target: str) -> None:
-    """What the configuration would refuse as a name is no name here: the container's own stands. A
-    slash, which parts a target from its check, becomes a dash."""
-    slot, _ = Registry().put(container("1" * 64, "web", tocsin_name=asked), 0.0)
-    assert slot.target == target
+def member(number: int, name: str, state: str = "running", **labels: str) -> dict[str, Any]:
+    """One that Compose made."""
+    image: dict[str, Any] = {IMAGE_LABELS: {}}
+    return container(number, name, state, labels={**COMPOSE, **labels}, **image)
 
 
-def test_two_that_ask_for_one_name_are_two_targets() -> None:
-    """The first has it, the second goes by its own."""
-    registry = Registry("@nas")
-    names = [
-        registry.put(container(str(n) * 64, f"web-{n}", tocsin_name="shop"), 0.0)[0].target
-        for n in range(2)
-    ]
-    assert names == ["shop@nas", "web-1@nas"]
+def test_a_target_is_called_like_its_container() -> None:
+    """With the source behind it where that is not the usual one; whatever its labels ask for."""
+    asks = container(1, "web", labels={"tocsin.name": "pay"})
+    assert Registry().put(asks, 0.0)[0].target == "web"
+    assert Registry("@nas").put(asks, 0.0)[0].target == "web@nas"
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "we\u202eb", "\ud800", "a\x00", "n" * 300, "a b"])
+def test_what_no_engine_calls_a_container_is_no_name(name: str) -> None:
+    """Such a one goes by a part of its id."""
+    slot, _ = Registry().put({**container(1, "x"), "Name": name}, 0.0)
+    assert slot.target == "0" * 12
+
+
+def test_a_member_of_a_service_keeps_its_target_under_another_name() -> None:
+    """Compose makes it anew under another id and name: the same target. While both run, each is
+    one; the first to be there has the name."""
+    registry = Registry()
+    slot, _ = registry.put(member(1, "old", "exited"), 0.0)
+    assert registry.put(member(2, "new"), 0.0)[0] is slot
+    registry.put(member(1, "old"), 1.0)
+    (other,) = registry.set_apart(slot)
+    assert ([*slot.members], other.target) == ([f"{1:064x}"], "new")
+    assert registry.put(member(2, "new"), 2.0)[0] is other
+    assert registry.set_apart(slot) == []
+
+
+def test_one_whose_image_was_not_inspected_at_first_is_a_member_later() -> None:
+    """It is the same target before and after, and so is the one that takes its place."""
+    registry = Registry()
+    unseen = {**member(1, "shop_web_1"), IMAGE_LABELS: None}
+    slot, _ = registry.put(unseen, 0.0)
+    assert registry.of_service("shop", "web") == []
+    assert registry.put(member(1, "shop_web_1"), 1.0)[0] is slot
+    assert registry.of_service("shop", "web") == ["shop_web_1"]
+    registry.drop(f"{1:064x}")
+    again = {**unseen, "Id": f"{2:064x}"}
+    assert registry.put(again, 2.0)[0] is slot
+    assert set(registry.slots.values()) == {slot}
+
+
+def test_the_labels_of_its_image_make_nothing_a_member() -> None:
+    """Of none that are the image's own is a container part of a service."""
+    for image in (COMPOSE, {"com.docker.compose.config-hash": "0a1b"}, None):
+        registry = Registry()
+        document = {**member(1, "x"), IMAGE_LABELS: image}
+        assert registry.put(document, 0.0)[0].key == ("name", "x")
+
+
+def test_a_renamed_container_is_another_target() -> None:
+    """Also one that was set apart; the old name is free again."""
+    registry = Registry()
+    slot, _ = registry.put(member(1, "a"), 0.0)
+    registry.put(member(2, "b"), 0.0)
+    (other,) = registry.set_apart(slot)
+    registry.rename(other, {**container(2, "c")})
+    assert not other.members
+    registry.retire(other)
+    assert registry.by_target("b") is None
+    found = registry.find(f"{2:064x}")
+    assert found is not None
+    assert found[0].target == "c"
