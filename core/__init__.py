@@ -6,7 +6,8 @@ A reading order for newcomers:
 2. ``contracts``   base classes that plugins implement; ``hookspecs`` how they announce them
 3. ``plugin_manager`` and ``isolation``  finding plugins, and surviving them
 4. ``config``      ``tocsin.toml`` and the environment, into frozen settings
-5. ``scheduler``, ``runner``, ``sources``  when and how things are observed
+5. ``scheduler``, ``slots``, ``runner``, ``sources``  when and how things are observed;
+   ``punctuality`` whether they are; ``shortage``, ``descriptors`` what tocsin itself may lack
 6. ``state``, ``bus``  what is known now, and who is told of news
 7. ``store``       history in PostgreSQL; ``embedded`` the database that comes along
 8. ``api``, ``auth``  the HTTP API

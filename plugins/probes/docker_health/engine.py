@@ -123,7 +123,9 @@ class Engine:
         except _TROUBLE as error:
             raise Unanswered(_why(error)) from None
         except Exception as error:  # noqa: BLE001 - an answer that the SDK does not understand
-            raise Unanswered(f"its answer is not understood ({type(error).__name__})") from None
+            lack = own_shortage(error)
+            text = f"its answer is not understood ({type(error).__name__})"
+            raise Unanswered(lack or text) from None
 
     def _method(self, name: str) -> Callable[..., Any]:
         if self.api is None:
