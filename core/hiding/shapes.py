@@ -87,7 +87,10 @@ _PAIR = re.compile(
     rf"(?<![^\s\"'\[,])(-[uUa]|--(?:proxy-)?user|--auth)({_GAP}?)([^\s:\"',/]{{1,80}}):{_ARGUMENT}"
 )
 _PROGRAMS = (
-    (re.compile(r"\b(?:mysql|mariadb|mycli)"), re.compile(rf"(?<![^\s\"'\[,])(-p)([\"']?){_ARGUMENT}")),
+    (
+        re.compile(r"\b(?:mysql|mariadb|mycli)"),
+        re.compile(rf"(?<![^\s\"'\[,])(-p)([\"']?){_ARGUMENT}"),
+    ),
     (
         re.compile(r"\b(?:sshpass|mongo|rabbitmq|7z|docker login|podman login|check_(?:my|pg)sql)"),
         re.compile(rf"(?<![^\s\"'\[,])(-p)({_GAP}?)(?!-){_ARGUMENT}"),
