@@ -46,7 +46,7 @@ from tocsin.core.config.structure import build
 from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.config.uplink import check_uplink
 from tocsin.core.config.values import check_timezone, data_directory, database_url, interval_of
-from tocsin.core.hiding import parts_of
+from tocsin.core.hiding import Known, hide, parts_of
 from tocsin.core.units import Seconds, parse_duration, parse_size
 
 SECTIONS = (
@@ -161,7 +161,10 @@ class _Loader:
         names = {*targets, *sources, *(c for target in targets.values() for c in target.checks)}
         secrets = secrets_of(self.tree, settings, self.env.filled)
         secrets |= {part for secret in self.env.secrets for part in parts_of(secret)}
-        return evolve(settings, secrets=frozenset(secrets - names - {""}))
+        known = frozenset(secrets - names - {""})
+        hider = Known(known)
+        warnings = tuple(hide(warning, hider) for warning in settings.warnings)
+        return evolve(settings, secrets=known, warnings=warnings)
 
     def _table(self, name: str) -> tuple[Any, Path]:
         return self.tree.get(name, {}), (name,)
