@@ -90,7 +90,7 @@ def cleaned_lines(lines: Iterable[LogLine]) -> list[LogLine]:
     for line in reversed(list(lines)):
         left -= min(len(line.text), LONGEST_LINE)
         if left < 0:
-            kept.append(LogLine(text="… (earlier lines are left out)", stream="stdout"))
+            kept.append(LogLine(text="… (earlier lines are left out)"))
             break
         kept.append(line)
     cleaned, key = [], False

@@ -161,10 +161,10 @@ class _Loader:
         names = {*targets, *sources, *(c for target in targets.values() for c in target.checks)}
         secrets = secrets_of(self.tree, settings, self.env.filled)
         secrets |= {part for secret in self.env.secrets for part in parts_of(secret)}
-        known = frozenset(secrets - names - {""})
-        hider = Known(known)
+        hidden = frozenset(secrets - names - {""})
+        hider = Known(hidden)
         warnings = tuple(hide(warning, hider) for warning in settings.warnings)
-        return evolve(settings, secrets=known, warnings=warnings)
+        return evolve(settings, secrets=hidden, warnings=warnings)
 
     def _table(self, name: str) -> tuple[Any, Path]:
         return self.tree.get(name, {}), (name,)

@@ -126,6 +126,11 @@ def _in_base64(data: bytes) -> Iterator[str]:
         yield part.replace("+", "-").replace("/", "_")
 
 
+def _pieces(text: str) -> list[str]:
+    """All that a secret in a text may begin or end with."""
+    return [text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)]
+
+
 class Known:
     """Secrets that are hidden wherever they stand."""
 
@@ -133,6 +138,7 @@ class Known:
         self._secrets: set[str] = set()
         self._forms: tuple[str, ...] = ()
         self._begins: frozenset[str] | None = None
+        self._ends: frozenset[str] = frozenset()
         self.add(secrets)
 
     def add(self, secrets: Iterable[str]) -> bool:
@@ -146,14 +152,13 @@ class Known:
         self._forms = tuple(sorted({*self._forms, *forms}, key=len, reverse=True))
         if len(self._forms) > FEW:
             self._begins = frozenset(form[:SHORTEST] for form in self._forms)
+            self._ends = frozenset(form[-SHORTEST:] for form in self._forms)
         return True
 
     def hide(self, text: str) -> str:
         """A text without them."""
         if self._begins is not None:
-            begins, last = self._begins, len(text) - SHORTEST + 1
-            found = begins.intersection([text[at : at + SHORTEST] for at in range(last)])
-            if found:
+            if found := self._begins.intersection(_pieces(text)):
                 for form in self._forms:
                     if form[:SHORTEST] in found and form in text:
                         text = text.replace(form, HIDDEN)
@@ -165,6 +170,11 @@ class Known:
 
     def _without_halves(self, text: str) -> str:
         """Whoever cuts a text to a length may cut a secret in two."""
+        if self._begins is not None and (
+            self._begins.isdisjoint(_pieces(text[-CUT:]))
+            and self._ends.isdisjoint(_pieces(text[:CUT]))
+        ):
+            return text
         end = text.rstrip("….")
         for form in self._forms:
             at = end.rfind(form[:SHORTEST], max(0, len(end) - len(form)))
