@@ -246,7 +246,9 @@ def _is_harmless(match: re.Match[str], value: re.Match[str]) -> bool:
     key = key.lower()
     if HIDDEN in word or word.startswith(("$", "{{", "%s", "<", "=")) or word in ('""', "''"):
         return True
-    if word.isdigit() and len(word) < 6 and (key.endswith("s") or key == "pass"):
+    if word.isdigit() and len(word) < 6 and (key.endswith("s") or key == "sig"):
+        return True  # ``pass``, ``tokens``
+    if key == "pwd" and word.startswith("/"):  # a directory
         return True
     if word.lower() in _SCHEMES:
         return True

@@ -71,6 +71,7 @@ SENTENCES = [
     "mkdir -p /tmp/x", "known are http, postgres-query", "secret: not found", "compass=north",
     "GET /a/b?page=2&size=10 200 12ms", "trace=4bf92f3577b34da6a3ce929d0e0e4736",
     "ssh -p 2222 host",
+    "PWD=/usr/src/app", "docker login --password-stdin registry.example", "ended with sig=11",
     "cp -a a:b c",
     "mysql: [Warning] Using a password on the command line interface can be insecure.",
     "Access denied for user 'root'@'localhost' (using password: YES)", "keyboard: us",
