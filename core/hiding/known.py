@@ -32,6 +32,7 @@ _LONGEST_WORD = 16
 _RANDOM = re.compile(r"(?=[^a-zA-Z]*[a-zA-Z])(?=[^0-9]*[0-9])[\w.~%+=-]{16,}")
 _SCHEME = re.compile(r"(?i)(basic|bearer|token|digest|apikey|bot)\s+(\S+)")
 _VALUE = re.compile(r"(?:^|[;&,\s])([\w.-]+)\s?=\s?('[^']*'|[^;&,\s]+)")
+_LIKE_WORDS = re.compile(r"://|%2[Ff]%2[Ff]|[ =]|\\+/")
 _PORT = re.compile(r"\d{1,5}(?:[/?#,]|$)")
 
 
@@ -126,6 +127,12 @@ def _in_base64(data: bytes) -> Iterator[str]:
         yield part.replace("+", "-").replace("/", "_")
 
 
+def _may_be_half(half: str, form: str) -> bool:
+    """Whether what stands at a text's end tells something: of a URL or a header it may be
+    ``https://``, and what is secret in there has forms of its own."""
+    return stands_out(half) and not _LIKE_WORDS.search(form)
+
+
 def _pieces(text: str) -> list[str]:
     """All that a secret in a text may begin or end with."""
     return [text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)]
@@ -178,11 +185,12 @@ class Known:
         end = text.rstrip("….")
         for form in self._forms:
             at = end.rfind(form[:SHORTEST], max(0, len(end) - len(form)))
-            if at >= 0 and form.startswith(end[at:]):
+            if at >= 0 and form.startswith(end[at:]) and _may_be_half(end[at:], form):
                 return end[:at] + HIDDEN + text[len(end) :]
         begin = text.lstrip("….")
         for form in self._forms:
             at = begin.find(form[-SHORTEST:], 0, len(form))
-            if at >= 0 and form.endswith(begin[: at + SHORTEST]):
+            half = begin[: at + SHORTEST]
+            if at >= 0 and form.endswith(half) and _may_be_half(half, form):
                 return text[: len(text) - len(begin)] + HIDDEN + begin[at + SHORTEST :]
         return text

@@ -196,6 +196,15 @@ def test_many_secrets_are_found_as_well_as_few() -> None:
     assert known.hide("nothing of them") == "nothing of them"
 
 
+def test_the_beginning_of_a_url_is_no_half_of_a_secret() -> None:
+    """A long text that ends in a word with which a configured secret begins stays as it is."""
+    known = Known([*parts_of("postgresql://app:S3cr3tpass@db/x"), *parts_of("Bearer abc123def4")])
+    for end in ("postgresql", "postgresql:", "postgresql://", "Bearer", "S3cr"):
+        text = "x" * 200 + f" it ends with {end}"
+        assert known.hide(text) == text
+    assert "S3cr3tp" not in known.hide("x" * 200 + " it ends with S3cr3tp")
+
+
 def test_half_a_secret_is_none_either() -> None:
     """Where a text was cut, by us or by whoever wrote it, no part of a secret is left."""
     for cut in range(7, len(KNOWN)):
