@@ -24,15 +24,23 @@ MOST_OF_LOG = 2_000_000
 """Characters of all log lines of one request."""
 
 
+MOST_NAMES = 10_000
+
+_plain_names: set[str] = set()
+"""Names of metrics that were looked at and are fit as they are."""
+
+
 def cleaned_result(result: Result) -> Result:
     """A result without secrets and harmful characters; mostly the same one."""
     changed: dict[str, Any] = {}
     if (message := clean(result.message)) != result.message:
         changed["message"] = message
-    for name in result.metrics:
-        if not str(name).isprintable():
-            changed["metrics"] = {visible(str(k)): v for k, v in result.metrics.items()}
-            break
+    if not _plain_names.issuperset(result.metrics):
+        names = {name: visible(str(name)) for name in result.metrics}
+        if any(name != seen for name, seen in names.items()):
+            changed["metrics"] = {names[name]: value for name, value in result.metrics.items()}
+        elif len(_plain_names) < MOST_NAMES:
+            _plain_names.update(names)
     if result.attributes:
         changed["attributes"] = plain(result.attributes)
     facts = result.container
@@ -90,7 +98,7 @@ def cleaned_lines(lines: Iterable[LogLine]) -> list[LogLine]:
     for line in reversed(list(lines)):
         left -= min(len(line.text), LONGEST_LINE)
         if left < 0:
-            kept.append(LogLine(text="… (earlier lines are left out)", stream="stdout"))
+            kept.append(LogLine(text="… (earlier lines are left out)"))
             break
         kept.append(line)
     cleaned, key = [], False

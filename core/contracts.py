@@ -221,7 +221,8 @@ class Source(ABC):
         raise ActionError(f"{target} cannot be restarted by tocsin")
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
-        """All that the source knows, JSON-serialisable, secrets redacted. Raises ActionError."""
+        """All that the source knows, JSON-serialisable; the core hides secrets. Raises
+        ActionError."""
         raise ActionError(f"{target} cannot be inspected by tocsin")
 
 

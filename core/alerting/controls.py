@@ -9,14 +9,13 @@ from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from tocsin.core.alerting.silencing import Silencing
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.matchers import Matcher
 from tocsin.core.alerts.model import Alert, Phase
 from tocsin.core.alerts.silences import Silence
-from tocsin.core.boundary import cleaned_lines
 from tocsin.core.clock import Clock
 from tocsin.core.contracts import ActionError
 from tocsin.core.hiding import clean
@@ -24,6 +23,9 @@ from tocsin.core.model import AuditEntry, LogLine
 from tocsin.core.units import format_duration
 
 T = TypeVar("T")
+
+LONGEST = 2000
+"""Characters of a log line in an answer."""
 
 
 class Actions(Protocol):
@@ -107,7 +109,8 @@ class ChannelControls:
         """The last lines of a target. Raises ActionError."""
 
         async def work() -> list[LogLine]:
-            return cleaned_lines((await self.desk.actions.logs(target, lines))[-lines:])
+            found = (await self.desk.actions.logs(target, lines))[-lines:]
+            return [evolve(line, text=clean(line.text, longest=LONGEST)) for line in found]
 
         return await self._at_home(work())
 

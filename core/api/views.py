@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any, Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -98,6 +99,9 @@ class ContainerView:
 
 View = TypeVar("View")
 
+LABELS, LONGEST_LABEL = 300, 300
+"""Labels of a target that are shown, and characters of one."""
+
 
 class Encoded(Generic[View]):
     """Views of targets as JSON, made once for each change of a target, however often they are asked
@@ -118,7 +122,10 @@ class Encoded(Generic[View]):
 
 def shown_labels(labels: Mapping[str, str]) -> dict[str, str]:
     """Labels without secrets: people put passwords into the labels of containers."""
-    shown: dict[str, str] = clean_data(labels, lines=False) if labels else {}
+    if not labels:
+        return {}
+    few = dict(islice(labels.items(), LABELS))  # images of strangers may carry megabytes
+    shown: dict[str, str] = clean_data(few, lines=False, longest=LONGEST_LABEL)
     return shown
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from tocsin.core.cli.check import check_sources
 from tocsin.core.cli.client import Client
 from tocsin.core.cli.context import Context, Failure, pass_context
+from tocsin.core.hiding import clean
 from tocsin.core.plugin_manager import tocsin_version
 
 OK, WARN, BAD = ("●", "green"), ("▲", "yellow"), ("✖", "bold red")
@@ -28,7 +29,8 @@ def doctor(context: Context) -> None:
     bad = False
     for (icon, style), what, message in _findings(context):
         bad = bad or icon == BAD[0]
-        context.console.print(Text.assemble((f"{icon} ", style), (f"{what:<10}", "bold"), message))
+        shown = (f"{icon} ", style), (f"{what:<10}", "bold"), clean(message, lines=True)
+        context.console.print(Text.assemble(*shown))
     raise SystemExit(1 if bad else 0)
 
 

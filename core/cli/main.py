@@ -23,6 +23,7 @@ from tocsin.core.cli.silence import silence
 from tocsin.core.cli.status import status
 from tocsin.core.cli.test_notification import test_notification
 from tocsin.core.cli.token import token
+from tocsin.core.hiding import clean
 from tocsin.core.plugin_manager import tocsin_version
 
 COMMANDS = (
@@ -78,7 +79,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("TOCSIN_DEBUG"):
             raise
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = " ".join(clean(str(error)).split()) or type(error).__name__
         click.echo(
             f"tocsin: a fault in tocsin itself ({type(error).__name__}: {text}); "
             "set TOCSIN_DEBUG=1 for the details",

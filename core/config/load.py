@@ -52,7 +52,7 @@ from tocsin.core.config.values import (
     database_url,
     interval_of,
 )
-from tocsin.core.hiding import parts_of
+from tocsin.core.hiding import Known, hide, parts_of
 from tocsin.core.units import Seconds, parse_duration, parse_size
 
 SECTIONS = (
@@ -187,7 +187,10 @@ class _Loader:
         names = {*targets, *sources, *(c for target in targets.values() for c in target.checks)}
         secrets = secrets_of(self.tree, settings, self.env.filled)
         secrets |= {part for secret in self.env.secrets for part in parts_of(secret)}
-        return evolve(settings, secrets=frozenset(secrets - names - {""}))
+        hidden = frozenset(secrets - names - {""})
+        hider = Known(hidden)
+        warnings = tuple(hide(warning, hider) for warning in settings.warnings)
+        return evolve(settings, secrets=hidden, warnings=warnings)
 
     def _table(self, name: str) -> tuple[Any, Path]:
         return self.tree.get(name, {}), (name,)

@@ -32,6 +32,7 @@ _LONGEST_WORD = 16
 _RANDOM = re.compile(r"(?=[^a-zA-Z]*[a-zA-Z])(?=[^0-9]*[0-9])[\w.~%+=-]{16,}")
 _SCHEME = re.compile(r"(?i)(basic|bearer|token|digest|apikey|bot)\s+(\S+)")
 _VALUE = re.compile(r"(?:^|[;&,\s])([\w.-]+)\s?=\s?('[^']*'|[^;&,\s]+)")
+_LIKE_WORDS = re.compile(r"://|%2[Ff]%2[Ff]|[ =]|\\+/")
 _PORT = re.compile(r"\d{1,5}(?:[/?#,]|$)")
 
 
@@ -126,6 +127,17 @@ def _in_base64(data: bytes) -> Iterator[str]:
         yield part.replace("+", "-").replace("/", "_")
 
 
+def _may_be_half(half: str, form: str) -> bool:
+    """Whether what stands at a text's end tells something: of a URL or a header it may be
+    ``https://``, and what is secret in there has forms of its own."""
+    return stands_out(half) and not _LIKE_WORDS.search(form)
+
+
+def _pieces(text: str) -> list[str]:
+    """All that a secret in a text may begin or end with."""
+    return [text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)]
+
+
 class Known:
     """Secrets that are hidden wherever they stand."""
 
@@ -133,6 +145,7 @@ class Known:
         self._secrets: set[str] = set()
         self._forms: tuple[str, ...] = ()
         self._begins: frozenset[str] | None = None
+        self._ends: frozenset[str] = frozenset()
         self.add(secrets)
 
     def add(self, secrets: Iterable[str]) -> bool:
@@ -146,14 +159,13 @@ class Known:
         self._forms = tuple(sorted({*self._forms, *forms}, key=len, reverse=True))
         if len(self._forms) > FEW:
             self._begins = frozenset(form[:SHORTEST] for form in self._forms)
+            self._ends = frozenset(form[-SHORTEST:] for form in self._forms)
         return True
 
     def hide(self, text: str) -> str:
         """A text without them."""
         if self._begins is not None:
-            begins, last = self._begins, len(text) - SHORTEST + 1
-            found = begins.intersection([text[at : at + SHORTEST] for at in range(last)])
-            if found:
+            if found := self._begins.intersection(_pieces(text)):
                 for form in self._forms:
                     if form[:SHORTEST] in found and form in text:
                         text = text.replace(form, HIDDEN)
@@ -165,14 +177,20 @@ class Known:
 
     def _without_halves(self, text: str) -> str:
         """Whoever cuts a text to a length may cut a secret in two."""
+        if self._begins is not None and (
+            self._begins.isdisjoint(_pieces(text[-CUT:]))
+            and self._ends.isdisjoint(_pieces(text[:CUT]))
+        ):
+            return text
         end = text.rstrip("….")
         for form in self._forms:
             at = end.rfind(form[:SHORTEST], max(0, len(end) - len(form)))
-            if at >= 0 and form.startswith(end[at:]):
+            if at >= 0 and form.startswith(end[at:]) and _may_be_half(end[at:], form):
                 return end[:at] + HIDDEN + text[len(end) :]
         begin = text.lstrip("….")
         for form in self._forms:
             at = begin.find(form[-SHORTEST:], 0, len(form))
-            if at >= 0 and form.endswith(begin[: at + SHORTEST]):
+            half = begin[: at + SHORTEST]
+            if at >= 0 and form.endswith(half) and _may_be_half(half, form):
                 return text[: len(text) - len(begin)] + HIDDEN + begin[at + SHORTEST :]
         return text

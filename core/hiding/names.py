@@ -19,7 +19,7 @@ _PASS = re.compile(r"(?<![a-z])(?:pass|sig|signature)(?![a-z])|(?:db|root|user|s
 _HARMLESS = re.compile(
     r"[-_. ](?:file|path|dir|name|type|kind|count|length|len|age|ttl|policy|url|uri|endpoint|host"
     r"|enabled|required|set|used|limit|min|max|status|valid|format|expir\w*|created\w*|updated\w*"
-    r"|mode|algorithm|alg|version|domain|rotation|manager|store|driver)$"
+    r"|mode|algorithm|alg|version|domain|rotation|manager|store|driver|stdin|prompt|command|cmd|fd)$"
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 

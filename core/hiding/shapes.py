@@ -87,7 +87,10 @@ _PAIR = re.compile(
     rf"(?<![^\s\"'\[,])(-[uUa]|--(?:proxy-)?user|--auth)({_GAP}?)([^\s:\"',/]{{1,80}}):{_ARGUMENT}"
 )
 _PROGRAMS = (
-    (re.compile(r"\b(?:mysql|mariadb|mycli)"), re.compile(rf"(?<![^\s\"'\[,])(-p)([\"']?){_ARGUMENT}")),
+    (
+        re.compile(r"\b(?:mysql|mariadb|mycli)"),
+        re.compile(rf"(?<![^\s\"'\[,])(-p)([\"']?){_ARGUMENT}"),
+    ),
     (
         re.compile(r"\b(?:sshpass|mongo|rabbitmq|7z|docker login|podman login|check_(?:my|pg)sql)"),
         re.compile(rf"(?<![^\s\"'\[,])(-p)({_GAP}?)(?!-){_ARGUMENT}"),
@@ -243,7 +246,9 @@ def _is_harmless(match: re.Match[str], value: re.Match[str]) -> bool:
     key = key.lower()
     if HIDDEN in word or word.startswith(("$", "{{", "%s", "<", "=")) or word in ('""', "''"):
         return True
-    if word.isdigit() and len(word) < 6 and (key.endswith("s") or key == "pass"):
+    if word.isdigit() and len(word) < 6 and (key.endswith("s") or key == "sig"):
+        return True  # ``pass``, ``tokens``
+    if key == "pwd" and word.startswith("/"):  # a directory
         return True
     if word.lower() in _SCHEMES:
         return True

@@ -15,6 +15,9 @@ LONGEST = 4000
 _MARGIN = 600
 """Characters beyond the end that are looked at: a secret may be cut in two there."""
 
+_NOTE = 40
+"""Characters for saying how much was cut."""
+
 _SHORT = 300
 """Texts up to this length mostly come again and again."""
 
@@ -57,5 +60,5 @@ def clean(text: str, *, lines: bool = False, longest: int = LONGEST) -> str:
     kept = _clean(text[: longest + _MARGIN], lines)
     if len(text) > longest + _MARGIN:
         kept = kept[:-_MARGIN]
-    kept = kept[:longest]
-    return f"{kept}… ({len(text) - longest} more characters)"
+    kept = kept[: longest - _NOTE]  # so that a second cleaning changes nothing
+    return f"{kept}… ({len(text) - len(kept)} more characters)"

@@ -19,6 +19,9 @@ log = get_logger(__name__)
 PATIENCE = 2.0
 """Seconds for which a message waits for log lines; it goes out without them then."""
 
+LONGEST = 2000
+"""Characters of a log line in a message."""
+
 MOST = 5
 """So many alerts of one message come with log lines."""
 
@@ -91,7 +94,7 @@ class Enricher:
     async def _lines(self, target: str, lines: int) -> tuple[LogLine, ...]:
         try:
             found = await self.logs(target, lines)
-            return tuple(evolve(line, text=clean(line.text)) for line in found[-lines:])
+            return tuple(evolve(x, text=clean(x.text, longest=LONGEST)) for x in found[-lines:])
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - an alert without its logs is still an alert

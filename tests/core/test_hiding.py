@@ -71,6 +71,7 @@ SENTENCES = [
     "mkdir -p /tmp/x", "known are http, postgres-query", "secret: not found", "compass=north",
     "GET /a/b?page=2&size=10 200 12ms", "trace=4bf92f3577b34da6a3ce929d0e0e4736",
     "ssh -p 2222 host",
+    "PWD=/usr/src/app", "docker login --password-stdin registry.example", "ended with sig=11",
     "cp -a a:b c",
     "mysql: [Warning] Using a password on the command line interface can be insecure.",
     "Access denied for user 'root'@'localhost' (using password: YES)", "keyboard: us",
@@ -193,6 +194,15 @@ def test_many_secrets_are_found_as_well_as_few() -> None:
     for one in made:
         assert known.hide(f"a {one} b") == "a *** b"
     assert known.hide("nothing of them") == "nothing of them"
+
+
+def test_the_beginning_of_a_url_is_no_half_of_a_secret() -> None:
+    """A long text that ends in a word with which a configured secret begins stays as it is."""
+    known = Known([*parts_of("postgresql://app:S3cr3tpass@db/x"), *parts_of("Bearer abc123def4")])
+    for end in ("postgresql", "postgresql:", "postgresql://", "Bearer", "S3cr"):
+        text = "x" * 200 + f" it ends with {end}"
+        assert known.hide(text) == text
+    assert "S3cr3tp" not in known.hide("x" * 200 + " it ends with S3cr3tp")
 
 
 def test_half_a_secret_is_none_either() -> None:

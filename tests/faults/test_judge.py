@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 from attrs import evolve
 
+from tests.faults.evidence import forms_of
 from tests.faults.judge import judge
 from tests.faults.owed import CannotJudge, missing
 from tests.faults.records import (
@@ -235,6 +237,16 @@ def test_the_check_under_way_at_the_stop_may_lack_its_row() -> None:
 def test_an_answer_with_two_rows_is_a_double() -> None:
     """Each row too many counts."""
     assert wrong(rows=(*HONEST.rows, *HONEST.rows[4:6])) == {"history_doubles": 2}
+
+
+def test_a_secret_is_found_as_it_is_and_in_base64() -> None:
+    """Together with any user's name before it, as in a header of HTTP; what is similar is none."""
+    secret = "0123456789abcdef01234567"
+    for user in ("", "a", "ab", "abc"):
+        pair = base64.b64encode(f"{user}:{secret}".encode())
+        assert any(form in pair for form in forms_of(secret))
+    assert any(form in f"x{secret}y".encode() for form in forms_of(secret))
+    assert not any(form in base64.b64encode(secret[::-1].encode()) for form in forms_of(secret))
 
 
 def test_leaks_tracebacks_and_deaths_count() -> None:

@@ -47,6 +47,16 @@ async def test_values_are_compared(
     assert message in result.message
 
 
+@pytest.mark.parametrize("character", list("/?#["))
+def test_a_dsn_that_cannot_be_read_is_refused(character: str) -> None:
+    """A password with such a character must be escaped: asyncpg would take a part of it for a port
+    and name it in its error, which an alert would repeat."""
+    with pytest.raises(ValueError, match="cannot be read as a URL") as caught:
+        PostgresQueryProbe(dsn=Secret(f"postgresql://app:pa55{character}word@db:5432/x"))
+    assert "pa55" not in str(caught.value)
+    assert "word@" not in str(caught.value)
+
+
 async def test_latency_and_value_are_metrics(postgres: str) -> None:
     """Connecting, the query and its value are measured."""
     result = await PostgresQueryProbe(dsn=Secret(postgres), query="SELECT 42").check(TARGET)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ import pytest
 from tests.conftest import eventually, need
 from tests.probes.docker.lab import IMAGE, SLEEP, Lab, docker, newest, reached, watching
 from tocsin import ActionError, Reason, Result, Status
+from tocsin.core.boundary import cleaned_lines
+from tocsin.core.hiding import clean_data
 from tocsin.plugins.probes.docker_health.source import DockerSource
 from tocsin.testing import RecordingSink, check_source_conformance
 
@@ -354,7 +357,8 @@ async def test_usage_through_the_api_is_the_same(lab: Lab, monkeypatch: pytest.M
 
 
 async def test_logs_restart_and_inspect(lab: Lab) -> None:
-    """Logs come from both streams in order, cleaned; restart restarts; inspect hides secrets."""
+    """Logs come from both streams in order, whatever their length, and restart restarts; the core
+    makes lines and documents fit to be shown."""
     script = r"printf 'one\n'; sleep 0.1; printf '\033[31mtwo\033[0m \a\342\200\256evil\n' >&2; sleep 0.1; echo three; sleep 1000"  # noqa: E501
     docker(
         "run", "-d", "--name", lab.name("app"), "--stop-timeout", "0",
@@ -364,13 +368,13 @@ async def test_logs_restart_and_inspect(lab: Lab) -> None:
     async with watching(lab) as (source, sink):
         await reached(sink, lab.name("app"), Reason.RUNNING)
         await eventually(lambda: "three" in docker("logs", lab.name("app")))
-        lines = await source.logs(lab.name("app"), 100)
+        lines = cleaned_lines(await source.logs(lab.name("app"), 100))
         assert [(line.stream, line.text) for line in lines] == [
-            ("stdout", "one"), ("stderr", "two evil"), ("stdout", "three"),
+            ("stdout", "one"), ("stderr", "two ��evil"), ("stdout", "three"),
         ]  # fmt: skip
         assert lines[0].at is not None
         assert [line.text for line in await source.logs(lab.name("app"), 1)] == ["three"]
-        document = await source.inspect(lab.name("app"))
+        document = clean_data(await source.inspect(lab.name("app")))
         assert "hunter2" not in str(document)
         assert "visible" not in str(document)
         assert any(item.startswith("PLAIN=") for item in document["Config"]["Env"])
@@ -386,6 +390,21 @@ async def test_logs_restart_and_inspect(lab: Lab) -> None:
         with pytest.raises(ActionError, match="no container") as caught:
             await source.logs("nothing", 1)
         assert caught.value.missing
+
+
+async def test_long_log_lines_are_cut(lab: Lab) -> None:
+    """Forty lines of a megabyte each take little of the loop's time, and say that they were cut."""
+    write = (
+        "for n in 1 2 3 4 5; do head -c 1000000 /dev/zero | tr '\\\\0' x; echo; done; sleep 1000"
+    )
+    docker("run", "-d", "--name", lab.name("long"), IMAGE, "sh", "-c", write)
+    async with watching(lab) as (source, sink):
+        await reached(sink, lab.name("long"), Reason.RUNNING)
+        began = time.thread_time()
+        lines = cleaned_lines(await source.logs(lab.name("long"), 40))
+        assert time.thread_time() - began < 1
+        assert lines
+        assert all(len(line.text) < 17_000 for line in lines)
 
 
 async def test_events_are_kept_and_noise_is_not(lab: Lab) -> None:
