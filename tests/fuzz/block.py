@@ -17,7 +17,8 @@ from attrs import frozen
 
 from tests.fuzz.judge import Finding, Judge, one_line, unraisable
 from tests.fuzz.kinds import Kind, all_kinds
-from tests.fuzz.world import NOWHERE, only_loopback
+from tests.fuzz.world import only_loopback
+from tests.store.helpers import NOWHERE
 from tocsin.core.embedded import EmbeddedPostgres
 
 STUCK = 30.0

@@ -73,7 +73,7 @@ class Judge:
         threading.excepthook = lambda args: self.traceback(
             f"thread: {args.exc_type.__name__}: {args.exc_value}"
         )
-        asyncio.events.Handle._run = timed  # type: ignore[method-assign]
+        asyncio.events.Handle._run = timed  # type: ignore[method-assign, assignment]
         gc.disable()  # its pauses are the harness's heap's, and not a case's
         try:
             yield
