@@ -170,7 +170,7 @@ class _Places:
             with judge.watching():
                 await asyncio.create_task(self._kind.run(self._place, batch))
                 findings = judge.take()
-        except (Exception, Stuck) as error:
+        except (Exception, Stuck, asyncio.CancelledError) as error:
             judge.raised(error, "case")
             findings = judge.take()
         finally:

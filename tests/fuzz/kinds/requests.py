@@ -52,9 +52,9 @@ class Requests(Kind):
         for _ in range(rng.randrange(4)):
             key = rng.choice(list(QUERY))
             value = mutate(rng, QUERY[key]) if rng.random() < 0.6 else nasty(rng)
-            pairs.append(f"{key}={quote(value[:3000].encode('utf-8', 'surrogatepass'), safe='%')}")
+            pairs.append(f"{key}={quote(value[:700].encode('utf-8', 'surrogatepass'), safe='%')}")
         target = path[:4000] + ("?" + "&".join(pairs) if pairs else "")
-        method = route.method if rng.random() < 0.9 else rng.choice(("GET", "POST", "PUT", "X"))
+        method = route.method if rng.random() < 0.9 else rng.choice(("GET", "POST", "PUT", "PATCH"))
         body = b""
         if method == "POST" and rng.random() < 0.9:
             document = rng.choice(BODIES)

@@ -113,7 +113,7 @@ class Place:
             for line in self.smtp:
                 writer.write(line.encode("utf-8", "surrogatepass") + b"\r\n")
                 await writer.drain()
-                async with asyncio.timeout(0.5):
+                async with asyncio.timeout(0.05):
                     await reader.readline()
         writer.close()
 
