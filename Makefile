@@ -4,6 +4,8 @@
 # make coverage  the fast tests once more, and which lines they run; slow before Python 3.12
 # make bench  print the figures
 # make faults  inject faults into a running tocsin and judge what it tells (tests/faults)
+# make fuzz   what strangers write, by the hundred thousand, and a judge of what becomes of it (tests/fuzz)
+# make audit  hold the packages of the image against the public list of known holes (needs the internet)
 # make screenshots  take the pictures of the README anew (needs an engine and Chromium)
 # make hooks  check each commit and push of this clone (pre-commit)
 # make lock   choose anew what the image is made of (container/*.lock)
@@ -18,7 +20,7 @@ INSTALL = { $(PIP) uv && $(BIN)/uv pip install -q --compile-bytecode --python $(
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS)
 REAL   := docker or browser or ship or fuzz or kill or slow
 
-.PHONY: run test fast test-real faults coverage lint style types bench screenshots hooks lock clean
+.PHONY: run test fast test-real faults fuzz audit coverage lint style types bench screenshots hooks lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
@@ -53,6 +55,16 @@ bench: $(VENV)/.test
 
 faults: $(VENV)/.test
 	$(BIN)/python -m tests.faults $(ARGS)
+
+fuzz: $(VENV)/.test
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+# --disable-pip: the lock has every package and its hashes; nothing is installed or resolved.
+audit: $(VENV)/.test
+	$(PIP) pip-audit
+	$(BIN)/pip check
+	for lock in core dashboard build; do \
+		$(BIN)/pip-audit --disable-pip --require-hashes -r container/$$lock.lock || exit 1; done
 
 screenshots: $(VENV)/.test
 	$(BIN)/python -m tests.dashboard.screenshots $(ARGS)

@@ -56,7 +56,7 @@ API_URL = "api.url"
 """The file of the data directory that says where the API is while it runs."""
 
 TOKEN_RETRY = 10.0
-"""Seconds between two tries to make the admin token on a disk without room."""
+"""Seconds between two tries to write the admin token, or the address, on a disk without room."""
 
 
 class StartError(Exception):
@@ -253,15 +253,24 @@ class Tocsin:
                 return
 
     def _tell_address(self) -> None:
-        """Write down where the command line finds this tocsin, whatever its port."""
-        place = self.data_dir / API_URL
+        """Write down where the command line finds this tocsin, later where the disk has no room."""
         try:
-            write_private(place, f"{self.api_url}\n".encode())
+            self._write_address()
         except OSError as error:
             log.warning("commands do not find the API by themselves", url=self.api_url,
-                        file=str(place), reason=str(error))  # fmt: skip
+                        file=str(self.data_dir / API_URL), reason=str(error))  # fmt: skip
+            self._tasks.append(asyncio.create_task(self._write_address_later(), name="address"))
+
+    def _write_address(self) -> None:
+        write_private(self.data_dir / API_URL, f"{self.api_url}\n".encode())
+
+    async def _write_address_later(self) -> None:
+        never = asyncio.Event()
+        while True:
+            await self.clock.wait(never, self.clock.monotonic() + TOKEN_RETRY)
             with suppress(OSError):
-                place.unlink()  # an empty one would lead nowhere
+                self._write_address()
+                return
 
     def _make_store(self) -> Store:
         database = self.settings.database

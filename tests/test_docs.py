@@ -162,3 +162,48 @@ def test_the_readme_names_only_commands_that_exist() -> None:
     )
     assert used
     assert used <= names
+
+
+SECURITY = (ROOT / "docs/security.md").read_text()
+
+
+def test_the_security_page_has_the_roles_as_they_are() -> None:
+    """Each route that is not a viewer's stands in the row of its role; viewers only read."""
+    from tocsin.core.api import ROUTES
+
+    rows = dict(re.findall(r"^\| (none|viewer|operator|admin) \| (.+) \|$", SECURITY, re.MULTILINE))
+    said = {role: set(re.findall(r"`([A-Z]+ /[^`]+)`", text)) for role, text in rows.items()}
+    actual: dict[str, set[str]] = {role: set() for role in rows}
+    for route in ROUTES:
+        role = "none" if route.role is None else route.role.value
+        if role == "viewer":
+            assert route.method == "GET", route.path
+        else:
+            actual[role].add(f"{route.method} {route.path}")
+    assert said == actual
+
+
+def test_the_security_page_names_what_labels_may_ask_for() -> None:
+    """The probes that labels may use are those of the page."""
+    manager = PluginManager(PluginSettings())
+    manager.load()
+    allowed = sorted(name for name, entry in manager.probes.items() if entry.cls.by_label)
+    assert f"`{'`, `'.join(allowed[:-1])}` and `{allowed[-1]}`" in SECURITY.replace("\n", " ")
+
+
+def test_the_security_page_names_every_file_of_the_data_directory() -> None:
+    """Their names in the code are those of the page, and the mode of a token is what it says."""
+    from tocsin.core.app import API_URL
+
+    source = "".join(p.read_text() for p in (ROOT / "core").rglob("*.py"))
+    made = set(re.findall(r'(?:data_dir|path|directory) / "([a-z.]+)"', source))
+    for name in {*made, API_URL} - {"log", "postmaster.pid"}:
+        assert f"`{name}" in SECURITY, name
+
+
+def test_the_readme_leads_to_the_security_page() -> None:
+    """Both are found from there, and name each other."""
+    readme = (ROOT / "README.md").read_text()
+    assert "docs/security.md" in readme
+    assert "docs/security.md" in (ROOT / "SECURITY.md").read_text()
+    assert "SECURITY.md" in SECURITY

@@ -101,7 +101,8 @@ def _find_token(data_dir: Path, hint: str) -> str:
 
 def _find_address(data_dir: Path) -> str | None:
     """Where the tocsin that runs on a data directory says that its API is; None where none runs, or
-    it cannot be asked. Raises Failure for a record that may be somebody else's."""
+    its directory cannot be read. Raises Failure for a record that is not there, or may be somebody
+    else's."""
     try:
         lock = os.open(data_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -116,7 +117,10 @@ def _find_address(data_dir: Path) -> str | None:
     try:
         return _read(data_dir / API_URL)
     except FileNotFoundError:
-        return None
+        raise Failure(
+            f"tocsin runs on {data_dir}, and its address is not there: it is starting or stopping, "
+            "or its disk is full; wait, or set TOCSIN_URL"
+        ) from None
     except (OSError, ValueError) as error:
         raise Failure(f"the address in {data_dir / API_URL} {_reason(error)}; start tocsin anew, "
                       "or set TOCSIN_URL") from error  # fmt: skip

@@ -54,6 +54,8 @@ def test_a_full_disk_does_not_keep_tocsin_from_starting(
         assert not (small_disk / "admin.token").exists()
         ballast.unlink()
         running.until(lambda: (small_disk / "admin.token").exists())
+        running.until((small_disk / "api.url").exists)
+        assert running.run("status").returncode == 0
         running.until(lambda: part(running, "journal")["status"] == "ok")
         assert running.get("/api/v1/targets/disk")["target"]["status"] == "up"
         assert running.stop() == 0
