@@ -20,7 +20,7 @@ from tocsin.core.config.checks import MAX_CHECK_NAME, bad_name, broken_check
 from tocsin.core.config.errors import Catalog
 from tocsin.core.config.label_bounds import UNSAID, out_of_bounds, too_many
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings, TargetSettings
-from tocsin.core.contracts import Claim, Probe, PushProbe, Source
+from tocsin.core.contracts import Claim, Probe, PushProbe
 from tocsin.core.heartbeats import Heartbeats, Keys
 from tocsin.core.hiding import clean
 from tocsin.core.logs import get_logger

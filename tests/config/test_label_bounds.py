@@ -99,9 +99,7 @@ async def test_the_checks_of_all_containers_are_bounded(room: Room) -> None:
     for name in ("a", "b"):
         assert ask(room, tables, name, label_checks_in_all=12) == {}
     broken = ask(room, tables, "c", label_checks_in_all=12)
-    assert (
-        "3 of them are left out: allowed are 12 in all; label_checks_in_all" in broken["labels"]
-    )
+    assert "3 of them are left out: allowed are 12 in all; label_checks_in_all" in broken["labels"]
     assert room.scheduler.stats().checks == 12
     room.inventory.synced("docker", ["b", "c"])
     assert room.scheduler.stats().checks == 10
