@@ -4,14 +4,17 @@ beats they are."""
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
+from attrs import define
 
 from tocsin.core.clock import Clock
+from tocsin.core.contracts import PushProbe
 from tocsin.core.logs import get_logger
-from tocsin.core.model import Beat
+from tocsin.core.model import Beat, Result, Target
 
 log = get_logger(__name__)
 
@@ -108,3 +111,30 @@ class Keys:
         else:
             self._owner[key] = owner
         return set() if owner == before else {each for each in (before, owner) if each}
+
+
+@define
+class BeatJudge:
+    """A push probe in the shape of a polled one: judges by the last beat."""
+
+    probe: PushProbe
+    check_id: str
+    key: str
+    keys: Keys
+    heartbeats: Heartbeats
+    again: Callable[[float], None]
+    timeout: float = 10.0
+    retries: int = 0
+
+    async def check(self, target: Target) -> Result:
+        """Judge now, and be called again the moment the verdict can change by silence alone."""
+        if (owner := self.keys.owner(self.key)) != self.check_id:
+            return Result.unknown(
+                f"cannot run: the beats of {self.key!r} go to {owner}; only one check can have them"
+            )
+        last, silence = self.heartbeats.last(self.key)
+        for limit in (self.probe.period, self.probe.period + self.probe.grace):
+            if limit >= silence:
+                self.again(limit - silence + 0.001)
+                break
+        return self.probe.judge(target, last, silence)

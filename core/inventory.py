@@ -7,22 +7,18 @@ Sources discover, the configuration refines and wins. Whatever changes, by reloa
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from itertools import islice
 from typing import Any
 
-from attrs import define, evolve, frozen
+from attrs import evolve, frozen
 
 from tocsin.core.clock import Clock
-from tocsin.core.config.by_label import label_check
-from tocsin.core.config.checks import MAX_CHECK_NAME, bad_name, broken_check
 from tocsin.core.config.errors import Catalog
-from tocsin.core.config.label_bounds import UNSAID, out_of_bounds, too_many
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings, TargetSettings
 from tocsin.core.contracts import Claim, Probe, PushProbe
-from tocsin.core.heartbeats import Heartbeats, Keys
+from tocsin.core.heartbeats import BeatJudge, Heartbeats, Keys
 from tocsin.core.hiding import clean
+from tocsin.core.label_checks import LABELS, LabelChecks
 from tocsin.core.logs import get_logger
 from tocsin.core.model import Beat, Observation, Reason, Result, Target
 from tocsin.core.naming import Names, Own
@@ -32,13 +28,6 @@ from tocsin.core.slots import CONFIGURATION
 from tocsin.core.state import CheckState, LiveState
 
 log = get_logger(__name__)
-
-
-LABELS = "labels"
-"""The check that tells which labels are not heeded."""
-
-TOLD, LONGEST = 5, 300
-"""How many labels it names one by one, and characters of a reason."""
 
 
 @frozen
@@ -53,33 +42,6 @@ class _Found:
     depends_on: tuple[str, ...]
     refused: tuple[str, ...]
     checks: Mapping[str, CheckSettings]
-
-
-@define
-class _Pushed:
-    """A push probe in the shape of a polled one: judges by the last beat."""
-
-    probe: PushProbe
-    check_id: str
-    key: str
-    keys: Keys
-    heartbeats: Heartbeats
-    again: Callable[[float], None]
-    timeout: float = 10.0
-    retries: int = 0
-
-    async def check(self, target: Target) -> Result:
-        """Judge now, and be called again the moment the verdict can change by silence alone."""
-        if (owner := self.keys.owner(self.key)) != self.check_id:
-            return Result.unknown(
-                f"cannot run: the beats of {self.key!r} go to {owner}; only one check can have them"
-            )
-        last, silence = self.heartbeats.last(self.key)
-        for limit in (self.probe.period, self.probe.period + self.probe.grace):
-            if limit >= silence:
-                self.again(limit - silence + 0.001)
-                break
-        return self.probe.judge(target, last, silence)
 
 
 class Inventory:
@@ -102,14 +64,10 @@ class Inventory:
         self._scheduler = scheduler
         self._runner = runner
         self._heartbeats = heartbeats
-        self._catalog = catalog
         self._record = record
         self._clock = clock
         self._found: dict[Own, _Found] = {}
-        self._asked: Counter[str] = Counter()
-        """How many checks labels ask for, by source."""
-        self._left_out: dict[Own, None] = {}
-        """Targets whose labels ask for more checks than are allowed."""
+        self._label_checks = LabelChecks(catalog)
         self._names = Names()
         self._names.configure(settings)
         self._bound: dict[str, CheckSettings] = {}
@@ -127,7 +85,7 @@ class Inventory:
         for own, found in list(self._found.items()):
             self._place(own, found.target, found.tables, found.claim)
         for own, found in list(self._found.items()):  # an interval or a plugin may have changed
-            self._keep(own, evolve(found, checks=self._build(found)))
+            self._found[own] = evolve(found, checks=self._build(found))
         wanted = dict.fromkeys((*settings.targets, *(f.name for f in self._found.values())))
         for name in [name for name in self.state.targets if name not in wanted]:
             self._remove(name)
@@ -198,7 +156,7 @@ class Inventory:
         self._want(check_id, key, configured=owner == CONFIGURATION)
         before = self._bound.get(check_id)
         same_owner = self._scheduler.owner(check_id) in (owner, None)
-        if before is not None and _same(before, check) and same_owner:
+        if before is not None and before.runs_like(check) and same_owner:
             return
         if before is not None:
             self._release(check_id, before)
@@ -232,11 +190,11 @@ class Inventory:
         self, target: str, check: CheckSettings, probe: Probe | PushProbe
     ) -> Callable[[], Awaitable[None]]:
         check_id, plugin = f"{target}/{check.name}", check.plugin or ""
-        runnable: Probe | _Pushed
+        runnable: Probe | BeatJudge
         if isinstance(probe, PushProbe):
             key = probe.key or target
             self._heartbeats.watch(key)
-            runnable = _Pushed(
+            runnable = BeatJudge(
                 probe, check_id, key, self._keys, self._heartbeats,
                 lambda s: self._scheduler.hasten(check_id, s),
             )  # fmt: skip
@@ -317,8 +275,7 @@ class Inventory:
         found = _Found(own[0], target, tables, claim, name, depends_on, refused, {})
         if known is not None and found == evolve(known, checks={}):
             return None
-        found = evolve(found, checks=self._build(found))
-        self._keep(own, found)
+        self._found[own] = found = evolve(found, checks=self._build(found))
         for other in displaced:  # it was called so by a label, and has to make way
             its = self._found[other]
             if (new := self._place(other, its.target, its.tables, its.claim)) is not None:
@@ -348,7 +305,8 @@ class Inventory:
             self._miss(source, name, message)
 
     def _forget(self, own: Own) -> None:
-        self._keep(own, None)
+        del self._found[own]
+        self._label_checks.forget(own)
         self._names.take_back(own)
 
     def _found_as(self, name: str) -> _Found | None:
@@ -384,11 +342,11 @@ class Inventory:
         """A source took a full inventory; what it did not see is gone, or missing."""
         for _, own in [o for o in self._found if o[0] == source and o[1] not in names]:
             self.retired(source, own, "not found on the engine")
-        for each in [o for o in self._left_out if o[0] == source]:  # others may be gone
+        for each in self._label_checks.short_of(source):  # others may be gone
             found = self._found[each]
             checks = self._build(found)
             if checks.keys() != found.checks.keys():
-                self._keep(each, evolve(found, checks=checks))
+                self._found[each] = evolve(found, checks=checks)
                 self.refresh(found.name)
         called = {self.name_of(source, own) for own in names}
         for name, known in self.state.targets.items():
@@ -428,62 +386,14 @@ class Inventory:
             self._tell(name, source, Result.down(text, attributes={"reason": Reason.MISSING}))
 
     def _build(self, found: _Found) -> dict[str, CheckSettings]:
-        """The checks that labels ask for, and, where any are refused, the one that says so."""
-        settings = self.settings.sources.get(found.source)
-        running = None if settings is None else settings.source
-        bounds, interval = running or UNSAID, self.settings.interval
-        checks, reasons = {}, list(found.refused)
-        left = bounds.label_checks_in_all - self._asked_by_others(found)
-        taken, beyond = too_many(len(found.tables), left, found.source, bounds)
-        own = (found.source, found.target.name)
-        if beyond is None:
-            self._left_out.pop(own, None)
-        else:
-            reasons.append(beyond)
-            self._left_out[own] = None
-        for name, table in islice(found.tables.items(), taken):
-            if name in (found.source, LABELS) or bad_name(name, MAX_CHECK_NAME):
-                reasons.append(f"the label tocsin.check.{name} asks for a check of no good name")
-                continue
-            check: CheckSettings | None
-            if (reason := out_of_bounds(name, table, found.source, bounds)) is not None:
-                check = broken_check(name, str(table.get("probe")), reason, {}, interval)
-            else:
-                check = label_check(
-                    found.name,
-                    name,
-                    table,
-                    self._catalog,
-                    interval=interval,
-                    source=found.source,
-                    allowed=() if running is None else running.label_probes,
-                )
-            if check is not None and check.broken is not None:
-                check = evolve(check, broken=_readable(check.broken))
-            if check is not None:
-                checks[name] = check
-        if reasons:
-            told = [_readable(reason) for reason in reasons[:TOLD]]
-            more = [f"and {len(reasons) - TOLD} more"] if len(reasons) > TOLD else []
-            broken = broken_check(LABELS, LABELS, "; ".join([*told, *more]), {}, 3600.0)
-            checks[LABELS] = broken
-        return checks
-
-    def _keep(self, own: Own, found: _Found | None) -> None:
-        """Keep what a source sees, or that it sees it no longer."""
-        if (before := self._found.get(own)) is not None:
-            self._asked[before.source] -= len(before.checks)
-        if found is None:
-            self._found.pop(own, None)
-            self._left_out.pop(own, None)
-        else:
-            self._found[own] = found
-            self._asked[found.source] += len(found.checks)
-
-    def _asked_by_others(self, found: _Found) -> int:
-        """How many checks the labels of the source's other targets ask for."""
-        before = self._found.get((found.source, found.target.name))
-        return self._asked[found.source] - (0 if before is None else len(before.checks))
+        return self._label_checks.build(
+            (found.source, found.target.name),
+            found.name,
+            found.tables,
+            found.refused,
+            source=self.settings.sources.get(found.source),
+            interval=self.settings.interval,
+        )
 
     def _tell(self, target: str, check: str, result: Result) -> None:
         self._record(Observation(target=target, check=check, at=self._clock.now(), result=result))
@@ -493,20 +403,6 @@ class Inventory:
         for check_id, check in self._bound.items():
             self._release(check_id, check)
         self._bound.clear()
-
-
-def _readable(reason: str) -> str:
-    """A reason in which labels are quoted, fit to be shown."""
-    return clean(reason[: 2 * LONGEST])[:LONGEST]
-
-
-def _same(before: CheckSettings, after: CheckSettings) -> bool:
-    return (before.probe, before.broken, before.interval, before.plugin) == (
-        after.probe,
-        after.broken,
-        after.interval,
-        after.plugin,
-    )
 
 
 def merge(name: str, said: TargetSettings | None, found: Target | None) -> Target:

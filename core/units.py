@@ -43,7 +43,10 @@ def parse_duration(value: object) -> Seconds:
                 raise wrong from None
             number = sum(float(count) * _SECONDS[unit] for count, unit in parts)
     else:
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            raise ValueError("a number of that length is not a duration") from None
     if not 0 <= number < 1e10:  # also refuses nan and inf
         raise wrong
     return number

@@ -193,7 +193,7 @@ def test_the_security_page_names_what_labels_may_ask_for() -> None:
 
 def test_the_security_page_names_every_file_of_the_data_directory() -> None:
     """Their names in the code are those of the page, and the mode of a token is what it says."""
-    from tocsin.core.app import API_URL
+    from tocsin.core.data_dir import API_URL
 
     source = "".join(p.read_text() for p in (ROOT / "core").rglob("*.py"))
     made = set(re.findall(r'(?:data_dir|path|directory) / "([a-z.]+)"', source))

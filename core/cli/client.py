@@ -12,10 +12,10 @@ from typing import Any
 
 import aiohttp
 
-from tocsin.core.app import API_URL
 from tocsin.core.cli.context import Context, Failure
 from tocsin.core.config import read_secret
 from tocsin.core.config.settings import ApiSettings
+from tocsin.core.data_dir import API_URL
 from tocsin.core.owned import open_directory, open_file, why_not_ours
 
 TIMEOUT = 15.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from tocsin.core.app import StartError, data_directory
 from tocsin.core.cli.context import Context, Failure
+from tocsin.core.data_dir import StartError, data_directory
 from tocsin.core.embedded import EmbeddedPostgres
 from tocsin.core.embedded_host import EmbeddedError
 from tocsin.core.owned import private_files

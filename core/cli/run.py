@@ -14,10 +14,11 @@ import click
 from attrs import evolve
 
 from tocsin.core import descriptors, memory
-from tocsin.core.app import StartError, Tocsin, data_directory
+from tocsin.core.app import Tocsin
 from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.config import ConfigError
 from tocsin.core.config.settings import Settings
+from tocsin.core.data_dir import StartError, data_directory
 from tocsin.core.logs import configure, get_logger
 from tocsin.core.owned import private_files
 from tocsin.core.room import is_full

@@ -55,6 +55,12 @@ class CheckSettings:
     timeout: float
     retries: int
 
+    def runs_like(self, other: CheckSettings) -> bool:
+        """Whether a run of one is a run of the other."""
+        return (self.probe, self.broken, self.interval, self.plugin) == (
+            other.probe, other.broken, other.interval, other.plugin,
+        )  # fmt: skip
+
 
 @frozen(kw_only=True)
 class RuleSettings:
