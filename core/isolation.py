@@ -141,10 +141,14 @@ class Lane:
         """Run a coroutine in the lane; cancel it after so many ``seconds`` (None: never).
 
         Raises:
-            PluginFault: it raised, could not be cancelled, or blocked the lane.
+            PluginFault: it raised, could not be cancelled, or blocked the lane; or there is no
+                thread or event loop to be had, which own_shortage tells.
             TimeoutError: it was cancelled at the deadline, and obeyed.
         """
-        self.start()
+        try:
+            self.start()
+        except (OSError, RuntimeError, MemoryError) as error:
+            raise PluginFault(f"could not be given a thread: {describe(error)}") from error
         loop = self._loop
         assert loop is not None  # noqa: S101 - start() has just set it
         future = asyncio.run_coroutine_threadsafe(_guarded(make, seconds), loop)

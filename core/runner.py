@@ -120,11 +120,6 @@ class Runner:
             return self._fault(key, PluginFault(f"raised ActionError: {error}"))
         except TimeoutError:
             return self._overrun(key, probe.timeout)
-        except (OSError, RuntimeError, MemoryError) as error:
-            # The plugin's thread or event loop could not be made.
-            if (lack := own_shortage(error)) is None:
-                raise
-            return Result.unknown(lack)
         if self._books.pop(key, None) is not None and not self._has_faults(plugin):
             self.plugins.recover(plugin)
         return result.with_latency(self.clock.monotonic() - started)

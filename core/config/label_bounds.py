@@ -44,7 +44,7 @@ def out_of_bounds(
     for option, (least, most, remedy) in bounds.items():
         try:
             value = float("nan") if option not in table else parse_duration(table[option])
-        except ValueError:
+        except (ValueError, OverflowError):
             continue
         if value < least:
             bound = f"less than {_show(option, least)}"

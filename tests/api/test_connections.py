@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from itertools import count
 
 import pytest
+from aiohttp import web
 
 from tests.api.conftest import Stack
 from tests.conftest import eventually
@@ -159,24 +160,25 @@ async def test_a_body_that_trickles_in_is_given_up(
     assert (await api.ask(head.encode())).startswith(b"HTTP/1.1 408")
 
 
-async def test_a_reader_that_takes_nothing_is_cut_off(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A client that asks a lot and reads nothing is closed."""
+async def test_a_reader_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that asks for much and reads nothing of it is closed."""
     monkeypatch.setattr(connections, "STALLED", 0.3)
-    token = api.stack.tokens.create("v", Role.VIEWER)
-    ask = (
-        f"GET /api/v1/openapi.json HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
-    ).encode()
+
+    async def much(_: web.BaseRequest) -> web.Response:
+        return web.Response(body=b"x" * 20_000_000)
+
+    held = Connections(web.Server(much))
+    listener = await asyncio.get_running_loop().create_server(held, "127.0.0.1", 0)
     client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.connect(("127.0.0.1", api.port))
     try:
-        client.sendall(ask * 200)
-        await eventually(lambda: len(api.connections) == 1)
-        await eventually(lambda: len(api.connections) == 0)
+        client.connect(listener.sockets[0].getsockname())
+        client.sendall(HEALTH)
+        await eventually(lambda: len(held) == 1)
+        await eventually(lambda: len(held) == 0)
     finally:
         client.close()
+        listener.close()
+        held.stop()
 
 
 async def test_connections_in_use_make_no_room(api: Api) -> None:

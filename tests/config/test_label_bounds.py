@@ -11,6 +11,7 @@ from attrs import evolve
 from tests.core.test_inventory import DOCKER, Room, Trusting
 from tocsin import Status, Target
 from tocsin.core.config import ConfigError, load_config
+from tocsin.core.config.label_bounds import out_of_bounds
 from tocsin.core.config.settings import PluginSettings, Settings
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.testing import SettableClock
@@ -69,6 +70,13 @@ async def test_a_value_out_of_bounds_is_refused_and_shown(
 async def test_values_on_the_bounds_are_taken(room: Room, options: dict[str, Any]) -> None:
     """The bounds themselves are allowed."""
     assert ask(room, {"echo": {"probe": "echo", **options}}) == {}
+
+
+@pytest.mark.parametrize("value", [10**400, "soon", True, None, [1], "nan", "1e999"])
+@pytest.mark.parametrize("option", ["timeout", "interval", "period", "retries"])
+def test_what_is_no_number_is_left_to_others(option: str, value: Any) -> None:
+    """A value of a wrong kind does no harm here; it is refused where options are read."""
+    assert out_of_bounds("x", {option: value}, "docker") is None
 
 
 async def test_the_configuration_moves_the_bounds(room: Room) -> None:

@@ -10,6 +10,7 @@ What is promised, and so what is looked for:
 - Nothing is told twice, but for what the receiver had just accepted and was not marked on disk yet
   when the process was killed; and that under the same id.
 - Nobody hears of a failure of what never failed.
+- Every target goes on being checked: what is not looked at has no failure that could be told.
 - Each answered check is one row of history, but for what ``UNWRITTEN`` and ``UNDER_WAY`` allow.
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 
 from attrs import define, field
 
@@ -36,6 +38,11 @@ it."""
 
 MARGIN = 3.0
 """Seconds before the end of an outage: what fails later need not be told before that end."""
+
+
+UNCHECKED = 20.0
+"""Seconds for which a target that is due each second may go unchecked by a process that runs, on
+a machine with much to do."""
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -62,6 +69,7 @@ class _Judge:
         self._order()
         self._wrongly_down()
         self._held_up()
+        self._unchecked()
         self._history()
         for leak in self.evidence.leaks:
             self._count("leaked", leak)
@@ -172,6 +180,17 @@ class _Judge:
                 if at is None or at > outage.ended:
                     name = f"{change.kind} of {change.target}"
                     self._count("held_up", f"{name} reached {channel} only after the fault")
+
+    def _unchecked(self) -> None:
+        for life in self.evidence.lives:
+            for target, answers in self.owed.answers.items():
+                asked = [answer.at for answer in answers if answer.number is not None]
+                times = [at for at in asked if life.begun <= at <= life.ended]
+                if not times or life.ended == NEVER:
+                    continue
+                longest = max(b - a for a, b in pairwise([*times, life.ended]))
+                if longest > UNCHECKED:
+                    self._count("held_up", f"{target} was not checked for {longest:.0f} s")
 
     def _history(self) -> None:
         written = Counter((r.target, r.number) for r in self.evidence.rows if r.number is not None)

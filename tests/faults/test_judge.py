@@ -92,6 +92,17 @@ def test_a_failure_that_was_not_told_on_a_channel_is_lost() -> None:
     assert [c for c, _ in missing(evolve(HONEST, deliveries=refused))] == ["ops"]
 
 
+def test_a_target_that_is_not_checked_any_more_is_held_up() -> None:
+    """Where a target is not looked at nothing is owed, but the gap itself is counted: in the middle
+    and at the end of a life, not between two lives."""
+    early = [a for a in WELL if a.at < 15]
+    gap = early + [a for a in WELL if a.at > 36]
+    for left in (early, gap):
+        found = {"answers": (*left, *SICK, *BACK), "rows": history(left, SICK, BACK)}
+        assert wrong(**found) == {"held_up": 1}
+    assert wrong(**found, lives=(Life(0.5, 16), Life(35, 50))) == {}
+
+
 def test_a_recovery_that_was_not_told_is_lost() -> None:
     """Whoever heard of a failure hears of its end."""
     deliveries = without("pager", "resolved", "back")
