@@ -163,8 +163,19 @@ class NotifyError(Exception):
     ) -> None:
         super().__init__(message)
         self.permanent = permanent or disable
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None else _patience(retry_after)
         self.disable = disable
+
+
+LONGEST_REST = 366 * 86400.0
+"""Seconds; who asks for more than a year does not mean it."""
+
+
+def _patience(seconds: float) -> float | None:
+    """What a provider asked for, where it is a time that can be waited for."""
+    if not isinstance(seconds, int | float) or seconds != seconds:  # not a number
+        return None
+    return float(min(max(0, seconds), LONGEST_REST))
 
 
 def _positive(_: object, attribute: Any, value: float) -> None:

@@ -22,6 +22,20 @@ _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
 
 
+_LONGEST = 100
+"""Characters of what is parsed: searching takes quadratic time, and numbers become infinite."""
+
+
+def _too_long(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) > _LONGEST
+    return isinstance(value, int) and value.bit_length() > 300
+
+
+def _shown(value: object) -> str:
+    return "a number that long" if _too_long(value) else repr(value)
+
+
 def parse_duration(value: object) -> Seconds:
     """Turn ``30``, ``"30"``, ``"30s"`` or ``"1h30m"`` into seconds.
 
@@ -29,9 +43,9 @@ def parse_duration(value: object) -> Seconds:
         ValueError: not a duration, or negative; the message says how to write one.
     """
     wrong = ValueError(
-        f"{value!r} is not a duration; write seconds or text such as '30s' or '1h30m'"
+        f"{_shown(value)} is not a duration; write seconds or text such as '30s' or '1h30m'"
     )
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or _too_long(value):
         raise wrong
     if isinstance(value, str):
         text = value.strip()
@@ -58,7 +72,11 @@ def parse_size(value: object) -> Bytes:
     Raises:
         ValueError: not a size, or negative; the message says how to write one.
     """
-    wrong = ValueError(f"{value!r} is not a size; write bytes or text such as '500MB' or '2GiB'")
+    wrong = ValueError(
+        f"{_shown(value)} is not a size; write bytes or text such as '500MB' or '2GiB'"
+    )
+    if _too_long(value):
+        raise wrong
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None

@@ -13,6 +13,7 @@ else in this package runs in a process of its own and reads nothing but the HTTP
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
@@ -43,6 +44,15 @@ def _path(_: object, __: object, value: str) -> None:
         raise ValueError("expected a path such as 'monitoring/tocsin'")
 
 
+def _hosts(_: object, __: object, value: tuple[str, ...]) -> None:
+    for name in value:
+        if not _is_ip(name) and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", name):
+            raise ValueError(
+                f"{name!r} is no host name; write it as readers do, without https:// and without "
+                "a port, such as 'watch.example.org'"
+            )
+
+
 def _is_ip(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
@@ -64,20 +74,39 @@ class DashboardService(Service):
         host: the address to listen on.
         port: the TCP port.
         sign_in: ask each reader for a token of their own before anything is shown; unset, that is
-            done where ``host`` is not a loopback address. Set it behind a reverse proxy.
+            done unless nobody but this machine can reach it: where ``host`` is no loopback
+            address, and where ``base_path`` or ``hosts`` speak of a reverse proxy.
         base_path: the path under which a reverse proxy serves it.
+        hosts: the names in readers' address bars, such as "watch.example.org", where a reverse
+            proxy is in front; requests for other names and from other pages are refused.
     """
 
     host: str = field(default="127.0.0.1", validator=_host)
     port: int = field(default=8501, validator=_port)
     sign_in: bool | None = None
     base_path: str = field(default="", validator=_path)
+    hosts: tuple[str, ...] = field(default=(), validator=_hosts)
 
     def url(self) -> str:
         """Where people find it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         base = self.base_path.strip("/")
         return f"http://{host}:{self.port}" + (f"/{base}" if base else "")
+
+    def settings(self, api_url: str, token_file: str) -> Settings:
+        """What the child process is told."""
+        local = is_loopback(self.host)
+        proxied = bool(self.base_path.strip("/") or self.hosts)
+        return Settings(
+            host=self.host,
+            port=self.port,
+            base_path=self.base_path.strip("/"),
+            sign_in=(not local or proxied) if self.sign_in is None else self.sign_in,
+            hosts=[self.host, *self.hosts],
+            any_host=not local and not self.hosts,
+            api_url=api_url,
+            token_file=token_file,
+        )
 
     async def run(self, surroundings: Surroundings) -> None:
         """Serve until cancelled."""
@@ -86,15 +115,7 @@ class DashboardService(Service):
                 f"{', '.join(absent)}: not installed; pip install 'tocsin[dashboard]' brings it",
                 permanent=True,
             )
-        settings = Settings(
-            host=self.host,
-            port=self.port,
-            base_path=self.base_path.strip("/"),
-            sign_in=not is_loopback(self.host) if self.sign_in is None else self.sign_in,
-            local=is_loopback(self.host),
-            api_url=surroundings.api_url,
-            token_file=str(surroundings.token_file),
-        )
+        settings = self.settings(surroundings.api_url, str(surroundings.token_file))
         reason = await serve(settings, surroundings.directory)
         raise ServiceError(reason)
 

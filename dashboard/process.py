@@ -33,14 +33,17 @@ MISSES = 6
 
 @frozen(kw_only=True)
 class Settings:
-    """What the child is told. ``sign_in``: readers need a token of their own. ``local``: only this
-    machine can reach it. The token itself is in ``token_file``, so that no listing shows it."""
+    """What the child is told. ``sign_in``: readers need a token of their own. ``hosts``: names that
+    requests may be for, beside this machine's own; ``any_host``: readers come from the network, by
+    whatever name they know. The token itself is in
+    ``token_file``, so that no listing shows it."""
 
     host: str
     port: int
     base_path: str
     sign_in: bool
-    local: bool
+    hosts: list[str]
+    any_host: bool
     api_url: str
     token_file: str
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
@@ -9,14 +10,17 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import streamlit as st
-from starlette.datastructures import MutableHeaders
+from attrs import frozen
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tocsin.dashboard.process import Settings
-from tocsin.dashboard.signin import ROUTES
+from tocsin.dashboard.signin import routes
 from tocsin.dashboard.theme import THEME
 
 SCRIPT = Path(__file__).with_name("script.py")
@@ -39,15 +43,72 @@ _PRELOAD = re.compile(rb'<link\s+rel="preload".*?/>\s*', re.DOTALL)
 """The page asks for a font that our theme does not use."""
 
 
+OURS = ("localhost", "127.0.0.1", "::1")
+
+
+def _split(netloc: str) -> str:
+    """The host of ``host:port``, in lower case; "" where it is none."""
+    try:
+        parts = urlsplit(f"//{netloc}")
+        _ = parts.port
+    except ValueError:
+        return ""
+    if parts.netloc != netloc or parts.username is not None:
+        return ""
+    return (parts.hostname or "").rstrip(".")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+@frozen(kw_only=True)
+class Doors:
+    """Who is let in: requests for a name that is ours, from pages that are ours.
+
+    A browser says which name its reader asked for (Host) and which page asks (Origin). Any page may
+    have its own name pointed at this machine, and any may open a connection to it. ``any_name``:
+    readers sign in, and such a page could not; ``any_address``: no page can point an address.
+    """
+
+    hosts: frozenset[str]
+    any_name: bool = False
+    any_address: bool = False
+
+    def refusal(self, host: str, origin: str | None) -> str:
+        """Why a request is not let in, in a sentence with the remedy; "" where it is."""
+        name = _split(host)
+        known = name in self.hosts or name in OURS or self.any_name
+        if not name or not (known or (self.any_address and _is_address(name))):
+            return (
+                "The dashboard is not known under this name. Where readers reach it under it, add "
+                "it to hosts in [services.dashboard] of tocsin.toml."
+            )
+        if origin is None:
+            return ""
+        page = origin.partition("://")[2].lower()
+        if page == host.lower() or (_split(page) in self.hosts and _split(page) not in OURS):
+            return ""
+        return (
+            "Another page asks for this. Where a reverse proxy serves the dashboard, name it in "
+            "hosts in [services.dashboard] of tocsin.toml."
+        )
+
+
 class Guarded:
-    """Adds :data:`HEADERS` to every answer, and to the page where its server is.
+    """Lets in whom :class:`Doors` lets in, adds :data:`HEADERS` to every answer, and tells the page
+    where its server is.
 
     Left to itself the page looks for its server under the path of each view first, and browsers
     write the misses to their console.
     """
 
-    def __init__(self, app: ASGIApp, base: str = "") -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, doors: Doors, base: str = "") -> None:
+        self._app, self._doors = app, doors
         where = json.dumps(base).encode()
         self._script = (
             b"<script>window.__streamlit={BACKEND_BASE_URL:location.origin+" + where + b"}</script>"
@@ -55,7 +116,23 @@ class Guarded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope)
+        host, origin = given.get("host", ""), given.get("origin")
+        twice = any(len(given.getlist(name)) > 1 for name in ("host", "origin"))
+        if reason := self._doors.refusal("" if twice else host, origin):
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008, "reason": reason[:120]})
+            else:
+                await PlainTextResponse(reason, 403, HEADERS)(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            if origin is not None:
+                # Streamlit holds the two against each other, and a proxy may have put its own Host.
+                # Where they differ it would ask a service of the internet for our address.
+                MutableHeaders(scope=scope)["host"] = origin.partition("://")[2]
             await self._app(scope, receive, send)
             return
         start: Message = {}
@@ -114,9 +191,6 @@ def options(settings: Settings) -> dict[str, Any]:
         "runner.magicEnabled": False,
         **THEME,
     }
-    if settings.local and not settings.base_path:
-        # A page of elsewhere whose name is pointed at this machine is turned away.
-        chosen["server.allowedHosts"] = ["localhost", "127.0.0.1", "::1", settings.host]
     return chosen
 
 
@@ -136,7 +210,14 @@ def main() -> None:
     settings = Settings.from_environment()
     die_with_parent()
     base = f"/{settings.base_path}" if settings.base_path else ""
-    app = st.App(SCRIPT, routes=ROUTES, middleware=[Middleware(Guarded, base=base)])
+    doors = Doors(
+        hosts=frozenset(map(str.lower, settings.hosts)),
+        any_name=settings.any_host and settings.sign_in,
+        any_address=settings.any_host,
+    )
+    app = st.App(
+        SCRIPT, routes=routes(base), middleware=[Middleware(Guarded, doors=doors, base=base)]
+    )
     app.run(config=options(settings))
 
 

@@ -10,6 +10,7 @@ import secrets
 import threading
 import time
 from hashlib import sha256
+from typing import Any
 
 from attrs import define, field
 from starlette.requests import Request
@@ -75,33 +76,35 @@ READERS = Readers()
 """Those of this process."""
 
 
-async def exchange(request: Request) -> Response:
-    """Give the browser its cookie for a code."""
-    cookie = READERS.exchange(request.headers.get("X-Tocsin-Code", ""))
-    if cookie is None:
-        return Response(status_code=403)
-    response = Response(status_code=204)
-    response.set_cookie(
-        COOKIE, cookie, max_age=int(KEPT), httponly=True, samesite="strict",
-        secure=request.url.scheme == "https",
-    )  # fmt: skip
-    return response
+def routes(base: str) -> list[Route]:
+    """Signing in and out, under the path that the dashboard is served under: ``""`` or ``/path``.
+    The cookie goes nowhere else, for a proxy may serve other things beside it."""
+    kept: dict[str, Any] = {"path": base or "/", "httponly": True, "samesite": "strict"}
 
+    async def exchange(request: Request) -> Response:
+        """Give the browser its cookie for a code."""
+        cookie = READERS.exchange(request.headers.get("X-Tocsin-Code", ""))
+        if cookie is None:
+            return Response(status_code=403)
+        response = Response(status_code=204)
+        # A proxy speaks TLS and we do not: the browser says what it speaks.
+        secure = request.headers.get("Origin", str(request.url)).startswith("https://")
+        response.set_cookie(COOKIE, cookie, max_age=int(KEPT), secure=secure, **kept)
+        return response
 
-async def sign_out(request: Request) -> Response:
-    """Take the cookie back. The header keeps pages of elsewhere from doing so."""
-    if "X-Tocsin-Code" not in request.headers:
-        return Response(status_code=403)
-    READERS.dismiss(request.cookies.get(COOKIE))
-    response = Response(status_code=204)
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
-    return response
+    async def sign_out(request: Request) -> Response:
+        """Take the cookie back. The header keeps pages of elsewhere from doing so."""
+        if "X-Tocsin-Code" not in request.headers:
+            return Response(status_code=403)
+        READERS.dismiss(request.cookies.get(COOKIE))
+        response = Response(status_code=204)
+        response.delete_cookie(COOKIE, **kept)
+        return response
 
-
-ROUTES = [
-    Route("/tocsin/sign-in", exchange, methods=["POST"]),
-    Route("/tocsin/sign-out", sign_out, methods=["POST"]),
-]
+    return [
+        Route(f"{base}/tocsin/sign-in", exchange, methods=["POST"]),
+        Route(f"{base}/tocsin/sign-out", sign_out, methods=["POST"]),
+    ]
 
 
 def _hash(text: str) -> str:

@@ -83,5 +83,5 @@ def select(
 def _number(live: LiveState, since: str | None) -> int | None:
     """The number in a revision of this process; None for any other text."""
     epoch, _, number = (since or "").partition("-")
-    known = epoch == live.epoch and number.isascii() and number.isdigit()
+    known = epoch == live.epoch and number.isascii() and number.isdigit() and len(number) < 19
     return int(number) if known else None

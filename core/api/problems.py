@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-import msgspec
 from aiohttp import web
 from attrs import Factory, frozen
 
+from tocsin.core.encoding import encode
 from tocsin.core.hiding import clean
 
 
@@ -58,7 +58,7 @@ class Problem(Exception):
         )
         return web.Response(
             status=self.status,
-            body=msgspec.json.encode(document),
+            body=encode(document),  # it may quote anything that was sent
             content_type="application/problem+json",
             headers=self.headers,
         )

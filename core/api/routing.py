@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, get_type_hints
 
 import attrs
@@ -18,6 +18,7 @@ from tocsin.core.api.monitor import Monitor
 from tocsin.core.api.problems import Problem
 from tocsin.core.auth import Role, TokenInfo
 from tocsin.core.encoding import encode
+from tocsin.core.logs import clean
 from tocsin.core.model import AuditEntry
 
 MAX_BODY = 64 * 1024
@@ -142,10 +143,14 @@ async def perform(route: Route, call: Call) -> web.StreamResponse:
     """Decode what a request brings, call the handler, encode what it gives."""
     arguments: dict[str, Any] = {}
     given = call.request.query
+    for name, text in (*call.path.items(), *given.items()):
+        if trouble := _unfit(text) or _unfit(name):
+            raise Problem(422, f"{show(name)} is wrong: it holds {trouble}")
     if route.query is not None:
         arguments["query"] = _query(route.query, given)
     elif given and not route.free_query:
-        raise Problem(400, f"this takes no query parameters; leave out {', '.join(sorted(given))}")
+        names = show(", ".join(sorted(given)))
+        raise Problem(400, f"this takes no query parameters; leave out {names}")
     if route.body is not None:
         arguments["body"] = await _body(route.body, call.request)
     answer = await route.handler(call, **arguments)
@@ -154,11 +159,42 @@ async def perform(route: Route, call: Call) -> web.StreamResponse:
     return web.Response(body=encode(answer), content_type=route.media)
 
 
+def _unfit(text: str) -> str:
+    """What neither a name nor a database can hold, as a clause; "" where all is well."""
+    if "\0" in text:
+        return "a NUL character"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "half a character, which is no text"
+    return ""
+
+
+def show(text: str) -> str:
+    """What somebody sent, as it may be quoted."""
+    return clean(text[:100])
+
+
+def _check_moments(holder: Any, where: str) -> None:
+    """Refuse times that only their own zone has. Raises Problem."""
+    for item in attrs.fields(type(holder)):
+        value = getattr(holder, item.name)
+        if isinstance(value, datetime) and value.tzinfo is not None:
+            try:
+                value.astimezone(UTC)
+            except OverflowError:
+                raise Problem(
+                    422,
+                    f"{where} is wrong: {item.name}: in UTC it is not between the years 1 and 9999",
+                ) from None
+
+
 def _query(kind: Any, given: Mapping[str, str]) -> Any:
     known = {f.name for f in attrs.fields(kind)}
     if unknown := sorted(given.keys() - known):
         allowed = ", ".join(sorted(known))
-        raise Problem(400, f"unknown query parameter {', '.join(unknown)}; known are {allowed}")
+        names = show(", ".join(unknown))
+        raise Problem(400, f"unknown query parameter {names}; known are {allowed}")
     multi = getattr(given, "getall", None)
     if multi and (twice := [name for name in given if len(multi(name)) > 1]):
         raise Problem(400, f"query parameter {twice[0]} is given more than once")
@@ -170,7 +206,10 @@ def _query(kind: Any, given: Mapping[str, str]) -> Any:
         value = getattr(query, name)
         # msgspec is more lenient here than our own document: "null" is none, 0.5 is a moment.
         if value is None or (isinstance(value, datetime) and "-" not in text):
-            raise Problem(422, f"a query parameter is wrong: {name}: {text!r} is no value for it")
+            raise Problem(
+                422, f"a query parameter is wrong: {name}: {show(text)!r} is no value for it"
+            )
+    _check_moments(query, "a query parameter")
     return query
 
 
@@ -206,9 +245,11 @@ async def _body(kind: Any, request: web.Request) -> Any:
         allowed = ", ".join(sorted(known))
         raise Problem(422, f"the body is wrong: {errors[0]}; known are {allowed}", errors=errors)
     try:
-        return msgspec.convert(given, kind)
+        body = msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
         raise Problem(422, f"the body is wrong: {_plain(error)}") from error
+    _check_moments(body, "the body")
+    return body
 
 
 def _plain(error: Exception) -> str:

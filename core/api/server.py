@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler
 
 from tocsin.core.api import (
     added,
@@ -38,7 +39,7 @@ from tocsin.core.api.connections import SAY_EVERY, Connections
 from tocsin.core.api.keys import HEADERS, STOPPING, STREAMS
 from tocsin.core.api.monitor import Monitor
 from tocsin.core.api.problems import Problem
-from tocsin.core.api.routing import MAX_BODY, Call, Route, perform
+from tocsin.core.api.routing import MAX_BODY, Call, Route, perform, show
 from tocsin.core.auth import FailureLimit, TokenInfo
 from tocsin.core.ids import new_id
 from tocsin.core.logs import get_logger
@@ -85,9 +86,7 @@ class ApiServer:
         """Listen; returns the URL. Port 0 takes any that is free. Raises OSError."""
         quieten()
         self._app = self.application()
-        self._runner = web.AppRunner(
-            self._app, access_log=None, shutdown_timeout=2, handle_signals=False
-        )
+        self._runner = _Runner(self._app, access_log=None, shutdown_timeout=2, handle_signals=False)
         await self._runner.setup()
         assert self._runner.server is not None  # noqa: S101 - setup() has made it
         self._connections = Connections(self._runner.server)
@@ -120,8 +119,6 @@ class ApiServer:
     def _handler(self, route: Route) -> Any:
         async def handle(request: web.Request) -> web.StreamResponse:
             who = self._authenticate(route, request)
-            if any("\0" in part for part in request.match_info.values()):
-                raise Problem(400, "a name holds no NUL character")
             return await perform(route, Call(monitor=self._monitor, request=request, who=who))
 
         return handle
@@ -188,7 +185,7 @@ class ApiServer:
         return response
 
 
-def _of_http(error: web.HTTPException, request: web.Request) -> Problem:
+def _of_http(error: web.HTTPException, request: web.BaseRequest) -> Problem:
     """aiohttp's own refusals as problems."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
@@ -198,8 +195,58 @@ def _of_http(error: web.HTTPException, request: web.Request) -> Problem:
             headers={"Allow": allowed},
         )
     if error.status == 404:
-        return Problem(404, f"there is nothing at {request.path}; see /api/v1/openapi.json")
+        path = show(request.path)
+        return Problem(404, f"there is nothing at {path}; see /api/v1/openapi.json")
     return Problem(error.status, error.text or error.reason)
+
+
+class _Protocol(RequestHandler):
+    """A connection whose refusals are problem documents, those too that no handler ever sees."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is no HTTP, or broke outside of the middleware."""
+        super().handle_error(request, status, exc, message)  # it writes the log
+        detail = "a fault inside tocsin; its log has the details"
+        if status < 500:
+            why = show((message or "").partition("\n")[0].strip().rstrip(":"))
+            detail = f"the request cannot be read: {why or 'it is no HTTP'}"
+            if "content-encoding" in why.lower():
+                status = 415
+        answer = Problem(status, detail).response("")
+        answer.headers.update(HEADERS)
+        answer.force_close()
+        return answer
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """What aiohttp refuses before it calls the middleware, such as an Expect header."""
+        if isinstance(resp, web.HTTPException) and not resp.prepared:
+            resp = _of_http(resp, request).response(request.rel_url.raw_path)
+            resp.headers.update(HEADERS)
+        return await super().finish_response(request, resp, start_time)
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        protocol = super().__call__()
+        protocol.__class__ = _Protocol
+        return protocol
+
+
+class _Runner(web.AppRunner):
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        server.__class__ = _Server  # aiohttp has no other way to choose the protocol
+        return server
 
 
 class _NoTraceback(logging.Filter):

@@ -22,6 +22,7 @@ from tocsin.core.units import parse_duration
 routes = Routes()
 
 LONGEST = timedelta(days=366)
+FURTHEST = timedelta(days=3660)
 
 
 @frozen(kw_only=True)
@@ -132,6 +133,8 @@ def times(
         raise ValueError("times need a zone, such as 2026-01-15T12:00:00Z")
     if starts < now - timedelta(minutes=1):
         raise ValueError("starts_at lies in the past")
+    if starts > now + FURTHEST:
+        raise ValueError("starts_at lies more than ten years ahead")
     if until is not None:
         ends = until
     else:

@@ -63,7 +63,8 @@ class Client:
                     allow_redirects=False,
                 ) as answer,  # fmt: skip
             ):
-                text = await answer.text()
+                # In UTF-8, as tocsin does; what else answers there shall choose no codec.
+                text = (await answer.read()).decode("utf-8", "replace")
                 if answer.status >= 400:
                     raise Failure(_problem(answer.status, text))
                 return json.loads(text) if text else None
@@ -72,7 +73,7 @@ class Client:
                 f"no tocsin answers at {self.url} ({error.strerror or 'no connection'}); "
                 "start one with 'tocsin run', or name another with TOCSIN_URL"
             ) from error
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
             reason = str(error) or "no answer in time"
             raise Failure(f"{self.url} did not answer as tocsin does: {reason}") from error
 
@@ -150,5 +151,5 @@ def _problem(status: int, text: str) -> str:
     try:
         problem = json.loads(text)
         return str(problem.get("detail") or problem.get("title") or status)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return f"HTTP {status}"

@@ -10,7 +10,7 @@ from attrs import define, evolve, frozen
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.hiding import clean
 from tocsin.core.isolation import Isolation, PluginFault
-from tocsin.core.notices import Message, NotifyError, Receipt
+from tocsin.core.notices import LONGEST_REST, Message, NotifyError, Receipt
 
 GRACE = 1.0
 """Seconds beyond the notifier's own timeout."""
@@ -25,8 +25,7 @@ MOST_FAULTS = 8
 """Attempts in a row, over about two minutes, that end in a fault of the notifier: that is no
 outage, and others wait behind a message that will never go out."""
 
-MAX_RETRY_AFTER = 366 * 86400.0
-"""Seconds; who asks for more than a year does not mean it."""
+MAX_RETRY_AFTER = LONGEST_REST
 
 
 @frozen(kw_only=True)

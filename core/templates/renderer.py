@@ -1,24 +1,25 @@
 """Rendering: Jinja in its sandbox, plain text out, every value clean and on one line.
 
 What a template prints is plain text; each channel escapes it for itself. A file can therefore
-change the words and never what surrounds them, and the sandbox
-(https://jinja.palletsprojects.com/en/stable/sandbox/) keeps it from running code.
+change the words and never what surrounds them, and the sandbox keeps it from running code and from
+taking long.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
+import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import jinja2
 from attrs import evolve
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tocsin.core.ids import new_id
 from tocsin.core.model import LogLine
@@ -33,8 +34,9 @@ from tocsin.core.templates.context import (
     of_notice,
     short,
 )
+from tocsin.core.templates.sandbox import Sandbox
 from tocsin.core.verdicts import Severity
-from tocsin.core.words import Words, read
+from tocsin.core.words import Line, Section, Words, read
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.txt")
 
@@ -53,6 +55,18 @@ def _own(name: str) -> str | None:
     return file.read_text("utf-8") if file.is_file() else None
 
 
+def _theirs(directory: Path, name: str) -> tuple[str, str, None] | None:
+    """A file of a directory, where it is one that a template may be."""
+    file = directory / name
+    if _NAME.fullmatch(name) is None or not file.is_file():  # a pipe would be waited for
+        return None
+    with file.open("rb") as opened:
+        raw = opened.read(LARGEST + 1)
+    if len(raw) > LARGEST:
+        raise TemplateProblem(f"it is larger than {LARGEST} bytes")
+    return raw.decode(), str(file), None
+
+
 class Renderer:
     """Makes words of messages. ``directory`` holds templates that go before ours; ``clean`` takes
     secrets, control and bidi characters out of a text; ``trouble`` hears of templates that fail."""
@@ -68,20 +82,22 @@ class Renderer:
         self._ours = self._environment(own)
         self._theirs = self._ours
         if directory is not None:
-            loaders = [jinja2.FileSystemLoader(directory), own]
+            loaders = [jinja2.FunctionLoader(partial(_theirs, directory)), own]
             self._theirs = self._environment(jinja2.ChoiceLoader(loaders))
+        self._given: dict[str, jinja2.Template | Exception] = {}
+        # Now, since compiling takes longer than rendering, and an alert is not the time for it.
+        for file in [] if directory is None else sorted(directory.glob("*.txt")):
+            try:
+                self._given[file.name] = self._theirs.get_template(file.name)
+            except Exception as error:  # noqa: BLE001 - told where it is needed
+                self._given[file.name] = error
 
-    def _environment(self, loader: jinja2.BaseLoader) -> jinja2.Environment:
-        env = ImmutableSandboxedEnvironment(
-            loader=loader, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-            undefined=jinja2.StrictUndefined, finalize=self._finalize, autoescape=False,
-            auto_reload=False,
-        )  # fmt: skip
-        env.globals.clear()  # range(10**9) and the like are of no use here
-        env.filters["names"] = names
-        env.filters["sh"] = lambda text: shlex.quote(str(text))
-        env.filters["duration"] = partial(measured, "seconds")
-        env.filters["part"] = lambda text: name_of(str(text).replace(".", " "))
+    def _environment(self, loader: jinja2.BaseLoader) -> Sandbox:
+        env = Sandbox(self._finalize, loader)
+        env.add_filter("names", names)
+        env.add_filter("sh", lambda text: shlex.quote(str(text)))
+        env.add_filter("duration", partial(measured, "seconds"))
+        env.add_filter("part", lambda text: name_of(str(text).replace(".", " ")))
         return env
 
     def _finalize(self, value: Any) -> Any:
@@ -102,12 +118,27 @@ class Renderer:
             candidates = ["digest.txt"]
         name = candidates[-1]
         try:
-            template = self._theirs.select_template(candidates)
-            name = template.name or name
-            return read(template.render(fields))
+            name = self._chosen(candidates)
+            return read(self._render(name, fields))
         except Exception as error:  # noqa: BLE001 - an alert is told whatever a file says
             self._trouble(f"template {_reason(error, name)}")
-        return read(self._ours.select_template(candidates).render(fields))
+        try:
+            return read(self._ours.select_template(candidates).render(fields))
+        except Exception as error:  # noqa: BLE001 - nor may ours stand in its way
+            self._trouble(f"tocsin's own template {_reason(error, name)}")
+        lines = [Line(text=self._clean(f"{n.target}: {n.message}")[:LONGEST]) for n in notices[:50]]
+        title = f"{message.severity.value.upper()}: {len(notices)} alerts of tocsin"
+        return Words(title=title, sections=(Section(lines=tuple(lines)),))
+
+    def _chosen(self, candidates: list[str]) -> str:
+        """The first template that there is, whether or not it can be used."""
+        return next((n for n in candidates if n in self._given or _own(n)), candidates[-1])
+
+    def _render(self, name: str, fields: Mapping[str, Any]) -> str:
+        template = self._given.get(name) or self._theirs.get_template(name)
+        if isinstance(template, Exception):
+            raise template.with_traceback(None)
+        return self._theirs.bounded(template, fields)
 
     def _shortened(self, notice: Notice) -> Notice:
         """Long texts cut before they meet a template: what is escaped later never is."""
@@ -128,9 +159,8 @@ class Renderer:
                 fields = of_digest(message, self._clean)
             name = candidates[-1]
             try:
-                template = self._theirs.select_template(candidates)
-                name = template.name or name
-                template.render(fields)
+                name = self._chosen(candidates)
+                self._render(name, fields)
             except Exception as error:
                 raise TemplateProblem(_reason(error, name)) from error
 
@@ -147,11 +177,20 @@ def _names(notice: Notice) -> list[str]:
 
 def _reason(error: Exception, name: str) -> str:
     if isinstance(error, jinja2.TemplateSyntaxError):
-        where = f"{error.name or name}, line {error.lineno}"
+        where = f"{Path(error.name or name).name}, line {error.lineno}"
         return f"{where}: {error.message}"
     if isinstance(error, jinja2.TemplateNotFound):
         return f"{name}: there is no template {error.name}"
-    return f"{name}: {str(error) or type(error).__name__}"
+    if isinstance(error, RecursionError):
+        return f"{name}: it is nested too deeply, or uses itself"
+    # Jinja puts frames of its templates into the traceback, with their own lines.
+    lines = [n for f, n in traceback.walk_tb(error.__traceback__) if _file(f.f_code) == name]
+    where = f"{name}, line {lines[-1]}" if lines else name
+    return f"{where}: {str(error) or type(error).__name__}"
+
+
+def _file(code: CodeType) -> str:
+    return Path(code.co_filename).name
 
 
 def check_directory(directory: Path) -> None:
@@ -162,17 +201,13 @@ def check_directory(directory: Path) -> None:
     """
     if not directory.is_dir():
         raise TemplateProblem(f"{directory} is no directory")
-    for file in sorted(directory.glob("*.txt")):
-        if file.stat().st_size > LARGEST:
-            raise TemplateProblem(f"{file.name} is larger than {LARGEST} bytes")
-        try:
-            source = file.read_text("utf-8")
-            Renderer(directory)._theirs.parse(source, file.name, str(file))
-        except jinja2.TemplateSyntaxError as error:
-            raise TemplateProblem(f"{file.name}, line {error.lineno}: {error.message}") from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise TemplateProblem(f"{file.name} cannot be read: {error}") from error
-    Renderer(directory).check()
+    renderer = Renderer(directory)
+    for name, given in renderer._given.items():
+        if isinstance(given, OSError | UnicodeDecodeError):
+            raise TemplateProblem(f"{name} cannot be read: {given}") from given
+        if isinstance(given, Exception):
+            raise TemplateProblem(_reason(given, name)) from given
+    renderer.check()
 
 
 _AT = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)

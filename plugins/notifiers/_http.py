@@ -21,23 +21,42 @@ T = TypeVar("T")
 MAX_ANSWER = 1_000_000
 """Bytes of an answer that are read."""
 
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        # https://www.iana.org/assignments/iana-ipv4-special-registry, with what lies in its blocks:
+        # clouds keep metadata at 169.254.0.0/16, 192.0.0.192 (Oracle), 100.100.100.200 (Alibaba).
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+        "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16",
+        "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+        "168.63.129.16/32",  # Azure's metadata and DNS, in a public block
+        # https://www.iana.org/assignments/iana-ipv6-special-registry: Teredo, benchmarks, ORCHID,
+        # documentation. What is outside of 2000::/3 has a special or an old use.
+        "2001::/23", "2001:db8::/32", "3ffe::/16", "3fff::/20",
+    )
+)  # fmt: skip
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _OPEN = ipaddress.ip_network("2000::/3")
-"""All that is assigned of IPv6 as global unicast; what is outside has a special or an old use."""
+"""All that is assigned of IPv6 as global unicast."""
 
 
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the open internet, also where it is written as an IPv6
-    address that stands for an IPv4 one (``::ffff:10.0.0.1``, 6to4, NAT64)."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
+    address that stands for an IPv4 one (``::ffff:10.0.0.1``, 6to4, NAT64, ISATAP). What is no
+    address at all is not public."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
     if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour
-        if inner is None and ip in _NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is None:
-            return ip in _OPEN and ip.is_global
-        ip = inner
-    return ip.is_global and not ip.is_multicast
+        low = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        isatap = low if int(ip) >> 32 & 0xFDFFFFFF == 0x5EFE else None
+        inner = ip.ipv4_mapped or ip.sixtofour or (low if ip in _NAT64 else None)
+        if inner is None and ip not in _OPEN:
+            return False
+        if any(not is_public(str(one)) for one in (inner, isatap) if one is not None):
+            return False
+    return not any(ip in network for network in _NOT_PUBLIC if network.version == ip.version)
 
 
 @define
@@ -100,7 +119,14 @@ async def post(
     limit = aiohttp.ClientTimeout(total=timeout)
     try:
         async with (
-            aiohttp.ClientSession(connector=connector, timeout=limit, trust_env=False) as session,
+            aiohttp.ClientSession(
+                connector=connector,
+                timeout=limit,
+                trust_env=False,
+                auto_decompress=False,
+                skip_auto_headers=("Accept-Encoding",),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            ) as session,
             session.post(url, data=body, headers=headers, allow_redirects=False) as answer,
         ):
             raw = b""
@@ -139,13 +165,13 @@ def _in_words(error: Exception) -> str:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3: seconds or a date), or None."""
     text = headers.get("Retry-After", "").strip()
-    if not text:
+    if not 0 < len(text) <= 64:
         return None
     if re.fullmatch(r"[0-9]{1,15}(\.[0-9]+)?", text):  # Discord's may have a fraction
         return float(text)
     try:
         at = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)

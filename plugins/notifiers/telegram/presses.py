@@ -86,7 +86,7 @@ class Presses:
                 del self._given[token]
 
     def __contains__(self, token: object) -> bool:
-        return token in self._given
+        return isinstance(token, str) and token in self._given
 
     def take(self, token: str) -> Press | None:
         """What a token stands for, once; None where the card offers that no more."""
@@ -96,6 +96,7 @@ class Presses:
 
 def person(who: Mapping[str, Any]) -> str:
     """A person as the audit names them: what they call themselves, and what they cannot change."""
-    said = str(who.get("username") or who.get("first_name") or "somebody")
+    names = [who.get("username"), who.get("first_name"), "somebody"]
+    said = next(name for name in names if name and isinstance(name, str))
     shown = "".join(c for c in said if c.isprintable())[:40]
     return f"{shown} (Telegram {who.get('id')})"

@@ -123,7 +123,10 @@ def _judge(status: int, headers: Mapping[str, str], said: str) -> None:
     if 200 <= status < 300:
         return
     if 300 <= status < 400:
-        host = urlsplit(headers.get("Location", "")).hostname
+        try:
+            host = urlsplit(headers.get("Location", "")).hostname
+        except ValueError:  # of no shape that an address has
+            host = None
         where = f" to {host}" if host else ""
         raise NotifyError(
             f"it answered {status}: redirects{where} are not followed; set url to the final place",

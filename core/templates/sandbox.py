@@ -1,0 +1,277 @@
+"""The sandbox of templates: Jinja's own, with a bound on what a template may cost.
+
+Rendering happens in the core's event loop, where nothing can interrupt it. So what could take long
+is taken out (macros, formats with a width, powers, repeated text) and what repeats is counted: each
+turn of a loop costs as many steps as its body has parts, each result as it is long.
+
+Jinja's documentation asks to bound resources outside:
+https://jinja.palletsprojects.com/en/stable/sandbox/#security-considerations
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import BlockReference
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+STEPS = 50_000
+"""Steps of one rendering; one takes about a microsecond."""
+
+LONGEST_TEXT = 20_000
+"""Characters of any text that a template makes."""
+
+MOST_VALUES = 500_000
+"""Values of any list that a template makes, those in lists within it too."""
+
+OUTPUT = 64_000
+"""Characters of one message."""
+
+METHODS = frozenset({
+    "upper", "lower", "title", "capitalize", "strip", "lstrip", "rstrip", "split", "rsplit",
+    "splitlines", "partition", "rpartition", "startswith", "endswith", "removeprefix",
+    "removesuffix", "isdigit", "isalpha", "isalnum", "count", "find", "get", "items", "keys",
+    "values", "super", "cycle", "changed",
+})  # fmt: skip
+"""What may be called in a template."""
+
+FILTERS = frozenset({
+    "abs", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float",
+    "int", "items", "join", "last", "length", "list", "lower", "map", "max", "min", "reject",
+    "rejectattr", "replace", "reverse", "round", "select", "selectattr", "sort", "string", "sum",
+    "title", "trim", "truncate", "unique", "upper", "wordcount",
+})  # fmt: skip
+"""Jinja's filters that stay."""
+
+_TURNS, _PAY, _SIZED = "tocsin turns", "tocsin pay", "tocsin sized"
+"""Names that no template can write."""
+
+_FORBIDDEN: tuple[tuple[type[nodes.Node], str], ...] = (
+    (nodes.Macro, "macros"), (nodes.CallBlock, "call blocks"), (nodes.Import, "imports"),
+    (nodes.FromImport, "imports"), (nodes.FilterBlock, "filter blocks"),
+    (nodes.AssignBlock, "set blocks"), (nodes.Pow, "powers"),
+)  # fmt: skip
+
+_left: ContextVar[list[int] | None] = ContextVar("tocsin_template_steps", default=None)
+
+
+class TooMuch(SecurityError):
+    """A template wants more than it may have."""
+
+
+def charge(steps: int) -> None:
+    """Take steps from what is left to the rendering at hand. Raises TooMuch."""
+    left = _left.get()
+    if left is not None:
+        left[0] -= steps
+        if left[0] < 0:
+            raise TooMuch(f"it takes more than {STEPS:,} steps; use fewer or shorter loops")
+
+
+def _size(value: Any) -> int:
+    """Characters of a text; values in lists, tuples and mappings, those in one another too, each as
+    often as it is in them."""
+    if not isinstance(value, list | tuple | dict):
+        return len(value) if isinstance(value, str) else 1
+    size, waiting = 0, [value]
+    while waiting:
+        item = waiting.pop()
+        size += 1
+        if size % 1000 == 0:
+            charge(500)
+        if size > MOST_VALUES:
+            raise TooMuch(f"a list in it holds more than {MOST_VALUES:,} values")
+        if isinstance(item, dict):
+            waiting += [*item.keys(), *item.values()]
+        elif isinstance(item, list | tuple):
+            waiting += item
+    return size
+
+
+def _sized(value: Any) -> Any:
+    """A value, paid for by its size. Raises TooMuch."""
+    size = _size(value)
+    if isinstance(value, str) and size > LONGEST_TEXT:
+        raise TooMuch(f"a text in it is longer than {LONGEST_TEXT:,} characters")
+    if isinstance(value, int) and value.bit_length() > 256:
+        raise TooMuch("a number in it becomes too large")
+    charge(1 + size // 20)
+    return value
+
+
+def _pay(value: Any, cost: int) -> Any:
+    charge(cost)
+    return value
+
+
+def _turns(value: Iterable[Any], cost: int) -> Iterator[Any]:
+    for item in value:
+        charge(cost)
+        yield item
+
+
+def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter whose arguments and result are paid for."""
+
+    @functools.wraps(function)  # which keeps Jinja's marks of what it is to be handed
+    def call(*args: Any, **options: Any) -> Any:
+        for value in (*args, *options.values()):
+            _sized(value)
+        return _sized(function(*args, **options))
+
+    return call
+
+
+def _join(value: Iterable[Any], by: str = "") -> str:
+    """Put texts together; unlike Jinja's it knows no attribute."""
+    size, items = 0, []
+    for item in value:
+        items.append(text := str(_sized(item)))
+        size += len(text) + len(by)
+        if size > LONGEST_TEXT:
+            break
+    return by.join(items)
+
+
+def _replace(text: Any, old: str, new: str, count: int = -1) -> str:
+    text = str(text)
+    if len(text) + text.count(old) * len(new) > LONGEST_TEXT:
+        raise TooMuch(f"a text in it is longer than {LONGEST_TEXT:,} characters")
+    return str(text.replace(old, new, count))
+
+
+def _round(value: Any, digits: int = 0) -> float:
+    return round(float(value), max(-15, min(15, digits)))
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """An environment whose templates cannot take long. One rendering at a time in each context."""
+
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
+
+    def __init__(self, finalize: Callable[[Any], Any], loader: jinja2.BaseLoader) -> None:
+        @jinja2.pass_context  # so that nothing is worked out while a template is compiled
+        def printed(_: Any, value: Any) -> Any:
+            if isinstance(value, list | tuple | dict):
+                value = str(_sized(value))[:LONGEST_TEXT]
+            text = finalize(_sized(value))
+            charge(len(text) // 20 if isinstance(text, str) else 0)
+            return text
+
+        super().__init__(
+            loader=loader, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+            undefined=jinja2.StrictUndefined, finalize=printed, autoescape=False,
+            auto_reload=False, optimized=False,
+        )  # fmt: skip
+        self.globals.clear()  # range(10**9) and the like are of no use here
+        own: Mapping[str, Any] = {"join": _join, "replace": _replace, "round": _round}
+        self.filters = {
+            name: _checked(own.get(name, function))
+            for name, function in self.filters.items()
+            if name in FILTERS
+        }
+        self.filters |= {_TURNS: _turns, _PAY: _pay, _SIZED: _sized}
+
+    def add_filter(self, name: str, function: Callable[..., Any]) -> None:
+        """One filter more."""
+        self.filters[name] = _checked(function)
+
+    def bounded(self, template: jinja2.Template, fields: Mapping[str, Any]) -> str:
+        """Render a template. Raises TooMuch, or whatever is wrong with the template."""
+        token = _left.set([STEPS])
+        try:
+            made: list[str] = []
+            size = 0
+            for piece in template.generate(fields):
+                made.append(piece)
+                size += len(piece)
+                if size > OUTPUT:
+                    raise TooMuch(f"its text is longer than {OUTPUT:,} characters")
+            return "".join(made)
+        finally:
+            _left.reset(token)
+
+    # What Jinja calls while it compiles
+
+    def _generate(
+        self, source: nodes.Template, name: str | None, filename: str | None, *args: Any,
+        **options: Any,
+    ) -> str:  # fmt: skip
+        """Forbid what is forbidden, and have all that may come again paid for."""
+
+        def called(filter_name: str, value: Any, *given: object) -> Any:
+            constants = [nodes.Const(g) for g in given]
+            made = nodes.Filter(value, filter_name, constants, [], None, None)
+            return made.set_lineno(value.lineno)
+
+        node: Any  # its fields are of any kind
+        part: Any
+        for node in source.find_all(nodes.Node):
+            what = next((said for kind, said in _FORBIDDEN if isinstance(node, kind)), None)
+            if what is not None or (isinstance(node, nodes.For) and node.recursive):
+                raise jinja2.TemplateSyntaxError(
+                    f"{what or 'recursive loops'} cannot be used in a template of tocsin",
+                    node.lineno, name, filename,
+                )  # fmt: skip
+        for node in list(source.find_all((nodes.For, nodes.Concat))):
+            if isinstance(node, nodes.For):
+                node.iter = called(_TURNS, node.iter, _weight(node))
+            else:
+                node.nodes = [called("join", nodes.List(node.nodes).set_lineno(node.lineno))]
+        for part in [*source.find_all(nodes.Block), source]:
+            empty = nodes.Const("").set_lineno(part.lineno)
+            part.body.insert(0, nodes.Output([called(_PAY, empty, _weight(part))]))
+        _wrap(source, lambda node: called(_SIZED, node))
+        source.set_environment(self)
+        return super()._generate(source, name, filename, *args, **options)
+
+    # What templates call while they run
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Numbers are reckoned with; texts and lists can only be put together."""
+        for value in (left, right):
+            if not isinstance(value, int | float) and not (
+                operator == "+" and isinstance(value, str | list | tuple)
+            ):
+                raise TooMuch(f"{operator} is for numbers here, not for {type(value).__name__}")
+        return _sized(super().call_binop(context, operator, left, right))
+
+    def call(__self, __context: Any, __obj: Any, *args: Any, **options: Any) -> Any:  # noqa: N805
+        """Call one of :data:`METHODS`."""
+        name = getattr(__obj, "__name__", "")
+        if name not in METHODS and not isinstance(__obj, BlockReference | jinja2.Undefined):
+            raise SecurityError(f"{name or type(__obj).__name__}() cannot be called in a template")
+        return _sized(super().call(__context, __obj, *args, **options))
+
+
+def _weight(node: nodes.Node) -> int:
+    """How many steps one run of a part of a template may take, loops in it apart."""
+    return 1 + sum(
+        1 + len(n.data) // 20 if isinstance(n, nodes.TemplateData) else 1
+        for n in node.find_all(nodes.Node)
+    )
+
+
+def _wrap(node: nodes.Node, wrapped: Callable[[nodes.Expr], nodes.Expr]) -> None:
+    """Put what makes lists into a filter: one that holds itself twice, and so on, grows quickly."""
+    for field in node.fields:
+        value = getattr(node, field)
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, nodes.Node):
+                _wrap(child, wrapped)
+
+        def changed(child: Any) -> Any:
+            made = isinstance(child, nodes.List | nodes.Dict) or (
+                isinstance(child, nodes.Tuple) and child.ctx == "load"
+            )
+            return wrapped(child) if made else child
+
+        setattr(
+            node, field, [changed(c) for c in value] if isinstance(value, list) else changed(value)
+        )

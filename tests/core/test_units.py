@@ -1,0 +1,34 @@
+"""Durations and sizes of any length."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tocsin import parse_duration, parse_size
+
+ODD = (
+    "9" * 5_000, "9" * 400, "9" * 200_000 + "x", "1m" * 50_000, "1" + " " * 200_000 + "s", "1e400",
+    "nan", "inf", "-1", "", "s", 10**5_000, -1, True, None, [], "1" * 5_000 + "GB",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("parse", [parse_duration, parse_size])
+@pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
+def test_what_is_no_quantity_is_refused_at_once(
+    parse: Callable[[object], float], text: object
+) -> None:
+    """In a short sentence that says how to write one, whatever it is: a label may hold anything."""
+    began = time.thread_time()
+    with pytest.raises(ValueError, match=r"is not a (duration|size); write") as caught:
+        parse(text)
+    assert len(str(caught.value)) < 250
+    assert time.thread_time() - began < 1.0
+
+
+def test_quantities_are_read() -> None:
+    """Numbers and texts, with units or without."""
+    assert [parse_duration(x) for x in (30, "30", "1h30m", "1.5d")] == [30, 30, 5400, 129600]
+    assert [parse_size(x) for x in (10, "500MB", "2GiB")] == [10, 500_000_000, 2**31]
