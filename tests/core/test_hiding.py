@@ -345,6 +345,25 @@ def test_endless_and_odd_data_ends() -> None:
     assert shown["b"] == "<Odd whose text cannot be had: RuntimeError>"
 
 
+def test_data_is_bounded_in_all() -> None:
+    """However much there is, and however deep: little time, and what came first is there."""
+    wide: object = "password=x " * 300
+    for _ in range(4):
+        wide = [wide] * 50 + [{"n": wide}]
+    began = time.thread_time()
+    shown = clean_data(
+        {
+            "first": "here",
+            "list": ["y" * 4000] * 2000,
+            "wide": wide,
+            "texts": {str(n): "x" * 9999 for n in range(5000)},
+        }
+    )
+    assert time.thread_time() - began < 5
+    assert shown["first"] == "here"
+    assert len(json.dumps(shown)) < 1_000_000
+
+
 @pytest.mark.parametrize(
     "name", ["PGPASSWORD", "X-Api-Key", "dbPass", "apiToken", "SECRET_KEY_BASE", "password2",
              "aws_secret_access_key", "Authorization", "client-secret", "privateKey", "DSN",
