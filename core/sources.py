@@ -262,7 +262,7 @@ class SourceSupervisor:
     async def inspect(self, target: str) -> Mapping[str, Any]:
         """All that its source knows of a target, without secrets. Raises ActionError."""
         found = await self._do(target, lambda source, own: source.inspect(own), 20)
-        shown: Mapping[str, Any] = await asyncio.to_thread(clean_data, dict(found))
+        shown: Mapping[str, Any] = await asyncio.to_thread(clean_data, dict(found), most=2_000_000)
         return shown
 
     async def _do(

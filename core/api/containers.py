@@ -210,7 +210,9 @@ async def inspect(call: Call) -> InspectView:
         document = await call.monitor.inspect(name)
     except ActionError as error:
         raise _refused(error) from error
-    shown = await asyncio.to_thread(clean_data, dict(document))  # an engine may say a lot
+    shown = await asyncio.to_thread(
+        clean_data, dict(document), most=2_000_000
+    )  # an engine may say a lot
     return InspectView(name=name, document=shown)
 
 

@@ -19,10 +19,11 @@ _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _INVISIBLE = re.compile(
     "[\x00\u00ad\u034f\u061c\u17b4\u17b5\u180b-\u180e\u200b-\u200d\u2060-\u2064\ufeff]"
 )
-# Unicode's categories Cc (but for tab and line feed), Cf, Cs; a test holds this to unicodedata.
+# Category Cs; Cc (but for tab and line feed) and Cf. A test holds this to unicodedata.
+_HALVES = re.compile("[\ud800-\udfff]")
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e"
-    "\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0001\U000e0020-\U000e007f]"
 )
@@ -30,7 +31,7 @@ _UNSAFE = re.compile(
 
 def fit(text: str, *, lines: bool = False) -> str:
     """A text without terminal sequences and invisible characters; other control characters, bidi
-    marks and halves of characters stand out as ``�``. Line ends are written out as an
+    marks stand out as ``�``, halves of characters as ``?``. Line ends are written out as an
     escape, unless the text may have ``lines``; then tabs stay as well."""
     if text.isprintable():
         return text
@@ -39,14 +40,16 @@ def fit(text: str, *, lines: bool = False) -> str:
     text = _LINE_ENDS.sub("\n", text)
     if not lines:
         text = text.replace("\t", "    ").replace("\n", "\\n")
-    return _UNSAFE.sub(VISIBLE, text)
+    return _UNSAFE.sub(VISIBLE, _HALVES.sub("?", text))
 
 
 def visible(name: str) -> str:
     """A name in which every character can be seen; two that differ stay apart, mostly."""
     if name.isprintable():
         return name
-    return _UNSAFE.sub(VISIBLE, name).replace("\n", VISIBLE).replace("\t", VISIBLE)
+    return (
+        _UNSAFE.sub(VISIBLE, _HALVES.sub("?", name)).replace("\n", VISIBLE).replace("\t", VISIBLE)
+    )
 
 
 def is_plain(text: str) -> bool:

@@ -15,7 +15,7 @@ from tests.alerting.conftest import CONFIG, Desk, MakeDesk, catalog
 from tests.conftest import eventually
 from tocsin.core.alerts.silences import Window
 from tocsin.core.ids import new_id
-from tocsin.core.journal import Journal
+from tocsin.core.journal import Entry, Journal
 from tocsin.core.model import ComponentHealth, Health
 from tocsin.core.store import Store
 from tocsin.core.store.alerts import AlertFilter
@@ -461,8 +461,9 @@ class Unspeakable:
 
 
 async def test_words_that_are_none_do_not_end_the_journal(desk: Desk) -> None:
-    """Half a character in a message is written as a question mark, what cannot be written at all is
-    left out; everything else goes on being written."""
+    """Half a character in a message is written as a question mark, what has no words of its own by
+    its type. An entry that cannot be written at all is left out; everything else goes on being
+    written."""
     desk.add("web")
     now = desk.alerting.steady.now()
     key = ("monitor_impaired", "half")
@@ -470,13 +471,16 @@ async def test_words_that_are_none_do_not_end_the_journal(desk: Desk) -> None:
     desk.alerting._handle(desk.alerting.engine.judge(key, half, now), now)
     none = Verdict.firing("nothing", details={"x": Unspeakable()})
     desk.alerting._handle(desk.alerting.engine.judge(("monitor_impaired", "x"), none, now), now)
+    (alert,) = (a for a in desk.alerting.engine.alerts.values() if a.target == "x")
+    unfit = evolve(alert, rule="unfit", target="unfit", details={"x": Unspeakable()})
+    desk.alerting.journal.submit(Entry(alerts=(unfit,)))
     desk.see("web", "down")
     await desk.wait(30)
     assert ("fired", "web") in desk.told()
     assert desk.alerting.journal.trouble is None
     saved = await Journal(desk.directory / "journal.db").start()
-    assert {alert.target for alert in saved.alerts} == {"web", "half"}
-    assert {alert.message for alert in saved.alerts} == {"c: web is down", "file ?"}
+    assert {alert.target for alert in saved.alerts} == {"web", "half", "x"}
+    assert {alert.message for alert in saved.alerts} == {"c: web is down", "file ?", "nothing"}
 
 
 @pytest.mark.parametrize("hours", [1, -1])

@@ -222,8 +222,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off(
 
 async def test_half_a_character_breaks_no_answer_and_no_stream(ask: Asker, stack: Stack) -> None:
     """A probe may repeat a file's name, which may be no text: lists, single views, alerts and the
-    stream show it with a question mark in its place; where it has passed the boundary, as alerts
-    have, with a mark of its own."""
+    stream show it with a question mark in its place."""
     url = "/api/v1/stream?kinds=result,status"
     answer = await ask.client.get(url, headers=ask.headers)
     await answer.content.readline()
@@ -232,6 +231,4 @@ async def test_half_a_character_breaks_no_answer_and_no_stream(ask: Asker, stack
     answer.close()
     assert all(json.loads(e["data"])["message"] == "the file tag-?.sql is old" for e in events)
     for path in ("targets", "targets/dead", "checks", "containers", "containers/dead", "alerts"):
-        shown = json.dumps(await ask.get(f"/api/v1/{path}"), ensure_ascii=False)
-        mark = "�" if path == "alerts" else "?"
-        assert f"the file tag-{mark}.sql is old" in shown, path
+        assert "the file tag-?.sql is old" in json.dumps(await ask.get(f"/api/v1/{path}")), path
