@@ -119,7 +119,8 @@ async def _run(
                 if enough():
                     found(batch[0][0], findings)
                     continue
-                judge.longest = longest
+                if len(batch) > 1:
+                    judge.longest = longest
                 await _blame(places, batch, findings, found)
 
 

@@ -56,7 +56,7 @@ def planted(rng: Random) -> str:
 
 def nasty(rng: Random) -> str:
     """One odd text; a long one now and then."""
-    if rng.random() < 0.03:
+    if rng.random() < 0.06:
         return rng.choice(LONG)
     if rng.random() < 0.1:
         return "".join(

@@ -193,7 +193,7 @@ class World:
             name="docker", probe_name="docker-health", plugin="docker-health", source=source,
             broken=None, options={}, interval=30.0,
         )  # fmt: skip
-        tocsin = self.tocsin
+        tocsin, began = self.tocsin, self.tocsin.clock.now()
         for record in tocsin.plugins.records:
             if record.status == "failed":
                 tocsin.plugins.recover(record.name)
@@ -204,7 +204,10 @@ class World:
         def looked() -> bool:
             seen = tocsin.state.targets.get(INNOCENT)
             well = all(part.status.value == "ok" for part in tocsin.sources.health().values())
-            return not well or (seen is not None and seen.status.value == "up")
+            check = None if seen is None else seen.checks.get("docker")
+            # Told of last, by this source and not by the one before.
+            told = check is not None and check.last is not None and check.last.at >= began
+            return not well or (told and tocsin.sources.looked_around())
 
         await self.until(looked, f"a look at {INNOCENT}")
         self.check()
