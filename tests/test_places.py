@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from tests.running import Running
-from tocsin.core.app import data_directory
 from tocsin.core.cli.client import Client
 from tocsin.core.cli.context import Context, Failure
 from tocsin.core.config import ConfigError, find_config, load_config
 from tocsin.core.config.settings import PluginSettings
+from tocsin.core.data_dir import data_directory
 from tocsin.core.plugin_manager import PluginManager
 
 NOBODY = 65534
@@ -335,8 +335,9 @@ async def test_the_dashboards_process_imports_nothing_from_where_it_works(
 
     monkeypatch.setattr("asyncio.create_subprocess_exec", start)
     settings = process.Settings(
-        host="127.0.0.1", port=0, base_path="", sign_in=False, local=True, api_url="", token_file=""
-    )
+        host="127.0.0.1", port=0, base_path="", sign_in=False, hosts=[], any_host=False,
+        api_url="", token_file="",
+    )  # fmt: skip
     with pytest.raises(OSError):
         await process.serve(settings, here)
     assert asked[1:3] == ["-P", "-m"]
