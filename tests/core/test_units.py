@@ -9,7 +9,7 @@ import pytest
 
 from tocsin import parse_duration, parse_size
 
-ODD = (
+ODD: tuple[object, ...] = (
     "9" * 5_000, "9" * 400, "9" * 200_000 + "x", "1m" * 50_000, "1" + " " * 200_000 + "s", "1e400",
     "nan", "inf", "-1", "", "s", 10**5_000, -1, True, None, [], "1" * 5_000 + "GB",
 )  # fmt: skip
