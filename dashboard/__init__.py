@@ -21,7 +21,8 @@ from typing import Any
 from attrs import field, frozen
 
 from tocsin import Service, ServiceError, Surroundings, hookimpl
-from tocsin.dashboard.process import Settings, serve
+from tocsin.dashboard.process import Settings
+from tocsin.dashboard.process import serve as serve_in_a_child
 
 NEEDED = ("streamlit", "plotly", "httpx")
 
@@ -116,7 +117,7 @@ class DashboardService(Service):
                 permanent=True,
             )
         settings = self.settings(surroundings.api_url, str(surroundings.token_file))
-        reason = await serve(settings, surroundings.directory)
+        reason = await serve_in_a_child(settings, surroundings.directory)
         raise ServiceError(reason)
 
 

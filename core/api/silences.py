@@ -23,6 +23,7 @@ routes = Routes()
 
 LONGEST = timedelta(days=366)
 FURTHEST = timedelta(days=3660)
+TOO_FAR = "starts_at lies more than ten years ahead"
 
 
 @frozen(kw_only=True)
@@ -133,17 +134,20 @@ def times(
         raise ValueError("times need a zone, such as 2026-01-15T12:00:00Z")
     if starts < now - timedelta(minutes=1):
         raise ValueError("starts_at lies in the past")
-    if starts > now + FURTHEST:
-        raise ValueError("starts_at lies more than ten years ahead")
     if until is not None:
         ends = until
     else:
         assert duration is not None  # noqa: S101
-        ends = starts + timedelta(seconds=parse_duration(duration))
+        seconds = parse_duration(duration)
+        if starts > now + FURTHEST:
+            raise ValueError(TOO_FAR)
+        ends = starts + timedelta(seconds=seconds)
     if ends <= now:
         raise ValueError("it would end in the past")
     if ends <= starts:
         raise ValueError("it would end before it begins")
+    if starts > now + FURTHEST:
+        raise ValueError(TOO_FAR)
     if ends - starts > LONGEST:
         raise ValueError("it would last more than a year; switch the rule off instead")
     return starts, ends

@@ -95,7 +95,7 @@ BODIES: tuple[tuple[str, Any, str], ...] = (
         ("maintenance", {"name": "a", "duration": "1h", "schedule": "0 0 30 2 *"}, "no cron"),
         ("maintenance", {"name": "a", "duration": "1h", "schedule": "0 0 31 2,4 *"}, "no cron"),
         ("maintenance", {"name": "a", "duration": "1h", "schedule": "0 3 * * 0",
-                         "starts_at": "9998-01-01T00:00:00Z"}, "starts_at"),
+                         "starts_at": "9998-01-01T00:00:00Z"}, "before it begins"),
         ("maintenance", {"name": "a", "duration": "1h", "schedule": "* " * 90}, "cron"),
         ("maintenance", {"name": "a", "duration": "1h", "timezone": "a\0"}, "time zone"),
         ("maintenance", {"name": "a", "duration": "1h", "timezone": "../../etc/passwd"}, "zone"),
