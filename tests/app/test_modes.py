@@ -7,6 +7,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -49,10 +50,12 @@ failures = 1
 def open_to_others(directory: Path) -> dict[str, str]:
     """Files and directories that group or others may use, with their modes."""
     found = {}
-    for path in [directory, *directory.rglob("*")]:
-        mode = stat.S_IMODE(path.lstat().st_mode)
-        if mode & 0o077 and not path.is_symlink():
-            found[str(path.relative_to(directory))] = f"{mode:o}"
+    below = [Path(place, n) for place, dirs, files in os.walk(directory) for n in (*dirs, *files)]
+    for path in [directory, *below]:
+        with suppress(FileNotFoundError):  # a server's files come and go
+            status = path.lstat()
+            if status.st_mode & 0o077 and not stat.S_ISLNK(status.st_mode):
+                found[str(path.relative_to(directory))] = f"{stat.S_IMODE(status.st_mode):o}"
     return found
 
 

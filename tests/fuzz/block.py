@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import signal
 import tempfile
 import time
@@ -19,7 +20,9 @@ from tests.fuzz.judge import Finding, Judge, one_line, unraisable
 from tests.fuzz.kinds import Kind, all_kinds
 from tests.fuzz.world import only_loopback
 from tests.store.helpers import NOWHERE
+from tocsin.core.config.settings import LogSettings
 from tocsin.core.embedded import EmbeddedPostgres
+from tocsin.core.logs import configure
 
 STUCK = 30.0
 """Seconds of CPU after which a batch is stuck."""
@@ -62,6 +65,7 @@ def case_of(kind: Kind, seed: int, number: int) -> Any:
 def run_block(name: str, seed: int, begin: int, size: int) -> Block:
     """Run a block. Meant for a process of its own."""
     only_loopback()
+    configure(LogSettings(), io.StringIO())  # what is said between batches is nobody's
     kind = all_kinds()[name]()
     judge = Judge(limit=kind.limit)
     unraisable(judge)

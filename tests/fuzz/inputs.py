@@ -54,6 +54,12 @@ def planted(rng: Random) -> str:
     return rng.choice(SHAPES).format(secret(rng))
 
 
+def arguments(rng: Random) -> list[str]:
+    """A secret among the arguments of a program, as a shell would have split them."""
+    text = planted(rng)
+    return text.split(" ") if text.startswith("--") or " -" in text else [text]
+
+
 def nasty(rng: Random) -> str:
     """One odd text; a long one now and then."""
     if rng.random() < 0.06:
@@ -66,7 +72,10 @@ def nasty(rng: Random) -> str:
 
 
 def mutate(rng: Random, text: str) -> str:
-    """A text with some of it changed; one in eight stays as it is."""
+    """A text with some of it changed; one in eight stays as it is, and all that have a secret in
+    them: out of its shape nobody could know it for one."""
+    if MARK in text.lower():
+        return text
     for _ in range(rng.choice((0, 1, 1, 1, 1, 2, 2, 3))):
         at = rng.randrange(len(text) + 1)
         end = min(len(text), at + rng.randrange(1, 6))

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.fuzz.inputs import MARK, mutate, nasty, planted, secret
+from tests.fuzz.inputs import MARK, arguments, mutate, nasty, secret
 from tests.fuzz.judge import Judge
 from tests.fuzz.kinds import Kind
 from tocsin.core.app import load_plugins
@@ -56,7 +56,7 @@ class Configuration(Kind):
         lines = rng.sample(LINES, rng.randrange(1, 14))
         lines += [rng.choice(SECRETS).format(secret(rng)) for _ in range(rng.randrange(3))]
         if rng.random() < 0.2:
-            lines.append(f"command = {json.dumps(['/bin/x', *planted(rng).split(' ')])}")
+            lines.append(f"command = {json.dumps(['/bin/x', *arguments(rng)])}")
         rng.shuffle(lines)
         if rng.random() < 0.7:
             at = rng.randrange(len(lines))

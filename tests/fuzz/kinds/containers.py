@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.fuzz.inputs import mutate, nasty, planted, said, secret, twist
+from tests.fuzz.inputs import arguments, mutate, nasty, planted, said, secret, twist
 from tests.fuzz.judge import Judge
 from tests.fuzz.kinds import Kind
 from tests.fuzz.world import World, document, event, world
@@ -101,7 +101,7 @@ class Containers(Kind):
             made["State"] |= {"Status": "exited", "Running": False, "ExitCode": rng.randrange(256),
                               "Error": said(rng)}  # fmt: skip
         if rng.random() < 0.3:
-            made["Config"]["Cmd"] = ["app", *planted(rng).split(" ")]
+            made["Config"]["Cmd"] = ["app", *arguments(rng)]
         for _ in range(rng.randrange(3)):
             made = twist(rng, made)
         events = []
