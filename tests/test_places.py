@@ -104,6 +104,7 @@ def test_a_file_of_ones_own_is_found(here: Path) -> None:
     assert find_config(None, {}) == found  # sticky: nobody else can put another one in its place
 
 
+@pytest.mark.slow
 @as_root
 @pytest.mark.parametrize("owner", [NOBODY, 1000])
 def test_a_strangers_file_is_refused(here: Path, tmp_path: Path, owner: int, data: Path) -> None:
@@ -181,6 +182,7 @@ ASKING: list[tuple[str, ...]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", ASKING)
 def test_no_token_goes_to_where_the_directory_says(
     here: Path, data: Path, thief: Thief, arguments: tuple[str, ...]

@@ -145,7 +145,8 @@ async def perform(route: Route, call: Call) -> web.StreamResponse:
     given = call.request.query
     for name, text in (*call.path.items(), *given.items()):
         if trouble := _unfit(text) or _unfit(name):
-            raise Problem(422, f"{show(name)} is wrong: it holds {trouble}")
+            status = 400 if name in call.path else 422
+            raise Problem(status, f"{show(name)} is wrong: it holds {trouble}")
     if route.query is not None:
         arguments["query"] = _query(route.query, given)
     elif given and not route.free_query:

@@ -130,6 +130,7 @@ async def test_a_request_that_trickles_in_is_cut_off(
         trickling.cancel()
 
 
+@pytest.mark.slow
 async def test_a_connection_that_asks_again_is_kept(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +243,7 @@ async def test_event_streams_are_bounded(api: Api, monkeypatch: pytest.MonkeyPat
         status = await api.ask(api.streams_of(one))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 async def test_a_listener_without_descriptors_neither_spins_nor_floods_the_log(loop: str) -> None:
     """While not a single descriptor is left clients are refused or wait; the process uses next to

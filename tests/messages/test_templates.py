@@ -143,6 +143,7 @@ def test_a_template_cannot_take_long(tmp_path: Path, text: str) -> None:
     assert time.thread_time() - began < 10.0  # a hundred messages are rendered
 
 
+@pytest.mark.slow
 def test_most_hostile_templates_are_refused(tmp_path: Path) -> None:
     """Nearly all of them are: the bound does not let through what it is about."""
     refused = 0

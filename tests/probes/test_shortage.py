@@ -47,6 +47,7 @@ async def servers(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
     secure.close()
 
 
+@pytest.mark.slow
 async def test_no_probe_says_down_when_open_files_run_out(
     servers: tuple[int, int], postgres: str, tmp_path: Path
 ) -> None:
