@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import queue
 import socket
 import time
@@ -13,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 import aiohttp
+import requests
 from attrs import evolve, frozen
 
 from tests.fuzz.judge import Judge
@@ -89,6 +91,7 @@ class FakeEngine:
 
     base_url = "unix://nowhere"
     api_version = "1.51"
+    timeout = 10
 
     def __init__(self, documents: list[dict[str, Any]]) -> None:
         self.documents = {str(d.get("Id")): d for d in documents}
@@ -114,8 +117,17 @@ class FakeEngine:
     def stats(self, *_: Any, **__: Any) -> Any:
         return self.statistics
 
-    def logs(self, *_: Any, stdout: bool = True, **__: Any) -> bytes:
-        return self.output["stdout" if stdout else "stderr"]
+    def inspect_image(self, *_: Any) -> dict[str, Any]:
+        return {"Config": {"Labels": {}}}
+
+    def get(self, _: str, *, params: Mapping[str, Any], **__: Any) -> requests.Response:
+        """Answer a request for log lines, in frames as the engine does."""
+        stream = "stdout" if "stdout" in params else "stderr"
+        data = self.output[stream]
+        answer = requests.Response()
+        answer.status_code = 200
+        answer.raw = io.BytesIO(bytes((1, 0, 0, 0)) + len(data).to_bytes(4, "big") + data)
+        return answer
 
     def ping(self) -> bool:
         return True

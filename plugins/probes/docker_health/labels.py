@@ -8,7 +8,6 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-from unicodedata import category
 
 from attrs import frozen
 
@@ -115,17 +114,13 @@ def target_of(
         critical=_truth("tocsin.critical", labels, refused) is True,
         depends_on=tuple(d for d in dependencies(labels, service_targets, refused) if d != name),
         expected=expected,
-        labels={_shown(key): _shown(labels[key]) for key in shown[:MOST_LABELS]},
+        # The core makes them fit to be shown, which it cannot once a part of them is replaced.
+        labels={_cut(key): _cut(labels[key]) for key in shown[:MOST_LABELS]},
     )
 
 
-def _shown(text: str) -> str:
-    text = text if len(text) <= LONGEST_LABEL else text[:LONGEST_LABEL] + "…"
-    return text if text.isprintable() else "".join("�" if _hidden(c) else c for c in text)
-
-
-def _hidden(character: str) -> bool:
-    return character not in "\t\n" and category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_LABEL else text[:LONGEST_LABEL] + "…"
 
 
 def _number(metric: str, text: str) -> float:

@@ -123,6 +123,9 @@ class Containers(Kind):
             documents.append({**made, "Id": identity, "Name": made.get("Name", "") if
                               made.get("Name") != "/c0" else f"/c{number}"})  # fmt: skip
             for one in happened:
+                if not isinstance(one, dict):
+                    events.append(one)
+                    continue
                 actor = one.get("Actor")
                 whose = (
                     {**actor, "ID": identity}

@@ -20,6 +20,7 @@ from tests.fuzz.kinds import Kind
 from tests.fuzz.kinds.answers import answer
 from tocsin import ActionError, LogLine, Notifier, NotifyError, Secret
 from tocsin import Kind as Notice
+from tocsin.core.hiding import clean
 from tocsin.core.ids import new_id
 from tocsin.core.testing.alerting import message_of
 from tocsin.plugins.notifiers.email import EmailNotifier, Security
@@ -193,9 +194,10 @@ class Updates(Kind):
             try:
                 async with asyncio.timeout(10):
                     receipt = await notifier.send(evolve(message_of(Notice.FIRED), id=new_id()))
-                judge.out("receipt", repr(receipt))
+                # Cleaned where the core takes it in, in ``pipeline.deliver``.
+                judge.out("receipt", repr(evolve(receipt, answer=clean(receipt.answer))))
             except NotifyError as error:
-                judge.out("refusal", str(error))
+                judge.out("refusal", clean(str(error)))
             except TimeoutError:
                 judge.traceback(f"{sort}: no end within 10 s")
             except Exception as error:
