@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -176,11 +177,10 @@ def by_list(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def exit_code_of(attributes: Mapping[str, Any]) -> int:
-    """The exit code that the event of an end names; 0 where it names none."""
-    try:
-        return int(attributes.get("exitCode") or 0)
-    except ValueError:
-        return 0
+    """The exit code that the event of an end names; 0 where it names none, or what is none: a label
+    ``exitCode`` of the container stands in its place."""
+    code = str(attributes.get("exitCode"))
+    return int(code) if re.fullmatch(r"\d{1,10}", code, re.ASCII) else 0
 
 
 def by_end(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
