@@ -223,7 +223,12 @@ async def _guarded(make: Callable[[], Coroutine[Any, Any, T]], seconds: float | 
         if limit.expired:
             raise
         raise PluginFault(describe(error)) from error
-    except (asyncio.CancelledError, GeneratorExit):
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise PluginFault(describe(error)) from error  # nobody asked it to end
+    except GeneratorExit:
         raise
     except (PluginFault, ActionError, NotifyError, ServiceError):
         raise
