@@ -192,6 +192,23 @@ async def test_inline_plugins_are_guarded_too() -> None:
 
 
 @pytest.mark.parametrize("inline", [True, False])
+async def test_an_error_without_words_is_a_fault_by_its_type(inline: bool) -> None:
+    """An error that cannot even be written is told like any other."""
+
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no words")
+
+    async def fail() -> None:
+        raise Mute
+
+    guard = Isolation(frozenset({"x"} if inline else ()), lambda *_: None)
+    with pytest.raises(PluginFault, match="raised Mute"):
+        await guard.call("x", fail, 5)
+    guard.stop()
+
+
+@pytest.mark.parametrize("inline", [True, False])
 async def test_a_cancellation_of_its_own_is_a_fault(inline: bool) -> None:
     """A coroutine that ends as if cancelled, though nobody asked it to, is a fault that is told;
     one that is cancelled from outside is just that."""
