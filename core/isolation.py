@@ -47,9 +47,12 @@ def describe(error: BaseException) -> str:
     """Say in a clause what went wrong inside a plugin."""
     if isinstance(error, PluginFault | ActionError | NotifyError | ServiceError):
         return str(error)
-    if isinstance(error, SystemExit):
-        return f"called sys.exit({error.code if error.code is not None else ''})"
-    text = " ".join(str(error).split())[:300]
+    try:
+        if isinstance(error, SystemExit):
+            return f"called sys.exit({error.code if error.code is not None else ''})"
+        text = " ".join(str(error).split())[:300]
+    except Exception:  # noqa: BLE001 - it has no words of its own
+        text = ""
     return f"raised {type(error).__name__}" + (f": {text}" if text else "")
 
 
@@ -223,7 +226,12 @@ async def _guarded(make: Callable[[], Coroutine[Any, Any, T]], seconds: float | 
         if limit.expired:
             raise
         raise PluginFault(describe(error)) from error
-    except (asyncio.CancelledError, GeneratorExit):
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise PluginFault(describe(error)) from error  # nobody asked it to end
+    except GeneratorExit:
         raise
     except (PluginFault, ActionError, NotifyError, ServiceError):
         raise

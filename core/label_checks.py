@@ -62,7 +62,7 @@ class LabelChecks:
         taken, beyond = too_many(len(tables), left, own[0], bounds)
         checks, reasons = {}, list(refused)
         if beyond is not None:
-            reasons.append(beyond)
+            reasons.insert(0, beyond)  # of more sentences than are shown, not this one is left out
             self._short[own] = None
         for check_name, table in islice(tables.items(), taken):
             if check_name in (own[0], LABELS) or bad_name(check_name, MAX_CHECK_NAME):

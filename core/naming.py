@@ -95,7 +95,9 @@ class Names:
         asked = f"the label tocsin.name asks for {name[:100]!r}"
         if reason := bad_name(name):
             return f"{asked}: {reason}"
-        if "@" in name.removesuffix(f"@{own[0]}"):
+        suffix = f"@{own[0]}"
+        # Where a source does not name its targets so, one may come to be called so: see give.
+        if "@" in (name.removesuffix(suffix) if own[1].endswith(suffix) else name):
             return f"{asked}: '@' stands before the name of a source only"
         look = looks(name)
         kept = name if self._settings and name in self._settings.targets else self._kept.get(look)

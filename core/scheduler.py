@@ -159,6 +159,7 @@ class Scheduler:
             self.slots.leave(job.share)
             if job.running:
                 job.task.cancel()
+                job.task.add_done_callback(lambda _: self._over(job))  # it may not have begun
                 self._leaving.append((self.clock.monotonic() + LEAVE_PATIENCE, job))
 
     def owner(self, check_id: str) -> str | None:
@@ -270,6 +271,11 @@ class Scheduler:
                 job.share = self.slots.join(before.owner, pace)
                 self.slots.leave(before)
             self._release(job)
+
+    def _over(self, job: _Job) -> None:
+        """The task of a removed check has ended."""
+        self._running.discard(job)
+        self._release(job)
 
     def _release(self, job: _Job) -> None:
         """The slot of a run is free, whether the run has ended or not."""

@@ -37,6 +37,13 @@ def own_shortage(error: BaseException) -> str | None:
         A clause such as ``"tocsin is out of memory"``, for the message of a result that is
         ``unknown``; None where the error is about something else.
     """
+    try:
+        return _shortage(error)
+    except Exception:  # noqa: BLE001 - attributes of a plugin's error may be anything
+        return None
+
+
+def _shortage(error: BaseException) -> str | None:
     ports_only = False
     for one in _wrapped(error):
         if isinstance(one, MemoryError):

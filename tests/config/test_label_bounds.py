@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from tests.core.test_inventory import DOCKER, Room, Trusting
-from tocsin import Status, Target
+from tocsin import Claim, Status, Target
 from tocsin.core.config import ConfigError, load_config
 from tocsin.core.config.label_bounds import out_of_bounds
 from tocsin.core.config.settings import PluginSettings, Settings
@@ -98,6 +98,19 @@ async def test_checks_beyond_the_number_are_one_that_says_so(room: Room) -> None
     }
     assert len(room.state.targets["web"].checks) == 22  # the source's own
     assert room.scheduler.stats().checks == 20
+
+
+async def test_labels_that_cannot_be_understood_do_not_hide_the_bound(room: Room) -> None:
+    """Of a container with too many checks and more bad labels than are told one by one, both are
+    told."""
+    tables = {f"c{n}": {"probe": "echo"} for n in range(25)}
+    claim = Claim(refused=tuple(f"the label x{n} is bad" for n in range(10)))
+    target = Target(name="web", kind="container")
+    room.inventory.discovered("docker", target, tables, claim)
+    told = room.state.targets["web"].checks["labels"].broken or ""
+    assert told.startswith("the labels ask for 25 checks, and 5 of them are left out")
+    assert "the label x0 is bad" in told
+    assert told.endswith("; and 6 more")
 
 
 async def test_the_checks_of_all_containers_are_bounded(room: Room) -> None:

@@ -191,6 +191,44 @@ async def test_inline_plugins_are_guarded_too() -> None:
         await guard.call("ours", lambda: asyncio.sleep(60), 0.01)
 
 
+@pytest.mark.parametrize("inline", [True, False])
+async def test_an_error_without_words_is_a_fault_by_its_type(inline: bool) -> None:
+    """An error that cannot even be written is told like any other."""
+
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no words")
+
+    async def fail() -> None:
+        raise Mute
+
+    guard = Isolation(frozenset({"x"} if inline else ()), lambda *_: None)
+    with pytest.raises(PluginFault, match="raised Mute"):
+        await guard.call("x", fail, 5)
+    guard.stop()
+
+
+@pytest.mark.parametrize("inline", [True, False])
+async def test_a_cancellation_of_its_own_is_a_fault(inline: bool) -> None:
+    """A coroutine that ends as if cancelled, though nobody asked it to, is a fault that is told;
+    one that is cancelled from outside is just that."""
+    guard = Isolation(frozenset({"x"} if inline else ()), lambda *_: None)
+
+    async def give_up() -> None:
+        task = asyncio.ensure_future(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+    with pytest.raises(PluginFault, match="raised CancelledError"):
+        await guard.call("x", give_up, 5)
+    outer = asyncio.ensure_future(guard.call("x", lambda: asyncio.sleep(60), None))
+    await asyncio.sleep(0.05)
+    outer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await outer
+    guard.stop()
+
+
 def test_a_synchronous_call_has_a_deadline() -> None:
     """A hook that hangs, raises or exits is a fault that says which and while doing what."""
     assert call_with_deadline(lambda: 7, 5, "it was called") == 7

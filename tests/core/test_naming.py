@@ -342,3 +342,14 @@ async def test_an_end_of_a_label_s_check_gives_the_beats_back(room: Names) -> No
     with pytest.raises(KeyError):
         beat(room, "job")
     assert beat(room, "job@nas") == "job@nas/b"
+
+
+async def test_a_label_does_not_take_the_name_by_which_sources_are_told_apart(room: Names) -> None:
+    """Of two sources that give a target the same name, the second's is called ``NAME@SOURCE``: no
+    label of another target had that name before, or has it then."""
+    room.see("evil", "pay@nas", source="nas")
+    room.see("pay")
+    room.see("pay", source="nas", result=Result.down("dead"))
+    assert set(room.state.targets) == {"evil", "pay", "pay@nas"}
+    assert (room.status("pay@nas"), room.status("evil", "nas")) == (Status.DOWN, Status.UP)
+    assert "'@' stands before the name of a source only" in room.refused("evil")

@@ -162,6 +162,19 @@ async def test_the_run_of_a_removed_check_is_cancelled(clock: SettableClock) -> 
     await scheduler.drain()
 
 
+async def test_a_run_that_is_removed_before_its_first_step_leaves_nothing(
+    clock: SettableClock,
+) -> None:
+    """A task that is cancelled before it has begun ends without a word; its slot is free."""
+    scheduler, tarpit = Scheduler(clock, limit=1), Tarpit(clock, 5_000_000)
+    scheduler.put("a/c", 60, tarpit.of("a/c"))
+    scheduler.tick()
+    scheduler.remove("a/c")
+    await settle()
+    assert scheduler.stats().running == 0
+    assert not scheduler._running
+
+
 async def test_a_removed_run_that_ignores_its_cancellation_loses_its_slot(
     clock: SettableClock,
 ) -> None:

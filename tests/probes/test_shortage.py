@@ -140,3 +140,20 @@ def test_a_shortage_is_told_from_a_target_in_trouble(error: Exception, words: st
         assert lack is not None
         assert words in lack
         assert (result.status, result.message) == (Status.UNKNOWN, lack)
+
+
+class Odd(OSError):
+    """An error of a stranger's plugin, whose attributes are not what they seem."""
+
+    exceptions = 5
+    errno = [24]  # type: ignore[assignment] # noqa: RUF012
+
+    @property
+    def os_error(self) -> None:
+        raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize("error", [Odd(), _chained(ValueError("wrapped"), Odd())])
+def test_errors_of_any_shape_are_looked_at(error: Exception) -> None:
+    """What an error of a plugin says may be anything; it is then about something else."""
+    assert own_shortage(error) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -25,7 +26,11 @@ IMAGES_KEPT = 1000
 """Images whose labels are remembered; an image never changes."""
 
 IMAGES_AGAIN = 60.0
-"""Seconds for which no image is inspected once the engine did not answer about one."""
+"""Seconds for which an image is not inspected once the engine did not answer about it; none at all,
+once it was silent about two."""
+
+SILENT = 5.0
+"""Seconds after which no answer is a silence, for which others wait."""
 
 
 @frozen(kw_only=True)
@@ -94,7 +99,11 @@ class Inspector:
         self._engine = engine
         self._registry = registry
         self._images: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
-        self._no_images_until = 0.0
+        self._resting: dict[str, float] = {}
+        """By image, until when it is not inspected."""
+        self._none_until = 0.0
+        self._silent: str | None = None
+        """The image about which the engine was silent last."""
         self._one_image = asyncio.Lock()
 
     async def inspect(self, container_id: str) -> Inspected:
@@ -123,14 +132,21 @@ class Inspector:
             if image in self._images:
                 self._images.move_to_end(image)
                 return self._images[image]
-            if time.monotonic() < self._no_images_until:
+            asked = time.monotonic()
+            self._resting = {each: end for each, end in self._resting.items() if end > asked}
+            if image in self._resting or asked < self._none_until:
                 return None
             try:
                 labels = part(await self._engine.about("inspect_image", image), "Config", "Labels")
             except NoSuchContainer:
                 return None
             except (Refused, Unanswered):
-                self._no_images_until = time.monotonic() + IMAGES_AGAIN
+                again = time.monotonic() + IMAGES_AGAIN
+                self._resting[image] = again
+                if time.monotonic() - asked > SILENT:
+                    if self._silent not in (None, image):
+                        self._none_until = again
+                    self._silent = image
                 return None
             self._images[image] = labels
             if len(self._images) > IMAGES_KEPT:
@@ -161,11 +177,10 @@ def by_list(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def exit_code_of(attributes: Mapping[str, Any]) -> int:
-    """The exit code that the event of an end names; 0 where it names none."""
-    try:
-        return int(attributes.get("exitCode") or 0)
-    except ValueError:
-        return 0
+    """The exit code that the event of an end names; 0 where it names none, or what is none: a label
+    ``exitCode`` of the container stands in its place."""
+    code = str(attributes.get("exitCode"))
+    return int(code) if re.fullmatch(r"\d{1,10}", code, re.ASCII) else 0
 
 
 def by_end(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from tocsin.core.encoding import encode
 from tocsin.plugins.probes.docker_health.addresses import NOT_NOW, Addresses, Place
 from tocsin.plugins.probes.docker_health.containers import Registry
 from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS, container_of
-from tocsin.plugins.probes.docker_health.inspecting import Happened, by_list
+from tocsin.plugins.probes.docker_health.inspecting import Happened, by_end, by_list
 from tocsin.plugins.probes.docker_health.labels import read_labels
 from tocsin.plugins.probes.docker_health.reasons import Heard
 from tocsin.plugins.probes.docker_health.telling import Teller
@@ -137,6 +137,16 @@ def test_any_event_is_one_or_none(event: Any) -> None:
     """Whatever comes in the stream of events is an event of a container, or passed over."""
     happened = Happened.of(event)
     assert happened is None or (happened.container and happened.nano >= 0)
+
+
+@pytest.mark.parametrize("code", ["9" * 300, "-1", "\u0663", "1_0", " 7", "", "x"])
+def test_a_label_in_place_of_an_exit_code_is_none(code: str) -> None:
+    """A label of the same name takes the place of the exit code in an event: what cannot be one is
+    not taken for it."""
+    event = {"Action": "die", "Actor": {"ID": "1", "Attributes": {"exitCode": code}}}
+    happened = Happened.of(event)
+    assert happened is not None
+    assert by_end({"Id": "1"}, happened.attributes)["State"]["ExitCode"] == 0
 
 
 def test_a_state_that_nobody_knows_is_not_down() -> None:

@@ -168,6 +168,23 @@ async def test_a_redeploy_of_an_image_that_compose_built_is_no_outage(
             assert (list(sink.targets), sink.gone) == ([name], [])
 
 
+async def test_an_image_that_cannot_be_inspected_costs_no_other_container(
+    lab: Lab, bake: Bake, tmp_path: Path
+) -> None:
+    """Where the engine fails about one image, the containers of others are what they are."""
+    run(lab, "web", IMAGE, *given(compose(lab)))
+    run(lab, "evil", bake(["tocsin.name=x"]))  # the newest, which is listed first
+    image = docker("inspect", "-f", "{{.Image}}", lab.name("evil"))
+    async with before_the_engine(tmp_path) as proxy:
+        proxy.fail(f"/images/{image}/")
+        async with watching(lab, host=proxy.host) as (_, sink):
+            evil = await reached(sink, lab.name("evil"), Reason.RUNNING)
+            assert "its image cannot be inspected" in evil.message
+            web = (await reached(sink, lab.name("web"), Reason.RUNNING)).container
+            assert web is not None
+            assert web.project == lab.prefix
+
+
 async def test_a_name_by_label_is_the_container_s_and_not_its_image_s(lab: Lab, bake: Bake) -> None:
     """Whether whoever runs the container asked for its name by tocsin.name, or its image, is told
     apart."""
