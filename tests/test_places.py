@@ -128,7 +128,7 @@ def test_a_file_that_others_can_write_is_refused(here: Path, mode: int) -> None:
     file = here / "tocsin.toml"
     file.write_text("")
     file.chmod(mode)
-    assert "chmod go-w" in refusal()
+    assert "chmod go-w . tocsin.toml" in refusal()
     assert find_config(Path("tocsin.toml"), {}) == Path("tocsin.toml")
     assert find_config(None, {"TOCSIN_CONFIG": "tocsin.toml"}) == Path("tocsin.toml")
 
@@ -139,6 +139,7 @@ def test_a_directory_that_others_can_write_is_refused(here: Path, mode: int) -> 
     (here / "tocsin.toml").write_text("")
     here.chmod(mode)
     assert "directory" in refusal()
+    assert "chmod go-w . tocsin.toml" in refusal()  # once for both, as with a umask of 002
 
 
 @as_root

@@ -39,7 +39,7 @@ from tocsin.core.api.connections import SAY_EVERY, Connections
 from tocsin.core.api.keys import HEADERS, STOPPING, STREAMS
 from tocsin.core.api.monitor import Monitor
 from tocsin.core.api.problems import Problem
-from tocsin.core.api.routing import MAX_BODY, Call, Route, perform, show
+from tocsin.core.api.routing import MAX_BODY, Call, Route, coding_of, perform, show
 from tocsin.core.auth import FailureLimit, TokenInfo
 from tocsin.core.ids import new_id
 from tocsin.core.logs import get_logger
@@ -86,7 +86,10 @@ class ApiServer:
         """Listen; returns the URL. Port 0 takes any that is free. Raises OSError."""
         quieten()
         self._app = self.application()
-        self._runner = _Runner(self._app, access_log=None, shutdown_timeout=2, handle_signals=False)
+        self._runner = _Runner(
+            self._app, access_log=None, shutdown_timeout=2, handle_signals=False,
+            auto_decompress=False,
+        )  # fmt: skip
         await self._runner.setup()
         assert self._runner.server is not None  # noqa: S101 - setup() has made it
         self._connections = Connections(self._runner.server)
@@ -118,6 +121,7 @@ class ApiServer:
 
     def _handler(self, route: Route) -> Any:
         async def handle(request: web.Request) -> web.StreamResponse:
+            coding_of(request)
             who = self._authenticate(route, request)
             return await perform(route, Call(monitor=self._monitor, request=request, who=who))
 
@@ -213,13 +217,13 @@ class _Protocol(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """What is no HTTP, or broke outside of the middleware."""
+        if isinstance(exc, UnicodeEncodeError):  # aiohttp quotes what was sent, and cannot
+            status, exc, message = 400, None, "a header holds bytes that are no text"
         super().handle_error(request, status, exc, message)  # it writes the log
         detail = "a fault inside tocsin; its log has the details"
         if status < 500:
             why = show((message or "").partition("\n")[0].strip().rstrip(":"))
             detail = f"the request cannot be read: {why or 'it is no HTTP'}"
-            if "content-encoding" in why.lower():
-                status = 415
         answer = Problem(status, detail).response("")
         answer.headers.update(HEADERS)
         answer.force_close()

@@ -125,6 +125,7 @@ def _content(path: FilePath) -> bytes:
 
 
 def _refused(path: FilePath, reason: str) -> ConfigError:
+    reason = reason.replace("(chmod go-w)", f"(chmod go-w . {path})")
     message = (
         f"nobody named this file, and {reason}, so it is not read; "
         f"if you trust it, name it: tocsin --config ./{path} …"

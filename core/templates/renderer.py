@@ -82,15 +82,24 @@ class Renderer:
         self._ours = self._environment(own)
         self._theirs = self._ours
         if directory is not None:
-            loaders = [jinja2.FunctionLoader(partial(_theirs, directory)), own]
+            loaders = [jinja2.FunctionLoader(partial(self._load, directory)), own]
             self._theirs = self._environment(jinja2.ChoiceLoader(loaders))
         self._given: dict[str, jinja2.Template | Exception] = {}
+        self._ready = False
         # Now, since compiling takes longer than rendering, and an alert is not the time for it.
         for file in [] if directory is None else sorted(directory.glob("*.txt")):
             try:
                 self._given[file.name] = self._theirs.get_template(file.name)
             except Exception as error:  # noqa: BLE001 - told where it is needed
                 self._given[file.name] = error
+        self._ready = True
+
+    def _load(self, directory: Path, name: str) -> tuple[str, str, None] | None:
+        """A file, from which a template is to be made: at the start only, when it is in no alert's
+        way; a file that came later, or could not be used then, cannot be used."""
+        if self._ready and isinstance(given := self._given.get(name), Exception):
+            raise given.with_traceback(None)
+        return None if self._ready else _theirs(directory, name)
 
     def _environment(self, loader: jinja2.BaseLoader) -> Sandbox:
         env = Sandbox(self._finalize, loader)

@@ -11,7 +11,15 @@ https://jinja.palletsprojects.com/en/stable/sandbox/#security-considerations
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+    Callable,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    ValuesView,
+)
 from contextvars import ContextVar
 from typing import Any
 
@@ -27,8 +35,12 @@ STEPS = 50_000
 LONGEST_TEXT = 20_000
 """Characters of any text that a template makes."""
 
-MOST_VALUES = 500_000
-"""Values of any list that a template makes, those in lists within it too."""
+LARGEST_LIST = 1_000_000
+"""Size of any list that a template makes: 16 for each value, those in lists within it too, and one
+for each character of a text."""
+
+LOADING = 100
+"""Steps that looking for another template takes."""
 
 OUTPUT = 64_000
 """Characters of one message."""
@@ -58,6 +70,8 @@ _FORBIDDEN: tuple[tuple[type[nodes.Node], str], ...] = (
     (nodes.AssignBlock, "set blocks"), (nodes.Pow, "powers"),
 )  # fmt: skip
 
+_HOLDERS = (list, tuple, dict, KeysView, ValuesView, ItemsView)
+
 _left: ContextVar[list[int] | None] = ContextVar("tocsin_template_steps", default=None)
 
 
@@ -75,21 +89,19 @@ def charge(steps: int) -> None:
 
 
 def _size(value: Any) -> int:
-    """Characters of a text; values in lists, tuples and mappings, those in one another too, each as
-    often as it is in them."""
-    if not isinstance(value, list | tuple | dict):
+    """Characters of a text; of lists, tuples and mappings the same for all that is in them, and in
+    one another, each as often as it is there."""
+    if not isinstance(value, _HOLDERS):
         return len(value) if isinstance(value, str) else 1
     size, waiting = 0, [value]
     while waiting:
         item = waiting.pop()
-        size += 1
-        if size % 1000 == 0:
-            charge(500)
-        if size > MOST_VALUES:
-            raise TooMuch(f"a list in it holds more than {MOST_VALUES:,} values")
+        size += 16 + (len(item) if isinstance(item, str) else 0)
+        if size > LARGEST_LIST:
+            raise TooMuch("a list in it becomes too large")
         if isinstance(item, dict):
             waiting += [*item.keys(), *item.values()]
-        elif isinstance(item, list | tuple):
+        elif isinstance(item, _HOLDERS):
             waiting += item
     return size
 
@@ -117,7 +129,7 @@ def _turns(value: Iterable[Any], cost: int) -> Iterator[Any]:
 
 
 def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter whose arguments and result are paid for."""
+    """A filter or test whose arguments and result are paid for."""
 
     @functools.wraps(function)  # which keeps Jinja's marks of what it is to be handed
     def call(*args: Any, **options: Any) -> Any:
@@ -146,6 +158,13 @@ def _replace(text: Any, old: str, new: str, count: int = -1) -> str:
     return str(text.replace(old, new, count))
 
 
+def _sum(value: Iterable[Any], attribute: str | int | None = None) -> Any:
+    """Add numbers; unlike Jinja's it puts no lists together, which takes quadratic time."""
+    if attribute is not None:
+        raise TooMuch("sum knows no attribute here; write map(attribute=...)|sum")
+    return sum(value)
+
+
 def _round(value: Any, digits: int = 0) -> float:
     return round(float(value), max(-15, min(15, digits)))
 
@@ -158,24 +177,30 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def __init__(self, finalize: Callable[[Any], Any], loader: jinja2.BaseLoader) -> None:
         @jinja2.pass_context  # so that nothing is worked out while a template is compiled
         def printed(_: Any, value: Any) -> Any:
-            if isinstance(value, list | tuple | dict):
-                value = str(_sized(value))[:LONGEST_TEXT]
-            text = finalize(_sized(value))
+            if not isinstance(_sized(value), str | jinja2.Undefined | None):
+                value = str(value)
+                charge(len(value) // 20)
+                value = value[:LONGEST_TEXT]
+            text = finalize(value)
             charge(len(text) // 20 if isinstance(text, str) else 0)
             return text
 
         super().__init__(
             loader=loader, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
             undefined=jinja2.StrictUndefined, finalize=printed, autoescape=False,
-            auto_reload=False, optimized=False,
+            auto_reload=False, optimized=False, cache_size=-1,
         )  # fmt: skip
         self.globals.clear()  # range(10**9) and the like are of no use here
-        own: Mapping[str, Any] = {"join": _join, "replace": _replace, "round": _round}
+        own: Mapping[str, Any] = {
+            "join": _join, "replace": _replace, "round": _round, "sum": _sum,
+        }  # fmt: skip
         self.filters = {
             name: _checked(own.get(name, function))
             for name, function in self.filters.items()
             if name in FILTERS
         }
+        tests: Mapping[str, Any] = self.tests
+        self.tests = {name: _checked(function) for name, function in tests.items()}
         self.filters |= {_TURNS: _turns, _PAY: _pay, _SIZED: _sized}
 
     def add_filter(self, name: str, function: Callable[..., Any]) -> None:
@@ -227,6 +252,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         for part in [*source.find_all(nodes.Block), source]:
             empty = nodes.Const("").set_lineno(part.lineno)
             part.body.insert(0, nodes.Output([called(_PAY, empty, _weight(part))]))
+        for part in source.find_all(nodes.Compare):  # equal lists are compared to their ends
+            for side in [part, *part.ops]:
+                side.expr = called(_SIZED, side.expr)
         _wrap(source, lambda node: called(_SIZED, node))
         source.set_environment(self)
         return super()._generate(source, name, filename, *args, **options)
@@ -247,7 +275,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
         name = getattr(__obj, "__name__", "")
         if name not in METHODS and not isinstance(__obj, BlockReference | jinja2.Undefined):
             raise SecurityError(f"{name or type(__obj).__name__}() cannot be called in a template")
+        for value in (getattr(__obj, "__self__", None), *args, *options.values()):
+            _sized(value)
         return _sized(super().call(__context, __obj, *args, **options))
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """A part of a value: paths of attributes, which filters take, may have any length."""
+        charge(1)
+        return super().getitem(_sized(obj) if isinstance(argument, slice) else obj, argument)
+
+    def _load_template(self, *args: Any, **options: Any) -> jinja2.Template:
+        charge(LOADING)
+        return super()._load_template(*args, **options)
 
 
 def _weight(node: nodes.Node) -> int:

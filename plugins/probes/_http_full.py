@@ -67,6 +67,8 @@ async def exchange(request: Request, timings: Timings) -> Answer:
         raise Trouble("the connection was closed early") from None
     except aiohttp.InvalidURL:
         raise Trouble("redirected to an address that is no URL") from None
+    except aiohttp.NonHttpUrlClientError:  # its words are the address alone
+        raise Trouble("redirected to an address that is not HTTP") from None
     except aiohttp.ClientResponseError as error:
         text = error.message.splitlines()[0][:100]
         raise Trouble(f"the answer is not HTTP: {text}") from None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 import time
+from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +19,32 @@ from tocsin import Probe, Result, Seconds, Secret, Target, hookimpl
 from tocsin.plugins.probes._net import in_words
 
 Value = int | float | str | bool
+
+MOST_ROUNDS = 100_000
+"""Rounds of hashing of a password that a server may ask for; PostgreSQL asks for 4,096 where
+``scram_iterations`` is not set. They run in the event loop: this many take some 50 ms."""
+
+_rounds: ContextVar[list[int] | None] = ContextVar("tocsin_postgres_rounds", default=None)
+"""In a check: the numbers of rounds that were refused."""
+
+
+class _Hashing:
+    """``hashlib`` for asyncpg, which does whatever number of rounds a server asks for: two thousand
+    million hold everything up for a quarter of an hour. tocsin's own database may ask for any."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(hashlib, name)
+
+    def pbkdf2_hmac(self, name: str, password: bytes, salt: bytes, rounds: int) -> bytes:
+        """The rounds. Raises ValueError where a server that is checked wants too many."""
+        refused = _rounds.get()
+        if refused is not None and rounds > MOST_ROUNDS:
+            refused.append(rounds)
+            raise ValueError("too many rounds")
+        return hashlib.pbkdf2_hmac(name, password, salt, rounds)
+
+
+vars(asyncpg.protocol.protocol)["hashlib"] = _Hashing()
 
 
 @frozen(kw_only=True)
@@ -79,6 +107,8 @@ class PostgresQueryProbe(Probe):
         metrics: dict[str, float] = {}
         began = time.monotonic()
         connection: Any = None
+        refused: list[int] = []
+        _rounds.set(refused)  # in the context of this task and its connections
         try:
             async with asyncio.timeout(self.timeout):
                 connection = await self._connect()
@@ -100,6 +130,12 @@ class PostgresQueryProbe(Probe):
         except (OSError, ValueError) as error:
             return Result.failed(error, in_words(error), metrics=metrics)
         except Exception as error:  # noqa: BLE001 - values beyond Python's, frames that are none
+            if refused:
+                return Result.unknown(
+                    f"the server asks for {refused[0]:,} rounds of hashing of the password, and a "
+                    f"check does {MOST_ROUNDS:,} at most; set the password anew there with a lower "
+                    "scram_iterations", metrics=metrics,
+                )  # fmt: skip
             text = f"the server's answer cannot be read ({type(error).__name__})"
             return Result.failed(error, text, metrics=metrics)
         finally:

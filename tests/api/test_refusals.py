@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import re
+import time
+import zlib
 from collections.abc import AsyncIterator
 from itertools import product
 from typing import Any
@@ -132,6 +135,7 @@ REQUESTS: tuple[tuple[bytes, int, str], ...] = (
          400, "cannot be read"),
         (b"POST / HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: foo\r\n\r\n", 400, "cannot be read"),
         (b"GET / HTTP/1.1\r\n" + HEAD + b"Expect: the-worst\r\n\r\n", 417, "worst"),
+        (b"GET / HTTP/1.1\r\n" + HEAD + b"Expect: \xff\r\n\r\n", 400, "no text"),
         (b"GET /nothing HTTP/1.1\r\n" + HEAD + b"\r\n", 404, "nothing at /nothing"),
         (b"PATCH /health HTTP/1.1\r\n" + HEAD + b"\r\n", 405, "not possible here"),
         (b"OPTIONS * HTTP/1.1\r\n" + HEAD + b"\r\n", 404, "nothing at"),
@@ -165,3 +169,56 @@ async def test_a_request_that_no_handler_sees_is_a_problem(ask: Asker, port: int
         if not fits:
             wrong.append((request[:60], answer[:600]))
     assert wrong == []
+
+
+def bomb(size: int) -> bytes:
+    """So many bytes of packed zeros: a thousand times as many zeros."""
+    packing = zlib.compressobj(9)
+    packed = bytearray()
+    while len(packed) < size:
+        packed += packing.compress(bytes(1_000_000))
+    return bytes(packed)
+
+
+async def test_a_packed_body_is_not_unpacked_for_strangers(port: int) -> None:
+    """Nobody needs a token to send a body, so it is unpacked once somebody has asked with a good
+    one, and no further than a body may be long."""
+    body = bomb(300_000)
+    longest = 0.0
+    run = asyncio.Handle._run
+
+    def measured(handle: asyncio.Handle) -> None:
+        nonlocal longest
+        began = time.thread_time()
+        run(handle)
+        longest = max(longest, time.thread_time() - began)
+
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = b"POST /api/v1/silences HTTP/1.1\r\n" + HEAD
+    head += b"Content-Encoding: deflate\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio.Handle, "_run", measured)
+        writer.write(head + body)
+        async with asyncio.timeout(60):
+            answer = await reader.read()
+    writer.close()
+    assert b" 401 " in answer.partition(b"\r\n")[0]
+    assert longest < 0.1
+
+
+async def test_a_packed_body_is_read(ask: Asker, port: int) -> None:
+    """A body in gzip or deflate counts as what is in it; one that ends early does not, nor one in
+    an encoding that few speak."""
+    plain = json.dumps({"matchers": ["target=a"], "duration": "1h"}).encode()
+    for coding, body, status in (
+        ("gzip", gzip.compress(plain), 200), ("deflate", zlib.compress(plain), 200),
+        ("identity", plain, 200), ("", plain, 200), ("gzip", gzip.compress(plain)[:-9], 400),
+        ("deflate", plain, 400), ("gzip", bomb(60_000), 413), ("br", plain, 415),
+        ("gzip, gzip", gzip.compress(gzip.compress(plain)), 415), ("\x80", plain, 415),
+    ):  # fmt: skip
+        url = f"http://127.0.0.1:{port}/api/v1/silences"
+        headers = {**ask.headers, "Content-Encoding": coding}
+        async with ask.client.session.post(url, data=body, headers=headers) as answer:
+            assert answer.status == status, (coding, await answer.text())
+            kind = "application/json" if status == 200 else "application/problem+json"
+            assert answer.content_type == kind

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 BIG = "9" * 300
 
+LONG_TEXTS = (
+    "{% set t = '" + "a" * 19_990 + "' %}{% set v = t[1:] ~ 'b' %}"
+    "{% set a = [t, t, t, t, t, t, t, t] %}" + "{% set a = a + a %}" * 10
+)
+MANY = "{% set a = '" + "a " * 4_990 + "'.split() %}"
+
 HOSTILE = (
     # Formats and texts of any width.
     '{{ "{:3000000000d}".format(1) }}', '{{ "%3000000000d" % 1 }}', '{{ "%s" % target }}',
@@ -52,6 +58,25 @@ HOSTILE = (
     + '" %}{{ super() }}{% endfor %}{% endblock %}',
     "{% for a in '" + "x" * 5_000 + "' %}{% block b %}" + "{{ target|upper|lower }}" * 900
     + "{% endblock %}{% endfor %}",
+    # Lists of one long text, made into a text or held against another.
+    *(LONG_TEXTS + use for use in (
+        "{{ a }}", "{{ a|upper|length }}", "{{ 'x' ~ a }}", "{{ {'a': a}.values() }}",
+        "{% for x in a[:3500] %}{% if v in a %}{% endif %}{% endfor %}",
+        "{{ a|select('in', a + [v])|list|length }}",
+    )),
+    *(MANY + use for use in (
+        "{% for x in a[:3500] %}{% if 'b' in a %}{% endif %}{% endfor %}",
+        "{% for x in a[:3500] %}{% if a.count('b') %}{% endif %}{% endfor %}",
+        "{% set b = a|map('upper')|map('lower')|list %}"
+        "{% for x in a[:900] %}{% if a == b %}{% endif %}{% endfor %}",
+        "{% set b = a|map('upper')|list %}{{ b|select('in', a + a)|list|length }}",
+        "{{ (a|map('list')|list|sum(start=[]))|length }}",
+        # Paths of attributes, and other templates.
+        "{{ a|map(attribute='0" + ".0" * 9_000 + "')|list|length }}",
+        "{{ a|sort(attribute='0" + ".0" * 9_000 + "')|list|length }}",
+        "{% for x in a %}{% include a ignore missing %}{% endfor %}",
+        "{% for x in a %}{% include ['x' ~ loop.index ~ '.txt'] ignore missing %}{% endfor %}",
+    )),
     # Texts that are all printing.
     "{{ message }}" * 4_500, "{{ logs }}" * 6_000, "{{ affected|sort|join(',') }}" * 2_000,
     "{% set x = '" + "y" * 19_000 + "' %}" + "{{ x|upper|lower|title|replace('y', 'z') }}" * 900,

@@ -191,6 +191,21 @@ def test_a_directory_holds_what_can_be_read(tmp_path: Path) -> None:
     assert "larger than 64000 bytes" in told[0]
 
 
+def test_templates_are_compiled_before_they_are_needed(tmp_path: Path) -> None:
+    """A file takes long to compile, and one that fails takes as long each time: an alert waits for
+    neither. What came after the start, or failed then, is not read for another template."""
+    (tmp_path / "bad.txt").write_text("{{ x" + " < 1" * 15_000)
+    (tmp_path / "container_down.txt").write_text("{% include ['bad.txt', 'late.txt'] %}")
+    told: list[str] = []
+    renderer = Renderer(tmp_path, clean, told.append)
+    (tmp_path / "late.txt").write_text("too late")
+    (tmp_path / "bad.txt").unlink()
+    assert text_of(renderer) == text_of(OURS)
+    assert "unexpected end of template" in told[0]
+    (tmp_path / "container_down.txt").write_text("{% include 'late.txt' %}")
+    assert text_of(Renderer(tmp_path, clean, pytest.fail)).startswith("too late")
+
+
 def test_an_alert_goes_out_even_where_no_template_works(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were tocsin's own templates broken, the target and what is wrong with it are told."""
     told: list[str] = []

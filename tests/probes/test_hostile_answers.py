@@ -7,16 +7,19 @@ what counts is how long everything else would have had to wait.
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import time
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from tocsin import Result, Status, Target, decode_text
 from tocsin.plugins.probes import _http_lean, _perfdata
+from tocsin.plugins.probes._http_exchange import Trouble
+from tocsin.plugins.probes._http_expect import read_json
 from tocsin.plugins.probes.http import HttpProbe
 from tocsin.plugins.probes.postgres_query import PostgresQueryProbe
 from tocsin.plugins.probes.tcp import TcpProbe
@@ -146,6 +149,22 @@ async def test_a_document_is_read_once_for_all_expectations() -> None:
     body = b'{"a":1,"b":[' + b"[]," * 320_000 + b"1]}"
     result = await look(http(body), json={"$.a": 1, **{f"$.b[{n}]": "!= 1" for n in range(30)}})
     assert result.status is Status.UP
+
+
+@pytest.mark.parametrize("body", ["[" + "[[]]," * 200_000 + "1]", "[" * 200_000, "[1", "9" * 5_000])
+def test_reading_json_looks_for_no_cycles(body: str) -> None:
+    """A megabyte of lists makes Python look through all that tocsin holds again and again, for
+    nothing: JSON holds no cycles. Afterwards it looks for them as before."""
+    seen: list[str] = []
+    gc.callbacks.append(lambda phase, _: seen.append(phase))
+    try:
+        with suppress(Trouble):
+            read_json(body)
+        during = len(seen)
+    finally:
+        gc.callbacks.pop()
+    assert during <= 2  # one may come as soon as it is over
+    assert gc.isenabled()
 
 
 SLOW = [
@@ -283,6 +302,7 @@ async def test_a_redirect_to_anywhere_is_the_result(location: str) -> None:
         assert time.thread_time() - began < MOST_CPU
     assert result.status is Status.DOWN
     assert result.message
+    assert result.message != location
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import struct
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -102,3 +105,38 @@ def test_options_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
 async def test_it_keeps_to_the_contract(postgres: str) -> None:
     """It passes the testing kit's suite for probes."""
     await check_probe_conformance(PostgresQueryProbe(dsn=Secret(postgres)))
+
+
+@pytest.mark.parametrize("rounds", [4096, 600_000, 2**31 - 1, 10**30])
+async def test_a_server_does_not_choose_how_long_a_password_is_hashed(rounds: int) -> None:
+    """SCRAM lets the server say how many rounds of hashing there are, all of them in one call: more
+    than some is unknown, with what to do; the usual number is done."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def ask(kind: int, data: bytes) -> None:
+            writer.write(b"R" + struct.pack("!II", len(data) + 8, kind) + data)
+
+        with suppress(OSError):
+            if len(await reader.read(500)) == 8:  # may it be TLS?
+                writer.write(b"N")
+                await reader.read(500)
+            ask(10, b"SCRAM-SHA-256\0\0")
+            nonce = (await reader.read(500)).partition(b"r=")[2]
+            ask(11, b"r=%sx,s=c2FsdA==,i=%d" % (nonce, rounds))
+            await reader.read(500)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        probe = PostgresQueryProbe(
+            host="127.0.0.1", port=server.sockets[0].getsockname()[1], user="a", database="b",
+            password=Secret("a password"), timeout=5.0,
+        )  # fmt: skip
+        began = time.thread_time()
+        result = await probe.check(TARGET)
+        assert time.thread_time() - began < 0.2
+    if rounds == 4096:
+        assert result.status is Status.DOWN
+    else:
+        assert result.status in (Status.UNKNOWN, Status.DOWN)
+        assert "rounds of hashing" in result.message or rounds > 2**31
