@@ -8,18 +8,27 @@ from functools import lru_cache
 HIDDEN = "***"
 
 KEYS = (
-    r"pass(?:word|wd|wort|phrase|code)|pwd|secret|token|credential|authorization|cookie|dsn"
-    r"|(?:api|access|account|auth|private|secret|shared|signing|encryption|master)[-_. ]?key"
-    r"|jwt|connection[-_. ]?string"
+    r"pass(?:word|wd|wort|phrase|code)|pwd|secret|token(?!i[sz])|credential|authorization|cookie"
+    r"|(?:api|access|account|auth|private|secret|shared|signing|encryption|master|subscription"
+    r"|functions|license|hmac|app|fernet|unseal)[-_. ]?key"
+    r"|dsn|jwt|connection[-_. ]?string|masterauth|kennwort|phpsessid|jsessionid"
 )
-"""A regular expression of the words; ``pass`` alone is :data:`_PASS`."""
+"""A regular expression of the words; short ones such as ``pass`` are in :data:`SHORT_KEYS`."""
+
+SHORT_KEYS = r"(?:pass|sig|signature|creds?|bearer|ps?w)(?![a-z])"
 
 _SECRET = re.compile(KEYS)
-_PASS = re.compile(r"(?<![a-z])(?:pass|sig|signature)(?![a-z])|(?:db|root|user|smtp)pass$")
+_PASS = re.compile(
+    r"(?<![a-z])(?:pass|sig|signature|creds?|bearer)(?![a-z])|p(?:s?w)$"
+    r"|(?<!by)(?<!com)(?<!sur)(?<!tres)(?<!over)(?<!under)(?<!multi)(?<!low)(?<!high)pass$"
+)
 _HARMLESS = re.compile(
     r"[-_. ](?:file|path|dir|name|type|kind|count|length|len|age|ttl|policy|url|uri|endpoint|host"
     r"|enabled|required|set|used|limit|min|max|status|valid|format|expir\w*|created\w*|updated\w*"
-    r"|mode|algorithm|alg|version|domain|rotation|manager|store|driver|stdin|prompt|command|cmd|fd)$"
+    r"|mode|algorithm|alg|version|domain|rotation|manager|store|driver|stdin|prompt|command|cmd|fd"
+    r"|service|server|reset|consent|refresh|worker|exporter|operator|per[-_. ]\w+|total|ref|header"
+    r"|secure|env|authentication|java|py|go|js|ts|rb|rs|cs|kt|php)$"
+    r"|(?:password|token|secret|key)file$"
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
