@@ -32,6 +32,7 @@ _LONGEST_WORD = 16
 _RANDOM = re.compile(r"(?=[^a-zA-Z]*[a-zA-Z])(?=[^0-9]*[0-9])[\w.~%+=-]{16,}")
 _SCHEME = re.compile(r"(?i)(basic|bearer|token|digest|apikey|bot)\s+(\S+)")
 _VALUE = re.compile(r"(?:^|[;&,\s])([\w.-]+)\s?=\s?('[^']*'|[^;&,\s]+)")
+_SESSION = re.compile(r"(?i)^sid$|sess|auth")
 _LIKE_WORDS = re.compile(r"://|%2[Ff]%2[Ff]|[ =]|\\+/")
 _PORT = re.compile(r"\d{1,5}(?:[/?#,]|$)")
 
@@ -97,7 +98,7 @@ def _of_text(secret: str) -> Iterator[str]:
         yield secret[len("whsec_") :]
     for name, value in _VALUE.findall(secret):
         # A connection string names host and user as well; a cookie's values all are secrets.
-        if is_secret_name(name) or _RANDOM.fullmatch(value):
+        if is_secret_name(name) or _RANDOM.fullmatch(value) or _SESSION.search(name):
             yield value.strip("'")
 
 
