@@ -58,6 +58,9 @@ _QUERY = re.compile(
     r"([?&](?:key|code|auth|sid)=)((?=[^\s&#\d]{0,60}\d)(?=[^\s&#a-zA-Z]{0,60}[a-zA-Z])"
     r"[\w.~%+/=-]{8,2000}+)"
 )
+_CUT_URL = re.compile(  # somewhere before its ``@``; a port has no letters
+    r"(://[^/:?#\[]{1,200}+:)((?=\D{0,40}\d)(?=[^a-zA-Z]{0,40}[a-zA-Z])[^\s/?#$<{%\]),']{4,400}+)$"
+)
 _BARE = re.compile(r"[\w.~%-]{20,}")
 
 # ---- key: value
@@ -276,7 +279,7 @@ def _told(secret: str, found: Found | None, shown: str = HIDDEN) -> str:
 def _url(text: str, found: Found | None) -> str:
     """``://…`` up to the end of the word. A password may hold everything, ``@`` included."""
     if "@" not in text:
-        return text
+        return _CUT_URL.sub(lambda match: match[1] + _told(match[2], found), text)
     pieces, done = [], 0
     last = text.rfind("@")
     while 0 <= (at := text.find("://", done)) < last:

@@ -277,6 +277,20 @@ def test_half_a_secret_is_none_either() -> None:
         assert len(shown) < longest + 60
 
 
+def test_half_a_secret_is_hidden_in_mid_text_too() -> None:
+    """Whoever cut an error or an answer goes on with words of his own."""
+    for text in ("raised X: {} while it began", "got b'{}'", "a {}… (12 more bytes)", "{}"):
+        for size in range(8, len(KNOWN) + 1):
+            assert clean(text.format(KNOWN[:size])) == text.format("***")
+    many = [KNOWN, *(secrets.token_urlsafe(16) for _ in range(100))]
+    assert Known(many).hide(f"got {KNOWN[:9]}; bye") == "got ***; bye"
+    assert clean(f"raised X: cannot open postgres://app:{S} while it began") == (
+        "raised X: cannot open postgres://app:*** while it began"
+    )
+    for text in ("http://h:8080 x", "http://[::1]:80", "tcp://h:99999: no", "http://h:$PORT1"):
+        assert clean(text) == text
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
