@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from tocsin.core.hiding import names
 from tocsin.core.hiding.names import HIDDEN, KEYS, SHORT_KEYS, is_secret_name
 
 Found = Callable[[str], object]
@@ -152,6 +153,8 @@ PROGRAMS = tuple(
 )
 """Programs, the letters of their options that take a password, and those options in a text."""
 
+PORTS = re.compile(r"[\d.]{0,20}:?\d{1,5}:\d{1,5}(?:/\w+)?")
+_CONTAINERS = re.compile(r"\b(?:docker|podman|nerdctl|compose|run|exec|chown)\b")
 _PROGRAM_WORDS = (
     "mysql",
     "mariadb",
@@ -189,34 +192,13 @@ _PEM = re.compile(
     r"(?:[^-]|-(?!----END)){0,20000}+(-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?"
 )
 
-_PROSE = re.compile(
-    r"(?i)(?:expired?|invalid|missing|required|not|no|none|null|nil|true|false|unknown|wrong|bad"
-    r"|empty|denied|failed|failure|is|was|are|must|should|could|can|cannot|can't|unable|the|an?|it"
-    r"|this|that|please|too|unexpected|malformed|revoked|rejected|incorrect|mismatch|error|ok|yes"
-    r"|to|or|and|if|when|with|for|in|of|from|by|on|option|instead|unset|set|unauthorized|forbidden"
-    r"|try|use|see|contact|permission|access|user|only|allowed|granted|passed|successful|valid"
-    r"|verified|loaded|started|ready|eof|timeout|invalid_\w{1,20}|lax|strict)[.!?]?"
-)
-_SCHEMES = ("basic", "bearer", "digest", "negotiate", "token", "apikey", "aws4-hmac-sha256")
-_LITERALS = ("none", "null", "nil", "true", "false", "undefined", "yes", "no")
-_PLACEHOLDER = re.compile(
-    r"\$(?:\{.*|\(.*|[A-Z_][A-Z\d_]*|[a-z_][a-z\d_]*)|\{\{.*|%(?:[a-z]|\(.*)|<[A-Za-z_ -]*>?"
-    r"|={1,2}|(?:os\.environ|process\.env).*",
-    re.DOTALL,
-)
-_PLACE = re.compile(r"/[a-z][\w.-]*(?:/[\w.-]*)+|https?://[^@?]*|\d{3}")
-PORTS = re.compile(r"[\d.]{0,20}:?\d{1,5}:\d{1,5}(?:/\w+)?")
-_CONTAINERS = re.compile(r"\b(?:docker|podman|nerdctl|compose|run|exec|chown)\b")
-_WORD = re.compile(r"[a-z]{1,20}[.,!?:]?")
-_NEXT_WORD = re.compile(r"[ ]([a-z]{1,20})(?![\w:=])")
-
 
 def look_for(text: str, found: Found | None = None) -> str:
     """A text without what looks like a secret."""
     if (
         not ("=" in text or ":" in text or "-" in text or "'" in text or ">" in text)
         and (len(text) < 20 or _LONG.search(text) is None)
-        and not _speaks(text.lower())
+        and not names.speaks(text.lower())
     ):  # most texts end here
         if "earer" not in text and "asic" not in text:
             return text
@@ -254,13 +236,6 @@ def look_for(text: str, found: Found | None = None) -> str:
     if "_user" in low or "change_password" in low:
         text = _POSITIONAL.sub(lambda m: m[1] + m[2] + _in_quotes(m[3], found), text)
     return _arguments(text, low, found) if "-" in text else text
-
-
-def _speaks(low: str) -> bool:
-    return (
-        "pass" in low or "token" in low or "secret" in low or "auth" in low or "pw" in low
-        or "identified" in low or "_user" in low
-    )  # fmt: skip
 
 
 def _named(match: re.Match[str], found: Found | None) -> str:
@@ -310,7 +285,7 @@ def _header(match: re.Match[str], found: Found | None) -> str:
         return match[0]
     if scheme is not None:
         return f"{before}{scheme}{_told(credential, found)}"
-    if _PROSE.fullmatch(alone.split()[0].rstrip("}])")):
+    if names.PROSE.fullmatch(alone.split()[0].rstrip("}])")):
         return match[0]
     return before + _told(alone, found)
 
@@ -318,15 +293,15 @@ def _header(match: re.Match[str], found: Found | None) -> str:
 def _scheme(match: re.Match[str], found: Found | None) -> str:
     """``Bearer abc123…``, but not ``basic authentication``."""
     word, blank, credential = match.groups()
-    if credential.rstrip(".").isalpha() and len(credential) < 20 and not _mixed(credential):
+    if (
+        credential.rstrip(".").isalpha()
+        and len(credential) < 20
+        and (credential.islower() or credential.isupper() or credential.istitle())
+    ):
         return match[0]
     if "-" in credential and re.fullmatch(r"[a-z-]{1,40}\.?", credential):  # bearer-only
         return match[0]
     return f"{word}{blank}{_told(credential, found)}"
-
-
-def _mixed(text: str) -> bool:
-    return not (text.islower() or text.isupper() or text.istitle())
 
 
 def _assigned(text: str, found: Found | None) -> str:
@@ -359,7 +334,11 @@ def _is_harmless(match: re.Match[str], value: re.Match[str]) -> bool:
     bare, spoken_key, key = word.strip("\"'\\[]{}()"), key, key.lower()
     if bare == HIDDEN or (HIDDEN in word and "://" in word) or not any(map(str.isalnum, word)):
         return True
-    if _PLACEHOLDER.fullmatch(word) or word.lower() in _LITERALS or word.lower() in _SCHEMES:
+    if (
+        names.PLACEHOLDER.fullmatch(word)
+        or word.lower() in names.LITERALS
+        or word.lower() in names.SCHEMES
+    ):
         return True
     counts = 12 if key.endswith("tokens") else 6 if key.endswith("s") or key == "sig" else 0
     if bare.isdigit() and len(bare) < counts:
@@ -369,24 +348,24 @@ def _is_harmless(match: re.Match[str], value: re.Match[str]) -> bool:
     if ":" not in between or word[0] in "\"'\\":
         return False
     # ``password: x`` of YAML, or a sentence such as ``invalid token: it has expired``.
-    if _PROSE.fullmatch(word) or (between == ":" and word.startswith("//")):
+    if names.PROSE.fullmatch(word) or (between == ":" and word.startswith("//")):
         return True
     if between[0] in "\"'\\":
         return False
-    if _PLACE.fullmatch(word) or spoken_key == "PASS":  # ``PASS: test_one``
+    if names.PLACE.fullmatch(word) or spoken_key == "PASS":  # ``PASS: test_one``
         return True
-    if _WORD.fullmatch(word) is None or between == ":":
+    if names.WORD.fullmatch(word) is None or between == ":":
         return False
     spoken = text[max(0, match.start() - 2) : match.start()]
     noun = key in ("secret", "token", "cookie", "credential") and spoken[:1].isalpha()
-    return (noun and spoken.endswith(" ")) or _NEXT_WORD.match(text, value.end()) is not None
+    return (noun and spoken.endswith(" ")) or names.NEXT_WORD.match(text, value.end()) is not None
 
 
 def _arguments(text: str, low: str, found: Found | None) -> str:
     def option(match: re.Match[str]) -> str:
         name, gap, value = match.groups()
         bare = value.strip("\"'\\")
-        if not is_secret_name(name.lstrip("-")) or _PROSE.fullmatch(bare) or HIDDEN in bare:
+        if not is_secret_name(name.lstrip("-")) or names.PROSE.fullmatch(bare) or HIDDEN in bare:
             return match[0]
         return f"{name}{gap}{_in_quotes(value, found)}"
 
