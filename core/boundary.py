@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from attrs import evolve
 
-from tocsin.core.hiding import clean, clean_data, visible
+from tocsin.core.hiding import clean, clean_data, hide, visible
 from tocsin.core.model import AuditEntry, Event, LogLine, Observation, Result, Target
 from tocsin.core.verdicts import Verdict
 
@@ -36,7 +36,7 @@ def cleaned_result(result: Result) -> Result:
     if (message := clean(result.message)) != result.message:
         changed["message"] = message
     if not _plain_names.issuperset(result.metrics):
-        names = {name: visible(str(name)) for name in result.metrics}
+        names = {name: hide(visible(str(name))) for name in result.metrics}
         if any(name != seen for name, seen in names.items()):
             changed["metrics"] = {names[name]: value for name, value in result.metrics.items()}
         elif len(_plain_names) < MOST_NAMES:
@@ -44,8 +44,11 @@ def cleaned_result(result: Result) -> Result:
     if result.attributes:
         changed["attributes"] = plain(result.attributes)
     facts = result.container
-    if facts is not None and (image := clean(facts.image)) != facts.image:
-        changed["container"] = evolve(facts, image=image)
+    if facts is not None:  # Compose's project and service are labels, which anybody may write
+        said = {name: getattr(facts, name) for name in ("image", "state", "project", "service")}
+        clear: dict[str, Any] = {name: text and clean(text) for name, text in said.items()}
+        if clear != said:
+            changed["container"] = evolve(facts, **clear)
     return evolve(result, **changed) if changed else result
 
 

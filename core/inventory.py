@@ -164,7 +164,7 @@ class Inventory:
         state = CheckState(
             target=target,
             name=check.name,
-            probe=check.probe_name,
+            probe=clean(check.probe_name, longest=100),  # a label may say anything
             interval=check.interval,
             broken=None if check.broken is None else clean(check.broken),
         )

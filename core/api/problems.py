@@ -53,7 +53,7 @@ class Problem(Exception):
             title=HTTPStatus(self.status).phrase,
             status=self.status,
             detail=clean(self.detail),
-            instance=path if self.instance is None else self.instance,
+            instance=clean(path if self.instance is None else self.instance),
             errors=tuple(map(clean, self.errors)),
         )
         return web.Response(

@@ -93,7 +93,10 @@ def _gather(tree: Any, name: str, found: set[str]) -> None:
     elif isinstance(tree, list):
         for item in tree:
             _gather(item, name, found)
-        look_for(" ".join(item for item in tree if isinstance(item, str)), found.add)
+        words = [str.__str__(item) for item in tree if isinstance(item, str)]
+        look_for(" ".join(words), found.add)
+        hidden = zip(words, clean_arguments(words), strict=True)
+        found.update(word for word, shown in hidden if shown == HIDDEN)  # it may hold blanks
     elif isinstance(tree, str):
         if is_secret_name(name):
             found.add(str.__str__(tree))

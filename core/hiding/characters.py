@@ -19,6 +19,17 @@ _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _INVISIBLE = re.compile(
     "[\x00\u00ad\u034f\u061c\u17b4\u17b5\u180b-\u180e\u200b-\u200d\u2060-\u2064\ufeff]"
 )
+# Printable for Python, and nothing to be seen: they split a word as well.
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+_OVERSTRUCK = re.compile("([!-~])\x08(?=\\1)")
+_WITHIN = re.compile(  # a word
+    "(?<=[!-~])[\x01-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u115f\u1160\u200e\u200f\u202a-\u202e"
+    "\u2065-\u206f\u3164\uffa0\ufe00-\ufe0f\ufff9-\ufffb\U000e0001\U000e0020-\U000e007f"
+    "\U000e0100-\U000e01ef]{1,64}"
+    "(?=[!-~])"
+)
 # Category Cs; Cc (but for tab and line feed) and Cf. A test holds this to unicodedata.
 _HALVES = re.compile("[\ud800-\udfff]")
 _UNSAFE = re.compile(
@@ -30,14 +41,15 @@ _UNSAFE = re.compile(
 
 
 def fit(text: str, *, lines: bool = False) -> str:
-    """A text without terminal sequences and invisible characters; other control characters, bidi
-    marks stand out as ``�``, halves of characters as ``?``. Line ends are written out as an
-    escape, unless the text may have ``lines``; then tabs stay as well."""
-    if text.isprintable():
+    """A text without terminal sequences and invisible characters, nor controls within a word, where
+    they would hide a secret; others and bidi marks stand out as ``�``, halves of characters as
+    ``?``. Line ends are written out as an escape, unless the text may have ``lines``; then tabs
+    stay as well."""
+    if text.isprintable() and (text.isascii() or _BLANK.search(text) is None):
         return text
     if not text.isascii() or "\x1b" in text or "\x00" in text:
         text = _INVISIBLE.sub("", _SEQUENCES.sub("", text))
-    text = _LINE_ENDS.sub("\n", text)
+    text = _WITHIN.sub("", _OVERSTRUCK.sub("", _LINE_ENDS.sub("\n", text)))
     if not lines:
         text = text.replace("\t", "    ").replace("\n", "\\n")
     return _UNSAFE.sub(VISIBLE, _HALVES.sub("?", text))
@@ -54,4 +66,4 @@ def visible(name: str) -> str:
 
 def is_plain(text: str) -> bool:
     """Whether a text is one line without anything that :func:`fit` changes."""
-    return text.isprintable() or fit(text) == text
+    return fit(text) == text

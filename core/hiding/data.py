@@ -11,6 +11,7 @@ from typing import Any
 from attrs import define
 
 from tocsin.core.hiding.names import HIDDEN, is_secret_name
+from tocsin.core.hiding.shapes import OPTION, PORTS, POSITIONAL, PROGRAMS, USER, is_pair
 from tocsin.core.hiding.text import LONGEST, clean
 
 DEEPEST = 20
@@ -26,16 +27,8 @@ NODE = 10
 LEFT_OUT = "…"
 
 _ENVIRONMENT = re.compile(r"([A-Za-z_][\w.-]{0,200})=(.*)", re.DOTALL)
-_OPTION = re.compile(r"--?[A-Za-z][\w-]*")
+_NAMES, _VALUES = ("name", "Name", "key", "Key"), ("value", "Value")
 _COMMANDS = ("Path", "Entrypoint", "Cmd", "Args", "Test", "command", "args")
-_ATTACHED = re.compile(r"mysql|mariadb|mycli|sshpass|7z")
-_SEPARATE = {
-    "-p": re.compile(r"sshpass|mongo|rabbitmq|docker|podman|check_(?:my|pg)sql"),
-    "-a": re.compile(r"(?:redis|valkey|keydb)-cli"),
-    "-w": re.compile(r"ldap"),
-    "-P": re.compile(r"mosquitto|zip"),
-}
-"""Options whose argument is a password, and the programs that take them so."""
 
 
 def clean_data(
@@ -60,8 +53,16 @@ class _Cleaner:
         self.left -= NODE
         if self.left < 0:
             return LEFT_OUT
-        if name and is_secret_name(name) and value and not isinstance(value, Mapping):
-            return HIDDEN
+        if name and value and is_secret_name(name):
+            if not isinstance(value, Mapping):
+                return HIDDEN
+            if depth < DEEPEST:  # ``{"token": {"value": "…"}}``
+                return {
+                    self.text(str(key)): self.clean(
+                        item, "" if isinstance(item, int | float) else name, depth + 1, programs
+                    )
+                    for key, item in islice(value.items(), MOST)
+                }
         if isinstance(value, float) and not math.isfinite(value):
             return str(value)  # JSON has no such numbers
         if type(value) in (int, float):
@@ -86,8 +87,11 @@ class _Cleaner:
         """A table; what it says of a command tells which of its options are passwords."""
         if called := [name for name in _COMMANDS if name in table]:
             programs = {*programs, *(word for name in called for word in _words(table[name]))}
+        said = next((table[key] for key in _NAMES if isinstance(table.get(key), str)), "")
         return {
-            self.text(str(key)): self.clean(item, str(key), depth, programs)
+            self.text(str(key)): self.clean(
+                item, said if key in _VALUES and is_secret_name(said) else str(key), depth, programs
+            )
             for key, item in islice(table.items(), MOST)
         }
 
@@ -118,25 +122,41 @@ def clean_arguments(
     """A program's arguments without those that are passwords. ``programs``: further words of the
     same command, where the program itself stands elsewhere."""
     names = " ".join([*programs, *_words(list(items))])
+    letters = "".join(one for program, one, _ in PROGRAMS if program.search(names))
     shown: list[str] = []
-    before = ""
+    before = second = ""
     for item in items:
         plain, text = str.__str__(item), clean(item, lines=True, longest=longest)
-        if _takes_secret(before, names) and not plain.startswith("-"):
+        option, value = _split(plain, before)
+        user = _USER.match(value)
+        if (not plain.startswith("-") and _takes_secret(before, letters, plain)) or (
+            POSITIONAL.fullmatch(second)
+        ):
             text = HIDDEN
-        elif before in ("-u", "-U", "--user", "--proxy-user", "-a", "--auth") and ":" in plain:
-            user, _, password = plain.partition(":")
-            text = text if (user + password).isdigit() else f"{clean(user)}:{HIDDEN}"
-        elif plain.startswith("-p") and len(plain) > 2 and _ATTACHED.search(names):
-            text = f"-p{HIDDEN}"
+        elif option and user and is_pair(option, user[0], value[user.end() :], names.lower()):
+            text = f"{clean(plain.removesuffix(value) + user[0])}{HIDDEN}"
+        elif plain[:1] == "-" and plain[1:2] in letters and len(plain) > 2 and plain[1:2] != "b":
+            text = f"{plain[:2]}{HIDDEN}"
         shown.append(text)
-        before = plain
+        second, before = before, plain
     return shown
 
 
-def _takes_secret(option: str, names: str) -> bool:
-    if not option.startswith("-"):
+_USER = re.compile(r"[^\s:%,/]{1,80}[:%,]")
+_PAIR = re.compile(f"({USER})(=?)")
+
+
+def _split(plain: str, before: str) -> tuple[str, str]:
+    """An option that takes a user and a password, and its value; in one argument or in two."""
+    if _PAIR.fullmatch(before) and plain[:1] != "-":
+        return before, plain
+    option = _PAIR.match(plain)
+    return ("", "") if option is None else (option[1], plain[option.end() :])
+
+
+def _takes_secret(option: str, letters: str, value: str) -> bool:
+    if option[:1] != "-" or PORTS.fullmatch(value):
         return False
-    if option in _SEPARATE:
-        return _SEPARATE[option].search(names) is not None
-    return _OPTION.fullmatch(option) is not None and is_secret_name(option.lstrip("-"))
+    if len(option) == 2:
+        return option[1] in letters and (option != "-b" or "=" in value)
+    return OPTION.fullmatch(option) is not None and is_secret_name(option.lstrip("-"))

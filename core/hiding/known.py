@@ -14,12 +14,16 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from tocsin.core.hiding.names import HIDDEN, is_secret_name
 
 SHORTEST = 6
 """Characters of what is hidden everywhere."""
+
+BEGINNING = 8
+"""Characters at which the beginning of one is hidden as well, wherever a text was cut in two."""
 
 FEW = 60
 """Up to so many forms are looked for one by one, which is fastest; more by their beginnings."""
@@ -32,6 +36,8 @@ _LONGEST_WORD = 16
 _RANDOM = re.compile(r"(?=[^a-zA-Z]*[a-zA-Z])(?=[^0-9]*[0-9])[\w.~%+=-]{16,}")
 _SCHEME = re.compile(r"(?i)(basic|bearer|token|digest|apikey|bot)\s+(\S+)")
 _VALUE = re.compile(r"(?:^|[;&,\s])([\w.-]+)\s?=\s?('[^']*'|[^;&,\s]+)")
+_SESSION = re.compile(r"(?i)^sid$|sess|auth")
+_GOES_ON = re.compile(r"[\w.~+/=-]")
 _LIKE_WORDS = re.compile(r"://|%2[Ff]%2[Ff]|[ =]|\\+/")
 _PORT = re.compile(r"\d{1,5}(?:[/?#,]|$)")
 
@@ -97,7 +103,7 @@ def _of_text(secret: str) -> Iterator[str]:
         yield secret[len("whsec_") :]
     for name, value in _VALUE.findall(secret):
         # A connection string names host and user as well; a cookie's values all are secrets.
-        if is_secret_name(name) or _RANDOM.fullmatch(value):
+        if is_secret_name(name) or _RANDOM.fullmatch(value) or _SESSION.search(name):
             yield value.strip("'")
 
 
@@ -138,6 +144,22 @@ def _pieces(text: str) -> list[str]:
     return [text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)]
 
 
+def _without(text: str, form: str) -> str:
+    """A text without a form of a secret and what begins like it: who cuts a text goes on after."""
+    text = text.replace(form, HIDDEN)
+    pieces, done, at, head = [], 0, 0, form[:BEGINNING]
+    while (at := text.find(head, at)) >= 0:
+        pairs = zip(text[at : at + len(form)], form, strict=False)
+        size = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        following = text[at + size : at + size + 1]  # another secret may begin alike
+        if _GOES_ON.match(following) is None and _may_be_half(form[:size], form):
+            pieces += [text[done:at], HIDDEN]
+            at = done = at + size
+        else:
+            at += max(1, size - BEGINNING)
+    return "".join(pieces) + text[done:] if pieces else text
+
+
 class Known:
     """Secrets that are hidden wherever they stand."""
 
@@ -164,15 +186,14 @@ class Known:
 
     def hide(self, text: str) -> str:
         """A text without them."""
-        if self._begins is not None:
-            if found := self._begins.intersection(_pieces(text)):
-                for form in self._forms:
-                    if form[:SHORTEST] in found and form in text:
-                        text = text.replace(form, HIDDEN)
-        else:
+        if self._begins is None:
             for form in self._forms:
-                if form in text:
-                    text = text.replace(form, HIDDEN)
+                if form[:BEGINNING] in text:
+                    text = _without(text, form)
+        elif found := self._begins.intersection(_pieces(text)):
+            for form in self._forms:
+                if form[:SHORTEST] in found and form[:BEGINNING] in text:
+                    text = _without(text, form)
         return text if len(text) < CUT else self._without_halves(text)
 
     def _without_halves(self, text: str) -> str:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from tocsin.core.hiding.names import HIDDEN, KEYS, is_secret_name
+from tocsin.core.hiding import names
+from tocsin.core.hiding.names import HIDDEN, KEYS, SHORT_KEYS, is_secret_name
 
 Found = Callable[[str], object]
 """Is told each secret that is hidden."""
@@ -21,6 +22,7 @@ Found = Callable[[str], object]
 _TRIGGERS = (
     "pass", "pwd", "secret", "token", "key", "authori", "cookie", "cred", "dsn", "://", "bearer",
     "basic", "sig", "jwt", " -", "identified", "string", "\"-", "'-",
+    "pw", "kennwort", "sessid", "sessionid", "psw", "auth", "@tcp(", "@unix(", "_user",
 )  # fmt: skip
 _LONG = re.compile(r"\S{20}")
 
@@ -42,6 +44,7 @@ _TOKENS = re.compile(
     r"|do[opr]_v1_[a-f0-9]{64}|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|dapi[a-f0-9]{32}"
     r"|hv[sbr]\.[\w-]{20,300}|gl(?:sa|c)_[\w+/=-]{20,300}|dp\.[a-z]{2,5}\.[A-Za-z0-9]{40,50}"
     r"|lin_api_[A-Za-z0-9]{32,60}|sntry[su]_[\w+/=.-]{20,400}|ATATT3[\w=-]{20,300}"
+    r"|\$(?:apr1|2[abxy]|[156y]|argon2\w{1,2})\$[\w./$=,+-]{8,300}"  # password hashes
     r"|AGE-SECRET-KEY-1[0-9A-Z]{58}|tocsin_[\w-]{20,200}"
     r")"
     r"|(?:hooks\.slack\.com/(?:services|workflows|triggers)"
@@ -52,85 +55,150 @@ _TOKENS = re.compile(
 
 _URL = re.compile(r"://[^\s\"<>`]++")
 _PORT = re.compile(r"\d{1,5}(?![^/?#,;'\])}|\\])")
+_QUERY = re.compile(
+    r"([?&](?:key|code|auth|sid)=)((?=[^\s&#\d]{0,60}\d)(?=[^\s&#a-zA-Z]{0,60}[a-zA-Z])"
+    r"[\w.~%+/=-]{8,2000}+)"
+)
+_CUT_URL = re.compile(  # somewhere before its ``@``; a port has no letters
+    r"(://[^/:?#\[]{1,200}+:)((?=\D{0,40}\d)(?=[^a-zA-Z]{0,40}[a-zA-Z])[^\s/?#$<{%\]),']{4,400}+)$"
+)
 _BARE = re.compile(r"[\w.~%-]{20,}")
 
 # ---- key: value
 
+_QUOTED = r"(?:\\{0,4}[\"']|&(?:quot|#3[49]);|\\u0022|%22)"
+_BLANKS = r"(?:\s|\\[nrt]|%20){0,6}+"
 _KEY = re.compile(
-    rf"(?i)((?:{KEYS}|(?<![a-z])(?:pass|sig|signature)(?![a-z]))[\w.-]{{0,30}}+)"
-    r"(\\{0,4}[\"']?\s{0,3}(?:=>|:=|[=:])\s{0,3}|>)"
+    rf"(?i)((?:{KEYS}|{SHORT_KEYS})(?:(?!%3[ad])[\w.-]){{0,30}}+)"
+    rf"({_QUOTED}?\]?{_BLANKS}(?:=>|:=|[=:]|%3[ad]|&#(?:58|61);|\\(?:u00|x)3[ad]){_BLANKS}"
+    r"(?:!\w{1,20}\s{1,3}|[|>][-+]?(?:\s|\\n){1,9}+|[a-z]{1,2}(?=[\"'])|(?=\"{3}|'{3}))?"
+    r"|[\"'],\s{0,3}b?(?=[\"'])|(?:\s[^<>\n]{0,200}+)?(?:>|&gt;)(?:<!\[CDATA\[)?)"
+)
+_MORE = (  # what ends a value ends none where no other key and no end follows
+    r"(?:[^\s\"'&;,<>)\]}]|[&;,)\]}](?![\w.-]{0,40}\s{0,3}[=:]|[\s\"'&;,<>)\]}]|$|\w{1,9};)"
+    r"|[\"'](?=\w))"
 )
 _VALUE = re.compile(
-    r"\\{1,4}\"(?:[^\"\\\n]|\\(?!\\{0,3}\")){0,8000}+|\"(?:[^\"\\\n]|\\.){0,8000}+\"?"
-    r"|'(?:[^'\\\n]|\\.){0,8000}+'?|[^\s\"'&;,<>)\]}\\][^\s\"'&;,<>)\]}]{0,8000}+"
+    r"\"{3}.{0,8000}?\"{3}|'{3}.{0,8000}?'{3}"
+    r"|(?:[\[{(]{1,3}|[A-Z]\w{0,20}\()\s{0,3}b?[\"'][^\]})\n]{0,8000}+[\]})]{0,3}+"
+    r"|\\{1,4}\"(?:[^\"\\\n]|\\(?!\\{0,3}\")){0,8000}+|\"(?:[^\"\\\n]|\\.){0,8000}+\"?"
+    r"|'(?:[^'\\\n]|\\.){0,8000}+'?|(?:&(?:quot|#3[49]);)?"
+    rf"[^\s\"'&;,<>)\]}}\\]{_MORE}{{0,8000}}+"
+)
+_NAMED = re.compile(  # name and value side by side, as Kubernetes, ECS and XML have them
+    rf"(?i)(\b(?:name|key){_QUOTED}?\s{{0,3}}[=:]\s{{0,3}}{_QUOTED}?)([\w.-]{{1,80}}+)"
+    rf"({_QUOTED}?(?:[,;]?(?:\s|\\n){{0,20}}+{_QUOTED}?value{_QUOTED}?\s{{0,3}}[=:]\s{{0,3}}|>))"
+    r"(\\{0,4}\"[^\"\n]{0,8000}+|'[^'\n]{0,8000}+|[^\s\"'<>,;&]{1,8000}+)"
+)
+_GO_DSN = re.compile(r"(?<![^\s\"'`(=])([\w.-]{1,80}+):([^\s\"'`/]{1,400})(?=@(?:tcp|unix)6?\()")
+_DOCKER_AUTH = re.compile(
+    r"(\"(?:auth|_auth|identitytoken)\\?\"\s{0,3}:\s{0,3}\\?\")([\w+/=-]{8,4000}+)"
+)
+_SPOKEN = re.compile(  # without a sign between: only what is no word
+    r"(?i)((?<![\w/.-])(?:\w{0,40}(?:password|passwd|passphrase|token|secret_access_key)|requirepass|masterauth"
+    r"|bindpw|rootpw|auth|pass)(?:\s(?:is|default)\b:?)?\s{1,3}[\"']?)"
+    r"((?=[^\s\"'\d]{0,40}\d)(?=[^\s\"'a-z]{0,40}[a-z])(?-i:(?=[^\s\"'A-Z]{0,40}[A-Z]))[^\s\"']{8,400}+)"
 )
 _BEFORE = re.compile(r"[\w.:-]{0,40}$")
 _QUOTE = re.compile(r"\\{0,4}[\"']")
 _HEADER = re.compile(
     r"(?i)((?:proxy-)?authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?)"
-    r"(?:((?:basic|bearer|digest|negotiate|token|apikey|aws4-hmac-sha256)\s{1,3})"
+    r"(?:(\w[\w-]{1,30}\s{1,3})((?:[\w-]{1,40}=(?:\\?\"[^\"\n]{0,4000}+\"|[^\s,\"']{1,4000}+)"
+    r"(?:,\s{0,3}|$|(?=[\"'\n])))+)"
+    r"|((?:basic|bearer|digest|negotiate|token|apikey|aws4-hmac-sha256)\s{1,3})"
     r"([^\"'\n]{1,8000}+)"
     r"|([^\s\"',]{1,8000}+(?:\s(?!\w{1,40}=[^=\s])[^\s\"',]{6,8000}+)?))"
     r"|((?:set-)?cookie[\"']?\s{0,3}:\s{0,3}[\"']?)([\w.!#$%&*+^`|~-]{1,200}=[^\"'\n]{1,8000}+)"
 )
 _SCHEME = re.compile(r"(?i)\b(bearer|basic)(\s{1,3})([A-Za-z0-9._~+/=-]{8,8000}+)")
 _SQL = re.compile(
-    r"(?i)((?:\bpassword|\bidentified by)\s{1,3})('(?:[^'\n]){1,400}+'?)(?!\s{0,2}[:=])"
+    r"(?i)((?:\bpassword(?: for [^\s=]{1,100} =)?|\bidentified (?:with \w{1,60} )?(?:by|as))"
+    r"(?:\s{1,3}|\s{0,3}\())('[^'\n]{1,400}+'?|\"[^\"\n]{1,400}+\"?)(?!\s{0,2}[:=])"
 )
 
 # ---- arguments of programs
 
-_GAP = r"(?:=|[\"']?,?\s{1,3}[\"']?|[\"'],[\"'])"
-_ARGUMENT = r"([^\s\"',\]]{1,8000}+)"
-_OPTION = re.compile(rf"(?<![\w-])(--?[A-Za-z][\w-]{{1,40}}+)({_GAP})(?!-){_ARGUMENT}")
-_PAIR = re.compile(
-    rf"(?<![^\s\"'\[,])(-[uUa]|--(?:proxy-)?user|--auth)({_GAP}?)([^\s:\"',/]{{1,80}}):{_ARGUMENT}"
+_GAP = r"(?:=|[\"']?,?\s{1,3}|[\"'],)"
+_ARGUMENT = (
+    r"(\\{0,3}\"(?:[^\"\\\n]|\\(?!\\{0,2}\")){1,4000}+(?:\\{0,3}\")?|'[^'\n]{1,4000}+'?"
+    r"|(?:[^\s\"',\]]|[,\]](?=[^\s\"',\]])|[\"'](?=\w)){1,8000}+)"
 )
-_PROGRAMS = (
-    (
-        re.compile(r"\b(?:mysql|mariadb|mycli)"),
-        re.compile(rf"(?<![^\s\"'\[,])(-p)([\"']?){_ARGUMENT}"),
-    ),
-    (
-        re.compile(r"\b(?:sshpass|mongo|rabbitmq|7z|docker login|podman login|check_(?:my|pg)sql)"),
-        re.compile(rf"(?<![^\s\"'\[,])(-p)({_GAP}?)(?!-){_ARGUMENT}"),
-    ),
-    (
-        re.compile(r"\b(?:redis-cli|valkey-cli|keydb-cli)"),
-        re.compile(rf"(?<![^\s\"'\[,])(-a)({_GAP})(?!-){_ARGUMENT}"),
-    ),
-    (
-        re.compile(r"\b(?:ldap\w{3,}|mosquitto_\w+|zip\b|influx|snmp\w+)"),
-        re.compile(rf"(?<![^\s\"'\[,])(-[wPAX])({_GAP})(?!-){_ARGUMENT}"),
-    ),
-    (re.compile(r"\bopenssl\b|-passin|-passout"), re.compile(rf"\b(pass)(:){_ARGUMENT}")),
+_START = r"(?<![^\s\"'\[,])"
+_OPTION = re.compile(rf"(?<![\w-])(--?[A-Za-z][\w.-]{{1,60}}+)({_GAP})(?!-){_ARGUMENT}")
+OPTION = re.compile(r"--?[A-Za-z][\w.-]{1,60}")
+USER = r"-[A-Za-z]{0,6}u|-[Ua]|--(?:proxy-)?user|--auth|--(?:[a-z]{2,8}-)?creds"
+_PAIR = re.compile(rf"{_START}({USER})({_GAP}?[\"']?)([^\s:%\"',/]{{1,80}}[:%,]){_ARGUMENT}")
+_LOGIN = (
+    r"\b(?:docker|podman|nerdctl|helm|oras|crane|regctl|skopeo|buildah|az)\b"
+    r"[^\n|;&]{0,60}?\blogin\b"
 )
+PROGRAMS = tuple(
+    (re.compile(program), letters, re.compile(rf"{_START}(-[{letters}])({gap})(?!-){_ARGUMENT}"))
+    for program, letters, gap in (
+        (r"\b(?:mysql(?!d\b|d_)|mariadb(?!d\b|d_)|mycli|7z|un?rar|rar)", "p", ""),
+        (
+            r"\b(?:sshpass|mongo(?:sh|dump|restore|export|import|stat|top|files)?\b|rabbitmqadmin"
+            rf"|cqlsh|twine|ncftp\w*|check_(?:my|pg)sql)|{_LOGIN}",
+            "p",
+            f"{_GAP}?",
+        ),
+        (r"\b(?:redis|valkey|keydb)-cli", "a", f"{_GAP}?"),
+        (r"\bldap\w{3,}", "w", f"{_GAP}?"),
+        (r"\b(?:mosquitto_\w+|(?:un)?zip\b|sqlcmd|bcp\b|check_ldap)", "P", f"{_GAP}?"),
+        (r"\bsnmp\w+", "AXc", _GAP),
+        (r"\bcheck_snmp", "AXC", _GAP),
+        (r"\binflux\b", "pt", _GAP),
+        (r"\bcurl\b", "b", _GAP),
+    )
+)
+"""Programs, the letters of their options that take a password, and those options in a text."""
+
+PORTS = re.compile(r"[\d.]{0,20}:?\d{1,5}:\d{1,5}(?:/\w+)?")
+_CONTAINERS = re.compile(r"\b(?:docker|podman|nerdctl|compose|run|exec|chown)\b")
 _PROGRAM_WORDS = (
-    "mysql", "mariadb", "mycli", "sshpass", "mongo", "rabbitmq", "7z", " login", "check_", "-cli",
-    "ldap", "mosquitto", "zip", "influx", "snmp", "pass:",
-)  # fmt: skip
+    "mysql",
+    "mariadb",
+    "mycli",
+    "sshpass",
+    "mongo",
+    "rabbitmq",
+    "7z",
+    "login",
+    "check_",
+    "-cli",
+    "ldap",
+    "mosquitto",
+    "zip",
+    "influx",
+    "snmp",
+    "rar",
+    "sqlcmd",
+    "bcp",
+    "cqlsh",
+    "twine",
+    "ncftp",
+    "curl",
+)
+_PASS_PHRASE = re.compile(rf"\b(pass)(:){_ARGUMENT}")
+POSITIONAL = re.compile(r"add_user|change_password|authenticate_user")
+"""Commands whose second argument is a password."""
+
+_POSITIONAL = re.compile(
+    rf"(\b(?:{POSITIONAL.pattern}){_GAP}[\"']?[^\s\"',]{{1,100}}+)({_GAP})(?!-){_ARGUMENT}"
+)
 
 _PEM = re.compile(
     r"(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)"
     r"(?:[^-]|-(?!----END)){0,20000}+(-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?"
 )
 
-_PROSE = re.compile(
-    r"(?i)(?:expired?|invalid|missing|required|not|no|none|null|nil|true|false|unknown|wrong|bad"
-    r"|empty|denied|failed|failure|is|was|are|must|should|could|can|cannot|can't|unable|the|an?|it"
-    r"|this|that|please|too|unexpected|malformed|revoked|rejected|incorrect|mismatch|error|ok|yes"
-    r"|to|or|and|if|when|with|for|in|of|from|by|on|option|instead|unset|set|unauthorized|forbidden"
-    r"|try|use|see|contact|permission|access|user|only|allowed|granted|passed|successful)[.!?]?"
-)
-_SCHEMES = ("basic", "bearer", "digest", "negotiate", "token", "apikey", "aws4-hmac-sha256")
-_WORD = re.compile(r"[a-z]{1,20}[.,!?]?")
-_NEXT_WORD = re.compile(r"[ ]([a-z]{1,20})(?![\w:=])")
-
 
 def look_for(text: str, found: Found | None = None) -> str:
     """A text without what looks like a secret."""
-    if not ("=" in text or ":" in text or "-" in text or "'" in text or ">" in text) and (
-        len(text) < 20 or _LONG.search(text) is None
+    if (
+        not ("=" in text or ":" in text or "-" in text or "'" in text or ">" in text)
+        and (len(text) < 20 or _LONG.search(text) is None)
+        and not names.speaks(text.lower())
     ):  # most texts end here
         if "earer" not in text and "asic" not in text:
             return text
@@ -140,6 +208,8 @@ def look_for(text: str, found: Found | None = None) -> str:
         if trigger in low:
             break
     else:
+        if text[0] == "-":
+            return _arguments(text, low, found)
         return _TOKENS.sub(HIDDEN, text) if _LONG.search(text) else text
     if "private key" in low:
         text = _PEM.sub(rf"\1 {HIDDEN} \2", text)
@@ -151,11 +221,28 @@ def look_for(text: str, found: Found | None = None) -> str:
         text = _HEADER.sub(lambda match: _header(match, found), text)
     if "bearer" in low or "basic" in low:
         text = _SCHEME.sub(lambda match: _scheme(match, found), text)
-    if "=" in text or ":" in text or ">" in text:
-        text = _assigned(text, found)
-    if "'" in text and ("password" in low or "identified" in low):
-        text = _SQL.sub(rf"\1{HIDDEN}", text)
+    text = _assigned(text, found)
+    if "?" in text and "=" in text:
+        text = _QUERY.sub(lambda match: match[1] + _told(match[2], found), text)
+    if ("'" in text or '"' in text) and ("password" in low or "identified" in low):
+        text = _SQL.sub(lambda match: match[1] + _in_quotes(match[2], found), text)
+    if "name" in low or "key" in low:
+        text = _NAMED.sub(lambda match: _named(match, found), text)
+    if "@tcp" in low or "@unix" in low:
+        text = _GO_DSN.sub(lambda match: f"{match[1]}:{_told(match[2], found)}", text)
+    if "auth" in low or "token" in low:
+        text = _DOCKER_AUTH.sub(lambda match: match[1] + _told(match[2], found), text)
+    text = _SPOKEN.sub(lambda match: match[1] + _told(match[2], found), text)
+    if "_user" in low or "change_password" in low:
+        text = _POSITIONAL.sub(lambda m: m[1] + m[2] + _in_quotes(m[3], found), text)
     return _arguments(text, low, found) if "-" in text else text
+
+
+def _named(match: re.Match[str], found: Found | None) -> str:
+    before, name, between, value = match.groups()
+    if not is_secret_name(name):
+        return match[0]
+    return f"{before}{name}{between}{_in_quotes(value, found)}"
 
 
 def _told(secret: str, found: Found | None, shown: str = HIDDEN) -> str:
@@ -167,7 +254,7 @@ def _told(secret: str, found: Found | None, shown: str = HIDDEN) -> str:
 def _url(text: str, found: Found | None) -> str:
     """``://…`` up to the end of the word. A password may hold everything, ``@`` included."""
     if "@" not in text:
-        return text
+        return _CUT_URL.sub(lambda match: match[1] + _told(match[2], found), text)
     pieces, done = [], 0
     last = text.rfind("@")
     while 0 <= (at := text.find("://", done)) < last:
@@ -189,14 +276,16 @@ def _url(text: str, found: Found | None) -> str:
 
 
 def _header(match: re.Match[str], found: Found | None) -> str:
-    before, scheme, credential, alone, cookie, content = match.groups()
+    before, with_parts, parts, scheme, credential, alone, cookie, content = match.groups()
+    if with_parts is not None:
+        return f"{before}{with_parts}{_told(parts, found)}"
     if cookie is not None:
         return cookie + _told(content, found)
     if not any(letter.isalnum() for letter in credential or alone):
         return match[0]
     if scheme is not None:
         return f"{before}{scheme}{_told(credential, found)}"
-    if _PROSE.fullmatch(alone.split()[0]):
+    if names.PROSE.fullmatch(alone.split()[0].rstrip("}])")):
         return match[0]
     return before + _told(alone, found)
 
@@ -204,15 +293,15 @@ def _header(match: re.Match[str], found: Found | None) -> str:
 def _scheme(match: re.Match[str], found: Found | None) -> str:
     """``Bearer abc123…``, but not ``basic authentication``."""
     word, blank, credential = match.groups()
-    if credential.rstrip(".").isalpha() and len(credential) < 20 and not _mixed(credential):
+    if (
+        credential.rstrip(".").isalpha()
+        and len(credential) < 20
+        and (credential.islower() or credential.isupper() or credential.istitle())
+    ):
         return match[0]
     if "-" in credential and re.fullmatch(r"[a-z-]{1,40}\.?", credential):  # bearer-only
         return match[0]
     return f"{word}{blank}{_told(credential, found)}"
-
-
-def _mixed(text: str) -> bool:
-    return not (text.islower() or text.isupper() or text.istitle())
 
 
 def _assigned(text: str, found: Found | None) -> str:
@@ -224,10 +313,7 @@ def _assigned(text: str, found: Found | None) -> str:
         value = _VALUE.match(text, at) if _is_key(match, text) else None
         if value is None or _is_harmless(match, value):
             continue
-        opening = _QUOTE.match(value[0])
-        quote = "" if opening is None else opening[0]
-        closed = quote if quote and value[0][len(quote) :].endswith(quote) else ""
-        pieces += [text[done:at], quote, _told(value[0], found), closed]
+        pieces += [text[done:at], _in_quotes(value[0], found)]
         done = at = value.end()
     return "".join(pieces) + text[done:] if pieces else text
 
@@ -235,60 +321,97 @@ def _assigned(text: str, found: Found | None) -> str:
 def _is_key(match: re.Match[str], text: str) -> bool:
     before = _BEFORE.search(text, max(0, match.start() - 40), match.start())
     begin = match.start() if before is None else before.start()
-    if match[2] == ">" and text[begin - 1 : begin] != "<":
-        return False
+    if match[2].endswith((">", "&gt;", "CDATA[")) and "=" not in match[2][:4]:
+        return text[begin - 1 : begin] == "<" or text[begin - 4 : begin] == "&lt;"
+    if match[2][1:2] == "," and re.search(r"\(b?[\"']$", text[max(0, begin - 3) : begin]) is None:
+        return False  # of a pair, not of a list
     return is_secret_name(text[begin : match.end(1)])
 
 
 def _is_harmless(match: re.Match[str], value: re.Match[str]) -> bool:
     """Whether a value is none: a placeholder, a count, a scheme, or a sentence that goes on."""
     (key, between), word, text = match.groups(), value[0], match.string
-    key = key.lower()
-    if HIDDEN in word or word.startswith(("$", "{{", "%s", "<", "=")) or word in ('""', "''"):
+    bare, spoken_key, key = word.strip("\"'\\[]{}()"), key, key.lower()
+    if bare == HIDDEN or (HIDDEN in word and "://" in word) or not any(map(str.isalnum, word)):
         return True
-    if word.isdigit() and len(word) < 6 and (key.endswith("s") or key == "sig"):
+    if (
+        names.PLACEHOLDER.fullmatch(word)
+        or word.lower() in names.LITERALS
+        or word.lower() in names.SCHEMES
+    ):
+        return True
+    counts = 12 if key.endswith("tokens") else 6 if key.endswith("s") or key == "sig" else 0
+    if bare.isdigit() and len(bare) < counts:
         return True  # ``pass``, ``tokens``
     if key == "pwd" and word.startswith("/"):  # a directory
         return True
-    if word.lower() in _SCHEMES:
-        return True
-    if ":" not in between or between[0] in "\"'\\" or word[0] in "\"'\\":
+    if ":" not in between or word[0] in "\"'\\":
         return False
     # ``password: x`` of YAML, or a sentence such as ``invalid token: it has expired``.
-    if _PROSE.fullmatch(word) or (between == ":" and word.startswith("//")):
+    if names.PROSE.fullmatch(word) or (between == ":" and word.startswith("//")):
         return True
-    if _WORD.fullmatch(word) is None:
+    if between[0] in "\"'\\":
+        return False
+    if names.PLACE.fullmatch(word) or spoken_key == "PASS":  # ``PASS: test_one``
+        return True
+    if names.WORD.fullmatch(word) is None or between == ":":
         return False
     spoken = text[max(0, match.start() - 2) : match.start()]
     noun = key in ("secret", "token", "cookie", "credential") and spoken[:1].isalpha()
-    return (noun and spoken.endswith(" ")) or _NEXT_WORD.match(text, value.end()) is not None
+    return (noun and spoken.endswith(" ")) or names.NEXT_WORD.match(text, value.end()) is not None
 
 
 def _arguments(text: str, low: str, found: Found | None) -> str:
     def option(match: re.Match[str]) -> str:
         name, gap, value = match.groups()
-        if not is_secret_name(name.lstrip("-")) or _PROSE.fullmatch(value) or HIDDEN in value:
+        bare = value.strip("\"'\\")
+        if not is_secret_name(name.lstrip("-")) or names.PROSE.fullmatch(bare) or HIDDEN in bare:
             return match[0]
-        return f"{name}{gap}{_told(value, found)}"
+        return f"{name}{gap}{_in_quotes(value, found)}"
 
     def pair(match: re.Match[str]) -> str:
         name, gap, user, password = match.groups()
-        if name in ("-a", "--auth") and "check_" not in low and "http" not in low:
-            return match[0]
-        if (user + password).isdigit() or HIDDEN in password or password.startswith("//"):
-            return match[0]
-        return f"{name}{gap}{user}:{_told(password, found)}"
+        return (
+            match[0]
+            if not is_pair(name, user, password, low)
+            else (f"{name}{gap}{user}{_in_quotes(password, found)}")
+        )
 
     def short(match: re.Match[str]) -> str:
-        return match[1] + match[2] + _told(match[3], found)
+        if HIDDEN in match[3] or PORTS.fullmatch(match[3]):
+            return match[0]
+        if match[1] == "-b" and "=" not in match[3]:  # a file of cookies
+            return match[0]
+        return match[1] + match[2] + _in_quotes(match[3], found)
 
     text = _PAIR.sub(pair, _OPTION.sub(option, text))
+    if "pass:" in low and ("openssl" in low or "-passin" in low or "-passout" in low):
+        text = _PASS_PHRASE.sub(short, text)
     for word in _PROGRAM_WORDS:
         if word in low:
             break
     else:
         return text
-    for program, secret in _PROGRAMS:
+    for program, _, secret in PROGRAMS:
         if (named := program.search(text)) is not None:
             text = text[: named.start()] + secret.sub(short, text[named.start() :])
     return text
+
+
+def is_pair(option: str, user: str, password: str, low: str) -> bool:
+    """Whether what an option such as ``-u`` is given is a user and a password."""
+    if HIDDEN in password or password.startswith("//") or (user[:-1] + password).isdigit():
+        return False
+    if user[-1] != ":" and {"%": "smb", ",": "ftp"}[user[-1]] not in low:
+        return False
+    web = any(program in low for program in ("curl", "http", "wget", "check_"))
+    if option in ("-a", "--auth") or (option[:2] != "--" and len(option) > 2):
+        return web
+    return web or _CONTAINERS.search(low) is None  # theirs is a user and a group
+
+
+def _in_quotes(value: str, found: Found | None) -> str:
+    opening = _QUOTE.match(value)
+    quote = "" if opening is None else opening[0]
+    closed = quote if quote and value[len(quote) :].endswith(quote) else ""
+    return f"{quote}{_told(value, found)}{closed}"

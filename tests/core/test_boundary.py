@@ -61,11 +61,13 @@ def test_an_ordinary_result_is_the_same_one() -> None:
 
 
 def test_all_that_a_probe_says_is_cleaned() -> None:
-    """Message, attributes in depth, names of metrics, the image of a container; numbers stay."""
+    """Message, attributes in depth, names of metrics, what a container's labels say; numbers
+    stay."""
     result = Result.down(
-        NASTY, metrics={"a\x1bb": 1.0}, attributes={"output": NASTY, "deep": [{"token": "abc"}]},
-        container=Container(id="1", image=f"reg/{SECRET}:1", state="running",
-                            reason=Reason.RUNNING),
+        NASTY, metrics={f"a\x1bb {SECRET}": 1.0},
+        attributes={"output": NASTY, "deep": [{"token": "abc"}]},
+        container=Container(id="1", image=f"reg/{SECRET}:1", state="running", project=NASTY,
+                            service=NASTY, reason=Reason.RUNNING),
     )  # fmt: skip
     seen = cleaned_observation(Observation(target="web", check="c", at=AT, result=result)).result
     assert is_clean([seen.message, seen.metrics, seen.attributes, str(seen.container)])

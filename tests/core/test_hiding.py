@@ -46,7 +46,44 @@ SHAPES = [
     "openssl -passin pass:{}", "ldapsearch -w {} -x", "check_http -a bob:{}", "JWT_SECRET={}",
     "private_key={}", "token_count=5 token={}", "token_type='token={}'", "refresh_token: {}",
     "Password={};Server=db", "passphrase: '{}'", "x-auth-token: {}", "smtp_pass={}",
+    "x --db.password {}", "redis-server --requirepass {}", "redis-cli -a{} ping", "SSHPASS={}",
+    "curl -sfu bob:{} http://h", "curl -u bob:'{}' h", 'curl -u bob:"{}" h', "curl -b sid={} h",
+    "x --password 'a {}'", "skopeo copy --src-creds bob:{} a b", "creds=bob:{}", "bind_pw: {}",
+    "rabbitmqctl add_user bob {}", "rabbitmqctl change_password bob {}", "ldapsearch -w{} -x",
+    "helm registry login -u a -p {} reg", "sqlcmd -S h -U sa -P {}", "unzip -P {} a.zip",
+    "keytool -storepass {}", "mosquitto_pub -P{} -t x", "smbclient //h/s -U bob%{}",
+    '["docker","login","-p","{}"]', '["curl","--oauth2-bearer","{}"]', "userPass={}", "PW={}",
+    "['rabbitmqctl', 'add_user', 'bob', '{}']", "APP_KEY=base64:{}=", "HMAC_KEY={}",
+    'IDENTIFIED BY "{}";', "IDENTIFIED WITH mysql_native_password BY '{}'", "PASSWORD('{}')",
+    "SET PASSWORD FOR 'a' = '{}'", 'curl -H "Ocp-Apim-Subscription-Key: {}" h',
+    "curl -H X-Api-Key:{} h", "bob:{}@tcp(db:3306)/app", "{{'password': b'{}'}}",
+    '{{"passwords": ["{}", "b"]}}',
+    '{{"token": {{"value": "{}"}}}}', "C {{ password: Some(\"{}\") }}",
+    "[password] => {}", 'password="""{}"""', "password: !secret {}", "password: |\n  {}",
+    '<password type="x">{}</password>', "<password><![CDATA[{}]]></password>",
+    '<property name="password" value="{}"/>', '<property name="password">{}</property>',
+    '{{"name": "DB_PASSWORD", "value": "{}"}}', "- name: DB_PASSWORD\n  value: {}",
+    "&quot;password&quot;:&quot;{}&quot;", "&lt;password&gt;{}&lt;/password&gt;", "password%3D{}",
+    "%22password%22%3A%22{}%22", "password\\u003d{}", 'Authorization: Digest a="b", response="{}"',
+    "[('X-Api-Key', '{}')]", "(b'authorization', b'Bearer {}')", "cookies={{'sid': '{}'}}",
+    "JSESSIONID={}", "password=abc,{}", "password=abc;{}", "password=abc){}", "password=abc'{}",
+    "password=$2b$10${}", "password=={}", "password=***{}", "password=%s{}",
 ]  # fmt: skip
+
+SPOKEN = [
+    "password {}",
+    "the password is {}",
+    'invalid password "{}"',
+    "requirepass {}",
+    "AUTH {}",
+    "machine h login bob password {}",
+    "aws configure set aws_secret_access_key {}",
+    "[Entrypoint]: MYSQL_ROOT_PASSWORD {}",
+    "https://h/x?code={}&a=b",
+    "https://h/x?key={}",
+    '{{"auths": {{"h": {{"auth": "{}="}}}}}}',
+]
+"""Hidden where it is no word."""
 
 TOKENS = [
     "AKIAIOSFODNN7EXAMPLE", "ghp_" + "a1B2" * 9, "github_pat_" + "a1B2_" * 8,
@@ -83,6 +120,20 @@ SENTENCES = [
     "the Docker Engine at unix:///var/run/docker.sock cannot be asked", "author=Bob signed-off",
     "checkpoint complete: wrote 41 buffers (0.3%); sync=0.010 s", "key 'a-b' exists",
     "user=bob op=login",
+    "token-service: started", "cookie-consent: loaded 3 files", "authorization=none",
+    "--- PASS: TestLogin (0.00s)", "max_tokens: 200000", "tokens_per_second=42.1",
+    "docker run -u app:app x", "docker run -p 8080:80 nginx", "unexpected token: '}'",
+    "mounting secret: /run/secrets/db", "secretRef: db", "api_keys_total=3", "signature: valid",
+    "private key: /etc/ssl/private/x.key", "--passwordfile=/x", "tokenizer: bpe", "tokenize=true",
+    "tokens=[1, 2, 3]", "--api-key-header X-Api-Key", "--cookie-secure=true",
+    "rabbitmqctl -p / list_queues", '{"token": null, "password": false}', "password=%(password)s",
+    "Config(password=None, user='x')", "at com.example.Token.parse(Token.java:42)",
+    'password = os.environ["X"]', "oauth2: cannot fetch token: 400 Bad Request",
+    "cannot read password: EOF", "decrypt secret: cipher: message authentication failed",
+    "reset password: http://h/reset", "token: https://h/oauth/token", "io.example.secret=true",
+    "image=registry/secret-service:1.2", 'POST /api/password HTTP/1.1" 200',
+    "mysqld: started -p3306", "docker compose -p mysql up", "password=<redacted>",
+    "nginx@sha256:" + "9f86d081" * 8, "550e8400-e29b-41d4-a716-446655440000",
 ]  # fmt: skip
 
 
@@ -100,6 +151,12 @@ def test_a_secret_is_hidden_where_it_stands_as_one(shape: str) -> None:
         assert "***" in shown
         assert secret not in shown.replace("postgres://", "")
     assert clean(clean(shape.format(S))) == clean(shape.format(S))
+
+
+@pytest.mark.parametrize("shape", SPOKEN)
+def test_what_is_no_word_is_hidden_where_a_secret_is_spoken_of(shape: str) -> None:
+    """Without a sign between the key and it."""
+    assert S not in clean(shape.format(S))
 
 
 @pytest.mark.parametrize("token", TOKENS)
@@ -220,6 +277,20 @@ def test_half_a_secret_is_none_either() -> None:
         assert len(shown) < longest + 60
 
 
+def test_half_a_secret_is_hidden_in_mid_text_too() -> None:
+    """Whoever cut an error or an answer goes on with words of his own."""
+    for text in ("raised X: {} while it began", "got b'{}'", "a {}… (12 more bytes)", "{}"):
+        for size in range(8, len(KNOWN) + 1):
+            assert clean(text.format(KNOWN[:size])) == text.format("***")
+    many = [KNOWN, *(secrets.token_urlsafe(16) for _ in range(100))]
+    assert Known(many).hide(f"got {KNOWN[:9]}; bye") == "got ***; bye"
+    assert clean(f"raised X: cannot open postgres://app:{S} while it began") == (
+        "raised X: cannot open postgres://app:*** while it began"
+    )
+    for text in ("http://h:8080 x", "http://[::1]:80", "tcp://h:99999: no", "http://h:$PORT1"):
+        assert clean(text) == text
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -234,6 +305,10 @@ def test_half_a_secret_is_none_either() -> None:
         ("\u202eevil\u2066", "�evil�"),
         ("tag-\udce4", "tag-?"),
         ("bell\x07 back\x08", "bell� back�"),
+        ("pa\x08ss\u200eword=x", "password=***"),
+        ("p\x08pa\x08ass\u034fwo\ufe0frd=x", "password=***"),
+        ("pa/ss?\u202ewo[r\x07d@x9", "***"),
+        ("⚠️ x", "⚠️ x"),
         ("a\r\nb\rc\u2028d\x85e", "a\\nb\\nc\\nd\\ne"),
         ("a\tb", "a    b"),
         ("ünïcödé 日本 🚨", "ünïcödé 日本 🚨"),
@@ -285,6 +360,12 @@ HOSTILE = {
     "letters": "A" * 10**6, "hooks": "hooks.slack.com/services/" * 40_000,
     "words": "token: it " * 100_000,
     "private": "private_" * 125_000, "gaps": "--password, " * 90_000, "returns": "\r" * 10**6,
+    "named": 'name="a" ' * 110_000, "values": "name: password value: " * 45_000,
+    "spoken": "password " * 110_000, "query": "?key=a1" + "a" * 10**6, "dsns": "a:b@tcp(" * 120_000,
+    "commas": "password=a" + ",b" * 500_000, "brackets": 'password=["' * 90_000,
+    "triple": 'password="""' * 90_000, "digest": "authorization: digest " + "a=b," * 250_000,
+    "logins": ("docker " + "a" * 60) * 15_000, "attributes": "<password a " * 80_000,
+    "overstruck": "a\x08a" * 330_000, "selectors": "a\ufe0f" * 500_000,
     "angles": "<password>" * 100_000, "telegram": "12345:" * 160_000, "sk": "sk-" * 330_000,
 }  # fmt: skip
 
@@ -311,6 +392,11 @@ def test_data_is_cleaned_by_the_names_in_it() -> None:
         "Other": {"Entrypoint": ["curl"], "Cmd": ["-u", f"bob:{S}",
     "-H", f"Authorization: X {S}"]},
         "Split": {"Path": "mysql", "Args": ["-u", "root", f"-p{S}", "--password", S]},
+        "Login": {"Cmd": ["docker", "login", f"-p{S}"]}, "User": {"Cmd": ["curl", f"-ubob:{S}"]},
+        "Long": {"Cmd": ["curl", f"--user=bob:{S}"]}, "Mongo": {"Cmd": ["mongosh", f"-p{S}"]},
+        "Rabbit": {"Cmd": ["rabbitmqctl", "add_user", "bob", S]}, "credentials": {"x": {"y": S}},
+        "Variables": [{"name": "DB_PASSWORD", "value": S}],
+        "Users": {"basicauth.users": f"bob:$apr1${S}$0123456789"},
         "token": S, "pin": 1234, "nested": {"deep": [[{"secret": [S]}]]},
         "passed": "3 of 4", "token_count": "17",
     }  # fmt: skip
@@ -327,7 +413,10 @@ def test_data_is_cleaned_by_the_names_in_it() -> None:
 def test_arguments_that_are_none_of_passwords_stay() -> None:
     """A port, a user, a path."""
     for command in (["ssh", "-p", "22", "h"], ["mkdir", "-p", "/x"], ["run", "-u", "1:1"],
-                    ["x", "--password-file", "/run/x"], ["tar", "-a", "x"]):  # fmt: skip
+                    ["x", "--password-file", "/run/x"], ["tar", "-a", "x"],
+                    ["docker", "run", "-p", "8080:80", "-u", "app:app", "mysql"],
+                    ["mongod", "-p", "27017"], ["docker-entrypoint.sh", "mysqld", "-p3306"],
+                    ["rabbitmqctl", "list_queues", "-p", "myvhost"]):  # fmt: skip
         assert clean_arguments(command) == command
 
 

@@ -24,6 +24,7 @@ from tocsin.core.config.settings import (
     TargetSettings,
 )
 from tocsin.core.heartbeats import Heartbeats
+from tocsin.core.hiding import is_plain
 from tocsin.core.inventory import Inventory
 from tocsin.core.isolation import Isolation
 from tocsin.core.model import Container, Observation, Reason, Result, Status, Target
@@ -192,6 +193,22 @@ async def test_a_wrong_label_costs_only_its_check(room: Room) -> None:
     assert set(checks) == {"docker", "x"}
     assert checks["x"].status is Status.UNKNOWN
     assert "tocsin.check.x.probe" in (checks["x"].broken or "")
+
+
+async def test_a_label_is_fit_to_be_shown_as_a_probe(room: Room) -> None:
+    """Whatever it says the probe is."""
+    said = "\x1b[31mx\u202e password=Zx9kQ2vLm7 " + "y" * 9999
+    tables: dict[str, dict[str, Any]] = {
+        "x": {"probe": said, "timeout": 1e9},
+        "y": {"probe": said, "unable": said},
+    }
+    room.inventory.discovered("docker", Target(name="web", kind="container"), tables)
+    for name in "xy":
+        found = room.state.targets["web"].checks[name]
+        for text in (found.probe, found.broken or "", found.last.result.message):  # type: ignore[union-attr]
+            assert is_plain(text)
+            assert "Zx9k" not in text
+            assert len(text) < 1000
 
 
 async def test_what_no_label_may_ask_for_is_unknown_until_it_is_allowed(room: Room) -> None:
