@@ -59,6 +59,10 @@ def _schema(kind: Any, components: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+NO_NUL = r"^[^\u0000]*$"
+"""No database can hold one."""
+
+
 def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": f"{route.method.lower()}_{route.handler.__name__}",
@@ -70,7 +74,7 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
                 "name": name,
                 "in": "path",
                 "required": True,
-                "schema": {"type": "string", "minLength": 1},
+                "schema": {"type": "string", "minLength": 1, "pattern": NO_NUL},
             }
             for name in route.path_names
         ]
@@ -104,6 +108,8 @@ def _query_parameters(route: Route, components: dict[str, Any]) -> list[dict[str
     parameters = []
     for field in attrs.fields(route.query):
         schema = _without_null(_schema(hints[field.name], components))
+        if schema.get("type") == "string" and not {"enum", "format", "pattern"} & schema.keys():
+            schema = {**schema, "pattern": NO_NUL}
         required = field.default is attrs.NOTHING
         if not required and field.default is not None:
             schema = {**schema, "default": field.default}

@@ -31,7 +31,7 @@ FEW = 60
 CUT = 150
 """Texts of at least so many characters may have been cut, and end in half a secret."""
 
-_WORD = re.compile(r"[A-Za-z][a-z]*(?:[-_. ][a-z]+)*|[A-Z]+|\d+")
+_WORD = re.compile(r"[A-Za-z][a-z]*(?:[-_. ][a-z]+)?|[A-Z]+|\d+")
 _LONGEST_WORD = 16
 _RANDOM = re.compile(r"(?=[^a-zA-Z]*[a-zA-Z])(?=[^0-9]*[0-9])[\w.~%+=-]{16,}")
 _SCHEME = re.compile(r"(?i)(basic|bearer|token|digest|apikey|bot)\s+(\S+)")
