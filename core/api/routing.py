@@ -148,7 +148,8 @@ async def perform(route: Route, call: Call) -> web.StreamResponse:
         if trouble := _unfit(name):
             raise Problem(422, f"the name of a parameter is wrong: it holds {trouble}")
         if trouble := _unfit(text):
-            raise Problem(422, f"{show(name)} is wrong: it holds {trouble}")
+            status = 400 if name in call.path else 422
+            raise Problem(status, f"{show(name)} is wrong: it holds {trouble}")
     if route.query is not None:
         arguments["query"] = _query(route.query, given)
     elif given and not route.free_query:
