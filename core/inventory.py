@@ -167,13 +167,14 @@ class Inventory:
             probe=clean(check.probe_name, longest=100),  # a label may say anything
             interval=check.interval,
             broken=None if check.broken is None else clean(check.broken),
+            remark=check.name == LABELS,
         )
         self.state.put_check(state)
         if check.probe is None:
             reason = check.broken or f"no probe called {check.probe_name!r} is installed"
-            words = reason if check.probe_name == LABELS else f"cannot run: {reason}"
-            if check.probe_name == LABELS:
+            if state.remark:
                 log.warning("labels are not heeded", target=target, reason=reason)
+            words = reason if state.remark else f"cannot run: {reason}"
             self._tell(target, check.name, Result.unknown(words))
             return
         self._scheduler.put(
@@ -387,13 +388,9 @@ class Inventory:
 
     def _build(self, found: _Found) -> dict[str, CheckSettings]:
         return self._label_checks.build(
-            (found.source, found.target.name),
-            found.name,
-            found.tables,
-            found.refused,
-            source=self.settings.sources.get(found.source),
-            interval=self.settings.interval,
-        )
+            (found.source, found.target.name), found.name, found.tables, found.refused,
+            source=self.settings.sources.get(found.source), interval=self.settings.interval,
+        )  # fmt: skip
 
     def _tell(self, target: str, check: str, result: Result) -> None:
         self._record(Observation(target=target, check=check, at=self._clock.now(), result=result))

@@ -28,6 +28,8 @@ class CheckState:
     polled: bool = True
     broken: str | None = None
     """Why the check cannot run at all, or None."""
+    remark: bool = False
+    """It tells of labels that are not heeded, and sees nothing of the target."""
     last: Observation | None = None
     since: datetime | None = None
     """Since when the status is what it is."""
@@ -88,18 +90,23 @@ class TargetState:
             last = [check.last for check in self.checks.values() if check.last is not None]
             self._summary = _Summary(
                 self.revision,
-                worst([check.status for check in self.checks.values()]),
+                worst([check.status for check in self._seeing()]),
                 max((seen.at for seen in last), default=None),
                 next((facts for seen in last if (facts := seen.result.container)), None),
             )
         return self._summary
+
+    def _seeing(self) -> list[CheckState]:
+        """The checks by which the target is judged; a remark only where there is nothing else."""
+        every = list(self.checks.values())
+        return [check for check in every if not check.remark] or every
 
     @property
     def worst_check(self) -> CheckState | None:
         """The check that decides the status. Of several, what a source saw says most (a container
         that has crashed explains the refused connection); then the longest-standing one."""
         status = self.status
-        deciding = [c for c in self.checks.values() if c.status is status and c.last is not None]
+        deciding = [c for c in self._seeing() if c.status is status and c.last is not None]
         return min(deciding, key=lambda c: (c.polled, c.since is None, c.since), default=None)
 
     @property

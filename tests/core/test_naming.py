@@ -14,6 +14,7 @@ from attrs import evolve
 import tocsin
 from tests.core.test_inventory import DOCKER, Room, check, facts
 from tocsin.core.config.settings import CheckSettings, TargetSettings
+from tocsin.core.contracts import Claim
 from tocsin.core.model import Beat, Event, Result, Status, Target
 from tocsin.core.sources import SourceSink
 from tocsin.core.state import TargetState
@@ -353,3 +354,13 @@ async def test_a_label_does_not_take_the_name_by_which_sources_are_told_apart(ro
     assert set(room.state.targets) == {"evil", "pay", "pay@nas"}
     assert (room.status("pay@nas"), room.status("evil", "nas")) == (Status.DOWN, Status.UP)
     assert "'@' stands before the name of a source only" in room.refused("evil")
+
+
+async def test_a_refused_label_does_not_make_its_target_unknown(room: Names) -> None:
+    """A container that is up stays up: that a label of it is not heeded is told beside that."""
+    sink = room.sink()
+    sink.discovered(Target(name="web", kind="container"), None, Claim(refused=("no",)))
+    sink.observed("web", Result.up("running"))
+    assert room.refused("web") == "no"
+    assert room.of("web").status is Status.UP
+    assert room.of("web").message == "running"
