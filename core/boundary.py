@@ -24,6 +24,16 @@ MOST_OF_LOG = 2_000_000
 """Characters of all log lines of one request."""
 
 
+_NUMBERS = {
+    "exit_code": None, "restart_count": 0, "cpu_percent": None, "memory_bytes": None,
+    "memory_limit_bytes": None, "memory_percent": None, "network_rx_bytes": None,
+    "network_tx_bytes": None,
+}  # fmt: skip
+"""A container's numbers, and what stands for one that is none."""
+
+_MOST = 1e18
+"""No container has so much of anything, and no database column holds more."""
+
 MOST_NAMES = 10_000
 
 _plain_names: set[str] = set()
@@ -47,6 +57,10 @@ def cleaned_result(result: Result) -> Result:
     if facts is not None:  # Compose's project and service are labels, which anybody may write
         said = {name: getattr(facts, name) for name in ("image", "state", "project", "service")}
         clear: dict[str, Any] = {name: text and clean(text) for name, text in said.items()}
+        for name, unsaid in _NUMBERS.items():
+            value = getattr(facts, name)
+            if value is not None and not (type(value) in (int, float) and abs(value) < _MOST):
+                clear[name] = unsaid
         if clear != said:
             changed["container"] = evolve(facts, **clear)
     return evolve(result, **changed) if changed else result

@@ -99,7 +99,7 @@ class ContainerView:
 
 View = TypeVar("View")
 
-LABELS, LONGEST_LABEL = 300, 300
+LABELS, LONGEST_LABEL, ALL_LABELS = 300, 300, 20_000
 """Labels of a target that are shown, and characters of one."""
 
 
@@ -125,7 +125,7 @@ def shown_labels(labels: Mapping[str, str]) -> dict[str, str]:
     if not labels:
         return {}
     few = dict(islice(labels.items(), LABELS))  # images of strangers may carry megabytes
-    shown: dict[str, str] = clean_data(few, lines=False, longest=LONGEST_LABEL)
+    shown: dict[str, str] = clean_data(few, lines=False, longest=LONGEST_LABEL, most=ALL_LABELS)
     return shown
 
 

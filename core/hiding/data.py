@@ -125,8 +125,12 @@ def clean_arguments(
     letters = "".join(one for program, one, _ in PROGRAMS if program.search(names))
     shown: list[str] = []
     before = second = ""
+    key = False
     for item in items:
         plain, text = str.__str__(item), clean(item, lines=True, longest=longest)
+        if key or _in_header(before, second, plain):
+            text = HIDDEN
+        key = (key or "-----BEGIN" in plain) and "-----END" not in plain
         option, value = _split(plain, before)
         user = _USER.match(value)
         if (not plain.startswith("-") and _takes_secret(before, letters, plain)) or (
@@ -140,6 +144,15 @@ def clean_arguments(
         shown.append(text)
         second, before = before, plain
     return shown
+
+
+def _in_header(before: str, second: str, value: str) -> bool:
+    """Whether an argument belongs to a header that was taken apart at its blanks."""
+    if before.lower() in ("bearer", "basic", "token") and second[-1:] == ":":
+        return True
+    name = before.strip("'\"")
+    scheme = value.lower() in ("bearer", "basic", "token")
+    return name[-1:] == ":" and not scheme and is_secret_name(name[:-1])
 
 
 _USER = re.compile(r"[^\s:%,/]{1,80}[:%,]")

@@ -208,9 +208,9 @@ def look_for(text: str, found: Found | None = None) -> str:
         if trigger in low:
             break
     else:
-        if text[0] == "-":
-            return _arguments(text, low, found)
-        return _TOKENS.sub(HIDDEN, text) if _LONG.search(text) else text
+        if _LONG.search(text):
+            text = _TOKENS.sub(lambda match: _told(match[0], found), text)
+        return _arguments(text, low, found) if text[0] == "-" else text
     if "private key" in low:
         text = _PEM.sub(rf"\1 {HIDDEN} \2", text)
     if "://" in text:

@@ -25,6 +25,7 @@ from tocsin.core.boundary import (
     cleaned_event,
     cleaned_lines,
     cleaned_observation,
+    cleaned_result,
     cleaned_rows,
     cleaned_verdict,
 )
@@ -208,3 +209,15 @@ async def test_what_an_earlier_version_wrote_is_cleaned_when_it_is_read(tmp_path
                            raw=["state"])  # fmt: skip
     assert is_clean([read["message"], read["details"]])
     assert (read["n"], read["state"]) == (3, NASTY)
+
+
+@pytest.mark.parametrize("wrong", [10**400, float("nan"), float("inf"), "5", [1], True])
+def test_a_number_of_a_container_is_one(wrong: Any) -> None:
+    """What an engine says in place of a number, or that no page could show, is left out."""
+    facts = Container(
+        id="a", image="i", state="running", reason=Reason.RUNNING,
+        restart_count=wrong, exit_code=wrong, memory_limit_bytes=wrong,
+    )  # fmt: skip
+    seen = cleaned_result(Result.up("ok", container=facts)).container
+    assert seen is not None
+    assert (seen.restart_count, seen.exit_code, seen.memory_limit_bytes) == (0, None, None)

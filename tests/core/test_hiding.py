@@ -475,3 +475,31 @@ def test_names_of_no_secrets(name: str) -> None:
 def test_hiding_alone_leaves_other_characters() -> None:
     """A configuration is shown with its line ends."""
     assert hide(f"a\nb {KNOWN}") == "a\nb ***"
+
+
+@pytest.mark.parametrize("before", ["- ", "-x ", "-- ", "-\n", "--opt "])
+def test_a_token_after_a_dash_at_the_beginning_is_hidden(before: str) -> None:
+    """A line that begins like an option or an item of a list is looked through like any other."""
+    assert "AKIAPL4NT3D094571234" not in clean(f"{before}AKIAPL4NT3D094571234", lines=True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["curl", "-H", "'Authorization:", "Bearer", "pl4nt3d'", "http://x"],
+        ["curl", "-H", "Authorization:", "pl4nt3d"],
+        ["curl", "--header", "X-Api-Key:", "pl4nt3d"],
+        ["app", "-----BEGIN", "PRIVATE", "KEY-----", "pl4nt3d", "pl4nt3d==", "-----END", "x"],
+    ],
+)
+def test_what_was_taken_apart_at_its_blanks_is_hidden(arguments: list[str]) -> None:
+    """A header or a key that is several arguments is hidden as one argument would be."""
+    shown = clean_data({"Cmd": arguments})["Cmd"]
+    assert "pl4nt3d" not in " ".join(shown)
+    assert shown[0] == arguments[0]
+
+
+def test_ordinary_arguments_after_a_colon_stay() -> None:
+    """Only what follows the name of a secret header is taken for one."""
+    command = ["curl", "-H", "Accept:", "text/html", "-H", "Host:", "example"]
+    assert clean_data({"Cmd": command})["Cmd"] == command
