@@ -201,6 +201,7 @@ def test_no_token_goes_to_where_the_directory_says(
     assert thief.tokens == []
 
 
+@pytest.mark.slow
 @as_root
 def test_commands_that_ask_go_on_in_a_strangers_directory(here: Path, data: Path) -> None:
     """Its tocsin.toml does not keep anybody from asking."""
@@ -291,6 +292,7 @@ def test_a_data_directory_of_another_user_is_not_started_in(data: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_the_quick_start_works(tmp_path: Path, here: Path) -> None:
     """tocsin runs with a ./tocsin.toml of one's own and any port; beside it, in the same place, the
     commands find it without a word. Its record and token are its owner's alone."""

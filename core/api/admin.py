@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -127,7 +128,8 @@ async def list_plugins(call: Call, query: PageQuery) -> PluginPage:
 @routes.get("/api/v1/config", role=Role.ADMIN)
 async def get_config(call: Call) -> ConfigView:
     """Show the configuration in force, secrets hidden."""
-    return ConfigView(config=redacted(call.monitor.settings))
+    # With thousands of targets this takes longer than the event loop may be held.
+    return ConfigView(config=await asyncio.to_thread(redacted, call.monitor.settings))
 
 
 @routes.post("/api/v1/reload", role=Role.ADMIN, errors=(422,))

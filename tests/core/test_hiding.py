@@ -370,6 +370,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_no_text_takes_long(kind: str) -> None:
     """A megabyte that is made to be slow takes time in proportion to its length: an expression that
