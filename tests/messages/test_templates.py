@@ -120,6 +120,7 @@ def test_a_template_that_cannot_be_used_is_found_before_it_is_needed(
     assert told[0].startswith("template container_down.txt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE_TEMPLATES, ids=lambda text: text[:40])
 def test_a_template_cannot_take_long(tmp_path: Path, text: str) -> None:
     """Widths, powers, texts that grow, loops within loops, what calls itself, what is nested beyond
