@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC
@@ -18,6 +19,13 @@ from streamlit.testing.v1 import AppTest
 from tests.dashboard.town import Town
 from tocsin.dashboard import session, signin
 from tocsin.dashboard.process import VARIABLE, Settings
+
+
+@pytest.fixture(autouse=True)
+def own_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that is run takes the place of the main module, which every process that a later test
+    starts would run again."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture
