@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import zoneinfo
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tocsin.core.config.checks import MIN_INTERVAL
 from tocsin.core.config.environment import Environment
 from tocsin.core.config.errors import Problems
 from tocsin.core.config.scalars import show
 from tocsin.core.contracts import Secret
+from tocsin.core.dsn import check_dsn
 from tocsin.core.units import parse_duration
 
 
@@ -62,26 +62,8 @@ def interval_of(text: str) -> float:
 
 def database_url(text: str) -> Secret:
     """The URL of a PostgreSQL database. Raises ValueError, which does not tell it."""
-    if not text.startswith(("postgresql://", "postgres://")):
-        raise ValueError("must read postgresql://user:password@host:port/database")
-    if not _can_be_read(text):
-        raise ValueError(
-            "cannot be read as a URL; in the password write / ? # [ ] as %2F %3F %23 %5B %5D"
-        )
+    check_dsn(text)
     return Secret(text)
-
-
-def _can_be_read(url: str) -> bool:
-    """Whether user and password end where they seem to: what a library says of another place may
-    hold half of the password."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    userinfo, _, hosts = parts.netloc.rpartition("@")
-    ports = [host.rpartition(":")[2] for host in hosts.split(",") if ":" in host.rpartition("]")[2]]
-    stray = not userinfo and "@" in f"{parts.path}{parts.query}{parts.fragment}"
-    return not stray and all(port.isdigit() or not port for port in ports)
 
 
 def _directory(text: str) -> Path:

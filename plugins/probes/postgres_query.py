@@ -15,7 +15,7 @@ import asyncpg
 from attrs import field as option
 from attrs import frozen, validators
 
-from tocsin import Probe, Result, Seconds, Secret, Target, hookimpl
+from tocsin import Probe, Result, Seconds, Secret, Target, check_dsn, hookimpl
 from tocsin.plugins.probes._net import in_words
 
 Value = int | float | str | bool
@@ -87,15 +87,13 @@ class PostgresQueryProbe(Probe):
         """Refuse what cannot work."""
         if (self.dsn is None) == (self.host is None):
             raise ValueError("give either dsn or host (with user, password, database), not both")
-        if self.dsn is not None and not self.dsn.reveal().startswith(
-            ("postgresql://", "postgres://")
-        ):
-            raise ValueError("dsn must read postgresql://user:password@host:port/database")
-        if self.dsn is not None and not _can_be_read(self.dsn.reveal()):
-            raise ValueError(
-                "dsn cannot be read as a URL; in the password write / ? # [ ] as %2F %3F %23 %5B "
-                "%5D, or give host, user, password and database one by one"
-            )
+        if self.dsn is not None:
+            try:
+                check_dsn(self.dsn.reveal())
+            except ValueError as error:
+                raise ValueError(
+                    f"dsn {error}, or give host, user, password and database one by one"
+                ) from None
 
     def reaches(self, target: Target) -> str | None:
         """The host; None for a socket."""
@@ -198,19 +196,6 @@ class PostgresQueryProbe(Probe):
         if self.max is not None and number is not None and number > self.max:
             return f"the value is {shown}, more than {self.max:g}"
         return None
-
-
-def _can_be_read(url: str) -> bool:
-    """Whether user and password end where they seem to: what asyncpg says of another place may hold
-    half of the password."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    userinfo, _, hosts = parts.netloc.rpartition("@")
-    ports = [host.rpartition(":")[2] for host in hosts.split(",") if ":" in host.rpartition("]")[2]]
-    stray = not userinfo and "@" in f"{parts.path}{parts.query}{parts.fragment}"
-    return not stray and all(port.isdigit() or not port for port in ports)
 
 
 def _clean(error: Exception) -> str:

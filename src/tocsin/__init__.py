@@ -17,6 +17,7 @@ from tocsin.core.contracts import (
 )
 from tocsin.core.deadline import deadline
 from tocsin.core.descriptors import restore_limits
+from tocsin.core.dsn import check_dsn
 from tocsin.core.encoding import decode_text
 from tocsin.core.endpoints import Asked, Endpoint
 from tocsin.core.hookspecs import hookimpl
@@ -96,6 +97,7 @@ __all__ = [
     "Target",
     "Verdict",
     "Words",
+    "check_dsn",
     "deadline",
     "decode_text",
     "format_bytes",
