@@ -111,6 +111,7 @@ _LABELS = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(labels=_LABELS)
 def test_any_labels_come_to_a_target(labels: dict[str, str]) -> None:
@@ -239,6 +240,7 @@ async def test_what_is_said_of_one_container_costs_no_other_one_anything(
             assert sink.troubles == []
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(document=st.dictionaries(st.sampled_from(_PARTS), _JSON), item=st.dictionaries(
     st.sampled_from(["Created", "Names", "Labels", "Image", "State"]), _JSON))  # fmt: skip
