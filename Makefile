@@ -20,6 +20,9 @@ INSTALL = { $(PIP) uv && $(BIN)/uv pip install -q --compile-bytecode --python $(
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS)
 REAL   := docker or browser or ship or fuzz or kill or slow
 
+# Compiled modules are kept: the tests start Python hundreds of times.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test fast test-real faults fuzz audit coverage lint style types bench screenshots hooks lock clean
 
 run: $(VENV)/.run

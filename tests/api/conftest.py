@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, TestServer
 from attrs import evolve
 from pytest_aiohttp import AiohttpClient
 
@@ -192,7 +192,10 @@ async def stack(tmp_path: Path, database: str) -> AsyncIterator[Stack]:
 
 @pytest.fixture
 async def client(stack: Stack, aiohttp_client: AiohttpClient) -> TestClient[Any, Any]:
-    return await aiohttp_client(ApiServer(stack).application())
+    """Of the application, served as the real server serves it: bodies come as they were packed."""
+    server = TestServer(ApiServer(stack).application())
+    await server.start_server(auto_decompress=False)
+    return await aiohttp_client(server)
 
 
 @pytest.fixture

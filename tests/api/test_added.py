@@ -81,22 +81,23 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("role", ["none", "viewer", "operator", "admin", "expired", "revoked"])
 @pytest.mark.parametrize(("method", "path", "allowed"), ROWS)
 async def test_each_endpoint_lets_in_whom_it_should(
-    client: TestClient[Any, Any], tokens: dict[str, str], method: str, path: str,
-    allowed: list[str], role: str,
+    client: TestClient[Any, Any], tokens: dict[str, str], subtests: pytest.Subtests, method: str,
+    path: str, allowed: list[str],
 ) -> None:  # fmt: skip
     """A stranger's endpoint is guarded as ours are, by every role; the handler sees nobody else."""
-    heard.clear()
-    headers = {"Authorization": f"Bearer {tokens[role]}"} if tokens[role] else {}
-    answer = await client.request(method, f"/api/v1/plugins/shelf/{path}", headers=headers)
-    if role in allowed:
-        assert answer.status == 200
-    else:
-        assert answer.status == (403 if role in ("viewer", "operator") else 401)
-        assert heard == []
-        assert answer.content_type == "application/problem+json"
+    for role in ("none", "viewer", "operator", "admin", "expired", "revoked"):
+        with subtests.test(role=role):
+            heard.clear()
+            headers = {"Authorization": f"Bearer {tokens[role]}"} if tokens[role] else {}
+            answer = await client.request(method, f"/api/v1/plugins/shelf/{path}", headers=headers)
+            if role in allowed:
+                assert answer.status == 200
+            else:
+                assert answer.status == (403 if role in ("viewer", "operator") else 401)
+                assert heard == []
+                assert answer.content_type == "application/problem+json"
 
 
 async def test_a_handler_sees_what_was_asked(ask: Asker) -> None:

@@ -62,17 +62,16 @@ async def test_an_alert_is_acknowledged_once_by_name(ask: Asker, stack: Stack) -
 
 
 @pytest.mark.parametrize(
-    "wrong", ["0192f0c1-2f7a-7cc3-98c4-dc0c0c07398f", "nonsense", "0", "%2e%2e"]
+    ("method", "path"), [("get", ""), ("post", "/acknowledge"), ("post", "/unacknowledge")]
 )
-async def test_wrong_ids_are_not_found(ask: Asker, wrong: str) -> None:
+async def test_wrong_ids_are_not_found(
+    ask: Asker, subtests: pytest.Subtests, method: str, path: str
+) -> None:
     """Whatever is no alert is a 404 with a sentence, for each operation."""
-    for method, path in (
-        ("get", f"/api/v1/alerts/{wrong}"),
-        ("post", f"/api/v1/alerts/{wrong}/acknowledge"),
-        ("post", f"/api/v1/alerts/{wrong}/unacknowledge"),
-    ):
-        problem = await getattr(ask, method)(path, 404)
-        assert problem["detail"]
+    for wrong in ("0192f0c1-2f7a-7cc3-98c4-dc0c0c07398f", "nonsense", "0", "%2e%2e"):
+        with subtests.test(wrong=wrong):
+            problem = await getattr(ask, method)(f"/api/v1/alerts/{wrong}{path}", 404)
+            assert problem["detail"]
 
 
 async def test_what_has_resolved_cannot_be_acknowledged(ask: Asker, stack: Stack) -> None:
@@ -213,70 +212,72 @@ async def test_maintenance_is_planned_and_ended_by_people(ask: Asker, stack: Sta
     assert [w["name"] for w in (await ask.get("/api/v1/maintenance"))["items"]] == ["weekly"]
 
 
-@pytest.mark.parametrize(
-    ("body", "says"),
-    [
-        ({"duration": "1h"}, "name"),
-        ({"name": "a b", "duration": "1h"}, "name"),
-        ({"name": "a"}, "duration"),
-        ({"name": "a", "duration": "5s"}, "from '1m' to '7d'"),
-        ({"name": "a", "duration": "soon"}, "is not a duration"),
-        ({"name": "a", "duration": "1h", "schedule": "now and then"}, "no cron schedule"),
-        ({"name": "a", "duration": "1h", "timezone": "Mars"}, "no time zone 'Mars'"),
-        ({"name": "a", "duration": "1h", "matchers": ["colour=red"]}, "no field of an alert"),
-        ({"name": "a", "duration": "1h", "matchers": ["rule=\x1b"]}, "no control characters"),
-        ({"name": "a", "duration": "1h", "until": "2099-01-01T00:00:00Z"}, "goes with a schedule"),
-        ({"name": "a", "duration": "1h", "starts_at": "2020-01-01T00:00:00Z"}, "in the past"),
-        ({"name": "a", "duration": "1h", "schedule": "0 3 * * 0",
-          "until": "2020-01-01T00:00:00Z"}, "in the past"),
-    ],
+BAD_MAINTENANCE: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"duration": "1h"}, "name"),
+    ({"name": "a b", "duration": "1h"}, "name"),
+    ({"name": "a"}, "duration"),
+    ({"name": "a", "duration": "5s"}, "from '1m' to '7d'"),
+    ({"name": "a", "duration": "soon"}, "is not a duration"),
+    ({"name": "a", "duration": "1h", "schedule": "now and then"}, "no cron schedule"),
+    ({"name": "a", "duration": "1h", "timezone": "Mars"}, "no time zone 'Mars'"),
+    ({"name": "a", "duration": "1h", "matchers": ["colour=red"]}, "no field of an alert"),
+    ({"name": "a", "duration": "1h", "matchers": ["rule=\x1b"]}, "no control characters"),
+    ({"name": "a", "duration": "1h", "until": "2099-01-01T00:00:00Z"}, "goes with a schedule"),
+    ({"name": "a", "duration": "1h", "starts_at": "2020-01-01T00:00:00Z"}, "in the past"),
+    ({"name": "a", "duration": "1h", "schedule": "0 3 * * 0",
+      "until": "2020-01-01T00:00:00Z"}, "in the past"),
 )  # fmt: skip
+
+
 async def test_bad_maintenance_is_refused_in_a_sentence(
-    ask: Asker, stack: Stack, body: dict[str, Any], says: str
+    ask: Asker, stack: Stack, subtests: pytest.Subtests
 ) -> None:
     """422, what is wrong and how it should be, and nothing is planned."""
-    problem = await ask.post("/api/v1/maintenance", 422, json=body)
-    assert says in problem["detail"]
-    assert not stack.alerting.quiet.silences
+    for body, says in BAD_MAINTENANCE:
+        with subtests.test(body=body):
+            problem = await ask.post("/api/v1/maintenance", 422, json=body)
+            assert says in problem["detail"]
+            assert not stack.alerting.quiet.silences
 
 
 SOON = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
 
 
-@pytest.mark.parametrize(
-    ("body", "says"),
-    [
-        ({"matchers": [], "duration": "1h"}, "at least one matcher"),
-        ({"matchers": ["colour=red"], "duration": "1h"}, "no field of an alert"),
-        ({"matchers": ["web"], "duration": "1h"}, "no matcher; write one as"),
-        ({"matchers": ["severity=loud"], "duration": "1h"}, "is no severity"),
-        ({"matchers": ["target=a\n*"], "duration": "1h"}, "no control characters"),
-        ({"matchers": ["target=\u202ea"], "duration": "1h"}, "no control characters"),
-        ({"matchers": ["target=a"] * 21, "duration": "1h"}, "matchers"),
-        ({"matchers": ["target=a"]}, "either until"),
-        ({"matchers": ["target=a"], "duration": "1h", "until": SOON}, "either until"),
-        ({"matchers": ["target=a"], "until": "2020-01-01T00:00:00Z"}, "end in the past"),
-        ({"matchers": ["target=a"], "until": "tomorrow"}, "until"),
-        ({"matchers": ["target=a"], "duration": "soon"}, "is not a duration"),
-        ({"matchers": ["target=a"], "duration": "0s"}, "in the past"),
-        ({"matchers": ["target=a"], "duration": "400d"}, "more than a year"),
-        ({"matchers": ["target=a"], "duration": "9e999s"}, ""),
-        ({"matchers": ["target=a"], "duration": "1h", "starts_at": "2020-01-01T00:00:00Z"},
-         "starts_at lies in the past"),
-        ({"matchers": ["target=a"], "until": SOON, "starts_at": "2099-01-01T00:00:00Z"},
-         "end before it begins"),
-        ({"matchers": ["target=a"], "duration": "1h", "reason": "x"}, "unknown field 'reason'"),
-        ({"matchers": "target=a", "duration": "1h"}, "matchers"),
-        ({"duration": "1h"}, "matchers"),
-    ],
+BAD_SILENCES: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"matchers": [], "duration": "1h"}, "at least one matcher"),
+    ({"matchers": ["colour=red"], "duration": "1h"}, "no field of an alert"),
+    ({"matchers": ["web"], "duration": "1h"}, "no matcher; write one as"),
+    ({"matchers": ["severity=loud"], "duration": "1h"}, "is no severity"),
+    ({"matchers": ["target=a\n*"], "duration": "1h"}, "no control characters"),
+    ({"matchers": ["target=\u202ea"], "duration": "1h"}, "no control characters"),
+    ({"matchers": ["target=a"] * 21, "duration": "1h"}, "matchers"),
+    ({"matchers": ["target=a"]}, "either until"),
+    ({"matchers": ["target=a"], "duration": "1h", "until": SOON}, "either until"),
+    ({"matchers": ["target=a"], "until": "2020-01-01T00:00:00Z"}, "end in the past"),
+    ({"matchers": ["target=a"], "until": "tomorrow"}, "until"),
+    ({"matchers": ["target=a"], "duration": "soon"}, "is not a duration"),
+    ({"matchers": ["target=a"], "duration": "0s"}, "in the past"),
+    ({"matchers": ["target=a"], "duration": "400d"}, "more than a year"),
+    ({"matchers": ["target=a"], "duration": "9e999s"}, ""),
+    ({"matchers": ["target=a"], "duration": "1h", "starts_at": "2020-01-01T00:00:00Z"},
+     "starts_at lies in the past"),
+    ({"matchers": ["target=a"], "until": SOON, "starts_at": "2099-01-01T00:00:00Z"},
+     "end before it begins"),
+    ({"matchers": ["target=a"], "duration": "1h", "reason": "x"}, "unknown field 'reason'"),
+    ({"matchers": "target=a", "duration": "1h"}, "matchers"),
+    ({"duration": "1h"}, "matchers"),
 )  # fmt: skip
+
+
 async def test_a_bad_silence_is_refused_in_a_sentence(
-    ask: Asker, stack: Stack, body: dict[str, Any], says: str
+    ask: Asker, stack: Stack, subtests: pytest.Subtests
 ) -> None:
     """422, what is wrong and how it should be, and nothing is silenced."""
-    problem = await ask.post("/api/v1/silences", 422, json=body)
-    assert says in problem["detail"]
-    assert not stack.alerting.quiet.silences
+    for body, says in BAD_SILENCES:
+        with subtests.test(body=body):
+            problem = await ask.post("/api/v1/silences", 422, json=body)
+            assert says in problem["detail"]
+            assert not stack.alerting.quiet.silences
 
 
 async def test_alerts_are_filtered_paged_and_shown_without_the_database(

@@ -123,37 +123,36 @@ async def test_history_is_charted(ask: Asker) -> None:
     assert snapshot["items"][0]["checks"][0]["metrics"]["memory_percent"] == 10.0
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "words"),
-    [
-        ("/api/v1/containers?limit=0", 422, "limit"),
-        ("/api/v1/containers?limit=abc", 422, "limit"),
-        ("/api/v1/containers?limt=1", 400, "limt"),
-        ("/api/v1/containers?status=sick", 422, "status"),
-        ("/api/v1/containers?limit=1&limit=2", 400, "more than once"),
-        ("/api/v1/alerts?cursor=%C3%A4", 422, "cursor"),
-        ("/api/v1/alerts?state=firing,loud", 422, "state"),
-        ("/api/v1/alerts?state=pending", 422, "state"),
-        ("/api/v1/metrics/history?target=web&since=yesterday", 422, "since"),
-        ("/api/v1/metrics/history?target=web&since=2026-01-01T00:00:00", 422, "since"),
-        ("/api/v1/metrics/history?target=web&hours=nan", 422, "hours"),
-        ("/api/v1/containers?status=null", 422, "status"),
-        ("/api/v1/containers/web%00", 400, "NUL"),
-        ("/api/v1/nothing", 404, "openapi.json"),
-        ("/api/v1/stream?kinds=gossip", 400, "gossip"),
-        ("/health?x=1", 400, "x"),
-    ],
+BAD_REQUESTS = (
+    ("/api/v1/containers?limit=0", 422, "limit"),
+    ("/api/v1/containers?limit=abc", 422, "limit"),
+    ("/api/v1/containers?limt=1", 400, "limt"),
+    ("/api/v1/containers?status=sick", 422, "status"),
+    ("/api/v1/containers?limit=1&limit=2", 400, "more than once"),
+    ("/api/v1/alerts?cursor=%C3%A4", 422, "cursor"),
+    ("/api/v1/alerts?state=firing,loud", 422, "state"),
+    ("/api/v1/alerts?state=pending", 422, "state"),
+    ("/api/v1/metrics/history?target=web&since=yesterday", 422, "since"),
+    ("/api/v1/metrics/history?target=web&since=2026-01-01T00:00:00", 422, "since"),
+    ("/api/v1/metrics/history?target=web&hours=nan", 422, "hours"),
+    ("/api/v1/containers?status=null", 422, "status"),
+    ("/api/v1/containers/web%00", 400, "NUL"),
+    ("/api/v1/nothing", 404, "openapi.json"),
+    ("/api/v1/stream?kinds=gossip", 400, "gossip"),
+    ("/health?x=1", 400, "x"),
 )
-async def test_bad_requests_get_one_clear_sentence(
-    ask: Asker, path: str, status: int, words: str
-) -> None:
+
+
+async def test_bad_requests_get_one_clear_sentence(ask: Asker, subtests: pytest.Subtests) -> None:
     """Each wrong request is a problem document that names what is wrong."""
-    answer = await ask.client.get(path, headers=ask.headers)
-    assert answer.status == status
-    assert answer.content_type == "application/problem+json"
-    problem = await answer.json()
-    assert words in problem["detail"]
-    assert "\n" not in problem["detail"]
+    for path, status, words in BAD_REQUESTS:
+        with subtests.test(path=path):
+            answer = await ask.client.get(path, headers=ask.headers)
+            assert answer.status == status
+            assert answer.content_type == "application/problem+json"
+            problem = await answer.json()
+            assert words in problem["detail"]
+            assert "\n" not in problem["detail"]
 
 
 async def test_a_method_that_is_not_there_names_those_that_are(ask: Asker) -> None:
