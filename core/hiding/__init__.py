@@ -2,7 +2,7 @@
 
 Everything that comes from outside (results, events, log lines, reasons of exceptions, what people
 write) passes :func:`clean`, or :func:`clean_data`, once, where it enters the core; what is kept,
-shown and sent is clean by that. Reading order: ``names``, ``characters``, ``known``, ``shapes``,
+shown and sent is clean by that. Reading order: ``names``, ``characters``, ``known``, ``shapes``, ``escaped``,
 ``data``.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from tocsin.core.hiding.characters import is_plain, visible
 from tocsin.core.hiding.data import clean_arguments, clean_data
+from tocsin.core.hiding.escaped import look_for
 from tocsin.core.hiding.known import Known, parts_of
 from tocsin.core.hiding.names import HIDDEN, is_secret_name
-from tocsin.core.hiding.shapes import look_for
 from tocsin.core.hiding.text import LONGEST, clean, hide, know
 
 __all__ = [

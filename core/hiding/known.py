@@ -33,7 +33,9 @@ CUT = 150
 
 _WORD = re.compile(r"[A-Za-z][a-z]*(?:[-_. ][a-z]+)?|[A-Z]+|\d+")
 _LONGEST_WORD = 16
-_RANDOM = re.compile(r"(?=[^a-zA-Z]*[a-zA-Z])(?=[^0-9]*[0-9])[\w.~%+=-]{16,}")
+_RANDOM = re.compile(
+    r"(?=[^a-zA-Z]*[a-zA-Z])(?:(?=[^0-9]*[0-9])|(?=.*?[a-z][A-Z]))[\w.~%+=-]{16,}"
+)
 _SCHEME = re.compile(r"(?i)(basic|bearer|token|digest|apikey|bot)\s+(\S+)")
 _VALUE = re.compile(r"(?:^|[;&,\s])([\w.-]+)\s?=\s?('[^']*'|[^;&,\s]+)")
 _SESSION = re.compile(r"(?i)^sid$|sess|auth")
@@ -144,9 +146,8 @@ def _pieces(text: str) -> list[str]:
     return [text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)]
 
 
-def _without(text: str, form: str) -> str:
-    """A text without a form of a secret and what begins like it: who cuts a text goes on after."""
-    text = text.replace(form, HIDDEN)
+def _without_cut(text: str, form: str) -> str:
+    """A text without what begins like a form of a secret: who cuts a text goes on after."""
     pieces, done, at, head = [], 0, 0, form[:BEGINNING]
     while (at := text.find(head, at)) >= 0:
         pairs = zip(text[at : at + len(form)], form, strict=False)
@@ -186,14 +187,16 @@ class Known:
 
     def hide(self, text: str) -> str:
         """A text without them."""
+        forms: Iterable[str] = ()
         if self._begins is None:
-            for form in self._forms:
-                if form[:BEGINNING] in text:
-                    text = _without(text, form)
+            forms = self._forms
         elif found := self._begins.intersection(_pieces(text)):
-            for form in self._forms:
-                if form[:SHORTEST] in found and form[:BEGINNING] in text:
-                    text = _without(text, form)
+            forms = [form for form in self._forms if form[:SHORTEST] in found]
+        if begun := [form for form in forms if form[:BEGINNING] in text]:
+            for form in begun:
+                text = text.replace(form, HIDDEN)
+            for form in begun:  # only now: a secret begins like its own other forms
+                text = _without_cut(text, form)
         return text if len(text) < CUT else self._without_halves(text)
 
     def _without_halves(self, text: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from tocsin.core.hiding.characters import fit
+from tocsin.core.hiding.escaped import look_for
 from tocsin.core.hiding.known import Known
-from tocsin.core.hiding.shapes import look_for
 
 LONGEST = 4000
 """Characters of a text that is kept; of what a program wrote, see the callers."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 
 import pytest
 
@@ -11,8 +10,11 @@ from tests.config.conftest import Load, Wrong
 from tocsin.core.config import redacted
 from tocsin.core.hiding import Known
 
-S = secrets.token_urlsafe(15).replace("-", "x")
+S = "kQ9xLr_2vTzWm4Hn8yBd"
 """One secret, in every place."""
+
+LETTERS = "kQmxLrqXvTzWmYHnJyBd"
+"""Another, as one in thirty that are made at random: without a digit."""
 
 BASE = '[targets.a.checks.c]\nprobe = "rich"\n'
 PLACES = {
@@ -43,13 +45,17 @@ PLACES = {
 }
 
 
+@pytest.mark.parametrize("secret", [S, LETTERS])
 @pytest.mark.parametrize("place", PLACES)
-def test_a_secret_is_known_wherever_it_is_configured(load: Load, place: str) -> None:
+def test_a_secret_is_known_wherever_it_is_configured(load: Load, place: str, secret: str) -> None:
     """It is hidden in any text from then on, and the configuration shows it nowhere."""
-    found = load(PLACES[place], OTHER=S, PG_PWD=S)
+    text = PLACES[place].replace(S, secret).replace(S[:12], secret[:12])
+    found = load(text, OTHER=secret, PG_PWD=secret)
     shown = json.dumps(redacted(found))
-    assert S[:12] not in shown
-    whole = {"an argument with blanks": f"ab cd {S}", "a cookie": S[:12]}.get(place, S)
+    assert secret[:12] not in shown
+    whole = {"an argument with blanks": f"ab cd {secret}", "a cookie": secret[:12]}.get(
+        place, secret
+    )
     said = Known(found.secrets).hide(f"the library said: {whole!r}")
     assert said == "the library said: '***'"
 

@@ -9,6 +9,7 @@ import secrets
 import sys
 import time
 import unicodedata
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
@@ -165,6 +166,47 @@ def test_a_token_is_known_by_its_shape(token: str) -> None:
     for text in (token, f"failed: {token}.", f'"{token}"', f"x={token}&y"):
         assert token not in clean(text)
         assert token[-12:] not in clean(text)
+
+
+ESCAPED: dict[str, Callable[[str], str]] = {
+    "repr": lambda text: repr(f"ok\n{text}"),
+    "bytes": lambda text: repr(b"ok\r\n" + text.encode()),
+    "tab": lambda text: repr(f"ok\t{text}"),
+    "bell": lambda text: repr(f"ok\x07{text}"),
+    "json": lambda text: json.dumps({"log": f"ok\n{text}"}),
+    "separator": lambda text: json.dumps(f"ok\u2028{text}"),
+    "json twice": lambda text: json.dumps(json.dumps(f"ok\n{text}")),
+    "percent": lambda text: quote(f"ok\n{text}"),
+    "html": lambda text: f"ok&#10;{html.escape(text)}",
+}
+
+
+@pytest.mark.parametrize("how", ESCAPED)
+def test_a_secret_in_an_escaped_text_is_hidden(how: str) -> None:
+    r"""``\\nBearer abc``: the letter of an escape is no part of the word after it."""
+    escape = ESCAPED[how]
+    texts = [(shape.format(S), S) for shape in (*SHAPES, *SPOKEN)]
+    texts += [(token, token[-12:]) for token in TOKENS]
+    assert [text for text, secret in texts if secret in clean(escape(text))] == []
+
+
+@pytest.mark.parametrize("how", ["repr", "tab", "bell"])
+def test_ordinary_sentences_stay_though_they_are_escaped(how: str) -> None:
+    """Reading a text as it was before takes none of it for a secret that is none."""
+    changed = [s for s in SENTENCES if "***" in clean(ESCAPED[how](s))]
+    assert changed == []
+
+
+def test_many_escaped_secrets_hide_the_whole_text() -> None:
+    """One by one they would take long to hide."""
+    tokens = "\\n".join(f"ghp_{number:020d}" for number in range(100))
+    assert clean(tokens) == "***"
+
+
+@pytest.mark.parametrize("secret", ["Passw0rd12!restofit", 'Passw0rd12"rest', "a7b8c9d0e1%rest"])
+def test_a_secret_does_not_hide_half_of_itself(secret: str) -> None:
+    """Written otherwise (``%21``) it begins alike, and is no cut one."""
+    assert Known([secret]).hide(f"x {secret} y") == "x *** y"
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)
