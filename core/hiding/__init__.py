@@ -2,8 +2,8 @@
 
 Everything that comes from outside (results, events, log lines, reasons of exceptions, what people
 write) passes :func:`clean`, or :func:`clean_data`, once, where it enters the core; what is kept,
-shown and sent is clean by that. Reading order: ``names``, ``characters``, ``known``, ``shapes``, ``escaped``,
-``data``.
+shown and sent is clean by that. Reading order: ``names``, ``characters``, ``known``, ``shapes``,
+``escaped``, ``data``.
 """
 
 from __future__ import annotations

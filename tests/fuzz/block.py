@@ -39,6 +39,7 @@ class Block:
     seed: int
     begin: int
     size: int
+    parts: int = 0
     tracebacks: int = 0
     slow: int = 0
     leaks: int = 0
@@ -72,6 +73,11 @@ def run_block(name: str, seed: int, begin: int, size: int) -> Block:
     begun = time.monotonic()
     counts = {"traceback": 0, "slow": 0, "leak": 0}
     told: list[tuple[int, str]] = []
+    parts = 0
+
+    def counted(number: int) -> None:
+        nonlocal parts
+        parts += number
 
     def found(number: int, findings: list[Finding]) -> None:
         for what in {finding.what for finding in findings}:
@@ -82,19 +88,27 @@ def run_block(name: str, seed: int, begin: int, size: int) -> Block:
     error = None
     try:
         asyncio.run(
-            _run(kind, judge, seed, range(begin, begin + size), found, lambda: len(told) >= TOLD)
+            _run(
+                kind,
+                judge,
+                seed,
+                range(begin, begin + size),
+                counted,
+                found,
+                lambda: len(told) >= TOLD,
+            )
         )
     except Exception as trouble:
         error = f"{type(trouble).__name__}: {trouble}"
     return Block(
-        kind=name, seed=seed, begin=begin, size=size, tracebacks=counts["traceback"],
+        kind=name, seed=seed, begin=begin, size=size, parts=parts, tracebacks=counts["traceback"],
         slow=counts["slow"], leaks=counts["leak"], longest_ms=judge.longest * 1000,
         seconds=time.monotonic() - begun, findings=tuple(told), error=error,
     )  # fmt: skip
 
 
 async def _run(
-    kind: Kind, judge: Judge, seed: int, numbers: range, found: Any, enough: Any
+    kind: Kind, judge: Judge, seed: int, numbers: range, counted: Any, found: Any, enough: Any
 ) -> None:
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: (
@@ -118,6 +132,7 @@ async def _run(
                 (number, case_of(kind, seed, number))
                 for number in range(at, min(at + kind.batch, numbers.stop))
             ]
+            counted(sum(kind.parts(case) for _, case in batch))
             longest = judge.longest
             if findings := await places.judged(batch):
                 if enough():

@@ -12,7 +12,7 @@ from tests.faults.records import read_lines
 from tests.faults.results import Commit
 from tests.fuzz.block import Block
 
-VERSION = 1
+VERSION = 2
 """Of the harness; raised when a number comes to mean another case, or what counts changes."""
 
 
@@ -50,7 +50,9 @@ def table(blocks: Iterable[Block]) -> str:
     by_kind: dict[str, list[Block]] = {}
     for block in blocks:
         by_kind.setdefault(block.kind, []).append(block)
-    lines = [["kind", "n", "tracebacks", "slow", "leaks", "longest ms", "errors", "cases/s"]]
+    lines = [
+        ["kind", "n", "parts", "tracebacks", "slow", "leaks", "longest ms", "errors", "cases/s"]
+    ]
     for kind, made in [*sorted(by_kind.items()), ("all", [b for x in by_kind.values() for b in x])]:
         whole = [block for block in made if block.error is None]
         n = sum(block.size for block in whole)
@@ -59,7 +61,15 @@ def table(blocks: Iterable[Block]) -> str:
         pace = n / max(0.001, sum(block.seconds for block in whole))
         errors = len(made) - len(whole)
         lines.append(
-            [kind, str(n), *map(str, counts), f"{longest:.0f}", str(errors), f"{pace:.0f}"]
+            [
+                kind,
+                str(n),
+                str(sum(b.parts for b in whole)),
+                *map(str, counts),
+                f"{longest:.0f}",
+                str(errors),
+                f"{pace:.0f}",
+            ]
         )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(

@@ -103,8 +103,8 @@ def test_what_a_commit_has_run_is_not_run_again_and_sums(tmp_path: Path) -> None
     The table sums."""
     file = tmp_path / "r/results.jsonl"
     here, other, dirty = Commit("a", False), Commit("b", False), Commit("a", True)
-    block = Block(kind="labels", seed=1, begin=0, size=5000, leaks=2, longest_ms=7.5, seconds=2.0,
-                  findings=((3, "leak: x"),))  # fmt: skip
+    block = Block(kind="labels", seed=1, begin=0, size=5000, parts=9000, leaks=2, longest_ms=7.5,
+                  seconds=2.0, findings=((3, "leak: x"),))  # fmt: skip
     Results(file, here).add(block)
     Results(file, dirty).add(evolve(block, begin=5000))
     Results(file, here).add(evolve(block, begin=10_000, error="it broke"))
@@ -117,4 +117,4 @@ def test_what_a_commit_has_run_is_not_run_again_and_sums(tmp_path: Path) -> None
     assert not results.is_good()
     assert Results(file, other).is_good()
     row = table(results.blocks.values()).splitlines()[-1].split()
-    assert row[:7] == ["all", "10000", "0", "0", "6", "120", "1"]
+    assert row[:8] == ["all", "10000", "18000", "0", "0", "6", "120", "1"]

@@ -6,7 +6,9 @@ import asyncio
 import ssl
 from contextlib import suppress
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import ip_address
+from pathlib import Path
 from uuid import UUID
 
 import aiosmtplib
@@ -120,7 +122,7 @@ class EmailNotifier(Notifier):
             self.security == Security.AUTO and self.port == 465
         )
         try:
-            context = self._tls()
+            context = _tls(self.verify, self.ca_file, _changed(self.ca_file))
         except (OSError, ssl.SSLError) as error:
             raise NotifyError(
                 f"ca_file {self.ca_file} cannot be used: {error}", permanent=True
@@ -153,7 +155,7 @@ class EmailNotifier(Notifier):
                 permanent=error.code >= 500,
             ) from None
         except aiosmtplib.SMTPResponseException as error:
-            said = _clean(error.message)
+            said = _in_a_line(error.message)
             raise NotifyError(
                 f"{self.host} answered {error.code}: {said}", permanent=error.code >= 500
             ) from None
@@ -163,7 +165,7 @@ class EmailNotifier(Notifier):
             if isinstance(error.__cause__, ssl.SSLError):
                 raise _untrusted(self.host, error.__cause__) from None
             raise NotifyError(
-                f"{self.host}:{self.port} cannot be used: {_clean(str(error))}"
+                f"{self.host}:{self.port} cannot be used: {_in_a_line(str(error))}"
             ) from None
         return refused
 
@@ -181,14 +183,22 @@ class EmailNotifier(Notifier):
                 permanent=True,
             )
 
-    def _tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        if self.ca_file is not None:
-            context.load_verify_locations(self.ca_file)
-        if not self.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
+
+def _changed(file: str | None) -> float:
+    return 0.0 if file is None else Path(file).stat().st_mtime
+
+
+@lru_cache(maxsize=16)
+def _tls(verify: bool, ca_file: str | None, changed: float) -> ssl.SSLContext:
+    """A client context. Making one reads all certificates of the machine, which takes tens of
+    milliseconds: they are kept until the file changes."""
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 async def _take_leave(client: aiosmtplib.SMTP) -> None:
@@ -211,15 +221,15 @@ def _untrusted(host: str, error: ssl.SSLError) -> NotifyError:
     why = getattr(error, "verify_message", "") or error.reason or "no TLS connection can be made"
     if why == "WRONG_VERSION_NUMBER":
         why = "it does not begin with TLS at this port"
-    return NotifyError(f"{host}: {_clean(str(why))}; see security, ca_file and verify")
+    return NotifyError(f"{host}: {_in_a_line(str(why))}; see security, ca_file and verify")
 
 
 def _refusal(address: str, response: aiosmtplib.SMTPResponse) -> str:
-    return f"refused for {address}: {response.code} {_clean(response.message)}"
+    return f"refused for {address}: {response.code} {_in_a_line(response.message)}"
 
 
-def _clean(text: str) -> str:
-    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:200]
+def _in_a_line(text: str) -> str:
+    return " ".join(text.split())[:200]  # the core cleans it
 
 
 @hookimpl

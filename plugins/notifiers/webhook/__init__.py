@@ -152,8 +152,7 @@ def _meaning(status: int) -> str:
 
 
 def _said(raw: bytes) -> str:
-    text = " ".join(raw[:200].decode("utf-8", "replace").split())
-    text = "".join(c for c in text if c.isprintable())
+    text = " ".join(raw[:200].decode("utf-8", "replace").split())  # the core cleans it
     return f": {text[:100]}" if text else ""
 
 

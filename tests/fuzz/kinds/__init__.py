@@ -26,6 +26,10 @@ class Kind(ABC):
     def make(self, rng: Random) -> Any:
         """A case."""
 
+    def parts(self, case: Any) -> int:
+        """How many labels, log lines, answers, updates, files a case holds."""
+        return 1
+
     @abstractmethod
     def open(
         self, directory: Path, judge: Judge, database: str

@@ -40,10 +40,11 @@ TARGET = Target(name="site")
 def answer(rng: Random) -> bytes:
     """An HTTP answer, in which something may be odd."""
     body = rng.choice((
-        '{"status": "ok", "queue": [{"depth": 3}]}', "ok", said(rng), nasty(rng), said(rng) * 50,
+        '{"status": "ok", "queue": [{"depth": 3}]}', "ok", said(rng), nasty(rng),
+        f"{said(rng)}\n" * 50,
     ))  # fmt: skip
     if rng.random() < 0.02:
-        body *= 2000
+        body = f"{body}\n" * 2000
     raw = mutate(rng, body)[:900_000].encode("utf-8", "surrogatepass")
     lines = [f"HTTP/1.{rng.choice('11110')} {rng.choice((200, 200, 200, 204, 302, 404, 500))} OK"]
     lines += rng.sample(HEADERS, rng.randrange(3))

@@ -76,6 +76,9 @@ class Labels(Kind):
     def make(self, rng: Random) -> dict[str, str]:
         return labels(rng)
 
+    def parts(self, case: Any) -> int:
+        return len(case)
+
     def open(
         self, directory: Path, judge: Judge, database: str
     ) -> AbstractAsyncContextManager[Any]:

@@ -80,7 +80,7 @@ class Place:
         self.updates: deque[bytes] = deque()
         self.asked = asyncio.Event()
         self.reply = b""
-        self.smtp: list[str] = []
+        self.smtp: deque[list[str]] = deque()
 
     async def bot_api(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A Bot API server: the next case to getUpdates, or the reply."""
@@ -111,7 +111,7 @@ class Place:
     async def mail(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A mail server that says one thing after the other."""
         with suppress(OSError, EOFError, asyncio.LimitOverrunError, ValueError):
-            for line in self.smtp:
+            for line in self.smtp.popleft():
                 writer.write(line.encode("utf-8", "surrogatepass") + b"\r\n")
                 await writer.drain()
                 async with asyncio.timeout(0.05):
@@ -177,32 +177,21 @@ class Updates(Kind):
             place, telegram, [case for _, (sort, case) in cases if sort == "updates"]
         )
         for _, (sort, case) in cases:
-            if sort == "updates":
-                continue
-            place.reply = (
-                case if isinstance(case, bytes) else str(case).encode("utf-8", "surrogatepass")
-            )
-            notifier: Notifier = {"telegram": telegram, "webhook": place.hook, "mail": place.post}[
-                sort
-            ]
-            if sort == "mail":
-                place.smtp = case
-            elif sort == "telegram":
-                notifier = evolve(telegram)
-                notifier._bot._open_at = 0.0
-                notifier._bot._sent.clear()
-            try:
-                async with asyncio.timeout(10):
-                    receipt = await notifier.send(evolve(message_of(Notice.FIRED), id=new_id()))
-                # Cleaned where the core takes it in, in ``pipeline.deliver``.
-                judge.out("receipt", repr(evolve(receipt, answer=clean(receipt.answer))))
-            except NotifyError as error:
-                judge.out("refusal", clean(str(error)))
-            except TimeoutError:
-                judge.traceback(f"{sort}: no end within 10 s")
-            except Exception as error:
-                judge.raised(error, sort)
+            if sort in ("telegram", "webhook"):
+                place.reply = (
+                    case if isinstance(case, bytes) else case.encode("utf-8", "surrogatepass")
+                )
+                notifier: Notifier = place.hook
+                if sort == "telegram":
+                    notifier = fresh = evolve(telegram)
+                    fresh._bot._open_at = 0.0
+                    fresh._bot._sent.clear()
+                await _send(judge, sort, notifier)
         place.reply = b""
+        place.smtp.extend(case for _, (sort, case) in cases if sort == "mail")
+        # At once: the server waits where the client does. Which script a session gets is all one.
+        await asyncio.gather(*(_send(judge, "mail", place.post) for _ in tuple(place.smtp)))
+        place.smtp.clear()
 
     async def _listen(self, place: Any, telegram: TelegramNotifier, cases: list[str]) -> None:
         """Have all updates heard; whoever presses has a button."""
@@ -237,3 +226,21 @@ class Updates(Kind):
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
         place.updates.clear()
+
+
+MESSAGE = message_of(Notice.FIRED)
+
+
+async def _send(judge: Judge, sort: str, notifier: Notifier) -> None:
+    """Send a message: it is taken, or refused in a sentence."""
+    try:
+        async with asyncio.timeout(10):
+            receipt = await notifier.send(evolve(MESSAGE, id=new_id()))
+        # Cleaned where the core takes it in, in ``pipeline.deliver``.
+        judge.out("receipt", repr(evolve(receipt, answer=clean(receipt.answer))))
+    except NotifyError as error:
+        judge.out("refusal", clean(str(error)))
+    except TimeoutError:
+        judge.traceback(f"{sort}: no end within 10 s")
+    except Exception as error:
+        judge.raised(error, sort)
