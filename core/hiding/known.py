@@ -33,9 +33,7 @@ CUT = 150
 
 _WORD = re.compile(r"[A-Za-z][a-z]*(?:[-_. ][a-z]+)?|[A-Z]+|\d+")
 _LONGEST_WORD = 16
-_RANDOM = re.compile(
-    r"(?=[^a-zA-Z]*[a-zA-Z])(?:(?=[^0-9]*[0-9])|(?=.*?[a-z][A-Z]))[\w.~%+=-]{16,}"
-)
+_RANDOM = re.compile(r"(?=[^a-zA-Z]*[a-zA-Z])(?:(?=[^0-9]*[0-9])|(?=.*?[a-z][A-Z]))[\w.~%+=-]{16,}")
 _SCHEME = re.compile(r"(?i)(basic|bearer|token|digest|apikey|bot)\s+(\S+)")
 _VALUE = re.compile(r"(?:^|[;&,\s])([\w.-]+)\s?=\s?('[^']*'|[^;&,\s]+)")
 _SESSION = re.compile(r"(?i)^sid$|sess|auth")
