@@ -11,17 +11,17 @@ from attrs import frozen
 
 from tocsin.core.config.errors import Path
 
-_POSITION = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)")
+_POSITION = re.compile(r"\s{0,4}\(at (?:line (\d+), column \d+|end of document)\)")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9_]{4000}")
 _STARTS = re.compile(
     r"""\s*(\[\[?\s*(?!(true|false|inf|nan)\b)[A-Za-z_][^=\[\]{},]*\]\]?\s*(\#.*)?$
-          | (["']?)[A-Za-z0-9_][\w.\ -]*\4\s*=)""",
+          | (["']?)[A-Za-z0-9_][\w.\ -]*+\4\s*+=)""",
     re.VERBOSE,
 )
 """A line that can only begin a statement, never go on inside an open bracket."""
 
-_SIMPLE = re.compile(r"""[^"'\[\]{}]*("[^"\\]*"|'[^']*')?\s*(\#.*)?""")
+_SIMPLE = re.compile(r"""[^"'\[\]{}#]*+("[^"\\]*"|'[^']*')?\s*+(\#.*)?""")
 """A line on which everything that is opened is closed."""
 
 

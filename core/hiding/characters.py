@@ -30,6 +30,7 @@ _WITHIN = re.compile(  # a word
     "\U000e0100-\U000e01ef]{1,64}"
     "(?=[!-~])"
 )
+_CONTROLS = re.compile("[\x1b\x80-\x9f]")
 # Category Cs; Cc (but for tab and line feed) and Cf. A test holds this to unicodedata.
 _HALVES = re.compile("[\ud800-\udfff]")
 _UNSAFE = re.compile(
@@ -53,6 +54,12 @@ def fit(text: str, *, lines: bool = False) -> str:
     if not lines:
         text = text.replace("\t", "    ").replace("\n", "\\n")
     return _UNSAFE.sub(VISIBLE, _HALVES.sub("?", text))
+
+
+def blanked(text: str) -> str | None:
+    """A text with a blank for each control, as who reads no terminal sequences reads it; None for
+    one without any. A sequence may swallow the letter that follows it."""
+    return _CONTROLS.sub(" ", text) if _CONTROLS.search(text) else None
 
 
 def visible(name: str) -> str:

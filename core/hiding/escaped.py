@@ -7,6 +7,7 @@ read as it was before, and what is found there is hidden here.
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 
 from tocsin.core.hiding import shapes
 from tocsin.core.hiding.known import Known, stands_out
@@ -38,7 +39,10 @@ def _look_for(text: str, found: shapes.Found | None, deep: int) -> str:
         if before != text:
             secrets: set[str] = set()
             _look_for(before, secrets.add, deep - 1)
-            text = _without(text, secrets, found) if secrets else text
+            if found is not None:
+                for secret in secrets:
+                    found(secret)
+            text = without(text, secrets)
     return shapes.look_for(text, found)
 
 
@@ -57,15 +61,15 @@ def _character(match: re.Match[str]) -> str:
     return character if character.isprintable() or character == "\n" else " "
 
 
-def _without(text: str, secrets: set[str], found: shapes.Found | None) -> str:
-    if found is not None:
-        for secret in secrets:
-            found(secret)
+def without(text: str, secrets: Set[str]) -> str:
+    """A text without secrets that were found in another form of it."""
+    if not secrets:
+        return text
     if len(secrets) > MOST:
         return HIDDEN
     parts = {part for secret in secrets for part in _PART.findall(secret)}
     text = Known(secrets | parts).hide(text)
     for secret in secrets:
         if not stands_out(secret) and secret.strip():  # a word: as long as it stands by itself
-            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, text)
+            text = re.sub(rf"(?:(?<!\w)|(?<=-[A-Za-z])){re.escape(secret)}(?!\w)", HIDDEN, text)
     return text

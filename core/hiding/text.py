@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from tocsin.core.hiding.characters import fit
-from tocsin.core.hiding.escaped import look_for
+from tocsin.core.hiding.characters import blanked, fit
+from tocsin.core.hiding.escaped import look_for, without
 from tocsin.core.hiding.known import Known
 
 LONGEST = 4000
@@ -37,7 +37,12 @@ def hide(text: str, known: Known | None = None) -> str:
 
 
 def _clean(text: str, lines: bool) -> str:
-    return hide(fit(text, lines=lines))
+    fitted = fit(text, lines=lines)
+    if fitted != text and (blank := blanked(text)) is not None:
+        secrets: set[str] = set()
+        look_for(blank, secrets.add)
+        fitted = without(fit(_known.hide(text), lines=lines), secrets)
+    return hide(fitted)
 
 
 _clean_again = lru_cache(maxsize=8192)(_clean)

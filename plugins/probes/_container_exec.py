@@ -12,6 +12,7 @@ from typing import Any
 
 import docker
 
+from tocsin import clean_text
 from tocsin.plugins.probes import _ssh
 from tocsin.plugins.probes._process import Finished
 from tocsin.plugins.probes._threads import in_thread
@@ -132,9 +133,11 @@ class _Exec:
         except docker.errors.NotFound:
             raise OSError(0, f"there is no container called {self._container}") from None
         except docker.errors.APIError as error:
-            raise OSError(0, str(error.explanation or error)[:200]) from error
+            raise OSError(0, clean_text(str(error.explanation or error), longest=240)) from error
         except _AWAY as error:
-            raise OSError(0, f"the Docker Engine does not answer: {str(error)[:100]}") from error
+            raise OSError(
+                0, f"the Docker Engine does not answer: {clean_text(str(error), longest=140)}"
+            ) from error
         finally:
             self._over = True
 

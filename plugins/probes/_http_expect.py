@@ -7,14 +7,16 @@ import json
 import operator
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from attrs import frozen
 
+from tocsin import clean_text
 from tocsin.plugins.probes._http_exchange import Trouble
 
 _STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\[(-?\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
-_COMPARISON = re.compile(r"\s*(<=|>=|==|!=|<|>)\s*(.+?)\s*")
+_COMPARISON = re.compile(r"\s*+(<=|>=|==|!=|<|>)(.*\S)\s*")
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
     "==": operator.eq, "!=": operator.ne,
@@ -80,7 +82,7 @@ def _shown(value: Any) -> str:
         return ("an object" if isinstance(value, dict) else "a list") + f" of {len(value)}"
     if isinstance(value, int) and abs(value) >= 10**30:
         return "a number of more than 30 digits"
-    return json.dumps(value[:80] if isinstance(value, str) else value)[:80]
+    return json.dumps(clean_text(value, longest=80) if isinstance(value, str) else value)
 
 
 def read_json(text: str) -> Any:
@@ -119,15 +121,14 @@ def json_expectation(path: str, wanted: str | int | float | bool) -> Expectation
             raise ValueError(
                 f"{path!r} cannot be used: only names and indexes, such as $.name[0].other"
             )
-        name, index, *quoted = match.groups()
-        steps.append(int(index) if index is not None else next(x for x in (name, *quoted) if x))
+        step = match[match.lastindex or 0]
+        steps.append(int(step) if match[2] is not None else step)
         position = match.end()
     sign = "=="
     comparison = _COMPARISON.fullmatch(wanted) if isinstance(wanted, str) else None
     if comparison is not None:
         sign = comparison[1]
-        try:
-            wanted = json.loads(comparison[2])
-        except (ValueError, RecursionError):
-            wanted = comparison[2]
+        wanted = comparison[2].strip()
+        with suppress(ValueError, RecursionError):
+            wanted = json.loads(wanted)
     return Expectation(path, tuple(steps), _OPERATORS[sign], sign, wanted)

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 from attrs import frozen
 
+from tocsin import clean_text
 from tocsin.plugins.probes._http_exchange import MOST_REASON, Answer, Timings, Trouble, unpack
 from tocsin.plugins.probes._net import certificate_days, in_words
 
@@ -70,7 +71,7 @@ async def exchange(request: Request, timings: Timings) -> Answer:
     except aiohttp.NonHttpUrlClientError:  # its words are the address alone
         raise Trouble("redirected to an address that is not HTTP") from None
     except aiohttp.ClientResponseError as error:
-        text = error.message.splitlines()[0][:100]
+        text = clean_text(error.message, longest=140)
         raise Trouble(f"the answer is not HTTP: {text}") from None
     except UnicodeError:  # no name of that shape can be
         raise Trouble("the host name cannot be resolved") from None

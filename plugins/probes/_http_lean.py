@@ -16,6 +16,7 @@ from aiohappyeyeballs import start_connection
 from attrs import frozen
 from yarl import URL
 
+from tocsin import clean_text
 from tocsin.plugins.probes._http_exchange import MOST_REASON, Answer, Timings, Trouble
 from tocsin.plugins.probes._http_full import Request
 from tocsin.plugins.probes._net import certificate_days
@@ -199,7 +200,7 @@ class _Reader(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self.on_message_complete()
         except httptools.HttpParserError as error:
-            self._fail(Trouble(f"the answer is not HTTP: {str(error)[:100]}"))
+            self._fail(Trouble(f"the answer is not HTTP: {clean_text(str(error), longest=140)}"))
         if self._received > MOST_HEAD:
             self._fail(Trouble("the answer is not HTTP: its headers do not end"))
 

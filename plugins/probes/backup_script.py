@@ -15,7 +15,18 @@ from functools import partial
 from attrs import Factory, frozen, validators
 from attrs import field as option
 
-from tocsin import Bytes, Probe, Result, Seconds, Secret, Status, Target, hookimpl, own_shortage
+from tocsin import (
+    Bytes,
+    Probe,
+    Result,
+    Seconds,
+    Secret,
+    Status,
+    Target,
+    clean_text,
+    hookimpl,
+    own_shortage,
+)
 from tocsin.plugins.probes import _perfdata, _ssh
 from tocsin.plugins.probes._container_exec import StillRunning, run_in_container
 from tocsin.plugins.probes._freshness import Freshness
@@ -143,7 +154,7 @@ class BackupScriptProbe(Probe):
             )
         return Result(
             status=status,
-            message=message[:500],
+            message=clean_text(message, longest=540),
             latency=done.seconds,
             metrics=metrics,
             attributes={"output": long} if long else {},

@@ -15,7 +15,7 @@ import asyncpg
 from attrs import field as option
 from attrs import frozen, validators
 
-from tocsin import Probe, Result, Seconds, Secret, Target, check_dsn, hookimpl
+from tocsin import Probe, Result, Seconds, Secret, Target, check_dsn, clean_text, hookimpl
 from tocsin.plugins.probes._net import in_words
 
 Value = int | float | str | bool
@@ -174,11 +174,13 @@ class PostgresQueryProbe(Probe):
             return Result.degraded(f"the value is {value}", metrics=metrics, latency=took)
         if self.degraded_above is not None and took > self.degraded_above:
             return Result.degraded(f"slow: {took * 1000:.0f} ms", metrics=metrics, latency=took)
-        return Result.up(f"the value is {str(value)[:100]}", metrics=metrics, latency=took)
+        return Result.up(
+            f"the value is {clean_text(str(value), longest=140)}", metrics=metrics, latency=took
+        )
 
     def _trouble(self, value: Any, number: float | None) -> str | None:
-        shown = "NULL" if value is None else repr(value) if isinstance(value, str) else str(value)
-        shown = shown[:100]
+        text = clean_text(str(value), longest=140)
+        shown = "NULL" if value is None else repr(text) if isinstance(value, str) else text
         if self.expect is not None:
             same = (
                 value == self.expect
@@ -200,7 +202,7 @@ class PostgresQueryProbe(Probe):
 
 def _clean(error: Exception) -> str:
     """The server's words on one line; it names users and databases, never passwords."""
-    text = " ".join(str(error).split())[:200]
+    text = clean_text(" ".join(str(error).split()), longest=240)
     return text or type(error).__name__
 
 

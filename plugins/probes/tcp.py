@@ -11,7 +11,7 @@ from typing import ClassVar
 from attrs import Attribute, frozen, validators
 from attrs import field as option
 
-from tocsin import Probe, Result, Seconds, Target, decode_text, hookimpl
+from tocsin import Probe, Result, Seconds, Target, clean_text, decode_text, hookimpl
 from tocsin.plugins.probes import _pattern
 from tocsin.plugins.probes._net import certificate_days, in_words, tls_context
 
@@ -94,8 +94,7 @@ class TcpProbe(Probe):
                 writer.transport.abort()
         took = time.monotonic() - began
         if not expected:
-            # As it came: the core takes secrets out, which it could not of an escaped form.
-            got = f"got '{answer[:200]}'" if answer else "got nothing"
+            got = f"got '{clean_text(answer, longest=240)}'" if answer else "got nothing"
             text = f"{place}: expected {self.expect!r}, {got}"
             return Result.down(text, metrics=metrics, latency=took)
         return self._judge(place, writer.get_extra_info("ssl_object"), metrics, took)

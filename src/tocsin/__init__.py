@@ -20,6 +20,7 @@ from tocsin.core.descriptors import restore_limits
 from tocsin.core.dsn import check_dsn
 from tocsin.core.encoding import decode_text
 from tocsin.core.endpoints import Asked, Endpoint
+from tocsin.core.hiding import clean as clean_text
 from tocsin.core.hookspecs import hookimpl
 from tocsin.core.model import (
     Beat,
@@ -98,6 +99,7 @@ __all__ = [
     "Verdict",
     "Words",
     "check_dsn",
+    "clean_text",
     "deadline",
     "decode_text",
     "format_bytes",

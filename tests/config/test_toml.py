@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tomllib
 from pathlib import Path
 
@@ -257,3 +258,12 @@ def test_a_file_that_is_not_text_is_one_problem(tmp_path: Path, catalog: Shelves
         load_config(path, {}, catalog)
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(tmp_path, {}, catalog)
+
+
+@pytest.mark.parametrize("line", ["q{}x", "a{} b", "[{}", "[a{}b", "'{}", 'x = "{}" y', "[[a {}"])
+def test_a_line_of_any_length_costs_no_time(wrong: Wrong, line: str) -> None:
+    """A file is read over again to find all that is wrong with it, each line in proportion to its
+    length."""
+    began = time.thread_time()
+    assert wrong(f"[api]\nport = 1\n{line.format(' ' * 40_000)}\n[alerts]\n")
+    assert time.thread_time() - began < 2.0

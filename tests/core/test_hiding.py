@@ -342,6 +342,9 @@ def test_half_a_secret_is_hidden_in_mid_text_too() -> None:
         ("\x9b31mred", "red"),
         ("a\x1b", "a"),
         ("pass\x1b[0mword=x", "password=***"),
+        ("\x1b password=a7x", "assword=***"),  # a terminal takes the p for a part of a sequence
+        ("\x9bmysql -uroot -pa7xyz", "ysql -uroot -p***"),
+        ("\x1bXpa/ss?wo[rd@x9", "***"),
         ("h\0e\0l\0l\0o", "hello"),
         ("\ufeffze\u200bro", "zero"),
         ("\u202eevil\u2066", "�evil�"),

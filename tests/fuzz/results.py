@@ -12,7 +12,7 @@ from tests.faults.records import read_lines
 from tests.faults.results import Commit
 from tests.fuzz.block import Block
 
-VERSION = 2
+VERSION = 3
 """Of the harness; raised when a number comes to mean another case, or what counts changes."""
 
 

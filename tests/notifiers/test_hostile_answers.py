@@ -174,6 +174,18 @@ def test_no_notifier_can_ask_for_longer_than_a_year(asked: float) -> None:
     assert wait is None or 0 <= wait <= 366 * 86400
 
 
+@pytest.mark.parametrize("before", range(60, 130, 3))
+async def test_no_secret_is_cut_before_it_is_known_for_one(before: int) -> None:
+    """Of an answer its beginning is kept; a token that stands where it ends is hidden whole."""
+    body = ("x" * before + " AKIAPL4NT3D094571234 redis://:a9b8c7d6e5@h/0").encode()
+    async with saying(lambda _: body) as (url, _):
+        receipt = await WebhookNotifier(url=Secret(url), allow_private=True).send(
+            message_of(Kind.FIRED)
+        )
+    assert "AKIAPL" not in receipt.answer
+    assert "a9b8" not in receipt.answer
+
+
 async def test_a_receiver_cannot_send_more_than_is_read() -> None:
     """A compressed answer is not unpacked, and one of any shape is what the receiver answered."""
     bomb = gzip.compress(b"a" * 200_000_000, 9)

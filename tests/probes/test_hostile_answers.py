@@ -19,7 +19,7 @@ import pytest
 from tocsin import Result, Status, Target, decode_text
 from tocsin.plugins.probes import _http_lean, _perfdata
 from tocsin.plugins.probes._http_exchange import Trouble
-from tocsin.plugins.probes._http_expect import read_json
+from tocsin.plugins.probes._http_expect import json_expectation, read_json
 from tocsin.plugins.probes.http import HttpProbe
 from tocsin.plugins.probes.postgres_query import PostgresQueryProbe
 from tocsin.plugins.probes.tcp import TcpProbe
@@ -201,6 +201,29 @@ async def test_a_tcp_answer_is_searched_with_the_same_bound() -> None:
         assert time.thread_time() - began < MOST_CPU
     assert result.status is Status.UNKNOWN
     assert "takes too long" in result.message
+
+
+@pytest.mark.parametrize("before", range(150, 260, 7))
+async def test_no_secret_of_an_answer_is_cut_before_it_is_known_for_one(before: int) -> None:
+    """Of what a server said the beginning is told; a token where that ends is hidden whole."""
+    async with saying(b"x" * before + b" AKIAPL4NT3D094571234 redis://:a9b8c7d6e5@h/0") as port:
+        result = await TcpProbe(host="127.0.0.1", port=port, expect="^220").check(TARGET)
+    assert result.status is Status.DOWN
+    assert "AKIAPL" not in result.message
+    assert "a9b8" not in result.message
+
+
+@pytest.mark.parametrize("path", ["$['']", '$[""]', "$.a['']"])
+def test_a_member_may_have_no_name(path: str) -> None:
+    """RFC 9535 allows the empty name."""
+    assert json_expectation(path, 1).trouble({"": 1, "a": {"": 1}}) is None
+
+
+def test_a_comparison_of_blanks_costs_no_time() -> None:
+    """A value that is wanted may be of any length."""
+    began = time.thread_time()
+    json_expectation("$.a", "<[" + " " * 100_000 + "\n")
+    assert time.thread_time() - began < 1.0
 
 
 def bomb(times: int, size: int = 100_000_000) -> bytes:

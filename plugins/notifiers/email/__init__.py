@@ -14,7 +14,17 @@ from uuid import UUID
 import aiosmtplib
 from attrs import field, frozen
 
-from tocsin import Message, Notifier, NotifyError, Receipt, Secret, Severity, hookimpl, private
+from tocsin import (
+    Message,
+    Notifier,
+    NotifyError,
+    Receipt,
+    Secret,
+    Severity,
+    clean_text,
+    hookimpl,
+    private,
+)
 from tocsin.plugins.notifiers.email.compose import check_address, compose, sender_for
 
 MAX_PORT = 65535
@@ -229,7 +239,7 @@ def _refusal(address: str, response: aiosmtplib.SMTPResponse) -> str:
 
 
 def _in_a_line(text: str) -> str:
-    return " ".join(text.split())[:200]  # the core cleans it
+    return clean_text(" ".join(text.split()), longest=240)
 
 
 @hookimpl

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from attrs import define, field
 
-from tocsin import NotifyError, Secret
+from tocsin import NotifyError, Secret, clean_text
 from tocsin.plugins.notifiers._http import post
 
 T = TypeVar("T")
@@ -78,8 +78,8 @@ class Bot:
 
     def _refusal(self, answer: Mapping[str, Any], chat: str) -> NotifyError:
         code = answer.get("error_code")
-        said = " ".join(text_of(answer.get("description")).split())[:200]
-        said = said.replace(self.token.reveal(), "***")
+        said = " ".join(text_of(answer.get("description")).split())
+        said = clean_text(said.replace(self.token.reveal(), "***"), longest=240)
         more = mapping_of(answer.get("parameters"))
         if code == 429:
             asked = more.get("retry_after")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from attrs import Factory, field, frozen
 
-from tocsin import Message, Notifier, NotifyError, Receipt, Secret, hookimpl, private
+from tocsin import Message, Notifier, NotifyError, Receipt, Secret, clean_text, hookimpl, private
 from tocsin.plugins.notifiers._http import Progress, post, retry_after
 from tocsin.plugins.notifiers.webhook.shapes import SHAPES, Shape
 
@@ -152,8 +152,8 @@ def _meaning(status: int) -> str:
 
 
 def _said(raw: bytes) -> str:
-    text = " ".join(raw[:200].decode("utf-8", "replace").split())  # the core cleans it
-    return f": {text[:100]}" if text else ""
+    text = clean_text(" ".join(raw.decode("utf-8", "replace").split()), longest=120)
+    return f": {text}" if text else ""
 
 
 @hookimpl

@@ -15,7 +15,7 @@ import docker
 import requests
 import urllib3
 
-from tocsin import own_shortage
+from tocsin import clean_text, own_shortage
 from tocsin.plugins.probes import _ssh
 
 CALL_TIMEOUT = 10
@@ -75,7 +75,10 @@ def _why(error: BaseException) -> str:
         "timed out": "it does not answer in time",
         "Timeout": "it does not answer in time",
     }
-    return next((words for mark, words in known.items() if mark in text), text[:150] or "no answer")
+    return next(
+        (words for mark, words in known.items() if mark in text),
+        clean_text(text, longest=190) or "no answer",
+    )
 
 
 @contextlib.contextmanager
@@ -118,8 +121,8 @@ class Engine:
             raise NoSuchContainer(str(error.explanation)) from None
         except docker.errors.APIError as error:
             if error.is_server_error():
-                raise Unanswered(str(error.explanation)[:150]) from None
-            raise Refused(str(error.explanation)[:200]) from None
+                raise Unanswered(clean_text(str(error.explanation), longest=190)) from None
+            raise Refused(clean_text(str(error.explanation), longest=240)) from None
         except _TROUBLE as error:
             raise Unanswered(_why(error)) from None
         except Exception as error:  # noqa: BLE001 - an answer that the SDK does not understand

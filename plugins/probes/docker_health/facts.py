@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tocsin import Container, Reason
+from tocsin import Container, Reason, clean_text
 from tocsin.plugins.probes.docker_health.engine import part
 from tocsin.plugins.probes.docker_health.reasons import Heard, reason_of
 from tocsin.plugins.probes.docker_health.stats import Usage
@@ -95,8 +95,8 @@ def health_detail(document: Mapping[str, Any]) -> str:
     if not isinstance(log, list) or not log:
         return ""
     last = part(log[-1])
-    line = str(last.get("Output", "")).strip().split("\n")[0][:200]
-    return line or f"exit code {last.get('ExitCode')}"
+    line = str(last.get("Output", "")).strip().split("\n")[0]
+    return clean_text(line, longest=240) or f"exit code {last.get('ExitCode')}"
 
 
 def state_of(document: Mapping[str, Any]) -> str:
@@ -111,7 +111,7 @@ def start_error(document: Mapping[str, Any]) -> str:
     status, code = state_of(document), state.get("ExitCode")
     if status not in ("created", "exited"):
         return ""
-    words = " ".join(_LONG_ID.sub("", str(state.get("Error") or "")).split())
+    words = _LONG_ID.sub("", clean_text(" ".join(str(state.get("Error") or "").split())))
     if len(words) > LONGEST_ERROR:  # what went wrong is at the end, after all that it went through
         words = "…" + words[-LONGEST_ERROR:]
     return words or (f"exit code {code}" if status == "created" and code else "")

@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import frozen
 
+from tocsin import clean_text
 from tocsin.plugins.probes.docker_health.containers import Known, Registry
 from tocsin.plugins.probes.docker_health.engine import (
     Engine,
@@ -84,10 +85,12 @@ class Happened:
         return cls(
             container=container,
             kind=kind,
-            detail=detail.strip()[:100],
+            detail=clean_text(detail.strip(), longest=140),
             nano=nano if isinstance(nano, int) and 0 <= nano < 1 << 63 else 0,
             attributes={
-                key: text[:300] for key, text in attributes.items() if isinstance(text, str)
+                key: clean_text(text, longest=340)
+                for key, text in attributes.items()
+                if isinstance(text, str)
             },
         )
 

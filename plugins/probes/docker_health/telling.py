@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from attrs import evolve
 
-from tocsin import Claim, Container, Event, Reason, Result, Sink, Target
+from tocsin import Claim, Container, Event, Reason, Result, Sink, Target, clean_text
 from tocsin.plugins.probes.docker_health.addresses import Addresses
 from tocsin.plugins.probes.docker_health.containers import Known, Registry, Slot
 from tocsin.plugins.probes.docker_health.engine import EngineAway
@@ -117,7 +117,7 @@ class Teller:
         except EngineAway:
             raise
         except Exception as error:  # noqa: BLE001 - see above
-            words = " ".join(str(error).split())[:100]
+            words = clean_text(" ".join(str(error).split()), longest=140)
             reason = f"{what} cannot be understood: {type(error).__name__} {words}".strip()
             found = self._registry.find(container_id)
             if found is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,7 +17,8 @@ from tests.fuzz.kinds import Kind
 from tests.fuzz.world import World, world
 from tocsin import Observation, Probe, Result, Target
 from tocsin.core.state import CheckState
-from tocsin.plugins.probes._http_expect import json_expectation
+from tocsin.plugins.probes._http_exchange import Trouble
+from tocsin.plugins.probes._http_expect import json_expectation, read_json
 from tocsin.plugins.probes._process import Finished
 from tocsin.plugins.probes.backup_script import BackupScriptProbe
 from tocsin.plugins.probes.http import HttpProbe
@@ -184,6 +185,7 @@ def _path(judge: Judge, path: str, wanted: str, body: str) -> None:
     except ValueError:
         return
     try:
-        judge.out("answer", str(found.trouble(body)))
+        with suppress(Trouble):
+            judge.out("answer", str(found.trouble(read_json(body))))
     except Exception as error:
         judge.raised(error, "json path")
