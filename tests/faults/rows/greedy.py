@@ -61,6 +61,8 @@ class Tarpit(Fault):
     of the configuration, and go with another."""
 
     name = "tarpit"
+    asks = 'probe = "tcp"\nhost = "127.0.0.1"\nport = {port}\nexpect = "a word"\n'
+    """The check, but for its times."""
 
     def prepare(self, world: World, stack: ExitStack) -> None:
         _many_files()
@@ -76,8 +78,8 @@ class Tarpit(Fault):
             f"[targets.tar{n}.rules.health_check_failed]\nenabled = false\n" for n in range(GROUPS)
         )
         checks = "".join(
-            f'[targets.tar{n % GROUPS}.checks.c{n}]\nprobe = "tcp"\nhost = "127.0.0.1"\n'
-            f'port = {self._tarpit.port}\nexpect = "a word"\ninterval = "1s"\ntimeout = "1h"\n'
+            f"[targets.tar{n % GROUPS}.checks.c{n}]\n{self.asks.format(port=self._tarpit.port)}"
+            'interval = "1s"\ntimeout = "1h"\n'
             for n in range(MANY)
         )
         return text + quiet + checks
@@ -104,6 +106,14 @@ class Tarpit(Fault):
         self._hung = hung
         world.running.config.write_text(world.config())
         world.process.send_signal(signal.SIGHUP)
+
+
+class TlsStalled(Tarpit):
+    """1,200 checks of sites that accept the connection, and never answer the TLS handshake, come
+    with a reload of the configuration, and go with another."""
+
+    name = "tls-stalled"
+    asks = 'probe = "http"\nurl = "https://127.0.0.1:{port}/"\n'
 
 
 class SlowConnections(Fault):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import psutil
+
 from tests.faults.fault import Fault
 from tests.faults.world import World
 
@@ -30,3 +32,18 @@ class PostgresFrozen(Fault):
 
     def heal(self, world: World) -> None:
         world.postgres.thaw()
+
+
+class PostgresKilled(Fault):
+    """PostgreSQL is killed with SIGKILL, and started again on what it left."""
+
+    name = "postgres-killed"
+
+    def inject(self, world: World) -> None:
+        processes = [postmaster := psutil.Process(world.postgres.pid)]
+        processes += postmaster.children(recursive=True)
+        world.postgres.kill()
+        psutil.wait_procs(processes, timeout=20)
+
+    def heal(self, world: World) -> None:
+        asyncio.run(world.postgres.start())
