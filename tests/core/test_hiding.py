@@ -197,6 +197,14 @@ def test_ordinary_sentences_stay_though_they_are_escaped(how: str) -> None:
     assert changed == []
 
 
+@pytest.mark.parametrize("before", SHAPES)
+def test_a_secret_does_not_hide_the_name_of_the_next(before: str) -> None:
+    """What follows one secret in its line is hidden by a name of its own, or stays."""
+    for after in ("DB_PASSWORD='{}'", 'x-api-key: "{}"', "--token '{}'"):
+        text = f"{before.format(S)} then {after.format('Yq8_wJ4mNc')}"
+        assert "Yq8_wJ4mNc" not in clean(text), text
+
+
 def test_many_escaped_secrets_hide_the_whole_text() -> None:
     """One by one they would take long to hide."""
     tokens = "\\n".join(f"ghp_{number:020d}" for number in range(100))
