@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import pytest
 
+from tests.faults.fault import all_rows
 from tocsin import Notifier, Observer, Probe, Rule, Source
 from tocsin.core import hookspecs
 from tocsin.core.config import load_config
@@ -207,3 +208,11 @@ def test_the_readme_leads_to_the_security_page() -> None:
     assert "docs/security.md" in readme
     assert "docs/security.md" in (ROOT / "SECURITY.md").read_text()
     assert "SECURITY.md" in SECURITY
+
+
+def test_the_page_on_reliability_has_every_fault() -> None:
+    """Each row of ``make faults``, in the words of its own docstring."""
+    page = (ROOT / "docs/reliability.md").read_text()
+    listed = dict(re.findall(r"^\| `([a-z0-9-]+)` \| (.+) \|$", page, re.MULTILINE))
+    assert listed == {name: " ".join(str(row.__doc__).split()) for name, row in all_rows().items()}
+    assert "docs/reliability.md" in (ROOT / "README.md").read_text()
