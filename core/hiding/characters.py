@@ -30,7 +30,7 @@ _WITHIN = re.compile(  # a word
     "\U000e0100-\U000e01ef]{1,64}"
     "(?=[!-~])"
 )
-_CONTROLS = re.compile("[\x1b\x80-\x9f]")
+_CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 # Category Cs; Cc (but for tab and line feed) and Cf. A test holds this to unicodedata.
 _HALVES = re.compile("[\ud800-\udfff]")
 _UNSAFE = re.compile(

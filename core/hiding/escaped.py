@@ -10,6 +10,7 @@ import re
 from collections.abc import Set
 
 from tocsin.core.hiding import shapes
+from tocsin.core.hiding.characters import blanked, fit
 from tocsin.core.hiding.known import Known, stands_out
 from tocsin.core.hiding.names import HIDDEN
 
@@ -20,10 +21,20 @@ MOST = 50
 """Secrets that are hidden one by one in an escaped text; with more of them nothing is shown."""
 
 _ESCAPE = re.compile(
-    r"\\(?:([abefnrtv0])|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}"
-    r"|U([0-9A-Fa-f]{8})|([\"'\\/]))"
-    r"|%([0-7][0-9A-Fa-f])|&(?:#(\d{1,7})|#[xX]([0-9A-Fa-f]{1,6})|(quot|apos|amp|lt|gt|nbsp));"
+    r"((?:\\x[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2})+)|\\([abefnrtv])|\\([0-3][0-7]{2}|0)"
+    r"|\\(?:u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|U([0-9A-Fa-f]{8})|([\"'\\/]))"
+    r"|&(?:#(\d{1,7})|#[xX]([0-9A-Fa-f]{1,6})|(quot|apos|amp|lt|gt|nbsp));"
 )
+_LETTERS = {
+    "a": "\a",
+    "b": "\b",
+    "e": "\x1b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\n",
+    "t": "\t",
+    "v": "\v",
+}
 _PART = re.compile(r"[^\s\"'\\,:=<>{}()\[\]]{6,}")  # what stays as it is when it is escaped twice
 _ENTITIES = {"quot": '"', "apos": "'", "amp": "&", "lt": "<", "gt": ">", "nbsp": " "}
 
@@ -34,31 +45,48 @@ def look_for(text: str, found: shapes.Found | None = None) -> str:
 
 
 def _look_for(text: str, found: shapes.Found | None, deep: int) -> str:
-    if deep and ("\\" in text or "%" in text or "&" in text):
-        before = _ESCAPE.sub(_character, text)
-        if before != text:
-            secrets: set[str] = set()
-            _look_for(before, secrets.add, deep - 1)
-            if found is not None:
-                for secret in secrets:
-                    found(secret)
-            text = without(text, secrets)
+    if deep and (secrets := _read(text, deep)):
+        if found is not None:
+            for secret in secrets:
+                found(secret)
+        text = without(text, secrets)
+        left = (secret.replace(HIDDEN, "") for secret in _read(text, deep))
+        if any(any(map(str.isalnum, secret)) for secret in left):  # it is not written out in here
+            return HIDDEN
     return shapes.look_for(text, found)
 
 
+def _read(text: str, deep: int) -> set[str]:
+    """What looks like a secret in a text as it was before it was escaped."""
+    secrets: set[str] = set()
+    if "\\" in text or "%" in text or "&" in text:
+        before = _ESCAPE.sub(_character, text)
+        if before != text:
+            _look_for(fit(before, lines=True), secrets.add, deep - 1)
+            if (blank := blanked(before)) is not None:
+                shapes.look_for(blank, secrets.add)
+    return secrets
+
+
 def _character(match: re.Match[str]) -> str:
-    """What an escape stands for; a blank for what is no text."""
-    letter, x, u, braced, long, itself, percent, decimal, hexadecimal, entity = match.groups()
+    """What an escape stands for."""
+    octets, letter, octal, u, braced, long, itself, decimal, hexadecimal, entity = match.groups()
+    if octets is not None:
+        raw = bytes.fromhex(re.sub(r"\\x|%", "", octets))
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            return raw.decode("latin-1")
     if letter is not None:
-        return "\n" if letter in "nr" else "\t" if letter == "t" else " "
+        return _LETTERS[letter]
     if itself is not None:
         return itself
     if entity is not None:
         return _ENTITIES[entity]
-    digits = x or u or braced or long or percent or hexadecimal
-    code = int(decimal) if digits is None else int(digits, 16)
-    character = chr(code) if code <= 0x10FFFF else " "
-    return character if character.isprintable() or character == "\n" else " "
+    if octal is not None:
+        return chr(int(octal, 8))
+    code = int(decimal) if decimal is not None else int(u or braced or long or hexadecimal, 16)
+    return chr(code) if code <= 0x10FFFF else " "
 
 
 def without(text: str, secrets: Set[str]) -> str:

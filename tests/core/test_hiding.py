@@ -177,6 +177,9 @@ ESCAPED: dict[str, Callable[[str], str]] = {
     "separator": lambda text: json.dumps(f"ok\u2028{text}"),
     "json twice": lambda text: json.dumps(json.dumps(f"ok\n{text}")),
     "percent": lambda text: quote(f"ok\n{text}"),
+    "colours": lambda text: repr("ok\n\x1b[1m" + text.replace("=", "\x1b[0m=")),
+    "octal": lambda text: "ok \\033[1m" + text.replace("=", "\\033[0m="),
+    "bytes of no width": lambda text: repr(f"ok \u200b{text[:3]}\u200b{text[3:]}".encode()),
     "html": lambda text: f"ok&#10;{html.escape(text)}",
 }
 
@@ -203,6 +206,13 @@ def test_a_secret_does_not_hide_the_name_of_the_next(before: str) -> None:
     for after in ("DB_PASSWORD='{}'", 'x-api-key: "{}"', "--token '{}'"):
         text = f"{before.format(S)} then {after.format('Yq8_wJ4mNc')}"
         assert "Yq8_wJ4mNc" not in clean(text), text
+
+
+def test_what_surrounds_an_escaped_secret_stays() -> None:
+    """A line in JSON is still to be read; where a secret is not written out, nothing is shown."""
+    line = '{"level": "error", "msg": "denied\\nAuthorization: Bearer a8Kx92mQz71", "code": 401}'
+    assert clean(line) == line.replace("a8Kx92mQz71", "***")
+    assert clean(r"b'got AKI\xe2\x80\x8bAIOSFODNN7EXAMPLE'") == "***"
 
 
 def test_many_escaped_secrets_hide_the_whole_text() -> None:
