@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zoneinfo
 from typing import Annotated
 
 Seconds = Annotated[float, "duration"]
@@ -19,6 +20,7 @@ _BYTES = {
     **{p + "ib": 1024**i for i, p in enumerate(("k", "m", "g", "t"), start=1)},
 }
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
+_ZONE = re.compile(r"[A-Za-z0-9_+-]{1,40}(?:/[A-Za-z0-9_+-]{1,40}){0,2}")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
 
 
@@ -106,3 +108,16 @@ def format_duration(seconds: float) -> str:
             more = below // smaller if lower else 0
             return f"{count}{unit} {more}{lower}" if more else f"{count}{unit}"
     return "0s"
+
+
+def time_zone(name: str) -> zoneinfo.ZoneInfo:
+    """The time zone that the IANA database calls so. Raises ValueError.
+
+    Only names that it could have are looked up: Python imports what stands between points.
+    """
+    if _ZONE.fullmatch(name):
+        try:
+            return zoneinfo.ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            pass
+    raise ValueError("there is no such time zone")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import date, datetime
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import msgspec
 from attrs import frozen
@@ -13,6 +13,7 @@ from attrs import frozen
 from tocsin.core.api.history import SpanQuery, span, unavailable
 from tocsin.core.api.problems import Problem
 from tocsin.core.api.routing import Call, Routes
+from tocsin.core.units import time_zone
 
 routes = Routes()
 
@@ -88,7 +89,7 @@ async def frequency(call: Call, query: FrequencyQuery) -> FrequencyView:
 def _zone(name: str) -> ZoneInfo:
     """Raises Problem where there is no such zone."""
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        return time_zone(name)
+    except ValueError as error:
         said = f"there is no time zone {name!r}; give a name such as 'Europe/Berlin', or 'UTC'"
         raise Problem(404, said) from error

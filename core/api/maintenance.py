@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import msgspec
 from attrs import frozen
@@ -16,7 +15,7 @@ from tocsin.core.api.routing import Call, Routes
 from tocsin.core.api.silences import LONGEST, asked, shown, times
 from tocsin.core.auth import Role
 from tocsin.core.hiding import clean
-from tocsin.core.units import parse_duration
+from tocsin.core.units import parse_duration, time_zone
 
 routes = Routes()
 
@@ -142,8 +141,8 @@ def _silence(call: Call, body: WindowBody, now: datetime) -> Silence:
         raise ValueError("duration must be from '1m' to '7d'")
     zone = body.timezone or call.monitor.settings.timezone
     try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError, OSError) as error:
+        time_zone(zone)
+    except ValueError as error:
         raise ValueError(
             f"there is no time zone {zone!r}; write one such as 'Europe/Berlin'"
         ) from error

@@ -19,7 +19,7 @@ from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import AlertSettings, RuleSettings, Settings
 from tocsin.core.config.structure import build
 from tocsin.core.config.suggest import did_you_mean
-from tocsin.core.units import Seconds, parse_duration
+from tocsin.core.units import Seconds, parse_duration, time_zone
 from tocsin.core.verdicts import Severity
 
 DEFAULT_RULES: Mapping[str, Mapping[str, Any]] = {
@@ -271,8 +271,8 @@ def make_windows(
 
 def _zone(name: str) -> ZoneInfo:
     try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
+        return time_zone(name)
+    except ValueError as error:
         raise ValueError(
             f"there is no time zone {name!r}; write one such as 'Europe/Berlin'"
         ) from error

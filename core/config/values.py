@@ -12,7 +12,7 @@ from tocsin.core.config.errors import Problems
 from tocsin.core.config.scalars import show
 from tocsin.core.contracts import Secret
 from tocsin.core.dsn import check_dsn
-from tocsin.core.units import parse_duration
+from tocsin.core.units import parse_duration, time_zone
 
 
 def check_timezone(name: str, problems: Problems) -> None:
@@ -20,8 +20,8 @@ def check_timezone(name: str, problems: Problems) -> None:
     if name == "UTC":  # known without a database
         return
     try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        time_zone(name)
+    except ValueError:
         message = f"no time zone is called {show(name)}; write one such as 'Europe/Berlin'"
         if not zoneinfo.available_timezones():
             message = "this machine has no time zone database; install tzdata, or write 'UTC'"

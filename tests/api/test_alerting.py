@@ -220,6 +220,7 @@ BAD_MAINTENANCE: tuple[tuple[dict[str, Any], str], ...] = (
     ({"name": "a", "duration": "soon"}, "is not a duration"),
     ({"name": "a", "duration": "1h", "schedule": "now and then"}, "no cron schedule"),
     ({"name": "a", "duration": "1h", "timezone": "Mars"}, "no time zone 'Mars'"),
+    ({"name": "a", "duration": "1h", "timezone": "a." * 30}, "no time zone"),
     ({"name": "a", "duration": "1h", "matchers": ["colour=red"]}, "no field of an alert"),
     ({"name": "a", "duration": "1h", "matchers": ["rule=\x1b"]}, "no control characters"),
     ({"name": "a", "duration": "1h", "until": "2099-01-01T00:00:00Z"}, "goes with a schedule"),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tocsin import parse_duration, parse_size
+from tocsin.core.units import time_zone
 
 ODD: tuple[object, ...] = (
     "9" * 5_000, "9" * 400, "9" * 200_000 + "x", "1m" * 50_000, "1" + " " * 200_000 + "s", "1e400",
@@ -32,3 +33,13 @@ def test_quantities_are_read() -> None:
     """Numbers and texts, with units or without."""
     assert [parse_duration(x) for x in (30, "30", "1h30m", "1.5d")] == [30, 30, 5400, 129600]
     assert [parse_size(x) for x in (10, "500MB", "2GiB")] == [10, 500_000_000, 2**31]
+
+
+@pytest.mark.parametrize(
+    "name", ["a." * 2000, "../../etc/passwd", "/etc/localtime", "", "a\0", "é"]
+)
+def test_a_time_zone_is_a_name_of_the_database(name: str) -> None:
+    """Nothing else is looked up, as a file or as a package."""
+    assert time_zone("Europe/Berlin").key == "Europe/Berlin"
+    with pytest.raises(ValueError, match="no such time zone"):
+        time_zone(name)

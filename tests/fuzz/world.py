@@ -86,6 +86,10 @@ def event(number: Any, action: Any, at: int, **attributes: Any) -> dict[str, Any
             "Actor": {"ID": document(number)["Id"], "Attributes": attributes}}  # fmt: skip
 
 
+_END = object()
+"""Ends a stream; None is what ``null`` in one comes to."""
+
+
 class FakeEngine:
     """As much of ``docker.APIClient`` as a source uses."""
 
@@ -112,7 +116,7 @@ class FakeEngine:
     def events(self, **options: Any) -> Iterator[Any]:
         if options.get("until"):
             return iter(())
-        return iter(self.stream.get, None)
+        return iter(self.stream.get, _END)
 
     def stats(self, *_: Any, **__: Any) -> Any:
         return self.statistics
@@ -145,7 +149,7 @@ class FakeEngine:
         return {}
 
     def close(self) -> None:
-        self.stream.put(None)
+        self.stream.put(_END)
 
 
 @frozen(kw_only=True)
