@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from tocsin.core.contracts import ActionError, ServiceError
 from tocsin.core.deadline import deadline
+from tocsin.core.lookup_guard import guard_lookups
 from tocsin.core.notices import NotifyError
 
 T = TypeVar("T")
@@ -103,6 +104,7 @@ class Lane:
             return
         loop = asyncio.new_event_loop()
         self._loop, self._last_tick, self._fault = loop, time.monotonic(), None
+        guard_lookups(loop)
         self._thread = threading.Thread(
             target=self._serve, args=(loop,), name=f"tocsin lane {self.name}", daemon=True
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from tocsin.core import descriptors
+from tocsin.core.lookups import lookup_trouble
 from tocsin.core.model import ComponentHealth, Health
 from tocsin.core.scheduler import Scheduler
 from tocsin.core.slots import CONFIGURATION, Pace
@@ -58,6 +59,13 @@ def open_files() -> ComponentHealth:
             "alerts can be delivered; raise the limit of tocsin's process (ulimit -n, LimitNOFILE)"
         ),
     )
+
+
+def host_names() -> ComponentHealth:
+    """Whether checks can look host names up."""
+    trouble = lookup_trouble()
+    status = Health.OK if trouble is None else Health.DEGRADED
+    return ComponentHealth(status=status, message=trouble or "")
 
 
 def _waiting(owner: str, slow: bool, times: list[float]) -> str:

@@ -13,6 +13,7 @@ from attrs import define, evolve, field
 from tocsin.core.clock import Clock
 from tocsin.core.contracts import ActionError, Probe
 from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.lookups import lookups_of_check
 from tocsin.core.model import Observation, Result, Status, Target
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.shortage import own_shortage, present_shortage
@@ -104,6 +105,13 @@ class Runner:
             self._observe(target, name, result)
 
     async def _once(self, key: tuple[str, str], target: Target, probe: Runnable) -> Result:
+        with lookups_of_check() as lookups:
+            result = await self._guarded(key, target, probe)
+        if result.status is Status.DOWN and (lack := lookups.trouble()) is not None:
+            return evolve(result, status=Status.UNKNOWN, message=lack)
+        return result
+
+    async def _guarded(self, key: tuple[str, str], target: Target, probe: Runnable) -> Result:
         plugin = key[0]
         started = self.clock.monotonic()
         try:

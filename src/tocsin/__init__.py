@@ -21,6 +21,7 @@ from tocsin.core.dsn import check_dsn
 from tocsin.core.encoding import decode_text
 from tocsin.core.endpoints import Asked, Endpoint
 from tocsin.core.hookspecs import hookimpl
+from tocsin.core.lookups import TocsinResolver, connect_to, look_up
 from tocsin.core.model import (
     Beat,
     Container,
@@ -95,14 +96,17 @@ __all__ = [
     "Status",
     "Surroundings",
     "Target",
+    "TocsinResolver",
     "Verdict",
     "Words",
     "check_dsn",
+    "connect_to",
     "deadline",
     "decode_text",
     "format_bytes",
     "format_duration",
     "hookimpl",
+    "look_up",
     "own_shortage",
     "parse_duration",
     "parse_size",
