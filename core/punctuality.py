@@ -4,6 +4,7 @@ nor a stopped process looks like starvation."""
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 
 from tocsin.core import descriptors
@@ -15,6 +16,12 @@ from tocsin.core.units import format_duration
 
 STARVED_AFTER = 60.0
 """Seconds for which a check may wait for its turn, or a run go on though its time is over."""
+
+LONG_STANDSTILL = 10.0
+"""Seconds for which tocsin may stand still before it tells."""
+
+TOLD_FOR = 60.0
+"""Seconds for which it tells that it did."""
 
 
 def punctuality(scheduler: Scheduler) -> ComponentHealth:
@@ -66,6 +73,17 @@ def host_names() -> ComponentHealth:
     trouble = lookup_trouble()
     status = Health.OK if trouble is None else Health.DEGRADED
     return ComponentHealth(status=status, message=trouble or "")
+
+
+def standstills(last: tuple[float, float] | None) -> ComponentHealth:
+    """Whether tocsin stood still a short while ago, and so saw nothing. ``last``: when, by the
+    monotonic clock, and for how many seconds."""
+    if last is None or last[1] < LONG_STANDSTILL or time.monotonic() - last[0] > TOLD_FOR:
+        return ComponentHealth(status=Health.OK)
+    text = f"tocsin stood still for {format_duration(last[1])} and saw nothing meanwhile"
+    return ComponentHealth(
+        status=Health.DEGRADED, message=f"{text}: its process was stopped, or the machine suspended"
+    )
 
 
 def _waiting(owner: str, slow: bool, times: list[float]) -> str:
