@@ -21,7 +21,7 @@ LONG_STANDSTILL = 10.0
 """Seconds for which tocsin may stand still before it tells."""
 
 TOLD_FOR = 60.0
-"""Seconds for which it tells that it did."""
+"""Seconds for which it tells that it did, or that it lacked something."""
 
 
 def punctuality(scheduler: Scheduler) -> ComponentHealth:
@@ -73,6 +73,14 @@ def host_names() -> ComponentHealth:
     trouble = lookup_trouble()
     status = Health.OK if trouble is None else Health.DEGRADED
     return ComponentHealth(status=status, message=trouble or "")
+
+
+def shortages(last: tuple[float, str] | None, now: float) -> ComponentHealth:
+    """Whether a check could not be made a short while ago since tocsin lacks something. ``last``:
+    when, and which sentence says so; ``now`` by the same clock, in seconds."""
+    if last is None or now - last[0] > TOLD_FOR:
+        return ComponentHealth(status=Health.OK)
+    return ComponentHealth(status=Health.DEGRADED, message=f"{last[1]}; checks are unknown")
 
 
 def standstills(last: tuple[float, float] | None) -> ComponentHealth:

@@ -17,7 +17,7 @@ from tocsin.core.isolation import Isolation, PluginFault
 from tocsin.core.lookups import lookups_of_check
 from tocsin.core.model import Observation, Result, Status, Target
 from tocsin.core.plugin_manager import PluginManager
-from tocsin.core.shortage import own_shortage, present_shortage
+from tocsin.core.shortage import OUT_OF, own_shortage, present_shortage
 
 DEADLINE_GRACE = 1.0
 """Seconds the core waits beyond a probe's own timeout before it cancels the run."""
@@ -80,6 +80,9 @@ class Runner:
     """Told of each plugin that turns failed, with the reason."""
     doubt: Callable[[str, object, Target, Result], Awaitable[Result]] | None = None
     """Asked what a result that says ``down`` is worth (plugin, probe, target, result)."""
+    last_shortage: tuple[float, str] | None = field(init=False, default=None)
+    """When a check could not be made for a shortage of tocsin's own (monotonic seconds), and which;
+    of the resolver and of descriptors others tell."""
     _books: dict[tuple[str, str], _Book] = field(init=False, factory=dict)
 
     async def run(
@@ -109,6 +112,8 @@ class Runner:
             result = evolve(result, status=Status.UNKNOWN, message=text)
         if result.status is Status.DOWN and self.doubt is not None:
             result = await self.doubt(plugin, probe, target, result)
+        if result.status is Status.UNKNOWN and result.message.startswith(OUT_OF):
+            self.last_shortage = (self.clock.monotonic(), result.message.partition(", so this")[0])
         if is_wanted():
             self._observe(target, name, result)
 

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 
 from tocsin.core.descriptors import are_scarce
 
+OUT_OF = "tocsin is out of "
+"""What sentences about a shortage begin with."""
+
 _LACKS = {
     errno.EMFILE: "open files: raise the limit of tocsin's process (ulimit -n, LimitNOFILE)",
     errno.ENFILE: "open files on this machine: raise fs.file-max",
@@ -97,7 +100,7 @@ def present_shortage() -> str | None:
 
 
 def _sentence(what: str) -> str:
-    return f"tocsin is out of {what}"
+    return f"{OUT_OF}{what}"
 
 
 def _numbers(error: BaseException) -> list[int]:
