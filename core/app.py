@@ -36,7 +36,7 @@ from tocsin.core.model import (
     Observation,
 )
 from tocsin.core.plugin_manager import PluginManager, tocsin_version
-from tocsin.core.punctuality import open_files, punctuality
+from tocsin.core.punctuality import host_names, open_files, punctuality, shortages, standstills
 from tocsin.core.restarts import Restarts
 from tocsin.core.room import is_full
 from tocsin.core.runner import Runner
@@ -286,6 +286,9 @@ class Tocsin:
         return {
             "scheduler": punctuality(self.scheduler),
             "open_files": open_files(),
+            "names": host_names(),
+            "resources": shortages(self.runner.last_shortage, self.clock.monotonic()),
+            "event_loop": standstills(self.isolation.last_standstill),
             "database": self.store.health(),
             "plugins": ComponentHealth(status=Health.DEGRADED, message=f"failed: {names}")
             if failed

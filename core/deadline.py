@@ -2,6 +2,9 @@
 
 ``asyncio.timeout`` arms a timer of its own each time, and nearly all of them are taken away unused;
 with thousands of checks a second that is a tenth of a core.
+
+Time for which the event loop itself stood still (the process was stopped, the machine suspended, a
+callback took long) counts for no deadline: whoever is waited for may have answered long ago.
 """
 
 from __future__ import annotations
@@ -9,10 +12,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 TURN = 0.05
 """Seconds between two turns of the wheel: how late a deadline may be."""
+
+STILL = 0.5
+"""Seconds between two turns past which the loop has stood still."""
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""It goes on while the machine is suspended, which the monotonic clock does not."""
 
 
 class deadline:  # noqa: N801 - it reads as asyncio.timeout does
@@ -56,13 +66,49 @@ class deadline:  # noqa: N801 - it reads as asyncio.timeout does
         self._task.cancel()
 
 
+class standstill:  # noqa: N801 - it reads as deadline does
+    """``with standstill() as still: …``; ``still.seconds`` is for how long the event loop has stood
+    still since, a suspended machine included."""
+
+    __slots__ = ("_before", "_wheel")
+
+    def __enter__(self) -> standstill:
+        self._wheel = _wheel()
+        self._before = self._wheel.stand_still_total()
+        self._wheel.watch(1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._wheel.watch(-1)
+
+    @property
+    def seconds(self) -> float:
+        """To be asked inside the block."""
+        return self._wheel.stand_still_total() - self._before
+
+
+def lost_clock() -> Callable[[], float]:
+    """What tells, in any thread, for how many seconds of monotonic time the event loop that runs
+    now has stood still while anything had a deadline; 0 where no event loop runs."""
+    try:
+        return _wheel().lost
+    except RuntimeError:
+        return lambda: 0.0
+
+
 class _Wheel:
-    """All deadlines of one event loop, by the turn at which they end."""
+    """All deadlines of one event loop, by the turn at which they end. Turns are counted in time for
+    which the loop did not stand still."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._places: dict[int, set[deadline]] = {}
         self._turning = False
+        self._watchers = 0
+        self._turned = self._turned_by_clock = 0.0
+        """When it turned last, by the monotonic clock and by _CLOCK."""
+        self._lost = self._still = 0.0
+        """Seconds for which the loop stood still: by the monotonic clock, and by _CLOCK."""
 
     def current_task(self) -> asyncio.Task[object]:
         """The task that a deadline is for."""
@@ -73,24 +119,57 @@ class _Wheel:
 
     def put(self, one: deadline, seconds: float) -> set[deadline]:
         """Give a deadline its place."""
-        number = int((time.monotonic() + max(0.0, seconds)) / TURN) + 1
+        self._begin()
+        number = int((self._now() + max(0.0, seconds)) / TURN) + 1
         place = self._places.get(number)
         if place is None:
             place = self._places[number] = set()
-            if not self._turning:
-                self._turning = True
-                self.loop.call_later(TURN, self._turn)
         place.add(one)
         return place
 
+    def watch(self, more: int) -> None:
+        """Turn for those who want to know of standstills, too."""
+        self._watchers += more
+        self._begin()
+
+    def stand_still_total(self) -> float:
+        """Seconds for which the loop has stood still while the wheel turned."""
+        self._now()
+        return self._still
+
+    def lost(self) -> float:
+        """As stand_still_total, without the time of a suspended machine. For any thread."""
+        since = time.monotonic() - self._turned
+        return self._lost + (since - TURN if self._turning and since > STILL else 0.0)
+
+    def _begin(self) -> None:
+        if not self._turning:
+            self._turning = True
+            self._turned, self._turned_by_clock = time.monotonic(), time.clock_gettime(_CLOCK)
+            self.loop.call_later(TURN, self._turn)
+
+    def _now(self) -> float:
+        """Monotonic time without standstills. Whoever comes first after one notes it."""
+        now = time.monotonic()
+        if self._turning:
+            if now - self._turned > STILL:
+                self._lost += now - self._turned - TURN
+                self._turned = now
+            by_clock = time.clock_gettime(_CLOCK)
+            if by_clock - self._turned_by_clock > STILL:
+                self._still += by_clock - self._turned_by_clock - TURN
+                self._turned_by_clock = by_clock
+        return now - self._lost
+
     def _turn(self) -> None:
-        now = int(time.monotonic() / TURN)
+        now = int(self._now() / TURN)
+        self._turned, self._turned_by_clock = time.monotonic(), time.clock_gettime(_CLOCK)
         for number in [number for number in self._places if number <= now]:
             for one in self._places.pop(number):
                 one.expire()
         for number in [number for number, place in self._places.items() if not place]:
             del self._places[number]
-        self._turning = bool(self._places)
+        self._turning = bool(self._places) or self._watchers > 0
         if self._turning:
             self.loop.call_later(TURN, self._turn)
 

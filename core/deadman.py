@@ -11,6 +11,7 @@ import aiohttp
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import DeadmanSettings
 from tocsin.core.logs import get_logger
+from tocsin.core.lookups import TocsinResolver
 from tocsin.core.model import ComponentHealth, Health
 
 log = get_logger(__name__)
@@ -60,7 +61,12 @@ class Deadman:
         try:
             timeout = aiohttp.ClientTimeout(total=settings.timeout)
             async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
+                aiohttp.ClientSession(
+                    timeout=timeout,
+                    connector=aiohttp.TCPConnector(
+                        force_close=True, use_dns_cache=False, resolver=TocsinResolver()
+                    ),
+                ) as session,
                 session.get(settings.url.reveal(), allow_redirects=False) as answer,
             ):
                 if answer.status >= 300:

@@ -13,6 +13,7 @@ from attrs import define
 
 from tocsin.core.clock import Clock
 from tocsin.core.contracts import PushProbe
+from tocsin.core.deadline import lost_clock
 from tocsin.core.logs import get_logger
 from tocsin.core.model import Beat, Result, Target
 
@@ -25,10 +26,15 @@ class Heartbeats:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
+        self._lost = lost_clock()
         self._began: dict[str, float] = {}
         self._last: dict[str, tuple[Beat, float]] = {}
-        """Beat, and the monotonic second it came."""
+        """Beat, and the second it came, by _hearing."""
         self._load()
+
+    def _hearing(self) -> float:
+        """Monotonic seconds without those for which tocsin stood still: no beat could arrive."""
+        return self._clock.monotonic() - self._lost()
 
     def _load(self) -> None:
         try:
@@ -42,15 +48,15 @@ class Heartbeats:
         for key, beat in beats.items():
             # Wall time is all there is across a restart; a clock set back must not give a bonus.
             age = max(0.0, (now - beat.at).total_seconds())
-            self._last[key] = (beat, self._clock.monotonic() - age)
+            self._last[key] = (beat, self._hearing() - age)
 
     def watch(self, key: str) -> None:
         """Count a key's silence from now on, where nothing is known of it."""
-        self._began.setdefault(key, self._clock.monotonic())
+        self._began.setdefault(key, self._hearing())
 
     def receive(self, key: str, beat: Beat) -> None:
         """Keep a beat, in memory and on disk."""
-        self._last[key] = (beat, self._clock.monotonic())
+        self._last[key] = (beat, self._hearing())
         try:
             partial = self._path.with_suffix(".partial")
             partial.write_bytes(msgspec.json.encode({k: b for k, (b, _) in self._last.items()}))
@@ -60,7 +66,7 @@ class Heartbeats:
 
     def last(self, key: str) -> tuple[Beat | None, float]:
         """The last beat, if any, and the seconds of silence since (or since the watch began)."""
-        now = self._clock.monotonic()
+        now = self._hearing()
         if key in self._last:
             beat, came = self._last[key]
             return beat, now - came

@@ -16,7 +16,8 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from tocsin.core.contracts import ActionError, ServiceError
-from tocsin.core.deadline import deadline
+from tocsin.core.deadline import deadline, standstill
+from tocsin.core.lookup_guard import guard_lookups
 from tocsin.core.notices import NotifyError
 
 T = TypeVar("T")
@@ -103,6 +104,7 @@ class Lane:
             return
         loop = asyncio.new_event_loop()
         self._loop, self._last_tick, self._fault = loop, time.monotonic(), None
+        guard_lookups(loop)
         self._thread = threading.Thread(
             target=self._serve, args=(loop,), name=f"tocsin lane {self.name}", daemon=True
         )
@@ -162,7 +164,12 @@ class Lane:
         waiter = asyncio.wrap_future(future)
         try:
             patience = None if seconds is None else seconds + BLOCKED_AFTER
-            done, _ = await asyncio.wait({waiter}, timeout=patience)
+            with standstill() as still:
+                done, _ = await asyncio.wait({waiter}, timeout=patience)
+                given = 0.0
+                while not done and (lost := still.seconds - given) > 0:  # it had no time meanwhile
+                    given += lost
+                    done, _ = await asyncio.wait({waiter}, timeout=lost + BLOCKED_AFTER)
             if not done:
                 raise PluginFault(
                     f"did not end within {seconds:g} s and ignored its cancellation", severe=True
@@ -245,6 +252,8 @@ class Isolation:
     def __init__(self, inline: frozenset[str], report: Callable[[str, PluginFault], None]) -> None:
         self.inline = inline
         self._report = report
+        self.last_standstill: tuple[float, float] | None = None
+        """When tocsin stood still last (monotonic seconds), and for how many seconds."""
         self._lanes: dict[str, Lane] = {}
 
     async def call(
@@ -265,7 +274,12 @@ class Isolation:
     async def watch(self) -> None:
         """Look after the lanes until cancelled."""
         while True:
-            await asyncio.sleep(TICK)
+            with standstill() as still:
+                await asyncio.sleep(TICK)
+                lost = still.seconds
+            if lost:  # the lanes had no time either, and come to it now
+                self.last_standstill = (time.monotonic(), lost)
+                continue
             self.inspect()
 
     def inspect(self) -> None:

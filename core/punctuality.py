@@ -4,9 +4,11 @@ nor a stopped process looks like starvation."""
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 
 from tocsin.core import descriptors
+from tocsin.core.lookups import lookup_trouble
 from tocsin.core.model import ComponentHealth, Health
 from tocsin.core.scheduler import Scheduler
 from tocsin.core.slots import CONFIGURATION, Pace
@@ -14,6 +16,12 @@ from tocsin.core.units import format_duration
 
 STARVED_AFTER = 60.0
 """Seconds for which a check may wait for its turn, or a run go on though its time is over."""
+
+LONG_STANDSTILL = 10.0
+"""Seconds for which tocsin may stand still before it tells."""
+
+TOLD_FOR = 60.0
+"""Seconds for which it tells that it did, or that it lacked something."""
 
 
 def punctuality(scheduler: Scheduler) -> ComponentHealth:
@@ -57,6 +65,32 @@ def open_files() -> ComponentHealth:
             f"{max(0, descriptors.left())} of {descriptors.limit()} are left: checks wait, so that "
             "alerts can be delivered; raise the limit of tocsin's process (ulimit -n, LimitNOFILE)"
         ),
+    )
+
+
+def host_names() -> ComponentHealth:
+    """Whether checks can look host names up."""
+    trouble = lookup_trouble()
+    status = Health.OK if trouble is None else Health.DEGRADED
+    return ComponentHealth(status=status, message=trouble or "")
+
+
+def shortages(last: tuple[float, str] | None, now: float) -> ComponentHealth:
+    """Whether a check could not be made a short while ago since tocsin lacks something. ``last``:
+    when, and which sentence says so; ``now`` by the same clock, in seconds."""
+    if last is None or now - last[0] > TOLD_FOR:
+        return ComponentHealth(status=Health.OK)
+    return ComponentHealth(status=Health.DEGRADED, message=f"{last[1]}; checks are unknown")
+
+
+def standstills(last: tuple[float, float] | None) -> ComponentHealth:
+    """Whether tocsin stood still a short while ago, and so saw nothing. ``last``: when, by the
+    monotonic clock, and for how many seconds."""
+    if last is None or last[1] < LONG_STANDSTILL or time.monotonic() - last[0] > TOLD_FOR:
+        return ComponentHealth(status=Health.OK)
+    text = f"tocsin stood still for {format_duration(last[1])} and saw nothing meanwhile"
+    return ComponentHealth(
+        status=Health.DEGRADED, message=f"{text}: its process was stopped, or the machine suspended"
     )
 
 

@@ -12,10 +12,12 @@ from attrs import define, evolve, field
 
 from tocsin.core.clock import Clock
 from tocsin.core.contracts import ActionError, Probe
+from tocsin.core.deadline import standstill
 from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.lookups import lookups_of_check
 from tocsin.core.model import Observation, Result, Status, Target
 from tocsin.core.plugin_manager import PluginManager
-from tocsin.core.shortage import own_shortage, present_shortage
+from tocsin.core.shortage import OUT_OF, own_shortage, present_shortage
 
 DEADLINE_GRACE = 1.0
 """Seconds the core waits beyond a probe's own timeout before it cancels the run."""
@@ -28,6 +30,13 @@ DOUBT = 15.0
 
 QUARANTINE = (60.0, 3600.0)
 """Seconds of the first rest, doubled each time, and of the longest."""
+
+STANDSTILL = 1.0
+"""Seconds for which tocsin may stand still during a run, or a quarter of the timeout: the process
+is stopped, the machine suspended, the event loop held."""
+
+STANDSTILLS = 3
+"""Times that a run is made at most because tocsin stood still."""
 
 RETRY_PAUSE = 0.2
 """Seconds between two tries of one run."""
@@ -71,6 +80,9 @@ class Runner:
     """Told of each plugin that turns failed, with the reason."""
     doubt: Callable[[str, object, Target, Result], Awaitable[Result]] | None = None
     """Asked what a result that says ``down`` is worth (plugin, probe, target, result)."""
+    last_shortage: tuple[float, str] | None = field(init=False, default=None)
+    """When a check could not be made for a shortage of tocsin's own (monotonic seconds), and which;
+    of the resolver and of descriptors others tell."""
     _books: dict[tuple[str, str], _Book] = field(init=False, factory=dict)
 
     async def run(
@@ -100,10 +112,38 @@ class Runner:
             result = evolve(result, status=Status.UNKNOWN, message=text)
         if result.status is Status.DOWN and self.doubt is not None:
             result = await self.doubt(plugin, probe, target, result)
+        if result.status is Status.UNKNOWN and result.message.startswith(OUT_OF):
+            self.last_shortage = (self.clock.monotonic(), result.message.partition(", so this")[0])
         if is_wanted():
             self._observe(target, name, result)
 
     async def _once(self, key: tuple[str, str], target: Target, probe: Runnable) -> Result:
+        """Look, and again where tocsin stood still meanwhile: what it saw then says nothing, and
+        what it measured is wrong."""
+        for number in range(STANDSTILLS):
+            if number:
+                await asyncio.sleep(RETRY_PAUSE)
+            began = self.clock.monotonic()
+            with standstill() as still:
+                result = await self._look(key, target, probe)
+                lost = still.seconds
+            if lost < min(STANDSTILL, probe.timeout / 4):
+                return result
+            if result.status is Status.UP and lost < (self.clock.monotonic() - began) / 2:
+                return result
+        if result.status in (Status.UP, Status.UNKNOWN):
+            return result
+        text = f"tocsin stood still for {lost:.0f} s, so this says nothing: {result.message}"
+        return evolve(result, status=Status.UNKNOWN, message=text)
+
+    async def _look(self, key: tuple[str, str], target: Target, probe: Runnable) -> Result:
+        with lookups_of_check() as lookups:
+            result = await self._guarded(key, target, probe)
+        if result.status is Status.DOWN and (lack := lookups.trouble()) is not None:
+            return evolve(result, status=Status.UNKNOWN, message=lack)
+        return result
+
+    async def _guarded(self, key: tuple[str, str], target: Target, probe: Runnable) -> Result:
         plugin = key[0]
         started = self.clock.monotonic()
         try:

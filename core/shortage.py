@@ -1,5 +1,5 @@
-"""Telling a shortage of tocsin's own (descriptors, memory, threads, ports) from what is wrong with
-a target: it says nothing about the target, which is ``unknown`` then and never ``down``."""
+"""Telling a shortage of tocsin's own (descriptors, memory, threads, ports, a resolver) from what is
+wrong with a target: it says nothing about the target, which is ``unknown`` then, never ``down``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import ssl
 from collections.abc import Iterator
 
 from tocsin.core.descriptors import are_scarce
+
+OUT_OF = "tocsin is out of "
+"""What sentences about a shortage begin with."""
 
 _LACKS = {
     errno.EMFILE: "open files: raise the limit of tocsin's process (ulimit -n, LimitNOFILE)",
@@ -25,6 +28,32 @@ _NUMBER = re.compile(r"\[Errno (-?\d+)\]")
 
 _VAGUE = (socket.gaierror, ssl.SSLError)
 """Errors of libraries that open files themselves, and do not say that they could not."""
+
+
+_CLEAR = frozenset(
+    number
+    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY", "EAI_FAMILY", "EAI_SERVICE")
+    if (number := getattr(socket, name, None)) is not None
+)
+"""Answers of the resolver: there is no such name, or it has no address. Others are none."""
+
+
+class LookupTrouble(OSError):
+    """A host name could not be looked up, which is the resolver's trouble and not the name's.
+
+    Args:
+        host: the name.
+        why: a clause.
+    """
+
+    def __init__(self, host: str, why: str) -> None:
+        super().__init__(f"tocsin could not look up the name: {host} ({why})")
+        self.why = why
+
+
+def is_clear(error: socket.gaierror) -> bool:
+    """Whether the resolver has answered that there is no such name."""
+    return error.errno in _CLEAR
 
 
 def own_shortage(error: BaseException) -> str | None:
@@ -48,6 +77,8 @@ def _shortage(error: BaseException) -> str | None:
     for one in _wrapped(error):
         if isinstance(one, MemoryError):
             return _sentence(_LACKS[errno.ENOMEM])
+        if isinstance(one, LookupTrouble):
+            return str(one)
         if isinstance(one, RuntimeError) and "start new thread" in str(one):
             return _sentence(_THREADS)
         numbers = _numbers(one)
@@ -56,6 +87,8 @@ def _shortage(error: BaseException) -> str | None:
                 return _sentence(_LACKS[number])
         if isinstance(one, _VAGUE) and are_scarce():
             return _sentence(_LACKS[errno.EMFILE])
+        if isinstance(one, socket.gaierror) and isinstance(one.errno, int) and not is_clear(one):
+            return f"tocsin could not look up the name: {(one.strerror or str(one)).lower()}"
         # One of several addresses that cannot be used from here says nothing.
         ports_only = ports_only or (bool(numbers) and set(numbers) == {errno.EADDRNOTAVAIL})
     return _sentence(_PORTS) if ports_only else None
@@ -67,7 +100,7 @@ def present_shortage() -> str | None:
 
 
 def _sentence(what: str) -> str:
-    return f"tocsin is out of {what}"
+    return f"{OUT_OF}{what}"
 
 
 def _numbers(error: BaseException) -> list[int]:

@@ -19,6 +19,7 @@ from tocsin.core.config.settings import UplinkSettings
 from tocsin.core.contracts import Probe
 from tocsin.core.isolation import Isolation, PluginFault
 from tocsin.core.logs import get_logger
+from tocsin.core.lookups import addresses, connect_to, look_up
 from tocsin.core.model import ComponentHealth, Health, Result, Status, Target
 
 log = get_logger(__name__)
@@ -98,10 +99,10 @@ class Uplink:
         host, _, port = address.rpartition(":")
         try:
             async with asyncio.timeout(self.settings.timeout):
-                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-        except (OSError, TimeoutError):
+                connected = await connect_to(host.strip("[]"), int(port))
+        except (OSError, TimeoutError, UnicodeError):
             return False
-        writer.transport.abort()
+        connected.close()
         return True
 
     def _note(self, reached: bool) -> None:
@@ -160,7 +161,7 @@ async def is_outside(host: str) -> bool:
         return False  # a name of this machine, or of a container beside us
     try:
         async with asyncio.timeout(RESOLVE_PATIENCE):
-            found = await asyncio.get_running_loop().getaddrinfo(host, None)
-    except (OSError, TimeoutError, UnicodeError):
+            found = await look_up(host, 0, timeout=RESOLVE_PATIENCE)  # as checks: it is their name
+    except (OSError, RuntimeError, TimeoutError, UnicodeError):
         return True
-    return any(ip_address(str(row[4][0]).partition("%")[0]).is_global for row in found)
+    return any(ip_address(one.partition("%")[0]).is_global for one in addresses(found))

@@ -56,6 +56,8 @@ class Running:
         }
         self.args = args
         self.options = [] if dashboard else ["--no-dashboard"]
+        self.prefix: list[str] = []
+        """What stands before the command line of ``tocsin run``: a program that executes it."""
         self.process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
@@ -70,8 +72,8 @@ class Running:
         assert watched, "say what is watched of the engine: other tests have containers there"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*self.command(), "run", *self.options], env=self.env, stdout=log, stderr=log,
-                start_new_session=True,
+                [*self.prefix, *self.command(), "run", *self.options], env=self.env, stdout=log,
+                stderr=log, start_new_session=True,
             )  # fmt: skip
 
     def reach(self) -> None:

@@ -20,6 +20,8 @@ from tocsin.core.config import ConfigError
 from tocsin.core.config.settings import Settings
 from tocsin.core.data_dir import StartError, data_directory
 from tocsin.core.logs import configure, get_logger
+from tocsin.core.lookup_guard import guard_lookups
+from tocsin.core.lookups import DELIVERY
 from tocsin.core.owned import private_files
 from tocsin.core.room import is_full
 
@@ -84,6 +86,8 @@ async def _main(context: Context, without: Collection[str]) -> None:
             "few files may be open at once; fewer checks run together",
             limit=limit, remedy="ulimit -n, LimitNOFILE",
         )  # fmt: skip
+    guard_lookups(asyncio.get_running_loop())
+    DELIVERY.keep_ready()
     monitor = Tocsin(context.path, context.env, context.plugins(), settings, without=without)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()

@@ -14,7 +14,7 @@ from uuid import UUID
 import aiohttp
 from attrs import Factory, define
 
-from tocsin import NotifyError
+from tocsin import NotifyError, TocsinResolver
 
 T = TypeVar("T")
 
@@ -114,7 +114,11 @@ async def post(
     """
     guard = Guard()
     connector = aiohttp.TCPConnector(
-        socket_factory=None if allow_private else guard, ssl=verify, force_close=True
+        socket_factory=None if allow_private else guard,
+        ssl=verify,
+        force_close=True,
+        use_dns_cache=False,
+        resolver=TocsinResolver(),
     )
     limit = aiohttp.ClientTimeout(total=timeout)
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 from attrs import frozen
 
-from tocsin import clean_text
+from tocsin import TocsinResolver, clean_text
 from tocsin.plugins.probes._http_exchange import MOST_REASON, Answer, Timings, Trouble, unpack
 from tocsin.plugins.probes._net import certificate_days, in_words
 
@@ -28,6 +28,7 @@ class Request:
     server_name: str | None
     redirects: int
     max_body: int
+    timeout: float
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -94,7 +95,7 @@ def _session(request: Request, timings: Timings) -> aiohttp.ClientSession:
         timings,
         force_close=True,
         use_dns_cache=False,
-        resolver=aiohttp.ThreadedResolver(),
+        resolver=TocsinResolver(request.timeout),
         family=request.family,
         ssl=request.tls,
     )

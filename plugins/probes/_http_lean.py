@@ -16,7 +16,7 @@ from aiohappyeyeballs import start_connection
 from attrs import frozen
 from yarl import URL
 
-from tocsin import clean_text
+from tocsin import clean_text, look_up
 from tocsin.plugins.probes._http_exchange import MOST_REASON, Answer, Timings, Trouble
 from tocsin.plugins.probes._http_full import Request
 from tocsin.plugins.probes._net import certificate_days
@@ -50,6 +50,7 @@ class Plain:
     server_name: str | None
     follow: bool
     max_body: int
+    timeout: float
 
 
 def prepare(request: Request) -> Plain | None:
@@ -78,6 +79,7 @@ def prepare(request: Request) -> Plain | None:
         server_name=(request.server_name or host) if secure else None,
         follow=request.redirects > 0,
         max_body=request.max_body,
+        timeout=request.timeout,
     )
 
 
@@ -112,9 +114,7 @@ async def _connect(request: Plain, reader: _Reader, timings: Timings) -> None:
     connect = partial(loop.create_connection, lambda: reader, ssl=tls, server_hostname=name)
     if not request.address:
         try:
-            found = await loop.getaddrinfo(
-                host, request.port, family=family, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-            )
+            found = await look_up(host, request.port, family=family, timeout=request.timeout)
         except UnicodeError:  # no name of that shape can be
             raise Trouble("the host name cannot be resolved") from None
         timings.dns = time.monotonic()

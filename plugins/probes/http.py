@@ -131,9 +131,9 @@ class HttpProbe(Probe):
         try:
             with deadline(self.timeout):
                 answer = await self._ask(timings)
-        except TimeoutError:
+        except TimeoutError as error:
             text = f"no answer within {self.timeout:g} s"
-            return Result.down(text, metrics=timings.phases())
+            return Result.failed(error, text, metrics=timings.phases())
         except Trouble as error:
             return Result.failed(error, str(error), metrics=timings.phases())
         except OSError as error:  # of TLS, too
@@ -163,6 +163,7 @@ class HttpProbe(Probe):
             server_name=self.server_name,
             redirects=self.redirects,
             max_body=self.max_body,
+            timeout=self.timeout,
         )
         return _Means(
             _http_lean.prepare(full),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import math
 import time
@@ -15,7 +14,18 @@ import asyncpg
 from attrs import field as option
 from attrs import frozen, validators
 
-from tocsin import Probe, Result, Seconds, Secret, Target, check_dsn, clean_text, hookimpl
+from tocsin import (
+    Probe,
+    Result,
+    Seconds,
+    Secret,
+    Target,
+    check_dsn,
+    clean_text,
+    deadline,
+    hookimpl,
+    look_up,
+)
 from tocsin.plugins.probes._net import in_words
 
 Value = int | float | str | bool
@@ -97,6 +107,9 @@ class PostgresQueryProbe(Probe):
 
     def reaches(self, target: Target) -> str | None:
         """The host; None for a socket."""
+        return self._host()
+
+    def _host(self) -> str | None:
         host = self.host if self.dsn is None else urlsplit(self.dsn.reveal()).hostname
         return None if host is None or host.startswith("/") else host
 
@@ -108,7 +121,7 @@ class PostgresQueryProbe(Probe):
         refused: list[int] = []
         _rounds.set(refused)  # in the context of this task and its connections
         try:
-            async with asyncio.timeout(self.timeout):
+            with deadline(self.timeout):
                 connection = await self._connect()
                 metrics["connect_seconds"] = time.monotonic() - began
                 before = time.monotonic()
@@ -116,9 +129,9 @@ class PostgresQueryProbe(Probe):
                 await connection.execute("BEGIN READ ONLY")
                 row = await connection.fetchrow(self.query)
                 metrics["query_seconds"] = time.monotonic() - before
-        except TimeoutError:
+        except TimeoutError as error:
             doing = "no connection" if connection is None else "no answer to the query"
-            return Result.down(f"{doing} within {self.timeout:g} s", metrics=metrics)
+            return Result.failed(error, f"{doing} within {self.timeout:g} s", metrics=metrics)
         except (asyncpg.ReadOnlySQLTransactionError, asyncpg.PostgresSyntaxError) as error:
             return Result.unknown(f"the query cannot be used: {error}", metrics=metrics)
         except asyncpg.QueryCanceledError:
@@ -142,6 +155,9 @@ class PostgresQueryProbe(Probe):
         return self._judge(row, metrics, time.monotonic() - began)
 
     async def _connect(self) -> Any:
+        if (host := self._host()) is not None:
+            # asyncpg looks up in threads that all share; after this nobody waits there.
+            await look_up(host, self.port, timeout=self.timeout)
         return await asyncpg.connect(
             self.dsn.reveal() if self.dsn is not None else None,
             host=self.host,

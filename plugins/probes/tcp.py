@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import ssl
 import time
 from typing import ClassVar
@@ -11,7 +12,17 @@ from typing import ClassVar
 from attrs import Attribute, frozen, validators
 from attrs import field as option
 
-from tocsin import Probe, Result, Seconds, Target, clean_text, decode_text, hookimpl
+from tocsin import (
+    Probe,
+    Result,
+    Seconds,
+    Target,
+    clean_text,
+    connect_to,
+    deadline,
+    decode_text,
+    hookimpl,
+)
 from tocsin.plugins.probes import _pattern
 from tocsin.plugins.probes._net import certificate_days, in_words, tls_context
 
@@ -69,8 +80,9 @@ class TcpProbe(Probe):
         answer, expected = "", True
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self.timeout):
-                reader, writer = await asyncio.open_connection(self.host, self.port)
+            with deadline(self.timeout):
+                connected = await connect_to(self.host, self.port, timeout=self.timeout)
+                reader, writer = await _opened(connected)
                 metrics["connect_seconds"] = time.monotonic() - began
                 if self.tls:
                     before = time.monotonic()
@@ -82,9 +94,10 @@ class TcpProbe(Probe):
                     await writer.drain()
                 if self.expect is not None:
                     answer, expected = await self._read(reader, self.expect)
-        except TimeoutError:
+        except TimeoutError as error:
             doing = "no connection" if writer is None else "no expected answer"
-            return Result.down(f"{place}: {doing} within {self.timeout:g} s", metrics=metrics)
+            text = f"{place}: {doing} within {self.timeout:g} s"
+            return Result.failed(error, text, metrics=metrics)
         except _pattern.TooSlow as error:
             return Result.unknown(f"{place}: {error}", metrics=metrics)
         except (OSError, EOFError, ValueError) as error:  # ValueError: no host has such a name
@@ -129,6 +142,14 @@ class TcpProbe(Probe):
             text = f"{place}: slow, {took * 1000:.0f} ms"
             return Result.degraded(text, metrics=metrics, latency=took)
         return Result.up(f"{place} answers", metrics=metrics, latency=took)
+
+
+async def _opened(connected: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    try:
+        return await asyncio.open_connection(sock=connected)
+    except BaseException:
+        connected.close()
+        raise
 
 
 def _bytes(text: str) -> bytes:

@@ -22,6 +22,7 @@ from tocsin.core.encoding import decode_text
 from tocsin.core.endpoints import Asked, Endpoint
 from tocsin.core.hiding import clean as clean_text
 from tocsin.core.hookspecs import hookimpl
+from tocsin.core.lookups import TocsinResolver, connect_to, look_up
 from tocsin.core.model import (
     Beat,
     Container,
@@ -96,15 +97,18 @@ __all__ = [
     "Status",
     "Surroundings",
     "Target",
+    "TocsinResolver",
     "Verdict",
     "Words",
     "check_dsn",
     "clean_text",
+    "connect_to",
     "deadline",
     "decode_text",
     "format_bytes",
     "format_duration",
     "hookimpl",
+    "look_up",
     "own_shortage",
     "parse_duration",
     "parse_size",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from tocsin import deadline
+from tocsin.core.deadline import standstill
 
 
 async def test_what_takes_too_long_is_ended() -> None:
@@ -98,3 +100,26 @@ def test_each_event_loop_has_its_own() -> None:
     for _ in range(2):
         with pytest.raises(TimeoutError):
             asyncio.run(late())
+
+
+async def test_time_for_which_the_loop_stood_still_does_not_count() -> None:
+    """Who is waited for may have answered meanwhile: a deadline that passed while nothing could run
+    is moved, and the standstill can be asked for. One that is over by running is over."""
+    answer = asyncio.get_running_loop().create_future()
+    with standstill() as still, deadline(0.8) as limit:
+        await asyncio.sleep(0)
+        time.sleep(1.5)  # noqa: ASYNC251 - it is what stands still
+        asyncio.get_running_loop().call_later(0.2, answer.set_result, "late")
+        assert await answer == "late"
+        assert 1 < still.seconds < 2
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(60)
+    assert limit.expired
+
+
+async def test_a_loop_that_runs_does_not_stand_still() -> None:
+    """Waiting is no standstill, whatever else has its deadlines."""
+    with standstill() as still:
+        with pytest.raises(TimeoutError), deadline(0.7):
+            await asyncio.sleep(60)
+        assert still.seconds == 0

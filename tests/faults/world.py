@@ -48,8 +48,9 @@ class World:
     """Peers and tocsin; leaving the block ends all of them.
 
     ``receivers`` by channel, ``targets``, ``postgres``: the peers. ``data``: the data directory,
-    which a row may put elsewhere in ``prepare``. ``planted``: secrets of the configuration that
-    nobody must see. ``lives``, ``outages``, ``heals``, ``health``: what happened, see ``records``.
+    ``prefix``: a program with its arguments that executes ``tocsin run``; a row may set both in
+    ``prepare``. ``planted``: secrets of the configuration that nobody must see. ``lives``,
+    ``outages``, ``heals``, ``health``: what happened, see ``records``.
     """
 
     def __init__(self, directory: Path, script: Script, fault: Fault) -> None:
@@ -68,6 +69,7 @@ class World:
         self.deaths: list[str] = []
         self.kills: list[Path] = []
         """Directories with the journal as each kill left it."""
+        self.prefix: list[str] = []
         self._running: Running | None = None
         self._stack = ExitStack()
         self._over = threading.Event()
@@ -159,6 +161,7 @@ class World:
         }
         running = Running(place, self.config(), env)
         running.data = self.data
+        running.prefix = self.prefix
         self.lives.append(Life(time.monotonic()))
         running.spawn()
         self._running = running

@@ -210,14 +210,12 @@ async def test_an_address_that_changes_after_a_look_is_refused(
     """A name that resolves to a public address first and to a private one when it is connected to
     (rebinding) gains nothing: the address connected to is what counts."""
 
-    async def resolve(*_: Any, **__: Any) -> list[dict[str, Any]]:
-        return [
-            {"hostname": "hook.example", "host": "127.0.0.1", "port": int(port), "family":
-             socket.AF_INET, "proto": 0, "flags": socket.AI_NUMERICHOST}
-        ]  # fmt: skip
+    def resolve(*_: Any, **__: Any) -> list[Any]:
+        kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*kind, ("127.0.0.1", int(port)))]
 
     port = receiver.url.split(":")[2].split("/")[0]
-    monkeypatch.setattr(aiohttp.resolver.DefaultResolver, "resolve", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     notifier = WebhookNotifier(url=Secret(f"http://hook.example:{port}/hook"))
     await check_refusal(notifier, permanent=True)
     assert receiver.requests == []

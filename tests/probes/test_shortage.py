@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator
@@ -16,9 +17,18 @@ import aiohttp
 import pytest
 import trustme
 from aiohttp.client_reqrep import ConnectionKey
+from attrs import frozen
 
 from tests.probes.short_of_files import LEFT
-from tocsin import Result, Status, own_shortage
+from tocsin import Probe, Result, Status, Target, own_shortage
+from tocsin.core.config.settings import BUILT_IN, PluginSettings
+from tocsin.core.isolation import Isolation
+from tocsin.core.model import Health, Observation
+from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.punctuality import TOLD_FOR, shortages
+from tocsin.core.runner import Runner
+from tocsin.core.shortage import LookupTrouble
+from tocsin.testing import SettableClock
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -120,6 +130,9 @@ KEY = ConnectionKey("h", 1, False, True, None, None, None)
         (aiohttp.ClientConnectorError(KEY, EMFILE), "open files"),
         (OSError("Multiple exceptions: [Errno 111] refused, [Errno 24] Too many"), "open files"),
         (OSError(f"Multiple exceptions: {OSError(errno.EADDRNOTAVAIL, 'x')}"), "ports"),
+        (socket.gaierror(socket.EAI_AGAIN, "try again"), "could not look up the name"),
+        (LookupTrouble("shop.test", "no answer"), "could not look up the name: shop.test"),
+        (socket.gaierror(socket.EAI_NONAME, "no such name"), None),
         (REFUSED, None),
         (OSError("Multiple exceptions: [Errno 99] no such, [Errno 111] refused"), None),
         (OSError(errno.EAGAIN, "the backlog of a Unix socket is full"), None),
@@ -157,3 +170,47 @@ class Odd(OSError):
 def test_errors_of_any_shape_are_looked_at(error: Exception) -> None:
     """What an error of a plugin says may be anything; it is then about something else."""
     assert own_shortage(error) is None
+
+
+@frozen(kw_only=True)
+class Lacking(Probe):
+    """Meets an error, and says what it says of the target or lets it through."""
+
+    error: BaseException
+    passes: bool = False
+
+    async def check(self, target: Target) -> Result:
+        if self.passes:
+            raise self.error
+        return Result.failed(self.error, "down")
+
+
+@pytest.mark.parametrize("passes", [True, False])
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(OSError(n, "x") for n in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)),
+        OSError(errno.EADDRNOTAVAIL, "x"), RuntimeError("can't start new thread"), MemoryError(),
+    ],
+    ids=repr,
+)  # fmt: skip
+async def test_each_shortage_is_unknown_and_told(
+    error: BaseException, passes: bool, clock: SettableClock
+) -> None:
+    """The check is unknown, the plugin is not blamed, and health tells of the shortage, which
+    monitor_impaired repeats, until none was met for a while."""
+    seen: list[Observation] = []
+    plugins = PluginManager(PluginSettings())
+    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None)
+    runner = Runner(clock, isolation, plugins, seen.append)
+    assert shortages(runner.last_shortage, clock.monotonic()).status is Health.OK
+    probe = Lacking(error=error, passes=passes)
+    await runner.run(Target(name="t"), "c", "http", probe)
+    assert seen[0].result.status is Status.UNKNOWN
+    assert [record for record in plugins.records if record.status == "failed"] == []
+    told = shortages(runner.last_shortage, clock.monotonic())
+    assert told.status is Health.DEGRADED
+    assert told.message == f"{own_shortage(error)}; checks are unknown"
+    clock.advance(TOLD_FOR + 1)
+    assert shortages(runner.last_shortage, clock.monotonic()).status is Health.OK
+    isolation.stop()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import threading
 from contextlib import suppress
 from enum import StrEnum
 from functools import lru_cache
@@ -31,6 +33,9 @@ MAX_PORT = 65535
 
 LEAVE = 2.0
 """Seconds for the server's answer to QUIT."""
+
+OWN_NAME = 1.0
+"""Seconds for finding out what this machine is called."""
 
 
 class Security(StrEnum):
@@ -140,6 +145,7 @@ class EmailNotifier(Notifier):
         client = aiosmtplib.SMTP(
             hostname=self.host, port=self.port, use_tls=at_once, start_tls=False,
             tls_context=context, timeout=self.timeout,
+            local_hostname=await _own_name(),  # the library would find it in threads of all
         )  # fmt: skip
         try:
             await client.connect()
@@ -216,6 +222,29 @@ async def _take_leave(client: aiosmtplib.SMTP) -> None:
     with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
         async with asyncio.timeout(LEAVE):
             await client.quit()
+
+
+async def _own_name() -> str:
+    """What we call ourselves to a mail server: the full name of this machine. Finding that out asks
+    the resolver, so it has a thread of its own; while there is no answer, the short name does."""
+    if not _own:
+        _own["thread"] = thread = threading.Thread(target=_look_myself_up, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no threads are left: the next mail tries again
+            _own.clear()
+    for _ in range(20):
+        if "name" in _own or not _own:
+            break
+        await asyncio.sleep(OWN_NAME / 20)
+    return str(_own.get("name") or socket.gethostname())
+
+
+_own: dict[str, object] = {}
+
+
+def _look_myself_up() -> None:
+    _own["name"] = socket.getfqdn()
 
 
 def _local(host: str) -> bool:

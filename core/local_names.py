@@ -1,0 +1,119 @@
+"""Addresses that need no resolver: numeric hosts, and names in the hosts file.
+
+They are worked out at once, without a thread, so that they never wait for a resolver that is away.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+Address = tuple[int, tuple[str | int, ...]]
+"""An address family, and the socket address with 0 in place of the port."""
+
+HOSTS = Path("/etc/hosts")
+SWITCH = Path("/etc/nsswitch.conf")
+
+MOST = 4_000_000
+"""Bytes of the hosts file that are read; some block hundreds of thousands of names with it."""
+
+_SHORT = re.compile(r"(0x[0-9a-f]+|[0-9]+)(\.(0x[0-9a-f]+|[0-9]+)){0,3}", re.IGNORECASE)
+"""IPv4 addresses as inet_aton(3) takes them: ``127.1``, ``2130706433``."""
+
+
+def numeric(host: str) -> Address | None:
+    """A host that is an address; None where it is a name.
+
+    Raises:
+        socket.gaierror: an IPv6 address with a zone that is no network interface here.
+    """
+    if ":" in host:
+        bare, _, zone = host.partition("%")
+        try:
+            socket.inet_pton(socket.AF_INET6, bare)
+        except OSError:
+            return None
+        return socket.AF_INET6, (bare, 0, 0, _zone(zone) if zone else 0)
+    if not host[:1].isdigit() or not _SHORT.fullmatch(host):
+        return None
+    try:
+        return socket.AF_INET, (socket.inet_ntoa(socket.inet_aton(host)), 0)
+    except OSError:
+        return None
+
+
+def _zone(zone: str) -> int:
+    if zone.isascii() and zone.isdigit():
+        return int(zone)
+    try:
+        return socket.if_nametoindex(zone)
+    except OSError:
+        raise socket.gaierror(socket.EAI_NONAME, f"there is no interface {zone!r}") from None
+
+
+class _Read:
+    """What was read from a file, for as long as the file is the same."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stamp: tuple[int, ...] | None = None
+
+    def has_changed(self) -> bool:
+        """Whether the file is another one than at the last call."""
+        try:
+            found = os.stat(self.path)  # noqa: PTH116
+            stamp: tuple[int, ...] = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+        except OSError:
+            stamp = ()
+        changed, self._stamp = stamp != self._stamp, stamp
+        return changed
+
+    def lines(self) -> list[list[str]]:
+        """Its lines as words, without comments. Raises OSError."""
+        with self.path.open("rb") as file:
+            text = file.read(MOST).decode("utf-8", "replace")
+        return [words for line in text.splitlines() if (words := line.partition("#")[0].split())]
+
+
+_hosts, _switch = _Read(HOSTS), _Read(SWITCH)
+_names: dict[str, list[Address]] = {}
+_first = True
+
+
+def in_hosts_file(host: str, family: int) -> list[Address] | None:
+    """The addresses that the hosts file gives for a name; None where the resolver is to be asked:
+    it has none of that family, or ``/etc/nsswitch.conf`` puts the resolver before it."""
+    global _names, _first
+    with suppress(OSError):  # no file is left, or may be opened: what was read last holds
+        if _hosts.has_changed():
+            _names = _parse(_hosts.lines())
+        if _switch.has_changed():
+            _first = _is_first(_switch.lines())
+    if not _first:
+        return None
+    found = _names.get(host.lower(), ())
+    return [one for one in found if family in (socket.AF_UNSPEC, one[0])] or None
+
+
+def _parse(lines: list[list[str]]) -> dict[str, list[Address]]:
+    names: dict[str, list[Address]] = {}
+    for address, *aliases in lines:
+        with suppress(socket.gaierror):
+            if (found := numeric(address)) is not None:
+                for alias in aliases:
+                    rows = names.setdefault(alias.lower(), [])
+                    if found not in rows:
+                        rows.append(found)
+    for rows in names.values():
+        rows.sort(key=lambda one: one[0] != socket.AF_INET6)  # as getaddrinfo: IPv6 first
+    return names
+
+
+def _is_first(lines: list[list[str]]) -> bool:
+    for word, *services in lines:
+        if word == "hosts:" and "files" in services:
+            return not {"dns", "resolve"} & set(services[: services.index("files")])
+    return True
