@@ -55,6 +55,10 @@ class Proxy:
         self.socket = socket
         self._rules: list[tuple[re.Pattern[str], Callable[[Ask], Awaitable[bytes]], bool]] = []
         self._busy: set[asyncio.Task[None]] = set()
+        self.let_begin = False
+        """What is mute sends the head of the engine's answer all the same."""
+        self._mute: re.Pattern[str] | None = None
+        self._muted: set[asyncio.Task[None]] = set()
 
     @property
     def host(self) -> str:
@@ -79,9 +83,22 @@ class Proxy:
         self._rules.append((re.compile(path), held, True))
         return held
 
+    def mute(self, path: str, *, later: bool = False) -> None:
+        """Keep back all that the engine says from now on on connections for what matches ``path``:
+        those that there are; with ``later``, also those to come."""
+        self._mute = re.compile(path)
+        if not later:
+            self._muted |= self._busy
+
+    def _is_mute(self, path: str) -> bool:
+        if self._mute is None or not self._mute.search(path):
+            return False
+        return not self._muted or asyncio.current_task() in self._muted
+
     def heal(self) -> None:
         """Answer as the engine does from now on."""
         self._rules.clear()
+        self._mute = None
 
     def cut(self) -> None:
         """End every connection there is."""
@@ -115,9 +132,12 @@ class Proxy:
                 writer.write(await rule[1](partial(_whole, request)))
                 await writer.drain()
                 return
+        is_head = self.let_begin
         async for part in _ask(request):
-            writer.write(part)
-            await writer.drain()
+            passes, is_head = is_head or not self._is_mute(path), False
+            if passes:
+                writer.write(part)
+                await writer.drain()
 
 
 async def _ask(request: bytes) -> AsyncIterator[bytes]:
