@@ -51,8 +51,8 @@ async def _nil(_: Ask) -> bytes:
 class Proxy:
     """Listens on ``socket``; each connection carries one request."""
 
-    def __init__(self, socket: Path) -> None:
-        self.socket = socket
+    def __init__(self, socket: Path, engine: str = ENGINE) -> None:
+        self.socket, self.engine = socket, engine
         self._rules: list[tuple[re.Pattern[str], Callable[[Ask], Awaitable[bytes]], bool]] = []
         self._busy: set[asyncio.Task[None]] = set()
         self.let_begin = False
@@ -129,19 +129,19 @@ class Proxy:
             if rule[0].search(path):
                 if rule[2]:
                     self._rules.remove(rule)
-                writer.write(await rule[1](partial(_whole, request)))
+                writer.write(await rule[1](partial(_whole, self.engine, request)))
                 await writer.drain()
                 return
         is_head = self.let_begin
-        async for part in _ask(request):
+        async for part in _ask(self.engine, request):
             passes, is_head = is_head or not self._is_mute(path), False
             if passes:
                 writer.write(part)
                 await writer.drain()
 
 
-async def _ask(request: bytes) -> AsyncIterator[bytes]:
-    reader, writer = await asyncio.open_unix_connection(ENGINE)
+async def _ask(engine: str, request: bytes) -> AsyncIterator[bytes]:
+    reader, writer = await asyncio.open_unix_connection(engine)
     try:
         writer.write(request)
         while part := await reader.read(65536):
@@ -150,14 +150,14 @@ async def _ask(request: bytes) -> AsyncIterator[bytes]:
         writer.close()
 
 
-async def _whole(request: bytes) -> bytes:
-    return b"".join([part async for part in _ask(request)])
+async def _whole(engine: str, request: bytes) -> bytes:
+    return b"".join([part async for part in _ask(engine, request)])
 
 
 @asynccontextmanager
-async def before_the_engine(directory: Path) -> AsyncIterator[Proxy]:
+async def before_the_engine(directory: Path, engine: str = ENGINE) -> AsyncIterator[Proxy]:
     """A proxy that listens in ``directory``."""
-    proxy = Proxy(directory / "proxy.sock")
+    proxy = Proxy(directory / "proxy.sock", engine)
     server = await asyncio.start_unix_server(proxy.serve, proxy.socket)
     try:
         yield proxy
