@@ -42,6 +42,8 @@ from tocsin.core.store.housekeeping import tidy  # noqa: E402
 from tocsin.core.store.migrate import migrate  # noqa: E402
 from tocsin.core.store.partitions import DAILY  # noqa: E402
 from tocsin.core.store.rollup import LAG, mark_late, roll_up  # noqa: E402
+from tocsin.core.store.trust import ClockTrust  # noqa: E402
+from tocsin.testing import SettableClock  # noqa: E402
 
 SPANS = {"24 h": 24, "7 d": 168, "30 d": 720}
 ROUNDS = 20
@@ -188,7 +190,8 @@ async def retention(month: Month, dsn: str) -> None:
     """Put a day before the month, and have housekeeping drop it."""
     connection = await months.open_database(dsn)
     oldest = (month.until - month.days * DAY).replace(hour=0, minute=0)
-    await tidy(connection, month.until, 400 * DAY, 400 * DAY, full=False)
+    clock, trust = SettableClock(month.until), ClockTrust()
+    await tidy(connection, clock, trust, 400 * DAY, 400 * DAY, full=False)
     size = "SELECT pg_database_size(current_database())"
     before = await connection.fetchval(size)
     source = (month.until - DAY).replace(hour=0, minute=0)
@@ -198,7 +201,7 @@ async def retention(month: Month, dsn: str) -> None:
     full = await connection.fetchval(size)
     kept = month.until - oldest
     begun = time.perf_counter()
-    await tidy(connection, month.until, kept, kept, full=True)
+    await tidy(connection, clock, trust, kept, kept, full=True)
     took = time.perf_counter() - begun
     left = await connection.fetchval(size) - before
     line(

@@ -63,6 +63,16 @@ class JournalError(Exception):
 
 
 @frozen(kw_only=True)
+class Life:
+    """One life of tocsin. ``since``: the steady time from which it looks around; ``settled``: it
+    has, and tells; ``ended``: it was stopped in order."""
+
+    since: float
+    settled: bool = False
+    ended: bool = False
+
+
+@frozen(kw_only=True)
 class Entry:
     """What belongs together. ``gates``: steady times before which a channel must not be used."""
 
@@ -73,13 +83,15 @@ class Entry:
     gone_silences: tuple[UUID, ...] = ()
     gates: Mapping[str, float] = Factory(dict)
     anchor: Anchor | None = None
+    life: Life | None = None
 
 
 @frozen(kw_only=True)
 class Saved:
-    """What an earlier run left. ``fresh``: there was no journal. ``rows``: unfinished, and those
-    finished not long ago, oldest first. ``references``: what providers called their last message
-    about an alert that is still open, by channel and alert."""
+    """What an earlier run left. ``fresh``: there was no journal. ``life``: how it stood with that
+    run at its ``anchor``. ``rows``: unfinished, and those finished not long ago, oldest first.
+    ``references``: what providers called their last message about an alert that is still open, by
+    channel and alert."""
 
     alerts: tuple[Alert, ...] = ()
     rows: tuple[Row, ...] = ()
@@ -87,6 +99,7 @@ class Saved:
     silences: tuple[Silence, ...] = ()
     gates: Mapping[str, float] = Factory(dict)
     anchor: Anchor | None = None
+    life: Life | None = None
     fresh: bool = True
 
 
@@ -263,6 +276,7 @@ class Journal:
             silences=tuple(_decode(db.execute("SELECT data FROM silences"), Silence)),
             gates=dict(db.execute("SELECT channel, until FROM gates").fetchall()),
             anchor=anchor,
+            life=msgspec.json.decode(meta["life"], type=Life) if "life" in meta else None,
             fresh=not meta,
         )
 
@@ -381,11 +395,12 @@ def _put(db: sqlite3.Connection, entry: Entry) -> None:
     db.executemany(
         "INSERT OR REPLACE INTO gates (channel, until) VALUES (?, ?)", list(entry.gates.items())
     )
-    if entry.anchor is not None:
-        db.execute(
-            "INSERT OR REPLACE INTO meta (name, value) VALUES ('anchor', ?)",
-            (msgspec.json.encode(entry.anchor).decode(),),
-        )
+    for name, value in (("anchor", entry.anchor), ("life", entry.life)):
+        if value is not None:
+            db.execute(
+                "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)",
+                (name, msgspec.json.encode(value).decode()),
+            )
 
 
 def _decode(rows: Iterable[tuple[bytes]], kind: Any) -> list[Any]:

@@ -13,13 +13,14 @@ from attrs import evolve
 from tocsin.core import faults
 from tocsin.core.alerting.condition import condition
 from tocsin.core.alerting.controls import Actions, Desk
+from tocsin.core.alerting.enriching import enricher_of
 from tocsin.core.alerting.itself import verdicts
 from tocsin.core.alerting.memory import Memory
 from tocsin.core.alerting.observers import Observers
 from tocsin.core.alerting.restore import restored, taken_up
 from tocsin.core.alerting.retire import abandoned
+from tocsin.core.alerting.settling import Settling
 from tocsin.core.alerting.silencing import Silencing
-from tocsin.core.alerting.standing import standing
 from tocsin.core.alerting.strangers import Strangers
 from tocsin.core.alerting.switchboard import Switchboard
 from tocsin.core.alerts.engine import Engine
@@ -30,26 +31,21 @@ from tocsin.core.bus import Bus
 from tocsin.core.clock import Clock
 from tocsin.core.config.alerting import book_of
 from tocsin.core.config.settings import Settings
-from tocsin.core.hiding import clean
 from tocsin.core.isolation import Isolation
 from tocsin.core.journal import Entry, Journal, JournalError
 from tocsin.core.logs import get_logger
 from tocsin.core.model import ComponentHealth, Event, Observation
 from tocsin.core.outbox import Decision, Row
-from tocsin.core.pipeline import Channel, Enricher, Tools, route
+from tocsin.core.pipeline import Channel, Tools, route
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.state import LiveState
 from tocsin.core.store import Store
-from tocsin.core.templates import Renderer
-from tocsin.core.verdicts import Verdict
+from tocsin.core.verdicts import Verdict, VerdictState
 
 log = get_logger(__name__)
 
 TICK = 1.0
 """Seconds between two looks at tocsin itself."""
-
-SETTLE_MOST = 60.0
-"""Seconds after a start for which checks that have not run yet are waited for."""
 
 
 class Alerting:
@@ -97,7 +93,7 @@ class Alerting:
         self._health, self._looked_around, self._sees_all = health, looked_around, sees_all
         self._tasks: list[asyncio.Task[None]] = []
         self._loose: set[asyncio.Task[None]] = set()
-        self._started = 0.0
+        self._settling = Settling.after(None, None, self.steady.anchor())
         self._restoring = False
         self._wake = asyncio.Event()
         self._due: float | None = None
@@ -108,8 +104,8 @@ class Alerting:
         """Take up where an earlier run ended, and begin."""
         saved = await self.journal.start()
         self.steady = SteadyClock(self._clock, saved.anchor)
-        self._started = self._clock.monotonic()
-        self.engine.settled = False
+        self._settling = Settling.after(saved.life, saved.anchor, self.steady.anchor())
+        self.engine.settled = self._settling.life.settled
         self._configure()
         self.engine.load(saved.alerts)
         self.engine.dirty.clear()
@@ -146,6 +142,8 @@ class Alerting:
         await self.observers.stop()
         if self.journal.running:
             self._save([])
+            life = evolve(self._settling.life, ended=True)
+            self.journal.submit(Entry(life=life, anchor=self.steady.anchor()))
         await self.journal.stop()
 
     async def apply(self, settings: Settings) -> None:
@@ -161,21 +159,10 @@ class Alerting:
         settings = self.settings
         self.quiet.windows = settings.maintenance
         self.quiet.look_again()
-        self.board.tools.enrich = self._enricher()
+        self.board.tools.enrich = enricher_of(settings, self._state, self._actions)
         return self.engine.configure(
             book_of(settings), self.steady.now(), settings.alerts.inhibit_grace
         )
-
-    def _enricher(self) -> Enricher:
-        def trouble(reason: str) -> None:
-            log.warning("a template failed; tocsin's own was used", reason=reason)
-
-        settings, actions = self.settings, self._actions
-        renderer = Renderer(settings.messages.templates, clean, trouble)
-        made = Enricher(renderer, settings.timezone, standing=lambda: standing(self._state))
-        if actions is not None:
-            made.logs, made.can_restart = actions.logs, actions.may_restart
-        return made
 
     # What is seen
 
@@ -329,16 +316,27 @@ class Alerting:
 
     def _look(self) -> None:
         now = self.steady.now()
-        waited = self._clock.monotonic() - self._started
-        ready = self._looked_around() or waited >= SETTLE_MOST
-        if not self.engine.settled and not self._restoring and ready:
-            self._handle(self.engine.settle(now), now)
-        if self.engine.settled:
+        if not self._restoring:
+            self._settle(now)
+        settling = self._settling
+        if settling.has_looked:
             self._handle(self._retire(now), now)
         about = verdicts(self._health(), self._plugins.records, list(self.engine.alerts))
         for key, verdict in about:
-            self._handle(self.engine.judge(key, verdict, now), now)
+            # Parts that have not been tried yet in this life seem to be well.
+            if settling.has_looked or verdict.state is not VerdictState.CLEAR:
+                self._handle(self.engine.judge(key, verdict, now), now)
         self.silencing.forget()
+
+    def _settle(self, now: Moment) -> None:
+        """See how far looking around is, and have the journal know that this life goes on."""
+        settling = self._settling
+        had_looked = settling.has_looked
+        settling.look(now.steady, self._looked_around())
+        if settling.has_looked > had_looked or settling.life.settled > self.engine.settled:
+            self._handle(self.engine.settle(now, freeze=settling.has_looked), now)
+        if not self.journal.waiting and (life := settling.sign(now.steady)) is not None:
+            self.journal.submit(Entry(life=life, anchor=self.steady.anchor()))
 
     def _retire(self, now: Moment) -> list[Transition]:
         """End alerts that nothing looks after any more."""
@@ -353,7 +351,7 @@ class Alerting:
     async def _restore(self) -> None:
         """The journal is gone, or this is the first start."""
         try:
-            alerts, silences = await restored(self._store, self._clock)
+            alerts, silences = await restored(self._store, self._clock, self._go_on_without)
         finally:
             self._restoring = False
         now = self.steady.now()
@@ -362,7 +360,14 @@ class Alerting:
         found, changes = taken_up(self.engine, self.memory, alerts, now)
         if found:
             log.info("alerts were restored from the database", alerts=found)
+        if found and self._settling.has_looked:
+            changes += self.engine.settle(now)
         self._handle(changes, now)
+        if silences:
+            self._recheck()
+
+    def _go_on_without(self) -> None:
+        self._restoring = False
 
     # What people do
 

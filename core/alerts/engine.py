@@ -300,16 +300,18 @@ class Engine:
 
     # What time does
 
-    def settle(self, now: Moment) -> list[Transition]:
-        """Everything has been looked at once since the start: what waited for that is told.
+    def settle(self, now: Moment, *, freeze: bool = True) -> list[Transition]:
+        """Looking around is over: what waited for that is told.
 
-        Alerts that nothing has been said about freeze until somebody does.
+        ``freeze``: everything has been looked at once since the start, so that alerts that nothing
+        has been said about freeze until somebody does.
         """
         self.settled = True
+        unseen = Verdict.unknown("nothing seen since the start") if freeze else None
         changes: list[Transition] = []
         for key in list(self.alerts):
-            verdict = self._verdicts.get(key) or Verdict.unknown("nothing seen since the start")
-            changes += self.judge(key, verdict, now)
+            if (verdict := self._verdicts.get(key, unseen)) is not None:
+                changes += self.judge(key, verdict, now)
         return changes
 
     def tick(self, now: Moment) -> list[Transition]:

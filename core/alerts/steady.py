@@ -34,6 +34,11 @@ def boot_id() -> str:
         return ""
 
 
+def goes_on(before: Anchor, now: Anchor) -> bool:
+    """Whether two anchors are of the same run of the machine, the first the earlier one."""
+    return bool(now.boot) and before.boot == now.boot and now.monotonic >= before.monotonic
+
+
 class SteadyClock:
     """Steady seconds: about those since 1970, driven by the monotonic clock alone."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from tocsin.core.clock import Clock
 from tocsin.core.logs import get_logger
 from tocsin.core.store.connection import Connection
 from tocsin.core.store.migrate import LOCK
 from tocsin.core.store.partitions import AHEAD, day_of, drop_before, ensure
 from tocsin.core.store.rollup import done_until, roll_up
+from tocsin.core.store.trust import ClockTrust
 
 log = get_logger(__name__)
 
@@ -17,18 +19,27 @@ BATCH_IDS_KEPT = timedelta(days=7)
 
 
 async def tidy(
-    connection: Connection, now: datetime, retention: timedelta, minutes: timedelta, *, full: bool
+    connection: Connection,
+    clock: Clock,
+    trust: ClockTrust,
+    retention: timedelta,
+    minutes: timedelta,
+    *,
+    full: bool,
 ) -> None:
-    """Roll up; with ``full``, also make partitions ahead and drop what is past its time.
+    """Roll up; with ``full``, also make partitions ahead and drop what is past its time, as far as
+    the clock can be trusted.
 
     One tocsin at a time does this; another one's turn is left out.
     """
+    now = clock.now()
+    trust.look(now, clock.monotonic())
     if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK + 1):
         return
     await ensure(connection, {day_of(now) + timedelta(days=n) for n in range(AHEAD + 1)})
     await roll_up(connection, now)
-    if full:
-        await _retain(connection, now, retention, minutes)
+    if full and (sure := await trust.believed(connection, now, clock.monotonic())) is not None:
+        await _retain(connection, sure, retention, minutes)
     # Not in a finally: after an error the connection is cut, and the lock goes with it. Asking a
     # frozen server to unlock would wait for ever.
     await connection.execute("SELECT pg_advisory_unlock($1)", LOCK + 1)

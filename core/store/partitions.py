@@ -75,6 +75,27 @@ async def existing(connection: Connection, table: str) -> list[tuple[str, date]]
     return sorted(found, key=lambda item: item[1])
 
 
+async def _holding(connection: Connection, there: Collection[tuple[str, date]]) -> set[str]:
+    """Which of these partitions hold anything."""
+    rows = await connection.fetch(
+        "SELECT n FROM unnest($1::text[]) AS n WHERE pg_relation_size(n::regclass) > 0",
+        [name for name, _ in there],
+    )
+    return {row["n"] for row in rows}
+
+
+async def newest_day_before(connection: Connection, day: date) -> date | None:
+    """The last day before ``day`` of which there is any raw history; None, there is none."""
+    there = [
+        each
+        for table in ("check_results", "container_metrics", "container_events")
+        for each in await existing(connection, table)
+        if each[1] < day
+    ]
+    holding = await _holding(connection, there)
+    return max((first for name, first in there if name in holding), default=None)
+
+
 async def drop_before(
     connection: Connection, table: str, limit: datetime, days: int
 ) -> tuple[list[str], int]:
@@ -86,11 +107,7 @@ async def drop_before(
     right they are not past the limit, unless there were days without history.
     """
     there = await existing(connection, table)
-    rows = await connection.fetch(
-        "SELECT n FROM unnest($1::text[]) AS n WHERE pg_relation_size(n::regclass) > 0",
-        [name for name, _ in there],
-    )
-    holding = {row["n"] for row in rows}
+    holding = await _holding(connection, there)
     newest = set([name for name, _ in there if name in holding][-days:])
     past = [name for name, first in there if bounds(table, first)[2] <= day_of(limit)]
     dropped = [name for name in past if name not in newest]

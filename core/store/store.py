@@ -37,6 +37,7 @@ from tocsin.core.store.losses import Losses
 from tocsin.core.store.migrate import migrate
 from tocsin.core.store.overview import Overview
 from tocsin.core.store.spool import Spool
+from tocsin.core.store.trust import ClockTrust
 from tocsin.core.store.writer import Writer
 
 log = get_logger(__name__)
@@ -68,10 +69,13 @@ class Store:
         spool_size: int = 256_000_000,
     ) -> None:
         give = dsn if callable(dsn) else fixed(dsn or "")
+        self.is_own = callable(dsn)
+        """This process starts the database itself."""
         self._clock = clock
         self._retention = timedelta(seconds=retention)
         # Late samples are rolled up again, into minutes that have to be there.
         self._retention_minutes = timedelta(seconds=max(retention, retention_minutes))
+        self._trust = ClockTrust()
         self._losses = Losses(clock)
         self._spool = Spool(spool_dir, spool_size, self._losses)
         # A slow query must not hold up writing, nor the roll-ups a query.
@@ -134,7 +138,8 @@ class Store:
         async with self._keeper.use(TIDY_DEADLINE) as connection:
             await tidy(
                 connection,
-                self._clock.now(),
+                self._clock,
+                self._trust,
                 self._retention,
                 self._retention_minutes,
                 full=full,

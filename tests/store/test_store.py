@@ -276,6 +276,7 @@ async def test_retention_drops_whole_days_after_roll_up(
     await store.flush()
     start = clock.now()
     await fill(store, clock, 60)
+    await store.tidy()
     clock.advance(4 * 86400)
     await store.tidy()
     found = await rows(database, "SELECT relname FROM pg_class WHERE relname LIKE 'check_results%'")

@@ -6,20 +6,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
 
 import docker
 import requests
 import urllib3
+from docker.types.daemon import CancellableStream
 
 from tocsin import clean_text, own_shortage
 from tocsin.plugins.probes import _ssh
 
 CALL_TIMEOUT = 10
 """Seconds for one call."""
+
+PAST_TIMEOUT = 4
+"""Seconds for being told of past events, of which an engine remembers 256."""
+
+SILENCE: Final = object()
+"""Told in place of an event where a stream has not even begun within CALL_TIMEOUT."""
 
 THREADS = 6
 THREADS_OF_THE_WHOLE = 3
@@ -90,6 +100,38 @@ def _of_the_whole() -> Iterator[None]:
         raise EngineAway(str(error)) from None
 
 
+def _filters(filters: Mapping[str, str]) -> str:
+    return json.dumps({name: [value] for name, value in filters.items()})
+
+
+def _wait_for_ever(api: Any, answer: Any) -> None:
+    """An answer that has begun may go on with pauses of any length."""
+    socket = api._get_raw_response_socket(answer)
+    with contextlib.suppress(AttributeError):
+        api._disable_socket_timeout(socket)
+
+
+class _Listening:
+    """A stream of events that a thread reads, or is about to."""
+
+    def __init__(self) -> None:
+        self._stream: CancellableStream[Any] | None = None
+        self._is_over = False
+
+    def begin(self, stream: CancellableStream[Any]) -> None:
+        """It has begun."""
+        self._stream = stream
+        if self._is_over:
+            self.end()
+
+    def end(self) -> None:
+        """End it, also one that has yet to begin."""
+        self._is_over = True
+        if self._stream is not None:
+            with contextlib.suppress(Exception):
+                self._stream.close()
+
+
 class Engine:
     """One Docker Engine. Calls run on at most :data:`CONNECTIONS` threads."""
 
@@ -100,7 +142,7 @@ class Engine:
             THREADS_OF_THE_WHOLE, thread_name_prefix="tocsin docker engine"
         )
         self.api: docker.APIClient | None = None
-        self._stream: Any = None
+        self._listening: _Listening | None = None
 
     async def connect(self) -> None:
         """Reach the engine. Raises EngineAway."""
@@ -160,41 +202,94 @@ class Engine:
         """Run blocking code of ours on the pool."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
 
-    def listen(self, since: float | None, on_event: Callable[[object | None], None]) -> None:
-        """Read events on a thread of its own until the stream ends or :meth:`close`.
+    async def now(self) -> float:
+        """Ask whether the engine is there, and for its clock: whole seconds since 1970.
 
-        ``on_event`` is called in the current event loop with each event, and with None at the end.
+        Raises EngineAway."""
+        with _of_the_whole():
+            return float(await self._on(self._whole, self._now))
+
+    def _now(self) -> float:
+        api = self._client()
+        answer = api._get(api._url("/_ping"))
+        answer.raise_for_status()
+        try:
+            return parsedate_to_datetime(answer.headers["Date"]).timestamp()
+        except (KeyError, ValueError):
+            return time.time()
+
+    async def past(self, since: float, until: float, **filters: str) -> list[object]:
+        """The events between two moments of the engine's clock, neither of them still to come.
+
+        Raises:
+            Refused, Unanswered: as they say.
+            EngineAway: not connected.
         """
-        api, loop = self.api, asyncio.get_running_loop()
+        found: list[object] = await self._on(self._whole, self._past, since, until, filters)
+        return found
+
+    def _past(self, since: float, until: float, filters: Mapping[str, str]) -> list[object]:
+        api = self._client()
+        params = {"since": int(since), "until": int(until), "filters": _filters(filters)}
+        answer = api._get(api._url("/events"), params=params, timeout=PAST_TIMEOUT)
+        if answer.status_code >= 400:
+            api._raise_for_status(answer)
+        return [json.loads(line) for line in answer.content.splitlines() if line.strip()]
+
+    def _client(self) -> Any:
+        if self.api is None:
+            raise EngineAway("not connected")
+        return self.api
+
+    def listen(self, since: float | None, on_event: Callable[[object | None], None]) -> None:
+        """Read events on a thread of its own until the stream ends or :meth:`hang_up`.
+
+        ``on_event`` is called in the current event loop with each event; with SILENCE where the
+        stream does not even begin; and with None at the end.
+        """
+        api, loop = self._client(), asyncio.get_running_loop()
+        listening = self._listening = _Listening()
 
         def post(event: object | None) -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(on_event, event)
 
         def read() -> None:
+            last: object | None = None
             try:
-                assert api is not None  # noqa: S101
-                stream = api.events(
-                    since=None if since is None else int(since),
-                    filters={"type": "container"},
-                    decode=True,
-                )
-                self._stream = stream
+                params = {
+                    "since": None if since is None else int(since),
+                    "filters": _filters({"type": "container"}),
+                }
+                # The SDK's own ``events`` would wait for the beginning of an answer for ever.
+                answer = api._get(
+                    api._url("/events"), params=params, stream=True,
+                    timeout=api.timeout,
+                )  # fmt: skip
+                _wait_for_ever(api, answer)
+                stream = CancellableStream(api._stream_helper(answer, decode=True), answer)
+                listening.begin(stream)
                 for event in stream:
                     if event is not None:
                         post(event)
+            except requests.exceptions.ReadTimeout:
+                last = SILENCE
             except Exception:  # noqa: BLE001, S110 - however it ends, it has ended
                 pass
-            post(None)
+            post(last)
 
         threading.Thread(target=read, name="tocsin docker events", daemon=True).start()
 
+    @property
+    def can_hang_up(self) -> bool:
+        """Whether a stream can be ended while the connection stays; not through SSH."""
+        return not str(self._client().base_url).startswith("http+docker://ssh")
+
     def hang_up(self) -> None:
         """End the stream of events."""
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            with contextlib.suppress(Exception):
-                stream.close()
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.end()
 
     def close(self) -> None:
         """Let go of everything; calls that are going on end by their timeout."""

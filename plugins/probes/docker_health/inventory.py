@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,14 @@ from tocsin.plugins.probes.docker_health.containers import (
     Slot,
     plain_name,
 )
-from tocsin.plugins.probes.docker_health.engine import Engine, EngineAway, part
+from tocsin.plugins.probes.docker_health.engine import (
+    Engine,
+    EngineAway,
+    NoSuchContainer,
+    Refused,
+    Unanswered,
+    part,
+)
 from tocsin.plugins.probes.docker_health.facts import container_of, labels_of, state_of
 from tocsin.plugins.probes.docker_health.inspecting import Happened, Inspector, by_list
 from tocsin.plugins.probes.docker_health.labels import is_on
@@ -51,9 +57,15 @@ class Inventory:
         self._wants = wants
         self._destroyed: set[str] = set()
         """What was destroyed since this inventory began."""
+        self._taking = asyncio.Lock()
 
-    async def take(self) -> None:
-        """Take it, and tell. Raises EngineAway."""
+    async def take(self) -> frozenset[str]:
+        """Take it, and tell. Returns the ids of the containers that came, went, started or ended
+        since the last one, as far as no event has told of it so far. Raises EngineAway."""
+        async with self._taking:
+            return await self._take()
+
+    async def _take(self) -> frozenset[str]:
         await self._addresses.look(self._engine)
         self._destroyed.clear()
         before = self._registry.ids()
@@ -63,8 +75,10 @@ class Inventory:
         items = {str(item["Id"]): item for each in listed if (item := part(each)).get("Id")}
         answers = await asyncio.gather(*map(self._inspector.inspect, items))
         slots: dict[str, Slot] = {}
+        changed = before - items.keys() - self._destroyed
         for item, answer in zip(items.values(), answers, strict=True):
             name = by_list(item)["Name"]
+            was = self._run_of(answer.id)
             with self._teller.about(answer.id, "what the engine says of it", name):
                 if answer.document is not None:
                     if not isinstance(answer.document.get("Name"), str):
@@ -76,6 +90,8 @@ class Inventory:
                     self._put_unseen(by_list(item), answer.asked)
             if (found := self._registry.find(answer.id)) is not None:
                 slots[found[0].target] = found[0]
+                if self._run_of(answer.id) != was:
+                    changed |= {answer.id}
         for gone in before - items.keys():
             self._redeploys.gone(gone)
         for slot in slots.values():
@@ -87,6 +103,12 @@ class Inventory:
                 with self._teller.about(slot.current.id, "its past"):
                     await self._look_back(slot)
             self._teller.tell(slot)
+        return frozenset(changed)
+
+    def _run_of(self, container_id: str) -> tuple[bool, str] | None:
+        """Whether a container runs, and since when; None for one that is not known."""
+        found = self._registry.find(container_id)
+        return None if found is None else (found[1].running, _start_of(found[1].document))
 
     def put(self, document: dict[str, Any], asked: float) -> tuple[Slot, Known] | None:
         """Take in a container's document, asked for at the monotonic moment ``asked``: its slot and
@@ -123,7 +145,10 @@ class Inventory:
         if facts.finished_at is None:
             return
         as_of, finished = known.as_of, facts.finished_at.timestamp()
-        events = await self._engine.run(self._past, known.id, finished)
+        try:
+            events = await self._engine.past(finished - 15, finished + 2, container=known.id)
+        except (Refused, Unanswered, NoSuchContainer):
+            return
         if known.as_of != as_of:
             return  # it has gone on meanwhile
         for event in filter(None, map(Happened.of, events)):
@@ -133,18 +158,6 @@ class Inventory:
                 known.oom = True
             elif event.kind == "die":
                 known.blind = False
-
-    def _past(self, container_id: str, finished: float) -> list[object]:
-        assert self._engine.api is not None  # noqa: S101
-        with contextlib.suppress(Exception):
-            stream = self._engine.api.events(
-                since=int(finished) - 15,
-                until=int(finished) + 2,
-                filters={"container": container_id},
-                decode=True,
-            )
-            return list(stream)
-        return []
 
 
 def _start_of(document: dict[str, Any]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import OrderedDict
 from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from tocsin.plugins.probes.docker_health.inventory import Inventory
 from tocsin.plugins.probes.docker_health.reasons import LOOP_RESTARTS, SETTLED
 from tocsin.plugins.probes.docker_health.redeploys import Redeploys
 from tocsin.plugins.probes.docker_health.sampling import Sampler
+from tocsin.plugins.probes.docker_health.stream import Stream
 from tocsin.plugins.probes.docker_health.telling import Teller
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 PING_EVERY = 5.0
 PING_TIMEOUT = 4.0
+VERIFY_EVERY = 5.0
+"""Seconds between two questions whether the stream of events told all."""
+
 RETRY = (0.5, 10.0)
 INSPECT_PATIENCE = 0.05
 """Seconds for which the end of a container waits for its document; then the event must do, for an
@@ -48,11 +51,6 @@ FIRST_SAMPLE = 1.2
 
 FIRST_START = 3.0
 """Seconds after which a container that was made is looked at: a start that fails has no event."""
-
-_TOLD = frozenset(
-    "create start die kill stop oom pause unpause restart rename destroy update "
-    "health_status".split()
-)
 
 
 class Watch:
@@ -87,11 +85,9 @@ class Watch:
             source.wants,
         )
         self._interval = interval
-        self._since: float | None = None
-        self._seen: OrderedDict[tuple[int, str, str], None] = OrderedDict()
+        self._stream = Stream(self.engine, name, self._on_event, self._inventory.take)
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ended = asyncio.Event()
 
     async def run(self) -> None:
         """Watch until cancelled, through any number of connections."""
@@ -131,12 +127,11 @@ class Watch:
             for member in slot.members.values():
                 member.blind = True  # who knows what happened meanwhile
                 member.misses = 0
-        self._ended.clear()
-        self.engine.listen(self._since, self._on_event)
-        self._since = self._since or time.time()
+        self._stream.connect()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._until_the_stream_ends())
             group.create_task(self._ping())
+            group.create_task(self._verify())
             await self._inventory.take()
             for slot in empty:
                 self._redeploys.retire(slot)
@@ -144,7 +139,7 @@ class Watch:
             group.create_task(self._sample())
 
     async def _until_the_stream_ends(self) -> None:
-        await self._ended.wait()
+        await self._stream.ended.wait()
         raise EngineAway("its stream of events has ended")
 
     async def _ping(self) -> None:
@@ -156,10 +151,15 @@ class Watch:
             except TimeoutError:
                 raise EngineAway("it does not answer in time") from None
 
+    async def _verify(self) -> None:
+        while True:
+            await self._stream.verify(await self.engine.now())
+            await asyncio.sleep(VERIFY_EVERY)
+
     async def _reconcile(self) -> None:
         while True:
             await asyncio.sleep(self.source.reconcile)
-            await self._inventory.take()
+            await self._stream.look()
 
     async def _sample(self) -> None:
         await self._sampler.read(self._running())
@@ -176,20 +176,7 @@ class Watch:
 
     # Events
 
-    def _on_event(self, event: object | None) -> None:
-        if event is None:
-            self._ended.set()
-            return
-        happened = Happened.of(event)
-        if happened is None or happened.kind not in _TOLD:
-            return
-        key = (happened.nano, happened.container, f"{happened.kind}:{happened.detail}")
-        if key in self._seen:
-            return  # told before a reconnect
-        self._seen[key] = None
-        if len(self._seen) > 4096:
-            self._seen.popitem(last=False)
-        self._since = max(self._since or 0, happened.at)
+    def _on_event(self, happened: Happened) -> None:
         self._spawn(self._in_turn(happened))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 import uuid
 from contextlib import ExitStack, suppress
@@ -17,6 +19,7 @@ import psutil
 from tests.faults.fault import ENGINE, ROOT, Fault
 from tests.faults.peers import HarnessError
 from tests.faults.world import World
+from tests.probes.docker.proxy import Proxy, before_the_engine
 
 PARTS = Path(__file__).parents[3] / ".ci" / "parts"
 CONTAINERS = ("c0", "c1", "c2", "c3")
@@ -110,3 +113,61 @@ class EngineFrozen(Fault):
             for target, is_up in up.items():
                 line = {"at": time.monotonic(), "target": target, "up": is_up, "number": None}
                 ledger.write(json.dumps(line) + "\n")
+
+
+class _ProxyThread:
+    """A proxy before an engine, on a thread of its own."""
+
+    def __init__(self, directory: Path, engine: str) -> None:
+        self._begun, self._over = threading.Event(), asyncio.Event()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(directory, engine)), daemon=True
+        )
+        self._thread.start()
+        if not self._begun.wait(10):
+            raise HarnessError("the proxy before the engine does not begin")
+
+    async def _serve(self, directory: Path, engine: str) -> None:
+        async with before_the_engine(directory, engine) as self.proxy:
+            self._loop = asyncio.get_running_loop()
+            self._begun.set()
+            await self._over.wait()
+
+    def mute_streams(self) -> None:
+        """The streams of events that there are say nothing more."""
+        self._loop.call_soon_threadsafe(self._mute, self.proxy)
+
+    @staticmethod
+    def _mute(proxy: Proxy) -> None:
+        proxy.mute(r"/events\?(?!.*until=)")
+
+    def close(self) -> None:
+        """End it."""
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join(10)
+
+
+class StreamSilent(EngineFrozen):
+    """The engine's stream of events falls silent and stays open; a container dies then."""
+
+    name = "stream-silent"
+    blind = frozenset(CONTAINERS[:1])  # for the seconds until it is asked for
+
+    def prepare(self, world: World, stack: ExitStack) -> None:
+        super().prepare(world, stack)
+        self._proxy = _ProxyThread(self.engine.directory, self.engine.socket)
+        stack.callback(self._proxy.close)
+
+    def config(self, world: World) -> str:
+        return (
+            f'[sources.docker]\nhost = "{self._proxy.proxy.host}"\nreconcile = "1h"\n'
+            '[rules.container_down]\nfor = "0s"\n'
+        )
+
+    def inject(self, world: World) -> None:
+        self._proxy.mute_streams()
+        self._truth(world, {CONTAINERS[0]: False})
+        os.kill(self._doomed, signal.SIGKILL)
+
+    def heal(self, world: World) -> None:
+        """Nothing is healed from outside: tocsin has to renew the stream."""

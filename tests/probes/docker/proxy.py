@@ -51,10 +51,14 @@ async def _nil(_: Ask) -> bytes:
 class Proxy:
     """Listens on ``socket``; each connection carries one request."""
 
-    def __init__(self, socket: Path) -> None:
-        self.socket = socket
+    def __init__(self, socket: Path, engine: str = ENGINE) -> None:
+        self.socket, self.engine = socket, engine
         self._rules: list[tuple[re.Pattern[str], Callable[[Ask], Awaitable[bytes]], bool]] = []
         self._busy: set[asyncio.Task[None]] = set()
+        self.let_begin = False
+        """What is mute sends the head of the engine's answer all the same."""
+        self._mute: re.Pattern[str] | None = None
+        self._muted: set[asyncio.Task[None]] = set()
 
     @property
     def host(self) -> str:
@@ -79,9 +83,22 @@ class Proxy:
         self._rules.append((re.compile(path), held, True))
         return held
 
+    def mute(self, path: str, *, later: bool = False) -> None:
+        """Keep back all that the engine says from now on on connections for what matches ``path``:
+        those that there are; with ``later``, also those to come."""
+        self._mute = re.compile(path)
+        if not later:
+            self._muted |= self._busy
+
+    def _is_mute(self, path: str) -> bool:
+        if self._mute is None or not self._mute.search(path):
+            return False
+        return not self._muted or asyncio.current_task() in self._muted
+
     def heal(self) -> None:
         """Answer as the engine does from now on."""
         self._rules.clear()
+        self._mute = None
 
     def cut(self) -> None:
         """End every connection there is."""
@@ -112,16 +129,19 @@ class Proxy:
             if rule[0].search(path):
                 if rule[2]:
                     self._rules.remove(rule)
-                writer.write(await rule[1](partial(_whole, request)))
+                writer.write(await rule[1](partial(_whole, self.engine, request)))
                 await writer.drain()
                 return
-        async for part in _ask(request):
-            writer.write(part)
-            await writer.drain()
+        is_head = self.let_begin
+        async for part in _ask(self.engine, request):
+            passes, is_head = is_head or not self._is_mute(path), False
+            if passes:
+                writer.write(part)
+                await writer.drain()
 
 
-async def _ask(request: bytes) -> AsyncIterator[bytes]:
-    reader, writer = await asyncio.open_unix_connection(ENGINE)
+async def _ask(engine: str, request: bytes) -> AsyncIterator[bytes]:
+    reader, writer = await asyncio.open_unix_connection(engine)
     try:
         writer.write(request)
         while part := await reader.read(65536):
@@ -130,14 +150,14 @@ async def _ask(request: bytes) -> AsyncIterator[bytes]:
         writer.close()
 
 
-async def _whole(request: bytes) -> bytes:
-    return b"".join([part async for part in _ask(request)])
+async def _whole(engine: str, request: bytes) -> bytes:
+    return b"".join([part async for part in _ask(engine, request)])
 
 
 @asynccontextmanager
-async def before_the_engine(directory: Path) -> AsyncIterator[Proxy]:
+async def before_the_engine(directory: Path, engine: str = ENGINE) -> AsyncIterator[Proxy]:
     """A proxy that listens in ``directory``."""
-    proxy = Proxy(directory / "proxy.sock")
+    proxy = Proxy(directory / "proxy.sock", engine)
     server = await asyncio.start_unix_server(proxy.serve, proxy.socket)
     try:
         yield proxy

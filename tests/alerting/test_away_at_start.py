@@ -1,0 +1,110 @@
+"""The database is away while tocsin starts without a journal: alerts do not wait for it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.alerting.conftest import Desk, MakeDesk
+from tests.conftest import eventually
+from tocsin.core.alerting import restore
+from tocsin.core.store import Store
+from tocsin.core.store.alerts import AlertFilter
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for long."""
+    monkeypatch.setattr(restore, "MOST", 0.2)
+
+
+@pytest.fixture
+def mute() -> Iterator[str]:
+    """The DSN of a server that lets everybody connect and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"postgresql://u:p@127.0.0.1:{server.getsockname()[1]}/db"
+
+
+async def begin_anew(desk: Desk, store: Store) -> None:
+    """The journal is gone, and another store is there."""
+    await desk.stop()
+    for file in desk.directory.glob("journal.db*"):
+        file.unlink()
+    desk.store = store
+    await store.start()
+    await desk.restart()
+
+
+async def test_a_first_start_tells_though_the_database_does_not_answer(
+    make_desk: MakeDesk, tmp_path: Path, mute: str
+) -> None:
+    """DATABASE_URL leads to what never answers: what fails is told, while the database has yet to
+    be found away."""
+    desk = await make_desk()
+    store = Store(mute, tmp_path / "mute", clock=desk.clock)
+    await begin_anew(desk, store)
+    desk.add("web")
+    desk.see("web", "down")
+    await eventually(lambda: not desk.alerting._restoring, 10)
+    await desk.wait(5)
+    assert desk.told() == [("fired", "web")]
+    assert not store.can_be_read
+    await desk.stop()
+    await store.stop()
+
+
+async def test_what_a_database_remembers_counts_though_it_comes_late(
+    make_desk: MakeDesk, database: str, tmp_path: Path, mute: str
+) -> None:
+    """Before the database is there, a failure that it knows is told again. Then the alert of now
+    goes on, acknowledged as the one of before was, and that one ends in history; what has recovered
+    meanwhile is told, and silences hold."""
+    desk = await make_desk()
+    before = Store(database, tmp_path / "spool", clock=desk.clock)
+    await before.start()
+    await begin_anew(desk, before)
+    await eventually(lambda: not desk.alerting._restoring)
+    for name in ("web", "api", "db"):
+        desk.add(name)
+    desk.see("web", "down")
+    desk.see("api", "down")
+    await desk.wait(5)
+    assert sorted(desk.told()) == [("fired", "api"), ("fired", "web")]
+    (web,) = (alert for alert in desk.alerting.active() if alert.target == "web")
+    desk.alerting.acknowledge(web, "ann", "on it")
+    desk.silence("target=db", desk.now, desk.now + timedelta(hours=9))
+    await desk.wait(1)
+    await before.flush()
+    dsn = mute
+
+    async def give() -> str:
+        return dsn
+
+    store = Store(give, tmp_path / "spool 2", clock=desk.clock)
+    store.is_own = False
+    await begin_anew(desk, store)
+    desk.see("web", "down")
+    desk.see("api", "up")
+    await eventually(lambda: not desk.alerting._restoring, 10)
+    await desk.wait(5)
+    assert desk.told() == [("fired", "web")]
+    dsn = database
+    await eventually(lambda: all(alert.acknowledged_by for alert in desk.alerting.active()), 30)
+    await desk.wait(5)
+    assert desk.told() == [("fired", "web"), ("resolved", "api")]
+    desk.see("db", "down")
+    await desk.wait(5)
+    assert ("fired", "db") not in desk.told()
+    await store.flush()
+    rows = await store.alerts.page(AlertFilter(active=True))
+    assert {row["id"] for row in rows} == {alert.id for alert in desk.alerting.active()}
+    (now,) = (alert for alert in desk.alerting.active() if alert.target == "web")
+    assert now.id != web.id
+    assert (now.acknowledged_by, now.comment) == ("ann", "on it")
+    await desk.stop()
+    await store.stop()
+    await before.stop()
