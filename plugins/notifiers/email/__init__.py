@@ -15,7 +15,7 @@ import aiosmtplib
 from attrs import field, frozen
 
 from tocsin import Message, Notifier, NotifyError, Receipt, Secret, Severity, hookimpl, private
-from tocsin.plugins.notifiers.email.compose import check_address, compose, sender_for
+from tocsin.plugins.notifiers.email.compose import check_address, compose, layout, sender_for
 
 MAX_PORT = 65535
 
@@ -87,6 +87,11 @@ class EmailNotifier(Notifier):
     ca_file: str | None = None
     _taken: dict[UUID, set[str]] = private(factory=dict)
     """Who has a message already, while others are still to get it."""
+
+    def __attrs_post_init__(self) -> None:
+        layout()  # now: there may be no descriptor left to read files with when a mail is to go out
+        with suppress(OSError, ssl.SSLError):  # told where it is needed
+            _tls(self.verify, self.ca_file, _changed(self.ca_file))
 
     async def send(self, message: Message) -> Receipt:
         """Send it. Raises NotifyError."""
