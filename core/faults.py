@@ -13,6 +13,8 @@ POINTS = (
     "after commit",  # on disk, not yet handed to its channel
     "message made",  # rows are gathered into a message, its id not yet on disk
     "message on disk",  # the message's id is on disk, nothing was sent
+    "message refused",  # the message on disk is to be tried in halves, which are not on disk
+    "halves on disk",  # both are on disk, none was sent
     "accepted",  # the receiver has it, our mark is not on disk: the one window for a double
     "given up",  # a dead letter is made, its fallback is not yet
     "marked",  # the mark is on disk

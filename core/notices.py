@@ -11,6 +11,7 @@ from uuid import UUID
 
 from attrs import Factory, field, frozen
 
+from tocsin.core.ids import new_id
 from tocsin.core.model import LogLine, Status
 from tocsin.core.units import Seconds
 from tocsin.core.verdicts import Severity
@@ -116,6 +117,16 @@ class Message:
         return max(open_ones, key=lambda s: s.rank, default=Severity.INFO)
 
 
+def test_message(channel: str, now: datetime) -> Message:
+    """What a person has a channel send, to see whether it works."""
+    notice = Notice(
+        id=new_id(), alert=new_id(), kind=Kind.TEST, rule="test", target="tocsin",
+        severity=Severity.INFO, message="This is a test of tocsin. Nothing is wrong.", at=now,
+        since=now,
+    )  # fmt: skip
+    return Message(id=new_id(), channel=channel, notices=(notice,), created_at=now)
+
+
 @frozen(kw_only=True)
 class Receipt:
     """What the provider answered, as a sentence; ``reference`` names the message at the provider
@@ -148,9 +159,14 @@ class NotifyError(Exception):
     """A message could not be delivered; the text is one clear sentence without secrets.
 
     Args:
-        permanent: trying again is of no use (the recipient does not exist).
+        permanent: trying again is of no use. A message of several notices is then tried in halves,
+            down to the notice that is refused.
         retry_after: seconds for which the provider wants to be left alone.
         disable: the channel as a whole is of no use until the configuration is changed.
+        everything: with ``permanent``: any other message would be refused as well (the login is
+            wrong, the recipient does not exist), so that halves of it are of no use.
+        answered: without ``permanent``: the provider answered that it has not taken the message.
+            One that goes on failing while others are taken is then tried in halves, too.
     """
 
     def __init__(
@@ -160,9 +176,13 @@ class NotifyError(Exception):
         permanent: bool = False,
         retry_after: float | None = None,
         disable: bool = False,
+        everything: bool = False,
+        answered: bool = False,
     ) -> None:
         super().__init__(message)
         self.permanent = permanent or disable
+        self.everything = everything or disable
+        self.answered = answered
         self.retry_after = None if retry_after is None else _patience(retry_after)
         self.disable = disable
 

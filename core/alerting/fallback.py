@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from uuid import UUID
 
 from attrs import evolve
 
 from tocsin.core.alerts.engine import Engine
-from tocsin.core.alerts.model import Moment, Phase
+from tocsin.core.alerts.model import Moment
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.ids import new_id
 from tocsin.core.outbox import Decision, Row
@@ -19,6 +20,7 @@ def fall_back(
     rows: Iterable[Row],
     channels: Mapping[str, Channel],
     engine: Engine,
+    underway: Callable[[UUID], frozenset[str]],
     now: Moment,
 ) -> list[Row]:
     """The rows for another channel: the one the configuration names, else any that works and was
@@ -31,7 +33,8 @@ def fall_back(
         if row.notice is None or row.notice.fallback_for is not None:
             continue
         alert = engine.find(row.alert)
-        told = name in row.beside or (alert is not None and name in alert.heard)
+        told = name in row.beside or name in underway(row.alert)
+        told = told or (alert is not None and name in alert.heard)
         if failed.fallback is None and told:
             continue
         notice = evolve(row.notice, id=new_id(), fallback_for=row.channel, reply_to=None)
@@ -43,8 +46,6 @@ def fall_back(
                 notice=notice,
             )
         )  # fmt: skip
-        if alert is not None and alert.phase is Phase.FIRING:
-            engine.heard(alert.key, [name])
     return made
 
 

@@ -18,11 +18,12 @@ from tocsin.core.alerting.itself import verdicts
 from tocsin.core.alerting.memory import Memory
 from tocsin.core.alerting.observers import Observers
 from tocsin.core.alerting.restore import restored, taken_up
-from tocsin.core.alerting.retire import abandoned
+from tocsin.core.alerting.retire import retire
 from tocsin.core.alerting.settling import Settling
 from tocsin.core.alerting.silencing import Silencing
 from tocsin.core.alerting.strangers import Strangers
 from tocsin.core.alerting.switchboard import Switchboard
+from tocsin.core.alerting.underway import Underway
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Alert, Change, Key, Moment, Phase, Transition
 from tocsin.core.alerts.rule_faults import RuleFaults
@@ -35,6 +36,7 @@ from tocsin.core.isolation import Isolation
 from tocsin.core.journal import Entry, Journal, JournalError
 from tocsin.core.logs import get_logger
 from tocsin.core.model import ComponentHealth, Event, Observation
+from tocsin.core.notices import Kind, Notice
 from tocsin.core.outbox import Decision, Row
 from tocsin.core.pipeline import Channel, Tools, route
 from tocsin.core.plugin_manager import PluginManager
@@ -85,7 +87,8 @@ class Alerting:
         if actions is not None:
             desk = Desk(clock, self.engine, self.silencing, actions, self.acknowledge, self.written)
         self._actions = actions
-        self.board = Switchboard(tools, self._save, desk)
+        self.underway = Underway()
+        self.board = Switchboard(tools, self._save, self.underway, desk)
         self.memory = Memory(store)
         self.observers = Observers(isolation, self._faulted, self._recovered)
         self._clock, self._state, self._store, self._bus = clock, state, store, bus
@@ -115,6 +118,7 @@ class Alerting:
             self.board.tools.refer(channel, about, reference)
         for row in saved.rows:
             self.memory.note(row)  # history may not have it yet; its id makes that harmless
+            self.underway.note(row)
         for alert in saved.alerts:
             self.memory.keep(alert)
         self.board.tools.steady = self.steady
@@ -228,11 +232,14 @@ class Alerting:
                 self.engine.affected(change.alert.target)
                 if self.engine.book.inhibits(*change.alert.key)
                 else (),
+                self.underway.channels(change.alert.id),
             )
             queued = [row.channel for row in made if row.decision is Decision.QUEUED]
             resolved = change.kind is Change.RESOLVED
             if queued:
-                self.engine.heard(change.alert.key, queued, recovered=resolved)
+                self.engine.queued(change.alert.key, queued, recovered=resolved)
+            for row in made:
+                self.underway.note(row)
             rows += made
             quiet = change.kind in (Change.PENDING, Change.CANCELLED, Change.CLOSED)
             (log.debug if quiet else log.info)(
@@ -261,6 +268,7 @@ class Alerting:
             self.memory.keep(alert)
         for row in rows:
             self.memory.note(row)
+            self.underway.note(row)
         if any(row.decision is Decision.QUEUED for row in rows):
             self._spawn(self._hand_over(done, rows))
         return done
@@ -273,15 +281,26 @@ class Alerting:
         self.board.put(rows)
 
     def _record(self, rows: list[Row]) -> None:
-        """Rows that a channel has finished with."""
-        done = self.journal.submit(Entry(rows=tuple(rows), anchor=self.steady.anchor()))
-        done.add_done_callback(lambda _: faults.point("marked"))
+        """Rows that a channel has finished with. Who was told is on disk together with that."""
         for row in rows:
-            self.memory.note(row)
+            if row.decision is Decision.SENT and row.notice is not None:
+                self._delivered(row, row.notice)
+        self._save(rows).add_done_callback(lambda _: faults.point("marked"))
+        for row in rows:
             self._bus.publish("notification", evolve(row, notice=None))
 
+    def _delivered(self, row: Row, notice: Notice) -> None:
+        if notice.kind is Kind.RESOLVED:
+            return
+        if self.engine.find(row.alert) is not None:
+            self.engine.delivered(row.alert, row.channel, notice.flaps)
+        elif (over := self.memory.alerts.get(row.alert)) is not None and not over.ever_told:
+            self.memory.keep(evolve(over, ever_told=True, revision=over.revision + 1))
+
     def _owe(self, row: Row) -> None:
-        if self.engine.owe(row.alert, row.channel) is not None:
+        self.underway.note(row)
+        others = self.underway.channels(row.alert) - {row.channel}
+        if self.engine.owe(row.alert, row.channel, others) is not None:
             self._save([])
 
     # What time does
@@ -319,8 +338,8 @@ class Alerting:
         if not self._restoring:
             self._settle(now)
         settling = self._settling
-        if settling.has_looked:
-            self._handle(self._retire(now), now)
+        if settling.has_looked and self._sees_all():
+            self._handle(retire(self.engine, self._state, now), now)
         about = verdicts(self._health(), self._plugins.records, list(self.engine.alerts))
         for key, verdict in about:
             # Parts that have not been tried yet in this life seem to be well.
@@ -337,16 +356,6 @@ class Alerting:
             self._handle(self.engine.settle(now, freeze=settling.has_looked), now)
         if not self.journal.waiting and (life := settling.sign(now.steady)) is not None:
             self.journal.submit(Entry(life=life, anchor=self.steady.anchor()))
-
-    def _retire(self, now: Moment) -> list[Transition]:
-        """End alerts that nothing looks after any more."""
-        gone = abandoned(self.engine, self._state)
-        if not gone or not self._sees_all():
-            return []
-        changes: list[Transition] = []
-        for key, why in gone.items():
-            changes += self.engine.judge(key, Verdict.clear(why), now)
-        return changes
 
     async def _restore(self) -> None:
         """The journal is gone, or this is the first start."""

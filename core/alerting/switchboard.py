@@ -11,6 +11,7 @@ from attrs import define, field
 from tocsin.core import faults
 from tocsin.core.alerting.controls import ChannelControls, Desk
 from tocsin.core.alerting.fallback import fall_back, gone, orphaned
+from tocsin.core.alerting.underway import Underway
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.isolation import PluginFault
 from tocsin.core.logs import get_logger
@@ -27,10 +28,12 @@ CLOSE_DEADLINE = 5.0
 
 @define
 class Switchboard:
-    """Channels by name. ``save`` writes down new rows and brings them back by :meth:`put`."""
+    """Channels by name. ``save`` writes down new rows and brings them back by :meth:`put`;
+    ``underway`` knows what is still to be told."""
 
     tools: Tools
     save: Callable[[list[Row]], object]
+    underway: Underway
     desk: Desk | None = None
     channels: dict[str, Channel] = field(factory=dict)
     _listeners: dict[str, asyncio.Task[None]] = field(factory=dict)
@@ -48,12 +51,17 @@ class Switchboard:
                 self.channels[name] = Channel(one, self.tools)
 
     def resume(self, rows: Iterable[Row], gates: Mapping[str, float]) -> None:
-        """Rows that an earlier run left unfinished; ``gates``: see ``Channel.resume``."""
-        unfinished = [row for row in rows if row.decision is Decision.QUEUED]
+        """Rows of an earlier run; ``gates``: see ``Channel.resume``."""
+        rows = list(rows)
         for name, channel in self.channels.items():
-            mine = [row for row in unfinished if row.channel == name]
+            known = (Decision.QUEUED, Decision.SENT, Decision.DEAD)
+            mine = [row for row in rows if row.channel == name and row.decision in known]
             channel.resume(mine, gates.get(name))
-        self._orphans([row for row in unfinished if row.channel not in self.channels])
+        self._orphans(
+            row
+            for row in rows
+            if row.decision is Decision.QUEUED and row.channel not in self.channels
+        )
 
     def start(self) -> None:
         """Begin to deliver, and to listen."""
@@ -80,6 +88,7 @@ class Switchboard:
             rows = channel.leave()
             if name in self.channels:
                 # Whoever asked to be left alone is asked no sooner for a changed line.
+                self.channels[name].untold = channel.untold
                 self.channels[name].resume(rows, channel.shut_until)
             else:
                 self._orphans(rows)
@@ -143,7 +152,9 @@ class Switchboard:
     def fall_back(self, failed: ChannelSettings, rows: list[Row]) -> None:
         """Tell another channel what one could not deliver."""
         now = self.tools.steady.now()
-        if made := fall_back(failed, rows, self.channels, self.tools.engine, now):
+        if made := fall_back(
+            failed, rows, self.channels, self.tools.engine, self.underway.channels, now
+        ):
             self.save(made)
 
     def _orphans(self, rows: Iterable[Row]) -> None:

@@ -29,7 +29,7 @@ from tocsin.core.alerts.model import (
 from tocsin.core.alerts.recent import Recent
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.silences import Quiet
-from tocsin.core.alerts.step import acknowledged, due, step
+from tocsin.core.alerts.step import acknowledged, delivered, due, step
 from tocsin.core.boundary import cleaned_verdict
 from tocsin.core.model import Event, Observation, Target
 from tocsin.core.verdicts import History, Verdict, VerdictState
@@ -383,23 +383,31 @@ class Engine:
         self._put(changed)
         return [evolve(change, alert=changed)]
 
-    def heard(self, key: Key, channels: Collection[str], *, recovered: bool = False) -> None:
-        """Channels are being told of the firing (or, ``recovered``, of its end)."""
+    def queued(self, key: Key, channels: Collection[str], *, recovered: bool = False) -> None:
+        """Channels are to be told of the firing (or, ``recovered``, of its end)."""
         alert = self.alerts.get(key)
         if alert is not None:
-            heard = frozenset[str]() if recovered else alert.heard | frozenset(channels)
+            heard = frozenset[str]() if recovered else alert.heard
             self.alerts[key] = evolve(alert, heard=heard, owed=alert.owed - frozenset(channels))
             self.dirty.add(key)
 
-    def owe(self, alert_id: UUID, channel: str) -> Alert | None:
+    def delivered(self, alert_id: UUID, channel: str, flaps: int) -> None:
+        """A channel has told people that an alert fires, which had fired again ``flaps`` times."""
+        alert = self.find(alert_id)
+        if alert is not None and (changed := delivered(alert, channel, flaps)) != alert:
+            self.alerts[alert.key] = evolve(changed, revision=alert.revision + 1)
+            self.dirty.add(alert.key)
+
+    def owe(self, alert_id: UUID, channel: str, underway: Collection[str] = ()) -> Alert | None:
         """A channel was kept from hearing of a firing alert at the last moment: it is told once
-        what keeps it is over. Returns the alert, or None where it is gone."""
+        what keeps it is over. ``underway``: others that are still to be told. Returns the alert,
+        or None where it is gone."""
         alert = self.find(alert_id)
         if alert is None or alert.phase is not Phase.FIRING:
             return None
         heard = alert.heard - {channel}
         alert = evolve(
-            alert, heard=heard, owed=alert.owed | {channel}, told=bool(heard),
+            alert, heard=heard, owed=alert.owed | {channel}, told=bool(heard or underway),
             revision=alert.revision + 1,
         )  # fmt: skip
         self.alerts[alert.key] = alert

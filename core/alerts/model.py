@@ -104,11 +104,12 @@ class Alert:
     """One rule's finding on one target, from its beginning to its end. ``float`` times are steady.
 
     ``since``: when the condition began; ``armed``: since when the verdict has been *firing*, from
-    which the policy's wait counts. ``told``: people believe that it fires. ``heard``: channels that
-    were told and wait for the recovery; ``owed``: channels kept from hearing it at the last moment.
-    ``last_told``: when the last message went out. ``frozen``: since when nothing can be seen;
-    ``thawed``: when something could be seen again after that.
-    ``hold_until``: a recovery of a flapping alert waits until then. ``revision`` counts changes.
+    which the policy's wait counts. ``told``: people were, or are to be, told that it fires, and not
+    yet of its end. ``heard``: channels that have delivered that, and wait for the recovery;
+    ``ever_told``: there was such a channel. ``owed``: channels kept from hearing it at the last
+    moment. ``last_told``: when the last message was due. ``frozen``: since when nothing can be
+    seen; ``thawed``: when something could be seen again after that. ``hold_until``: a recovery of a
+    flapping alert waits until then. ``revision`` counts changes.
     """
 
     id: UUID = Factory(new_id)

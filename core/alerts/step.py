@@ -119,6 +119,15 @@ def acknowledged(
     return changed, Transition(kind=kind, alert=changed, at=now.wall, actor=by)
 
 
+def delivered(alert: Alert, channel: str, flaps: int) -> Alert:
+    """The alert after a channel has told people that it fires, which had fired again ``flaps``
+    times then. Pure."""
+    alert = evolve(alert, ever_told=True)
+    if flaps != alert.flaps or not (alert.told or alert.phase is Phase.FIRING):
+        return alert  # its end was told, or goes out as well
+    return evolve(alert, told=True, heard=alert.heard | {channel}, owed=alert.owed - {channel})
+
+
 @define
 class _Walk:
     key: Key
@@ -302,7 +311,6 @@ class _Walk:
         flapping = kind in (Change.FLAPPING, Change.REOPENED)
         self._set(
             told=True,
-            ever_told=True,
             last_told=self.now.steady,
             flaps_told=self.alert.flaps_told + flapping,
         )

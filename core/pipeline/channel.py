@@ -3,78 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
+from math import inf
 from uuid import UUID
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from tocsin.core import faults
-from tocsin.core.alerts.engine import Engine
-from tocsin.core.alerts.steady import SteadyClock
-from tocsin.core.clock import Clock
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.ids import new_id
-from tocsin.core.isolation import Isolation
-from tocsin.core.journal import Entry, Journal, JournalError
+from tocsin.core.journal import Entry, JournalError
 from tocsin.core.logs import get_logger
-from tocsin.core.notices import Kind, Message, Notice, Receipt
+from tocsin.core.notices import Receipt, test_message
 from tocsin.core.outbox import Decision, Row
 from tocsin.core.pipeline.dedupe import dedupe
 from tocsin.core.pipeline.deliver import (
-    FALLBACK_AFTER,
     MAX_RETRY_AFTER,
     MOST_FAULTS,
     Attempt,
     Failure,
     backoff,
+    put_into_words,
 )
-from tocsin.core.pipeline.enrich import Enricher
 from tocsin.core.pipeline.group import Group
 from tocsin.core.pipeline.limit import Limit
+from tocsin.core.pipeline.pending import TRIES_UNDIVIDED, Outgoing, Pending, Untold
 from tocsin.core.pipeline.suppress import inhibit, silence
-from tocsin.core.verdicts import Severity
+from tocsin.core.pipeline.tools import Tools
 
 log = get_logger(__name__)
 
 LOOK_EVERY = 15.0
 """Seconds between two looks at what waits while a channel is shut."""
 
-MOST_REFERENCES = 20_000
-"""So many messages are known by the name that their provider gave them."""
-
 IN_FLIGHT = 5.0
 """Seconds that an attempt under way may still take when tocsin stops."""
-
-
-@define
-class Tools:
-    """What every channel works with.
-
-    ``record`` takes rows that have changed; ``owe`` is told of a row that was held back at the last
-    moment; ``fall_back`` of rows that a channel could not deliver.
-    """
-
-    clock: Clock
-    steady: SteadyClock
-    engine: Engine
-    journal: Journal
-    isolation: Isolation
-    record: Callable[[list[Row]], object]
-    owe: Callable[[Row], None]
-    fall_back: Callable[[ChannelSettings, list[Row]], None] = field(default=lambda _, __: None)
-    enrich: Enricher = field(factory=Enricher)
-    references: OrderedDict[tuple[str, UUID], str] = field(factory=OrderedDict)
-    """What providers called their last message, by channel and alert, oldest first."""
-
-    def refer(self, channel: str, alert: UUID, reference: str) -> None:
-        """Keep what a provider called a message; the oldest give way."""
-        self.references[channel, alert] = reference
-        self.references.move_to_end((channel, alert))
-        while len(self.references) > MOST_REFERENCES:
-            self.references.popitem(last=False)
 
 
 class Channel:
@@ -93,9 +58,14 @@ class Channel:
         self.last_sent: datetime | None = None
         self._open_at = self.asked_until = 0.0
         """Monotonic times: of the next attempt, and until which the provider wants none."""
-        self._begun: list[tuple[Message, list[Row]]] = []
-        self._current: list[Row] = []
-        self._elsewhere: frozenset[UUID] = frozenset()
+        self._misses = 0
+        """Failures since something was taken."""
+        self._pending = Pending()
+        self._forming: list[Row] = []
+        """Rows on their way from the group into a message."""
+        self._digest = False
+        self.untold = Untold()
+        self._elsewhere: set[UUID] = set()
         """Rows that another channel was told of, this one having failed for too long."""
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -103,7 +73,7 @@ class Channel:
 
     @property
     def waiting(self) -> int:
-        """Rows that are to go out."""
+        """Rows to go out."""
         return len(self._unfinished())
 
     def failing_for(self) -> float | None:
@@ -128,31 +98,38 @@ class Channel:
         self._wake.set()
 
     def resume(self, rows: Iterable[Row], open_at: float | None = None) -> None:
-        """Rows that an earlier run had not finished; those of a message begun go out as that same
-        message. ``open_at``: steady time before which the channel must not be used."""
-        begun: dict[UUID, list[Row]] = {}
+        """Rows of an earlier run. Those of a message that was fixed go out as that same message;
+        dead letters are known as such. ``open_at``: steady time before which the channel must not
+        be used."""
+        now = self.tools.clock.monotonic()
+        fixed: dict[UUID, list[Row]] = {}
         loose = []
         for row in rows:
-            if row.message is None:
+            if row.decision is Decision.DEAD:
+                self.untold.refused([row])
+            elif row.decision is Decision.SENT:
+                self.untold.delivered([row])
+            elif row.message is None:
                 loose.append(row)
             else:
-                begun.setdefault(row.message, []).append(row)
-        for identity, members in begun.items():
-            self._begun.append((self._message(identity, members, members[0].at), members))
+                fixed.setdefault(row.message, []).append(row)
+        ends = now + self.settings.give_up_after
+        self._pending.messages += [
+            Outgoing(identity, members, members[0].at, ends) for identity, members in fixed.items()
+        ]
         if open_at is not None:
             self._open_at = self.asked_until = self.tools.steady.monotonic_of(open_at)
-            if self._open_at > (now := self.tools.clock.monotonic()):
+            if self._open_at > now:
                 self.failing_since = now
         self.put(loose)
 
     def _unfinished(self) -> list[Row]:
-        begun = [row for _, members in self._begun for row in members]
-        return [*begun, *self._current, *self.group.rows]
+        return [*self._pending.rows, *self._forming, *self.group.rows]
 
     def leave(self) -> list[Row]:
         """All rows that are not finished, for whoever takes the channel over."""
         rows = self._unfinished()
-        self._begun, self._current = [], []
+        self._pending, self._forming = Pending(), []
         self.group.take_all()
         return rows
 
@@ -180,148 +157,197 @@ class Channel:
             except asyncio.CancelledError:
                 raise
             except Exception:
+                # Ours, whatever it is: the rows are tried again.
                 log.exception("a channel's turn failed inside tocsin", channel=self.settings.name)
-                if self._current:
-                    self._dead(Failure(message="tocsin itself failed to send it"))
+                rows, self._forming = self._forming, []
+                self.put(rows)
                 await asyncio.sleep(1)
 
     # The stages
 
     async def turn(self) -> None:
-        """One message, through all stages."""
-        if self._begun:
-            message, self._current = self._begun.pop(0)
-            await self._deliver(message)
-            return
-        rows, digest = await self._gather(), False
-        while rows:
-            self._current = rows
-            rows = inhibit(rows, self.tools.engine, self.tools.steady.now, self._stop_row)
-            rows = silence(rows, self.tools.engine, self.tools.steady.now, self._stop_row)
-            self._current = rows = dedupe(rows, self._stop_row)
-            if not rows:
-                return  # what is still being collected goes on being collected
-            if not await self._limited(rows):
-                message = await self._begin(rows, digest)
-                await self._deliver(message)
-                return
-            digest = True
-            rows, self._current = self._current + self.group.take_all(), []
+        """One attempt: of the message whose time has come, a fixed one or a new one."""
+        if outgoing := await self._next():
+            await self._try(outgoing)
 
-    async def _gather(self) -> list[Row]:
+    async def _next(self) -> Outgoing | None:
+        """Wait for the message to try; None where there is none, or the channel ends.
+
+        One that fails does not block the channel: each waits for its own time, and new ones pass
+        it. They wait longer, the more of them fail while nothing is taken, so that an outage does
+        not end in many small messages.
+        """
         clock = self.tools.clock
         while not self._stopping.is_set():
             self._wake.clear()
-            due = self.group.due()
-            if due is not None and due <= clock.monotonic():
-                return self.group.take(clock.monotonic())
-            await clock.wait(self._wake, due)
-        return []
+            now = clock.monotonic()
+            self._tell_elsewhere()
+            self._give_up(now)
+            tried, but = self._pending.next(), self._pending.alerts
+            due = self.group.due(but)
+            due = inf if due is None else due + self._pending.put_off
+            at = max(self._open_at, min(due, inf if tried is None else tried.open_at))
+            if at <= now and (free := self.limit.free_at(now)) > now:
+                # What comes meanwhile goes out with the rest.
+                self._digest, at = self._digest or due <= now, free
+            if at <= now:
+                if tried is not None and tried.open_at <= due:
+                    return tried
+                if (made := await self._form(now, but)) is not None:
+                    return made
+                continue
+            if self._unfinished() and self._is_failing:
+                at = min(now + LOOK_EVERY, at)
+            await clock.wait(self._wake, None if at == inf else at)
+        return None
+
+    @property
+    def _is_failing(self) -> bool:
+        return self._pending.is_failing or self.failing_since is not None
+
+    async def _form(self, now: float, but: set[UUID]) -> Outgoing | None:
+        """A new message of what is due, through the stages that may leave something out."""
+        digest, self._digest = self._digest, False
+        tools, group = self.tools, self.group
+        self._forming = group.take_all(but) if digest else group.take(now, but)
+        self._forming = inhibit(self._forming, tools.engine, tools.steady.now, self._stop_row)
+        self._forming = silence(self._forming, tools.engine, tools.steady.now, self._stop_row)
+        self._forming = self._without_ends(dedupe(self._forming, self._stop_row))
+        if not self._forming:
+            return None
+        identity = new_id()
+        faults.point("message made")
+        rows = [
+            evolve(row, message=identity, digest=digest, revision=row.revision + 1)
+            for row in self._forming
+        ]
+        ends = now + self.settings.give_up_after
+        outgoing = Outgoing(identity, rows, tools.clock.now(), ends)
+        self._pending.messages.append(outgoing)
+        self._forming = []
+        await self._fix(rows)
+        faults.point("message on disk")
+        return outgoing
+
+    async def _fix(self, rows: list[Row]) -> None:  # what goes out together, and its id
+        with suppress(JournalError):  # it is told all the same; the journal says so
+            await self.tools.journal.commit(Entry(rows=tuple(rows)))
+
+    def _without_ends(self, rows: list[Row]) -> list[Row]:
+        """Leave out the ends of what this channel could not tell: whoever was told in its place
+        hears of them."""
+        ends = self.untold.ends(rows)
+        left = [row for row in rows if row not in ends]
+        if ends:
+            with self.tools.journal.together():
+                for row in ends:
+                    self._stop_row(row, Decision.UNHEARD, "it could not be told that it fired")
+                self.tools.fall_back(
+                    self.settings, [r for r in ends if r.id not in self._elsewhere]
+                )
+        return left
 
     def _stop_row(self, row: Row, decision: Decision, why: str) -> None:
         stopped = evolve(row, decision=decision, reason=why, revision=row.revision + 1)
-        if decision is not Decision.SUPERSEDED and row.news:
+        if decision not in (Decision.SUPERSEDED, Decision.UNHEARD) and row.news:
             self.tools.owe(stopped)
         self.tools.record([stopped])
 
-    async def _limited(self, rows: list[Row]) -> bool:
-        """Wait for the rate limit, where there is anything to wait for: what comes meanwhile then
-        goes out with the rest, as a digest."""
-        clock = self.tools.clock
-        free = self.limit.free_at(clock.monotonic())
-        if free <= clock.monotonic():
-            return False
-        self._current = rows
-        await clock.wait(self._stopping, free)
-        if self._stopping.is_set():
-            raise asyncio.CancelledError  # the rows lie in the journal
-        return True
-
-    async def _begin(self, rows: list[Row], digest: bool) -> Message:
-        """Fix what goes out together, and its id, on disk: a retry is the same message."""
-        identity = new_id()
-        faults.point("message made")
-        self._current = [
-            evolve(row, message=identity, digest=digest, revision=row.revision + 1) for row in rows
-        ]
-        with suppress(JournalError):  # it is told all the same; the journal says so
-            await self.tools.journal.commit(Entry(rows=tuple(self._current)))
-        faults.point("message on disk")
-        return self._message(identity, self._current, self.tools.clock.now())
-
-    def _message(self, identity: UUID, rows: list[Row], at: datetime) -> Message:
-        name, references = self.settings.name, self.tools.references
-        notices: list[Notice] = [
-            evolve(row.notice, reply_to=references.get((name, row.alert)))
-            for row in rows
-            if row.notice is not None
-        ]
-        return Message(
-            id=identity, channel=name, notices=tuple(notices), created_at=at,
-            digest=any(row.digest for row in rows),
-        )  # fmt: skip
-
-    async def _deliver(self, message: Message) -> None:
-        clock = self.tools.clock
-        end = clock.monotonic() + self.settings.give_up_after
-        rich: Message | None = None
-        while True:
-            await self._until_open(end)
-            if self._stopping.is_set():
-                return  # the rows lie in the journal and go out after the next start
-            if self._open_at > clock.monotonic():
-                self._dead(Failure(message=self.trouble or "it was to be left alone for too long"))
-                return
-            if rich is None:
-                rich = await self.tools.enrich(message, self.settings.notifier)
-            if self.disabled is not None:
-                outcome: Receipt | Failure = Failure(message=self.disabled, permanent=True)
-            else:
-                outcome = await self.attempt(rich)
-            fault = isinstance(outcome, Failure) and outcome.fault
-            self._current = [
-                evolve(r, attempts=r.attempts + 1, faults=r.faults + 1 if fault else 0)
-                for r in self._current
-            ]
-            if isinstance(outcome, Receipt):
-                faults.point("accepted")
-                self._delivered(outcome)
-                return
-            self._failed(outcome)
-            hopeless = outcome.permanent or self._current[0].faults >= MOST_FAULTS
-            if hopeless or clock.monotonic() >= end:
-                self._dead(outcome)
-                return
-            self._shut(backoff(self._current[0].attempts, outcome), outcome)
-
-    async def _until_open(self, end: float) -> None:
-        """Wait for the next attempt, at most until ``end``; what waits for too long meanwhile, the
-        message at hand or what came after it, is told elsewhere."""
-        clock = self.tools.clock
-        while not self._stopping.is_set():
-            self._tell_elsewhere()
-            now, until = clock.monotonic(), min(self._open_at, end)
-            if until <= now:
-                return
-            await clock.wait(self._stopping, min(until, now + LOOK_EVERY))
-
-    def _tell_elsewhere(self) -> None:
-        if self.failing_since is None:
+    async def _try(self, outgoing: Outgoing) -> None:
+        rows = self._without_ends(outgoing.rows)
+        if len(rows) < len(outgoing.rows):
+            outgoing.rows, outgoing.enriched = rows, None
+        if not rows:
+            self._pending.messages.remove(outgoing)
             return
-        rows, now = self._unfinished(), self.tools.steady.now().steady
-        failing = self.tools.clock.monotonic() - self.failing_since
-        late = [row for row in rows if min(failing, now - row.steady) >= FALLBACK_AFTER]
-        news = [row for row in late if row.id not in self._elsewhere]
-        self._elsewhere = frozenset(row.id for row in late)
-        if news:
-            self.tools.fall_back(self.settings, news)
+        outcome = await self._attempted(outgoing)
+        outgoing.tried(fault=isinstance(outcome, Failure) and outcome.fault)
+        if isinstance(outcome, Receipt):
+            faults.point("accepted")
+            self._delivered(outgoing, outcome)
+        else:
+            await self._failed(outgoing, outcome)
 
-    def _shut(self, seconds: float, failure: Failure) -> None:
-        """Wait for a while before the next attempt."""
-        self._open_at = max(self.asked_until, self.tools.clock.monotonic() + seconds)
-        self.tools.journal.submit(Entry(rows=tuple(self._current)))
+    async def _attempted(self, outgoing: Outgoing) -> Receipt | Failure:
+        if self.disabled is not None:
+            return Failure(message=self.disabled, permanent=True, everything=True)
+        if outgoing.enriched is None:
+            message = outgoing.message(self.settings.name, self.tools.references)
+            made = await put_into_words(message, self.settings, self.tools.enrich)
+            if isinstance(made, Failure):
+                return made
+            outgoing.enriched = made
+        return await self.attempt(outgoing.enriched)
+
+    async def _failed(self, outgoing: Outgoing, failure: Failure) -> None:
+        self.failed_total += 1
+        now, pending = self.tools.clock.monotonic(), self._pending
+        refused = failure.permanent or outgoing.rows[0].faults >= MOST_FAULTS
+        if refused or failure.answered:
+            self.limit.sent(now)
+        if outgoing.failing_since is None:
+            outgoing.failing_since = now
+        if not outgoing.passed or failure.everything:
+            self._troubled(failure)
+        if failure.disable:
+            self.disabled = failure.message
+        whole = refused and failure.everything
+        if not whole and pending.may_divide(outgoing, refused=refused, answered=failure.answered):
+            faults.point("message refused")
+            halves = pending.divide(outgoing)
+            await self._fix([row for half in halves for row in half.rows])
+            faults.point("halves on disk")
+        elif refused or now >= outgoing.ends:
+            self._dead(outgoing, failure)
+        else:
+            self._put_back(outgoing, failure)
+
+    def _troubled(self, failure: Failure) -> None:
+        """What failed says something about the channel."""
+        if self.failing_since is None:
+            self.failing_since = self.tools.clock.monotonic()
+        if self.trouble != failure.message:
+            name, why, permanent = self.settings.name, failure.message, failure.permanent
+            log.warning("a channel could not deliver", channel=name, reason=why,
+                        permanent=permanent, retry_after=failure.retry_after)  # fmt: skip
+        self.trouble = failure.message
+
+    def _put_back(self, outgoing: Outgoing, failure: Failure) -> None:
+        """Have a message wait for its next attempt; the channel waits as well, unless it takes
+        others."""
+        now = self.tools.clock.monotonic()
+        seconds = backoff(outgoing.rows[0].attempts, failure)
+        # Who wants to be left alone finds no fault in the message, at first.
+        asked = failure.retry_after is not None and outgoing.tries <= TRIES_UNDIVIDED
+        outgoing.open_at = now if asked else now + seconds
+        self.tools.journal.submit(Entry(rows=tuple(outgoing.rows)))
         if failure.retry_after is not None:
             self.leave_alone(seconds)
+        elif not outgoing.passed:
+            self._misses += 1
+            self._open_at = max(self.asked_until, now + backoff(self._misses, failure))
+
+    def _give_up(self, now: float) -> None:
+        """What was tried, or waited for the channel, for too long."""
+        why = Failure(message=self.trouble or "it was to be left alone for too long")
+        for outgoing in [m for m in self._pending.messages if m.ends <= now]:
+            self._dead(outgoing, why)
+        if self._is_failing and (old := self.group.take_older(now - self.settings.give_up_after)):
+            self._dead(Outgoing(new_id(), old, self.tools.clock.now(), now), why)
+
+    def _tell_elsewhere(self) -> None:
+        """What fails, or waits behind what fails, for too long is told by another channel, too."""
+        if not self._is_failing:
+            return
+        now = self.tools.clock.monotonic()
+        failing = 0.0 if self.failing_since is None else now - self.failing_since
+        waiting = [*self._forming, *self.group.rows]
+        late = self._pending.late(waiting, failing, now, self.tools.steady.now().steady)
+        news = [row for row in late if row.id not in self._elsewhere]
+        self._elsewhere &= {row.id for row in self._unfinished()}
+        self._elsewhere |= {row.id for row in news}
+        if news:
+            self.tools.fall_back(self.settings, news)
 
     def leave_alone(self, seconds: float) -> None:
         """The provider wants to hear nothing for a while: until then nothing is sent, and nobody
@@ -333,17 +359,10 @@ class Channel:
 
     async def test(self) -> tuple[bool, str]:
         """Send a test message; whether that worked, and what was answered, in a sentence."""
-        now = self.tools.clock.now()
         if (wait := self.asked_until - self.tools.clock.monotonic()) > 0:
             why = f": {self.trouble}" if self.trouble else ""
             return False, f"it is to be left alone for another {wait:.0f} s{why}"
-        notice = Notice(
-            id=new_id(), alert=new_id(), kind=Kind.TEST, rule="test", target="tocsin",
-            severity=Severity.INFO, message="This is a test of tocsin. Nothing is wrong.", at=now,
-            since=now,
-        )  # fmt: skip
-        name = self.settings.name
-        message = Message(id=new_id(), channel=name, notices=(notice,), created_at=now)
+        message = test_message(self.settings.name, self.tools.clock.now())
         outcome = await self.attempt(await self.tools.enrich(message, self.settings.notifier))
         if isinstance(outcome, Receipt):
             self._works()
@@ -351,23 +370,23 @@ class Channel:
         if outcome.disable:
             self.disabled = self.trouble = outcome.message
         if outcome.retry_after is not None:
-            self._shut(outcome.retry_after, outcome)
+            self.leave_alone(outcome.retry_after)
         return False, outcome.message
 
     # Stage 7: record
 
-    def _delivered(self, receipt: Receipt) -> None:
+    def _delivered(self, outgoing: Outgoing, receipt: Receipt) -> None:
         now = self.tools.clock.now()
         self._works()
         self.sent_total += 1
         self.last_sent = now
         if receipt.reference is not None:
-            for row in self._current:
+            for row in outgoing.rows:
                 self.tools.refer(self.settings.name, row.alert, receipt.reference)
-        self._finish(
-            Decision.SENT, "", delivered_at=now, answer=receipt.answer[:500],
-            reference=receipt.reference,
-        )  # fmt: skip
+        self.untold.delivered(outgoing.rows)
+        said: dict[str, object] = {"answer": receipt.answer[:500], "reference": receipt.reference}
+        self._finish(outgoing, Decision.SENT, "", delivered_at=now, **said)
+        self._pending.has_taken()
         self.limit.sent(self.tools.clock.monotonic())
         self.group.sent(self.tools.clock.monotonic())
 
@@ -376,38 +395,26 @@ class Channel:
         if self.trouble is not None:
             log.info("a channel delivers again", channel=self.settings.name)
         self.disabled = self.trouble = self.failing_since = None
+        self._misses, self._open_at = 0, self.asked_until
 
-    def _failed(self, failure: Failure) -> None:
-        self.failed_total += 1
-        if self.failing_since is None:
-            self.failing_since = self.tools.clock.monotonic()
-        if self.trouble != failure.message:
-            log.warning(
-                "a channel could not deliver", channel=self.settings.name, reason=failure.message,
-                permanent=failure.permanent, retry_after=failure.retry_after,
-            )  # fmt: skip
-        self.trouble = failure.message
-        if failure.disable:
-            self.disabled = failure.message
-
-    def _dead(self, failure: Failure) -> None:
-        log.error(
-            "a message could not be delivered and goes to the dead letters",
-            channel=self.settings.name, reason=failure.message, notices=len(self._current),
-        )  # fmt: skip
-        rows = [row for row in self._current if row.id not in self._elsewhere]
+    def _dead(self, outgoing: Outgoing, failure: Failure) -> None:
+        said = "a message could not be delivered and goes to the dead letters"
+        name, notices = self.settings.name, len(outgoing.rows)
+        log.error(said, channel=name, reason=failure.message, notices=notices)
+        rows = [row for row in outgoing.rows if row.id not in self._elsewhere]
+        self.untold.refused(outgoing.rows)
         with self.tools.journal.together():
-            self._finish(Decision.DEAD, failure.message)
+            self._finish(outgoing, Decision.DEAD, failure.message)
             faults.point("given up")
             self.tools.fall_back(self.settings, rows)
 
-    def _finish(self, decision: Decision, reason: str, **fields: object) -> None:
+    def _finish(
+        self, outgoing: Outgoing, decision: Decision, reason: str, **fields: object
+    ) -> None:
         done = [
-            evolve(
-                row, decision=decision, reason=reason, revision=row.revision + 1,
-                **fields,  # type: ignore[arg-type]
-            )
-            for row in self._current
-        ]  # fmt: skip
-        self._current = []
+            evolve(r, decision=decision, reason=reason, revision=r.revision + 1, **fields)  # type: ignore[arg-type]
+            for r in outgoing.rows
+        ]
+        with suppress(ValueError):  # rows that never were in a message
+            self._pending.messages.remove(outgoing)
         self.tools.record(done)

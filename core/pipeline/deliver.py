@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
-from typing import Protocol
 
 from attrs import define, evolve, frozen
 
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.hiding import clean
-from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.isolation import Isolation, PluginFault, describe
+from tocsin.core.logs import get_logger
 from tocsin.core.notices import LONGEST_REST, Message, NotifyError, Receipt
+from tocsin.core.pipeline.enrich import Enricher
+from tocsin.core.shortage import own_shortage
+
+log = get_logger(__name__)
 
 GRACE = 1.0
 """Seconds beyond the notifier's own timeout."""
@@ -23,7 +27,7 @@ FALLBACK_AFTER = 300.0
 
 MOST_FAULTS = 8
 """Attempts in a row, over about two minutes, that end in a fault of the notifier: that is no
-outage, and others wait behind a message that will never go out."""
+outage, and a message that will never go out."""
 
 MAX_RETRY_AFTER = LONGEST_REST
 
@@ -31,20 +35,20 @@ MAX_RETRY_AFTER = LONGEST_REST
 @frozen(kw_only=True)
 class Failure:
     """An attempt that did not deliver. ``retry_after``: seconds the provider asked for; ``fault``:
-    the notifier itself broke, which no outage explains."""
+    the notifier itself broke, which no outage explains. ``everything``, ``answered``: see
+    NotifyError."""
 
     message: str
     permanent: bool = False
     disable: bool = False
     retry_after: float | None = None
     fault: bool = False
+    everything: bool = False
+    answered: bool = False
 
 
-class Sender(Protocol):
-    """One attempt."""
-
-    async def __call__(self, message: Message) -> Receipt | Failure:
-        """Try once. Never raises but for cancellation."""
+class _NoReceipt(PluginFault):
+    """The notifier may have sent the message: halves of it would arrive a second time."""
 
 
 @define
@@ -59,30 +63,55 @@ class Attempt:
         """Try once."""
         notifier, plugin = self.settings.notifier, self.settings.plugin or ""
         if notifier is None:
-            return Failure(message=self.settings.broken or "it has no notifier", permanent=True)
+            why = self.settings.broken or "it has no notifier"
+            return Failure(message=why, permanent=True, everything=True)
         try:
             receipt = await self.isolation.call(
                 plugin, lambda: notifier.send(message), notifier.timeout + GRACE
             )
             if not isinstance(receipt, Receipt):
                 kind = type(receipt).__name__
-                raise PluginFault(f"returned {kind} from send, not a Receipt")
+                raise _NoReceipt(f"returned {kind} from send, not a Receipt")
         except NotifyError as error:
+            said = clean(str(error))
+            if (lack := own_shortage(error)) is not None:
+                # Whatever the notifier makes of it: it says nothing about message or provider.
+                return Failure(message=f"{said} ({lack})", retry_after=error.retry_after)
             return Failure(
-                message=clean(str(error)),
+                message=said,
                 permanent=error.permanent,
                 disable=error.disable,
                 retry_after=error.retry_after,
+                everything=error.everything,
+                answered=error.answered,
             )
         except PluginFault as fault:
             if fault.severe:
                 self.isolation.reset(plugin, fault)
-            # What the network does to a notifier that lets it through passes by itself.
-            outage = isinstance(fault.__cause__, OSError)
-            return Failure(message=clean(f"plugin {plugin} {fault}"), fault=not outage)
+            # What the network does to a notifier that lets it through passes by itself, and so
+            # does a shortage of ours.
+            outage = isinstance(fault.__cause__, OSError) or own_shortage(fault) is not None
+            return Failure(
+                message=clean(f"plugin {plugin} {fault}"), fault=not outage,
+                everything=isinstance(fault, _NoReceipt),
+            )  # fmt: skip
         except TimeoutError:
             return Failure(message=f"no answer within {notifier.timeout:g} s")
+        except Exception as error:  # noqa: BLE001 - no thread, no memory: ours, and it passes
+            return Failure(message=clean(f"tocsin itself could not send it: {describe(error)}"))
         return evolve(receipt, answer=clean(receipt.answer))
+
+
+async def put_into_words(
+    message: Message, settings: ChannelSettings, enrich: Enricher
+) -> Message | Failure:
+    """The message as it is sent. What breaks inside tocsin costs no notice: it is tried again."""
+    try:
+        return await enrich(message, settings.notifier)
+    except Exception as error:
+        log.exception("a message could not be put into words", channel=settings.name)
+        why = f"tocsin itself could not put it into words: {describe(error)}"
+        return Failure(message=clean(why), answered=True)
 
 
 def backoff(attempts: int, failure: Failure) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from zoneinfo import ZoneInfo
 
 from attrs import define, evolve, field
 
@@ -54,6 +55,11 @@ class Enricher:
     logs: Callable[[str, int], Awaitable[list[LogLine]]] = _nothing
     standing: Callable[[], tuple[Standing, ...]] = tuple
     can_restart: Callable[[str], bool] = lambda _: False
+    _zone: ZoneInfo = field(init=False)
+    """Kept, so that nothing has to be read when a message is made."""
+
+    def __attrs_post_init__(self) -> None:
+        self._zone = ZoneInfo(self.timezone)
 
     async def __call__(self, message: Message, notifier: Notifier | None) -> Message:
         """The message as it is sent. Never raises but for cancellation."""

@@ -4,6 +4,9 @@ the first of it opens a batch, and all that has come until its end goes out toge
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container
+from uuid import UUID
+
 from attrs import define, field
 
 from tocsin.core.config.settings import ChannelSettings
@@ -39,25 +42,37 @@ class Group:
         batch = self.settings.batch
         return at + (self.settings.hold if batch is None or not self._collected(row) else batch)
 
-    def due(self) -> float | None:
-        """The monotonic time at which something is to go out, or None."""
-        first = min((self._ripe_at(at, row) for at, row in self._rows), default=None)
+    def due(self, but: Container[UUID] = ()) -> float | None:
+        """The monotonic time at which something is to go out, or None. ``but``: alerts whose news
+        has to wait."""
+        times = (self._ripe_at(at, row) for at, row in self._rows if row.alert not in but)
+        first = min(times, default=None)
         return None if first is None else max(first, self.window_ends)
 
-    def take(self, now: float) -> list[Row]:
+    def take(self, now: float, but: Container[UUID] = ()) -> list[Row]:
         """What goes out now, oldest first; what is still being collected stays."""
-        ripe = {self._collected(row) for at, row in self._rows if self._ripe_at(at, row) <= now}
-        taken: list[tuple[float, Row]] = []
+        free = [(at, row) for at, row in self._rows if row.alert not in but]
+        ripe = {self._collected(row) for at, row in free if self._ripe_at(at, row) <= now}
+        return self._take(lambda _, row: row.alert not in but and self._collected(row) in ripe)
+
+    def take_all(self, but: Container[UUID] = ()) -> list[Row]:
+        """Everything, oldest first."""
+        return self._take(lambda _, row: row.alert not in but)
+
+    def take_older(self, than: float) -> list[Row]:
+        """What came at this monotonic time or before."""
+        return self._take(lambda at, _: at <= than)
+
+    def _take(self, wanted: Callable[[float, Row], bool]) -> list[Row]:
+        taken: list[Row] = []
         left: list[tuple[float, Row]] = []
         for at, row in self._rows:
-            (taken if self._collected(row) in ripe else left).append((at, row))
+            if wanted(at, row):
+                taken.append(row)
+            else:
+                left.append((at, row))
         self._rows = left
-        return [row for _, row in taken]
-
-    def take_all(self) -> list[Row]:
-        """Everything, oldest first."""
-        rows, self._rows = self.rows, []
-        return rows
+        return taken
 
     def sent(self, now: float) -> None:
         """A message has gone out."""

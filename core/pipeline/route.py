@@ -33,8 +33,10 @@ def route(
     steady: float,
     target: Target | None,
     affected: tuple[str, ...],
+    underway: frozenset[str] = frozenset(),
 ) -> list[Row]:
-    """The rows of one change: one for each channel, with what is decided about it so far."""
+    """The rows of one change: one for each channel, with what is decided about it so far.
+    ``underway``: channels that are still to be told that it fires."""
     alert = change.alert
     if change.kind in _UNTOLD:
         return []
@@ -44,18 +46,20 @@ def route(
         why = f"{word} {change.actor or ''}".strip() + said
         return [_row(change, NOBODY, steady, Decision.ACKNOWLEDGED, why)]
     if change.kind is Change.RESOLVED:
-        names: Sequence[str] = sorted(alert.heard)
+        names: Sequence[str] = sorted(alert.heard | underway)
         weak: list[str] = []
     elif change.kind is Change.RELEASED and alert.owed:
         names, weak = sorted(alert.owed), []
     else:
         names, weak = wanted(alert, policy, channels.values())
     decision = Decision.QUEUED if change.notify else Decision(change.reason)
+    # An end goes out though its beginning did not arrive yet: the channel sees to that.
+    known = alert.heard if change.kind is Change.RESOLVED else alert.heard | underway
     rows = [
         evolve(
             _row(change, name, steady, decision, change.why),
             notice=_notice(change, target, affected) if change.notify else None,
-            news=name not in alert.heard,
+            news=name not in known,
             beside=tuple(names),
         )
         for name in names

@@ -12,7 +12,7 @@ import shlex
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from types import CodeType
@@ -20,6 +20,7 @@ from typing import Any
 
 import jinja2
 from attrs import evolve
+from jinja2.bccache import Bucket
 
 from tocsin.core.ids import new_id
 from tocsin.core.model import LogLine
@@ -43,16 +44,41 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.txt")
 LARGEST = 64_000
 """Bytes of a template file."""
 
+MOST_COMPILED = 500
+"""Templates whose code is kept for the next renderer."""
+
 
 class TemplateProblem(Exception):
     """A template that cannot be used: which file, where, and why."""
 
 
+@cache
+def _own_texts() -> Mapping[str, str]:
+    """Our templates by the names of their files, read once."""
+    texts = files("tocsin.core.templates") / "texts"
+    return {
+        file.name: file.read_text("utf-8") for file in texts.iterdir() if _NAME.fullmatch(file.name)
+    }
+
+
 def _own(name: str) -> str | None:
-    if _NAME.fullmatch(name) is None:  # a path would lead anywhere
-        return None
-    file = files("tocsin.core.templates") / "texts" / name
-    return file.read_text("utf-8") if file.is_file() else None
+    return _own_texts().get(name)
+
+
+class _Compiled(jinja2.BytecodeCache):
+    """Our templates as code, for each renderer that a process makes."""
+
+    def __init__(self) -> None:
+        self._code: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Give what was compiled before."""
+        bucket.code = self._code.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep what was compiled."""
+        if bucket.code is not None and len(self._code) < MOST_COMPILED:
+            self._code[bucket.key, bucket.checksum] = bucket.code
 
 
 def _theirs(directory: Path, name: str) -> tuple[str, str, None] | None:
@@ -65,6 +91,9 @@ def _theirs(directory: Path, name: str) -> tuple[str, str, None] | None:
     if len(raw) > LARGEST:
         raise TemplateProblem(f"it is larger than {LARGEST} bytes")
     return raw.decode(), str(file), None
+
+
+_COMPILED = _Compiled()
 
 
 class Renderer:
@@ -85,13 +114,19 @@ class Renderer:
             loaders = [jinja2.FunctionLoader(partial(self._load, directory)), own]
             self._theirs = self._environment(jinja2.ChoiceLoader(loaders))
         self._given: dict[str, jinja2.Template | Exception] = {}
+        self._said: set[str] = set()
         self._ready = False
-        # Now, since compiling takes longer than rendering, and an alert is not the time for it.
+        # Now, since compiling takes longer than rendering, and there may be no descriptor left to
+        # read a file with when an alert is to be told.
         for file in [] if directory is None else sorted(directory.glob("*.txt")):
             try:
                 self._given[file.name] = self._theirs.get_template(file.name)
             except Exception as error:  # noqa: BLE001 - told where it is needed
                 self._given[file.name] = error
+        for name in _own_texts():
+            self._ours.get_template(name)
+            if name not in self._given:
+                self._theirs.get_template(name)
         self._ready = True
 
     def _load(self, directory: Path, name: str) -> tuple[str, str, None] | None:
@@ -103,6 +138,7 @@ class Renderer:
 
     def _environment(self, loader: jinja2.BaseLoader) -> Sandbox:
         env = Sandbox(self._finalize, loader)
+        env.bytecode_cache = _COMPILED
         env.add_filter("names", names)
         env.add_filter("sh", lambda text: shlex.quote(str(text)))
         env.add_filter("duration", partial(measured, "seconds"))
@@ -116,28 +152,38 @@ class Renderer:
         return short(" ".join(text.split()), LONGEST * 4)
 
     def words(self, message: Message) -> Words:
-        """A message in words. A template that fails is told of, and ours is used instead."""
-        notices = message.notices
-        if len(notices) == 1:
-            (notice,) = notices
-            fields = of_notice(self._shortened(notice), message, self._clean)
-            candidates = _names(notice)
-        else:
-            fields = of_digest(message, self._clean)
-            candidates = ["digest.txt"]
-        name = candidates[-1]
+        """A message in words. A template that fails is told of once, and ours is used instead, or
+        plain lines where that fails, too. Nothing is opened for it."""
+        name, candidates = "digest.txt", ["digest.txt"]
+        fields: Mapping[str, Any] | None = None
         try:
+            fields, candidates = self._fields(message)
             name = self._chosen(candidates)
             return read(self._render(name, fields))
         except Exception as error:  # noqa: BLE001 - an alert is told whatever a file says
-            self._trouble(f"template {_reason(error, name)}")
+            self._say(f"template {_reason(error, name)}")
         try:
-            return read(self._ours.select_template(candidates).render(fields))
+            if fields is not None:
+                return read(self._ours.select_template(candidates).render(fields))
         except Exception as error:  # noqa: BLE001 - nor may ours stand in its way
-            self._trouble(f"tocsin's own template {_reason(error, name)}")
+            self._say(f"tocsin's own template {_reason(error, name)}")
+        notices = message.notices
         lines = [Line(text=self._clean(f"{n.target}: {n.message}")[:LONGEST]) for n in notices[:50]]
         title = f"{message.severity.value.upper()}: {len(notices)} alerts of tocsin"
         return Words(title=title, sections=(Section(lines=tuple(lines)),))
+
+    def _fields(self, message: Message) -> tuple[Mapping[str, Any], list[str]]:
+        """What the templates of a message may use, and which of them suit it."""
+        if len(message.notices) != 1:
+            return of_digest(message, self._clean), ["digest.txt"]
+        (notice,) = message.notices
+        return of_notice(self._shortened(notice), message, self._clean), _names(notice)
+
+    def _say(self, what: str) -> None:
+        """Tell of what failed, once."""
+        if what not in self._said and len(self._said) < MOST_COMPILED:
+            self._said.add(what)
+            self._trouble(what)
 
     def _chosen(self, candidates: list[str]) -> str:
         """The first template that there is, whether or not it can be used."""

@@ -26,6 +26,8 @@ class RecordingNotifier(Notifier):
     delivered: list[Message] = private(factory=list)
     failures: deque[Exception] = private(factory=deque)
     """What the next attempts raise, one each."""
+    refused: dict[str, Exception] = private(factory=dict)
+    """By target: what each attempt raises that holds a notice about it."""
     hang: asyncio.Event = private(factory=asyncio.Event)
     """Set it, and attempts hang until they are cancelled."""
 
@@ -36,6 +38,9 @@ class RecordingNotifier(Notifier):
             await asyncio.Event().wait()
         if self.failures:
             raise self.failures.popleft()
+        for notice in message.notices:
+            if notice.target in self.refused:
+                raise self.refused[notice.target]
         self.delivered.append(message)
         return Receipt(answer="remembered", reference=f"{len(self.delivered)}")
 

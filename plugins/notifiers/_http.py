@@ -140,12 +140,15 @@ async def post(
     except TimeoutError:
         raise NotifyError(f"no answer within {timeout:g} s") from None
     except (aiohttp.InvalidURL, ValueError):
-        raise NotifyError("the URL is none that can be used", permanent=True) from None
+        raise NotifyError(
+            "the URL is none that can be used", permanent=True, everything=True
+        ) from None
     except (aiohttp.ClientError, OSError) as error:
         if guard.refused is not None:
             raise NotifyError(
                 f"{guard.refused} is a private address; set allow_private = true to reach it",
                 permanent=True,
+                everything=True,
             ) from None
         raise NotifyError(_in_words(error)) from None
 

@@ -8,7 +8,8 @@ ledger. At a random passage of a random point (``core.faults.POINTS``) the child
 child goes on from the journal, seeing the targets as they are. Then it must hold:
 
 1. every row that the journal ever held as to be told was accepted by the receiver, or its channel
-   refuses everything, and then it is a dead letter and its fallback channel has it;
+   refuses everything, or everything about this target, and then it is a dead letter (an end: or a
+   row that says why it is not told) and its fallback channel has it;
 2. a target that is down in the end was told as down, one that was told as down and is up was told
    as up, and nothing else comes last; the fallback channel, which is told by itself of nothing that
    fires, and hears of the end both by itself and in place of the other, knows the same;
@@ -32,6 +33,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,9 @@ from tocsin.core.state import CheckState, LiveState
 from tocsin.core.store import Store
 
 TARGETS = tuple(f"t{n}" for n in range(6))
+PICKY = "t2"
+"""The target whose notices one of the channels refuses."""
+
 CONFIG = """
 [alerts]
 cooldown = "1h"
@@ -71,6 +76,11 @@ notifier = "posting"
 path = "{path}"
 refuses = true
 fallback = "d"
+[channels.e]
+notifier = "posting"
+path = "{path}"
+picky = "{picky}"
+fallback = "d"
 [channels.d]
 notifier = "posting"
 path = "{path}"
@@ -80,15 +90,19 @@ min_severity = "critical"
 
 @frozen(kw_only=True)
 class Posting(Notifier):
-    """Hands messages to the receiver; or ``refuses`` them for good, as one whom nobody reads."""
+    """Hands messages to the receiver; or ``refuses`` them for good, as one whom nobody reads;
+    ``picky``: those that hold a notice about this target."""
 
     path: str
     refuses: bool = False
+    picky: str = ""
 
     async def send(self, message: Message) -> Receipt:
         """One line there, one word back."""
         if self.refuses:
-            raise NotifyError("nobody reads this", permanent=True)
+            raise NotifyError("nobody reads this", permanent=True, everything=True)
+        if any(notice.target == self.picky for notice in message.notices):
+            raise NotifyError("one of these is refused", permanent=True)
         try:
             reader, writer = await asyncio.open_unix_connection(self.path)
         except OSError as error:
@@ -190,7 +204,7 @@ async def _drive(plan: Plan, directory: Path) -> None:
     plugins.load()
     plugins.add("posting", _Plugin, "tests", "0")
     config = directory / "tocsin.toml"
-    config.write_text(CONFIG.format(path=directory / "receiver"))
+    config.write_text(CONFIG.format(path=directory / "receiver", picky=PICKY))
     settings = load_config(config, {"TOCSIN_DATA_DIR": str(directory)}, plugins)
     bus = Bus()
     state = LiveState(bus)
@@ -315,8 +329,10 @@ def check(
     arrived = {(channel, n[0]) for (channel, _), told in accepted.items() for n in told}
     for row in _rows(directory):
         assert row["decision"] != "queued", f"{where}: a row was never told: {row}"
-        if row["decision"] == "dead":
-            assert row["channel"] == "c", f"{where}: {row}"
+        unheard = row["decision"] == "unheard" and row["channel"] != "-"
+        if row["decision"] == "dead" or unheard:
+            refuses = row["channel"] == "c" or (row["channel"], row["target"]) == ("e", PICKY)
+            assert refuses, f"{where}: {row}"
             kinds = [kind for _, kind, _ in accepted.get(("d", row["target"]), [])]
             assert row["notice"]["kind"] in kinds, f"{where}: nobody was told: {row}"
         if row["decision"] == "sent":
@@ -325,8 +341,9 @@ def check(
     # 2. Everybody knows how it is.
     truth = dict.fromkeys(TARGETS, "up")
     truth.update({target: status for _, target, status in plan.steps})
-    for channel in ("a", "b", "d"):
-        for target, status in truth.items():
+    for channel, target in product(("a", "b", "d", "e"), TARGETS):
+        status = truth[target]
+        if (channel, target) != ("e", PICKY):
             kinds = [kind for _, kind, _ in _once(accepted.get((channel, target), []))]
             if channel == "d":
                 kinds = list(dict.fromkeys(kinds))

@@ -104,9 +104,10 @@ class Driver:
     def _note(self, changes: list[Transition]) -> None:
         for change in changes:
             if change.notify:
-                self.engine.heard(
-                    change.alert.key, ["c"], recovered=change.kind.value == "resolved"
-                )
+                over = change.kind.value == "resolved"
+                self.engine.queued(change.alert.key, ["c"], recovered=over)
+                if not over:
+                    self.engine.delivered(change.alert.id, "c", change.alert.flaps)
         self.changes += changes
 
     @property

@@ -59,6 +59,7 @@ def so_far(world: World) -> Evidence:
         outages=tuple(world.outages),
         heals=tuple(world.heals),
         health=tuple(world.health),
+        refused=world.fault.refused,
     )
 
 

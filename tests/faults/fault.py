@@ -25,7 +25,9 @@ class Fault:
     happens; ``name`` is the row's.
 
     ``needs``: ROOT, ENGINE. ``rings``: alerts must go out while it lasts. ``deaf``: channels whose
-    receiver it breaks. ``blind``: targets that nobody can see while it lasts.
+    receiver it breaks. ``blind``: targets that nobody can see while it lasts. ``refused``: channels
+    and targets whose notices the receiver refuses for good, from the start of the fault. ``hold``:
+    how long an idle channel holds a notice.
     """
 
     name: ClassVar[str] = ""
@@ -33,6 +35,8 @@ class Fault:
     rings: ClassVar[bool] = True
     deaf: ClassVar[frozenset[str]] = frozenset()
     blind: ClassVar[frozenset[str]] = frozenset()
+    refused: ClassVar[frozenset[tuple[str, str]]] = frozenset()
+    hold: ClassVar[str] = "300ms"
 
     def prepare(self, world: World, stack: ExitStack) -> None:
         """Bring up what the row has of its own; ``stack`` takes it down, whatever happens."""

@@ -6,7 +6,8 @@ What is promised, and so what is looked for:
 - A failure that a process of tocsin saw once it had looked around, and which it outlived by
   ``COMMITTED``, is told on every channel, whatever happens then; its end as well. So is what is
   still so at the end. What no living process saw for long enough nobody can tell of.
-- What the journal ever held as to be told arrives.
+- What the journal ever held as to be told arrives; what a receiver refuses for good, and nothing
+  else, is a dead letter.
 - Nothing is told twice, but for what the receiver had just accepted and was not marked on disk yet
   when the process was killed; and that under the same id.
 - Nobody hears of a failure of what never failed.
@@ -103,7 +104,8 @@ class _Judge:
         for row in self.evidence.outbox:
             if row.decision not in ("queued", "sent", "dead"):
                 continue
-            if (row.channel, row.notice) in arrived:
+            refused = (row.channel, row.target) in self.evidence.refused
+            if (row.channel, row.notice) in arrived or (refused and row.decision == "dead"):
                 continue
             if (row.channel, row.target, row.kind) not in known:
                 what = f"{row.kind} of {row.target} for {row.channel}"

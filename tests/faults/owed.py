@@ -130,12 +130,15 @@ class Owed:
         return since < until and since + COMMITTED <= life.ended
 
     def all(self) -> Iterator[tuple[str, Change]]:
-        """Channel and change of all that had to be told: the end only to who heard of, or had to
-        hear of, the failure, and where a process that lived on saw it."""
+        """Channel and change of all that had to be told, where the receiver takes it: the end only
+        to who heard of, or had to hear of, the failure, and where a process that lived on saw it.
+        """
         changes = self.changes()
         fired = {change.target for change in changes if change.kind == FIRED}
         for change in changes:
             for channel in self.evidence.channels:
+                if (channel, change.target) in self.evidence.refused:
+                    continue
                 if change.kind == FIRED:
                     yield channel, change
                     continue

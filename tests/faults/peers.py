@@ -64,10 +64,11 @@ class ReceiverPeer(Peer):
         self._mode = directory / f"{channel}.mode"
         super().__init__("receiver", str(self.ledger), str(self._mode), first=secret)
 
-    def answer(self, status: int) -> None:
-        """What it says from now on; 200 accepts."""
+    def answer(self, status: int, target: str = "") -> None:
+        """What it says from now on; 200 accepts. ``target``: only to messages that name it, and
+        all others are accepted."""
         partial = self._mode.with_suffix(".partial")
-        partial.write_text(str(status))
+        partial.write_text(f"{status} {target}")
         partial.replace(self._mode)
 
     def caught_up(self) -> None:

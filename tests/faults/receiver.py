@@ -4,7 +4,8 @@
 
 It prints its port, reads its signing secret from standard input, and ends when that ends. Each
 message whose signature holds is a line of the ledger, on disk before it is accepted. The file MODE
-says with which status it refuses instead; empty or absent: it accepts.
+says with which status it refuses instead, and after a space the target that a message must name for
+that; empty or absent: it accepts.
 """
 
 from __future__ import annotations
@@ -28,9 +29,13 @@ class Receiver:
         self._mode = mode
         self._secret = Webhook(secret)
 
-    def _status(self) -> int:
-        text = self._mode.read_text().strip() if self._mode.exists() else ""
-        return int(text or 200)
+    def _status(self, body: str) -> int:
+        said = self._mode.read_text() if self._mode.exists() else ""
+        status, _, target = said.strip().partition(" ")
+        if target:
+            alerts = json.loads(body)["data"]["alerts"]
+            status = status if any(alert["target"] == target for alert in alerts) else ""
+        return int(status or 200)
 
     async def handle(self, request: web.Request) -> web.Response:
         """Write a message down, then answer."""
@@ -41,7 +46,7 @@ class Receiver:
             self._secret.verify(body, {k.lower(): v for k, v in request.headers.items()})
         except WebhookVerificationError:
             return web.Response(status=401)
-        status = self._status()
+        status = self._status(body)
         line = {
             "at": time.monotonic(), "message": request.headers["webhook-id"], "status": status,
             "body": body,

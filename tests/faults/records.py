@@ -112,6 +112,8 @@ class Evidence:
         leaks: sentences, one for each thing that leaked.
         tracebacks: how many tracebacks tocsin logged.
         deaths: sentences, one for each end of a process that was none of ours, or not in order.
+        refused: channels and targets whose notices the channel's receiver refuses for good: they
+            are to become dead letters, and nothing else is.
     """
 
     channels: tuple[str, ...]
@@ -127,6 +129,7 @@ class Evidence:
     leaks: tuple[str, ...] = ()
     tracebacks: int = 0
     deaths: tuple[str, ...] = ()
+    refused: frozenset[tuple[str, str]] = frozenset()
 
 
 @frozen(kw_only=True)

@@ -39,6 +39,7 @@ interval = "1s"
 cooldown = "1h"
 escalate_after = 0
 window = "1s"
+hold = "{hold}"
 [rules.health_check_failed]
 failures = 1
 """
@@ -120,7 +121,7 @@ class World:
 
     def config(self) -> str:
         """The text of tocsin.toml."""
-        parts = [_CONFIG, self.fault.config(self)]
+        parts = [_CONFIG.format(hold=self.fault.hold), self.fault.config(self)]
         for channel, peer in self.receivers.items():
             parts.append(
                 f'[channels.{channel}]\nnotifier = "webhook"\nallow_private = true\n'

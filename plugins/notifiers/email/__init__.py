@@ -27,7 +27,7 @@ from tocsin import (
     hookimpl,
     private,
 )
-from tocsin.plugins.notifiers.email.compose import check_address, compose, sender_for
+from tocsin.plugins.notifiers.email.compose import check_address, compose, layout, sender_for
 
 MAX_PORT = 65535
 
@@ -103,6 +103,11 @@ class EmailNotifier(Notifier):
     _taken: dict[UUID, set[str]] = private(factory=dict)
     """Who has a message already, while others are still to get it."""
 
+    def __attrs_post_init__(self) -> None:
+        layout()  # now: there may be no descriptor left to read files with when a mail is to go out
+        with suppress(OSError, ssl.SSLError):  # told where it is needed
+            _tls(self.verify, self.ca_file, _changed(self.ca_file))
+
     async def send(self, message: Message) -> Receipt:
         """Send it. Raises NotifyError."""
         sender = self.sender or sender_for(self.user)
@@ -140,7 +145,7 @@ class EmailNotifier(Notifier):
             context = _tls(self.verify, self.ca_file, _changed(self.ca_file))
         except (OSError, ssl.SSLError) as error:
             raise NotifyError(
-                f"ca_file {self.ca_file} cannot be used: {error}", permanent=True
+                f"ca_file {self.ca_file} cannot be used: {error}", permanent=True, everything=True
             ) from None
         client = aiosmtplib.SMTP(
             hostname=self.host, port=self.port, use_tls=at_once, start_tls=False,
@@ -163,17 +168,22 @@ class EmailNotifier(Notifier):
                 (r.recipient, aiosmtplib.SMTPResponse(r.code, r.message)) for r in error.recipients
             ]
             text = "; ".join(_refusal(a, r) for a, r in responses)
-            raise NotifyError(text, permanent=all(r.code >= 500 for _, r in responses)) from None
+            final = all(r.code >= 500 for _, r in responses)
+            raise NotifyError(text, permanent=final, everything=final) from None
         except aiosmtplib.SMTPAuthenticationError as error:
             raise NotifyError(
                 f"{self.host} refused the login ({error.code}); check user and password, "
                 "and whether it wants an app password",
                 permanent=error.code >= 500,
+                everything=True,
             ) from None
         except aiosmtplib.SMTPResponseException as error:
             said = _in_a_line(error.message)
             raise NotifyError(
-                f"{self.host} answered {error.code}: {said}", permanent=error.code >= 500
+                f"{self.host} answered {error.code}: {said}",
+                permanent=error.code >= 500,
+                everything=isinstance(error, aiosmtplib.SMTPSenderRefused),
+                answered=isinstance(error, aiosmtplib.SMTPDataError),
             ) from None
         except ssl.SSLError as error:
             raise _untrusted(self.host, error) from None
@@ -191,12 +201,13 @@ class EmailNotifier(Notifier):
             await client.starttls(tls_context=context)
             return
         if self.security == Security.STARTTLS:
-            raise NotifyError(f"{self.host} offers no STARTTLS", permanent=True)
+            raise NotifyError(f"{self.host} offers no STARTTLS", permanent=True, everything=True)
         if self.password is not None and not _local(self.host):
             raise NotifyError(
                 f"{self.host} offers no STARTTLS, and the password is not sent in the clear; "
                 "set security = 'tls', or 'none' to send it all the same",
                 permanent=True,
+                everything=True,
             )
 
 

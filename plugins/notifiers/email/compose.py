@@ -168,7 +168,8 @@ def _text(message: Message, rows: Sequence[Standing], hidden: int) -> str:
 
 
 @cache
-def _layout() -> jinja2.Template:
+def layout() -> jinja2.Template:
+    """The frame of a mail, read and compiled once."""
     text = (files(__package__) / "layout.html").read_text("utf-8")
     env = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -194,7 +195,7 @@ def _html(message: Message, rows: Sequence[Standing], hidden: int) -> str:
         for n in message.notices
         if n.logs
     ]
-    return _layout().render(
+    return layout().render(
         words=message.words, tone=tone, rows=table, hidden=hidden, counts=_counts(message.system),
         logs=logs, channel=message.channel,
     )  # fmt: skip

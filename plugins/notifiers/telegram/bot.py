@@ -96,6 +96,7 @@ class Bot:
             return NotifyError(
                 f"Telegram does not know this bot ({said}); check the token that BotFather gave",
                 permanent=True,
+                everything=True,
             )
         if code == 409:
             return NotifyError(
@@ -103,11 +104,15 @@ class Bot:
             )
         if code == 403:
             return NotifyError(
-                f"the bot may not write to chat {chat} ({said}); let it in again", permanent=True
+                f"the bot may not write to chat {chat} ({said}); let it in again",
+                permanent=True,
+                everything=True,
             )
         if isinstance(code, int) and 400 <= code < 500:
             kind = Unparsable if "parse entities" in said else NotifyError
-            return kind(f"Telegram said: {said}", permanent=True)
+            # One chat is written to: what is wrong with it is wrong for every message.
+            of_chat = any(word in said.lower() for word in ("chat", "topic", "thread", "peer"))
+            return kind(f"Telegram said: {said}", permanent=True, everything=of_chat)
         return NotifyError(f"Telegram said: {said or code}")
 
     def chat(self, chat: str) -> str:

@@ -20,7 +20,7 @@ _COMMAND = re.compile(r"^((?:\d+\. )?[^:]{1,80}: )((?:docker|tocsin|du) .+)$")
 
 def units(text: str) -> int:
     """The length as Telegram counts it."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(text) + sum(char > "\uffff" for char in text)
 
 
 def fit(text: str, longest: int) -> str:

@@ -131,6 +131,7 @@ def _judge(status: int, headers: Mapping[str, str], said: str) -> None:
         raise NotifyError(
             f"it answered {status}: redirects{where} are not followed; set url to the final place",
             permanent=True,
+            everything=True,
         )
     if status == 410:
         raise NotifyError(
@@ -138,10 +139,13 @@ def _judge(status: int, headers: Mapping[str, str], said: str) -> None:
         )
     answer = f"it answered {status}{_meaning(status)}{said}"
     if status in (408, 425, 429) or status >= 500:
-        raise NotifyError(answer, retry_after=retry_after(headers))
-    if status in (401, 403, 404):
+        # A gateway (502, 504) does not know what became of it.
+        answered = status not in (408, 429, 502, 503, 504)
+        raise NotifyError(answer, retry_after=retry_after(headers), answered=answered)
+    everything = status in (401, 403, 404, 405)
+    if everything:
         answer += "; check url, secret and headers"
-    raise NotifyError(answer, permanent=True)
+    raise NotifyError(answer, permanent=True, everything=everything)
 
 
 def _meaning(status: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.fault import Fault
+from tests.faults.script import TARGETS
 from tests.faults.world import World
 
 
@@ -14,6 +15,21 @@ class Receiver500(Fault):
 
     def inject(self, world: World) -> None:
         world.receivers["ops"].answer(500)
+
+    def heal(self, world: World) -> None:
+        world.receivers["ops"].answer(200)
+
+
+class RefusedNotice(Fault):
+    """The receiver of one channel refuses, for good, each message that names one target; what comes
+    within two seconds goes out in one message."""
+
+    name = "refused-notice"
+    refused = frozenset({("ops", TARGETS[1])})
+    hold = "2s"
+
+    def inject(self, world: World) -> None:
+        world.receivers["ops"].answer(400, TARGETS[1])
 
     def heal(self, world: World) -> None:
         world.receivers["ops"].answer(200)
