@@ -11,11 +11,14 @@ from tocsin.core.journal import Life
 SETTLE_MOST = 60.0
 """Seconds for which checks that have not run yet are waited for."""
 
-SIGN_EVERY = 60.0
-"""Seconds between two signs of life in the journal."""
+SIGN_EVERY, SIGN_EVERY_YOUNG = 20.0, 5.0
+"""Seconds between two signs of life in the journal: usually, and while looking around."""
 
-NEXT_LIFE = 120.0
+NEXT_LIFE = 60.0
 """Seconds after its last sign of life in which a start continues an earlier life."""
+
+BRIEF = 10.0
+"""Seconds after the last sign of life that count as looking around; what is longer was off."""
 
 
 @define
@@ -52,9 +55,10 @@ class Settling:
         fresh = cls(Life(since=now), now)
         if before is None or anchor is None or not goes_on(anchor, here):
             return fresh
-        if here.monotonic - anchor.monotonic > NEXT_LIFE or (before.settled and before.ended):
+        off = here.monotonic - anchor.monotonic
+        if off > NEXT_LIFE or (before.settled and before.ended):
             return fresh
-        return cls(evolve(before, ended=False), now)
+        return cls(evolve(before, since=before.since + max(0.0, off - BRIEF), ended=False), now)
 
     def look(self, now: float, looked_around: bool) -> None:
         """Note how far looking around is. ``looked_around``: this life has seen all there is."""
@@ -65,7 +69,7 @@ class Settling:
 
     def sign(self, now: float) -> Life | None:
         """What to write down as a sign of life now, or None where the last is not old."""
-        if now - self.signed < SIGN_EVERY:
+        if now - self.signed < (SIGN_EVERY if self.life.settled else SIGN_EVERY_YOUNG):
             return None
         self.signed = now
         return self.life

@@ -57,6 +57,21 @@ async def test_looking_around_goes_on_over_lives(make_desk: MakeDesk) -> None:
     assert told == [("fired", "web")]
 
 
+async def test_time_off_is_no_looking_around(make_desk: MakeDesk) -> None:
+    """A life of a few seconds, then most of a minute off: the next one still looks around."""
+    desk = await make_desk()
+    desk.add("web")
+    await killed(desk, 200)
+    desk.looked_around = False
+    await desk.wait(10)
+    await killed(desk, 50)
+    desk.see("web", "down")
+    await desk.wait(8)
+    assert desk.told() == []
+    await desk.wait(55)
+    assert desk.told() == [("fired", "web")]
+
+
 async def test_a_wait_goes_on_over_lives(make_desk: MakeDesk) -> None:
     """Failures in a row, and the time for which an alert waits, are counted over lives, though in
     each of them the first results are late."""
