@@ -24,8 +24,8 @@ To add a row, add a class with a ``name`` to a module of ``rows`` (a new module 
 ``Fault`` says what else a row may have: peers of its own (``prepare``), configuration, steps of its
 own in place of one injection and one heal. See ``rows.killed`` and ``rows.engine`` for these. What
 a row promises is the judge's, which is the same for all: a row never excuses anything but by
-``rings``, ``deaf``, ``blind`` and ``refused``. When the judge or the script changes what is counted, raise
-``results.VERSION``: runs of an older one are then not summed with newer ones.
+``rings``, ``deaf``, ``blind`` and ``refused``. When the judge or the script changes what is
+counted, raise ``results.VERSION``: runs of an older one are then not summed with newer ones.
 
 Reading order: ``script``, ``targets``, ``receiver``, ``world``, ``fault``, ``rows``, ``run``,
 ``evidence``, ``records``, ``owed``, ``judge``, ``results``, ``__main__``.
