@@ -399,9 +399,8 @@ class Engine:
             self.dirty.add(alert.key)
 
     def owe(self, alert_id: UUID, channel: str, underway: Collection[str] = ()) -> Alert | None:
-        """A channel was kept from hearing of a firing alert at the last moment: it is told once
-        what keeps it is over. ``underway``: others that are still to be told. Returns the alert,
-        or None where it is gone."""
+        """A channel was kept from hearing of a firing alert at the last moment: it is told later.
+        ``underway``: others that are still to be told. Returns the alert; None where it is gone."""
         alert = self.find(alert_id)
         if alert is None or alert.phase is not Phase.FIRING:
             return None

@@ -24,7 +24,7 @@ PIECES = 4
 """Into so many pieces a message is divided that fails for now, while nothing shows that the channel
 takes others."""
 
-TRIES_UNDIVIDED = 3
+TRIES_UNDIVIDED = 2
 """Failed tries before that."""
 
 
@@ -91,7 +91,7 @@ class Outgoing:
             ]  # fmt: skip
             made.append(
                 Outgoing(
-                    identity, rows, self.at, self.ends,
+                    identity, rows, self.at, self.ends, tries=self.tries,
                     failing_since=self.failing_since, passed=self.passed,
                 )
             )  # fmt: skip
