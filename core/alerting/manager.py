@@ -13,10 +13,10 @@ from attrs import evolve
 from tocsin.core import faults
 from tocsin.core.alerting.condition import condition
 from tocsin.core.alerting.controls import Actions, Desk
-from tocsin.core.alerting.itself import verdicts
+from tocsin.core.alerting.itself import SELF, verdicts
 from tocsin.core.alerting.memory import Memory
 from tocsin.core.alerting.observers import Observers
-from tocsin.core.alerting.restore import restored, taken_up
+from tocsin.core.alerting.restore import everything, restored, taken_up
 from tocsin.core.alerting.retire import abandoned
 from tocsin.core.alerting.silencing import Silencing
 from tocsin.core.alerting.standing import standing
@@ -32,7 +32,7 @@ from tocsin.core.config.alerting import book_of
 from tocsin.core.config.settings import Settings
 from tocsin.core.hiding import clean
 from tocsin.core.isolation import Isolation
-from tocsin.core.journal import Entry, Journal, JournalError
+from tocsin.core.journal import Entry, Journal, JournalError, Saved
 from tocsin.core.logs import get_logger
 from tocsin.core.model import ComponentHealth, Event, Observation
 from tocsin.core.outbox import Decision, Row
@@ -98,7 +98,7 @@ class Alerting:
         self._tasks: list[asyncio.Task[None]] = []
         self._loose: set[asyncio.Task[None]] = set()
         self._started = 0.0
-        self._restoring = False
+        self._saved, self._restoring = Saved(), False
         self._wake = asyncio.Event()
         self._due: float | None = None
 
@@ -111,10 +111,16 @@ class Alerting:
         self._started = self._clock.monotonic()
         self.engine.settled = False
         self._configure()
+        self.journal.whole = lambda: everything(
+            self.engine, self.memory, self.quiet, self.board, self._saved,
+            self.steady.anchor(), not self._restoring,
+        )  # fmt: skip
+        self._restoring = saved.fresh or saved.doubtful
+        if saved.doubtful:  # told once the database has said what became of it
+            self._saved, saved = saved, evolve(saved, alerts=(), rows=())
         self.engine.load(saved.alerts)
         self.engine.dirty.clear()
         self.quiet.put(saved.silences)
-        self._restoring = saved.fresh
         for (channel, about), reference in saved.references.items():
             self.board.tools.refer(channel, about, reference)
         for row in saved.rows:
@@ -335,6 +341,7 @@ class Alerting:
             self._handle(self.engine.settle(now), now)
         if self.engine.settled:
             self._handle(self._retire(now), now)
+            self.journal.told(now.steady, self.engine.book.policy("monitor_impaired", SELF).wait)
         about = verdicts(self._health(), self._plugins.records, list(self.engine.alerts))
         for key, verdict in about:
             self._handle(self.engine.judge(key, verdict, now), now)
@@ -351,18 +358,21 @@ class Alerting:
         return changes
 
     async def _restore(self) -> None:
-        """The journal is gone, or this is the first start."""
+        """The journal is gone or damaged, or this is the first start."""
         try:
-            alerts, silences = await restored(self._store, self._clock)
+            past = await restored(self._store, self._clock, self._saved)
         finally:
-            self._restoring = False
+            self._restoring, saved, self._saved = False, self._saved, Saved()
         now = self.steady.now()
-        self.quiet.put(s for s in silences if s.id not in self.quiet.silences)
-        self.journal.submit(Entry(silences=tuple(silences)))
-        found, changes = taken_up(self.engine, self.memory, alerts, now)
-        if found:
-            log.info("alerts were restored from the database", alerts=found)
-        self._handle(changes, now)
+        self.quiet.put(s for s in past.silences if s.id not in self.quiet.silences)
+        found, changes = taken_up(self.engine, self.memory, past, now)
+        with self.journal.together():
+            self._handle(changes, now)
+            self.journal.submit(past.entry())
+        self.board.resume(past.rows, {})
+        if found and saved.fresh:
+            self.journal.tell("it was gone; what the database remembers goes on")
+        self._look()  # what fires was kept waiting for this alone
 
     # What people do
 
@@ -396,7 +406,7 @@ class Alerting:
 
     def health(self) -> dict[str, ComponentHealth]:
         """The journal, and each channel."""
-        return condition(self.journal.trouble, self.channels)
+        return condition(self.journal.trouble or self.journal.incident, self.channels)
 
     def active(self) -> list[Alert]:
         """Alerts that fire now, newest first."""

@@ -21,7 +21,7 @@ from tocsin.core.config.settings import Settings
 from tocsin.core.data_dir import StartError, data_directory
 from tocsin.core.logs import configure, get_logger
 from tocsin.core.owned import private_files
-from tocsin.core.room import is_full
+from tocsin.core.room import is_unwritable
 
 log = get_logger(__name__)
 
@@ -52,7 +52,7 @@ def _run(context: Context, no_dashboard: bool) -> None:
     try:
         configure(settings.log, sys.stderr)
     except OSError as error:
-        if not is_full(error):
+        if not is_unwritable(error):
             raise Failure(
                 f"the log file {settings.log.file} cannot be written ({error.strerror or error}); "
                 "set [log] file or TOCSIN_LOG_FILE to a place that can, or to none"

@@ -104,7 +104,7 @@ class Channel:
     @property
     def waiting(self) -> int:
         """Rows that are to go out."""
-        return len(self._unfinished())
+        return len(self.unfinished())
 
     def failing_for(self) -> float | None:
         """Seconds since it began to fail; None where it does not, or is of no use at all."""
@@ -145,13 +145,14 @@ class Channel:
                 self.failing_since = now
         self.put(loose)
 
-    def _unfinished(self) -> list[Row]:
+    def unfinished(self) -> list[Row]:
+        """Rows that are to go out, or are on their way."""
         begun = [row for _, members in self._begun for row in members]
         return [*begun, *self._current, *self.group.rows]
 
     def leave(self) -> list[Row]:
         """All rows that are not finished, for whoever takes the channel over."""
-        rows = self._unfinished()
+        rows = self.unfinished()
         self._begun, self._current = [], []
         self.group.take_all()
         return rows
@@ -210,7 +211,7 @@ class Channel:
 
     async def _gather(self) -> list[Row]:
         clock = self.tools.clock
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and not self._begun:
             self._wake.clear()
             due = self.group.due()
             if due is not None and due <= clock.monotonic():
@@ -308,7 +309,7 @@ class Channel:
     def _tell_elsewhere(self) -> None:
         if self.failing_since is None:
             return
-        rows, now = self._unfinished(), self.tools.steady.now().steady
+        rows, now = self.unfinished(), self.tools.steady.now().steady
         failing = self.tools.clock.monotonic() - self.failing_since
         late = [row for row in rows if min(failing, now - row.steady) >= FALLBACK_AFTER]
         news = [row for row in late if row.id not in self._elsewhere]
