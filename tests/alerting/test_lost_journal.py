@@ -215,6 +215,7 @@ def cut(directory: Path) -> None:
         opened.truncate(file.stat().st_size // PAGE * 9 // 10 * PAGE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "least"), [(garbage_header, 60), (garbage_first_page, 60), (holes, 30), (cut, 30)]
 )

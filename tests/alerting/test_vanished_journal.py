@@ -72,7 +72,7 @@ def directory_made_anew(directory: Path) -> None:
         directory_made_anew,
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("idle", [True, False])
+@pytest.mark.parametrize("idle", [pytest.param(True, marks=pytest.mark.slow), False])
 async def test_a_journal_that_vanishes_is_written_anew(
     make_desk: MakeDesk, tmp_path: Path, loss: Callable[[Path], None], idle: bool
 ) -> None:

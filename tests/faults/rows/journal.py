@@ -29,7 +29,14 @@ def _damage(journal: Path, how: str) -> None:
             file.write(b"\xa5" * size)
 
 
-class JournalDamaged(Fault):
+class _Said(Fault):
+    """What is wrong with the journal is said for as long as an alert of it takes to go out."""
+
+    def config(self, world: World) -> str:
+        return super().config(world) + '[rules.monitor_impaired]\nfor = "1s"\n'
+
+
+class JournalDamaged(_Said):
     """tocsin is stopped, its journal is cut, emptied, deleted or overwritten, and it is started."""
 
     name = "journal-damaged"
@@ -47,7 +54,7 @@ class JournalDamaged(Fault):
         return [(0.4 * world.script.seconds, damage)]
 
 
-class JournalVanished(Fault):
+class JournalVanished(_Said):
     """The journal's files are deleted or emptied while tocsin runs; later it is killed, and started
     again."""
 
