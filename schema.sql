@@ -1,4 +1,4 @@
--- tocsin's whole schema, version 5. PostgreSQL 14 or newer.
+-- tocsin's whole schema, version 6. PostgreSQL 14 or newer.
 --
 -- Everything lies in the schema "tocsin", so that it can live in a database that has other tenants:
 -- the plan puts it beside the application's own tables in "forex". container_metrics and
@@ -147,8 +147,10 @@ CREATE TABLE notifications (
     delivered_at timestamptz,
     message_id   uuid,                      -- the message it went out in, with others perhaps
     answer       text        NOT NULL DEFAULT '', -- what the provider said
-    revision     bigint      NOT NULL DEFAULT 0
+    revision     bigint      NOT NULL DEFAULT 0,
+    state        jsonb                      -- the whole row while it waits, for a start without its journal
 );
+CREATE INDEX notifications_queued ON notifications (id) WHERE decision = 'queued';
 CREATE INDEX notifications_created ON notifications (created_at DESC, id DESC);
 CREATE INDEX notifications_alert ON notifications (alert_id, created_at);
 

@@ -38,7 +38,7 @@ from tocsin.core.model import (
 from tocsin.core.plugin_manager import PluginManager, tocsin_version
 from tocsin.core.punctuality import host_names, open_files, punctuality, shortages, standstills
 from tocsin.core.restarts import Restarts
-from tocsin.core.room import is_full
+from tocsin.core.room import is_unwritable
 from tocsin.core.runner import Runner
 from tocsin.core.scheduler import Scheduler, SchedulerStats
 from tocsin.core.services import ServiceSupervisor
@@ -50,7 +50,7 @@ from tocsin.core.uplink import Uplink
 log = get_logger(__name__)
 
 TOKEN_RETRY = 10.0
-"""Seconds between two tries to write the admin token, or the address, on a disk without room."""
+"""Seconds between two tries to write the admin token, or the address, that cannot be written."""
 
 
 def load_plugins(
@@ -90,6 +90,8 @@ class Tocsin:
         self._tasks: list[asyncio.Task[None]] = []
         self._embedded = EmbeddedPostgres()
         self._reloading = asyncio.Lock()
+        self._unwritten: dict[str, str] = {}
+        """What the data directory lacks since it cannot be written, and why."""
 
         self.bus = Bus()
         self.state = LiveState(self.bus)
@@ -178,7 +180,7 @@ class Tocsin:
     async def start(self) -> None:
         """Bring every part up. Raises StartError, with what was up already taken down again.
 
-        A full disk is no reason not to start: somebody has to tell of it.
+        A data directory that cannot be written is no reason not to start: somebody has to tell.
         """
         try:
             await self._make_admin()
@@ -225,13 +227,14 @@ class Tocsin:
         self.isolation.stop()
 
     async def _make_admin(self) -> None:
-        """See that there is an admin token, later where the disk has no room. Raises StartError."""
+        """See that there is an admin token, later where none can be written. Raises StartError."""
         try:
             ensure_admin(self.data_dir, self.tokens)
         except (OSError, ValueError) as error:
-            if not (isinstance(error, OSError) and is_full(error)):
+            if not (isinstance(error, OSError) and is_unwritable(error)):
                 raise StartError(f"the tokens cannot be used: {error}") from error
-            log.warning("the admin token is made when the disk has room", reason=str(error))
+            log.warning("the admin token is made when it can be written", reason=str(error))
+            self._unwritten["admin token"] = str(error)
             self._tasks.append(asyncio.create_task(self._make_admin_later(), name="admin token"))
 
     async def _make_admin_later(self) -> None:
@@ -240,6 +243,7 @@ class Tocsin:
             await self.clock.wait(never, self.clock.monotonic() + TOKEN_RETRY)
             with suppress(OSError, ValueError):
                 ensure_admin(self.data_dir, self.tokens)
+                self._unwritten.pop("admin token")
                 return
 
     def _tell_address(self) -> None:
@@ -249,6 +253,7 @@ class Tocsin:
         except OSError as error:
             log.warning("commands do not find the API by themselves", url=self.api_url,
                         file=str(self.data_dir / API_URL), reason=str(error))  # fmt: skip
+            self._unwritten["address of the API"] = str(error)
             self._tasks.append(asyncio.create_task(self._write_address_later(), name="address"))
 
     def _write_address(self) -> None:
@@ -260,6 +265,7 @@ class Tocsin:
             await self.clock.wait(never, self.clock.monotonic() + TOKEN_RETRY)
             with suppress(OSError):
                 self._write_address()
+                self._unwritten.pop("address of the API")
                 return
 
     def _make_store(self) -> Store:
@@ -283,6 +289,7 @@ class Tocsin:
         """How each part of tocsin fares."""
         failed = [record for record in self.plugins.records if record.status == "failed"]
         names = ", ".join(record.name for record in failed)
+        unwritten = "; ".join(f"{what}: {why}" for what, why in self._unwritten.items())
         return {
             "scheduler": punctuality(self.scheduler),
             "open_files": open_files(),
@@ -290,6 +297,9 @@ class Tocsin:
             "resources": shortages(self.runner.last_shortage, self.clock.monotonic()),
             "event_loop": standstills(self.isolation.last_standstill),
             "database": self.store.health(),
+            "data_dir": ComponentHealth(
+                status=Health.DEGRADED if unwritten else Health.OK, message=unwritten
+            ),
             "plugins": ComponentHealth(status=Health.DEGRADED, message=f"failed: {names}")
             if failed
             else ComponentHealth(status=Health.OK),

@@ -204,7 +204,8 @@ def ensure_token(path: Path, tokens: TokenStore, name: str, role: Role) -> None:
     now = datetime.now(UTC)
     try:
         known = tokens.find(path.read_bytes().decode("utf-8", "surrogateescape").strip())
-        path.chmod(0o600)
+        with suppress(OSError):  # on a file system that cannot be written
+            path.chmod(0o600)
     except FileNotFoundError:
         known = None
     if known is None or known.role is not role or known.state_at(now) != "valid":

@@ -12,23 +12,32 @@ import asyncio
 import queue
 import sqlite3
 import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
-import msgspec
-from attrs import Factory, define, frozen
+from attrs import define, evolve
 
 from tocsin.core import faults
-from tocsin.core.alerts.model import Alert, Key, cleaned_alert
-from tocsin.core.alerts.silences import Silence
-from tocsin.core.alerts.steady import Anchor
-from tocsin.core.encoding import encode
+from tocsin.core.journal_file import (
+    BESIDE,
+    UNREADABLE,
+    DamagedError,
+    Entry,
+    Saved,
+    check,
+    is_damage,
+    note,
+    open_file,
+    prune,
+    put,
+    read,
+)
+from tocsin.core.journal_salvage import read_copy, salvage, set_aside
+from tocsin.core.journal_watch import Watch, frames_in
 from tocsin.core.logs import get_logger
-from tocsin.core.outbox import Decision, Row, cleaned_row
+
+__all__ = ["Entry", "Journal", "JournalError", "Saved"]
 
 log = get_logger(__name__)
 
@@ -41,66 +50,24 @@ PATIENCE = 2.0
 KEPT = 7 * 86400.0
 """Seconds for which finished outbox rows are kept."""
 
-RECENT = 86400.0
-"""Seconds of finished rows that a start reads."""
+MOST_FINISHED = 10_000
+"""So many finished outbox rows are kept at most; a start reads them."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS alerts (
-    rule TEXT NOT NULL, target TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (rule, target)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS outbox (
-    id TEXT PRIMARY KEY, open INTEGER NOT NULL, steady REAL NOT NULL, data BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS outbox_open ON outbox (open, steady);
-CREATE TABLE IF NOT EXISTS silences (id TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS gates (channel TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
-"""
+PRUNE_EVERY = 60.0
+"""Seconds between two looks for finished rows that have to go."""
+
+LOOK = 2.0
+"""Seconds between two looks whether the file is still there, while nothing is written."""
+
+TRIES = 3
+"""So often entries are written, where the file is lost in the meantime."""
+
+SAID = 3.0
+"""Seconds for which it is still said that the journal was lost, after alerts told of it."""
 
 
 class JournalError(Exception):
     """The journal cannot be written now; the entry waits in memory and is written when it can."""
-
-
-@frozen(kw_only=True)
-class Life:
-    """One life of tocsin. ``since``: the steady time from which it looks around; ``settled``: it
-    has, and tells; ``ended``: it was stopped in order."""
-
-    since: float
-    settled: bool = False
-    ended: bool = False
-
-
-@frozen(kw_only=True)
-class Entry:
-    """What belongs together. ``gates``: steady times before which a channel must not be used."""
-
-    alerts: tuple[Alert, ...] = ()
-    closed: tuple[Key, ...] = ()
-    rows: tuple[Row, ...] = ()
-    silences: tuple[Silence, ...] = ()
-    gone_silences: tuple[UUID, ...] = ()
-    gates: Mapping[str, float] = Factory(dict)
-    anchor: Anchor | None = None
-    life: Life | None = None
-
-
-@frozen(kw_only=True)
-class Saved:
-    """What an earlier run left. ``fresh``: there was no journal. ``life``: how it stood with that
-    run at its ``anchor``. ``rows``: unfinished, and those finished not long ago, oldest first.
-    ``references``: what providers called their last message about an alert that is still open, by
-    channel and alert."""
-
-    alerts: tuple[Alert, ...] = ()
-    rows: tuple[Row, ...] = ()
-    references: Mapping[tuple[str, UUID], str] = Factory(dict)
-    silences: tuple[Silence, ...] = ()
-    gates: Mapping[str, float] = Factory(dict)
-    anchor: Anchor | None = None
-    life: Life | None = None
-    fresh: bool = True
 
 
 @define(eq=False)
@@ -110,11 +77,21 @@ class _Job:
 
 
 class Journal:
-    """The journal of one data directory. ``trouble`` says why it cannot be written, or is None."""
+    """The journal of one data directory.
+
+    ``trouble`` says why it cannot be written, or is None; ``incident`` what was wrong with its
+    file, for as long as that is to be told. ``whole`` gives all that the journal has to hold; it is
+    called in the event loop, where the file was lost, so that a new one is written from memory.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.trouble: str | None = None
+        self.incident: str | None = None
+        self.whole: Callable[[], Entry] | None = None
+        self._said_since: float | None = None
+        self._watch: Watch | None = None
+        self._lacking = False
         self._db: sqlite3.Connection | None = None
         self._queue: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         """Jobs, those in one transaction that belong together."""
@@ -148,6 +125,8 @@ class Journal:
     async def stop(self) -> None:
         """Write what was submitted, and close."""
         if self._thread is not None:
+            with suppress(JournalError):  # where the file was lost, all of it is asked for before
+                await self.commit(Entry())
             self._queue.put(None)
             await asyncio.to_thread(self._thread.join, 10)
             self._thread = None
@@ -197,93 +176,133 @@ class Journal:
 
     def _open_first(self) -> Saved:
         try:
-            return self._read(self._open())
-        except sqlite3.OperationalError as error:  # the disk is full, or read-only
-            self._failed(error)
-            return self._read_only()
-        except (sqlite3.DatabaseError, msgspec.MsgspecError, KeyError, ValueError) as error:
-            self._close()
-            aside = self.path.with_name(f"{self.path.name}.broken-{int(time.time())}")
-            log.error(
-                "the journal is damaged and was set aside", file=str(aside), reason=str(error)
-            )
-            with suppress(OSError):
-                self.path.rename(aside)
-                for suffix in ("-wal", "-shm"):
-                    self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-            try:
-                return self._read(self._open())
-            except (sqlite3.Error, OSError) as again:
-                self._failed(again)
-                return Saved()
-        except OSError as error:
-            self._failed(error)
-            return Saved()
+            return self._take_over()
+        except (*UNREADABLE, DamagedError, OSError) as error:
+            if not is_damage(error) and isinstance(error, (sqlite3.Error, OSError)):
+                self._failed(error)  # the disk is full, or read-only
+                return read_copy(self.path)
+            return self._begin_anew(str(error) or type(error).__name__)
 
-    def _read_only(self) -> Saved:
-        """What an earlier run left, where nothing can be written: SQLite needs room beside a file
-        in WAL mode, unless it is told that nobody changes it. What was not moved out of the WAL yet
-        is not seen so."""
-        uri, wal = self.path.absolute().as_uri(), self.path.with_name(f"{self.path.name}-wal")
-        with suppress(sqlite3.Error, OSError, msgspec.MsgspecError, KeyError, ValueError):
-            if self.path.exists() and not (wal.exists() and wal.stat().st_size):
-                with closing(sqlite3.connect(f"{uri}?immutable=1", uri=True)) as db:
-                    return self._read(db)
-        return Saved()
+    def _take_over(self) -> Saved:
+        """Open the file, look whether it is whole, and read it."""
+        there = self.path.exists()
+        wal = self.path.with_name(f"{self.path.name}-wal")
+        if there and not self.path.stat().st_size:
+            self.tell(f"{self.path} was empty")
+        frames = frames_in(wal)
+        db = self._open(mark=False)
+        check(db)
+        saved = read(db)
+        _, applied, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        why = None
+        if not saved.clean and not frames and not applied:
+            why = f"{wal.name} is gone, and with it what was written last"
+        elif frames is None or frames > max(applied, 0):
+            why = f"{wal.name} is damaged, and what it held is lost"
+        if why is not None:
+            self.tell(why)
+            saved = evolve(saved, doubtful=not saved.fresh)
+        self._lacking = saved.fresh or saved.doubtful
+        self._mark(db)
+        # Into the file itself: without its write-ahead log it then says that this is missing.
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        return saved
 
-    def _open(self) -> sqlite3.Connection:
+    def _begin_anew(self, reason: str) -> Saved:
+        """Set a damaged file aside, and begin a new one with what can be read of it."""
+        self._close()
+        saved, aside = Saved(), None
+        try:
+            aside = set_aside(self.path)
+            saved = salvage(aside)
+            kept = f"{len(saved.alerts)} alerts and {len(saved.rows)} messages were read from it"
+            self.tell(f"{self.path.name} was damaged ({reason}) and lies in {aside}; {kept}")
+            self._take_over()
+            entry = Entry(
+                alerts=saved.alerts, rows=saved.rows, silences=saved.silences, gates=saved.gates,
+                anchor=saved.anchor,
+            )  # fmt: skip
+            self._transact(self._open(), [entry])
+        except (sqlite3.Error, DamagedError, OSError) as again:
+            if aside is None:
+                self.tell(f"{self.path.name} is damaged ({reason}) and cannot be set aside")
+            self._failed(again)
+        return saved
+
+    def tell(self, what: str) -> None:
+        """Say what was wrong with the file, in the log and as an incident."""
+        self.incident, self._said_since = what, None
+        log.error("the journal's file was damaged", file=str(self.path), reason=what)
+
+    def told(self, now: float, wait: float) -> None:
+        """Alerts go out at the steady second ``now``, after ``wait`` seconds of trouble: an
+        incident is over once it could be told."""
+        if self.incident is None:
+            return
+        if self._said_since is None:
+            self._said_since = now
+        elif now - self._said_since >= wait + SAID:
+            self.incident = None
+
+    def _open(self, *, mark: bool = True) -> sqlite3.Connection:
         if self._db is None:
-            db = sqlite3.connect(
-                self.path, isolation_level=None, check_same_thread=False, timeout=5
-            )
-            try:
-                db.execute("PRAGMA journal_mode=WAL")
-                db.execute("PRAGMA synchronous=FULL")
-                db.executescript(_SCHEMA)
-            except BaseException:
-                db.close()
-                raise
-            self.path.chmod(0o600)
-            self._db = db
+            self._db = open_file(self.path)
+            self._watch = Watch(self.path)
+            if mark:  # which also shows whether it can be written
+                self._mark(self._db)
         return self._db
+
+    def _mark(self, db: sqlite3.Connection) -> None:
+        """Note that the file is in use, and whether it lacks what was in an earlier one."""
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            note(db, "running")
+            if self._lacking:
+                note(db, "restoring")
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        self._lacking = False
 
     def _close(self) -> None:
         if self._db is not None:
             with suppress(sqlite3.Error):
                 self._db.close()
-            self._db = None
+            self._db = self._watch = None
 
-    @staticmethod
-    def _read(db: sqlite3.Connection) -> Saved:
-        meta = dict(db.execute("SELECT name, value FROM meta").fetchall())
-        anchor = msgspec.json.decode(meta["anchor"], type=Anchor) if "anchor" in meta else None
-        since = 0.0 if anchor is None else anchor.steady - RECENT
-        rows = db.execute(
-            "SELECT data FROM outbox WHERE open = 1 OR steady >= ? ORDER BY steady, id", (since,)
-        )
-        found = _decode(db.execute("SELECT data FROM alerts"), Alert)
-        alerts = tuple(map(cleaned_alert, found))
-        still = {alert.id for alert in alerts}
-        told = db.execute("SELECT data FROM outbox WHERE open = 0 ORDER BY steady, id")
-        return Saved(
-            alerts=alerts,
-            rows=tuple(map(cleaned_row, _decode(rows, Row))),
-            references={
-                (row.channel, row.alert): row.reference
-                for row in (_decode(told, Row) if still else ())
-                if row.alert in still and row.reference is not None
-            },
-            silences=tuple(_decode(db.execute("SELECT data FROM silences"), Silence)),
-            gates=dict(db.execute("SELECT channel, until FROM gates").fetchall()),
-            anchor=anchor,
-            life=msgspec.json.decode(meta["life"], type=Life) if "life" in meta else None,
-            fresh=not meta,
-        )
+    def _look(self) -> bool:
+        """Whether the file that is open is still the journal. Where it is not, all that the journal
+        has to hold is asked for, and written into a new one."""
+        lost = None if self._watch is None else self._watch.lost()
+        if lost is not None:
+            self._lose(f"{lost} while tocsin ran")
+        return lost is None
+
+    def _lose(self, what: str) -> None:
+        """Go on with a new file, to be written from memory."""
+        self._close()
+        self._lacking = True
+        self._ask_for_whole()
+        with suppress(FileNotFoundError):  # what stands there now is somebody else's, or broken
+            what += f"; what is there instead lies in {set_aside(self.path)}"
+        for suffix in BESIDE:  # of no file any more
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        self.tell(f"{what}; it is written anew from memory")
+
+    def _ask_for_whole(self) -> None:
+        def ask() -> None:
+            if self.whole is not None and self.running:
+                self.submit(self.whole())
+
+        assert self._loop is not None  # noqa: S101
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(ask)
 
     def _serve(self) -> None:
         while True:
             try:
-                item = self._queue.get(timeout=RETRY if self._backlog else None)
+                item = self._queue.get(timeout=RETRY if self._backlog else LOOK)
             except queue.Empty:
                 self._write([])
                 continue
@@ -301,18 +320,13 @@ class Journal:
             if last:
                 if self._backlog:
                     self._write([])
-                self._close()
+                self._close_in_order()
                 return
 
     def _write(self, jobs: list[_Job]) -> None:
         entries = [*self._backlog, *(job.entry for job in jobs)]
         try:
-            try:
-                self._transact(self._open(), entries)
-            except (sqlite3.Error, OSError):
-                raise
-            except Exception:  # noqa: BLE001 - one entry must not keep the others from the disk
-                self._one_by_one(entries)
+            self._write_all(entries)
         except (sqlite3.Error, OSError) as error:
             self._failed(error)
             self._backlog = entries
@@ -321,15 +335,34 @@ class Journal:
         if self.trouble is not None:
             log.info("the journal can be written again", entries=len(entries))
         self._backlog, self.trouble = [], None
-        faults.point("after commit")
+        if entries:
+            faults.point("after commit")
         self._answer(jobs, None)
+
+    def _write_all(self, entries: list[Entry]) -> None:
+        """Write entries into the file that is there, once more where it was lost meanwhile."""
+        for _ in range(TRIES):
+            self._look()
+            try:
+                if entries or self.trouble is not None:
+                    self._transact(self._open(), entries)
+            except (sqlite3.Error, DamagedError, OSError) as error:
+                if not is_damage(error):
+                    raise
+                self._lose(f"{self.path.name} was damaged while tocsin ran ({error})")
+                continue
+            except Exception:  # noqa: BLE001 - one entry must not keep the others from the disk
+                self._one_by_one(entries)
+            if self._look():
+                return
+        raise OSError("its file is lost again and again")
 
     def _one_by_one(self, entries: list[Entry]) -> None:
         """Write what can be put into words, and leave out what cannot."""
         for entry in entries:
             try:
                 self._transact(self._open(), [entry])
-            except (sqlite3.Error, OSError):
+            except (sqlite3.Error, DamagedError, OSError):
                 raise
             except Exception as error:  # noqa: BLE001 - see above
                 log.error("an entry of the journal is left out", reason=type(error).__name__)
@@ -360,7 +393,7 @@ class Journal:
         db.execute("BEGIN IMMEDIATE")
         try:
             for entry in entries:
-                _put(db, entry)
+                put(db, entry)
             anchors = [entry.anchor for entry in entries if entry.anchor is not None]
             if anchors:
                 self._prune(db, anchors[-1].steady)
@@ -371,37 +404,13 @@ class Journal:
                 db.execute("ROLLBACK")
             raise
 
+    def _close_in_order(self) -> None:
+        with suppress(sqlite3.Error, OSError):
+            if self._db is not None and self._look():
+                self._db.execute("DELETE FROM meta WHERE name = 'running'")
+        self._close()
+
     def _prune(self, db: sqlite3.Connection, now: float) -> None:
-        if now - self._pruned > 3600:
+        if now - self._pruned > PRUNE_EVERY:
             self._pruned = now
-            db.execute("DELETE FROM outbox WHERE open = 0 AND steady < ?", (now - KEPT,))
-
-
-def _put(db: sqlite3.Connection, entry: Entry) -> None:
-    db.executemany(
-        "INSERT OR REPLACE INTO alerts (rule, target, data) VALUES (?, ?, ?)",
-        [(a.rule, a.target, encode(a)) for a in entry.alerts],
-    )
-    db.executemany("DELETE FROM alerts WHERE rule = ? AND target = ?", entry.closed)
-    db.executemany(
-        "INSERT OR REPLACE INTO outbox (id, open, steady, data) VALUES (?, ?, ?, ?)",
-        [(str(r.id), int(r.decision is Decision.QUEUED), r.steady, encode(r)) for r in entry.rows],
-    )
-    db.executemany(
-        "INSERT OR REPLACE INTO silences (id, data) VALUES (?, ?)",
-        [(str(s.id), encode(s)) for s in entry.silences],
-    )
-    db.executemany("DELETE FROM silences WHERE id = ?", [(str(i),) for i in entry.gone_silences])
-    db.executemany(
-        "INSERT OR REPLACE INTO gates (channel, until) VALUES (?, ?)", list(entry.gates.items())
-    )
-    for name, value in (("anchor", entry.anchor), ("life", entry.life)):
-        if value is not None:
-            db.execute(
-                "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)",
-                (name, msgspec.json.encode(value).decode()),
-            )
-
-
-def _decode(rows: Iterable[tuple[bytes]], kind: Any) -> list[Any]:
-    return [msgspec.json.decode(data, type=kind) for (data,) in rows]
+            prune(db, now - KEPT, MOST_FINISHED)

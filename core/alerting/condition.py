@@ -10,7 +10,8 @@ from tocsin.core.pipeline import Channel
 
 
 def condition(trouble: str | None, channels: Mapping[str, Channel]) -> dict[str, ComponentHealth]:
-    """By component. ``trouble``: why the journal cannot be written, or None."""
+    """By component. ``trouble``: why the journal cannot be written, or what was wrong with its
+    file; or None."""
     parts = {
         "journal": ComponentHealth(status=Health.OK)
         if trouble is None

@@ -14,10 +14,10 @@ from tocsin.core import faults
 from tocsin.core.alerting.condition import condition
 from tocsin.core.alerting.controls import Actions, Desk
 from tocsin.core.alerting.enriching import enricher_of
-from tocsin.core.alerting.itself import verdicts
+from tocsin.core.alerting.itself import SELF, verdicts
 from tocsin.core.alerting.memory import Memory
-from tocsin.core.alerting.observers import Observers
-from tocsin.core.alerting.restore import restored, taken_up
+from tocsin.core.alerting.observers import Observers, write_down
+from tocsin.core.alerting.restore import everything, load, restored, taken_up
 from tocsin.core.alerting.retire import retire
 from tocsin.core.alerting.settling import Settling
 from tocsin.core.alerting.silencing import Silencing
@@ -33,7 +33,7 @@ from tocsin.core.clock import Clock
 from tocsin.core.config.alerting import book_of
 from tocsin.core.config.settings import Settings
 from tocsin.core.isolation import Isolation
-from tocsin.core.journal import Entry, Journal, JournalError
+from tocsin.core.journal import Entry, Journal, JournalError, Saved
 from tocsin.core.logs import get_logger
 from tocsin.core.model import ComponentHealth, Event, Observation
 from tocsin.core.notices import Kind, Notice
@@ -83,9 +83,9 @@ class Alerting:
             clock=clock, steady=self.steady, engine=self.engine, journal=self.journal,
             isolation=isolation, record=self._record, owe=self._owe,
         )  # fmt: skip
-        desk = None
-        if actions is not None:
-            desk = Desk(clock, self.engine, self.silencing, actions, self.acknowledge, self.written)
+        desk = None if actions is None else Desk(
+            clock, self.engine, self.silencing, actions, self.acknowledge, self.written
+        )  # fmt: skip
         self._actions = actions
         self.underway = Underway()
         self.board = Switchboard(tools, self._save, self.underway, desk)
@@ -97,7 +97,7 @@ class Alerting:
         self._tasks: list[asyncio.Task[None]] = []
         self._loose: set[asyncio.Task[None]] = set()
         self._settling = Settling.after(None, None, self.steady.anchor())
-        self._restoring = False
+        self._saved, self._restoring = Saved(), False
         self._wake = asyncio.Event()
         self._due: float | None = None
 
@@ -110,17 +110,17 @@ class Alerting:
         self._settling = Settling.after(saved.life, saved.anchor, self.steady.anchor())
         self.engine.settled = self._settling.life.settled
         self._configure()
-        self.engine.load(saved.alerts)
-        self.engine.dirty.clear()
+        self.journal.whole = lambda: everything(
+            self.engine, self.memory, self.quiet, self.board, self._saved,
+            self.steady.anchor(), not self._restoring,
+        )  # fmt: skip
+        self._restoring = saved.fresh or saved.doubtful
+        if saved.doubtful:  # told once the database has said what became of it
+            self._saved, saved = saved, evolve(saved, alerts=(), rows=())
+        load(saved, self.engine, self.memory, self.underway)
         self.quiet.put(saved.silences)
-        self._restoring = saved.fresh
         for (channel, about), reference in saved.references.items():
             self.board.tools.refer(channel, about, reference)
-        for row in saved.rows:
-            self.memory.note(row)  # history may not have it yet; its id makes that harmless
-            self.underway.note(row)
-        for alert in saved.alerts:
-            self.memory.keep(alert)
         self.board.tools.steady = self.steady
         self.board.make(self.settings.channels)
         self.board.resume(saved.rows, saved.gates)
@@ -235,18 +235,13 @@ class Alerting:
                 self.underway.channels(change.alert.id),
             )
             queued = [row.channel for row in made if row.decision is Decision.QUEUED]
-            resolved = change.kind is Change.RESOLVED
             if queued:
-                self.engine.queued(change.alert.key, queued, recovered=resolved)
+                ends = change.kind is Change.RESOLVED
+                self.engine.queued(change.alert.key, queued, recovered=ends)
             for row in made:
                 self.underway.note(row)
             rows += made
-            quiet = change.kind in (Change.PENDING, Change.CANCELLED, Change.CLOSED)
-            (log.debug if quiet else log.info)(
-                "alert", change=change.kind.value, rule=change.alert.rule,
-                target=change.alert.target, severity=change.alert.severity.value,
-                message=change.alert.resolution or change.alert.message, reason=change.why or None,
-            )  # fmt: skip
+            write_down(change)
             self._bus.publish("alert", change)
         saved = self._save(rows)
         # Also where the journal cannot be written: what happened has happened.
@@ -257,13 +252,10 @@ class Alerting:
         """Journal what changed; then, and not before, put the rows into their channels."""
         dirty, self.engine.dirty = self.engine.dirty, set()
         alerts = [self.engine.alerts[key] for key in dirty if key in self.engine.alerts]
-        entry = Entry(
-            alerts=tuple(alerts),
-            closed=tuple(key for key in dirty if key not in self.engine.alerts),
-            rows=tuple(rows),
-            anchor=self.steady.anchor(),
+        gone = tuple(key for key in dirty if key not in self.engine.alerts)
+        done = self.journal.submit(
+            Entry(alerts=tuple(alerts), closed=gone, rows=tuple(rows), anchor=self.steady.anchor())
         )
-        done = self.journal.submit(entry)
         for alert in alerts:
             self.memory.keep(alert)
         for row in rows:
@@ -337,13 +329,14 @@ class Alerting:
         now = self.steady.now()
         if not self._restoring:
             self._settle(now)
-        settling = self._settling
-        if settling.has_looked and self._sees_all():
+        if (has_looked := self._settling.has_looked) and self._sees_all():
             self._handle(retire(self.engine, self._state, now), now)
+        if has_looked:
+            self.journal.told(now.steady, self.engine.book.policy("monitor_impaired", SELF).wait)
         about = verdicts(self._health(), self._plugins.records, list(self.engine.alerts))
         for key, verdict in about:
             # Parts that have not been tried yet in this life seem to be well.
-            if settling.has_looked or verdict.state is not VerdictState.CLEAR:
+            if has_looked or verdict.state is not VerdictState.CLEAR:
                 self._handle(self.engine.judge(key, verdict, now), now)
         self.silencing.forget()
 
@@ -358,22 +351,25 @@ class Alerting:
             self.journal.submit(Entry(life=life, anchor=self.steady.anchor()))
 
     async def _restore(self) -> None:
-        """The journal is gone, or this is the first start."""
+        """The journal is gone or damaged, or this is the first start."""
         try:
-            alerts, silences = await restored(self._store, self._clock, self._go_on_without)
+            past = await restored(self._store, self._clock, self._saved, self._go_on_without)
         finally:
-            self._restoring = False
+            self._restoring, saved, self._saved = False, self._saved, Saved()
         now = self.steady.now()
-        self.quiet.put(s for s in silences if s.id not in self.quiet.silences)
-        self.journal.submit(Entry(silences=tuple(silences)))
-        found, changes = taken_up(self.engine, self.memory, alerts, now)
-        if found:
-            log.info("alerts were restored from the database", alerts=found)
+        self.quiet.put(s for s in past.silences if s.id not in self.quiet.silences)
+        found, changes = taken_up(self.engine, self.memory, self.underway, past, now)
         if found and self._settling.has_looked:
             changes += self.engine.settle(now)
-        self._handle(changes, now)
-        if silences:
+        with self.journal.together():
+            self._handle(changes, now)
+            self.journal.submit(past.entry())
+        self.board.resume(past.rows, {})
+        if found and saved.fresh:
+            self.journal.tell("it was gone; what the database remembers goes on")
+        if past.silences:
             self._recheck()
+        self._look()  # what fires was kept waiting for this alone
 
     def _go_on_without(self) -> None:
         self._restoring = False
@@ -410,7 +406,7 @@ class Alerting:
 
     def health(self) -> dict[str, ComponentHealth]:
         """The journal, and each channel."""
-        return condition(self.journal.trouble, self.channels)
+        return condition(self.journal.trouble or self.journal.incident, self.channels)
 
     def active(self) -> list[Alert]:
         """Alerts that fire now, newest first."""

@@ -405,10 +405,8 @@ class Engine:
         if alert is None or alert.phase is not Phase.FIRING:
             return None
         heard = alert.heard - {channel}
-        alert = evolve(
-            alert, heard=heard, owed=alert.owed | {channel}, told=bool(heard or underway),
-            revision=alert.revision + 1,
-        )  # fmt: skip
+        alert = evolve(alert, heard=heard, owed=alert.owed | {channel},
+                       told=bool(heard or underway), revision=alert.revision + 1)  # fmt: skip
         self.alerts[alert.key] = alert
         self.dirty.add(alert.key)
         return alert

@@ -23,7 +23,7 @@ from tocsin.core.logs import configure, get_logger
 from tocsin.core.lookup_guard import guard_lookups
 from tocsin.core.lookups import DELIVERY
 from tocsin.core.owned import private_files
-from tocsin.core.room import is_full
+from tocsin.core.room import is_unwritable
 
 log = get_logger(__name__)
 
@@ -54,7 +54,7 @@ def _run(context: Context, no_dashboard: bool) -> None:
     try:
         configure(settings.log, sys.stderr)
     except OSError as error:
-        if not is_full(error):
+        if not is_unwritable(error):
             raise Failure(
                 f"the log file {settings.log.file} cannot be written ({error.strerror or error}); "
                 "set [log] file or TOCSIN_LOG_FILE to a place that can, or to none"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from math import inf
+from typing import Any
 from uuid import UUID
 
 from attrs import evolve
@@ -74,7 +75,7 @@ class Channel:
     @property
     def waiting(self) -> int:
         """Rows to go out."""
-        return len(self._unfinished())
+        return len(self.unfinished())
 
     def failing_for(self) -> float | None:
         """Seconds since it began to fail; None where it does not, or is of no use at all."""
@@ -123,12 +124,13 @@ class Channel:
                 self.failing_since = now
         self.put(loose)
 
-    def _unfinished(self) -> list[Row]:
+    def unfinished(self) -> list[Row]:
+        """Rows that are to go out, or are on their way."""
         return [*self._pending.rows, *self._forming, *self.group.rows]
 
     def leave(self) -> list[Row]:
         """All rows that are not finished, for whoever takes the channel over."""
-        rows = self._unfinished()
+        rows = self.unfinished()
         self._pending, self._forming = Pending(), []
         self.group.take_all()
         return rows
@@ -196,7 +198,7 @@ class Channel:
                 if (made := await self._form(now, but)) is not None:
                     return made
                 continue
-            if self._unfinished() and self._is_failing:
+            if self.unfinished() and self._is_failing:
                 at = min(now + LOOK_EVERY, at)
             await clock.wait(self._wake, None if at == inf else at)
         return None
@@ -344,7 +346,7 @@ class Channel:
         waiting = [*self._forming, *self.group.rows]
         late = self._pending.late(waiting, failing, now, self.tools.steady.now().steady)
         news = [row for row in late if row.id not in self._elsewhere]
-        self._elsewhere &= {row.id for row in self._unfinished()}
+        self._elsewhere &= {row.id for row in self.unfinished()}
         self._elsewhere |= {row.id for row in news}
         if news:
             self.tools.fall_back(self.settings, news)
@@ -411,10 +413,8 @@ class Channel:
     def _finish(
         self, outgoing: Outgoing, decision: Decision, reason: str, **fields: object
     ) -> None:
-        done = [
-            evolve(r, decision=decision, reason=reason, revision=r.revision + 1, **fields)  # type: ignore[arg-type]
-            for r in outgoing.rows
-        ]
+        said: dict[str, Any] = {"decision": decision, "reason": reason, **fields}
+        done = [evolve(row, revision=row.revision + 1, **said) for row in outgoing.rows]
         with suppress(ValueError):  # rows that never were in a message
             self._pending.messages.remove(outgoing)
         self.tools.record(done)

@@ -16,6 +16,7 @@ from tocsin.core.alerts.model import Alert, cleaned_alert
 from tocsin.core.alerts.silences import Silence, Window
 from tocsin.core.boundary import cleaned_rows
 from tocsin.core.logs import get_logger
+from tocsin.core.outbox import Decision, Row, cleaned_row
 from tocsin.core.store.connection import Connection
 
 log = get_logger(__name__)
@@ -70,6 +71,17 @@ class PastResult:
     restart_count: int | None = None
 
 
+@frozen(kw_only=True)
+class Waiting:
+    """What history has as still to be told. ``bare``: alert and channel of rows that an earlier
+    version wrote without their notice; ``finished``: ids, of those asked for, that were dealt
+    with."""
+
+    rows: tuple[Row, ...] = ()
+    bare: frozenset[tuple[UUID, str]] = frozenset()
+    finished: frozenset[UUID] = frozenset()
+
+
 class AlertHistory:
     """Reads; ``reading`` gives a connection, or raises StoreUnavailable."""
 
@@ -120,18 +132,33 @@ class AlertHistory:
             wanted.alert, wanted.channel, wanted.decision, wanted.before, wanted.limit,
         )  # fmt: skip
 
-    async def open_alerts(self) -> list[Alert]:
-        """Alerts that were not resolved, whole. Raises StoreUnavailable."""
+    async def open_alerts(self, also: Collection[UUID] = ()) -> list[Alert]:
+        """Alerts that were not resolved, and those of the ids ``also``, whole. Raises
+        StoreUnavailable."""
         rows = await self._list(
-            "SELECT state FROM system_alerts WHERE resolved_at IS NULL AND state IS NOT NULL"
+            "SELECT state FROM system_alerts WHERE state IS NOT NULL "
+            "AND (resolved_at IS NULL OR id = ANY ($1::uuid[]))",
+            list(also),
         )
-        found = []
-        for row in rows:
-            try:
-                found.append(cleaned_alert(msgspec.json.decode(row["state"], type=Alert)))
-            except msgspec.MsgspecError as error:
-                log.warning("an alert in the database cannot be read", reason=str(error))
-        return found
+        found = (_whole(row["state"], Alert) for row in rows)
+        return [cleaned_alert(alert) for alert in found if alert is not None]
+
+    async def waiting(self, since: datetime, also: Collection[UUID] = ()) -> Waiting:
+        """What channels were still to be told, of rows since then; ``also``: ids of rows of which
+        it is asked what became of them. Raises StoreUnavailable."""
+        rows = await self._list(
+            "SELECT id, alert_id, channel, decision, state FROM notifications "
+            "WHERE (decision = 'queued' AND created_at >= $1) OR id = ANY ($2::uuid[])",
+            since,
+            list(also),
+        )
+        queued = [row for row in rows if row["decision"] == Decision.QUEUED]
+        whole = (_whole(row["state"], Row) for row in queued if row["state"] is not None)
+        return Waiting(
+            rows=tuple(cleaned_row(row) for row in whole if row is not None),
+            bare=frozenset((r["alert_id"], r["channel"]) for r in queued if r["state"] is None),
+            finished=frozenset(r["id"] for r in rows if r["decision"] != Decision.QUEUED),
+        )
 
     async def silences(self, now: datetime) -> list[Silence]:
         """Silences that have not ended. Raises StoreUnavailable."""
@@ -190,6 +217,15 @@ class AlertHistory:
             for row in rows
         )
         return cleaned_rows(decoded, raw=("state", "matchers", "maintenance", "metrics"))
+
+
+def _whole(state: str, kind: Any) -> Any:
+    """What was kept whole, or None where it cannot be read."""
+    try:
+        return msgspec.json.decode(state, type=kind)
+    except msgspec.MsgspecError as error:
+        log.warning("a row of the database cannot be read", kind=kind.__name__, reason=str(error))
+        return None
 
 
 _METRICS = (

@@ -15,7 +15,7 @@ from tocsin.core.alerts.model import Alert
 from tocsin.core.alerts.silences import Silence
 from tocsin.core.ids import new_id
 from tocsin.core.model import AuditEntry, Container, Event, Observation, Status
-from tocsin.core.outbox import Row
+from tocsin.core.outbox import Decision, Row
 
 Item = Observation | Event | AuditEntry | Alert | Row | Silence
 """What history takes."""
@@ -111,7 +111,8 @@ class AlertRow(msgspec.Struct, array_like=True, frozen=True):
 
 
 class LedgerRow(msgspec.Struct, array_like=True, frozen=True):
-    """A row of ``notifications``, as of one revision."""
+    """A row of ``notifications``, as of one revision; ``state`` is the whole row of the outbox, as
+    long as it waits to be delivered."""
 
     id: UUID
     alert_id: UUID
@@ -125,6 +126,7 @@ class LedgerRow(msgspec.Struct, array_like=True, frozen=True):
     message_id: UUID | None
     answer: str
     revision: int
+    state: str | None = None
 
 
 class SilenceRow(msgspec.Struct, array_like=True, frozen=True):
@@ -283,7 +285,7 @@ def _alert(item: Alert) -> AlertRow:
         item.ever_told,
         item.flaps,
         item.revision,
-        _json(msgspec.to_builtins(item, enc_hook=str)),
+        _state(item),
     )
 
 
@@ -301,7 +303,13 @@ def _ledger(item: Row) -> LedgerRow:
         item.message,
         _text(item.answer)[:MAX_MESSAGE],
         item.revision,
+        _state(item) if item.decision is Decision.QUEUED else None,
     )
+
+
+def _state(item: Alert | Row) -> str | None:
+    """All of an item, for a start without its journal."""
+    return _json(msgspec.to_builtins(item, enc_hook=str))
 
 
 def _container(name: str, check: str, at: datetime, facts: Container) -> ContainerRow:

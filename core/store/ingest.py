@@ -34,7 +34,7 @@ _ALERTS = [
 ]  # fmt: skip
 _LEDGER = [
     "id", "alert_id", "channel", "transition", "decision", "reason", "attempts", "created_at",
-    "delivered_at", "message_id", "answer", "revision",
+    "delivered_at", "message_id", "answer", "revision", "state",
 ]  # fmt: skip
 _SILENCES = ["id", "matchers", "starts_at", "ends_at", "created_by", "comment", "maintenance"]
 _AUDIT = ["id", "at", "actor", "role", "action", "subject", "outcome", "details"]

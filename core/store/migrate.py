@@ -62,6 +62,13 @@ MIGRATIONS: tuple[tuple[int, str], ...] = (
         + _BY_TIME.format(table="check_rollup_1m", column="at")
         + _BY_TIME.format(table="check_rollup_1h", column="at"),
     ),
+    (
+        6,
+        """
+        ALTER TABLE notifications ADD COLUMN state jsonb;
+        CREATE INDEX notifications_queued ON notifications (id) WHERE decision = 'queued';
+        """,
+    ),
 )
 """Steps from version 1 on: (version, SQL). ``schema.sql`` always holds the newest whole."""
 

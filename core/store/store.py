@@ -162,6 +162,11 @@ class Store:
         """Whether the database was reached, and is there."""
         return self._writer.reached and self._writer.away is None
 
+    @property
+    def caught_up(self) -> bool:
+        """Whether it can be read, and has all that waited on disk."""
+        return self.can_be_read and not len(self._spool)
+
     def health(self) -> ComponentHealth:
         """``degraded`` while history waits on disk, or was lost not long ago."""
         spool, losses, away = self._spool, self._losses, self._writer.away

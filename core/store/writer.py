@@ -86,7 +86,8 @@ class Writer:
         self._wake.set()
 
     async def run(self) -> None:
-        """Write until closed."""
+        """Write until closed. The database is met at once: a start may wait for what it knows."""
+        self._wake.set()
         while not self._closing:
             if self.away or self.disabled or not len(self._spool):
                 with suppress(TimeoutError):

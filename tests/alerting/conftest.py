@@ -221,6 +221,10 @@ class Desk:
         """Kind and target of what a channel was told."""
         return [(kind, target) for kind, _, target in self.notifier(channel).told()]
 
+    def told_of(self, *targets: str) -> list[tuple[str, str]]:
+        """The same of some targets, and of none besides."""
+        return [told for told in self.told() if told[1] in targets]
+
     def ledger(self, target: str) -> list[tuple[str, str, str]]:
         """Transition, channel and decision of all rows about a target."""
         rows = self.alerting.memory.rows.values()

@@ -194,10 +194,10 @@ async def test_without_a_journal_the_database_remembers(
     assert desk.alerting.quiet.made_windows(now)["weekly"].window == weekly
     desk.see("web", "down")
     await desk.wait(10)
-    assert desk.told() == []
+    assert desk.told_of("web") == []
     desk.see("web", "up")
     await desk.wait(10)
-    assert desk.told() == [("resolved", "web")]
+    assert desk.told_of("web") == [("resolved", "web")]
     await desk.store.stop()
 
 
@@ -230,13 +230,13 @@ async def test_results_that_come_before_the_database_change_nothing(
     (alert,) = desk.alerting.active()
     assert (alert.id, alert.acknowledged_by, alert.comment) == (first.id, "ann", "on it")
     await desk.wait(2000)
-    assert desk.told() == []
+    assert desk.told_of("web") == []
     await desk.store.flush()
     rows = await desk.store.alerts.page(AlertFilter(active=True))
     assert [row["id"] for row in rows] == [first.id]
     desk.see("web", "up")
     await desk.wait(10)
-    assert desk.told() == [("resolved", "web")]
+    assert desk.told_of("web") == [("resolved", "web")]
     await desk.store.flush()
     assert await desk.store.alerts.page(AlertFilter(active=True)) == []
     await desk.store.stop()
@@ -337,7 +337,8 @@ async def test_a_damaged_journal_is_set_aside(desk: Desk, tmp_path: Path) -> Non
     desk.add("web")
     desk.see("web", "down")
     await desk.wait(25)
-    assert desk.told() == [("fired", "web")]
+    assert desk.told_of("web") == [("fired", "web")]
+    assert ("fired", "tocsin") in desk.told()
     assert len(list(tmp_path.glob("journal.db.broken-*"))) == 1
 
 

@@ -58,6 +58,8 @@ async def back_to_version_1(database: str) -> None:
         "DROP COLUMN revision",
         "DROP INDEX notifications_created",
         "ALTER TABLE silences DROP COLUMN maintenance",
+        "DROP INDEX notifications_queued",
+        "ALTER TABLE notifications DROP COLUMN state",
         "UPDATE schema_version SET version = 1",
     ):
         await rows(database, statement)
