@@ -288,6 +288,7 @@ async def test_alerts_are_filtered_paged_and_shown_without_the_database(
     await settled(stack)
     stack.see("dead", "docker", Result.down("crashed"))
     stack.see("site / ü", "http", Result.down("refused"))
+    await eventually(lambda: [bool(a.heard) for a in stack.alerting.active()] == [True, True])
     for away in (None, (datetime.now(UTC), "the connection is refused")):
         if away is None:
             await stack.store.flush()

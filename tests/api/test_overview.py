@@ -206,7 +206,6 @@ async def test_how_often_alerts_fired_in_the_asker_s_own_hours(
     assert [hour for hour, count in enumerate(body["by_hour"]) if count] == [1, 3]
     assert body["timezone"] == "Europe/Berlin"
     assert "no time zone 'Mars/Olympus'" in (await ask.get(path + "Mars/Olympus", 404))["detail"]
-    assert "no time zone" in (await ask.get(path + "a." * 300, 404))["detail"]
     for wrong in ("../../etc/passwd", "/etc/passwd", "", "%00"):
         assert "timezone" in (await ask.get(path + wrong, 422))["detail"]
 

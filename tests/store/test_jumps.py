@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.store.helpers import NOWHERE, fill, make, rows, seen
 from tocsin.core.model import Event
@@ -74,8 +75,7 @@ async def test_a_start_with_the_clock_far_ahead_keeps_history(
 
 @pytest.mark.parametrize("written", [True, False])
 async def test_a_process_that_starts_with_the_clock_ahead_drops_nothing_in_its_first_hour(
-    database: str, tmp_path: Path, clock: SettableClock, capsys: pytest.CaptureFixture[str],
-    written: bool,
+    database: str, tmp_path: Path, clock: SettableClock, written: bool
 ) -> None:  # fmt: skip
     """A new tocsin finds forty days without history before now: it says so, and drops nothing for
     an hour, however often it is started; then a day of each table at a time."""
@@ -84,18 +84,19 @@ async def test_a_process_that_starts_with_the_clock_ahead_drops_nothing_in_its_f
     await store.stop()
     before = await days_of(database)
     clock.wall += timedelta(days=40)
-    for n in range(3):
-        store = make(database, tmp_path / str(n), clock, retention=30 * DAY)
-        if written:
-            store.write(seen(clock))
-        await store.flush()
-        await store.tidy()
-        clock.advance(3000)
-        await store.tidy()
-        assert [day for day in await days_of(database) if day in before] == before
-        if n < 2:
-            await store.stop()
-    assert "no history is dropped for an hour" in capsys.readouterr().out
+    with capture_logs() as told:
+        for n in range(3):
+            store = make(database, tmp_path / str(n), clock, retention=30 * DAY)
+            if written:
+                store.write(seen(clock))
+            await store.flush()
+            await store.tidy()
+            clock.advance(3000)
+            await store.tidy()
+            assert [day for day in await days_of(database) if day in before] == before
+            if n < 2:
+                await store.stop()
+    assert any("no history is dropped for an hour" in line["event"] for line in told)
     clock.advance(700)
     await store.tidy()
     assert [day for day in await days_of(database) if day in before] == before[1:]
@@ -103,7 +104,7 @@ async def test_a_process_that_starts_with_the_clock_ahead_drops_nothing_in_its_f
 
 
 async def test_history_is_dropped_by_the_clock_that_is_behind(
-    database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    database: str, tmp_path: Path
 ) -> None:
     """However long tocsin's own clock is ahead of the database's, history does not go by it, and
     the log says that they differ."""
@@ -112,11 +113,12 @@ async def test_history_is_dropped_by_the_clock_that_is_behind(
     await live(store, clock, 5)
     before = await days_of(database)
     clock.wall += timedelta(days=40)
-    for _ in range(3):
-        clock.advance(7200)
-        await store.tidy()
+    with capture_logs() as told:
+        for _ in range(3):
+            clock.advance(7200)
+            await store.tidy()
     assert await days_of(database) == before
-    assert "clocks of tocsin and of the database differ" in capsys.readouterr().out
+    assert any("clocks of tocsin and of the database differ" in line["event"] for line in told)
     await store.stop()
 
 
