@@ -16,6 +16,8 @@ from tocsin.core.alerting import restore
 from tocsin.core.store import Store
 from tocsin.core.store.alerts import AlertFilter
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ import pytest
 from tests.alerting.conftest import MakeDesk
 from tests.conftest import eventually
 
+pytestmark = pytest.mark.slow
+
 ALL = ("journal.db", "journal.db-wal", "journal.db-shm")
 
 

@@ -15,12 +15,19 @@ from tests.faults.run import run
 pytestmark = pytest.mark.slow
 SEED = 3
 
+ELSEWHERE = frozenset(
+    "crash-loop dead-resolver journal-vanished paused read-only stream-silent tls-stalled".split()
+)
+"""Rows that ``make faults`` alone runs: a test of their own injects the same into the real parts
+(tests/alerting, tests/app, tests/probes/docker), or another row is as good."""
+
 
 def rows() -> list[Any]:
     """The rows as parameters, with the marks of what they need."""
     return [
         pytest.param(row, id=name, marks=[pytest.mark.docker] if ENGINE in row.needs else [])
         for name, row in all_rows().items()
+        if name not in ELSEWHERE
     ]
 
 

@@ -12,6 +12,8 @@ from tests.messages.opened import message
 from tocsin.core.notices import Kind
 from tocsin.core.templates import Renderer, renderer
 
+pytestmark = pytest.mark.slow
+
 
 async def test_nothing_is_opened_or_imported_to_tell_an_alert(tmp_path: Path) -> None:
     """The first message of a process, by each of our notifiers: templates, the frame of mails, time

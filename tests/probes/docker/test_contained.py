@@ -130,6 +130,7 @@ _JSON = st.recursive(
 _PARTS = ("Config", "State", "HostConfig", "NetworkSettings", "Name", "Created", "RestartCount")
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(event=st.one_of(_JSON, st.fixed_dictionaries(
     {"Action": _JSON, "Actor": st.one_of(_JSON, st.fixed_dictionaries(
