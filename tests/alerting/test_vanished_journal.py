@@ -103,7 +103,7 @@ async def test_a_journal_that_vanishes_is_written_anew(
     shutil.copytree(data, saved)  # as a SIGKILL would leave it
     await desk.wait(120)
     assert ("fired", "tocsin") in desk.told()
-    assert desk.told()[-1] == ("resolved", "tocsin")
+    assert ("resolved", "tocsin") in desk.told()
     assert desk.alerting.journal.incident is None
     again = await make_desk(directory=saved, settle=False)
     assert len(again.alerting.quiet.silences) == 1

@@ -113,9 +113,21 @@ class FakeEngine:
             raise docker.errors.NotFound("gone", explanation="No such container")
         return self.documents[container]
 
-    def events(self, **options: Any) -> Iterator[Any]:
-        if options.get("until"):
-            return iter(())
+    def _url(self, path: str) -> str:
+        return path
+
+    def _get(self, path: str, **options: Any) -> requests.Response:
+        """Answer a ping, or a question for past events, of which there are none; or begin a
+        stream."""
+        answer = requests.Response()
+        answer.status_code = 200
+        answer.raw = io.BytesIO()
+        return answer
+
+    def _get_raw_response_socket(self, _: requests.Response) -> None:
+        return None
+
+    def _stream_helper(self, *_: Any, **__: Any) -> Iterator[Any]:
         return iter(self.stream.get, _END)
 
     def stats(self, *_: Any, **__: Any) -> Any:
