@@ -61,20 +61,16 @@ class _Read:
         self.path = path
         self._stamp: tuple[int, ...] | None = None
 
-    def has_changed(self) -> bool:
-        """Whether the file is another one than at the last call."""
-        try:
-            found = os.stat(self.path)  # noqa: PTH116
-            stamp: tuple[int, ...] = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
-        except OSError:
-            stamp = ()
-        changed, self._stamp = stamp != self._stamp, stamp
-        return changed
-
-    def lines(self) -> list[list[str]]:
-        """Its lines as words, without comments. Raises OSError."""
+    def new_lines(self) -> list[list[str]] | None:
+        """Its lines as words, without comments; None where the file is the one that was read last.
+        Raises OSError; it is then read at the next call."""
+        found = os.stat(self.path)  # noqa: PTH116
+        stamp = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+        if stamp == self._stamp:
+            return None
         with self.path.open("rb") as file:
             text = file.read(MOST).decode("utf-8", "replace")
+        self._stamp = stamp
         return [words for line in text.splitlines() if (words := line.partition("#")[0].split())]
 
 
@@ -88,10 +84,11 @@ def in_hosts_file(host: str, family: int) -> list[Address] | None:
     it has none of that family, or ``/etc/nsswitch.conf`` puts the resolver before it."""
     global _names, _first
     with suppress(OSError):  # no file is left, or may be opened: what was read last holds
-        if _hosts.has_changed():
-            _names = _parse(_hosts.lines())
-        if _switch.has_changed():
-            _first = _is_first(_switch.lines())
+        if (lines := _hosts.new_lines()) is not None:
+            _names = _parse(lines)
+    with suppress(OSError):
+        if (lines := _switch.new_lines()) is not None:
+            _first = _is_first(lines)
     if not _first:
         return None
     found = _names.get(host.lower(), ())

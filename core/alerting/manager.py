@@ -97,7 +97,8 @@ class Alerting:
         self._tasks: list[asyncio.Task[None]] = []
         self._loose: set[asyncio.Task[None]] = set()
         self._settling = Settling.after(None, None, self.steady.anchor())
-        self._saved, self._restoring = Saved(), False
+        self._saved: Saved | None = None
+        self._restoring = False
         self._wake = asyncio.Event()
         self._due: float | None = None
 
@@ -111,12 +112,12 @@ class Alerting:
         self.engine.settled = self._settling.life.settled
         self._configure()
         self.journal.whole = lambda: everything(
-            self.engine, self.memory, self.quiet, self.board, self._saved,
-            self.steady.anchor(), not self._restoring,
+            self.engine, self.memory, self.quiet, self.board, self._saved, self.steady.anchor()
         )  # fmt: skip
         self._restoring = saved.fresh or saved.doubtful
+        self._saved = saved if self._restoring else None
         if saved.doubtful:  # told once the database has said what became of it
-            self._saved, saved = saved, evolve(saved, alerts=(), rows=())
+            saved = evolve(saved, alerts=(), rows=())
         load(saved, self.engine, self.memory, self.underway)
         self.quiet.put(saved.silences)
         for (channel, about), reference in saved.references.items():
@@ -146,8 +147,7 @@ class Alerting:
         await self.observers.stop()
         if self.journal.running:
             self._save([])
-            life = evolve(self._settling.life, ended=True)
-            self.journal.submit(Entry(life=life, anchor=self.steady.anchor()))
+            self.journal.submit(Entry(life=self._settling.ended(), anchor=self.steady.anchor()))
         await self.journal.stop()
 
     async def apply(self, settings: Settings) -> None:
@@ -352,20 +352,21 @@ class Alerting:
 
     async def _restore(self) -> None:
         """The journal is gone or damaged, or this is the first start."""
+        saved = self._saved or Saved()
         try:
-            past = await restored(self._store, self._clock, self._saved, self._go_on_without)
+            past = await restored(self._store, self._clock, saved, self._go_on_without)
         finally:
-            self._restoring, saved, self._saved = False, self._saved, Saved()
+            self._restoring, self._saved = False, None
         now = self.steady.now()
         self.quiet.put(s for s in past.silences if s.id not in self.quiet.silences)
-        found, changes = taken_up(self.engine, self.memory, self.underway, past, now)
-        if found and self._settling.has_looked:
+        past, changes = taken_up(self.engine, self.memory, self.underway, past, now)
+        if past.found and self._settling.has_looked:
             changes += self.engine.settle(now)
         with self.journal.together():
             self._handle(changes, now)
             self.journal.submit(past.entry())
         self.board.resume(past.rows, {})
-        if found and saved.fresh:
+        if past.found and saved.fresh:
             self.journal.tell("it was gone; what the database remembers goes on")
         if past.silences:
             self._recheck()

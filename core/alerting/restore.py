@@ -48,7 +48,8 @@ QUEUED = Decision.QUEUED
 @frozen(kw_only=True)
 class Past:
     """What goes on of an earlier run. ``ended``: alerts resolved not long ago. ``bare``: alert and
-    channel of what is owed without its notice. ``known``: the database has said what it knows."""
+    channel of what is owed without its notice. ``known``: the database has said what it knows.
+    ``found``: something of it was taken up."""
 
     alerts: tuple[Alert, ...] = ()
     ended: tuple[Alert, ...] = ()
@@ -56,6 +57,7 @@ class Past:
     silences: tuple[Silence, ...] = ()
     bare: frozenset[tuple[UUID, str]] = frozenset()
     known: bool = False
+    found: bool = False
 
     def entry(self) -> Entry:
         """What of it the journal has to hold, but for the alerts."""
@@ -93,7 +95,8 @@ async def restored(store: Store, clock: Clock, saved: Saved, go_on: Callable[[],
                     log.warning("nothing was restored from the database yet", reason=str(error))
             if is_late and saved.doubtful:
                 break
-            await asyncio.sleep(AGAIN * 5**failures)
+            pause = AGAIN * 5**failures
+            await asyncio.sleep(min(pause, AGAIN + MOST_OWN - waited) if saved.doubtful else pause)
         away = store.health().status is not Health.DISABLED
         return _merged(saved, [], Waiting(), [], known=not away)
     finally:
@@ -152,17 +155,15 @@ def load(saved: Saved, engine: Engine, memory: Memory, underway: Underway) -> No
 
 def taken_up(
     engine: Engine, memory: Memory, underway: Underway, past: Past, now: Moment
-) -> tuple[bool, list[Transition]]:
-    """Go on with what was left of an earlier run; returns whether there was anything, and what
-    changed.
+) -> tuple[Past, list[Transition]]:
+    """Go on with what was left of an earlier run; returns what went on of it, and what changed.
 
     Results may have come before the database could be read, and begun alerts of their own. Where
     nobody was told of those, the start being still under way, the stored one takes their place, and
-    in history they end. An alert that was told meanwhile goes on in place of the stored one.
+    in history they end. An alert that was told meanwhile goes on in place of the stored one, and
+    what was still to be told of that one is told no more.
     """
-    for row in past.rows:
-        memory.note(row)
-        underway.note(row)
+    replaced: set[UUID] = set()
     before: dict[Key, Alert] = {}
     for alert in sorted(past.alerts, key=lambda alert: (alert.ever_told, alert.id)):
         if alert.id in memory.alerts:
@@ -176,6 +177,7 @@ def taken_up(
         if newcomer is None:
             continue
         if newcomer.ever_told:
+            replaced.add(alert.id)
             memory.keep(_replaced(before.pop(key), now))
             unseen = newcomer.phase is Phase.FIRING and newcomer.acknowledged_by is None
             if unseen and alert.acknowledged_by is not None:
@@ -194,12 +196,18 @@ def taken_up(
             )
     engine.load(before.values())
     engine.load(alert for alert in past.ended if alert.key not in engine.alerts)
-    for identity, channel in past.bare:
+    rows = tuple(_superseded(row) if row.alert in replaced else row for row in past.rows)
+    for row in rows:
+        memory.note(row)
+        underway.note(row)
+    bare = frozenset(each for each in past.bare if each[0] not in replaced)
+    for identity, channel in bare:
         engine.owe(identity, channel)
-    owed = sum(row.decision is QUEUED for row in past.rows) + len(past.bare)
+    owed = sum(row.decision is QUEUED for row in rows) + len(bare)
     if before or owed:
         log.info("an earlier run goes on", alerts=len(before), to_be_told=owed)
-    return bool(before or owed), changes + engine.review({key[1] for key in before}, now)
+    past = evolve(past, rows=rows, bare=bare, found=bool(before or owed))
+    return past, changes + engine.review({key[1] for key in before}, now)
 
 
 def everything(
@@ -207,21 +215,29 @@ def everything(
     memory: Memory,
     quiet: Quiet,
     channels: Iterable[Channel],
-    held: Saved,
+    held: Saved | None,
     anchor: Anchor,
-    restored: bool,
 ) -> Entry:
-    """All that the journal has to hold, for a new one; ``held``: what was not taken up yet."""
+    """All that the journal has to hold, for a new one; ``held``: what was not taken up yet, None
+    where there is nothing more to be taken up."""
+    left = held or Saved()
     gates = {channel.settings.name: channel.shut_until for channel in channels}
     waiting = {row.id: row for channel in channels for row in channel.unfinished()}
     return Entry(
-        alerts=(*held.alerts, *engine.alerts.values()),
-        rows=(*held.rows, *{**waiting, **memory.rows}.values()),
+        alerts=(*left.alerts, *engine.alerts.values()),
+        rows=(*left.rows, *{**waiting, **memory.rows}.values()),
         silences=tuple(quiet.silences.values()),
         gates={name: until for name, until in gates.items() if until is not None},
         anchor=anchor,
-        restored=restored,
+        restored=held is None,
     )  # fmt: skip
+
+
+def _superseded(row: Row) -> Row:
+    if row.decision is not QUEUED:
+        return row
+    why = "another alert went on in its place"
+    return evolve(row, decision=Decision.SUPERSEDED, reason=why, revision=row.revision + 1)
 
 
 def _replaced(alert: Alert, now: Moment) -> Alert:

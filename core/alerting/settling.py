@@ -73,3 +73,7 @@ class Settling:
             return None
         self.signed = now
         return self.life
+
+    def ended(self) -> Life:
+        """What the journal is to remember after an orderly stop."""
+        return evolve(self.life, ended=True)

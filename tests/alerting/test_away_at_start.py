@@ -115,3 +115,48 @@ async def test_what_a_database_remembers_counts_though_it_comes_late(
     await desk.stop()
     await store.stop()
     await before.stop()
+
+
+async def test_what_was_told_meanwhile_is_not_told_again_for_the_alert_of_before(
+    make_desk: MakeDesk, database: str, tmp_path: Path, mute: str
+) -> None:
+    """Of an alert that the database remembers nobody was told, and then the journal is gone. What
+    fails still is told before the database is there; it is one failure, and told once."""
+    desk = await make_desk()
+    before = Store(database, tmp_path / "spool", clock=desk.clock)
+    await before.start()
+    await begin_anew(desk, before)
+    await eventually(lambda: not desk.alerting._restoring)
+    for name in ("web", "api"):
+        desk.add(name)
+    desk.notifier().fail(*["not now"] * 1000)
+    desk.see("web", "down")
+    desk.see("api", "down")
+    await desk.wait(5)
+    await before.flush()
+    dsn = mute
+
+    async def give() -> str:
+        return dsn
+
+    store = Store(give, tmp_path / "spool 2", clock=desk.clock)
+    store.is_own = False
+    await begin_anew(desk, store)
+    desk.notifier().failures.clear()
+    desk.see("web", "down")
+    await eventually(lambda: not desk.alerting._restoring, 10)
+    await desk.wait(5)
+    assert desk.told() == [("fired", "web")]
+    dsn = database
+    async with asyncio.timeout(30):
+        while ("fired", "api") not in desk.told():  # of which nothing was seen: it is told now
+            await desk.wait(1)
+            await asyncio.sleep(0.1)
+    await desk.wait(60)
+    assert sorted(desk.told_of("web", "api")) == [("fired", "api"), ("fired", "web")]
+    desk.see("web", "up")
+    await desk.wait(60)
+    assert desk.told().count(("resolved", "web")) == 1
+    await desk.stop()
+    await store.stop()
+    await before.stop()

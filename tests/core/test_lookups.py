@@ -98,6 +98,8 @@ async def test_addresses_and_names_of_the_hosts_file_take_no_thread(
     switch.write_text("hosts: files dns\n")
     monkeypatch.setattr(local_names, "_hosts", local_names._Read(hosts))
     monkeypatch.setattr(local_names, "_switch", local_names._Read(switch))
+    for made_of_them in ("_names", "_first"):  # are as before afterwards
+        monkeypatch.setattr(local_names, made_of_them, getattr(local_names, made_of_them))
     for host, place in {
         "127.0.0.1": ("127.0.0.1", 80), "127.1": ("127.0.0.1", 80), "::1": ("::1", 80, 0, 0),
         "fe80::1%1": ("fe80::1", 80, 0, 1), "shop.LAN": ("127.0.0.7", 80),
@@ -114,6 +116,23 @@ async def test_addresses_and_names_of_the_hosts_file_take_no_thread(
     switch.write_text("hosts: dns files\n")
     assert (await look_up("shop.lan", 1))[0][4] == ("127.0.0.1", 1)
     assert resolver.asked == ["shop.lan"]
+
+
+async def test_a_hosts_file_that_cannot_be_opened_now_is_read_later(
+    resolver: Resolver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no descriptor left, what was read last holds, and the change is not forgotten."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.7 shop\n")
+    monkeypatch.setattr(local_names, "_hosts", local_names._Read(hosts))
+    for name, value in (("_names", {}), ("_first", True)):
+        monkeypatch.setattr(local_names, name, value)
+    assert (await look_up("shop", 1))[0][4] == ("127.0.0.7", 1)
+    hosts.write_text("127.0.0.10 shop\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda *_: (_ for _ in ()).throw(OSError(24, "too many")))
+        assert (await look_up("shop", 1))[0][4] == ("127.0.0.7", 1)
+    assert (await look_up("shop", 1))[0][4] == ("127.0.0.10", 1)
 
 
 async def test_lookups_of_one_name_are_one(resolver: Resolver) -> None:

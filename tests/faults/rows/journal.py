@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.faults.fault import ROOT, Fault, Step
-from tests.faults.peers import HarnessError
+from tests.faults.rows.disk import mount_tmpfs
 from tests.faults.world import World
 
 PAGE = 4096
@@ -83,11 +83,7 @@ class ReadOnly(Fault):
     needs = frozenset({ROOT})
 
     def prepare(self, world: World, stack: ExitStack) -> None:
-        world.data.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(world.data)]
-        if subprocess.run(mount, check=False).returncode != 0:
-            raise HarnessError("a tmpfs cannot be mounted here")
-        stack.callback(subprocess.run, ["umount", "-l", str(world.data)], check=True)
+        mount_tmpfs(world, stack)
 
     def steps(self, world: World) -> list[Step]:
         def remount(how: str) -> None:
