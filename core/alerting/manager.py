@@ -17,7 +17,7 @@ from tocsin.core.alerting.enriching import enricher_of
 from tocsin.core.alerting.itself import SELF, verdicts
 from tocsin.core.alerting.memory import Memory
 from tocsin.core.alerting.observers import Observers, write_down
-from tocsin.core.alerting.restore import everything, load, restored, taken_up
+from tocsin.core.alerting.restore import load, restored, taken_up, whole_entry
 from tocsin.core.alerting.retire import retire
 from tocsin.core.alerting.settling import Settling
 from tocsin.core.alerting.silencing import Silencing
@@ -111,7 +111,7 @@ class Alerting:
         self._settling = Settling.after(saved.life, saved.anchor, self.steady.anchor())
         self.engine.settled = self._settling.life.settled
         self._configure()
-        self.journal.whole = lambda: everything(
+        self.journal.whole = lambda: whole_entry(
             self.engine, self.memory, self.quiet, self.board, self._saved, self.steady.anchor()
         )  # fmt: skip
         self._restoring = saved.fresh or saved.doubtful

@@ -210,7 +210,7 @@ def taken_up(
     return past, changes + engine.review({key[1] for key in before}, now)
 
 
-def everything(
+def whole_entry(
     engine: Engine,
     memory: Memory,
     quiet: Quiet,
