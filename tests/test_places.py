@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.running import Running
+from tests.store.helpers import NOWHERE
 from tocsin.core.cli.client import Client
 from tocsin.core.cli.context import Context, Failure
 from tocsin.core.config import ConfigError, find_config, load_config
@@ -296,7 +297,9 @@ def test_a_data_directory_of_another_user_is_not_started_in(data: Path) -> None:
 def test_the_quick_start_works(tmp_path: Path, here: Path) -> None:
     """tocsin runs with a ./tocsin.toml of one's own and any port; beside it, in the same place, the
     commands find it without a word. Its record and token are its owner's alone."""
-    with Running(tmp_path, "[sources.docker]\nenabled = false\n") as running:
+    # Nothing of an embedded PostgreSQL is left behind by the kill.
+    env = {"DATABASE_URL": NOWHERE}
+    with Running(tmp_path, "[sources.docker]\nenabled = false\n", env) as running:
         done = command("status", "--json", data=running.data)
         assert '"summary"' in done.stdout, done.stderr
         for name in ("api.url", "admin.token", "lock"):
