@@ -25,13 +25,14 @@ from tocsin.core.journal_file import (
     DamagedError,
     Entry,
     Saved,
+    Upkeep,
     check,
     is_damage,
     note,
     open_file,
-    prune,
     put,
     read,
+    shrink,
 )
 from tocsin.core.journal_salvage import read_copy, salvage, set_aside
 from tocsin.core.journal_watch import Watch, frames_in
@@ -46,15 +47,6 @@ RETRY = 2.0
 
 PATIENCE = 2.0
 """Seconds for which an alert waits for a disk that does not answer."""
-
-KEPT = 7 * 86400.0
-"""Seconds for which finished outbox rows are kept."""
-
-MOST_FINISHED = 10_000
-"""So many finished outbox rows are kept at most; a start reads them."""
-
-PRUNE_EVERY = 60.0
-"""Seconds between two looks for finished rows that have to go."""
 
 LOOK = 2.0
 """Seconds between two looks whether the file is still there, while nothing is written."""
@@ -99,7 +91,7 @@ class Journal:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._backlog: list[Entry] = []
-        self._pruned = 0.0
+        self._upkeep = Upkeep()
 
     @property
     def running(self) -> bool:
@@ -206,6 +198,8 @@ class Journal:
         self._mark(db)
         # Into the file itself: without its write-ahead log it then says that this is missing.
         db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        with suppress(sqlite3.Error):
+            shrink(db)
         return saved
 
     def _begin_anew(self, reason: str) -> Saved:
@@ -394,9 +388,7 @@ class Journal:
         try:
             for entry in entries:
                 put(db, entry)
-            anchors = [entry.anchor for entry in entries if entry.anchor is not None]
-            if anchors:
-                self._prune(db, anchors[-1].steady)
+            self._upkeep.after(db, entries)
             faults.point("before commit")
             db.execute("COMMIT")
         except BaseException:
@@ -409,8 +401,3 @@ class Journal:
             if self._db is not None and self._look():
                 self._db.execute("DELETE FROM meta WHERE name = 'running'")
         self._close()
-
-    def _prune(self, db: sqlite3.Connection, now: float) -> None:
-        if now - self._pruned > PRUNE_EVERY:
-            self._pruned = now
-            prune(db, now - KEPT, MOST_FINISHED)

@@ -94,8 +94,8 @@ class Channel:
     def put(self, rows: Iterable[Row]) -> None:
         """Rows to deliver."""
         now = self.tools.clock.monotonic()
-        for row in rows:
-            self.group.put(row, now)
+        self.group.put(rows, now)
+        self.group.thin(self._stop_row)
         self._wake.set()
 
     def resume(self, rows: Iterable[Row], open_at: float | None = None) -> None:
@@ -210,8 +210,8 @@ class Channel:
     async def _form(self, now: float, but: set[UUID]) -> Outgoing | None:
         """A new message of what is due, through the stages that may leave something out."""
         digest, self._digest = self._digest, False
-        tools, group = self.tools, self.group
-        self._forming = group.take_all(but) if digest else group.take(now, but)
+        tools = self.tools
+        self._forming = self.group.take_all(but) if digest else self.group.take(now, but)
         self._forming = inhibit(self._forming, tools.engine, tools.steady.now, self._stop_row)
         self._forming = silence(self._forming, tools.engine, tools.steady.now, self._stop_row)
         self._forming = self._without_ends(dedupe(self._forming, self._stop_row))

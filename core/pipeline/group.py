@@ -4,14 +4,19 @@ the first of it opens a batch, and all that has come until its end goes out toge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from uuid import UUID
 
 from attrs import define, field
 
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.outbox import Row
+from tocsin.core.pipeline.dedupe import dedupe
+from tocsin.core.pipeline.suppress import Stop
 from tocsin.core.verdicts import Severity
+
+CROWDED = 500
+"""So many rows wait before those go that a newer one makes idle."""
 
 
 @define
@@ -20,6 +25,8 @@ class Group:
 
     settings: ChannelSettings
     window_ends: float = 0.0
+    crowded: int = CROWDED
+    """So many rows have it look for idle ones."""
     _rows: list[tuple[float, Row]] = field(factory=list)
 
     def __len__(self) -> int:
@@ -30,9 +37,19 @@ class Group:
         """What waits, oldest first."""
         return [row for _, row in self._rows]
 
-    def put(self, row: Row, now: float) -> None:
-        """A row comes in."""
-        self._rows.append((now, row))
+    def put(self, rows: Iterable[Row], now: float) -> None:
+        """Rows come in."""
+        self._rows += [(now, row) for row in rows]
+
+    def thin(self, stop: Stop) -> None:
+        """Where very many wait, as for a channel that is out of order for hours, leave out what a
+        newer one of the same alert says: what is owed then grows with the alerts, and not with the
+        time."""
+        if len(self._rows) < self.crowded:
+            return
+        passed = {row.id for row in dedupe(self.rows, stop)}
+        self._rows = [(at, row) for at, row in self._rows if row.id in passed]
+        self.crowded = max(CROWDED, 2 * len(self._rows))
 
     def _collected(self, row: Row) -> bool:
         urgent = row.notice is None or row.notice.severity is Severity.CRITICAL

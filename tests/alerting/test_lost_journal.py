@@ -303,9 +303,9 @@ def test_of_finished_rows_the_oldest_go(tmp_path: Path, clock: SettableClock) ->
         finished = [row(n, Decision.SENT) for n in range(10, 30)]
         owed = [row(n, Decision.QUEUED) for n in range(5)]
         put(db, Entry(rows=(*finished, *owed)))
-        prune(db, 12.0, 100)
+        prune(db, 12.0, 100, 1 << 20)
         assert len(read(db).rows) == 23
-        prune(db, 12.0, 7)
+        prune(db, 12.0, 7, 1 << 20)
         assert read(db).rows == (*owed, *finished[-7:])
-        prune(db, 12.0, 7)
+        prune(db, 12.0, 7, 1 << 20)
         assert len(read(db).rows) == 12
