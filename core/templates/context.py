@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,6 +23,11 @@ ICONS = {Severity.CRITICAL: "🚨", Severity.WARNING: "⚠️", Severity.INFO: "
 
 FEW = 10
 """Up to so many alerts in one message are told with what is wrong, more by their names alone."""
+
+VERY_FEW = 5
+"""Up to so many are told with everything that a message about one of them says."""
+
+NAMES_IN_A_TITLE = 3
 
 NAMES_IN_A_LINE = 20
 
@@ -88,7 +93,7 @@ def of_notice(notice: Notice, message: Message, clean: Callable[[str], str]) -> 
         "rule": notice.rule,
         "name": name,
         "occasion": _occasion(notice),
-        "id": str(notice.alert)[-8:],
+        "id": short_id(notice),
         "channel": message.channel,
         "target": short(clean(notice.target), LONGEST_NAME),
         "kind_name": _KINDS.get(notice.target_kind, notice.target_kind.capitalize()),
@@ -118,6 +123,11 @@ def of_notice(notice: Notice, message: Message, clean: Callable[[str], str]) -> 
     }
 
 
+def short_id(notice: Notice) -> str:
+    """The end of an alert's id, by which commands find it."""
+    return str(notice.alert)[-8:]
+
+
 def _occasion(notice: Notice) -> str:
     if notice.kind is Kind.REPEATED:
         return f" (still, {format_duration((notice.at - notice.since).total_seconds())})"
@@ -132,47 +142,107 @@ def _moment(text: object, zone: str) -> str:
 
 
 def of_digest(message: Message, clean: Callable[[str], str]) -> dict[str, Any]:
-    """The fields of several alerts in one message."""
-    groups: Mapping[tuple[str, int, str], list[Notice]] = defaultdict(list)
-    for notice in message.notices:
-        state = _DONE.get(notice.kind, "")
-        order = notice.severity.rank if not state else -1 if notice.kind is Kind.RESOLVED else 0
-        groups[state, -order, notice.rule].append(notice)
-    recovered = sum(n.kind is Kind.RESOLVED for n in message.notices)
-    firing = len(message.notices) - recovered
-    parts = [f"{firing} firing"] if firing else []
-    parts += [f"{recovered} recovered"] if recovered else []
-    told = {notice.target for notice in message.notices}
-    ordered = sorted(groups.items(), key=lambda item: (bool(item[0][0]), item[0]))
+    """The fields of several alerts in one message, each as it is at the end: what explains others
+    of them comes first, then what is worse."""
+    notices = list({notice.alert: notice for notice in message.notices}.values())
+    told = {notice.target for notice in notices if notice.kind is not Kind.RESOLVED}
+    groups: Mapping[tuple[str, str], list[Notice]] = defaultdict(list)
+    for notice in sorted(notices, key=lambda n: _explains(n, told), reverse=True):
+        groups[_DONE.get(notice.kind, ""), notice.rule].append(notice)
+
+    def order(item: tuple[tuple[str, str], list[Notice]]) -> tuple[Any, ...]:
+        (state, rule), members = item
+        worst = max(n.severity.rank for n in members)
+        explains = max(_explains(n, told) for n in members) if not state else 0
+        return bool(state), state == "recovered", -explains, -worst, rule
+
+    ordered = sorted(groups.items(), key=order)
+    listed = [notice for _, members in ordered for notice in members]
+    firing = [n for n in listed if n.kind is not Kind.RESOLVED]
+    recovered = [n for n in listed if n.kind is Kind.RESOLVED]
+    parts = [f"{len(firing)} firing: {_title_of(firing, clean)}"] if firing else []
+    parts += [f"{len(recovered)} recovered: {_title_of(recovered, clean)}"] if recovered else []
+    many = [
+        notice
+        for _, members in ordered
+        if len(members) > FEW
+        for notice in members
+        if notice.affected and notice.kind is not Kind.RESOLVED
+    ]
+    causes = [f"{_name(n, clean)} affects {_affected(n, clean)}" for n in many[:FEW]]
+    causes += [f"and {len(many) - FEW} more affect others"] if len(many) > FEW else []
     return {
         "icon": "✅" if not firing else ICONS[message.severity],
-        "headline": f"{len(message.notices)} alerts: {', '.join(parts)}",
+        "headline": "; ".join(parts),
         "severity": message.severity.value,
         "channel": message.channel,
         "time": in_zone(message.created_at, message.timezone),
-        "count": len(message.notices),
-        "firing": firing,
-        "recovered": recovered,
-        "groups": [_group(state, members, clean) for (state, _, _), members in ordered],
-        "affected": sorted({a for n in message.notices for a in n.affected if a not in told}),
+        "count": len(notices),
+        "firing": len(firing),
+        "recovered": len(recovered),
+        "groups": [_group(state, ms, len(notices), clean) for (state, _), ms in ordered],
+        "affected": sorted({a for n in notices for a in n.affected if a not in told}),
+        "causes": causes,
         "timezone": message.timezone,
     }
 
 
-def _group(state: str, members: list[Notice], clean: Callable[[str], str]) -> Group:
+def _explains(notice: Notice, told: Container[str]) -> int:
+    """How many of the others it explains."""
+    return 0 if notice.kind is Kind.RESOLVED else sum(a in told for a in notice.affected)
+
+
+def _name(notice: Notice, clean: Callable[[str], str]) -> str:
+    return short(clean(notice.target), LONGEST_NAME)
+
+
+def _affected(notice: Notice, clean: Callable[[str], str]) -> str:
+    return names((short(clean(name), LONGEST_NAME) for name in notice.affected), 10)
+
+
+def _title_of(notices: Iterable[Notice], clean: Callable[[str], str]) -> str:
+    targets = dict.fromkeys(short(clean(notice.target), 40) for notice in notices)
+    return names(targets, NAMES_IN_A_TITLE)
+
+
+def _group(state: str, members: list[Notice], of: int, clean: Callable[[str], str]) -> Group:
+    """One part of a message about so many alerts."""
     first = members[0]
-    heading = name_of(first.rule) + (f", {state}" if state else "") + f" ({len(members)})"
-    names = [short(clean(notice.target), LONGEST_NAME) for notice in members]
-    if len(members) <= FEW:
-        lines = tuple(
-            f"{name}: {short(clean(_said(n)), 200)}" for name, n in zip(names, members, strict=True)
-        )
+    heading = name_of(first.rule) + (f", {state}" if state else "")
+    heading += f" ({len(members)})" if len(members) > 1 else ""
+    if of <= VERY_FEW:
+        lines = [line for notice in members for line in _entry(notice, clean)]
+    elif len(members) <= FEW:
+        lines = [_line(notice, clean) for notice in members]
     else:
-        lines = tuple(
-            ", ".join(names[at : at + NAMES_IN_A_LINE])
-            for at in range(0, len(names), NAMES_IN_A_LINE)
-        )
-    return Group(icon_of(first), heading, lines)
+        listed = [_name(notice, clean) + _occasion(notice) for notice in members]
+        lines = [
+            ", ".join(listed[at : at + NAMES_IN_A_LINE])
+            for at in range(0, len(listed), NAMES_IN_A_LINE)
+        ]
+    return Group(icon_of(first), heading, tuple(lines))
+
+
+def _entry(notice: Notice, clean: Callable[[str], str]) -> Iterable[str]:
+    """One of very few alerts, line by line."""
+    said = short(clean(_said(notice)), 300)
+    yield f"{_name(notice, clean)}: {said}{_occasion(notice)}"
+    if notice.kind is Kind.RESOLVED:
+        return
+    if notice.affected:
+        yield f"🔗 Affected: {_affected(notice, clean)}"
+    if notice.logs:
+        yield f"🧾 Last log: {short(clean(notice.logs[-1].text), 200)}"
+    yield f"🔎 Look at it: tocsin alerts {short_id(notice)}"
+
+
+def _line(notice: Notice, clean: Callable[[str], str]) -> str:
+    """One of few alerts in a line."""
+    said = f"{_name(notice, clean)}: {short(clean(_said(notice)), 200)}{_occasion(notice)}"
+    if notice.kind is Kind.RESOLVED:
+        return said
+    affects = f"; affects {_affected(notice, clean)}" if notice.affected else ""
+    return f"{said}{affects} [{short_id(notice)}]"
 
 
 def _said(notice: Notice) -> str:

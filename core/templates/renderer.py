@@ -149,7 +149,9 @@ class Renderer:
         if isinstance(value, jinja2.Undefined):
             return value
         text = self._clean("" if value is None else str(value))
-        return short(" ".join(text.split()), LONGEST * 4)
+        words = short(" ".join(text.split()), LONGEST * 4)
+        before, after = (" " if c.isspace() else "" for c in (text[:1], text[-1:]))
+        return f"{before}{words}{after}" if words else before
 
     def words(self, message: Message) -> Words:
         """A message in words. A template that fails is told of once, and ours is used instead, or

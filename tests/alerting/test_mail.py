@@ -60,7 +60,9 @@ async def test_what_is_not_critical_is_one_summary_after_five_minutes(
     await desk.wait(59)
     assert server.mails == []
     await desk.wait(2)
-    assert await mails(desk, server, 1) == ["[tocsin] 5 alerts: 4 firing, 1 recovered"]
+    assert await mails(desk, server, 1) == [
+        "[tocsin] 3 firing: svc-1, svc-2, svc-3; 1 recovered: svc-0"
+    ]
     (mail,) = server.mails
     assert mail["X-Priority"] is None
     body = mail.get_body(("plain",))
@@ -94,4 +96,4 @@ async def test_what_is_critical_waits_for_no_summary(
     assert (await mails(desk, server, 2))[1] == "[tocsin] RECOVERED: Health check failed: db"
     assert server.mails[1]["References"] == server.mails[0]["Message-ID"]
     await desk.wait(180)
-    assert (await mails(desk, server, 3))[2] == "[tocsin] 2 alerts: 2 firing"
+    assert (await mails(desk, server, 3))[2] == "[tocsin] 2 firing: web, api"

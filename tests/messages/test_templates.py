@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ import pytest
 from attrs import evolve
 
 from tests.messages.hostile import HOSTILE as HOSTILE_TEMPLATES
-from tocsin import Kind, LogLine, Severity
+from tocsin import Kind, LogLine, Message, Severity
 from tocsin.core.logs import clean
 from tocsin.core.templates import Renderer, TemplateProblem, check_directory
 from tocsin.core.templates.renderer import _RULES
-from tocsin.core.words import Line, read
+from tocsin.core.words import Line, Words, read
 from tocsin.testing import message_of
 
 
@@ -63,21 +64,70 @@ def test_every_default_alert_has_words_for_every_occasion(rule: str, kind: Kind)
         assert "95 %" in text
 
 
+def words_of(message: Message, **changes: Sequence[Any]) -> Words:
+    """A message in words, its notices changed one by one."""
+    notices = [
+        evolve(notice, **{name: values[n] for name, values in changes.items()})
+        for n, notice in enumerate(message.notices)
+    ]
+    return OURS.words(evolve(message, notices=tuple(notices)))
+
+
 def test_a_digest_names_all() -> None:
-    """Few alerts with what is wrong with each, many by name; recoveries apart."""
-    message = message_of(*[Kind.FIRED] * 3, *[Kind.RESOLVED] * 2)
-    notices = [evolve(n, target=f"t{i}") for i, n in enumerate(message.notices)]
-    words = OURS.words(evolve(message, notices=tuple(notices)))
-    assert words.title == "5 alerts: 3 firing, 2 recovered"
+    """Few alerts with what is wrong with each, many by name; recoveries apart; and its title, which
+    is a mail's subject, says of whom it speaks."""
+    words = words_of(
+        message_of(*[Kind.FIRED] * 4, *[Kind.RESOLVED] * 2), target=[f"t{n}" for n in range(6)]
+    )
+    assert words.title == "4 firing: t0, t1, t2 and 1 more; 2 recovered: t4, t5"
     assert [s.heading for s in words.sections] == [
-        "Container down (3)", "Container down, recovered (2)", "Affected",
+        "", "Container down (4)", "Container down, recovered (2)",
     ]  # fmt: skip
-    assert "t0: killed, exit code 137" in words.text
-    assert "t4: after 1m 1s: killed, exit code 137" in words.text
-    many = message_of(*[Kind.FIRED] * 300)
-    notices = [evolve(n, target=f"t{i:03}") for i, n in enumerate(many.notices)]
-    text = OURS.words(evolve(many, notices=tuple(notices))).text
+    assert words.text.splitlines()[1].startswith("⏰ Time: 2026-01-15 12:00:00")
+    assert "t0: killed, exit code 137; affects api, shop [" in words.text
+    assert "t4: after 1m 1s: killed, exit code 137" in words.text.splitlines()
+    many = message_of(*[Kind.FIRED] * 299, Kind.REPEATED)
+    text = words_of(many, target=[f"t{n:03}" for n in range(300)]).text
     assert all(f"t{n:03}" in text for n in range(300))
+    assert "t299 (still, 1m)" in text
+
+
+def test_two_alerts_at_once_say_what_each_says_alone() -> None:
+    """The cause comes first, in the title as well, whatever the severities; each has what it
+    affects, its last log line, its id, and that it still lasts."""
+    message = message_of(Kind.FIRED, Kind.REPEATED)
+    words = words_of(
+        message, target=["web", "db"], rule=["health_check_failed", "disk_space_low"],
+        severity=[Severity.CRITICAL, Severity.WARNING], affected=[(), ("web", "api")],
+    )  # fmt: skip
+    ids = [str(notice.alert)[-8:] for notice in message.notices]
+    assert words.text.splitlines()[3:] == [
+        "⚠️ Disk space low:", "db: killed, exit code 137 (still, 1m)", "🔗 Affected: web, api",
+        "🧾 Last log: killed, exit code 137", f"🔎 Look at it: tocsin alerts {ids[1]}", "",
+        "🚨 Health check failed:", "web: killed, exit code 137",
+        "🧾 Last log: killed, exit code 137", f"🔎 Look at it: tocsin alerts {ids[0]}",
+    ]  # fmt: skip
+    assert words.title == "2 firing: db, web"
+
+
+def test_of_many_alerts_those_that_affect_others_say_whom() -> None:
+    """In a list of names alone as well as in lines of their own."""
+    for count in (7, 30):
+        affected = [("api", "web") if n == 3 else () for n in range(count)]
+        text = words_of(
+            message_of(*[Kind.FIRED] * count), target=[f"t{n}" for n in range(count)],
+            affected=affected,
+        ).text  # fmt: skip
+        said = [line for line in text.splitlines() if "affects" in line]
+        assert len(said) == 1
+        assert said[0].startswith("t3")
+        assert "affects api, web" in said[0]
+
+
+def test_words_that_fields_bring_along_stay_apart() -> None:
+    """``report-job (still, 46m)``: the blank before what a field says is kept."""
+    title = text_of(OURS, Kind.REPEATED).splitlines()[0]
+    assert title == "🚨 CRITICAL: Container down: web (still, 1m)"
 
 
 def test_a_file_replaces_a_template(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from attrs import evolve
 
 from tests.conftest import eventually
 from tests.notifiers.bot_api import CHAT, TOKEN, BotApi, read_html
-from tocsin import ActionError, Kind, Line, LogLine, NotifyError, Secret
+from tocsin import ActionError, Kind, Line, LogLine, Message, NotifyError, Secret
 from tocsin.core.logs import clean
 from tocsin.core.templates import Renderer
 from tocsin.plugins.notifiers.telegram import TelegramNotifier
@@ -409,6 +409,38 @@ async def test_hostile_text_arrives_readable(api: BotApi, unhurried: None, text:
     assert start in " ".join(shown.split())
     assert not set("\x00\x1b\u202e\u2066") & set(shown)
     assert len(api.sent) == 1
+
+
+async def test_each_of_a_few_alerts_has_its_buttons(api: BotApi, unhurried: None) -> None:
+    """Two alerts in one message have a row of buttons each, which a press changes for its alert
+    alone; what has recovered has none, nor has a message of many."""
+    notifier, desk = notifier_of(api), Desk()
+
+    def told(message: Message) -> Message:
+        notices = [evolve(n, target=f"service-{i}") for i, n in enumerate(message.notices)]
+        message = evolve(message, notices=tuple(notices))
+        return evolve(message, words=Renderer(clean=clean).words(message))
+
+    async with listening(notifier, desk):
+        message = told(message_of(Kind.FIRED, Kind.REPEATED, Kind.RESOLVED))
+        await notifier.send(message)
+        rows = api.messages[1]["reply_markup"]["inline_keyboard"]
+        assert [[button["text"] for button in row] for row in rows] == [
+            ["✔️ service-0", "🔕 1 h", "📜", "🔄"], ["✔️ service-1", "🔕 1 h", "📜", "🔄"],
+        ]  # fmt: skip
+        api.press(rows[1][0]["callback_data"])
+        await eventually(lambda: "editMessageText" in api.calls)
+        shown = read_html(api.messages[1]["text"])
+        assert "✔️ service-1: Acknowledged by Ann (Telegram 42) at " in shown
+        rows = api.messages[1]["reply_markup"]["inline_keyboard"]
+        assert [[button["text"] for button in row] for row in rows] == [
+            ["✔️ service-0", "🔕 1 h", "📜", "🔄"], ["🔕 1 h", "📜", "🔄"],
+        ]  # fmt: skip
+        await notifier.send(told(message_of(*[Kind.FIRED] * 6)))
+        assert api.buttons() == {}
+    assert [(what, about) for what, about, _ in desk.done] == [
+        ("acknowledged", str(message.notices[1].alert))
+    ]
 
 
 async def test_five_hundred_names_all_arrive(api: BotApi, unhurried: None) -> None:

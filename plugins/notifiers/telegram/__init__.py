@@ -46,7 +46,14 @@ from tocsin.plugins.notifiers.telegram.html import (
     plain,
     units,
 )
-from tocsin.plugins.notifiers.telegram.presses import Action, Card, Press, Presses, person
+from tocsin.plugins.notifiers.telegram.presses import (
+    Action,
+    Card,
+    Offer,
+    Press,
+    Presses,
+    person,
+)
 
 POLL = 50
 """Seconds for which a request for updates stays open."""
@@ -57,6 +64,9 @@ MOST_UPDATES = 100
 LOG_LINES = 30
 MOST_PARTS = 12
 """Messages that a digest may take: 12 hold more than 1,500 names."""
+
+MOST_OFFERS = 5
+"""Alerts in one message that have buttons."""
 
 USED = "This button was used already, or is from before a restart of tocsin."
 
@@ -120,7 +130,7 @@ class TelegramNotifier(Notifier):
         lines = list(lines_of(message.words))
         single = message.notices[0] if len(message.notices) == 1 else None
         texts = parts(lines, 1 if single is not None else MOST_PARTS)
-        card = None if single is None else self._card(single, lines)
+        card = self._card(message, lines) if len(texts) == 1 else None
         reply = next((n.reply_to for n in message.notices if n.reply_to), None)
         first: int | None = None
         for text in self._done.left(message.id, texts):
@@ -154,15 +164,22 @@ class TelegramNotifier(Notifier):
         )  # fmt: skip
         return number_of(mapping_of(result).get("message_id")) or None
 
-    def _card(self, notice: Notice, lines: list[str]) -> Card | None:
-        if not self.allowed_users or notice.kind in (Kind.RESOLVED, Kind.TEST):
+    def _card(self, message: Message, lines: list[str]) -> Card | None:
+        """Buttons for an alert, or for each of a few."""
+        told = [n for n in message.notices if n.kind not in (Kind.RESOLVED, Kind.TEST)]
+        offers = [self._offer(notice) for notice in {n.alert: n for n in told}.values()]
+        if not self.allowed_users or not 1 <= len(offers) <= MOST_OFFERS:
             return None
+        return Card(lines, offers)
+
+    @staticmethod
+    def _offer(notice: Notice) -> Offer:
         actions = [Action.ACKNOWLEDGE, Action.SILENCE]
         if notice.target_kind == "container":
             actions.append(Action.LOGS)
         if notice.can_restart:
             actions.append(Action.RESTART)
-        return Card(notice.alert, notice.target, lines, actions)
+        return Offer(notice.alert, notice.target, actions)
 
     # In
 
@@ -232,19 +249,20 @@ class TelegramNotifier(Notifier):
         if press is None:
             await self._answer(query, USED, loud=True)
             return
-        card, message = press.card, mapping_of(query.get("message"))
-        card.begin(press.action)
+        card, offer, message = press.card, press.offer, mapping_of(query.get("message"))
+        offer.begin(press.action)
         note = None
         try:
             done = await self._act(press, person(who), message, controls)
         except (ActionError, NotifyError) as error:
-            card.give_back(press.action)
+            offer.give_back(press.action)
             text, failed = f"Not done: {error}", True
         else:
             text, failed = done[:1].upper() + done[1:], False
             if press.action is not Action.LOGS:
                 at = datetime.now(UTC).astimezone(ZoneInfo(self._timezone[0]))
-                note = f"{_DONE[press.action]} {text} at {at:%H:%M %Z}"
+                about = f"{offer.target}: " if len(card.offers) > 1 else ""
+                note = f"{_DONE[press.action]} {about}{text} at {at:%H:%M %Z}"
                 card.notes.append(f"<i>{escape(fit(note, 300))}</i>")
         try:
             await self._answer(query, text, loud=failed)
@@ -256,17 +274,17 @@ class TelegramNotifier(Notifier):
     async def _act(
         self, press: Press, by: str, message: Mapping[str, Any], controls: Controls
     ) -> str:
-        card = press.card
+        offer = press.offer
         match press.action:
             case Action.ACKNOWLEDGE:
-                return await controls.acknowledge(card.alert, by)
+                return await controls.acknowledge(offer.alert, by)
             case Action.SILENCE:
-                return await controls.silence(card.alert, 3600, by)
+                return await controls.silence(offer.alert, 3600, by)
             case Action.RESTART:
-                return await controls.restart(card.target, by)
+                return await controls.restart(offer.target, by)
             case Action.LOGS:
-                lines = await controls.logs(card.target, LOG_LINES)
-                await self._say(log_text(card.target, lines), message)
+                lines = await controls.logs(offer.target, LOG_LINES)
+                await self._say(log_text(offer.target, lines), message)
                 return "here are the last lines"
 
     async def _answer(self, query: Mapping[str, Any], text: str, *, loud: bool = False) -> None:

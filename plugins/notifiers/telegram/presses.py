@@ -31,17 +31,19 @@ LABELS = {
     Action.RESTART: "🔄 Restart",
 }
 
+SIGNS = {Action.SILENCE: "🔕 1 h", Action.LOGS: "📜", Action.RESTART: "🔄"}
+"""Labels in the row of one of several alerts; the first is the alert's name."""
+
+LONGEST_LABEL = 24
+
 
 @define(eq=False)
-class Card:
-    """A message with buttons. ``notes`` say who did what; ``actions`` are still to be had."""
+class Offer:
+    """What may be done about one alert; ``actions`` are still to be had."""
 
     alert: UUID
     target: str
-    lines: list[str]
     actions: list[Action]
-    notes: list[str] = field(factory=list)
-    editing: asyncio.Lock = field(factory=asyncio.Lock)
 
     def begin(self, action: Action) -> None:
         """An action is under way: nobody else is offered it. Logs can be had as often as liked."""
@@ -52,12 +54,30 @@ class Card:
         """It was not done, and is offered again."""
         self.actions = [a for a in Action if a is action or a in self.actions]
 
+    def short_label(self, action: Action) -> str:
+        """A button's text where several alerts have a row each."""
+        if action in SIGNS:
+            return SIGNS[action]
+        name = self.target
+        return f"✔️ {name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + '…'}"
+
+
+@define(eq=False)
+class Card:
+    """A message with buttons. ``notes`` say who did what."""
+
+    lines: list[str]
+    offers: list[Offer]
+    notes: list[str] = field(factory=list)
+    editing: asyncio.Lock = field(factory=asyncio.Lock)
+
 
 @frozen
 class Press:
     """What a token stands for."""
 
     card: Card
+    offer: Offer
     action: Action
 
 
@@ -69,14 +89,20 @@ class Presses:
 
     def keyboard(self, card: Card) -> dict[str, Any]:
         """A fresh inline keyboard. Those given out before hold until it is :meth:`shown`."""
-        buttons = []
-        for action in card.actions:
-            token = secrets.token_urlsafe(18)
-            self._given[token] = Press(card, action)
-            buttons.append({"text": LABELS[action], "callback_data": token})
+        several = len(card.offers) > 1
+        rows = []
+        for offer in card.offers:
+            buttons = []
+            for action in offer.actions:
+                token = secrets.token_urlsafe(18)
+                self._given[token] = Press(card, offer, action)
+                label = offer.short_label(action) if several else LABELS[action]
+                buttons.append({"text": label, "callback_data": token})
+            width = len(Action) if several else 2
+            rows += [buttons[at : at + width] for at in range(0, len(buttons), width)]
         while len(self._given) > MOST:
             del self._given[next(iter(self._given))]
-        return {"inline_keyboard": [buttons[at : at + 2] for at in range(0, len(buttons), 2)]}
+        return {"inline_keyboard": rows}
 
     def shown(self, card: Card, keyboard: dict[str, Any]) -> None:
         """People see this keyboard now: the card's other tokens are void."""
@@ -91,7 +117,7 @@ class Presses:
     def take(self, token: str) -> Press | None:
         """What a token stands for, once; None where the card offers that no more."""
         press = self._given.pop(token, None)
-        return press if press is not None and press.action in press.card.actions else None
+        return press if press is not None and press.action in press.offer.actions else None
 
 
 def person(who: Mapping[str, Any]) -> str:
