@@ -7,6 +7,7 @@ import streamlit as st
 from tocsin.dashboard import pages, session, states
 from tocsin.dashboard.client import ApiError
 from tocsin.dashboard.dialogs import open_dialog
+from tocsin.dashboard.pace import live
 from tocsin.dashboard.style import STYLE
 
 RETRY = 5
@@ -31,7 +32,7 @@ def main(start: str = "overview") -> None:
         _later([error])
 
 
-@st.fragment(run_every=RETRY)
+@live(RETRY)
 def _later(errors: list[ApiError]) -> None:
     """Say why there is no page, and look again after a while: nothing else would."""
     if errors:

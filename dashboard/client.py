@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable, Hashable
 from enum import StrEnum
+from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
 import httpx
-from attrs import frozen
+from attrs import define, field, frozen
 
 TIMEOUT = httpx.Timeout(10.0, connect=2.0)
 """Seconds. Restarting a container waits for the engine: see :data:`PATIENT`."""
@@ -80,6 +83,54 @@ class Api:
         if answer.is_success or (path == "/health" and isinstance(body, dict)):
             return body
         raise _refusal(answer, body)
+
+
+@define
+class _Answer:
+    lock: Lock = field(factory=Lock)
+    at: float | None = None
+    value: Any = None
+    error: ApiError | None = None
+
+
+@define
+class Shared:
+    """Answers that many readers want at about the same time, each asked for once: nobody asks again
+    while it is on its way, and it is good for ``kept`` seconds. They are read only."""
+
+    kept: float
+    _answers: dict[Hashable, _Answer] = field(factory=dict)
+    _lock: Lock = field(factory=Lock)
+
+    def get(self, what: Hashable, ask: Callable[[], Any]) -> Any:
+        """The answer to ``what``. Raises ApiError."""
+        with self._lock:
+            answer = self._answers.setdefault(what, _Answer())
+        with answer.lock:
+            if answer.at is None or time.monotonic() >= answer.at + self.kept:
+                self._forget()
+                answer.value, answer.error = None, None
+                try:
+                    answer.value = ask()
+                except ApiError as error:
+                    answer.error = error
+                answer.at = time.monotonic()
+        if (met := answer.error) is not None:
+            raise ApiError(met.kind, met.detail, met.retry_after)
+        return answer.value
+
+    def _forget(self) -> None:
+        """Drop what is no longer good."""
+        now = time.monotonic()
+        with self._lock:
+            for what, answer in list(self._answers.items()):
+                if answer.at is not None and now >= answer.at + self.kept:
+                    del self._answers[what]
+
+    def clear(self) -> None:
+        """Somebody has changed something: what is known is no longer good."""
+        with self._lock:
+            self._answers.clear()
 
 
 def _refusal(answer: httpx.Response, body: Any) -> ApiError:

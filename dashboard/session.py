@@ -13,7 +13,7 @@ import httpx
 import streamlit as st
 from attrs import frozen
 
-from tocsin.dashboard.client import Api, ApiError, Kind, connect
+from tocsin.dashboard.client import Api, ApiError, Kind, Shared, connect
 from tocsin.dashboard.process import Settings
 from tocsin.dashboard.signin import COOKIE, READERS
 from tocsin.dashboard.words import zone_of
@@ -21,6 +21,9 @@ from tocsin.dashboard.words import zone_of
 RANKS = {"viewer": 0, "operator": 1, "admin": 2}
 ME_KEPT = 30.0
 """Seconds for which a token's name and role are taken as known."""
+
+SHARED = 1.5
+"""Seconds for which an answer of the API is good for all readers with the same token."""
 
 PATIENCE = 5.0
 """Seconds of quiet after "too many requests" where tocsin does not say how many."""
@@ -44,7 +47,20 @@ class Reader:
 @frozen
 class ReaderApi(Api):
     """The API under a reader's token, which does not ask again with a token that was refused: all
-    readers come from one address, and tocsin counts the refusals of an address."""
+    readers come from one address, and tocsin counts the refusals of an address. What others with
+    the same token have just been told is not asked for again."""
+
+    def get(self, path: str, **query: Any) -> Any:
+        """What a GET answers; it is not to be changed. Raises ApiError."""
+        what = (self.token, path, tuple(sorted((k, str(v)) for k, v in query.items())))
+        return _shared().get(what, lambda: super(ReaderApi, self).get(path, **query))
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """What a POST answers. Raises ApiError."""
+        try:
+            return super().post(path, body)
+        finally:
+            _shared().clear()
 
     def _ask(self, method: str, path: str, **options: Any) -> Any:
         _refused_before(self.token)
@@ -53,6 +69,11 @@ class ReaderApi(Api):
         except ApiError as error:
             _remember(self.token, error)
             raise
+
+
+@st.cache_resource
+def _shared() -> Shared:
+    return Shared(SHARED)
 
 
 @st.cache_resource

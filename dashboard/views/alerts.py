@@ -11,6 +11,7 @@ import streamlit as st
 
 from tocsin.dashboard import dialogs, pages, parts, session, states, tones
 from tocsin.dashboard.client import ApiError, Kind, path_of
+from tocsin.dashboard.pace import live
 from tocsin.dashboard.words import clean, count, duration, moment, plain, title_of, when
 
 EVERY = 3
@@ -42,7 +43,7 @@ def page() -> None:
         _timeline()
 
 
-@st.fragment(run_every=EVERY)
+@live(EVERY)
 def _timeline() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         severity = st.segmented_control(
@@ -183,7 +184,7 @@ def _facts(alert: Item) -> str:
     return " · ".join(told)
 
 
-@st.fragment(run_every=EVERY)
+@live(EVERY)
 def _one(chosen: str) -> None:
     with states.guarded():
         identity = _uuid(chosen)
@@ -275,7 +276,7 @@ def _decision(row: Item, *, with_alert: bool = True) -> None:
             pages.link("alerts", label, query={"id": row["alert_id"]})
 
 
-@st.fragment(run_every=EVERY)
+@live(EVERY)
 def _ledger() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         decision = st.selectbox(

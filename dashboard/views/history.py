@@ -9,6 +9,7 @@ from attrs import define, field
 
 from tocsin.dashboard import charts, pages, parts, session, states
 from tocsin.dashboard.client import Api, path_of
+from tocsin.dashboard.pace import live
 from tocsin.dashboard.words import count, percent, plain, share, size, title_of
 
 EVERY = 60
@@ -37,7 +38,7 @@ def page() -> None:
     _history()
 
 
-@st.fragment(run_every=EVERY)
+@live(EVERY)
 def _history() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         span = st.segmented_control(

@@ -11,6 +11,7 @@ from attrs import define, field
 from tocsin.dashboard import pages, parts, session, states, tones
 from tocsin.dashboard.client import Api, ApiError, path_of
 from tocsin.dashboard.live import MOST, LiveList
+from tocsin.dashboard.pace import live
 from tocsin.dashboard.words import ago, count, percent, plain, size
 
 EVERY = 2
@@ -125,7 +126,7 @@ def page() -> None:
     _live()
 
 
-@st.fragment(run_every=EVERY)
+@live(EVERY)
 def _live() -> None:
     known: Overview = st.session_state.setdefault("_overview", Overview())
     cards = st.container()

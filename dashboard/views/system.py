@@ -10,6 +10,7 @@ import streamlit as st
 
 from tocsin.dashboard import parts, session, states, tones
 from tocsin.dashboard.client import Api, path_of
+from tocsin.dashboard.pace import live
 from tocsin.dashboard.words import ago, clean, count, duration, moment, plain, when
 
 EVERY = 5
@@ -24,7 +25,7 @@ def page() -> None:
     _system()
 
 
-@st.fragment(run_every=EVERY)
+@live(EVERY)
 def _system() -> None:
     with states.guarded():
         api = session.api()

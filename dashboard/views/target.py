@@ -9,6 +9,7 @@ import streamlit as st
 
 from tocsin.dashboard import dialogs, pages, parts, session, states, tones
 from tocsin.dashboard.client import path_of
+from tocsin.dashboard.pace import live
 from tocsin.dashboard.views.target_logs import show_logs
 from tocsin.dashboard.views.target_past import look, show_past
 from tocsin.dashboard.words import (
@@ -44,13 +45,13 @@ def page() -> None:
     show_logs(name)
 
 
-@st.fragment(run_every=EVERY)
+@live(EVERY)
 def _facts(name: str) -> None:
     with states.guarded():
         api = session.api()
         item, detail = look(api, name)
-        firing = api.get(path_of("alerts", "active"), target=name, limit=100)["items"]
-        firing.sort(key=lambda alert: tones.of_alert(alert).rank)
+        active = api.get(path_of("alerts", "active"), target=name, limit=100)["items"]
+        firing = sorted(active, key=lambda alert: tones.of_alert(alert).rank)
         tone = tones.of_item(item, firing)
         st.session_state["_is_container"] = "state" in item
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):

@@ -8,6 +8,7 @@ import streamlit as st
 
 from tocsin.dashboard import logs, session, states
 from tocsin.dashboard.client import path_of
+from tocsin.dashboard.pace import live
 from tocsin.dashboard.words import count
 
 EVERY = 10
@@ -20,7 +21,7 @@ FEW, ROW = 16, 60
 LINES = {"100 lines": 100, "500 lines": 500, "2000 lines": 2000}
 
 
-@st.fragment(run_every=EVERY)
+@live(EVERY)
 def show_logs(name: str) -> None:
     """Draw it; nothing where the target is no container."""
     if not st.session_state.get("_is_container"):

@@ -12,6 +12,7 @@ import streamlit as st
 
 from tocsin.dashboard import charts, parts, session, states, tones
 from tocsin.dashboard.client import Api, ApiError, Kind, path_of
+from tocsin.dashboard.pace import live
 from tocsin.dashboard.words import count, moment, percent, plain, share, size, title_of, when
 
 EVERY = 20
@@ -39,7 +40,7 @@ def look(api: Api, name: str) -> tuple[Item, Item]:
     return detail["target"], detail
 
 
-@st.fragment(run_every=EVERY)
+@live(EVERY)
 def show_past(name: str) -> None:
     """Draw it."""
     span = st.segmented_control(

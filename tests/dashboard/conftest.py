@@ -90,6 +90,8 @@ def pages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Pages]:
     # There is no browser: nobody's cookie, nobody's clock.
     monkeypatch.setattr(session, "cookie", lambda: None)
     monkeypatch.setattr(session, "zone", lambda: UTC)
+    # Each look of a test is a new one.
+    monkeypatch.setattr(session, "SHARED", 0.0)
     yield Pages(monkeypatch, tmp_path)
     st.cache_resource.clear()
 
