@@ -36,6 +36,8 @@ _LETTERS = {
     "v": "\v",
 }
 _PART = re.compile(r"[^\s\"'\\,:=<>{}()\[\]]{6,}")  # what stays as it is when it is escaped twice
+_BETWEEN = re.compile(r"""(['"])\s*,\s*\1""")
+"""What stands between two words of a list."""
 _ENTITIES = {"quot": '"', "apos": "'", "amp": "&", "lt": "<", "gt": ">", "nbsp": " "}
 
 
@@ -57,8 +59,11 @@ def _look_for(text: str, found: shapes.Found | None, deep: int) -> str:
 
 
 def _read(text: str, deep: int) -> set[str]:
-    """What looks like a secret in a text as it was before it was escaped."""
+    """What looks like a secret in a text as it was before it was escaped, or taken apart: a key
+    that a command line's words had in them is one again where a list of them is read as a line."""
     secrets: set[str] = set()
+    if (line := _BETWEEN.sub(" ", text)) != text:
+        _look_for(line, secrets.add, deep - 1)
     if "\\" in text or "%" in text or "&" in text:
         before = _ESCAPE.sub(_character, text)
         if before != text:

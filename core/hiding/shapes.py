@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 
 from tocsin.core.hiding import names
+from tocsin.core.hiding.keys import hide_keys
 from tocsin.core.hiding.names import HIDDEN, KEYS, SHORT_KEYS, is_secret_name
 
 Found = Callable[[str], object]
@@ -187,11 +188,6 @@ _POSITIONAL = re.compile(
     rf"(\b(?:{POSITIONAL.pattern}){_GAP}[\"']?[^\s\"',]{{1,100}}+)({_GAP})(?!-){_ARGUMENT}"
 )
 
-_PEM = re.compile(
-    r"(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)"
-    r"(?:[^-]|-(?!----END)){0,20000}+(-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?"
-)
-
 
 def look_for(text: str, found: Found | None = None) -> str:
     """A text without what looks like a secret."""
@@ -212,7 +208,7 @@ def look_for(text: str, found: Found | None = None) -> str:
             text = _TOKENS.sub(lambda match: _told(match[0], found), text)
         return _arguments(text, low, found) if text[0] == "-" else text
     if "private key" in low:
-        text = _PEM.sub(rf"\1 {HIDDEN} \2", text)
+        text = hide_keys(text, found)
     if "://" in text:
         text = _URL.sub(lambda match: _url(match[0], found), text)
     if _LONG.search(text):

@@ -233,6 +233,22 @@ def test_ordinary_sentences_stay_as_they_are(sentence: str) -> None:
     assert clean(sentence) == sentence
 
 
+@pytest.mark.parametrize("between", ["', '", '", "', '",\n  "'])
+@pytest.mark.parametrize("end", ["\n", "\\n", "\\\\n", "WORDS"])
+def test_a_key_that_a_command_lines_words_are_made_of(between: str, end: str) -> None:
+    """A list of words, as Python and JSON write it, is also read as the line it was: neither a key
+    nor a token in it shows; what is around it does."""
+    line = "-----BEGIN PRIVATE KEY-----", S, S, "-----END PRIVATE KEY-----"
+    words = " ".join(line).split() if end == "WORDS" else end.join(line).split(" ")
+    quote = between[0]
+    told = clean(f"got [{quote}/bin/x{between}{between.join(words)}{quote}] in tocsin.toml")
+    assert S not in told
+    assert "/bin/x" in told
+    assert told.endswith("in tocsin.toml")
+    listed = between.join(["curl", "-H", "Authorization:", "Bearer", S, "example"])
+    assert S not in clean(f"{quote}{listed}{quote}")
+
+
 def test_a_key_in_pem_is_hidden_over_its_lines() -> None:
     """From its first line to its last, or to the end of what there is."""
     key = f"-----BEGIN RSA PRIVATE KEY-----\n{S}\n{S}\n-----END RSA PRIVATE KEY-----"
