@@ -40,6 +40,20 @@ def reader_menu() -> None:
             st.rerun()
 
 
+def blind(health: Item) -> bool:
+    """Say what tocsin cannot see or do now; whether there is anything."""
+    wrong = [
+        (name, part)
+        for name, part in health["components"].items()
+        if part["status"] in ("degraded", "failed")
+    ]
+    if wrong:
+        lines = [f"- {plain(name, 60)}: {plain(part['message'], 240)}" for name, part in wrong]
+        told = "\n".join(["**tocsin cannot see or do everything now:**", *lines])
+        st.warning(told, icon=":material/visibility_off:")
+    return bool(wrong)
+
+
 def icon_of(kind: str) -> str:
     """The icon of a kind of target."""
     return _ICONS.get(kind, ":material/language:")
@@ -96,7 +110,9 @@ def alert_rows(alerts: Iterable[Item], *, key: str, ack: bool = True) -> None:
             if alert["state"] == "acknowledged":
                 st.caption(plain(f"Acknowledged by {alert['acknowledged_by']}", 60),
                            width="content")  # fmt: skip
-            elif ack and alert["state"] in ("firing", "suppressed"):
+            elif alert["explained_by"]:
+                pages.target_link(alert["explained_by"], icon=":material/account_tree:")
+            elif ack and alert["state"] == "firing":
                 dialogs.button(
                     "acknowledge", "Ack", ":material/done_all:", f"{key}-ack-{alert['id']}",
                     id=alert["id"], type=alert["alert_type"], target=name,

@@ -43,6 +43,44 @@ _PRELOAD = re.compile(rb'<link\s+rel="preload".*?/>\s*', re.DOTALL)
 """The page asks for a font that our theme does not use."""
 
 
+WATCH = b"""<script>
+(() => {
+  let misses = 0
+  const bar = document.createElement("div")
+  bar.id = "tocsin-stale"
+  bar.setAttribute("role", "alert")
+  const look = async () => {
+    let there = false
+    try {
+      const url = window.__streamlit.BACKEND_BASE_URL + "/_stcore/health"
+      there = (await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(5000) })).ok
+    } catch {}
+    misses = there ? 0 : misses + 1
+    if (misses === 2) {
+      const time = new Date(Date.now() - 5000).toLocaleTimeString()
+      bar.textContent = "No connection to tocsin since " + time +
+        ". Below is what it saw before that; this page comes back by itself."
+      document.body.append(bar)
+      document.documentElement.classList.add("tocsin-stale")
+    } else if (there) {
+      bar.remove()
+      document.documentElement.classList.remove("tocsin-stale")
+    }
+  }
+  setInterval(look, 5000)
+})()
+</script>
+<style>
+#tocsin-stale {
+  position: fixed; inset: 0 0 auto 0; z-index: 2000000; padding: .8rem 1.2rem;
+  background: #b3261e; color: #fff; font: 600 1rem/1.4 system-ui, sans-serif; text-align: center;
+}
+.tocsin-stale [data-testid="stApp"] { filter: grayscale(1); opacity: .55; }
+.tocsin-stale [role="dialog"]:has([data-testid="stConnectionErrorDialog"]) { display: none; }
+</style>"""
+"""Says that what is shown is old, where the server is gone: Streamlit leaves the cards as they are,
+green, under a window that asks about the internet."""
+
 OURS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -166,7 +204,7 @@ class Guarded:
         page = _PRELOAD.sub(b"", page).replace(
             b"<title>Streamlit</title>", b"<title>tocsin</title>"
         )
-        return page.replace(b"<head>", b"<head>" + self._script, 1)
+        return page.replace(b"<head>", b"<head>" + self._script + WATCH, 1)
 
 
 def options(settings: Settings) -> dict[str, Any]:

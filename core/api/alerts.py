@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from attrs import frozen
 
-from tocsin.core.alerts.model import Alert, Phase
+from tocsin.core.alerts.model import Alert, Cause, Phase
 from tocsin.core.api.history import Moment
 from tocsin.core.api.ledger import NotificationView, ledger_of
 from tocsin.core.api.paging import IdCursor, Limit, Name
@@ -20,6 +20,7 @@ from tocsin.core.api.problems import Problem, not_found
 from tocsin.core.api.routing import Call, Routes
 from tocsin.core.auth import Role
 from tocsin.core.hiding import clean
+from tocsin.core.ids import time_of
 from tocsin.core.store import StoreUnavailable
 from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.verdicts import Severity
@@ -31,8 +32,8 @@ routes = Routes()
 class AlertView:
     """An alert. ``state`` is firing, acknowledged, suppressed, pending or resolved.
 
-    ``suppressed_by`` says what keeps it from being told; ``flaps`` how often it fired again;
-    ``heard`` which channels were told that it fires.
+    ``suppressed_by`` says what keeps it from being told, and ``explained_by`` names the target that
+    does; ``flaps`` how often it fired again; ``heard`` which channels were told that it fires.
     """
 
     id: UUID
@@ -51,6 +52,7 @@ class AlertView:
     flaps: int
     escalated: bool
     suppressed_by: str | None
+    explained_by: str | None
     heard: tuple[str, ...]
 
 
@@ -109,6 +111,7 @@ class AckBody:
 
 def alert_view(alert: Alert) -> AlertView:
     """The view of an alert that tocsin has in memory."""
+    why = alert.suppression
     return AlertView(
         id=alert.id,
         alert_type=alert.rule,
@@ -125,7 +128,8 @@ def alert_view(alert: Alert) -> AlertView:
         notification_sent=alert.ever_told,
         flaps=alert.flaps,
         escalated=alert.escalated,
-        suppressed_by=None if alert.suppression is None else alert.suppression.message,
+        suppressed_by=None if why is None else why.message,
+        explained_by=why.by if why is not None and why.cause in _EXPLAINED else None,
         heard=tuple(sorted(alert.heard)),
     )
 
@@ -140,24 +144,47 @@ def _stored(row: Mapping[str, Any]) -> AlertView:
         details={k: v for k, v in details.items() if k != "flaps"},
         escalated=False,
         suppressed_by=None,
+        explained_by=None,
         heard=(),
         **{k: v for k, v in row.items() if k not in ("details", "revision")},
     )
 
 
-def _of(alert: Alert, query: AlertQuery) -> bool:
+_EXPLAINED = (Cause.INHIBITED, Cause.HELD)
+
+_Place = tuple[datetime, UUID]
+"""Where an alert stands in a list: when it fired, and its id."""
+
+
+def _place(alert: Alert) -> _Place:
+    return alert.fired_at or alert.since_at, alert.id
+
+
+async def _before(call: Call, known: Mapping[UUID, Alert], cursor: UUID | None) -> _Place | None:
+    """Where the list goes on behind the alert that was the last on a page."""
+    if cursor is None:
+        return None
+    if cursor in known:
+        return _place(known[cursor])
+    with suppress(StoreUnavailable):
+        if (row := await call.monitor.store.alerts.one(cursor)) is not None:
+            return row["created_at"], cursor
+    return time_of(cursor), cursor  # it is kept no more
+
+
+def _of(alert: Alert, query: AlertQuery, before: _Place | None) -> bool:
     """Whether what an alert is for good fits."""
     return (
         (query.target is None or alert.target == query.target)
         and (query.type is None or alert.rule == query.type)
-        and (query.cursor is None or alert.id < query.cursor)
+        and (before is None or _place(alert) < before)
     )
 
 
-def _matches(alert: Alert, query: AlertQuery) -> bool:
+def _matches(alert: Alert, query: AlertQuery, before: _Place | None) -> bool:
     created = alert.fired_at or alert.since_at
     return (
-        _of(alert, query)
+        _of(alert, query, before)
         and (query.severity is None or alert.severity is query.severity)
         and (not query.states or alert.state in query.states)
         and (query.since is None or created >= query.since)
@@ -167,14 +194,16 @@ def _matches(alert: Alert, query: AlertQuery) -> bool:
 
 @routes.get("/api/v1/alerts")
 async def list_alerts(call: Call, query: AlertQuery) -> AlertPage:
-    """List alerts, newest first; while the database is away, those that tocsin remembers."""
+    """List alerts, those that fired last first; while the database is away, those that are
+    remembered."""
     alerting = call.monitor.alerting
     # As they are now, their words included; what fires may be older than all that is remembered.
     current = {alert.id: alert for alert in alerting.engine.alerts.values()}
     known = {id_: current.get(id_, alert) for id_, alert in alerting.memory.alerts.items()}
     known |= {alert.id: alert for alert in alerting.active()}
-    matching = [alert for alert in known.values() if _matches(alert, query)]
-    newest = nlargest(query.limit + 1, matching, key=lambda alert: alert.id)
+    before = await _before(call, known, query.cursor)
+    matching = [alert for alert in known.values() if _matches(alert, query, before)]
+    newest = nlargest(query.limit + 1, matching, key=_place)
     rows: list[dict[str, Any]] = []
     if not query.states or "resolved" in query.states:
         # What has changed so that it does not fit any more may still fit in history.
@@ -188,8 +217,10 @@ async def list_alerts(call: Call, query: AlertQuery) -> AlertPage:
                     severity=None if query.severity is None else query.severity.value,
                     since=query.since,
                     until=query.until,
-                    before=query.cursor,
-                    without={n for n, a in known.items() if n not in fitting and _of(a, query)},
+                    before=before,
+                    without={
+                        n for n, a in known.items() if n not in fitting and _of(a, query, before)
+                    },
                     limit=query.limit + 1,
                 )
             )
@@ -199,15 +230,19 @@ async def list_alerts(call: Call, query: AlertQuery) -> AlertPage:
 
 
 def _merge(stored: Iterable[AlertView], known: Mapping[UUID, AlertView]) -> list[AlertView]:
-    """Both, newest first; what is in memory is newer than its copy."""
+    """Both, those that fired last first; what is in memory is newer than its copy."""
     both = {view.id: view for view in stored} | dict(known)
-    return sorted(both.values(), key=lambda view: view.id, reverse=True)
+    return sorted(both.values(), key=lambda view: (view.created_at, view.id), reverse=True)
 
 
 @routes.get("/api/v1/alerts/active")
 async def list_active(call: Call, query: AlertQuery) -> AlertPage:
-    """List the alerts that fire now, newest first; this needs no database."""
-    matching = [a for a in call.monitor.alerting.active() if _matches(a, query)]
+    """List the alerts that fire now, the last first; this needs no database."""
+    active = {alert.id: alert for alert in call.monitor.alerting.active()}
+    before = await _before(call, active, query.cursor)
+    matching = sorted(
+        (a for a in active.values() if _matches(a, query, before)), key=_place, reverse=True
+    )
     items = [alert_view(alert) for alert in matching[: query.limit]]
     return AlertPage(items=items, next=items[-1].id if len(matching) > query.limit else None)
 

@@ -32,7 +32,8 @@ _ALERT = (
 
 @frozen(kw_only=True)
 class AlertFilter:
-    """Which alerts; None: any. ``without`` are ids that are known better elsewhere."""
+    """Which alerts; None: any. ``before``: older than the one that fired then and has this id;
+    ``without`` are ids that are known better elsewhere."""
 
     active: bool | None = None
     target: str | None = None
@@ -40,7 +41,7 @@ class AlertFilter:
     severity: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    before: UUID | None = None
+    before: tuple[datetime, UUID] | None = None
     without: Collection[UUID] = ()
     limit: int = 100
 
@@ -89,7 +90,8 @@ class AlertHistory:
         self._reading = reading
 
     async def page(self, wanted: AlertFilter) -> list[dict[str, Any]]:
-        """Alerts, newest first. Raises StoreUnavailable."""
+        """Alerts, those that fired last first. Raises StoreUnavailable."""
+        at, identity = wanted.before or (None, None)
         return await self._list(
             f"SELECT {_ALERT} FROM system_alerts WHERE "
             "($1::bool IS NULL OR (resolved_at IS NULL) = $1) "
@@ -97,10 +99,10 @@ class AlertHistory:
             "AND ($3::text IS NULL OR alert_type = $3) AND ($4::text IS NULL OR severity = $4) "
             "AND ($5::timestamptz IS NULL OR created_at >= $5) "
             "AND ($6::timestamptz IS NULL OR created_at < $6) "
-            "AND ($7::uuid IS NULL OR id < $7) AND id <> ALL ($8::uuid[]) "
-            "ORDER BY id DESC LIMIT $9",
+            "AND ($7::timestamptz IS NULL OR (created_at, id) < ($7, $8::uuid)) "
+            "AND id <> ALL ($9::uuid[]) ORDER BY created_at DESC, id DESC LIMIT $10",
             wanted.active, wanted.target, wanted.rule, wanted.severity, wanted.since, wanted.until,
-            wanted.before, list(wanted.without), wanted.limit,
+            at, identity, list(wanted.without), wanted.limit,
         )  # fmt: skip
 
     async def one(self, alert_id: UUID) -> dict[str, Any] | None:

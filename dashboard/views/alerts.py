@@ -157,7 +157,9 @@ def _row(alert: Item) -> None:
                 st.caption(plain(_facts(alert)), width="content")
             st.text(clean(f"{title_of(alert['alert_type'])}: {alert['message']}", 220))
         pages.link("alerts", "Why told", icon=":material/receipt_long:", query={"id": alert["id"]})
-        if alert["state"] in ("firing", "suppressed"):
+        if alert["explained_by"]:
+            pages.target_link(alert["explained_by"], icon=":material/account_tree:")
+        elif alert["state"] == "firing":
             dialogs.button(
                 "acknowledge", "Ack", ":material/done_all:", f"ack-{alert['id']}",
                 id=alert["id"], type=alert["alert_type"], target=name,
@@ -209,7 +211,9 @@ def _one(chosen: str) -> None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 if name:
                     pages.target_link(name, icon=":material/deployed_code:")
-                if alert["state"] in ("firing", "suppressed"):
+                if cause := alert["explained_by"]:
+                    pages.target_link(cause, icon=":material/account_tree:")
+                elif alert["state"] == "firing":
                     dialogs.button(
                         "acknowledge", "Acknowledge", ":material/done_all:", "ack-one",
                         id=alert["id"], type=alert["alert_type"], target=name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Any
 
 import streamlit as st
@@ -19,6 +20,9 @@ EVERY = 2
 
 PAGE = 60
 """Cards at once."""
+
+SHOWN = 2
+"""Names in a card."""
 
 RARELY = 60.0
 """Seconds for which uptime bars and, while no alert changes, recent alerts are good."""
@@ -40,6 +44,7 @@ class Overview:
         }
     )
     status: dict[str, Any] = field(factory=dict)
+    health: dict[str, Any] = field(factory=dict)
     active: dict[str, list[Any]] = field(factory=dict)
     recent: list[Any] = field(factory=list)
     bars: dict[str, Any] = field(factory=dict)
@@ -55,7 +60,7 @@ class Overview:
 
     def refresh(self, api: Api, query: str | None) -> None:
         """Look again; ``query`` only counts where there are too many. Raises ApiError."""
-        self.status = api.get(path_of("status"))
+        self.status, self.health = api.get(path_of("status")), api.get("/health")
         if self.many:
             for failing in self.wrong.values():
                 failing.refresh(api)
@@ -157,21 +162,25 @@ def _cards(known: Overview) -> None:
     status, worst = known.status, known.worst()
     containers = status["containers"]
     score = status["health_score"]
+    is_blind = parts.blind(known.health)
     with st.grid(6, min_column_width=150, gap="small"):
         rest = ", ".join(f"{containers[word]} {word}" for word in _OTHERS if containers[word])
         # Green only where all run that should: a finished job should not.
         awaited = containers["total"] - containers["completed"]
         _card(
-            tones.OK, "Running", f"{containers['running']} / {containers['total']}", rest,
-            quiet=not containers["running"] or containers["running"] < awaited,
+            tones.OK, "Running",
+            "–" if is_blind and not containers["total"]
+            else f"{containers['running']} / {containers['total']}",
+            rest, quiet=not containers["running"] or containers["running"] < awaited,
         )  # fmt: skip
         for tone in (tones.WARNING, tones.CRITICAL):
             number, names = worst[tone.key]
-            _card(tone, tone.word, str(number), ", ".join(names[:3]), quiet=not number)
-        firing = status["active_alerts"]
-        taken = sum(a["state"] == "acknowledged" for found in known.active.values() for a in found)
+            _card(tone, tone.word, str(number), _names(names, number), quiet=not number)
+        states_of = Counter(a["state"] for found in known.active.values() for a in found)
+        firing = status["active_alerts"] - states_of["suppressed"]
+        told = [f"{states_of[s]} {s}" for s in ("acknowledged", "suppressed") if states_of[s]]
         _card(
-            None, "Alerts", str(firing), f"{taken} acknowledged" if taken else "firing now",
+            None, "Alerts", str(firing), ", ".join(told) or "firing now",
             icon=":material/notifications:", quiet=not firing,
         )  # fmt: skip
         with st.container(border=True, height="stretch", key="panel-card-health"):
@@ -182,9 +191,18 @@ def _cards(known: Overview) -> None:
                 "is degraded half.",
             )
             st.progress(0 if score is None else min(100, int(score)))
+            if unknown := status["targets"]["unknown"]:
+                st.caption(f"without {count(unknown, 'target')} nobody can see")
         with st.container(border=True, height="stretch", key="panel-card-last"):
             st.metric(":material/schedule: Last check", ago(status["last_check"]))
             st.caption(parts.now_line())
+
+
+def _names(names: list[str], number: int) -> str:
+    """Some of the names, and how many there are beyond; what has to fit into a card."""
+    shown = ", ".join(plain(name, 24) for name in names[:SHOWN])
+    more = number - min(SHOWN, len(names))
+    return f"{shown} and {more} more" if shown and more > 0 else shown
 
 
 def _card(
@@ -197,7 +215,7 @@ def _card(
         text = f":{tone.colour}[{text}]"
     with st.container(border=True, height="stretch", key=f"panel-card-{label.lower()}"):
         st.metric(text, value)
-        st.caption(plain(hint, 48) if hint else "none")
+        st.caption(plain(hint, 80) if hint else "none")
 
 
 def _controls() -> tuple[str | None, set[str], str]:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from aiohttp.test_utils import TestClient
+from attrs import evolve
 
 from tests.api.conftest import Asker, Stack
 from tests.conftest import eventually
@@ -336,6 +337,32 @@ async def joined(ask: Asker, path: str) -> list[dict[str, Any]]:
             return items
         assert page["items"]
         cursor = f"&cursor={page['next']}"
+
+
+async def test_alerts_stand_in_the_order_in_which_they_fired(ask: Asker, stack: Stack) -> None:
+    """One that was pending for long, and so has the lowest id, fired last: it comes first, on one
+    page and on several, out of memory and out of history; a cursor of nobody begins at its time."""
+    await settled(stack)
+    names = (await resolved_ones(stack, 4))[::-1]
+    engine, memory = stack.alerting.engine, stack.alerting.memory
+    for alert in [a for a in engine.alerts.values() if a.target in names]:
+        assert alert.fired_at is not None
+        late = alert.fired_at + timedelta(minutes=-names.index(alert.target or ""))
+        changed = evolve(alert, fired_at=late, revision=alert.revision + 1)
+        engine.alerts[alert.key] = changed
+        memory.keep(changed)
+    await stack.store.flush()
+    for left in (4, 0):
+        if not left:
+            memory.alerts.clear()
+            for alert in [a for a in engine.alerts.values() if a.target in names]:
+                del engine.alerts[alert.key]
+        for limit in (1, 3, 100):
+            items = await joined(ask, f"/api/v1/alerts?state=resolved&limit={limit}")
+            assert [a["container_name"] for a in items] == names
+    for cursor in ("00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"):
+        items = (await ask.get(f"/api/v1/alerts?state=resolved&cursor={cursor}"))["items"]
+        assert len(items) == (4 if cursor.startswith("f") else 0)
 
 
 async def test_what_fires_is_found_below_any_number_of_resolved_alerts(

@@ -8,6 +8,7 @@ from tests.conftest import eventually
 from tests.dashboard.conftest import Pages, calm, shown
 from tests.dashboard.test_pages import down, up
 from tests.dashboard.town import Town
+from tocsin.core.model import ComponentHealth, Health, Result
 
 
 def many_alerts(town: Town, number: int) -> None:
@@ -75,3 +76,49 @@ def test_the_ledger_has_older_pages(pages: Pages, empty_town: Town) -> None:
     assert "brief-029" not in shown(at)
     at.text_input(key="channel").set_value("ops").run()
     assert "before" not in at.query_params
+
+
+def test_what_another_failure_explains_leads_to_it(pages: Pages, empty_town: Town) -> None:
+    """A suppressed alert offers no acknowledgement, but the target that explains it, on the
+    timeline and on the overview; the card counts it apart, and its names say how many more."""
+    alerting = empty_town.stack.alerting
+    empty_town.do(eventually(lambda: alerting.engine.settled))
+    for n in range(4):
+        empty_town.stack.add(f"web-{n}", "container", "docker", "docker-health", depends_on=("db",))
+    down("db", empty_town)
+    for n in range(4):
+        down(f"web-{n}", empty_town)
+    states = [alert.state for alert in alerting.active()]
+    assert sorted(states) == ["firing", *["suppressed"] * 4]
+    pages.point(empty_town)
+    for page in ("alerts", "overview"):
+        at = pages.open(page)
+        calm(at)
+        offered = [str(button.key) for button in at.button if "ack-" in str(button.key)]
+        assert len(offered) == 1
+        links = [link.proto.label for link in at.get("page_link")]
+        assert links.count("db") >= 4
+    cards = dict(zip((m.label for m in at.metric), at.caption, strict=False))
+    values = [m.value for m in at.metric]
+    assert values[2:4] == ["5", "1"], cards
+    text = shown(at)
+    assert "4 suppressed" in text
+    assert "db, web-0 and 3 more" in text
+
+
+def test_what_tocsin_cannot_see_stands_on_top(pages: Pages, empty_town: Town) -> None:
+    """The engine is gone, and no container known: no "0 / 0", but what is not seen, and why, before
+    all else; once all is well nothing of that is left."""
+    pages.point(empty_town)
+    up("api", empty_town)
+    assert "cannot see" not in shown(pages.open())
+    before = empty_town.stack.parts
+    gone = ComponentHealth(status=Health.FAILED, message="the engine does not answer")
+    empty_town.stack.parts = {**before, "source docker": gone}
+    empty_town.put("site", Result.up("200"), "site")
+    at = pages.open()
+    calm(at)
+    text = shown(at)
+    assert text.index("the engine does not answer") < text.index("Running")
+    empty_town.stack.parts = before
+    assert "cannot see" not in shown(pages.open())
