@@ -57,7 +57,7 @@ WATCH = b"""<script>
     } catch {}
     misses = there ? 0 : misses + 1
     if (misses === 2) {
-      const time = new Date(Date.now() - 5000).toLocaleTimeString()
+      const time = new Date(Date.now() - 3000).toLocaleTimeString()
       bar.textContent = "No connection to tocsin since " + time +
         ". Below is what it saw before that; this page comes back by itself."
       document.body.append(bar)
@@ -67,7 +67,7 @@ WATCH = b"""<script>
       document.documentElement.classList.remove("tocsin-stale")
     }
   }
-  setInterval(look, 5000)
+  setInterval(look, 3000)
 })()
 </script>
 <style>
@@ -76,7 +76,7 @@ WATCH = b"""<script>
   background: #b3261e; color: #fff; font: 600 1rem/1.4 system-ui, sans-serif; text-align: center;
 }
 .tocsin-stale [data-testid="stApp"] { filter: grayscale(1); opacity: .55; }
-.tocsin-stale [role="dialog"]:has([data-testid="stConnectionErrorDialog"]) { display: none; }
+.tocsin-stale [data-testid="stDialog"] { display: none; }
 </style>"""
 """Says that what is shown is old, where the server is gone: Streamlit leaves the cards as they are,
 green, under a window that asks about the internet."""

@@ -13,7 +13,7 @@ from tocsin.dashboard import pages, parts, session, states, tones
 from tocsin.dashboard.client import Api, ApiError, path_of
 from tocsin.dashboard.live import MOST, LiveList
 from tocsin.dashboard.pace import live
-from tocsin.dashboard.words import ago, count, percent, plain, size
+from tocsin.dashboard.words import ago, clean, count, percent, plain, size
 
 EVERY = 2
 """Seconds between two looks."""
@@ -200,7 +200,7 @@ def _cards(known: Overview) -> None:
 
 def _names(names: list[str], number: int) -> str:
     """Some of the names, and how many there are beyond; what has to fit into a card."""
-    shown = ", ".join(plain(name, 24) for name in names[:SHOWN])
+    shown = ", ".join(clean(name, 24) for name in names[:SHOWN])
     more = number - min(SHOWN, len(names))
     return f"{shown} and {more} more" if shown and more > 0 else shown
 

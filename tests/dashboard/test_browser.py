@@ -64,6 +64,25 @@ def served(town: Town, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     made.stop()
 
 
+def test_without_a_connection_the_page_says_that_it_is_old(
+    browser: Browser, served: Served
+) -> None:
+    """Where the server does not answer a bar says since when, and the page is gray; once it does
+    again the bar goes by itself."""
+    with visit(browser) as (page, watch):
+        page.goto(served.url)
+        settled(page)
+        page.route("**/_stcore/health", lambda route: route.abort())
+        bar = page.get_by_role("alert").filter(has_text="No connection to tocsin since")
+        expect(bar).to_be_visible()
+        gray = "getComputedStyle(document.querySelector('[data-testid=stApp]')).filter"
+        assert "grayscale" in page.evaluate(gray)
+        page.unroute("**/_stcore/health")
+        expect(bar).to_have_count(0)
+        assert "grayscale" not in page.evaluate(gray)
+        watch.complaints.clear()  # of the requests that failed
+
+
 def test_the_overview_lives(browser: Browser, served: Served) -> None:
     """Cards and grid; one that goes down turns red, one that recovers green, without a reload and
     without losing what was typed or the place on the page."""
