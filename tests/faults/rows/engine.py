@@ -18,6 +18,7 @@ import psutil
 
 from tests.faults.fault import ENGINE, ROOT, Fault
 from tests.faults.peers import HarnessError
+from tests.faults.relay import before_postgres
 from tests.faults.world import World
 from tests.probes.docker.proxy import Proxy, before_the_engine
 
@@ -171,3 +172,37 @@ class StreamSilent(EngineFrozen):
 
     def heal(self, world: World) -> None:
         """Nothing is healed from outside: tocsin has to renew the stream."""
+
+
+class SocketPermissions(EngineFrozen):
+    """The engine's socket loses its permissions, or its name, to a tocsin that cannot pass over
+    that; a container dies meanwhile, and is told of when tocsin may use the socket again."""
+
+    name = "socket-permissions"
+
+    def prepare(self, world: World, stack: ExitStack) -> None:
+        super().prepare(world, stack)
+        self._renamed = world.script.rng(self.name).random() < 0.5
+        relay = before_postgres(world.dsn)  # whose directory is another user's
+        stack.callback(relay.close)
+        world.database = f"127.0.0.1:{relay.port}"
+        gone = "-dac_override,-dac_read_search"
+        world.prefix = ["setpriv", f"--inh-caps={gone}", f"--bounding-set={gone}", "--"]
+
+    def inject(self, world: World) -> None:
+        socket = Path(self.engine.socket)
+        self._mode = socket.stat().st_mode & 0o777
+        if self._renamed:
+            socket.rename(f"{socket}.away")
+        else:
+            socket.chmod(0)
+        # Connections that there are go on: they may tell of it, or not.
+        self._truth(world, {CONTAINERS[0]: False})
+        os.kill(self._doomed, signal.SIGKILL)
+
+    def heal(self, world: World) -> None:
+        socket = Path(self.engine.socket)
+        if self._renamed:
+            Path(f"{socket}.away").rename(socket)
+        else:
+            socket.chmod(self._mode)
