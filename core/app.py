@@ -100,7 +100,7 @@ class Tocsin:
         self.isolation = Isolation(frozenset(settings.plugins.inline), self._plugin_blocked)
         self.scheduler = Scheduler(
             self.clock,
-            limit=descriptors.checks_at_once(Scheduler.LIMIT),
+            at_once=descriptors.checks_at_once,
             room=descriptors.room_for_checks,
         )
         self.uplink = Uplink(self.clock, self.isolation, settings.uplink)

@@ -78,12 +78,14 @@ class _Job:
 @define
 class Scheduler:
     """Runs checks on time. ``limit`` is how many runs may begin before others wait their turn;
-    ``room`` says how many more there are descriptors for."""
+    ``at_once`` says how many of these the limit of descriptors allows, which may change, and
+    ``room`` how many more there are descriptors for."""
 
     LIMIT: ClassVar[int] = 1000
 
     clock: Clock
     limit: int = LIMIT
+    at_once: Callable[[int], int] = lambda wanted: wanted
     room: Callable[[], float] = lambda: inf
     runs_total: int = field(init=False, default=0)
     skipped_total: int = field(init=False, default=0)
@@ -108,7 +110,7 @@ class Scheduler:
 
     def __attrs_post_init__(self) -> None:
         """Divide the slots."""
-        self.slots = Slots(self.limit)
+        self.slots = Slots(self.at_once(self.limit))
         self._last_tick = self.clock.monotonic()
 
     def put(
@@ -192,6 +194,7 @@ class Scheduler:
         self.own_time += min(now - self._last_tick, LONGEST_SLEEP)
         self._last_tick = now
         self._room = self.room()
+        self.slots.resize(self.at_once(self.limit))
         self._make_room(now)
         heap = self._heap
         while heap:

@@ -97,6 +97,12 @@ class Slots(Generic[W]):
         """Divide the slots."""
         self._divide()
 
+    def resize(self, limit: int) -> None:
+        """Have so many slots from now on. Runs that are one too many go on."""
+        if limit != self.limit:
+            self.limit = limit
+            self._divide()
+
     def join(self, owner: str, pace: Pace) -> Share[W]:
         """A check belongs to a share from now on."""
         share = self.share(owner, pace)

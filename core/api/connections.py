@@ -52,9 +52,7 @@ class Connections:
 
     def __init__(self, make: Callable[[], asyncio.Protocol], most: int | None = None) -> None:
         self._make = make
-        self.most = most or min(MOST, descriptors.limit() // 4)
-        self.most_of_peer = max(1, self.most // 2)
-        """One address cannot keep out the others."""
+        self._most = most
         self.refused_total = 0
         self._all: dict[asyncio.BaseTransport, _Connection] = {}
         self._of_peer: dict[str, dict[_Connection, None]] = defaultdict(dict)
@@ -62,6 +60,16 @@ class Connections:
         """Those without a whole request, the one that has been so for longest first."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._said = float("-inf")
+
+    @property
+    def most(self) -> int:
+        """How many there may be; the limit of descriptors may change."""
+        return self._most or min(MOST, descriptors.limit() // 4)
+
+    @property
+    def most_of_peer(self) -> int:
+        """One address cannot keep out the others."""
+        return max(1, self.most // 2)
 
     def __call__(self) -> asyncio.Protocol:
         """The protocol of a new connection."""

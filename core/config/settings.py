@@ -228,7 +228,8 @@ class DatabaseSettings:
     """History. Without a ``url`` the embedded PostgreSQL is used.
 
     ``retention`` (raw samples) and ``retention_minutes`` (one-minute roll-ups) in seconds;
-    ``spool_size`` in bytes: how much history may wait on disk while the database is away.
+    ``spool_size`` in bytes: how much history may wait on disk while the database is away; past
+    that the oldest samples give way.
     """
 
     url: Secret | None = None

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from tocsin.core.logs import get_logger
-from tocsin.core.store.batch import Batch, decode, encode
+from tocsin.core.store.batch import Batch, decode, encode, without_samples
 from tocsin.core.store.losses import Losses
 
 log = get_logger(__name__)
@@ -27,8 +27,9 @@ REJECTED_KEPT = 100
 class Spool:
     """A queue of batches in a directory, oldest first; UUIDv7 names sort by time.
 
-    Past ``limit`` bytes the oldest batch gives way. A batch the database refuses for what it
-    holds is set aside in ``rejected/``. Both are counted in ``losses``.
+    Past ``limit`` bytes the samples of the oldest batches give way; where none are left but in the
+    newest, the oldest batch does. A batch the database refuses for what it holds is set aside in
+    ``rejected/``. All of it is counted in ``losses``.
     """
 
     def __init__(self, directory: Path, limit: int, losses: Losses) -> None:
@@ -41,6 +42,8 @@ class Spool:
         """Bytes on disk."""
         self.rows = 0
         """Rows waiting, as far as they were put by this process."""
+        self._thin: set[UUID] = set()
+        """Batches that hold no samples any more."""
         self._full = False
         # Of its own: whoever fills the threads that all share must not keep history from the disk.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tocsin spool")
@@ -78,7 +81,7 @@ class Spool:
         loop = asyncio.get_running_loop()
         size = await loop.run_in_executor(self._thread, self._save, batch)
         self._enter(batch.id, size, len(batch))
-        self._bound()
+        await self._bound()
 
     def put_now(self, batch: Batch) -> None:
         """The same, for when nothing can be awaited any more. Raises OSError."""
@@ -139,15 +142,37 @@ class Spool:
     def _make_directory(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def _bound(self) -> None:
+    async def _bound(self) -> None:
         while self.size > self._limit and len(self._sizes) > 1:
-            oldest = next(iter(self._sizes))
-            lost = self._read(oldest)
-            self._losses.drop(len(lost) if lost is not None else 1)
-            self._forget(oldest)
+            *older, _ = self._sizes
+            oldest = next((one for one in older if one not in self._thin), None)
+            if oldest is None:
+                self._drop(older[0])
+            else:
+                await self._make_thin(oldest)
             if not self._full:  # once an outage, and not for each batch
-                log.warning("the spool is full; its oldest history is dropped", bytes=self.size)
+                log.warning(
+                    "the spool is full; its oldest samples are dropped, alerts are kept",
+                    bytes=self.size,
+                )
             self._full = True
+
+    async def _make_thin(self, oldest: UUID) -> None:
+        batch = self._read(oldest)
+        rest = None if batch is None else without_samples(batch)
+        if batch is None or rest is None or not len(rest):
+            self._drop(oldest)
+            return
+        if lost := len(batch) - len(rest):
+            size = await asyncio.get_running_loop().run_in_executor(self._thread, self._save, rest)
+            self._enter(oldest, size, len(rest))
+            self._losses.drop(lost)
+        self._thin.add(oldest)
+
+    def _drop(self, oldest: UUID) -> None:
+        lost = self._read(oldest)
+        self._losses.drop(len(lost) if lost is not None else 1)
+        self._forget(oldest)
 
     def _read(self, batch_id: UUID) -> Batch | None:
         try:
@@ -162,6 +187,7 @@ class Spool:
 
     def _forget(self, batch_id: UUID) -> None:
         self._path(batch_id).unlink(missing_ok=True)
+        self._thin.discard(batch_id)
         self.size -= self._sizes.pop(batch_id, 0)
         self.rows -= self._rows.pop(batch_id, 0)
         self._full = self._full and bool(self._sizes)

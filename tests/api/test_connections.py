@@ -41,7 +41,7 @@ class Api:
         return held
 
     def allow(self, most: int) -> None:
-        self.connections.most, self.connections.most_of_peer = most, max(1, most // 2)
+        self.connections._most = most
 
     async def connect(
         self, data: bytes = b"", source: str = "127.0.0.1"

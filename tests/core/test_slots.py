@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.test_scheduler import Recorder, play, settle
+from tocsin.core import descriptors
 from tocsin.core.scheduler import LEAVE_PATIENCE, Scheduler, spread_for
 from tocsin.testing import SettableClock
 
@@ -144,6 +146,29 @@ async def test_one_owner_alone_has_all_slots(clock: SettableClock) -> None:
     await settle()
     assert recorder.most == 100
     recorder.gate.set()
+
+
+async def test_a_limit_that_falls_leaves_room_for_quick_checks(
+    clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a running process is allowed fewer descriptors, checks that hang from then on take no
+    more of them than if it had been started so; where it is allowed more again, more may run."""
+    limit = 65536
+    monkeypatch.setattr(descriptors, "limit", lambda: limit)
+    scheduler, tarpit = (
+        Scheduler(clock, at_once=descriptors.checks_at_once),
+        Tarpit(clock, 5_000_000),
+    )
+    scheduler.tick()
+    limit = 192
+    for n in range(300):
+        scheduler.put(f"t{n}/c", 1, tarpit.of(f"t{n}/c"))
+    await play(scheduler, clock, 10)
+    assert descriptors.checks_at_once(1000) <= scheduler.slots.running <= 30
+    limit = 65536
+    await play(scheduler, clock, 10)
+    assert scheduler.slots.running == 300
+    await scheduler.drain()
 
 
 async def test_the_run_of_a_removed_check_is_cancelled(clock: SettableClock) -> None:

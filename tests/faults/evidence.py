@@ -60,6 +60,7 @@ def so_far(world: World) -> Evidence:
         heals=tuple(world.heals),
         health=tuple(world.health),
         refused=world.fault.refused,
+        dropped=world.dropped,
     )
 
 

@@ -12,7 +12,8 @@ What is promised, and so what is looked for:
   when the process was killed; and that under the same id.
 - Nobody hears of a failure of what never failed.
 - Every target goes on being checked: what is not looked at has no failure that could be told.
-- Each answered check is one row of history, but for what ``UNWRITTEN`` and ``UNDER_WAY`` allow.
+- Each answered check is one row of history, but for what ``UNWRITTEN`` and ``UNDER_WAY`` allow, and
+  for what tocsin says it has dropped: the oldest of an outage, in one stretch.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from itertools import pairwise
 from attrs import define, field
 
 from tests.faults.owed import COMMITTED, FIRED, RESOLVED, Change, Owed
-from tests.faults.records import NEVER, Evidence, Outage, Verdict
+from tests.faults.records import NEVER, Answer, Evidence, Outage, Verdict
 
 LATE = 1.0
 """Seconds after a SIGKILL in which a receiver may still accept what was on its way to it."""
@@ -36,6 +37,10 @@ UNWRITTEN = 2.0
 UNDER_WAY = 0.5
 """Seconds before an orderly stop in which an answered check may still be under way; a stop cancels
 it."""
+
+BATCH = 0.5
+"""Seconds by which what is gathered in one batch may be older than the end of the one before: an
+answer is a result a moment later."""
 
 MARGIN = 3.0
 """Seconds before the end of an outage: what fails later need not be told before that end."""
@@ -195,7 +200,8 @@ class _Judge:
                     self._count("held_up", f"{target} was not checked for {longest:.0f} s")
 
     def _history(self) -> None:
-        written = Counter((r.target, r.number) for r in self.evidence.rows if r.number is not None)
+        written = Counter((r.target, r.number) for r in self.evidence.rows)
+        missing: list[Answer] = []
         for answer in self.evidence.answers:
             if answer.number is None:
                 continue
@@ -205,7 +211,20 @@ class _Judge:
             if times == 0 and self._may_lack(answer.at):
                 self.counts["gaps_in_window"] += 1
             elif times == 0:
-                self._count("gaps", f"{name} has no row")
+                missing.append(answer)
+        kept = [a.at for a in self.evidence.answers if written[a.target, a.number]]
+        for answer in missing:
+            if len(missing) <= self.evidence.dropped and self._was_dropped(missing, kept):
+                self.counts["gaps_in_window"] += 1
+            else:
+                self._count("gaps", f"answer {answer.number} of {answer.target} has no row")
+
+    def _was_dropped(self, missing: list[Answer], kept: list[float]) -> bool:
+        """Whether what is missing is one stretch, with nothing kept in it, that begins when an
+        outage does."""
+        first, last = missing[0].at, missing[-1].at
+        between = any(first + BATCH < at < last - BATCH for at in kept)
+        return not between and any(abs(first - o.begun) <= UNWRITTEN for o in self.evidence.outages)
 
     def _may_lack(self, at: float) -> bool:
         for life in self.evidence.lives:

@@ -114,6 +114,7 @@ class Evidence:
         deaths: sentences, one for each end of a process that was none of ours, or not in order.
         refused: channels and targets whose notices the channel's receiver refuses for good: they
             are to become dead letters, and nothing else is.
+        dropped: rows of history that tocsin said it has dropped, the oldest of an outage.
     """
 
     channels: tuple[str, ...]
@@ -130,6 +131,7 @@ class Evidence:
     tracebacks: int = 0
     deaths: tuple[str, ...] = ()
     refused: frozenset[tuple[str, str]] = frozenset()
+    dropped: int = 0
 
 
 @frozen(kw_only=True)

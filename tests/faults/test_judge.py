@@ -238,6 +238,18 @@ def test_an_answer_without_a_row_is_a_gap() -> None:
     assert wrong(rows=rows, lives=in_order, outages=()) == {"gaps": 3}
 
 
+def test_what_tocsin_says_it_dropped_may_lack_its_row() -> None:
+    """As far as it says so, and only the oldest of an outage, in one stretch."""
+    rows = tuple(r for r in HONEST.rows if r.number not in (9, 10, 11))
+    verdict = judge(evolve(HONEST, rows=rows, dropped=9))
+    assert (verdict.wrong, verdict.gaps_in_window) == ({}, 9)
+    assert wrong(rows=rows, dropped=8) == {"gaps": 9}
+    newest = tuple(r for r in HONEST.rows if r.number not in (22, 23))
+    assert wrong(rows=newest, dropped=6) == {"gaps": 6}
+    torn = tuple(r for r in HONEST.rows if r.number not in (9, 11))
+    assert wrong(rows=torn, dropped=6) == {"gaps": 6}
+
+
 def test_the_check_under_way_at_the_stop_may_lack_its_row() -> None:
     """Within half a second."""
     rows = tuple(r for r in HONEST.rows if r.number != 40)

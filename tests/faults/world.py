@@ -49,9 +49,10 @@ class World:
     """Peers and tocsin; leaving the block ends all of them.
 
     ``receivers`` by channel, ``targets``, ``postgres``: the peers. ``data``: the data directory,
-    ``prefix``: a program with its arguments that executes ``tocsin run``; a row may set both in
-    ``prepare``. ``planted``: secrets of the configuration that nobody must see. ``lives``,
-    ``outages``, ``heals``, ``health``: what happened, see ``records``.
+    ``prefix``: a program with its arguments that executes ``tocsin run``, ``database``: the host
+    and port of PostgreSQL in place of its socket, ``ports``: those of receivers by channel; a row
+    may set these in ``prepare``. ``planted``: secrets of the configuration that nobody must see.
+    ``lives``, ``outages``, ``heals``, ``health``: what happened, see ``records``.
     """
 
     def __init__(self, directory: Path, script: Script, fault: Fault) -> None:
@@ -70,7 +71,11 @@ class World:
         self.deaths: list[str] = []
         self.kills: list[Path] = []
         """Directories with the journal as each kill left it."""
+        self.dropped = 0
+        """Rows of history that tocsin says it has dropped."""
         self.prefix: list[str] = []
+        self.database = ""
+        self.ports: dict[str, int] = {}
         self._running: Running | None = None
         self._stack = ExitStack()
         self._over = threading.Event()
@@ -87,7 +92,7 @@ class World:
         self._stack.close()
 
     def _bring_up(self) -> None:
-        self._stack.callback(self._end_processes)
+        self._stack.callback(self.end_processes)
         # A short path: PostgreSQL's socket lies in it.
         home = Path(tempfile.mkdtemp(prefix="tfpg"))
         self._stack.callback(shutil.rmtree, home, ignore_errors=True)
@@ -112,7 +117,8 @@ class World:
         self.postgres.thaw()
         asyncio.run(self.postgres.stop())
 
-    def _end_processes(self) -> None:
+    def end_processes(self) -> None:
+        """End tocsin, and all that it began."""
         for process in marked(self.mark):
             process.kill()
             process.wait(10)
@@ -123,9 +129,10 @@ class World:
         """The text of tocsin.toml."""
         parts = [_CONFIG.format(hold=self.fault.hold), self.fault.config(self)]
         for channel, peer in self.receivers.items():
+            port = self.ports.get(channel, peer.port)
             parts.append(
                 f'[channels.{channel}]\nnotifier = "webhook"\nallow_private = true\n'
-                f'url = "http://127.0.0.1:{peer.port}/{self.planted["webhook path"]}"\n'
+                f'url = "http://127.0.0.1:{port}/{self.planted["webhook path"]}"\n'
                 f'secret = "{self._key}"\nmax_messages = 100000\n'
             )
         for target in TARGETS:
@@ -158,7 +165,7 @@ class World:
         env = {
             "TOCSIN_FAULTS_RUN": self.mark,
             "TOCSIN_DATA_DIR": str(self.data),
-            "DATABASE_URL": self.dsn.replace("postgres@/", f"postgres:{password}@/"),
+            "DATABASE_URL": self.dsn.replace("postgres@/", f"postgres:{password}@{self.database}/"),
         }
         running = Running(place, self.config(), env)
         running.data = self.data

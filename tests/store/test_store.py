@@ -148,6 +148,33 @@ async def test_the_spool_is_bounded(tmp_path: Path, clock: SettableClock) -> Non
     await store.stop()
 
 
+async def test_a_full_spool_drops_samples_alone(
+    database: str, tmp_path: Path, clock: SettableClock
+) -> None:
+    """Samples give way, the oldest first and counted; what people did, as alerts, is written when
+    the database is there, whichever process dropped the samples. The newest samples stay."""
+    for store in (make(NOWHERE, tmp_path, clock, spool_size=40_000) for _ in range(2)):
+        for n in range(12):
+            if n < 2:
+                store.write(AuditEntry(actor=str(n), role="admin", action="restart", subject="db",
+                                       at=clock.now()))  # fmt: skip
+            store.write(seen(clock, message="x" * 500))
+            clock.advance(1)
+            await store._writer.turn()
+        assert store.health().details["spool_bytes"] <= 40_000
+        assert store.health().details["rows_dropped"] > 0
+    after = make(database, tmp_path, clock)
+    await after.flush()
+    assert [
+        row["actor"] for row in await rows(database, "SELECT actor FROM audit ORDER BY at")
+    ] == [str(n) for n in (0, 1, 0, 1)]
+    (kept,) = await rows(database, "SELECT count(*), min(at), max(at) FROM check_results")
+    assert kept["count"] > 1
+    assert kept["max"] == clock.now() - timedelta(seconds=1)
+    assert kept["max"] - kept["min"] == timedelta(seconds=kept["count"] - 1)
+    await after.stop()
+
+
 async def test_what_a_killed_process_left_in_the_spool_is_replayed(
     database: str, tmp_path: Path, clock: SettableClock
 ) -> None:

@@ -18,6 +18,7 @@ import psutil
 
 from tests.faults.fault import ENGINE, ROOT, Fault
 from tests.faults.peers import HarnessError
+from tests.faults.relay import before_postgres
 from tests.faults.world import World
 from tests.probes.docker.proxy import Proxy, before_the_engine
 
@@ -137,6 +138,10 @@ class _ProxyThread:
         """The streams of events that there are say nothing more."""
         self._loop.call_soon_threadsafe(self._mute, self.proxy)
 
+    def cut(self) -> None:
+        """Every connection that there is ends."""
+        self._loop.call_soon_threadsafe(self.proxy.cut)
+
     @staticmethod
     def _mute(proxy: Proxy) -> None:
         proxy.mute(r"/events\?(?!.*until=)")
@@ -171,3 +176,46 @@ class StreamSilent(EngineFrozen):
 
     def heal(self, world: World) -> None:
         """Nothing is healed from outside: tocsin has to renew the stream."""
+
+
+class SocketPermissions(EngineFrozen):
+    """The engine's socket loses its permissions, or its name, to a tocsin that cannot pass over
+    that, and its connections end; a container dies meanwhile, and is told of afterwards."""
+
+    name = "socket-permissions"
+
+    def prepare(self, world: World, stack: ExitStack) -> None:
+        super().prepare(world, stack)
+        self._proxy = _ProxyThread(self.engine.directory, self.engine.socket)
+        stack.callback(self._proxy.close)
+        self._socket = self._proxy.proxy.socket
+        self._is_renamed = world.script.rng(self.name).random() < 0.5
+        relay = before_postgres(world.dsn)  # whose directory is another user's
+        stack.callback(relay.close)
+        world.database = f"127.0.0.1:{relay.port}"
+        gone = "-dac_override,-dac_read_search"
+        world.prefix = ["setpriv", f"--inh-caps={gone}", f"--bounding-set={gone}", "--"]
+
+    def config(self, world: World) -> str:
+        return (
+            f'[sources.docker]\nhost = "{self._proxy.proxy.host}"\n'
+            '[rules.container_down]\nfor = "0s"\n'
+        )
+
+    def inject(self, world: World) -> None:
+        if self._is_renamed:
+            self._socket.rename(f"{self._socket}.away")
+        else:
+            self._mode = self._socket.stat().st_mode & 0o777
+            self._socket.chmod(0)
+        self._proxy.cut()
+        time.sleep(0.2)  # it is cut on the proxy's own thread
+        os.kill(self._doomed, signal.SIGKILL)
+
+    def heal(self, world: World) -> None:
+        # Before this nobody could have known.
+        self._truth(world, {CONTAINERS[0]: False})
+        if self._is_renamed:
+            Path(f"{self._socket}.away").rename(self._socket)
+        else:
+            self._socket.chmod(self._mode)

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack, suppress
+from typing import ClassVar
 
 import psutil
 
@@ -63,6 +64,9 @@ class Tarpit(Fault):
     name = "tarpit"
     asks = 'probe = "tcp"\nhost = "127.0.0.1"\nport = {port}\nexpect = "a word"\n'
     """The check, but for its times."""
+    many: ClassVar[int] = MANY
+    hang: ClassVar[int] = HUNG
+    """So many hang when the fault is there."""
 
     def prepare(self, world: World, stack: ExitStack) -> None:
         _many_files()
@@ -80,7 +84,7 @@ class Tarpit(Fault):
         checks = "".join(
             f"[targets.tar{n % GROUPS}.checks.c{n}]\n{self.asks.format(port=self._tarpit.port)}"
             'interval = "1s"\ntimeout = "1h"\n'
-            for n in range(MANY)
+            for n in range(self.many)
         )
         return text + quiet + checks
 
@@ -88,7 +92,7 @@ class Tarpit(Fault):
         world.running.reach()
         self._reload(world, hung=True)
         deadline = time.monotonic() + 60
-        while len(self._tarpit.held) < HUNG:
+        while len(self._tarpit.held) < self.hang:
             if time.monotonic() > deadline:
                 raise HarnessError(f"only {len(self._tarpit.held)} checks hang after 60 s")
             time.sleep(0.02)
@@ -96,7 +100,7 @@ class Tarpit(Fault):
     def heal(self, world: World) -> None:
         self._reload(world, hung=False)
         deadline = time.monotonic() + 20
-        while world.running.get("/api/v1/status")["checks"] >= MANY:
+        while world.running.get("/api/v1/status")["checks"] >= self.many:
             if time.monotonic() > deadline:
                 raise HarnessError("the checks are still there 20 s after the reload")
             time.sleep(0.1)
@@ -116,40 +120,30 @@ class TlsStalled(Tarpit):
     asks = 'probe = "http"\nurl = "https://127.0.0.1:{port}/"\n'
 
 
-class SlowConnections(Fault):
-    """1,100 half-open requests without a token at the API of a tocsin that may open 1,024 files;
-    those that are closed come again."""
+class _SlowClients:
+    """Half-open requests to the API; those that are closed come again."""
 
-    name = "slow-connections"
-
-    def prepare(self, world: World, stack: ExitStack) -> None:
-        _many_files()
+    def __init__(self, world: World, many: int) -> None:
+        world.running.reach()
+        host, _, port = world.running.url.partition("://")[2].rpartition(":")
+        self._place, self._many = (host, int(port)), many
         self._over = threading.Event()
         self._clients: list[socket.socket] = []
-        stack.callback(self._stop)
-
-    def inject(self, world: World) -> None:
-        world.running.reach()
-        _, _, place = world.running.url.partition("://")
-        host, _, port = place.rpartition(":")
-        process = psutil.Process(world.process.pid)
-        self._limits = process.rlimit(psutil.RLIMIT_NOFILE)
-        process.rlimit(psutil.RLIMIT_NOFILE, (FEW_FILES, self._limits[1]))
-        self._open((host, int(port)))
-        self._thread = threading.Thread(target=self._again, args=((host, int(port)),), daemon=True)
+        self._open()
+        self._thread = threading.Thread(target=self._again, daemon=True)
         self._thread.start()
 
-    def _open(self, place: tuple[str, int]) -> None:
-        while len(self._clients) < SLOW and not self._over.is_set():
+    def _open(self) -> None:
+        while len(self._clients) < self._many and not self._over.is_set():
             client = socket.socket()
             self._clients.append(client)
             client.settimeout(1)
             with suppress(OSError):  # the backlog is full
-                client.connect(place)
+                client.connect(self._place)
                 client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: ")
             client.setblocking(False)
 
-    def _again(self, place: tuple[str, int]) -> None:
+    def _again(self) -> None:
         while not self._over.wait(0.2):
             for client in list(self._clients):
                 try:
@@ -161,18 +155,68 @@ class SlowConnections(Fault):
                 if is_gone:
                     client.close()
                     self._clients.remove(client)
-            self._open(place)
+            self._open()
 
-    def heal(self, world: World) -> None:
-        self._stop()
-        psutil.Process(world.process.pid).rlimit(psutil.RLIMIT_NOFILE, self._limits)
-
-    def _stop(self) -> None:
+    def close(self) -> None:
+        """End them."""
         self._over.set()
-        if (thread := getattr(self, "_thread", None)) is not None:
-            thread.join(10)
+        self._thread.join(10)
         while self._clients:
             self._clients.pop().close()
+
+
+class SlowConnections(Fault):
+    """1,100 half-open requests without a token at the API of a tocsin that may open 1,024 files;
+    those that are closed come again."""
+
+    name = "slow-connections"
+
+    def prepare(self, world: World, stack: ExitStack) -> None:
+        _many_files()
+        self._own = stack.enter_context(ExitStack())
+
+    def inject(self, world: World) -> None:
+        process = psutil.Process(world.process.pid)
+        self._limits = process.rlimit(psutil.RLIMIT_NOFILE)
+        process.rlimit(psutil.RLIMIT_NOFILE, (FEW_FILES, self._limits[1]))
+        self._own.callback(_SlowClients(world, SLOW).close)
+
+    def heal(self, world: World) -> None:
+        self._own.close()
+        psutil.Process(world.process.pid).rlimit(psutil.RLIMIT_NOFILE, self._limits)
+
+
+class FewDescriptors(Tarpit):
+    """tocsin may open 128 to 256 files from its start, or from then on; 200 checks hang, and 300
+    half-open requests come to its API, and come again."""
+
+    name = "few-descriptors"
+    many = 200
+    hang = 10
+    slow = 300
+
+    def prepare(self, world: World, stack: ExitStack) -> None:
+        super().prepare(world, stack)
+        self._own = stack.enter_context(ExitStack())
+        rng = world.script.rng(self.name)
+        self._files = rng.choice((128, 160, 192, 256))
+        self._from_start = rng.random() < 0.5
+        if self._from_start:
+            world.prefix = ["prlimit", f"--nofile={self._files}:{self._files}"]
+
+    def inject(self, world: World) -> None:
+        process = psutil.Process(world.process.pid)
+        self._limits = process.rlimit(psutil.RLIMIT_NOFILE)
+        process.rlimit(psutil.RLIMIT_NOFILE, (self._files, self._limits[1]))
+        super().inject(world)
+        self._own.callback(_SlowClients(world, self.slow).close)
+
+    def heal(self, world: World) -> None:
+        self._own.close()
+        psutil.Process(world.process.pid).rlimit(psutil.RLIMIT_NOFILE, self._limits)
+        # It refuses others until it has seen that those are gone.
+        world.running.until(lambda: world.running.ask("/api/v1/status")[0] == 200)
+        super().heal(world)
 
 
 def _many_files() -> None:
