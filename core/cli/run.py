@@ -45,11 +45,14 @@ WANTS = {
 @pass_context
 def run(context: Context, no_dashboard: bool) -> None:
     """Watch everything, until stopped (Ctrl-C or SIGTERM; SIGHUP reloads the configuration)."""
+    asked: list[int] = []
+    # A signal in the first second would end the process.
+    signal.signal(signal.SIGHUP, lambda number, _: asked.append(number))
     with private_files():
-        _run(context, no_dashboard)
+        _run(context, no_dashboard, asked)
 
 
-def _run(context: Context, no_dashboard: bool) -> None:
+def _run(context: Context, no_dashboard: bool, asked: Collection[int]) -> None:
     settings = context.settings()
     try:
         configure(settings.log, sys.stderr)
@@ -63,7 +66,7 @@ def _run(context: Context, no_dashboard: bool) -> None:
         log.warning("no log file is written until the next start", reason=str(error))
     try:
         with data_directory(settings.data_dir):
-            _runner()(_main(context, ["dashboard"] if no_dashboard else []))
+            _runner()(_main(context, ["dashboard"] if no_dashboard else [], asked))
     except StartError as error:
         raise Failure(str(error)) from error
 
@@ -77,7 +80,8 @@ def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
     return uvloop.run
 
 
-async def _main(context: Context, without: Collection[str]) -> None:
+async def _main(context: Context, without: Collection[str], asked: Collection[int]) -> None:
+    """Run until stopped. ``asked``: signals to reload that came meanwhile."""
     settings = context.settings()
     for warning in settings.warnings:
         log.warning(warning)
@@ -108,6 +112,8 @@ async def _main(context: Context, without: Collection[str]) -> None:
         if starting.done():
             await starting
             _welcome(context, monitor)
+            if asked:
+                reload()
             memory.settle()
             await stopping
         click.echo("stopping")

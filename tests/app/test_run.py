@@ -7,11 +7,13 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import asyncpg
@@ -106,6 +108,23 @@ def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path, database: str) -
         assert done.returncode == 1
         assert "TOCSIN_API_PORT" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_reload_is_asked_for_while_it_starts(tmp_path: Path, database: str) -> None:
+    """SIGHUP in the first second does not end the process: it reloads once it has started."""
+    running = Running(tmp_path, QUIET, {"DATABASE_URL": database})
+    with ExitStack() as stack:
+        stack.push(running)
+        running.spawn()
+        assert running.process is not None
+        status = Path(f"/proc/{running.process.pid}/status")
+        mask = 1 << (signal.SIGHUP - 1)
+        caught = re.compile(r"SigCgt:\s+(\S+)")
+        running.until(lambda: int(caught.findall(status.read_text())[0], 16) & mask)
+        running.config.write_text(TICKING)
+        running.process.send_signal(signal.SIGHUP)
+        running.reach()
+        running.until(lambda: len(running.get("/api/v1/targets")["items"]) == 1)
 
 
 def test_a_broken_reload_keeps_the_old_configuration(tmp_path: Path, database: str) -> None:
