@@ -160,8 +160,8 @@ def test_what_only_asks_imports_no_plugin(tmp_path: Path) -> None:
     """Help, and commands that only ask a running tocsin or look after tokens, import no plugin, and
     nothing of what is run; they do not wait for what a plugin does when it is imported."""
     lines = [
-        "--help", "--version", "new-plugin --help", "token --help", "status --help", "config --help",
-        "token list", "status", "status --json", "alerts", "alerts x", "ack x", "silence list",
+        "--help", "--version", "new-plugin -h", "token -h", "status -h", "config -h", "token list",
+        "status", "status --json", "alerts", "alerts x", "ack x", "silence list",
         "silence add a=b --for 1h", "maintenance list", "logs x", "test-notification",
         "run --help",
     ]  # fmt: skip
