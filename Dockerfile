@@ -39,8 +39,10 @@ ENV TOCSIN_UID=10001 TOCSIN_GID=10001 HOME=/var/lib/tocsin PYTHONUNBUFFERED=1 \
     TOCSIN_API_HOST=0.0.0.0 TOCSIN_API_PORT=8095
 WORKDIR /var/lib/tocsin
 # Slim images have their standard library in text alone, and what runs here cannot write: what tocsin
-# imports of it is compiled now, not at each start. A plugin that lacks a package ends the build.
-RUN /opt/tocsin/bin/tocsin plugins
+# imports of it is compiled now, not at each start: by these, which import what all commands do.
+# A plugin that lacks a package ends the build.
+RUN /opt/tocsin/bin/tocsin plugins \
+ && for command in run replay doctor; do /opt/tocsin/bin/tocsin $command --help >/dev/null || exit 1; done
 USER tocsin
 EXPOSE 8095
 HEALTHCHECK --interval=30s --timeout=10s --retries=3 --start-period=20s \

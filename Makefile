@@ -14,6 +14,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 3
+# The other tests wait for real parts more than half of the time.
+REAL_JOBS ?= 4
 PIP    := $(BIN)/pip install -q --disable-pip-version-check
 # uv needs seconds where pip needs minutes; pip it is where uv cannot (say, by an index that pip alone knows).
 INSTALL = { $(PIP) uv && $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -e '.[$(EXTRAS)]'; } || $(PIP) -e '.[$(EXTRAS)]'
@@ -35,6 +37,7 @@ test: style
 fast: $(VENV)/.test
 	$(PYTEST) -m "not ($(REAL))"
 
+test-real: JOBS = $(REAL_JOBS)
 test-real: $(VENV)/.test
 	$(PYTEST) -m "$(REAL)"
 

@@ -25,10 +25,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.running import Running as Running
 
 from tocsin.core import memory
-from tocsin.core.app import Tocsin, load_plugins
+from tocsin.core.app import Tocsin
 from tocsin.core.config import load_config
 from tocsin.core.data_dir import data_directory
 from tocsin.core.embedded import EmbeddedPostgres
+from tocsin.core.plugin_manager import load_plugins
 
 # The extra "ssh" costs 17 MB by being installed: what is measured is what most people have.
 Running.main = f"import sys; sys.modules['paramiko'] = None; {Running.main}"

@@ -16,7 +16,7 @@ from tocsin.core.auth import TokenStore, ensure_admin, write_private
 from tocsin.core.boundary import cleaned_entry, cleaned_event, cleaned_observation
 from tocsin.core.bus import Bus
 from tocsin.core.clock import Clock, SystemClock
-from tocsin.core.config import load_config, read_plugin_settings
+from tocsin.core.config import load_config
 from tocsin.core.config.settings import Settings
 from tocsin.core.data_dir import API_URL, StartError
 from tocsin.core.deadman import Deadman
@@ -51,16 +51,6 @@ log = get_logger(__name__)
 
 TOKEN_RETRY = 10.0
 """Seconds between two tries to write the admin token, or the address, that cannot be written."""
-
-
-def load_plugins(
-    path: Path | None, env: Mapping[str, str], *, external: bool = True
-) -> PluginManager:
-    """Find and load the plugins that a configuration lets in."""
-    settings = read_plugin_settings(path, env, external=external)
-    plugins = PluginManager(settings)
-    plugins.load()
-    return plugins
 
 
 class Tocsin:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from importlib.metadata import EntryPoint, entry_points, version
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ import pluggy
 from attrs import evolve, frozen
 
 from tocsin.core import hookspecs
+from tocsin.core.config import read_plugin_settings
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.contracts import Probe, PushProbe, Service, Source
 from tocsin.core.endpoints import Endpoint
@@ -260,6 +262,15 @@ class PluginManager:
             return False
         self._records[name] = evolve(record, status="ok", reason=None, retry_at=None)
         return True
+
+
+def load_plugins(
+    path: Path | None, env: Mapping[str, str], *, external: bool = True
+) -> PluginManager:
+    """Find and load the plugins that a configuration lets in."""
+    plugins = PluginManager(read_plugin_settings(path, env, external=external))
+    plugins.load()
+    return plugins
 
 
 def _state(record: PluginRecord) -> str:

@@ -26,11 +26,14 @@ from tocsin.testing import SettableClock
 
 TRADE = "the trade system"
 LONGEST = (
-    "tests/ship", "tests/faults", "tests/dashboard/test_browser.py", "tests/app",
-    "tests/alerts/test_restarts.py", "tests/store/test_outage.py", "tests/test_cli",
+    "tests/ship", "tests/dashboard/test_browser.py", "tests/app", "tests/alerts/test_restarts.py",
+    "tests/alerting/test_crash_loop.py", "tests/store/test_outage.py", "tests/test_cli",
     "tests/probes/docker", "tests/dashboard/test_pages.py", "tests/alerting/test_survival.py",
+    "tests/fuzz", "tests/plugins", "tests/test_places.py", "tests/alerting", "tests/faults",
 )  # fmt: skip
-"""Files that take longest, by the durations that each run prints."""
+"""Files that take longest, the longest first, by the durations that each run prints."""
+APART = frozenset({"tests/faults/test_rows.py"})
+"""Files whose tests take long and share nothing: each of them may run in any worker."""
 REQUIRE_REAL = bool(os.environ.get("TOCSIN_REQUIRE_REAL"))
 
 
@@ -170,11 +173,16 @@ def lab() -> Iterator[Lab]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest. Without an engine, skip what needs one; where real parts are
     required, let it fail."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))  # or one worker ends alone
+    items.sort(key=lambda item: _rank(item.nodeid))  # or one worker ends alone
     marked = [item for item in items if item.get_closest_marker("docker")]
     if marked and not REQUIRE_REAL and not docker_answers():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="no Docker Engine answers"))
+
+
+def _rank(nodeid: str) -> int:
+    found = (n for n, start in enumerate(LONGEST) if nodeid.startswith(start))
+    return next(found, len(LONGEST))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -190,7 +198,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
         def _split_scope(self, nodeid: str) -> str:
-            return group(nodeid.partition("::")[0])
+            file = nodeid.partition("::")[0]
+            return nodeid if file in APART else group(file)
 
     return ByFile(config, log)
 

@@ -130,6 +130,62 @@ def test_status_logs_and_tokens_of_a_running_one(tmp_path: Path, postgres: str) 
         assert running.run("logs", "nothing").stderr.startswith("tocsin: there is no container")
 
 
+ASKING = """
+import sys
+from click.testing import CliRunner
+from tocsin.core.cli.main import cli
+for line in sys.stdin.read().splitlines():
+    done = CliRunner().invoke(cli, line.split())
+    loaded = {m for m in sys.modules if m.startswith(("tocsin_loud", "tocsin.plugins."))}
+    loaded |= {"tocsin.core.app", "asyncpg", "jinja2"} & {*sys.modules}
+    print(done.exit_code, *sorted(loaded), line, sep=",")
+"""
+"""A process that runs a command for each line it reads, and says what has been imported by then."""
+
+
+def loud(place: Path) -> dict[str, str]:
+    """Install a plugin that adds the command ``shout``; what a command's environment is then."""
+    info = place / "tocsin_loud-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tocsin-loud\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[tocsin]\nloud = tocsin_loud\n")
+    (place / "tocsin_loud.py").write_text(
+        "import click, tocsin\n@click.command()\ndef shout(): print('HEY')\n"
+        "@tocsin.hookimpl\ndef tocsin_commands(): return [shout]\n"
+    )
+    return {"PYTHONPATH": str(place)}
+
+
+def test_what_only_asks_imports_no_plugin(tmp_path: Path) -> None:
+    """Help, and commands that only ask a running tocsin or look after tokens, import no plugin, and
+    nothing of what is run; they do not wait for what a plugin does when it is imported."""
+    lines = [
+        "--help", "--version", "new-plugin -h", "token -h", "status -h", "config -h", "token list",
+        "status", "status --json", "alerts", "alerts x", "ack x", "silence list",
+        "silence add a=b --for 1h", "maintenance list", "logs x", "test-notification",
+        "run --help",
+    ]  # fmt: skip
+    running = cli(tmp_path / "home")
+    done = subprocess.run(
+        [sys.executable, "-c", ASKING], input="\n".join(lines), capture_output=True, text=True,
+        env={**running.env, **loud(tmp_path / "site"), "TOCSIN_TOKEN": "any",
+             "TOCSIN_URL": "http://127.0.0.1:9"}, check=True,
+    )  # fmt: skip
+    *others, run = done.stdout.splitlines()
+    assert others == [f"{int(n > 6)},{line}" for n, line in enumerate(lines[:-1])]
+    assert run == "0,asyncpg,jinja2,tocsin.core.app,run --help"
+
+
+def test_a_command_that_a_plugin_adds_is_found(tmp_path: Path) -> None:
+    """It runs by its name; the help says where such commands are listed."""
+    running = cli(tmp_path / "home")
+    running.env |= loud(tmp_path / "site")
+    assert running.run("shout").stdout == "HEY\n"
+    assert "'tocsin plugins'" in running.run("--help").stdout
+    assert "'tocsin plugins'" not in cli(tmp_path).run("--help").stdout
+    assert "command shout" in running.run("plugins", "loud").stdout
+
+
 def test_a_test_of_channels_may_take_longer_than_other_commands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

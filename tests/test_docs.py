@@ -6,12 +6,14 @@ import inspect
 import re
 import tomllib
 import types
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from click import Context
 
 from tests.faults.fault import all_rows
 from tocsin import Notifier, Observer, Probe, Rule, Source
@@ -156,13 +158,30 @@ def test_the_readme_names_only_commands_that_exist() -> None:
     """Every ``tocsin …`` command in the README is one."""
     from tocsin.core.cli.main import COMMANDS
 
-    names = {str(command.name) for command in COMMANDS}
     text = (ROOT / "README.md").read_text()
     used = set(re.findall(r"`tocsin ([a-z-]+)", text)) | set(
         re.findall(r"^ +tocsin ([a-z][a-z-]+)", text, re.MULTILINE)
     )
     assert used
-    assert used <= names
+    assert used <= COMMANDS.keys()
+
+
+def test_the_help_says_of_each_command_what_its_own_help_says() -> None:
+    """The list of commands, which is shown without importing them, has their first sentences."""
+    from tocsin.core.cli.main import COMMANDS, cli
+
+    context = Context(cli)
+    commands = {name: cli.get_command(context, name) for name in COMMANDS}
+    assert {name: c.get_short_help_str(500) for name, c in commands.items() if c} == COMMANDS
+
+
+@pytest.mark.parametrize("package", ["tocsin", "tocsin.core.config"])
+def test_a_package_has_each_of_its_names(package: str) -> None:
+    """What it says that it has can be had, though it imports its modules on demand."""
+    module = import_module(package)
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+    with pytest.raises(AttributeError, match="nonsense"):
+        module.nonsense  # noqa: B018
 
 
 SECURITY = (ROOT / "docs/security.md").read_text()

@@ -38,7 +38,7 @@ def alerts(
     limit: int,
     as_json: bool,
 ) -> None:
-    """List the alerts that fire, newest first; with an ALERT's id (its end will do), show that one
+    """List the alerts that fire, newest first. With an ALERT's id (its end will do), show that one
     and why each channel was, or was not, told. Exit status: 0 none fires, 1 some do."""
     client = Client(context)
     if alert is not None:
@@ -156,7 +156,7 @@ def _when(text: str) -> str:
 @click.option("--undo", is_flag=True, help="Take the acknowledgement back.")
 @pass_context
 def ack(context: Context, alert: str, comment: str, undo: bool) -> None:
-    """Acknowledge an ALERT (its id, or how that ends): no more repeats, only its end is told."""
+    """Acknowledge an ALERT (its id, or how that ends): no repeats, only its end is told."""
     client = Client(context)
     word = "unacknowledge" if undo else "acknowledge"
     path = f"/api/v1/alerts/{quote(find(client, alert), safe='')}/{word}"

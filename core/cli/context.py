@@ -6,17 +6,19 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from attrs import define, field
 from rich.console import Console
 
-from tocsin.core.app import load_plugins
-from tocsin.core.config import ConfigError, Place, find_config, load_config, read_place
+from tocsin.core.config import ConfigError, Place, find_config, read_place
 from tocsin.core.config.find import FoundFile
-from tocsin.core.config.settings import Settings
 from tocsin.core.hiding import clean, know
-from tocsin.core.plugin_manager import PluginManager
+
+if TYPE_CHECKING:
+    from tocsin.core.config import Settings
+    from tocsin.core.plugin_manager import PluginManager
 
 
 class Failure(click.ClickException):
@@ -71,6 +73,8 @@ class Context:
 
     def plugins(self) -> PluginManager:
         """The plugins, loaded once. Raises Failure."""
+        from tocsin.core.plugin_manager import load_plugins  # what only asks does without it
+
         if self._plugins is None:
             try:
                 self._plugins = load_plugins(self.path, self.env, external=self.external)
@@ -80,6 +84,8 @@ class Context:
 
     def settings(self) -> Settings:
         """The configuration, loaded once. Raises Failure with every problem in it."""
+        from tocsin.core.config import load_config  # the same
+
         if self._settings is None:
             try:
                 self._settings = load_config(self.path, self.env, self.plugins())

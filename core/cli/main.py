@@ -4,48 +4,61 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
 
-from tocsin.core.cli.alerts import ack, alerts
-from tocsin.core.cli.check import check
-from tocsin.core.cli.config import config
-from tocsin.core.cli.context import Context, Failure
-from tocsin.core.cli.doctor import doctor
-from tocsin.core.cli.logs import logs
-from tocsin.core.cli.maintenance import maintenance
-from tocsin.core.cli.new_plugin import new_plugin
-from tocsin.core.cli.plugins import plugins
-from tocsin.core.cli.replay import replay
-from tocsin.core.cli.run import run
-from tocsin.core.cli.silence import silence
-from tocsin.core.cli.status import status
-from tocsin.core.cli.test_notification import test_notification
-from tocsin.core.cli.token import token
-from tocsin.core.hiding import clean
-from tocsin.core.plugin_manager import tocsin_version
-
-COMMANDS = (
-    run, check, status, alerts, ack, silence, maintenance, logs, replay, test_notification,
-    plugins, config, token, new_plugin, doctor,
-)  # fmt: skip
+COMMANDS = {
+    "run": "Watch everything, until stopped (Ctrl-C or SIGTERM; SIGHUP reloads the configuration).",
+    "check": "Run checks once, now, without a running tocsin.",
+    "status": "Show every target, worst first.",
+    "alerts": "List the alerts that fire, newest first.",
+    "ack": "Acknowledge an ALERT (its id, or how that ends): no repeats, only its end is told.",
+    "silence": "Silence alerts for a while, list what is silenced, end a silence.",
+    "maintenance": "Plan maintenance: once or by a schedule; list the windows, end one.",
+    "logs": "Show the last lines a container wrote, oldest first; standard error in red.",
+    "replay": "Run rules over stored history: which alerts would have come and gone, which did.",
+    "test-notification": "Send a test message by a CHANNEL, or all; say what providers answered.",
+    "plugins": "List plugins; with NAME, one plugin and its options.",
+    "config": "Check and show the configuration.",
+    "token": "Create, list and revoke API tokens.",
+    "new-plugin": "Make a folder tocsin-NAME with a probe that works, its test and its packaging.",
+    "doctor": "Look over this installation and say what is missing.",
+}
+"""What the help says of each of our commands; the module of one is imported when it is used."""
+_ELSEWHERE = {"ack": "alerts"}
+"""Commands that share the module of another one."""
 
 
 class _Group(click.Group):
     """Our commands; then, only for a name that is none of ours, those that plugins add."""
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        ours = super().get_command(ctx, name)
-        if ours is not None:
-            return ours
+        if name in COMMANDS:
+            word = name.replace("-", "_")
+            module = import_module(f"tocsin.core.cli.{_ELSEWHERE.get(name, word)}")
+            command: click.Command = getattr(module, word)
+            return command
         return next((c for c in self._added(ctx) if c.name == name), None)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        added = [str(c.name) for c in self._added(ctx)]
-        return [str(c.name) for c in COMMANDS] + sorted({*added} - {*self.commands})
+        return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+        # To ask a plugin for its commands is to import it, for however long that takes.
+        if any(
+            entry.dist and entry.dist.name != "tocsin" for entry in entry_points(group="tocsin")
+        ):
+            formatter.write_paragraph()
+            formatter.write_text("Plugins may add commands: 'tocsin plugins' tells which.")
 
     def _added(self, ctx: click.Context) -> list[click.Command]:
+        from tocsin.core.cli.context import Context, Failure
+
         context = ctx.obj if isinstance(ctx.obj, Context) else Context()
         try:
             return context.plugins().commands
@@ -61,15 +74,13 @@ class _Group(click.Group):
     help="Configuration file [default: $TOCSIN_CONFIG, ./tocsin.toml, /etc/tocsin/tocsin.toml].",
 )
 @click.option("--no-external", is_flag=True, help="Load only the plugins that come with tocsin.")
-@click.version_option(tocsin_version(), prog_name="tocsin")
+@click.version_option(package_name="tocsin", prog_name="tocsin")
 @click.pass_context
 def cli(ctx: click.Context, config: Path | None, no_external: bool) -> None:
     """Watch containers, services, databases, backups and disks, and ring when one fails."""
+    from tocsin.core.cli.context import Context  # the help does without it
+
     ctx.obj = Context(config=config, external=not no_external)
-
-
-for command in COMMANDS:
-    cli.add_command(command)
 
 
 def main() -> None:
@@ -79,6 +90,8 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("TOCSIN_DEBUG"):
             raise
+        from tocsin.core.hiding import clean
+
         text = " ".join(clean(str(error)).split()) or type(error).__name__
         click.echo(
             f"tocsin: a fault in tocsin itself ({type(error).__name__}: {text}); "

@@ -35,7 +35,7 @@ from tocsin.core.units import format_duration, parse_duration
 def replay(
     context: Context, since: str, new: Path | None, also: Path | None, as_json: bool
 ) -> None:
-    """Run rules over stored history: which alerts would have come and gone, and which did."""
+    """Run rules over stored history: which alerts would have come and gone, which did."""
     try:
         seconds = parse_duration(since)
     except (ValueError, OverflowError) as error:

@@ -16,7 +16,7 @@ PATIENCE = 180.0
 @click.argument("channel", required=False)
 @pass_context
 def test_notification(context: Context, channel: str | None) -> None:
-    """Send a test message by a CHANNEL, or by all, and say what each provider answered."""
+    """Send a test message by a CHANNEL, or all; say what providers answered."""
     body = {} if channel is None else {"channel": channel}
     client = Client(context)
     with context.console.status("waiting for what the providers answer"):

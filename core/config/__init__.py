@@ -1,12 +1,32 @@
 """The configuration: ``tocsin.toml``, the environment, and the plugins' own options."""
 
-from tocsin.core.config.by_label import build_check
-from tocsin.core.config.environment import read_secret
-from tocsin.core.config.errors import Catalog, ConfigError, ConfigProblem
-from tocsin.core.config.find import Place, find_config, read_place, read_plugin_settings
-from tocsin.core.config.load import load_config
-from tocsin.core.config.redact import redacted
-from tocsin.core.config.settings import Settings
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tocsin.core.lazy import on_demand
+
+if TYPE_CHECKING:
+    from tocsin.core.config.by_label import build_check
+    from tocsin.core.config.environment import read_secret
+    from tocsin.core.config.errors import Catalog, ConfigError, ConfigProblem
+    from tocsin.core.config.find import Place, find_config, read_place, read_plugin_settings
+    from tocsin.core.config.load import load_config
+    from tocsin.core.config.redact import redacted
+    from tocsin.core.config.settings import Settings
+else:
+    __getattr__ = on_demand(
+        __name__,
+        {
+            "by_label": "build_check",
+            "environment": "read_secret",
+            "errors": "Catalog ConfigError ConfigProblem",
+            "find": "Place find_config read_place read_plugin_settings",
+            "load": "load_config",
+            "redact": "redacted",
+            "settings": "Settings",
+        },
+    )
 
 __all__ = [
     "Catalog",

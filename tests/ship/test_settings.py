@@ -19,7 +19,8 @@ from tocsin.core.plugin_manager import PluginManager
 
 CONFIG = '[deadman]\nurl = "${PING_URL}"\n[targets.site.labels]\nat = "at ${PLACE}"\n'
 DATABASE = (
-    "import os; from tocsin.core.app import load_plugins; from tocsin.core.config import *;"
+    "import os; from tocsin.core.plugin_manager import load_plugins;"
+    "from tocsin.core.config import load_config;"
     "print(load_config(None, os.environ, load_plugins(None, os.environ)).database.url.reveal())"
 )
 HOST = '[targets.host.checks.disk]\nprobe = "disk"\nroot = "/host"\npaths = ["/"]\n'
