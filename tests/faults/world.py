@@ -97,7 +97,9 @@ class World:
         key = f"{self.planted['webhook key']}{self.planted['webhook key']}"
         self._key = "whsec_" + key  # hexadecimal digits are base64, too
         for channel in CHANNELS:
-            peer = ReceiverPeer(self.directory, channel, self._key)
+            peer = ReceiverPeer(
+                self.directory, channel, self._key, self.fault.env(self, channel)
+            )
             self.receivers[channel] = peer
             self._stack.callback(peer.close)
         self.targets = TargetsPeer(self.directory, json.dumps(self.script.failures))
@@ -159,6 +161,7 @@ class World:
             "TOCSIN_FAULTS_RUN": self.mark,
             "TOCSIN_DATA_DIR": str(self.data),
             "DATABASE_URL": self.dsn.replace("postgres@/", f"postgres:{password}@/"),
+            **self.fault.env(self, "tocsin"),
         }
         running = Running(place, self.config(), env)
         running.data = self.data

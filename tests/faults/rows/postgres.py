@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 
 import psutil
 
@@ -47,3 +48,25 @@ class PostgresKilled(Fault):
 
     def heal(self, world: World) -> None:
         asyncio.run(world.postgres.start())
+
+
+class PostgresAwayFirst(Fault):
+    """PostgreSQL is stopped, or frozen, before tocsin starts for the first time, and comes later."""
+
+    name = "postgres-away-first"
+    from_start = True
+
+    def prepare(self, world: World, stack: ExitStack) -> None:
+        self._frozen = world.script.seed % 2 == 1
+
+    def inject(self, world: World) -> None:
+        if self._frozen:
+            world.postgres.freeze()
+        else:
+            asyncio.run(world.postgres.stop())
+
+    def heal(self, world: World) -> None:
+        if self._frozen:
+            world.postgres.thaw()
+        else:
+            asyncio.run(world.postgres.start())
