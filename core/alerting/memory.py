@@ -24,8 +24,8 @@ class Memory:
     alerts: OrderedDict[UUID, Alert] = field(factory=OrderedDict)
     rows: OrderedDict[UUID, Row] = field(factory=OrderedDict)
     own: set[UUID] | None = None
-    """Ids of all alerts and rows of this run, for as long as it has yet to be told what the database
-    remembers: that has them, too, and older than they are by then."""
+    """Ids of all alerts and rows of this run, for as long as it is not known what the database
+    remembers: that has these, too, older than they are by then."""
 
     def keep(self, alert: Alert) -> None:
         """An alert as it is now; what never fired is nobody's business."""

@@ -199,9 +199,7 @@ def taken_up(
     engine.load(before.values())
     engine.load(alert for alert in past.ended if alert.key not in engine.alerts)
     rows = tuple(
-        _superseded(row) if row.alert in replaced else row
-        for row in past.rows
-        if row.id not in own
+        _superseded(row) if row.alert in replaced else row for row in past.rows if row.id not in own
     )
     for row in rows:
         memory.note(row)

@@ -17,17 +17,17 @@ Step = tuple[float, Callable[[], None]]
 """When, in seconds of the script, and what is done."""
 
 ROOT, ENGINE, FAKETIME = "root", "engine", "faketime"
-"""What a row may need: to be root; to start a Docker Engine of its own; another clock for processes.
-"""
+"""What a row may need: to be root; to start a Docker Engine of its own; processes with clocks of
+their own."""
 
 
 class Fault:
     """A fault, injected once and healed once. The first line of a subclass's docstring says what
     happens; ``name`` is the row's.
 
-    ``needs``: ROOT, ENGINE, FAKETIME. ``from_start``: it is there before tocsin starts for the first
-    time. ``rings``: alerts must go out while it lasts. ``deaf``: channels whose
-    receiver it breaks. ``blind``: targets that nobody can see while it lasts. ``refused``: channels
+    ``needs``: ROOT, ENGINE, FAKETIME. ``from_start``: it is there before tocsin starts. ``rings``:
+    alerts must go out while it lasts. ``deaf``: channels whose receiver it breaks.
+    ``blind``: targets that nobody can see while it lasts. ``refused``: channels
     and targets whose notices the receiver refuses for good, from the start of the fault. ``hold``:
     how long an idle channel holds a notice.
     """

@@ -97,9 +97,7 @@ class World:
         key = f"{self.planted['webhook key']}{self.planted['webhook key']}"
         self._key = "whsec_" + key  # hexadecimal digits are base64, too
         for channel in CHANNELS:
-            peer = ReceiverPeer(
-                self.directory, channel, self._key, self.fault.env(self, channel)
-            )
+            peer = ReceiverPeer(self.directory, channel, self._key, self.fault.env(self, channel))
             self.receivers[channel] = peer
             self._stack.callback(peer.close)
         self.targets = TargetsPeer(self.directory, json.dumps(self.script.failures))

@@ -51,7 +51,7 @@ class PostgresKilled(Fault):
 
 
 class PostgresAwayFirst(Fault):
-    """PostgreSQL is stopped, or frozen, before tocsin starts for the first time, and comes later."""
+    """PostgreSQL is stopped, or frozen, before tocsin's very first start, and comes later."""
 
     name = "postgres-away-first"
     from_start = True
