@@ -16,10 +16,12 @@ pytestmark = pytest.mark.slow
 SEED = 3
 
 ELSEWHERE = frozenset(
-    "crash-loop dead-resolver journal-vanished paused read-only stream-silent tls-stalled".split()
+    "clock-ahead clock-change crash-loop dead-resolver embedded-trouble engine-clock "
+    "journal-vanished paused postgres-away-first read-only stream-silent tls-stalled".split()
 )
 """Rows that ``make faults`` alone runs: a test of their own injects the same into the real parts
-(tests/alerting, tests/app, tests/probes/docker), or another row is as good."""
+(tests/alerting, tests/alerts, tests/app, tests/notifiers, tests/probes/docker, tests/store), or
+another row is as good."""
 
 
 def rows() -> list[Any]:

@@ -28,7 +28,7 @@ IMAGE_LABELS = "tocsin.image-labels"
 
 
 def parse_time(text: object, ahead: float = 0.0) -> datetime | None:
-    """The engine's time (nanoseconds) as aware UTC, less ``ahead`` seconds; its year 1 means never."""
+    """The engine's time (nanoseconds), less ``ahead`` seconds, as aware UTC; year 1 means never."""
     match = _TIME.fullmatch(text) if isinstance(text, str) else None
     if match is None or match[1].startswith("0001"):
         return None

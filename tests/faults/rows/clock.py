@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 
-from tests.faults.fault import FAKETIME, Fault
+from tests.faults.fault import FAKETIME, Fault, Step
 from tests.faults.needs import LIBRARY
+from tests.faults.peers import HarnessError
 from tests.faults.world import World
 
 AHEAD = 40 * 86400
 """Seconds; history is kept for thirty days."""
+
+ZONE = "Europe/Berlin"
+CHANGES = (datetime(2026, 10, 25, 1, tzinfo=UTC), datetime(2027, 3, 28, 1, tzinfo=UTC))
+"""When summer time ends and begins there."""
 
 
 def clock_of(stamp: Path) -> dict[str, str]:
@@ -62,3 +73,83 @@ class ClockAhead(Fault):
         set_clock(world.directory / "tocsin.clock", seconds)
         if self._starts:
             world.restart()
+
+
+class ClockChange(Fault):
+    """Summer time begins or ends in the midst of the run, while a maintenance window and a silence
+    hold, and the dead man's switch pings."""
+
+    name = "clock-change"
+    needs = frozenset({FAKETIME})
+
+    def env(self, world: World, who: str) -> Mapping[str, str]:
+        self._at = CHANGES[world.script.seed % 2].timestamp()
+        stamp = world.directory / f"{who}.clock"
+        if not stamp.exists():
+            set_clock(stamp, self._at - 200 - time.time())
+        return {**clock_of(stamp), "TZ": ZONE}
+
+    def prepare(self, world: World, stack: ExitStack) -> None:
+        self._silenced = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self._port = self._silenced.getsockname()[1]
+        self._pings = _Pings()
+        stack.callback(self._pings.shutdown)
+
+    def config(self, world: World) -> str:
+        port = self._pings.server_address[1]
+        return (
+            super().config(world)
+            + f'[deadman]\nurl = "http://127.0.0.1:{port}/"\ninterval = "1s"\n'
+            '[maintenance.night]\nschedule = "30 0 * * *"\nduration = "4h"\n'
+            f'timezone = "{ZONE}"\nmatch = ["target=asleep"]\n'
+            '[targets.asleep.checks.tcp]\nprobe = "tcp"\nhost = "127.0.0.1"\nport = 1\n'
+            '[targets.silenced.checks.tcp]\nprobe = "tcp"\nhost = "127.0.0.1"\n'
+            f"port = {self._port}\n"
+        )
+
+    def steps(self, world: World) -> list[Step]:
+        return [(0.0, lambda: self._begin(world)), *super().steps(world)]
+
+    def _begin(self, world: World) -> None:
+        """The change comes while the fault is there."""
+        ahead = (world.script.begins + world.script.ends) / 2
+        for who in ("tocsin", *world.receivers):
+            set_clock(world.directory / f"{who}.clock", self._at - ahead - time.time())
+        world.running.reach()
+        said = {"matchers": ["target=silenced"], "duration": "2h", "comment": "planned"}
+        status, answer = world.running.ask("/api/v1/silences", "POST", said)
+        if status >= 300:
+            raise HarnessError(f"no silence could be made: {answer}")
+
+    def inject(self, world: World) -> None:
+        self._silenced.close()
+
+    def heal(self, world: World) -> None:
+        """Nothing is to be healed."""
+
+    def stopped(self, world: World) -> None:
+        longest = max((b - a for a, b in pairwise(self._pings.at)), default=float("inf"))
+        if longest > 10:
+            world.deaths.append(f"the dead man's switch did not ping for {longest:.0f} s")
+
+
+class _Pings(ThreadingHTTPServer):
+    """Remembers when it was asked."""
+
+    def __init__(self) -> None:
+        self.at: list[float] = []
+        super().__init__(("127.0.0.1", 0), _Ping)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Ping(BaseHTTPRequestHandler):
+    server: _Pings
+
+    def do_GET(self) -> None:
+        """Answer a ping."""
+        self.server.at.append(time.monotonic())
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
