@@ -71,6 +71,8 @@ class World:
         self.kills: list[Path] = []
         """Directories with the journal as each kill left it."""
         self.prefix: list[str] = []
+        self.main = Running.main
+        """The Python program that is tocsin."""
         self._running: Running | None = None
         self._stack = ExitStack()
         self._over = threading.Event()
@@ -163,7 +165,7 @@ class World:
         }
         running = Running(place, self.config(), env)
         running.data = self.data
-        running.prefix = self.prefix
+        running.prefix, running.main = self.prefix, self.main
         self.lives.append(Life(time.monotonic()))
         running.spawn()
         self._running = running

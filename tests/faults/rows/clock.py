@@ -16,6 +16,7 @@ from tests.faults.fault import FAKETIME, Fault, Step
 from tests.faults.needs import LIBRARY
 from tests.faults.peers import HarnessError
 from tests.faults.world import World
+from tests.running import Running
 
 AHEAD = 40 * 86400
 """Seconds; history is kept for thirty days."""
@@ -23,6 +24,39 @@ AHEAD = 40 * 86400
 ZONE = "Europe/Berlin"
 CHANGES = (datetime(2026, 10, 25, 1, tzinfo=UTC), datetime(2027, 3, 28, 1, tzinfo=UTC))
 """When summer time ends and begins there."""
+
+
+_MAIN = """
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from tocsin.core.clock import SystemClock
+real, stamp = time.time, Path({stamp!r})
+time.time = lambda: real() + float(stamp.read_text())
+SystemClock.now = lambda self: datetime.fromtimestamp(time.time(), UTC)
+"""
+
+
+class _Clocks(Fault):
+    """tocsin's wall clock, and that of its receivers, can be set.
+
+    libfaketime, which does so for receivers, slows tocsin with its many threads down too much.
+    """
+
+    needs = frozenset({FAKETIME})
+
+    def env(self, world: World, who: str) -> Mapping[str, str]:
+        stamp = world.directory / f"{who}.clock"
+        if not stamp.exists():
+            set_clock(stamp, self.off(world))
+        if who != "tocsin":
+            return clock_of(stamp)
+        world.main = _MAIN.format(stamp=str(stamp)) + Running.main
+        return {}
+
+    def off(self, world: World) -> float:
+        """Seconds by which all of them are off at first."""
+        raise NotImplementedError
 
 
 def clock_of(stamp: Path) -> dict[str, str]:
@@ -42,20 +76,16 @@ def set_clock(stamp: Path, seconds: float) -> None:
     partial.replace(stamp)
 
 
-class ClockAhead(Fault):
+class ClockAhead(_Clocks):
     """tocsin goes on, or is started, with the wall clock 40 days ahead, the database's as well;
     later it is right again."""
 
     name = "clock-ahead"
-    needs = frozenset({FAKETIME})
 
     # PostgreSQL's clock is that of this machine. To everybody else it is 40 days ahead.
 
-    def env(self, world: World, who: str) -> Mapping[str, str]:
-        stamp = world.directory / f"{who}.clock"
-        if not stamp.exists():
-            set_clock(stamp, -AHEAD)
-        return clock_of(stamp)
+    def off(self, world: World) -> float:
+        return -AHEAD
 
     def prepare(self, world: World, stack: ExitStack) -> None:
         self._starts = world.script.seed % 2 == 0
@@ -75,19 +105,18 @@ class ClockAhead(Fault):
             world.restart()
 
 
-class ClockChange(Fault):
+class ClockChange(_Clocks):
     """Summer time begins or ends in the midst of the run, while a maintenance window and a silence
     hold, and the dead man's switch pings."""
 
     name = "clock-change"
-    needs = frozenset({FAKETIME})
+
+    def off(self, world: World) -> float:
+        self._at = CHANGES[world.script.seed % 2].timestamp()
+        return self._at - 200 - time.time()
 
     def env(self, world: World, who: str) -> Mapping[str, str]:
-        self._at = CHANGES[world.script.seed % 2].timestamp()
-        stamp = world.directory / f"{who}.clock"
-        if not stamp.exists():
-            set_clock(stamp, self._at - 200 - time.time())
-        return {**clock_of(stamp), "TZ": ZONE}
+        return {**super().env(world, who), "TZ": ZONE}
 
     def prepare(self, world: World, stack: ExitStack) -> None:
         self._silenced = stack.enter_context(socket.create_server(("127.0.0.1", 0)))

@@ -174,8 +174,8 @@ class StreamSilent(EngineFrozen):
 
 
 class EngineClock(EngineFrozen):
-    """The engine's clock is an hour ahead of ours, or behind it, while a container dies; it is set
-    right, and one starts and one dies."""
+    """The engine's clock is an hour behind ours, or ahead until it is set back, while a container
+    dies; then that one starts, and another dies."""
 
     name = "engine-clock"
     blind = frozenset()
@@ -201,7 +201,7 @@ class EngineClock(EngineFrozen):
         os.kill(self._doomed, signal.SIGKILL)
 
     def heal(self, world: World) -> None:
-        self._proxy.proxy.off = 0
+        self._proxy.proxy.off = min(0, self._proxy.proxy.off)
 
     def _go_on(self, world: World) -> None:
         self._truth(world, {CONTAINERS[0]: True})
