@@ -113,6 +113,9 @@ _LABELS = st.dictionaries(
 )
 
 
+UNASKED = Engine(DockerSource().client)
+
+
 @pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(labels=_LABELS)
@@ -251,8 +254,7 @@ def test_any_document_is_told(document: dict[str, Any], item: dict[str, Any]) ->
     """Whatever a document says in place of what is expected, the container is told in some way, and
     what is told is JSON."""
     sink, registry = RecordingSink(), Registry()
-    engine = Engine(DockerSource().client)
-    teller = Teller("docker", sink, registry, Addresses("unix:///x"), engine)
+    teller = Teller("docker", sink, registry, Addresses("unix:///x"), UNASKED)
     slot, known = registry.put({**document, "Id": "1" * 64}, 0.0)
     teller.discover(slot)
     teller.tell(slot)
