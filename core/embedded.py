@@ -24,9 +24,12 @@ from tocsin.core.embedded_host import (
     NO_DATABASE,
     EmbeddedError,
     EmbeddedMissing,
+    claim,
     give,
     installed,
+    last_word,
     let_in,
+    remedy,
     server_user,
 )
 from tocsin.core.logs import get_logger
@@ -93,6 +96,9 @@ class _Server:
     def __init__(self, directory: Path) -> None:
         self._directory = directory.expanduser().resolve()
         self._sockets: Path | None = None  # where the path of the data directory is too long
+        self._log = self._directory / "log"
+        self._logged = 0
+        """Bytes of the log that are older than this start."""
 
     def start(self) -> str:
         try:
@@ -100,9 +106,10 @@ class _Server:
                 self._launch()
             return self._wait_until_ready()
         except (OSError, subprocess.SubprocessError, ValueError) as error:
+            why = self._why(error)
             raise EmbeddedError(
-                f"the embedded PostgreSQL does not start in {self._directory} "
-                f"({self._why(error)}); see {self._directory / 'log'}"
+                f"the embedded PostgreSQL does not start in {self._directory} ({why}); "
+                + remedy(why, self._log)
             ) from error
 
     def stop(self) -> None:
@@ -131,6 +138,8 @@ class _Server:
             let_in(self._directory, tree=False)
         if not (self._directory / "PG_VERSION").exists():
             self._initialise(user)
+        claim(self._directory, user)
+        self._logged = self._log.stat().st_size if self._log.exists() else 0
         # It is no server of ours that has this number now; the server would yet shy from it.
         (self._directory / "postmaster.pid").unlink(missing_ok=True)
         sockets = self._directory
@@ -142,7 +151,7 @@ class _Server:
             try:
                 self._run(
                     "pg_ctl", "-w", "-t", str(int(START_SECONDS)), "-D", str(self._directory),
-                    "-l", str(self._directory / "log"),
+                    "-l", str(self._log),
                     "-o", f"{_OPTIONS} -k {shlex.quote(str(sockets))}", "start",
                 )  # fmt: skip
                 return
@@ -154,14 +163,20 @@ class _Server:
     def _initialise(self, user: str | None) -> None:
         """Make the data directory beside its place and move it there whole: killed half-way, the
         next start begins anew."""
+        if self._directory.exists():
+            if any(self._directory.iterdir()):
+                raise ValueError(f"{self._directory.name} holds files, and is no database")
+            self._directory.rmdir()
         new = self._directory.with_name(f"{self._directory.name}.new")
         shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(mode=0o700)
-        give(new, user)
-        self._run("initdb", "--auth=trust", "--encoding=UTF8", "--no-locale",
-                  "-U", "postgres", "-D", str(new))  # fmt: skip
-        if self._directory.exists():
-            self._directory.rmdir()  # OSError where it holds something that is no database
+        try:
+            new.mkdir(mode=0o700)
+            give(new, user)
+            self._run("initdb", "--auth=trust", "--encoding=UTF8", "--no-locale",
+                      "-U", "postgres", "-D", str(new))  # fmt: skip
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)  # the disk may be full of it
+            raise
         new.rename(self._directory)
 
     def _wait_until_ready(self) -> str:
@@ -194,14 +209,14 @@ class _Server:
         return [line.strip() for line in text.splitlines()]
 
     def _why(self, error: Exception) -> str:
-        """The server's own last word, else that of the program, else the error."""
-        try:
-            said = (self._directory / "log").read_text(errors="replace")[-4000:].splitlines()
-        except OSError:
-            said = []
-        fatal = [line.partition("FATAL:")[2].strip() for line in said if "FATAL:" in line]
-        if fatal and isinstance(error, subprocess.SubprocessError):
-            return fatal[-1][:300]
+        """The server's own last word since this start, else that of the program, else the error."""
+        if isinstance(error, OSError) and error.strerror:
+            name = Path(error.filename).name if isinstance(error.filename, str) else ""
+            return f"{name}: {error.strerror}" if name else error.strerror
+        if isinstance(error, subprocess.SubprocessError) and (last := last_word(
+            self._log, self._logged
+        )):  # fmt: skip
+            return last
         return _last_line(getattr(error, "output", None) or error)
 
     def _programs(self) -> Path:
@@ -210,7 +225,10 @@ class _Server:
         if not versions:
             raise EmbeddedMissing(NO_DATABASE)
         marker = self._directory / "PG_VERSION"
-        version = int(marker.read_text()) if marker.exists() else max(versions)
+        try:
+            version = int(marker.read_text()) if marker.exists() else max(versions)
+        except ValueError:
+            raise ValueError("its PG_VERSION is damaged") from None
         if version not in versions:
             raise EmbeddedError(
                 f"{self._directory} was made by PostgreSQL {version}, which the installed "

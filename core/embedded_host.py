@@ -10,6 +10,8 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+from tocsin.core.owned import user_name
+
 NO_DATABASE = (
     "there is no database: set DATABASE_URL, or 'pip install tocsin[embedded]' for one that comes "
     "along; checks run, but no history is kept"
@@ -83,3 +85,40 @@ def let_in(path: Path, *, tree: bool) -> None:
             wanted = mode | 0o004 | (0o001 if mode & 0o100 else 0)
             if wanted != mode:
                 item.chmod(wanted)
+
+
+def claim(directory: Path, user: str | None) -> None:
+    """See that a data directory is one that the server takes: its own, and closed to others.
+
+    Raises OSError, EmbeddedError."""
+    found = directory.stat()
+    wanted = os.geteuid() if user is None else pwd.getpwnam(user).pw_uid
+    if found.st_uid != wanted:
+        raise EmbeddedError(
+            f"the embedded PostgreSQL does not start in {directory}, which belongs to "
+            f"{user_name(found.st_uid)}: chown -R {user_name(wanted)} {directory}"
+        )
+    if found.st_mode & 0o027:
+        directory.chmod(0o700)
+
+
+def last_word(log: Path, since: int) -> str:
+    """Why the server ended, by what it logged after the first ``since`` bytes; empty where it did
+    not say."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(since, log.stat().st_size - 8000))
+            said = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    words = [m[1].strip() for line in said if (m := re.search(r"(?:FATAL|PANIC):(.*)", line))]
+    return words[-1][:160] if words else ""
+
+
+def remedy(why: str, log: Path) -> str:
+    """What a person can do about a server that does not start."""
+    if "No space left" in why or "quota" in why:
+        return "make room on its disk"
+    if "Read-only" in why or "ermission denied" in why:
+        return "see that it can be written"
+    return f"see {log}; put a backup in its place, or move it away to begin a new history"

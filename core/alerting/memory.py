@@ -23,6 +23,9 @@ class Memory:
     store: Store
     alerts: OrderedDict[UUID, Alert] = field(factory=OrderedDict)
     rows: OrderedDict[UUID, Row] = field(factory=OrderedDict)
+    own: set[UUID] | None = None
+    """Ids of all alerts and rows of this run, for as long as it is not known what the database
+    remembers: that has these, too, older than they are by then."""
 
     def keep(self, alert: Alert) -> None:
         """An alert as it is now; what never fired is nobody's business."""
@@ -30,6 +33,8 @@ class Memory:
             return
         self.alerts[alert.id] = alert
         self.alerts.move_to_end(alert.id)
+        if self.own is not None:
+            self.own.add(alert.id)
         while len(self.alerts) > MOST:
             self.alerts.popitem(last=False)
         self.store.write(alert)
@@ -37,6 +42,8 @@ class Memory:
     def note(self, row: Row) -> None:
         """A row as it is now."""
         self.rows[row.id] = row
+        if self.own is not None:
+            self.own.add(row.id)
         while len(self.rows) > MOST:
             self.rows.popitem(last=False)
         self.store.write(row)

@@ -143,7 +143,7 @@ def _merged(
 
 
 def load(saved: Saved, engine: Engine, memory: Memory, underway: Underway) -> None:
-    """Go on with a journal that is whole."""
+    """Go on with a journal that is whole; of one that is not, with nothing yet."""
     engine.load(saved.alerts)
     engine.dirty.clear()
     for row in saved.rows:
@@ -151,6 +151,7 @@ def load(saved: Saved, engine: Engine, memory: Memory, underway: Underway) -> No
         underway.note(row)
     for alert in saved.alerts:
         memory.keep(alert)
+    memory.own = set() if saved.fresh or saved.doubtful else None
 
 
 def taken_up(
@@ -163,11 +164,12 @@ def taken_up(
     in history they end. An alert that was told meanwhile goes on in place of the stored one, and
     what was still to be told of that one is told no more.
     """
+    own, memory.own = memory.own or set(), None
     replaced: set[UUID] = set()
     before: dict[Key, Alert] = {}
     for alert in sorted(past.alerts, key=lambda alert: (alert.ever_told, alert.id)):
-        if alert.id in memory.alerts:
-            continue  # this run's own: history has it already
+        if alert.id in own:
+            continue  # history has it already
         if alert.key in before:
             memory.keep(_replaced(before[alert.key], now))
         before[alert.key] = alert
@@ -196,11 +198,13 @@ def taken_up(
             )
     engine.load(before.values())
     engine.load(alert for alert in past.ended if alert.key not in engine.alerts)
-    rows = tuple(_superseded(row) if row.alert in replaced else row for row in past.rows)
+    rows = tuple(
+        _superseded(row) if row.alert in replaced else row for row in past.rows if row.id not in own
+    )
     for row in rows:
         memory.note(row)
         underway.note(row)
-    bare = frozenset(each for each in past.bare if each[0] not in replaced)
+    bare = frozenset(each for each in past.bare if each[0] not in replaced | own)
     for identity, channel in bare:
         engine.owe(identity, channel)
     owed = sum(row.decision is QUEUED for row in rows) + len(bare)

@@ -87,7 +87,8 @@ def reason(error: BaseException) -> str:
     # The details of a server's error repeat what was to be written; its message does not.
     server = isinstance(error, asyncpg.PostgresError) and error.args
     text = " ".join(str(error.args[0] if server else error).split())
-    return text[:200] or type(error).__name__
+    longest = 400 if isinstance(error, EmbeddedError) else 200  # its remedy stands at the end
+    return text[:longest] or type(error).__name__
 
 
 class Connections:

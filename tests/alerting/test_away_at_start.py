@@ -12,6 +12,7 @@ import pytest
 
 from tests.alerting.conftest import Desk, MakeDesk
 from tests.conftest import eventually
+from tests.store.helpers import NOWHERE
 from tocsin.core.alerting import restore
 from tocsin.core.store import Store
 from tocsin.core.store.alerts import AlertFilter
@@ -160,3 +161,35 @@ async def test_what_was_told_meanwhile_is_not_told_again_for_the_alert_of_before
     await desk.stop()
     await store.stop()
     await before.stop()
+
+
+async def test_what_this_run_has_written_itself_is_no_earlier_run(
+    make_desk: MakeDesk, database: str, tmp_path: Path
+) -> None:
+    """At a first start the database comes when it has to be told, and gets, what this run owes to
+    a channel that is away: that is told once, and no journal is said to have been lost."""
+    desk = await make_desk()
+    dsn = NOWHERE
+
+    async def give() -> str:
+        return dsn
+
+    store = Store(give, tmp_path / "spool", clock=desk.clock)
+    store.is_own = False
+    await begin_anew(desk, store)
+    desk.add("web")
+    desk.notifier().fail(*["not now"] * 1000)
+    desk.see("web", "down")
+    await eventually(lambda: not desk.alerting._restoring, 10)
+    await desk.wait(5)
+    dsn = database
+    async with asyncio.timeout(30):
+        while desk.alerting._saved is not None:  # the database has not said yet what it knows
+            await desk.wait(1)
+            await asyncio.sleep(0.1)
+    desk.notifier().failures.clear()
+    await desk.wait(60)
+    assert desk.told() == [("fired", "web")]
+    assert desk.alerting.journal.incident is None
+    await desk.stop()
+    await store.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,22 +16,25 @@ if TYPE_CHECKING:
 Step = tuple[float, Callable[[], None]]
 """When, in seconds of the script, and what is done."""
 
-ROOT, ENGINE = "root", "engine"
-"""What a row may need: to be root; to start a Docker Engine of its own."""
+ROOT, ENGINE, FAKETIME = "root", "engine", "faketime"
+"""What a row may need: to be root; to start a Docker Engine of its own; processes with clocks of
+their own."""
 
 
 class Fault:
     """A fault, injected once and healed once. The first line of a subclass's docstring says what
     happens; ``name`` is the row's.
 
-    ``needs``: ROOT, ENGINE. ``rings``: alerts must go out while it lasts. ``deaf``: channels whose
-    receiver it breaks. ``blind``: targets that nobody can see while it lasts. ``refused``: channels
+    ``needs``: ROOT, ENGINE, FAKETIME. ``from_start``: it is there before tocsin starts. ``rings``:
+    alerts must go out while it lasts. ``deaf``: channels whose receiver it breaks.
+    ``blind``: targets that nobody can see while it lasts. ``refused``: channels
     and targets whose notices the receiver refuses for good, from the start of the fault. ``hold``:
     how long an idle channel holds a notice.
     """
 
     name: ClassVar[str] = ""
     needs: ClassVar[frozenset[str]] = frozenset()
+    from_start: ClassVar[bool] = False
     rings: ClassVar[bool] = True
     deaf: ClassVar[frozenset[str]] = frozenset()
     blind: ClassVar[frozenset[str]] = frozenset()
@@ -44,6 +47,10 @@ class Fault:
     def config(self, world: World) -> str:
         """More tables of tocsin.toml. Which Docker Engine is watched is the row's to say."""
         return "[sources.docker]\nenabled = false\n"
+
+    def env(self, world: World, who: str) -> Mapping[str, str]:
+        """More environment of a process: ``who`` is ``tocsin``, or the channel of a receiver."""
+        return {}
 
     def is_ready(self, world: World) -> bool:
         """Whether tocsin sees what the row has of its own."""
@@ -59,10 +66,12 @@ class Fault:
 
     def steps(self, world: World) -> list[Step]:
         """What is done, and when. A row that does more than inject and heal replaces this."""
-        return [
-            (world.script.begins, lambda: world.break_with(self)),
-            (world.script.ends, lambda: world.heal_from(self)),
-        ]
+        inject = (world.script.begins, lambda: world.break_with(self))
+        heal = (world.script.ends, lambda: world.heal_from(self))
+        return [heal] if self.from_start else [inject, heal]
+
+    def stopped(self, world: World) -> None:
+        """tocsin was stopped for good; on return the history that it wrote can be read."""
 
 
 def all_rows() -> dict[str, type[Fault]]:

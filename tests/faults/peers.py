@@ -3,9 +3,11 @@ ends when its standard input does."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -18,11 +20,13 @@ class HarnessError(Exception):
 class Peer:
     """A module of this package in a process of its own. ``port`` is the one it listens on."""
 
-    def __init__(self, module: str, *args: str, first: str = "") -> None:
+    def __init__(
+        self, module: str, *args: str, first: str = "", env: Mapping[str, str] | None = None
+    ) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", f"tests.faults.{module}", *args],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[2], env={**os.environ, **(env or {})},
         )  # fmt: skip
         try:
             if first:
@@ -58,11 +62,13 @@ class Peer:
 class ReceiverPeer(Peer):
     """A receiver of webhooks, with its ledger."""
 
-    def __init__(self, directory: Path, channel: str, secret: str) -> None:
+    def __init__(
+        self, directory: Path, channel: str, secret: str, env: Mapping[str, str] | None = None
+    ) -> None:
         self.channel = channel
         self.ledger = directory / f"{channel}.jsonl"
         self._mode = directory / f"{channel}.mode"
-        super().__init__("receiver", str(self.ledger), str(self._mode), first=secret)
+        super().__init__("receiver", str(self.ledger), str(self._mode), first=secret, env=env)
 
     def answer(self, status: int, target: str = "") -> None:
         """What it says from now on; 200 accepts. ``target``: only to messages that name it, and

@@ -49,13 +49,17 @@ def run(row: type[Fault], seed: int, directory: Path, *, short: bool = False) ->
                 leaks += gather.grown(before, world.open_handles())
             leaks += gather.seen_in_answers(world)
         world.stop()
+        fault.stopped(world)
         return judge(_gather(world, leaks))
 
 
 def _warm_up(world: World, fault: Fault) -> None:
-    """Start tocsin; on return it has seen everything, and nothing is wrong."""
+    """Start tocsin; on return it has seen everything, and nothing but the fault is wrong."""
+    if fault.from_start:
+        world.break_with(fault)
     world.spawn()
-    world.until(world.is_well, START_PATIENCE, "tocsin is well")
+    if not fault.from_start:
+        world.until(world.is_well, START_PATIENCE, "tocsin is well")
     world.until(lambda: fault.is_ready(world), START_PATIENCE, "it sees what the row brings")
 
     def answered() -> bool:

@@ -16,13 +16,14 @@ pytestmark = pytest.mark.slow
 SEED = 3
 
 ELSEWHERE = frozenset(
-    "crash-loop dead-resolver few-descriptors half-open journal-vanished memory-limit paused "
-    "read-only read-only-root small-spool socket-permissions stream-silent tls-stalled".split()
+    "clock-ahead clock-change crash-loop dead-resolver embedded-trouble engine-clock "
+    "few-descriptors half-open journal-vanished memory-limit paused postgres-away-first read-only "
+    "read-only-root small-spool socket-permissions stream-silent tls-stalled".split()
 )
-"""Rows that ``make faults`` alone runs: a test of their own injects the same into the real parts
-(tests/alerting, tests/app, tests/core, tests/probes/docker, tests/store), or another row is nearly
-as good: ``killed`` in place of memory-limit and read-only-root, ``postgres-frozen`` and
-``receiver-500`` in place of half-open."""
+"""Rows that ``make faults`` alone runs: a test of their own injects the same, or nearly all of it,
+into the real parts (tests/alerting, tests/alerts, tests/app, tests/core, tests/notifiers,
+tests/probes/docker, tests/store), or another row is nearly as good: ``killed`` in place of
+memory-limit and read-only-root, ``postgres-frozen`` and ``receiver-500`` in place of half-open."""
 
 
 def rows() -> list[Any]:

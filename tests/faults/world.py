@@ -76,6 +76,8 @@ class World:
         self.prefix: list[str] = []
         self.database = ""
         self.ports: dict[str, int] = {}
+        self.main = Running.main
+        """The Python program that is tocsin."""
         self._running: Running | None = None
         self._stack = ExitStack()
         self._over = threading.Event()
@@ -102,7 +104,7 @@ class World:
         key = f"{self.planted['webhook key']}{self.planted['webhook key']}"
         self._key = "whsec_" + key  # hexadecimal digits are base64, too
         for channel in CHANNELS:
-            peer = ReceiverPeer(self.directory, channel, self._key)
+            peer = ReceiverPeer(self.directory, channel, self._key, self.fault.env(self, channel))
             self.receivers[channel] = peer
             self._stack.callback(peer.close)
         self.targets = TargetsPeer(self.directory, json.dumps(self.script.failures))
@@ -166,10 +168,11 @@ class World:
             "TOCSIN_FAULTS_RUN": self.mark,
             "TOCSIN_DATA_DIR": str(self.data),
             "DATABASE_URL": self.dsn.replace("postgres@/", f"postgres:{password}@{self.database}/"),
+            **self.fault.env(self, "tocsin"),
         }
         running = Running(place, self.config(), env)
         running.data = self.data
-        running.prefix = self.prefix
+        running.prefix, running.main = self.prefix, self.main
         self.lives.append(Life(time.monotonic()))
         running.spawn()
         self._running = running

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -30,6 +31,7 @@ from tocsin import Kind, NotifyError, Secret, Severity
 from tocsin.core.logs import clean
 from tocsin.core.templates import Renderer
 from tocsin.core.testing.alerting import NASTY
+from tocsin.plugins.notifiers import webhook
 from tocsin.plugins.notifiers._http import is_public
 from tocsin.plugins.notifiers.webhook import WebhookNotifier
 from tocsin.plugins.notifiers.webhook.shapes import SHAPES, Shape
@@ -75,6 +77,25 @@ async def test_the_receiver_believes_the_signature_and_rejects_a_replay(
     other = "whsec_" + base64.b64encode(b"x" * 32).decode()
     await check_refusal(notifier_of(receiver, secret=Secret(other)), permanent=True)
     assert len(receiver.rejected) == 1
+
+
+@pytest.mark.parametrize("days", [40, -40])
+async def test_a_wrong_clock_of_ours_costs_no_message(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """A receiver refuses what is signed long ago, or in the future: what it refuses is signed again
+    by its own clock, once. Where that is refused as well, the reason names the clocks."""
+    wrong = SimpleNamespace(time=lambda: time.time() + days * 86400)
+    monkeypatch.setattr(webhook, "time", wrong)
+    receipt = await notifier_of(receiver).send(message_of())
+    assert receipt.answer == "answered 200: ok"
+    assert (len(receiver.requests), len(receiver.accepted)) == (2, 1)
+    other = Secret("whsec_" + base64.b64encode(b"x" * 32).decode())
+    error = await check_refusal(notifier_of(receiver, secret=other), permanent=True)
+    assert len(receiver.requests) == 4
+    assert f"our clock is 40d {'ahead of' if days > 0 else 'behind'} its" in str(error)
+    await check_refusal(notifier_of(receiver, secret=None), permanent=True)
+    assert len(receiver.requests) == 5  # not signed: no clock is to blame
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from tocsin.core.embedded import EmbeddedPostgres
 from tocsin.core.embedded_host import EmbeddedError, EmbeddedMissing
 from tocsin.core.model import Health
 from tocsin.core.store import Store, StoreUnavailable
+from tocsin.core.store.connection import reason
 
 pytestmark = pytest.mark.slow
 
@@ -178,6 +179,48 @@ async def test_a_server_that_cannot_start_tells_its_own_reason(
         file.write("no_such_setting = 1\n")
     with pytest.raises(EmbeddedError, match=r"postgresql\.conf.* contains errors"):
         await server.start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a directory to another user")
+async def test_what_is_wrong_with_its_directory_is_said_and_nothing_is_deleted(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each reason is of this very start, with its remedy; once it is right again, the server
+    starts on what was there. A directory that others may read is closed to them."""
+    monkeypatch.setattr(embedded, "START_PAUSES", ())
+    dsn = await server.start()
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("CREATE TABLE kept (n int)")
+    await connection.close()
+    await server.stop()
+    home = server.directory
+    control, version, aside = home / "global/pg_control", home / "PG_VERSION", home / "aside"
+
+    async def why() -> str:
+        before = set(home.rglob("*"))
+        with pytest.raises(EmbeddedError) as raised:
+            await server.start()
+        assert before <= set(home.rglob("*"))
+        return reason(raised.value)
+
+    kept = control.read_bytes()
+    control.write_bytes(b"")
+    assert 'could not read file "global/pg_control"' in (said := await why())
+    assert said.endswith("put a backup in its place, or move it away to begin a new history")
+    control.write_bytes(kept)
+    version.rename(aside)
+    assert "pg holds files, and is no database" in await why()
+    version.touch()
+    assert "its PG_VERSION is damaged" in await why()
+    aside.rename(version)
+    os.chown(home, 1, 1)
+    assert f"belongs to daemon: chown -R pgserver {home}" in await why()
+    shutil.chown(home, "pgserver", "pgserver")
+    home.chmod(0o755)
+    connection = await asyncpg.connect(await server.start())
+    assert await connection.fetchval("SELECT count(*) FROM kept") == 0
+    await connection.close()
+    assert mode(home) == 0o700
 
 
 async def test_without_the_extra_the_store_is_disabled(

@@ -7,14 +7,31 @@ import hashlib
 import hmac
 import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from attrs import Factory, field, frozen
 
-from tocsin import Message, Notifier, NotifyError, Receipt, Secret, clean_text, hookimpl, private
+from tocsin import (
+    Message,
+    Notifier,
+    NotifyError,
+    Receipt,
+    Secret,
+    clean_text,
+    format_duration,
+    hookimpl,
+    private,
+)
 from tocsin.plugins.notifiers._http import Progress, post, retry_after
 from tocsin.plugins.notifiers.webhook.shapes import SHAPES, Shape
+
+TOLERATED = 120.0
+"""Seconds by which clocks may differ; receivers that verify times tolerate five minutes."""
+
+_REFUSED = (400, 401, 403)
+"""How a receiver answers to a signature, or its time, that it does not believe."""
 
 _OURS = ("content-type", "content-length", "host", "transfer-encoding")
 
@@ -90,26 +107,38 @@ class WebhookNotifier(Notifier):
             identity = f"{message.id}-{number}" if number else str(message.id)
             headers = {"Content-Type": "application/json", "User-Agent": "tocsin"}
             headers |= {name: value.reveal() for name, value in self.headers.items()}
-            headers |= self._signature(identity, body)
-            status, answered, raw = await post(
-                url,
-                body,
-                headers,
-                timeout=self.timeout,
-                allow_private=self.allow_private,
-                verify=self.verify,
-            )
-            _judge(status, answered, _said(raw))
+            status, answered, raw = await self._post(url, body, headers, identity)
+            ahead = 0.0 if self.secret is None else _ahead(answered)
+            if status in _REFUSED and abs(ahead) > TOLERATED:
+                status, answered, raw = await self._post(url, body, headers, identity, ahead)
+            said = _said(raw)
+            if status in _REFUSED and abs(ahead) > TOLERATED:
+                how = "ahead of" if ahead > 0 else "behind"
+                said += f" (our clock is {format_duration(round(abs(ahead) / 60) * 60)} {how} its)"
+            _judge(status, answered, said)
             self._done.one(message.id)
             answer = f"answered {status}" + _said(raw)
         self._done.forget(message.id)
         return Receipt(answer=answer)
 
-    def _signature(self, identity: str, body: bytes) -> Mapping[str, str]:
+    async def _post(
+        self, url: str, body: bytes, headers: Mapping[str, str], identity: str, ahead: float = 0.0
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        return await post(
+            url,
+            body,
+            {**headers, **self._signature(identity, body, ahead)},
+            timeout=self.timeout,
+            allow_private=self.allow_private,
+            verify=self.verify,
+        )
+
+    def _signature(self, identity: str, body: bytes, ahead: float) -> Mapping[str, str]:
         """The headers of Standard Webhooks 1.0
         (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md):
-        HMAC-SHA256 over id, time and body. The id is kept over retries, the time is not."""
-        at = str(int(time.time()))
+        HMAC-SHA256 over id, time and body. The id is kept over retries, the time is not.
+        ``ahead``: seconds by which our clock is to be taken for wrong."""
+        at = str(int(time.time() - ahead))
         headers = {"webhook-id": identity, "webhook-timestamp": at}
         if self.secret is not None:
             signed = f"{identity}.{at}.".encode() + body
@@ -146,6 +175,15 @@ def _judge(status: int, headers: Mapping[str, str], said: str) -> None:
     if everything:
         answer += "; check url, secret and headers"
     raise NotifyError(answer, permanent=True, everything=everything)
+
+
+def _ahead(headers: Mapping[str, str]) -> float:
+    """Seconds by which our clock is ahead of the one that answered, by its ``Date``; 0 where it
+    does not say."""
+    try:
+        return time.time() - parsedate_to_datetime(headers.get("Date", "")).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return 0.0
 
 
 def _meaning(status: int) -> str:

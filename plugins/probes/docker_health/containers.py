@@ -76,6 +76,8 @@ class Known:
     killed_at: float = 0.0
     oom: bool = False
     ends: deque[float] = field(factory=lambda: deque(maxlen=100))
+    began: float = 0.0
+    """Monotonic moment at which it was seen to start; 0, it never was."""
     died_at: float = 0.0
     """Of the last ``die`` event, in epoch seconds of the engine's clock."""
     exit_code: int | None = None
@@ -122,21 +124,20 @@ class Known:
         """What was heard, as of now."""
         now = time.monotonic()
         recent = [end for end in self.ends if now - end < LOOP_WINDOW]
-        started = parse_time(part(self.document, "State").get("StartedAt"))
-        running_for = time.time() - started.timestamp() if started and self.running else None
         return Heard(
             signal=self.kill_signal,
             oom=self.oom,
             restarts=len(recent),
             exit_code=self.exit_code if recent else None,
             window=now - recent[0] if recent else 0.0,
-            running_for=running_for,
+            running_for=now - self.began if self.running else None,
             blind=self.blind,
         )
 
     def started(self) -> None:
         """It runs (again): what led to its last end is over."""
         self.kill_signal, self.oom, self.blind = None, False, False
+        self.began = time.monotonic()
         self.reading = self.usage = None
 
     def killed(self, signal: str) -> None:

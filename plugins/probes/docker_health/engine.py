@@ -28,6 +28,10 @@ CALL_TIMEOUT = 10
 PAST_TIMEOUT = 4
 """Seconds for being told of past events, of which an engine remembers 256."""
 
+AGREE, STEADY = 5.0, 2.0
+"""Seconds by which an engine's clock, which is told in whole ones, may be off ours before its times
+are told in ours; and by which it must have moved to be taken for off by more."""
+
 SILENCE: Final = object()
 """Told in place of an event where a stream has not even begun within CALL_TIMEOUT."""
 
@@ -143,6 +147,8 @@ class Engine:
         )
         self.api: docker.APIClient | None = None
         self._listening: _Listening | None = None
+        self.ahead = 0.0
+        """Seconds by which its clock was ahead of ours when last asked; 0 where they agree."""
 
     async def connect(self) -> None:
         """Reach the engine. Raises EngineAway."""
@@ -214,9 +220,15 @@ class Engine:
         answer = api._get(api._url("/_ping"))
         answer.raise_for_status()
         try:
-            return parsedate_to_datetime(answer.headers["Date"]).timestamp()
+            now = parsedate_to_datetime(answer.headers["Date"]).timestamp()
         except (KeyError, ValueError):
             return time.time()
+        ahead = now + 0.5 - time.time()
+        if abs(ahead) < AGREE:
+            self.ahead = 0.0
+        elif abs(ahead - self.ahead) > STEADY:
+            self.ahead = ahead
+        return now
 
     async def past(self, since: float, until: float, **filters: str) -> list[object]:
         """The events between two moments of the engine's clock, neither of them still to come.

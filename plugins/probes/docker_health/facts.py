@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tocsin import Container, Reason, clean_text
@@ -27,15 +27,16 @@ IMAGE_LABELS = "tocsin.image-labels"
 """Where a document keeps the labels of its image; None: the image could not be inspected."""
 
 
-def parse_time(text: object) -> datetime | None:
-    """The engine's time (nanoseconds) as aware UTC; its year 1 means never."""
+def parse_time(text: object, ahead: float = 0.0) -> datetime | None:
+    """The engine's time (nanoseconds), less ``ahead`` seconds, as aware UTC; year 1 means never."""
     match = _TIME.fullmatch(text) if isinstance(text, str) else None
     if match is None or match[1].startswith("0001"):
         return None
     micro = (match[2] or "0")[:6].ljust(6, "0")
     zone = "+00:00" if match[3] == "Z" else match[3]
     try:
-        return datetime.fromisoformat(f"{match[1]}.{micro}{zone}").astimezone(UTC)
+        at = datetime.fromisoformat(f"{match[1]}.{micro}{zone}").astimezone(UTC)
+        return at - timedelta(seconds=ahead)
     except (ValueError, OverflowError):  # no such day
         return None
 
@@ -118,9 +119,10 @@ def start_error(document: Mapping[str, Any]) -> str:
 
 
 def container_of(
-    document: Mapping[str, Any], heard: Heard, usage: Usage | None = None
+    document: Mapping[str, Any], heard: Heard, usage: Usage | None = None, ahead: float = 0.0
 ) -> Container:
-    """The facts of one container."""
+    """The facts of one container; ``ahead``: seconds by which the engine's clock is ahead of the
+    one by which times are to be told."""
     state = part(document, "State")
     status = state_of(document)
     policy = str(part(document, "HostConfig", "RestartPolicy").get("Name") or "no")
@@ -144,9 +146,9 @@ def container_of(
         oom_killed=oom,
         restart_count=int(document.get("RestartCount") or 0),
         restart_policy=policy,
-        created_at=parse_time(document.get("Created")),
-        started_at=parse_time(state.get("StartedAt")),
-        finished_at=parse_time(state.get("FinishedAt")),
+        created_at=parse_time(document.get("Created"), ahead),
+        started_at=parse_time(state.get("StartedAt"), ahead),
+        finished_at=parse_time(state.get("FinishedAt"), ahead),
         ports=ports_of(document),
         project=project,
         service=service,

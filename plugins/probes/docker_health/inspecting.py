@@ -193,11 +193,12 @@ def by_end(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[s
     return {**document, "State": state}
 
 
-def by_start(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A container's document as far as the event of its start, just now, tells it."""
+def by_start(document: Mapping[str, Any], at: float) -> dict[str, Any]:
+    """A container's document as far as the event of its start, at a moment of the engine's clock,
+    tells it."""
     state = {
         **part(document, "State"), "Status": "running", "Pid": 0, "ExitCode": 0,
-        "Error": "", "OOMKilled": False, "StartedAt": datetime.now(UTC).isoformat(),
+        "Error": "", "OOMKilled": False, "StartedAt": datetime.fromtimestamp(at, UTC).isoformat(),
     }  # fmt: skip
     state.pop("Health", None)
     return {**document, "State": state}

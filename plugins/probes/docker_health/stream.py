@@ -81,20 +81,24 @@ class Stream:
         self._announced: OrderedDict[str, tuple[float, int]] = OrderedDict()
         """By container, the monotonic moment of the last event about it, and the newest one's
         time."""
+        self.began = 0.0
+        """When this connection began, by the engine's clock: what it tells of before is no news."""
         self._looked = 0.0
         """The monotonic moment of the last inventory."""
 
-    def connect(self) -> None:
-        """Begin with a new connection to the engine."""
+    def connect(self, now: float) -> None:
+        """Begin with a new connection to the engine, whose clock says ``now``."""
         self.ended.clear()
-        self._from, self._looked = None, time.monotonic()
+        self._from, self._looked, self.began = None, time.monotonic(), now
+        if self._since is not None:
+            self._since = min(self._since, now)  # its clock may have been set back
         self._open()
+        self._since = self._since or now
 
     def _open(self) -> None:
         self._number += 1
         number = self._number
         self._engine.listen(self._since, lambda event: self._on_event(number, event))
-        self._since = self._since or time.time()
 
     def _on_event(self, number: int, event: object | None) -> None:
         if number != self._number:
@@ -130,6 +134,7 @@ class Stream:
         """Ask what happened up to ``now``, of the engine's clock. Raises EngineAway."""
         if self._from is None or self._from > now + OVERLAP:  # its clock may have been set back
             self._from, self._sure = now, now + OVERLAP
+            self.began = min(self.began, now)
         if self._from < now:
             try:
                 past = await self._engine.past(self._from, now, type="container")

@@ -12,7 +12,7 @@ from attrs import evolve
 from tocsin import Claim, Container, Event, Reason, Result, Sink, Target, clean_text
 from tocsin.plugins.probes.docker_health.addresses import Addresses
 from tocsin.plugins.probes.docker_health.containers import Known, Registry, Slot
-from tocsin.plugins.probes.docker_health.engine import EngineAway
+from tocsin.plugins.probes.docker_health.engine import Engine, EngineAway
 from tocsin.plugins.probes.docker_health.facts import (
     IMAGE_LABELS,
     container_of,
@@ -30,11 +30,14 @@ _OF_INTEREST = {"die": "exitCode", "kill": "signal", "rename": "oldName"}
 class Teller:
     """Tells a sink, in the name of a source."""
 
-    def __init__(self, name: str, sink: Sink, registry: Registry, addresses: Addresses) -> None:
+    def __init__(
+        self, name: str, sink: Sink, registry: Registry, addresses: Addresses, engine: Engine
+    ) -> None:
         self._name = name
         self._sink = sink
         self._registry = registry
         self._addresses = addresses
+        self._engine = engine
 
     def discover(self, slot: Slot) -> None:
         """Tell what a target is: what its labels say, and the checks they ask for."""
@@ -59,7 +62,7 @@ class Teller:
             self._sink.observed(slot.target, Result.unknown(known.trouble))
             return
         heard = known.heard()
-        facts = container_of(known.document, heard, known.usage)
+        facts = container_of(known.document, heard, known.usage, self._engine.ahead)
         if known.mute:
             self._sink.observed(
                 slot.target,
@@ -83,7 +86,7 @@ class Teller:
     def tell_removed(self, slot: Slot, known: Known) -> None:
         """Tell that the last container of a target is no more."""
         with self.about(known.id, "its end"):
-            facts = container_of(known.document, known.heard())
+            facts = container_of(known.document, known.heard(), None, self._engine.ahead)
             facts = evolve(facts, reason=Reason.REMOVED, state="removed")
             self._sink.observed(slot.target, Result.unknown("removed", container=facts))
 
@@ -95,7 +98,7 @@ class Teller:
             kept[name] = happened.attributes[name]
         if happened.detail:
             kept["health"] = happened.detail
-        at = datetime.fromtimestamp(happened.at, UTC)
+        at = datetime.fromtimestamp(happened.at - self._engine.ahead, UTC)
         self._sink.happened(
             Event(
                 target=slot.target, source=self._name, action=happened.kind, at=at, attributes=kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from tocsin import Sink
@@ -64,7 +64,7 @@ class Watch:
         self._sampler = Sampler(self.engine)
         self.registry = Registry("" if name == source.autostart else f"@{name}")
         addresses = Addresses(source.address)
-        self._teller = Teller(name, sink, self.registry, addresses)
+        self._teller = Teller(name, sink, self.registry, addresses, self.engine)
         self._inspector = Inspector(self.engine, self.registry)
         self._redeploys = Redeploys(
             source.redeploy_grace,
@@ -122,12 +122,13 @@ class Watch:
 
     async def _connection(self) -> None:
         await self.engine.connect()
+        now = await self.engine.now()
         empty = self._redeploys.forget()
         for slot in self.registry.slots.values():
             for member in slot.members.values():
                 member.blind = True  # who knows what happened meanwhile
                 member.misses = 0
-        self._stream.connect()
+        self._stream.connect(now)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._until_the_stream_ends())
             group.create_task(self._ping())
@@ -227,7 +228,7 @@ class Watch:
         else:
             slot, known = found
         at = happened.at
-        if kind == "start" and known.has_ended_since(at):
+        if kind == "start" and at < self._stream.began and known.has_ended_since(at):
             return  # from before we listened, and told after a reconnect, which reaches back
         self._teller.report(slot, happened)
         if kind == "kill":
@@ -240,11 +241,10 @@ class Watch:
             known.ended(at, exit_code_of(attributes))
         elif kind == "start":
             known.started()
-        await self._refresh(slot, known, kind, attributes)
+        await self._refresh(slot, known, happened)
 
-    async def _refresh(
-        self, slot: Slot, known: Known, kind: str, attributes: Mapping[str, str]
-    ) -> None:
+    async def _refresh(self, slot: Slot, known: Known, happened: Happened) -> None:
+        kind, attributes = happened.kind, happened.attributes
         known.as_of = time.monotonic()
         asking = asyncio.create_task(self._inspector.inspect(known.id))
         await asyncio.wait({asking}, timeout=INSPECT_PATIENCE if kind == "die" else None)
@@ -257,7 +257,7 @@ class Watch:
             if answer is None:
                 self._spawn(self._correct(slot, known, asking))
         elif kind == "start":
-            known.document, known.misses = by_start(known.document), 0
+            known.document, known.misses = by_start(known.document, happened.at), 0
         if kind == "rename" and slot.key[0] != "compose":
             self._renamed(slot, known)
             return

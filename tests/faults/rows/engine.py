@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.fault import ENGINE, ROOT, Fault
+from tests.faults.fault import ENGINE, ROOT, Fault, Step
 from tests.faults.peers import HarnessError
 from tests.faults.relay import before_postgres
 from tests.faults.world import World
@@ -219,3 +219,41 @@ class SocketPermissions(EngineFrozen):
             Path(f"{self._socket}.away").rename(self._socket)
         else:
             self._socket.chmod(self._mode)
+
+
+class EngineClock(EngineFrozen):
+    """The engine's clock is an hour behind ours, or ahead until it is set back, while a container
+    dies; then that one starts, and another dies."""
+
+    name = "engine-clock"
+    blind = frozenset()
+
+    def prepare(self, world: World, stack: ExitStack) -> None:
+        super().prepare(world, stack)
+        self._proxy = _ProxyThread(self.engine.directory, self.engine.socket)
+        stack.callback(self._proxy.close)
+        self._proxy.proxy.off = 3600 if world.script.seed % 2 else -3600
+
+    def config(self, world: World) -> str:
+        return (
+            f'[sources.docker]\nhost = "{self._proxy.proxy.host}"\nreconcile = "1h"\n'
+            '[rules.container_down]\nfor = "0s"\n'
+        )
+
+    def steps(self, world: World) -> list[Step]:
+        # Within seconds the source has noticed that the engine's clock was set.
+        return [*super().steps(world), (world.script.ends + 6, lambda: self._go_on(world))]
+
+    def inject(self, world: World) -> None:
+        self._truth(world, {CONTAINERS[0]: False})
+        os.kill(self._doomed, signal.SIGKILL)
+
+    def heal(self, world: World) -> None:
+        self._proxy.proxy.off = min(0, self._proxy.proxy.off)
+
+    def _go_on(self, world: World) -> None:
+        self._truth(world, {CONTAINERS[0]: True})
+        self.engine.docker("start", CONTAINERS[0])
+        doomed = int(self.engine.docker("inspect", "-f", "{{.State.Pid}}", CONTAINERS[1]))
+        self._truth(world, {CONTAINERS[1]: False})
+        os.kill(doomed, signal.SIGKILL)

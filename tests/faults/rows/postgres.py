@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import urllib.request
+from contextlib import ExitStack
 
 import asyncpg
 import psutil
@@ -112,3 +113,25 @@ async def _alerted(dsn: str) -> set[str]:
     finally:
         await db.close()
     return {row["container_name"] for row in rows}
+
+
+class PostgresAwayFirst(Fault):
+    """PostgreSQL is stopped, or frozen, before tocsin's very first start, and comes later."""
+
+    name = "postgres-away-first"
+    from_start = True
+
+    def prepare(self, world: World, stack: ExitStack) -> None:
+        self._frozen = world.script.seed % 2 == 1
+
+    def inject(self, world: World) -> None:
+        if self._frozen:
+            world.postgres.freeze()
+        else:
+            asyncio.run(world.postgres.stop())
+
+    def heal(self, world: World) -> None:
+        if self._frozen:
+            world.postgres.thaw()
+        else:
+            asyncio.run(world.postgres.start())

@@ -9,6 +9,8 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 
@@ -57,6 +59,8 @@ class Proxy:
         self._busy: set[asyncio.Task[None]] = set()
         self.let_begin = False
         """What is mute sends the head of the engine's answer all the same."""
+        self.off = 0.0
+        """Seconds by which the engine's clock seems to be ahead."""
         self._mute: re.Pattern[str] | None = None
         self._muted: set[asyncio.Task[None]] = set()
 
@@ -123,6 +127,7 @@ class Proxy:
         length = re.search(r"(?im)^content-length: *(\d+)", head)
         body = await reader.readexactly(int(length[1]) if length else 0)
         lines = [x for x in head.split("\r\n")[:-2] if not x.lower().startswith("connection:")]
+        lines[0] = _asked(lines[0], self.off)
         request = "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + body
         path = lines[0].split(" ")[1]
         for rule in self._rules:
@@ -136,8 +141,37 @@ class Proxy:
         async for part in _ask(self.engine, request):
             passes, is_head = is_head or not self._is_mute(path), False
             if passes:
-                writer.write(part)
+                writer.write(_moved(part, self.off))
                 await writer.drain()
+
+
+_MOMENTS = re.compile(
+    rb'(?<=Date: )\w{3}, [^\r]+|(?<="time":)\d{10}|(?<="timeNano":)\d{10}|(?<="Created":)\d{10}'
+    rb'|(?<=At":")(?!0001)[-\dT:]{19}|(?<="Created":")[-\dT:]{19}'
+)
+"""Up to whole seconds; each is as long when it is another."""
+
+
+def _moved(answer: bytes, seconds: float) -> bytes:
+    """An answer of an engine whose clock is ahead by so much."""
+
+    def move(match: re.Match[bytes]) -> bytes:
+        text = match[0].decode()
+        if text.isdigit():
+            return b"%d" % (int(text) + seconds)
+        by = timedelta(seconds=seconds)
+        if "," in text:
+            return format_datetime(parsedate_to_datetime(text) + by, usegmt=True).encode()
+        return (datetime.fromisoformat(text) + by).isoformat().encode()
+
+    return _MOMENTS.sub(move, answer) if seconds else answer
+
+
+def _asked(line: str, seconds: float) -> str:
+    """The first line of a request, with moments of the engine's own clock."""
+    return re.sub(
+        r"(?<=[?&])(since|until)=(\d+)", lambda m: f"{m[1]}={int(m[2]) - seconds:.0f}", line
+    )
 
 
 async def _ask(engine: str, request: bytes) -> AsyncIterator[bytes]:

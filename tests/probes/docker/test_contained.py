@@ -20,10 +20,12 @@ from tocsin import Reason, Result, Status
 from tocsin.core.encoding import encode
 from tocsin.plugins.probes.docker_health.addresses import NOT_NOW, Addresses, Place
 from tocsin.plugins.probes.docker_health.containers import Registry
+from tocsin.plugins.probes.docker_health.engine import Engine
 from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS, container_of
 from tocsin.plugins.probes.docker_health.inspecting import Happened, by_end, by_list
 from tocsin.plugins.probes.docker_health.labels import read_labels
 from tocsin.plugins.probes.docker_health.reasons import Heard
+from tocsin.plugins.probes.docker_health.source import DockerSource
 from tocsin.plugins.probes.docker_health.telling import Teller
 from tocsin.testing import RecordingSink, SettableClock
 
@@ -109,6 +111,9 @@ _LABELS = st.dictionaries(
     ),
     max_size=12,
 )
+
+
+UNASKED = Engine(DockerSource().client)
 
 
 @pytest.mark.slow
@@ -249,7 +254,7 @@ def test_any_document_is_told(document: dict[str, Any], item: dict[str, Any]) ->
     """Whatever a document says in place of what is expected, the container is told in some way, and
     what is told is JSON."""
     sink, registry = RecordingSink(), Registry()
-    teller = Teller("docker", sink, registry, Addresses("unix:///x"))
+    teller = Teller("docker", sink, registry, Addresses("unix:///x"), UNASKED)
     slot, known = registry.put({**document, "Id": "1" * 64}, 0.0)
     teller.discover(slot)
     teller.tell(slot)
