@@ -19,7 +19,7 @@ What is promised, and so what is looked for:
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from attrs import define, field
@@ -37,6 +37,9 @@ UNWRITTEN = 2.0
 UNDER_WAY = 0.5
 """Seconds before an orderly stop in which an answered check may still be under way; a stop cancels
 it."""
+
+AGAIN = 0.5
+"""Seconds after which a question that is put each second is put again at once."""
 
 BATCH = 0.5
 """Seconds by which what is gathered in one batch may be older than the end of the one before: an
@@ -210,7 +213,7 @@ class _Judge:
             self._count("history_doubles", f"{name} has too many rows", times - 1)
             if times == 0 and self._may_lack(answer.at):
                 self.counts["gaps_in_window"] += 1
-            elif times == 0:
+            elif times == 0 and not self._asked_again(answer, written):
                 missing.append(answer)
         kept = [a.at for a in self.evidence.answers if written[a.target, a.number]]
         for answer in missing:
@@ -218,6 +221,16 @@ class _Judge:
                 self.counts["gaps_in_window"] += 1
             else:
                 self._count("gaps", f"answer {answer.number} of {answer.target} has no row")
+
+    def _asked_again(self, answer: Answer, written: Mapping[tuple[str, int | None], int]) -> bool:
+        """Whether tocsin put the same question at once again, and has that answer: it does where it
+        stood still meanwhile, as on a machine with much to do."""
+        return any(
+            other.target == answer.target
+            and 0 < other.at - answer.at <= AGAIN
+            and written[other.target, other.number]
+            for other in self.evidence.answers
+        )
 
     def _was_dropped(self, missing: list[Answer], kept: list[float]) -> bool:
         """Whether what is missing is one stretch, with nothing kept in it, that begins when an

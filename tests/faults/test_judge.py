@@ -250,6 +250,19 @@ def test_what_tocsin_says_it_dropped_may_lack_its_row() -> None:
     assert wrong(rows=torn, dropped=6) == {"gaps": 6}
 
 
+def test_a_question_that_was_put_again_at_once_is_no_gap() -> None:
+    """tocsin stood still while it waited for an answer, dropped that one and asked once more: the
+    second answer is in history. Without that one, or where it came later, there is a gap."""
+    first = next(answer for answer in WELL if answer.number == 12)
+    for after, number, count in ((0.3, 99, 0), (0.9, 99, 1), (0.3, 98, 1)):
+        again = evolve(first, at=first.at + after, number=99)
+        seen = (*HONEST.answers, again)
+        kept = [row for row in HONEST.rows if (row.target, row.number) != ("well", 12)]
+        rows = (*kept, HistoryRow("well", number, down=False))
+        found = judge(evolve(HONEST, answers=seen, rows=rows)).wrong.get("gaps", 0)
+        assert found == count + (number != 99)
+
+
 def test_the_check_under_way_at_the_stop_may_lack_its_row() -> None:
     """Within half a second."""
     rows = tuple(r for r in HONEST.rows if r.number != 40)
