@@ -73,6 +73,8 @@ class Freshness:
             root = os.path.dirname(root)  # noqa: PTH120
         try:
             os.scandir(root).close()
+        except PermissionError:
+            return f"tocsin may not look into {root} (permission denied)"
         except OSError as error:
             return own_shortage(error)
         return None

@@ -96,12 +96,16 @@ class DiskProbe(Probe):
                 silent.append(path)
             elif isinstance(outcome, BaseException):
                 lack = own_shortage(outcome)
+                if lack is None and isinstance(outcome, PermissionError):
+                    lack = f"tocsin may not look at {path} (permission denied)"
                 if lack is None:
                     raise outcome
             elif isinstance(outcome, str):
                 failed.append(outcome)
             else:
                 rooms.append(outcome)
+        if lack is not None and not (rooms or silent or failed):
+            return Result.unknown(lack)
         result = self._judge(rooms, silent, failed)
         return result if lack is None or result.status is Status.DOWN else Result.unknown(lack)
 
@@ -177,7 +181,7 @@ def _look(path: str) -> _Room | str:
         usage = psutil.disk_usage(path)
         inodes = os.statvfs(path)
     except OSError as error:
-        if own_shortage(error) is not None:
+        if own_shortage(error) is not None or isinstance(error, PermissionError):
             raise
         return f"{path} cannot be looked at ({error.strerror})"
     # As df counts it: what is reserved for root is neither used nor free.

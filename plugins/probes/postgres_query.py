@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+import ssl
 import time
 from contextvars import ContextVar
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 from attrs import field as option
@@ -26,7 +28,7 @@ from tocsin import (
     hookimpl,
     look_up,
 )
-from tocsin.plugins.probes._net import in_words
+from tocsin.plugins.probes._net import Unusable, in_words
 
 Value = int | float | str | bool
 
@@ -136,9 +138,24 @@ class PostgresQueryProbe(Probe):
             return Result.unknown(f"the query cannot be used: {error}", metrics=metrics)
         except asyncpg.QueryCanceledError:
             return Result.down(f"no answer to the query within {self.timeout:g} s", metrics=metrics)
+        except asyncpg.TargetServerAttributeNotMatched:
+            wanted = self._in_dsn("target_session_attrs")
+            text = f"no server is what target_session_attrs = {wanted} asks for"
+            return Result.down(text, metrics=metrics)
+        except Unusable as error:
+            return error.result(metrics)
+        except asyncpg.ClientConfigurationError as error:
+            text = f"the connection cannot be made as it is configured: {_clean(error)}"
+            return Unusable(text).result(metrics)
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             return Result.failed(error, _clean(error), metrics=metrics)
-        except (OSError, ValueError) as error:
+        except ssl.SSLError as error:
+            if error.library in ("PEM", "X509"):  # a file of ours, and not the server's answer
+                return Unusable(f"a file that the dsn names is of no use: {error.reason}").result(
+                    metrics
+                )
+            return Result.failed(error, in_words(error), metrics=metrics)
+        except (OSError, UnicodeError) as error:
             return Result.failed(error, in_words(error), metrics=metrics)
         except Exception as error:  # noqa: BLE001 - values beyond Python's, frames that are none
             if refused:
@@ -154,7 +171,19 @@ class PostgresQueryProbe(Probe):
                 connection.terminate()  # close() waits for a server that may be frozen
         return self._judge(row, metrics, time.monotonic() - began)
 
+    def _in_dsn(self, name: str) -> str | None:
+        """A parameter of the DSN."""
+        query = "" if self.dsn is None else urlsplit(self.dsn.reveal()).query
+        return dict(parse_qsl(query)).get(name)
+
     async def _connect(self) -> Any:
+        mode = self._in_dsn("sslmode")
+        strict = mode in ("require", "verify-ca", "verify-full")
+        names = ["sslrootcert", "sslcrl"] if strict else []
+        if strict or (mode != "disable" and self._host() is not None):
+            names += ["sslcert", "sslkey"]
+        for name in names:
+            _see_readable(name, self._in_dsn(name))
         if (host := self._host()) is not None:
             # asyncpg looks up in threads that all share; after this nobody waits there.
             await look_up(host, self.port, timeout=self.timeout)
@@ -214,6 +243,16 @@ class PostgresQueryProbe(Probe):
         if self.max is not None and number is not None and number > self.max:
             return f"the value is {shown}, more than {self.max:g}"
         return None
+
+
+def _see_readable(name: str, path: str | None) -> None:
+    """See that a file of the DSN can be read, which asyncpg fails at as it does at a server. Raises
+    Unusable."""
+    try:
+        if path:
+            Path(path).open("rb").close()
+    except OSError as error:
+        raise Unusable(f"{name} {path} cannot be read: {in_words(error)}") from error
 
 
 def _clean(error: Exception) -> str:

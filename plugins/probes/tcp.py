@@ -24,7 +24,13 @@ from tocsin import (
     hookimpl,
 )
 from tocsin.plugins.probes import _pattern
-from tocsin.plugins.probes._net import certificate_days, in_words, tls_context
+from tocsin.plugins.probes._net import (
+    Unusable,
+    certificate_days,
+    check_server_name,
+    in_words,
+    tls_context,
+)
 
 MAX_READ = 64 * 1024
 
@@ -62,7 +68,7 @@ class TcpProbe(Probe):
     tls: bool = False
     verify: bool = True
     ca_file: str | None = None
-    server_name: str | None = None
+    server_name: str | None = option(default=None, validator=check_server_name)
     send: str | None = None
     expect: str | None = option(default=None, validator=_regex)
     degraded_above: Seconds | None = None
@@ -100,6 +106,8 @@ class TcpProbe(Probe):
             return Result.failed(error, text, metrics=metrics)
         except _pattern.TooSlow as error:
             return Result.unknown(f"{place}: {error}", metrics=metrics)
+        except Unusable as error:
+            return error.result(metrics)
         except (OSError, EOFError, ValueError) as error:  # ValueError: no host has such a name
             return Result.failed(error, f"{place}: {in_words(error)}", metrics=metrics)
         finally:

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tocsin import Beat, Status, Target
+from tocsin.plugins.probes.backup_script import BackupScriptProbe
 from tocsin.plugins.probes.disk import DiskProbe
 from tocsin.plugins.probes.heartbeat import HeartbeatProbe
 from tocsin.testing import check_probe_conformance, check_push_conformance
@@ -73,6 +74,24 @@ async def test_a_path_that_is_not_there_is_down() -> None:
     """A mount point that has gone is told, not passed over."""
     result = await DiskProbe(paths=("/no/such/mount",)).check(TARGET)
     assert (result.status, "cannot be looked at" in result.message) == (Status.DOWN, True)
+
+
+async def test_what_tocsin_may_not_look_at_is_unknown(tmp_path: Path) -> None:
+    """Permissions that tocsin lacks say nothing about a disk or a backup."""
+    if os.geteuid() != 0:
+        pytest.skip("becoming another user needs root")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "a.dump").write_text("x")
+    os.seteuid(65534)
+    try:
+        disk = await DiskProbe(paths=(str(closed),)).check(TARGET)
+        backup = await BackupScriptProbe(files=f"{closed}/*.dump").check(TARGET)
+    finally:
+        os.seteuid(0)
+    assert (disk.status, backup.status) == (Status.UNKNOWN, Status.UNKNOWN), (disk, backup)
+    assert "permission denied" in disk.message
+    assert "permission denied" in backup.message
 
 
 async def test_local_file_systems_are_found_by_themselves() -> None:

@@ -384,12 +384,20 @@ async def test_certificates_are_checked_and_aged(
         ({"url": "http://x/", "matches": "("}, "regular expression"),
         ({"url": "http://x/", "json": {"$..a": 1}}, "only names and indexes"),
         ({"url": "http://x/", "family": "ipx"}, "ipv4"),
+        ({"url": "http://x:99999/"}, "[Pp]ort"),
+        ({"url": "http://[::1]x:1/"}, "URL"),
+        ({"url": "http://x/", "method": "GET /"}, "no word such as GET"),
+        ({"url": "http://x/", "headers": {"X-A": Secret("pa55\nword")}}, "header X-A must be one"),
+        ({"url": "http://x/", "headers": {"X A": Secret("a")}}, "'X A' is no name of a header"),
+        ({"url": "http://x/", "bearer": Secret("pa55\r\nword")}, "bearer must be one line"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options: dict[str, Any], words: str) -> None:
-    """A wrong URL, status, expression, path or family is refused with what to write instead."""
-    with pytest.raises(ValueError, match=words.replace("$", r"\$")):
+    """A wrong URL, status, expression, path, family, method or header is refused with what to write
+    instead, and shows no secret."""
+    with pytest.raises(ValueError, match=words.replace("$", r"\$")) as caught:
         HttpProbe(**options)
+    assert "pa55" not in str(caught.value)
 
 
 async def test_it_keeps_to_the_contract(site: str) -> None:

@@ -63,6 +63,29 @@ def test_a_dsn_that_cannot_be_read_is_refused(character: str) -> None:
     assert "word@" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("parameter", "status", "message"),
+    [
+        ("target_session_attrs=standby", Status.DOWN, "target_session_attrs = standby asks for"),
+        ("target_session_attrs=read-only", Status.DOWN, "no server is what"),
+        ("target_session_attrs=primary", Status.UP, "the value is 1"),
+        ("target_session_attrs=any-one", Status.UNKNOWN, "as it is configured"),
+        ("sslmode=sometimes", Status.UNKNOWN, "as it is configured"),
+        ("sslmode=verify-ca&sslrootcert=/nowhere.pem", Status.UNKNOWN, "sslrootcert /nowhere.pem"),
+        ("sslmode=verify-ca&sslrootcert=/dev/null", Status.UNKNOWN, "a file that the dsn names"),
+        ("sslmode=require&sslcert=/nowhere.pem", Status.UNKNOWN, "sslcert /nowhere.pem cannot be"),
+    ],
+)
+async def test_whose_fault_a_refused_connection_is(
+    postgres: str, parameter: str, status: Status, message: str
+) -> None:
+    """That no server is what the DSN asks for is the servers' failure; a DSN, or a file in it, that
+    nobody could use is ours."""
+    result = await PostgresQueryProbe(dsn=Secret(f"{postgres}&{parameter}")).check(TARGET)
+    assert result.status is status, result.message
+    assert message in result.message
+
+
 async def test_latency_and_value_are_metrics(postgres: str) -> None:
     """Connecting, the query and its value are measured."""
     result = await PostgresQueryProbe(dsn=Secret(postgres), query="SELECT 42").check(TARGET)
