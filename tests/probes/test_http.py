@@ -18,6 +18,7 @@ from pytest_aiohttp import AiohttpServer
 
 from tocsin import Secret, Status, Target
 from tocsin.plugins.probes import _http_full, _http_lean
+from tocsin.plugins.probes._http_expect import json_expectation, read_json
 from tocsin.plugins.probes.http import HttpProbe
 from tocsin.testing import check_probe_conformance
 
@@ -162,6 +163,17 @@ async def test_what_an_answer_must_be(
     found = await look(site + path, **options)
     assert found[0] is status, found
     assert message in found[1]
+
+
+@pytest.mark.parametrize("wanted", ["< 100", "> 100", "!= 100", ">= 0", 100])
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_is_none_is_never_what_was_wanted(value: str, wanted: str | int) -> None:
+    """JSON has no NaN and no infinity: whatever is expected of a number, such a one is not it."""
+    document = read_json(f'{{"a": {value}, "b": 1}}')
+    assert json_expectation("$.a", wanted).trouble(document)
+    assert json_expectation("$.b", 1).trouble(document) is None
+    with pytest.raises(ValueError, match="no number of JSON"):
+        json_expectation("$.a", f"< {value}")
 
 
 async def test_credentials_are_sent_and_never_shown(site: str) -> None:
