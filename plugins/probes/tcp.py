@@ -76,7 +76,7 @@ class TcpProbe(Probe):
 
     def reaches(self, target: Target) -> str:
         """The host."""
-        return self.host
+        return self.host.strip("[]")
 
     async def check(self, target: Target) -> Result:
         """Connect once."""
@@ -93,7 +93,8 @@ class TcpProbe(Probe):
                 if self.tls:
                     before = time.monotonic()
                     context = tls_context(self.verify, self.ca_file)
-                    await writer.start_tls(context, server_hostname=self.server_name or self.host)
+                    name = self.server_name or self.reaches(target)
+                    await writer.start_tls(context, server_hostname=name)
                     metrics["tls_seconds"] = time.monotonic() - before
                 if self.send is not None:
                     writer.write(_bytes(self.send))

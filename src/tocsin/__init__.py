@@ -17,7 +17,7 @@ from tocsin.core.contracts import (
 )
 from tocsin.core.deadline import deadline
 from tocsin.core.descriptors import restore_limits
-from tocsin.core.dsn import check_dsn
+from tocsin.core.dsn import check_dsn, usable_dsn
 from tocsin.core.encoding import decode_text
 from tocsin.core.endpoints import Asked, Endpoint
 from tocsin.core.hiding import clean as clean_text
@@ -115,4 +115,5 @@ __all__ = [
     "private",
     "program_umask",
     "restore_limits",
+    "usable_dsn",
 ]

@@ -107,6 +107,16 @@ async def test_tls_is_spoken_and_its_certificate_aged(tmp_path: Path) -> None:
     server.close()
 
 
+async def test_an_address_may_stand_in_brackets(port: int) -> None:
+    """As it does in a URL and in front of a port."""
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "::1", 0)
+    port = server.sockets[0].getsockname()[1]
+    for host in ("[::1]", "::1"):
+        result = await TcpProbe(host=host, port=port).check(TARGET)
+        assert result.status is Status.UP, result.message
+    server.close()
+
+
 @pytest.mark.parametrize("content", [None, "no certificate"])
 async def test_a_ca_file_of_no_use_is_our_own_fault(
     port: int, tmp_path: Path, content: str | None
