@@ -12,12 +12,12 @@ from itertools import chain
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from attrs import Attribute, define, frozen
+from attrs import Attribute, frozen
 from attrs import field as option
 from yarl import URL
 
 from tocsin import Bytes, Probe, Result, Seconds, Secret, Target, deadline, hookimpl, private
-from tocsin.plugins.probes import _http_full, _http_lean, _pattern
+from tocsin.plugins.probes import _http_client, _pattern
 from tocsin.plugins.probes._http_exchange import Answer, Timings, Trouble
 from tocsin.plugins.probes._http_expect import (
     Expectation,
@@ -26,8 +26,6 @@ from tocsin.plugins.probes._http_expect import (
     read_json,
     show_statuses,
 )
-from tocsin.plugins.probes._http_full import Request
-from tocsin.plugins.probes._http_lean import Plain
 from tocsin.plugins.probes._net import Unusable, check_server_name, in_words, tls_context
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
@@ -80,12 +78,11 @@ def _check_json(_: object, __: object, value: Mapping[str, Any]) -> None:
         json_expectation(path, wanted)
 
 
-@define
+@frozen
 class _Means:
-    """How a check asks, worked out at its first run; ``plain`` None: only aiohttp will do."""
+    """How a check asks, worked out at its first run."""
 
-    plain: Plain | None
-    full: Request
+    prepared: _http_client.Prepared
     statuses: frozenset[int]
     expectations: list[Expectation]
 
@@ -172,19 +169,12 @@ class HttpProbe(Probe):
     async def _ask(self, timings: Timings) -> Answer:
         if not self._means:
             self._means.append(self._prepare())
-        means = self._means[0]
-        if means.plain is not None:
-            try:
-                return await _http_lean.exchange(means.plain, timings)
-            except _http_lean.NotPlain:
-                means.plain = None  # nor will it be the next time
-                timings.dns = timings.connected = timings.first_byte = None
-        return await _http_full.exchange(means.full, timings)
+        return await _http_client.exchange(self._means[0].prepared, timings)
 
     def _prepare(self) -> _Means:
-        full = Request(
-            url=self.url,
-            method=self.method,
+        request = _http_client.Request(
+            url=URL(self.url),
+            method=self.method.upper(),
             headers=self._headers(),
             body=None if self.body is None else self.body.encode(),
             family=_FAMILIES[self.family],
@@ -195,8 +185,7 @@ class HttpProbe(Probe):
             timeout=self.timeout,
         )
         return _Means(
-            _http_lean.prepare(full),
-            full,
+            _http_client.prepare(request),
             frozenset(chain(*parse_statuses(self.expected_status))),
             [json_expectation(path, wanted) for path, wanted in self.json.items()],
         )
@@ -226,7 +215,7 @@ class HttpProbe(Probe):
             trouble = await self._trouble(answer)
         except Trouble as error:
             trouble = str(error)
-        except _pattern.TooSlow as error:
+        except (Unusable, _pattern.TooSlow) as error:
             return Result.unknown(str(error), metrics=metrics)
         if trouble:
             return Result.down(trouble, metrics=metrics, latency=took)
