@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.conftest import need
 from tocsin import Beat, Status, Target
 from tocsin.plugins.probes.backup_script import BackupScriptProbe
 from tocsin.plugins.probes.disk import DiskProbe
@@ -48,6 +50,34 @@ async def test_a_disk_that_fills_up_is_degraded_then_down(small: Path) -> None:
     assert result.status is Status.DOWN
     assert f"{small} has" in result.message
     assert "free" in result.message
+
+
+def test_what_cannot_be_written_cannot_run_full(tmp_path: Path) -> None:
+    """Without paths a file system that is read-only is left out, be it full, as an image is meant
+    to be; one of which only this mount is read-only is not."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a file system needs root")
+    image, place, bound = tmp_path / "image", tmp_path / "a mount", tmp_path / "bound"
+    place.mkdir()
+    bound.mkdir()
+    image.write_bytes(b"\0" * 2**20)
+    subprocess.run([need("mkfs.ext4"), "-q", str(image)], check=True)
+    if subprocess.run(["mount", "-o", "loop", str(image), str(place)], check=False).returncode:
+        pytest.skip("no loop device is to be had")
+    try:
+        (place / "full").write_bytes(b"x" * int(psutil.disk_usage(str(place)).free * 0.98))
+        probe = DiskProbe(root=str(tmp_path))
+        assert asyncio.run(probe.check(TARGET)).status is Status.DOWN
+        bind = ["mount", "--bind", "-o", "ro", str(place), str(bound)]
+        subprocess.run(bind, check=True)
+        assert (asyncio.run(DiskProbe(root=str(bound)).check(TARGET))).status is Status.DOWN
+        subprocess.run(["umount", str(bound)], check=True)
+        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        result = asyncio.run(probe.check(TARGET))
+        assert (result.status, "no mount point" in result.message) == (Status.UNKNOWN, True)
+        assert (asyncio.run(DiskProbe(paths=(str(place),)).check(TARGET))).status is Status.DOWN
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 async def test_inodes_run_out_too(small: Path) -> None:
