@@ -33,7 +33,7 @@ def check_dsn(url: str) -> None:
         raise ValueError("must read postgresql://user:password@host:port/database")
     if not _can_be_read(url):
         raise ValueError(
-            "cannot be read as a URL; in the password write @ / ? # [ ] as %40 %2F %3F %23 %5B %5D"
+            "cannot be read as a URL; in the password write / ? # [ ] @ as %2F %3F %23 %5B %5D %40"
         )
     for name, value in parse_qsl(urlsplit(url).query):
         values = _CANNOT_BE_KEPT.get(name, ())
@@ -44,8 +44,14 @@ def check_dsn(url: str) -> None:
 
 def usable_dsn(url: str) -> str:
     """A URL that passed :func:`check_dsn`, as asyncpg is to get it: without the parameters that
-    libpq alone heeds."""
+    libpq alone heeds, and with each ``@`` of the password escaped, since it takes the first one for
+    the end of it.
+    """
     head, _, query = url.partition("?")
+    scheme, _, rest = head.partition("://")
+    authority, slash, path = rest.partition("/")
+    userinfo, at, hosts = authority.rpartition("@")
+    head = f"{scheme}://{userinfo.replace('@', '%40')}{at}{hosts}{slash}{path}"
     kept = [
         field
         for field in query.split("&")
@@ -63,8 +69,8 @@ def _can_be_read(url: str) -> bool:
     userinfo, _, hosts = parts.netloc.rpartition("@")
     ports = [host.rpartition(":")[2] for host in hosts.split(",") if ":" in host.rpartition("]")[2]]
     ports += [port for name, value in query if name == "port" for port in value.split(",")]
-    # An "@" more than ends the user and the password is theirs, and so is what stands before it.
+    # An "@" beyond the last one of the authority is of the password, and so is what stands before.
     named = [field for field in parts.query.split("&") if re.match("(user|password)=", field)]
     rest = [field for field in parts.query.split("&") if not userinfo or field not in named]
-    stray = "@" in "".join([userinfo, parts.path, parts.fragment, *rest])
+    stray = "@" in "".join([parts.path, parts.fragment, *rest])
     return not stray and all(port.isdecimal() or not port for port in ports)

@@ -62,7 +62,7 @@ async def test_values_are_compared(
     assert message in result.message
 
 
-@pytest.mark.parametrize("character", ["/", "?", "#", "[", "@", "p@a/", "p@a?", "p@a?x=", "@#"])
+@pytest.mark.parametrize("character", ["/", "?", "#", "[", "p@a/", "p@a?", "p@a?x=", "@#"])
 def test_a_dsn_that_cannot_be_read_is_refused(character: str) -> None:
     """A password with such a character must be escaped: asyncpg would take a part of it for a port
     and name it in its error, which an alert would repeat."""
@@ -100,6 +100,15 @@ async def test_latency_and_value_are_metrics(postgres: str) -> None:
     result = await PostgresQueryProbe(dsn=Secret(postgres), query="SELECT 42").check(TARGET)
     assert result.metrics["value"] == 42
     assert {"connect_seconds", "query_seconds"} <= result.metrics.keys()
+
+
+async def test_an_at_sign_may_stand_in_a_password(by_tcp: int) -> None:
+    """It ends where the host begins, and no part of it is taken for a host."""
+    for port, status in ((by_tcp, Status.UP), (1, Status.DOWN)):
+        dsn = Secret(f"postgresql://postgres:p@55@word@127.0.0.1:{port}/postgres")
+        result = await PostgresQueryProbe(dsn=dsn).check(TARGET)
+        assert result.status is status, result.message
+        assert "word" not in result.message
 
 
 async def test_secrets_are_never_told() -> None:
