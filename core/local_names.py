@@ -31,6 +31,7 @@ def numeric(host: str) -> Address | None:
         socket.gaierror: an IPv6 address with a zone that is no network interface here.
     """
     if ":" in host:
+        host = host[1:-1] if (host[0], host[-1]) == ("[", "]") else host
         bare, _, zone = host.partition("%")
         try:
             socket.inet_pton(socket.AF_INET6, bare)

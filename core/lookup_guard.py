@@ -48,8 +48,8 @@ def guard_lookups(loop: asyncio.AbstractEventLoop) -> None:
             raise
 
     vars(loop)["getaddrinfo"] = getaddrinfo
-    if not isinstance(loop, asyncio.BaseEventLoop):  # uvloop's does not ask its getaddrinfo
-        vars(loop)["create_connection"] = create_connection
+    # uvloop's does not ask its getaddrinfo; asyncio's tries one address after the other.
+    vars(loop)["create_connection"] = create_connection
 
 
 def _is_port(port: Any) -> bool:

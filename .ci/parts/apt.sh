@@ -16,6 +16,8 @@ need check_disk monitoring-plugins-basic
 need nginx nginx-light
 need wrk wrk
 need haproxy haproxy
+need mkfs.ext4 e2fsprogs
+need pgbouncer pgbouncer
 need mmdebstrap mmdebstrap
 need faketime faketime
 need sshd openssh-server

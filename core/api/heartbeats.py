@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, cast
+from urllib.parse import parse_qs
 
 import msgspec
+from aiohttp import web
 from attrs import Factory, frozen
 
 from tocsin.core.api.problems import Problem
-from tocsin.core.api.routing import Call, Routes
+from tocsin.core.api.routing import MAX_BODY, Call, Routes, convert_body, decode_json, read_raw
 from tocsin.core.auth import Role
+from tocsin.core.encoding import decode_text
 from tocsin.core.hiding import clean, visible
 from tocsin.core.model import Beat, Status
+
+LONGEST = 500
+"""Characters of a message that are kept."""
+
+MOST = 256 * 1024
+"""Bytes of a report that are read."""
+
+_DOWN = re.compile(rb"[\"']?status[\"']?\s{0,9}[:=]\s{0,9}[\"']?down\b")
 
 routes = Routes()
 
@@ -26,15 +38,71 @@ class BeatStatus(StrEnum):
 
 
 @frozen(kw_only=True)
-class BeatBody:
-    """What a job may say; an empty body says that all is well."""
+class BeatQuery:
+    """What a job may say without a body."""
 
     status: BeatStatus = BeatStatus.UP
-    message: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    message: str = ""
+
+
+@frozen(kw_only=True)
+class BeatBody:
+    """What a job may say, in JSON, as a form or as a text, which is the message; an empty body says
+    that all is well."""
+
+    status: BeatStatus = BeatStatus.UP
+    message: str = ""
     metrics: Annotated[
         Mapping[Annotated[str, msgspec.Meta(min_length=1, max_length=100)], float],
         msgspec.Meta(max_length=100),
     ] = Factory(dict)
+
+    @classmethod
+    async def read(cls, request: web.Request) -> BeatBody:
+        """The body of a request. One that is wrong is refused, unless it says that the job failed:
+        that is kept whatever else is wrong with it. Raises Problem."""
+        raw = await read_raw(request, MOST)
+        try:
+            return cls._of(raw, request.content_type)
+        except Problem as problem:
+            if _DOWN.search(raw) is None:
+                raise
+            why = f"the job reported a failure ({problem.detail})"
+            return cls(status=BeatStatus.DOWN, message=_message_in(raw) or why)
+
+    @classmethod
+    def _of(cls, raw: bytes, kind: str) -> BeatBody:
+        written = kind.startswith("text/") or kind == "application/x-www-form-urlencoded"
+        bare = raw.strip()
+        if bare[:1] not in (b"{", b"[") and bare:
+            if kind == "application/x-www-form-urlencoded":
+                form = parse_qs(decode_text(raw))
+                if form.keys() <= {"status", "message"} and form:
+                    given = {name: values[-1] for name, values in form.items()}
+                    return cast("BeatBody", convert_body(cls, given))
+            if written or not _is_json(bare):
+                return cls(message=decode_text(raw[: 4 * LONGEST]))
+        if len(raw) > (MOST if bare else MAX_BODY):
+            raise Problem(413, f"the body is larger than {MOST if bare else MAX_BODY} bytes")
+        return cast("BeatBody", convert_body(cls, decode_json(raw)))
+
+
+def _is_json(raw: bytes) -> bool:
+    try:
+        msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return raw[:1] == b'"'
+    return True
+
+
+def _message_in(raw: bytes) -> str:
+    """The message of a report that is wrong elsewhere, if it can be read."""
+    try:
+        given: Any = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    message = given.get("message") if isinstance(given, dict) else None
+    return message if isinstance(message, str) else ""
 
 
 @frozen(kw_only=True)
@@ -45,15 +113,26 @@ class BeatView:
 
 
 @routes.post("/api/v1/heartbeats/{name}", role=Role.OPERATOR, errors=(404,))
-async def beat(call: Call, body: BeatBody) -> BeatView:
+async def beat(call: Call, query: BeatQuery, body: BeatBody) -> BeatView:
     """Report that a job ran (or, with status down, that it failed)."""
+    failed = BeatStatus.DOWN in (query.status, body.status)
+    return _take(call, failed, body.message or query.message, body.metrics)
+
+
+@routes.get("/api/v1/heartbeats/{name}", role=Role.OPERATOR, errors=(404,))
+async def ping(call: Call, query: BeatQuery) -> BeatView:
+    """Report likewise, for what can only ask for an address."""
+    return _take(call, query.status is BeatStatus.DOWN, query.message, {})
+
+
+def _take(call: Call, failed: bool, message: str, metrics: Mapping[str, float]) -> BeatView:
     name = call.path["name"]
     received = Beat(
         at=call.monitor.clock.now(),
-        status=Status(body.status.value),
+        status=Status.DOWN if failed else Status.UP,
         # It ends up on terminals and in messages.
-        message=clean(body.message),
-        metrics={visible(key): value for key, value in body.metrics.items()},
+        message=clean(message, longest=LONGEST),
+        metrics={visible(key): value for key, value in metrics.items()},
     )
     try:
         return BeatView(check=call.monitor.beat(name, received))

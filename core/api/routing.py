@@ -102,7 +102,8 @@ class Routes:
         media: str = "application/json",
     ) -> Callable[[Handler], Handler]:  # fmt: skip
         """Register a GET handler. Its types say what it takes and gives: a parameter ``query``
-        is an attrs class of query parameters, ``body`` one of the JSON body."""
+        is an attrs class of query parameters, ``body`` one of the JSON body, which may have a way
+        to ``read`` a request of its own."""
         return self._add("GET", path, role, errors, media)
 
     def post(
@@ -156,7 +157,10 @@ async def perform(route: Route, call: Call) -> web.StreamResponse:
         names = show(", ".join(sorted(given)))
         raise Problem(400, f"this takes no query parameters; leave out {names}")
     if route.body is not None:
-        arguments["body"] = await _body(route.body, call.request)
+        read = getattr(route.body, "read", None)
+        arguments["body"] = await (
+            read(call.request) if read is not None else read_body(route.body, call.request)
+        )
     answer = await route.handler(call, **arguments)
     if isinstance(answer, web.StreamResponse):
         return answer
@@ -219,9 +223,19 @@ def _query(kind: Any, given: Mapping[str, str]) -> Any:
 
 async def read_json(request: web.Request) -> Any:
     """The body of a request, decoded; an empty object where there is none. Raises Problem."""
+    return decode_json(await read_raw(request))
+
+
+async def read_raw(request: web.Request, most: int | None = None) -> bytes:
+    """The body of a request, unpacked. Raises Problem.
+
+    Args:
+        request: the request.
+        most: given, a larger body is cut to so many bytes, and one more; else it is refused.
+    """
     try:
         async with asyncio.timeout(BODY_WITHIN):
-            raw = await request.read()
+            raw = await (request.read() if most is None else _begin_of(request, most))
     except TimeoutError as error:
         raise Problem(408, f"the body did not come within {BODY_WITHIN:g} s") from error
     except web.HTTPRequestEntityTooLarge as error:
@@ -230,7 +244,18 @@ async def read_json(request: web.Request) -> Any:
         raise Problem(400, "the connection ended before the body did") from error
     except web.RequestPayloadError as error:
         raise Problem(400, "the body is not what its headers say (encoding, length)") from error
-    raw = _unpacked(raw, coding_of(request))
+    return _unpacked(raw, coding_of(request))
+
+
+async def _begin_of(request: web.Request, most: int) -> bytes:
+    raw = b""
+    while len(raw) <= most and (piece := await request.content.read(most + 1 - len(raw))):
+        raw += piece
+    return raw
+
+
+def decode_json(raw: bytes) -> Any:
+    """A body as JSON; an empty object where it is empty. Raises Problem."""
     try:
         return msgspec.json.decode(raw or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -267,8 +292,13 @@ def _unpacked(raw: bytes, coding: str) -> bytes:
     return body
 
 
-async def _body(kind: Any, request: web.Request) -> Any:
-    given = await read_json(request)
+async def read_body(kind: Any, request: web.Request) -> Any:
+    """The body of a request as the attrs class that a handler takes. Raises Problem."""
+    return convert_body(kind, await read_json(request))
+
+
+def convert_body(kind: Any, given: Any) -> Any:
+    """Decoded JSON as an attrs class. Raises Problem."""
     if not isinstance(given, dict):
         raise Problem(422, "the body is wrong: it is to be a JSON object")
     known = {f.name for f in attrs.fields(kind)}

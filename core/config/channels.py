@@ -169,11 +169,18 @@ def _email(env: Environment) -> dict[str, Any] | str:
     user, password = env.get("SMTP_USER"), env.get("SMTP_PASSWORD")
     number = env.read("SMTP_PORT", port, 587)
     if host and to:
-        options = {"host": host, "port": number, "to": [x.strip() for x in to.split(",")]}
+        options: dict[str, Any] = {
+            "host": host,
+            "port": number,
+            "to": [x.strip() for x in to.split(",")],
+        }
         if user:
             options["user"] = user
         if password:
             options["password"] = Secret(password)
+        for option, variable in (("sender", "SMTP_FROM"), ("security", "SMTP_SECURITY")):
+            if said := env.get(variable):
+                options[option] = said
         return options
     if host or to:
         return "ADMIN_EMAIL" if host else "SMTP_HOST"

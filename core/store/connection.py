@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from tocsin.core.dsn import usable_dsn
 from tocsin.core.embedded_host import EmbeddedError
 
 CONNECT_TIMEOUT = 5.0
@@ -106,7 +107,9 @@ class Connections:
             # A plan for any stretch of time is a bad one for the last minute.
             "plan_cache_mode": "force_custom_plan",
         }
-        self._settings = own | (settings or {})
+        self._settings = "; ".join(
+            f"SET {name} = '{value}'" for name, value in (own | (settings or {})).items()
+        )
 
     @asynccontextmanager
     async def use(self, seconds: float) -> AsyncIterator[Connection]:
@@ -135,11 +138,7 @@ class Connections:
                 return connection
         dsn = await self._dsn()
         try:
-            return await asyncpg.connect(
-                dsn,
-                timeout=CONNECT_TIMEOUT,
-                server_settings={"application_name": "tocsin", **self._settings},
-            )
+            return await self._connect(usable_dsn(dsn))
         except asyncpg.PostgresError as error:
             # Whatever it is called, it speaks of the way in, and not of what was to be written.
             raise Unreachable(reason(error)) from error
@@ -149,6 +148,18 @@ class Connections:
                 "postgresql://user:password@host:5432/name, with special characters of the "
                 "password percent-encoded (@ as %40, / as %2F)"
             ) from None
+
+    async def _connect(self, dsn: str) -> Connection:
+        connection = await asyncpg.connect(
+            dsn, timeout=CONNECT_TIMEOUT, server_settings={"application_name": "tocsin"}
+        )
+        try:
+            # Not with the start of the connection: pgbouncer refuses what it does not know there.
+            await connection.execute(self._settings)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     async def close(self) -> None:
         """Close what is idle."""

@@ -17,6 +17,8 @@ MAX_FILES = 100_000
 class Freshness:
     """What the newest file must be. Ages in seconds, sizes in bytes.
 
+    Links to one file, hard or symbolic, are one backup.
+
     A file changed within the last ``settle`` seconds may still be written: it is left out as long
     as there is an older one, and is not judged where there is none.
     """
@@ -30,17 +32,20 @@ class Freshness:
 
     def look(self, now: float) -> Result:
         """Look at the files; blocking. ``now``: the wall time, as files carry it."""
-        found: list[_File] = []
+        files: dict[tuple[int, int], _File] = {}
         for path in glob.iglob(self.pattern, recursive=True):  # noqa: PTH207 - a whole pattern
             try:
                 info = os.stat(path)  # noqa: PTH116
             except OSError:
                 continue  # gone since, or a dangling link
             if stat.S_ISREG(info.st_mode):
-                found.append(_File(_changed(info, now), info.st_size, path))
-            if len(found) >= MAX_FILES:
+                place = (info.st_dev, info.st_ino)
+                # A file is one backup, whatever links lead to it, such as "-latest".
+                if place not in files or os.path.realpath(files[place].path) != files[place].path:
+                    files[place] = _File(_changed(info, now), info.st_size, path)
+            if len(files) >= MAX_FILES:
                 return Result.unknown(f"more than {MAX_FILES} files match {self.pattern}")
-        found.sort(reverse=True)
+        found = sorted(files.values(), reverse=True)
         metrics: dict[str, float] = {"files": float(len(found))}
         if not found:
             if lack := self._unseen():
@@ -73,6 +78,8 @@ class Freshness:
             root = os.path.dirname(root)  # noqa: PTH120
         try:
             os.scandir(root).close()
+        except PermissionError:
+            return f"tocsin may not look into {root} (permission denied)"
         except OSError as error:
             return own_shortage(error)
         return None

@@ -1,16 +1,24 @@
-"""One HTTP exchange, as both clients give it: an answer, or what went wrong in a clause."""
+"""What an HTTP exchange gives: an answer, or what went wrong in a clause."""
 
 from __future__ import annotations
 
+import codecs
 import time
 import zlib
 
 from attrs import Factory, define, frozen
 
 from tocsin import decode_text
+from tocsin.plugins.probes._net import Unusable
 
 MOST_CODINGS = 2
 """Compressions on top of each other that are undone."""
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")
+)  # fmt: skip
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 MOST_REASON = 100
 """Characters of the words in a status line that are kept."""
@@ -25,6 +33,10 @@ class Timings:
     connected: float | None = None
     first_byte: float | None = None
     certificate_days: float | None = None
+
+    def mark_dns(self) -> None:
+        """The name is resolved."""
+        self.dns = time.monotonic()
 
     def phases(self) -> dict[str, float]:
         """Seconds of the phases that were reached. TLS is part of connecting."""
@@ -55,12 +67,22 @@ class Answer:
     body: bytes
     coding: str = ""
     """The Content-Encoding of ``body``, where it is one that is not undone here."""
+    trouble: str | None = None
+    """Why ``body`` is not what its Content-Encoding says."""
 
     def text(self) -> str:
-        """The body in its own character set. Raises Trouble."""
+        """The body in its own character set, without a byte-order mark.
+
+        Raises:
+            Trouble: it is not what it says. Unusable: tocsin cannot undo how it is encoded.
+        """
+        if self.trouble is not None:
+            raise Trouble(self.trouble)
         if self.coding:
-            raise Trouble(f"the body is encoded as {self.coding[:40]!r}, which cannot be read")
-        return decode_text(self.body, self.content_type)
+            raise Unusable(f"the body is encoded as {self.coding[:40]!r}, which cannot be read")
+        marked = next((name for mark, name in _MARKS if self.body.startswith(mark)), None)
+        kind = self.content_type if marked is None else f"text/plain; charset={marked}"
+        return decode_text(self.body, kind).removeprefix("\ufeff")
 
 
 def unpack(body: bytes, codings: str, most: int) -> tuple[bytes, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import operator
 import re
 from collections.abc import Callable, Sequence
@@ -65,6 +66,8 @@ class Expectation:
         try:
             if type(value) is bool or type(self.wanted) is bool:
                 right = self.compare(value is self.wanted, True)
+            elif isinstance(value, float) and not math.isfinite(value):
+                right = False  # JSON has no such number, so it is none that was wanted
             else:
                 right = self.compare(value, self.wanted)
         except (TypeError, OverflowError, RecursionError):
@@ -131,4 +134,6 @@ def json_expectation(path: str, wanted: str | int | float | bool) -> Expectation
         wanted = comparison[2].strip()
         with suppress(ValueError, RecursionError):
             wanted = json.loads(wanted)
+    if isinstance(wanted, float) and not math.isfinite(wanted):
+        raise ValueError(f"{path!r} is compared with {wanted}, which is no number of JSON")
     return Expectation(path, tuple(steps), _OPERATORS[sign], sign, wanted)

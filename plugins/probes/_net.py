@@ -9,6 +9,29 @@ import ssl
 import time
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+from attrs import Attribute
+
+from tocsin import Result, own_shortage
+
+
+class Unusable(Exception):
+    """What a check was given, such as a file, cannot be used; that says nothing of its target."""
+
+    def result(self, metrics: dict[str, float]) -> Result:
+        """The check is unknown, and says why."""
+        return Result.unknown(own_shortage(self) or str(self), metrics=metrics)
+
+
+def check_server_name(_: object, attribute: Attribute[Any], value: str | None) -> None:
+    """Validate an option that names a server. Raises ValueError."""
+    try:
+        possible = b"\0" not in (value or "").encode("idna")
+    except UnicodeError:
+        possible = False
+    if not possible:
+        raise ValueError(f"{attribute.name} is no name that a server can have")
 
 
 @lru_cache(maxsize=64)
@@ -16,12 +39,18 @@ def tls_context(verify: bool, ca_file: str | None) -> ssl.SSLContext:
     """A client context. Making one reads all certificates of the machine, so they are kept.
 
     Raises:
-        OSError: the CA file, or the machine's, cannot be read. ssl.SSLError: it is no certificate.
+        Unusable: the CA file, or the machine's, cannot be read, or holds no certificate.
     """
     machine = ssl.get_default_verify_paths().cafile
-    if ca_file is None and machine is not None:
-        Path(machine).open("rb").close()  # ssl would go on, and trust nobody
-    context = ssl.create_default_context(cafile=ca_file)
+    try:
+        if ca_file is None and machine is not None:
+            Path(machine).open("rb").close()  # ssl would go on, and trust nobody
+        context = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ValueError) as error:  # ssl.SSLError, too
+        file = f"ca_file {ca_file}" if ca_file is not None else f"the machine's {machine}"
+        bad = isinstance(error, ssl.SSLError | ValueError)
+        why = "it holds no certificate" if bad else in_words(error)
+        raise Unusable(f"{file} cannot be used: {why}") from error
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -14,25 +14,28 @@ _ITEM = re.compile(
     r"([^\s;]*)"  # value with unit
     r"(?:;([^\s;]*))?(?:;([^\s;]*))?(?:;([^\s;]*))?(?:;([^\s;]*))?;?"  # warn, crit, min, max
 )
-_VALUE = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)([a-zA-Z%]*)")
+_VALUE = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)([^\d\s.+-]*)")
+_UNIT = re.compile(r"([kKMGTPE]i?|[mgtp](?=b(?:/s)?$)|)([bB]|bits?|bps|Bps|Hz|)(/s)?")
+_POWERS = {letter: power for power, letter in enumerate("KMGTPE", 1)}
 _UNITS = {  # unit: suffix of our metric's name, factor
     "": ("", 1.0),
     "s": ("_seconds", 1.0),
     "ms": ("_seconds", 1e-3),
     "us": ("_seconds", 1e-6),
+    "\u00b5s": ("_seconds", 1e-6),
+    "\u03bcs": ("_seconds", 1e-6),
     "ns": ("_seconds", 1e-9),
     "%": ("_percent", 1.0),
     "c": ("_total", 1.0),
-    "b": ("_bytes", 1.0),
-    "kb": ("_bytes", 2.0**10),
-    "mb": ("_bytes", 2.0**20),
-    "gb": ("_bytes", 2.0**30),
-    "tb": ("_bytes", 2.0**40),
-    "kib": ("_bytes", 2.0**10),
-    "mib": ("_bytes", 2.0**20),
-    "gib": ("_bytes", 2.0**30),
-    "tib": ("_bytes", 2.0**40),
+    "C": ("_celsius", 1.0),
+    "\u00b0C": ("_celsius", 1.0),
+    "\u2103": ("_celsius", 1.0),
+    "\u00b0F": ("_fahrenheit", 1.0),
 }
+_ENDS = (
+    "_seconds", "_percent", "_total", "_celsius", "_fahrenheit", "_bytes_per_second",
+    "_bits_per_second", "_per_second", "_bytes", "_bits", "_hertz",
+)  # fmt: skip
 MAX_METRICS = 200
 MAX_VALUE = 64
 """Characters of a value: none is longer, and matching takes quadratic time."""
@@ -68,7 +71,9 @@ def parse(data: str) -> dict[str, float]:
         if found is not None:
             value, suffix = found
             name = _safe(label)
-            metrics[name if name.endswith(suffix) else name + suffix] = value
+            name = name if name.endswith(suffix) else name + suffix
+            number = next(n for n in range(1, MAX_METRICS + 1) if _nth(name, n) not in metrics)
+            metrics[_nth(name, number)] = value
     return metrics
 
 
@@ -76,9 +81,38 @@ def _number(text: str) -> tuple[float, str] | None:
     match = _VALUE.fullmatch(text.replace(",", ".")) if len(text) <= MAX_VALUE else None
     if match is None:  # "U" means that the plugin does not know
         return None
-    suffix, factor = _UNITS.get(match[2].lower(), ("", 1.0))
+    suffix, factor = _unit(match[2])
     value = float(match[1]) * factor
     return (value, suffix) if math.isfinite(value) else None
+
+
+def _unit(text: str) -> tuple[str, float]:
+    """The suffix that stands for a unit, and what its values are multiplied with. Bytes go by
+    1,024, as plugins count them, all else by 1,000; ``Mb`` are bits and ``mb`` are bytes, which
+    many write so. A unit that is none of these is left out."""
+    if (known := _UNITS.get(text) or _UNITS.get(text.lower())) is not None:
+        return known
+    if (match := _UNIT.fullmatch(text)) is None:
+        return "", 1.0
+    prefix, unit, per_second = match[1].upper(), match[2], match[3]
+    rate = "_per_second" if per_second or unit.endswith("ps") else ""
+    sloppy = unit == "b" and match[1] in ("", *"kmgtp")
+    if unit in ("B", "Bps") or sloppy:
+        name = "_bytes"
+    else:
+        name = "" if not unit else "_hertz" if unit == "Hz" else "_bits"
+    base = 1024.0 if name == "_bytes" or prefix.endswith("I") else 1000.0
+    return name + rate, base ** (_POWERS[prefix[0]] if prefix else 0)
+
+
+def _nth(name: str, number: int) -> str:
+    """A name that labels share: of the second, ``disk_percent`` is ``disk_2_percent``."""
+    if number == 1:
+        return name
+    stem, suffix = next(
+        ((name.removesuffix(end), end) for end in _ENDS if name.endswith(end)), (name, "")
+    )
+    return f"{stem}_{number}{suffix}"
 
 
 def _safe(label: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 import psutil
@@ -21,6 +22,9 @@ _VIRTUAL = frozenset(
     "tmpfs devtmpfs overlay squashfs proc sysfs cgroup cgroup2 devpts mqueue ramfs iso9660 nsfs "
     "tracefs debugfs securityfs pstore bpf autofs fuse.lxcfs fuse.portal efivarfs".split()
 )
+
+
+MOUNTS = Path("/proc/self/mountinfo")
 
 
 @frozen
@@ -42,7 +46,8 @@ class DiskProbe(Probe):
     """See how much room is left on mount points; the fullest one decides.
 
     Attributes:
-        paths: mount points, or any paths on them; unset, all local file systems.
+        paths: mount points, or any paths on them; unset, all local file systems that can be
+            written.
         exclude: patterns of mount points left out, such as "/boot*".
         min_free_percent: less free than this is down.
         degraded_free_percent: less free than this is degraded.
@@ -96,12 +101,16 @@ class DiskProbe(Probe):
                 silent.append(path)
             elif isinstance(outcome, BaseException):
                 lack = own_shortage(outcome)
+                if lack is None and isinstance(outcome, PermissionError):
+                    lack = f"tocsin may not look at {path} (permission denied)"
                 if lack is None:
                     raise outcome
             elif isinstance(outcome, str):
                 failed.append(outcome)
             else:
                 rooms.append(outcome)
+        if lack is not None and not (rooms or silent or failed):
+            return Result.unknown(lack)
         result = self._judge(rooms, silent, failed)
         return result if lack is None or result.status is Status.DOWN else Result.unknown(lack)
 
@@ -112,10 +121,11 @@ class DiskProbe(Probe):
         return await _lists.look((self.root, self.exclude), self._local, seconds)
 
     def _local(self) -> list[str]:
+        fixed = _read_only()
         found = [
             part.mountpoint
             for part in psutil.disk_partitions(all=False)
-            if part.fstype not in _VIRTUAL
+            if part.fstype not in _VIRTUAL and part.mountpoint not in fixed
         ] or ["/"]
         # One device may be mounted at many places (bind mounts); the shortest path stands for it.
         devices: dict[int, str] = {}
@@ -167,6 +177,22 @@ class DiskProbe(Probe):
         return None
 
 
+def _read_only() -> set[str]:
+    """Mount points of file systems that nobody can write, which are as full as they are meant to
+    be (proc_pid_mountinfo(5)). Through a mount that alone is read-only others may fill them."""
+    try:
+        lines = MOUNTS.read_text(errors="surrogateescape").split("\n")
+    except OSError:
+        return set()
+    found: dict[str, bool] = {}
+    for line in lines:
+        words, _, more = line.partition(" - ")
+        if len(fields := words.split(" ")) > 5 and len(further := more.split(" ")) > 2:
+            place = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields[4])
+            found[place] = "ro" in further[2].split(",")  # what is mounted last is seen
+    return {place for place, read_only in found.items() if read_only}
+
+
 def _under(root: str, path: str) -> str:
     return path if root == "/" else f"{root.rstrip('/')}/{path.lstrip('/')}"
 
@@ -177,7 +203,7 @@ def _look(path: str) -> _Room | str:
         usage = psutil.disk_usage(path)
         inodes = os.statvfs(path)
     except OSError as error:
-        if own_shortage(error) is not None:
+        if own_shortage(error) is not None or isinstance(error, PermissionError):
             raise
         return f"{path} cannot be looked at ({error.strerror})"
     # As df counts it: what is reserved for root is neither used nor free.

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import base64
+import re
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import chain
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from attrs import Factory, define, frozen
+from attrs import Attribute, frozen
 from attrs import field as option
+from yarl import URL
 
 from tocsin import Bytes, Probe, Result, Seconds, Secret, Target, deadline, hookimpl, private
-from tocsin.plugins.probes import _http_full, _http_lean, _pattern
+from tocsin.plugins.probes import _http_client, _pattern
 from tocsin.plugins.probes._http_exchange import Answer, Timings, Trouble
 from tocsin.plugins.probes._http_expect import (
     Expectation,
@@ -23,10 +26,10 @@ from tocsin.plugins.probes._http_expect import (
     read_json,
     show_statuses,
 )
-from tocsin.plugins.probes._http_full import Request
-from tocsin.plugins.probes._http_lean import Plain
-from tocsin.plugins.probes._net import in_words, tls_context
+from tocsin.plugins.probes._net import Unusable, check_server_name, in_words, tls_context
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_ENDS = frozenset("\r\n\0")
 _FAMILIES = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 
 
@@ -34,6 +37,26 @@ def _check_url(_: object, __: object, url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must read http://host/path or https://host/path")
+    with suppress(UnicodeError):  # a host that can have no such name is the check's to tell
+        URL(url)  # which a port out of range, for one, is refused by
+
+
+def _check_method(_: object, __: object, value: str) -> None:
+    if not _TOKEN.fullmatch(value):
+        raise ValueError(f"method is no word such as GET: {value[:40]!r}")
+
+
+def _check_line(_: object, attribute: Attribute[Any], value: Secret | None) -> None:
+    if value is not None and set(value.reveal()) & _ENDS:
+        raise ValueError(f"{attribute.name} must be one line")
+
+
+def _check_headers(_: object, __: object, value: Mapping[str, Secret]) -> None:
+    for name, secret in value.items():
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(f"{name[:40]!r} is no name of a header")
+        if set(secret.reveal()) & _ENDS:
+            raise ValueError(f"the header {name[:40]} must be one line")
 
 
 def _check_statuses(_: object, __: object, value: list[int | str]) -> None:
@@ -55,12 +78,11 @@ def _check_json(_: object, __: object, value: Mapping[str, Any]) -> None:
         json_expectation(path, wanted)
 
 
-@define
+@frozen
 class _Means:
-    """How a check asks, worked out at its first run; ``plain`` None: only aiohttp will do."""
+    """How a check asks, worked out at its first run."""
 
-    plain: Plain | None
-    full: Request
+    prepared: _http_client.Prepared
     statuses: frozenset[int]
     expectations: list[Expectation]
 
@@ -97,14 +119,14 @@ class HttpProbe(Probe):
     config_only: ClassVar[tuple[str, ...]] = ("method", "body", "ca_file", "matches", "max_body")
 
     url: str = option(validator=_check_url)
-    method: str = "GET"
-    headers: Mapping[str, Secret] = Factory(dict)
+    method: str = option(default="GET", validator=_check_method)
+    headers: Mapping[str, Secret] = option(factory=dict, validator=_check_headers)
     body: str | None = None
     user: str | None = None
     password: Secret | None = None
-    bearer: Secret | None = None
+    bearer: Secret | None = option(default=None, validator=_check_line)
     expected_status: list[int | str] = option(
-        default=Factory(lambda: ["200-299"]), validator=_check_statuses
+        factory=lambda: ["200-299"], validator=_check_statuses
     )
     contains: str | None = None
     not_contains: str | None = None
@@ -114,7 +136,7 @@ class HttpProbe(Probe):
     max_body: Bytes = 1_000_000
     verify: bool = True
     ca_file: str | None = None
-    server_name: str | None = None
+    server_name: str | None = option(default=None, validator=check_server_name)
     family: str = option(default="any", validator=_check_family)
     degraded_above: Seconds | None = None
     certificate_warn_days: float = 14.0
@@ -136,6 +158,10 @@ class HttpProbe(Probe):
             return Result.failed(error, text, metrics=timings.phases())
         except Trouble as error:
             return Result.failed(error, str(error), metrics=timings.phases())
+        except Unusable as error:
+            return error.result(timings.phases())
+        except UnicodeError:  # no host has such a name
+            return Result.down("the host name cannot be resolved", metrics=timings.phases())
         except OSError as error:  # of TLS, too
             return Result.failed(error, in_words(error), metrics=timings.phases())
         return await self._judge(answer, timings)
@@ -143,19 +169,12 @@ class HttpProbe(Probe):
     async def _ask(self, timings: Timings) -> Answer:
         if not self._means:
             self._means.append(self._prepare())
-        means = self._means[0]
-        if means.plain is not None:
-            try:
-                return await _http_lean.exchange(means.plain, timings)
-            except _http_lean.NotPlain:
-                means.plain = None  # nor will it be the next time
-                timings.dns = timings.connected = timings.first_byte = None
-        return await _http_full.exchange(means.full, timings)
+        return await _http_client.exchange(self._means[0].prepared, timings)
 
     def _prepare(self) -> _Means:
-        full = Request(
-            url=self.url,
-            method=self.method,
+        request = _http_client.Request(
+            url=URL(self.url),
+            method=self.method.upper(),
             headers=self._headers(),
             body=None if self.body is None else self.body.encode(),
             family=_FAMILIES[self.family],
@@ -166,8 +185,7 @@ class HttpProbe(Probe):
             timeout=self.timeout,
         )
         return _Means(
-            _http_lean.prepare(full),
-            full,
+            _http_client.prepare(request),
             frozenset(chain(*parse_statuses(self.expected_status))),
             [json_expectation(path, wanted) for path, wanted in self.json.items()],
         )
@@ -197,7 +215,7 @@ class HttpProbe(Probe):
             trouble = await self._trouble(answer)
         except Trouble as error:
             trouble = str(error)
-        except _pattern.TooSlow as error:
+        except (Unusable, _pattern.TooSlow) as error:
             return Result.unknown(str(error), metrics=metrics)
         if trouble:
             return Result.down(trouble, metrics=metrics, latency=took)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import math
+import re
+import ssl
 import time
 from contextvars import ContextVar
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import asyncpg
 from attrs import field as option
@@ -22,11 +26,12 @@ from tocsin import (
     Target,
     check_dsn,
     clean_text,
+    connect_to,
     deadline,
     hookimpl,
-    look_up,
+    usable_dsn,
 )
-from tocsin.plugins.probes._net import in_words
+from tocsin.plugins.probes._net import Unusable, in_words
 
 Value = int | float | str | bool
 
@@ -110,8 +115,17 @@ class PostgresQueryProbe(Probe):
         return self._host()
 
     def _host(self) -> str | None:
-        host = self.host if self.dsn is None else urlsplit(self.dsn.reveal()).hostname
-        return None if host is None or host.startswith("/") else host
+        return next(iter(self._hosts()), None)
+
+    def _hosts(self) -> list[str]:
+        """The hosts to try, in order; without sockets."""
+        if self.dsn is None:
+            hosts = [self.host or ""]
+        else:
+            there = urlsplit(self.dsn.reveal()).netloc.rpartition("@")[2]
+            hosts = (unquote(there) or self._in_dsn("host") or "").split(",")
+        bare = [re.sub(r"^\[(.*)\](?::\d*)?$|^([^:]*):\d*$", r"\1\2", host) for host in hosts]
+        return [host for host in bare if host and not host.startswith("/")]
 
     async def check(self, target: Target) -> Result:
         """Connect and ask once."""
@@ -126,7 +140,10 @@ class PostgresQueryProbe(Probe):
                 metrics["connect_seconds"] = time.monotonic() - began
                 before = time.monotonic()
                 # Ended by closing the connection: a ROLLBACK would wait for a frozen server.
-                await connection.execute("BEGIN READ ONLY")
+                milliseconds = max(1, int(self.timeout * 1000))
+                await connection.execute(
+                    f"BEGIN READ ONLY; SET LOCAL statement_timeout = {milliseconds}"
+                )
                 row = await connection.fetchrow(self.query)
                 metrics["query_seconds"] = time.monotonic() - before
         except TimeoutError as error:
@@ -136,9 +153,24 @@ class PostgresQueryProbe(Probe):
             return Result.unknown(f"the query cannot be used: {error}", metrics=metrics)
         except asyncpg.QueryCanceledError:
             return Result.down(f"no answer to the query within {self.timeout:g} s", metrics=metrics)
+        except asyncpg.TargetServerAttributeNotMatched:
+            wanted = self._in_dsn("target_session_attrs")
+            text = f"no server is what target_session_attrs = {wanted} asks for"
+            return Result.down(text, metrics=metrics)
+        except Unusable as error:
+            return error.result(metrics)
+        except asyncpg.ClientConfigurationError as error:
+            text = f"the connection cannot be made as it is configured: {_clean(error)}"
+            return Unusable(text).result(metrics)
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             return Result.failed(error, _clean(error), metrics=metrics)
-        except (OSError, ValueError) as error:
+        except ssl.SSLError as error:
+            if error.library in ("PEM", "X509"):  # a file of ours, and not the server's answer
+                return Unusable(f"a file that the dsn names is of no use: {error.reason}").result(
+                    metrics
+                )
+            return Result.failed(error, in_words(error), metrics=metrics)
+        except (OSError, UnicodeError) as error:
             return Result.failed(error, in_words(error), metrics=metrics)
         except Exception as error:  # noqa: BLE001 - values beyond Python's, frames that are none
             if refused:
@@ -154,22 +186,32 @@ class PostgresQueryProbe(Probe):
                 connection.terminate()  # close() waits for a server that may be frozen
         return self._judge(row, metrics, time.monotonic() - began)
 
+    def _in_dsn(self, name: str) -> str | None:
+        """A parameter of the DSN."""
+        query = "" if self.dsn is None else urlsplit(self.dsn.reveal()).query
+        return dict(parse_qsl(query)).get(name)
+
     async def _connect(self) -> Any:
-        if (host := self._host()) is not None:
-            # asyncpg looks up in threads that all share; after this nobody waits there.
-            await look_up(host, self.port, timeout=self.timeout)
+        mode = self._in_dsn("sslmode")
+        strict = mode in ("require", "verify-ca", "verify-full")
+        names = ["sslrootcert", "sslcrl"] if strict else []
+        if strict or (mode != "disable" and self._host() is not None):
+            names += ["sslcert", "sslkey"]
+        for name in names:
+            _see_readable(name, self._in_dsn(name))
+        loop: Any = _Loop(asyncio.get_running_loop(), self.timeout, len(self._hosts()))
         return await asyncpg.connect(
-            self.dsn.reveal() if self.dsn is not None else None,
+            usable_dsn(self.dsn.reveal()) if self.dsn is not None else None,
             host=self.host,
             port=self.port if self.dsn is None else None,
             user=self.user,
             password=None if self.password is None else self.password.reveal(),
             database=self.database,
             timeout=self.timeout,
-            server_settings={
-                "application_name": "tocsin check",
-                "statement_timeout": str(max(1, int(self.timeout * 1000))),
-            },
+            loop=loop,
+            # pgbouncer refuses other settings, and may give each transaction another server.
+            server_settings={"application_name": "tocsin check"},
+            statement_cache_size=0,
         )
 
     def _judge(self, row: Any, metrics: dict[str, float], took: float) -> Result:
@@ -183,9 +225,12 @@ class PostgresQueryProbe(Probe):
             metrics["value"] = number
         if trouble := self._trouble(value, number):
             return Result.down(trouble, metrics=metrics, latency=took)
+        low, high = self.degraded_min, self.degraded_max
+        if number is None and (low is not None or high is not None):
+            text = f"the value is {_shown(value)}, which is not a number"
+            return Result.degraded(text, metrics=metrics, latency=took)
         if number is not None and (
-            (self.degraded_min is not None and number < self.degraded_min)
-            or (self.degraded_max is not None and number > self.degraded_max)
+            (low is not None and number < low) or (high is not None and number > high)
         ):
             return Result.degraded(f"the value is {value}", metrics=metrics, latency=took)
         if self.degraded_above is not None and took > self.degraded_above:
@@ -195,8 +240,7 @@ class PostgresQueryProbe(Probe):
         )
 
     def _trouble(self, value: Any, number: float | None) -> str | None:
-        text = clean_text(str(value), longest=140)
-        shown = "NULL" if value is None else repr(text) if isinstance(value, str) else text
+        shown = _shown(value)
         if self.expect is not None:
             same = (
                 value == self.expect
@@ -214,6 +258,49 @@ class PostgresQueryProbe(Probe):
         if self.max is not None and number is not None and number > self.max:
             return f"the value is {shown}, more than {self.max:g}"
         return None
+
+
+def _shown(value: Any) -> str:
+    text = clean_text(str(value), longest=140)
+    return "NULL" if value is None else repr(text) if isinstance(value, str) else text
+
+
+class _Loop:
+    """The event loop as asyncpg is to see it: of a host's addresses the first that answers is
+    connected to, and where there are several hosts each has its share of the time. asyncpg itself
+    would wait for the first address until there is no time left."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float, hosts: int) -> None:
+        self._loop, self._timeout = loop, timeout
+        self._share = timeout / hosts if hosts > 1 else None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    async def create_connection(
+        self, factory: Any, host: str, port: int, *, ssl: Any = None
+    ) -> tuple[Any, Any]:
+        """Connect. Raises OSError, of which TimeoutError is one, and UnicodeError."""
+        async with asyncio.timeout(self._share):
+            connected = await connect_to(host, port, timeout=self._timeout)
+        try:
+            name = None if ssl is None else host
+            return await self._loop.create_connection(
+                factory, sock=connected, ssl=ssl, server_hostname=name
+            )
+        except BaseException:
+            connected.close()
+            raise
+
+
+def _see_readable(name: str, path: str | None) -> None:
+    """See that a file of the DSN can be read, which asyncpg fails at as it does at a server. Raises
+    Unusable."""
+    try:
+        if path:
+            Path(path).open("rb").close()
+    except OSError as error:
+        raise Unusable(f"{name} {path} cannot be read: {in_words(error)}") from error
 
 
 def _clean(error: Exception) -> str:

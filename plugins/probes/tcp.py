@@ -24,7 +24,13 @@ from tocsin import (
     hookimpl,
 )
 from tocsin.plugins.probes import _pattern
-from tocsin.plugins.probes._net import certificate_days, in_words, tls_context
+from tocsin.plugins.probes._net import (
+    Unusable,
+    certificate_days,
+    check_server_name,
+    in_words,
+    tls_context,
+)
 
 MAX_READ = 64 * 1024
 
@@ -62,7 +68,7 @@ class TcpProbe(Probe):
     tls: bool = False
     verify: bool = True
     ca_file: str | None = None
-    server_name: str | None = None
+    server_name: str | None = option(default=None, validator=check_server_name)
     send: str | None = None
     expect: str | None = option(default=None, validator=_regex)
     degraded_above: Seconds | None = None
@@ -70,7 +76,7 @@ class TcpProbe(Probe):
 
     def reaches(self, target: Target) -> str:
         """The host."""
-        return self.host
+        return self.host.strip("[]")
 
     async def check(self, target: Target) -> Result:
         """Connect once."""
@@ -87,7 +93,8 @@ class TcpProbe(Probe):
                 if self.tls:
                     before = time.monotonic()
                     context = tls_context(self.verify, self.ca_file)
-                    await writer.start_tls(context, server_hostname=self.server_name or self.host)
+                    name = self.server_name or self.reaches(target)
+                    await writer.start_tls(context, server_hostname=name)
                     metrics["tls_seconds"] = time.monotonic() - before
                 if self.send is not None:
                     writer.write(_bytes(self.send))
@@ -100,6 +107,8 @@ class TcpProbe(Probe):
             return Result.failed(error, text, metrics=metrics)
         except _pattern.TooSlow as error:
             return Result.unknown(f"{place}: {error}", metrics=metrics)
+        except Unusable as error:
+            return error.result(metrics)
         except (OSError, EOFError, ValueError) as error:  # ValueError: no host has such a name
             return Result.failed(error, f"{place}: {in_words(error)}", metrics=metrics)
         finally:

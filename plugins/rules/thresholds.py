@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -39,6 +40,8 @@ _UNMEASURED = Verdict.clear("no longer measured")
 @frozen(kw_only=True)
 class ThresholdRule(Rule):
     """Fire when a metric is beyond a level; "for" of the rule says how long it has to be.
+
+    NaN is as good as not measured: it is beyond no level, and an alert stands still meanwhile.
 
     Attributes:
         metric: name of the metric, such as "memory_percent"; unset, with times_expected: every one
@@ -119,13 +122,7 @@ class ThresholdRule(Rule):
         return [
             [check, name]
             for check, name in history.carried.get("beyond", ())
-            if name in names
-            and self.check in (None, check)
-            and (
-                last.result.status is Status.UNKNOWN and name not in last.result.metrics
-                if (last := history.latest.get(check)) is not None
-                else check in history.checks
-            )
+            if name in names and self.check in (None, check) and _is_unseen(history, check, name)
         ]
 
     def _names(self, history: History) -> list[str]:
@@ -143,8 +140,8 @@ class ThresholdRule(Rule):
                     level = self.times_expected * expected.get(name, 0.0)
                 if level is None:
                     continue
-                value = last.result.metrics.get(name)
-                if value is not None:
+                value = last.result.metrics.get(name, math.nan)
+                if not math.isnan(value):  # which is beyond nothing, nor back
                     yield check, name, float(value), level
 
     def _words(self, name: str, value: float, level: float) -> str:
@@ -153,6 +150,14 @@ class ThresholdRule(Rule):
             usual = _number(name, level / self.times_expected)
             said += f" ({self.times_expected:g} times the expected {usual})"
         return said
+
+
+def _is_unseen(history: History, check: str, name: str) -> bool:
+    last = history.latest.get(check)
+    if last is None:
+        return check in history.checks
+    value = last.result.metrics.get(name)
+    return last.result.status is Status.UNKNOWN if value is None else math.isnan(value)
 
 
 def _number(name: str, value: float) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
     from tocsin.core.deadline import deadline
     from tocsin.core.descriptors import restore_limits
-    from tocsin.core.dsn import check_dsn
+    from tocsin.core.dsn import check_dsn, usable_dsn
     from tocsin.core.encoding import decode_text
     from tocsin.core.endpoints import Asked, Endpoint
     from tocsin.core.hiding import clean as clean_text
@@ -72,7 +72,7 @@ else:
             ),
             "core.deadline": "deadline",
             "core.descriptors": "restore_limits",
-            "core.dsn": "check_dsn",
+            "core.dsn": "check_dsn usable_dsn",
             "core.encoding": "decode_text",
             "core.endpoints": "Asked Endpoint",
             "core.hiding": "clean=clean_text",
@@ -146,4 +146,5 @@ __all__ = [
     "private",
     "program_umask",
     "restore_limits",
+    "usable_dsn",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -298,6 +299,18 @@ def test_a_metric_that_cannot_be_seen_freezes_its_alert() -> None:
     assert (state(froze), froze.carry) == ("unknown", first.carry)
     gone = past(seen(Result.down("stopped")), firing=True, carried=first.carry)
     assert state(rule.evaluate(gone, NOW)) == "clear"
+
+
+def test_nan_is_no_level() -> None:
+    """NaN is beyond nothing, nor back again: no alert begins with it, and one that is there stands
+    still. Infinity is beyond every level."""
+    rule = ThresholdRule(metric="cpu_percent", level=95)
+    nan = seen(Result.up(metrics={"cpu_percent": math.nan}))
+    assert state(rule.evaluate(past(nan), NOW)) == "clear"
+    first = rule.evaluate(past(seen(Result.up(metrics={"cpu_percent": math.inf}))), NOW)
+    assert state(first) == "firing"
+    froze = rule.evaluate(past(nan, firing=True, carried=first.carry), NOW)
+    assert (state(froze), froze.carry) == ("unknown", first.carry)
 
 
 def test_only_a_metric_that_was_beyond_can_blind() -> None:

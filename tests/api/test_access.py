@@ -52,6 +52,7 @@ TABLE: list[tuple[str, str, str | None, int]] = [
     ("GET", "/api/v1/channels", V, 200),
     ("POST", "/api/v1/test-notification", O, 200),
     ("POST", "/api/v1/heartbeats/{name}", O, 404),
+    ("GET", "/api/v1/heartbeats/{name}", O, 404),
     ("GET", "/api/v1/plugins", V, 200),
     ("GET", "/api/v1/config", A, 200),
     ("POST", "/api/v1/reload", A, 200),

@@ -66,6 +66,52 @@ async def test_a_bad_body_is_told_and_changes_nothing(
             assert stack.beats == {}
 
 
+TEXT = {"Content-Type": "text/plain"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+BEATS: tuple[tuple[bytes, dict[str, str], Status, str], ...] = (
+    (json.dumps({"message": "x" * 5_000}).encode(), {}, Status.UP, "xxx"),
+    (json.dumps({"status": "down", "message": "x" * 200_000}).encode(), {}, Status.DOWN, "xxx"),
+    (b"backup done: 3 files", {}, Status.UP, "backup done: 3 files"),
+    (b"backup done", TEXT, Status.UP, "backup done"),
+    (b"3", TEXT, Status.UP, "3"),
+    (b"done \xff" * 50_000, TEXT, Status.UP, "done"),
+    (b"backup+done", FORM, Status.UP, "backup+done"),
+    (b"status=down&message=disk+full", FORM, Status.DOWN, "disk full"),
+    (b'{"status": "down"}', FORM, Status.DOWN, ""),
+    (b'{"status":"down","message":"\xff"}', {}, Status.DOWN, "reported a failure"),
+    (b'{"status":"down","message":"half', {}, Status.DOWN, "reported a failure"),
+    (b'{"status":"down","message":"full","exit":3}', {}, Status.DOWN, "full"),
+    (b'{"status":"down","message":"full","metrics":{"a":"1"}}', {}, Status.DOWN, "full"),
+    (b'{"status":"down","message":7}', {}, Status.DOWN, "reported a failure"),
+    (b'{"status":"down","message":"' + b"x" * 500_000, {}, Status.DOWN, "reported a failure"),
+)
+
+
+async def test_no_report_is_lost(ask: Asker, stack: Stack, subtests: pytest.Subtests) -> None:
+    """Long messages are cut, texts and forms are taken, and that a job failed is kept whatever else
+    is wrong with its report."""
+    for data, headers, status, words in BEATS:
+        with subtests.test(data=data[:60]):
+            stack.beats.clear()
+            await ask.post(BEAT, data=data, headers=headers)
+            assert stack.beats["job"].status is status
+            assert words in stack.beats["job"].message
+            assert len(stack.beats["job"].message) <= 500
+    problem = await ask.post(BEAT, 422, data=b"status=sick", headers=FORM)
+    assert "status" in problem["detail"]
+
+
+async def test_a_ping_is_a_beat(ask: Asker, stack: Stack) -> None:
+    """GET and HEAD report, too, and may say how it went in the query, as may a POST."""
+    for method in ("GET", "HEAD", "POST"):
+        for query, status in (("", Status.UP), ("?status=down&message=full", Status.DOWN)):
+            stack.beats.clear()
+            answer = await ask.client.request(method, BEAT + query, headers=ask.headers)
+            assert answer.status == 200
+            assert stack.beats["job"].status is status
+            assert stack.beats["job"].message == ("full" if query else "")
+
+
 async def test_a_beat_cannot_carry_control_characters(ask: Asker, stack: Stack) -> None:
     """What a job says is shown on terminals: escapes and line breaks do not survive."""
     body = {"status": "down", "message": "\x1b[31mred\nline", "metrics": {"a\n": 1}}

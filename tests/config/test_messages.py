@@ -49,8 +49,19 @@ def test_the_environment_makes_channels_that_work(tmp_path: Path) -> None:
     assert mail.password is not None
     assert mail.password.reveal() == "app password"
     assert (mail.to, mail.port) == (("a@example.org", "b@example.org"), 465)
+    assert (mail.sender, mail.security) == (None, "auto")
     assert "abcdefghij" not in repr(settings)
     assert settings.warnings == ()
+    said = {**env, "SMTP_FROM": "bell@example.org", "SMTP_SECURITY": "starttls"}
+    mail = load_config(None, said, manager).channels["email"].notifier
+    assert isinstance(mail, EmailNotifier)
+    assert (mail.sender, mail.security) == ("bell@example.org", "starttls")
+    for variable, value, says in (
+        ("SMTP_HOST", "mail.example.org:587", "SMTP_PORT"), ("SMTP_FROM", "bell", "mail address"),
+        ("SMTP_SECURITY", "ssl", "starttls"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=says):
+            load_config(None, {**env, variable: value}, manager)
     missing = load_config(None, {**env, "TELEGRAM_CHAT_ID": "", "ADMIN_EMAIL": ""}, manager)
     assert missing.channels == {}
     assert len(missing.warnings) == 2

@@ -16,12 +16,13 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 class MailServer:
     """Keeps what it accepts. ``refuse``: answers by recipient; ``on_data``: answers to the next
     messages; ``sessions``: whether each came over TLS and logged in; ``quits``: how many ended in
-    order."""
+    order; ``names``: what clients call themselves."""
 
     def __init__(self, directory: Path) -> None:
         self.mails: list[EmailMessage] = []
         self.raw: list[bytes] = []
         self.quits = 0
+        self.names: list[str] = []
         self.envelopes: list[tuple[str, list[str]]] = []
         self.sessions: list[tuple[bool, bool]] = []
         self.refuse: dict[str, str] = {}
@@ -34,13 +35,21 @@ class MailServer:
         authority.issue_cert("localhost", "127.0.0.1").configure_cert(self.context)
         self._server: asyncio.Server | None = None
 
-    async def start(self, *, starttls: bool = False, tls: bool = False, auth: bool = False) -> None:
+    async def start(
+        self, *, starttls: bool = False, tls: bool = False, auth: bool = False, old: bool = False
+    ) -> None:
         def authenticate(_: Any, __: Any, ___: Any, mechanism: str, data: Any) -> AuthResult:
             right = isinstance(data, LoginPassword) and data.password == b"hunter2-app-password"
             return AuthResult(success=right, handled=False)
 
+        class Old(SMTP):
+            """It knows no extensions."""
+
+            async def smtp_EHLO(self, _hostname: str) -> None:  # noqa: N802 - aiosmtpd's name
+                await self.push("502 Error: command not implemented")
+
         def make() -> SMTP:
-            return SMTP(
+            return (Old if old else SMTP)(
                 self, hostname="mail.test", loop=asyncio.get_running_loop(),
                 tls_context=self.context if starttls else None, require_starttls=starttls,
                 auth_required=auth, auth_require_tls=starttls, authenticator=authenticate,
@@ -75,6 +84,7 @@ class MailServer:
         assert peer.transport is not None
         over_tls = peer.transport.get_extra_info("ssl_object") is not None
         self.sessions.append((over_tls, bool(session.authenticated)))
+        self.names.append(str(session.host_name))
         return "250 OK"
 
     async def handle_QUIT(self, _: SMTP, __: Session, ___: Envelope) -> str:  # noqa: N802

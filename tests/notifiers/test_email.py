@@ -16,6 +16,7 @@ from tocsin import Kind, Message, Secret, Severity, Standing, Status
 from tocsin.core.logs import clean
 from tocsin.core.templates import Renderer
 from tocsin.core.testing.alerting import NASTY
+from tocsin.plugins.notifiers import email
 from tocsin.plugins.notifiers.email import EmailNotifier
 from tocsin.testing import check_notifier_conformance, check_refusal, message_of
 
@@ -214,6 +215,41 @@ async def test_each_answer_has_its_meaning(
     assert answer[:3] in str(error)
 
 
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ("localhost", "[127.0.0.1]"), ("localhost.localdomain", "[127.0.0.1]"),
+        ("3f2a9c", "[127.0.0.1]"), ("bell.example.org", "bell.example.org"),
+        ("bell.example.org.", "bell.example.org"), ("", "[127.0.0.1]"),
+    ],
+)  # fmt: skip
+async def test_it_says_who_it_is(
+    server: MailServer, monkeypatch: pytest.MonkeyPatch, own: str, said: str
+) -> None:
+    """A server hears a name that it can look up, else an address: many refuse "localhost"."""
+
+    async def own_name() -> str:
+        return own or "x"
+
+    monkeypatch.setattr(email, "_own_name", own_name)
+    await server.start()
+    await notifier_of(server).send(message_of())
+    assert server.names == [said]
+
+
+@pytest.mark.parametrize("security", ["auto", "none", "starttls"])
+async def test_a_server_that_knows_only_helo(server: MailServer, security: str) -> None:
+    """A mail goes out by RFC 821, too, where no TLS is demanded."""
+    await server.start(old=True)
+    notifier = notifier_of(server, security=email.Security(security))
+    if security == "starttls":
+        refusal = await check_refusal(notifier, permanent=True)
+        assert "offers no STARTTLS" in str(refusal)
+    else:
+        await notifier.send(message_of())
+        assert len(server.mails) == 1
+
+
 async def test_one_of_several_recipients_is_refused(server: MailServer) -> None:
     """For good: the others have it, and the receipt says who has not. For now: the next attempt is
     for that one alone."""
@@ -314,7 +350,9 @@ async def test_an_encoded_word_begins_no_header_and_no_body(
         ({"to": ("a b@example.org",)}, "no mail address"),
         ({"to": ("jürgen@bücher.example",)}, "beyond ASCII"),
         ({"sender": "x\n@y"}, "no mail address"),
-        ({"host": "mail example"}, "name or address"), ({"port": 0}, "from 1 to 65535"),
+        ({"host": "mail example"}, "name or address"), ({"host": "mail:587"}, "goes into port"),
+        ({"host": "[::1]:25"}, "goes into port"), ({"host": "[::1]"}, "no brackets"),
+        ({"port": 0}, "from 1 to 65535"),
     ],
 )  # fmt: skip
 def test_wrong_options_are_refused(options: dict[str, Any], says: str) -> None:

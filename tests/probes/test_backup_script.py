@@ -123,6 +123,52 @@ async def test_a_program_that_is_not_there_is_unknown(tmp_path: Path) -> None:
         ("broken b=1 =3 c=", {"b": 1}),
         ("a=1,5s", {"a_seconds": 1.5}),
         ("a=1e400 b=-2.5", {"b": -2.5}),
+        ("a=2.882G b=990M c=1k d=2T", {"a": 2.882e9, "b": 990e6, "c": 1000, "d": 2e12}),
+        (
+            "a=1PB b=2PiB c=3mb d=4B e=5b",
+            {
+                "a_bytes": 2.0**50,
+                "b_bytes": 2.0**51,
+                "c_bytes": 3 * 2**20,
+                "d_bytes": 4,
+                "e_bytes": 5,
+            },
+        ),
+        (
+            "a=100Mb b=1Gbit c=2Kbps d=1Gb/s",
+            {
+                "a_bits": 1e8,
+                "b_bits": 1e9,
+                "c_bits_per_second": 2000,
+                "d_bits_per_second": 1e9,
+            },
+        ),
+        (
+            "in=5B/s out=1MB/s r=3/s",
+            {
+                "in_bytes_per_second": 5,
+                "out_bytes_per_second": 2**20,
+                "r_per_second": 3,
+            },
+        ),
+        (
+            "t=21.5°C u=20C f=2.4GHz v=230V",
+            {
+                "t_celsius": 21.5,
+                "u_celsius": 20,
+                "f_hertz": 2.4e9,
+                "v": 230,
+            },
+        ),
+        (
+            "/var/log=1% '/var log'=2% var-log=3% var_log_2=4%",
+            {
+                "var_log_percent": 1,
+                "var_log_2_percent": 2,
+                "var_log_3_percent": 3,
+                "var_log_2_2_percent": 4,
+            },
+        ),
     ],
 )
 def test_performance_data_becomes_metrics(data: str, metrics: dict[str, float]) -> None:
@@ -271,6 +317,24 @@ def test_dates_that_programs_gave_mislead_nobody(tmp_path: Path) -> None:
     an_hour_on = look(time.time() + 3600)
     assert (an_hour_on.status, "future.dump, 1h" in an_hour_on.message) == (Status.UP, True)
     assert look(time.time() + 7300).status is Status.DOWN
+
+
+async def test_links_are_no_backups(tmp_path: Path) -> None:
+    """A backup is one, however many hard links and symbolic ones lead to it: neither are they
+    counted, nor is it compared with itself."""
+    dump(tmp_path, "a.dump", 100_000, 90_000)
+    dump(tmp_path, "b.dump", 1_000, 3_601)
+    (tmp_path / "app-latest.dump").symlink_to("b.dump")
+    (tmp_path / "kept.dump").hardlink_to(tmp_path / "b.dump")
+    (tmp_path / "dangling.dump").symlink_to("nothing")
+    files = f"{tmp_path}/*.dump"
+    shrunk = await BackupScriptProbe(files=files, max_shrink_percent=50).check(TARGET)
+    assert (shrunk.status, "99% smaller" in shrunk.message) == (Status.DOWN, True), shrunk
+    assert shrunk.metrics["files"] == 2
+    few = await BackupScriptProbe(files=files, min_count=3).check(TARGET)
+    assert (few.status, "only 2 files" in few.message) == (Status.DOWN, True), few
+    alone = await BackupScriptProbe(files=f"{tmp_path}/*-latest.dump").check(TARGET)
+    assert (alone.status, "app-latest.dump" in alone.message) == (Status.UP, True), alone
 
 
 async def test_no_backup_at_all_is_down(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.conftest import need
 from tocsin import Beat, Status, Target
+from tocsin.plugins.probes.backup_script import BackupScriptProbe
 from tocsin.plugins.probes.disk import DiskProbe
 from tocsin.plugins.probes.heartbeat import HeartbeatProbe
 from tocsin.testing import check_probe_conformance, check_push_conformance
@@ -49,6 +52,34 @@ async def test_a_disk_that_fills_up_is_degraded_then_down(small: Path) -> None:
     assert "free" in result.message
 
 
+def test_what_cannot_be_written_cannot_run_full(tmp_path: Path) -> None:
+    """Without paths a file system that is read-only is left out, be it full, as an image is meant
+    to be; one of which only this mount is read-only is not."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a file system needs root")
+    image, place, bound = tmp_path / "image", tmp_path / "a mount", tmp_path / "bound"
+    place.mkdir()
+    bound.mkdir()
+    image.write_bytes(b"\0" * 2**20)
+    subprocess.run([need("mkfs.ext4"), "-q", str(image)], check=True)
+    if subprocess.run(["mount", "-o", "loop", str(image), str(place)], check=False).returncode:
+        pytest.skip("no loop device is to be had")
+    try:
+        (place / "full").write_bytes(b"x" * int(psutil.disk_usage(str(place)).free * 0.98))
+        probe = DiskProbe(root=str(tmp_path))
+        assert asyncio.run(probe.check(TARGET)).status is Status.DOWN
+        bind = ["mount", "--bind", "-o", "ro", str(place), str(bound)]
+        subprocess.run(bind, check=True)
+        assert (asyncio.run(DiskProbe(root=str(bound)).check(TARGET))).status is Status.DOWN
+        subprocess.run(["umount", str(bound)], check=True)
+        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        result = asyncio.run(probe.check(TARGET))
+        assert (result.status, "no mount point" in result.message) == (Status.UNKNOWN, True)
+        assert (asyncio.run(DiskProbe(paths=(str(place),)).check(TARGET))).status is Status.DOWN
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
 async def test_inodes_run_out_too(small: Path) -> None:
     """A disk with room but without inodes is down."""
     for n in range(97):
@@ -73,6 +104,24 @@ async def test_a_path_that_is_not_there_is_down() -> None:
     """A mount point that has gone is told, not passed over."""
     result = await DiskProbe(paths=("/no/such/mount",)).check(TARGET)
     assert (result.status, "cannot be looked at" in result.message) == (Status.DOWN, True)
+
+
+async def test_what_tocsin_may_not_look_at_is_unknown(tmp_path: Path) -> None:
+    """Permissions that tocsin lacks say nothing about a disk or a backup."""
+    if os.geteuid() != 0:
+        pytest.skip("becoming another user needs root")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "a.dump").write_text("x")
+    os.seteuid(65534)
+    try:
+        disk = await DiskProbe(paths=(str(closed),)).check(TARGET)
+        backup = await BackupScriptProbe(files=f"{closed}/*.dump").check(TARGET)
+    finally:
+        os.seteuid(0)
+    assert (disk.status, backup.status) == (Status.UNKNOWN, Status.UNKNOWN), (disk, backup)
+    assert "permission denied" in disk.message
+    assert "permission denied" in backup.message
 
 
 async def test_local_file_systems_are_found_by_themselves() -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, suppress
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tocsin import Secret, Status, Target
 from tocsin.plugins.probes.postgres_query import PostgresQueryProbe
+from tocsin.plugins.probes.tcp import TcpProbe
 from tocsin.testing import check_probe_conformance
 
 TARGET = Target(name="db")
@@ -33,6 +37,11 @@ TARGET = Target(name="db")
         ({"query": "SELECT NULL", "expect": 1}, Status.DOWN, "NULL"),
         ({"query": "SELECT 'NaN'::float8", "min": 1}, Status.DOWN, "nan, which is not a number"),
         ({"query": "SELECT 'Infinity'::float8", "min": 1}, Status.DOWN, "not a number"),
+        ({"query": "SELECT 'NaN'::numeric", "max": 0}, Status.DOWN, "not a number"),
+        ({"query": "SELECT 'NaN'::float8", "degraded_max": 0}, Status.DEGRADED, "not a number"),
+        ({"query": "SELECT '-Infinity'::float8", "degraded_max": 0}, Status.DEGRADED, "-inf"),
+        ({"query": "SELECT NULL", "degraded_min": 0}, Status.DEGRADED, "NULL, which is not a num"),
+        ({"query": "SELECT 'NaN'::float8", "expect": 1}, Status.DOWN, "nan, expected 1"),
         ({"query": "SELECT '20000-01-01'::timestamptz"}, Status.DOWN, ""),
         ({"query": "SELECT 1 WHERE false"}, Status.DOWN, "no row"),
         ({"query": "CREATE TABLE t (a int)"}, Status.UNKNOWN, "read-only"),
@@ -53,7 +62,7 @@ async def test_values_are_compared(
     assert message in result.message
 
 
-@pytest.mark.parametrize("character", list("/?#["))
+@pytest.mark.parametrize("character", ["/", "?", "#", "[", "p@a/", "p@a?", "p@a?x=", "@#"])
 def test_a_dsn_that_cannot_be_read_is_refused(character: str) -> None:
     """A password with such a character must be escaped: asyncpg would take a part of it for a port
     and name it in its error, which an alert would repeat."""
@@ -63,11 +72,43 @@ def test_a_dsn_that_cannot_be_read_is_refused(character: str) -> None:
     assert "word@" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("parameter", "status", "message"),
+    [
+        ("target_session_attrs=standby", Status.DOWN, "target_session_attrs = standby asks for"),
+        ("target_session_attrs=read-only", Status.DOWN, "no server is what"),
+        ("target_session_attrs=primary", Status.UP, "the value is 1"),
+        ("target_session_attrs=any-one", Status.UNKNOWN, "as it is configured"),
+        ("sslmode=sometimes", Status.UNKNOWN, "as it is configured"),
+        ("sslmode=verify-ca&sslrootcert=/nowhere.pem", Status.UNKNOWN, "sslrootcert /nowhere.pem"),
+        ("sslmode=verify-ca&sslrootcert=/dev/null", Status.UNKNOWN, "a file that the dsn names"),
+        ("sslmode=require&sslcert=/nowhere.pem", Status.UNKNOWN, "sslcert /nowhere.pem cannot be"),
+    ],
+)
+async def test_whose_fault_a_refused_connection_is(
+    postgres: str, parameter: str, status: Status, message: str
+) -> None:
+    """That no server is what the DSN asks for is the servers' failure; a DSN, or a file in it, that
+    nobody could use is ours."""
+    result = await PostgresQueryProbe(dsn=Secret(f"{postgres}&{parameter}")).check(TARGET)
+    assert result.status is status, result.message
+    assert message in result.message
+
+
 async def test_latency_and_value_are_metrics(postgres: str) -> None:
     """Connecting, the query and its value are measured."""
     result = await PostgresQueryProbe(dsn=Secret(postgres), query="SELECT 42").check(TARGET)
     assert result.metrics["value"] == 42
     assert {"connect_seconds", "query_seconds"} <= result.metrics.keys()
+
+
+async def test_an_at_sign_may_stand_in_a_password(by_tcp: int) -> None:
+    """It ends where the host begins, and no part of it is taken for a host."""
+    for port, status in ((by_tcp, Status.UP), (1, Status.DOWN)):
+        dsn = Secret(f"postgresql://postgres:p@55@word@127.0.0.1:{port}/postgres")
+        result = await PostgresQueryProbe(dsn=dsn).check(TARGET)
+        assert result.status is status, result.message
+        assert "word" not in result.message
 
 
 async def test_secrets_are_never_told() -> None:
@@ -77,6 +118,66 @@ async def test_secrets_are_never_told() -> None:
         result = await probe.check(TARGET)
         assert result.status is Status.DOWN
         assert "pa55word" not in result.message + repr(probe)
+
+
+@pytest.fixture
+async def by_tcp(postgres: str) -> AsyncIterator[int]:
+    """A port at 127.0.0.1 at which PostgreSQL is."""
+    path = parse_qs(urlsplit(postgres).query)["host"][0] + "/.s.PGSQL.5432"
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inward, outward = await asyncio.open_unix_connection(path)
+
+        async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            with suppress(OSError):
+                while data := await source.read(65536):
+                    sink.write(data)
+            sink.close()
+
+        await asyncio.gather(pass_on(reader, outward), pass_on(inward, writer))
+
+    server = await asyncio.start_server(relay, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
+@pytest.fixture
+def silent(by_tcp: int) -> Iterator[str]:
+    """An address at which nobody answers at that port, not even to refuse: its queue is full."""
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.9", by_tcp))
+        full.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.9", by_tcp))
+        yield "127.0.0.9"
+
+
+async def test_the_first_address_may_be_dead(
+    by_tcp: int, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a name's addresses the first that answers is taken, and of several hosts the next where
+    one does not answer, with each probe that takes a name."""
+
+    def both(host: str, port: int, *_: Any) -> list[Any]:
+        kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*kind, (address, port)) for address in (silent, "127.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    probes = [
+        PostgresQueryProbe(host="two.test", port=by_tcp, user="postgres", timeout=5),
+        PostgresQueryProbe(dsn=Secret(f"postgresql://postgres@two.test:{by_tcp}/postgres")),
+        PostgresQueryProbe(
+            dsn=Secret(f"postgresql://postgres@{silent}:{by_tcp},127.0.0.1:{by_tcp}/postgres"),
+            timeout=2,
+        ),
+        TcpProbe(host="two.test", port=by_tcp, timeout=5),
+    ]
+    for probe in probes:
+        result = await probe.check(TARGET)
+        assert result.status is Status.UP, result.message
 
 
 async def test_a_server_that_accepts_and_says_nothing_is_down() -> None:

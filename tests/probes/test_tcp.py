@@ -12,6 +12,7 @@ import pytest
 import trustme
 
 from tocsin import Status, Target
+from tocsin.plugins.probes.http import HttpProbe
 from tocsin.plugins.probes.tcp import TcpProbe
 from tocsin.testing import check_probe_conformance
 
@@ -104,6 +105,43 @@ async def test_tls_is_spoken_and_its_certificate_aged(tmp_path: Path) -> None:
     strange = await TcpProbe(host="127.0.0.1", port=port, tls=True).check(TARGET)
     assert "certificate is not valid" in strange.message
     server.close()
+
+
+async def test_an_address_may_stand_in_brackets(port: int) -> None:
+    """As it does in a URL and in front of a port."""
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "::1", 0)
+    port = server.sockets[0].getsockname()[1]
+    for host in ("[::1]", "::1"):
+        result = await TcpProbe(host=host, port=port).check(TARGET)
+        assert result.status is Status.UP, result.message
+    server.close()
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+async def test_a_ca_file_of_no_use_is_our_own_fault(
+    port: int, tmp_path: Path, content: str | None
+) -> None:
+    """A CA file that is not there, or holds nothing, says nothing of the server: unknown, by name,
+    with each probe that takes one."""
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    for probe in (
+        TcpProbe(host="127.0.0.1", port=port, tls=True, ca_file=str(file)),
+        HttpProbe(url=f"https://127.0.0.1:{port}/", ca_file=str(file)),
+    ):
+        result = await probe.check(TARGET)
+        assert result.status is Status.UNKNOWN, result.message
+        assert f"ca_file {file} cannot be used" in result.message
+
+
+@pytest.mark.parametrize("name", ["db..internal", "." * 3, "a" * 64, "a\0b", "xn--\u00fc"])
+def test_a_server_name_that_can_be_none_is_refused(name: str) -> None:
+    """TLS cannot ask for it, so that the check could never be made."""
+    with pytest.raises(ValueError, match="server_name is no name that a server can have"):
+        TcpProbe(host="x", port=1, tls=True, server_name=name)
+    with pytest.raises(ValueError, match="server_name is no name that a server can have"):
+        HttpProbe(url="https://x/", server_name=name)
 
 
 def test_options_that_cannot_work_are_refused() -> None:

@@ -51,6 +51,11 @@ class Security(StrEnum):
 def _check_host(_: object, __: object, host: str) -> None:
     if not host or any(c.isspace() or not c.isprintable() or c in "/@" for c in host):
         raise ValueError("must be the name or address of a mail server")
+    if ":" in host and not _is_address(host):
+        raise ValueError(
+            "must be a name or address alone; the port goes into port (SMTP_PORT), and an IPv6 "
+            "address has no brackets"
+        )
 
 
 def _check_port(_: object, __: object, port: int) -> None:
@@ -150,10 +155,11 @@ class EmailNotifier(Notifier):
         client = aiosmtplib.SMTP(
             hostname=self.host, port=self.port, use_tls=at_once, start_tls=False,
             tls_context=context, timeout=self.timeout,
-            local_hostname=await _own_name(),  # the library would find it in threads of all
+            local_hostname=(own := await _own_name()),  # the library asks in threads of all
         )  # fmt: skip
         try:
             await client.connect()
+            client.local_hostname = _greeting(own, client)
             try:
                 if not at_once and self.security != Security.NONE:
                     await self._secure(client, context)
@@ -196,7 +202,12 @@ class EmailNotifier(Notifier):
         return refused
 
     async def _secure(self, client: aiosmtplib.SMTP, context: ssl.SSLContext) -> None:
-        await client.ehlo()
+        try:
+            await client.ehlo()
+        except aiosmtplib.SMTPHeloError as error:
+            if error.code < 500:
+                raise
+            await client.helo()  # of a server that knows no extensions
         if client.supports_extension("starttls"):
             await client.starttls(tls_context=context)
             return
@@ -209,6 +220,19 @@ class EmailNotifier(Notifier):
                 permanent=True,
                 everything=True,
             )
+
+
+def _greeting(own: str, client: aiosmtplib.SMTP) -> str:
+    """What we call ourselves where our name is none that a server elsewhere could look up, as in a
+    container, or is "localhost", which many refuse: the address it sees (RFC 5321, 4.1.3)."""
+    name = own.rstrip(".")
+    if "." in name and name.partition(".")[0] != "localhost" and not name.endswith(".localdomain"):
+        return name
+    local = client.transport and client.transport.get_extra_info("sockname")
+    if not isinstance(local, tuple):
+        return own
+    address = str(local[0]).partition("%")[0]
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
 
 def _changed(file: str | None) -> float:
@@ -256,6 +280,14 @@ _own: dict[str, object] = {}
 
 def _look_myself_up() -> None:
     _own["name"] = socket.getfqdn()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _local(host: str) -> bool:

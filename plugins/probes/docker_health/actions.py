@@ -3,7 +3,7 @@ and secrets are hidden, by the core."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tocsin import ActionError, LogLine
@@ -47,16 +47,26 @@ async def _about(watch: Watch, target: str, ask: Callable[[Known], Awaitable[Any
 async def logs(watch: Watch, target: str, lines: int) -> list[LogLine]:
     """The last lines. The two streams are asked for one by one, which is how they are told apart,
     and put together by time."""
-    found: list[LogLine] = []
+    found: list[tuple[float, LogLine]] = []
 
     async def ask(known: Known) -> None:
         terminal = bool((known.document.get("Config") or {}).get("Tty"))
         for stream in ("stdout",) if terminal else ("stdout", "stderr"):
             read = await watch.engine.read(last_lines, known.id, lines, stream, terminal)
-            found.extend(_line(raw, stream) for raw in read)
+            found.extend(dated(read, stream))
 
     await _about(watch, target, ask)
-    return sorted(found, key=lambda line: line.at.timestamp() if line.at else 0.0)[-lines:]
+    return [line for _, line in sorted(found, key=lambda one: one[0])][-lines:]
+
+
+def dated(lines: Iterable[bytes], stream: str) -> Iterator[tuple[float, LogLine]]:
+    """Lines of a stream, each with the second at which it has its place: one without a time of its
+    own stays behind the line before."""
+    moment = 0.0
+    for raw in lines:
+        line = _line(raw, stream)
+        moment = moment if line.at is None else line.at.timestamp()
+        yield moment, line
 
 
 def _line(raw: bytes, stream: str) -> LogLine:

@@ -182,7 +182,7 @@ def checks_of(
             wrong = f"the label tocsin.tcp={where[:LONGEST_NAME]!r} is neither PORT nor HOST:PORT"
             checks["tcp"] = {"probe": "tcp", "unable": wrong}
         elif name or host is not None:
-            checks["tcp"] = {"probe": "tcp", "host": name or host, "port": int(port)}
+            checks["tcp"] = {"probe": "tcp", "host": name.strip("[]") or host, "port": int(port)}
         else:
             checks["tcp"] = {"probe": "tcp", "unable": place.why}
     for key, value in labels.items():

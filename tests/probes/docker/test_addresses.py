@@ -142,6 +142,8 @@ def test_whole_addresses_need_none_of_the_container() -> None:
         checks = checks_of(labels, place)
         assert checks["http"]["url"] == "http://site.test/"
         assert (checks["tcp"]["host"], checks["tcp"]["port"]) == ("db.test", 5432)
+    bracketed = checks_of({"tocsin.tcp": "[::1]:5432"}, Place(None, "none"))
+    assert (bracketed["tcp"]["host"], bracketed["tcp"]["port"]) == ("::1", 5432)
     six = checks_of({"tocsin.http": ":80/", "tocsin.tcp": "80"}, Place("fd00::1"))
     assert (six["http"]["url"], six["tcp"]["host"]) == ("http://[fd00::1]:80/", "fd00::1")
 

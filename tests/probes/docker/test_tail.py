@@ -12,7 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 import docker
 import pytest
 
+from tocsin.core.boundary import cleaned_lines
 from tocsin.plugins.probes.docker_health import tail
+from tocsin.plugins.probes.docker_health.actions import dated
 from tocsin.plugins.probes.docker_health.tail import Tail, last_lines, payload
 
 Say = Callable[[int], Iterator[bytes]]
@@ -167,3 +169,21 @@ def test_a_refusal_is_the_sdks_error() -> None:
         pytest.raises(docker.errors.NotFound, match="no such container"),
     ):
         read(api, 5)
+
+
+def test_only_a_line_feed_ends_a_line() -> None:
+    """A progress bar, a form feed and the line ends of Unicode stay within their line, which has
+    one time; a line without any stays where it was written."""
+    written = ["10%\r20%\r30%", "page\fbreak", "a\u2028b\u2029c\x85d\x0be\x1cf", "windows\r"]
+    kept = Tail(100)
+    for second, text in enumerate(written):
+        kept.feed(f"2026-01-01T00:00:0{second}.5Z {text}\n".encode())
+    kept.feed(b"without a time\n2026-01-01T00:00:09Z last\n")
+    lines = list(dated(kept.lines(), "stdout"))
+    assert [line.text for _, line in lines] == [
+        *written[:3], "windows", "without a time", "last"
+    ]  # fmt: skip
+    assert [moment for moment, _ in lines] == sorted(moment for moment, _ in lines)
+    shown = cleaned_lines(line for _, line in lines)
+    assert len(shown) == len(lines)
+    assert all(len(line.text.splitlines()) == 1 for line in shown)

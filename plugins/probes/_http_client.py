@@ -1,0 +1,206 @@
+"""One HTTP/1.1 exchange on asyncio's own transports: any method, redirects with their cookies, a
+connection of its own for each request."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import socket
+import ssl
+from collections.abc import Mapping
+from functools import partial
+
+from aiohappyeyeballs import start_connection
+from attrs import define, evolve, field, frozen
+from yarl import URL
+
+from tocsin import look_up
+from tocsin.plugins.probes._http_exchange import REDIRECTS, Answer, Timings, Trouble
+from tocsin.plugins.probes._http_reader import Reader
+
+EYEBALLS = 0.25
+"""Seconds that an address of a name may take before the next is tried beside it (RFC 8305)."""
+
+MOST_COOKIES, MOST_COOKIE = 50, 4096
+"""Cookies that are kept, and characters of one."""
+
+_OF_ONE_ORIGIN = frozenset({"authorization", "cookie", "host", "proxy-authorization"})
+"""Headers that are not sent to where another origin redirects."""
+_NO_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+@frozen(kw_only=True)
+class Request:
+    """What is to be asked, and how much of the answer is read."""
+
+    url: URL
+    method: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    family: int
+    tls: ssl.SSLContext
+    server_name: str | None
+    redirects: int
+    max_body: int
+    timeout: float
+
+
+@frozen
+class Prepared:
+    """A request, ready to be sent. ``address``: the host is one, and no name."""
+
+    request: Request
+    host: str
+    port: int
+    address: bool
+    message: bytes
+    server_name: str | None
+    """For TLS; None: there is none."""
+
+
+def prepare(request: Request, cookies: str = "") -> Prepared:
+    """A request made ready. Raises ValueError where its URL has no host."""
+    url = request.url
+    host = url.raw_host
+    if not host:
+        raise ValueError("the URL has no host")
+    named = url.host_port_subcomponent or host
+    if ":" in host:  # what follows "%" is this machine's matter (RFC 6874)
+        host, named = host.replace("%25", "%", 1), re.sub(r"%[^\]]*\]", "]", named)
+    fields = {"host": ("Host", named), "connection": ("Connection", "close")}
+    if url.raw_user is not None:
+        pair = base64.b64encode(f"{url.user}:{url.password or ''}".encode()).decode()
+        fields["authorization"] = ("Authorization", f"Basic {pair}")
+    if request.body is not None:
+        fields["content-type"] = ("Content-Type", "application/octet-stream")
+    fields |= {name.lower(): (name, value) for name, value in request.headers.items()}
+    if cookies:
+        own = f"{fields['cookie'][1]}; " if "cookie" in fields else ""
+        fields["cookie"] = ("Cookie", own + cookies)
+    if request.body is not None or request.method not in _NO_BODY:
+        fields["content-length"] = ("Content-Length", str(len(request.body or b"")))
+    rows = [f"{request.method} {url.raw_path_qs} HTTP/1.1"]
+    rows += [f"{name}: {value}" for name, value in fields.values()]
+    server = request.server_name or host.partition("%")[0].rstrip(".")
+    return Prepared(
+        request=request,
+        host=host,
+        port=url.port or 80,
+        address=_is_address(host),
+        message="\r\n".join([*rows, "", ""]).encode() + (request.body or b""),
+        server_name=server if url.scheme == "https" else None,
+    )
+
+
+def _is_address(host: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except (OSError, ValueError):
+            continue
+        return True
+    return False
+
+
+async def exchange(prepared: Prepared, timings: Timings) -> Answer:
+    """Send a request, follow redirects, and read the last answer.
+
+    Raises:
+        OSError: a host cannot be resolved or connected to; ssl.SSLError among them.
+        Trouble: what came back is no whole answer. UnicodeError: no host has such a name.
+    """
+    left, cookies = prepared.request.redirects, _Cookies()
+    while True:
+        request = prepared.request
+        reader = Reader(prepared, timings, asyncio.get_running_loop().create_future())
+        try:
+            await _connect(prepared, reader, timings)
+            answer = await reader.answer
+        finally:
+            reader.end()
+        if request.redirects <= 0 or reader.location is None or answer.status not in REDIRECTS:
+            return answer
+        if left <= 0:
+            raise Trouble(f"more than {request.redirects} redirects")
+        left -= 1
+        cookies.keep(request.url, reader.cookies)
+        request = _redirected(request, answer.status, reader.location)
+        try:
+            prepared = prepare(request, cookies.header(request.url))
+        except ValueError:
+            raise Trouble("redirected to an address that is no URL") from None
+        timings.dns = timings.connected = timings.first_byte = None
+
+
+def _redirected(request: Request, status: int, location: bytes) -> Request:
+    """The request that a redirect asks for. Raises Trouble."""
+    try:
+        url = request.url.join(URL(location.decode("utf-8", "replace").strip()))
+        same = url.origin() == request.url.origin() if url.raw_host else False
+    except ValueError:
+        raise Trouble("redirected to an address that is no URL") from None
+    if url.scheme not in ("http", "https"):
+        raise Trouble("redirected to an address that is not HTTP")
+    headers = request.headers
+    if not same:
+        headers = {k: v for k, v in headers.items() if k.lower() not in _OF_ONE_ORIGIN}
+    method, body = request.method, request.body
+    if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
+        method, body = "GET", None
+    return evolve(request, url=url, headers=headers, method=method, body=body)
+
+
+@define
+class _Cookies:
+    """What answers set on the way from redirect to redirect, which many sites wait for."""
+
+    _kept: dict[tuple[str, str], tuple[str, bool, bool]] = field(factory=dict)
+    """By host and name: value, whether for all hosts below, and whether for TLS alone."""
+
+    def keep(self, url: URL, lines: list[bytes]) -> None:
+        """Keep the cookies of an answer (RFC 6265, section 5.2; paths and dates are not heeded)."""
+        host = (url.raw_host or "").lower()
+        for line in lines[:MOST_COOKIES]:
+            pair, *rest = line.decode("utf-8", "replace")[:MOST_COOKIE].split(";")
+            name, sign, value = (part.strip() for part in pair.partition("="))
+            said = {k.strip().lower(): v.strip() for k, _, v in (a.partition("=") for a in rest)}
+            domain = said.get("domain", "").lstrip(".").lower()
+            wide = "." in domain and f".{host}".endswith(f".{domain}")
+            key = (domain if wide else host, name)
+            if not sign or not pair.isprintable() or len(self._kept) >= MOST_COOKIES:
+                continue
+            self._kept[key] = (value, wide, "secure" in said)
+            if said.get("max-age", "1").lstrip("-") == "0" or said.get("max-age", "")[:1] == "-":
+                del self._kept[key]
+
+    def header(self, url: URL) -> str:
+        """What a request carries; "" where there is nothing."""
+        host = (url.raw_host or "").lower()
+        return "; ".join(
+            f"{name}={value}"
+            for (domain, name), (value, wide, secure) in self._kept.items()
+            if (domain == host or (wide and host.endswith(f".{domain}")))
+            and (url.scheme == "https" or not secure)
+        )
+
+
+async def _connect(prepared: Prepared, reader: Reader, timings: Timings) -> None:
+    loop, request = asyncio.get_running_loop(), prepared.request
+    host, port, family, name = prepared.host, prepared.port, request.family, prepared.server_name
+    tls = None if name is None else request.tls
+    connect = partial(loop.create_connection, lambda: reader, ssl=tls, server_hostname=name)
+    if prepared.address:
+        await connect(host, port, family=family)
+        return
+    found = await look_up(host, port, family=family, timeout=request.timeout)
+    timings.mark_dns()
+    if len(found) == 1 and "%" not in host:
+        await connect(str(found[0][4][0]), port, family=family)
+        return
+    sock = await start_connection(found, happy_eyeballs_delay=EYEBALLS)
+    try:
+        await connect(sock=sock)
+    except BaseException:
+        sock.close()
+        raise
