@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tocsin.core.cli.alerts import LOOK
-from tocsin.core.cli.context import Context, Failure, broken, pass_context
+from tocsin.core.cli.context import Context, Failure, broken, is_terminal, pass_context
 from tocsin.core.cli.past import history_of
 from tocsin.core.config import ConfigError, load_config
 from tocsin.core.replay import Episode, Replay
@@ -84,7 +84,7 @@ async def _run(
 
 
 def _table(episodes: list[Episode]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=is_terminal())
     for name in ("", "alert", "target", "fired", "lasted"):
         table.add_column(name, no_wrap=True)
     table.add_column("what it said", no_wrap=True, overflow="ellipsis", ratio=1)

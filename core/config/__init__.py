@@ -3,7 +3,12 @@
 from tocsin.core.config.by_label import build_check
 from tocsin.core.config.environment import read_secret
 from tocsin.core.config.errors import Catalog, ConfigError, ConfigProblem
-from tocsin.core.config.find import Place, find_config, read_place, read_plugin_settings
+from tocsin.core.config.find import (
+    find_config,
+    read_address,
+    read_data_dir,
+    read_plugin_settings,
+)
 from tocsin.core.config.load import load_config
 from tocsin.core.config.redact import redacted
 from tocsin.core.config.settings import Settings
@@ -12,12 +17,12 @@ __all__ = [
     "Catalog",
     "ConfigError",
     "ConfigProblem",
-    "Place",
     "Settings",
     "build_check",
     "find_config",
     "load_config",
-    "read_place",
+    "read_address",
+    "read_data_dir",
     "read_plugin_settings",
     "read_secret",
     "redacted",
