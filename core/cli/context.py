@@ -66,7 +66,7 @@ class Context:
             raise broken(error) from error
 
     def data_dir(self) -> Path:
-        """The data directory of a running tocsin. No file has a say in it where the environment names
+        """The data directory of a running tocsin. No file has a say where the environment names
         it, and ./tocsin.toml only if it is named itself: the token would go wherever a directory
         that one happens to stand in says. Raises Failure."""
         try:
