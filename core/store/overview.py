@@ -131,7 +131,7 @@ class Overview:
                 [every[check] for check in numbers.values()],
                 [max(length, longest[target]) for target, _ in numbers.values()],
             )  # fmt: skip
-        return dict(rows)
+        return {row["target"]: row["share"] for row in rows}
 
     async def trends(
         self,
@@ -252,7 +252,8 @@ def _available(ladder: Ladder) -> str:
         "place > min(place) OVER own AND place < max(place) OVER own "
         "THEN 1 ELSE least(1, n * one) END / n AS weight "
         "FROM seen WINDOW own AS (PARTITION BY check_id)) "
-        "SELECT target, 1 - sum(length * down) / nullif(sum(length * known), 0) FROM ("
+        "SELECT target, 1 - sum(length * down) / nullif(sum(length * known), 0) AS share "
+        "FROM ("
         "SELECT target, length, max(weight * known) AS known, max(weight * down) AS down "
         "FROM weighed GROUP BY target, place, length) AS points GROUP BY target"
     )
