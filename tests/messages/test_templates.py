@@ -63,6 +63,16 @@ def test_every_default_alert_has_words_for_every_occasion(rule: str, kind: Kind)
         assert "95 %" in text
 
 
+def test_only_what_was_down_had_a_downtime() -> None:
+    """The end of a container or a check that was down says its downtime; that of a load, how long
+    it lasted."""
+    for rule, word in (
+        ("container_down", "Downtime"), ("health_check_failed", "Downtime"),
+        ("high_cpu", "Lasted"), ("disk_space_low", "Lasted"), ("container_restarting", "Lasted"),
+    ):  # fmt: skip
+        assert f"⏱ {word}: 1m 1s" in text_of(OURS, Kind.RESOLVED, rule=rule)
+
+
 def test_a_digest_names_all() -> None:
     """Few alerts with what is wrong with each, many by name; recoveries apart."""
     message = message_of(*[Kind.FIRED] * 3, *[Kind.RESOLVED] * 2)
