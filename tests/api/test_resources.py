@@ -12,7 +12,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from tests.api.conftest import Asker, Stack, facts
-from tocsin.core.model import ComponentHealth, Health, Result, Status
+from tocsin.core.model import ComponentHealth, Health, Reason, Result, Status
 
 pytestmark = pytest.mark.usefixtures("stack")
 
@@ -45,6 +45,14 @@ async def test_status_sums_up(ask: Asker) -> None:
     }  # fmt: skip
     assert body["health_score"] == 40.0  # up, up, and a critical one down that counts thrice
     assert body["active_alerts"] == 1
+
+
+async def test_a_container_that_was_removed_counts_no_more(ask: Asker, stack: Stack) -> None:
+    """It is shown for a while, since it may be made anew, and is none of those that should run."""
+    gone = facts(Reason.REMOVED, "removed")
+    stack.see("web", "docker", Result.unknown("removed", container=gone))
+    counts = (await ask.get("/api/v1/status"))["containers"]
+    assert (counts["total"], counts["running"], counts["unknown"]) == (2, 0, 1)
 
 
 async def test_containers_are_listed_filtered_and_paged(ask: Asker) -> None:
