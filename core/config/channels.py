@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tocsin.core.config.checks import MAX_CHECK_NAME, bad_name, enabled
 from tocsin.core.config.environment import Environment
@@ -88,6 +88,7 @@ def make_channels(
             made = _channel(name, name, given, catalog, problems, group)
             if made is not None:
                 channels[name] = made
+    _widen(channels, tables)
     for channel in channels.values():
         if channel.broken is not None:
             warnings.append(f"channel {channel.name} cannot be used: {channel.broken}")
@@ -98,6 +99,16 @@ def make_channels(
                 f"{did_you_mean(channel.fallback, channels)}",
             )
     return channels
+
+
+def _widen(channels: dict[str, ChannelSettings], tables: Mapping[str, Any]) -> None:
+    """Where every channel by default takes critical alerts alone (mail does), nobody would hear of
+    a warning: those of which the file says nothing take warnings, too."""
+    able = {c.name: c.notifier for c in channels.values() if c.notifier is not None}
+    if all(notifier.min_severity is Severity.CRITICAL for notifier in able.values()):
+        for name in able:
+            if "min_severity" not in tables.get(name, ()):
+                channels[name] = evolve(channels[name], min_severity=Severity.WARNING)
 
 
 def _channel(

@@ -71,6 +71,19 @@ def show_past(name: str) -> None:
             _happened(alerts, events["items"], cut=events["next"] is not None)
 
 
+def restarts_of(events: Sequence[Item]) -> int:
+    """How often it started again after an end, by its events, the newest first."""
+    again = 0
+    ended = False
+    for event in reversed(events):
+        if event["action"] == "start":
+            again += ended
+            ended = False
+        elif event["action"] == "die":
+            ended = True
+    return again
+
+
 def _marks(alerts: Sequence[Item], events: Sequence[Item]) -> list[charts.Mark]:
     marks = [
         charts.Mark(

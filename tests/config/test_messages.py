@@ -115,6 +115,19 @@ def test_a_password_goes_to_no_host_but_its_own(load: Load) -> None:
     assert (mine.host, mine.user) == ("relay.example.org", "ops@example.org")
 
 
+def test_mail_alone_takes_warnings_too(load: Load) -> None:
+    """Where mail is the only channel, its summary of warnings every five minutes is on, unless the
+    file says from when on it is told; beside another one it takes what is critical."""
+    alone = {**GIVEN, "TELEGRAM_BOT_TOKEN": "", "TELEGRAM_CHAT_ID": ""}
+    mail = load("", **alone).channels["email"]
+    assert (mail.min_severity, mail.batch) == (Severity.WARNING, 300)
+    critical = '[channels.email]\nmin_severity = "critical"\n'
+    assert load(critical, **alone).channels["email"].min_severity is Severity.CRITICAL
+    assert load("", **GIVEN).channels["email"].min_severity is Severity.CRITICAL
+    info = '[channels.email]\nmin_severity = "info"\n'
+    assert load(info, **alone).channels["email"].min_severity is Severity.INFO
+
+
 def test_a_section_that_only_refines_stops_no_start(load: Load) -> None:
     """Where the environment gives nothing, or only a part, there is no channel, and a warning names
     what to set; one that the file describes itself must be whole."""

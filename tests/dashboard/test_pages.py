@@ -99,6 +99,8 @@ def test_the_page_of_a_container(pages: Pages, town: Town) -> None:
     at = pages.open("target", name="postgres")
     calm(at)
     text = shown(at)
+    assert "(last 7 days)" in text
+    assert "Full logs" in [link.proto.label for link in at.get("page_link")]
     assert "busybox:1.36" in text
     assert "8003->8000/tcp" in text
     assert "Average **" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def test_the_plans_fields_are_there() -> None:
     for line in (
         "🚨 CRITICAL: Container down: web", "📦 Container: web", "⏰ Time: 2026-01-15 13:00:00 CET",
         "📊 Status: stopped (exit code 1)", "❓ Why: crashed", "🧾 Last log: boom",
-        "🔄 Last start: 2026-01-15 09:00:00 CET", "🔗 Affected: api, shop",
+        "🔄 Last restart: 4 h ago", "🔗 Affected: api, shop",
         "🔧 Suggested actions:", "1. Check logs: docker logs --tail 100 web",
     ):  # fmt: skip
         assert line in text.splitlines()
@@ -61,6 +62,17 @@ def test_every_default_alert_has_words_for_every_occasion(rule: str, kind: Kind)
     if rule in ("high_cpu", "high_memory") and kind is Kind.FIRED:
         assert "97.2 %" in text
         assert "95 %" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0 s"), (59, "59 s"), (300, "5 min"), (7300, "2 h"), (864000, "10 d")]
+)
+def test_the_last_restart_is_told_as_the_plan_words_it(seconds: int, said: str) -> None:
+    """So long ago, seen from the message, in its largest unit."""
+    (notice,) = message_of(Kind.FIRED).notices
+    start = notice.at - timedelta(seconds=seconds)
+    text = text_of(OURS, details={"state": "exited", "last_start": start.isoformat()})
+    assert f"🔄 Last restart: {said} ago" in text.splitlines()
 
 
 def test_only_what_was_down_had_a_downtime() -> None:
