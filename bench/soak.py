@@ -113,7 +113,7 @@ def soak(
 
 def middle(looks: Sequence[Look], name: str) -> float:
     """The median of one figure."""
-    return statistics.median(getattr(look, name) for look in looks)
+    return float(statistics.median(getattr(look, name) for look in looks))
 
 
 def main() -> None:

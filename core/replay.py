@@ -24,6 +24,12 @@ from tocsin.core.verdicts import Severity
 
 _STATES = {"stopped": "exited"}
 
+PART = 1000
+"""After so many results it is told how far the replay has come."""
+
+LEAST = 0.001
+"""Seconds by which time goes on at least from one thing that falls due to the next."""
+
 
 @frozen(kw_only=True)
 class Episode:
@@ -48,6 +54,7 @@ class Replay:
     _open: dict[tuple[str, str], Transition] = field(factory=dict)
     _engine: Engine = field(init=False)
     _sources: dict[str, str] = field(factory=dict)
+    _reached: float = 0.0
 
     def __attrs_post_init__(self) -> None:
         self._engine = Engine()
@@ -56,15 +63,17 @@ class Replay:
     async def run(
         self, past: AsyncIterable[list[PastResult]], events: list[dict[str, Any]]
     ) -> AsyncIterator[datetime]:
-        """Take in the past, in order; yields how far it has come."""
+        """Take in the past, in order; yields now and then how far it has come."""
         waiting = list(events)
         async for results in past:
             until = results[-1].at if results else None
             due = [e for e in waiting if until is not None and e["at"] <= until]
             waiting = waiting[len(due) :]
             both: Iterable[PastResult | Mapping[str, Any]] = merge(due, results, key=_at)
-            for item in both:
+            for number, item in enumerate(both, 1):
                 self._take(item)
+                if number % PART == 0:
+                    yield _at(item)
             self.results += len(results)
             if until is not None:
                 yield until
@@ -77,9 +86,13 @@ class Replay:
     def _take(self, item: PastResult | Mapping[str, Any]) -> None:
         at = _at(item)
         now = Moment(at.timestamp(), at)
-        # What fell due between two results fell due at its own time.
-        while (due := self._engine.next_due()) is not None and due <= now.steady:
-            self._note(self._engine.tick(_moment(due)))
+        # What fell due between two results fell due at its own time. Whether something still
+        # suppresses what fires is looked at with each result: that changes with one.
+        while (due := self._engine.next_due(looking=False)) is not None and due <= now.steady:
+            self._reached = max(due, self._reached + LEAST)
+            self._note(self._engine.tick(_moment(self._reached)))
+        self._reached = max(now.steady, self._reached)
+        self._note(self._engine.tick(now))
         if isinstance(item, PastResult):
             self._know(item, now)
             self._note(self._engine.observe(_observation(item), now))

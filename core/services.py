@@ -118,8 +118,13 @@ class ServiceSupervisor:
             self._running.pop(name, None)
 
     def urls(self) -> dict[str, str]:
-        """Where people find the services that have an address, by name."""
-        found = {name: running.service.url() for name, running in self._running.items()}
+        """Where people find the services that have an address, by name; without those that cannot
+        run here."""
+        found = {
+            name: running.service.url()
+            for name, running in self._running.items()
+            if running.health.status is not Health.DISABLED
+        }
         return {name: url for name, url in found.items() if url is not None}
 
     def health(self) -> dict[str, ComponentHealth]:

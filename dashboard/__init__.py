@@ -67,6 +67,10 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or (_is_ip(host) and ipaddress.ip_address(host).is_loopback)
 
 
+def _absent() -> list[str]:
+    return [name for name in NEEDED if find_spec(name) is None]
+
+
 @frozen(kw_only=True)
 class DashboardService(Service):
     """Show everything in a browser.
@@ -88,8 +92,10 @@ class DashboardService(Service):
     base_path: str = field(default="", validator=_path)
     hosts: tuple[str, ...] = field(default=(), validator=_hosts)
 
-    def url(self) -> str:
-        """Where people find it."""
+    def url(self) -> str | None:
+        """Where people find it; None where what it needs is not installed."""
+        if _absent():
+            return None
         host = f"[{self.host}]" if ":" in self.host else self.host
         base = self.base_path.strip("/")
         return f"http://{host}:{self.port}" + (f"/{base}" if base else "")
@@ -111,7 +117,7 @@ class DashboardService(Service):
 
     async def run(self, surroundings: Surroundings) -> None:
         """Serve until cancelled."""
-        if absent := [name for name in NEEDED if find_spec(name) is None]:
+        if absent := _absent():
             raise ServiceError(
                 f"{', '.join(absent)}: not installed; pip install 'tocsin[dashboard]' brings it",
                 permanent=True,

@@ -162,13 +162,16 @@ def usage(
     return figure
 
 
-def traffic(points: Sequence[Mapping[str, Any]], *, frame: Frame) -> go.Figure:
-    """Bytes per second received (above) and sent (below)."""
+def traffic(points: Sequence[Mapping[str, Any]], *, frame: Frame) -> go.Figure | None:
+    """Bytes per second received (above) and sent (below); None where nothing was measured."""
     figure = go.Figure()
     pairs = (("network_rx_bytes", "received", 1), ("network_tx_bytes", "sent", -1))
-    tops = []
-    for n, (metric, word, sign) in enumerate(pairs):
-        moments, rates = speeds(frame.drawn(points), metric, frame.step)
+    drawn, tops = frame.drawn(points), []
+    found = [speeds(drawn, metric, frame.step) for metric, _, _ in pairs]
+    if all(rate is None for _, rates in found for rate in rates):
+        return None
+    for n, (_, word, sign) in enumerate(pairs):
+        moments, rates = found[n]
         tops.append(max((rate for rate in rates if rate is not None), default=0.0))
         figure.add_scatter(
             x=[local(at, frame.zone) for at in moments],

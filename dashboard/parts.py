@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from tocsin.dashboard import dialogs, pages, session, tones
-from tocsin.dashboard.words import ago, clean, plain, title_of, when
+from tocsin.dashboard.words import ago, clean, plain, said_of, when
 
 Item = Mapping[str, Any]
 
@@ -105,7 +105,7 @@ def alert_rows(alerts: Iterable[Item], *, key: str, ack: bool = True) -> None:
                     pages.target_link(name)
                 else:
                     st.text("tocsin")
-            st.text(clean(f"{title_of(alert['alert_type'])}: {alert['message']}", 160),
+            st.text(clean(said_of(alert["alert_type"], alert["message"]), 160),
                     width="stretch")  # fmt: skip
             if alert["state"] == "acknowledged":
                 st.caption(plain(f"Acknowledged by {alert['acknowledged_by']}", 60),

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tocsin.dashboard.words import duration, plain
+from tocsin.dashboard.words import duration, percent, plain, size
 
 
 @frozen
@@ -50,6 +50,15 @@ def of_health(status: str) -> Tone:
 def of_alert(alert: Item) -> Tone:
     """Of an alert: green once it is over."""
     return OK if alert["state"] == "resolved" else _OF_SEVERITY.get(alert["severity"], UNKNOWN)
+
+
+def foremost(alerts: Iterable[Item], number: int) -> list[Item]:
+    """Those to be shown where there is room for so many: what fires and is told, the worst first;
+    what somebody looks after; then all others, which are over or suppressed, the newest first."""
+    order = {"firing": 0, "acknowledged": 1}
+    newest = sorted(alerts, key=lambda alert: alert["id"], reverse=True)
+    newest.sort(key=lambda a: (order.get(a["state"], 2), of_alert(a).rank * (a["state"] in order)))
+    return newest[:number]
 
 
 def of_item(item: Item, alerts: Iterable[Item]) -> Tone:
@@ -97,3 +106,13 @@ def headline(item: Item, alerts: list[Item]) -> str:
     if alerts:
         return str(alerts[0]["message"])
     return f"Up {duration(item.get('uptime_seconds'))}"
+
+
+def figures(item: Item, headline: str) -> str:
+    """A container's figures in a line: CPU, memory and, unless the headline says it or it does not
+    run, how long it is up. A line breaks between two of them alone."""
+    told = [f"CPU {percent(item['cpu_percent'])}", f"Mem {size(item['memory_bytes'])}"]
+    up = f"Up {duration(item.get('uptime_seconds'))}"
+    if item["state"] == "running" and headline != up:
+        told.insert(0, up)
+    return " · ".join(each.replace(" ", "\u00a0") for each in told)

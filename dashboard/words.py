@@ -125,6 +125,12 @@ def count(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def said_of(alert_type: str, message: str) -> str:
+    """An alert in a line: its title and its message, which may begin with the title."""
+    title = title_of(alert_type)
+    return message if message.startswith(title) else f"{title}: {message}"
+
+
 def title_of(alert_type: str) -> str:
     """``container_down`` as ``Container down``."""
     words = ["CPU" if word == "cpu" else word for word in alert_type.split("_")]

@@ -8,11 +8,13 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from tests.running import Running
+from tocsin.core.cli.client import Client
 from tocsin.core.cli.main import cli as commands
 
 pytestmark = pytest.mark.slow
@@ -216,6 +218,32 @@ def test_a_test_of_channels_may_take_longer_than_other_commands(
         done = CliRunner().invoke(commands, ["test-notification"])
         server.shutdown()
     assert (done.exit_code, done.output) == (1, "✖ hook: no answer in 30 s\n")
+
+
+def test_what_is_piped_is_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no terminal is, no column is cut: the last words of a long message are there."""
+    message = "no answer within 5 s " * 20 + "from db-primary"
+    alert = {
+        "id": "a" * 32, "severity": "critical", "alert_type": "health_check_failed",
+        "container_name": "orders-and-invoices-of-all-shops", "state": "firing",
+        "message": message, "created_at": "2026-01-01T00:00:00+00:00", "resolved_at": None,
+        "downtime_seconds": None, "acknowledged_by": None,
+    }  # fmt: skip
+    target = {"name": "db", "status": "down", "message": message}
+    counts = {"up": 0, "degraded": 0, "down": 1, "unknown": 0}
+    answers = {"alerts/active": [alert], "targets": [target], "containers": []}
+
+    async def ask(self: Client, method: str, path: str, *_: Any, **__: Any) -> Any:
+        name = path.removeprefix("/api/v1/")
+        return {"targets": counts} if name == "status" else {"items": answers[name]}
+
+    monkeypatch.setattr(Client, "ask", ask)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    env = {"TOCSIN_URL": "http://127.0.0.1:2", "TOCSIN_TOKEN": "any"}
+    for name in ("alerts", "status"):
+        done = CliRunner().invoke(commands, [name], env=env)
+        assert message in done.output, done.output
+        assert max(map(len, done.output.splitlines())) < 600
 
 
 def test_wrong_use_is_one_clear_line(tmp_path: Path) -> None:

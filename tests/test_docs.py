@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 import pytest
+import yaml
 from click import Context
 
 from tests.faults.fault import all_rows
@@ -144,9 +145,27 @@ def test_the_examples_of_configuration_load() -> None:
         assert made.channels or made.messages.templates
         assert not made.warnings
         assert all(channel.notifier is not None for channel in made.channels.values())
-    containers = [t for t in settings.targets.values() if t.kind == "container"]
+    containers = {t.name: t for t in settings.targets.values() if t.kind == "container"}
     assert len(containers) == 13
     assert not settings.warnings
+    # As one service of the stack: the same matrix, its checks by labels or by the file.
+    stack = yaml.safe_load((ROOT / "examples/tradesystem/system-monitor.yml").read_text())
+    labels = {name: each.get("labels", {}) for name, each in stack["services"].items()}
+    beside = load_config(
+        ROOT / "examples/tradesystem/system-monitor.toml", {"POSTGRES_PASSWORD": "p"}, manager
+    )
+    assert not beside.warnings
+    for name, target in containers.items():
+        own = beside.targets[name]
+        for word in ("kind", "critical", "depends_on", "expected"):
+            assert getattr(own, word) == getattr(target, word), name
+        asked = {key.removeprefix("tocsin.") for key in labels.get(name, {})} & {"http", "tcp"}
+        assert {*own.checks, *asked} == set(target.checks), name
+    assert "dashboard" in stack["services"]
+    assert (
+        "./system-monitor.toml:/etc/tocsin/tocsin.toml:ro"
+        in (stack["services"]["system-monitor"]["volumes"])
+    )
 
 
 def test_the_changelog_knows_this_version() -> None:

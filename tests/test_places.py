@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from tests.running import Running
 from tests.store.helpers import NOWHERE
 from tocsin.core.cli.client import Client
 from tocsin.core.cli.context import Context, Failure
+from tocsin.core.cli.main import cli as commands
 from tocsin.core.config import ConfigError, find_config, load_config
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.data_dir import data_directory
@@ -235,13 +237,72 @@ def test_the_system_file_with_a_relative_place_means_beside_itself(
     settings = load_config(other / "t.toml", {}, PluginManager(PluginSettings()))
     assert settings.data_dir == other / "data"
     assert settings.log.file == other / "log/tocsin.log"
-    assert Context(config=other / "t.toml", env={}).place().data_dir == other / "data"
+    assert Context(config=other / "t.toml", env={}).data_dir() == other / "data"
     env = {"XDG_DATA_HOME": "share", "HOME": "/home/x"}
     assert not load_config(None, env, PluginManager(PluginSettings())).data_dir.is_relative_to(here)
 
 
 def client(data: Path, **env: str) -> Client:
     return Client(Context(env={"TOCSIN_DATA_DIR": str(data), **env}))
+
+
+BROKEN = """\
+this is not toml
+data_dir = "${GONE}"
+[api]
+port = "${GONE}"
+"""
+
+
+def unready(here: Path) -> Path:
+    """A file in which what the commands look for cannot be read."""
+    (here / "named.toml").write_text(BROKEN)
+    return here / "named.toml"
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_address_and_a_token_are_all_that_asking_needs(here: Path, exists: bool) -> None:
+    """With TOCSIN_URL and TOCSIN_TOKEN no file is read: not one with a mistake and unset variables,
+    nor one that is gone."""
+    file = unready(here) if exists else here / "gone.toml"
+    env = {"TOCSIN_URL": "http://127.0.0.1:2", "TOCSIN_TOKEN": "tocsin_mine"}
+    assert Client(Context(config=file, env=env)).url == "http://127.0.0.1:2"
+
+
+def test_beside_a_data_directory_that_is_named_the_file_is_not_needed(
+    here: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With TOCSIN_DATA_DIR the running tocsin is found, and tokens are made, whatever the file and
+    the variables for the API say."""
+    env = {"TOCSIN_DATA_DIR": str(data), "TOCSIN_API_PORT": "x"}
+    context = Context(config=unready(here), env=env)
+    with data_directory(data):
+        record(data, "http://127.0.0.1:1")
+        assert Client(context).url == "http://127.0.0.1:1"
+    done = CliRunner().invoke(commands, ["-c", "named.toml", "token", "create", "ci"], env=env)
+    assert done.output.startswith("tocsin_"), done.output
+
+
+def test_only_what_is_looked_for_must_be_readable(here: Path, data: Path) -> None:
+    """A mistake elsewhere in the file is no hindrance; where data_dir itself cannot be read, a few
+    lines say where, and how to do without the file."""
+    file = here / "named.toml"
+    file.write_text(f'not toml\ndata_dir = "{data}"\n[api]\nport = "${{GONE}}"\n')
+    assert Context(config=file, env={}).data_dir() == data
+    for line, words in (
+        ('data_dir = "${GONE}"', "named.toml:2: data_dir: the environment variable GONE is not"),
+        ("data_dir = /var", "named.toml:2: this is not TOML"),
+        ("data_dir = 3", "named.toml:2: data_dir: "),
+    ):
+        file.write_text(f"interval = 3\n{line}\n")
+        with pytest.raises(
+            Failure, match="set TOCSIN_URL and TOCSIN_TOKEN, or TOCSIN_DATA_DIR"
+        ) as f:
+            Client(Context(config=file, env={"TOCSIN_TOKEN": "t"}))
+        assert words in f.value.message
+    file.write_text(f'data_dir = "{data}"\n[api]\nport = "${{GONE}}"\n')
+    with pytest.raises(Failure, match=r"named.toml:3: api.port: the environment variable GONE"):
+        Client(Context(config=file, env={"TOCSIN_TOKEN": "t"}))
 
 
 def record(data: Path, url: str) -> None:

@@ -336,12 +336,12 @@ class Engine:
             changes += self.recheck(None, now)
         return changes
 
-    def next_due(self) -> float | None:
-        """The steady time of the next :meth:`tick` that does something, or None."""
-        times = [at for at in (self._looks.next(),) if at is not None]
-        if self._timers:
-            times.append(self._timers[0][0])
-        if any(self._waits(alert) for alert in self.alerts.values()):
+    def next_due(self, *, looking: bool = True) -> float | None:
+        """The steady time of the next :meth:`tick` that does something (``looking``: or looks
+        whether something suppresses), or None."""
+        times = [] if (look := self._looks.next()) is None else [look]
+        times += [at for at, _, _ in self._timers[:1]]
+        if looking and any(self._waits(alert) for alert in self.alerts.values()):
             times.append(self._look_at)
         return min(times, default=None)
 

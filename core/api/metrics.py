@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Annotated
 
+import msgspec
 from attrs import frozen
 
 from tocsin.core.api.history import RangeQuery, span, unavailable
-from tocsin.core.api.paging import PageQuery, page
-from tocsin.core.api.problems import not_found
+from tocsin.core.api.paging import NameCursor, PageQuery, page
+from tocsin.core.api.problems import Problem, not_found
 from tocsin.core.api.routing import Call, Routes
+from tocsin.core.api.views import is_container
 from tocsin.core.model import Container, Status
 from tocsin.core.state import TargetState
 from tocsin.core.store import Point
@@ -25,6 +28,9 @@ CONTAINER_METRICS = (
     "network_tx_bytes",
     "restart_count",
 )
+
+COARSE_POINTS = 48
+"""Points of each container, at most, where the history of many is asked for."""
 
 
 @frozen(kw_only=True)
@@ -66,23 +72,39 @@ class MetricsQuery(PageQuery):
 
 @frozen(kw_only=True)
 class HistoryQuery(RangeQuery):
-    """Whose history: a target, and a check of it (unset: the container's own)."""
+    """Whose history: a target, and a check of it (unset: the container's own). Without a target
+    that of a page of containers, in at most 48 points each."""
+
+    target: str | None = None
+    check: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100, description="Containers on a page.")] = 50
+    cursor: NameCursor | None = None
+
+
+@frozen(kw_only=True)
+class ContainerHistory:
+    """The history of one of several containers."""
 
     target: str
-    check: str | None = None
+    resolution: str
+    step: float
+    points: tuple[Point, ...]
 
 
 @frozen(kw_only=True)
 class HistoryView:
-    """A chart's worth of history; ``step`` in seconds."""
+    """A chart's worth of history; ``step`` in seconds. Where no target was asked for, ``items`` has
+    that of each container of the page, and ``points`` none."""
 
-    target: str
+    target: str | None
     check: str | None
     since: datetime
     until: datetime
     resolution: str
     step: float
     points: tuple[Point, ...]
+    items: tuple[ContainerHistory, ...] = ()
+    next: str | None = None
 
 
 def values_of(container: Container | None, metrics: Mapping[str, float]) -> dict[str, float]:
@@ -127,9 +149,37 @@ async def snapshot(call: Call, query: MetricsQuery) -> MetricsPage:
     )
 
 
+async def _all_containers(call: Call, query: HistoryQuery) -> HistoryView:
+    if query.check is not None:
+        raise Problem(422, "check: give its target as well, as target=NAME&check=NAME")
+    containers = [state for state in call.monitor.state if is_container(state)]
+    states, after = page(containers, lambda s: s.target.name, query.limit, query.cursor)
+    since, until = span(call, query)
+    items = []
+    with unavailable():
+        for state in states:
+            found = await call.monitor.store.check_history(
+                state.target.name, state.source, since, until, min(query.points, COARSE_POINTS)
+            )
+            items.append(
+                ContainerHistory(
+                    target=state.target.name, resolution=found.resolution, step=found.step,
+                    points=found.points,
+                )
+            )  # fmt: skip
+    first = next((item for item in items if item.points), None)
+    return HistoryView(
+        target=None, check=None, since=since, until=until,
+        resolution="raw" if first is None else first.resolution,
+        step=0.0 if first is None else first.step, points=(), items=tuple(items), next=after,
+    )  # fmt: skip
+
+
 @routes.get("/api/v1/metrics/history", errors=(404, 503))
 async def history(call: Call, query: HistoryQuery) -> HistoryView:
-    """Chart a target's metrics, by default over the last 24 hours."""
+    """Chart a target's metrics, or those of all containers, by default over the last 24 hours."""
+    if query.target is None:
+        return await _all_containers(call, query)
     state = call.monitor.state.targets.get(query.target)
     if state is None:
         raise not_found("target", query.target)

@@ -21,7 +21,8 @@ routes = Routes()
 class ContainerCounts:
     """How many containers there are, by what they do. Unhealthy ones are also running.
 
-    ``missing``: declared, and not on the engine; ``unknown``: the engine could not be asked yet.
+    One that was removed counts no more. ``missing``: declared, and not on the engine; ``unknown``:
+    the engine could not be asked yet.
     """
 
     total: int
@@ -98,7 +99,7 @@ def _containers(states: list[TargetState]) -> ContainerCounts:
     by_reason = Counter(facts.reason for _, facts in seen if facts is not None)
     completed = by_reason[Reason.COMPLETED]
     return ContainerCounts(
-        total=len(seen),
+        total=len(seen) - by_reason[Reason.REMOVED],
         running=by_state["running"],
         stopped=by_state["exited"] + by_state["dead"] + by_state["created"] - completed,
         unhealthy=by_reason[Reason.UNHEALTHY],

@@ -29,9 +29,9 @@ class UptimeQuery(SpanQuery):
 
 @frozen(kw_only=True)
 class TargetUptime:
-    """One target: ``available`` is the share of known results that were up or degraded, 0 to 1,
-    null where nothing is known; ``counts`` has for each stretch of time how often up, degraded,
-    down and unknown were seen."""
+    """One target: ``available`` is the share of the time for which something is known in which no
+    check was down, 0 to 1, null where nothing is known; ``counts`` has for each stretch of time how
+    often up, degraded, down and unknown were seen."""
 
     target: str
     kind: str
@@ -58,7 +58,8 @@ async def uptime(call: Call, query: UptimeQuery) -> UptimePage:
     """Show how available targets were, by default over the last 24 hours.
 
     Of a target's checks, each stretch of time shows the worst one: that with the largest share of
-    down, then of degraded, then of unknown results. Unknown results do not count in ``available``.
+    down, then of degraded, then of unknown results. ``available`` is of time, and the same for any
+    ``points``.
     """
     wanted = None if query.q is None else query.q.lower()
     chosen = [
@@ -70,20 +71,23 @@ async def uptime(call: Call, query: UptimeQuery) -> UptimePage:
     states, after = page(chosen, lambda s: s.target.name, query.limit, query.cursor)
     since, until = span(call, query)
     with unavailable():
-        found = await call.monitor.store.overview.uptimes(
+        overview = call.monitor.store.overview
+        found = await overview.uptimes(
             [(state.target.name, check) for state in states for check in state.checks],
             since, until, query.points,
+        )  # fmt: skip
+        shares = await overview.available(
+            [(s.target.name, c.name, c.interval) for s in states for c in s.checks.values()],
+            since, until,
         )  # fmt: skip
     items = []
     for state in states:
         counts = found.counts.get(state.target.name, [])
-        up, degraded, down, _ = map(sum, zip(*counts, strict=True)) if counts else (0, 0, 0, 0)
-        known = up + degraded + down
         items.append(
             TargetUptime(
                 target=state.target.name,
                 kind=state.target.kind,
-                available=(up + degraded) / known if known else None,
+                available=shares.get(state.target.name),
                 counts=counts,
             )
         )

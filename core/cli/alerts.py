@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tocsin.core.cli.client import Client
-from tocsin.core.cli.context import Context, Failure, pass_context
+from tocsin.core.cli.context import Context, Failure, is_terminal, pass_context
 from tocsin.core.units import format_duration
 
 LOOK = {
@@ -81,7 +81,7 @@ def _since(text: str | None) -> str:
 
 
 def _table(items: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=is_terminal())
     for name in ("", "alert", "target", "for", "state", "id"):
         table.add_column(name, no_wrap=True)
     table.add_column("what it says", no_wrap=True, overflow="ellipsis", ratio=1)
@@ -130,7 +130,7 @@ def _one(detail: dict[str, Any]) -> Group:
         lines.append(Text(f"  not told  {item['suppressed_by']}"))
     if detail["affected"]:
         lines.append(Text(f"  affects   {', '.join(detail['affected'])}"))
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=is_terminal())
     for name in ("time", "change", "channel", "decision"):
         table.add_column(name, no_wrap=True)
     table.add_column("why", ratio=1)

@@ -26,19 +26,22 @@ class Client:
     """A small client of tocsin's API. Every trouble becomes a :class:`Failure`."""
 
     def __init__(self, context: Context) -> None:
-        place = context.place()
         token = read_secret("TOCSIN_TOKEN", context.env)
-        self._token = token or _find_token(place.data_dir, context.hint)
-        url = context.env.get("TOCSIN_URL") or _find_address(place.data_dir)
-        if url is None and token is None:
-            # Its port may be anybody's by now, and the data directory's token is not for them.
-            raise Failure(
-                f"no tocsin runs on {place.data_dir}; start one with 'tocsin run', or name another "
-                f"with TOCSIN_URL{context.hint}"
-            )
-        host = place.host or "127.0.0.1"
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
-        self.url = (url or f"http://{host}:{place.port or ApiSettings().port}").rstrip("/")
+        url = context.env.get("TOCSIN_URL") or None
+        if token is None or url is None:
+            # Only now: who gives both needs neither file nor data directory.
+            data_dir = context.data_dir()
+            self._token = token or _find_token(data_dir, context.hint)
+            url = url or _find_address(data_dir)
+            if url is None and token is None:
+                # Its port may be anybody's by now, and the data directory's token is not for them.
+                raise Failure(
+                    f"no tocsin runs on {data_dir}; start one with 'tocsin run', or name another "
+                    f"with TOCSIN_URL{context.hint}"
+                )
+        else:
+            self._token = token
+        self.url = (url or _said_address(context)).rstrip("/")
 
     async def ask(
         self,
@@ -85,6 +88,14 @@ class Client:
     def send(self, method: str, path: str, body: Any = None, patience: float | None = None) -> Any:
         """A request that changes something, from synchronous code."""
         return asyncio.run(self.ask(method, path, body=body, patience=patience))
+
+
+def _said_address(context: Context) -> str:
+    """Where configuration and environment say that the API is. Raises Failure."""
+    host, port = context.address()
+    host = host or "127.0.0.1"
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+    return f"http://{host}:{port or ApiSettings().port}"
 
 
 def _find_token(data_dir: Path, hint: str) -> str:

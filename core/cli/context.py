@@ -12,7 +12,7 @@ import click
 from attrs import define, field
 from rich.console import Console
 
-from tocsin.core.config import ConfigError, Place, find_config, read_place
+from tocsin.core.config import ConfigError, find_config, read_address, read_data_dir
 from tocsin.core.config.find import FoundFile
 from tocsin.core.hiding import clean, know
 
@@ -33,6 +33,15 @@ class Failure(click.ClickException):
         click.echo(f"tocsin: {clean(self.format_message(), lines=True, longest=64_000)}", err=True)
 
 
+PIPED_WIDTH = 10_000
+"""Columns where nobody looks on: what a program reads is not cut to the width of a screen."""
+
+
+def _console() -> Console:
+    narrow = is_terminal() or os.environ.get("COLUMNS")
+    return Console(highlight=False, width=None if narrow else PIPED_WIDTH)
+
+
 @define
 class Context:
     """Options that stand before the command, and what is derived from them on demand."""
@@ -40,7 +49,7 @@ class Context:
     config: Path | None = None
     external: bool = True
     env: Mapping[str, str] = field(factory=lambda: os.environ)
-    console: Console = field(factory=lambda: Console(highlight=False))
+    console: Console = field(factory=_console)
     _plugins: PluginManager | None = None
     _settings: Settings | None = None
 
@@ -52,13 +61,25 @@ class Context:
         except ConfigError as error:
             raise broken(error) from error
 
-    def place(self) -> Place:
-        """Where a running tocsin is found. ./tocsin.toml has no say in it unless it is named: the
-        token would go wherever a directory that one happens to stand in says. Raises Failure."""
+    def data_dir(self) -> Path:
+        """The data directory of a running tocsin. No file has a say where the environment names
+        it, and ./tocsin.toml only if it is named itself: the token would go wherever a directory
+        that one happens to stand in says. Raises Failure."""
         try:
-            return read_place(find_config(self.config, self.env, here=False), self.env)
+            path = None if self.env.get("TOCSIN_DATA_DIR") else self._named()
+            return read_data_dir(path, self.env)
         except ConfigError as error:
-            raise broken(error) from error
+            raise _unfound(error) from error
+
+    def address(self) -> tuple[str | None, int | None]:
+        """Host and port of the API as far as they are said. Raises Failure."""
+        try:
+            return read_address(self._named(), self.env)
+        except ConfigError as error:
+            raise _unfound(error) from error
+
+    def _named(self) -> Path | None:
+        return find_config(self.config, self.env, here=False)
 
     @property
     def hint(self) -> str:
@@ -100,6 +121,13 @@ def broken(error: ConfigError) -> Failure:
     lines = [str(problem) for problem in error.problems]
     count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
     return Failure("\n".join([f"the configuration has {count}:", *(f"  {x}" for x in lines)]), 2)
+
+
+def _unfound(error: ConfigError) -> Failure:
+    """Say why a running tocsin cannot be found, and how to do without the file."""
+    remedy = "set TOCSIN_URL and TOCSIN_TOKEN, or TOCSIN_DATA_DIR: the file is not needed then"
+    lines = [*(str(problem) for problem in error.problems), remedy]
+    return Failure("\n  ".join(["where tocsin runs is not known:", *lines]), 2)
 
 
 pass_context = click.make_pass_decorator(Context)

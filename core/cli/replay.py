@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import click
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from tocsin.core.cli.alerts import LOOK
-from tocsin.core.cli.context import Context, Failure, broken, pass_context
+from tocsin.core.cli.context import Context, Failure, broken, is_terminal, pass_context
 from tocsin.core.cli.past import history_of
 from tocsin.core.config import ConfigError, load_config
 from tocsin.core.replay import Episode, Replay
 from tocsin.core.store import StoreUnavailable
 from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.units import format_duration, parse_duration
+
+TELL_EVERY = 10.0
+"""Seconds after which it is told again how far a replay is, where no terminal shows it."""
 
 
 @click.command()
@@ -49,7 +54,7 @@ def replay(
             settings = load_config(chosen, context.env, context.plugins())
         except ConfigError as error:
             raise broken(error) from error
-    until = datetime.now(UTC)
+    until = _now()
     begin = until - timedelta(seconds=seconds)
     run = Replay(settings)
     try:
@@ -67,24 +72,34 @@ def replay(
     context.console.print(_compare(episodes, real, run.results), style="dim")
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 async def _run(
     context: Context, run: Replay, since: datetime, until: datetime
 ) -> list[dict[str, Any]]:
     async with history_of(context) as history:
         events = await history.past_events(since, until)
         total = (until - since).total_seconds()
+        screen = Console(stderr=True)
         with Progress(
             TextColumn("replaying"), BarColumn(), TimeRemainingColumn(),
-            console=context.console, transient=True, disable=not context.console.is_terminal,
+            console=screen, transient=True, disable=not screen.is_terminal,
         ) as progress:  # fmt: skip
             task = progress.add_task("replay", total=total)
+            tell_at = time.monotonic() + TELL_EVERY
             async for at in run.run(history.past(since, until), events):
-                progress.update(task, completed=(at - since).total_seconds())
+                done = (at - since).total_seconds()
+                progress.update(task, completed=done)
+                if not screen.is_terminal and time.monotonic() >= tell_at:
+                    click.echo(f"replaying: {done / total:.0%}".replace("%", " %"), err=True)
+                    tell_at = time.monotonic() + TELL_EVERY
         return await history.page(AlertFilter(since=since, until=until, limit=10_000))
 
 
 def _table(episodes: list[Episode]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=is_terminal())
     for name in ("", "alert", "target", "fired", "lasted"):
         table.add_column(name, no_wrap=True)
     table.add_column("what it said", no_wrap=True, overflow="ellipsis", ratio=1)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tocsin.core.cli.client import Client
-from tocsin.core.cli.context import Context, Failure, pass_context
+from tocsin.core.cli.context import Context, Failure, is_terminal, pass_context
 from tocsin.core.units import format_duration
 
 LOOK = {
@@ -87,7 +87,7 @@ def _page(
     head = Text("   ").join([*parts, Text(f"health {score:.0f}%" if score is not None else "")])
     if not targets:
         return Group(head, Text("Nothing is watched yet: start a container, or declare a target."))
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=is_terminal())
     for column in ("", "target", "up for", "restarts", "cpu", "memory", "what it says"):
         wide = column == "what it says"
         table.add_column(

@@ -16,7 +16,7 @@ from tocsin.core.units import parse_duration
 
 
 def _store(context: Context) -> TokenStore:
-    directory = context.place().data_dir
+    directory = context.data_dir()
     if hint := context.hint:
         click.echo(f"tocsin: these are the tokens of {directory}{hint}", err=True)
     return TokenStore(directory / "tokens.json")

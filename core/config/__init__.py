@@ -10,7 +10,12 @@ if TYPE_CHECKING:
     from tocsin.core.config.by_label import build_check
     from tocsin.core.config.environment import read_secret
     from tocsin.core.config.errors import Catalog, ConfigError, ConfigProblem
-    from tocsin.core.config.find import Place, find_config, read_place, read_plugin_settings
+    from tocsin.core.config.find import (
+        find_config,
+        read_address,
+        read_data_dir,
+        read_plugin_settings,
+    )
     from tocsin.core.config.load import load_config
     from tocsin.core.config.redact import redacted
     from tocsin.core.config.settings import Settings
@@ -21,7 +26,7 @@ else:
             "by_label": "build_check",
             "environment": "read_secret",
             "errors": "Catalog ConfigError ConfigProblem",
-            "find": "Place find_config read_place read_plugin_settings",
+            "find": "find_config read_address read_data_dir read_plugin_settings",
             "load": "load_config",
             "redact": "redacted",
             "settings": "Settings",
@@ -32,12 +37,12 @@ __all__ = [
     "Catalog",
     "ConfigError",
     "ConfigProblem",
-    "Place",
     "Settings",
     "build_check",
     "find_config",
     "load_config",
-    "read_place",
+    "read_address",
+    "read_data_dir",
     "read_plugin_settings",
     "read_secret",
     "redacted",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tocsin.core.config.checks import MAX_CHECK_NAME, bad_name, enabled
 from tocsin.core.config.environment import Environment
@@ -57,7 +57,8 @@ def make_channels(
     warnings: list[str],
     group: GroupSettings,
 ) -> dict[str, ChannelSettings]:
-    """Channels by name. Where the file has a channel, the environment does not add to it."""
+    """Channels by name. A table ``telegram`` or ``email`` refines what the environment gives: what
+    the table says goes first."""
     channels: dict[str, ChannelSettings] = {}
     for name, table in tables.items():
         if not isinstance(table, Mapping):
@@ -74,18 +75,20 @@ def make_channels(
             message = "expected the name of a notifier in quotes"
             problems.add(("channels", name, "notifier"), message)
             continue
+        if notifier == name and name in _GIVEN:
+            given = _given(name, options, env, warnings)
+            if given is None:
+                continue
+            options = {**given, **options}
         made = _channel(name, str(notifier), options, catalog, problems, group)
         if made is not None:
             channels[name] = made
-    for name, found in (("telegram", _telegram(env)), ("email", _email(env))):
-        if name in tables:
-            continue
-        if isinstance(found, str):
-            warnings.append(f"{found} is not set: there is no {name} channel")
-        elif found:
-            made = _channel(name, name, found, catalog, problems, group)
+    for name in (name for name in _GIVEN if name not in tables):
+        if given := _given(name, {}, env, warnings):
+            made = _channel(name, name, given, catalog, problems, group)
             if made is not None:
                 channels[name] = made
+    _widen(channels, tables)
     for channel in channels.values():
         if channel.broken is not None:
             warnings.append(f"channel {channel.name} cannot be used: {channel.broken}")
@@ -96,6 +99,16 @@ def make_channels(
                 f"{did_you_mean(channel.fallback, channels)}",
             )
     return channels
+
+
+def _widen(channels: dict[str, ChannelSettings], tables: Mapping[str, Any]) -> None:
+    """Where every channel by default takes critical alerts alone (mail does), nobody would hear of
+    a warning: those of which the file says nothing take warnings, too."""
+    able = {c.name: c.notifier for c in channels.values() if c.notifier is not None}
+    if all(notifier.min_severity is Severity.CRITICAL for notifier in able.values()):
+        for name in able:
+            if "min_severity" not in tables.get(name, ()):
+                channels[name] = evolve(channels[name], min_severity=Severity.WARNING)
 
 
 def _channel(
@@ -141,18 +154,39 @@ def _channel(
     )
 
 
-def _telegram(env: Environment) -> dict[str, Any] | str:
-    """The options; empty where none is wanted; the variable that is missing."""
-    token, chat = env.get("TELEGRAM_BOT_TOKEN"), env.get("TELEGRAM_CHAT_ID")
-    if token and chat:
-        options: dict[str, Any] = {"token": Secret(token), "chat_id": chat}
-        if env.get("TELEGRAM_ALLOWED_USERS"):
-            nobody: list[int] = []
-            options["allowed_users"] = env.read("TELEGRAM_ALLOWED_USERS", _ids, nobody)
-        return options
-    if token or chat:
-        return "TELEGRAM_CHAT_ID" if token else "TELEGRAM_BOT_TOKEN"
-    return {}
+_GIVEN = {
+    "telegram": {"token": "TELEGRAM_BOT_TOKEN", "chat_id": "TELEGRAM_CHAT_ID"},
+    "email": {"host": "SMTP_HOST", "to": "ADMIN_EMAIL"},
+}
+"""The channels that the environment alone can make: what each needs, and its variables."""
+
+
+def _given(
+    name: str, said: Mapping[str, Any], env: Environment, warnings: list[str]
+) -> dict[str, Any] | None:
+    """What the environment gives to a channel of which the file has ``said`` so much. None where it
+    lacks a variable of a channel that the file leaves to it; a warning names that one."""
+    found = _telegram(env) if name == "telegram" else _email(env, said)
+    missing = [variable for key, variable in _GIVEN[name].items() if not {key} & {*found, *said}]
+    if not missing or said.keys() - {*_OURS}:
+        return found
+    if said or len(missing) < len(_GIVEN[name]):
+        verb = "is" if len(missing) == 1 else "are"
+        warnings.append(f"{' and '.join(missing)} {verb} not set: there is no {name} channel")
+    return None
+
+
+def _telegram(env: Environment) -> dict[str, Any]:
+    """The options that the environment has."""
+    options: dict[str, Any] = {}
+    if token := env.get("TELEGRAM_BOT_TOKEN"):
+        options["token"] = Secret(token)
+    if chat := env.get("TELEGRAM_CHAT_ID"):
+        options["chat_id"] = chat
+    if env.get("TELEGRAM_ALLOWED_USERS"):
+        nobody: list[int] = []
+        options["allowed_users"] = env.read("TELEGRAM_ALLOWED_USERS", _ids, nobody)
+    return options
 
 
 def _ids(text: str) -> list[int]:
@@ -163,25 +197,24 @@ def _ids(text: str) -> list[int]:
         raise ValueError(f"expected numbers separated by commas, got {show(text)}") from error
 
 
-def _email(env: Environment) -> dict[str, Any] | str:
-    """The options; empty where none is wanted; the variable that is missing."""
-    host, to = env.get("SMTP_HOST"), env.get("ADMIN_EMAIL")
+def _email(env: Environment, said: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that the environment has; of another host than the file names nothing."""
+    options: dict[str, Any] = {}
+    if to := env.get("ADMIN_EMAIL"):
+        options["to"] = [address.strip() for address in to.split(",")]
+    host, number = env.get("SMTP_HOST"), env.read("SMTP_PORT", port, 0)
     user, password = env.get("SMTP_USER"), env.get("SMTP_PASSWORD")
-    number = env.read("SMTP_PORT", port, 587)
-    if host and to:
-        options: dict[str, Any] = {
-            "host": host,
-            "port": number,
-            "to": [x.strip() for x in to.split(",")],
-        }
-        if user:
-            options["user"] = user
-        if password:
-            options["password"] = Secret(password)
-        for option, variable in (("sender", "SMTP_FROM"), ("security", "SMTP_SECURITY")):
-            if said := env.get(variable):
-                options[option] = said
+    if host and said.get("host", host) != host:
         return options
-    if host or to:
-        return "ADMIN_EMAIL" if host else "SMTP_HOST"
-    return {}
+    if host:
+        options["host"] = host
+    if number:
+        options["port"] = number
+    if user:
+        options["user"] = user
+    if password:
+        options["password"] = Secret(password)
+    for option, variable in (("sender", "SMTP_FROM"), ("security", "SMTP_SECURITY")):
+        if value := env.get(variable):
+            options[option] = value
+    return options

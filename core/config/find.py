@@ -29,16 +29,6 @@ class FoundFile(PosixPath):
     that can have been nobody but the caller or root."""
 
 
-@frozen(kw_only=True)
-class Place:
-    """Where a running tocsin is found: its data directory and, as far as it was said, the address
-    of its API."""
-
-    data_dir: FilePath
-    host: str | None = None
-    port: int | None = None
-
-
 def find_config(
     explicit: FilePath | None, env: Mapping[str, str], *, here: bool = True
 ) -> FilePath | None:
@@ -63,33 +53,52 @@ def find_config(
     return FilePath(SYSTEM) if os.path.isfile(SYSTEM) else None  # noqa: PTH113
 
 
-def read_place(path: FilePath | None, env: Mapping[str, str]) -> Place:
-    """Where to find a running tocsin, by the environment and a file of which only that is read: a
-    mistake or an unset variable elsewhere in it must not keep anybody from asking.
+def read_data_dir(path: FilePath | None, env: Mapping[str, str]) -> FilePath:
+    """The data directory, by the environment and a file of which only that is read: a mistake or an
+    unset variable elsewhere in it must not keep anybody from asking a running tocsin.
 
     Raises:
-        ConfigError: just that is wrong.
+        ConfigError: just that is wrong, or cannot be read.
     """
-    table, problems = read(path, Problems(str(path))), Problems(str(path or "environment"))
+    problems = Problems(str(path or "environment"))
+    table = read(path, problems)
+    if table and not problems.touches("data_dir"):
+        problems.found.clear()
     environment = Environment(env, problems)
-    api = table.get("api")
-    api = api if isinstance(api, dict) else {}
-    said = {key: table[key] for key in ("data_dir",) if key in table}
-    said |= {key: api[key] for key in ("host", "port") if key in api}
-    place = build(_Said, environment.fill(said), (), problems) or _Said()
-    made = Place(
-        data_dir=data_directory(place.data_dir, environment, problems, path),
-        host=environment.get("TOCSIN_API_HOST") or place.host,
-        port=environment.read("TOCSIN_API_PORT", any_port, place.port),
-    )
+    said = environment.fill({key: table[key] for key in ("data_dir",) if key in table})
+    named = build(_DataDir, said, (), problems) or _DataDir()
+    made = data_directory(named.data_dir, environment, problems, path)
     if problems.found:
         raise ConfigError(problems.sorted(environment.secrets))
     return made
 
 
+def read_address(path: FilePath | None, env: Mapping[str, str]) -> tuple[str | None, int | None]:
+    """Host and port of the API as far as they are said, by the environment and by a file of which
+    only that is read. Raises ConfigError like :func:`read_data_dir`."""
+    problems = Problems(str(path or "environment"))
+    api = read(path, problems).get("api")
+    if not problems.touches("api"):
+        problems.found.clear()
+    environment = Environment(env, problems)
+    host = environment.get("TOCSIN_API_HOST")
+    port = environment.read("TOCSIN_API_PORT", any_port, None)
+    missing = {"host": host is None, "port": port is None}
+    api = api if isinstance(api, dict) else {}
+    said = {key: api[key] for key in missing if key in api and missing[key]}
+    named = build(_Address, environment.fill(said, ("api",)), ("api",), problems) or _Address()
+    if problems.found:
+        raise ConfigError(problems.sorted(environment.secrets))
+    return host or named.host, named.port if port is None else port
+
+
 @frozen(kw_only=True)
-class _Said:
+class _DataDir:
     data_dir: FilePath | None = None
+
+
+@frozen(kw_only=True)
+class _Address:
     host: str | None = None
     port: int | None = None
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from importlib.resources import files
 
+from tocsin.core.logs import get_logger
 from tocsin.core.store.connection import Connection, transaction
+
+log = get_logger(__name__)
 
 LOCK = 0x746F6373696E  # "tocsin" in ASCII, for advisory locks
 OLDEST_SERVER = 14
@@ -72,11 +75,23 @@ MIGRATIONS: tuple[tuple[int, str], ...] = (
 )
 """Steps from version 1 on: (version, SQL). ``schema.sql`` always holds the newest whole."""
 
+_SHOWN = {
+    "container_metrics": "id, container_name, timestamp, status, health_status, cpu_percent, "
+    "memory_bytes, memory_percent, network_rx_bytes, network_tx_bytes, restart_count, "
+    "uptime_seconds",
+    "system_alerts": "id, alert_type, severity, container_name, message, details, created_at, "
+    "acknowledged_at, acknowledged_by, resolved_at, notification_sent",
+}
+"""What people query by its bare name. A migration that changes one of these columns has to drop the
+view first."""
+
 SCHEMA_VERSION = max((version for version, _ in MIGRATIONS), default=1)
 
 
 async def migrate(connection: Connection) -> int:
     """Apply what is missing, in one transaction, one tocsin at a time; returns the version.
+
+    Then the plan's two tables are to be seen in ``public``, too; see :func:`_show`.
 
     Raises:
         RuntimeError: the schema was made by a newer tocsin, or the server is too old.
@@ -96,6 +111,7 @@ async def migrate(connection: Connection) -> int:
             await connection.execute(
                 "INSERT INTO schema_version (version) VALUES ($1)", SCHEMA_VERSION
             )
+            await _show(connection)
             return SCHEMA_VERSION
         found: int = await connection.fetchval("SELECT max(version) FROM schema_version")
         if found > SCHEMA_VERSION:
@@ -107,4 +123,21 @@ async def migrate(connection: Connection) -> int:
             if number > found:
                 await connection.execute(statements)
                 await connection.execute("INSERT INTO schema_version (version) VALUES ($1)", number)
+        await _show(connection)
     return SCHEMA_VERSION
+
+
+async def _show(connection: Connection) -> None:
+    """Show the tables of :data:`_SHOWN` in ``public``, where nothing has their name and tocsin may:
+    its own schema is on nobody's search_path."""
+    for name, columns in _SHOWN.items():
+        kind = await connection.fetchval(
+            "SELECT relkind::text FROM pg_class WHERE oid = to_regclass('public.' || $1)", name
+        )
+        may = "SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = $1"
+        if kind is None and await connection.fetchval(may, "public"):
+            source = f"SELECT {columns} FROM tocsin.{name}"
+            await connection.execute(f"CREATE VIEW public.{name} AS {source}")
+        elif kind != "v":
+            why = "tocsin may make no view there" if kind is None else "another table has its name"
+            log.info("a table is not shown in the schema public", table=f"tocsin.{name}", why=why)

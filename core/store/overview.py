@@ -12,11 +12,16 @@ from attrs import frozen
 from tocsin.core.store.connection import Connection
 from tocsin.core.store.history import CONTAINER_METRICS
 from tocsin.core.store.ladder import Ladder, climb
+from tocsin.core.store.rollup import STEPS
 
 Counts = list[int]
 """How often up, degraded, down and unknown were seen."""
 
 RANKING_POINTS = 12
+
+FINE_POINTS, FINEST, COARSEST = 48, 60.0, 3600.0
+"""The grid on which availability is worked out: about so many points, whatever a chart shows; and
+the bounds of their length in seconds, as far as the resolution allows."""
 
 
 @frozen(kw_only=True)
@@ -90,7 +95,7 @@ class Overview:
         length = ceil((until - ladder.origin).total_seconds() / ladder.step)
         found: dict[str, list[Counts]] = {}
         for number, places, counts in rows:
-            target = numbers[number]
+            target, _ = numbers[number]
             first, own = target not in found, found.setdefault(target, _nothing(length))
             for place, seen in zip(places, counts, strict=True):
                 if first or _badness(seen) > _badness(own[place]):
@@ -98,6 +103,35 @@ class Overview:
         return Uptimes(
             resolution=ladder.resolution, since=ladder.origin, step=ladder.step, counts=found
         )
+
+    async def available(
+        self, checks: Collection[tuple[str, str, float]], since: datetime, until: datetime
+    ) -> dict[str, float | None]:
+        """The share of the time, 0 to 1, for which none of a target's ``checks`` (target, name,
+        seconds between two runs) was down, of the time for which any was known; None where none
+        was. A target without results is not in it.
+
+        It is worked out on a grid that depends on nothing but the two moments and the longest
+        interval of the target's checks. A check takes all of a point that lies between others of
+        its own; at its beginning and end it takes what its results do. Raises StoreUnavailable.
+        """
+        async with self._climbing(since, until, FINE_POINTS) as (connection, ladder):
+            numbers = await _numbers(connection, [(target, name) for target, name, _ in checks])
+            every = {(target, name): max(1.0, seconds) for target, name, seconds in checks}
+            longest: dict[str, float] = {}
+            for target, _, seconds in checks:
+                longest[target] = max(longest.get(target, FINEST), seconds)
+            size = (
+                STEPS[ladder.resolution].total_seconds() if ladder.resolution in STEPS else FINEST
+            )
+            length = max(size, min(ladder.step, COARSEST))
+            rows = await connection.fetch(
+                _available(ladder), list(numbers), *_moments(ladder),
+                [target for target, _ in numbers.values()],
+                [every[check] for check in numbers.values()],
+                [max(length, longest[target]) for target, _ in numbers.values()],
+            )  # fmt: skip
+        return {row["target"]: row["share"] for row in rows}
 
     async def trends(
         self,
@@ -115,7 +149,8 @@ class Overview:
         Who they are is told from a few coarse points of everybody; only theirs are read finely.
         """
         async with self._climbing(since, until, min(points, RANKING_POINTS)) as (connection, rough):
-            numbers = await _numbers(connection, checks)
+            named = await _numbers(connection, checks)
+            numbers = {number: target for number, (target, _) in named.items()}
             leaders = await connection.fetch(
                 _ranking(rough, metric), list(numbers), *_moments(rough), metric,
                 list(numbers.values()), top,
@@ -162,15 +197,18 @@ def _badness(counts: Counts) -> tuple[float, float, float, float]:
     return down, degraded, unknown, up
 
 
-async def _numbers(connection: Connection, checks: Collection[tuple[str, str]]) -> dict[int, str]:
-    """The targets of checks by the checks' numbers."""
+async def _numbers(
+    connection: Connection, checks: Collection[tuple[str, str]]
+) -> dict[int, tuple[str, str]]:
+    """The checks (target, name) by their numbers."""
     rows = await connection.fetch(
-        "SELECT c.id, c.target FROM checks c JOIN unnest($1::text[], $2::text[]) AS w(t, n) "
+        "SELECT c.id, c.target, c.name FROM checks c "
+        "JOIN unnest($1::text[], $2::text[]) AS w(t, n) "
         "ON c.target = w.t AND c.name = w.n",
         [target for target, _ in checks],
         [name for _, name in checks],
     )
-    return {row["id"]: row["target"] for row in rows}
+    return {row["id"]: (row["target"], row["name"]) for row in rows}
 
 
 def _moments(ladder: Ladder) -> list[datetime]:
@@ -188,16 +226,43 @@ _COUNTS = {
 }
 
 
-def _uptimes(ladder: Ladder) -> str:
-    """One row for each check: the numbers of its points, and the counts of each. The grid's origin
-    and step follow the moments."""
-    rows = " UNION ALL ".join(
+def _counted(ladder: Ladder) -> str:
+    """All counts: the check's number, the moment, up, degraded, down, unknown."""
+    return " UNION ALL ".join(
         _COUNTS["raw" if piece.resolution == "raw" else "rolled"].format(
             resolution=piece.resolution
         )
         + _within("at", 2 + 2 * n)
         for n, piece in enumerate(ladder.pieces)
     )
+
+
+def _available(ladder: Ladder) -> str:
+    """One row for each target: its name, and its share. After the moments: of each check the
+    target, the seconds between two runs, and the length of the target's points."""
+    targets, every, lengths = _after(ladder, 3)
+    return (
+        "WITH seen AS (SELECT target, check_id, floor(extract(epoch FROM at) / length) AS place, "
+        "every / length AS one, length, sum(up + degraded + down)::float8 AS known, "
+        "sum(down)::float8 AS down, sum(up + degraded + down + unknown)::float8 AS n "
+        f"FROM ({_counted(ladder)}) AS counted JOIN unnest($1::int[], {targets}::text[], "
+        f"{every}::float8[], {lengths}::float8[]) AS c (check_id, target, every, length) "
+        "USING (check_id) GROUP BY check_id, target, place, every, length), "
+        "weighed AS (SELECT target, place, length, known, down, CASE WHEN "
+        "place > min(place) OVER own AND place < max(place) OVER own "
+        "THEN 1 ELSE least(1, n * one) END / n AS weight "
+        "FROM seen WINDOW own AS (PARTITION BY check_id)) "
+        "SELECT target, 1 - sum(length * down) / nullif(sum(length * known), 0) AS share "
+        "FROM ("
+        "SELECT target, length, max(weight * known) AS known, max(weight * down) AS down "
+        "FROM weighed GROUP BY target, place, length) AS points GROUP BY target"
+    )
+
+
+def _uptimes(ladder: Ladder) -> str:
+    """One row for each check: the numbers of its points, and the counts of each. The grid's origin
+    and step follow the moments."""
+    rows = _counted(ladder)
     origin, step = _after(ladder, 2)
     place = _PLACE.format(origin=origin, step=step)
     return (

@@ -109,6 +109,7 @@ def of_notice(notice: Notice, message: Message, clean: Callable[[str], str]) -> 
         "state": _STATES.get(str(details.get("state")), details.get("state") or "not running"),
         "exit_code": details.get("exit_code"),
         "last_start": _moment(details.get("last_start"), zone),
+        "last_restart": _ago(details.get("last_start"), notice.at),
         "restart_count": details.get("restart_count"),
         "metric": metric,
         "value": measured(metric, details.get("value")),
@@ -139,6 +140,17 @@ def _moment(text: object, zone: str) -> str:
         return in_zone(datetime.fromisoformat(str(text)), zone)
     except ValueError:
         return ""
+
+
+def _ago(text: object, now: datetime) -> str:
+    """How long before the message something was, in its largest unit: ``5 min ago``."""
+    try:
+        seconds = max(0, int((now - datetime.fromisoformat(str(text))).total_seconds()))
+    except (ValueError, TypeError):
+        return ""
+    units = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+    size, unit = next((each for each in units if seconds >= each[0]), units[-1])
+    return f"{seconds // size} {unit} ago"
 
 
 def of_digest(message: Message, clean: Callable[[str], str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import streamlit as st
 from tocsin.dashboard import dialogs, pages, parts, session, states, tones
 from tocsin.dashboard.client import ApiError, Kind, path_of
 from tocsin.dashboard.pace import live
-from tocsin.dashboard.words import clean, count, duration, moment, plain, title_of, when
+from tocsin.dashboard.words import clean, count, duration, moment, plain, said_of, title_of, when
 
 EVERY = 3
 """Seconds between two looks."""
@@ -155,7 +155,7 @@ def _row(alert: Item) -> None:
                 else:
                     st.markdown("**tocsin**", width="content")
                 st.caption(plain(_facts(alert)), width="content")
-            st.text(clean(f"{title_of(alert['alert_type'])}: {alert['message']}", 220))
+            st.text(clean(said_of(alert["alert_type"], alert["message"]), 220))
         pages.link("alerts", "Why told", icon=":material/receipt_long:", query={"id": alert["id"]})
         if alert["explained_by"]:
             pages.target_link(alert["explained_by"], icon=":material/account_tree:")

@@ -13,7 +13,7 @@ from tocsin.dashboard import pages, parts, session, states, tones
 from tocsin.dashboard.client import Api, ApiError, path_of
 from tocsin.dashboard.live import MOST, LiveList
 from tocsin.dashboard.pace import live
-from tocsin.dashboard.words import ago, clean, count, percent, plain, size
+from tocsin.dashboard.words import ago, clean, count, percent, plain
 
 EVERY = 2
 """Seconds between two looks."""
@@ -26,6 +26,9 @@ SHOWN = 2
 
 RARELY = 60.0
 """Seconds for which uptime bars and, while no alert changes, recent alerts are good."""
+
+RECENT = 6
+"""Alerts in the list of recent ones."""
 
 GROUPS = {"No groups": "", "By project": "project", "By status": "status", "By kind": "kind"}
 """The words stand in the address too, as those of all filters do."""
@@ -46,7 +49,7 @@ class Overview:
     status: dict[str, Any] = field(factory=dict)
     health: dict[str, Any] = field(factory=dict)
     active: dict[str, list[Any]] = field(factory=dict)
-    recent: list[Any] = field(factory=list)
+    recent: list[tones.Item] = field(factory=list)
     bars: dict[str, Any] = field(factory=dict)
     _shown: object = None
     _recent_at: float = 0.0
@@ -75,7 +78,9 @@ class Overview:
         now = time.monotonic()
         shown = tuple((a["id"], a["state"]) for a in found)
         if shown != self._shown or now > self._recent_at + RARELY:
-            self.recent = api.get(path_of("alerts"), limit=6)["items"]
+            latest = api.get(path_of("alerts"), limit=RECENT)["items"]
+            both = {alert["id"]: alert for alert in (*latest, *found)}
+            self.recent = tones.foremost(both.values(), RECENT)
             self._shown, self._recent_at = shown, now
 
     def items(self) -> list[tuple[Any, tones.Tone]]:
@@ -296,10 +301,10 @@ def _target(item: Any, tone: tones.Tone, alerts: list[Any], bars: dict[str, Any]
         border=True, height="stretch", gap="xsmall", key=f"tone-{tone.key}-{_slug(name)}"
     ):
         pages.target_link(name, icon=parts.icon_of(item["kind"]))
-        st.markdown(tones.badge(tone, tones.headline(item, alerts)[:70]))
+        headline = tones.headline(item, alerts)
+        st.markdown(tones.badge(tone, headline[:70]))
         if "state" in item:
-            cpu, memory = percent(item["cpu_percent"]), size(item["memory_bytes"])
-            st.caption(f"CPU {cpu} · Mem {memory}".replace(" ", "\u00a0").replace("·\u00a0", "· "))
+            st.caption(tones.figures(item, headline))
         else:
             st.caption(plain(f"{item['kind']} · {count(len(item['checks']), 'check')}"))
         if found := bars.get(name):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import streamlit as st
 
 from tocsin.dashboard import dialogs, pages, parts, session, states, tones
-from tocsin.dashboard.client import path_of
+from tocsin.dashboard.client import Api, ApiError, path_of
 from tocsin.dashboard.pace import live
 from tocsin.dashboard.views.target_logs import show_logs
-from tocsin.dashboard.views.target_past import look, show_past
+from tocsin.dashboard.views.target_past import look, restarts_of, show_past
 from tocsin.dashboard.words import (
     ago,
     clean,
@@ -24,6 +26,8 @@ from tocsin.dashboard.words import (
 EVERY = 3
 """Seconds between two looks at the facts."""
 
+RARELY = 60.0
+"""Seconds for which the number of restarts is good."""
 
 Item = Mapping[str, Any]
 
@@ -70,7 +74,7 @@ def _facts(name: str) -> None:
         if item["status"] != "up" and item["message"] not in ("", headline):
             st.text(clean(item["message"]))
         _actions(name, item, detail, firing)
-        _table(item, detail)
+        _table(item, detail, _restarts(api, name, item))
         if firing:
             with st.container(border=True, key="panel-open-alerts"):
                 parts.alert_rows(firing, key="open", ack=True)
@@ -106,15 +110,32 @@ def _actions(name: str, item: Item, detail: Item, firing: Sequence[Item]) -> Non
             )
 
 
-def _table(item: Item, detail: Item) -> None:
+def _restarts(api: Api, name: str, item: Item) -> str:
+    """How often it was restarted in a week, by history, asked for once a minute; while that is
+    away, what the engine counts."""
+    if "state" not in item:
+        return ""
+    known = st.session_state.get("_restarts")
+    if known is not None and known[0] == name and time.monotonic() < known[1] + RARELY:
+        return str(known[2])
+    since = (datetime.now(UTC) - timedelta(days=7)).isoformat()
+    try:
+        found = api.get(path_of("containers", name, "events"), since=since, limit=1000)
+    except ApiError:
+        return "–" if item["restart_count"] is None else str(item["restart_count"])
+    told = f"{restarts_of(found['items'])}{'+' if found['next'] else ''} (last 7 days)"
+    st.session_state["_restarts"] = (name, time.monotonic(), told)
+    return told
+
+
+def _table(item: Item, detail: Item, restarts: str) -> None:
     facts: list[tuple[str, str]] = []
     if "state" in item:
-        restarts = item["restart_count"]
         facts += [
             ("Uptime", duration(item["uptime_seconds"])),
             ("State", f"{item['state']}" + (f" · {item['reason']}"
                                             if item["reason"] != item["state"] else "")),
-            ("Restarts", "–" if restarts is None else str(restarts)),
+            ("Restarts", restarts),
             ("CPU", percent(item["cpu_percent"], 1)),
             ("Memory", _memory(item)),
             ("Image", item["image"] or "–"),

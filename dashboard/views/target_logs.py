@@ -6,7 +6,7 @@ from typing import Literal
 
 import streamlit as st
 
-from tocsin.dashboard import logs, session, states
+from tocsin.dashboard import logs, pages, session, states
 from tocsin.dashboard.client import path_of
 from tocsin.dashboard.pace import live
 from tocsin.dashboard.words import count
@@ -29,6 +29,9 @@ def show_logs(name: str) -> None:
     with st.container(border=True, key="panel-logs"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown("**:material/article: Logs**", width="stretch")
+            most = list(LINES)[-1]
+            pages.link("target", "Full logs", icon=":material/open_in_full:",
+                       query={"name": name, "lines": most})  # fmt: skip
             search = st.text_input(
                 "Search the log", key="log", bind="query-params", placeholder="Search",
                 icon=":material/search:", width=220, label_visibility="collapsed",

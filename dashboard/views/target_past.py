@@ -13,7 +13,7 @@ import streamlit as st
 from tocsin.dashboard import charts, parts, session, states, tones
 from tocsin.dashboard.client import Api, ApiError, Kind, path_of
 from tocsin.dashboard.pace import live
-from tocsin.dashboard.words import count, moment, percent, plain, share, size, title_of, when
+from tocsin.dashboard.words import count, moment, percent, plain, said_of, share, size, when
 
 EVERY = 20
 """Seconds between two looks."""
@@ -72,11 +72,24 @@ def show_past(name: str) -> None:
             _happened(alerts, events["items"], cut=events["next"] is not None)
 
 
+def restarts_of(events: Sequence[Item]) -> int:
+    """How often it started again after an end, by its events, the newest first."""
+    again = 0
+    ended = False
+    for event in reversed(events):
+        if event["action"] == "start":
+            again += ended
+            ended = False
+        elif event["action"] == "die":
+            ended = True
+    return again
+
+
 def _marks(alerts: Sequence[Item], events: Sequence[Item]) -> list[charts.Mark]:
     marks = [
         charts.Mark(
             at=alert["created_at"], kind=alert["severity"],
-            text=f"{title_of(alert['alert_type'])}: {alert['message']}",
+            text=said_of(alert["alert_type"], alert["message"]),
         )
         for alert in alerts
     ]  # fmt: skip
@@ -120,10 +133,10 @@ def _usage(item: Item, history: Item, marks: Sequence[charts.Mark]) -> None:
         _chart("Memory", figure, [size(v) for v in (mean, top, item["memory_bytes"])])
     with st.container(border=True, gap="xsmall", key="panel-chart-network"):
         st.markdown("**Network**")
-        charts.show(
-            charts.traffic(points, frame=frame), "chart-network-figure",
-            "Bytes received and sent per second",
-        )  # fmt: skip
+        if (figure := charts.traffic(points, frame=frame)) is None:
+            st.caption("No traffic was measured.")
+            return
+        charts.show(figure, "chart-network-figure", "Bytes received and sent per second")
         received, sent = size(item["network_rx_bytes"]), size(item["network_tx_bytes"])
         st.caption(f"Received **{received}**   ·   Sent **{sent}** since it started")
 
@@ -252,7 +265,7 @@ def _happened(alerts: Sequence[Item], events: Sequence[Item], *, cut: bool) -> N
         if event["action"] in _EVENTS
     ]
     for alert in alerts:
-        text = f"{title_of(alert['alert_type'])}: {alert['message']}"
+        text = said_of(alert["alert_type"], alert["message"])
         told.append((alert["created_at"], tones.of_alert(alert), text))
     told.sort(key=lambda row: row[0], reverse=True)
     with st.container(border=True, height="stretch", key="panel-happened"):

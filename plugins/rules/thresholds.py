@@ -111,7 +111,8 @@ class ThresholdRule(Rule):
         if unseen:
             return Verdict.unknown("the metric cannot be seen now", carry={"beyond": unseen})
         found = [(name, value) for _, name, value, _ in values[:3]]
-        return Verdict.clear("; ".join(f"{n} is {_number(n, v)}" for n, v in found))
+        said = "; ".join(f"{_name_of(name)} is {_number(name, value)}" for name, value in found)
+        return Verdict.clear(said[:1].upper() + said[1:])
 
     def _unseen(self, history: History) -> list[list[str]]:
         """Check and metric of what was beyond when it was last seen, and cannot be seen now, or was
@@ -145,7 +146,11 @@ class ThresholdRule(Rule):
                     yield check, name, float(value), level
 
     def _words(self, name: str, value: float, level: float) -> str:
-        said = f"{name} is {_number(name, value)}, {_WORDS[self.operator]} {_number(name, level)}"
+        told, limit = _number(name, value), _number(name, level)
+        if name.endswith("_percent") and round(value) != round(level):
+            told = f"{value:.0f} %"
+        high = "High" if self._upward else "Low"
+        said = f"{high} {_name_of(name)} ({told}), {_WORDS[self.operator]} {limit}"
         if self.times_expected is not None:
             usual = _number(name, level / self.times_expected)
             said += f" ({self.times_expected:g} times the expected {usual})"
@@ -160,9 +165,24 @@ def _is_unseen(history: History, check: str, name: str) -> bool:
     return last.result.status is Status.UNKNOWN if value is None else math.isnan(value)
 
 
+_NAMES = {
+    "cpu_percent": "CPU", "disk_free_percent": "free disk space",
+    "disk_free_bytes": "free disk space", "network_rx_bytes": "network traffic received",
+    "network_tx_bytes": "network traffic sent", "restart_count": "number of restarts",
+}  # fmt: skip
+_UNITS = ("_percent", "_bytes", "_seconds")
+
+
+def _name_of(metric: str) -> str:
+    """A metric's name as people say it: ``memory``, ``response time p95``."""
+    if metric in _NAMES:
+        return _NAMES[metric]
+    return next((metric[: -len(u)] for u in _UNITS if metric.endswith(u)), metric).replace("_", " ")
+
+
 def _number(name: str, value: float) -> str:
     if name.endswith("_percent"):
-        return f"{value:.1f} %"
+        return f"{value:.1f} %".replace(".0 %", " %")
     if name.endswith("_bytes"):
         for unit in ("B", "kB", "MB", "GB", "TB"):
             if abs(value) < 1000 or unit == "TB":

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
 from tests.alerting.conftest import catalog
+from tests.conftest import in_a_loop
+from tests.store.helpers import fill, make
+from tocsin.core.alerts.engine import Engine
+from tocsin.core.alerts.model import Moment, Transition
+from tocsin.core.cli.main import cli as commands
 from tocsin.core.config import load_config
+from tocsin.core.config.settings import PluginSettings
+from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.replay import Episode, Replay
 from tocsin.core.store.alerts import PastResult
+from tocsin.testing import SettableClock
 
 START = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 
@@ -64,3 +77,95 @@ async def test_another_level_raises_something_else(tmp_path: Path) -> None:
     (episode,) = await replayed(tmp_path, values, 70)
     assert episode.fired_at == START + timedelta(seconds=30 + 45)
     assert episode.resolved_at is None
+
+
+def in_a_row(minutes: int) -> list[PastResult]:
+    """Twenty targets, each asked twice a minute; all are down for the first half."""
+    return [
+        PastResult(
+            at=START + timedelta(seconds=30 * n, milliseconds=k), target=f"t{k}", check="c",
+            status=2 if n < minutes else 0, message="", metrics={},
+        )
+        for n in range(minutes * 2)
+        for k in range(20)
+    ]  # fmt: skip
+
+
+async def test_alerts_that_others_explain_take_no_time_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty targets that fail together, nineteen of them because of the first, are gone through
+    in steps of their results: not second by second, and not from the beginning of the epoch. How
+    far it has come is told before the end of an hour's results."""
+    tables = (f'[targets.t{n}]\nkind = "service"\ndepends_on = ["t0"]\n' for n in range(1, 20))
+    path = tmp_path / "tocsin.toml"
+    path.write_text('[targets.t0]\nkind = "service"\n' + "".join(tables))
+    manager = PluginManager(PluginSettings())
+    manager.load()
+    replay = Replay(load_config(path, {"TOCSIN_DATA_DIR": str(tmp_path)}, manager))
+    past, ticks = in_a_row(13), 0
+    tick = Engine.tick
+
+    def counted(engine: Engine, now: Moment) -> list[Transition]:
+        nonlocal ticks
+        ticks += 1
+        assert ticks < 10 * len(past), "it goes on and on"
+        return tick(engine, now)
+
+    monkeypatch.setattr(Engine, "tick", counted)
+    monkeypatch.setattr("tocsin.core.replay.PART", 100)
+
+    async def pages() -> AsyncIterator[list[PastResult]]:
+        yield past
+
+    told = [at async for at in replay.run(pages(), [])]
+    assert len(told) == len(past) // 100 + 1
+    assert told == sorted(told)
+    episodes = replay.finish()
+    assert {e.target for e in episodes} == {f"t{n}" for n in range(20)}
+    assert all(e.resolved_at is not None for e in episodes)
+
+
+async def test_a_rule_that_wants_to_be_asked_at_once_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time goes on by a millisecond at least, whatever a rule wishes."""
+    asked = iter(range(1000))
+
+    def due(engine: Engine, *, looking: bool = True) -> float | None:
+        return 0.0 if next(asked, None) is not None else None
+
+    monkeypatch.setattr(Engine, "next_due", due)
+    seen: list[float] = []
+
+    def tick(engine: Engine, now: Moment) -> list[Transition]:
+        seen.append(now.steady)
+        return []
+
+    monkeypatch.setattr(Engine, "tick", tick)
+    await replayed(tmp_path, [10.0, 20.0])
+    assert len(seen) > 1000
+    assert all(b - a > 0.0009 for a, b in pairwise(seen[:1000]))
+
+
+def test_how_far_it_has_come_is_told_where_no_terminal_is(
+    tmp_path: Path, database: str, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replay into a pipe says now and then how far it is, on standard error."""
+    monkeypatch.setattr("tocsin.core.cli.replay.TELL_EVERY", 0.0)
+    monkeypatch.setattr("tocsin.core.cli.replay._now", clock.now)
+    monkeypatch.chdir(tmp_path)
+
+    async def fill_it() -> None:
+        store = make(database, tmp_path, clock)
+        await store.flush()
+        await fill(store, clock, 90)
+
+    in_a_loop(fill_it)
+    env = {"DATABASE_URL": database, "TOCSIN_DATA_DIR": str(tmp_path / "data")}
+    done = CliRunner().invoke(commands, ["replay", "--since", "2h", "--json"], env=env)
+    assert done.exit_code == 0, done.output
+    told = [line for line in done.stderr.splitlines() if line.startswith("replaying: ")]
+    assert told[-1] == "replaying: 100 %"
+    assert len(told) >= 2
+    assert json.loads(done.stdout)["results"] == 360

@@ -336,8 +336,36 @@ def test_more_than_expected_is_told_with_both_numbers() -> None:
     rule = ThresholdRule(times_expected=2)
     history = past(seen(Result.up(metrics={"cpu_percent": 25.0, "memory_bytes": 1.5e6})))
     verdict = rule.evaluate(history, NOW)
-    assert verdict.message == ("cpu_percent is 25.0 %, above 20.0 % (2 times the expected 10.0 %)")
+    assert verdict.message == ("High CPU (25 %), above 20 % (2 times the expected 10 %)")
     assert not rule.applies(Target(name="x"))
+
+
+@pytest.mark.parametrize(
+    ("options", "value", "begin", "end"),
+    [
+        ({"metric": "memory_percent", "level": 90}, 93.7, "High memory (94 %), above 90 %",
+         "Memory is 70 %"),
+        ({"metric": "memory_percent", "level": 90}, 90.2, "High memory (90.2 %), above 90 %",
+         "Memory is 70 %"),
+        ({"metric": "cpu_percent", "level": 95, "operator": Operator.AT_LEAST}, 187.0,
+         "High CPU (187 %), at or above 95 %", "CPU is 70 %"),
+        ({"metric": "disk_free_percent", "level": 80, "operator": Operator.BELOW}, 7.4,
+         "Low free disk space (7 %), below 80 %", "Free disk space is 90 %"),
+        ({"metric": "queue_length", "level": 100}, 250, "High queue length (250), above 100",
+         "Queue length is 70"),
+        ({"metric": "memory_bytes", "level": 1e9}, 2.5e9, "High memory (2.5 GB), above 1.0 GB",
+         "Memory is 70 B"),
+    ],
+)  # fmt: skip
+def test_a_threshold_speaks_of_things_and_not_of_names(
+    options: dict[str, Any], value: float, begin: str, end: str
+) -> None:
+    """What fires, and what is over, is said in people's words, in whole percent where that does not
+    hide that the level was passed."""
+    rule, metric = ThresholdRule(**options), options["metric"]
+    assert rule.evaluate(past(seen(Result.up(metrics={metric: value}))), NOW).message == begin
+    calm = 90.0 if options.get("operator") is Operator.BELOW else 70.0
+    assert rule.evaluate(past(seen(Result.up(metrics={metric: calm}))), NOW).message == end
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from attrs import evolve
 from tests.api.conftest import Asker, Stack, facts
 from tocsin.core.auth import Role
 from tocsin.core.ids import new_id
-from tocsin.core.model import Reason, Result, Target
+from tocsin.core.model import Observation, Reason, Result, Status, Target
+from tocsin.core.state import CheckState
 
 pytestmark = pytest.mark.usefixtures("stack")
 
@@ -135,6 +136,28 @@ async def test_uptime_of_all_targets(ask: Asker, stack: Stack) -> None:
     page = await ask.get(f"/api/v1/uptime?kind=container&q=D&limit=1&cursor={page['next']}")
     assert ([item["target"] for item in page["items"]], page["next"]) == (["dead"], None)
     await ask.get("/api/v1/uptime?points=201", 422)
+
+
+async def test_uptime_is_the_same_at_every_resolution(ask: Asker, stack: Stack) -> None:
+    """However many stretches of time are asked for, an hour of two checks, one of which was down
+    for a while and the other one came at the end, was available for the same share."""
+    stack.state.put_check(CheckState(target="web", name="http", probe="http", interval=30))
+    now = stack.clock.now()
+    for n in range(110):
+        status = Status.DOWN if 20 <= n < 30 else Status.UP
+        for check, seen in (("docker", status), ("http", Status.DOWN if n >= 100 else None)):
+            if seen is not None:
+                result = Result(status=seen)
+                at = now - timedelta(seconds=30 * (111 - n))
+                stack.store.write(Observation(target="web", check=check, at=at, result=result))
+    await stack.store.flush()
+    shares = []
+    for points in (1, 2, 7, 60, 200):
+        body = await ask.get(f"/api/v1/uptime?hours=1&points={points}&q=web")
+        (item,) = body["items"]
+        shares.append(item["available"])
+    assert shares == [pytest.approx(90 / 110, abs=0.02)] * 5
+    assert max(shares) - min(shares) < 0.001
 
 
 async def test_trends_of_the_leaders(ask: Asker, stack: Stack) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +13,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from tests.api.conftest import Asker, Stack, facts
-from tocsin.core.model import ComponentHealth, Health, Result, Status
+from tocsin.core.model import ComponentHealth, Health, Reason, Result, Status
 
 pytestmark = pytest.mark.usefixtures("stack")
 
@@ -45,6 +46,14 @@ async def test_status_sums_up(ask: Asker) -> None:
     }  # fmt: skip
     assert body["health_score"] == 40.0  # up, up, and a critical one down that counts thrice
     assert body["active_alerts"] == 1
+
+
+async def test_a_container_that_was_removed_counts_no_more(ask: Asker, stack: Stack) -> None:
+    """It is shown for a while, since it may be made anew, and is none of those that should run."""
+    gone = facts(Reason.REMOVED, "removed")
+    stack.see("web", "docker", Result.unknown("removed", container=gone))
+    counts = (await ask.get("/api/v1/status"))["containers"]
+    assert (counts["total"], counts["running"], counts["unknown"]) == (2, 0, 1)
 
 
 async def test_containers_are_listed_filtered_and_paged(ask: Asker) -> None:
@@ -110,13 +119,30 @@ async def test_restart_is_guarded_and_audited(ask: Asker, stack: Stack) -> None:
     assert {row["actor"] for row in rows} == {"admin"}
 
 
+async def test_the_history_of_all_containers_is_coarse_and_paged(ask: Asker) -> None:
+    """Without a target the last 24 hours of every container come, those without samples empty."""
+    body = await ask.get("/api/v1/metrics/history")
+    since, until = (datetime.fromisoformat(body[name]) for name in ("since", "until"))
+    assert until - since == timedelta(hours=24)
+    assert [item["target"] for item in body["items"]] == ["db", "dead", "web"]
+    assert [len(item["points"]) for item in body["items"]] == [1, 0, 1]
+    assert body["items"][2]["points"][0]["metrics"]["memory_bytes"]["max"] == 1000
+    assert (body["target"], body["points"], body["next"]) == (None, [], None)
+    first = await ask.get("/api/v1/metrics/history?limit=1")
+    assert first["next"] == "db"
+    rest = await ask.get("/api/v1/metrics/history?limit=100&points=2000&cursor=db")
+    assert [item["target"] for item in rest["items"]] == ["dead", "web"]
+    assert rest["items"][1]["step"] >= 1800
+    await ask.get("/api/v1/metrics/history?limit=101", 422)
+
+
 async def test_history_is_charted(ask: Asker) -> None:
     """A container's metrics come back as points; an unknown target or check is a 404."""
     body = await ask.get("/api/v1/metrics/history?target=web&hours=1")
     assert body["points"][0]["metrics"]["cpu_percent"] == {"min": 5.0, "avg": 5.0, "max": 5.0}
     await ask.get("/api/v1/metrics/history?target=nope", 404)
     await ask.get("/api/v1/metrics/history?target=web&check=nope", 404)
-    await ask.get("/api/v1/metrics/history", 422)
+    await ask.get("/api/v1/metrics/history?check=docker", 422)
     for backwards in ("until=1000-01-01T00:00:00Z", "since=2030-01-01T00:00:00Z"):
         assert (await ask.get(f"/api/v1/metrics/history?target=web&{backwards}"))["points"] == []
     snapshot = await ask.get("/api/v1/metrics?target=web")

@@ -126,7 +126,7 @@ def test_every_view_opens_from_its_address(browser: Browser, served: Served) -> 
     """Each page, with its filters, by its address alone, and no request to any other host."""
     with visit(browser) as (page, _):
         for address, text in (
-            ("/alerts?severity=Warning", "cpu_percent is 97.2"),
+            ("/alerts?severity=Warning", "High CPU (97 %)"),
             ("/alerts?view=Why+told%2C+why+not", re.compile("resolved → ops|Nothing was decided")),
             ("/history?span=7d", "Alerts by hour of the day"),
             ("/system", "Plugins"),

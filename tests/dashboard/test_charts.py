@@ -181,6 +181,7 @@ def test_rates_and_gaps_do_not_see_clocks_change(change: datetime) -> None:
             "points": found}  # fmt: skip
     frame = charts.frame_of(view, BERLIN, times[-1] + timedelta(minutes=40))
     figure = charts.traffic(found, frame=frame)
+    assert figure is not None
     assert {y for y in figure.data[0].y if y is not None} == {1000.0}
 
 
@@ -226,8 +227,16 @@ def test_next_to_no_traffic_is_no_millibyte() -> None:
         point["metrics"]["network_rx_bytes"]["max"] = 12.0 * n
     frame = charts.frame_of({**charts.asked(1, NOON), "step": 60}, UTC, NOON)
     figure = charts.traffic(found, frame=frame)
+    assert figure is not None
     assert figure.layout.yaxis.range == (-10.0, 10.0)
     assert set(figure.data[0].customdata) == {"0 B"}
+
+
+def test_without_data_there_is_no_chart_of_traffic() -> None:
+    """A container in the host's network has none: no axis pretends that there was."""
+    found = points([NOON - timedelta(minutes=n) for n in range(50, 5, -1)], cpu_percent=1.0)
+    frame = charts.frame_of({**charts.asked(1, NOON), "step": 60}, UTC, NOON)
+    assert charts.traffic(found, frame=frame) is None
 
 
 @pytest.mark.parametrize(("top", "step"), [(0, 1), (1, 1), (2, 1), (7, 2), (23, 5), (400, 100)])

@@ -14,6 +14,7 @@ from tests.dashboard.test_pages import HOSTILE, down, up
 from tests.dashboard.town import Town, log_lines, running
 from tocsin.core.model import Event, Reason, Result
 from tocsin.dashboard import logs, words
+from tocsin.dashboard.views.target_past import restarts_of
 
 
 def cards(at: AppTest) -> dict[str, tuple[str, str]]:
@@ -288,3 +289,10 @@ def test_lines_scroll_inside_a_box_that_stays(pages: Pages, empty_town: Town) ->
 
     assert height(50) == 430
     assert height(3) == 0
+
+
+def test_a_restart_is_a_start_after_an_end() -> None:
+    """The first start of a container, and one that nothing of an end is known before, is none."""
+    told = ["start", "die", "start", "kill", "die", "die", "start", "health_status", "die"]
+    assert restarts_of([{"action": action} for action in reversed(told)]) == 2
+    assert restarts_of([]) == 0

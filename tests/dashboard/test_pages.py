@@ -99,6 +99,8 @@ def test_the_page_of_a_container(pages: Pages, town: Town) -> None:
     at = pages.open("target", name="postgres")
     calm(at)
     text = shown(at)
+    assert "(last 7 days)" in text
+    assert "Full logs" in [link.proto.label for link in at.get("page_link")]
     assert "busybox:1.36" in text
     assert "8003->8000/tcp" in text
     assert "Average **" in text
@@ -146,10 +148,10 @@ def test_the_timeline_of_alerts(pages: Pages, town: Town) -> None:
     at = pages.open("alerts")
     calm(at)
     text = shown(at)
-    assert "cpu_percent is 97.2, more than 95" in text
+    assert "High CPU (97 %), above 95 %" in text
     assert "warning, lasted 34m" in text
     text = shown(pages.open("alerts", severity="Critical"))
-    assert "cpu_percent" not in text
+    assert "High CPU" not in text
     assert "killed for memory" in text
     text = shown(pages.open("alerts", target="db-backup"))
     assert "the newest backup is 31 h old" in text

@@ -44,13 +44,18 @@ def problems(tmp_path: Path, text: str) -> list[str]:
     return [str(problem).replace(str(tmp_path), "") for problem in caught.value.problems]
 
 
-def test_its_options_are_those_of_every_plugin(tmp_path: Path) -> None:
-    """[services.dashboard] is structured by the class; what is wrong is told with its place."""
+def test_its_options_are_those_of_every_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """[services.dashboard] is structured by the class; what is wrong is told with its place. It has
+    no address where what it needs is not installed."""
     settings = load(tmp_path, '[services.dashboard]\nport = 9000\nhost = "::1"\n')
     service = settings.services["dashboard"].service
     assert isinstance(service, DashboardService)
     assert service == DashboardService(port=9000, host="::1")
     assert service.url() == "http://[::1]:9000"
+    monkeypatch.setattr("tocsin.dashboard.NEEDED", ("streamlit", "no_such_module"))
+    assert service.url() is None
     assert load(tmp_path, "").services["dashboard"].service == DashboardService()
     off = load(tmp_path, "[services.dashboard]\nenabled = false\n")
     assert off.services == {}

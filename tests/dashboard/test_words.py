@@ -119,3 +119,39 @@ def test_a_tone_is_the_worse_of_status_and_alerts() -> None:
         assert tone.icon in tones.badge(tone)
         assert tone.word in tones.badge(tone)
         assert tone.colour in tones.badge(tone)
+
+
+def test_what_fires_is_foremost_however_old_it_is() -> None:
+    """Of recent alerts the ones that fire are shown first, the worst of them before all, then those
+    that somebody looks after; what is suppressed or over fills what is left, the newest first."""
+    alerts = [
+        {"id": f"{number:02}", "state": state, "severity": severity}
+        for number, (state, severity) in enumerate([
+            ("firing", "critical"), ("firing", "warning"), ("acknowledged", "critical"),
+            ("resolved", "critical"), ("firing", "info"), ("firing", "critical"),
+            *[("suppressed", "warning"), ("resolved", "warning")] * 4,
+        ])
+    ]  # fmt: skip
+    shown = [alert["id"] for alert in tones.foremost(alerts, 7)]
+    assert shown == ["05", "00", "01", "04", "02", "13", "12"]
+    assert len(tones.foremost(alerts, 100)) == len(alerts)
+
+
+def test_an_alert_in_a_line_says_nothing_twice() -> None:
+    """Its title stands before its message, unless the message begins with it."""
+    assert words.said_of("high_memory", "High memory (94 %), above 90 %").startswith(
+        "High memory ("
+    )
+    assert words.said_of("container_down", "exit code 1") == "Container down: exit code 1"
+
+
+def test_how_long_it_is_up_stays_on_a_card_that_warns() -> None:
+    """The headline of a container that warns is the warning; its uptime stands with its figures."""
+    item = {"status": "up", "reason": "running", "state": "running", "uptime_seconds": 7 * 86400,
+            "cpu_percent": 97.0, "memory_bytes": 890e6}  # fmt: skip
+    calm = tones.figures(item, tones.headline(item, [])).replace("\u00a0", " ")
+    assert calm == "CPU 97 % · Mem 890 MB"
+    headline = tones.headline(item, [{"message": "High CPU (97 %)"}])
+    assert tones.figures(item, headline).replace("\u00a0", " ") == f"Up 7d · {calm}"
+    stopped = {**item, "state": "exited", "uptime_seconds": None}
+    assert "Up" not in tones.figures(stopped, "Stopped (exit 0)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def test_the_plans_fields_are_there() -> None:
     for line in (
         "🚨 CRITICAL: Container down: web", "📦 Container: web", "⏰ Time: 2026-01-15 13:00:00 CET",
         "📊 Status: stopped (exit code 1)", "❓ Why: crashed", "🧾 Last log: boom",
-        "🔄 Last start: 2026-01-15 09:00:00 CET", "🔗 Affected: api, shop",
+        "🔄 Last restart: 4 h ago", "🔗 Affected: api, shop",
         "🔧 Suggested actions:", "1. Check logs: docker logs --tail 100 web",
     ):  # fmt: skip
         assert line in text.splitlines()
@@ -71,6 +72,27 @@ def words_of(message: Message, **changes: Sequence[Any]) -> Words:
         for n, notice in enumerate(message.notices)
     ]
     return OURS.words(evolve(message, notices=tuple(notices)))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0 s"), (59, "59 s"), (300, "5 min"), (7300, "2 h"), (864000, "10 d")]
+)
+def test_the_last_restart_is_told_as_the_plan_words_it(seconds: int, said: str) -> None:
+    """So long ago, seen from the message, in its largest unit."""
+    (notice,) = message_of(Kind.FIRED).notices
+    start = notice.at - timedelta(seconds=seconds)
+    text = text_of(OURS, details={"state": "exited", "last_start": start.isoformat()})
+    assert f"🔄 Last restart: {said} ago" in text.splitlines()
+
+
+def test_only_what_was_down_had_a_downtime() -> None:
+    """The end of a container or a check that was down says its downtime; that of a load, how long
+    it lasted."""
+    for rule, word in (
+        ("container_down", "Downtime"), ("health_check_failed", "Downtime"),
+        ("high_cpu", "Lasted"), ("disk_space_low", "Lasted"), ("container_restarting", "Lasted"),
+    ):  # fmt: skip
+        assert f"⏱ {word}: 1m 1s" in text_of(OURS, Kind.RESOLVED, rule=rule)
 
 
 def test_a_digest_names_all() -> None:

@@ -27,9 +27,9 @@ def stack(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
         made.down()
 
 
-def test_labels_alone_say_what_is_checked(stack: Stack) -> None:
-    """No file of tocsin's own: thirteen containers, ten of them with an HTTP or TCP check on the
-    stack's network, all up."""
+def test_labels_and_the_file_say_what_is_checked(stack: Stack) -> None:
+    """Thirteen containers, ten of them with an HTTP or TCP check on the stack's network by label,
+    and the query of the file, all up; what each may use is known."""
 
     def checks() -> dict[str, str]:
         items = stack.get("/api/v1/checks?limit=1000")["items"]
@@ -37,6 +37,11 @@ def test_labels_alone_say_what_is_checked(stack: Stack) -> None:
 
     stack.until(lambda: stack.containers().keys() >= NAMES)
     stack.until(lambda: checks() == dict.fromkeys(CHECKED, "up"))
+    query = "/api/v1/checks?limit=1000&target=postgres"
+    stack.until(
+        lambda: {c["name"]: c["status"] for c in stack.get(query)["items"]}["query"] == "up"
+    )
+    assert stack.containers()["nginx"]["expected"] == {"cpu_percent": 2.0, "memory_bytes": 50e6}
 
 
 def test_history_lies_beside_the_stacks_own_tables(stack: Stack) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -73,6 +74,76 @@ async def test_a_target_shows_its_worst_check(
     assert found.counts == {"web": [[2, 0, 1, 0], [0, 0, 0, 0]]}
     nothing = await store.overview.uptimes([("web", "never")], start, clock.now(), 2)
     assert nothing.counts == {}
+    await store.stop()
+
+
+async def lived(
+    store: Store, clock: SettableClock, minutes: int, **often: tuple[int, Callable[[int], Status]]
+) -> None:
+    """Minutes of the checks of ``web``: for each how many minutes lie between two results, and what
+    it says in each."""
+    for n in range(minutes):
+        for check, (interval, status) in often.items():
+            if n % interval == 0:
+                result = Result(status=status(n))
+                store.write(Observation(target="web", check=check, at=clock.now(), result=result))
+        clock.advance(60)
+    await store.flush()
+
+
+async def available(
+    store: Store, clock: SettableClock, hours: float, **minutes: int
+) -> float | None:
+    checks = [("web", name, interval * 60.0) for name, interval in minutes.items()]
+    found = await store.overview.available(
+        checks, clock.now() - timedelta(hours=hours), clock.now()
+    )
+    return found.get("web")
+
+
+@pytest.mark.parametrize("tidied", [True, False])
+@pytest.mark.parametrize("hours", [24, 24 * 7, 24 * 30])
+async def test_a_check_counts_for_as_long_as_it_was_there(
+    database: str, tmp_path: Path, clock: SettableClock, hours: int, tidied: bool
+) -> None:
+    """One that came three minutes ago and fails since takes three minutes of a day, a week, a
+    month."""
+    store = make(database, tmp_path, clock)
+    await store.flush()
+    old = (1, lambda n: Status.UP)
+    await lived(store, clock, 24 * 60, old=old)
+    await lived(store, clock, 3, old=old, new=(1, lambda n: Status.DOWN))
+    if tidied:
+        await store.tidy()
+    share = await available(store, clock, hours, old=1, new=1)
+    assert share == pytest.approx(1 - 3 / (24 * 60), abs=0.001)
+    await store.stop()
+
+
+async def test_availability_is_time_and_not_results(
+    database: str, tmp_path: Path, clock: SettableClock
+) -> None:
+    """A check that ran every twenty minutes and failed once was down for twenty minutes, however
+    often another one of the target ran; outages at different times add up, those at the same time
+    do not; what is unknown beside what is known does not count, nor does time without results."""
+    store = make(database, tmp_path, clock)
+    await store.flush()
+    await lived(
+        store, clock, 60,
+        often=(1, lambda n: Status.DOWN if n < 10 else Status.UP),
+        early=(1, lambda n: Status.DEGRADED if n >= 5 else Status.DOWN),
+        late=(1, lambda n: Status.DOWN if 30 <= n < 36 else Status.UP),
+        rare=(20, lambda n: Status.DOWN if n == 20 else Status.UP),
+        blind=(1, lambda n: Status.UNKNOWN),
+    )  # fmt: skip
+    assert await available(store, clock, 1, often=1, early=1, late=1) == pytest.approx(44 / 60)
+    assert await available(store, clock, 1, often=1, rare=20, blind=1) == pytest.approx(
+        30 / 60, abs=0.1
+    )
+    assert await available(store, clock, 1, rare=20) == pytest.approx(40 / 60, abs=0.01)
+    assert await available(store, clock, 24, often=1) == pytest.approx(50 / 60, abs=0.01)
+    assert await available(store, clock, 1, blind=1) is None
+    assert await available(store, clock, 1, never=1) is None
     await store.stop()
 
 

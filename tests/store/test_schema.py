@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.store.helpers import fill, make, rows, seen
+from tests.store.helpers import container, fill, make, rows, seen
 from tocsin.core.model import Health, Status
 from tocsin.core.store import History, Store, StoreUnavailable
 from tocsin.core.store import migrate as migrate_module
@@ -257,3 +257,51 @@ async def test_no_database_is_a_way_to_run(tmp_path: Path, clock: SettableClock)
         await store.alerts.page(AlertFilter(active=True, limit=1))
     await store.stop()
     assert not (tmp_path / "spool").exists()
+
+
+PLANS = {
+    "container_metrics": "SELECT container_name, timestamp, status, health_status, cpu_percent, "
+    "memory_bytes, memory_percent, network_rx_bytes, network_tx_bytes, restart_count, "
+    "uptime_seconds FROM container_metrics ORDER BY timestamp DESC",
+    "system_alerts": "SELECT alert_type, severity, container_name, message, details, created_at, "
+    "acknowledged_at, acknowledged_by, resolved_at, notification_sent FROM system_alerts",
+}
+
+
+async def test_the_plans_queries_work_in_the_database_it_names(
+    database: str, tmp_path: Path, clock: SettableClock
+) -> None:
+    """By the bare names, over a connection that knows nothing of tocsin's schema; a second start
+    leaves the views as they are."""
+    for _ in range(2):
+        store = make(database, tmp_path, clock)
+        store.write(container(clock))
+        await store.flush()
+        await store.stop()
+        clock.advance(30)
+    owner = await asyncpg.connect(database)
+    found = {name: await owner.fetch(query) for name, query in PLANS.items()}
+    await owner.close()
+    assert [row["container_name"] for row in found["container_metrics"]] == ["db", "db"]
+    assert found["system_alerts"] == []
+
+
+@pytest.mark.parametrize("hindrance", ["theirs", "forbidden"])
+async def test_where_no_view_may_be_history_goes_on(
+    database: str, tmp_path: Path, clock: SettableClock, hindrance: str
+) -> None:
+    """A table of somebody else's by that name stays as it is, and a schema that tocsin may make
+    nothing in, or that is not there, is let be."""
+    owner = await asyncpg.connect(database)
+    if hindrance == "theirs":
+        await owner.execute("CREATE TABLE container_metrics (mine int)")
+    else:
+        await owner.execute("DROP SCHEMA public CASCADE")
+    store = make(database, tmp_path, clock)
+    store.write(container(clock))
+    await store.flush()
+    assert await owner.fetchval("SELECT count(*) FROM tocsin.container_metrics") == 1
+    if hindrance == "theirs":
+        assert await owner.fetchval("SELECT count(mine) FROM container_metrics") == 0
+    await owner.close()
+    await store.stop()

@@ -75,6 +75,14 @@ def member_of(document: Mapping[str, Any]) -> tuple[str, str, str] | None:
     return labels.get(PROJECT, ""), labels[SERVICE], given[NUMBER]
 
 
+def is_build_step(document: Mapping[str, Any]) -> bool:
+    """Whether the classic builder made the container, for one step of a build: of an image by its
+    digest, and without the restart policy that docker run and Compose give."""
+    policy = part(document, "HostConfig", "RestartPolicy").get("Name")
+    image = str(part(document, "Config").get("Image", ""))
+    return policy == "" and image.startswith("sha256:") and SERVICE not in labels_of(document)
+
+
 def name_of(document: Mapping[str, Any]) -> str:
     """The container's name."""
     return str(document.get("Name") or "").lstrip("/")

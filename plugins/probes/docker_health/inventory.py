@@ -23,7 +23,12 @@ from tocsin.plugins.probes.docker_health.engine import (
     Unanswered,
     part,
 )
-from tocsin.plugins.probes.docker_health.facts import container_of, labels_of, state_of
+from tocsin.plugins.probes.docker_health.facts import (
+    container_of,
+    is_build_step,
+    labels_of,
+    state_of,
+)
 from tocsin.plugins.probes.docker_health.inspecting import Happened, Inspector, by_list
 from tocsin.plugins.probes.docker_health.labels import is_on
 from tocsin.plugins.probes.docker_health.redeploys import Redeploys
@@ -130,6 +135,8 @@ class Inventory:
             found[1].misses = MUTE_AFTER
 
     def _wanted(self, document: dict[str, Any]) -> bool:
+        if is_build_step(document):
+            return False
         return is_on(labels_of(document)) and self._wants(plain_name(document))
 
     def destroyed(self, container_id: str) -> None:

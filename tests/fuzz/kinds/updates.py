@@ -25,7 +25,7 @@ from tocsin.core.ids import new_id
 from tocsin.core.testing.alerting import message_of
 from tocsin.plugins.notifiers.email import EmailNotifier, Security
 from tocsin.plugins.notifiers.telegram import TelegramNotifier
-from tocsin.plugins.notifiers.telegram.presses import Action, Card
+from tocsin.plugins.notifiers.telegram.presses import Action, Card, Offer
 from tocsin.plugins.notifiers.webhook import WebhookNotifier
 
 TOKEN = "123456789:AAE-Ml6qLxxPqZ0Jr5ZbY2e9T8w7V6u5S4r"
@@ -202,7 +202,9 @@ class Updates(Kind):
                 telegram._bot.offset = None
                 listening = asyncio.create_task(telegram.listen(Answering()))
             telegram._bot._sent.clear()
-            keyboard = telegram._presses.keyboard(Card(new_id(), "web", ["x"], list(Action)))
+            keyboard = telegram._presses.keyboard(
+                Card(["x"], [Offer(new_id(), "web", list(Action))])
+            )
             token = keyboard["inline_keyboard"][0][0]["callback_data"]
             place.updates.append(case.replace("PRESS", token).encode("utf-8", "surrogatepass"))
             while not listening.done() and place.updates:

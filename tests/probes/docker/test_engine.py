@@ -146,6 +146,44 @@ async def test_a_removed_container_retires_after_the_grace(lab: Lab) -> None:
         assert sink.gone[0][0] == lab.name("gone")
 
 
+async def test_a_step_of_a_build_is_no_target(lab: Lab, tmp_path: Path) -> None:
+    """The classic builder makes a container for each RUN, and removes it: neither what it did while
+    tocsin looked on, nor what was there already, is watched."""
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {IMAGE}\nLABEL of={lab.prefix}\nRUN sleep 1\nRUN sleep 1.1\n"
+    )
+
+    async def step(command: str) -> str:
+        async with asyncio.timeout(30):
+            while True:
+                filters = (
+                    "--filter",
+                    f"label=of={lab.prefix}",
+                    "--format",
+                    "{{.Names}} {{.Command}}",
+                )
+                for line in docker("ps", "--no-trunc", *filters).splitlines():
+                    if command in line:
+                        return line.split()[0]
+                await asyncio.sleep(0.05)
+
+    build = await asyncio.create_subprocess_exec(
+        "docker", "build", "-q", "--no-cache", "--network=none", str(tmp_path),
+        env={**os.environ, "DOCKER_BUILDKIT": "0"}, stdout=-3, stderr=-3,
+    )  # fmt: skip
+    try:
+        steps = [await step("sleep 1'")]
+        async with watching(lab, include=()) as (_, sink):
+            steps.append(await step("sleep 1.1"))
+            lab.run("after", *SLEEP)  # what came before was heard of before
+            await reached(sink, lab.name("after"), Reason.RUNNING)
+            assert sink.targets.keys().isdisjoint(steps)
+            assert len({*steps}) == 2
+    finally:
+        await build.wait()
+        docker("image", "prune", "-f", "--filter", f"label=of={lab.prefix}")
+
+
 COMPOSE = """
 version: "2.4"
 services:
