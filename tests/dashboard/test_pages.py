@@ -228,7 +228,7 @@ def test_each_page_asks_a_fixed_number_of_times(pages: Pages, town: Town, empty_
     many = {page: asked(pages, empty_town, page, name="a") for page in ALL}
     for page in ALL:
         assert sum(many[page].values()) == sum(few[page].values()), page
-        assert sum(many[page].values()) <= 9, page
+        assert sum(many[page].values()) <= 10, page  # a week's restarts once a minute
 
 
 @pytest.mark.slow
