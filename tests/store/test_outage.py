@@ -34,7 +34,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "BATCH_SECONDS", 0.05)
     monkeypatch.setattr(writer_module, "RETRY", (0.05, 0.2))
     monkeypatch.setattr(store_module, "READ_DEADLINE", 0.7)
-    monkeypatch.setattr(store_module, "TIDY_DEADLINE", 0.7)
+    monkeypatch.setattr(store_module, "TIDY_DEADLINE", 2.0)  # a whole round, on a busy machine
 
 
 class Stream:
