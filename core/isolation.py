@@ -19,6 +19,9 @@ from tocsin.core.contracts import ActionError, ServiceError
 from tocsin.core.deadline import deadline, standstill
 from tocsin.core.lookup_guard import guard_lookups
 from tocsin.core.notices import NotifyError
+from tocsin.core.plugin_faults import PluginFault, call_with_deadline, describe, plain_error
+
+__all__ = ["Isolation", "Lane", "PluginFault", "call_with_deadline", "describe"]
 
 T = TypeVar("T")
 
@@ -30,59 +33,6 @@ BLOCKED_AFTER = 2.0
 
 LEAKED_TASKS = 100
 """Tasks left behind by finished runs, above which a plugin counts as leaking."""
-
-
-class PluginFault(Exception):
-    """A plugin broke its contract. The message completes the sentence "plugin x …".
-
-    ``severe`` faults (a blocked loop, a coroutine that cannot be cancelled, a leak) cost the plugin
-    its lane; others only the one run.
-    """
-
-    def __init__(self, message: str, *, severe: bool = False) -> None:
-        super().__init__(message)
-        self.severe = severe
-
-
-def describe(error: BaseException) -> str:
-    """Say in a clause what went wrong inside a plugin."""
-    if isinstance(error, PluginFault | ActionError | NotifyError | ServiceError):
-        return str(error)
-    try:
-        if isinstance(error, SystemExit):
-            return f"called sys.exit({error.code if error.code is not None else ''})"
-        text = " ".join(str(error).split())[:300]
-    except Exception:  # noqa: BLE001 - it has no words of its own
-        text = ""
-    return f"raised {type(error).__name__}" + (f": {text}" if text else "")
-
-
-def call_with_deadline(function: Callable[[], T], seconds: float, doing: str) -> T:
-    """Call a plugin's synchronous function on a thread of its own and wait at most ``seconds``.
-
-    Raises:
-        PluginFault: it raised (``SystemExit`` included) or did not return in time; in the latter
-            case its daemon thread is left behind.
-    """
-    outcome: Future[T] = Future()
-
-    def call() -> None:
-        try:
-            outcome.set_result(function())
-        except BaseException as error:  # noqa: BLE001 - sys.exit in a plugin must not pass
-            outcome.set_exception(error)
-
-    threading.Thread(target=call, name=f"tocsin {doing}", daemon=True).start()
-    try:
-        return outcome.result(seconds)
-    except TimeoutError as error:
-        if outcome.done():
-            raise PluginFault(f"{describe(error)} while {doing}") from error
-        raise PluginFault(f"did not return within {seconds:g} s while {doing}") from None
-    except BaseException as error:
-        if not outcome.done():
-            raise  # our own interruption, not the plugin's
-        raise PluginFault(f"{describe(error)} while {doing}") from error
 
 
 class Lane:
@@ -240,8 +190,10 @@ async def _guarded(make: Callable[[], Coroutine[Any, Any, T]], seconds: float | 
         raise PluginFault(describe(error)) from error  # nobody asked it to end
     except GeneratorExit:
         raise
-    except (PluginFault, ActionError, NotifyError, ServiceError):
+    except PluginFault:
         raise
+    except (ActionError, NotifyError, ServiceError) as error:
+        raise plain_error(error) from error
     except BaseException as error:
         raise PluginFault(describe(error)) from error
 

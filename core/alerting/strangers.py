@@ -18,6 +18,7 @@ DEADLINE = 5.0
 """Seconds a rule may take."""
 
 _FAILED = Verdict.unknown("the rule failed")
+_NOTHING_TO_SAY = Verdict.clear("the rule does not apply to it")
 
 
 @define
@@ -63,6 +64,8 @@ class Strangers:
         at = self.clock.now()
 
         async def evaluate() -> Verdict:
+            if not bound.rule.applies(history.target):
+                return _NOTHING_TO_SAY
             return bound.rule.evaluate(history, at)
 
         try:

@@ -32,6 +32,7 @@ from tocsin.core.alerts.silences import Quiet
 from tocsin.core.alerts.step import acknowledged, delivered, due, step
 from tocsin.core.boundary import cleaned_verdict
 from tocsin.core.model import Event, Observation, Target
+from tocsin.core.plugin_faults import describe
 from tocsin.core.verdicts import History, Verdict, VerdictState
 
 LOOK_EVERY = 1.0
@@ -69,7 +70,8 @@ class Engine:
             lambda key: self.book.inhibits(*key),
             grace,
         )
-        self._outside, self._faults = outside, faults or RuleFaults()
+        self._outside = outside
+        self._faults = RuleFaults() if faults is None else faults  # an empty one is false
         self._keys: dict[UUID, Key] = {}
         """Where an alert is, by its id."""
         self._recent: dict[str, Recent] = {}
@@ -171,7 +173,7 @@ class Engine:
         bounds = self._bound.get(recent.target.name)
         if bounds is None:
             bounds = self._bound[recent.target.name] = self.book.of(recent.target)
-            recent.lookback = max((b.rule.lookback for b in bounds), default=0.0)
+            recent.lookback = max((b.lookback for b in bounds), default=0.0)
         return bounds
 
     # What is seen
@@ -208,7 +210,7 @@ class Engine:
         for bound in self._bounds(recent):
             key = (bound.name, name)
             alert = self.alerts.get(key)
-            if alert is None and not bound.rule.lookback and bound.inline:
+            if alert is None and not bound.lookback and bound.inline:
                 if plain is None:
                     plain = recent.history(0.0, now.wall, firing=False, carried={})
                 history = plain
@@ -219,7 +221,7 @@ class Engine:
 
     def _history(self, recent: Recent, bound: Bound, alert: Alert | None, now: Moment) -> History:
         return recent.history(
-            bound.rule.lookback,
+            bound.lookback,
             now.wall,
             firing=alert is not None and alert.phase is Phase.FIRING,
             carried={} if alert is None else alert.carry,
@@ -232,9 +234,8 @@ class Engine:
             return []
         try:
             verdict = bound.rule.evaluate(history, now.wall)
-        except Exception as error:  # noqa: BLE001 - a rule's fault is not ours
-            why = f"rule {bound.name} raised {type(error).__name__}: {error}"
-            self._faults.add(bound.plugin, key, why)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a rule's fault is not ours
+            self._faults.add(bound.plugin, key, f"rule {bound.name} {describe(error)}")
             verdict = Verdict.unknown("the rule failed")
         else:
             if self._faults:
