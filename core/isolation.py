@@ -131,6 +131,11 @@ class Lane:
             if not waiter.done():
                 waiter.cancel()
 
+    def awaited(self) -> None:
+        """The thread that calls waits for the core, if it is the lane's."""
+        if self._thread is threading.current_thread():
+            self._last_tick = time.monotonic()
+
     def blocked_for(self) -> float:
         """Seconds since the lane's loop last turned, 0 where it is not running anything."""
         if self._loop is None or not self.running:
@@ -250,6 +255,12 @@ class Isolation:
         """Abandon a plugin's lane after a severe fault."""
         if lane := self._lanes.get(plugin):
             lane.abandon(fault)
+
+    def awaited(self, plugin: str) -> None:
+        """A plugin's lane waits for the core, and is not to blame for that. Called in its thread;
+        from another thread of the plugin it says nothing about the lane."""
+        if lane := self._lanes.get(plugin):
+            lane.awaited()
 
     def stop(self) -> None:
         """End every lane."""

@@ -12,10 +12,14 @@ from tocsin.core.alerts.model import Key, Moment
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.clock import Clock
 from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.shapes import fit_verdict
 from tocsin.core.verdicts import History, Verdict
 
 DEADLINE = 5.0
 """Seconds a rule may take."""
+
+LEAST_AGAIN = 1.0
+"""Seconds after which a rule is asked again at the earliest, though nothing new was seen."""
 
 _FAILED = Verdict.unknown("the rule failed")
 _NOTHING_TO_SAY = Verdict.clear("the rule does not apply to it")
@@ -63,19 +67,16 @@ class Strangers:
         """The verdict, and what went wrong."""
         at = self.clock.now()
 
-        async def evaluate() -> Verdict:
+        async def evaluate() -> tuple[Verdict, str | None]:
             if not bound.rule.applies(history.target):
-                return _NOTHING_TO_SAY
-            return bound.rule.evaluate(history, at)
+                return _NOTHING_TO_SAY, None
+            return fit_verdict(bound.rule.evaluate(history, at), LEAST_AGAIN)
 
         try:
-            verdict = await self.isolation.call(bound.plugin, evaluate, DEADLINE)
-            if not isinstance(verdict, Verdict):
-                raise PluginFault(f"returned {type(verdict).__name__} from evaluate, not a Verdict")
+            return await self.isolation.call(bound.plugin, evaluate, DEADLINE)
         except PluginFault as fault:
             if fault.severe:
                 self.isolation.reset(bound.plugin, fault)
             return _FAILED, str(fault)
         except TimeoutError:
             return _FAILED, f"did not end within {DEADLINE:g} s"
-        return verdict, None

@@ -12,6 +12,7 @@ from attrs import evolve, field, frozen
 from tocsin.core.alerts.model import Policy
 from tocsin.core.model import Target
 from tocsin.core.plugin_faults import PluginFault, describe
+from tocsin.core.shapes import fit_verdict
 from tocsin.core.verdicts import History, Rule, Verdict
 
 
@@ -32,6 +33,17 @@ class Bound:
     @lookback.default
     def _own(self) -> float:
         return self.rule.lookback
+
+    def judge(self, history: History, now: datetime) -> Verdict:
+        """The rule's verdict, where it runs in the core's own thread. Raises what the rule raises,
+        and PluginFault for a verdict that cannot be used, or not whole."""
+        verdict = self.rule.evaluate(history, now)
+        if self.rule.__module__.partition(".")[0] == "tocsin":  # ours are typed
+            return verdict
+        verdict, wrong = fit_verdict(verdict)
+        if wrong is not None:
+            raise PluginFault(wrong)
+        return verdict
 
     def watches(self, target: Target) -> bool:
         """Whether the configuration means a target, and the rule has something to say about it. A

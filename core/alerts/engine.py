@@ -70,8 +70,7 @@ class Engine:
             lambda key: self.book.inhibits(*key),
             grace,
         )
-        self._outside = outside
-        self._faults = RuleFaults() if faults is None else faults  # an empty one is false
+        self._outside, self._faults = outside, RuleFaults() if faults is None else faults
         self._keys: dict[UUID, Key] = {}
         """Where an alert is, by its id."""
         self._recent: dict[str, Recent] = {}
@@ -233,7 +232,7 @@ class Engine:
             self._outside(bound, key, history, now)
             return []
         try:
-            verdict = bound.rule.evaluate(history, now.wall)
+            verdict = bound.judge(history, now.wall)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a rule's fault is not ours
             self._faults.add(bound.plugin, key, f"rule {bound.name} {describe(error)}")
             verdict = Verdict.unknown("the rule failed")

@@ -12,6 +12,7 @@ from tocsin.core.isolation import Isolation, PluginFault, describe
 from tocsin.core.logs import get_logger
 from tocsin.core.notices import LONGEST_REST, Message, NotifyError, Receipt
 from tocsin.core.pipeline.enrich import Enricher
+from tocsin.core.shapes import fit_receipt
 from tocsin.core.shortage import own_shortage
 
 log = get_logger(__name__)
@@ -65,13 +66,18 @@ class Attempt:
         if notifier is None:
             why = self.settings.broken or "it has no notifier"
             return Failure(message=why, permanent=True, everything=True)
+
+        async def send() -> tuple[Receipt, str | None]:
+            given = await notifier.send(message)
+            try:
+                return fit_receipt(given)
+            except PluginFault as fault:
+                raise _NoReceipt(str(fault)) from fault
+
         try:
-            receipt = await self.isolation.call(
-                plugin, lambda: notifier.send(message), notifier.timeout + GRACE
-            )
-            if not isinstance(receipt, Receipt):
-                kind = type(receipt).__name__
-                raise _NoReceipt(f"returned {kind} from send, not a Receipt")
+            receipt, wrong = await self.isolation.call(plugin, send, notifier.timeout + GRACE)
+            if wrong is not None:
+                log.warning("a receipt is not as agreed", plugin=plugin, reason=wrong)
         except NotifyError as error:
             said = clean(str(error))
             if (lack := own_shortage(error)) is not None:

@@ -13,7 +13,9 @@ from tocsin.core.shapes.look import is_name, is_number, show
 from tocsin.core.shapes.results import fit_receipt, fit_result, fit_verdict
 from tocsin.core.shapes.sources import (
     fit_claim,
+    fit_document,
     fit_event,
+    fit_lines,
     fit_names,
     fit_own_name,
     fit_tables,
@@ -22,7 +24,7 @@ from tocsin.core.shapes.sources import (
 )
 
 __all__ = [
-    "check_class", "check_instance", "fit_claim", "fit_event", "fit_names", "fit_own_name",
-    "fit_receipt", "fit_result", "fit_tables", "fit_target", "fit_time", "fit_verdict", "is_name",
-    "is_number", "show",
+    "check_class", "check_instance", "fit_claim", "fit_document", "fit_event", "fit_lines",
+    "fit_names", "fit_own_name", "fit_receipt", "fit_result", "fit_tables", "fit_target",
+    "fit_time", "fit_verdict", "is_name", "is_number", "show",
 ]  # fmt: skip

@@ -23,6 +23,9 @@ LONGEST_NAME = 100
 LONGEST_TARGET = 255
 """Characters of the name of a target that a source found: engines allow that many."""
 
+LONGEST_LINE = 1_000_000
+"""Characters of a log line, before it is cut to what is shown."""
+
 LONGEST_TEXT = 20_000
 """Characters of a text; what is shown of it is cut again."""
 
@@ -118,11 +121,15 @@ class Look:
                     break
             else:
                 return
-        self.changed[name] = kept = {}
+        kept: dict[str, float] = {}
+        self.changed[name] = kept
         if not isinstance(given, Mapping):
             self.wrong.append(f"{name} {show(given)}, not a table of numbers")
             return
-        for key, value in islice(given.items(), MOST_METRICS):
+        for key, value in islice(given.items(), MOST_METRICS + 1):
+            if len(kept) == MOST_METRICS:
+                self.wrong.append(f"more than {MOST_METRICS} {name}")
+                break
             number = _number(value)
             if not isinstance(key, str) or not 0 < len(key) <= 200:
                 self.wrong.append(f"{name} called {show(key)}, not a short text")
@@ -130,8 +137,6 @@ class Look:
                 self.wrong.append(f"{name} {show(key)} = {show(value)}, not a finite number")
             else:
                 kept[str(key)] = number
-        if len(given) > MOST_METRICS:
-            self.wrong.append(f"{len(given)} {name}, more than {MOST_METRICS}")
 
     def data(self, name: str, given: object) -> None:
         """Data as JSON; what JSON does not know becomes text."""
@@ -171,17 +176,19 @@ class _Room:
         if self.left < 0:
             return None
         if isinstance(value, str):
-            return value[:LONGEST_TEXT] if type(value) is str else str(value)[:LONGEST_TEXT]
+            text = value[:LONGEST_TEXT] if type(value) is str else str(value)[:LONGEST_TEXT]
+            self.left -= len(text) // 100
+            return text
         if isinstance(value, int) and not -LARGEST_WHOLE < value < LARGEST_WHOLE:
             return show(int(value))
         if depth < 20 and isinstance(value, Mapping):
-            few = islice(value.items(), max(0, self.left))
+            few = islice(value.items(), max(0, self.left) + 1)
             return {
                 key[:200] if type(key) is str else key: self.copy(item, depth + 1)
                 for key, item in few
             }
         if depth < 20 and isinstance(value, list | tuple | set | frozenset):
-            return [self.copy(item, depth + 1) for item in islice(value, max(0, self.left))]
+            return [self.copy(item, depth + 1) for item in islice(value, max(0, self.left) + 1)]
         return value
 
 

@@ -10,10 +10,11 @@ from uuid import UUID
 
 from tocsin.core.contracts import Claim
 from tocsin.core.hiding import visible
-from tocsin.core.model import Event, Target
+from tocsin.core.model import Event, LogLine, Target
 from tocsin.core.plugin_faults import PluginFault
 from tocsin.core.shapes.look import (
     AHEAD,
+    LONGEST_LINE,
     LONGEST_NAME,
     LONGEST_TARGET,
     LONGEST_TEXT,
@@ -176,3 +177,29 @@ def fit_names(given: Iterable[object]) -> frozenset[str]:
     if len(names) > MOST_TARGETS:
         raise PluginFault(f"has more than {MOST_TARGETS} targets")
     return frozenset(map(fit_own_name, names))
+
+
+def fit_lines(given: object, most: int) -> list[LogLine]:
+    """The last lines that a target wrote, at most so many. Raises PluginFault."""
+
+    def look_at() -> list[LogLine]:
+        if not isinstance(given, list | tuple):
+            raise PluginFault(f"returned {type(given).__name__} from logs, not a list")
+        lines = []
+        for each in given[-most:]:
+            line, look = read_as(LogLine, each, "logs"), Look.new()
+            look.text("text", line.text, LONGEST_LINE)
+            look.text("stream", line.stream, LONGEST_NAME)
+            if line.at is not None and not is_aware(line.at):
+                look.instead("at", None, line.at, "an aware datetime")
+            lines.append(look.done(line, "a line")[0])
+        return lines
+
+    return guarded(look_at, "its log lines")
+
+
+def fit_document(given: object) -> dict[str, Any]:
+    """All that a source knows of a target. Raises PluginFault."""
+    if not isinstance(given, Mapping):
+        raise PluginFault(f"returned {type(given).__name__} from inspect, not a table")
+    return guarded(lambda: dict(given), "its document")

@@ -6,6 +6,7 @@ import threading
 import types
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -123,10 +124,14 @@ def configured(manager: PluginManager, directory: Path, text: str = "") -> Setti
     return load_config(path, {"TOCSIN_DATA_DIR": str(directory / "data")}, manager)
 
 
+def _same(plugin: object) -> object:
+    return plugin
+
+
 def manager_with(**plugins: Any) -> PluginManager:
     made = PluginManager(PluginSettings(), discover=tuple, deadline=1)
     for name, plugin in plugins.items():
-        made.add(name, lambda plugin=plugin: plugin, "strange", "1.0")
+        made.add(name, partial(_same, plugin), "strange", "1.0")
     return made
 
 

@@ -15,6 +15,7 @@ import tocsin
 from tests.core.test_inventory import DOCKER, Room, check, facts
 from tocsin.core.config.settings import CheckSettings, TargetSettings
 from tocsin.core.contracts import Claim
+from tocsin.core.intake import Intake
 from tocsin.core.model import Beat, Event, Result, Status, Target
 from tocsin.core.sources import SourceSink
 from tocsin.core.state import TargetState
@@ -37,9 +38,10 @@ class Names(Room):
         self.events: list[Event] = []
 
     def sink(self, source: str = "docker") -> SourceSink:
+        intake = Intake(asyncio.get_running_loop(), lambda _: None, lambda: None)
         return SourceSink(
-            source, self.inventory, self.record, self.events.append, self.clock,
-            asyncio.get_running_loop(), lambda: None,
+            source, self.inventory, self.record, self.events.append, self.clock, intake,
+            lambda: None, lambda _: None,
         )  # fmt: skip
 
     def see(
