@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from pathlib import Path
+from types import CodeType
 from typing import Any, TypeVar
 
 from tocsin.core.contracts import ActionError, ServiceError
@@ -25,11 +29,16 @@ __all__ = ["Isolation", "Lane", "PluginFault", "call_with_deadline", "describe"]
 
 T = TypeVar("T")
 
+Expected = tuple[type[ActionError | NotifyError | ServiceError], ...]
+
 TICK = 0.25
 """Seconds between two signs of life of a lane."""
 
 BLOCKED_AFTER = 2.0
 """Seconds without a sign of life after which a lane counts as blocked."""
+
+MOST_GIVEN_UP = 2
+"""Threads of one plugin that go on though they were given up, with which it gets no other."""
 
 LEAKED_TASKS = 100
 """Tasks left behind by finished runs, above which a plugin counts as leaking."""
@@ -47,11 +56,16 @@ class Lane:
         self._pending: set[Future[Any]] = set()
         self._fault: PluginFault | None = None
         """Why the loop ended, where it did."""
+        self._given_up: list[threading.Thread] = []
+        """Threads that were given up and may go on."""
 
     def start(self) -> None:
         """Bring the loop up where it is not."""
         if self._loop is not None:
             return
+        self._given_up = [thread for thread in self._given_up if thread.is_alive()]
+        if len(self._given_up) >= MOST_GIVEN_UP:
+            raise PluginFault(f"still keeps {len(self._given_up)} threads busy that were given up")
         loop = asyncio.new_event_loop()
         self._loop, self._last_tick, self._fault = loop, time.monotonic(), None
         guard_lookups(loop)
@@ -92,7 +106,12 @@ class Lane:
             for task in asyncio.all_tasks(loop):
                 task.cancel()
 
-    async def call(self, make: Callable[[], Coroutine[Any, Any, T]], seconds: float | None) -> T:
+    async def call(
+        self,
+        make: Callable[[], Coroutine[Any, Any, T]],
+        seconds: float | None,
+        expects: Expected = (),
+    ) -> T:
         """Run a coroutine in the lane; cancel it after so many ``seconds`` (None: never).
 
         Raises:
@@ -106,7 +125,7 @@ class Lane:
             raise PluginFault(f"could not be given a thread: {describe(error)}") from error
         loop = self._loop
         assert loop is not None  # noqa: S101 - start() has just set it
-        future = asyncio.run_coroutine_threadsafe(_guarded(make, seconds), loop)
+        future = asyncio.run_coroutine_threadsafe(_guarded(make, seconds, expects), loop)
         self._pending.add(future)
         if self._loop is not loop and self._fault is not None:
             self._give_up(self._fault)  # the loop ended before anybody knew of this future
@@ -155,15 +174,19 @@ class Lane:
     def abandon(self, fault: PluginFault) -> None:
         """Give the thread up: fail what runs in it, ask it to end; the next call starts anew.
 
-        A thread cannot be killed. One that executes Python code gets ``SystemExit`` raised in it
-        (``PyThreadState_SetAsyncExc``); one stuck in a system call ends when the call returns.
+        A thread cannot be killed. One that loops in the plugin's own code is interrupted where that
+        is safe (see :func:`interrupt`); one stuck in a system call ends when the call returns.
+        While several of them go on, the plugin gets no new one.
         """
         thread, self._loop = self._thread, None
         self._give_up(fault)
-        if thread is not None and thread.ident is not None and thread.is_alive():
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
-            )
+        if thread is not None and thread.is_alive() and thread not in self._given_up:
+            self._given_up.append(thread)
+
+    def interrupt(self) -> None:
+        """Try to end what goes on in threads that were given up."""
+        for thread in self._given_up:
+            interrupt(thread)
 
     def _give_up(self, fault: PluginFault) -> None:
         self._fault = fault
@@ -179,7 +202,40 @@ class Lane:
         self._loop = None
 
 
-async def _guarded(make: Callable[[], Coroutine[Any, Any, T]], seconds: float | None) -> T:
+def interrupt(thread: threading.Thread) -> None:
+    """Raise ``SystemExit`` in a thread that was given up, if it executes code of the plugin itself.
+
+    Not while it is in the standard library or in tocsin, nor while it was called from there: it may
+    hold a lock that the core needs, and would never give it back. Such a thread is looked at again.
+    """
+    frame = sys._current_frames().get(thread.ident or 0)
+    if not thread.is_alive() or frame is None or _is_shared(frame.f_code, _OURS):
+        return
+    while frame is not None and frame.f_code is not _TURN:
+        if _is_shared(frame.f_code):
+            return
+        frame = frame.f_back
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
+    )
+
+
+_TURN = asyncio.events.Handle._run.__code__
+"""What is below all that a lane's loop calls."""
+
+_LIBRARY = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen")
+_OURS = (str(Path(__file__).parent), str(Path(__file__).resolve().parent))
+
+
+def _is_shared(code: CodeType, besides: tuple[str, ...] = ()) -> bool:
+    """Whether code is the standard library's, or lies in one of the directories ``besides``."""
+    path = code.co_filename
+    return path.startswith((*_LIBRARY, *besides)) and "-packages" not in path
+
+
+async def _guarded(
+    make: Callable[[], Coroutine[Any, Any, T]], seconds: float | None, expects: Expected
+) -> T:
     """Keep ``SystemExit`` and its like inside: asyncio would end the loop for them."""
     try:
         with deadline(seconds) as limit:
@@ -198,7 +254,10 @@ async def _guarded(make: Callable[[], Coroutine[Any, Any, T]], seconds: float | 
     except PluginFault:
         raise
     except (ActionError, NotifyError, ServiceError) as error:
-        raise plain_error(error) from error
+        plain = plain_error(error)
+        if isinstance(plain, (PluginFault, *expects)):
+            raise plain from error
+        raise PluginFault(f"raised {type(plain).__name__}: {plain}") from error
     except BaseException as error:
         raise PluginFault(describe(error)) from error
 
@@ -214,19 +273,24 @@ class Isolation:
         self._lanes: dict[str, Lane] = {}
 
     async def call(
-        self, plugin: str, make: Callable[[], Coroutine[Any, Any, T]], seconds: float | None
+        self,
+        plugin: str,
+        make: Callable[[], Coroutine[Any, Any, T]],
+        seconds: float | None,
+        expects: Expected = (),
     ) -> T:
         """Run a plugin's coroutine for at most so many seconds (None: as long as it takes).
 
         Raises:
             PluginFault: the plugin broke its contract. TimeoutError: cancelled at the deadline.
+            Of tocsin's own errors for plugins those that are ``expects``: any other is a fault.
         """
         if plugin in self.inline:
-            return await _guarded(make, seconds)
+            return await _guarded(make, seconds, expects)
         lane = self._lanes.get(plugin)
         if lane is None:
             lane = self._lanes[plugin] = Lane(plugin)
-        return await lane.call(make, seconds)
+        return await lane.call(make, seconds, expects)
 
     async def watch(self) -> None:
         """Look after the lanes until cancelled."""
@@ -242,6 +306,7 @@ class Isolation:
     def inspect(self) -> None:
         """Abandon lanes that are blocked or leak, and report their plugins."""
         for plugin, lane in self._lanes.items():
+            lane.interrupt()
             fault = None
             if seconds := lane.blocked_for():
                 fault = PluginFault(f"blocked its event loop for {seconds:.0f} s", severe=True)

@@ -11,7 +11,7 @@ from typing import Protocol
 from attrs import define, evolve, field
 
 from tocsin.core.clock import Clock
-from tocsin.core.contracts import ActionError, Probe
+from tocsin.core.contracts import Probe
 from tocsin.core.deadline import standstill
 from tocsin.core.isolation import Isolation, PluginFault
 from tocsin.core.lookups import lookups_of_check
@@ -157,8 +157,6 @@ class Runner:
             if (lack := own_shortage(fault)) is not None:
                 return Result.unknown(lack)
             return self._fault(key, fault)
-        except ActionError as error:
-            return self._fault(key, PluginFault(f"raised ActionError: {error}"))
         except TimeoutError:
             return self._overrun(key, probe.timeout)
         if wrong is not None:  # named, and run on: what is right about it counts
@@ -217,7 +215,7 @@ class Runner:
 
     async def close(self, plugin: str, probe: Probe) -> None:
         """Let a probe go. What it does wrong at this point hurts nobody."""
-        with suppress(PluginFault, TimeoutError, ActionError):
+        with suppress(PluginFault, TimeoutError):
             await self.isolation.call(plugin, probe.close, DEADLINE_GRACE)
 
     def forget(self, check_id: str) -> None:

@@ -23,6 +23,9 @@ log = get_logger(__name__)
 LONGEST_URL = 2000
 """Characters."""
 
+STOP_PATIENCE = 5.0
+"""Seconds that services may take to end."""
+
 URL_DEADLINE = 2.0
 """Seconds that a service may take to say where people find it."""
 
@@ -86,7 +89,9 @@ class ServiceSupervisor:
         async def run() -> None:
             place = self._surroundings(name, api_url)
             self._running[name].health = ComponentHealth(status=Health.OK)
-            await self._isolation.call(plugin, lambda: service.run(place), None)
+            await self._isolation.call(
+                plugin, lambda: service.run(place), None, expects=(ServiceError,)
+            )
 
         def ended(reason: str, seconds: float) -> None:
             running = self._running[name]
@@ -124,7 +129,7 @@ class ServiceSupervisor:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=10)
+            await asyncio.wait(tasks, timeout=STOP_PATIENCE)
         for name in names:
             self._running.pop(name, None)
 

@@ -359,7 +359,10 @@ class SourceSupervisor:
         own = self._inventory.own_name(running.settings.name, target)
         try:
             return await self._isolation.call(
-                running.settings.plugin or "", lambda: act(running.source, own), deadline
+                running.settings.plugin or "",
+                lambda: act(running.source, own),
+                deadline,
+                expects=(ActionError,),
             )
         except TimeoutError:
             raise ActionError(f"{target} gave no answer within {deadline:g} s") from None

@@ -143,8 +143,7 @@ class Alerting:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._loose, return_exceptions=True)
         self._tasks = []
-        await self.board.stop()
-        await self.observers.stop()
+        await asyncio.gather(self.board.stop(), self.observers.stop())
         if self.journal.running:
             self._save([])
             self.journal.submit(Entry(life=self._settling.ended(), anchor=self.steady.anchor()))

@@ -13,6 +13,7 @@ from tocsin.core.cli.check import check
 from tocsin.core.cli.config import config
 from tocsin.core.cli.context import Context, Failure
 from tocsin.core.cli.doctor import doctor
+from tocsin.core.cli.last_resort import leave
 from tocsin.core.cli.logs import logs
 from tocsin.core.cli.maintenance import maintenance
 from tocsin.core.cli.new_plugin import new_plugin
@@ -76,6 +77,9 @@ def main() -> None:
     """Run the command line. A traceback is shown only with ``TOCSIN_DEBUG`` set."""
     try:
         cli.main(prog_name="tocsin")
+    except SystemExit as end:
+        leave(end.code)
+        raise
     except Exception as error:
         if os.environ.get("TOCSIN_DEBUG"):
             raise
@@ -85,4 +89,5 @@ def main() -> None:
             "set TOCSIN_DEBUG=1 for the details",
             err=True,
         )
+        leave(70)
         sys.exit(70)

@@ -16,6 +16,7 @@ from attrs import evolve
 from tocsin.core import descriptors, memory
 from tocsin.core.app import Tocsin
 from tocsin.core.cli.context import Context, Failure, pass_context
+from tocsin.core.cli.last_resort import LEAVE, LastResort
 from tocsin.core.config import ConfigError
 from tocsin.core.config.settings import Settings
 from tocsin.core.data_dir import StartError, data_directory
@@ -63,7 +64,11 @@ def _run(context: Context, no_dashboard: bool) -> None:
         log.warning("no log file is written until the next start", reason=str(error))
     try:
         with data_directory(settings.data_dir):
-            _runner()(_main(context, ["dashboard"] if no_dashboard else []))
+            resort = LastResort()
+            try:
+                _runner()(_main(context, ["dashboard"] if no_dashboard else [], resort))
+            finally:
+                resort.call_off()
     except StartError as error:
         raise Failure(str(error)) from error
 
@@ -77,7 +82,7 @@ def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
     return uvloop.run
 
 
-async def _main(context: Context, without: Collection[str]) -> None:
+async def _main(context: Context, without: Collection[str], resort: LastResort) -> None:
     settings = context.settings()
     for warning in settings.warnings:
         log.warning(warning)
@@ -93,6 +98,7 @@ async def _main(context: Context, without: Collection[str]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    resort.watch(signal.SIGINT, signal.SIGTERM)
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
@@ -121,6 +127,7 @@ async def _main(context: Context, without: Collection[str]) -> None:
                 await monitor.stop()
         except TimeoutError:
             log.error("an orderly stop took too long", seconds=STOP_DEADLINE)
+        resort.within(LEAVE, 0)  # what is left is the loop's own end, which waits for threads
 
 
 def _welcome(context: Context, monitor: Tocsin) -> None:

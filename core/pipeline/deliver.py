@@ -32,6 +32,9 @@ outage, and a message that will never go out."""
 
 MAX_RETRY_AFTER = LONGEST_REST
 
+LEAST_ASKED = 1.0
+"""Seconds; who asks for a shorter rest is left alone for as long as anybody that fails."""
+
 
 @frozen(kw_only=True)
 class Failure:
@@ -75,7 +78,9 @@ class Attempt:
                 raise _NoReceipt(str(fault)) from fault
 
         try:
-            receipt, wrong = await self.isolation.call(plugin, send, notifier.timeout + GRACE)
+            receipt, wrong = await self.isolation.call(
+                plugin, send, notifier.timeout + GRACE, expects=(NotifyError,)
+            )
             if wrong is not None:
                 log.warning("a receipt is not as agreed", plugin=plugin, reason=wrong)
         except NotifyError as error:
@@ -125,6 +130,5 @@ def backoff(attempts: int, failure: Failure) -> float:
     asked for. With jitter, so that what failed together does not come back together."""
     wait = min(BACKOFF[0] * 2.0 ** min(attempts - 1, 20), BACKOFF[1])
     wait *= random.uniform(0.75, 1.25)  # noqa: S311 - no secret
-    if failure.retry_after is None:
-        return wait
-    return max(wait if failure.retry_after <= 0 else 0.0, min(failure.retry_after, MAX_RETRY_AFTER))
+    asked = 0.0 if failure.retry_after is None else failure.retry_after
+    return max(wait, asked) if asked < LEAST_ASKED else min(asked, MAX_RETRY_AFTER)

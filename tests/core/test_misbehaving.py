@@ -409,7 +409,7 @@ async def test_what_an_error_asks_for_is_looked_at() -> None:
         raise error
 
     with pytest.raises(tocsin.NotifyError) as caught:
-        await guard.call("x", fail, 5)
+        await guard.call("x", fail, 5, (tocsin.NotifyError,))
     assert (caught.value.retry_after, caught.value.permanent) == (None, True)
     assert len(str(caught.value)) < 50_000
     guard.stop()
