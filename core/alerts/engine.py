@@ -12,6 +12,7 @@ from uuid import UUID
 from attrs import evolve
 
 from tocsin.core.alerts.book import EMPTY, Book, Bound
+from tocsin.core.alerts.carried import Carried
 from tocsin.core.alerts.graph import Graph
 from tocsin.core.alerts.inhibition import Inhibition, may_be_over
 from tocsin.core.alerts.looks import Looks
@@ -29,7 +30,7 @@ from tocsin.core.alerts.model import (
 from tocsin.core.alerts.recent import Recent
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.silences import Quiet
-from tocsin.core.alerts.step import acknowledged, delivered, due, step
+from tocsin.core.alerts.step import acknowledged, delivered, due, phase_of, step
 from tocsin.core.boundary import cleaned_verdict
 from tocsin.core.model import Event, Observation, Target
 from tocsin.core.plugin_faults import describe
@@ -71,6 +72,7 @@ class Engine:
             grace,
         )
         self._outside, self._faults = outside, RuleFaults() if faults is None else faults
+        self.carried = Carried()
         self._keys: dict[UUID, Key] = {}
         """Where an alert is, by its id."""
         self._recent: dict[str, Recent] = {}
@@ -84,8 +86,7 @@ class Engine:
     # What there is
 
     def load(self, alerts: Iterable[Alert]) -> None:
-        """Take over alerts of an earlier run. Nothing is told of them before :meth:`settle`, or
-        before their rules have judged anew."""
+        """Take over alerts of an earlier run; nothing is told of them before :meth:`settle`."""
         for alert in alerts:
             self._put(alert)
 
@@ -103,6 +104,7 @@ class Engine:
                 self._put(self.alerts[key])
         for recent in self._recent.values():
             self._bounds(recent)
+        self.carried.forget(lambda key: not self.watches(key))
         return changes
 
     def put(
@@ -132,6 +134,7 @@ class Engine:
         self._recent.pop(name, None)
         self._bound.pop(name, None)
         self._faults.forget(name)
+        self.carried.forget(lambda key: key[1] == name)
         changes = self._end(name, why, now)
         self.graph.put(name, ())
         return changes
@@ -148,8 +151,7 @@ class Engine:
         return None if recent is None else recent.target
 
     def watches(self, key: Key) -> bool:
-        """Whether the rule of an alert still watches its target; a target that is not there is
-        another matter."""
+        """Whether the rule of an alert still watches its target, or that is not there."""
         recent = self._recent.get(key[1])
         return recent is None or any(bound.name == key[0] for bound in self._bounds(recent))
 
@@ -209,7 +211,8 @@ class Engine:
         for bound in self._bounds(recent):
             key = (bound.name, name)
             alert = self.alerts.get(key)
-            if alert is None and not bound.lookback and bound.inline:
+            bare = alert is None and not self.carried.of(key, alert)
+            if bare and bound.inline and not bound.lookback:
                 if plain is None:
                     plain = recent.history(0.0, now.wall, firing=False, carried={})
                 history = plain
@@ -223,7 +226,7 @@ class Engine:
             bound.lookback,
             now.wall,
             firing=alert is not None and alert.phase is Phase.FIRING,
-            carried={} if alert is None else alert.carry,
+            carried=self.carried.of((bound.name, recent.target.name), alert),
             snapshot=not bound.inline,
         )
 
@@ -248,6 +251,7 @@ class Engine:
         elif self._looks:
             self._looks.want(key, None)
         if key not in self.alerts and verdict.state in (VerdictState.CLEAR, VerdictState.UNKNOWN):
+            self.carried.note(key, verdict)
             return []
         verdict = self._verdicts[key] = cleaned_verdict(verdict)
         return self._step(key, verdict, now)
@@ -264,6 +268,7 @@ class Engine:
             self._verdicts.pop(key, None)
             self.inhibition.drop(key)
             self.dirty.add(key)
+            self.carried.note(key, verdict)
         elif before is None or differs(before, after):
             after = evolve(after, revision=after.revision + 1)
             self._put(after)
@@ -271,7 +276,7 @@ class Engine:
             self.alerts[key] = after
         out = [evolve(change, alert=evolve(change.alert, revision=after.revision))
                if after is not None else change for change in changes]  # fmt: skip
-        if _phase(before) is not _phase(after) and self.book.inhibits(*key):
+        if phase_of(before) is not phase_of(after) and self.book.inhibits(*key):
             out += self.recheck({key[1], *self.graph.below(key[1])}, now, but=key)
         return out
 
@@ -303,8 +308,7 @@ class Engine:
     def settle(self, now: Moment, *, freeze: bool = True) -> list[Transition]:
         """Looking around is over: what waited for that is told.
 
-        ``freeze``: everything has been looked at once since the start, so that alerts that nothing
-        has been said about freeze until somebody does.
+        ``freeze``: all has been looked at since the start; alerts of which nothing was said freeze.
         """
         self.settled = True
         unseen = Verdict.unknown("nothing seen since the start") if freeze else None
@@ -414,7 +418,3 @@ class Engine:
     def affected(self, target: str) -> tuple[str, ...]:
         """Who depends on a target, sorted."""
         return tuple(sorted(self.graph.below(target)))
-
-
-def _phase(alert: Alert | None) -> Phase | None:
-    return None if alert is None else alert.phase

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from attrs import frozen
@@ -144,3 +144,39 @@ async def test_a_rule_that_costs_its_lane_rests(clock: SettableClock) -> None:
     clock.advance(61)
     await results(50)
     assert isolation.asked == 3
+
+
+@frozen(kw_only=True)
+class Counting(Rule):
+    """Counts how often it was asked; all is well."""
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        Counter.seen.append(count := history.carried.get("count", 0) + 1)
+        return Verdict.clear(carry={"count": count})
+
+
+class Counter:
+    """A stranger's."""
+
+    seen: ClassVar[list[int]] = []
+
+    @hookimpl
+    def tocsin_rules(self) -> dict[str, type[Rule]]:
+        return {"counting": Counting}
+
+
+async def test_what_is_carried_without_an_alert_outlives_tocsin(make_desk: MakeDesk) -> None:
+    """A clear verdict's carry lies in the journal, and comes back after a restart."""
+    Counter.seen.clear()
+    desk = await make_desk()
+    desk.plugins.add("counting", Counter, "tests", "0")
+    desk.config = CONFIG + '[rules.counting]\nrule = "counting"\n'
+    await desk.restart()
+    desk.add("web")
+    await desk.wait(1.1)
+    for number in (1, 2):
+        desk.see("web", "up")
+        await eventually(lambda number=number: Counter.seen[-1:] == [number] and not busy(desk))
+    await desk.restart()
+    desk.see("web", "up")
+    await eventually(lambda: Counter.seen == [1, 2, 3] and not busy(desk))

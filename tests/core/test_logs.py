@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,12 +82,12 @@ def test_no_plugin_fills_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one package, and of one event of ours, so many lines a minute are written; that more were
     left out is said at once, and how many when the minute is over. Others are written as ever."""
     now = [100.0]
-    monkeypatch.setattr(logs.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     stream = io.StringIO()
     configure(LogSettings(), stream)
-    for number in range(20_000):
+    for number in range(4000):
         logging.getLogger(f"stranger.part{number}").warning("line %s", number)
-        if number < 5000:
+        if number < 2500:
             get_logger("tocsin.core.x").error("the same again", number=number)
     get_logger("tocsin.core.x").error("something else")
     lines = stream.getvalue().splitlines()
@@ -95,7 +96,7 @@ def test_no_plugin_fills_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "something else" in lines[-1]
     now[0] += 61
     logging.getLogger("stranger").warning("again")
-    assert "19000 lines of stranger were left out" in stream.getvalue()
+    assert "3000 lines of stranger were left out" in stream.getvalue()
     assert "again" in stream.getvalue().splitlines()[-1]
 
 
@@ -103,7 +104,7 @@ def test_many_names_of_loggers_count_together() -> None:
     """A plugin that makes a name for each line gets no further by it."""
     stream = io.StringIO()
     configure(LogSettings(), stream)
-    for number in range(5000):
+    for number in range(2500):
         logging.getLogger(f"stranger{number}").warning("a line")
     assert len(stream.getvalue().splitlines()) < logs.MOST_SOURCES + logs.MOST_THEIRS + 10
 
