@@ -264,10 +264,6 @@ class SourceSupervisor:
                 await self._isolation.call(
                     plugin, lambda: source.run(name, settings.interval, sink), None
                 )
-            except PluginFault as fault:
-                if fault.severe:
-                    self._isolation.reset(plugin, fault)
-                raise
             finally:
                 sink.intake.close()
 
