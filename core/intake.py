@@ -52,8 +52,10 @@ class Intake:
         Raises:
             PluginFault: the run is over.
         """
-        while not self._closed and not self._room.acquire(timeout=PATIENCE):
+        if not self._room.acquire(blocking=False):
             self._waits()
+            while not self._closed and not self._room.acquire(timeout=PATIENCE):
+                self._waits()
         if self._closed:
             time.sleep(PATIENCE)  # whoever goes on all the same takes no time from others
             raise PluginFault("goes on telling though its run is over")

@@ -315,10 +315,12 @@ async def test_a_source_that_tells_without_end_waits_and_leaves_room(
 
 
 async def test_an_inventory_of_thousands_is_taken_in_at_once() -> None:
-    """What is no flood is neither slowed down nor named."""
+    """What is no flood is neither slowed down nor named; that its thread waits now and then is
+    said at once, so that its lane is not taken to be blocked."""
     blamed: list[str] = []
     taken: list[int] = []
-    way = Intake(asyncio.get_running_loop(), blamed.append, lambda: None)
+    waits: list[int] = []
+    way = Intake(asyncio.get_running_loop(), blamed.append, lambda: waits.append(1))
 
     def tell() -> None:
         for number in range(5000):
@@ -327,6 +329,7 @@ async def test_an_inventory_of_thousands_is_taken_in_at_once() -> None:
     await asyncio.to_thread(tell)
     await eventually(lambda: len(taken) == 5000)
     assert (taken, blamed) == (list(range(5000)), [])
+    assert waits
 
 
 async def test_a_thread_that_waits_is_not_a_blocked_lane(
