@@ -97,16 +97,19 @@ class SourceSink:
             self.blame(f"told what was not understood ({function.__name__.strip('_')}): "
                        f"{describe(error)}")  # fmt: skip
 
-    def _fit(self, fit: Callable[[], tuple[T, str | None]]) -> T | None:
+    def _fit(
+        self, fit: Callable[[], tuple[T, str | None]], found: list[str] | None = None
+    ) -> T | None:
         """What a source hands over, as it may go on; None where nothing is left of it. In the
-        thread that tells it, since it may be code."""
+        thread that tells it, since it may be code. ``found`` takes what was wrong."""
         try:
             value, wrong = fit()
         except PluginFault as fault:
-            self._post(self.blame, str(fault))
-            return None
+            value, wrong = None, str(fault)
         if wrong is not None:
             self._post(self.blame, wrong)
+            if found is not None:
+                found.append(f"what its source says of it was not understood: {wrong}")
         return value
 
     def discovered(
@@ -116,10 +119,15 @@ class SourceSink:
         claim: Claim | None = None,
     ) -> None:
         """See ``contracts.Sink.discovered``."""
-        known = self._fit(lambda: fit_target(target))
+        wrong: list[str] = []
+        known = self._fit(lambda: fit_target(target), wrong)
         if known is not None:
-            tables = self._fit(lambda: fit_tables(checks))
-            self._post(self._discovered, known, tables, self._fit(lambda: fit_claim(claim)))
+            tables = self._fit(lambda: fit_tables(checks), wrong)
+            claimed = self._fit(lambda: fit_claim(claim), wrong)
+            if wrong:
+                claimed = claimed or Claim()
+                claimed = evolve(claimed, refused=(*wrong, *claimed.refused))
+            self._post(self._discovered, known, tables, claimed)
 
     def _discovered(
         self,

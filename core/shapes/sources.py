@@ -103,12 +103,9 @@ def fit_tables(given: object) -> tuple[Mapping[str, Mapping[str, Any]], str | No
             return {}, None
         look.data("checks", given)
         tables = look.changed.get("checks", given)
-        kept = {
-            name: table for name, table in tables.items()
-            if isinstance(name, str) and isinstance(table, Mapping)
-        }  # fmt: skip
+        kept = {name: table for name, table in tables.items() if isinstance(name, str)}
         if len(kept) < len(tables):
-            look.wrong.append("checks that are no tables")
+            look.wrong.append("checks without a name")
         return kept, f"gave {look.wrong[0]}" if look.wrong else None
 
     return guarded(look_at, "its checks")
