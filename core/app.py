@@ -24,7 +24,7 @@ from tocsin.core.embedded import EmbeddedPostgres
 from tocsin.core.heartbeats import Heartbeats
 from tocsin.core.hiding import know
 from tocsin.core.inventory import Inventory
-from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.isolation import Isolation
 from tocsin.core.logs import get_logger
 from tocsin.core.model import (
     AuditEntry,
@@ -87,7 +87,12 @@ class Tocsin:
         self.state = LiveState(self.bus)
         self.store = self._make_store()
         self.tokens = TokenStore(self.data_dir / "tokens.json")
-        self.isolation = Isolation(frozenset(settings.plugins.inline), self._plugin_blocked)
+        self._unbuilt: set[str] = set()
+        self.note_unbuilt(settings)
+        self.isolation = Isolation(
+            frozenset(settings.plugins.inline),
+            lambda plugin, fault: self._blame(plugin, str(fault)),
+        )
         self.scheduler = Scheduler(
             self.clock,
             at_once=descriptors.checks_at_once,
@@ -135,7 +140,7 @@ class Tocsin:
         )
         self.deadman = Deadman(self.clock, self._does_its_job)
         self.services = ServiceSupervisor(
-            self.isolation, self.tokens, self.data_dir, self.clock, without
+            self.isolation, self.tokens, self.data_dir, self.clock, without, self._blame
         )
         self.api = ApiServer(self)
 
@@ -347,6 +352,7 @@ class Tocsin:
             settings = await asyncio.to_thread(load_config, self._path, self._env, self.plugins)
             self.settings = settings
             know(settings.secrets)
+            self.note_unbuilt(settings)
             await self.alerting.apply(settings)
             self.inventory.apply(settings)
             await self.sources.apply(settings)
@@ -367,9 +373,18 @@ class Tocsin:
             found |= front
         return sorted(found - {target})
 
-    def _plugin_blocked(self, plugin: str, fault: PluginFault) -> None:
-        if self.plugins.fail(plugin, str(fault)):
-            _plugin_failed(plugin, str(fault))
+    def note_unbuilt(self, settings: Settings) -> None:
+        """Mark the plugins failed of which something could not be made, until it can."""
+        unbuilt = settings.unbuilt()
+        for plugin in self._unbuilt - unbuilt.keys():
+            self.plugins.recover(plugin)
+        for plugin, reason in unbuilt.items():
+            self._blame(plugin, reason)
+        self._unbuilt = set(unbuilt)
+
+    def _blame(self, plugin: str, reason: str) -> None:
+        if self.plugins.fail(plugin, reason):
+            _plugin_failed(plugin, reason)
 
 
 def _plugin_failed(plugin: str, reason: str) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from attrs import evolve
 
 from tocsin.core.hiding import clean, clean_data, hide, visible
-from tocsin.core.model import AuditEntry, Event, LogLine, Observation, Result, Target
+from tocsin.core.model import AuditEntry, Event, LogLine, Observation, Result
 from tocsin.core.verdicts import Verdict
 
 LONGEST_LINE = 16_000
@@ -95,15 +95,6 @@ def cleaned_entry(entry: AuditEntry) -> AuditEntry:
         entry, actor=clean(entry.actor), subject=clean(entry.subject),
         outcome=clean(entry.outcome), details=plain(entry.details),
     )  # fmt: skip
-
-
-def named(target: Target) -> Target:
-    """A target by names that can be seen. Its labels stay as they are: probes and matchers go by
-    them, and they are cleaned where they are shown."""
-    name, kind = visible(target.name), visible(target.kind)
-    if (name, kind) == (target.name, target.kind):
-        return target
-    return evolve(target, name=name, kind=kind)
 
 
 def cleaned_lines(lines: Iterable[LogLine]) -> list[LogLine]:

@@ -9,18 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from pathlib import Path
+from types import CodeType
 from typing import Any, TypeVar
 
 from tocsin.core.contracts import ActionError, ServiceError
 from tocsin.core.deadline import deadline, standstill
 from tocsin.core.lookup_guard import guard_lookups
 from tocsin.core.notices import NotifyError
+from tocsin.core.plugin_faults import PluginFault, call_with_deadline, describe, plain_error
+
+__all__ = ["Isolation", "Lane", "PluginFault", "call_with_deadline", "describe"]
 
 T = TypeVar("T")
+
+Expected = tuple[type[ActionError | NotifyError | ServiceError], ...]
 
 TICK = 0.25
 """Seconds between two signs of life of a lane."""
@@ -28,61 +37,11 @@ TICK = 0.25
 BLOCKED_AFTER = 2.0
 """Seconds without a sign of life after which a lane counts as blocked."""
 
+MOST_GIVEN_UP = 2
+"""Threads of one plugin that go on though they were given up, with which it gets no other."""
+
 LEAKED_TASKS = 100
 """Tasks left behind by finished runs, above which a plugin counts as leaking."""
-
-
-class PluginFault(Exception):
-    """A plugin broke its contract. The message completes the sentence "plugin x …".
-
-    ``severe`` faults (a blocked loop, a coroutine that cannot be cancelled, a leak) cost the plugin
-    its lane; others only the one run.
-    """
-
-    def __init__(self, message: str, *, severe: bool = False) -> None:
-        super().__init__(message)
-        self.severe = severe
-
-
-def describe(error: BaseException) -> str:
-    """Say in a clause what went wrong inside a plugin."""
-    if isinstance(error, PluginFault | ActionError | NotifyError | ServiceError):
-        return str(error)
-    try:
-        if isinstance(error, SystemExit):
-            return f"called sys.exit({error.code if error.code is not None else ''})"
-        text = " ".join(str(error).split())[:300]
-    except Exception:  # noqa: BLE001 - it has no words of its own
-        text = ""
-    return f"raised {type(error).__name__}" + (f": {text}" if text else "")
-
-
-def call_with_deadline(function: Callable[[], T], seconds: float, doing: str) -> T:
-    """Call a plugin's synchronous function on a thread of its own and wait at most ``seconds``.
-
-    Raises:
-        PluginFault: it raised (``SystemExit`` included) or did not return in time; in the latter
-            case its daemon thread is left behind.
-    """
-    outcome: Future[T] = Future()
-
-    def call() -> None:
-        try:
-            outcome.set_result(function())
-        except BaseException as error:  # noqa: BLE001 - sys.exit in a plugin must not pass
-            outcome.set_exception(error)
-
-    threading.Thread(target=call, name=f"tocsin {doing}", daemon=True).start()
-    try:
-        return outcome.result(seconds)
-    except TimeoutError as error:
-        if outcome.done():
-            raise PluginFault(f"{describe(error)} while {doing}") from error
-        raise PluginFault(f"did not return within {seconds:g} s while {doing}") from None
-    except BaseException as error:
-        if not outcome.done():
-            raise  # our own interruption, not the plugin's
-        raise PluginFault(f"{describe(error)} while {doing}") from error
 
 
 class Lane:
@@ -97,11 +56,16 @@ class Lane:
         self._pending: set[Future[Any]] = set()
         self._fault: PluginFault | None = None
         """Why the loop ended, where it did."""
+        self._given_up: list[threading.Thread] = []
+        """Threads that were given up and may go on."""
 
     def start(self) -> None:
         """Bring the loop up where it is not."""
         if self._loop is not None:
             return
+        self._given_up = [thread for thread in self._given_up if thread.is_alive()]
+        if len(self._given_up) >= MOST_GIVEN_UP:
+            raise PluginFault(f"still keeps {len(self._given_up)} threads busy that were given up")
         loop = asyncio.new_event_loop()
         self._loop, self._last_tick, self._fault = loop, time.monotonic(), None
         guard_lookups(loop)
@@ -142,7 +106,12 @@ class Lane:
             for task in asyncio.all_tasks(loop):
                 task.cancel()
 
-    async def call(self, make: Callable[[], Coroutine[Any, Any, T]], seconds: float | None) -> T:
+    async def call(
+        self,
+        make: Callable[[], Coroutine[Any, Any, T]],
+        seconds: float | None,
+        expects: Expected = (),
+    ) -> T:
         """Run a coroutine in the lane; cancel it after so many ``seconds`` (None: never).
 
         Raises:
@@ -156,7 +125,7 @@ class Lane:
             raise PluginFault(f"could not be given a thread: {describe(error)}") from error
         loop = self._loop
         assert loop is not None  # noqa: S101 - start() has just set it
-        future = asyncio.run_coroutine_threadsafe(_guarded(make, seconds), loop)
+        future = asyncio.run_coroutine_threadsafe(_guarded(make, seconds, expects), loop)
         self._pending.add(future)
         if self._loop is not loop and self._fault is not None:
             self._give_up(self._fault)  # the loop ended before anybody knew of this future
@@ -181,6 +150,11 @@ class Lane:
             if not waiter.done():
                 waiter.cancel()
 
+    def awaited(self) -> None:
+        """The thread that calls waits for the core, if it is the lane's."""
+        if self._thread is threading.current_thread():
+            self._last_tick = time.monotonic()
+
     def blocked_for(self) -> float:
         """Seconds since the lane's loop last turned, 0 where it is not running anything."""
         if self._loop is None or not self.running:
@@ -200,15 +174,19 @@ class Lane:
     def abandon(self, fault: PluginFault) -> None:
         """Give the thread up: fail what runs in it, ask it to end; the next call starts anew.
 
-        A thread cannot be killed. One that executes Python code gets ``SystemExit`` raised in it
-        (``PyThreadState_SetAsyncExc``); one stuck in a system call ends when the call returns.
+        A thread cannot be killed. One that loops in the plugin's own code is interrupted where that
+        is safe (see :func:`interrupt`); one stuck in a system call ends when the call returns.
+        While several of them go on, the plugin gets no new one.
         """
         thread, self._loop = self._thread, None
         self._give_up(fault)
-        if thread is not None and thread.ident is not None and thread.is_alive():
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
-            )
+        if thread is not None and thread.is_alive() and thread not in self._given_up:
+            self._given_up.append(thread)
+
+    def interrupt(self) -> None:
+        """Try to end what goes on in threads that were given up."""
+        for thread in self._given_up:
+            interrupt(thread)
 
     def _give_up(self, fault: PluginFault) -> None:
         self._fault = fault
@@ -224,7 +202,40 @@ class Lane:
         self._loop = None
 
 
-async def _guarded(make: Callable[[], Coroutine[Any, Any, T]], seconds: float | None) -> T:
+def interrupt(thread: threading.Thread) -> None:
+    """Raise ``SystemExit`` in a thread that was given up, if it executes code of the plugin itself.
+
+    Not while it is in the standard library or in tocsin, nor while it was called from there: it may
+    hold a lock that the core needs, and would never give it back. Such a thread is looked at again.
+    """
+    frame = sys._current_frames().get(thread.ident or 0)
+    if not thread.is_alive() or frame is None or _is_shared(frame.f_code, _OURS):
+        return
+    while frame is not None and frame.f_code is not _TURN:
+        if _is_shared(frame.f_code):
+            return
+        frame = frame.f_back
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
+    )
+
+
+_TURN = asyncio.events.Handle._run.__code__
+"""What is below all that a lane's loop calls."""
+
+_LIBRARY = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen")
+_OURS = (str(Path(__file__).parent), str(Path(__file__).resolve().parent))
+
+
+def _is_shared(code: CodeType, besides: tuple[str, ...] = ()) -> bool:
+    """Whether code is the standard library's, or lies in one of the directories ``besides``."""
+    path = code.co_filename
+    return path.startswith((*_LIBRARY, *besides)) and "-packages" not in path
+
+
+async def _guarded(
+    make: Callable[[], Coroutine[Any, Any, T]], seconds: float | None, expects: Expected
+) -> T:
     """Keep ``SystemExit`` and its like inside: asyncio would end the loop for them."""
     try:
         with deadline(seconds) as limit:
@@ -240,8 +251,13 @@ async def _guarded(make: Callable[[], Coroutine[Any, Any, T]], seconds: float | 
         raise PluginFault(describe(error)) from error  # nobody asked it to end
     except GeneratorExit:
         raise
-    except (PluginFault, ActionError, NotifyError, ServiceError):
+    except PluginFault:
         raise
+    except (ActionError, NotifyError, ServiceError) as error:
+        plain = plain_error(error)
+        if isinstance(plain, (PluginFault, *expects)):
+            raise plain from error
+        raise PluginFault(f"raised {type(plain).__name__}: {plain}") from error
     except BaseException as error:
         raise PluginFault(describe(error)) from error
 
@@ -257,19 +273,24 @@ class Isolation:
         self._lanes: dict[str, Lane] = {}
 
     async def call(
-        self, plugin: str, make: Callable[[], Coroutine[Any, Any, T]], seconds: float | None
+        self,
+        plugin: str,
+        make: Callable[[], Coroutine[Any, Any, T]],
+        seconds: float | None,
+        expects: Expected = (),
     ) -> T:
         """Run a plugin's coroutine for at most so many seconds (None: as long as it takes).
 
         Raises:
             PluginFault: the plugin broke its contract. TimeoutError: cancelled at the deadline.
+            Of tocsin's own errors for plugins those that are ``expects``: any other is a fault.
         """
         if plugin in self.inline:
-            return await _guarded(make, seconds)
+            return await _guarded(make, seconds, expects)
         lane = self._lanes.get(plugin)
         if lane is None:
             lane = self._lanes[plugin] = Lane(plugin)
-        return await lane.call(make, seconds)
+        return await lane.call(make, seconds, expects)
 
     async def watch(self) -> None:
         """Look after the lanes until cancelled."""
@@ -285,6 +306,7 @@ class Isolation:
     def inspect(self) -> None:
         """Abandon lanes that are blocked or leak, and report their plugins."""
         for plugin, lane in self._lanes.items():
+            lane.interrupt()
             fault = None
             if seconds := lane.blocked_for():
                 fault = PluginFault(f"blocked its event loop for {seconds:.0f} s", severe=True)
@@ -298,6 +320,12 @@ class Isolation:
         """Abandon a plugin's lane after a severe fault."""
         if lane := self._lanes.get(plugin):
             lane.abandon(fault)
+
+    def awaited(self, plugin: str) -> None:
+        """A plugin's lane waits for the core, and is not to blame for that. Called in its thread;
+        from another thread of the plugin it says nothing about the lane."""
+        if lane := self._lanes.get(plugin):
+            lane.awaited()
 
     def stop(self) -> None:
         """End every lane."""

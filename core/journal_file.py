@@ -45,6 +45,9 @@ PRUNED_AT_ONCE = 5000
 SPARE_PAGES = 2048
 """Unused pages (of 4 KiB) that the file may have; of more it is freed at a start."""
 
+CARRIED = "carried "
+"""What the names of lines of ``meta`` begin with that hold what a rule carries."""
+
 BESIDE = ("-wal", "-shm")
 """What the names of SQLite's files beside the journal end with."""
 
@@ -99,6 +102,8 @@ class Entry:
     anchor: Anchor | None = None
     life: Life | None = None
     restored: bool = False
+    carried: Mapping[Key, Mapping[str, Any]] = Factory(dict)
+    """What rules carry without an alert; empty: nothing any more."""
 
 
 @frozen(kw_only=True)
@@ -119,6 +124,7 @@ class Saved:
     fresh: bool = True
     doubtful: bool = False
     clean: bool = True
+    carried: Mapping[Key, Mapping[str, Any]] = Factory(dict)
 
 
 def is_damage(error: Exception) -> bool:
@@ -202,7 +208,17 @@ def read(db: sqlite3.Connection) -> Saved:
         fresh=anchor is None,
         doubtful="restoring" in meta and anchor is not None,
         clean="running" not in meta,
+        carried={
+            _key(name): msgspec.json.decode(value)
+            for name, value in meta.items()
+            if name.startswith(CARRIED)
+        },
     )
+
+
+def _key(name: str) -> Key:
+    rule, target = msgspec.json.decode(name.removeprefix(CARRIED), type=tuple[str, str])
+    return rule, target
 
 
 def references(alerts: Iterable[UUID], rows: Iterable[Row]) -> dict[tuple[str, UUID], str]:
@@ -241,6 +257,12 @@ def put(db: sqlite3.Connection, entry: Entry) -> None:
     for name, value in (("anchor", entry.anchor), ("life", entry.life)):
         if value is not None:
             note(db, name, msgspec.json.encode(value).decode())
+    for key, carry in entry.carried.items():
+        name = CARRIED + msgspec.json.encode(key).decode()
+        if carry:
+            note(db, name, encode(carry).decode())
+        else:
+            db.execute("DELETE FROM meta WHERE name = ?", (name,))
     if entry.restored:
         db.execute("DELETE FROM meta WHERE name = 'restoring'")
 

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import stat
 import sys
+import time
 from collections.abc import MutableMapping
 from logging.handlers import RotatingFileHandler
 from typing import IO, Any
@@ -18,6 +19,14 @@ from tocsin.core.contracts import Secret
 
 LONGEST = 16_000
 """Characters of one value of a log line."""
+
+MINUTE = 60.0
+MOST_OURS, MOST_THEIRS = 2000, 1000
+"""Lines a minute: of one event of ours, and of one package of others."""
+
+MOST_SOURCES = 500
+OTHERS = "others"
+"""What counts together when there are more than so many."""
 
 
 def clean(text: str, *, lines: bool = False) -> str:
@@ -60,6 +69,51 @@ def _tell_wrong_call(handler: logging.StreamHandler[Any], record: logging.LogRec
     # Where the stream itself is gone there is no place left to say so.
     with contextlib.suppress(Exception):
         handler.stream.write(handler.format(again) + handler.terminator)
+
+
+class _Bound(logging.Filter):
+    """Lets so many lines pass in a minute: of each logger of others, and of each event of ours. How
+    many were left out is said once, when the minute is over."""
+
+    def __init__(self, handler: logging.StreamHandler[Any]) -> None:
+        super().__init__()
+        self._handler = handler
+        self._seen: dict[str, int] = {}
+        self._began = time.monotonic()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line passes. Counts of several threads may miss each other by a line."""
+        now = time.monotonic()
+        if now - self._began >= MINUTE:
+            seen, self._seen, self._began = self._seen, {}, now
+            for source, count in seen.items():
+                if count > (most := _most(source)):
+                    self._say(f"{count - most} lines of {source} were left out of the log")
+        source = _source(record)
+        if source not in self._seen and len(self._seen) >= MOST_SOURCES:
+            source = OTHERS
+        count = self._seen[source] = self._seen.get(source, 0) + 1
+        if count == _most(source) + 1:
+            self._say(f"{source} writes too much; the rest of a minute is left out of the log")
+        return count <= _most(source)
+
+    def _say(self, text: str) -> None:
+        line = logging.LogRecord(__name__, logging.WARNING, "", 0, text, None, None)
+        with self._handler.lock or contextlib.nullcontext():  # past the filter itself
+            self._handler.emit(line)
+
+
+def _source(record: logging.LogRecord) -> str:
+    """What a line counts for: an event of ours, or the package of others that wrote it."""
+    package = record.name.partition(".")[0]
+    if package != "tocsin":
+        return package[:100]
+    event = record.msg.get("event") if isinstance(record.msg, dict) else record.msg
+    return f"{record.name}: {str(event)[:100]}"
+
+
+def _most(source: str) -> int:
+    return MOST_OURS if source.startswith("tocsin.") else MOST_THEIRS
 
 
 class _Handler(logging.StreamHandler[IO[str]]):
@@ -123,6 +177,8 @@ def configure(settings: LogSettings, stream: IO[str]) -> None:
         if stat.S_ISREG(status.st_mode) and status.st_mode & 0o007:  # an earlier version's
             with contextlib.suppress(OSError):
                 settings.file.chmod(stat.S_IMODE(status.st_mode) & ~0o007)
+    for handler in handlers:
+        handler.addFilter(_Bound(handler))  # type: ignore[arg-type] # both write to a stream
     root = logging.getLogger()
     before, root.handlers[:] = root.handlers[:], handlers
     for handler in before:

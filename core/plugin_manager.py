@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,10 @@ from tocsin.core.config.settings import PluginSettings
 from tocsin.core.contracts import Probe, PushProbe, Service, Source
 from tocsin.core.endpoints import Endpoint
 from tocsin.core.hiding import clean
-from tocsin.core.isolation import PluginFault, call_with_deadline
+from tocsin.core.isolation import PluginFault, call_with_deadline, describe
 from tocsin.core.notices import Notifier
 from tocsin.core.observing import Observer
+from tocsin.core.shapes import check_class, is_name, show
 from tocsin.core.verdicts import Rule
 
 LOAD_DEADLINE = 20.0
@@ -163,7 +165,10 @@ class PluginManager:
             return
         try:
             plugin = call_with_deadline(load, self._deadline, "it was imported")
-            provides = self._register(plugin, name)
+            call_with_deadline(
+                lambda: self._register(plugin, name), self._deadline, "its hooks were looked at"
+            )
+            provides = self._provided(name)
         except PluginFault as fault:
             if self._pluggy.has_plugin(name):
                 self._pluggy.unregister(name=name)
@@ -188,27 +193,32 @@ class PluginManager:
             return "external plugins are off ([plugins] external = false or --no-external)"
         return None
 
-    def _register(self, plugin: object, name: str) -> list[Provided]:
+    def _register(self, plugin: object, name: str) -> None:
         try:
             self._pluggy.register(plugin, name=name)
             self._pluggy.check_pending()
         except Exception as error:
-            text = " ".join(str(error).split())
-            raise PluginFault(f"does not fit tocsin's hooks: {text}") from error
+            raise PluginFault(f"does not fit tocsin's hooks: {describe(error)}") from error
+
+    def _provided(self, name: str) -> list[Provided]:
         provides: list[Provided] = []
         for hook in (*_KINDS, *_LISTS):
             for implementation in getattr(self._pluggy.hook, hook).get_hookimpls():
                 if implementation.plugin_name == name:
-                    answer = call_with_deadline(
-                        implementation.function, self._deadline, f"{hook} was called"
+                    provides += call_with_deadline(
+                        partial(self._checked, hook, implementation.function),
+                        self._deadline,
+                        f"{hook} was called",
                     )
-                    provides += self._checked(hook, answer)
         _check_endpoints(name, provides)
         if not provides:
             raise PluginFault("provides nothing: no @tocsin.hookimpl function was found in it")
         return provides
 
-    def _checked(self, hook: str, answer: object) -> list[Provided]:
+    def _checked(self, hook: str, implementation: Callable[[], object]) -> list[Provided]:
+        """What a hook gives, looked at where it can hurt nobody: tables and classes of a plugin
+        run code of its own."""
+        answer = implementation()
         if inspect.iscoroutine(answer):
             answer.close()
             raise PluginFault(f"has an async {hook}; write it as a plain def")
@@ -226,12 +236,17 @@ class PluginManager:
             if inspect.isabstract(cls):
                 missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
                 raise PluginFault(f"has a class {cls.__name__} that lacks {missing}")
+            if not is_name(name) or "/" in name or name.startswith("."):
+                raise PluginFault(
+                    f"calls a {kind} {show(name)}: a name is text of one line without '/'"
+                )
+            check_class(cls, kind)
             if holder := self._shelves[kind].get(name):
                 raise PluginFault(
                     f"provides the {kind} {name!r}, which plugin {holder.plugin!r} "
                     f"({self._records[holder.plugin].distribution}) provides already"
                 )
-            provided.append(Provided(kind, str(name), cls))
+            provided.append(Provided(kind, name, cls))
         return provided
 
     def missing(self, name: str) -> str | None:
@@ -250,15 +265,17 @@ class PluginManager:
 
     def fail(self, name: str, reason: str, retry_at: datetime | None = None) -> bool:
         """Mark a loaded plugin failed (quarantined until ``retry_at``). True where that is news."""
-        record = self._records[name]
+        record = self._records.get(name)
+        if record is None:
+            return False
         failed = evolve(record, status="failed", reason=clean(reason), retry_at=retry_at)
         self._records[name] = failed
         return record.status != "failed"
 
     def recover(self, name: str) -> bool:
         """Mark a loaded plugin as working. True where that is news."""
-        record = self._records[name]
-        if record.status == "ok":
+        record = self._records.get(name)
+        if record is None or record.status == "ok":
             return False
         self._records[name] = evolve(record, status="ok", reason=None, retry_at=None)
         return True

@@ -171,6 +171,7 @@ def _observation(item: PastResult) -> Observation:
     result = Result(
         status=STATUSES[item.status],
         message=item.message,
+        latency=item.latency,
         metrics=item.metrics,
         container=container,
     )

@@ -11,12 +11,13 @@ from typing import Protocol
 from attrs import define, evolve, field
 
 from tocsin.core.clock import Clock
-from tocsin.core.contracts import ActionError, Probe
+from tocsin.core.contracts import Probe
 from tocsin.core.deadline import standstill
 from tocsin.core.isolation import Isolation, PluginFault
 from tocsin.core.lookups import lookups_of_check
 from tocsin.core.model import Observation, Result, Status, Target
 from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.shapes import fit_result
 from tocsin.core.shortage import OUT_OF, own_shortage, present_shortage
 
 DEADLINE_GRACE = 1.0
@@ -146,21 +147,22 @@ class Runner:
     async def _guarded(self, key: tuple[str, str], target: Target, probe: Runnable) -> Result:
         plugin = key[0]
         started = self.clock.monotonic()
+
+        async def look() -> tuple[Result, str | None]:
+            return fit_result(await probe.check(target))
+
         try:
-            result = await self.isolation.call(
-                plugin, lambda: probe.check(target), probe.timeout + DEADLINE_GRACE
-            )
-            if not isinstance(result, Result):
-                raise PluginFault(f"returned {type(result).__name__} from check, not a Result")
+            result, wrong = await self.isolation.call(plugin, look, probe.timeout + DEADLINE_GRACE)
         except PluginFault as fault:
             if (lack := own_shortage(fault)) is not None:
                 return Result.unknown(lack)
             return self._fault(key, fault)
-        except ActionError as error:
-            return self._fault(key, PluginFault(f"raised ActionError: {error}"))
         except TimeoutError:
             return self._overrun(key, probe.timeout)
-        if self._books.pop(key, None) is not None and not self._has_faults(plugin):
+        if wrong is not None:  # named, and run on: what is right about it counts
+            self._books[key] = _Book(reason=wrong)
+            self._mark(plugin, f"{wrong} (check {key[1]})", None)
+        elif self._books.pop(key, None) is not None and not self._has_faults(plugin):
             self.plugins.recover(plugin)
         return result.with_latency(self.clock.monotonic() - started)
 
@@ -213,7 +215,7 @@ class Runner:
 
     async def close(self, plugin: str, probe: Probe) -> None:
         """Let a probe go. What it does wrong at this point hurts nobody."""
-        with suppress(PluginFault, TimeoutError, ActionError):
+        with suppress(PluginFault, TimeoutError):
             await self.isolation.call(plugin, probe.close, DEADLINE_GRACE)
 
     def forget(self, check_id: str) -> None:

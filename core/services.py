@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from attrs import define, field
@@ -12,18 +12,29 @@ from tocsin.core.auth import Role, TokenStore, ensure_token
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import ServiceSettings
 from tocsin.core.contracts import Service, ServiceError, Surroundings
-from tocsin.core.isolation import Isolation
+from tocsin.core.isolation import Isolation, PluginFault, call_with_deadline
 from tocsin.core.logs import get_logger
 from tocsin.core.model import ComponentHealth, Health
+from tocsin.core.shapes import is_name, show
 from tocsin.core.supervisor import keep_running
 
 log = get_logger(__name__)
+
+LONGEST_URL = 2000
+"""Characters."""
+
+STOP_PATIENCE = 5.0
+"""Seconds that services may take to end."""
+
+URL_DEADLINE = 2.0
+"""Seconds that a service may take to say where people find it."""
 
 
 @define
 class _Running:
     """A service, its task, and what is to be said of it."""
 
+    plugin: str
     service: Service
     task: asyncio.Task[None]
     health: ComponentHealth = field(factory=lambda: ComponentHealth(status=Health.OK))
@@ -34,7 +45,8 @@ class _Running:
 class ServiceSupervisor:
     """Starts the services that the configuration has; restarts what ends.
 
-    ``without`` names those that are not to run, whatever the configuration says.
+    ``without`` names those that are not to run, whatever the configuration says. ``failed`` is told
+    of a plugin that breaks its contract, and how.
     """
 
     def __init__(
@@ -44,12 +56,14 @@ class ServiceSupervisor:
         data_dir: Path,
         clock: Clock,
         without: Collection[str] = (),
+        failed: Callable[[str, str], object] = lambda _plugin, _reason: None,
     ) -> None:
         self._isolation = isolation
         self._tokens = tokens
         self._data_dir = data_dir
         self._clock = clock
         self._without = frozenset(without)
+        self._failed = failed
         self._running: dict[str, _Running] = {}
 
     async def apply(self, services: Mapping[str, ServiceSettings], api_url: str) -> None:
@@ -75,7 +89,9 @@ class ServiceSupervisor:
         async def run() -> None:
             place = self._surroundings(name, api_url)
             self._running[name].health = ComponentHealth(status=Health.OK)
-            await self._isolation.call(plugin, lambda: service.run(place), None)
+            await self._isolation.call(
+                plugin, lambda: service.run(place), None, expects=(ServiceError,)
+            )
 
         def ended(reason: str, seconds: float) -> None:
             running = self._running[name]
@@ -92,7 +108,7 @@ class ServiceSupervisor:
                 off = ComponentHealth(status=Health.DISABLED, message=str(error))
                 self._running[name].health = off
 
-        self._running[name] = _Running(service, asyncio.create_task(keep()))
+        self._running[name] = _Running(plugin, service, asyncio.create_task(keep()))
 
     def _surroundings(self, name: str, api_url: str) -> Surroundings:
         directory = self._data_dir / "services" / name
@@ -113,19 +129,35 @@ class ServiceSupervisor:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=10)
+            await asyncio.wait(tasks, timeout=STOP_PATIENCE)
         for name in names:
             self._running.pop(name, None)
 
     def urls(self) -> dict[str, str]:
         """Where people find the services that have an address, by name; without those that cannot
         run here."""
-        found = {
-            name: running.service.url()
-            for name, running in self._running.items()
-            if running.health.status is not Health.DISABLED
-        }
-        return {name: url for name, url in found.items() if url is not None}
+        return self.addresses(
+            {
+                name: (running.plugin, running.service)
+                for name, running in self._running.items()
+                if running.health.status is not Health.DISABLED
+            }
+        )
+
+    def addresses(self, services: Mapping[str, tuple[str, Service]]) -> dict[str, str]:
+        """The same of services by name, each with its plugin."""
+        found: dict[str, str] = {}
+        for name, (plugin, service) in services.items():
+            try:
+                url: object = call_with_deadline(service.url, URL_DEADLINE, "its url was asked")
+                if url is not None and not (isinstance(url, str) and is_name(url, LONGEST_URL)):
+                    raise PluginFault(f"gave {show(url)} as its url, not text of one line")
+            except PluginFault as fault:
+                self._failed(plugin, f"service {name} {fault}")
+                continue
+            if url is not None:
+                found[name] = str(url)
+        return found
 
     def health(self) -> dict[str, ComponentHealth]:
         """Each service's health."""

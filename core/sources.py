@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
-from tocsin.core.boundary import cleaned_lines, named
+from tocsin.core.boundary import cleaned_lines
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import Settings, SourceSettings
 from tocsin.core.contracts import ActionError, Claim, Source
-from tocsin.core.hiding import clean, clean_data, visible
+from tocsin.core.hiding import clean, clean_data
+from tocsin.core.intake import Intake
 from tocsin.core.inventory import Inventory
 from tocsin.core.isolation import Isolation, PluginFault, describe
 from tocsin.core.logs import get_logger
@@ -28,10 +29,28 @@ from tocsin.core.model import (
     Target,
 )
 from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.shapes import (
+    fit_claim,
+    fit_document,
+    fit_event,
+    fit_lines,
+    fit_names,
+    fit_own_name,
+    fit_result,
+    fit_tables,
+    fit_target,
+    fit_time,
+)
 from tocsin.core.supervisor import keep_running
 
 log = get_logger(__name__)
 T = TypeVar("T")
+
+MOST_FOUND = 20_000
+"""Targets that one source may find."""
+
+STOP_PATIENCE = 3.0
+"""Seconds that a source may take to end."""
 
 READERS = 3
 """So many requests for log lines are served at once; others wait."""
@@ -39,16 +58,21 @@ READERS = 3
 
 @define(eq=False)
 class SourceSink:
-    """The core's end of a source; may be called from any thread (see ``contracts.Sink``)."""
+    """The core's end of one run of a source; may be called from any thread (see
+    ``contracts.Sink``). What is told from another thread goes through ``intake``, which is bounded.
+
+    ``blame`` is told what the source does wrong, as a clause.
+    """
 
     name: str
     inventory: Inventory
     record: Callable[[Observation], None]
     keep: Callable[[Event], None]
     clock: Clock
-    loop: asyncio.AbstractEventLoop
+    intake: Intake
     recovered: Callable[[], object]
     """Told when the source sees: what its plugin was blamed for is over."""
+    blame: Callable[[str], object]
     kind: str = "container"
     """Of the targets that it sees."""
     home: int = field(factory=threading.get_ident)
@@ -56,20 +80,37 @@ class SourceSink:
     """An inventory has succeeded since the start."""
     trouble: str | None = None
     """Why the source cannot see, or None."""
+    names: set[str] = field(factory=set)
+    """What the targets are called that it has found."""
 
-    def _post(self, function: Callable[..., None], *args: Any) -> None:
+    def _post(self, function: Callable[..., object], *args: Any) -> None:
         if threading.get_ident() == self.home:
             self._contained(function, *args)
         else:
-            self.loop.call_soon_threadsafe(self._contained, function, *args)
+            self.intake.put(self._contained, function, *args)
 
-    def _contained(self, function: Callable[..., None], *args: Any) -> None:
+    def _contained(self, function: Callable[..., object], *args: Any) -> None:
         """What a source tells of one target costs no other one anything, whatever it is."""
         try:
             function(*args)
         except Exception as error:  # noqa: BLE001 - told, and not passed on
-            log.error("what a source told was not understood", source=self.name,
-                      what=function.__name__.strip("_"), reason=describe(error))  # fmt: skip
+            self.blame(f"told what was not understood ({function.__name__.strip('_')}): "
+                       f"{describe(error)}")  # fmt: skip
+
+    def _fit(
+        self, fit: Callable[[], tuple[T, str | None]], found: list[str] | None = None
+    ) -> T | None:
+        """What a source hands over, as it may go on; None where nothing is left of it. In the
+        thread that tells it, since it may be code. ``found`` takes what was wrong."""
+        try:
+            value, wrong = fit()
+        except PluginFault as fault:
+            value, wrong = None, str(fault)
+        if wrong is not None:
+            self._post(self.blame, wrong)
+            if found is not None:
+                found.append(f"what its source says of it was not understood: {wrong}")
+        return value
 
     def discovered(
         self,
@@ -78,7 +119,15 @@ class SourceSink:
         claim: Claim | None = None,
     ) -> None:
         """See ``contracts.Sink.discovered``."""
-        self._post(self._discovered, target, checks, claim)
+        wrong: list[str] = []
+        known = self._fit(lambda: fit_target(target), wrong)
+        if known is not None:
+            tables = self._fit(lambda: fit_tables(checks), wrong)
+            claimed = self._fit(lambda: fit_claim(claim), wrong)
+            if wrong:
+                claimed = claimed or Claim()
+                claimed = evolve(claimed, refused=(*wrong, *claimed.refused))
+            self._post(self._discovered, known, tables, claimed)
 
     def _discovered(
         self,
@@ -86,46 +135,65 @@ class SourceSink:
         checks: Mapping[str, Mapping[str, Any]] | None,
         claim: Claim | None,
     ) -> None:
+        if target.name not in self.names:
+            if len(self.names) >= MOST_FOUND:
+                self.blame(f"has found more than {MOST_FOUND} targets; others are not watched")
+                return
+            self.names.add(target.name)
         try:
-            self.inventory.discovered(self.name, named(target), checks, claim)
+            self.inventory.discovered(self.name, target, checks, claim)
         except Exception as error:  # noqa: BLE001 - it is watched for what is left of it
-            bare = Target(name=visible(str(target.name)), kind=self.kind)
+            bare = Target(name=target.name, kind=self.kind)
             reason = f"what its source says of it was not understood: {describe(error)}"
             self.inventory.discovered(self.name, bare, None, Claim(refused=(reason,)))
 
     def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
         """See ``contracts.Sink.observed``."""
-        when = at or self.clock.now()
-        self._post(self._observed, target, result, when)
+        now = self.clock.now()
+        own = self._fit(lambda: (fit_own_name(target), None))
+        seen = self._fit(lambda: fit_result(result, "observed"))
+        if own is not None and seen is not None:
+            self._post(self._observed, own, seen, now if at is None else fit_time(at, now))
 
     def _observed(self, own: str, result: Result, at: datetime) -> None:
-        target = self.inventory.name_of(self.name, visible(own))
+        target = self.inventory.name_of(self.name, own)
         self.record(Observation(target=target, check=self.name, at=at, result=result))
 
     def happened(self, event: Event) -> None:
         """See ``contracts.Sink.happened``."""
-        self._post(self._happened, event)
+        known = self._fit(lambda: fit_event(event, self.clock.now()))
+        if known is not None:
+            self._post(self._happened, known)
 
     def _happened(self, event: Event) -> None:
-        target = self.inventory.name_of(self.name, visible(event.target))
+        target = self.inventory.name_of(self.name, event.target)
         self.keep(evolve(event, target=target))
 
     def retired(self, target: str, message: str) -> None:
         """See ``contracts.Sink.retired``."""
-        self._post(self.inventory.retired, self.name, visible(target), message)
+        own = self._fit(lambda: (fit_own_name(target), None))
+        if own is not None:
+            self._post(self._retired, own, clean(str(message)))
+
+    def _retired(self, own: str, message: str) -> None:
+        self.names.discard(own)
+        self.inventory.retired(self.name, own, message)
 
     def synced(self, targets: Collection[str]) -> None:
         """See ``contracts.Sink.synced``."""
-        self._post(self._synced, frozenset(map(visible, targets)))
+        names = self._fit(lambda: (fit_names(targets), None))
+        if names is not None:
+            self._post(self._synced, names)
 
     def impaired(self, message: str) -> None:
         """See ``contracts.Sink.impaired``."""
-        self._post(self._impaired, clean(message))
+        self._post(self._impaired, clean(str(message)))
 
     def _synced(self, targets: frozenset[str]) -> None:
         if self.trouble is not None and self.seen:
             log.info("a source sees again", source=self.name, targets=len(targets))
         self.seen, self.trouble = True, None
+        self.names &= targets
         self.recovered()
         self.inventory.synced(self.name, targets)
 
@@ -182,42 +250,52 @@ class SourceSupervisor:
 
     def _start(self, settings: SourceSettings, source: Source) -> None:
         plugin = settings.plugin or ""
-        sink = SourceSink(
-            settings.name,
-            self._inventory,
-            self._record,
-            self._keep,
-            self._clock,
-            asyncio.get_running_loop(),
-            lambda: self._plugins.recover(plugin),
-            settings.target_kind,
-        )
+        name, loop = settings.name, asyncio.get_running_loop()
+
+        def blame(what: str) -> None:
+            if self._plugins.fail(plugin, f"source {name} {what}"):
+                log.error("a source breaks its contract", source=name, plugin=plugin, reason=what)
+
+        def new_sink() -> SourceSink:
+            """For each run one of its own: what an earlier one still tells is not heard."""
+            intake = Intake(loop, blame, lambda: self._isolation.awaited(plugin))
+            return SourceSink(
+                name, self._inventory, self._record, self._keep, self._clock, intake,
+                lambda: self._plugins.recover(plugin), blame, settings.target_kind,
+            )  # fmt: skip
 
         async def run() -> None:
-            await self._isolation.call(
-                plugin, lambda: source.run(settings.name, settings.interval, sink), None
-            )
+            before = self._running[name].sink
+            sink = self._running[name].sink = new_sink()
+            sink.seen, sink.trouble, sink.names = before.seen, before.trouble, before.names
+            try:
+                await self._isolation.call(
+                    plugin, lambda: source.run(name, settings.interval, sink), None
+                )
+            finally:
+                sink.intake.close()
 
         def ended(reason: str, seconds: float) -> None:
             log.error(
-                "a source ended", source=settings.name, plugin=plugin,
+                "a source ended", source=name, plugin=plugin,
                 reason=reason, next_start_seconds=seconds,
             )  # fmt: skip
-            self._plugins.fail(plugin, f"source {settings.name} {reason}")
-            sink.impaired(f"source {settings.name} failed: plugin {plugin} {reason}")
+            self._plugins.fail(plugin, f"source {name} {reason}")
+            why = f"source {name} failed: plugin {plugin} {reason}"
+            self._running[name].sink.impaired(why)
 
         task = asyncio.create_task(keep_running(run, self._clock, ended))
-        self._running[settings.name] = _Running(settings, source, sink, task)
+        self._running[name] = _Running(settings, source, new_sink(), task)
 
     async def _stop(self, name: str) -> None:
         running = self._running.pop(name)
+        running.sink.intake.close()
         running.task.cancel()
-        await asyncio.wait({running.task}, timeout=5)
+        await asyncio.wait({running.task}, timeout=STOP_PATIENCE)
 
     async def stop(self) -> None:
         """Stop every source."""
-        for name in list(self._running):
-            await self._stop(name)
+        await asyncio.gather(*map(self._stop, list(self._running)))
 
     def looked_around(self) -> bool:
         """Whether every source has taken an inventory, or said why it cannot."""
@@ -252,8 +330,11 @@ class SourceSupervisor:
     async def logs(self, target: str, lines: int) -> list[LogLine]:
         """The last lines of a target, clean. Raises ActionError."""
         async with self._reading:  # so that many readers need no more memory than a few
-            found = await self._do(target, lambda source, own: source.logs(own, lines), 20)
-            return await asyncio.to_thread(cleaned_lines, found[-lines:])
+
+            async def read(source: Source, own: str) -> list[LogLine]:
+                return fit_lines(await source.logs(own, lines), lines)
+
+            return await asyncio.to_thread(cleaned_lines, await self._do(target, read, 20))
 
     async def restart(self, target: str) -> None:
         """Restart a target. Raises ActionError."""
@@ -261,8 +342,12 @@ class SourceSupervisor:
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
         """All that its source knows of a target, without secrets. Raises ActionError."""
-        found = await self._do(target, lambda source, own: source.inspect(own), 20)
-        shown: Mapping[str, Any] = await asyncio.to_thread(clean_data, dict(found), most=2_000_000)
+
+        async def read(source: Source, own: str) -> dict[str, Any]:
+            return fit_document(await source.inspect(own))
+
+        found = await self._do(target, read, 20)
+        shown: Mapping[str, Any] = await asyncio.to_thread(clean_data, found, most=2_000_000)
         return shown
 
     async def _do(
@@ -278,7 +363,10 @@ class SourceSupervisor:
         own = self._inventory.own_name(running.settings.name, target)
         try:
             return await self._isolation.call(
-                running.settings.plugin or "", lambda: act(running.source, own), deadline
+                running.settings.plugin or "",
+                lambda: act(running.source, own),
+                deadline,
+                expects=(ActionError,),
             )
         except TimeoutError:
             raise ActionError(f"{target} gave no answer within {deadline:g} s") from None

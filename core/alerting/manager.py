@@ -143,8 +143,7 @@ class Alerting:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._loose, return_exceptions=True)
         self._tasks = []
-        await self.board.stop()
-        await self.observers.stop()
+        await asyncio.gather(self.board.stop(), self.observers.stop())
         if self.journal.running:
             self._save([])
             self.journal.submit(Entry(life=self._settling.ended(), anchor=self.steady.anchor()))
@@ -218,7 +217,7 @@ class Alerting:
         look = self.engine.next_look()
         if look is not None and (self._due is None or look < self._due):
             self._wake.set()  # though nothing changed, a rule wants to be asked again, and soon
-        if not changes and not self.engine.dirty:
+        if not changes and not self.engine.dirty and not self.engine.carried.dirty:
             return
         faults.point("transition made")
         rows: list[Row] = []
@@ -254,8 +253,9 @@ class Alerting:
         alerts = [self.engine.alerts[key] for key in dirty if key in self.engine.alerts]
         gone = tuple(key for key in dirty if key not in self.engine.alerts)
         done = self.journal.submit(
-            Entry(alerts=tuple(alerts), closed=gone, rows=tuple(rows), anchor=self.steady.anchor())
-        )
+            Entry(alerts=tuple(alerts), closed=gone, rows=tuple(rows), anchor=self.steady.anchor(),
+                  carried=self.engine.carried.take_dirty())
+        )  # fmt: skip
         for alert in alerts:
             self.memory.keep(alert)
         for row in rows:

@@ -11,16 +11,17 @@ from attrs import define, field
 
 from tocsin.core.alerts.model import Change, Transition
 from tocsin.core.config.settings import ObserverSettings
-from tocsin.core.contracts import ActionError
 from tocsin.core.isolation import Isolation, PluginFault, describe
 from tocsin.core.logs import get_logger
-from tocsin.core.notices import NotifyError
 from tocsin.core.observing import AlertChange, Observer
 
 log = get_logger(__name__)
 
 DEADLINE = 10.0
 """Seconds an observer may take over one change."""
+
+CLOSE_DEADLINE = 2.0
+"""Seconds an observer may take to let go of what it holds."""
 
 QUEUE = 1000
 """Changes kept for an observer that is slower than what happens; then the oldest give way."""
@@ -112,7 +113,9 @@ class Observers:
             watch.task.cancel()
             await asyncio.gather(watch.task, return_exceptions=True)
         with suppress(PluginFault, TimeoutError):
-            await self.isolation.call(watch.settings.plugin or "", watch.observer.close, DEADLINE)
+            await self.isolation.call(
+                watch.settings.plugin or "", watch.observer.close, CLOSE_DEADLINE
+            )
 
     async def _serve(self, watch: _Watch) -> None:
         while True:
@@ -129,8 +132,8 @@ class Observers:
             watch.missed = 0
         try:
             await self.isolation.call(plugin, lambda: watch.observer.changed(change), DEADLINE)
-        except (PluginFault, ActionError, NotifyError) as error:
-            if isinstance(error, PluginFault) and error.severe:
+        except PluginFault as error:
+            if error.severe:
                 self.isolation.reset(plugin, error)
             self._fault(watch, describe(error))
         except TimeoutError:

@@ -146,6 +146,7 @@ def load(saved: Saved, engine: Engine, memory: Memory, underway: Underway) -> No
     """Go on with a journal that is whole; of one that is not, with nothing yet."""
     engine.load(saved.alerts)
     engine.dirty.clear()
+    engine.carried.kept.update(saved.carried)
     for row in saved.rows:
         memory.note(row)  # history may not have it yet; its id makes that harmless
         underway.note(row)
@@ -234,6 +235,7 @@ def whole_entry(
         gates={name: until for name, until in gates.items() if until is not None},
         anchor=anchor,
         restored=held is None,
+        carried=dict(engine.carried.kept),
     )  # fmt: skip
 
 

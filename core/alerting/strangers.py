@@ -5,19 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from tocsin.core.alerts.book import Bound
 from tocsin.core.alerts.model import Key, Moment
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.clock import Clock
 from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.shapes import fit_verdict
 from tocsin.core.verdicts import History, Verdict
 
 DEADLINE = 5.0
 """Seconds a rule may take."""
 
+REST = (60.0, 3600.0)
+"""Seconds of the first rest of a plugin whose rule does not end, doubled each time, and of the
+longest."""
+
+LEAST_AGAIN = 1.0
+"""Seconds after which a rule is asked again at the earliest, though nothing new was seen."""
+
 _FAILED = Verdict.unknown("the rule failed")
+_NOTHING_TO_SAY = Verdict.clear("the rule does not apply to it")
+
+
+@frozen
+class _Rest:
+    """Until when (monotonic seconds) no rule of a plugin is asked, for how long, and why."""
+
+    until: float
+    seconds: float
+    reason: str
 
 
 @define
@@ -31,6 +49,8 @@ class Strangers:
     faults: RuleFaults
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     watches: Callable[[Key], bool]
+    _rests: dict[str, _Rest] = field(factory=dict)
+    """Of plugins whose rules cost them their lane."""
     _busy: dict[Key, History | None] = field(factory=dict)
     """Rules under way, and the newest history that came meanwhile."""
 
@@ -60,19 +80,30 @@ class Strangers:
 
     async def _ask(self, bound: Bound, history: History) -> tuple[Verdict, str | None]:
         """The verdict, and what went wrong."""
+        if (rest := self._rests.get(bound.plugin)) and self.clock.monotonic() < rest.until:
+            return _FAILED, f"rests, since it {rest.reason}"
         at = self.clock.now()
 
-        async def evaluate() -> Verdict:
-            return bound.rule.evaluate(history, at)
+        async def evaluate() -> tuple[Verdict, str | None]:
+            if not bound.rule.applies(history.target):
+                return _NOTHING_TO_SAY, None
+            return fit_verdict(bound.rule.evaluate(history, at), LEAST_AGAIN)
 
         try:
-            verdict = await self.isolation.call(bound.plugin, evaluate, DEADLINE)
-            if not isinstance(verdict, Verdict):
-                raise PluginFault(f"returned {type(verdict).__name__} from evaluate, not a Verdict")
+            answer = await self.isolation.call(bound.plugin, evaluate, DEADLINE)
         except PluginFault as fault:
             if fault.severe:
                 self.isolation.reset(bound.plugin, fault)
+                self._rest(bound.plugin, str(fault))
             return _FAILED, str(fault)
         except TimeoutError:
             return _FAILED, f"did not end within {DEADLINE:g} s"
-        return verdict, None
+        self._rests.pop(bound.plugin, None)
+        return answer
+
+    def _rest(self, plugin: str, reason: str) -> None:
+        """Ask no rule of a plugin for a while; those that wait for the same lane fail together."""
+        now, before = self.clock.monotonic(), self._rests.get(plugin)
+        if before is None or now >= before.until:
+            seconds = REST[0] if before is None else min(before.seconds * 2, REST[1])
+            self._rests[plugin] = _Rest(now + seconds, seconds, reason)

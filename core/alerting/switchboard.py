@@ -22,7 +22,7 @@ from tocsin.core.supervisor import keep_running
 
 log = get_logger(__name__)
 
-CLOSE_DEADLINE = 5.0
+CLOSE_DEADLINE = 2.0
 """Seconds a notifier may take to let go of what it holds."""
 
 
@@ -72,8 +72,7 @@ class Switchboard:
         """End: messages under way are finished, the rest lies in the journal."""
         await self._deafen(*self._listeners)
         await asyncio.gather(*(channel.stop() for channel in self))
-        for channel in self:
-            await self._close(channel.settings)
+        await asyncio.gather(*(self._close(channel.settings) for channel in self))
 
     async def apply(self, settings: Mapping[str, ChannelSettings]) -> None:
         """Take over a configuration; channels that are the same go on undisturbed."""
@@ -109,7 +108,9 @@ class Switchboard:
             while channel.asked_until > self.tools.clock.monotonic():
                 await self.tools.clock.wait(never, channel.asked_until)
             try:
-                await self.tools.isolation.call(plugin, lambda: notifier.listen(controls), None)
+                await self.tools.isolation.call(
+                    plugin, lambda: notifier.listen(controls), None, expects=(NotifyError,)
+                )
             except NotifyError as error:
                 if error.retry_after is not None:
                     channel.leave_alone(error.retry_after)

@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from tocsin.core.alerts.model import Policy
 from tocsin.core.model import Target
+from tocsin.core.plugin_faults import PluginFault, describe
+from tocsin.core.shapes import fit_verdict
 from tocsin.core.verdicts import History, Rule, Verdict
 
 
 @frozen(kw_only=True)
 class Bound:
-    """A rule under its configured name. ``inline``: it runs in the core's own thread."""
+    """A rule under its configured name. ``inline``: it runs in the core's own thread. ``lookback``
+    is the rule's, asked once."""
 
     name: str
     rule: Rule
@@ -25,14 +28,31 @@ class Bound:
     targets: tuple[str, ...] = ("*",)
     kinds: tuple[str, ...] = ()
     inline: bool = True
+    lookback: float = field()
+
+    @lookback.default
+    def _own(self) -> float:
+        return self.rule.lookback
+
+    def judge(self, history: History, now: datetime) -> Verdict:
+        """The rule's verdict, where it runs in the core's own thread. Raises what the rule raises,
+        and PluginFault for a verdict that cannot be used, or not whole."""
+        verdict = self.rule.evaluate(history, now)
+        if self.rule.__module__.partition(".")[0] == "tocsin":  # ours are typed
+            return verdict
+        verdict, wrong = fit_verdict(verdict)
+        if wrong is not None:
+            raise PluginFault(wrong)
+        return verdict
 
     def watches(self, target: Target) -> bool:
-        """Whether the configuration means a target, and the rule has something to say about it."""
+        """Whether the configuration means a target, and the rule has something to say about it. A
+        rule that does not run in the core's own thread is asked that elsewhere."""
         if self.kinds and target.kind not in self.kinds:
             return False
         if not any(fnmatchcase(target.name, pattern) for pattern in self.targets):
             return False
-        return self.rule.applies(target)
+        return not self.inline or self.rule.applies(target)
 
 
 @frozen(kw_only=True)
@@ -52,6 +72,21 @@ class Blind(Rule):
 
 
 @frozen(kw_only=True)
+class Faulty(Rule):
+    """Stands in for a rule that broke before it could judge.
+
+    Attributes:
+        reason: what it did, as a clause.
+    """
+
+    reason: str
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        """Say so again. Raises PluginFault."""
+        raise PluginFault(self.reason)
+
+
+@frozen(kw_only=True)
 class Book:
     """All rules. ``overrides[target][rule]`` replaces a rule for one target, None switches it off.
 
@@ -68,8 +103,13 @@ class Book:
         chosen = []
         for name in {**self.rules, **special}:
             bound = special[name] if name in special else self.rules[name]
-            if bound is not None and bound.watches(target):
-                chosen.append(bound)
+            try:
+                if bound is not None and bound.watches(target):
+                    chosen.append(bound)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the rule's fault
+                assert bound is not None  # noqa: S101
+                why = f"{describe(error)} when it was asked whether it applies to {target.name}"
+                chosen.append(evolve(bound, rule=Faulty(reason=why), lookback=0.0))
         return tuple(chosen)
 
     def inhibits(self, rule: str, target: str) -> bool:

@@ -12,6 +12,7 @@ from uuid import UUID
 from attrs import evolve
 
 from tocsin.core.alerts.book import EMPTY, Book, Bound
+from tocsin.core.alerts.carried import Carried
 from tocsin.core.alerts.graph import Graph
 from tocsin.core.alerts.inhibition import Inhibition, may_be_over
 from tocsin.core.alerts.looks import Looks
@@ -29,9 +30,10 @@ from tocsin.core.alerts.model import (
 from tocsin.core.alerts.recent import Recent
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.silences import Quiet
-from tocsin.core.alerts.step import acknowledged, delivered, due, step
+from tocsin.core.alerts.step import acknowledged, delivered, due, phase_of, step
 from tocsin.core.boundary import cleaned_verdict
 from tocsin.core.model import Event, Observation, Target
+from tocsin.core.plugin_faults import describe
 from tocsin.core.verdicts import History, Verdict, VerdictState
 
 LOOK_EVERY = 1.0
@@ -69,7 +71,8 @@ class Engine:
             lambda key: self.book.inhibits(*key),
             grace,
         )
-        self._outside, self._faults = outside, faults or RuleFaults()
+        self._outside, self._faults = outside, RuleFaults() if faults is None else faults
+        self.carried = Carried()
         self._keys: dict[UUID, Key] = {}
         """Where an alert is, by its id."""
         self._recent: dict[str, Recent] = {}
@@ -83,8 +86,7 @@ class Engine:
     # What there is
 
     def load(self, alerts: Iterable[Alert]) -> None:
-        """Take over alerts of an earlier run. Nothing is told of them before :meth:`settle`, or
-        before their rules have judged anew."""
+        """Take over alerts of an earlier run; nothing is told of them before :meth:`settle`."""
         for alert in alerts:
             self._put(alert)
 
@@ -102,6 +104,7 @@ class Engine:
                 self._put(self.alerts[key])
         for recent in self._recent.values():
             self._bounds(recent)
+        self.carried.forget(lambda key: not self.watches(key))
         return changes
 
     def put(
@@ -131,6 +134,7 @@ class Engine:
         self._recent.pop(name, None)
         self._bound.pop(name, None)
         self._faults.forget(name)
+        self.carried.forget(lambda key: key[1] == name)
         changes = self._end(name, why, now)
         self.graph.put(name, ())
         return changes
@@ -147,8 +151,7 @@ class Engine:
         return None if recent is None else recent.target
 
     def watches(self, key: Key) -> bool:
-        """Whether the rule of an alert still watches its target; a target that is not there is
-        another matter."""
+        """Whether the rule of an alert still watches its target, or that is not there."""
         recent = self._recent.get(key[1])
         return recent is None or any(bound.name == key[0] for bound in self._bounds(recent))
 
@@ -171,7 +174,7 @@ class Engine:
         bounds = self._bound.get(recent.target.name)
         if bounds is None:
             bounds = self._bound[recent.target.name] = self.book.of(recent.target)
-            recent.lookback = max((b.rule.lookback for b in bounds), default=0.0)
+            recent.lookback = max((b.lookback for b in bounds), default=0.0)
         return bounds
 
     # What is seen
@@ -208,7 +211,8 @@ class Engine:
         for bound in self._bounds(recent):
             key = (bound.name, name)
             alert = self.alerts.get(key)
-            if alert is None and not bound.rule.lookback and bound.inline:
+            bare = alert is None and not self.carried.of(key, alert)
+            if bare and bound.inline and not bound.lookback:
                 if plain is None:
                     plain = recent.history(0.0, now.wall, firing=False, carried={})
                 history = plain
@@ -219,10 +223,10 @@ class Engine:
 
     def _history(self, recent: Recent, bound: Bound, alert: Alert | None, now: Moment) -> History:
         return recent.history(
-            bound.rule.lookback,
+            bound.lookback,
             now.wall,
             firing=alert is not None and alert.phase is Phase.FIRING,
-            carried={} if alert is None else alert.carry,
+            carried=self.carried.of((bound.name, recent.target.name), alert),
             snapshot=not bound.inline,
         )
 
@@ -231,10 +235,9 @@ class Engine:
             self._outside(bound, key, history, now)
             return []
         try:
-            verdict = bound.rule.evaluate(history, now.wall)
-        except Exception as error:  # noqa: BLE001 - a rule's fault is not ours
-            why = f"rule {bound.name} raised {type(error).__name__}: {error}"
-            self._faults.add(bound.plugin, key, why)
+            verdict = bound.judge(history, now.wall)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a rule's fault is not ours
+            self._faults.add(bound.plugin, key, f"rule {bound.name} {describe(error)}")
             verdict = Verdict.unknown("the rule failed")
         else:
             if self._faults:
@@ -248,6 +251,7 @@ class Engine:
         elif self._looks:
             self._looks.want(key, None)
         if key not in self.alerts and verdict.state in (VerdictState.CLEAR, VerdictState.UNKNOWN):
+            self.carried.note(key, verdict)
             return []
         verdict = self._verdicts[key] = cleaned_verdict(verdict)
         return self._step(key, verdict, now)
@@ -264,6 +268,7 @@ class Engine:
             self._verdicts.pop(key, None)
             self.inhibition.drop(key)
             self.dirty.add(key)
+            self.carried.note(key, verdict)
         elif before is None or differs(before, after):
             after = evolve(after, revision=after.revision + 1)
             self._put(after)
@@ -271,7 +276,7 @@ class Engine:
             self.alerts[key] = after
         out = [evolve(change, alert=evolve(change.alert, revision=after.revision))
                if after is not None else change for change in changes]  # fmt: skip
-        if _phase(before) is not _phase(after) and self.book.inhibits(*key):
+        if phase_of(before) is not phase_of(after) and self.book.inhibits(*key):
             out += self.recheck({key[1], *self.graph.below(key[1])}, now, but=key)
         return out
 
@@ -303,8 +308,7 @@ class Engine:
     def settle(self, now: Moment, *, freeze: bool = True) -> list[Transition]:
         """Looking around is over: what waited for that is told.
 
-        ``freeze``: everything has been looked at once since the start, so that alerts that nothing
-        has been said about freeze until somebody does.
+        ``freeze``: all has been looked at since the start; alerts of which nothing was said freeze.
         """
         self.settled = True
         unseen = Verdict.unknown("nothing seen since the start") if freeze else None
@@ -414,7 +418,3 @@ class Engine:
     def affected(self, target: str) -> tuple[str, ...]:
         """Who depends on a target, sorted."""
         return tuple(sorted(self.graph.below(target)))
-
-
-def _phase(alert: Alert | None) -> Phase | None:
-    return None if alert is None else alert.phase

@@ -72,6 +72,11 @@ def step(
     return walk.alert, tuple(walk.changes)
 
 
+def phase_of(alert: Alert | None) -> Phase | None:
+    """Where an alert is in its life; None where there is none."""
+    return None if alert is None else alert.phase
+
+
 def due(alert: Alert, policy: Policy) -> float | None:
     """The steady time at which time alone changes an alert, or None."""
     if alert.frozen is not None:
@@ -147,6 +152,8 @@ class _Walk:
             return
         self._thaw()
         if self.alert is not None and self.alert.phase is Phase.RESOLVED:
+            if self.verdict.carry != self.alert.carry:
+                self._set(carry=self.verdict.carry)
             self._resolved(self.alert)
         if self.alert is None or self.alert.phase is Phase.RESOLVED:
             self._begin()

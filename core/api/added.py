@@ -79,7 +79,9 @@ def _route(plugin: str, endpoint: Endpoint, faulty: set[str]) -> Route:
 
 async def _ask(call: Call, plugin: str, answer: Any) -> bytes:
     try:
-        body: bytes = await call.monitor.isolation.call(plugin, answer, DEADLINE)
+        body: bytes = await call.monitor.isolation.call(
+            plugin, answer, DEADLINE, expects=(ActionError,)
+        )
     except ActionError as error:
         status = HTTPStatus.NOT_FOUND if error.missing else HTTPStatus.CONFLICT
         raise Problem(status, str(error)) from error

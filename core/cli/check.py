@@ -20,12 +20,13 @@ from tocsin.core.cli.status import LOOK
 from tocsin.core.clock import SystemClock
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings
 from tocsin.core.contracts import ActionError, Claim, Probe, Source
-from tocsin.core.hiding import clean, visible
+from tocsin.core.hiding import clean
 from tocsin.core.inventory import merge
 from tocsin.core.isolation import Isolation, PluginFault, describe
 from tocsin.core.model import Event, Observation, Result, Status, Target
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.runner import Runner
+from tocsin.core.shapes import fit_own_name, fit_result, fit_time
 from tocsin.core.uplink import Uplink
 
 EXIT = {Status.UP: 0, Status.DEGRADED: 1, Status.DOWN: 2, Status.UNKNOWN: 3}
@@ -155,8 +156,9 @@ class _Snapshot:
 
     def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
         """Keep it."""
-        when = at or SystemClock().now()
-        name = visible(target)
+        when = fit_time(at or SystemClock().now(), SystemClock().now())
+        name = fit_own_name(target)
+        result, _ = fit_result(result)
         self.seen[target] = Observation(target=name, check=self.name, at=when, result=result)
 
     def happened(self, event: Event) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from tocsin.core.cli.last_resort import leave
+
 COMMANDS = {
     "run": "Watch everything, until stopped (Ctrl-C or SIGTERM; SIGHUP reloads the configuration).",
     "check": "Run checks once, now, without a running tocsin.",
@@ -87,6 +89,9 @@ def main() -> None:
     """Run the command line. A traceback is shown only with ``TOCSIN_DEBUG`` set."""
     try:
         cli.main(prog_name="tocsin")
+    except SystemExit as end:
+        leave(end.code)
+        raise
     except Exception as error:
         if os.environ.get("TOCSIN_DEBUG"):
             raise
@@ -98,4 +103,5 @@ def main() -> None:
             "set TOCSIN_DEBUG=1 for the details",
             err=True,
         )
+        leave(70)
         sys.exit(70)

@@ -16,6 +16,7 @@ from attrs import evolve
 from tocsin.core import descriptors, memory
 from tocsin.core.app import Tocsin
 from tocsin.core.cli.context import Context, Failure, pass_context
+from tocsin.core.cli.last_resort import LEAVE, LastResort
 from tocsin.core.config import ConfigError
 from tocsin.core.config.settings import Settings
 from tocsin.core.data_dir import StartError, data_directory
@@ -66,7 +67,11 @@ def _run(context: Context, no_dashboard: bool, asked: Collection[int]) -> None:
         log.warning("no log file is written until the next start", reason=str(error))
     try:
         with data_directory(settings.data_dir):
-            _runner()(_main(context, ["dashboard"] if no_dashboard else [], asked))
+            resort = LastResort()
+            try:
+                _runner()(_main(context, ["dashboard"] if no_dashboard else [], resort, asked))
+            finally:
+                resort.call_off()
     except StartError as error:
         raise Failure(str(error)) from error
 
@@ -80,7 +85,9 @@ def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
     return uvloop.run
 
 
-async def _main(context: Context, without: Collection[str], asked: Collection[int]) -> None:
+async def _main(
+    context: Context, without: Collection[str], resort: LastResort, asked: Collection[int]
+) -> None:
     """Run until stopped. ``asked``: signals to reload that came meanwhile."""
     settings = context.settings()
     for warning in settings.warnings:
@@ -97,6 +104,7 @@ async def _main(context: Context, without: Collection[str], asked: Collection[in
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    resort.watch(signal.SIGINT, signal.SIGTERM)
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
@@ -127,6 +135,7 @@ async def _main(context: Context, without: Collection[str], asked: Collection[in
                 await monitor.stop()
         except TimeoutError:
             log.error("an orderly stop took too long", seconds=STOP_DEADLINE)
+        resort.within(LEAVE, 0)  # what is left is the loop's own end, which waits for threads
 
 
 def _welcome(context: Context, monitor: Tocsin) -> None:

@@ -15,12 +15,13 @@ from tocsin.core.alerts.model import Policy
 from tocsin.core.alerts.silences import Window, check_schedule
 from tocsin.core.config.errors import Catalog, Path, Problems
 from tocsin.core.config.find_plugin import find_plugin
-from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import AlertSettings, RuleSettings, Settings
-from tocsin.core.config.structure import build
+from tocsin.core.config.structure import DEADLINE, build, construct
 from tocsin.core.config.suggest import did_you_mean
+from tocsin.core.plugin_faults import PluginFault, call_with_deadline
+from tocsin.core.shapes import is_number, show
 from tocsin.core.units import Seconds, parse_duration, time_zone
-from tocsin.core.verdicts import Severity
+from tocsin.core.verdicts import Rule, Severity
 
 DEFAULT_RULES: Mapping[str, Mapping[str, Any]] = {
     "container_down": {
@@ -46,6 +47,9 @@ OWN_ALERTS: Mapping[str, Mapping[str, Any]] = {
     "plugin_failed": {"severity": "warning"},
 }
 """What tocsin raises about itself."""
+
+MOST_LOOKBACK = 366 * 86400.0
+"""Seconds that a rule may look back at most."""
 
 _POLICY = (
     "for", "severity", "channels", "cooldown", "escalate_after", "escalation_channels",
@@ -147,12 +151,13 @@ class RuleMaker:
         entry, broken = find_plugin(
             "rule", str(rule_name), self._catalog, (*path, "rule"), self._problems
         )
-        instance = None
+        instance, lookback = None, 0.0
         if entry is not None:
-            instance = build(entry.cls, options, path, self._problems)
-        if found is None or (entry is None and broken is None):
-            return None
-        if entry is not None and instance is None:
+            instance, broken = construct(entry.cls, options, path, self._problems)
+        if instance is not None:
+            lookback, broken = lookback_of(instance)
+            instance = instance if broken is None else None
+        if found is None or (instance is None and broken is None):
             return None
         policy, said = found
         return RuleSettings(
@@ -163,6 +168,7 @@ class RuleMaker:
             broken=broken,
             table={k: v for k, v in table.items() if k != "rule"},
             policy=policy,
+            lookback=lookback,
             enabled=said.enabled,
             targets=said.targets,
             kinds=said.kinds,
@@ -199,6 +205,19 @@ class RuleMaker:
         return policy, said
 
 
+def lookback_of(rule: Rule) -> tuple[float, str | None]:
+    """How far a rule looks back, in seconds; and what is wrong with what it says, as a clause."""
+    try:
+        if type(rule).__module__.partition(".")[0] == "tocsin":
+            return rule.lookback, None
+        said: object = call_with_deadline(lambda: rule.lookback, DEADLINE, "its lookback was asked")
+    except PluginFault as fault:
+        return 0.0, str(fault)
+    if not is_number(said) or not 0 <= said <= MOST_LOOKBACK:
+        return 0.0, f"gave {show(said)} as its lookback, not seconds from 0 to {MOST_LOOKBACK:g}"
+    return float(said), None
+
+
 def bound_of(settings: RuleSettings, inline: bool) -> Bound | None:
     """A rule as the engine takes it, one that is blind where it cannot run; None where it is
     switched off."""
@@ -210,6 +229,7 @@ def bound_of(settings: RuleSettings, inline: bool) -> Bound | None:
         rule=settings.rule or Blind(reason=settings.broken or "it is not there"),
         plugin=settings.plugin or "",
         policy=settings.policy,
+        lookback=settings.lookback,
         targets=settings.targets,
         kinds=settings.kinds,
         inline=inline or blind,

@@ -13,7 +13,7 @@ from tocsin.core.config.errors import Catalog, Problems
 from tocsin.core.config.find_plugin import find_plugin
 from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import ChannelSettings, GroupSettings
-from tocsin.core.config.structure import build
+from tocsin.core.config.structure import build, construct
 from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.contracts import Secret
 from tocsin.core.units import Seconds
@@ -124,10 +124,10 @@ def _channel(
     ours = {key: value for key, value in options.items() if key in _OURS}
     said = build(_ChannelTable, ours, path, problems)
     entry, broken = find_plugin("notifier", notifier, catalog, (*path, "notifier"), problems)
-    instance = None if entry is None else build(entry.cls, own, path, problems)
-    if said is None or (entry is None and broken is None):
-        return None
-    if entry is not None and instance is None:
+    instance = None
+    if entry is not None:
+        instance, broken = construct(entry.cls, own, path, problems)
+    if said is None or (instance is None and broken is None):
         return None
     if said.max_messages < 1:
         problems.add((*path, "max_messages"), "must be at least 1")

@@ -11,7 +11,7 @@ from tocsin.core.config.errors import Catalog, Path, Problems
 from tocsin.core.config.find_plugin import find_plugin
 from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import CheckSettings, SourceSettings
-from tocsin.core.config.structure import build
+from tocsin.core.config.structure import construct
 from tocsin.core.contracts import Probe, Source
 from tocsin.core.units import format_duration
 
@@ -68,7 +68,9 @@ def make_check(
         if broken is None:
             return None
         return broken_check(name, probe_name, broken, options, interval)
-    probe = build(entry.cls, options, path, problems)
+    probe, broken = construct(entry.cls, options, path, problems)
+    if broken is not None:
+        return broken_check(name, probe_name, broken, options, interval, entry.plugin)
     if probe is None:
         return None
     if isinstance(probe, Probe):
@@ -91,11 +93,16 @@ def make_check(
 
 
 def broken_check(
-    name: str, probe_name: str, reason: str, options: Mapping[str, Any], interval: float
+    name: str,
+    probe_name: str,
+    reason: str,
+    options: Mapping[str, Any],
+    interval: float,
+    plugin: str | None = None,
 ) -> CheckSettings:
-    """A check that cannot run, and why."""
+    """A check that cannot run, and why; ``plugin``: whose fault that is."""
     return CheckSettings(
-        name=name, probe_name=probe_name, plugin=None, probe=None, broken=reason,
+        name=name, probe_name=probe_name, plugin=plugin, probe=None, broken=reason,
         options=options, interval=interval, timeout=0.0, retries=0,
     )  # fmt: skip
 
@@ -127,7 +134,13 @@ def make_source(
             name=name, probe_name=probe_name, plugin=None, source=None, broken=broken,
             options=options, interval=interval,
         )  # fmt: skip
-    source = build(entry.cls, options, path, problems)
+    source, broken = construct(entry.cls, options, path, problems, asked_for=not automatic)
+    if broken is not None:
+        return SourceSettings(
+            name=name, probe_name=probe_name, plugin=entry.plugin, source=None, broken=broken,
+            options=options, interval=interval, target_kind=entry.cls.target_kind,
+            automatic=automatic,
+        )  # fmt: skip
     if not isinstance(source, Source):
         return None
     every = source.interval if source.interval is not None else interval

@@ -410,4 +410,5 @@ class _Loader:
             )
             if source is not None:
                 sources[name] = source
+                self._tell_broken(f"source {name}", source.broken)
         return sources

@@ -11,7 +11,7 @@ from tocsin.core.config.checks import enabled
 from tocsin.core.config.errors import Catalog, Problems
 from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import ObserverSettings
-from tocsin.core.config.structure import build
+from tocsin.core.config.structure import construct
 from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.observing import Observer
 
@@ -41,10 +41,12 @@ def make_observers(
         options = dict(table or {})
         if not enabled(options, path, problems):
             continue
-        observer = build(entry.cls, options, path, problems)
-        if isinstance(observer, Observer):
+        observer, broken = construct(
+            entry.cls, options, path, problems, asked_for=table is not None
+        )
+        if broken is not None or isinstance(observer, Observer):
             made[name] = ObserverSettings(
-                name=name, plugin=entry.plugin, observer=observer, broken=None, options=options
+                name=name, plugin=entry.plugin, observer=observer, broken=broken, options=options
             )
     return made
 

@@ -10,7 +10,7 @@ from tocsin.core.config.errors import Catalog, Problems
 from tocsin.core.config.find_plugin import find_plugin
 from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import ServiceSettings
-from tocsin.core.config.structure import build
+from tocsin.core.config.structure import construct
 
 
 def make_services(
@@ -30,9 +30,13 @@ def make_services(
         entry, broken = find_plugin("service", name, catalog, path, problems)
         if entry is None and broken is None:
             continue
-        service = None if entry is None else build(entry.cls, options, path, problems)
-        if entry is not None and service is None:
-            continue
+        service = None
+        if entry is not None:
+            service, broken = construct(
+                entry.cls, options, path, problems, asked_for=name in tables
+            )
+            if service is None and broken is None:
+                continue
         if broken is not None:
             warnings.append(f"service {name} cannot run: {broken}")
         services[name] = ServiceSettings(

@@ -74,6 +74,7 @@ class RuleSettings:
     broken: str | None
     table: Mapping[str, Any]
     policy: Policy
+    lookback: float = 0.0
     enabled: bool = True
     targets: tuple[str, ...] = ("*",)
     kinds: tuple[str, ...] = ()
@@ -320,6 +321,28 @@ class Settings:
         """How many targets, and checks of them, the file declares."""
         said = [target for target in self.targets.values() if not target.automatic]
         return len(said), sum(len(target.checks) for target in said)
+
+    def unbuilt(self) -> dict[str, str]:
+        """Plugins of which something could not be made though the configuration is right, each
+        with the reason as a clause."""
+        parts: Mapping[str, Mapping[str, Any]] = {
+            "observer": self.observers,
+            "service": self.services,
+            "source": self.sources,
+            "channel": self.channels,
+            "rule": self.rules,
+        }
+        found: list[tuple[str, Any]] = [
+            (kind, each) for kind, one in parts.items() for each in one.values()
+        ]
+        for target in self.targets.values():
+            found += [("rule", each) for each in target.rules.values()]
+            found += [(f"check {target.name}/", each) for each in target.checks.values()]
+        return {
+            each.plugin: f"{each.broken} ({kind}{'' if kind[-1] == '/' else ' '}{each.name})"
+            for kind, each in found
+            if each.plugin is not None and each.broken is not None
+        }
 
     def automatic(self) -> list[str]:
         """The ids of the checks that are there by themselves."""

@@ -25,6 +25,8 @@ from tocsin.core.config.errors import Path, Problems
 from tocsin.core.config.scalars import choose, literal, number, secret, show, text, truth, whole
 from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.contracts import Secret
+from tocsin.core.plugin_faults import PluginFault, call_with_deadline, describe
+from tocsin.core.shapes import check_instance
 from tocsin.core.units import Bytes, Seconds, parse_duration, parse_size
 
 _LISTS: dict[Any, Any] = {
@@ -39,6 +41,9 @@ _PLAIN: dict[Any, Callable[..., Any]] = {
 """Types of one value, and what reads it."""
 
 _TABLES = (dict, Mapping, MutableMapping)
+
+DEADLINE = 20.0
+"""Seconds that the constructor of a plugin's class may take."""
 
 
 def make_converter() -> Converter:
@@ -199,6 +204,57 @@ def build(cls: Any, table: Mapping[str, Any], path: Path, problems: Problems) ->
         return None
 
 
+def construct(
+    cls: Any, table: Mapping[str, Any], path: Path, problems: Problems, *, asked_for: bool = True
+) -> tuple[Any, str | None]:
+    """An instance of a plugin's class out of a table.
+
+    Args:
+        cls: the class; one that is not tocsin's own is made on a thread of its own.
+        table: the options.
+        path: where they stand.
+        problems: takes what is wrong with the options.
+        asked_for: whether a person wrote the table. Where nobody did, whatever is wrong is the
+            plugin's fault.
+
+    Returns:
+        The instance, or None; and why there is none, where that is the plugin's fault.
+    """
+
+    def make() -> Any:
+        instance = _converter.structure(table, cls)
+        check_instance(instance)
+        return instance
+
+    try:
+        if cls.__module__.partition(".")[0] == "tocsin":
+            return make(), None
+        return call_with_deadline(make, DEADLINE, "it was made"), None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a constructor and validators of a stranger
+        cause = error.__cause__ if isinstance(error, PluginFault) and error.__cause__ else error
+        if (fault := _own_fault(cause)) is not None:
+            return None, f"{fault} while it was made" if cause is not error else fault
+        said = problems if asked_for else Problems(problems.file)
+        before = len(said.found)
+        _explain(cause, path, said)
+        if asked_for:
+            return None, None
+        return None, "; ".join(p.message for p in said.found[before:]) or describe(cause)
+
+
+def _own_fault(error: BaseException) -> str | None:
+    """What a constructor did wrong that is not about its options, as a clause; None where all that
+    it raised is about them."""
+    if isinstance(error, ClassValidationError | IterableValidationError):
+        faults = (_own_fault(inner) for inner in error.exceptions)
+        return next((fault for fault in faults if fault is not None), None)
+    if isinstance(error, ValueError | TypeError | KeyError | ForbiddenExtraKeysError):
+        return None
+    return describe(error)
+
+
 def _explain(error: BaseException, path: Path, problems: Problems) -> None:
     if isinstance(error, ClassValidationError | IterableValidationError):
         for inner in error.exceptions:
@@ -218,11 +274,18 @@ def _explain(error: BaseException, path: Path, problems: Problems) -> None:
         for name in sorted(error.extra_fields):
             problems.add((*path, name), f"there is no such option; {did_you_mean(name, known)}")
     else:
-        message = " ".join(str(error.args[0]).split()) if error.args else ""
+        message = _words_of(error)
         if not isinstance(error, ValueError | TypeError):
             message = f"{type(error).__name__} {message}".strip()
         field = _validated(error)
         problems.add(path if field is None else (*path, field), message or type(error).__name__)
+
+
+def _words_of(error: BaseException) -> str:
+    try:
+        return " ".join(str(error.args[0]).split()) if error.args else ""
+    except BaseException:  # noqa: BLE001 - a stranger's error may have no words
+        return ""
 
 
 def _validated(error: BaseException) -> str | None:

@@ -12,6 +12,7 @@ from tocsin.core.isolation import Isolation, PluginFault, describe
 from tocsin.core.logs import get_logger
 from tocsin.core.notices import LONGEST_REST, Message, NotifyError, Receipt
 from tocsin.core.pipeline.enrich import Enricher
+from tocsin.core.shapes import fit_receipt
 from tocsin.core.shortage import own_shortage
 
 log = get_logger(__name__)
@@ -30,6 +31,9 @@ MOST_FAULTS = 8
 outage, and a message that will never go out."""
 
 MAX_RETRY_AFTER = LONGEST_REST
+
+LEAST_ASKED = 1.0
+"""Seconds; who asks for a shorter rest is left alone for as long as anybody that fails."""
 
 
 @frozen(kw_only=True)
@@ -65,13 +69,20 @@ class Attempt:
         if notifier is None:
             why = self.settings.broken or "it has no notifier"
             return Failure(message=why, permanent=True, everything=True)
+
+        async def send() -> tuple[Receipt, str | None]:
+            given = await notifier.send(message)
+            try:
+                return fit_receipt(given)
+            except PluginFault as fault:
+                raise _NoReceipt(str(fault)) from fault
+
         try:
-            receipt = await self.isolation.call(
-                plugin, lambda: notifier.send(message), notifier.timeout + GRACE
+            receipt, wrong = await self.isolation.call(
+                plugin, send, notifier.timeout + GRACE, expects=(NotifyError,)
             )
-            if not isinstance(receipt, Receipt):
-                kind = type(receipt).__name__
-                raise _NoReceipt(f"returned {kind} from send, not a Receipt")
+            if wrong is not None:
+                log.warning("a receipt is not as agreed", plugin=plugin, reason=wrong)
         except NotifyError as error:
             said = clean(str(error))
             if (lack := own_shortage(error)) is not None:
@@ -119,6 +130,5 @@ def backoff(attempts: int, failure: Failure) -> float:
     asked for. With jitter, so that what failed together does not come back together."""
     wait = min(BACKOFF[0] * 2.0 ** min(attempts - 1, 20), BACKOFF[1])
     wait *= random.uniform(0.75, 1.25)  # noqa: S311 - no secret
-    if failure.retry_after is None:
-        return wait
-    return max(wait if failure.retry_after <= 0 else 0.0, min(failure.retry_after, MAX_RETRY_AFTER))
+    asked = 0.0 if failure.retry_after is None else failure.retry_after
+    return max(wait, asked) if asked < LEAST_ASKED else min(asked, MAX_RETRY_AFTER)

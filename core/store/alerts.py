@@ -67,6 +67,7 @@ class PastResult:
     status: int
     message: str
     metrics: dict[str, float]
+    latency: float | None = None
     state: str | None = None
     health: str | None = None
     restart_count: int | None = None
@@ -184,9 +185,10 @@ class AlertHistory:
         while at < until:
             end = min(at + SLICE, until)
             rows = await self._list(
-                "SELECT r.at, c.target, c.name, r.status, r.message, r.metrics, m.status AS state, "
-                "m.health_status, m.restart_count, m.cpu_percent, m.memory_bytes, "
-                "m.memory_percent, m.network_rx_bytes, m.network_tx_bytes, m.uptime_seconds "
+                "SELECT r.at, c.target, c.name, r.status, r.message, r.metrics, r.latency_seconds, "
+                "m.status AS state, m.health_status, m.restart_count, m.cpu_percent, "
+                "m.memory_bytes, m.memory_percent, m.network_rx_bytes, m.network_tx_bytes, "
+                "m.uptime_seconds "
                 "FROM check_results r JOIN checks c ON c.id = r.check_id "
                 "LEFT JOIN container_metrics m ON m.check_id = r.check_id AND m.timestamp = r.at "
                 "AND m.timestamp >= $1 AND m.timestamp < $2 "  # so that its partitions are pruned
@@ -246,6 +248,7 @@ def _past(row: dict[str, Any]) -> PastResult:
         status=row["status"],
         message=row["message"] or "",
         metrics=metrics,
+        latency=row["latency_seconds"],
         state=row["state"],
         health=row["health_status"],
         restart_count=row["restart_count"],

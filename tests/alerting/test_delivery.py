@@ -347,6 +347,8 @@ async def test_who_asks_for_much_patience_does_not_keep_others_from_being_told(
 def test_even_days_of_patience_are_kept() -> None:
     """What the provider asks for is what it gets, up to a year."""
     assert backoff(1, Failure(message="", retry_after=3 * 86400.0)) == 3 * 86400.0
+    for hardly in (0.0, 1e-9, 0.5):  # or thousands of attempts would be made in a minute
+        assert backoff(5, Failure(message="", retry_after=hardly)) >= 12
 
 
 async def test_the_end_is_told_once_where_another_channel_is_of_no_use(

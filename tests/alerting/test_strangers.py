@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime
+from typing import Any, ClassVar
 
 import pytest
 from attrs import frozen
 
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import eventually
-from tocsin import History, Rule, Verdict, hookimpl
+from tocsin import History, Rule, Target, Verdict, hookimpl
 from tocsin.core.alerting.strangers import Strangers
+from tocsin.core.alerts.book import Bound
+from tocsin.core.alerts.model import Moment, Policy
+from tocsin.core.alerts.rule_faults import RuleFaults
+from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.verdicts import VerdictState
+from tocsin.testing import SettableClock
 
 ODD = """
 [rules.odd]
@@ -91,3 +98,85 @@ async def test_it_is_asked_again_each_time_it_wishes(odd: Desk) -> None:
         await odd.wait(10.1)
         await eventually(lambda number=number: Plugin.asked == number and not busy(odd))
     assert odd.told() == [("fired", "web")]
+
+
+class Costly(Isolation):
+    """Every call costs the plugin its lane."""
+
+    def __init__(self) -> None:
+        super().__init__(frozenset(), lambda *_: None)
+        self.asked = self.resets = 0
+
+    async def call(self, *_: Any, **__: Any) -> Any:
+        self.asked += 1
+        raise PluginFault("blocked its event loop for 2 s", severe=True)
+
+    def reset(self, plugin: str, fault: PluginFault) -> None:
+        self.resets += 1
+
+
+async def test_a_rule_that_costs_its_lane_rests(clock: SettableClock) -> None:
+    """A rule that loops is asked again after a minute, then after two, not at every result: each
+    time one more thread would be busy. Until then its verdict is unknown, with the reason."""
+    isolation, judged, tasks = Costly(), list[Verdict](), list[Any]()
+    blamed: list[str] = []
+    strangers = Strangers(
+        clock, isolation, lambda _, verdict: judged.append(verdict),
+        RuleFaults(lambda plugin, reason: blamed.append(reason)), tasks.append, lambda _: True,
+    )  # fmt: skip
+    bound = Bound(name="odd", rule=Odd(), plugin="p", policy=Policy(), inline=False)
+    history = History(target=Target(name="web"), latest={})
+
+    async def results(count: int) -> None:
+        for _ in range(count):
+            strangers.run(bound, ("odd", "web"), history, Moment(0.0, clock.now()))
+            await tasks.pop()
+
+    await results(50)
+    assert isolation.asked == isolation.resets == 1
+    assert {verdict.state for verdict in judged} == {VerdictState.UNKNOWN}
+    assert "rests" in blamed[-1]
+    clock.advance(61)
+    await results(50)
+    clock.advance(61)
+    await results(50)
+    assert isolation.asked == 2
+    clock.advance(61)
+    await results(50)
+    assert isolation.asked == 3
+
+
+@frozen(kw_only=True)
+class Counting(Rule):
+    """Counts how often it was asked; all is well."""
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        Counter.seen.append(count := history.carried.get("count", 0) + 1)
+        return Verdict.clear(carry={"count": count})
+
+
+class Counter:
+    """A stranger's."""
+
+    seen: ClassVar[list[int]] = []
+
+    @hookimpl
+    def tocsin_rules(self) -> dict[str, type[Rule]]:
+        return {"counting": Counting}
+
+
+async def test_what_is_carried_without_an_alert_outlives_tocsin(make_desk: MakeDesk) -> None:
+    """A clear verdict's carry lies in the journal, and comes back after a restart."""
+    Counter.seen.clear()
+    desk = await make_desk()
+    desk.plugins.add("counting", Counter, "tests", "0")
+    desk.config = CONFIG + '[rules.counting]\nrule = "counting"\n'
+    await desk.restart()
+    desk.add("web")
+    await desk.wait(1.1)
+    for number in (1, 2):
+        desk.see("web", "up")
+        await eventually(lambda number=number: Counter.seen[-1:] == [number] and not busy(desk))
+    await desk.restart()
+    desk.see("web", "up")
+    await eventually(lambda: Counter.seen == [1, 2, 3] and not busy(desk))

@@ -17,6 +17,7 @@ from tocsin import (
     Result,
     Rule,
     Severity,
+    Status,
     Target,
     Verdict,
 )
@@ -376,3 +377,40 @@ def test_a_check_that_is_gone_fails_no_more() -> None:
     assert target is not None
     driver._note(driver.engine.put(target, None, {}, driver.moment))
     assert driver.told == [("fired", "web"), ("resolved", "web")]
+
+
+@frozen(kw_only=True)
+class Counting(Rule):
+    """Counts how often it was asked, and fires at the fourth result that is not up."""
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        count = history.carried.get("count", 0) + 1
+        down = any(o.result.status is Status.DOWN for o in history.latest.values())
+        if history.unseen:
+            return Verdict.unknown()
+        return (Verdict.firing if down else Verdict.clear)(str(count), carry={"count": count})
+
+
+def test_what_a_clear_verdict_carries_comes_back() -> None:
+    """With no alert, while one fires, once it is resolved, and when it is closed; an unknown
+    verdict that carries nothing leaves it; with the target it is gone."""
+    rule = Bound(name="counting", rule=Counting(), plugin="p", policy=Policy(cooldown=60.0))
+    driver = Driver({"web": ()}, Book(rules={"counting": rule}, overrides={}, own={}))
+    key = ("counting", "web")
+
+    def carried() -> Any:
+        return driver.engine.carried.of(key, driver.engine.alerts.get(key)).get("count")
+
+    for number, status in enumerate(("up", "up", "down", "down", "up", "up"), 1):
+        driver.see("web", status)
+        assert carried() == number
+    driver.wait(61)
+    driver.see("web", "up")
+    assert key not in driver.engine.alerts
+    assert carried() == 7
+    driver.see("web", "unknown")
+    assert carried() == 7
+    assert driver.engine.carried.take_dirty() == {key: {"count": 7}}
+    driver.engine.drop("web", driver.moment)
+    assert carried() is None
+    assert driver.engine.carried.take_dirty() == {key: {}}

@@ -9,18 +9,22 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from attrs import frozen
 from click.testing import CliRunner
 
 from tests.alerting.conftest import catalog
 from tests.conftest import in_a_loop
 from tests.store.helpers import fill, make
+from tocsin import History, Observation, Result, Rule, Verdict, hookimpl
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Moment, Transition
 from tocsin.core.cli.main import cli as commands
+from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.replay import Episode, Replay
+from tocsin.core.store import Store
 from tocsin.core.store.alerts import PastResult
 from tocsin.testing import SettableClock
 
@@ -169,3 +173,42 @@ def test_how_far_it_has_come_is_told_where_no_terminal_is(
     assert told[-1] == "replaying: 100 %"
     assert len(told) >= 2
     assert json.loads(done.stdout)["results"] == 360
+
+
+@frozen(kw_only=True)
+class Slow(Rule):
+    """The guide's own."""
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        slow = [o for o in history.latest.values() if (o.result.latency or 0) > 1]
+        return Verdict.firing(f"{slow[0].check} is slow") if slow else Verdict.clear()
+
+
+async def test_a_replay_knows_how_long_a_check_took(database: str, tmp_path: Path) -> None:
+    """What history has as latency is a result's latency: a rule that goes by it fires."""
+    store = Store(database, tmp_path / "spool", clock=SystemClock())
+    await store.start()
+    now = datetime.now(UTC) - timedelta(minutes=5)
+    for number, seconds in enumerate((0.1, 2.5, 2.5)):
+        result = Result.up("ok", latency=seconds)
+        at = now + timedelta(seconds=number)
+        store.write(Observation(target="web", check="http", at=at, result=result))
+    await store.flush()
+
+    class Plugin:
+        @hookimpl
+        def tocsin_rules(self) -> dict[str, type[Rule]]:
+            return {"slow": Slow}
+
+    plugins = catalog()
+    plugins.add("slow", Plugin, "tests", "0")
+    path = tmp_path / "tocsin.toml"
+    path.write_text('[rules.too_slow]\nrule = "slow"\n')
+    replay = Replay(load_config(path, {"TOCSIN_DATA_DIR": str(tmp_path)}, plugins))
+    past = store.alerts.past(now - timedelta(minutes=1), now + timedelta(minutes=1))
+    async for _ in replay.run(past, []):
+        pass
+    await store.stop()
+    (episode,) = replay.finish()
+    assert (episode.rule, episode.message) == ("too_slow", "http is slow")
+    assert episode.fired_at == now + timedelta(seconds=1)

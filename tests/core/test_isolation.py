@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.conftest import eventually
+from tocsin import ActionError, NotifyError, ServiceError
 from tocsin.core import isolation
 from tocsin.core.isolation import Isolation, Lane, PluginFault, call_with_deadline
 
@@ -244,3 +247,116 @@ def test_a_synchronous_call_has_a_deadline() -> None:
 
     with pytest.raises(PluginFault, match="raised TimeoutError: mine"):
         call_with_deadline(late, 5, "it was called")
+
+
+@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize("kind", [ActionError, NotifyError, ServiceError])
+async def test_an_error_of_ours_in_the_wrong_place_is_a_fault(
+    kind: type[Exception], inline: bool
+) -> None:
+    """What tocsin has for actions, notifiers and services passes where it is expected; from
+    anything else of a plugin it is a fault like any other."""
+    guard = Isolation(frozenset({"x"} if inline else ()), lambda *_: None)
+
+    async def fail() -> None:
+        raise kind("not here")
+
+    with pytest.raises(PluginFault, match=f"raised {kind.__name__}: not here"):
+        await guard.call("x", fail, 5)
+    with pytest.raises(kind, match="not here"):
+        await guard.call("x", fail, 5, expects=(kind,))  # type: ignore[arg-type]
+    guard.stop()
+
+
+class _Stubborn(threading.Thread):
+    """A thread as a lane's, that does what a test tells it."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self.work, self.ended = work, threading.Event()
+
+    def run(self) -> None:
+        loop = asyncio.new_event_loop()
+        try:
+            loop.call_soon(self.work)
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+        except SystemExit:
+            self.ended.set()
+        finally:
+            loop.close()
+
+
+async def test_a_thread_is_interrupted_only_in_the_plugins_own_code() -> None:
+    """One that loops in code of its own ends. One that is in a call of the standard library, which
+    may hold a lock that the core needs, does not, until it is out of it."""
+    inside, let_go = threading.Event(), threading.Event()
+
+    def spin() -> None:
+        while True:
+            pass
+
+    class Slow(logging.Handler):
+        """Loops, in code of a plugin, while the handler's lock is held."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            inside.set()
+            while not done[0]:
+                pass
+
+    done = [False]
+    handler = Slow()
+
+    def write() -> None:
+        handler.handle(logging.LogRecord("x", 10, "", 0, "x", None, None))
+        let_go.set()
+        while True:
+            pass
+
+    spins, writes = _Stubborn(spin), _Stubborn(write)
+    spins.start()
+    writes.start()
+    await eventually(inside.is_set)
+
+    def ended(thread: _Stubborn) -> bool:
+        isolation.interrupt(thread)
+        return thread.ended.is_set()
+
+    await eventually(lambda: ended(spins))
+    for _ in range(20):
+        assert not ended(writes)
+        await asyncio.sleep(0.005)
+    done[0] = True
+    await eventually(let_go.is_set)
+    assert handler.lock is not None
+    assert handler.lock.acquire(timeout=5)
+    handler.lock.release()
+    await eventually(lambda: ended(writes))
+
+
+async def test_a_plugin_whose_threads_go_on_gets_no_more() -> None:
+    """Each time a lane is given up and its thread does not end, one more is busy: after two the
+    plugin is refused, with the reason, until one of them has ended."""
+    lane, go = Lane("x"), threading.Event()
+
+    entered: list[int] = []
+
+    async def block() -> None:
+        entered.append(1)
+        go.wait(20)
+
+    async def fine() -> str:
+        return "fine"
+
+    for number in range(isolation.MOST_GIVEN_UP):
+        task = asyncio.create_task(lane.call(block, 60))
+        await eventually(lambda number=number: len(entered) > number)
+        lane.abandon(PluginFault("blocked", severe=True))
+        with pytest.raises(PluginFault, match="blocked"):
+            await task
+    with pytest.raises(PluginFault, match="still keeps 2 threads busy"):
+        await lane.call(fine, 5)
+    go.set()
+    await eventually(lambda: not any(thread.is_alive() for thread in lane._given_up))
+    assert await lane.call(fine, 5) == "fine"
+    lane.stop()

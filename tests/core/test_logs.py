@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from tocsin.core import logs
 from tocsin.core.cli.main import cli
 from tocsin.core.config import ConfigError, load_config
 from tocsin.core.config.settings import LogSettings, PluginSettings
@@ -74,3 +76,47 @@ def test_sizes_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     told = "\n".join(str(problem) for problem in caught.value.problems)
     assert "log.max_size" in told
     assert "log.keep" in told
+
+
+def test_no_plugin_fills_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one package, and of one event of ours, so many lines a minute are written; that more were
+    left out is said at once, and how many when the minute is over. Others are written as ever."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    stream = io.StringIO()
+    configure(LogSettings(), stream)
+    for number in range(4000):
+        logging.getLogger(f"stranger.part{number}").warning("line %s", number)
+        if number < 2500:
+            get_logger("tocsin.core.x").error("the same again", number=number)
+    get_logger("tocsin.core.x").error("something else")
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == logs.MOST_THEIRS + logs.MOST_OURS + 3
+    assert sum("writes too much" in line for line in lines) == 2
+    assert "something else" in lines[-1]
+    now[0] += 61
+    logging.getLogger("stranger").warning("again")
+    assert "3000 lines of stranger were left out" in stream.getvalue()
+    assert "again" in stream.getvalue().splitlines()[-1]
+
+
+def test_many_names_of_loggers_count_together() -> None:
+    """A plugin that makes a name for each line gets no further by it."""
+    stream = io.StringIO()
+    configure(LogSettings(), stream)
+    for number in range(2500):
+        logging.getLogger(f"stranger{number}").warning("a line")
+    assert len(stream.getvalue().splitlines()) < logs.MOST_SOURCES + logs.MOST_THEIRS + 10
+
+
+def test_a_line_of_megabytes_is_cut() -> None:
+    """Whatever is written, as text, as an argument, or as an error."""
+    stream = io.StringIO()
+    configure(LogSettings(), stream)
+    logging.getLogger("stranger").warning("x" * 5_000_000)
+    logging.getLogger("stranger").warning("%s", "y\n" * 2_500_000)
+    try:
+        raise ValueError("z" * 5_000_000)
+    except ValueError:
+        logging.getLogger("stranger").exception("w" * 5_000_000)
+    assert len(stream.getvalue()) < 200_000

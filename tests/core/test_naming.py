@@ -15,6 +15,7 @@ import tocsin
 from tests.core.test_inventory import DOCKER, Room, check, facts
 from tocsin.core.config.settings import CheckSettings, TargetSettings
 from tocsin.core.contracts import Claim
+from tocsin.core.intake import Intake
 from tocsin.core.model import Beat, Event, Result, Status, Target
 from tocsin.core.sources import SourceSink
 from tocsin.core.state import TargetState
@@ -37,9 +38,10 @@ class Names(Room):
         self.events: list[Event] = []
 
     def sink(self, source: str = "docker") -> SourceSink:
+        intake = Intake(asyncio.get_running_loop(), lambda _: None, lambda: None)
         return SourceSink(
-            source, self.inventory, self.record, self.events.append, self.clock,
-            asyncio.get_running_loop(), lambda: None,
+            source, self.inventory, self.record, self.events.append, self.clock, intake,
+            lambda: None, lambda _: None,
         )  # fmt: skip
 
     def see(
@@ -236,15 +238,15 @@ async def test_dependencies_follow_a_name(room: Names) -> None:
 
 
 async def test_what_cannot_be_taken_in_is_told_and_costs_nobody_else_anything(room: Names) -> None:
-    """A discovery that ends in an exception, in whatever part of it, leaves a target that is
-    unknown, with the reason; the source is told nothing, and others are seen."""
+    """A discovery of which a part is wrong leaves a target that is watched for what is left of it,
+    and says why; the source is told nothing, and others are seen."""
     sink = room.sink()
     wrong: Any = {"x": 5, "y": {"probe": ["http"]}, "z": {"probe": "echo", "interval": 0x1 << 9999}}
     sink.discovered(Target(name="evil", kind="container", depends_on=5), wrong)  # type: ignore[arg-type]
     sink.discovered(Target(name="odd", kind="container"), wrong)
     sink.discovered(Target(name="fine", kind="container"))
     assert set(room.state.targets) == {"evil", "odd", "fine"}
-    assert "TypeError" in room.refused("evil")
+    assert "depends_on 5" in room.refused("evil")
     assert {c.name for c in room.of("odd").checks.values() if c.broken} == {"x", "y", "z"}
 
 

@@ -1,0 +1,84 @@
+"""What classes of plugins say of themselves, and what tocsin reads of their objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tocsin.core.contracts import Probe, PushProbe, Source
+from tocsin.core.notices import Notifier
+from tocsin.core.plugin_faults import PluginFault
+from tocsin.core.shapes.look import LONGEST_WAIT, is_name, is_number, show
+from tocsin.core.verdicts import Severity
+
+
+def _is_flag(value: object) -> bool:
+    return type(value) is bool
+
+
+def _is_label_list(value: object) -> bool:
+    return isinstance(value, tuple | list) and all(is_name(each) for each in value)
+
+
+_VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+    "probe": {
+        "by_label": (_is_flag, "true or false"),
+        "config_only": (_is_label_list, "a tuple of names of options"),
+    },
+    "source": {
+        "autostart": (
+            lambda value: value is None or (is_name(value) and "/" not in value),
+            "a name without '/', or None",
+        ),
+        "target_kind": (is_name, "a name"),
+    },
+    "rule": {"inhibits": (_is_flag, "true or false")},
+    "notifier": {
+        "min_severity": (lambda value: type(value) is Severity, "a Severity"),
+        "batch": (lambda v: v is None or (is_number(v) and 0 <= v <= LONGEST_WAIT), "seconds"),
+        "log_lines": (lambda v: type(v) is int and 0 <= v <= 1000, "a number from 0 to 1000"),
+        "wants_system": (_is_flag, "true or false"),
+    },
+}
+
+
+def check_class(cls: Any, kind: str) -> None:
+    """Look at the class variables of a plugin's class. Raises PluginFault."""
+    for name, (is_fit, wanted) in _VARIABLES.get(kind, {}).items():
+        value = getattr(cls, name)
+        if not is_fit(value):
+            raise PluginFault(f"has a class whose {name} is {show(value)}, not {wanted}")
+
+
+def _seconds(value: object) -> bool:
+    return is_number(value) and 0 <= value <= LONGEST_WAIT
+
+
+def _perhaps_seconds(value: object) -> bool:
+    return value is None or _seconds(value)
+
+
+def _whole(value: object) -> bool:
+    return type(value) is int and is_number(value)
+
+
+_OPTIONS: tuple[tuple[type, Mapping[str, Callable[[Any], bool]]], ...] = (
+    (Probe, {"interval": _perhaps_seconds, "timeout": is_number, "retries": _whole}),
+    (PushProbe, {"period": is_number, "grace": is_number,
+                 "key": lambda v: v is None or isinstance(v, str)}),
+    (Source, {"interval": _perhaps_seconds, "label_timeout": is_number,
+              "label_interval": is_number, "label_checks": _whole, "label_checks_in_all": _whole,
+              "label_probes": lambda v: isinstance(v, tuple | list)}),
+    (Notifier, {"timeout": lambda v: _seconds(v) and v > 0}),
+)  # fmt: skip
+
+
+def check_instance(instance: Any) -> None:
+    """Look at what tocsin itself reads of a plugin's object; a class may have replaced it by
+    something else. Raises PluginFault."""
+    for base, options in _OPTIONS:
+        if isinstance(instance, base):
+            for name, is_fit in options.items():
+                value = getattr(instance, name)
+                if not is_fit(value):
+                    raise PluginFault(f"has {show(value)} as {name}, which tocsin cannot use")

@@ -1,0 +1,236 @@
+"""Looking at one thing that a plugin handed over: what is wrong with it, and what goes on of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from itertools import islice
+from math import isfinite
+from numbers import Real
+from typing import Any, TypeGuard, TypeVar
+
+from attrs import evolve, fields, frozen
+
+from tocsin.core.boundary import plain
+from tocsin.core.hiding import visible
+from tocsin.core.plugin_faults import PluginFault, describe
+
+T = TypeVar("T")
+
+LONGEST_NAME = 100
+"""Characters of a name."""
+
+LONGEST_TARGET = 255
+"""Characters of the name of a target that a source found: engines allow that many."""
+
+LONGEST_LINE = 1_000_000
+"""Characters of a log line, before it is cut to what is shown."""
+
+LONGEST_TEXT = 20_000
+"""Characters of a text; what is shown of it is cut again."""
+
+LONGEST_REFERENCE = 1000
+"""Characters of what a provider calls a message."""
+
+MOST_METRICS = 500
+"""Metrics of one result."""
+
+MOST_ITEMS = 5000
+"""Values in one table of data, at whatever depth."""
+
+MOST_DEPENDENCIES = 1000
+MOST_TARGETS = 100_000
+"""Names in one inventory."""
+
+MOST_CARRIED = 64_000
+"""Characters, about, that a verdict may carry."""
+
+LARGEST = 1e300
+"""No metric is larger; sums of such numbers are still numbers."""
+
+LARGEST_WHOLE = 2**63
+LONGEST_WAIT = 366 * 86400.0
+"""Seconds."""
+
+AHEAD = timedelta(hours=1)
+"""An observation of the future beyond this is of now."""
+
+_PLAIN = (str, int, float, bool, type(None))
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a finite number, true and false not being numbers."""
+    if type(value) is float:
+        return isfinite(value)
+    return type(value) is int and -LARGEST_WHOLE < value < LARGEST_WHOLE
+
+
+def is_name(value: object, longest: int = LONGEST_NAME) -> bool:
+    """Whether a value is text of one line, and of no more characters than ``longest``."""
+    return type(value) is str and 0 < len(value) <= longest and visible(value) == value
+
+
+def show(value: object) -> str:
+    """A value for a sentence, whatever it is, shortened."""
+    if type(value) is int and abs(value) >= LARGEST_WHOLE:
+        return f"a number of {value.bit_length()} bits"
+    try:
+        text = repr(value[:60] if isinstance(value, str) else value)
+    except BaseException:  # noqa: BLE001 - a stranger's repr
+        return f"a {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+@frozen
+class Look:
+    """One look at what a plugin handed over; collects what is wrong, and what to put in place."""
+
+    wrong: list[str]
+    changed: dict[str, Any]
+
+    @classmethod
+    def new(cls) -> Look:
+        """A look that has not found anything yet."""
+        return cls([], {})
+
+    def instead(self, name: str, value: Any, given: object, wanted: str) -> None:
+        """Put another value in place of one that is wrong."""
+        self.changed[name] = value
+        self.wrong.append(f"{name} {show(given)}, not {wanted}")
+
+    def text(self, name: str, given: object, longest: int = LONGEST_TEXT) -> None:
+        """A text, which is cut where it is too long."""
+        if type(given) is str:
+            if len(given) > longest:
+                self.changed[name] = given[:longest]
+        elif isinstance(given, str):
+            self.changed[name] = str(given)[:longest]  # a Secret is three asterisks
+        else:
+            self.instead(name, "", given, "text")
+
+    def seconds(self, name: str, given: object) -> None:
+        """A number of seconds, or None."""
+        if given is not None and not (is_number(given) and 0 <= given <= LONGEST_WAIT):
+            self.instead(name, None, given, "a number of seconds")
+
+    def numbers(self, name: str, given: object) -> None:
+        """Numbers by name."""
+        if type(given) is dict and len(given) <= MOST_METRICS:
+            for key, value in given.items():
+                if type(key) is not str or not (0 < len(key) <= 200) or not is_number(value):
+                    break
+            else:
+                return
+        kept: dict[str, float] = {}
+        self.changed[name] = kept
+        if not isinstance(given, Mapping):
+            self.wrong.append(f"{name} {show(given)}, not a table of numbers")
+            return
+        for key, value in islice(given.items(), MOST_METRICS + 1):
+            if len(kept) == MOST_METRICS:
+                self.wrong.append(f"more than {MOST_METRICS} {name}")
+                break
+            number = _number(value)
+            if not isinstance(key, str) or not 0 < len(key) <= 200:
+                self.wrong.append(f"{name} called {show(key)}, not a short text")
+            elif number is None:
+                self.wrong.append(f"{name} {show(key)} = {show(value)}, not a finite number")
+            else:
+                kept[str(key)] = number
+
+    def data(self, name: str, given: object) -> None:
+        """Data as JSON; what JSON does not know becomes text."""
+        if not given and type(given) is dict:
+            return
+        if not isinstance(given, Mapping):
+            self.instead(name, {}, given, "a table")
+            return
+        room = _Room(MOST_ITEMS)
+        bounded = room.copy(given, 0)
+        if room.left < 0:
+            self.wrong.append(f"{name} of more than {MOST_ITEMS} values")
+        if not all(type(value) in _PLAIN for value in bounded.values()):
+            bounded = plain(bounded)
+        if bounded != given:
+            self.changed[name] = bounded
+
+    def done(self, given: T, what: str) -> tuple[T, str | None]:
+        """What may go on, and what was wrong with it."""
+        if self.changed:
+            given = evolve(given, **self.changed)  # type: ignore[misc]
+        if not self.wrong:
+            return given, None
+        more = f", and {len(self.wrong) - 3} more" if len(self.wrong) > 3 else ""
+        return given, f"gave {what} with {'; '.join(self.wrong[:3])}{more}"
+
+
+class _Room:
+    """Copies data, as much as there is room for."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def copy(self, value: Any, depth: int) -> Any:
+        """A copy of what fits."""
+        self.left -= 1
+        if self.left < 0:
+            return None
+        if isinstance(value, str):
+            text = value[:LONGEST_TEXT] if type(value) is str else str(value)[:LONGEST_TEXT]
+            self.left -= len(text) // 100
+            return text
+        if isinstance(value, int) and not -LARGEST_WHOLE < value < LARGEST_WHOLE:
+            return show(int(value))
+        if depth < 20 and isinstance(value, Mapping):
+            few = islice(value.items(), max(0, self.left) + 1)
+            return {
+                key[:200] if type(key) is str else key: self.copy(item, depth + 1)
+                for key, item in few
+            }
+        if depth < 20 and isinstance(value, list | tuple | set | frozenset):
+            return [self.copy(item, depth + 1) for item in islice(value, max(0, self.left) + 1)]
+        return value
+
+
+def _number(value: object) -> float | int | None:
+    if is_number(value):
+        return value
+    if not isinstance(value, Real):  # numpy's numbers are such, text is not
+        return None
+    try:
+        number = float(value)
+    except (OverflowError, ValueError, TypeError):
+        return None
+    return number if isfinite(number) and abs(number) <= LARGEST else None
+
+
+def read_as(cls: type[T], given: object, hook: str) -> T:
+    """An object of exactly the class, without code of a plugin. Raises PluginFault."""
+    if type(given) is cls:
+        return given
+    if not isinstance(given, cls):
+        name = f"an {cls.__name__}" if cls.__name__[0] in "AEO" else f"a {cls.__name__}"
+        raise PluginFault(f"returned {type(given).__name__} from {hook}, not {name}")
+    try:
+        names = [field.name for field in fields(cls) if field.init]  # type: ignore[arg-type]
+        return cls(**{name: getattr(given, name) for name in names})
+    except BaseException as error:
+        raise PluginFault(f"{describe(error)} when its {cls.__name__} was read") from error
+
+
+def guarded(look: Callable[[], T], what: str) -> T:
+    """A look at what may be code of a plugin: whatever it raises is its fault."""
+    try:
+        return look()
+    except PluginFault:
+        raise
+    except Exception as error:
+        raise PluginFault(f"{describe(error)} when {what} was read") from error
+
+
+def is_aware(given: object) -> TypeGuard[datetime]:
+    """Whether it is a time with its zone."""
+    try:
+        return type(given) is datetime and given.utcoffset() is not None
+    except Exception:  # noqa: BLE001 - a stranger's time zone
+        return False

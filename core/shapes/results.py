@@ -1,0 +1,118 @@
+"""What probes, rules and notifiers return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tocsin.core.model import Container, Reason, Result, Status
+from tocsin.core.notices import Receipt
+from tocsin.core.plugin_faults import PluginFault
+from tocsin.core.shapes.look import (
+    LONGEST_REFERENCE,
+    MOST_CARRIED,
+    Look,
+    guarded,
+    is_aware,
+    is_name,
+    read_as,
+    show,
+)
+from tocsin.core.verdicts import Verdict, VerdictState
+
+
+def fit_result(given: object, hook: str = "check") -> tuple[Result, str | None]:
+    """What a probe or source saw. Raises PluginFault."""
+    return guarded(lambda: _fit_result(read_as(Result, given, hook)), "its result")
+
+
+def _fit_result(result: Result) -> tuple[Result, str | None]:
+    if type(result.status) is not Status:
+        raise PluginFault(f"gave a result whose status is {show(result.status)}, not a Status")
+    look = Look.new()
+    look.text("message", result.message)
+    look.seconds("latency", result.latency)
+    look.numbers("metrics", result.metrics)
+    look.data("attributes", result.attributes)
+    if result.container is not None:
+        _fit_container(look, result.container)
+    return look.done(result, "a result")
+
+
+_TEXTS = ("id", "image", "state", "health", "restart_policy")
+_TIMES = ("created_at", "started_at", "finished_at")
+
+
+def _fit_container(look: Look, given: object) -> None:
+    """A container's facts; its numbers are looked at by ``boundary.cleaned_result``."""
+    facts = read_as(Container, given, "check")
+    inner = Look.new()
+    for name in _TEXTS:
+        inner.text(name, getattr(facts, name), 1000)
+    for name in ("project", "service"):
+        if getattr(facts, name) is not None:
+            inner.text(name, getattr(facts, name), 1000)
+    if type(facts.reason) is not Reason:
+        raise PluginFault(f"gave a container whose reason is {show(facts.reason)}, not a Reason")
+    for name in _TIMES:
+        if (at := getattr(facts, name)) is not None and not is_aware(at):
+            inner.instead(name, None, at, "an aware datetime")
+    if type(facts.oom_killed) is not bool:
+        inner.instead("oom_killed", False, facts.oom_killed, "true or false")
+    if type(facts.ports) is not tuple or not all(is_name(port, 1000) for port in facts.ports):
+        inner.instead("ports", (), facts.ports, "a tuple of texts")
+    facts, _ = inner.done(facts, "")
+    look.wrong.extend(inner.wrong)
+    if facts is not given:
+        look.changed["container"] = facts
+
+
+def fit_verdict(given: object, least_again: float = 0.0) -> tuple[Verdict, str | None]:
+    """What a rule finds; it is asked again no sooner than after ``least_again`` seconds. Raises
+    PluginFault."""
+
+    def look_at() -> tuple[Verdict, str | None]:
+        verdict = read_as(Verdict, given, "evaluate")
+        if type(verdict.state) is not VerdictState:
+            why = f"gave a verdict whose state is {show(verdict.state)}, not a VerdictState"
+            raise PluginFault(why)
+        look = Look.new()
+        look.text("message", verdict.message)
+        look.data("details", verdict.details)
+        look.data("carry", verdict.carry)
+        carried = look.changed.get("carry", verdict.carry)
+        if carried and (size := _size(carried)) > MOST_CARRIED:
+            look.changed["carry"] = {}
+            look.wrong.append(f"{size} characters to carry, more than {MOST_CARRIED}")
+        again = verdict.again
+        look.seconds("again", again)
+        if "again" not in look.changed and again is not None and again < least_again:
+            look.changed["again"] = least_again
+        return look.done(verdict, "a verdict")
+
+    return guarded(look_at, "its verdict")
+
+
+def _size(value: Any) -> int:
+    """Characters that a value takes, about."""
+    if isinstance(value, str):
+        return len(value) + 2
+    if isinstance(value, Mapping):
+        return sum(_size(key) + _size(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return sum(_size(item) for item in value)
+    return 10
+
+
+def fit_receipt(given: object) -> tuple[Receipt, str | None]:
+    """What a notifier was answered. Raises PluginFault."""
+
+    def look_at() -> tuple[Receipt, str | None]:
+        receipt = read_as(Receipt, given, "send")
+        look = Look.new()
+        look.text("answer", receipt.answer)
+        if receipt.reference is not None and not is_name(receipt.reference, LONGEST_REFERENCE):
+            look.instead("reference", None, receipt.reference, "a short text of one line")
+        return look.done(receipt, "a receipt")
+
+    return guarded(look_at, "its receipt")
