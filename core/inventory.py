@@ -414,4 +414,5 @@ def merge(name: str, said: TargetSettings | None, found: Target | None) -> Targe
         depends_on=said.depends_on if said.depends_on is not None else target.depends_on,
         expected={**target.expected, **said.expected},
         labels={**target.labels, **said.labels},
+        service=target.service,
     )

@@ -229,7 +229,7 @@ class Alerting:
                 self.settings.channels,
                 now.steady,
                 self.engine.target(change.alert.target),
-                self.engine.affected(change.alert.target)
+                self.engine.inhibition.affected(change.alert.target)
                 if self.engine.book.inhibits(*change.alert.key)
                 else (),
                 self.underway.channels(change.alert.id),

@@ -109,7 +109,7 @@ class Engine:
     ) -> list[Transition]:
         """A target is there, or has changed."""
         recent = self._recent.get(target.name)
-        moved = self.graph.put(target.name, target.depends_on)
+        moved = self.graph.put(target.name, target.depends_on, target.service)
         if recent is None:
             recent = self._recent[target.name] = Recent(target, source)
         elif (recent.target, recent.source) != (target, source):
@@ -132,8 +132,9 @@ class Engine:
         self._bound.pop(name, None)
         self._faults.forget(name)
         changes = self._end(name, why, now)
+        below = self.graph.below(name)
         self.graph.put(name, ())
-        return changes
+        return changes + self.recheck(below, now)
 
     def _end(self, target: str, why: str, now: Moment) -> list[Transition]:
         changes: list[Transition] = []
@@ -410,10 +411,6 @@ class Engine:
         self.alerts[alert.key] = alert
         self.dirty.add(alert.key)
         return alert
-
-    def affected(self, target: str) -> tuple[str, ...]:
-        """Who depends on a target, sorted."""
-        return tuple(sorted(self.graph.below(target)))
 
 
 def _phase(alert: Alert | None) -> Phase | None:

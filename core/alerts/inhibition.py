@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from math import inf
 
 from attrs import define, field
 
@@ -20,8 +21,9 @@ class Inhibition:
     """Knows the open alerts that explain others. ``grace`` in seconds: how long after such an alert
     has resolved the dependent targets may take to recover by themselves.
 
-    On one target, an alert explains a weaker one of its own kind (a container that does not run
-    explains that its checks fail); what else is wrong with it is told by itself.
+    A service explains others only while none of its replicas serves. On one target, an alert
+    explains a weaker one of its own kind (a container that does not run explains that its checks
+    fail); what else is wrong with it is told by itself.
     """
 
     graph: Graph
@@ -45,13 +47,10 @@ class Inhibition:
         """What explains an alert, or may do so in a moment; None where nothing does."""
         if not self._roots:
             return None
-        found = [
-            (alert, cause)
-            for name in self.graph.above(key[1]) & self._roots.keys()
-            for alert in self._roots[name].values()
-            if (cause := self._force(alert, mine, now)) is not None
-            and self._before(alert, key, mine)
-        ]
+        found: list[tuple[Alert, Cause]] = []
+        above = self.graph.above(key[1]) & self._roots.keys()
+        for replicas in {self.graph.replicas(name) for name in above}:
+            found += self._of_service(replicas, key, mine, now)
         rank = self.severity(key).rank if self.explains(key) else Severity.CRITICAL.rank
         found += [
             (alert, cause)
@@ -76,6 +75,35 @@ class Inhibition:
             by=root.target,
             message=f"waiting whether {root.target} is the cause ({root.rule} is pending)",
         )
+
+    def _of_service(
+        self, replicas: Collection[str], key: Key, mine: Alert | None, now: float
+    ) -> list[tuple[Alert, Cause]]:
+        """The alerts of a service that explain another one: none while one of its replicas serves,
+        or may have served all the time, and none but those waited for while one may be going down.
+        """
+        each = [
+            [
+                (alert, cause)
+                for alert in self._roots.get(name, {}).values()
+                if (cause := self._force(alert, mine, now)) is not None
+                and self._before(alert, key, mine)
+            ]
+            for name in replicas
+        ]
+        began = max((min((a.since for a, _ in of), default=inf) for of in each), default=inf)
+        ended = min((max(_end(a) for a, _ in of) for of in each if of), default=inf)
+        if began > ended or not all(each):
+            return []
+        waited_for = [of for of in each if all(cause is Cause.HELD for _, cause in of)]
+        return [one for of in waited_for or each for one in of]
+
+    def affected(self, target: str) -> tuple[str, ...]:
+        """Who depends on a target's service, sorted; nobody while another replica of it serves."""
+        for other in self.graph.replicas(target) - {target}:
+            if not any(alert.open for alert in self._roots.get(other, {}).values()):
+                return ()
+        return tuple(sorted(self.graph.below(target)))
 
     def _force(self, alert: Alert, mine: Alert | None, now: float) -> Cause | None:
         if alert.phase is Phase.FIRING:
@@ -104,6 +132,10 @@ class Inhibition:
     def _depth(self, alert: Alert, among: list[Alert]) -> int:
         above = self.graph.above(alert.target)
         return sum(other.target in above for other in among)
+
+
+def _end(alert: Alert) -> float:
+    return inf if alert.resolved is None else alert.resolved
 
 
 def may_be_over(alert: Alert, now: Moment) -> bool:

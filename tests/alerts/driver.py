@@ -60,12 +60,17 @@ class Driver:
     """Drives an engine; ``told`` has what people heard, in order."""
 
     def __init__(
-        self, graph: Mapping[str, tuple[str, ...]], rules: Book | None = None, *checks: str
+        self,
+        graph: Mapping[str, tuple[str, ...]],
+        rules: Book | None = None,
+        *checks: str,
+        services: Mapping[str, str] | None = None,
     ) -> None:
         self.now = START
         self.quiet = Quiet()
         self.changes: list[Transition] = []
         self.graph = dict(graph)
+        self.services = services or {}
         self.checks = dict.fromkeys(checks or ("c",))
         self.engine = self._fresh(rules or book())
 
@@ -73,8 +78,14 @@ class Driver:
         engine = Engine(self.quiet)
         engine.configure(rules, self.moment)
         for name, above in self.graph.items():
-            engine.put(Target(name=name, depends_on=above), None, self.checks, self.moment)
+            self.put(name, *above, engine=engine)
         return engine
+
+    def put(self, name: str, *above: str, engine: Engine | None = None) -> None:
+        """A target is there, or depends on others now."""
+        target = Target(name=name, depends_on=above, service=self.services.get(name))
+        changes = (engine or self.engine).put(target, None, self.checks, self.moment)
+        self._note(changes)
 
     @property
     def moment(self) -> Moment:

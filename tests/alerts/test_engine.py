@@ -46,7 +46,7 @@ def test_ten_dependents_of_a_dead_root_are_one_message() -> None:
     assert driver.told == [("fired", "db")]
     assert sorted(driver.untold("inhibited")) == sorted(("fired", name) for name in TEN)
     assert {c.why for c in driver.changes if c.reason == "inhibited"} == {"down on db explains it"}
-    assert driver.engine.affected("db") == TEN
+    assert driver.engine.inhibition.affected("db") == TEN
     driver.wait(300)
     for name in ("db", *TEN):
         driver.see(name, "up")
@@ -123,7 +123,7 @@ def test_the_root_of_a_chain_is_named() -> None:
     suppression = driver.alert("web").suppression
     assert suppression is not None
     assert suppression.by == "db"
-    assert driver.engine.affected("db") == ("api", "web")
+    assert driver.engine.inhibition.affected("db") == ("api", "web")
 
 
 def test_a_chain_is_inhibited_through_a_link_that_is_up() -> None:
@@ -320,6 +320,96 @@ def test_the_graph_survives_circles_and_changes() -> None:
     assert graph.put("b", [])
     assert graph.above("a") == {"b"}
     assert graph.below("c") == frozenset()
+
+
+REPLICAS = {f"api{n}": "shop/api" for n in (1, 2, 3)}
+
+
+def replicated(**above: tuple[str, ...]) -> Driver:
+    """Three replicas of a service, and a target that depends on one of them by name."""
+    graph = {**dict.fromkeys(REPLICAS, ()), "web": ("api1",), **above}
+    return Driver(graph, services=REPLICAS)
+
+
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_one_replica_explains_nothing_while_another_serves(acknowledged: bool) -> None:
+    """Whichever of them is down, acknowledged or not, and pending or firing: who depends on the
+    service is told, and is not named as affected."""
+    for name in REPLICAS:
+        driver = replicated(top=("web",))
+        driver.see(name, "down")
+        if acknowledged:
+            driver.engine.acknowledge(driver.alert(name), "ann", "", driver.moment)
+        assert driver.engine.inhibition.affected(name) == ()
+        for other in ("web", "top"):
+            driver.see(other, "down")
+        assert driver.told == [("fired", name), ("fired", "web")]
+
+
+def test_a_service_explains_what_depends_on_it_once_no_replica_serves() -> None:
+    """Then all that depend on any of them are affected; they are told as one of them serves again
+    and they are down still."""
+    driver = replicated(**{"job": ("api3",)})
+    for name in (*REPLICAS, "web", "job"):
+        driver.see(name, "down")
+    assert driver.told == [("fired", name) for name in REPLICAS]
+    assert {driver.engine.inhibition.affected(name) for name in REPLICAS} == {("job", "web")}
+    driver.wait(100)
+    driver.see("api2", "up")
+    assert driver.engine.inhibition.affected("api1") == ()
+    driver.see("job", "up")
+    driver.wait(61)
+    assert driver.told[3:] == [("resolved", "api2"), ("released", "web")]
+
+
+def test_replicas_that_were_down_one_after_the_other_explain_nothing() -> None:
+    """One of them served all the time, though each has been down within the grace."""
+    driver = replicated()
+    for name in REPLICAS:
+        driver.see(name, "down")
+        driver.wait(5)
+        driver.see(name, "up")
+    driver.see("api1", "down")
+    driver.see("web", "down")
+    assert driver.told[-1] == ("fired", "web")
+
+
+def test_the_last_replica_that_may_be_going_down_is_waited_for() -> None:
+    """While one is pending and all others are down, dependents wait which it is."""
+    driver = replicated()
+    for name in ("api1", "api2"):
+        driver.see(name, "down")
+    driver.engine.book = book(wait=30.0)
+    driver.see("api3", "down")
+    driver.engine.book = book()
+    driver.see("web", "down")
+    assert driver.untold("held") == [("fired", "web")]
+    driver.see("api3", "up")
+    driver.see("web", "down")
+    assert driver.told[2:] == [("released", "web")]
+
+
+def test_a_replica_that_comes_or_goes_changes_what_explains() -> None:
+    """A new one, scaled up, serves in place of those that are down; once it is removed, nothing
+    does, and a target that fails then is explained."""
+    driver = replicated(other=("api2",))
+    for name in (*REPLICAS, "web"):
+        driver.see(name, "down")
+    driver.services = {**REPLICAS, "api4": "shop/api"}
+    driver.put("api4")
+    assert driver.told[3:] == [("released", "web")]
+    driver.engine.drop("api4", driver.moment)
+    driver.see("other", "down")
+    assert driver.told[4:] == []
+
+
+def test_replicas_do_not_explain_each_other() -> None:
+    """Not even in a circle of dependencies: each that is down is told."""
+    driver = Driver({"api1": ("web",), "api2": (), "web": ("api2",)}, services=REPLICAS)
+    for name in ("api1", "api2"):
+        driver.see(name, "down")
+    assert driver.told == [("fired", "api1"), ("fired", "api2")]
+    assert driver.engine.inhibition.affected("api1") == ("web",)
 
 
 @pytest.mark.parametrize("severity", list(Severity))

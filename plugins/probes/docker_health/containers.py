@@ -22,6 +22,7 @@ from tocsin.plugins.probes.docker_health.facts import (
     member_of,
     name_of,
     parse_time,
+    service_of,
     state_of,
 )
 from tocsin.plugins.probes.docker_health.reasons import ENDING_SIGNALS, LOOP_WINDOW, Heard
@@ -41,8 +42,7 @@ _TEMPORARY = re.compile(r"[0-9a-f]{12}_(.+)")
 
 def key_of(document: Mapping[str, Any]) -> Key:
     """What identifies a container over redeploys."""
-    member = member_of(document)
-    if member and labels_of(document).get("com.docker.compose.oneoff", "False") != "True":
+    if (member := member_of(document)) and service_of(document):
         return ("compose", *member)
     return ("name", plain_name(document))
 

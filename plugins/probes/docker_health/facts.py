@@ -20,6 +20,7 @@ LONGEST_ERROR = 300
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 NUMBER = "com.docker.compose.container-number"
+ONE_OFF = "com.docker.compose.oneoff"
 CONFIG_HASH = "com.docker.compose.config-hash"
 NAME = "tocsin.name"
 
@@ -72,6 +73,13 @@ def member_of(document: Mapping[str, Any]) -> tuple[str, str, str] | None:
     if not (labels.get(SERVICE) and given.get(NUMBER) and given.get(CONFIG_HASH)):
         return None
     return labels.get(PROJECT, ""), labels[SERVICE], given[NUMBER]
+
+
+def service_of(document: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Project and service of a container that serves as one of its replicas; a job that Compose
+    runs once (``compose run``) is none."""
+    member = member_of(document)
+    return None if member is None or labels_of(document).get(ONE_OFF) == "True" else member[:2]
 
 
 def name_of(document: Mapping[str, Any]) -> str:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from tocsin.plugins.probes.docker_health.addresses import Place
 from tocsin.plugins.probes.docker_health.containers import Registry
 from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS
+from tocsin.plugins.probes.docker_health.labels import read_labels
 
 COMPOSE = {
     "com.docker.compose.project": "shop", "com.docker.compose.service": "web",
@@ -91,3 +93,17 @@ def test_a_renamed_container_is_another_target() -> None:
     found = registry.find(f"{2:064x}")
     assert found is not None
     assert found[0].target == "c"
+
+
+def test_a_replica_names_its_service() -> None:
+    """By project and service, and by the source where that is not the usual one. A job that Compose
+    runs once, and whatever an image says of itself, is no replica."""
+
+    def service(document: dict[str, Any], suffix: str = "") -> str | None:
+        return read_labels("x", document, Registry(), Place("10.0.0.2"), suffix).target.service
+
+    assert service(member(1, "x")) == "shop/web"
+    assert service(member(1, "x"), "@nas") == "shop/web@nas"
+    assert service(member(1, "x", **{"com.docker.compose.oneoff": "True"})) is None
+    assert service({**member(1, "x"), IMAGE_LABELS: COMPOSE}) is None
+    assert service(container(1, "x")) is None
