@@ -63,12 +63,7 @@ class Engine:
         self.quiet = quiet or Quiet()
         self.settled = True
         self.book = EMPTY
-        self.inhibition = Inhibition(
-            self.graph,
-            lambda key: self.book.policy(*key).severity,
-            lambda key: self.book.inhibits(*key),
-            grace,
-        )
+        self.inhibition = Inhibition(self.graph, lambda: self.book, grace)
         self._outside, self._faults = outside, faults or RuleFaults()
         self._keys: dict[UUID, Key] = {}
         """Where an alert is, by its id."""
@@ -97,7 +92,7 @@ class Engine:
         changes: list[Transition] = []
         for key in list(self.alerts):
             if key[0] not in book.own and not self.watches(key):
-                changes += self.judge(key, Verdict.clear("its rule was taken away"), now)
+                changes += self.judge(key, Verdict.over("its rule was taken away"), now)
             else:  # its policy may be another, and whether it explains others
                 self._put(self.alerts[key])
         for recent in self._recent.values():
@@ -139,7 +134,7 @@ class Engine:
     def _end(self, target: str, why: str, now: Moment) -> list[Transition]:
         changes: list[Transition] = []
         for key in [key for key in self.alerts if key[1] == target]:
-            changes += self.judge(key, Verdict.clear(why), now)
+            changes += self.judge(key, Verdict.over(why), now)
         return changes
 
     def target(self, name: str) -> Target | None:
@@ -255,7 +250,7 @@ class Engine:
 
     def _step(self, key: Key, verdict: Verdict, now: Moment) -> list[Transition]:
         before = self.alerts.get(key)
-        policy = self.book.policy(*key)
+        policy = self.inhibition.policy(key)
         cover = self._cover(key, before, now)
         after, changes = step(key, before, verdict, now, policy, cover)
         if before is not None and (after is None or after.id != before.id):
@@ -272,19 +267,21 @@ class Engine:
             self.alerts[key] = after
         out = [evolve(change, alert=evolve(change.alert, revision=after.revision))
                if after is not None else change for change in changes]  # fmt: skip
-        if _phase(before) is not _phase(after) and self.book.inhibits(*key):
-            out += self.recheck({key[1], *self.graph.below(key[1])}, now, but=key)
+        if _phase(before) is not _phase(after):
+            explains = self.book.inhibits(*key)
+            if explains or self.book.leads(*key):
+                out += self.recheck({key[1], *self.graph.below(key[1])}, now, but=key)
+            for leader in self.inhibition.leaders(key[1]) if explains else ():
+                if leader in self._verdicts:  # it may be as grave now as what it stands for
+                    out += self._step(leader, self._verdicts[leader], now)
         return out
 
     def _put(self, alert: Alert) -> None:
         self.alerts[alert.key] = alert
         self._keys[alert.id] = alert.key
         self.dirty.add(alert.key)
-        if self.book.inhibits(*alert.key):
-            self.inhibition.put(alert)
-        else:
-            self.inhibition.drop(alert.key)
-        when = due(alert, self.book.policy(*alert.key))
+        self.inhibition.put(alert)
+        when = due(alert, self.inhibition.policy(alert.key))
         if when is not None:
             heapq.heappush(self._timers, (when, next(self._order), alert.key))
 
@@ -329,7 +326,7 @@ class Engine:
             alert = self.alerts.get(key)
             if alert is None or key not in self._verdicts:
                 continue
-            when = due(alert, self.book.policy(*key))
+            when = due(alert, self.inhibition.policy(key))
             if when is not None and when <= now.steady:
                 changes += self._step(key, self._verdicts[key], now)
         if now.steady >= self._look_at or now.steady < self._look_at - LOOK_EVERY:

@@ -70,9 +70,9 @@ def measured(metric: str, value: object) -> str:
 
 
 def icon_of(notice: Notice) -> str:
-    """✅ where all is well again, else the severity's."""
+    """✅ where all is well again, ⏹ where that was not seen, else the severity's."""
     if notice.kind is Kind.RESOLVED:
-        return "✅"
+        return "✅" if notice.recovered else "⏹"
     return "🔁" if notice.kind is Kind.FLAPPING else ICONS[notice.severity]
 
 
@@ -135,17 +135,19 @@ def of_digest(message: Message, clean: Callable[[str], str]) -> dict[str, Any]:
     """The fields of several alerts in one message."""
     groups: Mapping[tuple[str, int, str], list[Notice]] = defaultdict(list)
     for notice in message.notices:
-        state = _DONE.get(notice.kind, "")
+        state = _DONE.get(notice.kind, "") if notice.recovered else "ended"
         order = notice.severity.rank if not state else -1 if notice.kind is Kind.RESOLVED else 0
         groups[state, -order, notice.rule].append(notice)
-    recovered = sum(n.kind is Kind.RESOLVED for n in message.notices)
-    firing = len(message.notices) - recovered
+    ended = sum(not n.recovered for n in message.notices)
+    recovered = sum(n.kind is Kind.RESOLVED for n in message.notices) - ended
+    firing = len(message.notices) - recovered - ended
     parts = [f"{firing} firing"] if firing else []
     parts += [f"{recovered} recovered"] if recovered else []
+    parts += [f"{ended} ended"] if ended else []
     told = {notice.target for notice in message.notices}
     ordered = sorted(groups.items(), key=lambda item: (bool(item[0][0]), item[0]))
     return {
-        "icon": "✅" if not firing else ICONS[message.severity],
+        "icon": ("✅" if recovered else "⏹") if not firing else ICONS[message.severity],
         "headline": f"{len(message.notices)} alerts: {', '.join(parts)}",
         "severity": message.severity.value,
         "channel": message.channel,
@@ -153,6 +155,7 @@ def of_digest(message: Message, clean: Callable[[str], str]) -> dict[str, Any]:
         "count": len(message.notices),
         "firing": firing,
         "recovered": recovered,
+        "ended": ended,
         "groups": [_group(state, members, clean) for (state, _, _), members in ordered],
         "affected": sorted({a for n in message.notices for a in n.affected if a not in told}),
         "timezone": message.timezone,

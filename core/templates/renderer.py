@@ -225,6 +225,8 @@ def _names(notice: Notice) -> list[str]:
     rule = re.sub(r"[^A-Za-z0-9_-]", "_", notice.rule)
     if notice.kind is Kind.TEST:
         return ["test.txt"]
+    if notice.kind is Kind.RESOLVED and not notice.recovered:
+        return [f"{rule}.ended.txt", "ended.txt"]
     if notice.kind in (Kind.RESOLVED, Kind.FLAPPING):
         return [f"{rule}.{notice.kind.value}.txt", f"{notice.kind.value}.txt"]
     return [f"{rule}.{notice.kind.value}.txt", f"{rule}.txt", "alert.txt"]
@@ -280,10 +282,11 @@ def _samples() -> list[Message]:
             severity=Severity.WARNING, at=_AT, since=_AT - timedelta(minutes=3), downtime=61.0,
             affected=("api",), details={"exit_code": 1, "metric": "cpu_percent", "value": 97.0},
             flaps=2, repeats=1, target_kind="container", logs=(LogLine(text="line"),),
-            fallback_for="other",
+            fallback_for="other", recovered=recovered,
         )
         for rule in _RULES
         for kind in Kind
+        for recovered in ((True, False) if kind is Kind.RESOLVED else (True,))
     ]  # fmt: skip
     made = [Message(id=new_id(), channel="c", notices=(n,), created_at=_AT) for n in notices]
     made.append(Message(id=new_id(), channel="c", notices=tuple(notices), created_at=_AT))

@@ -63,6 +63,27 @@ def test_every_default_alert_has_words_for_every_occasion(rule: str, kind: Kind)
         assert "95 %" in text
 
 
+@pytest.mark.parametrize("rule", _RULES)
+def test_an_end_that_was_not_seen_to_be_a_recovery_says_so(rule: str) -> None:
+    """Alone and among others: it ended, why, and not that all is well."""
+    text = text_of(OURS, Kind.RESOLVED, rule=rule, recovered=False, message="it was removed")
+    assert text.startswith("⏹ ENDED: ")
+    assert "it was removed" in text
+    assert "RECOVERED" not in text
+    message = message_of(*[Kind.RESOLVED] * 2)
+    notices = tuple(evolve(n, recovered=False) for n in message.notices)
+    words = OURS.words(evolve(message, notices=notices))
+    assert (words.icon, words.title) == ("⏹", "2 alerts: 2 ended")
+    assert words.sections[0].heading == "Container down, ended (2)"
+
+
+@pytest.mark.parametrize("message", ["running, healthy", "completed, exit code 0", "paused"])
+def test_a_container_is_running_again_where_it_runs(message: str) -> None:
+    """One that has completed, or is paused and may be, is no longer down."""
+    words = "running again" if message.startswith("running") else "no longer down"
+    assert f"Container is {words}" in text_of(OURS, Kind.RESOLVED, message=message)
+
+
 def test_a_digest_names_all() -> None:
     """Few alerts with what is wrong with each, many by name; recoveries apart."""
     message = message_of(*[Kind.FIRED] * 3, *[Kind.RESOLVED] * 2)

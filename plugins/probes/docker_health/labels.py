@@ -62,8 +62,8 @@ def read_labels(
     if member is None or given.get(DEPENDS_ON) is None:
         labels.pop(DEPENDS_ON, None)
     target = target_of(name, labels, registry.of_service, refused)
-    if (service := service_of(document)) is not None:
-        target = evolve(target, service="/".join(service) + suffix)
+    if (of := service_of(document)) is not None:
+        target = evolve(target, service="/".join(of) + suffix)
     checks = checks_of(labels, place, refused)
     wish = labels.get(NAME, "").strip().replace("/", "-")
     project, service = (member[0], member[1]) if member else ("", "")
