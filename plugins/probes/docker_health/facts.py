@@ -9,6 +9,7 @@ from typing import Any
 
 from tocsin import Container, Reason, clean_text
 from tocsin.plugins.probes.docker_health.engine import part
+from tocsin.plugins.probes.docker_health.output import telling_line
 from tocsin.plugins.probes.docker_health.reasons import Heard, reason_of
 from tocsin.plugins.probes.docker_health.stats import Usage
 
@@ -98,12 +99,12 @@ def ports_of(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def health_detail(document: Mapping[str, Any]) -> str:
-    """The first line of the last health check's output."""
+    """The line of the last health check's output that says most."""
     log = part(document, "State", "Health").get("Log")
     if not isinstance(log, list) or not log:
         return ""
     last = part(log[-1])
-    line = str(last.get("Output", "")).strip().split("\n")[0]
+    line = telling_line(str(last.get("Output") or ""))
     return clean_text(line, longest=240) or f"exit code {last.get('ExitCode')}"
 
 

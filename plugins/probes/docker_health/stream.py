@@ -90,6 +90,11 @@ class Stream:
         self._from, self._looked = None, time.monotonic()
         self._open()
 
+    def open_again(self) -> None:
+        """The stream has ended, and the engine answers all the same."""
+        self.ended.clear()
+        self._open()
+
     def _open(self) -> None:
         self._number += 1
         number = self._number

@@ -21,7 +21,7 @@ from tocsin.plugins.probes.docker_health.facts import (
 )
 from tocsin.plugins.probes.docker_health.inspecting import Happened
 from tocsin.plugins.probes.docker_health.labels import read_labels
-from tocsin.plugins.probes.docker_health.reasons import result_of
+from tocsin.plugins.probes.docker_health.reasons import Heard, result_of
 
 _OF_INTEREST = {"die": "exitCode", "kill": "signal", "rename": "oldName"}
 """What is kept of an event; all else that it carries may be labels of the same name."""
@@ -78,7 +78,9 @@ class Teller:
         message = result.message
         if known.document.get(IMAGE_LABELS, {}) is None:
             message += " (taken for no part of a Compose project: its image cannot be inspected)"
-        self._sink.observed(slot.target, evolve(result, metrics=_metrics(facts), message=message))
+        self._sink.observed(
+            slot.target, evolve(result, metrics=_metrics(facts, heard), message=message)
+        )
 
     def tell_removed(self, slot: Slot, known: Known) -> None:
         """Tell that the last container of a target is no more."""
@@ -131,7 +133,7 @@ class Teller:
             self._sink.observed(target, Result.unknown(reason))
 
 
-def _metrics(facts: Container) -> dict[str, float]:
+def _metrics(facts: Container, heard: Heard) -> dict[str, float]:
     names = (
         "cpu_percent", "memory_bytes", "memory_percent", "memory_limit_bytes",
         "network_rx_bytes", "network_tx_bytes", "restart_count",
@@ -139,4 +141,6 @@ def _metrics(facts: Container) -> dict[str, float]:
     metrics = {n: float(v) for n in names if (v := getattr(facts, n)) is not None}
     if facts.started_at is not None and facts.state in ("running", "paused"):
         metrics["uptime_seconds"] = max(0.0, time.time() - facts.started_at.timestamp())
+    if heard.ooms is not None and facts.state == "running":
+        metrics["oom_kills"] = float(heard.ooms)
     return metrics
