@@ -96,8 +96,7 @@ class Inventory:
             self.refresh(name, spread)
 
     def refresh(self, name: str, spread: float = 0.0, gone: str = UNWATCHED) -> None:
-        """Bring one target into line, or remove it, since it is ``gone``; the first runs of new
-        checks come within ``spread`` s."""
+        """Bring one target into line, new checks within ``spread`` s; ``gone``: why it may go."""
         said, found = self.settings.targets.get(name), self._found_as(name)
         if (said is None and found is None) or (said is not None and not said.enabled):
             self._remove(name, gone)
@@ -295,7 +294,7 @@ class Inventory:
     def _move(self, own: Own, before: str, name: str) -> None:
         """A target is called by another name: what its source saw of it goes along."""
         known = self.state.targets.get(before)
-        check = None if known is None else known.checks.get(own[0])
+        check = known and known.checks.get(own[0])
         self._leave(own[0], before, "not found on the engine")
         self.refresh(name)
         if check is not None and check.last is not None:

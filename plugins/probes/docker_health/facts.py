@@ -76,6 +76,11 @@ def member_of(document: Mapping[str, Any]) -> tuple[str, str, str] | None:
     return labels.get(PROJECT, ""), labels[SERVICE], given[NUMBER]
 
 
+def is_one_off(document: Mapping[str, Any]) -> bool:
+    """Whether it is a job that Compose runs once, beside a service (``compose run``)."""
+    return given_labels(document).get(ONE_OFF) == "True"
+
+
 def service_of(document: Mapping[str, Any]) -> tuple[str, str] | None:
     """Project and service of a container that serves as one of its replicas; a job that Compose
     runs once (``compose run``) is none."""

@@ -18,6 +18,7 @@ from tocsin.plugins.probes.docker_health.facts import (
     NAME,
     PROJECT,
     given_labels,
+    is_one_off,
     labels_of,
     member_of,
     name_of,
@@ -57,6 +58,8 @@ def read_labels(
 ) -> Asked:
     """Read the labels of a container that is the target ``name`` and can be asked at ``place``."""
     labels, given, refused = labels_of(document), given_labels(document), list[str]()
+    if is_one_off(document):  # what its service asks for is not for it
+        labels = {key: text for key, text in labels.items() if not key.startswith("tocsin.")}
     _truth("tocsin.enable", labels, refused)  # it is on; but it may be to be told
     member = member_of(document)
     if member is None or given.get(DEPENDS_ON) is None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from attrs import evolve
 
-from tocsin import Claim, Container, Event, Reason, Result, Sink, Target, clean_text
+from tocsin import Claim, Container, Event, Reason, Result, Sink, Status, Target, clean_text
 from tocsin.plugins.probes.docker_health.addresses import Addresses
 from tocsin.plugins.probes.docker_health.containers import Known, Registry, Slot
 from tocsin.plugins.probes.docker_health.engine import EngineAway
@@ -17,6 +17,7 @@ from tocsin.plugins.probes.docker_health.facts import (
     IMAGE_LABELS,
     container_of,
     health_detail,
+    is_one_off,
     start_error,
 )
 from tocsin.plugins.probes.docker_health.inspecting import Happened
@@ -76,6 +77,9 @@ class Teller:
             return
         result = result_of(facts, heard, health_detail(known.document), start_error(known.document))
         message = result.message
+        if result.status is Status.DOWN and not known.running and is_one_off(known.document):
+            # Whoever runs a job by hand sees how it ends, and nothing waits for it to come back.
+            result, message = evolve(result, status=Status.DEGRADED), f"one-off job: {message}"
         if known.document.get(IMAGE_LABELS, {}) is None:
             message += " (taken for no part of a Compose project: its image cannot be inspected)"
         self._sink.observed(

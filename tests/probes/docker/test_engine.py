@@ -96,7 +96,7 @@ async def test_a_restart_loop_keeps_its_exit_code_while_it_runs_again(lab: Lab) 
 
 
 async def test_processes_killed_for_memory_inside_a_container_are_told(lab: Lab) -> None:
-    """Its first process goes on, so that the container runs: it is degraded, with their number and the
+    """Its first process goes on, so that the container runs: it is degraded, with number and
     reason; as that one exits by itself, it has not been killed."""
     name = lab.name("parent")
     command = "for i in 1 2; do sleep 0.5; tail /dev/zero; done; sleep 2; exit 1"
