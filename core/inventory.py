@@ -294,7 +294,7 @@ class Inventory:
     def _move(self, own: Own, before: str, name: str) -> None:
         """A target is called by another name: what its source saw of it goes along."""
         known = self.state.targets.get(before)
-        check = known and known.checks.get(own[0])
+        check = None if known is None else known.checks.get(own[0])
         self._leave(own[0], before, "not found on the engine")
         self.refresh(name)
         if check is not None and check.last is not None:
