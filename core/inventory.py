@@ -29,6 +29,8 @@ from tocsin.core.state import CheckState, LiveState
 
 log = get_logger(__name__)
 
+UNWATCHED = "the configuration watches it no more"
+
 
 @frozen
 class _Found:
@@ -88,16 +90,16 @@ class Inventory:
             self._found[own] = evolve(found, checks=self._build(found))
         wanted = dict.fromkeys((*settings.targets, *(f.name for f in self._found.values())))
         for name in [name for name in self.state.targets if name not in wanted]:
-            self._remove(name)
+            self._remove(name, UNWATCHED)
         spread = spread_for(sum(len(t.checks) for t in settings.targets.values()))
         for name in wanted:
             self.refresh(name, spread)
 
-    def refresh(self, name: str, spread: float = 0.0) -> None:
-        """Bring one target into line; the first runs of new checks come within ``spread`` s."""
+    def refresh(self, name: str, spread: float = 0.0, gone: str = UNWATCHED) -> None:
+        """Bring one target into line, new checks within ``spread`` s; ``gone``: why it may go."""
         said, found = self.settings.targets.get(name), self._found_as(name)
         if (said is None and found is None) or (said is not None and not said.enabled):
-            self._remove(name)
+            self._remove(name, gone)
             return
         source = self._source_of(name, said, found)
         self.state.put(
@@ -212,12 +214,12 @@ class Inventory:
 
         return run
 
-    def _remove(self, name: str) -> None:
+    def _remove(self, name: str, why: str) -> None:
         known = self.state.targets.get(name)
         if known is not None:
             for check in list(known.checks):
                 self._remove_check(name, check)
-            self.state.drop(name)
+            self.state.drop(name, why)
 
     def _remove_check(self, target: str, name: str) -> None:
         check_id = f"{target}/{name}"
@@ -301,7 +303,7 @@ class Inventory:
     def _leave(self, source: str, name: str, message: str) -> None:
         """A name stands for something else now, or for nothing: forget what was seen under it."""
         self._remove_check(name, source)
-        self.refresh(name)
+        self.refresh(name, gone="it goes by another name now")
         if self._names.owner(name) is None:
             self._miss(source, name, message)
 
@@ -336,7 +338,7 @@ class Inventory:
         called = self._names.of(own)
         if own in self._found:
             self._forget(own)
-            self.refresh(called)
+            self.refresh(called, gone=f"it was {message}")
         self._miss(source, called, message)
 
     def synced(self, source: str, names: Collection[str]) -> None:
@@ -414,4 +416,5 @@ def merge(name: str, said: TargetSettings | None, found: Target | None) -> Targe
         depends_on=said.depends_on if said.depends_on is not None else target.depends_on,
         expected={**target.expected, **said.expected},
         labels={**target.labels, **said.labels},
+        service=target.service,
     )

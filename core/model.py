@@ -53,7 +53,8 @@ class Reason(StrEnum):
 class Target:
     """A thing watched: a container, a URL, a database, a backup, a host disk.
 
-    ``expected`` maps a metric name to the level that is normal for this target.
+    ``expected`` maps a metric name to the level that is normal for this target. ``service`` names
+    the service whose replica it is, if it is one: whoever depends on one depends on all of them.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Target:
     depends_on: tuple[str, ...] = ()
     expected: Mapping[str, float] = Factory(dict)
     labels: Mapping[str, str] = Factory(dict)
+    service: str | None = None
 
 
 @frozen(kw_only=True)

@@ -35,11 +35,13 @@ class Notice:
 
     ``id`` is the notice's own and kept over retries; ``alert`` is the alert's. ``at``: when it
     changed, ``since``: when the trouble began (both aware UTC); ``downtime`` in seconds, once
-    resolved. ``affected`` names the targets that depend on this one. ``details`` has what the rule
-    found (``exit_code``, ``reason``, ``metric``, ``value`` …). ``reply_to`` is what the notifier
-    gave as :attr:`Receipt.reference` for its last message about this alert. ``logs`` are the
-    target's last lines, as many as :attr:`Notifier.log_lines` asks for; ``can_restart``: people may
-    restart the target through tocsin.
+    resolved; ``recovered`` is false where the alert ended without all being seen to be well (its
+    target, check or metric is gone), as ``message`` says. ``affected`` names the targets that
+    depend on this one. ``details`` has what the rule found (``exit_code``, ``reason``, ``metric``,
+    ``value`` …). ``reply_to`` is what the notifier gave as :attr:`Receipt.reference` for its last
+    message about this alert. ``logs`` are the target's last lines, as many as
+    :attr:`Notifier.log_lines` asks for; ``can_restart``: people may restart the target through
+    tocsin.
     """
 
     id: UUID
@@ -52,6 +54,7 @@ class Notice:
     at: datetime
     since: datetime
     downtime: float | None = None
+    recovered: bool = True
     affected: tuple[str, ...] = ()
     details: Mapping[str, Any] = Factory(dict)
     flaps: int = 0

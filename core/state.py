@@ -159,6 +159,8 @@ class LiveState:
         self.targets: dict[str, TargetState] = {}
         self.listeners: list[Callable[[str], None]] = []
         """Told, at once, the name of a target that came, changed or went, or whose checks did."""
+        self.why_removed = ""
+        """Why the target that went last did, in a clause."""
         self.epoch = secrets.token_hex(6)
         self.revision = 0
         """The number of the latest change."""
@@ -211,9 +213,10 @@ class LiveState:
         for listener in self.listeners:
             listener(name)
 
-    def drop(self, name: str) -> None:
-        """Forget a target and its checks."""
+    def drop(self, name: str, why: str = "the target was removed") -> None:
+        """Forget a target and its checks; ``why`` says it in a clause."""
         if self.targets.pop(name, None) is not None:
+            self.why_removed = why
             self._remember_removed(name)
             self._bus.publish("target", {"target": name, "change": "removed"})
             self._tell(name)

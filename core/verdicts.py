@@ -46,7 +46,8 @@ class Verdict:
     ``message`` is one sentence; ``details`` go into messages and the API (JSON-serialisable).
     ``carry`` is kept with the alert, over restarts of tocsin, and handed back as
     :attr:`History.carried`; an ``unknown`` verdict that carries nothing leaves what was carried.
-    ``again``: seconds after which time alone may change the verdict.
+    ``again``: seconds after which time alone may change the verdict. ``recovered``: a clear verdict
+    rests on what was seen; else its alert ends because nothing is to be seen any more.
     """
 
     state: VerdictState
@@ -54,11 +55,18 @@ class Verdict:
     details: Mapping[str, Any] = Factory(dict)
     carry: Mapping[str, Any] = Factory(dict)
     again: float | None = None
+    recovered: bool = True
 
     @classmethod
     def clear(cls, message: str = "", **fields: Any) -> Verdict:
         """All is well."""
         return cls(state=VerdictState.CLEAR, message=message, **fields)
+
+    @classmethod
+    def over(cls, message: str, **fields: Any) -> Verdict:
+        """What was wrong is not to be seen any more (its target, check or metric is gone), which
+        does not mean that all is well: ``message`` says why, and people are told no more."""
+        return cls(state=VerdictState.CLEAR, message=message, recovered=False, **fields)
 
     @classmethod
     def rising(cls, message: str, **fields: Any) -> Verdict:
@@ -112,9 +120,12 @@ class Rule(ABC):
     Attributes:
         inhibits: class variable; whether its alert explains the failures of dependent targets,
             which are then not told (it means: this target is down).
+        stands_for_down: class variable; whether its alert is told in place of those of rules that
+            inhibit, on the same target; it takes over their severity and channels.
     """
 
     inhibits: ClassVar[bool] = False
+    stands_for_down: ClassVar[bool] = False
 
     @property
     def lookback(self) -> float:

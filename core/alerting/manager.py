@@ -184,7 +184,7 @@ class Alerting:
         now = self.steady.now()
         known = self._state.targets.get(name)
         if known is None:
-            self._handle(self.engine.drop(name, now), now)
+            self._handle(self.engine.drop(name, now, self._state.why_removed), now)
         else:
             changes = self.engine.put(known.target, known.source, known.checks, now)
             self._handle(changes, now)
@@ -224,11 +224,11 @@ class Alerting:
         for change in changes:
             made = route(
                 change,
-                self.engine.book.policy(*change.alert.key),
+                self.engine.inhibition.policy(change.alert.key),
                 self.settings.channels,
                 now.steady,
                 self.engine.target(change.alert.target),
-                self.engine.affected(change.alert.target)
+                self.engine.inhibition.affected(change.alert.target)
                 if self.engine.book.inhibits(*change.alert.key)
                 else (),
                 self.underway.channels(change.alert.id),

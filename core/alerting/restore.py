@@ -186,7 +186,7 @@ def taken_up(
             if unseen and alert.acknowledged_by is not None:
                 changes += engine.acknowledge(newcomer, alert.acknowledged_by, alert.comment, now)
             continue
-        changes += engine.judge(key, Verdict.clear("it goes on as the alert of before"), now)
+        changes += engine.judge(key, Verdict.over("it goes on as the alert of before"), now)
         if key in engine.alerts:
             memory.keep(engine.alerts[key])
         if newcomer.acknowledged_by is not None and alert.acknowledged_by is None:

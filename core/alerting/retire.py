@@ -31,5 +31,5 @@ def retire(engine: Engine, state: LiveState, now: Moment) -> list[Transition]:
     """End what :func:`abandoned` finds; what changed."""
     changes: list[Transition] = []
     for key, why in abandoned(engine, state).items():
-        changes += engine.judge(key, Verdict.clear(why), now)
+        changes += engine.judge(key, Verdict.over(why), now)
     return changes

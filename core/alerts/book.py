@@ -117,6 +117,11 @@ class Book:
         bound = self.overrides.get(target, {}).get(rule, self.rules.get(rule))
         return bound is not None and bound.rule.inhibits
 
+    def leads(self, rule: str, target: str) -> bool:
+        """Whether an alert stands for those of its target that say that it is down."""
+        bound = self.overrides.get(target, {}).get(rule, self.rules.get(rule))
+        return bound is not None and bound.rule.stands_for_down
+
     def policy(self, rule: str, target: str) -> Policy:
         """How an alert is treated; the default where its rule is gone."""
         if rule in self.own:

@@ -65,12 +65,7 @@ class Engine:
         self.quiet = quiet or Quiet()
         self.settled = True
         self.book = EMPTY
-        self.inhibition = Inhibition(
-            self.graph,
-            lambda key: self.book.policy(*key).severity,
-            lambda key: self.book.inhibits(*key),
-            grace,
-        )
+        self.inhibition = Inhibition(self.graph, lambda: self.book, grace)
         self._outside, self._faults = outside, RuleFaults() if faults is None else faults
         self.carried = Carried()
         self._keys: dict[UUID, Key] = {}
@@ -99,7 +94,7 @@ class Engine:
         changes: list[Transition] = []
         for key in list(self.alerts):
             if key[0] not in book.own and not self.watches(key):
-                changes += self.judge(key, Verdict.clear("its rule was taken away"), now)
+                changes += self.judge(key, Verdict.over("its rule was taken away"), now)
             else:  # its policy may be another, and whether it explains others
                 self._put(self.alerts[key])
         for recent in self._recent.values():
@@ -112,7 +107,7 @@ class Engine:
     ) -> list[Transition]:
         """A target is there, or has changed."""
         recent = self._recent.get(target.name)
-        moved = self.graph.put(target.name, target.depends_on)
+        moved = self.graph.put(target.name, target.depends_on, target.service)
         if recent is None:
             recent = self._recent[target.name] = Recent(target, source)
         elif (recent.target, recent.source) != (target, source):
@@ -136,13 +131,14 @@ class Engine:
         self._faults.forget(name)
         self.carried.forget(lambda key: key[1] == name)
         changes = self._end(name, why, now)
+        below = self.graph.below(name)
         self.graph.put(name, ())
-        return changes
+        return changes + self.recheck(below, now)
 
     def _end(self, target: str, why: str, now: Moment) -> list[Transition]:
         changes: list[Transition] = []
         for key in [key for key in self.alerts if key[1] == target]:
-            changes += self.judge(key, Verdict.clear(why), now)
+            changes += self.judge(key, Verdict.over(why), now)
         return changes
 
     def target(self, name: str) -> Target | None:
@@ -258,7 +254,7 @@ class Engine:
 
     def _step(self, key: Key, verdict: Verdict, now: Moment) -> list[Transition]:
         before = self.alerts.get(key)
-        policy = self.book.policy(*key)
+        policy = self.inhibition.policy(key)
         cover = self._cover(key, before, now)
         after, changes = step(key, before, verdict, now, policy, cover)
         if before is not None and (after is None or after.id != before.id):
@@ -276,19 +272,21 @@ class Engine:
             self.alerts[key] = after
         out = [evolve(change, alert=evolve(change.alert, revision=after.revision))
                if after is not None else change for change in changes]  # fmt: skip
-        if phase_of(before) is not phase_of(after) and self.book.inhibits(*key):
-            out += self.recheck({key[1], *self.graph.below(key[1])}, now, but=key)
+        if phase_of(before) is not phase_of(after):
+            explains = self.book.inhibits(*key)
+            if explains or self.book.leads(*key):
+                out += self.recheck({key[1], *self.graph.below(key[1])}, now, but=key)
+            for leader in self.inhibition.leaders(key[1]) if explains else ():
+                if leader in self._verdicts:  # it may be as grave now as what it stands for
+                    out += self._step(leader, self._verdicts[leader], now)
         return out
 
     def _put(self, alert: Alert) -> None:
         self.alerts[alert.key] = alert
         self._keys[alert.id] = alert.key
         self.dirty.add(alert.key)
-        if self.book.inhibits(*alert.key):
-            self.inhibition.put(alert)
-        else:
-            self.inhibition.drop(alert.key)
-        when = due(alert, self.book.policy(*alert.key))
+        self.inhibition.put(alert)
+        when = due(alert, self.inhibition.policy(alert.key))
         if when is not None:
             heapq.heappush(self._timers, (when, next(self._order), alert.key))
 
@@ -332,7 +330,7 @@ class Engine:
             alert = self.alerts.get(key)
             if alert is None or key not in self._verdicts:
                 continue
-            when = due(alert, self.book.policy(*key))
+            when = due(alert, self.inhibition.policy(key))
             if when is not None and when <= now.steady:
                 changes += self._step(key, self._verdicts[key], now)
         if now.steady >= self._look_at or now.steady < self._look_at - LOOK_EVERY:
@@ -414,7 +412,3 @@ class Engine:
         self.alerts[alert.key] = alert
         self.dirty.add(alert.key)
         return alert
-
-    def affected(self, target: str) -> tuple[str, ...]:
-        """Who depends on a target, sorted."""
-        return tuple(sorted(self.graph.below(target)))

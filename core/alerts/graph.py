@@ -6,19 +6,32 @@ from collections.abc import Iterable, Mapping
 
 
 class Graph:
-    """Dependencies between targets. Edges come and go; closures are worked out when asked for."""
+    """Dependencies between targets. Edges come and go; closures are worked out when asked for.
+
+    A dependency is a service: who depends on one of its replicas depends on it, that is on all of
+    them together.
+    """
 
     def __init__(self) -> None:
         self._up: dict[str, tuple[str, ...]] = {}
         self._down: dict[str, set[str]] = {}
+        self._service: dict[str, str] = {}
+        self._replicas: dict[str, frozenset[str]] = {}
         self._above: dict[str, frozenset[str]] = {}
         self._below: dict[str, frozenset[str]] = {}
 
-    def put(self, name: str, depends_on: Iterable[str]) -> bool:
-        """Set what a target depends on. True where that changed something."""
+    def put(self, name: str, depends_on: Iterable[str], service: str | None = None) -> bool:
+        """Set what a target depends on, and of which service it is a replica. True where that
+        changed something."""
         wanted = tuple(other for other in depends_on if other != name)
-        if self._up.get(name, ()) == wanted:
+        if (self._up.get(name, ()), self._service.get(name)) == (wanted, service):
             return False
+        if (before := self._service.pop(name, None)) is not None:
+            left = self._replicas.pop(before) - {name}
+            self._replicas |= {before: left} if left else {}
+        if service is not None:
+            self._service[name] = service
+            self._replicas[service] = self._replicas.get(service, frozenset()) | {name}
         for other in self._up.pop(name, ()):
             self._down[other].discard(name)
         if wanted:
@@ -29,25 +42,32 @@ class Graph:
         self._below.clear()
         return True
 
+    def replicas(self, name: str) -> frozenset[str]:
+        """All targets that do the same work as one, itself among them."""
+        service = self._service.get(name)
+        return frozenset((name,)) if service is None else self._replicas[service]
+
     def above(self, name: str) -> frozenset[str]:
-        """All that a target depends on, directly or through others, without itself."""
+        """All that a target's service depends on, directly or through others, without itself."""
         if (known := self._above.get(name)) is None:
-            known = self._above[name] = _closure(name, self._up)
+            own = self.replicas(name)
+            known = self._above[name] = self._closure(own, self._up) - own
         return known
 
     def below(self, name: str) -> frozenset[str]:
-        """All that depend on a target, directly or through others, without itself."""
+        """All that depend on a target's service, directly or through others, without itself."""
         if (known := self._below.get(name)) is None:
-            known = self._below[name] = _closure(name, self._down)
+            own = self.replicas(name)
+            known = self._below[name] = self._closure(own, self._down) - own
         return known
 
-
-def _closure(name: str, edges: Mapping[str, Iterable[str]]) -> frozenset[str]:
-    seen: set[str] = set()
-    front = [name]
-    while front:
-        for other in edges.get(front.pop(), ()):
-            if other not in seen:
-                seen.add(other)
-                front.append(other)
-    return frozenset(seen - {name})
+    def _closure(self, names: Iterable[str], edges: Mapping[str, Iterable[str]]) -> frozenset[str]:
+        seen: set[str] = set()
+        front = list(names)
+        while front:
+            for other in edges.get(front.pop(), ()):
+                for each in self.replicas(other):
+                    if each not in seen:
+                        seen.add(each)
+                        front.append(each)
+        return frozenset(seen)

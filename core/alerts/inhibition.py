@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from math import inf
 
 from attrs import define, field
 
+from tocsin.core.alerts.book import Book
 from tocsin.core.alerts.graph import Graph
-from tocsin.core.alerts.model import Alert, Cause, Key, Moment, Phase, Suppression
+from tocsin.core.alerts.model import Alert, Cause, Key, Moment, Phase, Policy, Suppression
 from tocsin.core.verdicts import Severity
 
 PATIENCE = 120.0
@@ -20,44 +22,85 @@ class Inhibition:
     """Knows the open alerts that explain others. ``grace`` in seconds: how long after such an alert
     has resolved the dependent targets may take to recover by themselves.
 
-    On one target, an alert explains a weaker one of its own kind (a container that does not run
-    explains that its checks fail); what else is wrong with it is told by itself.
+    A service explains others only while none of its replicas serves. On one target, an alert
+    explains a weaker one of its own kind (a container that does not run explains that its checks
+    fail), and one that stands for such alerts (a restart loop) takes their place; what else is
+    wrong with it is told by itself.
     """
 
     graph: Graph
-    severity: Callable[[Key], Severity]
-    explains: Callable[[Key], bool]
+    book: Callable[[], Book]
     grace: float = 60.0
     _roots: dict[str, dict[Key, Alert]] = field(factory=dict)
+    _leaders: dict[str, dict[Key, Alert]] = field(factory=dict)
+    """Alerts that stand for those among the roots that are of the same target."""
 
     def put(self, alert: Alert) -> None:
-        """An alert that explains others is there, or has changed."""
-        self._roots.setdefault(alert.target, {})[alert.key] = alert
+        """An alert is there, or has changed."""
+        self.drop(alert.key)
+        for known, has_it in (
+            (self._roots, self.book().inhibits(*alert.key)),
+            (self._leaders, self.book().leads(*alert.key)),
+        ):
+            if has_it:
+                known.setdefault(alert.target, {})[alert.key] = alert
 
     def drop(self, key: Key) -> None:
         """It is gone."""
-        if (known := self._roots.get(key[1])) is not None:
-            known.pop(key, None)
-            if not known:
-                del self._roots[key[1]]
+        for every in (self._roots, self._leaders):
+            if (known := every.get(key[1])) is not None:
+                known.pop(key, None)
+                if not known:
+                    del every[key[1]]
+
+    def leaders(self, target: str) -> list[Key]:
+        """The alerts that stand for others of a target."""
+        return list(self._leaders.get(target, ()))
+
+    def policy(self, key: Key) -> Policy:
+        """How an alert is treated: one that stands for others as they, once they have fired."""
+        policy = self.book().policy(*key)
+        if self.book().leads(*key):
+            mine = self._leaders.get(key[1], {}).get(key)
+            since = inf if mine is None else mine.since
+            for other in self._roots.get(key[1], {}).values():
+                over = other.resolved is not None and other.resolved < since
+                if other.key != key and other.fired is not None and not over:
+                    policy = policy.joined(self.book().policy(*other.key))
+        return policy
+
+    def _leader(self, key: Key, mine: Alert | None, now: float) -> Alert | None:
+        """The alert that tells what another one of its target would; not while it is silenced."""
+        silenced = (Cause.SILENCED, Cause.MAINTENANCE)
+        for alert in self._leaders.get(key[1], {}).values() if self._explains(key) else ():
+            is_told = alert.suppression is None or alert.suppression.cause not in silenced
+            if alert.phase is Phase.FIRING and is_told and self._sure(alert, mine, now):
+                return alert
+        return None
+
+    def _explains(self, key: Key) -> bool:
+        return self.book().inhibits(*key)
+
+    def _severity(self, key: Key) -> Severity:
+        return self.book().policy(*key).severity
 
     def over(self, key: Key, mine: Alert | None, now: float) -> Suppression | None:
         """What explains an alert, or may do so in a moment; None where nothing does."""
-        if not self._roots:
+        if not self._roots and not self._leaders:
             return None
-        found = [
-            (alert, cause)
-            for name in self.graph.above(key[1]) & self._roots.keys()
-            for alert in self._roots[name].values()
-            if (cause := self._force(alert, mine, now)) is not None
-            and self._before(alert, key, mine)
-        ]
-        rank = self.severity(key).rank if self.explains(key) else Severity.CRITICAL.rank
+        if (leader := self._leader(key, mine, now)) is not None:
+            message = f"{leader.rule} on {leader.target} tells of it"
+            return Suppression(cause=Cause.INHIBITED, by=leader.target, message=message)
+        found: list[tuple[Alert, Cause]] = []
+        above = self.graph.above(key[1]) & self._roots.keys()
+        for replicas in {self.graph.replicas(name) for name in above}:
+            found += self._of_service(replicas, key, mine, now)
+        rank = self._severity(key).rank if self._explains(key) else Severity.CRITICAL.rank
         found += [
             (alert, cause)
             for alert in self._roots.get(key[1], {}).values()
             if alert.key != key
-            and self.severity(alert.key).rank > rank
+            and self._severity(alert.key).rank > rank
             and (cause := self._force(alert, mine, now)) is not None
         ]
         if not found:
@@ -76,6 +119,35 @@ class Inhibition:
             by=root.target,
             message=f"waiting whether {root.target} is the cause ({root.rule} is pending)",
         )
+
+    def _of_service(
+        self, replicas: Collection[str], key: Key, mine: Alert | None, now: float
+    ) -> list[tuple[Alert, Cause]]:
+        """The alerts of a service that explain another one: none while one of its replicas serves,
+        or may have served all the time, and none but those waited for while one may be going down.
+        """
+        each = [
+            [
+                (alert, cause)
+                for alert in self._roots.get(name, {}).values()
+                if (cause := self._force(alert, mine, now)) is not None
+                and self._before(alert, key, mine)
+            ]
+            for name in replicas
+        ]
+        began = max((min((a.since for a, _ in of), default=inf) for of in each), default=inf)
+        ended = min((max(_end(a) for a, _ in of) for of in each if of), default=inf)
+        if began > ended or not all(each):
+            return []
+        waited_for = [of for of in each if all(cause is Cause.HELD for _, cause in of)]
+        return [one for of in waited_for or each for one in of]
+
+    def affected(self, target: str) -> tuple[str, ...]:
+        """Who depends on a target's service, sorted; nobody while another replica of it serves."""
+        for other in self.graph.replicas(target) - {target}:
+            if not any(alert.open for alert in self._roots.get(other, {}).values()):
+                return ()
+        return tuple(sorted(self.graph.below(target)))
 
     def _force(self, alert: Alert, mine: Alert | None, now: float) -> Cause | None:
         if alert.phase is Phase.FIRING:
@@ -104,6 +176,10 @@ class Inhibition:
     def _depth(self, alert: Alert, among: list[Alert]) -> int:
         above = self.graph.above(alert.target)
         return sum(other.target in above for other in among)
+
+
+def _end(alert: Alert) -> float:
+    return inf if alert.open or alert.resolved is None else alert.resolved
 
 
 def may_be_over(alert: Alert, now: Moment) -> bool:

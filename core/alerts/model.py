@@ -98,6 +98,17 @@ class Policy:
     escalate_after: int = 3
     escalation_channels: tuple[str, ...] = ()
 
+    def joined(self, other: Policy) -> Policy:
+        """The same for an alert that stands for another one, too."""
+        more, escalated = other.channels, (*self.escalation_channels, *other.escalation_channels)
+        both = None if self.channels is None or more is None else (*self.channels, *more)
+        return evolve(
+            self,
+            severity=max(self.severity, other.severity, key=lambda severity: severity.rank),
+            channels=None if both is None else tuple(dict.fromkeys(both)),
+            escalation_channels=tuple(dict.fromkeys(escalated)),
+        )
+
 
 @frozen(kw_only=True)
 class Alert:
@@ -130,6 +141,8 @@ class Alert:
     downtime: float | None = None
     resolution: str = ""
     """How it ended, in a sentence; ``message`` goes on saying what was wrong."""
+    recovered: bool = True
+    """Whether its end was seen to be one: see :meth:`Verdict.over`."""
     flaps: int = 0
     flaps_told: int = 0
     repeats: int = 0

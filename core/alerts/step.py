@@ -25,8 +25,8 @@ frozen         any, ``frozen`` set: the verdict is unknown; no     verdict known
 =============  ==================================================  ================================
 
 Told are: the firing, at once; each cooldown a repeat; the escalation in place of the repeat after
-the last; the recovery, once, to those who heard of the firing, also while suppressed: who was told
-of a failure is told of its end.
+the last, or at once where it is graver than it was; the recovery, once, to those who heard of the
+firing, also while suppressed: who was told of a failure is told of its end.
 """
 
 from __future__ import annotations
@@ -224,6 +224,7 @@ class _Walk:
             resolved_at=self.now.wall,
             downtime=max(0.0, now - alert.since),
             resolution=self.verdict.message or "back in order",
+            recovered=self.verdict.recovered,
             suppression=None,
             hold_until=now + self.policy.cooldown if flapping else None,
             carry=self.verdict.carry,
@@ -288,8 +289,8 @@ class _Walk:
     def _fire(self, alert: Alert) -> None:
         now = self.now.steady
         again = alert.resolved is not None
-        if again and not alert.told:
-            # Whoever took note of it was told that it was over: this is news to them.
+        if again and not alert.told and alert.recovered:
+            # Whoever took note of it was told that all was well: this is news to them.
             alert = self._set(acknowledged_by=None, acknowledged_at=None, comment="")
         alert = self._set(
             phase=Phase.FIRING,
@@ -299,6 +300,7 @@ class _Walk:
             resolved_at=None,
             downtime=None,
             resolution="",
+            recovered=True,
             hold_until=None,
             flaps=alert.flaps + again,
             suppression=self.suppression,
@@ -327,7 +329,7 @@ class _Walk:
         if self.verdict.state is VerdictState.CLEAR:
             self._resolve(alert)
             return
-        now = self.now.steady
+        now, before = self.now.steady, alert.severity
         alert = self._set(
             message=self.verdict.message,
             details=self.verdict.details,
@@ -338,6 +340,8 @@ class _Walk:
             return
         if alert.owed or alert.last_told is None:
             self._say(Change.RELEASED)
+        elif alert.told and alert.severity.rank > before.rank:
+            self._say(Change.ESCALATED)
         elif now < _next_word(alert, self.policy):
             return
         elif _flapping(alert, self.policy, now):

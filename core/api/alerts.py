@@ -265,7 +265,7 @@ async def get_alert(call: Call) -> AlertDetail:
         view = _stored(row)
     return AlertDetail(
         alert=view,
-        affected=alerting.engine.affected(view.container_name or ""),
+        affected=alerting.engine.inhibition.affected(view.container_name or ""),
         ledger=list(reversed(await ledger_of(call, identity))),
     )
 

@@ -30,6 +30,9 @@ DEFAULT_RULES: Mapping[str, Mapping[str, Any]] = {
     },
     "container_restarting": {"rule": "restart-loop", "restarts": 3, "window": "5m"},
     "health_check_failed": {"rule": "down", "of": "checks", "failures": 3},
+    "out_of_memory": {
+        "rule": "thresholds", "metric": "oom_kills", "operator": ">=", "level": 2, "clear": 1,
+    },
     "high_memory": {"rule": "thresholds", "metric": "memory_percent", "level": 90, "clear": 85},
     "high_cpu": {
         "rule": "thresholds", "metric": "cpu_percent", "level": 95, "clear": 85, "for": "2m",

@@ -136,6 +136,7 @@ def _notice(change: Transition, target: Target | None, affected: tuple[str, ...]
         at=change.at,
         since=alert.since_at,
         downtime=alert.downtime,
+        recovered=alert.recovered,
         affected=affected,
         details=alert.details,
         flaps=alert.flaps,

@@ -75,9 +75,9 @@ def measured(metric: str, value: object) -> str:
 
 
 def icon_of(notice: Notice) -> str:
-    """✅ where all is well again, else the severity's."""
+    """✅ where all is well again, ⏹ where that was not seen, else the severity's."""
     if notice.kind is Kind.RESOLVED:
-        return "✅"
+        return "✅" if notice.recovered else "⏹"
     return "🔁" if notice.kind is Kind.FLAPPING else ICONS[notice.severity]
 
 
@@ -160,20 +160,24 @@ def of_digest(message: Message, clean: Callable[[str], str]) -> dict[str, Any]:
     told = {notice.target for notice in notices if notice.kind is not Kind.RESOLVED}
     groups: Mapping[tuple[str, str], list[Notice]] = defaultdict(list)
     for notice in sorted(notices, key=lambda n: _explains(n, told), reverse=True):
-        groups[_DONE.get(notice.kind, ""), notice.rule].append(notice)
+        groups[_state_of(notice), notice.rule].append(notice)
 
     def order(item: tuple[tuple[str, str], list[Notice]]) -> tuple[Any, ...]:
         (state, rule), members = item
         worst = max(n.severity.rank for n in members)
         explains = max(_explains(n, told) for n in members) if not state else 0
-        return bool(state), state == "recovered", -explains, -worst, rule
+        return bool(state), state in ("recovered", "ended"), state, -explains, -worst, rule
 
     ordered = sorted(groups.items(), key=order)
     listed = [notice for _, members in ordered for notice in members]
     firing = [n for n in listed if n.kind is not Kind.RESOLVED]
-    recovered = [n for n in listed if n.kind is Kind.RESOLVED]
-    parts = [f"{len(firing)} firing: {_title_of(firing, clean)}"] if firing else []
-    parts += [f"{len(recovered)} recovered: {_title_of(recovered, clean)}"] if recovered else []
+    recovered = [n for n in listed if _state_of(n) == "recovered"]
+    ended = [n for n in listed if _state_of(n) == "ended"]
+    parts = [
+        f"{len(found)} {word}: {_title_of(found, clean)}"
+        for word, found in (("firing", firing), ("recovered", recovered), ("ended", ended))
+        if found
+    ]
     many = [
         notice
         for _, members in ordered
@@ -184,7 +188,7 @@ def of_digest(message: Message, clean: Callable[[str], str]) -> dict[str, Any]:
     causes = [f"{_name(n, clean)} affects {_affected(n, clean)}" for n in many[:FEW]]
     causes += [f"and {len(many) - FEW} more affect others"] if len(many) > FEW else []
     return {
-        "icon": "✅" if not firing else ICONS[message.severity],
+        "icon": ("✅" if recovered else "⏹") if not firing else ICONS[message.severity],
         "headline": "; ".join(parts),
         "severity": message.severity.value,
         "channel": message.channel,
@@ -192,11 +196,17 @@ def of_digest(message: Message, clean: Callable[[str], str]) -> dict[str, Any]:
         "count": len(notices),
         "firing": len(firing),
         "recovered": len(recovered),
+        "ended": len(ended),
         "groups": [_group(state, ms, len(notices), clean) for (state, _), ms in ordered],
         "affected": sorted({a for n in notices for a in n.affected if a not in told}),
         "causes": causes,
         "timezone": message.timezone,
     }
+
+
+def _state_of(notice: Notice) -> str:
+    """What became of an alert that does not simply fire; "" where it does."""
+    return _DONE.get(notice.kind, "") if notice.recovered else "ended"
 
 
 def _explains(notice: Notice, told: Container[str]) -> int:

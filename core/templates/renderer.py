@@ -227,6 +227,8 @@ def _names(notice: Notice) -> list[str]:
     rule = re.sub(r"[^A-Za-z0-9_-]", "_", notice.rule)
     if notice.kind is Kind.TEST:
         return ["test.txt"]
+    if notice.kind is Kind.RESOLVED and not notice.recovered:
+        return [f"{rule}.ended.txt", "ended.txt"]
     if notice.kind in (Kind.RESOLVED, Kind.FLAPPING):
         return [f"{rule}.{notice.kind.value}.txt", f"{notice.kind.value}.txt"]
     return [f"{rule}.{notice.kind.value}.txt", f"{rule}.txt", "alert.txt"]
@@ -269,8 +271,8 @@ def check_directory(directory: Path) -> None:
 
 _AT = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 _RULES = (
-    "container_down", "container_restarting", "health_check_failed", "high_memory", "high_cpu",
-    "disk_space_low", "above_expected", "monitor_impaired", "plugin_failed", "another",
+    "container_down", "container_restarting", "health_check_failed", "out_of_memory", "high_memory",
+    "high_cpu", "disk_space_low", "above_expected", "monitor_impaired", "plugin_failed", "another",
 )  # fmt: skip
 
 
@@ -282,10 +284,11 @@ def _samples() -> list[Message]:
             severity=Severity.WARNING, at=_AT, since=_AT - timedelta(minutes=3), downtime=61.0,
             affected=("api",), details={"exit_code": 1, "metric": "cpu_percent", "value": 97.0},
             flaps=2, repeats=1, target_kind="container", logs=(LogLine(text="line"),),
-            fallback_for="other",
+            fallback_for="other", recovered=recovered,
         )
         for rule in _RULES
         for kind in Kind
+        for recovered in ((True, False) if kind is Kind.RESOLVED else (True,))
     ]  # fmt: skip
     made = [Message(id=new_id(), channel="c", notices=(n,), created_at=_AT) for n in notices]
     made.append(Message(id=new_id(), channel="c", notices=tuple(notices), created_at=_AT))

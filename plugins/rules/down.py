@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen, validators
 
-from tocsin import History, Observation, Reason, Rule, Status, Verdict, hookimpl
+from tocsin import Container, History, Observation, Reason, Result, Rule, Status, Verdict, hookimpl
 
 
 class Of(StrEnum):
@@ -46,14 +46,18 @@ class DownRule(Rule):
         last = history.latest.get(history.source or "")
         if last is None:
             # Not seen by a source: its own checks decide, in the other mode.
-            return Verdict.unknown() if history.source is not None else Verdict.clear()
+            gone = history.source is None
+            return Verdict.over("no source sees it any more") if gone else Verdict.unknown()
         result, facts = last.result, last.result.container
         if result.status is Status.UNKNOWN:
             return Verdict.unknown(result.message)
         reason = str(facts.reason if facts is not None else result.attributes.get("reason", ""))
         looping = reason == Reason.RESTARTING
-        # A container between two crashes is not back, though it runs for a moment.
+        # A container between two crashes is not back, though it runs for a moment; nor is one that
+        # is about to be made anew.
         if not looping and result.status is not Status.DOWN:
+            if history.firing and result.status is Status.DEGRADED and not _runs(facts):
+                return Verdict.unknown(result.message)
             return Verdict.clear(result.message)
         if reason == Reason.PAUSED and not self.paused:
             return Verdict.clear(result.message)
@@ -68,6 +72,8 @@ class DownRule(Rule):
         carry = _unseen(history)
         for name, last in history.latest.items():
             if name == history.source:
+                if name in history.carried and _starts(last.result):
+                    carry[name] = history.carried[name]
                 continue
             seen += 1
             if last.result.status is Status.DOWN:
@@ -94,13 +100,29 @@ class DownRule(Rule):
             return Verdict.rising(text, carry=carry)
         if carry or (unknown and unknown == seen):
             return Verdict.unknown("what would tell cannot be seen now", carry=carry)
-        return _PASSING
+        lost = [
+            n
+            for n in history.carried
+            if n not in history.latest or (n == history.source and not own)
+        ]
+        return (
+            Verdict.over(f"what failed is checked no more: {', '.join(lost)}") if lost else _PASSING
+        )
 
     def _kept(self, history: History, check: str) -> list[float] | None:
         """What is carried of a check that had failed often enough already: kept as it is, so that
         an alert that goes on is not written down anew for each result."""
         carried: list[float] | None = history.carried.get(check)
         return carried if carried is not None and carried[0] >= self.failures else None
+
+
+def _runs(facts: Container | None) -> bool:
+    return facts is None or facts.state in ("running", "paused")
+
+
+def _starts(result: Result) -> bool:
+    """Whether a container's health check has not said anything yet since it started."""
+    return result.container is not None and result.container.health == "starting"
 
 
 def _unseen(history: History) -> dict[str, list[float]]:

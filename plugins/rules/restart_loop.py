@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import field, frozen, validators
 
@@ -34,6 +34,8 @@ class RestartLoopRule(Rule):
         window: length of the sliding window.
     """
 
+    stands_for_down: ClassVar[bool] = True
+
     restarts: int = field(default=3, validator=[validators.ge(1), validators.le(200)])
     window: Seconds = 300
 
@@ -54,8 +56,12 @@ class RestartLoopRule(Rule):
         facts = last.result.container
         oldest = now.timestamp() - self.window
         moments = [m for m in _moments(history) if m > oldest][-4 * self.restarts :]
-        if not moments or facts is None:
-            return Verdict.clear("it has stopped restarting")
+        if facts is None:
+            return Verdict.over("it is not there to restart any more")
+        # What does not run does not restart either, and is not well.
+        over = Verdict.clear if facts.state == "running" else Verdict.over
+        if not moments:
+            return over("it has stopped restarting")
         common: dict[str, Any] = {
             "carry": {"moments": moments, "count": facts.restart_count, "id": facts.id},
             "again": moments[0] - oldest + 0.01,
@@ -66,7 +72,7 @@ class RestartLoopRule(Rule):
         if exit_code:
             text += f", last exit code {exit_code}"
         if len(moments) < self.restarts:
-            verdict = Verdict.clear if history.firing else Verdict.rising
+            verdict = over if history.firing else Verdict.rising
             return verdict(text, **common)
         details = {
             "reason": "restarting",

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from attrs import field, frozen, validators
 
-from tocsin import History, Rule, Status, Target, Verdict, hookimpl
+from tocsin import History, Result, Rule, Status, Target, Verdict, hookimpl
 
 
 class Operator(StrEnum):
@@ -34,7 +34,11 @@ _WORDS = {
 }  # fmt: skip
 
 
-_UNMEASURED = Verdict.clear("no longer measured")
+_UNMEASURED = "no longer measured"
+
+MISSING_MOST = 300.0
+"""Seconds for which a metric that was beyond may be missing: what measures it may be late, as after
+a start, or fail once."""
 
 
 @frozen(kw_only=True)
@@ -86,9 +90,9 @@ class ThresholdRule(Rule):
     def evaluate(self, history: History, now: datetime) -> Verdict:
         """Compare the newest values."""
         values = list(self._values(history))
-        unseen = self._unseen(history)
+        unseen, missing = self._unseen(history, now)
         if not values and not unseen:
-            return _UNMEASURED
+            return Verdict.over(_UNMEASURED)
         beyond: list[tuple[str, float, float, str]] = []
         for check, name, value, level in values:
             limit = level
@@ -107,24 +111,42 @@ class ThresholdRule(Rule):
                 "check": check,
             }
             carried = unseen + [[found[3], found[0]] for found in beyond]
-            return Verdict.firing(text, details=details, carry={"beyond": sorted(carried)})
+            carry = {"beyond": sorted(carried), **missing}
+            return Verdict.firing(text, details=details, carry=carry)
         if unseen:
-            return Verdict.unknown("the metric cannot be seen now", carry={"beyond": unseen})
+            again = MISSING_MOST + 1 if missing else None
+            words = "the metric cannot be seen now"
+            return Verdict.unknown(words, carry={"beyond": unseen, **missing}, again=again)
+        measured = {(check, name) for check, name, _, _ in values}
+        if not measured.issuperset(map(tuple, history.carried.get("beyond", ()))):
+            return Verdict.over(_UNMEASURED)
         found = [(name, value) for _, name, value, _ in values[:3]]
         said = "; ".join(f"{_name_of(name)} is {_number(name, value)}" for name, value in found)
         return Verdict.clear(said[:1].upper() + said[1:])
 
-    def _unseen(self, history: History) -> list[list[str]]:
+    def _unseen(self, history: History, now: datetime) -> tuple[list[list[str]], dict[str, float]]:
         """Check and metric of what was beyond when it was last seen, and cannot be seen now, or was
-        not yet since a start."""
-        if not history.carried:
-            return []
+        not yet since a start; and since when a check that works does not give its metric."""
+        unseen: list[list[str]] = []
+        missing: dict[str, float] = {}
         names = self._names(history)
-        return [
-            [check, name]
-            for check, name in history.carried.get("beyond", ())
-            if name in names and self.check in (None, check) and _is_unseen(history, check, name)
-        ]
+        since = float(history.carried.get("missing", now.timestamp()))
+        for check, name in history.carried.get("beyond", ()):
+            if name not in names or self.check not in (None, check):
+                continue
+            last = history.latest.get(check)
+            if last is None:
+                waits = check in history.checks
+            elif name in last.result.metrics:
+                waits = math.isnan(last.result.metrics[name])
+            elif last.result.status is Status.UNKNOWN:
+                waits = True
+            else:
+                waits = _may_be_late(last.result) and now.timestamp() - since <= MISSING_MOST
+                missing = {"missing": since} if waits else missing
+            if waits:
+                unseen.append([check, name])
+        return unseen, missing
 
     def _names(self, history: History) -> list[str]:
         return [self.metric] if self.metric is not None else list(history.target.expected)
@@ -157,14 +179,6 @@ class ThresholdRule(Rule):
         return said
 
 
-def _is_unseen(history: History, check: str, name: str) -> bool:
-    last = history.latest.get(check)
-    if last is None:
-        return check in history.checks
-    value = last.result.metrics.get(name)
-    return last.result.status is Status.UNKNOWN if value is None else math.isnan(value)
-
-
 _NAMES = {
     "cpu_percent": "CPU", "disk_free_percent": "free disk space",
     "disk_free_bytes": "free disk space", "network_rx_bytes": "network traffic received",
@@ -178,6 +192,12 @@ def _name_of(metric: str) -> str:
     if metric in _NAMES:
         return _NAMES[metric]
     return next((metric[: -len(u)] for u in _UNITS if metric.endswith(u)), metric).replace("_", " ")
+
+
+def _may_be_late(result: Result) -> bool:
+    """Whether what was measured still goes on, as far as is known."""
+    facts = result.container
+    return result.status is not Status.DOWN and (facts is None or facts.state == "running")
 
 
 def _number(name: str, value: float) -> str:

@@ -41,6 +41,34 @@ class Slow(Rule):
         return Verdict.firing("slow") if slow else Verdict.clear()
 
 
+@frozen(kw_only=True)
+class Loop(Rule):
+    """A target that has restarted in the last minute is in a loop, and that is told in place of its
+    being down."""
+
+    stands_for_down = True
+    lookback = 60.0
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        """By its events."""
+        return Verdict.firing("loops", again=5) if history.events else Verdict.clear("calm")
+
+
+def looping(wait: float = 60.0, **down: Any) -> Book:
+    """``down`` and ``weak`` (a warning at once) of all targets, and ``loop``, a warning."""
+    policy = Policy(**{"severity": Severity.CRITICAL, "wait": wait, **down})
+    loop, weak = Policy(channels=("c",)), Policy(channels=("c",), wait=30.0)
+    return Book(
+        rules={
+            "down": Bound(name="down", rule=Down(), plugin="p", policy=policy),
+            "weak": Bound(name="weak", rule=Down(), plugin="p", policy=weak),
+            "loop": Bound(name="loop", rule=Loop(), plugin="p", policy=loop),
+        },
+        overrides={},
+        own={},
+    )
+
+
 def book(**down: Any) -> Book:
     """Rules: ``down`` (critical, inhibits), ``slow`` (a warning), and, on the target ``both``,
     ``weak`` (of the kind of ``down``, a warning)."""
@@ -60,12 +88,17 @@ class Driver:
     """Drives an engine; ``told`` has what people heard, in order."""
 
     def __init__(
-        self, graph: Mapping[str, tuple[str, ...]], rules: Book | None = None, *checks: str
+        self,
+        graph: Mapping[str, tuple[str, ...]],
+        rules: Book | None = None,
+        *checks: str,
+        services: Mapping[str, str] | None = None,
     ) -> None:
         self.now = START
         self.quiet = Quiet()
         self.changes: list[Transition] = []
         self.graph = dict(graph)
+        self.services = services or {}
         self.checks = dict.fromkeys(checks or ("c",))
         self.engine = self._fresh(rules or book())
 
@@ -73,8 +106,14 @@ class Driver:
         engine = Engine(self.quiet)
         engine.configure(rules, self.moment)
         for name, above in self.graph.items():
-            engine.put(Target(name=name, depends_on=above), None, self.checks, self.moment)
+            self.put(name, *above, engine=engine)
         return engine
+
+    def put(self, name: str, *above: str, engine: Engine | None = None) -> None:
+        """A target is there, or depends on others now."""
+        target = Target(name=name, depends_on=above, service=self.services.get(name))
+        changes = (engine or self.engine).put(target, None, self.checks, self.moment)
+        self._note(changes)
 
     @property
     def moment(self) -> Moment:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from attrs import evolve, frozen
 
-from tests.alerts.driver import Driver, book
+from tests.alerts.driver import Driver, book, looping
 from tocsin import (
     Container,
     History,
@@ -25,7 +26,7 @@ from tocsin.core.alerts.book import EMPTY, Book, Bound
 from tocsin.core.alerts.graph import Graph
 from tocsin.core.alerts.looks import Looks
 from tocsin.core.alerts.matchers import parse_all
-from tocsin.core.alerts.model import Phase, Policy
+from tocsin.core.alerts.model import Phase, Policy, Transition
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.silences import Silence, Window
 from tocsin.plugins.rules.restart_loop import RestartLoopRule
@@ -47,7 +48,7 @@ def test_ten_dependents_of_a_dead_root_are_one_message() -> None:
     assert driver.told == [("fired", "db")]
     assert sorted(driver.untold("inhibited")) == sorted(("fired", name) for name in TEN)
     assert {c.why for c in driver.changes if c.reason == "inhibited"} == {"down on db explains it"}
-    assert driver.engine.affected("db") == TEN
+    assert driver.engine.inhibition.affected("db") == TEN
     driver.wait(300)
     for name in ("db", *TEN):
         driver.see(name, "up")
@@ -124,7 +125,7 @@ def test_the_root_of_a_chain_is_named() -> None:
     suppression = driver.alert("web").suppression
     assert suppression is not None
     assert suppression.by == "db"
-    assert driver.engine.affected("db") == ("api", "web")
+    assert driver.engine.inhibition.affected("db") == ("api", "web")
 
 
 def test_a_chain_is_inhibited_through_a_link_that_is_up() -> None:
@@ -321,6 +322,185 @@ def test_the_graph_survives_circles_and_changes() -> None:
     assert graph.put("b", [])
     assert graph.above("a") == {"b"}
     assert graph.below("c") == frozenset()
+
+
+def test_each_way_to_end_has_its_own_words() -> None:
+    """A target, a rule or a check that is gone ends its alerts, and nothing has recovered."""
+    ways: dict[str, Callable[[Driver], list[Transition]]] = {
+        "it was removed": lambda d: d.engine.drop("web", d.moment, "it was removed"),
+        "its rule was taken away": lambda d: d.engine.configure(EMPTY, d.moment),
+        "its checks were taken away": lambda d: d.engine.put(
+            Target(name="web"), None, {}, d.moment
+        ),
+    }
+    for words, end in ways.items():
+        driver = Driver({"web": ()})
+        driver.see("web", "down")
+        driver._note(end(driver))
+        last = driver.changes[-1]
+        assert (last.kind.value, last.notify) == ("resolved", True)
+        assert (last.alert.resolution, last.alert.recovered) == (words, False)
+
+
+def rung(driver: Driver) -> list[tuple[str, str, str]]:
+    """Kind, rule and severity of what people were told."""
+    told = [change for change in driver.changes if change.notify]
+    return [(c.kind.value, c.alert.rule, c.alert.severity.value) for c in told]
+
+
+def loop_for(driver: Driver, seconds: int) -> None:
+    """The target is down, and restarts every ten seconds."""
+    for _ in range(seconds // 10):
+        driver.happened("web", "start")
+        driver.see("web", "down")
+        driver.wait(10)
+
+
+def test_a_restart_loop_is_one_alert() -> None:
+    """It is told at once; when it would have been down for long enough it is as grave as that, and
+    goes to the same channels; the other alerts are told to nobody, neither when they fire, nor
+    again, nor when they are over."""
+    driver = Driver({"web": ()}, looping(channels=("c", "mail")))
+    loop_for(driver, 50)
+    assert rung(driver) == [("fired", "loop", "warning")]
+    loop_for(driver, 850)
+    assert rung(driver)[1:] == [("escalated", "loop", "critical")]
+    assert driver.engine.inhibition.policy(("loop", "web")).channels == ("c", "mail")
+    assert {c.why for c in driver.changes if c.reason == "inhibited"} == {"loop on web tells of it"}
+    loop_for(driver, 60)
+    assert rung(driver)[2:] == [("repeated", "loop", "critical")]
+    driver.see("web", "up")
+    driver.wait(60)
+    driver.see("web", "up")
+    assert rung(driver)[3:] == [("resolved", "loop", "critical")]
+    driver.wait(3600)
+    assert driver.engine.alerts == {}
+    assert len(rung(driver)) == 4
+
+
+def test_a_loop_whose_target_stays_down_is_told_as_down_then() -> None:
+    """The loop has ended, and nothing runs: that is told, and repeated."""
+    driver = Driver({"web": ()}, looping())
+    loop_for(driver, 90)
+    driver.wait(70)
+    assert rung(driver)[2:] == [("resolved", "loop", "critical"), ("released", "down", "critical")]
+
+
+def test_a_loop_takes_the_place_of_what_was_told_before() -> None:
+    """Of a target that was down before it loops, only the loop is told again; a loop that comes
+    after another trouble is no graver for that."""
+    driver = Driver({"web": ()}, looping(wait=0.0))
+    driver.see("web", "down")
+    loop_for(driver, 1800)
+    assert rung(driver)[:2] == [("fired", "down", "critical"), ("fired", "loop", "critical")]
+    assert {rule for _, rule, _ in rung(driver)[2:]} == {"loop"}
+    driver = Driver({"web": ()}, looping(wait=0.0))
+    driver.see("web", "down")
+    driver.see("web", "up")
+    driver.wait(100)
+    driver.happened("web", "start")
+    assert rung(driver)[2:] == [("fired", "loop", "warning")]
+
+
+def test_a_silenced_loop_hides_nothing() -> None:
+    """Who silences the loop alone is told that the target is down."""
+    driver = Driver({"web": ()}, looping())
+    at = driver.moment.wall
+    driver.quiet.put([Silence(matchers=parse_all(["rule=loop"]), starts_at=at,
+                              ends_at=at + timedelta(hours=1), created_by="ann")])  # fmt: skip
+    loop_for(driver, 90)
+    assert ("fired", "down", "critical") in rung(driver)
+    assert "loop" not in {rule for _, rule, _ in rung(driver)}
+
+
+REPLICAS = {f"api{n}": "shop/api" for n in (1, 2, 3)}
+
+
+def replicated(**above: tuple[str, ...]) -> Driver:
+    """Three replicas of a service, and a target that depends on one of them by name."""
+    graph = {**dict.fromkeys(REPLICAS, ()), "web": ("api1",), **above}
+    return Driver(graph, services=REPLICAS)
+
+
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_one_replica_explains_nothing_while_another_serves(acknowledged: bool) -> None:
+    """Whichever of them is down, acknowledged or not, and pending or firing: who depends on the
+    service is told, and is not named as affected."""
+    for name in REPLICAS:
+        driver = replicated(top=("web",))
+        driver.see(name, "down")
+        if acknowledged:
+            driver.engine.acknowledge(driver.alert(name), "ann", "", driver.moment)
+        assert driver.engine.inhibition.affected(name) == ()
+        for other in ("web", "top"):
+            driver.see(other, "down")
+        assert driver.told == [("fired", name), ("fired", "web")]
+
+
+def test_a_service_explains_what_depends_on_it_once_no_replica_serves() -> None:
+    """Then all that depend on any of them are affected; they are told as one of them serves again
+    and they are down still."""
+    driver = replicated(**{"job": ("api3",)})
+    for name in (*REPLICAS, "web", "job"):
+        driver.see(name, "down")
+    assert driver.told == [("fired", name) for name in REPLICAS]
+    assert {driver.engine.inhibition.affected(name) for name in REPLICAS} == {("job", "web")}
+    driver.wait(100)
+    driver.see("api2", "up")
+    assert driver.engine.inhibition.affected("api1") == ()
+    driver.see("job", "up")
+    driver.wait(61)
+    assert driver.told[3:] == [("resolved", "api2"), ("released", "web")]
+
+
+def test_replicas_that_were_down_one_after_the_other_explain_nothing() -> None:
+    """One of them served all the time, though each has been down within the grace."""
+    driver = replicated()
+    for name in REPLICAS:
+        driver.see(name, "down")
+        driver.wait(5)
+        driver.see(name, "up")
+    driver.see("api1", "down")
+    driver.see("web", "down")
+    assert driver.told[-1] == ("fired", "web")
+
+
+def test_the_last_replica_that_may_be_going_down_is_waited_for() -> None:
+    """While one is pending and all others are down, dependents wait which it is."""
+    driver = replicated()
+    for name in ("api1", "api2"):
+        driver.see(name, "down")
+    driver.engine.book = book(wait=30.0)
+    driver.see("api3", "down")
+    driver.engine.book = book()
+    driver.see("web", "down")
+    assert driver.untold("held") == [("fired", "web")]
+    driver.see("api3", "up")
+    driver.see("web", "down")
+    assert driver.told[2:] == [("released", "web")]
+
+
+def test_a_replica_that_comes_or_goes_changes_what_explains() -> None:
+    """A new one, scaled up, serves in place of those that are down; once it is removed, nothing
+    does, and a target that fails then is explained."""
+    driver = replicated(other=("api2",))
+    for name in (*REPLICAS, "web"):
+        driver.see(name, "down")
+    driver.services = {**REPLICAS, "api4": "shop/api"}
+    driver.put("api4")
+    assert driver.told[3:] == [("released", "web")]
+    driver.engine.drop("api4", driver.moment)
+    driver.see("other", "down")
+    assert driver.told[4:] == []
+
+
+def test_replicas_do_not_explain_each_other() -> None:
+    """Not even in a circle of dependencies: each that is down is told."""
+    driver = Driver({"api1": ("web",), "api2": (), "web": ("api2",)}, services=REPLICAS)
+    for name in ("api1", "api2"):
+        driver.see(name, "down")
+    assert driver.told == [("fired", "api1"), ("fired", "api2")]
+    assert driver.engine.inhibition.affected("api1") == ("web",)
 
 
 @pytest.mark.parametrize("severity", list(Severity))

@@ -177,6 +177,46 @@ def test_a_health_check_that_cannot_be_seen_freezes_its_alert() -> None:
     assert state(rule.evaluate(past(away, well), NOW)) == "clear"
 
 
+def test_a_health_check_that_has_not_said_anything_yet_is_no_recovery() -> None:
+    """An unhealthy container that starts anew is waited for; one without a health check any more,
+    or whose failing check was taken away, has not recovered."""
+    rule = DownRule(of=Of.CHECKS, failures=1)
+    sick = container("running", Reason.UNHEALTHY, health="unhealthy")
+    first = rule.evaluate(past(seen(Result.degraded("unhealthy", container=sick))), NOW)
+    found = {}
+    for health in ("starting", "healthy", "none"):
+        up = seen(Result.up(container=container("running", Reason.RUNNING, health=health)))
+        verdict = rule.evaluate(past(up, firing=True, carried=first.carry), NOW)
+        found[health] = (state(verdict), verdict.recovered)
+    assert found == {
+        "starting": ("unknown", True),
+        "healthy": ("clear", True),
+        "none": ("clear", False),
+    }
+    failed = rule.evaluate(past(seen(Result.down("refused"), "http")), NOW)
+    left = past(seen(Result.up(), "tcp"), firing=True, carried=failed.carry)
+    verdict = rule.evaluate(left, NOW)
+    assert (verdict.message, verdict.recovered) == ("what failed is checked no more: http", False)
+
+
+def test_a_container_that_is_made_anew_is_not_back_yet() -> None:
+    """While Compose replaces one that is down, its alert waits; none begins."""
+    rule = DownRule()
+    result = Result.degraded("being redeployed", container=container("exited", Reason.STOPPED))
+    assert state(rule.evaluate(past(seen(result), firing=True), NOW)) == "unknown"
+    assert state(rule.evaluate(past(seen(result)), NOW)) == "clear"
+
+
+@pytest.mark.parametrize(("word", "recovered"), [("running", True), ("exited", False)])
+def test_only_a_container_that_runs_has_recovered_from_a_restart_loop(
+    word: str, recovered: bool
+) -> None:
+    """One that has stopped does not restart any more, either."""
+    facts = container(word, Reason.RUNNING)
+    verdict = RestartLoopRule().evaluate(past(seen(Result.up(container=facts)), firing=True), NOW)
+    assert (state(verdict), verdict.recovered) == ("clear", recovered)
+
+
 def test_the_engine_counts_the_failures_of_a_health_check() -> None:
     """``unhealthy`` has failed often enough already; ``starting`` says nothing."""
     rule = DownRule(of=Of.CHECKS, failures=3)
@@ -298,7 +338,36 @@ def test_a_metric_that_cannot_be_seen_freezes_its_alert() -> None:
     froze = rule.evaluate(blind, NOW)
     assert (state(froze), froze.carry) == ("unknown", first.carry)
     gone = past(seen(Result.down("stopped")), firing=True, carried=first.carry)
-    assert state(rule.evaluate(gone, NOW)) == "clear"
+    verdict = rule.evaluate(gone, NOW)
+    assert (state(verdict), verdict.recovered) == ("clear", False)
+
+
+def test_a_metric_that_comes_late_ends_nothing() -> None:
+    """A container that runs is seen before it is measured, as after a start, and a measurement may
+    fail once: its alert waits, for minutes at most, and what ends then has not recovered."""
+    rule = ThresholdRule(metric="cpu_percent", level=95)
+    first = rule.evaluate(past(seen(Result.up(metrics={"cpu_percent": 99.0}))), NOW)
+    early = past(seen(Result.up("running", container=RUNNING)), firing=True, carried=first.carry)
+    waits = rule.evaluate(early, NOW)
+    assert (state(waits), waits.again is not None) == ("unknown", True)
+    late = evolve(early, carried=waits.carry)
+    assert state(rule.evaluate(late, NOW + timedelta(seconds=299))) == "unknown"
+    ended = rule.evaluate(late, NOW + timedelta(seconds=301))
+    assert (state(ended), ended.message, ended.recovered) == ("clear", "no longer measured", False)
+    measured = past(seen(Result.up(metrics={"cpu_percent": 99.0})), carried=waits.carry)
+    assert rule.evaluate(measured, NOW).carry == first.carry
+    exited = evolve(RUNNING, state="exited", reason=Reason.COMPLETED)
+    over = rule.evaluate(past(seen(Result.up(container=exited)), carried=first.carry), NOW)
+    assert (state(over), over.recovered) == ("clear", False)
+
+
+def test_another_check_s_good_value_is_no_recovery() -> None:
+    """The check that gave the bad one is gone."""
+    rule = ThresholdRule(metric="disk_free_percent", operator=Operator.BELOW, level=10)
+    first = rule.evaluate(past(seen(Result.up(metrics={"disk_free_percent": 5.0}), "root")), NOW)
+    well = seen(Result.up(metrics={"disk_free_percent": 50.0}), "data")
+    verdict = rule.evaluate(past(well, firing=True, carried=first.carry), NOW)
+    assert (state(verdict), verdict.recovered) == ("clear", False)
 
 
 def test_nan_is_no_level() -> None:

@@ -335,3 +335,17 @@ def test_seeing_the_same_twice_changes_nothing_more(phase: str, verdict: Verdict
         life.see(UNKNOWN)
     life.see(verdict)
     assert life.see(verdict) == []
+
+
+@pytest.mark.parametrize("recovered", [True, False])
+def test_an_acknowledgement_survives_an_end_that_was_no_recovery(recovered: bool) -> None:
+    """A target, rule or metric that was gone for a while and is back: whoever takes note still
+    does. Where all was seen to be well, what fires again is news to them."""
+    life = Life()
+    life.see(FIRE)
+    moment = Moment(life.now, datetime.fromtimestamp(life.now, UTC))
+    life.alert, _ = acknowledged(life.sure, "ann", "on it", moment)
+    life.at(10).see(CLEAR if recovered else Verdict.over("it was removed"))
+    assert (life.sure.phase, life.sure.recovered) == (Phase.RESOLVED, recovered)
+    life.at(20).see(FIRE)
+    assert (life.sure.acknowledged_by, life.sure.recovered) == (None if recovered else "ann", True)

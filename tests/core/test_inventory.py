@@ -279,11 +279,18 @@ async def test_a_declared_container_that_is_not_there_is_missing(room: Room) -> 
 
 async def test_an_undeclared_container_that_goes_is_forgotten(room: Room) -> None:
     """Retired, or not in an inventory, a target that nobody declared is no more."""
+    said: list[str] = []
+    room.state.listeners.append(lambda name: said.append(room.state.why_removed))
     room.find("a")
     room.find("b")
     room.inventory.retired("docker", "a", "removed on purpose")
+    assert said[-1] == "it was removed on purpose"
     room.inventory.synced("docker", [])
+    assert said[-1] == "it was not found on the engine"
     assert room.state.targets == {}
+    room.declare(TargetSettings(name="site", checks={"echo": check()}))
+    room.declare()
+    assert said[-1] == "the configuration watches it no more"
 
 
 async def test_a_reload_touches_only_what_changed(room: Room) -> None:

@@ -95,6 +95,27 @@ def test_only_what_was_down_had_a_downtime() -> None:
         assert f"⏱ {word}: 1m 1s" in text_of(OURS, Kind.RESOLVED, rule=rule)
 
 
+@pytest.mark.parametrize("rule", _RULES)
+def test_an_end_that_was_not_seen_to_be_a_recovery_says_so(rule: str) -> None:
+    """Alone and among others: it ended, why, and not that all is well."""
+    text = text_of(OURS, Kind.RESOLVED, rule=rule, recovered=False, message="it was removed")
+    assert text.startswith("⏹ ENDED: ")
+    assert "it was removed" in text
+    assert "RECOVERED" not in text
+    message = message_of(*[Kind.RESOLVED] * 2)
+    notices = tuple(evolve(n, recovered=False) for n in message.notices)
+    words = OURS.words(evolve(message, notices=notices))
+    assert (words.icon, words.title) == ("⏹", "2 ended: web")
+    assert words.sections[1].heading == "Container down, ended (2)"
+
+
+@pytest.mark.parametrize("message", ["running, healthy", "completed, exit code 0", "paused"])
+def test_a_container_is_running_again_where_it_runs(message: str) -> None:
+    """One that has completed, or is paused and may be, is no longer down."""
+    words = "running again" if message.startswith("running") else "no longer down"
+    assert f"Container is {words}" in text_of(OURS, Kind.RESOLVED, message=message)
+
+
 def test_a_digest_names_all() -> None:
     """Few alerts with what is wrong with each, many by name; recoveries apart; and its title, which
     is a mail's subject, says of whom it speaks."""

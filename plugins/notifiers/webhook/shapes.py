@@ -257,7 +257,8 @@ def ntfy(message: Message, url: str) -> Requests:
     parts = urlsplit(url)
     base, _, topic = parts.path.rstrip("/").rpartition("/")
     root = urlunsplit((parts.scheme, parts.netloc, base + "/", parts.query, ""))
-    resolved = message.words.icon == "✅"
+    resolved = all(notice.kind is Kind.RESOLVED for notice in message.notices)
+    done = "white_check_mark" if message.words.icon == "✅" else "stop_button"
     text = "\n\n".join(_paragraphs(message, "", str)) or message.words.title
     return [
         (
@@ -268,7 +269,7 @@ def ntfy(message: Message, url: str) -> Requests:
                     "title": _cut(message.words.title, 200),
                     "message": piece,
                     "priority": 3 if resolved else _PRIORITY[message.severity],
-                    "tags": ["white_check_mark" if resolved else _TAGS[message.severity]],
+                    "tags": [done if resolved else _TAGS[message.severity]],
                 }
             ),
         )

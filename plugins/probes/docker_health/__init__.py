@@ -3,8 +3,9 @@
 Reading order: ``source`` (options), ``watch`` (one connection's life), ``engine`` (the SDK kept
 off the event loop), ``inspecting`` (asking about one container), ``inventory`` (about all),
 ``containers`` (who is who, over redeploys), ``redeploys`` (ends held back, targets that retire),
-``reasons`` and ``facts`` (pure: what an inspect document means), ``stats`` and ``sampling`` (CPU,
-memory, network), ``telling``, ``labels`` and ``addresses``, ``actions`` and ``tail``.
+``reasons``, ``facts`` and ``output`` (pure: what an inspect document means), ``stats`` and
+``sampling`` (CPU, memory, network), ``telling``, ``labels`` and ``addresses``, ``actions`` and
+``tail``.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ own.
 from __future__ import annotations
 
 import re
+import signal as signal_module
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -22,14 +23,30 @@ from tocsin.plugins.probes.docker_health.facts import (
     member_of,
     name_of,
     parse_time,
+    service_of,
     state_of,
 )
-from tocsin.plugins.probes.docker_health.reasons import ENDING_SIGNALS, LOOP_WINDOW, Heard
+from tocsin.plugins.probes.docker_health.reasons import (
+    BY_HAND,
+    ENDING_SIGNALS,
+    LOOP_WINDOW,
+    SETTLED,
+    Heard,
+)
 from tocsin.plugins.probes.docker_health.stats import Reading, Usage
 
 Key = tuple[str, ...]
 KILL_COUNTS_FOR = 120.0
 """Seconds within which an end is put down to a ``kill`` event; stop timeouts can be long."""
+
+STOP_COUNTS_FOR = 30.0
+"""Seconds after an end within which a ``stop`` event is of that end."""
+
+OOM_COUNTS_FOR = 5.0
+"""Seconds between an ``oom`` event and an end within which the one is the other's cause."""
+
+SIGNALLED = 128
+"""What is added to the number of the signal that ended a process, for its exit code."""
 
 MUTE_AFTER = 2
 """Inspects in a row without an answer after which the state of a container is unknown."""
@@ -41,8 +58,7 @@ _TEMPORARY = re.compile(r"[0-9a-f]{12}_(.+)")
 
 def key_of(document: Mapping[str, Any]) -> Key:
     """What identifies a container over redeploys."""
-    member = member_of(document)
-    if member and labels_of(document).get("com.docker.compose.oneoff", "False") != "True":
+    if (member := member_of(document)) and service_of(document):
         return ("compose", *member)
     return ("name", plain_name(document))
 
@@ -55,6 +71,17 @@ def plain_name(document: Mapping[str, Any]) -> str:
         return str(document["Id"])[:12]
     match = _TEMPORARY.fullmatch(name) if SERVICE in labels_of(document) else None
     return match[1] if match else name
+
+
+def signal_number(signal: str) -> str:
+    """A signal's number, whichever way it is named: ``15``, ``TERM``, ``SIGTERM``."""
+    name = signal.strip().upper()
+    if name.isdecimal() or not name:
+        return name
+    try:
+        return str(int(signal_module.Signals[name if name.startswith("SIG") else f"SIG{name}"]))
+    except KeyError:
+        return name
 
 
 @define(eq=False)
@@ -75,6 +102,9 @@ class Known:
     kill_signal: str | None = None
     killed_at: float = 0.0
     oom: bool = False
+    """An ``oom`` event came at its last end."""
+    ooms: deque[float] = field(factory=lambda: deque(maxlen=100))
+    """Of ``oom`` events since it started, in epoch seconds of the engine's clock."""
     ends: deque[float] = field(factory=lambda: deque(maxlen=100))
     began: float = 0.0
     """Monotonic moment at which it was seen to start; 0, it never was."""
@@ -120,17 +150,30 @@ class Known:
             self.misses += 1
             self.missed_at = time.monotonic()
 
-    def heard(self) -> Heard:
-        """What was heard, as of now."""
+    def heard(self, ahead: float = 0.0) -> Heard:
+        """What was heard, as of now; ``ahead``: seconds by which the engine's clock is ahead."""
         now = time.monotonic()
         recent = [end for end in self.ends if now - end < LOOP_WINDOW]
+        engine = time.time() + ahead
+        running_for = now - self.began if self.running else None
+        unseen, since = 0, 0.0
+        started = parse_time(part(self.document, "State").get("StartedAt"))
+        if self.blind and self.running and started and engine - started.timestamp() < SETTLED:
+            # What restarted it just now, and how often before, the engine alone has seen.
+            running_for = max(0.0, engine - started.timestamp())
+            count = self.document.get("RestartCount")
+            made = parse_time(self.document.get("Created"))
+            unseen = count if isinstance(count, int) else 0
+            since = engine - made.timestamp() if made else 0.0
         return Heard(
             signal=self.kill_signal,
             oom=self.oom,
-            restarts=len(recent),
+            oom_before=bool(self.ooms) and not self.oom,
+            ooms=sum(at > engine - LOOP_WINDOW for at in self.ooms) if self.ooms else None,
+            restarts=max(len(recent), unseen),
             exit_code=self.exit_code if recent else None,
-            window=now - recent[0] if recent else 0.0,
-            running_for=now - self.began if self.running else None,
+            window=now - recent[0] if recent else since,
+            running_for=running_for,
             blind=self.blind,
         )
 
@@ -138,19 +181,38 @@ class Known:
         """It runs (again): what led to its last end is over."""
         self.kill_signal, self.oom, self.blind = None, False, False
         self.began = time.monotonic()
+        self.ooms.clear()
         self.reading = self.usage = None
 
     def killed(self, signal: str) -> None:
-        """A ``kill`` event: a person, or Compose, sent it a signal.
+        """A ``kill`` event: a person, or Compose, sent it a signal; Podman names none.
 
         Of several, the first that ends a container says how it was meant: a polite stop is
         followed by SIGKILL where it takes too long.
         """
         now = time.monotonic()
+        number = signal_number(signal)
+        if number == signal_number(str(part(self.document, "Config").get("StopSignal") or "")):
+            number = number if number in ENDING_SIGNALS else BY_HAND
         stale = now - self.killed_at > KILL_COUNTS_FOR
-        if stale or self.kill_signal not in ENDING_SIGNALS:
-            self.kill_signal = signal
+        if stale or self.kill_signal not in (*ENDING_SIGNALS, BY_HAND):
+            self.kill_signal = number
         self.killed_at = now
+
+    def stopped(self, at: float) -> None:
+        """A ``stop`` event, before or after the end: somebody stopped it, though Podman tells of no
+        signal, and Docker perhaps of one that ends other programs only."""
+        is_old = not self.running and at - self.died_at > STOP_COUNTS_FOR
+        if is_old or self.kill_signal in (*ENDING_SIGNALS, BY_HAND):
+            return
+        self.kill_signal, self.killed_at = BY_HAND, time.monotonic()
+        if self.ends and not self.running:
+            self.ends.pop()  # a person's stops are no restart loop
+
+    def ran_out_of_memory(self, at: float) -> None:
+        """An ``oom`` event: one of its processes was killed, perhaps the first, which ends it."""
+        self.ooms.append(at)
+        self.oom = not self.running and abs(at - self.died_at) < OOM_COUNTS_FOR
 
     def has_ended_since(self, at: float) -> bool:
         """Whether the run that began at ``at``, in epoch seconds of the engine's clock, is over."""
@@ -161,8 +223,12 @@ class Known:
         """A ``die`` event."""
         self.blind, self.died_at = False, at
         self.reading = self.usage = None
-        if time.monotonic() - self.killed_at > KILL_COUNTS_FOR:
+        self.oom = any(abs(at - oom) < OOM_COUNTS_FOR for oom in self.ooms)
+        passed = time.monotonic() - self.killed_at
+        if passed > (KILL_COUNTS_FOR if self.kill_signal else STOP_COUNTS_FOR):
             self.kill_signal = None
+        if self.kill_signal in ("", str(exit_code - SIGNALLED)):  # that signal ended it
+            self.kill_signal = self.kill_signal if self.kill_signal in ENDING_SIGNALS else BY_HAND
         if self.kill_signal is None:
             self.ends.append(time.monotonic())  # a person's restarts are no restart loop
             self.exit_code = exit_code

@@ -9,6 +9,7 @@ from typing import Any
 
 from tocsin import Container, Reason, clean_text
 from tocsin.plugins.probes.docker_health.engine import part
+from tocsin.plugins.probes.docker_health.output import telling_line
 from tocsin.plugins.probes.docker_health.reasons import Heard, reason_of
 from tocsin.plugins.probes.docker_health.stats import Usage
 
@@ -20,6 +21,7 @@ LONGEST_ERROR = 300
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 NUMBER = "com.docker.compose.container-number"
+ONE_OFF = "com.docker.compose.oneoff"
 CONFIG_HASH = "com.docker.compose.config-hash"
 NAME = "tocsin.name"
 
@@ -83,6 +85,18 @@ def is_build_step(document: Mapping[str, Any]) -> bool:
     return policy == "" and image.startswith("sha256:") and SERVICE not in labels_of(document)
 
 
+def is_one_off(document: Mapping[str, Any]) -> bool:
+    """Whether it is a job that Compose runs once, beside a service (``compose run``)."""
+    return given_labels(document).get(ONE_OFF) == "True"
+
+
+def service_of(document: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Project and service of a container that serves as one of its replicas; a job that Compose
+    runs once (``compose run``) is none."""
+    member = member_of(document)
+    return None if member is None or labels_of(document).get(ONE_OFF) == "True" else member[:2]
+
+
 def name_of(document: Mapping[str, Any]) -> str:
     """The container's name."""
     return str(document.get("Name") or "").lstrip("/")
@@ -99,12 +113,12 @@ def ports_of(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def health_detail(document: Mapping[str, Any]) -> str:
-    """The first line of the last health check's output."""
+    """The line of the last health check's output that says most."""
     log = part(document, "State", "Health").get("Log")
     if not isinstance(log, list) or not log:
         return ""
     last = part(log[-1])
-    line = str(last.get("Output", "")).strip().split("\n")[0]
+    line = telling_line(str(last.get("Output") or ""))
     return clean_text(line, longest=240) or f"exit code {last.get('ExitCode')}"
 
 

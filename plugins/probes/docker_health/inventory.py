@@ -10,6 +10,7 @@ from tocsin import Sink
 from tocsin.plugins.probes.docker_health.addresses import Addresses
 from tocsin.plugins.probes.docker_health.containers import (
     MUTE_AFTER,
+    OOM_COUNTS_FOR,
     Known,
     Registry,
     Slot,
@@ -162,9 +163,12 @@ class Inventory:
             if event.kind == "kill":
                 known.killed(event.attributes.get("signal", ""))
             elif event.kind == "oom":
-                known.oom = True
+                known.ooms.append(event.at)
+            elif event.kind == "stop":
+                known.stopped(event.at)
             elif event.kind == "die":
-                known.blind = False
+                known.blind, known.died_at = False, event.at
+                known.oom = any(abs(event.at - at) < OOM_COUNTS_FOR for at in known.ooms)
 
 
 def _start_of(document: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tocsin import Claim, Target, parse_duration, parse_size
 from tocsin.plugins.probes.docker_health.addresses import Place
@@ -18,9 +18,11 @@ from tocsin.plugins.probes.docker_health.facts import (
     NAME,
     PROJECT,
     given_labels,
+    is_one_off,
     labels_of,
     member_of,
     name_of,
+    service_of,
 )
 
 if TYPE_CHECKING:
@@ -56,11 +58,15 @@ def read_labels(
 ) -> Asked:
     """Read the labels of a container that is the target ``name`` and can be asked at ``place``."""
     labels, given, refused = labels_of(document), given_labels(document), list[str]()
+    if is_one_off(document):  # what its service asks for is not for it
+        labels = {key: text for key, text in labels.items() if not key.startswith("tocsin.")}
     _truth("tocsin.enable", labels, refused)  # it is on; but it may be to be told
     member = member_of(document)
     if member is None or given.get(DEPENDS_ON) is None:
         labels.pop(DEPENDS_ON, None)
     target = target_of(name, labels, registry.of_service, refused)
+    if (of := service_of(document)) is not None:
+        target = evolve(target, service="/".join(of) + suffix)
     checks = checks_of(labels, place, refused)
     wish = labels.get(NAME, "").strip().replace("/", "-")
     project, service = (member[0], member[1]) if member else ("", "")

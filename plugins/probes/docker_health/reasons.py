@@ -9,7 +9,13 @@ from tocsin import Container, Reason, Result, format_duration
 ENDING_SIGNALS = frozenset({"2", "3", "9", "15"})
 """INT, QUIT, KILL, TERM: what people end containers with. HUP or USR1 only tell them something."""
 
+BY_HAND = "stop"
+"""In place of a number: somebody ended it, by a signal that the engine does not name."""
+
 SIGNAL_NAMES = {"1": "SIGHUP", "2": "SIGINT", "3": "SIGQUIT", "9": "SIGKILL", "15": "SIGTERM"}
+
+KILLED = 128 + 9
+"""Exit code of what SIGKILL ended, as by the kernel for want of memory."""
 
 LOOP_RESTARTS = 3
 LOOP_WINDOW = 300.0
@@ -23,7 +29,10 @@ SETTLED = 10.0
 class Heard:
     """What events told about a container's last end.
 
-    ``signal``: the number that a ``kill`` event named shortly before. ``oom``: an ``oom`` event.
+    ``signal``: the number of the signal by which somebody ended it, else of what a ``kill`` event
+    named shortly before, or :data:`BY_HAND`. ``oom``: an ``oom`` event at the end; ``oom_before``:
+    only such as it outlived, so that the engine's flag is of them; ``ooms``: how many within the
+    last :data:`LOOP_WINDOW`, None where there was none since it started.
     ``restarts``: ends within the last :data:`LOOP_WINDOW`; ``window``: seconds since the first one;
     ``exit_code``: that of the last one, None where there is none.
     ``running_for``: seconds since it started, None where it does not run. ``blind``: its end was
@@ -32,6 +41,8 @@ class Heard:
 
     signal: str | None = None
     oom: bool = False
+    oom_before: bool = False
+    ooms: int | None = None
     restarts: int = 0
     exit_code: int | None = None
     window: float = 0.0
@@ -60,9 +71,10 @@ def reason_of(
         return Reason.REMOVED
     if state not in ("exited", "dead", "stopped"):
         return Reason.UNSEEN
-    if heard.signal in ENDING_SIGNALS:
+    if heard.signal in ENDING_SIGNALS or heard.signal == BY_HAND:
         return Reason.STOPPED
-    if oom_killed or heard.oom:
+    # The engine's flag, and its event, are of any process; who was killed did not exit by itself.
+    if exit_code == KILLED and (heard.oom or (oom_killed and not heard.oom_before)):
         return Reason.OOM_KILLED
     if exit_code == 0 and policy in ("", "no", "on-failure"):
         return Reason.COMPLETED
@@ -79,6 +91,10 @@ def result_of(facts: Container, heard: Heard, detail: str = "", not_started: str
     reason, code = facts.reason, facts.exit_code
     if not_started:
         return Result.down(f"could not start: {not_started}", container=facts)
+    if heard.ooms and facts.state == "running" and reason in (Reason.RUNNING, Reason.STARTING):
+        times = "a process in it was" if heard.ooms == 1 else f"{heard.ooms} processes in it were"
+        text = f"running, but {times} killed: out of memory, within {format_duration(LOOP_WINDOW)}"
+        return Result.degraded(text + _limit_of(facts), container=facts)
     if reason is Reason.RUNNING:
         text = "running" if facts.health == "none" else "running, healthy"
         return Result.up(text, container=facts)
@@ -104,12 +120,19 @@ def result_of(facts: Container, heard: Heard, detail: str = "", not_started: str
             return Result.degraded(f"{text}; running again for a moment", container=facts)
         return Result.down(text, container=facts)
     if reason is Reason.OOM_KILLED:
-        limit = facts.memory_limit_bytes
-        text = "killed: out of memory" + (f" (limit {limit // 1_000_000} MB)" if limit else "")
+        text = "killed: out of memory" + _limit_of(facts)
         return Result.down(f"{text}, exit code {code}", container=facts)
     if reason is Reason.STOPPED:
         signal = SIGNAL_NAMES.get(heard.signal or "")
         text = "killed by a person" if heard.signal == "9" else "stopped by a person"
         text += f" ({signal})" if signal else ""
         return Result.down(f"{text}, exit code {code}", container=facts)
-    return Result.down(f"crashed with exit code {code}", container=facts)
+    text = f"crashed with exit code {code}"
+    if facts.oom_killed:
+        text += "; a process in it had been killed: out of memory" + _limit_of(facts)
+    return Result.down(text, container=facts)
+
+
+def _limit_of(facts: Container) -> str:
+    limit = facts.memory_limit_bytes
+    return f" (limit {limit // 1_000_000} MB)" if limit else ""

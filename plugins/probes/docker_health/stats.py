@@ -7,14 +7,16 @@ CPU as ``docker stats`` counts it: 100 is one core. Memory without inactive file
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 from attrs import frozen
 
 from tocsin.plugins.probes.docker_health.engine import part
+
+T = TypeVar("T")
 
 CGROUP = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
@@ -22,12 +24,13 @@ PROC = Path("/proc")
 
 @frozen(kw_only=True)
 class Reading:
-    """Counters at one moment: ``at`` in monotonic seconds, CPU in seconds, sizes in bytes."""
+    """Counters at one moment: ``at`` in monotonic seconds, CPU in seconds, sizes in bytes; None for
+    each that is not counted (a kernel may be without the memory controller)."""
 
     at: float
-    cpu_seconds: float
-    memory_bytes: int
-    memory_limit_bytes: int
+    cpu_seconds: float | None
+    memory_bytes: int | None
+    memory_limit_bytes: int | None
     rx_bytes: int | None
     tx_bytes: int | None
 
@@ -37,9 +40,9 @@ class Usage:
     """What two readings come to."""
 
     cpu_percent: float | None
-    memory_bytes: int
-    memory_limit_bytes: int
-    memory_percent: float
+    memory_bytes: int | None
+    memory_limit_bytes: int | None
+    memory_percent: float | None
     rx_bytes: int | None
     tx_bytes: int | None
 
@@ -47,13 +50,16 @@ class Usage:
 def usage(before: Reading | None, now: Reading) -> Usage:
     """The usage between two readings; CPU needs both."""
     cpu = None
-    if before is not None and now.at > before.at and now.cpu_seconds >= before.cpu_seconds:
-        cpu = round(100 * (now.cpu_seconds - before.cpu_seconds) / (now.at - before.at), 3)
+    then = None if before is None or now.at <= before.at else before.cpu_seconds
+    if before is not None and now.cpu_seconds is not None and then is not None:
+        used = now.cpu_seconds - then
+        cpu = round(100 * used / (now.at - before.at), 3) if used >= 0 else None
+    memory, limit = now.memory_bytes, now.memory_limit_bytes
     return Usage(
         cpu_percent=cpu,
-        memory_bytes=now.memory_bytes,
-        memory_limit_bytes=now.memory_limit_bytes,
-        memory_percent=round(100 * now.memory_bytes / now.memory_limit_bytes, 3),
+        memory_bytes=memory,
+        memory_limit_bytes=limit,
+        memory_percent=round(100 * memory / limit, 3) if memory is not None and limit else None,
         rx_bytes=now.rx_bytes,
         tx_bytes=now.tx_bytes,
     )
@@ -66,19 +72,32 @@ def read_cgroup(container_id: str, pid: int, own_network: bool) -> Reading | Non
         groups = _groups(pid)
         if not any(container_id in path for path in groups.values()):
             return None  # that number is some other process here
-        read = _read_v2 if "cpuacct" not in groups else _read_v1
-        cpu, memory, limit = read(groups)
+        read_cpu, read_memory = (
+            (_cpu_v2, _memory_v2) if "cpuacct" not in groups else (_cpu_v1, _memory_v1)
+        )
+        cpu, at = _or_none(read_cpu, groups), time.monotonic()
+        memory = _or_none(read_memory, groups)
         rx, tx = _network(pid) if own_network else (None, None)
     except (OSError, ValueError, KeyError, IndexError):
         return None
+    if cpu is None and memory is None:
+        return None  # perhaps the engine can tell
     return Reading(
-        at=time.monotonic(),
+        at=at,
         cpu_seconds=cpu,
-        memory_bytes=memory,
-        memory_limit_bytes=_limit(limit),
+        memory_bytes=None if memory is None else memory[0],
+        memory_limit_bytes=None if memory is None else _limit(memory[1]),
         rx_bytes=rx,
         tx_bytes=tx,
     )
+
+
+def _or_none(read: Callable[[Mapping[str, str]], T], groups: Mapping[str, str]) -> T | None:
+    """What a controller says; None where it is not there."""
+    try:
+        return read(groups)
+    except (FileNotFoundError, KeyError):
+        return None
 
 
 def _groups(pid: int) -> dict[str, str]:
@@ -91,22 +110,28 @@ def _groups(pid: int) -> dict[str, str]:
     return groups
 
 
-def _read_v1(groups: Mapping[str, str]) -> tuple[float, int, int]:
+def _cpu_v1(groups: Mapping[str, str]) -> float:
     account = CGROUP / "cpuacct" / groups["cpuacct"].lstrip("/")
+    return int((account / "cpuacct.usage").read_text()) / 1e9
+
+
+def _memory_v1(groups: Mapping[str, str]) -> tuple[int, int]:
     memory = CGROUP / "memory" / groups["memory"].lstrip("/")
-    cpu = int((account / "cpuacct.usage").read_text()) / 1e9
     used = int((memory / "memory.usage_in_bytes").read_text())
     cache = _field(memory / "memory.stat", "total_inactive_file")
-    return cpu, max(0, used - cache), int((memory / "memory.limit_in_bytes").read_text())
+    return max(0, used - cache), int((memory / "memory.limit_in_bytes").read_text())
 
 
-def _read_v2(groups: Mapping[str, str]) -> tuple[float, int, int]:
+def _cpu_v2(groups: Mapping[str, str]) -> float:
+    return _field(CGROUP / groups[""].lstrip("/") / "cpu.stat", "usage_usec") / 1e6
+
+
+def _memory_v2(groups: Mapping[str, str]) -> tuple[int, int]:
     group = CGROUP / groups[""].lstrip("/")
-    cpu = _field(group / "cpu.stat", "usage_usec") / 1e6
     used = int((group / "memory.current").read_text())
     cache = _field(group / "memory.stat", "inactive_file")
     limit = (group / "memory.max").read_text().strip()
-    return cpu, max(0, used - cache), 0 if limit == "max" else int(limit)
+    return max(0, used - cache), 0 if limit == "max" else int(limit)
 
 
 def _field(path: Path, name: str) -> int:
@@ -139,16 +164,37 @@ def _limit(limit: int) -> int:
 def from_api(document: Mapping[str, Any]) -> Reading | None:
     """A reading out of the engine's statistics; None for a container that has ended."""
     cpu, memory = part(document, "cpu_stats", "cpu_usage"), part(document, "memory_stats")
-    if "usage" not in memory or "total_usage" not in cpu:
-        return None
-    details = part(memory, "stats")
-    cache = details.get("total_inactive_file", details.get("inactive_file", 0))
     networks = part(document, "networks")
+    total, used = _count(cpu, "total_usage"), _count(memory, "usage")
+    limit = _count(memory, "limit")
+    if "privateworkingset" in memory:
+        total = None  # Windows counts in other units
+    if used is not None:
+        details = part(memory, "stats")
+        cache = _count(details, "total_inactive_file") or _count(details, "inactive_file")
+        used = max(0, used - (cache or 0))
+        limit = limit or psutil.virtual_memory().total
+    # Of one that has ended an engine gives all counters as zero, or none.
+    if used is None and not total and not networks:
+        return None
     return Reading(
         at=time.monotonic(),
-        cpu_seconds=cpu["total_usage"] / 1e9,
-        memory_bytes=max(0, memory["usage"] - cache),
-        memory_limit_bytes=memory.get("limit") or psutil.virtual_memory().total,
-        rx_bytes=sum(n["rx_bytes"] for n in networks.values()) if networks else None,
-        tx_bytes=sum(n["tx_bytes"] for n in networks.values()) if networks else None,
+        cpu_seconds=None if total is None else total / 1e9,
+        memory_bytes=used,
+        memory_limit_bytes=limit or None,
+        rx_bytes=_sum(networks, "rx_bytes"),
+        tx_bytes=_sum(networks, "tx_bytes"),
     )
+
+
+def _count(table: Mapping[str, Any], name: str) -> int | None:
+    count = table.get(name)
+    return count if isinstance(count, int) else None
+
+
+def _sum(networks: Mapping[str, Any], name: str) -> int | None:
+    """Over all networks that count it; None where none does."""
+    counts = [
+        count for each in networks.values() if (count := _count(part(each), name)) is not None
+    ]
+    return sum(counts) if counts else None

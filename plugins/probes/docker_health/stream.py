@@ -95,6 +95,11 @@ class Stream:
         self._open()
         self._since = self._since or now
 
+    def open_again(self) -> None:
+        """The stream has ended, and the engine answers all the same."""
+        self.ended.clear()
+        self._open()
+
     def _open(self) -> None:
         self._number += 1
         number = self._number

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from attrs import evolve
 
-from tocsin import Claim, Container, Event, Reason, Result, Sink, Target, clean_text
+from tocsin import Claim, Container, Event, Reason, Result, Sink, Status, Target, clean_text
 from tocsin.plugins.probes.docker_health.addresses import Addresses
 from tocsin.plugins.probes.docker_health.containers import Known, Registry, Slot
 from tocsin.plugins.probes.docker_health.engine import Engine, EngineAway
@@ -17,11 +17,12 @@ from tocsin.plugins.probes.docker_health.facts import (
     IMAGE_LABELS,
     container_of,
     health_detail,
+    is_one_off,
     start_error,
 )
 from tocsin.plugins.probes.docker_health.inspecting import Happened
 from tocsin.plugins.probes.docker_health.labels import read_labels
-from tocsin.plugins.probes.docker_health.reasons import result_of
+from tocsin.plugins.probes.docker_health.reasons import Heard, result_of
 
 _OF_INTEREST = {"die": "exitCode", "kill": "signal", "rename": "oldName"}
 """What is kept of an event; all else that it carries may be labels of the same name."""
@@ -61,7 +62,7 @@ class Teller:
         if known.trouble is not None:
             self._sink.observed(slot.target, Result.unknown(known.trouble))
             return
-        heard = known.heard()
+        heard = known.heard(self._engine.ahead)
         facts = container_of(known.document, heard, known.usage, self._engine.ahead)
         if known.mute:
             self._sink.observed(
@@ -79,14 +80,21 @@ class Teller:
             return
         result = result_of(facts, heard, health_detail(known.document), start_error(known.document))
         message = result.message
+        if result.status is Status.DOWN and not known.running and is_one_off(known.document):
+            # Whoever runs a job by hand sees how it ends, and nothing waits for it to come back.
+            result, message = evolve(result, status=Status.DEGRADED), f"one-off job: {message}"
         if known.document.get(IMAGE_LABELS, {}) is None:
             message += " (taken for no part of a Compose project: its image cannot be inspected)"
-        self._sink.observed(slot.target, evolve(result, metrics=_metrics(facts), message=message))
+        self._sink.observed(
+            slot.target, evolve(result, metrics=_metrics(facts, heard), message=message)
+        )
 
     def tell_removed(self, slot: Slot, known: Known) -> None:
         """Tell that the last container of a target is no more."""
         with self.about(known.id, "its end"):
-            facts = container_of(known.document, known.heard(), None, self._engine.ahead)
+            facts = container_of(
+                known.document, known.heard(self._engine.ahead), None, self._engine.ahead
+            )
             facts = evolve(facts, reason=Reason.REMOVED, state="removed")
             self._sink.observed(slot.target, Result.unknown("removed", container=facts))
 
@@ -134,7 +142,7 @@ class Teller:
             self._sink.observed(target, Result.unknown(reason))
 
 
-def _metrics(facts: Container) -> dict[str, float]:
+def _metrics(facts: Container, heard: Heard) -> dict[str, float]:
     names = (
         "cpu_percent", "memory_bytes", "memory_percent", "memory_limit_bytes",
         "network_rx_bytes", "network_tx_bytes", "restart_count",
@@ -142,4 +150,6 @@ def _metrics(facts: Container) -> dict[str, float]:
     metrics = {n: float(v) for n in names if (v := getattr(facts, n)) is not None}
     if facts.started_at is not None and facts.state in ("running", "paused"):
         metrics["uptime_seconds"] = max(0.0, time.time() - facts.started_at.timestamp())
+    if heard.ooms is not None and facts.state == "running":
+        metrics["oom_kills"] = float(heard.ooms)
     return metrics

@@ -140,17 +140,31 @@ class Watch:
             group.create_task(self._sample())
 
     async def _until_the_stream_ends(self) -> None:
-        await self._stream.ended.wait()
-        raise EngineAway("its stream of events has ended")
+        """The stream ends with the engine, or alone: a proxy may close it. Then it is opened again,
+        and reaches back; what the engine does not remember, the inventory finds."""
+        pause = 0.0
+        while True:
+            began = time.monotonic()
+            await self._stream.ended.wait()
+            await self._answer()
+            await asyncio.sleep(pause)
+            self._stream.open_again()
+            await self._inventory.take()
+            is_short = time.monotonic() - began < RETRY[1]
+            pause = min(max(RETRY[0], 2 * pause), RETRY[1]) if is_short else 0.0
 
     async def _ping(self) -> None:
         while True:
             await asyncio.sleep(PING_EVERY)
-            try:
-                async with asyncio.timeout(PING_TIMEOUT):
-                    await self.engine.call("ping")
-            except TimeoutError:
-                raise EngineAway("it does not answer in time") from None
+            await self._answer()
+
+    async def _answer(self) -> None:
+        """See that the engine answers. Raises EngineAway."""
+        try:
+            async with asyncio.timeout(PING_TIMEOUT):
+                await self.engine.call("ping")
+        except TimeoutError:
+            raise EngineAway("it does not answer in time") from None
 
     async def _verify(self) -> None:
         while True:
@@ -235,8 +249,11 @@ class Watch:
             known.killed(attributes.get("signal", ""))
             return
         if kind == "oom":
-            known.oom = True
+            known.ran_out_of_memory(at)
+            self._teller.tell(slot)
             return
+        if kind == "stop":
+            known.stopped(at)
         if kind == "die":
             known.ended(at, exit_code_of(attributes))
         elif kind == "start":

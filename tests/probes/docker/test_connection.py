@@ -45,8 +45,10 @@ async def test_an_end_held_back_as_the_connection_is_lost_is_told_after_it(
         # The engine tells of the two in either order.
         await sink.until(lambda: {"die", "stop"} <= {e.action for e in sink.events})
         assert newest(sink, name).status is Status.UP
+        proxy.fail("/_ping")  # the engine is away, too
         proxy.cut()
         await sink.until(lambda: sink.troubles)
+        proxy.heal()
         assert (await reached(sink, name, Reason.STOPPED)).status is Status.DOWN
 
 
@@ -85,10 +87,31 @@ async def test_a_target_removed_as_the_connection_is_lost_retires_after_it(
         await reached(sink, name, Reason.RUNNING)
         await asyncio.to_thread(docker, "rm", "-f", name)
         await reached(sink, name, Reason.REMOVED)
+        proxy.fail("/_ping")  # the engine is away, too
         proxy.cut()
         await sink.until(lambda: sink.troubles)
+        proxy.heal()
         await sink.until(lambda: sink.gone)
         assert sink.gone == [(name, "removed on purpose")]
+
+
+async def test_a_stream_that_is_cut_is_opened_again(lab: Lab, proxy: Proxy) -> None:
+    """A proxy ends all connections, again and again, and the engine is well: no container becomes
+    unknown, and what happens meanwhile and afterwards is told."""
+    names = [lab.name(short) for short in ("a", "b")]
+    for name in names:
+        docker("run", "-d", "--name", name, IMAGE, *SLEEP)
+    async with watching(lab, host=proxy.host) as (_, sink):
+        for name in names:
+            await reached(sink, name, Reason.RUNNING)
+            sink.inventories.clear()
+            proxy.cut()
+            await asyncio.to_thread(docker, "kill", name)
+            await reached(sink, name, Reason.STOPPED)
+            await sink.until(lambda: sink.inventories)
+        assert sink.troubles == []
+        results = [result.status for name in names for result in sink.results[name]]
+        assert Status.UNKNOWN not in results
 
 
 def id_of(name: str) -> str:

@@ -95,6 +95,22 @@ async def test_a_restart_loop_keeps_its_exit_code_while_it_runs_again(lab: Lab) 
         assert result.message.endswith("last exit code 7; running again for a moment")
 
 
+async def test_processes_killed_for_memory_inside_a_container_are_told(lab: Lab) -> None:
+    """Its first process goes on, so that the container runs: it is degraded, with number and
+    reason; as that one exits by itself, it has not been killed."""
+    name = lab.name("parent")
+    command = "for i in 1 2; do sleep 0.5; tail /dev/zero; done; sleep 2; exit 1"
+    async with watching(lab) as (_, sink):
+        docker("run", "-d", "--name", name, "--memory=32m", IMAGE, "sh", "-c", command)
+        await sink.until(lambda: (sink.last(name) or Result.up()).metrics.get("oom_kills") == 2)
+        result = newest(sink, name)
+        assert (result.status, "2 processes in it were killed" in result.message) == (
+            Status.DEGRADED, True,
+        )  # fmt: skip
+        crashed = await reached(sink, name, Reason.CRASHED)
+        assert crashed.message.startswith("crashed with exit code 1; a process in it had been")
+
+
 async def test_a_stopped_container_that_is_renamed_is_still_stopped(lab: Lab) -> None:
     """What was heard of a container goes along with it to its new name."""
     async with watching(lab) as (_, sink):

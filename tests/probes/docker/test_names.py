@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
+from tocsin.plugins.probes.docker_health.addresses import Addresses, Place
 from tocsin.plugins.probes.docker_health.containers import Registry
+from tocsin.plugins.probes.docker_health.engine import Engine
 from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS
+from tocsin.plugins.probes.docker_health.labels import read_labels
+from tocsin.plugins.probes.docker_health.source import DockerSource
+from tocsin.plugins.probes.docker_health.telling import Teller
+from tocsin.testing import RecordingSink
 
 COMPOSE = {
     "com.docker.compose.project": "shop", "com.docker.compose.service": "web",
@@ -91,3 +97,46 @@ def test_a_renamed_container_is_another_target() -> None:
     found = registry.find(f"{2:064x}")
     assert found is not None
     assert found[0].target == "c"
+
+
+def test_a_replica_names_its_service() -> None:
+    """By project and service, and by the source where that is not the usual one. A job that Compose
+    runs once, and whatever an image says of itself, is no replica."""
+
+    def service(document: dict[str, Any], suffix: str = "") -> str | None:
+        return read_labels("x", document, Registry(), Place("10.0.0.2"), suffix).target.service
+
+    assert service(member(1, "x")) == "shop/web"
+    assert service(member(1, "x"), "@nas") == "shop/web@nas"
+    assert service(member(1, "x", **{"com.docker.compose.oneoff": "True"})) is None
+    assert service({**member(1, "x"), IMAGE_LABELS: COMPOSE}) is None
+    assert service(container(1, "x")) is None
+
+
+def test_a_one_off_job_inherits_nothing_from_its_service() -> None:
+    """Neither checks, nor criticality, nor a name; an image that says that it is one is not."""
+    asks = {"tocsin.critical": "true", "tocsin.http": ":80/", "tocsin.name": "shop"}
+    one_off = {"com.docker.compose.oneoff": "True"}
+
+    def asked(document: dict[str, Any]) -> tuple[bool, bool, str | None]:
+        found = read_labels("x", document, Registry(), Place("10.0.0.2"), "")
+        return found.target.critical, bool(found.checks), found.claim.name
+
+    assert asked(member(1, "x", **asks)) == (True, True, "shop")
+    assert asked(member(1, "x", **asks, **one_off)) == (False, False, None)
+    baked = {**member(1, "x", **asks, **one_off), IMAGE_LABELS: one_off}
+    assert asked(baked) == (True, True, "shop")
+
+
+@pytest.mark.parametrize(("one_off", "status"), [("True", "degraded"), ("False", "down")])
+def test_a_one_off_job_that_fails_rings_for_nobody(one_off: str, status: str) -> None:
+    """It is degraded, with its exit code, for as long as it is there."""
+    registry, sink = Registry(), RecordingSink()
+    document = member(1, "x", **{"com.docker.compose.oneoff": one_off})
+    slot, known = registry.put(document, 0.0)
+    known.started()
+    document["State"] = {"Status": "exited", "ExitCode": 1}
+    engine = Engine(DockerSource().client)  # nobody asks it
+    Teller("docker", sink, registry, Addresses("unix:///x"), engine).tell(slot)
+    (result,) = sink.results["x"]
+    assert (result.status.value, "crashed with exit code 1" in result.message) == (status, True)
