@@ -169,7 +169,7 @@ class ThresholdRule(Rule):
 
     def _words(self, name: str, value: float, level: float) -> str:
         told, limit = _number(name, value), _number(name, level)
-        if name.endswith("_percent") and round(value) != round(level):
+        if name.endswith("_percent") and f"{value:.0f}" != f"{level:.0f}":
             told = f"{value:.0f} %"
         high = "High" if self._upward else "Low"
         said = f"{high} {_name_of(name)} ({told}), {_WORDS[self.operator]} {limit}"
