@@ -208,7 +208,7 @@ def test_a_container_that_is_made_anew_is_not_back_yet() -> None:
 
 def test_a_loop_whose_tries_are_far_apart_goes_on() -> None:
     """It does not end while the container waits for its next try."""
-    seen_so = seen(Result.down(container=container("restarting", Reason.RESTARTING)))
+    seen_so = seen(Result.down("loop", container=container("restarting", Reason.RESTARTING)))
     rule = RestartLoopRule()
     assert state(rule.evaluate(past(seen_so, firing=True), NOW)) == "firing"
     assert state(rule.evaluate(past(seen_so), NOW)) == "clear"
