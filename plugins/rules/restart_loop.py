@@ -11,6 +11,7 @@ from attrs import field, frozen, validators
 from tocsin import (
     Container,
     History,
+    Reason,
     Rule,
     Seconds,
     Status,
@@ -60,18 +61,20 @@ class RestartLoopRule(Rule):
             return Verdict.over("it is not there to restart any more")
         # What does not run does not restart either, and is not well.
         over = Verdict.clear if facts.state == "running" else Verdict.over
-        if not moments:
+        # Between two tries that are far apart, the loop goes on all the same.
+        goes_on = history.firing and facts.reason is Reason.RESTARTING
+        if not moments and not goes_on:
             return over("it has stopped restarting")
         common: dict[str, Any] = {
             "carry": {"moments": moments, "count": facts.restart_count, "id": facts.id},
-            "again": moments[0] - oldest + 0.01,
+            "again": moments[0] - oldest + 0.01 if moments else None,
         }
         times = "1 restart" if len(moments) == 1 else f"{len(moments)} restarts"
         text = f"{times} in {format_duration(self.window)}"
         exit_code = _last_exit_code(history, facts)
         if exit_code:
             text += f", last exit code {exit_code}"
-        if len(moments) < self.restarts:
+        if len(moments) < self.restarts and not goes_on:
             verdict = over if history.firing else Verdict.rising
             return verdict(text, **common)
         details = {

@@ -207,6 +207,14 @@ def test_a_container_that_is_made_anew_is_not_back_yet() -> None:
     assert state(rule.evaluate(past(seen(result)), NOW)) == "clear"
 
 
+def test_a_loop_whose_tries_are_far_apart_goes_on() -> None:
+    """It does not end while the container waits for its next try."""
+    seen_so = seen(Result.down("loop", container=container("restarting", Reason.RESTARTING)))
+    rule = RestartLoopRule()
+    assert state(rule.evaluate(past(seen_so, firing=True), NOW)) == "firing"
+    assert state(rule.evaluate(past(seen_so), NOW)) == "clear"
+
+
 @pytest.mark.parametrize(("word", "recovered"), [("running", True), ("exited", False)])
 def test_only_a_container_that_runs_has_recovered_from_a_restart_loop(
     word: str, recovered: bool

@@ -14,6 +14,7 @@ from tests.running import Running
 pytestmark = pytest.mark.docker
 BOTH = [("email", "fired"), ("email", "resolved"), ("telegram", "fired"), ("telegram", "resolved")]
 ONE = [("telegram", "fired"), ("telegram", "resolved")]
+GRAVER = sorted([*ONE, ("telegram", "escalated"), ("email", "escalated"), ("email", "resolved")])
 
 
 def only(lab: Lab) -> str:
@@ -31,7 +32,8 @@ def test_each_kind_of_trouble_is_one_alert_and_one_recovery(
     tmp_path: Path, database: str, lab: Lab, small_disk: Path
 ) -> None:
     """Kill, crash loop, unhealthy container, memory hog, CPU hog and full tmpfs: each of the plan's
-    alerts is told once on its channels with its severity and reason, and so is its end."""
+    alerts is told once on its channels with its severity and reason, and so is its end. A loop that
+    goes on is as grave as a container that is down, and is told in place of that."""
     recorder = Recorder(tmp_path)
     kill = start(lab, "kill", IMAGE, "sleep", "1000")
     # It runs while /ok/ok is there; the engine brings it back each time it ends.
@@ -46,7 +48,7 @@ def test_each_kind_of_trouble_is_one_alert_and_one_recovery(
     memory = start(lab, "memory", "-m", "40m", "--shm-size", "64m", IMAGE, "sleep", "1000")
     cpu = start(lab, "cpu", IMAGE, "sleep", "1000")
     config = (
-        f'interval = "1s"\n{only(lab)}[rules.container_down]\nfor = "2s"\n'
+        f'interval = "1s"\n{only(lab)}[rules.container_down]\nfor = "5s"\n'
         '[rules.high_cpu]\nfor = "2s"\nlevel = 40\nclear = 20\n'
         '[rules.container_restarting]\nwindow = "20s"\n'
         f'[targets.room.checks.disk]\nprobe = "disk"\npaths = ["{small_disk}"]\n'
@@ -73,10 +75,13 @@ def test_each_kind_of_trouble_is_one_alert_and_one_recovery(
         (small_disk / "x").write_bytes(b"x" * 980_000)
         for rule, target in (
             ("container_down", kill), ("container_restarting", loop),
-            ("container_down", loop), ("health_check_failed", sick),
-            ("high_memory", memory), ("high_cpu", cpu), ("disk_space_low", "room"),
+            ("health_check_failed", sick), ("high_memory", memory), ("high_cpu", cpu),
+            ("disk_space_low", "room"),
         ):  # fmt: skip
             running.until(lambda r=rule, t=target: recorder.about(r, t), 180)
+        running.until(
+            lambda: ("email", "escalated") in recorder.about("container_restarting", loop), 40
+        )
         (shared / "ok").touch()
         docker("start", kill)
         docker("exec", sick, "rm", "/sick")
@@ -84,8 +89,8 @@ def test_each_kind_of_trouble_is_one_alert_and_one_recovery(
         docker("exec", cpu, "sh", "-c", "kill -9 $(cat /hogs)")
         (small_disk / "x").unlink()
         wanted = {
-            ("container_down", kill): BOTH, ("container_restarting", loop): ONE,
-            ("container_down", loop): BOTH, ("health_check_failed", sick): ONE,
+            ("container_down", kill): BOTH, ("container_restarting", loop): GRAVER,
+            ("container_down", loop): [], ("health_check_failed", sick): ONE,
             ("high_memory", memory): ONE, ("high_cpu", cpu): ONE,
             ("disk_space_low", "room"): BOTH,
         }  # fmt: skip
