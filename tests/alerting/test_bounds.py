@@ -102,13 +102,13 @@ async def test_what_is_owed_grows_with_the_alerts_and_not_with_the_time(
     for name in names:
         desk.add(name)
         desk.see(name, "down")
-    await desk.wait(900)
+    await desk.wait(420)
     assert 120 <= desk.alerting.channels["ops"].waiting <= 120 + CROWDED
     for name in names:
         desk.see(name, "up")
     await desk.wait(5)
     desk.notifier().failures.clear()
-    await desk.wait(900)
+    await desk.wait(310)
     for name in names:
         kinds = [kind for kind, target in desk.told() if target == name]
         assert kinds[0] == "fired"
