@@ -87,7 +87,6 @@ class Tocsin:
         self.state = LiveState(self.bus)
         self.store = self._make_store()
         self.tokens = TokenStore(self.data_dir / "tokens.json")
-        self._unbuilt: set[str] = set()
         self.note_unbuilt(settings)
         self.isolation = Isolation(
             frozenset(settings.plugins.inline),
@@ -375,12 +374,11 @@ class Tocsin:
 
     def note_unbuilt(self, settings: Settings) -> None:
         """Mark the plugins failed of which something could not be made, until it can."""
-        unbuilt = settings.unbuilt()
-        for plugin in self._unbuilt - unbuilt.keys():
+        before, self.plugins.unbuilt = self.plugins.unbuilt, settings.unbuilt()
+        for plugin in before.keys() - self.plugins.unbuilt.keys():
             self.plugins.recover(plugin)
-        for plugin, reason in unbuilt.items():
+        for plugin, reason in self.plugins.unbuilt.items():
             self._blame(plugin, reason)
-        self._unbuilt = set(unbuilt)
 
     def _blame(self, plugin: str, reason: str) -> None:
         if self.plugins.fail(plugin, reason):

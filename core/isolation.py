@@ -230,7 +230,7 @@ _OURS = (str(Path(__file__).parent), str(Path(__file__).resolve().parent))
 def _is_shared(code: CodeType, besides: tuple[str, ...] = ()) -> bool:
     """Whether code is the standard library's, or lies in one of the directories ``besides``."""
     path = code.co_filename
-    return path.startswith((*_LIBRARY, *besides)) and "-packages" not in path
+    return path.startswith(besides) or (path.startswith(_LIBRARY) and "-packages" not in path)
 
 
 async def _guarded(

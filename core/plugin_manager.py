@@ -104,6 +104,8 @@ class PluginManager:
         self._pluggy = pluggy.PluginManager(hookspecs.GROUP)
         self._pluggy.add_hookspecs(hookspecs)
         self._records: dict[str, PluginRecord] = {}
+        self.unbuilt: dict[str, str] = {}
+        """Plugins of which something could not be made, and why."""
         self.probes: dict[str, Entry] = {}
         self.sources: dict[str, Entry] = {}
         self.rules: dict[str, Entry] = {}
@@ -273,7 +275,11 @@ class PluginManager:
         return record.status != "failed"
 
     def recover(self, name: str) -> bool:
-        """Mark a loaded plugin as working. True where that is news."""
+        """Mark a loaded plugin as working, as far as all of it could be made. True where that is
+        news."""
+        if (why := self.unbuilt.get(name)) is not None:
+            self.fail(name, why)
+            return False
         record = self._records.get(name)
         if record is None or record.status == "ok":
             return False

@@ -181,20 +181,22 @@ class SourceSink:
 
     def synced(self, targets: Collection[str]) -> None:
         """See ``contracts.Sink.synced``."""
-        names = self._fit(lambda: (fit_names(targets), None))
+        wrong: list[str] = []
+        names = self._fit(lambda: fit_names(targets), wrong)
         if names is not None:
-            self._post(self._synced, names)
+            self._post(self._synced, names, not wrong)
 
     def impaired(self, message: str) -> None:
         """See ``contracts.Sink.impaired``."""
         self._post(self._impaired, clean(str(message)))
 
-    def _synced(self, targets: frozenset[str]) -> None:
+    def _synced(self, targets: frozenset[str], is_whole: bool) -> None:
         if self.trouble is not None and self.seen:
             log.info("a source sees again", source=self.name, targets=len(targets))
         self.seen, self.trouble = True, None
         self.names &= targets
-        self.recovered()
+        if is_whole:
+            self.recovered()
         self.inventory.synced(self.name, targets)
 
     def _impaired(self, message: str) -> None:

@@ -229,7 +229,7 @@ class Alerting:
                 now.steady,
                 self.engine.target(change.alert.target),
                 self.engine.inhibition.affected(change.alert.target)
-                if self.engine.book.inhibits(*change.alert.key)
+                if self.engine.book.explains(*change.alert.key)
                 else (),
                 self.underway.channels(change.alert.id),
             )

@@ -26,7 +26,7 @@ LEAST_AGAIN = 1.0
 """Seconds after which a rule is asked again at the earliest, though nothing new was seen."""
 
 _FAILED = Verdict.unknown("the rule failed")
-_NOTHING_TO_SAY = Verdict.clear("the rule does not apply to it")
+_NOTHING_TO_SAY = Verdict.over("the rule does not apply to it")
 
 
 @frozen

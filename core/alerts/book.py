@@ -34,16 +34,13 @@ class Bound:
     def _own(self) -> float:
         return self.rule.lookback
 
-    def judge(self, history: History, now: datetime) -> Verdict:
-        """The rule's verdict, where it runs in the core's own thread. Raises what the rule raises,
-        and PluginFault for a verdict that cannot be used, or not whole."""
+    def judge(self, history: History, now: datetime) -> tuple[Verdict, str | None]:
+        """The rule's verdict, where it runs in the core's own thread, and what was wrong with it
+        and is left out. Raises what the rule raises, and PluginFault for what is no verdict."""
         verdict = self.rule.evaluate(history, now)
         if self.rule.__module__.partition(".")[0] == "tocsin":  # ours are typed
-            return verdict
-        verdict, wrong = fit_verdict(verdict)
-        if wrong is not None:
-            raise PluginFault(wrong)
-        return verdict
+            return verdict, None
+        return fit_verdict(verdict)
 
     def watches(self, target: Target) -> bool:
         """Whether the configuration means a target, and the rule has something to say about it. A
@@ -121,6 +118,10 @@ class Book:
         """Whether an alert stands for those of its target that say that it is down."""
         bound = self.overrides.get(target, {}).get(rule, self.rules.get(rule))
         return bound is not None and bound.rule.stands_for_down
+
+    def explains(self, rule: str, target: str) -> bool:
+        """Whether an alert tells of those that depend on its target, by itself or for others."""
+        return self.inhibits(rule, target) or self.leads(rule, target)
 
     def policy(self, rule: str, target: str) -> Policy:
         """How an alert is treated; the default where its rule is gone."""

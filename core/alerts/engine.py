@@ -231,12 +231,14 @@ class Engine:
             self._outside(bound, key, history, now)
             return []
         try:
-            verdict = bound.judge(history, now.wall)
+            verdict, wrong = bound.judge(history, now.wall)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a rule's fault is not ours
             self._faults.add(bound.plugin, key, f"rule {bound.name} {describe(error)}")
             verdict = Verdict.unknown("the rule failed")
         else:
-            if self._faults:
+            if wrong is not None:
+                self._faults.add(bound.plugin, key, f"rule {bound.name} {wrong}")
+            elif self._faults:
                 self._faults.clear(key)
         return self.judge(key, verdict, now)
 

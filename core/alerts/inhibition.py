@@ -108,10 +108,10 @@ class Inhibition:
         firm = [alert for alert, cause in found if cause is Cause.INHIBITED]
         if firm:
             root = min(firm, key=lambda a: (self._depth(a, firm), a.fired or 0.0, a.target))
-            over = root.phase is Phase.RESOLVED
             message = f"{root.rule} on {root.target} explains it"
-            if over:
-                message = f"{root.target} has just recovered; this one may too"
+            if root.phase is Phase.RESOLVED:
+                word = "recovered" if root.recovered else "gone"
+                message = f"{root.target} has just {word}; this one may too"
             return Suppression(cause=Cause.INHIBITED, by=root.target, message=message)
         root = min((alert for alert, _ in found), key=lambda a: (a.since, a.target))
         return Suppression(

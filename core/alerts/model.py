@@ -87,13 +87,15 @@ SETTLING = Suppression(
 class Policy:
     """How a rule's alerts are treated. Durations in seconds.
 
-    ``channels`` None: every channel whose ``min_severity`` lets it pass. ``escalate_after``:
+    ``channels`` None: every channel whose ``min_severity`` lets it pass; ``also``: these besides,
+    whatever that is. ``escalate_after``:
     repeats after which the severity is raised and ``escalation_channels`` are added; 0: never.
     """
 
     wait: float = 0.0
     severity: Severity = Severity.WARNING
     channels: tuple[str, ...] | None = None
+    also: tuple[str, ...] = ()
     cooldown: float = 900.0
     escalate_after: int = 3
     escalation_channels: tuple[str, ...] = ()
@@ -102,10 +104,12 @@ class Policy:
         """The same for an alert that stands for another one, too."""
         more, escalated = other.channels, (*self.escalation_channels, *other.escalation_channels)
         both = None if self.channels is None or more is None else (*self.channels, *more)
+        also = (*self.also, *other.also, *(self.channels or ()), *(more or ()))
         return evolve(
             self,
             severity=max(self.severity, other.severity, key=lambda severity: severity.rank),
             channels=None if both is None else tuple(dict.fromkeys(both)),
+            also=tuple(dict.fromkeys(also)) if both is None else (),
             escalation_channels=tuple(dict.fromkeys(escalated)),
         )
 

@@ -25,7 +25,11 @@ LONGEST = 500
 MOST = 256 * 1024
 """Bytes of a report that are read."""
 
-_DOWN = re.compile(rb"[\"']?status[\"']?\s{0,9}[:=]\s{0,9}[\"']?down\b")
+FORM = "application/x-www-form-urlencoded"
+
+_BETWEEN = r"(?:\s{0,9}[:=]\s{0,9}|[^\r\n]{0,99}\r?\n\r?\n)"
+_DOWN = re.compile(rf"(?i)\bstatus[\"']?{_BETWEEN}[\"']?(?:down|fail(?:ed|ure)?|error)\b".encode())
+"""What says that a job failed, in a report that is not understood: JSON, a form, parts of one."""
 
 routes = Routes()
 
@@ -65,26 +69,43 @@ class BeatBody:
         try:
             return cls._of(raw, request.content_type)
         except Problem as problem:
-            if _DOWN.search(raw) is None:
+            if not _says_down(raw):
                 raise
             why = f"the job reported a failure ({problem.detail})"
             return cls(status=BeatStatus.DOWN, message=_message_in(raw) or why)
 
     @classmethod
     def _of(cls, raw: bytes, kind: str) -> BeatBody:
-        written = kind.startswith("text/") or kind == "application/x-www-form-urlencoded"
+        written = kind.startswith("text/") or kind == FORM
         bare = raw.strip()
         if bare[:1] not in (b"{", b"[") and bare:
-            if kind == "application/x-www-form-urlencoded":
-                form = parse_qs(decode_text(raw))
-                if form.keys() <= {"status", "message"} and form:
-                    given = {name: values[-1] for name, values in form.items()}
+            if kind == FORM:
+                form = {n: values[-1] for n, values in parse_qs(decode_text(raw)).items()}
+                if "status" in form or (form and form.keys() <= {"status", "message"}):
+                    # What else it has may be a part of its message, which nobody encoded.
+                    given = {n: form[n] for n in ("status", "message") if n in form}
+                    if "status" in given:
+                        given["status"] = given["status"].strip().lower()
                     return cast("BeatBody", convert_body(cls, given))
+            if kind.startswith("multipart/"):
+                raise Problem(415, "send JSON, a form without files, or a text")
+            if not written and _says_down(raw):
+                raise Problem(422, "the report is neither JSON nor a form")
             if written or not _is_json(bare):
                 return cls(message=decode_text(raw[: 4 * LONGEST]))
         if len(raw) > (MOST if bare else MAX_BODY):
             raise Problem(413, f"the body is larger than {MOST if bare else MAX_BODY} bytes")
         return cast("BeatBody", convert_body(cls, decode_json(raw)))
+
+
+def _says_down(raw: bytes) -> bool:
+    """Whether a report that is not understood says that the job failed."""
+    try:
+        given = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _DOWN.search(raw) is not None
+    status = given.get("status") if isinstance(given, dict) else None
+    return isinstance(status, str) and _DOWN.search(b"status=" + status.encode()) is not None
 
 
 def _is_json(raw: bytes) -> bool:

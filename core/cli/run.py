@@ -135,7 +135,9 @@ async def _main(
                 await monitor.stop()
         except TimeoutError:
             log.error("an orderly stop took too long", seconds=STOP_DEADLINE)
-        resort.within(LEAVE, 0)  # what is left is the loop's own end, which waits for threads
+        resort.within(
+            LEAVE, 0 if stop.is_set() else 70
+        )  # what is left is the loop's own end, which waits for threads
 
 
 def _welcome(context: Context, monitor: Tocsin) -> None:

@@ -92,7 +92,7 @@ def wanted(
     listed: list[str] = []
     weak: list[str] = []
     named = policy.channels
-    more = policy.escalation_channels if alert.escalated else ()
+    more = (*policy.also, *(policy.escalation_channels if alert.escalated else ()))
     for channel in channels:
         called = {channel.name, channel.notifier_name, "*"}
         if (named is not None and called.intersection(named)) or called.intersection(more):

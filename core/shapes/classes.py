@@ -32,7 +32,10 @@ _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
         ),
         "target_kind": (is_name, "a name"),
     },
-    "rule": {"inhibits": (_is_flag, "true or false")},
+    "rule": {
+        "inhibits": (_is_flag, "true or false"),
+        "stands_for_down": (_is_flag, "true or false"),
+    },
     "notifier": {
         "min_severity": (lambda value: type(value) is Severity, "a Severity"),
         "batch": (lambda v: v is None or (is_number(v) and 0 <= v <= LONGEST_WAIT), "seconds"),

@@ -25,6 +25,7 @@ from tocsin.core.shapes.look import (
     Look,
     guarded,
     is_aware,
+    is_name,
     read_as,
     show,
 )
@@ -55,6 +56,8 @@ def fit_target(given: object) -> tuple[Target, str | None]:
             look.changed["kind"] = visible(target.kind)
         if type(target.critical) is not bool:
             look.instead("critical", False, target.critical, "true or false")
+        if target.service is not None and not is_name(target.service, LONGEST_TARGET):
+            look.instead("service", None, target.service, "a short text")
         _fit_names(look, "depends_on", target.depends_on)
         look.numbers("expected", target.expected)
         _fit_labels(look, target.labels)
@@ -168,12 +171,18 @@ def fit_time(given: object, now: datetime) -> datetime:
         return now
 
 
-def fit_names(given: Iterable[object]) -> frozenset[str]:
-    """The names of a full inventory. Raises PluginFault."""
+def fit_names(given: Iterable[object]) -> tuple[frozenset[str], str | None]:
+    """The names of a full inventory, without those that cannot be. Raises PluginFault."""
     names = guarded(lambda: list(islice(given, MOST_TARGETS + 1)), "its inventory")
     if len(names) > MOST_TARGETS:
         raise PluginFault(f"has more than {MOST_TARGETS} targets")
-    return frozenset(map(fit_own_name, names))
+    fitting, wrong = set(), None
+    for name in names:
+        try:
+            fitting.add(fit_own_name(name))
+        except PluginFault as fault:
+            wrong = wrong or str(fault)
+    return frozenset(fitting), wrong
 
 
 def fit_lines(given: object, most: int) -> list[LogLine]:

@@ -29,6 +29,8 @@ from tocsin.core.alerts.matchers import parse_all
 from tocsin.core.alerts.model import Phase, Policy, Transition
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.silences import Silence, Window
+from tocsin.core.config.settings import ChannelSettings
+from tocsin.core.pipeline.route import wanted
 from tocsin.plugins.rules.restart_loop import RestartLoopRule
 
 TEN = tuple(f"app{n}" for n in range(10))
@@ -360,8 +362,11 @@ def test_a_restart_loop_is_one_alert() -> None:
     """It is told at once; when it would have been down for long enough it is as grave as that, and
     goes to the same channels; the other alerts are told to nobody, neither when they fire, nor
     again, nor when they are over."""
-    driver = Driver({"web": ()}, looping(channels=("c", "mail")))
+    driver = Driver({"web": (), "api": ("web",)}, looping(channels=("c", "mail")))
     loop_for(driver, 50)
+    # Who depends on it is named by the one that is told.
+    assert driver.engine.book.explains("loop", "web")
+    assert driver.engine.inhibition.affected("web") == ("api",)
     assert rung(driver) == [("fired", "loop", "warning")]
     loop_for(driver, 850)
     assert rung(driver)[1:] == [("escalated", "loop", "critical")]
@@ -376,6 +381,43 @@ def test_a_restart_loop_is_one_alert() -> None:
     driver.wait(3600)
     assert driver.engine.alerts == {}
     assert len(rung(driver)) == 4
+
+
+def test_a_loop_reaches_those_who_are_named_for_what_it_stands_for() -> None:
+    """A rule that names its channels is told on these though the loop's names none, whatever their
+    own least severity."""
+    policy = Policy().joined(Policy(channels=("mail",)))
+    assert (policy.channels, policy.also) == (None, ("mail",))
+    driver = Driver({"web": ()}, looping())
+    loop_for(driver, 50)
+    channels = [
+        ChannelSettings(
+            name=name, notifier_name="x", plugin="p", notifier=None, broken=None, options={},
+            min_severity=Severity.CRITICAL,
+        )
+        for name in ("mail", "other")
+    ]  # fmt: skip
+    alert = driver.engine.alerts["loop", "web"]
+    assert wanted(alert, policy, channels) == (["mail"], ["other"])
+
+
+def test_a_verdict_that_is_wrong_in_part_counts_for_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stranger's rule that rings, and asks for the impossible beside that, rings; its plugin is
+    named."""
+    faults: list[tuple[str, str]] = []
+    driver = Driver({"web": ()})
+    driver.engine._faults = RuleFaults(lambda *fault: faults.append(fault), lambda _: None)
+    slow = driver.engine.book.rules["slow"].rule
+    monkeypatch.setattr(
+        type(slow), "evaluate", lambda *_: Verdict.firing("bad", again=-0.5), raising=True
+    )
+    monkeypatch.setattr(type(slow), "__module__", "acme")
+    driver.see("web", "down")
+    assert ("fired", "web") in driver.told
+    assert driver.engine.alerts["slow", "web"].message == "bad"
+    assert "again" in faults[0][1]
 
 
 def test_a_loop_whose_target_stays_down_is_told_as_down_then() -> None:

@@ -78,6 +78,19 @@ BEATS: tuple[tuple[bytes, dict[str, str], Status, str], ...] = (
     (b"backup+done", FORM, Status.UP, "backup+done"),
     (b"status=down&message=disk+full", FORM, Status.DOWN, "disk full"),
     (b'{"status": "down"}', FORM, Status.DOWN, ""),
+    (b"status=down&exit=3", FORM, Status.DOWN, ""),
+    (b"status=down&message=cp failed: a&b=c", FORM, Status.DOWN, "cp failed: a"),
+    (b"message=x&status=DOWN&metrics=1", FORM, Status.DOWN, "x"),
+    (b"exit=3", FORM, Status.UP, "exit=3"),
+    (b"status=down", {"Content-Type": "application/octet-stream"}, Status.DOWN, "reported"),
+    (
+        b'--b\r\nContent-Disposition: form-data; name="status"\r\n\r\ndown\r\n--b--\r\n',
+        {"Content-Type": "multipart/form-data; boundary=b"},
+        Status.DOWN,
+        "reported a failure",
+    ),
+    (b'{"status":"DOWN"}', {}, Status.DOWN, "reported a failure"),
+    (b'{"status":"failed","message":"full"}', {}, Status.DOWN, "full"),
     (b'{"status":"down","message":"\xff"}', {}, Status.DOWN, "reported a failure"),
     (b'{"status":"down","message":"half', {}, Status.DOWN, "reported a failure"),
     (b'{"status":"down","message":"full","exit":3}', {}, Status.DOWN, "full"),
@@ -99,6 +112,8 @@ async def test_no_report_is_lost(ask: Asker, stack: Stack, subtests: pytest.Subt
             assert len(stack.beats["job"].message) <= 500
     problem = await ask.post(BEAT, 422, data=b"status=sick", headers=FORM)
     assert "status" in problem["detail"]
+    # Another thing in it that is down is no failure of the job's.
+    await ask.post(BEAT, 422, data=b'{"status":"up","msg":"replica status: down"}')
 
 
 async def test_a_ping_is_a_beat(ask: Asker, stack: Stack) -> None:

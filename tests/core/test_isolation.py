@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 import pytest
@@ -285,6 +287,23 @@ class _Stubborn(threading.Thread):
             self.ended.set()
         finally:
             loop.close()
+
+
+def test_our_own_code_is_never_interrupted_wherever_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a checkout as among the packages of a Python, where plugins are, too."""
+    packages = f"{sysconfig.get_path('stdlib')}/site-packages"
+    monkeypatch.setattr(isolation, "_OURS", (f"{packages}/tocsin/core",))
+
+    def code(path: str) -> CodeType:
+        made = compile("0", path, "eval")
+        assert isinstance(made, CodeType)
+        return made
+
+    assert isolation._is_shared(code(f"{packages}/tocsin/core/intake.py"), isolation._OURS)
+    assert isolation._is_shared(code(f"{sysconfig.get_path('stdlib')}/queue.py"))
+    assert not isolation._is_shared(code(f"{packages}/acme/probe.py"), isolation._OURS)
 
 
 async def test_a_thread_is_interrupted_only_in_the_plugins_own_code() -> None:

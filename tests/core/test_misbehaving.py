@@ -198,6 +198,8 @@ def test_once_it_can_be_made_a_plugin_has_recovered(tmp_path: Path) -> None:
     manager = manager_with(picky=plugin_of("tocsin_observers", picky=Picky))
     monitor = Tocsin(None, {}, manager, configured(manager, tmp_path))
     assert record(manager, "picky").status == "failed"
+    assert not manager.recover("picky")  # something else of it works
+    assert record(manager, "picky").status == "failed"
     monitor.note_unbuilt(configured(manager, tmp_path, "[observers.picky]\nmost = 1\n"))
     assert record(manager, "picky").status == "ok"
 
@@ -261,7 +263,7 @@ def test_a_name_that_cannot_be_used_fails_its_plugin(name: Any) -> None:
         ("probe", "by_label", "no"), ("probe", "config_only", 7),
         ("notifier", "min_severity", "critical"), ("notifier", "batch", "5m"),
         ("notifier", "log_lines", 10**9), ("notifier", "wants_system", None),
-        ("rule", "inhibits", "yes"),
+        ("rule", "inhibits", "yes"), ("rule", "stands_for_down", 1),
     ],
 )  # fmt: skip
 def test_a_class_variable_of_the_wrong_type_fails_its_plugin(

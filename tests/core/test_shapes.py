@@ -33,6 +33,7 @@ from tocsin.core.shapes import (
     fit_verdict,
 )
 from tocsin.core.shapes.look import MOST_METRICS
+from tocsin.core.shapes.sources import fit_names
 from tocsin.core.verdicts import VerdictState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -207,6 +208,17 @@ def test_a_target_is_what_is_left_of_it() -> None:
     )  # fmt: skip
     assert target == Target(name="a�b", labels={"b": "c"})
     assert "kind" in str(wrong)
+    for service in (["x"], "", "a\x1b[31m", "x" * 300, 5):
+        target, wrong = fit_target(Target(name="a", service=service))  # type: ignore[arg-type]
+        assert target.service is None
+        assert "service" in str(wrong)
+
+
+def test_a_name_that_cannot_be_costs_an_inventory_that_name_alone() -> None:
+    """The others are there, and what is wrong is said."""
+    names, wrong = fit_names(["a", "b/c", 5, "d"])
+    assert names == {"a", "d"}
+    assert "b/c" in str(wrong)
 
 
 def test_an_event_and_a_time_are_looked_at() -> None:
