@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from attrs import frozen
 
-from tocsin.core.alerts.model import Alert, Cause, Phase
+from tocsin.core.alerts.model import Alert, Cause, Phase, Suppression
 from tocsin.core.api.history import Moment
 from tocsin.core.api.ledger import NotificationView, ledger_of
 from tocsin.core.api.paging import IdCursor, Limit, Name
@@ -129,7 +129,7 @@ def alert_view(alert: Alert) -> AlertView:
         flaps=alert.flaps,
         escalated=alert.escalated,
         suppressed_by=None if why is None else why.message,
-        explained_by=why.by if why is not None and why.cause in _EXPLAINED else None,
+        explained_by=None if why is None or not _is_another(alert, why) else why.by,
         heard=tuple(sorted(alert.heard)),
     )
 
@@ -150,7 +150,10 @@ def _stored(row: Mapping[str, Any]) -> AlertView:
     )
 
 
-_EXPLAINED = (Cause.INHIBITED, Cause.HELD)
+def _is_another(alert: Alert, why: Suppression) -> bool:
+    """Whether another target explains an alert, and not another alert of its own."""
+    return why.cause in (Cause.INHIBITED, Cause.HELD) and why.by != alert.target
+
 
 _Place = tuple[datetime, UUID]
 """Where an alert stands in a list: when it fired, and its id."""

@@ -143,6 +143,8 @@ def _redirected(request: Request, status: int, location: bytes) -> Request:
     if url.scheme not in ("http", "https"):
         raise Trouble("redirected to an address that is not HTTP")
     headers = request.headers
+    if same and url.raw_user is None and request.url.raw_user is not None:
+        url = url.with_user(request.url.user).with_password(request.url.password)
     if not same:
         headers = {k: v for k, v in headers.items() if k.lower() not in _OF_ONE_ORIGIN}
     method, body = request.method, request.body

@@ -166,8 +166,10 @@ class Reader(asyncio.Protocol):
         match name.lower():
             case b"content-type":
                 self._content_type = value
-            case b"content-length" | b"transfer-encoding":
+            case b"content-length":
                 self._sized = True
+            case b"transfer-encoding":  # of another kind the end of the connection is the end
+                self._sized = self._sized or b"chunked" in value.lower()
             case b"content-encoding":
                 self._coding += b"," + value
             case b"location":

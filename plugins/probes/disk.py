@@ -15,7 +15,7 @@ import psutil
 from attrs import field as option
 from attrs import frozen, validators
 
-from tocsin import Bytes, Probe, Result, Status, Target, hookimpl, own_shortage
+from tocsin import Bytes, Probe, Result, Status, Target, hookimpl, own_shortage, private
 from tocsin.plugins.probes._threads import Looks
 
 _VIRTUAL = frozenset(
@@ -34,6 +34,7 @@ class _Room:
     free: int
     free_percent: float
     inodes_free_percent: float | None
+    is_read_only: bool
 
 
 _looks: Looks[_Room | str] = Looks("disk")
@@ -43,7 +44,8 @@ _lists: Looks[list[str]] = Looks("disk")
 
 @frozen(kw_only=True)
 class DiskProbe(Probe):
-    """See how much room is left on mount points; the fullest one decides.
+    """See how much room is left on mount points; the fullest one decides. One that could be written
+    and cannot any more is down: so Linux answers to errors of a disk.
 
     Attributes:
         paths: mount points, or any paths on them; unset, all local file systems that can be
@@ -74,6 +76,8 @@ class DiskProbe(Probe):
         default=5.0, validator=validators.and_(validators.ge(0), validators.le(100))
     )
     root: str = "/"
+    _writable: set[str] = private(factory=set)
+    """Mount points that could be written when they were last looked at."""
 
     async def check(self, target: Target) -> Result:
         """Look at each mount point, each on a thread of its own, since a dead one never answers."""
@@ -111,8 +115,17 @@ class DiskProbe(Probe):
                 rooms.append(outcome)
         if lack is not None and not (rooms or silent or failed):
             return Result.unknown(lack)
+        failed += [
+            f"{room.path} has become read-only"
+            for room in rooms
+            if room.is_read_only and room.path in self._writable
+        ]
+        self._writable.update(room.path for room in rooms if not room.is_read_only)
         result = self._judge(rooms, silent, failed)
-        return result if lack is None or result.status is Status.DOWN else Result.unknown(lack)
+        if lack is None or result.status is Status.DOWN:
+            return result
+        # What could be looked at may still be too full for a rule.
+        return Result.unknown(lack, metrics=result.metrics, attributes=result.attributes)
 
     async def _chosen(self, seconds: float) -> list[str]:
         """The mount points to look at. Raises TimeoutError."""
@@ -121,7 +134,7 @@ class DiskProbe(Probe):
         return await _lists.look((self.root, self.exclude), self._local, seconds)
 
     def _local(self) -> list[str]:
-        fixed = _read_only()
+        fixed = _read_only() - self._writable  # what became so has met an error, most likely
         found = [
             part.mountpoint
             for part in psutil.disk_partitions(all=False)
@@ -214,6 +227,7 @@ def _look(path: str) -> _Room | str:
         usage.free,
         round(100 * usage.free / usable, 3) if usable else 0.0,
         round(100 * inodes.f_favail / inodes.f_files, 3) if inodes.f_files else None,
+        bool(inodes.f_flag & os.ST_RDONLY),
     )
 
 

@@ -56,6 +56,8 @@ class DownRule(Rule):
         # A container between two crashes is not back, though it runs for a moment; nor is one that
         # is about to be made anew.
         if not looping and result.status is not Status.DOWN:
+            if result.attributes.get("one_off"):
+                return Verdict.over(result.message)
             if history.firing and result.status is Status.DEGRADED and not _runs(facts):
                 return Verdict.unknown(result.message)
             return Verdict.clear(result.message)
@@ -72,7 +74,7 @@ class DownRule(Rule):
         carry = _unseen(history)
         for name, last in history.latest.items():
             if name == history.source:
-                if name in history.carried and _starts(last.result):
+                if name in history.carried and _says_nothing(last.result):
                     carry[name] = history.carried[name]
                 continue
             seen += 1
@@ -120,9 +122,13 @@ def _runs(facts: Container | None) -> bool:
     return facts is None or facts.state in ("running", "paused")
 
 
-def _starts(result: Result) -> bool:
-    """Whether a container's health check has not said anything yet since it started."""
-    return result.container is not None and result.container.health == "starting"
+def _says_nothing(result: Result) -> bool:
+    """Whether a container's health check cannot say anything now: it has not yet since the start,
+    or what it looks at does not run, though it is not done."""
+    facts = result.container
+    if facts is None:
+        return False
+    return facts.health == "starting" or not (_runs(facts) or facts.reason is Reason.COMPLETED)
 
 
 def _unseen(history: History) -> dict[str, list[float]]:
@@ -150,11 +156,14 @@ def _count(history: History, check: str, last: Observation) -> int:
 
 def _health_of_image(history: History) -> Observation | None:
     """The source's result, where the container has a health check: the engine has counted its
-    failures already (``retries`` of HEALTHCHECK)."""
+    failures already (``retries`` of HEALTHCHECK). It calls each one unhealthy that has ended."""
     last = history.latest.get(history.source or "")
-    if last is None or last.result.container is None or last.result.status is Status.UNKNOWN:
+    if last is None or last.result.status is Status.UNKNOWN:
         return None
-    return last if last.result.container.health in ("healthy", "unhealthy") else None
+    facts = last.result.container
+    if facts is None or not _runs(facts):
+        return None
+    return last if facts.health in ("healthy", "unhealthy") else None
 
 
 def _name(observation: Observation) -> str:

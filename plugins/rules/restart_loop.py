@@ -70,7 +70,7 @@ class RestartLoopRule(Rule):
             "again": moments[0] - oldest + 0.01 if moments else None,
         }
         times = "1 restart" if len(moments) == 1 else f"{len(moments)} restarts"
-        text = f"{times} in {format_duration(self.window)}"
+        text = f"{times} in {format_duration(self.window)}" if moments else "it does not stay up"
         exit_code = _last_exit_code(history, facts)
         if exit_code:
             text += f", last exit code {exit_code}"

@@ -171,8 +171,14 @@ class ThresholdRule(Rule):
         told, limit = _number(name, value), _number(name, level)
         if name.endswith("_percent") and f"{value:.0f}" != f"{level:.0f}":
             told = f"{value:.0f} %"
+        elif name.endswith("_percent") and told == limit and value != level:
+            told = f"{value:.2f} %"
         high = "High" if self._upward else "Low"
-        said = f"{high} {_name_of(name)} ({told}), {_WORDS[self.operator]} {limit}"
+        said = f"{high} {_name_of(name)} ({told}), "
+        if self.clear is not None and not _COMPARE[self.operator](value, level):
+            back = "below" if self._upward else "above"
+            return f"{said}not yet {back} {_number(name, self.clear)}"
+        said += f"{_WORDS[self.operator]} {limit}"
         if self.times_expected is not None:
             usual = _number(name, level / self.times_expected)
             said += f" ({self.times_expected:g} times the expected {usual})"
@@ -183,6 +189,7 @@ _NAMES = {
     "cpu_percent": "CPU", "disk_free_percent": "free disk space",
     "disk_free_bytes": "free disk space", "network_rx_bytes": "network traffic received",
     "network_tx_bytes": "network traffic sent", "restart_count": "number of restarts",
+    "oom_kills": "number of processes killed for memory",
 }  # fmt: skip
 _UNITS = ("_percent", "_bytes", "_seconds")
 

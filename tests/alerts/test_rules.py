@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from tocsin import Container, Event, History, Observation, Reason, Result, Rule, Target, Verdict
+from tocsin import (
+    Container,
+    Event,
+    History,
+    Observation,
+    Reason,
+    Result,
+    Rule,
+    Status,
+    Target,
+    Verdict,
+)
 from tocsin.plugins.rules.down import DownRule, Of
 from tocsin.plugins.rules.restart_loop import RestartLoopRule
 from tocsin.plugins.rules.thresholds import Operator, ThresholdRule
@@ -235,6 +246,35 @@ def test_the_engine_counts_the_failures_of_a_health_check() -> None:
     assert state(rule.evaluate(past(seen(Result.up(container=starting))), NOW)) == "clear"
 
 
+@pytest.mark.parametrize(
+    ("result", "carried"),
+    [
+        (Result.up("completed, exit code 0"), "clear"), (Result.down("crashed"), "unknown"),
+        (Result.degraded("one-off job: crashed", attributes={"one_off": True}), "unknown"),
+        (Result.degraded("being redeployed by Compose"), "unknown"),
+    ],
+)  # fmt: skip
+def test_the_health_check_of_what_does_not_run_says_nothing(result: Result, carried: str) -> None:
+    """Docker calls each container with a health check unhealthy once it has ended: no alert begins
+    by that, and one that fires waits, unless the container is done."""
+    rule = DownRule(of=Of.CHECKS, failures=1)
+    reason = Reason.COMPLETED if result.status is Status.UP else Reason.CRASHED
+    ended = evolve(result, container=container("exited", reason, health="unhealthy"))
+    assert state(rule.evaluate(past(seen(ended)), NOW)) == "clear"
+    sick = container("running", Reason.UNHEALTHY, health="unhealthy")
+    first = rule.evaluate(past(seen(Result.degraded("unhealthy", container=sick))), NOW)
+    history = past(seen(ended), firing=True, carried=first.carry)
+    assert state(rule.evaluate(history, NOW)) == carried
+
+
+def test_the_alert_of_a_one_off_job_ends() -> None:
+    """It had begun before the job was known as one; it is no recovery."""
+    facts = container("exited", Reason.CRASHED)
+    job = Result.degraded("one-off job: crashed", container=facts, attributes={"one_off": True})
+    verdict = DownRule().evaluate(past(seen(job), firing=True), NOW)
+    assert (state(verdict), verdict.recovered) == ("clear", False)
+
+
 def loop(*ages: float, count: int | None = None) -> list[Event]:
     """A ``die`` and a ``start`` at each age."""
     return [
@@ -417,6 +457,17 @@ def test_more_than_expected_is_told_with_both_numbers() -> None:
     assert not rule.applies(Target(name="x"))
 
 
+def test_between_its_two_levels_an_alert_says_what_it_waits_for() -> None:
+    """It is not beyond the level any more, and not yet back."""
+    for operator, level, clear, value, words in (
+        (Operator.ABOVE, 90, 85, 87.0, "High memory (87 %), not yet below 85 %"),
+        (Operator.BELOW, 10, 15, 12.0, "Low memory (12 %), not yet above 15 %"),
+    ):
+        rule = ThresholdRule(metric="memory_percent", operator=operator, level=level, clear=clear)
+        now = past(seen(Result.up(metrics={"memory_percent": value})), firing=True)
+        assert rule.evaluate(now, NOW).message == words
+
+
 @pytest.mark.parametrize(
     ("options", "value", "begin", "end"),
     [
@@ -424,6 +475,10 @@ def test_more_than_expected_is_told_with_both_numbers() -> None:
          "Memory is 70 %"),
         ({"metric": "memory_percent", "level": 90}, 90.2, "High memory (90.2 %), above 90 %",
          "Memory is 70 %"),
+        ({"metric": "memory_percent", "level": 90}, 90.02, "High memory (90.02 %), above 90 %",
+         "Memory is 70 %"),
+        ({"metric": "oom_kills", "level": 2, "operator": Operator.AT_LEAST}, 80,
+         "High number of processes killed for memory (80), at or above 2", ""),
         ({"metric": "cpu_percent", "level": 95, "operator": Operator.AT_LEAST}, 187.0,
          "High CPU (187 %), at or above 95 %", "CPU is 70 %"),
         ({"metric": "disk_free_percent", "level": 80, "operator": Operator.BELOW}, 7.4,
@@ -442,6 +497,8 @@ def test_a_threshold_speaks_of_things_and_not_of_names(
     rule, metric = ThresholdRule(**options), options["metric"]
     assert rule.evaluate(past(seen(Result.up(metrics={metric: value}))), NOW).message == begin
     calm = 90.0 if options.get("operator") is Operator.BELOW else 70.0
+    if not end:
+        return
     assert rule.evaluate(past(seen(Result.up(metrics={metric: calm}))), NOW).message == end
 
 

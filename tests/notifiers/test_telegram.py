@@ -434,7 +434,7 @@ async def test_each_of_a_few_alerts_has_its_buttons(api: BotApi, unhurried: None
         assert "✔️ service-1: Acknowledged by Ann (Telegram 42) at " in shown
         rows = api.messages[1]["reply_markup"]["inline_keyboard"]
         assert [[button["text"] for button in row] for row in rows] == [
-            ["✔️ service-0", "🔕 1 h", "📜", "🔄"], ["🔕 1 h", "📜", "🔄"],
+            ["✔️ service-0", "🔕 1 h", "📜", "🔄"], ["🔕 1 h service-1", "📜", "🔄"],
         ]  # fmt: skip
         await notifier.send(told(message_of(*[Kind.FIRED] * 6)))
         assert api.buttons() == {}

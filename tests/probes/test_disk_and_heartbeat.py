@@ -73,8 +73,11 @@ def test_what_cannot_be_written_cannot_run_full(tmp_path: Path) -> None:
         assert (asyncio.run(DiskProbe(root=str(bound)).check(TARGET))).status is Status.DOWN
         subprocess.run(["umount", str(bound)], check=True)
         subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
-        result = asyncio.run(probe.check(TARGET))
+        result = asyncio.run(DiskProbe(root=str(tmp_path)).check(TARGET))
         assert (result.status, "no mount point" in result.message) == (Status.UNKNOWN, True)
+        result = asyncio.run(probe.check(TARGET))  # which has seen that it could be written
+        assert result.status is Status.DOWN
+        assert f"{place} has become read-only" in result.message
         assert (asyncio.run(DiskProbe(paths=(str(place),)).check(TARGET))).status is Status.DOWN
     finally:
         subprocess.run(["umount", "-l", str(place)], check=True)
@@ -116,11 +119,14 @@ async def test_what_tocsin_may_not_look_at_is_unknown(tmp_path: Path) -> None:
     os.seteuid(65534)
     try:
         disk = await DiskProbe(paths=(str(closed),)).check(TARGET)
+        both = await DiskProbe(paths=("/", str(closed)), min_free_percent=0).check(TARGET)
         backup = await BackupScriptProbe(files=f"{closed}/*.dump").check(TARGET)
     finally:
         os.seteuid(0)
     assert (disk.status, backup.status) == (Status.UNKNOWN, Status.UNKNOWN), (disk, backup)
     assert "permission denied" in disk.message
+    # What else there is counts for rules.
+    assert (both.status, "disk_free_percent" in both.metrics) == (Status.UNKNOWN, True)
     assert "permission denied" in backup.message
 
 

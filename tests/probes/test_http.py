@@ -286,6 +286,7 @@ FORGIVEN = [
     (b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", {}),
     (b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok", {}),
     (b"Content-Length: 2, 2\r\n\r\nok", {}),
+    (b"Transfer-Encoding: identity\r\n\r\nok", {}),
     (b"X Header: 1\r\nContent-Length: 2\r\n\r\nok", {}),
     (b"Content-Length : 2\r\n\r\nok", {}),
     (b"X-Header : 1\r\nContent-Length: 2\r\n\r\nok", {}),
@@ -336,6 +337,23 @@ async def test_a_byte_order_mark_is_no_part_of_a_body(body: bytes, kind: str) ->
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode()
     async with answering(head + body) as url:
         assert await look(url, json={"$.a": "ü"}, matches="^{") == (Status.UP, "200 OK")
+
+
+async def test_credentials_of_an_address_go_along_within_its_origin() -> None:
+    """Also where the redirect names the whole address, in which nobody writes them."""
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        on = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/on\r\n\r\n" % port
+        writer.write(on if len(heard) == 1 else b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        assert (await look(f"http://u:p@127.0.0.1:{port}/", redirects=1))[0] is Status.UP
+    assert [b"Authorization: Basic dTpw" in request for request in heard] == [True, True]
 
 
 async def test_cookies_and_credentials_stay_where_they_belong() -> None:

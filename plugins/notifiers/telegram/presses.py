@@ -31,8 +31,13 @@ LABELS = {
     Action.RESTART: "🔄 Restart",
 }
 
-SIGNS = {Action.SILENCE: "🔕 1 h", Action.LOGS: "📜", Action.RESTART: "🔄"}
-"""Labels in the row of one of several alerts; the first is the alert's name."""
+SIGNS = {
+    Action.ACKNOWLEDGE: "✔️",
+    Action.SILENCE: "🔕 1 h",
+    Action.LOGS: "📜",
+    Action.RESTART: "🔄",
+}
+"""Labels in the row of one of several alerts; the first of a row has the target's name besides."""
 
 LONGEST_LABEL = 24
 
@@ -56,10 +61,12 @@ class Offer:
 
     def short_label(self, action: Action) -> str:
         """A button's text where several alerts have a row each."""
-        if action in SIGNS:
+        if action is not self.actions[0]:
             return SIGNS[action]
-        name = self.target
-        return f"✔️ {name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + '…'}"
+        name, half = self.target, LONGEST_LABEL // 2
+        if len(name) > LONGEST_LABEL:  # of replicas the end tells which
+            name = f"{name[: half - 1]}…{name[-half:]}"
+        return f"{SIGNS[action]} {name}"
 
 
 @define(eq=False)

@@ -29,6 +29,7 @@ from tocsin.plugins.probes.docker_health.facts import (
 from tocsin.plugins.probes.docker_health.reasons import (
     BY_HAND,
     ENDING_SIGNALS,
+    LOOP_RESTARTS,
     LOOP_WINDOW,
     SETTLED,
     Heard,
@@ -165,6 +166,8 @@ class Known:
             made = parse_time(self.document.get("Created"))
             unseen = count if isinstance(count, int) else 0
             since = engine - made.timestamp() if made else 0.0
+            if unseen * LOOP_WINDOW < LOOP_RESTARTS * since:  # over its life, and no loop
+                unseen, since = 0, 0.0
         return Heard(
             signal=self.kill_signal,
             oom=self.oom,
@@ -202,7 +205,9 @@ class Known:
     def stopped(self, at: float) -> None:
         """A ``stop`` event, before or after the end: somebody stopped it, though Podman tells of no
         signal, and Docker perhaps of one that ends other programs only."""
-        is_old = not self.running and at - self.died_at > STOP_COUNTS_FOR
+        # One that waits for its next try may have ended a minute ago, and is told of nothing else.
+        ended = not self.running and state_of(self.document) != "restarting"
+        is_old = ended and at - self.died_at > STOP_COUNTS_FOR
         if is_old or self.kill_signal in (*ENDING_SIGNALS, BY_HAND):
             return
         self.kill_signal, self.killed_at = BY_HAND, time.monotonic()

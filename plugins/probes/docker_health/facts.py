@@ -79,10 +79,16 @@ def member_of(document: Mapping[str, Any]) -> tuple[str, str, str] | None:
 
 def is_build_step(document: Mapping[str, Any]) -> bool:
     """Whether the classic builder made the container, for one step of a build: of an image by its
-    digest, and without the restart policy that docker run and Compose give."""
+    digest, without the restart policy that docker run and Compose give, and without a log."""
     policy = part(document, "HostConfig", "RestartPolicy").get("Name")
+    log = part(document, "HostConfig", "LogConfig").get("Type")
     image = str(part(document, "Config").get("Image", ""))
-    return policy == "" and image.startswith("sha256:") and SERVICE not in labels_of(document)
+    return (
+        policy == ""
+        and log == "none"
+        and image.startswith("sha256:")
+        and SERVICE not in labels_of(document)
+    )
 
 
 def is_one_off(document: Mapping[str, Any]) -> bool:

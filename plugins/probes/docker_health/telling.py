@@ -82,7 +82,8 @@ class Teller:
         message = result.message
         if result.status is Status.DOWN and not known.running and is_one_off(known.document):
             # Whoever runs a job by hand sees how it ends, and nothing waits for it to come back.
-            result, message = evolve(result, status=Status.DEGRADED), f"one-off job: {message}"
+            result = evolve(result, status=Status.DEGRADED, attributes={"one_off": True})
+            message = f"one-off job: {message}"
         if known.document.get(IMAGE_LABELS, {}) is None:
             message += " (taken for no part of a Compose project: its image cannot be inspected)"
         self._sink.observed(

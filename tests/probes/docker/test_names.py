@@ -9,7 +9,7 @@ import pytest
 from tocsin.plugins.probes.docker_health.addresses import Addresses, Place
 from tocsin.plugins.probes.docker_health.containers import Registry
 from tocsin.plugins.probes.docker_health.engine import Engine
-from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS
+from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS, is_build_step
 from tocsin.plugins.probes.docker_health.labels import read_labels
 from tocsin.plugins.probes.docker_health.source import DockerSource
 from tocsin.plugins.probes.docker_health.telling import Teller
@@ -140,3 +140,13 @@ def test_a_one_off_job_that_fails_rings_for_nobody(one_off: str, status: str) ->
     Teller("docker", sink, registry, Addresses("unix:///x"), engine).tell(slot)
     (result,) = sink.results["x"]
     assert (result.status.value, "crashed with exit code 1" in result.message) == (status, True)
+
+
+def test_only_what_the_classic_builder_makes_is_a_step_of_a_build() -> None:
+    """Others, too, begin containers by an image's digest and without a restart policy; the builder
+    alone gives them no log."""
+    for log, expected in (("none", True), ("json-file", False), (None, False)):
+        host: dict[str, Any] = {"RestartPolicy": {"Name": ""}}
+        host |= {} if log is None else {"LogConfig": {"Type": log}}
+        document = {"Config": {"Image": f"sha256:{1:064x}"}, "HostConfig": host}
+        assert is_build_step(document) is expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -114,6 +115,30 @@ def test_a_stop_without_a_kill_is_somebody_s_doing(first: str, code: int) -> Non
         known.stopped(time.time())
     assert (reason(known), known.heard().restarts) == (Reason.STOPPED, 0)
     assert result(known).message == f"stopped by a person, exit code {code}"
+
+
+def test_a_stop_between_two_tries_is_somebody_s_doing() -> None:
+    """The engine waits up to a minute before it starts a container again, and tells of no signal:
+    the stop alone says who did it."""
+    known = running()
+    dies(known, 1, later=-40)
+    known.document["State"]["Status"] = "restarting"
+    known.stopped(time.time())
+    known.document["State"]["Status"] = "exited"
+    assert reason(known) is Reason.STOPPED
+
+
+@pytest.mark.parametrize(("age", "looping"), [(60, True), (60 * 86400, False)])
+def test_restarts_of_a_whole_life_are_no_loop(age: float, looping: bool) -> None:
+    """What the engine counts since a container was made says something about a young one alone."""
+    now = datetime.now(UTC)
+    known = running()
+    known.blind = True
+    known.document |= {
+        "RestartCount": 4, "Created": (now - timedelta(seconds=age)).isoformat(),
+        "State": {"Status": "running", "StartedAt": (now - timedelta(seconds=3)).isoformat()},
+    }  # fmt: skip
+    assert (reason(known) is Reason.RESTARTING) is looping
 
 
 @pytest.mark.parametrize(
