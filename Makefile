@@ -15,7 +15,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 3
 # The other tests wait for real parts more than half of the time.
-REAL_JOBS ?= 4
+REAL_JOBS ?= 3
 PIP    := $(BIN)/pip install -q --disable-pip-version-check
 # uv needs seconds where pip needs minutes; pip it is where uv cannot (say, by an index that pip alone knows).
 INSTALL = { $(PIP) uv && $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -e '.[$(EXTRAS)]'; } || $(PIP) -e '.[$(EXTRAS)]'

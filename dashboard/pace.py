@@ -23,19 +23,28 @@ AWAY = 3.0
 _WAIT = """
 export default function ({ data, parentElement, setTriggerValue }) {
   clearTimeout(parentElement.waiting)
-  const again = () => {
+  let asked = 0
+  const again = async () => {
     if (document.hidden) {
       document.addEventListener("visibilitychange", again, { once: true })
       return
     }
+    if (asked === 2) {
+      const health = window.__streamlit.BACKEND_BASE_URL + "/_stcore/health"
+      if (await fetch(health).then((answer) => answer.ok, () => false)) location.reload()
+      asked = 0
+    }
+    asked += 1
     setTriggerValue("again", true)
-    // Where nothing comes of it, as while the connection is lost.
-    parentElement.waiting = setTimeout(again, 3000 * data.seconds + 5000)
+    parentElement.waiting = setTimeout(again, 2000 * data.seconds + 3000)
   }
   parentElement.waiting = setTimeout(again, 1000 * data.seconds)
   return () => clearTimeout(parentElement.waiting)
 }
 """
+"""Asks for the next look; once more where nothing comes of it, as while the connection is lost. A
+server that was started anew in the midst of a first look knows nothing of the page: it is loaded
+again."""
 
 
 @define

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from tocsin.core.api.history import RangeQuery, span, unavailable
 from tocsin.core.api.paging import NameCursor, PageQuery, page
-from tocsin.core.api.problems import Problem, not_found
+from tocsin.core.api.problems import not_found
 from tocsin.core.api.routing import Call, Routes
 from tocsin.core.api.views import is_container
 from tocsin.core.model import Container, Status
@@ -150,16 +150,22 @@ async def snapshot(call: Call, query: MetricsQuery) -> MetricsPage:
 
 
 async def _all_containers(call: Call, query: HistoryQuery) -> HistoryView:
-    if query.check is not None:
-        raise Problem(422, "check: give its target as well, as target=NAME&check=NAME")
-    containers = [state for state in call.monitor.state if is_container(state)]
+    containers = [
+        state
+        for state in call.monitor.state
+        if is_container(state) and (not query.check or query.check in state.checks)
+    ]
     states, after = page(containers, lambda s: s.target.name, query.limit, query.cursor)
     since, until = span(call, query)
     items = []
     with unavailable():
         for state in states:
             found = await call.monitor.store.check_history(
-                state.target.name, state.source, since, until, min(query.points, COARSE_POINTS)
+                state.target.name,
+                query.check or state.source,
+                since,
+                until,
+                min(query.points, COARSE_POINTS),
             )
             items.append(
                 ContainerHistory(
@@ -169,7 +175,7 @@ async def _all_containers(call: Call, query: HistoryQuery) -> HistoryView:
             )  # fmt: skip
     first = next((item for item in items if item.points), None)
     return HistoryView(
-        target=None, check=None, since=since, until=until,
+        target=None, check=query.check, since=since, until=until,
         resolution="raw" if first is None else first.resolution,
         step=0.0 if first is None else first.step, points=(), items=tuple(items), next=after,
     )  # fmt: skip

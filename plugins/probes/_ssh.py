@@ -24,7 +24,8 @@ def lacking(address: str | None) -> str | None:
 
 def explained(address: str, trouble: str) -> str:
     """What went wrong on the way to an engine, plainer where ssh is why."""
-    if address.startswith("ssh://") and "Remote end closed" in trouble:
+    ended = "Remote end closed" in trouble or "Socket is closed" in trouble
+    if address.startswith("ssh://") and ended:
         return (
             "the host lets tocsin in, but 'docker system dial-stdio' says nothing there; "
             "install docker, and let that user use it"

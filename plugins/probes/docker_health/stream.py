@@ -98,6 +98,7 @@ class Stream:
     def open_again(self) -> None:
         """The stream has ended, and the engine answers all the same."""
         self.ended.clear()
+        self.began = max(self.began, time.time() + self._engine.ahead)
         self._open()
 
     def _open(self) -> None:
