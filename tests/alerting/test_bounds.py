@@ -47,6 +47,7 @@ def size(directory: Path) -> int:
     return sum(file.stat().st_size for file in directory.glob("journal.db*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("length", "full"), [(600, 27), (6000, 8)])
 async def test_under_flapping_the_journal_is_level(
     tmp_path: Path, clock: SettableClock, length: int, full: int
@@ -91,6 +92,7 @@ async def test_a_file_that_was_once_far_longer_is_shortened(
     await again.stop()
 
 
+@pytest.mark.slow
 async def test_what_is_owed_grows_with_the_alerts_and_not_with_the_time(
     make_desk: MakeDesk,
 ) -> None:

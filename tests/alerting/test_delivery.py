@@ -38,6 +38,7 @@ async def test_an_alert_is_told_after_a_moment_and_its_end_once(desk: Desk) -> N
     assert desk.ledger("web") == [("fired", "ops", "sent"), ("resolved", "ops", "sent")]
 
 
+@pytest.mark.slow
 async def test_five_hundred_failures_within_ten_seconds_are_few_messages(
     make_desk: MakeDesk,
 ) -> None:
@@ -291,6 +292,7 @@ async def test_what_a_provider_repeats_shows_no_secret(
     assert await desk.alerting.test("ops") == (False, "***")
 
 
+@pytest.mark.slow
 async def test_what_fails_for_long_is_told_elsewhere_and_still_tried(make_desk: MakeDesk) -> None:
     """After five minutes of temporary failures another channel is told; the first one goes on
     trying, and delivers when it can."""
@@ -324,6 +326,7 @@ async def test_what_waits_behind_a_failing_message_is_told_elsewhere_too(
     assert told == [("fired", "web"), ("fired", "api"), ("resolved", "web")]
 
 
+@pytest.mark.slow
 async def test_who_asks_for_much_patience_does_not_keep_others_from_being_told(
     make_desk: MakeDesk,
 ) -> None:
@@ -441,6 +444,7 @@ async def test_root_and_dependents_at_once_are_one_message(desk: Desk) -> None:
     assert desk.told() == [("fired", "db"), ("resolved", "db"), ("fired", "app")]
 
 
+@pytest.mark.slow
 async def test_severities_reach_the_channels_that_want_them(make_desk: MakeDesk) -> None:
     """A channel with ``min_severity`` hears nothing below it, with a row that says so, until the
     alert escalates; a rule that names its channels means just these."""

@@ -112,6 +112,7 @@ async def test_what_is_refused_whatever_it_is_is_not_divided(make_desk: MakeDesk
     assert [target for _, target in desk.told("other")] == NAMES
 
 
+@pytest.mark.slow
 async def test_a_message_that_fails_again_and_again_blocks_nobody(desk: Desk) -> None:
     """Others pass it within seconds; what is new about its own alert waits for it; it is tried
     seldom, and the channel is in no trouble."""

@@ -413,6 +413,7 @@ async def test_a_start_on_a_full_disk_is_no_end_either(
     (small_disk / "ballast").unlink()
 
 
+@pytest.mark.slow
 async def test_a_fault_of_our_own_does_not_stop_the_clock_of_alerts(desk: Desk) -> None:
     """What raises inside is logged, and a second later the watch goes on: a look at health, and
     the engine's own ticks."""

@@ -347,6 +347,7 @@ def test_history_is_away(pages: Pages, tmp_path: Path, server: Server) -> None:
     town.stop()
 
 
+@pytest.mark.slow
 def test_too_many_requests(pages: Pages, town: Town) -> None:
     """429 is a state that asks for patience."""
     pages.point(town, "tocsin_wrong")
@@ -398,6 +399,7 @@ def test_a_viewer_may_look_and_is_told_why_not_act(pages: Pages, town: Town) -> 
     up("pgadmin", town)
 
 
+@pytest.mark.slow
 def test_an_action_leads_to_signing_in_first(pages: Pages, town: Town) -> None:
     """Without a token of one's own, Ack asks for it, and goes on to what was wanted."""
     down("pgadmin", town)
@@ -426,6 +428,7 @@ async def _audit(town: Town) -> Any:
     return await town.stack.store.audit(50)
 
 
+@pytest.mark.slow
 def test_restart_and_silence(pages: Pages, town: Town) -> None:
     """Both are confirmed first, and done under the reader's own token; what is not allowed says
     so before it is tried."""
@@ -459,6 +462,7 @@ def test_restart_and_silence(pages: Pages, town: Town) -> None:
 # Strangers
 
 
+@pytest.mark.slow
 def test_hostile_names_messages_and_lines_are_shown_as_they_are(
     pages: Pages, empty_town: Town
 ) -> None:
