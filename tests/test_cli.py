@@ -238,7 +238,7 @@ def test_what_is_piped_is_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         return {"targets": counts} if name == "status" else {"items": answers[name]}
 
     monkeypatch.setattr(Client, "ask", ask)
-    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setenv("COLUMNS", "40")  # of a terminal that others look at
     env = {"TOCSIN_URL": "http://127.0.0.1:2", "TOCSIN_TOKEN": "any"}
     for name in ("alerts", "status"):
         done = CliRunner().invoke(commands, [name], env=env)

@@ -38,8 +38,7 @@ PIPED_WIDTH = 10_000
 
 
 def _console() -> Console:
-    narrow = is_terminal() or os.environ.get("COLUMNS")
-    return Console(highlight=False, width=None if narrow else PIPED_WIDTH)
+    return Console(highlight=False, width=None if is_terminal() else PIPED_WIDTH)
 
 
 @define

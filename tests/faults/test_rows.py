@@ -17,8 +17,9 @@ SEED = 3
 
 ELSEWHERE = frozenset(
     "clock-ahead clock-change crash-loop dead-resolver embedded-trouble engine-clock "
-    "few-descriptors half-open journal-vanished memory-limit paused postgres-away-first read-only "
-    "read-only-root small-spool socket-permissions stream-silent tls-stalled".split()
+    "few-descriptors half-open journal-vanished memory-limit paused postgres-away-first "
+    "postgres-killed postgres-stopped read-only read-only-root small-spool socket-permissions "
+    "stream-silent tarpit tls-stalled".split()
 )
 """Rows that ``make faults`` alone runs: a test of their own injects the same, or nearly all of it,
 into the real parts (tests/alerting, tests/alerts, tests/app, tests/core, tests/notifiers,
