@@ -36,7 +36,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     }
     asked += 1
     setTriggerValue("again", true)
-    parentElement.waiting = setTimeout(again, 2000 * data.seconds + 3000)
+    parentElement.waiting = setTimeout(again, 1500 * data.seconds + 1500)
   }
   parentElement.waiting = setTimeout(again, 1000 * data.seconds)
   return () => clearTimeout(parentElement.waiting)

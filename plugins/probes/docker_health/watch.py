@@ -279,7 +279,9 @@ class Watch:
             self._renamed(slot, known)
             return
         if plain_name(known.document) != name_of(known.document) and not slot.replacing:
-            self._redeploys.begin(slot)
+            others = (member for member in slot.members.values() if member is not known)
+            if not any(member.running for member in others):  # the new one may run already
+                self._redeploys.begin(slot)
         if kind == "create":
             self._spawn(self._look_again(FIRST_START, slot, known))
         if kind == "start":

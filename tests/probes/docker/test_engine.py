@@ -284,7 +284,7 @@ async def test_a_redeploy_by_compose_is_no_outage(lab: Lab, tmp_path: Path) -> N
         )  # fmt: skip
         await reached(sink, name, Reason.STOPPED)
         # What Compose still told of the old one may hold that back for the grace.
-        await sink.until(lambda: newest(sink, name).status is Status.DOWN)
+        await sink.until(lambda: newest(sink, name).status is Status.DOWN, 60)
 
 
 async def test_a_start_that_fails_is_down(lab: Lab) -> None:
