@@ -29,6 +29,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
       document.addEventListener("visibilitychange", again, { once: true })
       return
     }
+    const app = document.querySelector("[data-testid=stApp]")
+    parentElement.waiting = setTimeout(again, 1500 * data.seconds + 1500)
+    if (app?.dataset.testScriptState === "running") return  // a look is on its way
     if (asked === 2) {
       const health = window.__streamlit.BACKEND_BASE_URL + "/_stcore/health"
       if (await fetch(health).then((answer) => answer.ok, () => false)) location.reload()
@@ -36,7 +39,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
     }
     asked += 1
     setTriggerValue("again", true)
-    parentElement.waiting = setTimeout(again, 1500 * data.seconds + 1500)
   }
   parentElement.waiting = setTimeout(again, 1000 * data.seconds)
   return () => clearTimeout(parentElement.waiting)
