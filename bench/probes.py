@@ -111,7 +111,6 @@ async def all_probes(dsn: str, url: str, checks: int, directory: Path, quick: bo
     with tls(directory) as (secure, ca):
         probes: list[tuple[str, Probe, int]] = [
             ("http", HttpProbe(url=url), checks),
-            ("http with a body (method POST)", HttpProbe(url=url, method="POST"), checks),
             ("https", HttpProbe(url=secure, ca_file=ca), checks // 5),
             ("tcp", TcpProbe(host="127.0.0.1", port=port), checks),
             ("postgres-query", PostgresQueryProbe(dsn=Secret(dsn), query="SELECT 1"), checks // 5),

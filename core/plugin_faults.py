@@ -16,6 +16,11 @@ LONGEST = 20_000
 """Characters of an error's text that are looked at; what is shown is much shorter."""
 
 
+def is_ours(cls: type) -> bool:
+    """Whether a class is tocsin's own, and no plugin author's."""
+    return cls.__module__.partition(".")[0] == "tocsin"
+
+
 class PluginFault(Exception):
     """A plugin broke its contract. The message completes the sentence "plugin x …".
 

@@ -44,7 +44,7 @@ class Verdict:
     """A rule's finding.
 
     ``message`` is one sentence; ``details`` go into messages and the API (JSON-serialisable).
-    ``carry`` is kept with the alert, over restarts of tocsin, and handed back as
+    ``carry`` is kept, with an alert or without, over restarts of tocsin, and handed back as
     :attr:`History.carried`; an ``unknown`` verdict that carries nothing leaves what was carried.
     ``again``: seconds after which time alone may change the verdict. ``recovered``: a clear verdict
     rests on what was seen; else its alert ends because nothing is to be seen any more.
@@ -65,7 +65,7 @@ class Verdict:
     @classmethod
     def over(cls, message: str, **fields: Any) -> Verdict:
         """What was wrong is not to be seen any more (its target, check or metric is gone), which
-        does not mean that all is well: ``message`` says why, and people are told no more."""
+        does not mean that all is well: people are told that it ended, and by ``message`` why."""
         return cls(state=VerdictState.CLEAR, message=message, recovered=False, **fields)
 
     @classmethod

@@ -108,8 +108,8 @@ class Shared:
             answer = self._answers.setdefault(what, _Answer())
         with answer.lock:
             if answer.at is None or time.monotonic() >= answer.at + self.kept:
-                self._forget()
-                answer.value, answer.error = None, None
+                answer.at, answer.value, answer.error = None, None, None
+                self._forget()  # which keeps what is on its way
                 try:
                     answer.value = ask()
                 except ApiError as error:

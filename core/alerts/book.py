@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 
 from tocsin.core.alerts.model import Policy
 from tocsin.core.model import Target
-from tocsin.core.plugin_faults import PluginFault, describe
+from tocsin.core.plugin_faults import PluginFault, describe, is_ours
 from tocsin.core.shapes import fit_verdict
 from tocsin.core.verdicts import History, Rule, Verdict
 
@@ -38,7 +38,7 @@ class Bound:
         """The rule's verdict, where it runs in the core's own thread, and what was wrong with it
         and is left out. Raises what the rule raises, and PluginFault for what is no verdict."""
         verdict = self.rule.evaluate(history, now)
-        if self.rule.__module__.partition(".")[0] == "tocsin":  # ours are typed
+        if is_ours(type(self.rule)):  # which are typed
             return verdict, None
         return fit_verdict(verdict)
 

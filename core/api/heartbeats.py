@@ -13,7 +13,7 @@ from aiohttp import web
 from attrs import Factory, frozen
 
 from tocsin.core.api.problems import Problem
-from tocsin.core.api.routing import MAX_BODY, Call, Routes, convert_body, decode_json, read_raw
+from tocsin.core.api.routing import Call, Routes, convert_body, decode_json, read_raw
 from tocsin.core.auth import Role
 from tocsin.core.encoding import decode_text
 from tocsin.core.hiding import clean, visible
@@ -39,6 +39,10 @@ class BeatStatus(StrEnum):
 
     UP = "up"
     DOWN = "down"
+    FAILED = "failed"  # as down
+
+
+_BAD = (BeatStatus.DOWN, BeatStatus.FAILED)
 
 
 @frozen(kw_only=True)
@@ -69,10 +73,11 @@ class BeatBody:
         try:
             return cls._of(raw, request.content_type)
         except Problem as problem:
-            if not _says_down(raw):
+            if request.query.get("status") not in _BAD and not _says_down(raw):
                 raise
             why = f"the job reported a failure ({problem.detail})"
-            return cls(status=BeatStatus.DOWN, message=_message_in(raw) or why)
+            message = _message_in(raw) or request.query.get("message") or why
+            return cls(status=BeatStatus.DOWN, message=message)
 
     @classmethod
     def _of(cls, raw: bytes, kind: str) -> BeatBody:
@@ -93,9 +98,9 @@ class BeatBody:
                 raise Problem(422, "the report is neither JSON nor a form")
             if written or not _is_json(bare):
                 return cls(message=decode_text(raw[: 4 * LONGEST]))
-        if len(raw) > (MOST if bare else MAX_BODY):
-            raise Problem(413, f"the body is larger than {MOST if bare else MAX_BODY} bytes")
-        return cast("BeatBody", convert_body(cls, decode_json(raw)))
+        if len(raw) > MOST:
+            raise Problem(413, f"the body is larger than {MOST} bytes")
+        return cast("BeatBody", convert_body(cls, decode_json(bare)))
 
 
 def _says_down(raw: bytes) -> bool:
@@ -135,15 +140,15 @@ class BeatView:
 
 @routes.post("/api/v1/heartbeats/{name}", role=Role.OPERATOR, errors=(404,))
 async def beat(call: Call, query: BeatQuery, body: BeatBody) -> BeatView:
-    """Report that a job ran (or, with status down, that it failed)."""
-    failed = BeatStatus.DOWN in (query.status, body.status)
+    """Report that a job ran (or, with status down or failed, that it failed)."""
+    failed = query.status in _BAD or body.status in _BAD
     return _take(call, failed, body.message or query.message, body.metrics)
 
 
 @routes.get("/api/v1/heartbeats/{name}", role=Role.OPERATOR, errors=(404,))
 async def ping(call: Call, query: BeatQuery) -> BeatView:
     """Report likewise, for what can only ask for an address."""
-    return _take(call, query.status is BeatStatus.DOWN, query.message, {})
+    return _take(call, query.status in _BAD, query.message, {})
 
 
 def _take(call: Call, failed: bool, message: str, metrics: Mapping[str, float]) -> BeatView:

@@ -15,11 +15,14 @@ from tocsin.core.alerts.model import Policy
 from tocsin.core.alerts.silences import Window, check_schedule
 from tocsin.core.config.errors import Catalog, Path, Problems
 from tocsin.core.config.find_plugin import find_plugin
+from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import AlertSettings, RuleSettings, Settings
 from tocsin.core.config.structure import DEADLINE, build, construct
 from tocsin.core.config.suggest import did_you_mean
-from tocsin.core.plugin_faults import PluginFault, call_with_deadline
-from tocsin.core.shapes import is_number, show
+from tocsin.core.plugin_faults import PluginFault, call_with_deadline, is_ours
+from tocsin.core.shapes import is_number
+from tocsin.core.shapes import show as show_any
+from tocsin.core.shapes.look import LONGEST_WAIT
 from tocsin.core.units import Seconds, parse_duration, time_zone
 from tocsin.core.verdicts import Rule, Severity
 
@@ -51,7 +54,7 @@ OWN_ALERTS: Mapping[str, Mapping[str, Any]] = {
 }
 """What tocsin raises about itself."""
 
-MOST_LOOKBACK = 366 * 86400.0
+MOST_LOOKBACK = LONGEST_WAIT
 """Seconds that a rule may look back at most."""
 
 _POLICY = (
@@ -211,13 +214,16 @@ class RuleMaker:
 def lookback_of(rule: Rule) -> tuple[float, str | None]:
     """How far a rule looks back, in seconds; and what is wrong with what it says, as a clause."""
     try:
-        if type(rule).__module__.partition(".")[0] == "tocsin":
+        if is_ours(type(rule)):
             return rule.lookback, None
         said: object = call_with_deadline(lambda: rule.lookback, DEADLINE, "its lookback was asked")
     except PluginFault as fault:
         return 0.0, str(fault)
     if not is_number(said) or not 0 <= said <= MOST_LOOKBACK:
-        return 0.0, f"gave {show(said)} as its lookback, not seconds from 0 to {MOST_LOOKBACK:g}"
+        return (
+            0.0,
+            f"gave {show_any(said)} as its lookback, not seconds from 0 to {MOST_LOOKBACK:g}",
+        )
     return float(said), None
 
 

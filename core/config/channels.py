@@ -105,7 +105,10 @@ def _widen(channels: dict[str, ChannelSettings], tables: Mapping[str, Any]) -> N
     """Where every channel by default takes critical alerts alone (mail does), nobody would hear of
     a warning: those of which the file says nothing take warnings, too."""
     able = {c.name: c.notifier for c in channels.values() if c.notifier is not None}
-    if all(notifier.min_severity is Severity.CRITICAL for notifier in able.values()):
+    if all(
+        channels[name].min_severity is notifier.min_severity is Severity.CRITICAL
+        for name, notifier in able.items()
+    ):
         for name in able:
             if "min_severity" not in tables.get(name, ()):
                 channels[name] = evolve(channels[name], min_severity=Severity.WARNING)

@@ -333,14 +333,14 @@ class Settings:
             "rule": self.rules,
         }
         found: list[tuple[str, Any]] = [
-            (kind, each) for kind, one in parts.items() for each in one.values()
+            (f"{kind} {each.name}", each) for kind, one in parts.items() for each in one.values()
         ]
         for target in self.targets.values():
-            found += [("rule", each) for each in target.rules.values()]
-            found += [(f"check {target.name}/", each) for each in target.checks.values()]
+            found += [(f"rule {each.name}", each) for each in target.rules.values()]
+            found += [(f"check {target.name}/{c.name}", c) for c in target.checks.values()]
         return {
-            each.plugin: f"{each.broken} ({kind}{'' if kind[-1] == '/' else ' '}{each.name})"
-            for kind, each in found
+            each.plugin: f"{each.broken} ({name})"
+            for name, each in found
             if each.plugin is not None and each.broken is not None
         }
 

@@ -25,7 +25,7 @@ from tocsin.core.config.errors import Path, Problems
 from tocsin.core.config.scalars import choose, literal, number, secret, show, text, truth, whole
 from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.contracts import Secret
-from tocsin.core.plugin_faults import PluginFault, call_with_deadline, describe
+from tocsin.core.plugin_faults import PluginFault, call_with_deadline, describe, is_ours
 from tocsin.core.shapes import check_instance
 from tocsin.core.units import Bytes, Seconds, parse_duration, parse_size
 
@@ -227,7 +227,7 @@ def construct(
         return instance
 
     try:
-        if cls.__module__.partition(".")[0] == "tocsin":
+        if is_ours(cls):
             return make(), None
         return call_with_deadline(make, DEADLINE, "it was made"), None
     except KeyboardInterrupt:

@@ -20,6 +20,14 @@ def _is_label_list(value: object) -> bool:
     return isinstance(value, tuple | list) and all(is_name(each) for each in value)
 
 
+def _seconds(value: object) -> bool:
+    return is_number(value) and 0 <= value <= LONGEST_WAIT
+
+
+def _perhaps_seconds(value: object) -> bool:
+    return value is None or _seconds(value)
+
+
 _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "probe": {
         "by_label": (_is_flag, "true or false"),
@@ -38,7 +46,7 @@ _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     },
     "notifier": {
         "min_severity": (lambda value: type(value) is Severity, "a Severity"),
-        "batch": (lambda v: v is None or (is_number(v) and 0 <= v <= LONGEST_WAIT), "seconds"),
+        "batch": (_perhaps_seconds, "seconds"),
         "log_lines": (lambda v: type(v) is int and 0 <= v <= 1000, "a number from 0 to 1000"),
         "wants_system": (_is_flag, "true or false"),
     },
@@ -51,14 +59,6 @@ def check_class(cls: Any, kind: str) -> None:
         value = getattr(cls, name)
         if not is_fit(value):
             raise PluginFault(f"has a class whose {name} is {show(value)}, not {wanted}")
-
-
-def _seconds(value: object) -> bool:
-    return is_number(value) and 0 <= value <= LONGEST_WAIT
-
-
-def _perhaps_seconds(value: object) -> bool:
-    return value is None or _seconds(value)
 
 
 def _whole(value: object) -> bool:

@@ -82,6 +82,8 @@ BEATS: tuple[tuple[bytes, dict[str, str], Status, str], ...] = (
     (b"status=down&message=cp failed: a&b=c", FORM, Status.DOWN, "cp failed: a"),
     (b"message=x&status=DOWN&metrics=1", FORM, Status.DOWN, "x"),
     (b"exit=3", FORM, Status.UP, "exit=3"),
+    (b" \r\n", FORM, Status.UP, ""),
+    (b"status=failed&message=disk+full", FORM, Status.DOWN, "disk full"),
     (b"status=down", {"Content-Type": "application/octet-stream"}, Status.DOWN, "reported"),
     (
         b'--b\r\nContent-Disposition: form-data; name="status"\r\n\r\ndown\r\n--b--\r\n',
@@ -119,12 +121,24 @@ async def test_no_report_is_lost(ask: Asker, stack: Stack, subtests: pytest.Subt
 async def test_a_ping_is_a_beat(ask: Asker, stack: Stack) -> None:
     """GET and HEAD report, too, and may say how it went in the query, as may a POST."""
     for method in ("GET", "HEAD", "POST"):
-        for query, status in (("", Status.UP), ("?status=down&message=full", Status.DOWN)):
+        for query, status in (
+            ("", Status.UP), ("?status=down&message=full", Status.DOWN),
+            ("?status=failed&message=full", Status.DOWN),
+        ):  # fmt: skip
             stack.beats.clear()
             answer = await ask.client.request(method, BEAT + query, headers=ask.headers)
             assert answer.status == 200
             assert stack.beats["job"].status is status
             assert stack.beats["job"].message == ("full" if query else "")
+
+
+async def test_a_failure_in_the_query_counts_whatever_the_body_is(ask: Asker, stack: Stack) -> None:
+    """A body that is no JSON, or of a form that nobody takes, costs nobody the report."""
+    for body in (b"{", b'{"metrics":{"a":"1"}}'):
+        stack.beats.clear()
+        await ask.post(BEAT + "?status=down&message=full", data=body)
+        assert stack.beats["job"].status is Status.DOWN
+        assert stack.beats["job"].message == "full"
 
 
 async def test_a_beat_cannot_carry_control_characters(ask: Asker, stack: Stack) -> None:

@@ -135,6 +135,10 @@ def test_mail_alone_takes_warnings_too(load: Load) -> None:
     critical = '[channels.email]\nmin_severity = "critical"\n'
     assert load(critical, **alone).channels["email"].min_severity is Severity.CRITICAL
     assert load("", **GIVEN).channels["email"].min_severity is Severity.CRITICAL
+    two = '[channels.ops]\nnotifier = "email"\nmin_severity = "warning"\nto = ["a@example.org"]\n'
+    two += 'host = "mail.example.org"\n'
+    found = load(two, **alone).channels  # who says from when on takes them already
+    assert [found[n].min_severity.value for n in ("ops", "email")] == ["warning", "critical"]
     info = '[channels.email]\nmin_severity = "info"\n'
     assert load(info, **alone).channels["email"].min_severity is Severity.INFO
 

@@ -11,7 +11,8 @@ from tests.dashboard.conftest import Pages, calm, shown
 from tests.dashboard.test_pages import ALL
 from tests.dashboard.town import Town
 from tocsin.core.auth import Role
-from tocsin.dashboard import signin
+from tocsin.dashboard import client, signin
+from tocsin.dashboard.pace import Pace
 
 
 def asked(town: Town) -> int:
@@ -86,3 +87,28 @@ def test_nobody_stays_signed_in_for_more_than_a_day(
         calm(at)
         assert ("postgres" in shown(at)) is there
     assert "Sign in with your own token" in shown(at)
+
+
+def test_what_is_good_no_more_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes first asks anew, and all others have that answer."""
+    now, asked = [100.0], list[int]()
+    monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    shared = client.Shared(1.5)
+
+    def ask() -> int:
+        asked.append(1)
+        return len(asked)
+
+    assert [shared.get("x", ask) for _ in range(2)] == [1, 1]
+    now[0] += 2
+    assert [shared.get("x", ask) for _ in range(3)] == [2, 2, 2]
+    shared.clear()
+    assert shared.get("x", ask) == 3
+
+
+def test_the_more_readers_there_are_the_less_often_a_page_is_drawn() -> None:
+    """Together they take no more than their share of a core; who is gone counts no more."""
+    pace = Pace()
+    waits = [pace.drawn(("page", n), 0.2, 2.0, 100.0) for n in range(8)]
+    assert waits == pytest.approx([2.0, 2.0, 2.0, 2.0, 2.5, 3.0, 3.5, 4.0])
+    assert pace.drawn(("page", 8), 0.2, 2.0, 1000.0) == 2.0

@@ -1,4 +1,5 @@
-"""Every row once, in its short form: what it injects is there, and nothing is lost."""
+"""Each row but those that others stand in for, once, in its short form: what it injects is there,
+and nothing is lost."""
 
 from __future__ import annotations
 

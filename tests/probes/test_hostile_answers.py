@@ -328,7 +328,6 @@ async def test_a_name_that_can_be_none_is_down(host: str) -> None:
         TcpProbe(host=host, port=1, timeout=2.0),
         PostgresQueryProbe(host=host, user="a", database="b", timeout=2.0),
         HttpProbe(url=f"http://{host}/", timeout=2.0),
-        HttpProbe(url=f"http://{host}/", method="POST", timeout=2.0),
     ):
         result = await probe.check(TARGET)
         assert result.status is Status.DOWN

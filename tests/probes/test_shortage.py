@@ -68,14 +68,8 @@ async def test_no_probe_says_down_when_open_files_run_out(
     cases: dict[str, tuple[str, dict[str, Any]]] = {
         "http": ("http", {"url": f"http://127.0.0.1:{plain}/"}),
         "http by name": ("http", {"url": f"http://localhost:{plain}/"}),
-        "http by aiohttp": ("http", {"url": f"http://127.0.0.1:{plain}/", "method": "POST"}),
-        "http by aiohttp and name": (
-            "http", {"url": f"http://localhost:{plain}/", "method": "POST"},
-        ),
         "https": ("http", {"url": f"https://127.0.0.1:{secure}/"}),
-        "https by aiohttp": (
-            "http", {"url": f"https://localhost:{secure}/", "method": "POST"},
-        ),
+        "https by name": ("http", {"url": f"https://localhost:{secure}/"}),
         "tcp": ("tcp", {"host": "127.0.0.1", "port": plain}),
         "tcp by name": ("tcp", {"host": "localhost", "port": plain}),
         "tcp with tls": ("tcp", {"host": "localhost", "port": secure, "tls": True}),

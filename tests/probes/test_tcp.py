@@ -107,7 +107,7 @@ async def test_tls_is_spoken_and_its_certificate_aged(tmp_path: Path) -> None:
     server.close()
 
 
-async def test_an_address_may_stand_in_brackets(port: int) -> None:
+async def test_an_address_may_stand_in_brackets() -> None:
     """As it does in a URL and in front of a port."""
     server = await asyncio.start_server(lambda _, writer: writer.close(), "::1", 0)
     port = server.sockets[0].getsockname()[1]

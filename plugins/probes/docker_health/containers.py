@@ -110,7 +110,7 @@ class Known:
     began: float = 0.0
     """Monotonic moment at which it was seen to start; 0, it never was."""
     died_at: float = 0.0
-    """Of the last ``die`` event, in epoch seconds of the engine's clock."""
+    """Of its last end, in epoch seconds of the engine's clock."""
     exit_code: int | None = None
     """Of the last of ``ends``: the engine forgets it with the next start."""
     reading: Reading | None = None
@@ -224,11 +224,15 @@ class Known:
         finished = parse_time(part(self.document, "State").get("FinishedAt"))
         return at < max(self.died_at, finished.timestamp() if finished else 0.0)
 
+    def died(self, at: float) -> None:
+        """When it ended, and whether for want of memory."""
+        self.blind, self.died_at = False, at
+        self.oom = any(abs(at - oom) < OOM_COUNTS_FOR for oom in self.ooms)
+
     def ended(self, at: float, exit_code: int) -> None:
         """A ``die`` event."""
-        self.blind, self.died_at = False, at
+        self.died(at)
         self.reading = self.usage = None
-        self.oom = any(abs(at - oom) < OOM_COUNTS_FOR for oom in self.ooms)
         passed = time.monotonic() - self.killed_at
         if passed > (KILL_COUNTS_FOR if self.kill_signal else STOP_COUNTS_FOR):
             self.kill_signal = None

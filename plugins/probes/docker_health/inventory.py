@@ -10,7 +10,6 @@ from tocsin import Sink
 from tocsin.plugins.probes.docker_health.addresses import Addresses
 from tocsin.plugins.probes.docker_health.containers import (
     MUTE_AFTER,
-    OOM_COUNTS_FOR,
     Known,
     Registry,
     Slot,
@@ -159,16 +158,16 @@ class Inventory:
             return
         if known.as_of != as_of:
             return  # it has gone on meanwhile
+        known.died_at = finished  # events come in any order
         for event in filter(None, map(Happened.of, events)):
             if event.kind == "kill":
                 known.killed(event.attributes.get("signal", ""))
             elif event.kind == "oom":
-                known.ooms.append(event.at)
+                known.ran_out_of_memory(event.at)
             elif event.kind == "stop":
                 known.stopped(event.at)
             elif event.kind == "die":
-                known.blind, known.died_at = False, event.at
-                known.oom = any(abs(event.at - at) < OOM_COUNTS_FOR for at in known.ooms)
+                known.died(event.at)
 
 
 def _start_of(document: dict[str, Any]) -> str:

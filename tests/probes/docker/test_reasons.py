@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tocsin import Reason, Result, Status
 from tocsin.plugins.probes.docker_health import stats
 from tocsin.plugins.probes.docker_health.containers import Known
 from tocsin.plugins.probes.docker_health.facts import container_of, health_detail
+from tocsin.plugins.probes.docker_health.inventory import Inventory
 from tocsin.plugins.probes.docker_health.reasons import LOOP_WINDOW, result_of
 
 NEVER = "0001-01-01T00:00:00Z"
@@ -268,3 +270,37 @@ def test_statistics_of_what_has_ended_are_none() -> None:
     ended = {"cpu_stats": {"cpu_usage": {"total_usage": 0}}, "memory_stats": {}}
     assert stats.from_api(ended) is None
     assert stats.from_api({}) is None
+
+
+@pytest.mark.parametrize(
+    ("kinds", "code", "flag", "expected"),
+    [
+        (("stop", "die"), 0, False, Reason.STOPPED), (("die", "stop"), 143, False, Reason.STOPPED),
+        (("stop", "die"), 143, False, Reason.STOPPED), (("die", "oom"), 137, True,
+                                                        Reason.OOM_KILLED),
+        (("oom", "die"), 137, True, Reason.OOM_KILLED), (("die",), 1, False, Reason.CRASHED),
+    ],
+)  # fmt: skip
+async def test_an_end_that_nobody_saw_is_looked_up(
+    kinds: tuple[str, ...], code: int, flag: bool, expected: Reason
+) -> None:
+    """What the engine still remembers of it says why, in whichever order it tells."""
+    ended = time.time() - 60
+    known = running()
+    known.blind = True
+    known.document["State"] = {
+        "Status": "exited", "ExitCode": code, "OOMKilled": flag,
+        "FinishedAt": datetime.fromtimestamp(ended, UTC).isoformat(),
+    }  # fmt: skip
+
+    async def past(*_: object, **__: object) -> list[object]:
+        return [
+            {"Type": "container", "Action": kind, "Actor": {"ID": "1", "Attributes": {}},
+             "time": int(ended), "timeNano": int(ended * 1e9) + n}
+            for n, kind in enumerate(kinds)
+        ]  # fmt: skip
+
+    engine: Any = SimpleNamespace(_engine=SimpleNamespace(past=past))
+    slot: Any = SimpleNamespace(current=known)
+    await Inventory._look_back(engine, slot)
+    assert reason(known) is expected
