@@ -6,13 +6,13 @@ import asyncio
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.faults.relay import before_postgres
 from tocsin import Secret, Status, Target
 from tocsin.plugins.probes.postgres_query import PostgresQueryProbe
 from tocsin.plugins.probes.tcp import TcpProbe
@@ -121,24 +121,11 @@ async def test_secrets_are_never_told() -> None:
 
 
 @pytest.fixture
-async def by_tcp(postgres: str) -> AsyncIterator[int]:
+def by_tcp(postgres: str) -> Iterator[int]:
     """A port at 127.0.0.1 at which PostgreSQL is."""
-    path = parse_qs(urlsplit(postgres).query)["host"][0] + "/.s.PGSQL.5432"
-
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inward, outward = await asyncio.open_unix_connection(path)
-
-        async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-            with suppress(OSError):
-                while data := await source.read(65536):
-                    sink.write(data)
-            sink.close()
-
-        await asyncio.gather(pass_on(reader, outward), pass_on(inward, writer))
-
-    server = await asyncio.start_server(relay, "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
+    relay = before_postgres(postgres)
+    yield relay.port
+    relay.close()
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.conftest import eventually, need
+from tests.faults.relay import before_postgres
 from tests.store.helpers import make, rows, seen
 from tocsin import Secret, Status, Target
 from tocsin.plugins.probes.postgres_query import PostgresQueryProbe
@@ -30,26 +31,13 @@ async def pooler(
     """The DSN of an empty database by way of pgbouncer, which knows a server by TCP only."""
     program = need("pgbouncer")
     parts = urlsplit(empty_database)
-    directory = parse_qs(parts.query)["host"][0]
-
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inward, outward = await asyncio.open_unix_connection(f"{directory}/.s.PGSQL.5432")
-
-        async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-            while data := await source.read(65536):
-                sink.write(data)
-            sink.close()
-
-        await asyncio.gather(pass_on(reader, outward), pass_on(inward, writer))
-
-    server = await asyncio.start_server(relay, "127.0.0.1", 0)
-    behind = server.sockets[0].getsockname()[1]
+    server = before_postgres(empty_database)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     config = tmp_path / "pgbouncer.ini"
     config.write_text(
-        f"[databases]\n* = host=127.0.0.1 port={behind} user=postgres\n[pgbouncer]\n"
+        f"[databases]\n* = host=127.0.0.1 port={server.port} user=postgres\n[pgbouncer]\n"
         f"listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\nunix_socket_dir =\n"
         f"pool_mode = {request.param}\n"
     )

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 import psutil
 
 from tests.faults.fault import ROOT, Fault
-from tests.faults.peers import HarnessError
+from tests.faults.rows.disk import fill, mount_tmpfs
 from tests.faults.world import World
 from tests.store.conftest import Server
 
@@ -35,11 +35,7 @@ class EmbeddedTrouble(Fault):
         self.how = HOW[world.script.seed % len(HOW)]
         asyncio.run(world.postgres.stop())
         self.disk = world.directory / "disk"
-        self.disk.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(self.disk)]
-        if subprocess.run(mount, check=False).returncode != 0:
-            raise HarnessError("a tmpfs cannot be mounted here")
-        stack.callback(subprocess.run, ["umount", "-l", str(self.disk)], check=True)
+        mount_tmpfs(self.disk, stack, "200m")
         world.data.mkdir()
         (world.data / "postgres").symlink_to(self.disk / "pg")
         world.postgres = Server(self.disk / "pg")
@@ -57,7 +53,7 @@ class EmbeddedTrouble(Fault):
         if self.how == "killed":
             world.postgres.kill()
         elif self.how == "full":
-            self._fill()
+            fill(self.disk)
         else:
             world.stop()
             self._spoil()
@@ -72,13 +68,6 @@ class EmbeddedTrouble(Fault):
             self._remount("rw")
         elif self.how == "damaged":
             self._control.write_bytes(self._kept)
-
-    def _fill(self) -> None:
-        with (self.disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
-            for size in (65536, 512):
-                with suppress(OSError):
-                    while ballast.write(b"x" * size):
-                        pass
 
     def _spoil(self) -> None:
         if self.how == "damaged":

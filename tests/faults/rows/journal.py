@@ -83,7 +83,7 @@ class ReadOnly(Fault):
     needs = frozenset({ROOT})
 
     def prepare(self, world: World, stack: ExitStack) -> None:
-        mount_tmpfs(world, stack)
+        mount_tmpfs(world.data, stack)
 
     def steps(self, world: World) -> list[Step]:
         def remount(how: str) -> None:
