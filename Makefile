@@ -13,9 +13,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# One more than the cores: tests wait for real parts half of the time.
 JOBS   ?= 3
-# The other tests wait for real parts more than half of the time.
-REAL_JOBS ?= 3
 PIP    := $(BIN)/pip install -q --disable-pip-version-check
 # uv needs seconds where pip needs minutes; pip it is where uv cannot (say, by an index that pip alone knows).
 INSTALL = { $(PIP) uv && $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -e '.[$(EXTRAS)]'; } || $(PIP) -e '.[$(EXTRAS)]'
@@ -37,7 +36,6 @@ test: style
 fast: $(VENV)/.test
 	$(PYTEST) -m "not ($(REAL))"
 
-test-real: JOBS = $(REAL_JOBS)
 test-real: $(VENV)/.test
 	$(PYTEST) -m "$(REAL)"
 
