@@ -362,12 +362,17 @@ class Tocsin:
             return settings
 
     def dependents(self, target: str) -> list[str]:
-        """Names of all that depend on a target, directly or through others, sorted."""
+        """Names of all that depend on a target, directly or through others, sorted; instances of a
+        service are none of them."""
+        known = self.state.targets.get(target)
+        service = None if known is None else known.target.service
         found: set[str] = set()
-        front = {target}
+        front = {target if service is None else service}
         while front:
             front = {
-                t.target.name for t in self.state if front.intersection(t.target.depends_on)
+                t.target.name
+                for t in self.state
+                if t.target.service is None and front.intersection(t.target.depends_on)
             } - found
             found |= front
         return sorted(found - {target})

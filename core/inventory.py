@@ -320,7 +320,10 @@ class Inventory:
         """What a source found, by the names that targets have here."""
         others = dict.fromkeys(self._names.of((found.source, own)) for own in found.depends_on)
         depends_on = tuple(other for other in others if other != found.name)
-        return evolve(found.target, name=found.name, depends_on=depends_on)
+        service = found.target.service
+        if service is not None:
+            service = self._names.of((found.source, service))
+        return evolve(found.target, name=found.name, depends_on=depends_on, service=service)
 
     def name_of(self, source: str, own: str) -> str:
         """What the target is called that a source knows by its own name."""

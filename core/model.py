@@ -54,7 +54,8 @@ class Target:
     """A thing watched: a container, a URL, a database, a backup, a host disk.
 
     ``expected`` maps a metric name to the level that is normal for this target. ``service`` names
-    the service whose replica it is, if it is one: whoever depends on one depends on all of them.
+    the target whose instance it is, if it is one of several: that one tells whether it is down, and
+    whoever depends on an instance depends on all of them.
     """
 
     name: str

@@ -120,11 +120,14 @@ class Rule(ABC):
     Attributes:
         inhibits: class variable; whether its alert explains the failures of dependent targets,
             which are then not told (it means: this target is down).
+        explained_by_down: class variable; whether its alert is not told while one of a rule that
+            inhibits, on the same target and graver, is; one that inhibits itself never is then.
         stands_for_down: class variable; whether its alert is told in place of those of rules that
             inhibit, on the same target; it takes over their severity and channels.
     """
 
     inhibits: ClassVar[bool] = False
+    explained_by_down: ClassVar[bool] = False
     stands_for_down: ClassVar[bool] = False
 
     @property

@@ -35,9 +35,15 @@ def stood_up() -> Iterator[str]:
     env = {**os.environ, "POSTGRES_IMAGE": "tocsin-postgres:local"}
     compose = ["docker-compose", "-f", str(EXAMPLE / "docker-compose.yml")]
     there = docker("ps", "-q", "--filter", "name=^fastapi-prod$").strip()
-    subprocess.run([*compose, "up", "-d"], check=True, env=env, capture_output=True, timeout=120)
+
+    def run(*args: str) -> None:
+        done = subprocess.run(
+            [*compose, *args], env=env, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, f"docker-compose {args[0]}: {done.stdout}{done.stderr}"
+
+    run("up", "-d")
     watched = f"[sources.docker]\ninclude = {json.dumps(sorted(NAMES))}\n"
     yield f"{(EXAMPLE / 'tocsin.toml').read_text()}\n{watched}"
     if not there:
-        subprocess.run([*compose, "down", "-v", "-t", "1"], check=True, env=env,
-                       capture_output=True, timeout=120)  # fmt: skip
+        run("down", "-v", "-t", "1")

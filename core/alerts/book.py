@@ -114,6 +114,11 @@ class Book:
         bound = self.overrides.get(target, {}).get(rule, self.rules.get(rule))
         return bound is not None and bound.rule.inhibits
 
+    def yields(self, rule: str, target: str) -> bool:
+        """Whether an alert is explained by a graver one which says that its target is down."""
+        bound = self.overrides.get(target, {}).get(rule, self.rules.get(rule))
+        return bound is not None and (bound.rule.inhibits or bound.rule.explained_by_down)
+
     def leads(self, rule: str, target: str) -> bool:
         """Whether an alert stands for those of its target that say that it is down."""
         bound = self.overrides.get(target, {}).get(rule, self.rules.get(rule))

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 class Graph:
     """Dependencies between targets. Edges come and go; closures are worked out when asked for.
 
-    A dependency is a service: who depends on one of its replicas depends on it, that is on all of
-    them together.
+    A dependency is a service: who depends on it, or on one of its instances, depends on all of them
+    together.
     """
 
     def __init__(self) -> None:
@@ -21,8 +21,8 @@ class Graph:
         self._below: dict[str, frozenset[str]] = {}
 
     def put(self, name: str, depends_on: Iterable[str], service: str | None = None) -> bool:
-        """Set what a target depends on, and of which service it is a replica. True where that
-        changed something."""
+        """Set what a target depends on, and of which one it is an instance. True where that changed
+        something."""
         wanted = tuple(other for other in depends_on if other != name)
         if (self._up.get(name, ()), self._service.get(name)) == (wanted, service):
             return False
@@ -47,17 +47,27 @@ class Graph:
         service = self._service.get(name)
         return frozenset((name,)) if service is None else self._replicas[service]
 
+    def is_instance(self, name: str) -> bool:
+        """Whether a target is an instance of another one."""
+        return name in self._service
+
+    def _whole(self, name: str) -> frozenset[str]:
+        """A service and all of its instances, by the name of any of them."""
+        service = self._service.get(name, name)
+        return self._replicas.get(service, frozenset()) | {service, name}
+
     def above(self, name: str) -> frozenset[str]:
-        """All that a target's service depends on, directly or through others, without itself."""
+        """All that a target's service depends on, directly or through others, without itself; for
+        an instance, its service is one of them."""
         if (known := self._above.get(name)) is None:
-            own = self.replicas(name)
+            own = self.replicas(name) if name in self._service else self._whole(name)
             known = self._above[name] = self._closure(own, self._up) - own
         return known
 
     def below(self, name: str) -> frozenset[str]:
         """All that depend on a target's service, directly or through others, without itself."""
         if (known := self._below.get(name)) is None:
-            own = self.replicas(name)
+            own = self._whole(name)
             known = self._below[name] = self._closure(own, self._down) - own
         return known
 
@@ -66,7 +76,7 @@ class Graph:
         front = list(names)
         while front:
             for other in edges.get(front.pop(), ()):
-                for each in self.replicas(other):
+                for each in self._whole(other):
                     if each not in seen:
                         seen.add(each)
                         front.append(each)

@@ -95,7 +95,8 @@ class Inhibition:
         above = self.graph.above(key[1]) & self._roots.keys()
         for replicas in {self.graph.replicas(name) for name in above}:
             found += self._of_service(replicas, key, mine, now)
-        rank = self._severity(key).rank if self._explains(key) else Severity.CRITICAL.rank
+        yields = self.book().yields(*key)
+        rank = self._severity(key).rank if yields else Severity.CRITICAL.rank
         found += [
             (alert, cause)
             for alert in self._roots.get(key[1], {}).values()
@@ -143,11 +144,13 @@ class Inhibition:
         return [one for of in waited_for or each for one in of]
 
     def affected(self, target: str) -> tuple[str, ...]:
-        """Who depends on a target's service, sorted; nobody while another replica of it serves."""
+        """Who depends on a target's service, sorted, services in place of their instances; nobody
+        while another replica of it serves."""
         for other in self.graph.replicas(target) - {target}:
             if not any(alert.open for alert in self._roots.get(other, {}).values()):
                 return ()
-        return tuple(sorted(self.graph.below(target)))
+        below = self.graph.below(target)
+        return tuple(sorted(name for name in below if not self.graph.is_instance(name)))
 
     def _force(self, alert: Alert, mine: Alert | None, now: float) -> Cause | None:
         if alert.phase is Phase.FIRING:

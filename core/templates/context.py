@@ -83,7 +83,7 @@ def icon_of(notice: Notice) -> str:
 
 def of_notice(notice: Notice, message: Message, clean: Callable[[str], str]) -> dict[str, Any]:
     """The fields of one alert."""
-    zone, details = message.timezone, dict(notice.details)
+    zone, details, kind = message.timezone, dict(notice.details), notice.target_kind
     metric = str(details.get("metric", ""))
     name = name_of(notice.rule)
     return {
@@ -96,8 +96,8 @@ def of_notice(notice: Notice, message: Message, clean: Callable[[str], str]) -> 
         "id": short_id(notice),
         "channel": message.channel,
         "target": short(clean(notice.target), LONGEST_NAME),
-        "kind_name": _KINDS.get(notice.target_kind, notice.target_kind.capitalize()),
-        "is_container": notice.target_kind == "container",
+        "kind_name": _KINDS.get(kind, kind.replace("-", " ").capitalize()),
+        "is_container": kind == "container",
         "message": notice.message,
         "why": notice.message,
         "time": in_zone(notice.at, zone),

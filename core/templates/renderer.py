@@ -271,8 +271,9 @@ def check_directory(directory: Path) -> None:
 
 _AT = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 _RULES = (
-    "container_down", "container_restarting", "health_check_failed", "out_of_memory", "high_memory",
-    "high_cpu", "disk_space_low", "above_expected", "monitor_impaired", "plugin_failed", "another",
+    "container_down", "replicas_down", "container_restarting", "health_check_failed",
+    "out_of_memory", "high_memory", "high_cpu", "disk_space_low", "above_expected",
+    "monitor_impaired", "plugin_failed", "another",
 )  # fmt: skip
 
 

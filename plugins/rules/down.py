@@ -1,4 +1,5 @@
-"""The ``down`` rule: a target does not run, or fails its checks."""
+"""The rules ``down``, a target does not run or fails its checks, and ``replicas``, some instances
+of a service do not run."""
 
 from __future__ import annotations
 
@@ -8,7 +9,18 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen, validators
 
-from tocsin import Container, History, Observation, Reason, Result, Rule, Status, Verdict, hookimpl
+from tocsin import (
+    Container,
+    History,
+    Observation,
+    Reason,
+    Result,
+    Rule,
+    Status,
+    Target,
+    Verdict,
+    hookimpl,
+)
 
 
 class Of(StrEnum):
@@ -37,6 +49,10 @@ class DownRule(Rule):
     of: Of = Of.RUNNING
     failures: int = field(default=1, validator=[validators.ge(1), validators.le(100)])
     paused: bool = True
+
+    def applies(self, target: Target) -> bool:
+        """Whether an instance of a service runs is a matter of the service."""
+        return self.of is not Of.RUNNING or target.service is None
 
     def evaluate(self, history: History, now: datetime) -> Verdict:
         """Judge by the newest results."""
@@ -189,7 +205,30 @@ def _details(observation: Observation, reason: str) -> dict[str, Any]:
     return details
 
 
+@frozen(kw_only=True)
+class ReplicasRule(Rule):
+    """Fire when some instances of a service do not serve."""
+
+    explained_by_down: ClassVar[bool] = True
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        """Judge by what the service's source counted last."""
+        last = history.latest.get(history.source or "")
+        if last is None or last.result.status is Status.UNKNOWN:
+            return Verdict.unknown("" if last is None else last.result.message)
+        metrics = last.result.metrics
+        down = metrics.get("replicas_down")
+        if down is None:
+            if history.firing and last.result.status is Status.UP:
+                return Verdict.over("it has no replicas any more")
+            return Verdict.unknown() if history.firing else _PASSING
+        if not down:
+            return Verdict.clear(last.result.message)
+        details = {"check": last.check, "replicas": metrics.get("replicas"), "down": down}
+        return Verdict.firing(last.result.message, details=details)
+
+
 @hookimpl
 def tocsin_rules() -> dict[str, type[Rule]]:
-    """Announce the rule."""
-    return {"down": DownRule}
+    """Announce the rules."""
+    return {"down": DownRule, "replicas": ReplicasRule}

@@ -536,6 +536,57 @@ def test_a_replica_that_comes_or_goes_changes_what_explains() -> None:
     assert driver.told[4:] == []
 
 
+def test_a_service_that_is_a_target_speaks_for_its_instances() -> None:
+    """Its failure explains that of its instances and of who depends on it, or on one of them; so
+    does that of all of its instances; nobody is told of instances as affected."""
+    services = dict.fromkeys(("api1", "api2"), "api")
+    graph = {"api": ("db",), "db": (), "api1": ("api",), "api2": ("api",)}
+    graph |= {"web": ("api",), "job": ("api1",)}
+    driver = Driver(graph, services=services)
+    affected = driver.engine.inhibition.affected
+    assert (affected("api"), affected("db")) == (("job", "web"), ("api", "job", "web"))
+    for name in ("api", "api1", "web", "job"):
+        driver.see(name, "down")
+    assert driver.told == [("fired", "api")]
+    driver = Driver(graph, services=services)
+    for name in ("api1", "web"):
+        driver.see(name, "down")
+    assert driver.told == [("fired", "api1"), ("fired", "web")]
+    driver = Driver(graph, services=services)
+    for name in ("api1", "api2", "web", "job"):
+        driver.see(name, "down")
+    assert driver.told == [("fired", "api1"), ("fired", "api2")]
+    assert driver.engine.inhibition.affected("api1") == ("job", "web")
+
+
+@frozen(kw_only=True)
+class Some(Rule):
+    """Whatever is not up has some instance that is not."""
+
+    explained_by_down = True
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        """By any check."""
+        bad = any(o.result.status is not Status.UP for o in history.latest.values())
+        return Verdict.firing("some are down") if bad else Verdict.clear()
+
+
+def test_that_some_replicas_are_down_explains_nothing_and_is_explained_by_all() -> None:
+    """A target that depends on the service fails for a reason of its own; once none serves, that
+    one alert is told."""
+    some = Bound(name="some", rule=Some(), plugin="p", policy=Policy())
+    rules = evolve(book(), rules={"down": book().rules["down"], "some": some})
+    driver = Driver({"api": (), "web": ("api",)}, rules)
+    driver.see("api", "degraded")
+    assert driver.alert("api", "some").phase is Phase.FIRING
+    driver.see("web", "down")
+    assert driver.told == [("fired", "api"), ("fired", "web")]
+    driver.see("api", "down")
+    suppression = driver.alert("api", "some").suppression
+    assert suppression is not None
+    assert suppression.message == "down on api explains it"
+
+
 def test_replicas_do_not_explain_each_other() -> None:
     """Not even in a circle of dependencies: each that is down is told."""
     driver = Driver({"api1": ("web",), "api2": (), "web": ("api2",)}, services=REPLICAS)

@@ -21,7 +21,7 @@ from tocsin import (
     Target,
     Verdict,
 )
-from tocsin.plugins.rules.down import DownRule, Of
+from tocsin.plugins.rules.down import DownRule, Of, ReplicasRule
 from tocsin.plugins.rules.restart_loop import RestartLoopRule
 from tocsin.plugins.rules.thresholds import Operator, ThresholdRule
 from tocsin.testing import check_rule_conformance
@@ -37,7 +37,7 @@ RUNNING = Container(id="1", image="nginx", state="running", reason=Reason.RUNNIN
         DownRule(), DownRule(of=Of.CHECKS, failures=3), DownRule(paused=False), RestartLoopRule(),
         ThresholdRule(metric="cpu_percent", level=95, clear=85),
         ThresholdRule(metric="disk_free_percent", operator=Operator.BELOW, level=10, clear=12),
-        ThresholdRule(times_expected=2),
+        ThresholdRule(times_expected=2), ReplicasRule(),
     ],
     ids=lambda rule: type(rule).__name__,
 )  # fmt: skip
@@ -100,6 +100,35 @@ def test_down_says_why_and_how() -> None:
     assert verdict.details["exit_code"] == 3
     assert verdict.details["reason"] == "crashed"
     assert verdict.details["image"] == "nginx"
+
+
+@pytest.mark.parametrize(
+    ("result", "firing", "expected"),
+    [
+        (Result.degraded("2 of 3", metrics={"replicas": 3, "replicas_down": 1}), False, "firing"),
+        (Result.down("none of 3", metrics={"replicas": 3, "replicas_down": 3}), False, "firing"),
+        (Result.up("all 3", metrics={"replicas": 3, "replicas_down": 0}), True, "clear"),
+        (Result.degraded("2 of 3, one in a loop", metrics={"replicas_down": 0}), False, "clear"),
+        (Result.unknown("the engine is away"), True, "unknown"),
+        (Result.degraded("being replaced"), True, "unknown"),
+        (Result.up("running"), True, "over"),
+        (Result.up("running"), False, "clear"),
+    ],
+)
+def test_replicas_that_do_not_serve_are_told(result: Result, firing: bool, expected: str) -> None:
+    """As many as their source counts; nothing is said where it counts none."""
+    verdict = ReplicasRule().evaluate(past(seen(result), firing=firing), NOW)
+    assert state(verdict) == ("clear" if expected == "over" else expected)
+    assert verdict.recovered is (expected != "over")
+    assert expected != "firing" or verdict.message == result.message
+
+
+def test_whether_an_instance_runs_is_a_matter_of_its_service() -> None:
+    """Its own checks are its own."""
+    instance = evolve(WEB, service="api")
+    assert not DownRule().applies(instance)
+    assert DownRule().applies(WEB)
+    assert DownRule(of=Of.CHECKS).applies(instance)
 
 
 def test_checks_fail_after_so_many_failures_in_a_row() -> None:

@@ -173,6 +173,18 @@ async def test_the_configuration_refines_what_a_source_finds(room: Room) -> None
     assert room.state.targets["db"].status is Status.UP
 
 
+async def test_an_instance_names_its_service_as_it_is_called_here(room: Room) -> None:
+    """A label may give the service another name, before or after its instances are seen."""
+    instance = Target(name="api-1", kind="container", depends_on=("api",), service="api")
+    room.inventory.discovered("docker", instance, None)
+    assert room.state.targets["api-1"].target.service == "api"
+    service = Target(name="api", kind="replicated-service")
+    room.inventory.discovered("docker", service, None, tocsin.Claim(name="pay"))
+    known = room.state.targets["api-1"].target
+    assert (known.service, known.depends_on) == ("pay", ("pay",))
+    assert room.state.targets["pay"].target.kind == "replicated-service"
+
+
 async def test_labels_ask_for_checks_and_the_file_wins(room: Room) -> None:
     """Checks that labels ask for run; one of the same name in the file replaces it."""
     tables = {"a": {"probe": "echo", "say": "down"}, "b": {"probe": "echo", "say": "degraded"}}

@@ -70,7 +70,7 @@ class Stack:
 
     def down(self) -> None:
         """Take it down with all that it kept."""
-        self.compose("--profile", "dashboard", "down", "-v", "-t", "3", check=False)
+        self.compose("--profile", "dashboard", "down", "-v", "-t", "3")
 
     def command(self, *args: str, check: bool = True) -> str:
         """A tocsin command, as the README says."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from attrs import define, field
 
+from tocsin import Result
 from tocsin.plugins.probes.docker_health.engine import part
 from tocsin.plugins.probes.docker_health.facts import (
     SERVICE,
@@ -34,6 +35,7 @@ from tocsin.plugins.probes.docker_health.reasons import (
     SETTLED,
     Heard,
 )
+from tocsin.plugins.probes.docker_health.services import Service, Services
 from tocsin.plugins.probes.docker_health.stats import Reading, Usage
 
 Key = tuple[str, ...]
@@ -45,6 +47,9 @@ STOP_COUNTS_FOR = 30.0
 
 OOM_COUNTS_FOR = 5.0
 """Seconds between an ``oom`` event and an end within which the one is the other's cause."""
+
+REPEATED = 10.0
+"""Seconds that a new connection reaches back at most for what was told already."""
 
 SIGNALLED = 128
 """What is added to the number of the signal that ended a process, for its exit code."""
@@ -219,10 +224,15 @@ class Known:
         self.ooms.append(at)
         self.oom = not self.running and abs(at - self.died_at) < OOM_COUNTS_FOR
 
-    def has_ended_since(self, at: float) -> bool:
-        """Whether the run that began at ``at``, in epoch seconds of the engine's clock, is over."""
+    def has_ended_since(self, at: float, listening: float) -> bool:
+        """Whether the run that began at ``at`` is over, so that its beginning is no news: it was
+        seen to end, or began before anybody was ``listening``. Both are seconds since 1970 of the
+        engine's clock; the latter is a whole one, and an event in it may be from before."""
+        if 0 < self.died_at - at < REPEATED:
+            return True
         finished = parse_time(part(self.document, "State").get("FinishedAt"))
-        return at < max(self.died_at, finished.timestamp() if finished else 0.0)
+        ended = max(self.died_at, finished.timestamp() if finished else 0.0)
+        return at < min(listening, ended)
 
     def died(self, at: float) -> None:
         """When it ended, and whether for want of memory."""
@@ -254,6 +264,12 @@ class Slot:
     """Its end is not told yet: it may be a redeploy."""
     replacing: float = 0.0
     """Monotonic moment from which on a redeploy goes on; 0, there is none."""
+    service: Service | None = None
+    """The service of which it is an instance."""
+    left: bool = False
+    """It is what is left of an instance that another one has replaced: no target any more."""
+    told: Result | None = None
+    """What was told of it last."""
 
     @property
     def current(self) -> Known | None:
@@ -271,6 +287,10 @@ class Registry:
     _targets: dict[str, Slot] = field(factory=dict)
     _apart: set[str] = field(factory=set)
     """Containers that are targets of their own, whatever they claim to be."""
+    services: Services = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.services = Services(self.suffix)
 
     def put(self, document: dict[str, Any], asked: float) -> tuple[Slot, Known]:
         """Take in a document, asked for at the monotonic moment ``asked``: the container's slot and
@@ -293,6 +313,7 @@ class Registry:
             del self.slots[slot.key]
             slot.key = key
             self.slots[key] = slot
+        self.services.enlist(slot)
         return slot, known
 
     def _called_alike(self, document: Mapping[str, Any]) -> Slot | None:
@@ -310,6 +331,7 @@ class Registry:
         names = [each + self.suffix for each in (name, f"{name}-{container_id[:12]}", container_id)]
         target = next((each for each in names if each not in self._targets), names[-1])
         slot = self.slots[key] = self._targets[target] = Slot(key, target)
+        self.services.stale = True
         return slot
 
     def set_apart(self, slot: Slot) -> list[Slot]:
@@ -359,6 +381,7 @@ class Registry:
 
     def retire(self, slot: Slot) -> None:
         """A target is gone."""
+        self.services.leave(slot)
         if self.slots.get(slot.key) is slot:
             del self.slots[slot.key]
         if self._targets.get(slot.target) is slot:
@@ -378,9 +401,18 @@ class Registry:
         return self._targets.get(target)
 
     def of_service(self, project: str, service: str) -> list[str]:
-        """The targets of a Compose service."""
-        return sorted(
-            slot.target
-            for slot in self.slots.values()
-            if slot.key[:3] == ("compose", project, service)
-        )
+        """The targets that a Compose service is: one of its own, or its containers."""
+        found = self.services.of_compose(project, service)
+        if found is not None and found.target is not None:
+            return [found.target]
+        return [] if found is None else sorted(slot.target for slot in found.slots)
+
+    def targets(self) -> list[str]:
+        """All targets that there are, containers and services."""
+        called = [service.target for service in self.services if service.target is not None]
+        return [slot.target for slot in self.slots.values() if not slot.left] + called
+
+    def arrange(self) -> list[tuple[Service, str | None]]:
+        """See which services are targets of their own, and what they are called; returns those that
+        are called otherwise now, and what they were called before."""
+        return self.services.arrange(self._targets)

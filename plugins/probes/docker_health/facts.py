@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from attrs import frozen
+
 from tocsin import Container, Reason, clean_text
 from tocsin.plugins.probes.docker_health.engine import part
 from tocsin.plugins.probes.docker_health.output import telling_line
@@ -24,6 +26,19 @@ NUMBER = "com.docker.compose.container-number"
 ONE_OFF = "com.docker.compose.oneoff"
 CONFIG_HASH = "com.docker.compose.config-hash"
 NAME = "tocsin.name"
+
+SWARM_SERVICE = "com.docker.swarm.service.name"
+SWARM_TASK = "com.docker.swarm.task.name"
+
+_POD = re.compile(
+    r"(?P<workload>.+?)(?:-(?:\d{8,10}|[2-9bcdf-hj-np-tv-xz]{6,10}))?-[2-9bcdf-hj-np-tv-xz]{5}"
+    r"|(?P<set>.+)-\d{1,5}"
+)
+"""Names of pods, as Kubernetes makes them from the name of a Deployment, a CronJob, a DaemonSet or
+a Job (letters and digits of its SafeEncodeString at the end), or of a StatefulSet (a number):
+https://kubernetes.io/docs/concepts/workloads/controllers/"""
+
+_SERVICE_NAME = re.compile(r"[\w.-]{1,200}", re.ASCII)
 
 IMAGE_LABELS = "tocsin.image-labels"
 """Where a document keeps the labels of its image; None: the image could not be inspected."""
@@ -62,7 +77,7 @@ def given_labels(document: Mapping[str, Any]) -> dict[str, str]:
 
 def needs_image(document: Mapping[str, Any]) -> bool:
     """Whether it matters which labels are the image's."""
-    return not labels_of(document).keys().isdisjoint((SERVICE, NAME))
+    return not labels_of(document).keys().isdisjoint((SERVICE, NAME, SWARM_SERVICE))
 
 
 def member_of(document: Mapping[str, Any]) -> tuple[str, str, str] | None:
@@ -101,6 +116,60 @@ def service_of(document: Mapping[str, Any]) -> tuple[str, str] | None:
     runs once (``compose run``) is none."""
     member = member_of(document)
     return None if member is None or labels_of(document).get(ONE_OFF) == "True" else member[:2]
+
+
+@frozen
+class Membership:
+    """Which service a container is an instance of.
+
+    Attributes:
+        key: what identifies the service on its engine, first who runs it: "compose", "swarm" or
+            "k8s".
+        names: what it is called, and what it is called where that is taken.
+        place: of two instances in one place, the newer one has replaced the other.
+    """
+
+    key: tuple[str, ...]
+    names: tuple[str, str]
+    place: str
+
+
+def membership_of(document: Mapping[str, Any]) -> Membership | None:
+    """The service that a container is an instance of; None for one that stands for itself.
+
+    Swarm writes its labels on each container that it makes (an image may have them, too); a kubelet
+    that uses Docker names containers ``k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT``, and none of these
+    has a "_" in it.
+    """
+    of = _member_of_compose(document) or _task_of_swarm(document) or _container_of_pod(document)
+    return of if of is not None and all(map(_SERVICE_NAME.fullmatch, of.names)) else None
+
+
+def _member_of_compose(document: Mapping[str, Any]) -> Membership | None:
+    if (of := service_of(document)) is None:
+        return None
+    project, service = of
+    return Membership(("compose", *of), (service, f"{project}-{service}"), "")
+
+
+def _task_of_swarm(document: Mapping[str, Any]) -> Membership | None:
+    given = given_labels(document)
+    service, task = given.get(SWARM_SERVICE, ""), given.get(SWARM_TASK, "")
+    if not (service and task):
+        return None
+    return Membership(("swarm", service), (service, f"{service}-service"), task.rpartition(".")[0])
+
+
+def _container_of_pod(document: Mapping[str, Any]) -> Membership | None:
+    parts = name_of(document).split("_")
+    if len(parts) != 6 or parts[0] != "k8s" or parts[1] == "POD":
+        return None
+    _, container, pod, namespace, uid, _ = parts
+    match = _POD.fullmatch(pod)
+    workload = pod if match is None else match["workload"] or match["set"]
+    name = workload if workload == container else f"{workload}-{container}"
+    key = ("k8s", namespace, workload, container)
+    return Membership(key, (name, f"{namespace}-{name}"), uid)
 
 
 def name_of(document: Mapping[str, Any]) -> str:

@@ -101,8 +101,10 @@ class Inventory:
             self._redeploys.gone(gone)
         for slot in slots.values():
             await self._redeploys.tell_apart(slot)
+        self._teller.arrange()
+        for slot in slots.values():
             self._teller.discover(slot)
-        self._sink.synced([slot.target for slot in self._registry.slots.values()])
+        self._sink.synced(self._registry.targets())
         for slot in slots.values():
             if slot.current is not None:
                 with self._teller.about(slot.current.id, "its past"):

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from tocsin import Claim, Target, parse_duration, parse_size
 from tocsin.plugins.probes.docker_health.addresses import Place
@@ -22,7 +22,6 @@ from tocsin.plugins.probes.docker_health.facts import (
     labels_of,
     member_of,
     name_of,
-    service_of,
 )
 
 if TYPE_CHECKING:
@@ -65,8 +64,6 @@ def read_labels(
     if member is None or given.get(DEPENDS_ON) is None:
         labels.pop(DEPENDS_ON, None)
     target = target_of(name, labels, registry.of_service, refused)
-    if (of := service_of(document)) is not None:
-        target = evolve(target, service="/".join(of) + suffix)
     checks = checks_of(labels, place, refused)
     wish = labels.get(NAME, "").strip().replace("/", "-")
     project, service = (member[0], member[1]) if member else ("", "")

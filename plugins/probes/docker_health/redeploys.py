@@ -7,10 +7,18 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from tocsin import Sink
+from tocsin import Sink, clean_text
 from tocsin.plugins.probes.docker_health.containers import Known, Registry, Slot
+from tocsin.plugins.probes.docker_health.engine import (
+    Engine,
+    NoSuchContainer,
+    Refused,
+    Unanswered,
+    part,
+)
 from tocsin.plugins.probes.docker_health.facts import SERVICE, labels_of
 from tocsin.plugins.probes.docker_health.inspecting import Inspector
+from tocsin.plugins.probes.docker_health.services import Service
 from tocsin.plugins.probes.docker_health.telling import Teller
 
 REDEPLOY_HINT = 0.5
@@ -23,6 +31,7 @@ class Redeploys:
 
     def __init__(
         self,
+        engine: Engine,
         grace: float,
         registry: Registry,
         teller: Teller,
@@ -30,6 +39,7 @@ class Redeploys:
         sink: Sink,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
+        self._engine = engine
         self._grace = grace
         self._registry = registry
         self._teller = teller
@@ -109,6 +119,41 @@ class Redeploys:
         if not slot.members and self._registry.by_target(slot.target) is slot:
             self._registry.retire(slot)
             self._sink.retired(slot.target, "removed on purpose")
+            self._teller.arrange()
+
+    async def end_services(self) -> None:
+        """Retire services that an orchestrator has given up here: it has stopped all instances,
+        and there is none again within the grace."""
+        now, changed = time.monotonic(), False
+        for service in list(self._registry.services):
+            since = service.without
+            if since is None or service.over or now - since < self._grace or not service.slots:
+                continue
+            service.lacking = await self._wanted(service)
+            if service.without != since:
+                continue
+            if service.lacking is None:
+                service.over = changed = True
+            self._teller.tell_service(service)
+        if changed:
+            self._registry.services.stale = True
+            self._teller.arrange()
+
+    async def _wanted(self, service: Service) -> str | None:
+        """Why a task that Swarm wants does not run; None where it wants none, where one runs, on
+        another node, or where that cannot be known: managers alone know it."""
+        if service.key[0] != "swarm":
+            return None
+        wanted = {"service": service.key[1], "desired-state": "running"}
+        try:
+            tasks = await self._engine.read(lambda api: api.tasks(filters=wanted))
+        except (NoSuchContainer, Refused, Unanswered):
+            return None
+        states = [part(task, "Status") for task in tasks] if isinstance(tasks, list) else []
+        if any(state.get("State") == "running" for state in states):
+            return None
+        words = (state.get("Err") or state.get("Message") or state.get("State") for state in states)
+        return next((clean_text(str(said), longest=240) for said in words), None)
 
 
 def _may_be_redeploy(known: Known) -> bool:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from attrs import evolve
 
 from tocsin import Claim, Container, Event, Reason, Result, Sink, Status, Target, clean_text
-from tocsin.plugins.probes.docker_health.addresses import Addresses
+from tocsin.plugins.probes.docker_health.addresses import Addresses, Place
 from tocsin.plugins.probes.docker_health.containers import Known, Registry, Slot
 from tocsin.plugins.probes.docker_health.engine import Engine, EngineAway
 from tocsin.plugins.probes.docker_health.facts import (
@@ -21,8 +21,9 @@ from tocsin.plugins.probes.docker_health.facts import (
     start_error,
 )
 from tocsin.plugins.probes.docker_health.inspecting import Happened
-from tocsin.plugins.probes.docker_health.labels import read_labels
+from tocsin.plugins.probes.docker_health.labels import Asked, read_labels
 from tocsin.plugins.probes.docker_health.reasons import Heard, result_of
+from tocsin.plugins.probes.docker_health.services import KIND, Service
 
 _OF_INTEREST = {"die": "exitCode", "kill": "signal", "rename": "oldName"}
 """What is kept of an event; all else that it carries may be labels of the same name."""
@@ -45,10 +46,77 @@ class Teller:
         if (current := slot.current) is None:
             return
         with self.about(current.id, "its labels"):
-            place = self._addresses.of(current.document, self._registry.document)
-            suffix = self._registry.suffix
-            asked = read_labels(slot.target, current.document, self._registry, place, suffix)
-            self._sink.discovered(asked.target, asked.checks, asked.claim)
+            self.arrange()
+            if not slot.left:
+                asked = self._asked(slot, current)
+                self._sink.discovered(asked.target, asked.checks, asked.claim)
+            self._discover_service(slot.service)
+
+    def _asked(self, slot: Slot, current: Known) -> Asked:
+        place = self._addresses.of(current.document, self._registry.document)
+        suffix = self._registry.suffix
+        asked = read_labels(slot.target, current.document, self._registry, place, suffix)
+        if slot.service is None or slot.service.target is None:
+            return asked
+        # What it is asked to be called, or to depend on, is its service's.
+        service = slot.service.target
+        target = evolve(asked.target, depends_on=(service,), service=service)
+        return evolve(asked, target=target, claim=evolve(asked.claim, name=None, depends_on=False))
+
+    def _discover_service(self, service: Service | None) -> None:
+        """Tell what a service is: what its instances' labels say."""
+        if service is None or service.target is None:
+            return
+        suffix, each = self._registry.suffix, []
+        for slot in service.instances:
+            if (known := slot.current) is not None:
+                nowhere = Place(None)
+                each.append(
+                    read_labels(slot.target, known.document, self._registry, nowhere, suffix)
+                )
+        if not each:
+            return
+        above = [name for asked in each for name in asked.target.depends_on]
+        first = each[0].claim
+        self._sink.discovered(
+            Target(
+                name=service.target,
+                kind=KIND,
+                critical=any(asked.target.critical for asked in each),
+                depends_on=tuple(n for n in dict.fromkeys(above) if n != service.target),
+            ),
+            None,
+            Claim(
+                name=first.name,
+                by_image=first.by_image,
+                identity=first.identity,
+                depends_on=any(asked.claim.depends_on for asked in each),
+            ),
+        )
+
+    def arrange(self) -> None:
+        """Bring the targets of services into line with the containers there are."""
+        services = self._registry.services
+        if not services.changed and not services.stale:
+            return
+        now, again = time.monotonic(), dict[Slot, None]()
+        for service in list(services.changed):
+            del services.changed[service]
+            for slot in service.sort_out(now):
+                if slot.left:
+                    self._sink.retired(slot.target, "replaced by its orchestrator")
+                else:
+                    again[slot] = None
+        changed = self._registry.arrange()
+        for service, before in changed:
+            if before is not None:
+                self._sink.retired(before, service.why_gone)
+            again |= dict.fromkeys(service.instances)
+        if changed:  # others may depend on it
+            again = dict.fromkeys(self._registry.slots.values())
+        for slot in again:
+            self.discover(slot)
+            self.tell(slot)
 
     def tell(self, slot: Slot) -> None:
         """Tell the state of a target, unless its end is held back for now."""
@@ -56,28 +124,37 @@ class Teller:
         if known is None or slot.held:
             return
         with self.about(known.id, "its state"):
-            self._tell(slot, known)
+            self._put(slot, self._state(slot, known))
 
-    def _tell(self, slot: Slot, known: Known) -> None:
+    def _put(self, slot: Slot, result: Result) -> None:
+        """Tell a state of a container, and what that makes of its service."""
+        before, slot.told = slot.told, result
+        service = slot.service
+        if service is not None and (before is None or _differs(before, result)):
+            self._registry.services.changed[service] = None
+            self.arrange()
+        elif service is not None and slot is not next(iter(service.instances), None):
+            service = None  # it is told once for all that are well
+        if not slot.left:
+            self._sink.observed(slot.target, result)
+        if service is not None:
+            self.tell_service(service)
+
+    def tell_service(self, service: Service) -> None:
+        """Tell the state of a service, where it is a target."""
+        if service.target is not None and (combined := service.result()) is not None:
+            self._sink.observed(service.target, combined)
+
+    def _state(self, slot: Slot, known: Known) -> Result:
         if known.trouble is not None:
-            self._sink.observed(slot.target, Result.unknown(known.trouble))
-            return
+            return Result.unknown(known.trouble)
         heard = known.heard(self._engine.ahead)
         facts = container_of(known.document, heard, known.usage, self._engine.ahead)
         if known.mute:
-            self._sink.observed(
-                slot.target,
-                Result.unknown(
-                    "the engine does not answer about it",
-                    container=evolve(facts, reason=Reason.UNSEEN),
-                ),
-            )
-            return
+            unseen = evolve(facts, reason=Reason.UNSEEN)
+            return Result.unknown("the engine does not answer about it", container=unseen)
         if slot.replacing and not known.running:
-            self._sink.observed(
-                slot.target, Result.degraded("being redeployed by Compose", container=facts)
-            )
-            return
+            return Result.degraded("being redeployed by Compose", container=facts)
         result = result_of(facts, heard, health_detail(known.document), start_error(known.document))
         message = result.message
         if result.status is Status.DOWN and not known.running and is_one_off(known.document):
@@ -86,9 +163,7 @@ class Teller:
             message = f"one-off job: {message}"
         if known.document.get(IMAGE_LABELS, {}) is None:
             message += " (taken for no part of a Compose project: its image cannot be inspected)"
-        self._sink.observed(
-            slot.target, evolve(result, metrics=_metrics(facts, heard), message=message)
-        )
+        return evolve(result, metrics=_metrics(facts, heard), message=message)
 
     def tell_removed(self, slot: Slot, known: Known) -> None:
         """Tell that the last container of a target is no more."""
@@ -97,7 +172,7 @@ class Teller:
                 known.document, known.heard(self._engine.ahead), None, self._engine.ahead
             )
             facts = evolve(facts, reason=Reason.REMOVED, state="removed")
-            self._sink.observed(slot.target, Result.unknown("removed", container=facts))
+            self._put(slot, Result.unknown("removed", container=facts))
 
     def report(self, slot: Slot, happened: Happened) -> None:
         """Keep an event in the target's history."""
@@ -108,10 +183,13 @@ class Teller:
         if happened.detail:
             kept["health"] = happened.detail
         at = datetime.fromtimestamp(happened.at - self._engine.ahead, UTC)
+        self._report(slot.target, happened.kind, at, kept)
+        if slot.service is not None and slot.service.target is not None:
+            self._report(slot.service.target, happened.kind, at, {"instance": slot.target, **kept})
+
+    def _report(self, target: str, action: str, at: datetime, kept: dict[str, str]) -> None:
         self._sink.happened(
-            Event(
-                target=slot.target, source=self._name, action=happened.kind, at=at, attributes=kept
-            )
+            Event(target=target, source=self._name, action=action, at=at, attributes=kept)
         )
 
     @contextmanager
@@ -141,6 +219,14 @@ class Teller:
                 Target(name=target, kind="container"), None, Claim(refused=(reason,))
             )
             self._sink.observed(target, Result.unknown(reason))
+
+
+def _differs(before: Result, after: Result) -> bool:
+    """Whether a container does otherwise than before."""
+    old, new = before.container, after.container
+    if before.status is not after.status or (old is None) != (new is None):
+        return True
+    return old is not None and new is not None and old.reason is not new.reason
 
 
 def _metrics(facts: Container, heard: Heard) -> dict[str, float]:

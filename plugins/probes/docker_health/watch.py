@@ -67,6 +67,7 @@ class Watch:
         self._teller = Teller(name, sink, self.registry, addresses, self.engine)
         self._inspector = Inspector(self.engine, self.registry)
         self._redeploys = Redeploys(
+            self.engine,
             source.redeploy_grace,
             self.registry,
             self._teller,
@@ -183,6 +184,7 @@ class Watch:
             await self._sampler.read(self._running())
             for slot in list(self.registry.slots.values()):
                 self._teller.tell(slot)
+            await self._redeploys.end_services()
             await asyncio.sleep(self._interval)
 
     def _running(self) -> list[Known]:
@@ -242,7 +244,7 @@ class Watch:
         else:
             slot, known = found
         at = happened.at
-        if kind == "start" and at < self._stream.began and known.has_ended_since(at):
+        if kind == "start" and known.has_ended_since(at, self._stream.began):
             return  # from before we listened, and told after a reconnect, which reaches back
         self._teller.report(slot, happened)
         if kind == "kill":
@@ -309,6 +311,7 @@ class Watch:
         if not slot.members:
             self.registry.retire(slot)
             self.sink.retired(slot.target, f"renamed to {name_of(known.document)}")
+            self._teller.arrange()
         found = self.registry.find(known.id)
         if found is not None:
             self._teller.discover(found[0])

@@ -99,20 +99,6 @@ def test_a_renamed_container_is_another_target() -> None:
     assert found[0].target == "c"
 
 
-def test_a_replica_names_its_service() -> None:
-    """By project and service, and by the source where that is not the usual one. A job that Compose
-    runs once, and whatever an image says of itself, is no replica."""
-
-    def service(document: dict[str, Any], suffix: str = "") -> str | None:
-        return read_labels("x", document, Registry(), Place("10.0.0.2"), suffix).target.service
-
-    assert service(member(1, "x")) == "shop/web"
-    assert service(member(1, "x"), "@nas") == "shop/web@nas"
-    assert service(member(1, "x", **{"com.docker.compose.oneoff": "True"})) is None
-    assert service({**member(1, "x"), IMAGE_LABELS: COMPOSE}) is None
-    assert service(container(1, "x")) is None
-
-
 def test_a_one_off_job_inherits_nothing_from_its_service() -> None:
     """Neither checks, nor criticality, nor a name; an image that says that it is one is not."""
     asks = {"tocsin.critical": "true", "tocsin.http": ":80/", "tocsin.name": "shop"}

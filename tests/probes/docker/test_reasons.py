@@ -304,3 +304,21 @@ async def test_an_end_that_nobody_saw_is_looked_up(
     slot: Any = SimpleNamespace(current=known)
     await Inventory._look_back(engine, slot)
     assert reason(known) is expected
+
+
+@pytest.mark.parametrize(
+    ("start", "listening", "is_old"),
+    [
+        (100.087, 100.0, True),  # told again by a connection that began in the same second
+        (99.0, 100.0, True), (60.0, 100.0, True), (60.0, 50.0, False), (100.4, 100.0, False),
+        (3700.0, 100.0, False),
+    ],
+)  # fmt: skip
+def test_a_start_that_an_end_has_followed_is_no_news(
+    start: float, listening: float, is_old: bool
+) -> None:
+    """What was witnessed of the end stays: a start that is repeated undoes nothing. One that is far
+    older than the end, while somebody listened, is of a clock that was set back."""
+    known = Known("1" * 64, {"State": {"Status": "running"}})
+    known.died(100.3)
+    assert known.has_ended_since(start, listening) is is_old

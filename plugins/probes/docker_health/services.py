@@ -1,0 +1,243 @@
+"""Services: what several containers do together, and which of them count as its instances.
+
+A service that has several instances, or whose containers are made anew under other names (Swarm,
+Kubernetes), is a target beside its instances: it is down while none of them serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from tocsin import Reason, Result, Status
+from tocsin.plugins.probes.docker_health.facts import (
+    container_of,
+    membership_of,
+    state_of,
+)
+
+if TYPE_CHECKING:
+    from tocsin.plugins.probes.docker_health.containers import Slot
+
+KIND = "replicated-service"
+"""The kind of target that a service is."""
+
+_DONE = (Reason.COMPLETED, Reason.REMOVED, Reason.CREATED)
+MOST_NAMED = 3
+"""Instances that do not serve whose reasons are given."""
+
+
+@define(eq=False)
+class Service:
+    """A service and its instances. ``target``: what it is called, None where it is no target of its
+    own."""
+
+    key: tuple[str, ...]
+    names: tuple[str, str]
+    slots: dict[Slot, None] = field(factory=dict)
+    target: str | None = None
+    without: float | None = None
+    """Monotonic moment since which it has no instance; None while it has one."""
+    over: bool = False
+    """It has had none for so long that it is a target no more."""
+    lacking: str | None = None
+    """Why an instance that there should be is not there."""
+
+    @property
+    def is_orchestrated(self) -> bool:
+        """Whether its containers are made anew under other names."""
+        return self.key[0] != "compose"
+
+    @property
+    def instances(self) -> list[Slot]:
+        """Those that count; what is left of instances that others have replaced does not."""
+        return [slot for slot in self.slots if not slot.left]
+
+    @property
+    def is_target(self) -> bool:
+        """Whether it is to be a target of its own."""
+        return bool(self.slots) and not self.over if self.is_orchestrated else len(self.slots) > 1
+
+    @property
+    def why_gone(self) -> str:
+        """Why it is no target any more, by the name that it had."""
+        if self.target is not None:
+            return "called otherwise"
+        if not self.slots:
+            return "removed on purpose"
+        return "stopped by its orchestrator" if self.over else "left with one instance"
+
+    def sort_out(self, now: float) -> list[Slot]:
+        """See, at a monotonic moment, which containers are left of instances that an orchestrator
+        has replaced, or stopped. Returns those of which that was not known, or is so no more."""
+        if not self.is_orchestrated:
+            return []
+        newest: dict[str, str] = {}
+        for slot in self.slots:
+            if (known := slot.current) is not None:
+                place = _place(slot)
+                newest[place] = max(newest.get(place, ""), known.created)
+        changed = []
+        for slot in self.slots:
+            known = slot.current
+            left = (
+                known is not None
+                and _has_ended(slot)
+                and (known.created < newest[_place(slot)] or _was_stopped(slot))
+            )
+            if left != slot.left:
+                slot.left = left
+                changed.append(slot)
+        if self.instances:
+            self.without, self.over, self.lacking = None, False, None
+        elif self.without is None:
+            self.without = now
+        return changed
+
+    def result(self) -> Result | None:
+        """How it does: by what was told of its instances last. None where nothing was."""
+        told = {slot.target: slot.told for slot in self.instances if slot.told is not None}
+        if not told:
+            if self.without is None or not self.slots:
+                return None
+            if self.lacking is not None:
+                return Result.down(f"no instance of it runs: {self.lacking}")
+            return Result.degraded("being replaced by its orchestrator")
+        if at_work := {n: r for n, r in told.items() if _reason_in(r) not in _DONE}:
+            told = at_work
+        return combined(told)
+
+
+@define
+class Services:
+    """All services of an engine; ``suffix`` goes behind the name of each."""
+
+    suffix: str = ""
+    changed: dict[Service, None] = field(factory=dict)
+    """Those of which an instance has come, gone or changed since that was last looked at."""
+    stale: bool = False
+    """Names may clash that did not before."""
+    _known: dict[tuple[str, ...], Service] = field(factory=dict)
+
+    def __iter__(self) -> Iterator[Service]:
+        return iter(self._known.values())
+
+    def enlist(self, slot: Slot) -> None:
+        """Make a container an instance of the service that it belongs to now."""
+        if slot.current is None:
+            return
+        # Of two that claim to be the same one, the second stands for itself.
+        of = None if slot.key[0] == "id" else membership_of(slot.current.document)
+        if (None if slot.service is None else slot.service.key) == (None if of is None else of.key):
+            return
+        self.leave(slot)
+        if of is not None:
+            service = self._known.setdefault(of.key, Service(of.key, of.names))
+            slot.service, service.slots[slot], self.changed[service] = service, None, None
+
+    def leave(self, slot: Slot) -> None:
+        """A container is an instance no more."""
+        if slot.service is not None:
+            slot.service.slots.pop(slot, None)
+            self.changed[slot.service] = None
+            slot.service, slot.left = None, False
+
+    def of_compose(self, project: str, service: str) -> Service | None:
+        """A service of Compose, by project and name."""
+        return self._known.get(("compose", project, service))
+
+    def called(self, target: str) -> Service | None:
+        """The service that is the target of a name."""
+        return next((each for each in self if each.target == target), None)
+
+    def arrange(self, taken: Iterable[str]) -> list[tuple[Service, str | None]]:
+        """Give each service that is a target its name, one that no container has. Returns those
+        that are called otherwise now, and what they were called before."""
+        used, self.stale = set(taken), False
+        wanted = [service for service in self if service.is_target]
+        alike: dict[str, int] = {}
+        for service in wanted:
+            alike[service.names[0]] = alike.get(service.names[0], 0) + 1
+        changes = []
+        for service in list(self):
+            before, service.target = service.target, None
+            if service.is_target:
+                plain, long = (name + self.suffix for name in service.names)
+                clash = plain in used or alike[service.names[0]] > 1
+                name = long if clash else plain
+                while name in used:
+                    name += "-service"
+                service.target = name
+                used.add(name)
+            if not service.slots:
+                del self._known[service.key]
+            if service.target != before:
+                changes.append((service, before))
+        return changes
+
+
+def combined(told: dict[str, Result]) -> Result:
+    """What the states of all instances, by name, come to.
+
+    The metric ``replicas_down`` leaves out those that start over and over, of which another alert
+    tells.
+    """
+    failing = {n: r for n, r in told.items() if _fails(r)}
+    unseen = {n: r for n, r in told.items() if r.status is Status.UNKNOWN}
+    count, serving = len(told), len(told) - len(failing) - len(unseen)
+    looping = sum(_reason_in(r) is Reason.RESTARTING for r in failing.values())
+    metrics = {"replicas": float(count), "replicas_down": float(len(failing) - looping)}
+    if len(unseen) == count:
+        return Result.unknown(next(iter(unseen.values())).message, metrics=metrics)
+    if not failing:
+        limping = {n: r for n, r in told.items() if r.status is Status.DEGRADED}
+        text = "1 replica runs" if count == 1 else f"all {count} replicas run"
+        text = text if not unseen else f"{serving} of {count} replicas run{_named(unseen)}"
+        if limping:
+            return Result.degraded(text + _named(limping), metrics=metrics)
+        return Result.up(text, metrics=metrics)
+    if serving or unseen:
+        serve = "serves" if serving == 1 else "serve"
+        text = f"{serving} of {count} replicas {serve}{_named({**failing, **unseen})}"
+        return Result.degraded(text, metrics=metrics)
+    reason = _reason_in(next(iter(failing.values())))
+    attributes = {} if reason is None else {"reason": str(reason)}
+    if count == 1:
+        (only,) = failing.values()
+        return Result.down(only.message, metrics=metrics, attributes=attributes)
+    text = f"none of its {count} replicas serves{_named(failing)}"
+    return Result.down(text, metrics=metrics, attributes=attributes)
+
+
+def _fails(result: Result) -> bool:
+    return result.status is Status.DOWN or _reason_in(result) is Reason.RESTARTING
+
+
+def _named(told: dict[str, Result]) -> str:
+    said = [f"{name}: {result.message}" for name, result in sorted(told.items())]
+    more = f"; and {len(said) - MOST_NAMED} more" if len(said) > MOST_NAMED else ""
+    return f": {'; '.join(said[:MOST_NAMED])}{more}" if said else ""
+
+
+def _reason_in(result: Result) -> Reason | None:
+    return None if result.container is None else result.container.reason
+
+
+def _has_ended(slot: Slot) -> bool:
+    known = slot.current
+    return known is not None and state_of(known.document) in ("exited", "dead", "stopped")
+
+
+def _was_stopped(slot: Slot) -> bool:
+    known = slot.current
+    if known is None:
+        return False
+    return container_of(known.document, known.heard()).reason is Reason.STOPPED
+
+
+def _place(slot: Slot) -> str:
+    known = slot.current
+    of = None if known is None else membership_of(known.document)
+    return "" if of is None else of.place

@@ -1,0 +1,269 @@
+"""A service and its instances: which containers they are, and what becomes of the service."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from attrs import define, field
+
+from tests.probes.docker.test_names import COMPOSE, container
+from tocsin import Result
+from tocsin.plugins.probes.docker_health.addresses import Addresses
+from tocsin.plugins.probes.docker_health.containers import Known, Registry
+from tocsin.plugins.probes.docker_health.engine import Engine
+from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS, membership_of
+from tocsin.plugins.probes.docker_health.services import KIND
+from tocsin.plugins.probes.docker_health.source import DockerSource
+from tocsin.plugins.probes.docker_health.telling import Teller
+from tocsin.testing import RecordingSink
+
+
+def replica(
+    number: int, service: str = "api", project: str = "shop", **labels: str
+) -> dict[str, Any]:
+    """One of several containers of a service that Compose has made."""
+    named = {
+        "com.docker.compose.service": service, "com.docker.compose.project": project,
+        "com.docker.compose.container-number": str(number),
+    }  # fmt: skip
+    identity = sum(map(ord, project + service)) * 100 + number
+    return _made(identity, f"{project}-{service}-{number}", {**COMPOSE, **named, **labels})
+
+
+def task(slot: int, number: int, service: str = "web") -> dict[str, Any]:
+    """A container of a Swarm service: the ``number``-th task in a slot."""
+    name = f"{service}.{slot}.{number:025d}"
+    labels = {
+        "com.docker.swarm.service.name": service, "com.docker.swarm.task.name": name,
+        "com.docker.swarm.task.id": f"{number:025d}",
+    }  # fmt: skip
+    return _made(1000 * slot + number, name, labels)
+
+
+def pod(name: str, uid: str = "u1", attempt: int = 0, **more: Any) -> dict[str, Any]:
+    """A container that a kubelet has made."""
+    kind = more.get("container", "web")
+    identity = sum(map(ord, kind + name + uid)) * 10 + attempt
+    return _made(identity, f"k8s_{kind}_{name}_default_{uid}_{attempt}", {})
+
+
+def _made(number: int, name: str, labels: dict[str, str]) -> dict[str, Any]:
+    image: dict[str, Any] = {IMAGE_LABELS: {}}
+    made = f"2026-01-01T00:{number // 60 % 60:02d}:{number % 60:02d}Z"
+    return container(number, name, labels=labels, Created=made, **image)
+
+
+@define
+class Scene:
+    """A registry, and what is told of it."""
+
+    registry: Registry = field(factory=Registry)
+    sink: RecordingSink = field(factory=RecordingSink)
+    teller: Teller = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        engine = Engine(DockerSource().client)  # nobody asks it
+        addresses = Addresses("unix:///x")
+        self.teller = Teller("docker", self.sink, self.registry, addresses, engine)
+
+    def see(self, *documents: dict[str, Any]) -> None:
+        """Containers are there, and run."""
+        for document in documents:
+            self.registry.put(document, time.monotonic())
+        for document in documents:
+            slot, known = self.found(document)
+            known.started()
+            self.teller.discover(slot)
+            self.teller.tell(slot)
+
+    def found(self, document: dict[str, Any]) -> tuple[Any, Known]:
+        found = self.registry.find(document["Id"])
+        assert found is not None
+        return found
+
+    def end(self, document: dict[str, Any], code: int = 1, signal: str | None = None) -> None:
+        """A container ends, by itself or by a signal."""
+        slot, known = self.found(document)
+        if signal is not None:
+            known.killed(signal)
+        known.ended(time.time(), code)
+        document["State"] = {"Status": "exited", "ExitCode": code}
+        self.teller.tell(slot)
+
+    def remove(self, document: dict[str, Any]) -> None:
+        """A container is removed, and its target retired."""
+        slot = self.registry.drop(document["Id"])
+        assert slot is not None
+        if not slot.members:
+            self.registry.retire(slot)
+            self.teller.arrange()
+
+    def last(self, target: str) -> Result:
+        result = self.sink.last(target)
+        assert result is not None
+        return result
+
+    def targets(self) -> set[str]:
+        return set(self.registry.targets())
+
+
+def test_a_service_of_one_container_is_that_container() -> None:
+    """It is no target beside it; who depends on the service depends on the container."""
+    scene = Scene()
+    scene.see(replica(1))
+    assert scene.targets() == {"shop-api-1"}
+    assert scene.sink.targets["shop-api-1"].service is None
+    assert scene.registry.of_service("shop", "api") == ["shop-api-1"]
+
+
+def test_a_service_is_degraded_while_some_of_its_replicas_serve() -> None:
+    """And down when none does; each says which, and why."""
+    scene, replicas = Scene(), [replica(n) for n in (1, 2, 3)]
+    scene.see(*replicas)
+    assert scene.targets() == {"api", "shop-api-1", "shop-api-2", "shop-api-3"}
+    assert scene.sink.targets["api"].kind == KIND
+    assert {scene.sink.targets[f"shop-api-{n}"].service for n in (1, 2, 3)} == {"api"}
+    assert (scene.last("api").status, scene.last("api").message) == ("up", "all 3 replicas run")
+    scene.end(replicas[2])
+    assert scene.last("api").status == "degraded"
+    said = "2 of 3 replicas serve: shop-api-3: crashed with exit code 1"
+    assert scene.last("api").message == said
+    assert scene.last("api").metrics == {"replicas": 3, "replicas_down": 1}
+    for each in replicas[:2]:
+        scene.end(each)
+    assert scene.last("api").status == "down"
+    assert scene.last("api").message.startswith("none of its 3 replicas serves: shop-api-1: ")
+    replicas[0]["State"] = {"Status": "running"}
+    scene.see(replicas[0])
+    assert scene.last("api").status == "degraded"
+
+
+def test_who_depends_on_a_service_depends_on_its_target() -> None:
+    """From the moment at which there are several instances, and no longer."""
+    scene = Scene()
+    scene.see(replica(1))
+    labels = {"com.docker.compose.depends_on": "api:service_started:false"}
+    scene.see(replica(1, "web", **labels))
+    assert scene.sink.targets["shop-web-1"].depends_on == ("shop-api-1",)
+    scene.see(replica(2))
+    assert scene.sink.targets["shop-web-1"].depends_on == ("api",)
+    assert scene.sink.targets["shop-api-1"].depends_on == ("api",)
+    scene.remove(replica(1))
+    assert scene.targets() == {"shop-api-2", "shop-web-1"}
+    assert scene.sink.targets["shop-web-1"].depends_on == ("shop-api-2",)
+    assert ("api", "left with one instance") in scene.sink.gone
+    assert scene.sink.targets["shop-api-2"].service is None
+
+
+def test_services_of_the_same_name_have_their_projects_in_front() -> None:
+    """Whichever of them is there first; and so has one that is called like a container."""
+    for projects in (("shop", "lab"), ("lab", "shop")):
+        scene = Scene()
+        for project in projects:
+            scene.see(*(replica(n, project=project) for n in (1, 2)))
+        assert scene.targets() >= {"shop-api", "lab-api"}
+        assert "api" not in scene.targets()
+    scene = Scene()
+    scene.see(replica(1), replica(2))
+    scene.see(container(7, "api"))
+    assert scene.targets() == {"api", "shop-api", "shop-api-1", "shop-api-2"}
+    assert scene.sink.targets["api"].kind == "container"
+    assert ("api", "called otherwise") in scene.sink.gone
+
+
+def test_what_its_replicas_are_asked_for_is_asked_of_the_service() -> None:
+    """A name, criticality and dependencies are the service's; checks are its instances'."""
+    scene = Scene()
+    asks = {"tocsin.name": "pay", "tocsin.critical": "true", "tocsin.depends_on": "db"}
+    scene.see(*(replica(n, **asks, **{"tocsin.tcp": "h:1"}) for n in (1, 2)))
+    service = scene.sink.targets["api"]
+    assert (service.critical, service.depends_on) == (True, ("db",))
+    assert scene.sink.claims["api"].name == "pay"
+    assert scene.sink.claims["shop-api-1"].name is None
+    assert scene.sink.targets["shop-api-1"].depends_on == ("api",)
+    assert list(scene.sink.checks["shop-api-2"]) == ["tcp"]
+    assert scene.sink.checks["api"] == {}
+
+
+def test_a_task_that_swarm_replaces_is_no_failure() -> None:
+    """Swarm stops a container and makes another one, under another name: what is left of the old
+    one is no target any more, and the service goes on."""
+    scene, old, new = Scene(), [task(1, 1), task(2, 1)], [task(1, 2), task(2, 2)]
+    scene.see(*old)
+    assert scene.last("web").message == "all 2 replicas run"
+    for before, after in zip(old, new, strict=True):
+        scene.end(before, 143, signal="15")
+        assert scene.last("web").status == "up"
+        scene.see(after)
+    assert scene.targets() == {"web", *(each["Name"][1:] for each in new)}
+    assert {name for name, _ in scene.sink.gone} == {each["Name"][1:] for each in old}
+    assert scene.last("web").message == "all 2 replicas run"
+
+
+def test_a_task_that_fails_is_down_until_it_is_replaced() -> None:
+    """One that crashed is told; as the next one in its place begins, it is left behind."""
+    scene, first, second = Scene(), task(1, 1), task(2, 1)
+    scene.see(first, second)
+    scene.end(first, 1)
+    assert scene.last("web").message.startswith("1 of 2 replicas serves: web.1.")
+    scene.see(task(1, 2))
+    assert scene.last("web").message == "all 2 replicas run"
+    assert first["Name"][1:] not in scene.targets()
+
+
+def test_a_service_whose_only_task_is_replaced_is_not_down() -> None:
+    """It is degraded for the while."""
+    scene, only = Scene(), task(1, 1)
+    scene.see(only)
+    scene.end(only, 0, signal="15")
+    assert scene.last("web").status == "degraded"
+    assert scene.last("web").message == "being replaced by its orchestrator"
+    assert scene.targets() == {"web"}
+    scene.see(task(1, 2))
+    assert scene.last("web").status == "up"
+
+
+@pytest.mark.parametrize(
+    ("name", "service"),
+    [
+        ("web-7d9f8c6b5d-x2v4k", "web"), ("web-0", "web"), ("web-x2v4k", "web"), ("web", "web"),
+        ("web-28391040-x2v4k", "web"), ("front-7d9f8c6b5d-x2v4k", "front-web"),
+    ],
+)  # fmt: skip
+def test_a_pod_is_of_its_workload(name: str, service: str) -> None:
+    """Deployments, CronJobs, DaemonSets and StatefulSets, each names its pods in its own way; a
+    container that is not called like its workload has its own name behind."""
+    of = membership_of(pod(name))
+    assert of is not None
+    assert of.names == (service, f"default-{service}")
+
+
+def test_what_a_kubelet_restarts_is_the_same_service() -> None:
+    """The next attempt has another name and replaces the one that failed; a new pod does so, too;
+    the container that holds a pod's network is no service."""
+    scene, first = Scene(), pod("web-7d9f8c6b5d-x2v4k")
+    scene.see(first)
+    scene.end(first, 1)
+    assert scene.last("web").status == "down"
+    assert scene.last("web").message == "crashed with exit code 1"
+    again = pod("web-7d9f8c6b5d-x2v4k", attempt=1)
+    scene.see(again)
+    assert scene.last("web").status == "up"
+    scene.see(pod("web-7d9f8c6b5d-zzzzz", uid="u9"))
+    scene.end(again, 143, signal="15")
+    assert (scene.last("web").status, scene.last("web").message) == ("up", "1 replica runs")
+    assert membership_of(pod("web-7d9f8c6b5d-x2v4k", container="POD")) is None
+
+
+def test_nobody_is_of_a_service_by_the_labels_of_an_image() -> None:
+    """Neither of Swarm's nor of Compose's; nor by a name that is none."""
+    labels = {"com.docker.swarm.service.name": "web", "com.docker.swarm.task.name": "web.1.x"}
+    document = container(1, "x", labels=labels)
+    for of_image in (labels, None):
+        assert membership_of({**document, IMAGE_LABELS: of_image}) is None
+    assert membership_of({**document, IMAGE_LABELS: {}}) is not None
+    labels["com.docker.swarm.service.name"] = "we\u202eb"
+    assert membership_of({**document, IMAGE_LABELS: {}}) is None
+    assert membership_of(container(1, "k8s_a_b_c_d")) is None
