@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,13 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return int(trial.getsockname()[1])
 
 
 def ask(url: str, token: str, method: str = "GET", body: Any = None) -> tuple[int, Any]:

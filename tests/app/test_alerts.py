@@ -9,7 +9,7 @@ import pytest
 
 from tests.probes.docker.lab import IMAGE, Lab, docker
 from tests.recorder import Recorder
-from tests.running import Running
+from tests.running import Running, free_port
 
 pytestmark = pytest.mark.docker
 BOTH = [("email", "fired"), ("email", "resolved"), ("telegram", "fired"), ("telegram", "resolved")]
@@ -151,12 +151,12 @@ def _root(
         start(lab, short, *flags, *args)
 
     db = lab.name("db")
-    run("db", {}, IMAGE, "httpd", "-f", "-p", "5432")
-    network = docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", db)
+    at = f"127.0.0.1:{free_port()}"  # another's container may take the address of one that ended
+    run("db", {}, "--network", "host", IMAGE, "httpd", "-f", "-p", at)
     apps = [f"app{n}" for n in range(10)]
     names = [lab.name(app) for app in apps]
     for app in apps:
-        more = {"tocsin.tcp": f"{network}:5432", **labels.get("depends", {})}
+        more = {"tocsin.tcp": at, **labels.get("depends", {})}
         run(app, more, IMAGE, "sleep", "1000")
     config = (
         f'interval = "1s"\n{only(lab)}[alerts]\ninhibit_grace = "6s"\n'

@@ -21,8 +21,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.dashboard.browser import launch, settled
 from tests.dashboard.past import HABITS, fill
-from tests.dashboard.town import free_port
-from tests.running import Running
+from tests.running import Running, free_port
 from tests.tradestack import NAMES, docker, stood_up
 from tocsin.core.clock import SystemClock
 from tocsin.core.embedded import EmbeddedPostgres

@@ -15,7 +15,7 @@ import pytest
 from attrs import asdict, frozen
 
 from tests.conftest import need
-from tests.dashboard.town import free_port
+from tests.running import free_port
 from tocsin.dashboard import DashboardService
 from tocsin.dashboard.process import VARIABLE, Settings, _answers
 from tocsin.dashboard.serve import Doors

@@ -15,8 +15,7 @@ import pytest
 from attrs import field, frozen
 
 from tests.conftest import eventually
-from tests.dashboard.town import free_port
-from tests.running import Running
+from tests.running import Running, free_port
 from tocsin import Service, ServiceError, Surroundings
 from tocsin.core.auth import TokenStore
 from tocsin.core.config import ConfigError, load_config

@@ -12,8 +12,7 @@ from attrs import define
 from playwright.sync_api import Browser, Page, expect
 
 from tests.dashboard.browser import PATIENCE, card, chromium, expect_tone, settled, visit
-from tests.dashboard.town import free_port
-from tests.running import Running
+from tests.running import Running, free_port
 from tests.tradestack import NAMES, docker, stood_up
 
 pytestmark = [pytest.mark.docker, pytest.mark.browser]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 import threading
 from collections import Counter
 from collections.abc import Coroutine
@@ -20,13 +19,6 @@ from tests.dashboard.past import HABITS, MB, fill, usage
 from tocsin.core.api import ApiServer
 from tocsin.core.auth import Role
 from tocsin.core.model import Container, LogLine, Reason, Result
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
 
 
 class TownStack(Stack):

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.running import ask
+from tests.running import ask, free_port
 from tests.tradestack import docker
 
 ROOT = Path(__file__).parents[2]
 MONITOR = "system-monitor"
 T = TypeVar("T")
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 class Stack:
@@ -32,7 +24,7 @@ class Stack:
         self.project = project
         self.files = files
         self.token = ""
-        self.port, self.dashboard_port = _free_port(), _free_port()
+        self.port, self.dashboard_port = free_port(), free_port()
         self.config = directory / "config"
         self.config.mkdir()
         self.empty = directory / "env"
