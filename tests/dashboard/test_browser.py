@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, expect
 from tests.dashboard.browser import card, chromium, expect_tone, serious, settled, visit
 from tests.dashboard.test_pages import down, up
 from tests.dashboard.test_timeline import many_alerts
-from tests.dashboard.town import Town, free_port, log_lines
+from tests.dashboard.town import Town, log_lines
+from tests.running import free_port
 from tocsin import Surroundings
 from tocsin.core.model import Result
 from tocsin.dashboard import DashboardService
