@@ -320,9 +320,7 @@ class Inventory:
         """What a source found, by the names that targets have here."""
         others = dict.fromkeys(self._names.of((found.source, own)) for own in found.depends_on)
         depends_on = tuple(other for other in others if other != found.name)
-        service = found.target.service
-        if service is not None:
-            service = self._names.of((found.source, service))
+        service = found.target.service and self._names.of((found.source, found.target.service))
         return evolve(found.target, name=found.name, depends_on=depends_on, service=service)
 
     def name_of(self, source: str, own: str) -> str:
@@ -412,12 +410,11 @@ def merge(name: str, said: TargetSettings | None, found: Target | None) -> Targe
     target = found or Target(name=name)
     if said is None:
         return target
-    return Target(
-        name=name,
+    return evolve(
+        target,
         kind=said.kind if said.kind is not None else target.kind,
         critical=said.critical if said.critical is not None else target.critical,
         depends_on=said.depends_on if said.depends_on is not None else target.depends_on,
         expected={**target.expected, **said.expected},
         labels={**target.labels, **said.labels},
-        service=target.service,
     )

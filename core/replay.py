@@ -6,10 +6,9 @@ that judges the present, with the times of the stored results as its clock.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from datetime import UTC, datetime
 from heapq import merge
-from typing import Any
 
 from attrs import define, field, frozen
 
@@ -17,12 +16,9 @@ from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Change, Moment, Transition
 from tocsin.core.config.alerting import OWN_ALERTS, book_of
 from tocsin.core.config.settings import Settings
-from tocsin.core.model import Container, Event, Observation, Reason, Result, Target
-from tocsin.core.store.alerts import PastResult
-from tocsin.core.store.batch import STATUSES
+from tocsin.core.model import Event, Target
+from tocsin.core.store.past import PastResult
 from tocsin.core.verdicts import Severity
-
-_STATES = {"stopped": "exited"}
 
 PART = 1000
 """After so many results it is told how far the replay has come."""
@@ -61,15 +57,15 @@ class Replay:
         self._engine.configure(book_of(self.settings, all_inline=True), _moment(0.0))
 
     async def run(
-        self, past: AsyncIterable[list[PastResult]], events: list[dict[str, Any]]
+        self, past: AsyncIterable[list[PastResult]], events: list[Event]
     ) -> AsyncIterator[datetime]:
         """Take in the past, in order; yields now and then how far it has come."""
         waiting = list(events)
         async for results in past:
             until = results[-1].at if results else None
-            due = [e for e in waiting if until is not None and e["at"] <= until]
+            due = [e for e in waiting if until is not None and e.at <= until]
             waiting = waiting[len(due) :]
-            both: Iterable[PastResult | Mapping[str, Any]] = merge(due, results, key=_at)
+            both: Iterable[PastResult | Event] = merge(due, results, key=_at)
             for number, item in enumerate(both, 1):
                 self._take(item)
                 if number % PART == 0:
@@ -83,7 +79,7 @@ class Replay:
         left = [_episode(first, None) for first in self._open.values()]
         return sorted([*self.episodes, *left], key=lambda e: (e.fired_at, e.rule, e.target))
 
-    def _take(self, item: PastResult | Mapping[str, Any]) -> None:
+    def _take(self, item: PastResult | Event) -> None:
         at = _at(item)
         now = Moment(at.timestamp(), at)
         # What fell due between two results fell due at its own time. Whether something still
@@ -95,13 +91,9 @@ class Replay:
         self._note(self._engine.tick(now))
         if isinstance(item, PastResult):
             self._know(item, now)
-            self._note(self._engine.observe(_observation(item), now))
+            self._note(self._engine.observe(item.observation(), now))
         else:
-            event = Event(
-                id=item["id"], target=item["target"], source=item["source"],
-                action=item["action"], at=at, attributes=item["attributes"] or {},
-            )  # fmt: skip
-            self._note(self._engine.happened(event, now))
+            self._note(self._engine.happened(item, now))
 
     def _know(self, item: PastResult, now: Moment) -> None:
         if item.state is not None:
@@ -136,9 +128,8 @@ class Replay:
                 self.episodes.append(_episode(self._open.pop(key), change))
 
 
-def _at(item: PastResult | Mapping[str, Any]) -> datetime:
-    at: datetime = item.at if isinstance(item, PastResult) else item["at"]
-    return at
+def _at(item: PastResult | Event) -> datetime:
+    return item.at
 
 
 def _moment(steady: float) -> Moment:
@@ -155,33 +146,3 @@ def _episode(first: Transition, last: Transition | None) -> Episode:
         resolved_at=None if last is None else last.at,
         flaps=first.alert.flaps,
     )
-
-
-def _observation(item: PastResult) -> Observation:
-    container = None
-    if item.state is not None:
-        container = Container(
-            id="",
-            image="",
-            state=_STATES.get(item.state, item.state),
-            reason=_reason(item),
-            health=item.health or "none",
-            restart_count=item.restart_count or 0,
-        )
-    result = Result(
-        status=STATUSES[item.status],
-        message=item.message,
-        latency=item.latency,
-        metrics=item.metrics,
-        container=container,
-    )
-    return Observation(target=item.target, check=item.check, at=item.at, result=result)
-
-
-def _reason(item: PastResult) -> Reason:
-    """What history tells of the reason: the words of a restart loop, and the engine's state."""
-    if item.state == "restarting" or item.message.startswith("restart loop"):
-        return Reason.RESTARTING
-    if item.state == "paused":
-        return Reason.PAUSED
-    return Reason.RUNNING if item.state == "running" else Reason.CRASHED

@@ -120,6 +120,9 @@ class Rule(ABC):
     Attributes:
         inhibits: class variable; whether its alert explains the failures of dependent targets,
             which are then not told (it means: this target is down).
+        carries_all: class variable; whether its verdicts carry all that it needs of the time before
+            a start of tocsin. Other rules with a lookback are given the results and events of then,
+            as far as history has them; their facts about a container are few.
         explained_by_down: class variable; whether its alert is not told while one of a rule that
             inhibits, on the same target and graver, is; one that inhibits itself never is then.
         stands_for_down: class variable; whether its alert is told in place of those of rules that
@@ -127,6 +130,7 @@ class Rule(ABC):
     """
 
     inhibits: ClassVar[bool] = False
+    carries_all: ClassVar[bool] = False
     explained_by_down: ClassVar[bool] = False
     stands_for_down: ClassVar[bool] = False
 

@@ -15,6 +15,7 @@ from tocsin.core.alerting.condition import condition
 from tocsin.core.alerting.controls import Actions, Desk
 from tocsin.core.alerting.enriching import enricher_of
 from tocsin.core.alerting.itself import SELF, verdicts
+from tocsin.core.alerting.looking_back import look_back
 from tocsin.core.alerting.memory import Memory
 from tocsin.core.alerting.observers import Observers, write_down
 from tocsin.core.alerting.restore import load, restored, taken_up, whole_entry
@@ -86,13 +87,12 @@ class Alerting:
         desk = None if actions is None else Desk(
             clock, self.engine, self.silencing, actions, self.acknowledge, self.written
         )  # fmt: skip
-        self._actions = actions
         self.underway = Underway()
         self.board = Switchboard(tools, self._save, self.underway, desk)
         self.memory = Memory(store)
         self.observers = Observers(isolation, self._faulted, self._recovered)
         self._clock, self._state, self._store, self._bus = clock, state, store, bus
-        self._isolation, self._plugins = isolation, plugins
+        self._plugins, self._actions = plugins, actions
         self._health, self._looked_around, self._sees_all = health, looked_around, sees_all
         self._tasks: list[asyncio.Task[None]] = []
         self._loose: set[asyncio.Task[None]] = set()
@@ -125,6 +125,7 @@ class Alerting:
         self.board.tools.steady = self.steady
         self.board.make(self.settings.channels)
         self.board.resume(saved.rows, saved.gates)
+        self._spawn(look_back(self.engine, self._store, self._clock, self.steady, self._handle))
         for state in self._state:
             self._changed(state.target.name)
         self._state.listeners.append(self._changed)
@@ -186,8 +187,7 @@ class Alerting:
         if known is None:
             self._handle(self.engine.drop(name, now, self._state.why_removed), now)
         else:
-            changes = self.engine.put(known.target, known.source, known.checks, now)
-            self._handle(changes, now)
+            self._handle(self.engine.put(known.target, known.source, known.checks, now), now)
 
     def _recheck(self) -> None:
         """Who is silenced has changed."""

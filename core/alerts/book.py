@@ -34,6 +34,11 @@ class Bound:
     def _own(self) -> float:
         return self.rule.lookback
 
+    @property
+    def reads_back(self) -> bool:
+        """Whether the rule is to be given what history has of the time before a start."""
+        return self.lookback > 0 and not self.rule.carries_all
+
     def judge(self, history: History, now: datetime) -> tuple[Verdict, str | None]:
         """The rule's verdict, where it runs in the core's own thread, and what was wrong with it
         and is left out. Raises what the rule raises, and PluginFault for what is no verdict."""

@@ -27,7 +27,7 @@ from tocsin.core.alerts.model import (
     Transition,
     differs,
 )
-from tocsin.core.alerts.recent import Recent
+from tocsin.core.alerts.recent import Reading, Recent
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.silences import Quiet
 from tocsin.core.alerts.step import acknowledged, delivered, due, phase_of, step
@@ -67,7 +67,7 @@ class Engine:
         self.book = EMPTY
         self.inhibition = Inhibition(self.graph, lambda: self.book, grace)
         self._outside, self._faults = outside, RuleFaults() if faults is None else faults
-        self.carried = Carried()
+        self.carried, self.reading = Carried(), Reading()
         self._keys: dict[UUID, Key] = {}
         """Where an alert is, by its id."""
         self._recent: dict[str, Recent] = {}
@@ -110,6 +110,7 @@ class Engine:
         moved = self.graph.put(target.name, target.depends_on, target.service)
         if recent is None:
             recent = self._recent[target.name] = Recent(target, source)
+            self.reading.expect(recent, self._bounds(recent), now.steady)
         elif (recent.target, recent.source) != (target, source):
             recent.target, recent.source = target, source
             self._bound.pop(target.name, None)
@@ -205,6 +206,8 @@ class Engine:
         plain: History | None = None
         name = recent.target.name
         for bound in self._bounds(recent):
+            if recent.unread and bound.reads_back:
+                continue
             key = (bound.name, name)
             alert = self.alerts.get(key)
             bare = alert is None and not self.carried.of(key, alert)
@@ -224,6 +227,7 @@ class Engine:
             firing=alert is not None and alert.phase is Phase.FIRING,
             carried=self.carried.of((bound.name, recent.target.name), alert),
             snapshot=not bound.inline,
+            reads_back=bound.reads_back,
         )
 
     def _run(self, bound: Bound, key: Key, history: History, now: Moment) -> list[Transition]:

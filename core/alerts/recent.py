@@ -4,12 +4,14 @@ ask for."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any
 
 from attrs import define, field
 
+from tocsin.core.alerts.book import Bound
 from tocsin.core.model import Event, Observation, Status, Target
 from tocsin.core.verdicts import History
 
@@ -27,6 +29,10 @@ class Recent:
     latest: dict[str, Observation] = field(factory=dict)
     failures: dict[str, int] = field(factory=dict)
     checks: frozenset[str] = frozenset()
+    unread: bool = False
+    """What history has of it, from before the start, is still to be read."""
+    _earlier: tuple[tuple[Observation, ...], tuple[Event, ...]] = ((), ())
+    """What was read of that."""
     _observations: deque[Observation] = field(factory=lambda: deque(maxlen=MOST))
     _events: deque[Event] = field(factory=lambda: deque(maxlen=MOST))
 
@@ -46,6 +52,10 @@ class Recent:
         if self.lookback:
             self._events.append(event)
 
+    def read(self, observations: Collection[Observation], events: Collection[Event]) -> None:
+        """Take in what history has of it, in order of time."""
+        self.unread, self._earlier = False, (tuple(observations)[-MOST:], tuple(events)[-MOST:])
+
     def forget(self, checks: Mapping[str, Any]) -> bool:
         """Leave only the checks that are still there; True where some were not."""
         self.checks = frozenset(checks)
@@ -57,15 +67,20 @@ class Recent:
 
     def history(
         self, lookback: float, now: datetime, *, firing: bool, carried: Mapping[str, Any],
-        snapshot: bool = False,
+        snapshot: bool = False, reads_back: bool = False,
     ) -> History:  # fmt: skip
-        """What one rule sees. ``snapshot``: for another thread, sharing nothing that changes."""
+        """What one rule sees. ``snapshot``: for another thread, sharing nothing that changes.
+        ``reads_back``: with what was read of the time before the start."""
         observations: tuple[Observation, ...] = ()
         events: tuple[Event, ...] = ()
         if lookback:
             oldest = now - timedelta(seconds=lookback)
             observations = tuple(o for o in self._observations if o.at >= oldest)
             events = tuple(e for e in self._events if e.at >= oldest)
+            if reads_back:
+                earlier = self._earlier
+                observations = (*(o for o in earlier[0] if o.at >= oldest), *observations)
+                events = (*(e for e in earlier[1] if e.at >= oldest), *events)
         return History(
             target=self.target,
             latest=dict(self.latest) if snapshot else self.latest,
@@ -77,3 +92,28 @@ class Recent:
             carried=carried,
             checks=self.checks,
         )
+
+
+@define
+class Reading:
+    """Which targets wait for what history has of the time before the start, and for how long a
+    target that comes may have to: ``until``, a steady time. Then rules that look back judge it."""
+
+    until: float = -inf
+    waiting: dict[str, Recent] = field(factory=dict)
+
+    def expect(self, recent: Recent, rules: Collection[Bound], now: float) -> None:
+        """A target is there, which so many rules watch."""
+        if now < self.until and any(rule.reads_back for rule in rules):
+            recent.unread = True
+            self.waiting[recent.target.name] = recent
+
+    def done(
+        self,
+        name: str,
+        observations: Collection[Observation] = (),
+        events: Collection[Event] = (),
+    ) -> None:
+        """What history has of a target was read, or cannot be; its rules may judge."""
+        if (recent := self.waiting.pop(name, None)) is not None:
+            recent.read(observations, events)

@@ -16,8 +16,10 @@ from tocsin.core.alerts.model import Alert, cleaned_alert
 from tocsin.core.alerts.silences import Silence, Window
 from tocsin.core.boundary import cleaned_rows
 from tocsin.core.logs import get_logger
+from tocsin.core.model import Event
 from tocsin.core.outbox import Decision, Row, cleaned_row
 from tocsin.core.store.connection import Connection
+from tocsin.core.store.past import COLUMNS, PastResult, event_of, past_of
 
 log = get_logger(__name__)
 
@@ -55,22 +57,6 @@ class LedgerFilter:
     decision: str | None = None
     before: UUID | None = None
     limit: int = 100
-
-
-@frozen(kw_only=True)
-class PastResult:
-    """A raw result as a replay needs it; ``state`` and what follows are of a container."""
-
-    at: datetime
-    target: str
-    check: str
-    status: int
-    message: str
-    metrics: dict[str, float]
-    latency: float | None = None
-    state: str | None = None
-    health: str | None = None
-    restart_count: int | None = None
 
 
 @frozen(kw_only=True)
@@ -185,10 +171,7 @@ class AlertHistory:
         while at < until:
             end = min(at + SLICE, until)
             rows = await self._list(
-                "SELECT r.at, c.target, c.name, r.status, r.message, r.metrics, r.latency_seconds, "
-                "m.status AS state, m.health_status, m.restart_count, m.cpu_percent, "
-                "m.memory_bytes, m.memory_percent, m.network_rx_bytes, m.network_tx_bytes, "
-                "m.uptime_seconds "
+                f"SELECT {COLUMNS} "
                 "FROM check_results r JOIN checks c ON c.id = r.check_id "
                 "LEFT JOIN container_metrics m ON m.check_id = r.check_id AND m.timestamp = r.at "
                 "AND m.timestamp >= $1 AND m.timestamp < $2 "  # so that its partitions are pruned
@@ -196,17 +179,41 @@ class AlertHistory:
                 at,
                 end,
             )
-            yield [_past(row) for row in rows]
+            yield [past_of(row) for row in rows]
             at = end
 
-    async def past_events(self, since: datetime, until: datetime) -> list[dict[str, Any]]:
+    async def past_events(self, since: datetime, until: datetime) -> list[Event]:
         """Starts and ends of containers, in order of time. Raises StoreUnavailable."""
-        return await self._list(
+        rows = await self._list(
             "SELECT id, at, target, source, action, attributes FROM container_events "
             "WHERE at >= $1 AND at < $2 AND action IN ('die', 'start') ORDER BY at",
             since,
             until,
         )
+        return [event_of(row) for row in rows]
+
+    async def newest(
+        self, targets: Collection[str], since: datetime, until: datetime, most: int
+    ) -> tuple[list[PastResult], list[Event]]:
+        """The newest raw results of each check of some targets, at most so many, and the newest
+        events, in order of time. Raises StoreUnavailable."""
+        results = await self._list(
+            f"SELECT {COLUMNS} FROM checks c CROSS JOIN LATERAL ("
+            "SELECT * FROM check_results WHERE check_id = c.id AND at >= $2 AND at < $3 "
+            "ORDER BY at DESC LIMIT $4) r "
+            "LEFT JOIN container_metrics m ON m.check_id = r.check_id AND m.timestamp = r.at "
+            "AND m.timestamp >= $2 AND m.timestamp < $3 "
+            "WHERE c.target = ANY ($1::text[]) ORDER BY r.at, r.check_id",
+            list(targets), since, until, most,
+        )  # fmt: skip
+        events = await self._list(
+            "SELECT e.* FROM unnest($1::text[]) t(name) CROSS JOIN LATERAL ("
+            "SELECT id, at, target, source, action, attributes FROM container_events "
+            "WHERE target = t.name AND at >= $2 AND at < $3 ORDER BY at DESC LIMIT $4) e "
+            "ORDER BY e.at",
+            list(targets), since, until, most,
+        )  # fmt: skip
+        return [past_of(row) for row in results], [event_of(row) for row in events]
 
     async def _list(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
         async with self._reading() as connection:
@@ -230,26 +237,3 @@ def _whole(state: str, kind: Any) -> Any:
     except msgspec.MsgspecError as error:
         log.warning("a row of the database cannot be read", kind=kind.__name__, reason=str(error))
         return None
-
-
-_METRICS = (
-    "cpu_percent", "memory_bytes", "memory_percent", "network_rx_bytes", "network_tx_bytes",
-    "restart_count", "uptime_seconds",
-)  # fmt: skip
-
-
-def _past(row: dict[str, Any]) -> PastResult:
-    metrics = dict(row["metrics"] or {})
-    metrics |= {name: float(row[name]) for name in _METRICS if row[name] is not None}
-    return PastResult(
-        at=row["at"],
-        target=row["target"],
-        check=row["name"],
-        status=row["status"],
-        message=row["message"] or "",
-        metrics=metrics,
-        latency=row["latency_seconds"],
-        state=row["state"],
-        health=row["health_status"],
-        restart_count=row["restart_count"],
-    )

@@ -35,6 +35,7 @@ class RestartLoopRule(Rule):
         window: length of the sliding window.
     """
 
+    carries_all: ClassVar[bool] = True
     stands_for_down: ClassVar[bool] = True
 
     restarts: int = field(default=3, validator=[validators.ge(1), validators.le(200)])

@@ -25,7 +25,7 @@ from tocsin.core.config.settings import PluginSettings
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.replay import Episode, Replay
 from tocsin.core.store import Store
-from tocsin.core.store.alerts import PastResult
+from tocsin.core.store.past import PastResult
 from tocsin.testing import SettableClock
 
 START = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)

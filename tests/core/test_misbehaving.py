@@ -264,6 +264,7 @@ def test_a_name_that_cannot_be_used_fails_its_plugin(name: Any) -> None:
         ("notifier", "min_severity", "critical"), ("notifier", "batch", "5m"),
         ("notifier", "log_lines", 10**9), ("notifier", "wants_system", None),
         ("rule", "inhibits", "yes"), ("rule", "stands_for_down", 1),
+        ("rule", "carries_all", None), ("rule", "explained_by_down", "x"),
     ],
 )  # fmt: skip
 def test_a_class_variable_of_the_wrong_type_fails_its_plugin(

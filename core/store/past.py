@@ -1,0 +1,98 @@
+"""What history has of the past, as it was seen: for a replay, and for rules that look back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from attrs import frozen
+
+from tocsin.core.model import Container, Event, Observation, Reason, Result
+from tocsin.core.store.batch import STATUSES
+
+COLUMNS = (
+    "r.at, c.target, c.name, r.status, r.message, r.metrics, r.latency_seconds, "
+    "m.status AS state, m.health_status, m.restart_count, m.cpu_percent, m.memory_bytes, "
+    "m.memory_percent, m.network_rx_bytes, m.network_tx_bytes, m.uptime_seconds"
+)
+"""Of ``check_results`` (r), ``checks`` (c) and ``container_metrics`` (m): a :class:`PastResult`."""
+
+_STATES = {"stopped": "exited"}
+
+
+@frozen(kw_only=True)
+class PastResult:
+    """A raw result as history has it; ``state`` and what follows are of a container."""
+
+    at: datetime
+    target: str
+    check: str
+    status: int
+    message: str
+    metrics: dict[str, float]
+    latency: float | None = None
+    state: str | None = None
+    health: str | None = None
+    restart_count: int | None = None
+
+    def observation(self) -> Observation:
+        """It in its place, as far as history has it."""
+        container = None
+        if self.state is not None:
+            container = Container(
+                id="",
+                image="",
+                state=_STATES.get(self.state, self.state),
+                reason=self._reason(),
+                health=self.health or "none",
+                restart_count=self.restart_count or 0,
+            )
+        result = Result(
+            status=STATUSES[self.status],
+            message=self.message,
+            latency=self.latency,
+            metrics=self.metrics,
+            container=container,
+        )
+        return Observation(target=self.target, check=self.check, at=self.at, result=result)
+
+    def _reason(self) -> Reason:
+        """What history tells of the reason: the words of a restart loop, and the engine's state."""
+        if self.state == "restarting" or self.message.startswith("restart loop"):
+            return Reason.RESTARTING
+        if self.state == "paused":
+            return Reason.PAUSED
+        return Reason.RUNNING if self.state == "running" else Reason.CRASHED
+
+
+_METRICS = (
+    "cpu_percent", "memory_bytes", "memory_percent", "network_rx_bytes", "network_tx_bytes",
+    "restart_count", "uptime_seconds",
+)  # fmt: skip
+
+
+def past_of(row: dict[str, Any]) -> PastResult:
+    """A row of :data:`COLUMNS`."""
+    metrics = dict(row["metrics"] or {})
+    metrics |= {name: float(row[name]) for name in _METRICS if row[name] is not None}
+    return PastResult(
+        at=row["at"],
+        target=row["target"],
+        check=row["name"],
+        status=row["status"],
+        message=row["message"] or "",
+        metrics=metrics,
+        latency=row["latency_seconds"],
+        state=row["state"],
+        health=row["health_status"],
+        restart_count=row["restart_count"],
+    )
+
+
+def event_of(row: Mapping[str, Any]) -> Event:
+    """A row of ``container_events``."""
+    return Event(
+        id=row["id"], target=row["target"], source=row["source"],
+        action=row["action"], at=row["at"], attributes=row["attributes"] or {},
+    )  # fmt: skip
