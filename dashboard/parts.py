@@ -62,6 +62,7 @@ def icon_of(kind: str) -> str:
 _ICONS = {
     "container": ":material/deployed_code:", "host": ":material/dns:",
     "database": ":material/database:", "backup": ":material/backup:",
+    "replicated-service": ":material/stacks:",
 }  # fmt: skip
 
 

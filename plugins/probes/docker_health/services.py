@@ -231,10 +231,12 @@ def _has_ended(slot: Slot) -> bool:
 
 
 def _was_stopped(slot: Slot) -> bool:
-    known = slot.current
-    if known is None:
+    if (known := slot.current) is None:
         return False
-    return container_of(known.document, known.heard()).reason is Reason.STOPPED
+    try:
+        return container_of(known.document, known.heard()).reason is Reason.STOPPED
+    except Exception:  # noqa: BLE001 - what it is will be told as not understood
+        return False
 
 
 def _place(slot: Slot) -> str:

@@ -68,12 +68,11 @@ class Teller:
         if service is None or service.target is None:
             return
         suffix, each = self._registry.suffix, []
-        for slot in service.instances:
+        for slot in service.instances or service.slots:
             if (known := slot.current) is not None:
-                nowhere = Place(None)
-                each.append(
-                    read_labels(slot.target, known.document, self._registry, nowhere, suffix)
-                )
+                with self.about(known.id, "its labels"):
+                    of = (slot.target, known.document, self._registry, Place(None), suffix)
+                    each.append(read_labels(*of))
         if not each:
             return
         above = [name for asked in each for name in asked.target.depends_on]
@@ -114,6 +113,9 @@ class Teller:
             again |= dict.fromkeys(service.instances)
         if changed:  # others may depend on it
             again = dict.fromkeys(self._registry.slots.values())
+        for service, _ in changed:
+            self._discover_service(service)
+            self.tell_service(service)
         for slot in again:
             self.discover(slot)
             self.tell(slot)
@@ -214,11 +216,13 @@ class Teller:
                 bare = {"Id": container_id, "Name": name if isinstance(name, str) else ""}
                 found = self._registry.put(bare, time.monotonic())
                 found[1].trouble = reason
-            target = found[0].target
-            self._sink.discovered(
-                Target(name=target, kind="container"), None, Claim(refused=(reason,))
-            )
-            self._sink.observed(target, Result.unknown(reason))
+            slot = found[0]
+            service = None if slot.service is None else slot.service.target
+            above = () if service is None else (service,)
+            target = Target(name=slot.target, kind="container", depends_on=above, service=service)
+            if not slot.left:
+                self._sink.discovered(target, None, Claim(refused=(reason,)))
+            self._put(slot, Result.unknown(reason))
 
 
 def _differs(before: Result, after: Result) -> bool:

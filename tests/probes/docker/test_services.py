@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from typing import Any
 
 import pytest
 from attrs import define, field
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.probes.docker.test_names import COMPOSE, container
-from tocsin import Result
+from tocsin import Result, Target
 from tocsin.plugins.probes.docker_health.addresses import Addresses
-from tocsin.plugins.probes.docker_health.containers import Known, Registry
+from tocsin.plugins.probes.docker_health.containers import Known as KnownContainer
+from tocsin.plugins.probes.docker_health.containers import Registry
 from tocsin.plugins.probes.docker_health.engine import Engine
 from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS, membership_of
 from tocsin.plugins.probes.docker_health.services import KIND
@@ -78,7 +82,7 @@ class Scene:
             self.teller.discover(slot)
             self.teller.tell(slot)
 
-    def found(self, document: dict[str, Any]) -> tuple[Any, Known]:
+    def found(self, document: dict[str, Any]) -> tuple[Any, KnownContainer]:
         found = self.registry.find(document["Id"])
         assert found is not None
         return found
@@ -98,6 +102,7 @@ class Scene:
         assert slot is not None
         if not slot.members:
             self.registry.retire(slot)
+            self.sink.retired(slot.target, "removed on purpose")
             self.teller.arrange()
 
     def last(self, target: str) -> Result:
@@ -255,6 +260,67 @@ def test_what_a_kubelet_restarts_is_the_same_service() -> None:
     scene.end(again, 143, signal="15")
     assert (scene.last("web").status, scene.last("web").message) == ("up", "1 replica runs")
     assert membership_of(pod("web-7d9f8c6b5d-x2v4k", container="POD")) is None
+
+
+def test_an_instance_that_cannot_be_understood_costs_the_others_nothing() -> None:
+    """It is unknown, and the service says which one it is."""
+    scene, odd, other = Scene(), task(1, 1), task(2, 1)
+    scene.see(odd, other)
+    odd["RestartCount"] = "many"
+    scene.end(odd, 143, signal="15")
+    assert scene.last("web").status == "up"
+    assert scene.last("web").message.startswith("1 of 2 replicas run: web.1.")
+    scene.end(other)
+    assert scene.last("web").status == "degraded"
+
+
+@define
+class Known(RecordingSink):
+    """Keeps which targets are there, by what it is told, in order."""
+
+    there: set[str] = field(factory=set)
+
+    def discovered(self, target: Target, *others: Any) -> None:
+        super().discovered(target, *others)
+        self.there.add(target.name)
+
+    def retired(self, target: str, message: str) -> None:
+        super().retired(target, message)
+        self.there.discard(target)
+
+
+CAST = [
+    *(replica(n) for n in (1, 2, 3)), *(replica(n, project="lab") for n in (1, 2)),
+    task(1, 1, "api"), task(1, 2, "api"), task(2, 1, "api"), container(7, "api"),
+    pod("api-0", container="api"), pod("api-0", container="api", attempt=1),
+]  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(range(len(CAST))), st.sampled_from("seskr"))))
+def test_the_targets_that_were_told_of_are_those_there_are(acts: list[tuple[int, str]]) -> None:
+    """However containers of services with one name come, end, are stopped and removed: no two
+    targets share a name, whoever is told of them knows each, and no other, and an instance is one
+    of a target that is there."""
+    sink = Known()
+    scene, documents = Scene(sink=sink), [copy.deepcopy(one) for one in CAST]
+    for which, act in acts:
+        document = documents[which]
+        known = scene.registry.find(document["Id"])
+        if act == "s":
+            document["State"] = {"Status": "running"}
+            scene.see(document)
+        elif known is not None and act in "ek":
+            scene.end(document, 1, signal="15" if act == "k" else None)
+        elif known is not None and act == "r":
+            scene.remove(document)
+        targets = scene.registry.targets()
+        assert len(targets) == len(set(targets))
+        assert sink.there == set(targets)
+        for name in targets:
+            service = sink.targets[name].service
+            assert service is None or service in targets
+            assert set(sink.targets[name].depends_on) <= set(targets)
 
 
 def test_nobody_is_of_a_service_by_the_labels_of_an_image() -> None:
