@@ -101,15 +101,17 @@ class Inventory:
             self._redeploys.gone(gone)
         for slot in slots.values():
             await self._redeploys.tell_apart(slot)
-        self._teller.arrange()
-        for slot in slots.values():
+        every = {**dict.fromkeys(slots.values()), **self._teller.rearranged()}
+        for slot in every:
             self._teller.discover(slot)
+            await asyncio.sleep(0)  # what labels ask for takes its time
         self._sink.synced(self._registry.targets())
-        for slot in slots.values():
+        for slot in every:
             if slot.current is not None:
                 with self._teller.about(slot.current.id, "its past"):
                     await self._look_back(slot)
             self._teller.tell(slot)
+            await asyncio.sleep(0)
         return frozenset(changed)
 
     def _run_of(self, container_id: str) -> tuple[bool, str] | None:

@@ -69,6 +69,10 @@ class Service:
             return "removed on purpose"
         return "stopped by its orchestrator" if self.over else "left with one instance"
 
+    def may_be_needed_by(self, slot: Slot) -> bool:
+        """Whether a container may depend on it by Compose's labels."""
+        return slot.key[:2] == ("compose", self.key[1])
+
     def sort_out(self, now: float) -> list[Slot]:
         """See, at a monotonic moment, which containers are left of instances that an orchestrator
         has replaced, or stopped. Returns those of which that was not known, or is so no more."""

@@ -95,9 +95,16 @@ class Teller:
 
     def arrange(self) -> None:
         """Bring the targets of services into line with the containers there are."""
+        for slot in self.rearranged():
+            self.discover(slot)
+            self.tell(slot)
+
+    def rearranged(self) -> dict[Slot, None]:
+        """Bring the targets of services into line with the containers there are. Returns the
+        containers that are to be told of anew."""
         services = self._registry.services
         if not services.changed and not services.stale:
-            return
+            return {}
         now, again = time.monotonic(), dict[Slot, None]()
         for service in list(services.changed):
             del services.changed[service]
@@ -111,14 +118,12 @@ class Teller:
             if before is not None:
                 self._sink.retired(before, service.why_gone)
             again |= dict.fromkeys(service.instances)
-        if changed:  # others may depend on it
-            again = dict.fromkeys(self._registry.slots.values())
         for service, _ in changed:
             self._discover_service(service)
             self.tell_service(service)
-        for slot in again:
-            self.discover(slot)
-            self.tell(slot)
+            others = self._registry.slots.values()
+            again |= dict.fromkeys(slot for slot in others if service.may_be_needed_by(slot))
+        return again
 
     def tell(self, slot: Slot) -> None:
         """Tell the state of a target, unless its end is held back for now."""
