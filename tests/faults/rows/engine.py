@@ -47,11 +47,8 @@ class Engine:
         if (self.directory / "docker.pid").exists():
             with suppress(psutil.NoSuchProcess):
                 self.signal(signal.SIGCONT)  # the run may have ended before its heal
-            for name in CONTAINERS:
-                subprocess.run(
-                    ["docker", "-H", f"unix://{self.socket}", "rm", "-f", "-v", name],
-                    check=False, capture_output=True, timeout=60,
-                )  # fmt: skip
+            with suppress(HarnessError, subprocess.TimeoutExpired):
+                self.docker("rm", "-f", "-v", *self.docker("ps", "-aq").split())
             self._do(str(PARTS / "dockerd.sh"), "stop", str(self.directory), self.socket)
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -176,6 +173,34 @@ class StreamSilent(EngineFrozen):
 
     def heal(self, world: World) -> None:
         """Nothing is healed from outside: tocsin has to renew the stream."""
+
+
+class StreamCut(StreamSilent):
+    """A proxy ends all its connections to the engine every second or so, and the engine is well; a
+    container dies meanwhile."""
+
+    name = "stream-cut"
+    blind = frozenset()
+
+    def steps(self, world: World) -> list[Step]:
+        begins, ends = world.script.begins, world.script.ends
+        rng = world.script.rng(self.name)
+        steps = [*super().steps(world), ((begins + ends) / 2, lambda: self._kill(world))]
+        at = begins
+        while (at := at + rng.uniform(0.7, 1.3)) < ends:
+            steps.append((at, self._proxy.cut))
+        return steps
+
+    def inject(self, world: World) -> None:
+        self._proxy.cut()
+
+    def _kill(self, world: World) -> None:
+        self._truth(world, {CONTAINERS[0]: False})
+        os.kill(self._doomed, signal.SIGKILL)
+
+    def heal(self, world: World) -> None:
+        if "a source cannot see" in world.running.output():
+            world.deaths.append("the source said that it cannot see an engine that is well")
 
 
 class SocketPermissions(EngineFrozen):

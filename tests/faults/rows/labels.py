@@ -51,7 +51,6 @@ class LabelsHostile(Fault):
         self.engine = Engine()
         stack.callback(self.engine.stop)
         self.engine.start()
-        stack.callback(self._clear)
         baked = [part for key, text in PLACE.items() for part in ("-c", f"LABEL {key}={text}")]
         self.engine.docker("create", "--name", "source", IMAGE, "true")
         self.engine.docker("commit", *baked, "source", "baked")
@@ -99,10 +98,6 @@ class LabelsHostile(Fault):
     ) -> None:
         given = [part for key, text in labels.items() for part in ("--label", f"{key}={text}")]
         self.engine.docker("run", "-d", "--name", name, "--network=none", *given, image, *command)
-
-    def _clear(self) -> None:
-        for container in self.engine.docker("ps", "-aq").split():
-            self.engine.docker("rm", "-f", container)
 
     def _truth(self, world: World, up: dict[str, bool]) -> None:
         with (world.directory / "truth.jsonl").open("a") as ledger:
