@@ -23,7 +23,11 @@ from tests.faults.world import World
 from tests.probes.docker.proxy import Proxy, before_the_engine
 
 PARTS = Path(__file__).parents[3] / ".ci" / "parts"
+IMAGE = "busybox:1.36"
 CONTAINERS = ("c0", "c1", "c2", "c3")
+IDLE = 8
+"""Containers that were never started: with them every connection to the engine is made before
+descriptors are counted."""
 
 
 class Engine:
@@ -39,8 +43,12 @@ class Engine:
         self._do(script, "start", place, self.socket, "--bridge=none", "--iptables=false")
         self._do(str(PARTS / "busybox-image.sh"), self.socket)
         for name in CONTAINERS:
-            self.docker("run", "-d", "--name", name, "--network=none", "busybox:1.36",
-                        "sleep", "1000")  # fmt: skip
+            self.docker("run", "-d", "--name", name, "--network=none", IMAGE, "sleep", "1000")
+
+    def add_idle(self) -> None:
+        """Make containers that are never started."""
+        for n in range(IDLE):
+            self.docker("create", "--name", f"idle{n}", IMAGE, "true")
 
     def stop(self) -> None:
         """End it, its containers and all its files."""

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from tests.faults import evidence as gather
 from tests.faults.fault import Step
 from tests.faults.owed import FIRED
-from tests.faults.rows.engine import EngineFrozen
+from tests.faults.rows.engine import IMAGE, EngineFrozen
 from tests.faults.world import World
 
 TASKS, REPLICAS = 3, 3
-EVERY = 1.5
+EVERY = 1.0
 """Seconds between two tasks that are replaced."""
 
 SWARM, COMPOSE = "api", "web"
@@ -29,15 +29,13 @@ class Replaced(EngineFrozen):
 
     def prepare(self, world: World, stack: ExitStack) -> None:
         super().prepare(world, stack)
+        self.engine.add_idle()
         self._made = 0
         self._tasks = [self._task(slot) for slot in range(1, TASKS + 1)]
         for number in range(1, REPLICAS + 1):
-            labels = {"project": "shop", "service": COMPOSE, "container-number": str(number)}
-            named = {"config-hash": "0a1b", **labels}
-            self._start(
-                f"shop-{COMPOSE}-{number}",
-                {f"com.docker.compose.{key}": text for key, text in named.items()},
-            )
+            given = {"project": "shop", "service": COMPOSE, "config-hash": "0a1b"}
+            given["container-number"] = str(number)
+            self._start(f"shop-{COMPOSE}-{number}", "compose", given)
         self._truth(world, {SWARM: True, COMPOSE: True})
 
     def config(self, world: World) -> str:
@@ -86,11 +84,10 @@ class Replaced(EngineFrozen):
         self._made += 1
         name = f"{SWARM}.{slot}.{self._made:025d}"
         given = {"service.name": SWARM, "task.name": name, "task.id": f"{self._made:025d}"}
-        self._start(name, {f"com.docker.swarm.{key}": text for key, text in given.items()})
+        self._start(name, "swarm", given)
         return name
 
-    def _start(self, name: str, labels: dict[str, str]) -> None:
-        given = [f"--label={key}={text}" for key, text in labels.items()]
-        self.engine.docker(
-            "run", "-d", "--name", name, "--network=none", *given, "busybox:1.36", "sleep", "1000"
-        )
+    def _start(self, name: str, by: str, labels: dict[str, str]) -> None:
+        given = [f"--label=com.docker.{by}.{key}={text}" for key, text in labels.items()]
+        run = ("run", "-d", "--name", name, "--network=none", *given)
+        self.engine.docker(*run, IMAGE, "sleep", "1000")
