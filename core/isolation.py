@@ -53,7 +53,8 @@ class Lane:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._last_tick = 0.0
-        self._pending: set[Future[Any]] = set()
+        self._pending: set[Future[PluginFault]] = set()
+        """One for each call: the fault that ends it, where the lane is given up."""
         self._fault: PluginFault | None = None
         """Why the loop ended, where it did."""
         self._given_up: list[threading.Thread] = []
@@ -126,29 +127,33 @@ class Lane:
         loop = self._loop
         assert loop is not None  # noqa: S101 - start() has just set it
         future = asyncio.run_coroutine_threadsafe(_guarded(make, seconds, expects), loop)
-        self._pending.add(future)
+        lost: Future[PluginFault] = Future()
+        self._pending.add(lost)
         if self._loop is not loop and self._fault is not None:
-            self._give_up(self._fault)  # the loop ended before anybody knew of this future
+            self._give_up(self._fault)  # the loop ended before anybody knew of this call
         self.running += 1
-        waiter = asyncio.wrap_future(future)
+        waiter, end = asyncio.wrap_future(future), asyncio.wrap_future(lost)
         try:
             patience = None if seconds is None else seconds + BLOCKED_AFTER
             with standstill() as still:
-                done, _ = await asyncio.wait({waiter}, timeout=patience)
+                done = await _first(waiter, end, patience)
                 given = 0.0
-                while not done and (lost := still.seconds - given) > 0:  # it had no time meanwhile
-                    given += lost
-                    done, _ = await asyncio.wait({waiter}, timeout=lost + BLOCKED_AFTER)
+                while not done and (stood := still.seconds - given) > 0:  # it had no time meanwhile
+                    given += stood
+                    done = await _first(waiter, end, stood + BLOCKED_AFTER)
             if not done:
                 raise PluginFault(
                     f"did not end within {seconds:g} s and ignored its cancellation", severe=True
                 )
+            if not waiter.done():
+                raise end.result()
             return waiter.result()
         finally:
             self.running -= 1
-            self._pending.discard(future)
-            if not waiter.done():
-                waiter.cancel()
+            self._pending.discard(lost)
+            end.cancel()
+            if not waiter.cancel() and not waiter.cancelled():
+                waiter.exception()  # asyncio would log what nobody has asked for
 
     def awaited(self) -> None:
         """The thread that calls waits for the core, if it is the lane's."""
@@ -193,7 +198,7 @@ class Lane:
         for future in tuple(self._pending):
             if not future.done():
                 try:
-                    future.set_exception(fault)
+                    future.set_result(fault)
                 except Exception:  # noqa: BLE001, S112 - it finished at this very moment
                     continue
 
@@ -231,6 +236,14 @@ def _is_shared(code: CodeType, besides: tuple[str, ...] = ()) -> bool:
     """Whether code is the standard library's, or lies in one of the directories ``besides``."""
     path = code.co_filename
     return path.startswith(besides) or (path.startswith(_LIBRARY) and "-packages" not in path)
+
+
+async def _first(
+    one: asyncio.Future[Any], other: asyncio.Future[Any], seconds: float | None
+) -> bool:
+    """Whether one of two is done within so many seconds (None: wait for it)."""
+    done, _ = await asyncio.wait({one, other}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    return bool(done)
 
 
 async def _guarded(

@@ -236,6 +236,8 @@ class SourceSupervisor:
         self._clock = clock
         self._running: dict[str, _Running] = {}
         self._broken: dict[str, str] = {}
+        self._at_fault: set[str] = set()
+        """Sources for which their plugins are blamed."""
         self._reading = asyncio.Semaphore(READERS)
 
     async def apply(self, settings: Settings) -> None:
@@ -243,6 +245,8 @@ class SourceSupervisor:
         for name, running in list(self._running.items()):
             if settings.sources.get(name) != running.settings:
                 await self._stop(name)
+                if name in self._at_fault:
+                    self._forgive(name, running.settings.plugin or "")
         self._broken = {}
         for name, source in settings.sources.items():
             if source.source is None:
@@ -255,6 +259,7 @@ class SourceSupervisor:
         name, loop = settings.name, asyncio.get_running_loop()
 
         def blame(what: str) -> None:
+            self._at_fault.add(name)
             if self._plugins.fail(plugin, f"source {name} {what}"):
                 log.error("a source breaks its contract", source=name, plugin=plugin, reason=what)
 
@@ -263,7 +268,7 @@ class SourceSupervisor:
             intake = Intake(loop, blame, lambda: self._isolation.awaited(plugin))
             return SourceSink(
                 name, self._inventory, self._record, self._keep, self._clock, intake,
-                lambda: self._plugins.recover(plugin), blame, settings.target_kind,
+                lambda: self._forgive(name, plugin), blame, settings.target_kind,
             )  # fmt: skip
 
         async def run() -> None:
@@ -282,12 +287,17 @@ class SourceSupervisor:
                 "a source ended", source=name, plugin=plugin,
                 reason=reason, next_start_seconds=seconds,
             )  # fmt: skip
+            self._at_fault.add(name)
             self._plugins.fail(plugin, f"source {name} {reason}")
             why = f"source {name} failed: plugin {plugin} {reason}"
             self._running[name].sink.impaired(why)
 
         task = asyncio.create_task(keep_running(run, self._clock, ended))
         self._running[name] = _Running(settings, source, new_sink(), task)
+
+    def _forgive(self, name: str, plugin: str) -> None:
+        self._at_fault.discard(name)
+        self._plugins.recover(plugin)
 
     async def _stop(self, name: str) -> None:
         running = self._running.pop(name)

@@ -98,6 +98,8 @@ class Observers:
             if settings.get(name) != watch.settings:
                 del self._watches[name]
                 await self._end(watch)
+                if watch.faulty:
+                    self.works(watch.settings.plugin or "")
         for name, one in settings.items():
             if name not in self._watches and one.observer is not None:
                 watch = self._watches[name] = _Watch(one, one.observer)

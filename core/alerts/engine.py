@@ -99,7 +99,8 @@ class Engine:
                 self._put(self.alerts[key])
         for recent in self._recent.values():
             self._bounds(recent)
-        self.carried.forget(lambda key: not self.watches(key))
+        for kept in (self.carried, self._faults):
+            kept.forget(lambda key: not self.watches(key))
         return changes
 
     def put(
@@ -129,7 +130,7 @@ class Engine:
         """A target is gone for good: its alerts are resolved."""
         self._recent.pop(name, None)
         self._bound.pop(name, None)
-        self._faults.forget(name)
+        self._faults.forget(lambda key: key[1] == name)
         self.carried.forget(lambda key: key[1] == name)
         changes = self._end(name, why, now)
         below = self.graph.below(name)

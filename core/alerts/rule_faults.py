@@ -32,7 +32,7 @@ class RuleFaults:
         if plugin is not None and plugin not in self._open.values():
             self.recovered(plugin)
 
-    def forget(self, target: str) -> None:
-        """A target is gone."""
-        for key in [key for key in self._open if key[1] == target]:
+    def forget(self, is_gone: Callable[[Key], bool]) -> None:
+        """Targets or rules are gone."""
+        for key in list(filter(is_gone, self._open)):
             self.clear(key)

@@ -123,6 +123,20 @@ async def test_a_faulty_observer_is_named_and_recovers(observed: Desk) -> None:
     assert record.status == "ok"
 
 
+async def test_an_observer_that_is_taken_away_fails_no_more(observed: Desk) -> None:
+    """The plugin of one that raised has recovered."""
+    diary(observed).faults.extend([ValueError("no ink")] * 100)
+    observed.see("web")
+
+    def status() -> str:
+        return next(r.status for r in observed.plugins.records if r.name == "diaries")
+
+    await eventually(lambda: status() == "failed")
+    without = f"{observed.config}\n[observers.diary]\nenabled = false\n"
+    await observed.alerting.apply(observed.load(without))
+    assert status() == "ok"
+
+
 async def test_a_good_observer_forgives_nothing_else_of_its_plugin(observed: Desk) -> None:
     """A plugin that failed in another way stays failed, and its alert stays, though its observer
     takes every change, that alert's own included."""

@@ -312,6 +312,20 @@ def test_a_rule_that_raises_is_named_and_the_others_go_on(
     assert well == ["p"]
 
 
+def test_a_rule_that_is_taken_away_fails_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin whose rule raised has recovered once no rule of its is left that did."""
+    well: list[str] = []
+    driver = Driver({"web": ()})
+    driver.engine._faults = RuleFaults(lambda *_: None, well.append)
+    slow = driver.engine.book.rules["slow"].rule
+    monkeypatch.setattr(type(slow), "evaluate", lambda *_: 1 / 0)
+    driver.see("web", "down")
+    driver.engine.configure(driver.engine.book, driver.moment)
+    assert well == []
+    driver.engine.configure(EMPTY, driver.moment)
+    assert well == ["p"]
+
+
 def test_the_graph_survives_circles_and_changes() -> None:
     """Closures over any graph end, leave the target itself out, and follow changes."""
     graph = Graph()

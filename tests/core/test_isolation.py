@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 import sysconfig
@@ -162,6 +163,52 @@ async def test_a_blocked_lane_is_noticed_and_blocks_nobody(how: str) -> None:
     for task in (watching, turning):
         task.cancel()
     guard.stop()
+
+
+async def test_what_ends_in_a_lane_that_was_given_up_is_no_news(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The call had failed already; the log has no word of futures."""
+    lane, begun = Lane("x"), threading.Event()
+
+    async def block() -> None:
+        begun.set()
+        time.sleep(0.3)  # noqa: ASYNC251 - it is the point
+
+    call = asyncio.ensure_future(lane.call(block, 5))
+    await asyncio.to_thread(begun.wait, 5)
+    thread = lane._thread
+    assert thread is not None
+    lane.abandon(PluginFault("blocked"))
+    with pytest.raises(PluginFault, match="blocked"):
+        await call
+    await asyncio.to_thread(thread.join, 5)
+    assert not thread.is_alive()
+    assert caplog.messages == []
+
+
+async def test_a_fault_of_what_is_cancelled_just_then_is_no_news(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The core cancels a call that has failed a moment before: the log has no word of futures."""
+    lane, go, gone = Lane("x"), threading.Event(), threading.Event()
+
+    async def fail() -> None:
+        go.wait(5)
+        asyncio.get_running_loop().call_later(0.05, gone.set)
+        raise RuntimeError("too late")
+
+    call = asyncio.ensure_future(lane.call(fail, 5))
+    await asyncio.sleep(0.1)
+    go.set()
+    gone.wait(5)  # the core has no time meanwhile
+    call.cancel()
+    await asyncio.wait({call})
+    assert call.cancelled()
+    del call
+    gc.collect()
+    assert caplog.messages == []
+    lane.stop()
 
 
 async def test_a_plugin_that_leaves_tasks_behind_is_reported() -> None:

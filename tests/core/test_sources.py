@@ -95,6 +95,20 @@ async def test_a_source_that_fails_is_started_again(harness: Harness) -> None:
     assert harness.state.targets["ship"].status is Status.UP
 
 
+async def test_a_source_that_is_taken_away_fails_no_more(harness: Harness) -> None:
+    """Its plugin has recovered, but for what else of it went wrong."""
+    source = Harbour()
+    source.failures.extend(["it sank"] * 100)
+    await harness.use(source)
+    await eventually(lambda: harness.plugins.records[0].status == "failed")
+    await harness.supervisor.apply(evolve(harness.settings, sources={}))
+    assert harness.plugins.records[0].status == "ok"
+    harness.plugins.fail("echo", "its rule raised ValueError")
+    await harness.use(Harbour())
+    await harness.supervisor.apply(evolve(harness.settings, sources={}))
+    assert harness.plugins.records[0].status == "failed"
+
+
 async def test_an_engine_nobody_asked_for_is_no_trouble(harness: Harness) -> None:
     """Where the default source never saw an engine health is not degraded; where it was asked for,
     or once saw, it is."""

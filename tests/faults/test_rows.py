@@ -18,14 +18,15 @@ SEED = 3
 
 ELSEWHERE = frozenset(
     "clock-ahead clock-change crash-loop dead-resolver embedded-trouble engine-clock "
-    "few-descriptors half-open journal-vanished memory-limit paused postgres-away-first "
-    "postgres-killed postgres-stopped read-only read-only-root small-spool socket-permissions "
-    "stream-silent tarpit tls-stalled".split()
+    "few-descriptors half-open journal-vanished memory-limit paused plugins-hostile "
+    "postgres-away-first postgres-killed postgres-stopped read-only read-only-root replaced "
+    "small-spool socket-permissions stream-cut stream-silent tarpit tls-stalled".split()
 )
 """Rows that ``make faults`` alone runs: a test of their own injects the same, or nearly all of it,
 into the real parts (tests/alerting, tests/alerts, tests/app, tests/core, tests/notifiers,
-tests/probes/docker, tests/store), or another row is nearly as good: ``killed`` in place of
-memory-limit and read-only-root, ``postgres-frozen`` and ``receiver-500`` in place of half-open."""
+tests/plugins, tests/probes/docker, tests/store), or another row is nearly as good: ``killed`` in
+place of memory-limit and read-only-root, ``postgres-frozen`` and ``receiver-500`` in place of
+half-open."""
 
 
 def rows() -> list[Any]:

@@ -23,7 +23,11 @@ from tests.faults.world import World
 from tests.probes.docker.proxy import Proxy, before_the_engine
 
 PARTS = Path(__file__).parents[3] / ".ci" / "parts"
+IMAGE = "busybox:1.36"
 CONTAINERS = ("c0", "c1", "c2", "c3")
+IDLE = 8
+"""Containers that were never started: with them every connection to the engine is made before
+descriptors are counted."""
 
 
 class Engine:
@@ -39,19 +43,20 @@ class Engine:
         self._do(script, "start", place, self.socket, "--bridge=none", "--iptables=false")
         self._do(str(PARTS / "busybox-image.sh"), self.socket)
         for name in CONTAINERS:
-            self.docker("run", "-d", "--name", name, "--network=none", "busybox:1.36",
-                        "sleep", "1000")  # fmt: skip
+            self.docker("run", "-d", "--name", name, "--network=none", IMAGE, "sleep", "1000")
+
+    def add_idle(self) -> None:
+        """Make containers that are never started."""
+        for n in range(IDLE):
+            self.docker("create", "--name", f"idle{n}", IMAGE, "true")
 
     def stop(self) -> None:
         """End it, its containers and all its files."""
         if (self.directory / "docker.pid").exists():
             with suppress(psutil.NoSuchProcess):
                 self.signal(signal.SIGCONT)  # the run may have ended before its heal
-            for name in CONTAINERS:
-                subprocess.run(
-                    ["docker", "-H", f"unix://{self.socket}", "rm", "-f", "-v", name],
-                    check=False, capture_output=True, timeout=60,
-                )  # fmt: skip
+            with suppress(HarnessError, subprocess.TimeoutExpired):
+                self.docker("rm", "-f", "-v", *self.docker("ps", "-aq").split())
             self._do(str(PARTS / "dockerd.sh"), "stop", str(self.directory), self.socket)
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -176,6 +181,34 @@ class StreamSilent(EngineFrozen):
 
     def heal(self, world: World) -> None:
         """Nothing is healed from outside: tocsin has to renew the stream."""
+
+
+class StreamCut(StreamSilent):
+    """A proxy ends all its connections to the engine every second or so, and the engine is well; a
+    container dies meanwhile."""
+
+    name = "stream-cut"
+    blind = frozenset()
+
+    def steps(self, world: World) -> list[Step]:
+        begins, ends = world.script.begins, world.script.ends
+        rng = world.script.rng(self.name)
+        steps = [*super().steps(world), ((begins + ends) / 2, lambda: self._kill(world))]
+        at = begins
+        while (at := at + rng.uniform(0.7, 1.3)) < ends:
+            steps.append((at, self._proxy.cut))
+        return steps
+
+    def inject(self, world: World) -> None:
+        self._proxy.cut()
+
+    def _kill(self, world: World) -> None:
+        self._truth(world, {CONTAINERS[0]: False})
+        os.kill(self._doomed, signal.SIGKILL)
+
+    def heal(self, world: World) -> None:
+        if "a source cannot see" in world.running.output():
+            world.deaths.append("the source said that it cannot see an engine that is well")
 
 
 class SocketPermissions(EngineFrozen):

@@ -9,10 +9,9 @@ import time
 from contextlib import ExitStack
 
 from tests.faults.fault import ENGINE, ROOT, Fault, Step
-from tests.faults.rows.engine import CONTAINERS, Engine
+from tests.faults.rows.engine import CONTAINERS, IDLE, IMAGE, Engine
 from tests.faults.world import World
 
-IMAGE = "busybox:1.36"
 PLACE = {
     "com.docker.compose.project": "shop", "com.docker.compose.service": "web",
     "com.docker.compose.container-number": "1", "com.docker.compose.config-hash": "0a1b",
@@ -20,10 +19,6 @@ PLACE = {
 """The labels of the service ``web``, which everybody claims to be."""
 
 POLITE = ("sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait")
-IDLE = 8
-"""Containers that were never started: with them every connection to the engine is made before
-descriptors are counted."""
-
 STAYS, CRASHES = ("sleep", "1000"), ("sh", "-c", "exit 3")
 
 ATTACKS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
@@ -51,14 +46,12 @@ class LabelsHostile(Fault):
         self.engine = Engine()
         stack.callback(self.engine.stop)
         self.engine.start()
-        stack.callback(self._clear)
         baked = [part for key, text in PLACE.items() for part in ("-c", f"LABEL {key}={text}")]
         self.engine.docker("create", "--name", "source", IMAGE, "true")
         self.engine.docker("commit", *baked, "source", "baked")
         self.engine.docker("rm", "source")
         self._start("web", PLACE, POLITE)
-        for n in range(IDLE):
-            self.engine.docker("create", "--name", f"idle{n}", IMAGE, "true")
+        self.engine.add_idle()
         state = ("inspect", "-f", "{{.State.Pid}}", CONTAINERS[0])
         self._doomed = int(self.engine.docker(*state))
         self._truth(world, dict.fromkeys((*CONTAINERS, "web"), True))
@@ -99,10 +92,6 @@ class LabelsHostile(Fault):
     ) -> None:
         given = [part for key, text in labels.items() for part in ("--label", f"{key}={text}")]
         self.engine.docker("run", "-d", "--name", name, "--network=none", *given, image, *command)
-
-    def _clear(self) -> None:
-        for container in self.engine.docker("ps", "-aq").split():
-            self.engine.docker("rm", "-f", container)
 
     def _truth(self, world: World, up: dict[str, bool]) -> None:
         with (world.directory / "truth.jsonl").open("a") as ledger:
