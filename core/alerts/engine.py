@@ -75,8 +75,7 @@ class Engine:
         self._verdicts: dict[Key, Verdict] = {}
         self._timers: list[tuple[float, int, Key]] = []
         self._looks = Looks()
-        self._order = count()
-        self._look_at = 0.0
+        self._order, self._look_at = count(), 0.0
 
     # What there is
 
