@@ -47,8 +47,8 @@ def test_a_refresh_keeps_the_readers_place(browser: Browser, served: Served) -> 
         town.stack.lines["nginx"] = log_lines(town, [*lines, "INFO one more"])
         town.put("nginx", Result.up("seen once more", container=running(cpu=50.0)))
         town.do(town.stack.store.flush())
-        expect(page.get_by_label("Log lines")).to_contain_text("INFO one more", timeout=40_000)
-        expect(page.get_by_text("seen once more")).to_be_visible(timeout=40_000)
+        expect(page.get_by_label("Log lines")).to_contain_text("INFO one more", timeout=120_000)
+        expect(page.get_by_text("seen once more")).to_be_visible(timeout=120_000)
         settled(page)
         assert page.evaluate(f"{SCROLLER}.scrollTop") == 333
         if datetime.now(UTC).timestamp() // STEP == begun:

@@ -133,7 +133,7 @@ def test_a_dashboard_that_is_killed_comes_back(trade: Trade, browser: Browser) -
     trade.running.until(lambda: (found := trade.child()) and found.pid != child.pid)
     expect(page.get_by_text(re.compile("Updated"))).to_be_visible()
     before = page.get_by_text(re.compile("^Updated")).inner_text()
-    expect(page.get_by_text(re.compile("^Updated"))).not_to_have_text(before, timeout=60_000)
+    expect(page.get_by_text(re.compile("^Updated"))).not_to_have_text(before, timeout=180_000)
     part = trade.running.get("/health")["components"]["service.dashboard"]
     assert part["status"] == "ok"
     context.close()
