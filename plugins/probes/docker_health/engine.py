@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import json
 import threading
 import time
@@ -65,6 +66,14 @@ class Unanswered(Exception):
     others: no answer in time, or an error of its own."""
 
 
+class Cut(Unanswered):
+    """The connection ended before the answer came, as by a proxy, which says nothing of the engine:
+    whatever changes nothing may be asked again."""
+
+
+TRIES = 3
+"""How often what changes nothing is asked where the connection ends."""
+
 _TROUBLE: tuple[type[Exception], ...] = (
     requests.exceptions.RequestException,
     urllib3.exceptions.HTTPError,
@@ -93,6 +102,14 @@ def _why(error: BaseException) -> str:
         (words for mark, words in known.items() if mark in text),
         clean_text(text, longest=190) or "no answer",
     )
+
+
+def _was_cut(error: object, depth: int = 4) -> bool:
+    """Whether an error, or what it is about, is the end of a connection."""
+    if isinstance(error, ConnectionResetError | BrokenPipeError | http.client.IncompleteRead):
+        return True
+    inner = (*error.args, error.__cause__) if isinstance(error, Exception) and depth else ()
+    return any(_was_cut(each, depth - 1) for each in inner)
 
 
 @contextlib.contextmanager
@@ -156,7 +173,7 @@ class Engine:
             if self.api is not None:
                 await self._on(self._whole, self.api.close)
                 self.api = None
-            self.api = await self._on(self._whole, self._make)
+            self.api = await self._ask(self._whole, self._make)
 
     @staticmethod
     async def _on(
@@ -172,11 +189,23 @@ class Engine:
                 raise Unanswered(clean_text(str(error.explanation), longest=190)) from None
             raise Refused(clean_text(str(error.explanation), longest=240)) from None
         except _TROUBLE as error:
-            raise Unanswered(_why(error)) from None
+            raise (Cut if _was_cut(error) else Unanswered)(_why(error)) from None
         except Exception as error:  # noqa: BLE001 - an answer that the SDK does not understand
             lack = own_shortage(error)
             text = f"its answer is not understood ({type(error).__name__})"
             raise Unanswered(lack or text) from None
+
+    async def _ask(
+        self, pool: ThreadPoolExecutor, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Ask what changes nothing; once more where the connection ends."""
+        for left in reversed(range(TRIES)):
+            try:
+                return await self._on(pool, function, *args, **kwargs)
+            except Cut:
+                if not left:
+                    raise
+        raise AssertionError  # not reached
 
     def _method(self, name: str) -> Callable[..., Any]:
         if self.api is None:
@@ -187,7 +216,7 @@ class Engine:
     async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Call a method of ``docker.APIClient`` that concerns the engine. Raises EngineAway."""
         with _of_the_whole():
-            return await self._on(self._whole, self._method(method), *args, **kwargs)
+            return await self._ask(self._whole, self._method(method), *args, **kwargs)
 
     async def about(self, method: str, container_id: str, *args: Any, **kwargs: Any) -> Any:
         """Call a method that concerns one container.
@@ -196,13 +225,14 @@ class Engine:
             NoSuchContainer, Refused, Unanswered: as they say.
             EngineAway: not connected.
         """
-        return await self._on(self._pool, self._method(method), container_id, *args, **kwargs)
+        ask = self._on if method == "restart" else self._ask
+        return await ask(self._pool, self._method(method), container_id, *args, **kwargs)
 
     async def read(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function of ours about one container, with the client; raises as :meth:`about`."""
         if self.api is None:
             raise EngineAway("not connected")
-        return await self._on(self._pool, function, self.api, *args)
+        return await self._ask(self._pool, function, self.api, *args)
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run blocking code of ours on the pool."""
@@ -213,7 +243,7 @@ class Engine:
 
         Raises EngineAway."""
         with _of_the_whole():
-            return float(await self._on(self._whole, self._now))
+            return float(await self._ask(self._whole, self._now))
 
     def _now(self) -> float:
         api = self._client()
@@ -237,7 +267,7 @@ class Engine:
             Refused, Unanswered: as they say.
             EngineAway: not connected.
         """
-        found: list[object] = await self._on(self._whole, self._past, since, until, filters)
+        found: list[object] = await self._ask(self._whole, self._past, since, until, filters)
         return found
 
     def _past(self, since: float, until: float, filters: Mapping[str, str]) -> list[object]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from tests.probes.docker.lab import IMAGE, SLEEP, Lab, docker, newest, reached, watching
-from tests.probes.docker.proxy import Proxy, before_the_engine
+from tests.probes.docker.proxy import Ask, Proxy, before_the_engine
 from tocsin import ActionError, Reason, Status
 from tocsin.plugins.probes.docker_health import redeploys, stats
 from tocsin.plugins.probes.docker_health import source as source_module
@@ -93,6 +94,30 @@ async def test_a_target_removed_as_the_connection_is_lost_retires_after_it(
         proxy.heal()
         await sink.until(lambda: sink.gone)
         assert sink.gone == [(name, "removed on purpose")]
+
+
+async def test_a_question_that_is_cut_off_is_asked_again(lab: Lab, proxy: Proxy) -> None:
+    """A proxy ends connections before the answer, to each kind of question, twice: the engine is
+    well, and nothing becomes unknown."""
+    asked: Counter[str] = Counter()
+
+    def cut(path: str) -> Callable[[Ask], Awaitable[bytes]]:
+        async def twice(ask: Ask) -> bytes:
+            asked[path] += 1
+            return b"" if asked[path] % 3 else await ask()
+
+        return twice
+
+    paths = ("/version", "/_ping", "/containers/json", "/containers/[^/]+/json", "/events.*until")
+    for path in paths:
+        proxy.answer(path, cut(path))
+    name = lab.name("web")
+    docker("run", "-d", "--name", name, IMAGE, *SLEEP)
+    async with watching(lab, host=proxy.host, reconcile=1.0) as (_, sink):
+        await reached(sink, name, Reason.RUNNING)
+        await sink.until(lambda: min(asked[path] for path in paths) >= 3)
+        assert sink.troubles == []
+        assert {result.status for result in sink.results[name]} == {Status.UP}
 
 
 async def test_a_stream_that_is_cut_is_opened_again(lab: Lab, proxy: Proxy) -> None:
