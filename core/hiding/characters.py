@@ -58,8 +58,12 @@ def fit(text: str, *, lines: bool = False) -> str:
 
 def blanked(text: str) -> str | None:
     """A text with a blank for each control, as who reads no terminal sequences reads it; None for
-    one without any. A sequence may swallow the letter that follows it."""
-    return _CONTROLS.sub(" ", text) if _CONTROLS.search(text) else None
+    one without any. A sequence may swallow the letter that follows it: where there are sequences,
+    the same text follows in a line of its own, with a blank and the last letter of each."""
+    if not _CONTROLS.search(text):
+        return None
+    bare = _SEQUENCES.sub(lambda match: f" {match[0][-1]}", text)
+    return _CONTROLS.sub(" ", text if bare == text else f"{text}\n{bare}")
 
 
 def visible(name: str) -> str:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from tocsin.core.hiding.characters import blanked, fit
 from tocsin.core.hiding.escaped import look_for, without
 from tocsin.core.hiding.known import Known
+from tocsin.core.hiding.names import HIDDEN
 
 LONGEST = 4000
 """Characters of a text that is kept; of what a program wrote, see the callers."""
@@ -41,7 +42,9 @@ def _clean(text: str, lines: bool) -> str:
     if fitted != text and (blank := blanked(text)) is not None:
         secrets: set[str] = set()
         look_for(blank, secrets.add)
-        fitted = without(fit(_known.hide(text), lines=lines), secrets)
+        # Hidden before a sequence can swallow a letter of it, which would make it another text.
+        parts = without(_known.hide(text), secrets).split(HIDDEN)
+        fitted = without(HIDDEN.join(fit(part, lines=lines) for part in parts), secrets)
     return hide(fitted)
 
 

@@ -585,3 +585,19 @@ def test_ordinary_arguments_after_a_colon_stay() -> None:
     """Only what follows the name of a secret header is taken for one."""
     command = ["curl", "-H", "Accept:", "text/html", "-H", "Host:", "example"]
     assert clean_data({"Cmd": command})["Cmd"] == command
+
+
+@pytest.mark.parametrize("before", ["\x1b ", "\x1b", "\x1b(", "\x1b# ", "\x1b[", "\x1b[3", "\x9b"])
+@pytest.mark.parametrize(
+    "secret", ["AKIAIOSFODNN7EXAMPLE", "password=hunter22hunter", "ghp_" + "a1B2" * 9]
+)
+def test_a_sequence_that_swallows_a_letter_of_a_secret_hides_none_of_the_rest(
+    before: str, secret: str
+) -> None:
+    """A terminal takes the letter behind an escape for a part of it; what is left of the secret
+    looks like nothing. What stands behind the secret is there."""
+    for lines in (False, True):
+        shown = clean(f"see {before}{secret} there", lines=lines)
+        value = secret.rpartition("=")[2]
+        assert not any(value[at : at + 6] in shown for at in range(len(value) - 5)), shown
+        assert shown.endswith("*** there"), shown
