@@ -108,7 +108,10 @@ def said(rng: Random) -> str:
 
 
 def twist(rng: Random, value: Any, path: Sequence[str] = ()) -> Any:
-    """A document with one place of it changed: another type, missing, deeper, odd."""
+    """A document with one place of it changed: another type, missing, deeper, odd. Words with a
+    secret among them stay as they are, as a text does."""
+    if isinstance(value, list) and any(isinstance(e, str) and MARK in e.lower() for e in value):
+        return value
     if isinstance(value, dict) and value and rng.random() < 0.85:
         key = rng.choice(list(value))
         if rng.random() < 0.1:

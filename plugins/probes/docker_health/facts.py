@@ -20,6 +20,9 @@ _LONG_ID = re.compile(r" \([0-9a-f]{64}\)")
 LONGEST_ERROR = 300
 """Characters."""
 
+MOST_PORTS, LONGEST_PORT = 1000, 100
+"""How many ports are shown, and how many characters of each."""
+
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 NUMBER = "com.docker.compose.container-number"
@@ -183,8 +186,9 @@ def ports_of(document: Mapping[str, Any]) -> tuple[str, ...]:
     for inner, bindings in sorted(part(document, "NetworkSettings", "Ports").items()):
         for binding in bindings or [None]:
             outer = part(binding).get("HostPort")
-            shown[inner if outer is None else f"{outer}:{inner}"] = None
-    return tuple(shown)
+            port = clean_text(inner if outer is None else f"{outer}:{inner}", longest=LONGEST_PORT)
+            shown |= {port: None} if port else {}
+    return tuple(shown)[:MOST_PORTS]
 
 
 def health_detail(document: Mapping[str, Any]) -> str:

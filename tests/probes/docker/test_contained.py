@@ -18,6 +18,7 @@ from tests.probes.docker.lab import IMAGE, SLEEP, Lab, docker, newest, reached, 
 from tests.probes.docker.proxy import before_the_engine
 from tocsin import Reason, Result, Status
 from tocsin.core.encoding import encode
+from tocsin.core.shapes.results import fit_result
 from tocsin.plugins.probes.docker_health.addresses import NOT_NOW, Addresses, Place
 from tocsin.plugins.probes.docker_health.containers import Registry
 from tocsin.plugins.probes.docker_health.engine import Engine
@@ -260,4 +261,16 @@ def test_any_document_is_told(document: dict[str, Any], item: dict[str, Any]) ->
     teller.tell(slot)
     teller.tell_removed(slot, known)
     assert isinstance(newest(sink, slot.target), Result)
+    for result in sink.results[slot.target]:
+        assert fit_result(result)[1] is None  # else the plugin would be blamed
     encode([sink.results, by_list({**item, "Id": "1"})])
+
+
+@pytest.mark.parametrize("port", ["\ud800", "\x1b[2J8080/tcp", "", "0." + "3" * 5000])
+def test_ports_of_odd_names_are_shown_as_far_as_they_can_be(port: str) -> None:
+    """Nobody blames the source for what an engine says of one container."""
+    bound = {"8000/tcp": [{"HostPort": "8003"}], port: [{"HostPort": port}, None]}
+    document = {"State": {"Status": "running"}, "NetworkSettings": {"Ports": bound}}
+    facts = container_of(document, Heard())
+    assert "8003:8000/tcp" in facts.ports
+    assert fit_result(Result.up("running", container=facts))[1] is None
