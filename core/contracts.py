@@ -132,6 +132,8 @@ class Claim:
 
     Attributes:
         name: what it is to be called in place of its own name, where nobody else is; None: so.
+        also: names by which the configuration may declare it, or say that others depend on it,
+            where it is not called so by its own name: of a container, its service.
         by_image: whether the name may come with the image, and not from who runs the container: it
             counts only where the ``match`` of a declared target accepts it.
         identity: what it is, for the ``match`` of a declared target: its ``name``, ``image``,
@@ -143,6 +145,7 @@ class Claim:
     """
 
     name: str | None = None
+    also: tuple[str, ...] = ()
     by_image: bool = False
     identity: Mapping[str, str] = Factory(dict)
     depends_on: bool = False

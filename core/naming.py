@@ -25,6 +25,8 @@ class Names:
         self._settings: Settings | None = None
         self._kept: dict[str, str] = {}
         """Names of the configuration, by how they look."""
+        self._said: frozenset[str] = frozenset()
+        """The same, as they are written."""
         self._given: dict[Own, str] = {}
         self._owner: dict[str, Own] = {}
         self._alike: dict[str, dict[Own, None]] = {}
@@ -35,6 +37,7 @@ class Names:
         self._settings = settings
         said = settings.targets.values()
         names = [name for target in said for name in target.depends_on or ()]
+        self._said = frozenset((*names, *settings.targets))
         self._kept = {looks(name): name for name in (*names, *settings.targets)}
 
     def of(self, own: Own) -> str:
@@ -57,6 +60,9 @@ class Names:
         if claim.name is not None and claim.name != name:
             why = self._refusal(own, claim.name, claim)
             name = claim.name if why is None else name
+        if name == own[1] and name not in self._said:
+            free = (n for n in claim.also if n in self._said and n not in self._owner)
+            name = next(free, name)
         holder = self._owner.get(name)
         if holder is not None and holder[1] == name:  # of another source; the first keeps it
             name, why = f"{name}@{source}", f"the source {holder[0]} has a target called {name!r}"

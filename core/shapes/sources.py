@@ -124,6 +124,8 @@ def fit_claim(given: object) -> tuple[Claim | None, str | None]:
         look = Look.new()
         if claim.name is not None and not isinstance(claim.name, str):
             look.instead("name", None, claim.name, "text")
+        if not isinstance(claim.also, tuple) or not all(map(is_name, claim.also)):
+            look.instead("also", (), claim.also, "a tuple of names")
         if not isinstance(claim.identity, Mapping) or not all(
             isinstance(text, str) for text in claim.identity.values()
         ):

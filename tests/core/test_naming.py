@@ -100,6 +100,33 @@ async def test_a_label_gives_a_container_a_name_of_its_own(room: Names) -> None:
     assert not room.state.targets
 
 
+async def test_a_container_is_called_like_its_service_where_that_is_declared(room: Names) -> None:
+    """By the file, as a target or as what one depends on; not where its own name is declared, nor
+    once the service is a target of its own. Nothing is missing meanwhile."""
+    sink, also = room.sink(), tocsin.Claim(also=("api", "shop-api"))
+    room.declare(TargetSettings(name="api", critical=True))
+    sink.discovered(Target(name="shop-api-1", kind="container"), None, also)
+    sink.observed("shop-api-1", Result.up("one runs", container=facts()))
+    sink.synced(["shop-api-1"])
+    assert set(room.state.targets) == {"api"}
+    assert (room.of("api").message, room.of("api").target.critical) == ("one runs", True)
+    service = Target(name="api", kind="replicated-service")
+    sink.discovered(service, None)
+    sink.observed("api", Result.up("all 2 replicas run"))
+    instance = Target(name="shop-api-1", kind="container", depends_on=("api",), service="api")
+    sink.discovered(instance, None)
+    sink.synced(["shop-api-1", "api"])
+    assert set(room.state.targets) == {"api", "shop-api-1"}
+    assert room.of("api").message == "all 2 replicas run"
+    assert room.of("shop-api-1").message == "one runs"
+    assert "missing" not in " ".join(seen.result.message for seen in room.seen)
+    room.declare(TargetSettings(name="web", depends_on=("db",)))
+    sink.discovered(Target(name="shop-db-1", kind="container"), None, tocsin.Claim(also=("db",)))
+    assert "db" in room.state.targets
+    room.declare(TargetSettings(name="shop-db-1"))
+    assert {"shop-db-1"} == {name for name in room.state.targets if "db" in name}
+
+
 @pytest.mark.parametrize(
     "asked",
     ["pay", "PAY", "ｐａｙ", "host", "db", "other", "Other", "web@nas", "pay@nas", "a/b",

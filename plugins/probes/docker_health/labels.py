@@ -21,6 +21,7 @@ from tocsin.plugins.probes.docker_health.facts import (
     is_one_off,
     labels_of,
     member_of,
+    membership_of,
     name_of,
 )
 
@@ -65,6 +66,7 @@ def read_labels(
         labels.pop(DEPENDS_ON, None)
     target = target_of(name, labels, registry.of_service, refused)
     checks = checks_of(labels, place, refused)
+    of = membership_of(document)
     wish = labels.get(NAME, "").strip().replace("/", "-")
     project, service = (member[0], member[1]) if member else ("", "")
     identity = {
@@ -73,6 +75,7 @@ def read_labels(
     }  # fmt: skip
     claim = Claim(
         name=f"{wish}{suffix}" if wish else None,
+        also=() if of is None else tuple(each + suffix for each in of.names),
         by_image=NAME not in given,
         identity={key: text for key, text in identity.items() if text},
         depends_on="tocsin.depends_on" in labels,

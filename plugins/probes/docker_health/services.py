@@ -57,8 +57,10 @@ class Service:
 
     @property
     def is_target(self) -> bool:
-        """Whether it is to be a target of its own."""
-        return bool(self.slots) and not self.over if self.is_orchestrated else len(self.slots) > 1
+        """Whether it is to be a target of its own: what was one stays one while it is there."""
+        if self.is_orchestrated or self.target is not None:
+            return bool(self.slots) and not self.over
+        return len(self.slots) > 1
 
     @property
     def why_gone(self) -> str:
@@ -67,7 +69,7 @@ class Service:
             return "called otherwise"
         if not self.slots:
             return "removed on purpose"
-        return "stopped by its orchestrator" if self.over else "left with one instance"
+        return "stopped by its orchestrator"
 
     def may_be_needed_by(self, slot: Slot) -> bool:
         """Whether a container may depend on it by Compose's labels."""
@@ -160,14 +162,14 @@ class Services:
         """Give each service that is a target its name, one that no container has. Returns those
         that are called otherwise now, and what they were called before."""
         used, self.stale = set(taken), False
-        wanted = [service for service in self if service.is_target]
+        wanted = dict.fromkeys(service for service in self if service.is_target)
         alike: dict[str, int] = {}
         for service in wanted:
             alike[service.names[0]] = alike.get(service.names[0], 0) + 1
         changes = []
         for service in list(self):
             before, service.target = service.target, None
-            if service.is_target:
+            if service in wanted:
                 plain, long = (name + self.suffix for name in service.names)
                 clash = plain in used or alike[service.names[0]] > 1
                 name = long if clash else plain

@@ -61,7 +61,8 @@ class Teller:
         # What it is asked to be called, or to depend on, is its service's.
         service = slot.service.target
         target = evolve(asked.target, depends_on=(service,), service=service)
-        return evolve(asked, target=target, claim=evolve(asked.claim, name=None, depends_on=False))
+        claim = evolve(asked.claim, name=None, also=(), depends_on=False)
+        return evolve(asked, target=target, claim=claim)
 
     def _discover_service(self, service: Service | None) -> None:
         """Tell what a service is: what its instances' labels say."""
@@ -106,7 +107,8 @@ class Teller:
         if not services.changed and not services.stale:
             return {}
         now, again = time.monotonic(), dict[Slot, None]()
-        for service in list(services.changed):
+        touched = dict(services.changed)
+        for service in touched:
             del services.changed[service]
             for slot in service.sort_out(now):
                 if slot.left:
@@ -120,9 +122,10 @@ class Teller:
             again |= dict.fromkeys(service.instances)
         for service, _ in changed:
             self._discover_service(service)
-            self.tell_service(service)
             others = self._registry.slots.values()
             again |= dict.fromkeys(slot for slot in others if service.may_be_needed_by(slot))
+        for service in {**touched, **dict(changed)}:
+            self.tell_service(service)
         return again
 
     def tell(self, slot: Slot) -> None:
@@ -140,12 +143,10 @@ class Teller:
         if service is not None and (before is None or _differs(before, result)):
             self._registry.services.changed[service] = None
             self.arrange()
-        elif service is not None and slot is not next(iter(service.instances), None):
-            service = None  # it is told once for all that are well
+        elif service is not None and slot is next(iter(service.instances), None):
+            self.tell_service(service)  # once for all that are well
         if not slot.left:
             self._sink.observed(slot.target, result)
-        if service is not None:
-            self.tell_service(service)
 
     def tell_service(self, service: Service) -> None:
         """Tell the state of a service, where it is a target."""

@@ -121,6 +121,7 @@ def test_a_service_of_one_container_is_that_container() -> None:
     assert scene.targets() == {"shop-api-1"}
     assert scene.sink.targets["shop-api-1"].service is None
     assert scene.registry.of_service("shop", "api") == ["shop-api-1"]
+    assert scene.sink.claims["shop-api-1"].also == ("api", "shop-api")
 
 
 def test_a_service_is_degraded_while_some_of_its_replicas_serve() -> None:
@@ -146,7 +147,7 @@ def test_a_service_is_degraded_while_some_of_its_replicas_serve() -> None:
 
 
 def test_who_depends_on_a_service_depends_on_its_target() -> None:
-    """From the moment at which there are several instances, and no longer."""
+    """From the moment at which there are several instances on, as long as one is there."""
     scene = Scene()
     scene.see(replica(1))
     labels = {"com.docker.compose.depends_on": "api:service_started:false"}
@@ -156,10 +157,12 @@ def test_who_depends_on_a_service_depends_on_its_target() -> None:
     assert scene.sink.targets["shop-web-1"].depends_on == ("api",)
     assert scene.sink.targets["shop-api-1"].depends_on == ("api",)
     scene.remove(replica(1))
-    assert scene.targets() == {"shop-api-2", "shop-web-1"}
-    assert scene.sink.targets["shop-web-1"].depends_on == ("shop-api-2",)
-    assert ("api", "left with one instance") in scene.sink.gone
-    assert scene.sink.targets["shop-api-2"].service is None
+    assert scene.targets() == {"api", "shop-api-2", "shop-web-1"}
+    assert scene.last("api").message == "1 replica runs"
+    scene.remove(replica(2))
+    assert scene.targets() == {"shop-web-1"}
+    assert ("api", "removed on purpose") in scene.sink.gone
+    assert not scene.sink.targets["shop-web-1"].depends_on
 
 
 def test_services_of_the_same_name_have_their_projects_in_front() -> None:
