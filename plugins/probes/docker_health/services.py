@@ -6,17 +6,20 @@ Kubernetes), is a target beside its instances: it is down while none of them ser
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define, evolve, field
 
-from tocsin import Reason, Result, Status
+from tocsin import Container, Reason, Result, Status, format_duration
 from tocsin.plugins.probes.docker_health.facts import (
     container_of,
     membership_of,
     state_of,
 )
+from tocsin.plugins.probes.docker_health.reasons import LOOP_RESTARTS, LOOP_WINDOW
 
 if TYPE_CHECKING:
     from tocsin.plugins.probes.docker_health.containers import Slot
@@ -29,6 +32,25 @@ MOST_NAMED = 3
 """Instances that do not serve whose reasons are given."""
 
 
+@define
+class Place:
+    """What an orchestrator keeps filled: a slot of a Swarm service, a container of a pod. Each try
+    to run it is a container of its own, so that none of them restarts."""
+
+    ends: deque[float] = field(factory=lambda: deque(maxlen=100))
+    """Monotonic moments at which a container in it ended by itself, and another one followed."""
+    last: str = ""
+    """How the last of them ended."""
+
+    def loop(self, now: float) -> str | None:
+        """That it does not stay up, in a clause; None where it does."""
+        recent = [end for end in self.ends if now - end < LOOP_WINDOW]
+        if len(recent) < LOOP_RESTARTS:
+            return None
+        within = format_duration(max(1, now - min(recent)))
+        return f"restart loop: {len(recent)} ends in {within}; {self.last}"
+
+
 @define(eq=False)
 class Service:
     """A service and its instances. ``target``: what it is called, None where it is no target of its
@@ -37,6 +59,7 @@ class Service:
     key: tuple[str, ...]
     names: tuple[str, str]
     slots: dict[Slot, None] = field(factory=dict)
+    places: dict[str, Place] = field(factory=dict)
     target: str | None = None
     without: float | None = None
     """Monotonic moment since which it has no instance; None while it has one."""
@@ -87,24 +110,41 @@ class Service:
                 newest[place] = max(newest.get(place, ""), known.created)
         changed = []
         for slot in self.slots:
+            ended = _end(slot)
+            stopped = ended is not None and ended.reason is Reason.STOPPED
             known = slot.current
-            left = (
-                known is not None
-                and _has_ended(slot)
-                and (known.created < newest[_place(slot)] or _was_stopped(slot))
-            )
+            older = known is not None and known.created < newest[_place(slot)]
+            left = ended is not None and (stopped or older)
             if left != slot.left:
                 slot.left = left
                 changed.append(slot)
+                if left and ended is not None and ended.reason is not Reason.STOPPED:
+                    self._note_end(slot, ended, now)
         if self.instances:
             self.without, self.over, self.lacking = None, False, None
+            here = {_place(slot) for slot in self.slots}
+            self.places = {name: place for name, place in self.places.items() if name in here}
         elif self.without is None:
             self.without = now
         return changed
 
-    def result(self) -> Result | None:
-        """How it does: by what was told of its instances last. None where nothing was."""
-        told = {slot.target: slot.told for slot in self.instances if slot.told is not None}
+    def _note_end(self, slot: Slot, ended: Container, now: float) -> None:
+        """A container ended by itself, and another one has its place."""
+        at = ended.finished_at
+        place = self.places.setdefault(_place(slot), Place())
+        place.ends.append(now if at is None else now - max(0.0, time.time() - at.timestamp()))
+        place.last = "" if slot.told is None else slot.told.message
+
+    def result(self, now: float) -> Result | None:
+        """How it does at a monotonic moment, by what was told of its instances last. None where
+        nothing was."""
+        told = {}
+        for slot in self.instances:
+            if slot.told is not None:
+                told[slot.target] = slot.told
+                place = self.places.get(_place(slot))
+                if place is not None and (loop := place.loop(now)) is not None:
+                    told[slot.target] = evolve(slot.told, status=Status.DOWN, message=loop)
         if not told:
             if self.without is None or not self.slots:
                 return None
@@ -231,18 +271,15 @@ def _reason_in(result: Result) -> Reason | None:
     return None if result.container is None else result.container.reason
 
 
-def _has_ended(slot: Slot) -> bool:
+def _end(slot: Slot) -> Container | None:
+    """The facts of a container that has ended, as far as they can be understood."""
     known = slot.current
-    return known is not None and state_of(known.document) in ("exited", "dead", "stopped")
-
-
-def _was_stopped(slot: Slot) -> bool:
-    if (known := slot.current) is None:
-        return False
+    if known is None or state_of(known.document) not in ("exited", "dead", "stopped"):
+        return None
     try:
-        return container_of(known.document, known.heard()).reason is Reason.STOPPED
+        return container_of(known.document, known.heard())
     except Exception:  # noqa: BLE001 - what it is will be told as not understood
-        return False
+        return None
 
 
 def _place(slot: Slot) -> str:

@@ -150,7 +150,10 @@ class Teller:
 
     def tell_service(self, service: Service) -> None:
         """Tell the state of a service, where it is a target."""
-        if service.target is not None and (combined := service.result()) is not None:
+        if (
+            service.target is not None
+            and (combined := service.result(time.monotonic())) is not None
+        ):
             self._sink.observed(service.target, combined)
 
     def _state(self, slot: Slot, known: Known) -> Result:

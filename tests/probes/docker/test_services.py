@@ -221,6 +221,27 @@ def test_a_task_that_fails_is_down_until_it_is_replaced() -> None:
     assert first["Name"][1:] not in scene.targets()
 
 
+def test_a_task_that_fails_again_and_again_is_down_though_each_try_runs() -> None:
+    """Each try is a container of its own, which never restarts: the service is down all the while,
+    or degraded where another task serves; stops are no failures."""
+    for others in ([], [task(2, 1)]):
+        scene, tries = Scene(), [task(1, n) for n in range(1, 6)]
+        scene.see(tries[0], *others)
+        for n in (0, 1, 2):
+            scene.end(tries[n], 3)
+            scene.see(tries[n + 1])
+        said = scene.last("web")
+        assert said.status == ("degraded" if others else "down")
+        assert "restart loop: 3 ends in 1s; crashed with exit code 3" in said.message
+        assert said.metrics["replicas_down"] == 1
+    scene, tries = Scene(), [task(1, n) for n in range(1, 6)]
+    scene.see(tries[0])
+    for n in range(4):
+        scene.end(tries[n], 143, signal="15")
+        scene.see(tries[n + 1])
+    assert scene.last("web").status == "up"
+
+
 def test_a_service_whose_only_task_is_replaced_is_not_down() -> None:
     """It is degraded for the while."""
     scene, only = Scene(), task(1, 1)
