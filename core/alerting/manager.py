@@ -125,7 +125,7 @@ class Alerting:
         self.board.tools.steady = self.steady
         self.board.make(self.settings.channels)
         self.board.resume(saved.rows, saved.gates)
-        self._spawn(look_back(self.engine, self._store, self._clock, self.steady, self._handle))
+        back = look_back(self.engine, self._store, self._clock, self.steady, self._handle)
         for state in self._state:
             self._changed(state.target.name)
         self._state.listeners.append(self._changed)
@@ -134,6 +134,7 @@ class Alerting:
         self._tasks = [
             asyncio.create_task(self._go_on(self._keep_time), name="alerts"),
             asyncio.create_task(self._go_on(self._watch), name="watch over tocsin"),
+            asyncio.create_task(back, name="looking back"),
         ]
 
     async def stop(self) -> None:
@@ -402,8 +403,6 @@ class Alerting:
             KeyError: there is no such channel.
         """
         return await self.channels[name].test()
-
-    # How it fares
 
     def health(self) -> dict[str, ComponentHealth]:
         """The journal, and each channel."""

@@ -256,11 +256,11 @@ def in_child(work: Callable[[], None]) -> int:
     a while if it does not end."""
     process = get_context("fork").Process(target=work)
     process.start()
-    process.join(300)
+    process.join(60)
     if process.exitcode is None:
         process.kill()
         process.join()
-        raise AssertionError("the child did not end within five minutes")
+        raise AssertionError("the child did not end within a minute")
     return process.exitcode
 
 
