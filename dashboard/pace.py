@@ -29,9 +29,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
       document.addEventListener("visibilitychange", again, { once: true })
       return
     }
-    const app = document.querySelector("[data-testid=stApp]")
+    const app = document.querySelector("[data-testid=stApp]")?.dataset
     parentElement.waiting = setTimeout(again, 1500 * data.seconds + 1500)
-    if (app?.dataset.testScriptState === "running") return  // a look is on its way
+    // A look is on its way; not where its server has ended meanwhile.
+    if (app?.testScriptState === "running" && app.testConnectionState === "CONNECTED") return
     if (asked === 2) {
       const health = window.__streamlit.BACKEND_BASE_URL + "/_stcore/health"
       if (await fetch(health).then((answer) => answer.ok, () => false)) location.reload()

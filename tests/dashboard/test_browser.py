@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -41,9 +42,11 @@ def browser() -> Iterator[Browser]:
 class Served:
     """The dashboard of a town on its own port."""
 
-    def __init__(self, town: Town, directory: Path, sign_in: bool = False) -> None:
+    def __init__(
+        self, town: Town, directory: Path, sign_in: bool = False, port: int | None = None
+    ) -> None:
         self.town = town
-        self.port = free_port()
+        self.port = free_port() if port is None else port
         self.url = f"http://127.0.0.1:{self.port}"
         token = directory / "token"
         token.write_text(town.tokens["viewer"])
@@ -335,6 +338,8 @@ def test_older_alerts_and_another_filter(
         made.stop()
 
 
+APP = "document.querySelector('[data-testid=stApp]').dataset"
+
 SEEN = """
 window.loadings = 0;
 new MutationObserver(() => {
@@ -368,5 +373,34 @@ def test_a_slow_first_look_says_so_and_refreshes_are_silent(
             empty_town.act(empty_town.gate.set)
             expect(card(page, "web")).to_be_visible()
             assert page.evaluate("window.loadings") == 0
+    finally:
+        made.stop()
+
+
+def test_a_page_whose_server_is_killed_in_the_midst_of_a_look_comes_back(
+    browser: Browser, empty_town: Town, tmp_path: Path
+) -> None:
+    """The look never ends, and the page does not wait for that: once another server is there it
+    goes on by itself."""
+    up("web", empty_town)
+    made = Served(empty_town, tmp_path)
+    empty_town.reach(made.port)
+    try:
+        with visit(browser) as (page, watch):
+            page.goto(made.url)
+            expect(card(page, "web")).to_be_visible()
+            empty_town.act(empty_town.gate.clear)
+            page.wait_for_function(f"{APP}.testScriptState === 'running'")
+            for one in psutil.net_connections("tcp"):
+                if one.status == psutil.CONN_LISTEN and made.port in one.laddr:
+                    psutil.Process(one.pid).kill()
+            page.wait_for_function(f"{APP}.testConnectionState !== 'CONNECTED'")
+            empty_town.act(empty_town.gate.set)
+            up("api", empty_town)
+            made.stop()
+            made = Served(empty_town, tmp_path, port=made.port)
+            empty_town.reach(made.port)
+            expect(card(page, "api")).to_be_visible(timeout=120_000)
+            watch.complaints.clear()  # of the requests that failed
     finally:
         made.stop()
