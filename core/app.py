@@ -362,20 +362,9 @@ class Tocsin:
             return settings
 
     def dependents(self, target: str) -> list[str]:
-        """Names of all that depend on a target, directly or through others, sorted; instances of a
-        service are none of them."""
-        known = self.state.targets.get(target)
-        service = None if known is None else known.target.service
-        found: set[str] = set()
-        front = {target if service is None else service}
-        while front:
-            front = {
-                t.target.name
-                for t in self.state
-                if t.target.service is None and front.intersection(t.target.depends_on)
-            } - found
-            found |= front
-        return sorted(found - {target})
+        """Names of all that depend on a target, directly or through others, sorted; services in
+        place of their instances."""
+        return list(self.alerting.engine.graph.dependents(target))
 
     def note_unbuilt(self, settings: Settings) -> None:
         """Mark the plugins failed of which something could not be made, until it can."""

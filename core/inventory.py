@@ -265,7 +265,7 @@ class Inventory:
         """Give what a source found its name, and build its checks. Returns the name where there is
         anything new."""
         known = self._found.get(own)
-        displaced = self._names.displaced(own)
+        displaced = self._names.displaced(own, claim)
         name, why = self._names.give(own, claim)
         refused = claim.refused if why is None else (why, *claim.refused)
         depends_on = target.depends_on

@@ -23,6 +23,10 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
+REPLICATED = "replicated-service"
+"""The kind of target that is a service made of containers: what is said of the kind ``container``
+holds for it, too."""
+
 _BADNESS = {Status.UP: 0, Status.UNKNOWN: 1, Status.DEGRADED: 2, Status.DOWN: 3}
 
 

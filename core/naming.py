@@ -26,7 +26,9 @@ class Names:
         self._kept: dict[str, str] = {}
         """Names of the configuration, by how they look."""
         self._said: frozenset[str] = frozenset()
-        """The same, as they are written."""
+        """Names of the configuration, as they are written."""
+        self._also: dict[str, dict[Own, None]] = {}
+        """Who may be declared by a name that is not its own."""
         self._given: dict[Own, str] = {}
         self._owner: dict[str, Own] = {}
         self._alike: dict[str, dict[Own, None]] = {}
@@ -60,9 +62,10 @@ class Names:
         if claim.name is not None and claim.name != name:
             why = self._refusal(own, claim.name, claim)
             name = claim.name if why is None else name
+        for each in claim.also:
+            self._also.setdefault(each, {})[own] = None
         if name == own[1] and name not in self._said:
-            free = (n for n in claim.also if n in self._said and n not in self._owner)
-            name = next(free, name)
+            name = next((n for n in claim.also if self._is_meant(n, claim)), name)
         holder = self._owner.get(name)
         if holder is not None and holder[1] == name:  # of another source; the first keeps it
             name, why = f"{name}@{source}", f"the source {holder[0]} has a target called {name!r}"
@@ -76,6 +79,8 @@ class Names:
         name = self._given.pop(own, None)
         if name is None:
             return
+        for others in self._also.values():
+            others.pop(own, None)
         if self._owner.get(name) == own:
             del self._owner[name]
         for each in {looks(name), looks(own[1])}:
@@ -83,14 +88,21 @@ class Names:
             if not self._alike[each]:
                 del self._alike[each]
 
-    def displaced(self, own: Own) -> list[Own]:
-        """Who has, by a label, a name that looks like the one that is a target's own."""
+    def _is_meant(self, name: str, claim: Claim) -> bool:
+        """Whether the configuration means a target by a name that is not its own: nobody else is
+        called so, or may be meant, and the declared target takes it."""
+        said = None if self._settings is None else self._settings.targets.get(name)
+        if name not in self._said or name in self._owner or len(self._also[name]) > 1:
+            return False
+        return said is None or not said.match or _fits(said.match, claim.identity)
+
+    def displaced(self, own: Own, claim: Claim) -> list[Own]:
+        """Who has, by a label, a name that looks like the one that is a target's own, or one by
+        which the target may be meant as well."""
         look = looks(own[1])
-        return [
-            other
-            for other in self._alike.get(look, ())
-            if other != own and looks(self._given[other]) == look and self._given[other] != other[1]
-        ]
+        found = [other for other in self._alike.get(look, ()) if looks(self._given[other]) == look]
+        found += [holder for name in claim.also if (holder := self._owner.get(name)) is not None]
+        return [other for other in found if other != own and self._given[other] != other[1]]
 
     def accepts(self, name: str, claim: Claim) -> bool:
         """Whether the declared target of a name accepts, by ``match``, what makes a claim."""

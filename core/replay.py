@@ -16,9 +16,12 @@ from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Change, Moment, Transition
 from tocsin.core.config.alerting import OWN_ALERTS, book_of
 from tocsin.core.config.settings import Settings
-from tocsin.core.model import Event, Target
+from tocsin.core.model import REPLICATED, Event, Target
 from tocsin.core.store.past import PastResult
 from tocsin.core.verdicts import Severity
+
+_SEEN = ("container", REPLICATED)
+"""Kinds of targets that a source sees."""
 
 PART = 1000
 """After so many results it is told how far the replay has come."""
@@ -96,16 +99,23 @@ class Replay:
             self._note(self._engine.happened(item, now))
 
     def _know(self, item: PastResult, now: Moment) -> None:
-        if item.state is not None:
+        is_service = "replicas" in item.metrics
+        if item.state is not None or is_service:
             self._sources[item.target] = item.check
         known = self._engine.target(item.target)
         source = self._sources.get(item.target)
-        if known is not None and (known.kind == "container") == (source is not None):
+        if known is not None and (known.kind in _SEEN) == (source is not None):
             return
         said = self.settings.targets.get(item.target)
         target = Target(
             name=item.target,
-            kind="container" if source is not None else (said.kind if said else None) or "service",
+            kind=(
+                REPLICATED
+                if is_service
+                else "container"
+                if source is not None
+                else (said.kind if said else None) or "service"
+            ),
             critical=bool(said and said.critical),
             depends_on=(said.depends_on if said else None) or (),
             expected=said.expected if said else {},

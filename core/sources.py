@@ -236,8 +236,8 @@ class SourceSupervisor:
         self._clock = clock
         self._running: dict[str, _Running] = {}
         self._broken: dict[str, str] = {}
-        self._at_fault: set[str] = set()
-        """Sources for which their plugins are blamed."""
+        self._at_fault: dict[str, str] = {}
+        """Sources for which their plugins are blamed, and these."""
         self._reading = asyncio.Semaphore(READERS)
 
     async def apply(self, settings: Settings) -> None:
@@ -259,7 +259,7 @@ class SourceSupervisor:
         name, loop = settings.name, asyncio.get_running_loop()
 
         def blame(what: str) -> None:
-            self._at_fault.add(name)
+            self._at_fault[name] = plugin
             if self._plugins.fail(plugin, f"source {name} {what}"):
                 log.error("a source breaks its contract", source=name, plugin=plugin, reason=what)
 
@@ -287,7 +287,7 @@ class SourceSupervisor:
                 "a source ended", source=name, plugin=plugin,
                 reason=reason, next_start_seconds=seconds,
             )  # fmt: skip
-            self._at_fault.add(name)
+            self._at_fault[name] = plugin
             self._plugins.fail(plugin, f"source {name} {reason}")
             why = f"source {name} failed: plugin {plugin} {reason}"
             self._running[name].sink.impaired(why)
@@ -296,8 +296,10 @@ class SourceSupervisor:
         self._running[name] = _Running(settings, source, new_sink(), task)
 
     def _forgive(self, name: str, plugin: str) -> None:
-        self._at_fault.discard(name)
-        self._plugins.recover(plugin)
+        """A source is well, or gone; its plugin is, unless another source of it is not."""
+        self._at_fault.pop(name, None)
+        if plugin not in self._at_fault.values():
+            self._plugins.recover(plugin)
 
     async def _stop(self, name: str) -> None:
         running = self._running.pop(name)

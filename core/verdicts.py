@@ -124,7 +124,7 @@ class Rule(ABC):
             a start of tocsin. Other rules with a lookback are given the results and events of then,
             as far as history has them; their facts about a container are few.
         explained_by_down: class variable; whether its alert is not told while one of a rule that
-            inhibits, on the same target and graver, is; one that inhibits itself never is then.
+            inhibits, on the same target and graver, is; of a rule with ``inhibits`` it never is.
         stands_for_down: class variable; whether its alert is told in place of those of rules that
             inhibit, on the same target; it takes over their severity and channels.
     """

@@ -114,7 +114,8 @@ class Shared:
                     answer.value = ask()
                 except ApiError as error:
                     answer.error = error
-                answer.at = time.monotonic()
+                finally:
+                    answer.at = time.monotonic()
         if (met := answer.error) is not None:
             raise ApiError(met.kind, met.detail, met.retry_after)
         return answer.value

@@ -18,7 +18,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.probes.docker.lab import Lab
+from tests.probes.docker.lab import Lab, OwnEngine
 from tocsin.core.clock import SystemClock
 from tocsin.core.embedded import EmbeddedPostgres
 from tocsin.core.store import Store
@@ -160,6 +160,17 @@ def docker_answers() -> bool:
         return False
     done = subprocess.run(["docker", "version"], capture_output=True, timeout=20, check=False)
     return done.returncode == 0
+
+
+@pytest.fixture
+def own_engine() -> Iterator[OwnEngine]:
+    """An engine of the test's own."""
+    need("dockerd")
+    if os.geteuid() != 0:
+        pytest.skip("an engine of its own needs root")
+    made = OwnEngine()
+    yield made
+    made.clean()
 
 
 @pytest.fixture

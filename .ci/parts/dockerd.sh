@@ -12,8 +12,10 @@ case $action in
 start)
   mkdir -p "$dir"
   rm -f "$dir/docker.pid"
-  setsid ${APART:+unshare --net} dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/docker.pid" \
-    -H "unix://$socket" "$@" >"$dir/dockerd.log" 2>&1 </dev/null &
+  apart=()
+  [ -z "${APART:-}" ] || apart=(unshare --net sh -c 'busybox ip link set lo up; exec "$@"' apart)
+  setsid "${apart[@]}" dockerd --data-root "$dir/data" --exec-root "$dir/exec" \
+    --pidfile "$dir/docker.pid" -H "unix://$socket" "$@" >"$dir/dockerd.log" 2>&1 </dev/null &
   for _ in $(seq 300); do
     answers && exit 0
     sleep 0.1

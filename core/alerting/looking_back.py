@@ -61,7 +61,10 @@ async def _look_back(
             late = list(since)
         else:
             if store.caught_up:
-                await _read(engine, store, began)
+                try:
+                    await _read(engine, store, began)
+                except Exception:
+                    log.exception("what was before the start could not be read")
             late = [n for n, at in since.items() if steady.now().steady - at >= PATIENCE]
         for name in late:
             engine.reading.done(name)

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from attrs import evolve, field, frozen
 
 from tocsin.core.alerts.model import Policy
-from tocsin.core.model import Target
+from tocsin.core.model import REPLICATED, Target
 from tocsin.core.plugin_faults import PluginFault, describe, is_ours
 from tocsin.core.shapes import fit_verdict
 from tocsin.core.verdicts import History, Rule, Verdict
@@ -50,7 +50,8 @@ class Bound:
     def watches(self, target: Target) -> bool:
         """Whether the configuration means a target, and the rule has something to say about it. A
         rule that does not run in the core's own thread is asked that elsewhere."""
-        if self.kinds and target.kind not in self.kinds:
+        kinds = {target.kind, "container"} if target.kind == REPLICATED else {target.kind}
+        if self.kinds and kinds.isdisjoint(self.kinds):
             return False
         if not any(fnmatchcase(target.name, pattern) for pattern in self.targets):
             return False

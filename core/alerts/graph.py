@@ -47,10 +47,6 @@ class Graph:
         service = self._service.get(name)
         return frozenset((name,)) if service is None else self._replicas[service]
 
-    def is_instance(self, name: str) -> bool:
-        """Whether a target is an instance of another one."""
-        return name in self._service
-
     def _whole(self, name: str) -> frozenset[str]:
         """A service and all of its instances, by the name of any of them."""
         service = self._service.get(name, name)
@@ -70,6 +66,10 @@ class Graph:
             own = self._whole(name)
             known = self._below[name] = self._closure(own, self._down) - own
         return known
+
+    def dependents(self, name: str) -> tuple[str, ...]:
+        """Who depends on a target's service, sorted, services in place of their instances."""
+        return tuple(sorted(other for other in self.below(name) if other not in self._service))
 
     def _closure(self, names: Iterable[str], edges: Mapping[str, Iterable[str]]) -> frozenset[str]:
         seen: set[str] = set()

@@ -149,8 +149,7 @@ class Inhibition:
         for other in self.graph.replicas(target) - {target}:
             if not any(alert.open for alert in self._roots.get(other, {}).values()):
                 return ()
-        below = self.graph.below(target)
-        return tuple(sorted(name for name in below if not self.graph.is_instance(name)))
+        return self.graph.dependents(target)
 
     def _force(self, alert: Alert, mine: Alert | None, now: float) -> Cause | None:
         if alert.phase is Phase.FIRING:

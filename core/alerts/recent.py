@@ -77,8 +77,12 @@ class Recent:
             oldest = now - timedelta(seconds=lookback)
             observations = tuple(o for o in self._observations if o.at >= oldest)
             events = tuple(e for e in self._events if e.at >= oldest)
-            if reads_back:
+            if reads_back and any(self._earlier):
                 earlier = self._earlier
+                if max(each[-1].at for each in earlier if each) < now - timedelta(
+                    seconds=self.lookback
+                ):
+                    self._earlier = ((), ())
                 observations = (*(o for o in earlier[0] if o.at >= oldest), *observations)
                 events = (*(e for e in earlier[1] if e.at >= oldest), *events)
         return History(
@@ -103,7 +107,7 @@ class Reading:
     waiting: dict[str, Recent] = field(factory=dict)
 
     def expect(self, recent: Recent, rules: Collection[Bound], now: float) -> None:
-        """A target is there, which so many rules watch."""
+        """A target has come; ``rules`` watch it."""
         if now < self.until and any(rule.reads_back for rule in rules):
             recent.unread = True
             self.waiting[recent.target.name] = recent

@@ -13,7 +13,7 @@ from aiohttp import web
 from attrs import Factory, frozen
 
 from tocsin.core.api.problems import Problem
-from tocsin.core.api.routing import Call, Routes, convert_body, decode_json, read_raw
+from tocsin.core.api.routing import Call, Routes, convert_body, decode_json, query_of, read_raw
 from tocsin.core.auth import Role
 from tocsin.core.encoding import decode_text
 from tocsin.core.hiding import clean, visible
@@ -52,6 +52,14 @@ class BeatQuery:
     status: BeatStatus = BeatStatus.UP
     message: str = ""
 
+    @classmethod
+    def read(cls, given: Mapping[str, str]) -> BeatQuery:
+        """The query of a request. One that is wrong is refused, unless it says that the job failed.
+        Raises Problem."""
+        if _fails(given.get("status")):
+            return cls(status=BeatStatus.DOWN, message=given.get("message", ""))
+        return cast("BeatQuery", query_of(cls, given))
+
 
 @frozen(kw_only=True)
 class BeatBody:
@@ -69,11 +77,12 @@ class BeatBody:
     async def read(cls, request: web.Request) -> BeatBody:
         """The body of a request. One that is wrong is refused, unless it says that the job failed:
         that is kept whatever else is wrong with it. Raises Problem."""
-        raw = await read_raw(request, MOST)
+        raw = b""
         try:
+            raw = await read_raw(request, MOST)
             return cls._of(raw, request.content_type)
         except Problem as problem:
-            if request.query.get("status") not in _BAD and not _says_down(raw):
+            if not _fails(request.query.get("status")) and not _says_down(raw):
                 raise
             why = f"the job reported a failure ({problem.detail})"
             message = _message_in(raw) or request.query.get("message") or why
@@ -103,14 +112,19 @@ class BeatBody:
         return cast("BeatBody", convert_body(cls, decode_json(bare)))
 
 
+def _fails(status: object) -> bool:
+    """Whether a status, however it is written, says that the job failed."""
+    text = b"status=" + status.strip().encode() if isinstance(status, str) else b""
+    return _DOWN.search(text) is not None
+
+
 def _says_down(raw: bytes) -> bool:
     """Whether a report that is not understood says that the job failed."""
     try:
         given = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _DOWN.search(raw) is not None
-    status = given.get("status") if isinstance(given, dict) else None
-    return isinstance(status, str) and _DOWN.search(b"status=" + status.encode()) is not None
+    return isinstance(given, dict) and _fails(given.get("status"))
 
 
 def _is_json(raw: bytes) -> bool:

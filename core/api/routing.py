@@ -152,7 +152,10 @@ async def perform(route: Route, call: Call) -> web.StreamResponse:
             status = 400 if name in call.path else 422
             raise Problem(status, f"{show(name)} is wrong: it holds {trouble}")
     if route.query is not None:
-        arguments["query"] = _query(route.query, given)
+        read_query = getattr(route.query, "read", None)
+        arguments["query"] = (
+            read_query(given) if read_query is not None else query_of(route.query, given)
+        )
     elif given and not route.free_query:
         names = show(", ".join(sorted(given)))
         raise Problem(400, f"this takes no query parameters; leave out {names}")
@@ -197,7 +200,8 @@ def _check_moments(holder: Any, where: str) -> None:
                 ) from None
 
 
-def _query(kind: Any, given: Mapping[str, str]) -> Any:
+def query_of(kind: Any, given: Mapping[str, str]) -> Any:
+    """Query parameters as an attrs class. Raises Problem."""
     known = {f.name for f in attrs.fields(kind)}
     if unknown := sorted(given.keys() - known):
         allowed = ", ".join(sorted(known))

@@ -29,10 +29,10 @@ from tocsin.core.verdicts import Rule, Severity
 DEFAULT_RULES: Mapping[str, Mapping[str, Any]] = {
     "container_down": {
         "rule": "down", "of": "running", "for": "1m", "severity": "critical",
-        "kinds": ["container", "replicated-service"],
+        "kinds": ["container"],
     },
     "replicas_down": {
-        "rule": "replicas", "for": "1m", "kinds": ["container", "replicated-service"],
+        "rule": "replicas", "for": "1m", "kinds": ["container"],
     },
     "container_restarting": {"rule": "restart-loop", "restarts": 3, "window": "5m"},
     "health_check_failed": {"rule": "down", "of": "checks", "failures": 3},

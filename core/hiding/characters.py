@@ -14,6 +14,11 @@ _SEQUENCES = re.compile(
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])(?:[^\x07\x1b\x9c\n]{0,4096}+(?:\x07|\x1b\\|\x9c))?"
     r"|\x1b[ -/]{0,8}+[0-~]?"
 )
+_OPERATING = r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[\s\S]*"
+_SILENT = (
+    re.compile(rf"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|{_OPERATING}"),
+    re.compile(rf"(?:\x1b\[|\x9b)[0-9;:]*m|{_OPERATING}"),
+)
 _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 # They split a word without a trace: with them a secret would pass for another text.
 _INVISIBLE = re.compile(
@@ -58,12 +63,24 @@ def fit(text: str, *, lines: bool = False) -> str:
 
 def blanked(text: str) -> str | None:
     """A text with a blank for each control, as who reads no terminal sequences reads it; None for
-    one without any. A sequence may swallow the letter that follows it: where there are sequences,
-    the same text follows in a line of its own, with a blank and the last letter of each."""
-    if not _CONTROLS.search(text):
-        return None
-    bare = _SEQUENCES.sub(lambda match: f" {match[0][-1]}", text)
-    return _CONTROLS.sub(" ", text if bare == text else f"{text}\n{bare}")
+    one without any."""
+    return _CONTROLS.sub(" ", text) if _CONTROLS.search(text) else None
+
+
+def readings(text: str) -> set[str]:
+    """A text as those read it who have no terminal: a sequence may take a letter with it that was
+    meant, as the first of a secret. Sequences that are complete, or that colour, say nothing;
+    others leave their last letter, with a blank before it or without."""
+    if "\x1b" not in text and "\x9b" not in text:
+        return set()
+
+    def reading(silent: re.Pattern[str], blank: str) -> str:
+        def left(match: re.Match[str]) -> str:
+            return "" if silent.fullmatch(match[0]) else blank + match[0][-1]
+
+        return _SEQUENCES.sub(left, text)
+
+    return {reading(silent, blank) for silent in _SILENT for blank in (" ", "")}
 
 
 def visible(name: str) -> str:

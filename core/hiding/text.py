@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from tocsin.core.hiding.characters import blanked, fit
+from tocsin.core.hiding.characters import blanked, fit, readings
 from tocsin.core.hiding.escaped import look_for, without
 from tocsin.core.hiding.known import Known
 from tocsin.core.hiding.names import HIDDEN
@@ -39,13 +39,19 @@ def hide(text: str, known: Known | None = None) -> str:
 
 def _clean(text: str, lines: bool) -> str:
     fitted = fit(text, lines=lines)
-    if fitted != text and (blank := blanked(text)) is not None:
-        secrets: set[str] = set()
+    if fitted == text:
+        return hide(text)
+    shown, secrets = fitted, set[str]()
+    if (blank := blanked(text)) is not None:
         look_for(blank, secrets.add)
         # Hidden before a sequence can swallow a letter of it, which would make it another text.
         parts = without(_known.hide(text), secrets).split(HIDDEN)
-        fitted = without(HIDDEN.join(fit(part, lines=lines) for part in parts), secrets)
-    return hide(fitted)
+        shown = without(HIDDEN.join(fit(part, lines=lines) for part in parts), secrets)
+    shown = hide(shown)
+    for reading in {fit(one, lines=lines) for one in readings(text)} - {fitted}:
+        if (hidden := hide(reading)) != reading and len(hidden) < len(shown):
+            shown = without(hidden, secrets)  # which has more of its secrets hidden
+    return shown
 
 
 _clean_again = lru_cache(maxsize=8192)(_clean)

@@ -74,7 +74,8 @@ class DownRule(Rule):
         if not looping and result.status is not Status.DOWN:
             if result.attributes.get("one_off"):
                 return Verdict.over(result.message)
-            if history.firing and result.status is Status.DEGRADED and not _runs(facts):
+            is_between = result.attributes.get("replacing") or not _runs(facts)
+            if history.firing and result.status is Status.DEGRADED and is_between:
                 return Verdict.unknown(result.message)
             return Verdict.clear(result.message)
         if reason == Reason.PAUSED and not self.paused:
@@ -214,10 +215,11 @@ class ReplicasRule(Rule):
     def evaluate(self, history: History, now: datetime) -> Verdict:
         """Judge by what the service's source counted last."""
         last = history.latest.get(history.source or "")
-        if last is None or last.result.status is Status.UNKNOWN:
-            return Verdict.unknown("" if last is None else last.result.message)
-        metrics = last.result.metrics
+        metrics = {} if last is None else last.result.metrics
         down = metrics.get("replicas_down")
+        # Where some are down and the others cannot be seen, so much is known.
+        if last is None or (last.result.status is Status.UNKNOWN and not down):
+            return Verdict.unknown("" if last is None else last.result.message)
         if down is None:
             if history.firing and last.result.status is Status.UP:
                 return Verdict.over("it has no replicas any more")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tocsin.core.hookspecs import hookimpl
     from tocsin.core.lookups import TocsinResolver, connect_to, look_up
     from tocsin.core.model import (
+        REPLICATED,
         Beat,
         Container,
         Event,
@@ -78,7 +79,9 @@ else:
             "core.hiding": "clean=clean_text",
             "core.hookspecs": "hookimpl",
             "core.lookups": "TocsinResolver connect_to look_up",
-            "core.model": "Beat Container Event LogLine Observation Reason Result Status Target",
+            "core.model": (
+                "REPLICATED Beat Container Event LogLine Observation Reason Result Status Target"
+            ),
             "core.notices": "Controls Kind Message Notice Notifier NotifyError Receipt Standing",
             "core.observing": "AlertChange Observer",
             "core.owned": "program_umask",
@@ -90,6 +93,7 @@ else:
     )
 
 __all__ = [
+    "REPLICATED",
     "ActionError",
     "AlertChange",
     "Asked",

@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 
 from tocsin import (
+    REPLICATED,
     Container,
     Event,
     History,
@@ -21,6 +22,8 @@ from tocsin import (
     Target,
     Verdict,
 )
+from tocsin.core.alerts.book import Bound
+from tocsin.core.alerts.model import Policy
 from tocsin.plugins.rules.down import DownRule, Of, ReplicasRule
 from tocsin.plugins.rules.restart_loop import RestartLoopRule
 from tocsin.plugins.rules.thresholds import Operator, ThresholdRule
@@ -82,6 +85,7 @@ def state(verdict: Verdict) -> str:
         (Result.degraded("being redeployed", container=container("exited", Reason.STOPPED)),
          "clear"),
         (Result.down("missing", attributes={"reason": "missing"}), "firing"),
+        (Result.degraded("being made anew", attributes={"replacing": True}), "clear"),
         (Result.unknown("the engine is away"), "unknown"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.message,
@@ -90,6 +94,12 @@ def test_a_container_that_does_not_run_is_down(result: Result, expected: str) ->
     """Every way of not running fires, a completed job and a redeploy do not; between two crashes
     of a loop it is not back; and not seeing is unknown."""
     assert state(DownRule().evaluate(past(seen(result)), NOW)) == expected
+
+
+def test_what_is_made_anew_has_not_recovered() -> None:
+    """An alert on a service freezes while nothing serves and something is being made anew."""
+    result = Result.degraded("being replaced", attributes={"replacing": True})
+    assert state(DownRule().evaluate(past(seen(result), firing=True), NOW)) == "unknown"
 
 
 def test_down_says_why_and_how() -> None:
@@ -110,6 +120,7 @@ def test_down_says_why_and_how() -> None:
         (Result.up("all 3", metrics={"replicas": 3, "replicas_down": 0}), True, "clear"),
         (Result.degraded("2 of 3, one in a loop", metrics={"replicas_down": 0}), False, "clear"),
         (Result.unknown("the engine is away"), True, "unknown"),
+        (Result.unknown("0 of 2", metrics={"replicas": 2, "replicas_down": 1}), False, "firing"),
         (Result.degraded("being replaced"), True, "unknown"),
         (Result.up("running"), True, "over"),
         (Result.up("running"), False, "clear"),
@@ -543,3 +554,12 @@ def test_a_threshold_that_makes_no_sense_is_refused(options: dict[str, Any]) -> 
     """With a sentence that says what is missing or the wrong way round."""
     with pytest.raises(ValueError, match=r"give either|must be given|clear must lie"):
         ThresholdRule(**options)
+
+
+def test_what_is_said_of_containers_holds_for_a_service_of_them() -> None:
+    """A rule that is kept to the kind ``container`` watches services of several, too."""
+    bound = Bound(
+        name="container_down", rule=DownRule(), plugin="down", policy=Policy(), kinds=("container",)
+    )
+    assert bound.watches(Target(name="api", kind=REPLICATED))
+    assert not bound.watches(Target(name="api", kind="service"))

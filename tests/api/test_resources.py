@@ -203,6 +203,23 @@ async def test_bodies_are_checked(ask: Asker, stack: Stack) -> None:
     await ask.post(path, 413, data=b" " * 300_000)
 
 
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("status=DOWN&message=full", {}), ("status=Failed&message=full", {}),
+        ("status=error&message=full", {}), ("status=down&exit=3&message=full", {}),
+        ("status=down&message=full", {"Content-Encoding": "gzip"}),
+    ],
+)  # fmt: skip
+async def test_a_report_of_failure_by_query_is_kept(
+    ask: Asker, stack: Stack, query: str, headers: dict[str, str]
+) -> None:
+    """However its status is written, and whatever is wrong with the rest of it."""
+    body = b"no gzip" if headers else b""
+    await ask.post(f"/api/v1/heartbeats/job?{query}", data=body, headers=headers)
+    assert (stack.beats["job"].status, stack.beats["job"].message) == (Status.DOWN, "full")
+
+
 async def test_a_fault_inside_is_a_reference_and_no_traceback(
     ask: Asker, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -601,3 +601,24 @@ def test_a_sequence_that_swallows_a_letter_of_a_secret_hides_none_of_the_rest(
         value = secret.rpartition("=")[2]
         assert not any(value[at : at + 6] in shown for at in range(len(value) - 5)), shown
         assert shown.endswith("*** there"), shown
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("\x1b AKIAIOSF\x1b[1mODNN7EXAMPLE there", "ODNN7"),
+        ("\x1b password=hun\x1b[31mter22hunter", "ter22"),
+        ("\x1b Authorization: Bearer a1b2c3\x1b[0md4e5f6a7b8c9d0", "d4e5f6"),
+        ("\x1b[3AKIAIOSF\x1b[1mODNN7EXAMPLE there", "ODNN7"),
+        ("pass\x1b[0mword=hunter22 \x1b AKIAIOSFODNN7EXAMPLE", "OSFODNN7"),
+        ("Zyxwv\x1b 98765secretive", "765secretive"),
+        ("\x1b Zyxwv\x1b[1m98765secretive", "secretive"),
+    ],
+)  # fmt: skip
+def test_neither_do_several_sequences(
+    monkeypatch: pytest.MonkeyPatch, text: str, left: str
+) -> None:
+    """One takes a letter with it, and another one stands within the secret."""
+    hide_only(monkeypatch, {"Zyxwv98765secretive"})
+    assert left not in clean(text)
+    assert "***" in clean(text)

@@ -127,6 +127,23 @@ async def test_a_container_is_called_like_its_service_where_that_is_declared(roo
     assert {"shop-db-1"} == {name for name in room.state.targets if "db" in name}
 
 
+async def test_of_two_services_of_one_name_none_is_meant_by_it(room: Names) -> None:
+    """Whichever is seen first; and one that the declared target does not match never is."""
+    sink = room.sink()
+    room.declare(TargetSettings(name="db"))
+    for project in ("shop", "lab"):
+        also = tocsin.Claim(also=("db", f"{project}-db"))
+        sink.discovered(Target(name=f"{project}-db-1", kind="container"), None, also)
+    assert {"shop-db-1", "lab-db-1"} <= set(room.state.targets)
+    room.declare(TargetSettings(name="lab-db"))
+    assert {"shop-db-1", "lab-db"} == set(room.state.targets)
+    room.declare(TargetSettings(name="api", match={"image": "shop/*"}))
+    for name, image in (("lab-api-1", "evil/x"), ("shop-api-1", "shop/api")):
+        also = tocsin.Claim(also=("api",), identity={"image": image})
+        sink.discovered(Target(name=name, kind="container"), None, also)
+    assert "lab-api-1" in room.state.targets
+
+
 @pytest.mark.parametrize(
     "asked",
     ["pay", "PAY", "ｐａｙ", "host", "db", "other", "Other", "web@nas", "pay@nas", "a/b",

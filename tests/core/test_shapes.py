@@ -346,7 +346,8 @@ async def test_an_inventory_of_thousands_is_taken_in_at_once() -> None:
 
 async def test_a_thread_that_waits_is_not_a_blocked_lane() -> None:
     """A source whose loop stands still since the core is slow is not given up for that."""
-    guard = isolation.Isolation(frozenset(), lambda *_: None)
+    reports: list[object] = []
+    guard = isolation.Isolation(frozenset(), lambda _, fault: reports.append(fault))
     lane = guard._lanes["x"] = isolation.Lane("x")
 
     async def wait() -> None:
@@ -355,4 +356,5 @@ async def test_a_thread_that_waits_is_not_a_blocked_lane() -> None:
         guard.inspect()
 
     await lane.call(wait, 5)
+    assert (reports, lane._loop is None) == ([], False)
     guard.stop()

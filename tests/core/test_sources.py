@@ -109,6 +109,36 @@ async def test_a_source_that_is_taken_away_fails_no_more(harness: Harness) -> No
     assert harness.plugins.records[0].status == "failed"
 
 
+async def test_one_source_that_is_well_says_nothing_of_another(harness: Harness) -> None:
+    """Of two sources of one plugin one fails: the plugin has failed while the other sees, and
+    recovers when the one that failed sees."""
+    held = asyncio.Event()
+
+    @frozen(kw_only=True)
+    class Held(Harbour):
+        """Starts again when it is let."""
+
+        async def run(self, name: str, interval: float, sink: tocsin.Sink) -> None:
+            if self.runs and not self.failures:
+                await held.wait()
+            await super().run(name, interval, sink)
+
+    bad, good = Held(), Harbour()
+    bad.failures.append("it sank")
+    sources = {
+        name: evolve(DOCKER, name=name, plugin="echo", source=source)
+        for name, source in (("bad", bad), ("good", good))
+    }
+    applied = evolve(harness.settings, sources=sources)
+    harness.inventory.apply(applied)
+    await harness.supervisor.apply(applied)
+    await eventually(lambda: harness.plugins.records[0].status == "failed")
+    await eventually(lambda: harness.supervisor.health()["source.good"].status is Health.OK)
+    assert harness.plugins.records[0].status == "failed"
+    held.set()
+    await eventually(lambda: harness.plugins.records[0].status == "ok")
+
+
 async def test_an_engine_nobody_asked_for_is_no_trouble(harness: Harness) -> None:
     """Where the default source never saw an engine health is not degraded; where it was asked for,
     or once saw, it is."""

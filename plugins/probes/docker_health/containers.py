@@ -48,8 +48,7 @@ STOP_COUNTS_FOR = 30.0
 OOM_COUNTS_FOR = 5.0
 """Seconds between an ``oom`` event and an end within which the one is the other's cause."""
 
-REPEATED = 10.0
-"""Seconds that a new connection reaches back at most for what was told already."""
+REPEATED = 10.0  # seconds that a new connection reaches back at most for what was told already
 
 SIGNALLED = 128
 """What is added to the number of the signal that ended a process, for its exit code."""
@@ -225,9 +224,8 @@ class Known:
         self.oom = not self.running and abs(at - self.died_at) < OOM_COUNTS_FOR
 
     def has_ended_since(self, at: float, listening: float) -> bool:
-        """Whether the run that began at ``at`` is over, so that its beginning is no news: it was
-        seen to end, or began before anybody was ``listening``. Both are seconds since 1970 of the
-        engine's clock; the latter is a whole one, and an event in it may be from before."""
+        """Whether the run that began ``at`` is over, which makes its beginning no news: it was seen
+        to end, or began before ``listening``, in (whole) seconds of the engine's clock."""
         if 0 < self.died_at - at < REPEATED:
             return True
         finished = parse_time(part(self.document, "State").get("FinishedAt"))
@@ -266,6 +264,10 @@ class Slot:
     """Monotonic moment from which on a redeploy goes on; 0, there is none."""
     service: Service | None = None
     """The service of which it is an instance."""
+    place: str = ""
+    """What it fills there, for an orchestrator: see :class:`Place`."""
+    is_sick: bool = False
+    """Its health check failed when it was last seen to run."""
     left: bool = False
     """It is what is left of an instance that another one has replaced: no target any more."""
     told: Result | None = None

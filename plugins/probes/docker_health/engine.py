@@ -71,6 +71,9 @@ class Cut(Unanswered):
     whatever changes nothing may be asked again."""
 
 
+_QUESTIONS = frozenset(("inspect_container", "inspect_image", "stats"))
+"""Methods that change nothing."""
+
 TRIES = 3
 """How often what changes nothing is asked where the connection ends."""
 
@@ -225,7 +228,7 @@ class Engine:
             NoSuchContainer, Refused, Unanswered: as they say.
             EngineAway: not connected.
         """
-        ask = self._on if method == "restart" else self._ask
+        ask = self._ask if method in _QUESTIONS else self._on
         return await ask(self._pool, self._method(method), container_id, *args, **kwargs)
 
     async def read(self, function: Callable[..., Any], *args: Any) -> Any:

@@ -103,15 +103,19 @@ class Inventory:
             await self._redeploys.tell_apart(slot)
         every = {**dict.fromkeys(slots.values()), **self._teller.rearranged()}
         for slot in every:
-            self._teller.discover(slot)
+            self._teller.discover_alone(slot)
             await asyncio.sleep(0)  # what labels ask for takes its time
+        for service in dict.fromkeys(slot.service for slot in every):
+            self._teller.discover_service(service)
+            await asyncio.sleep(0)
         self._sink.synced(self._registry.targets())
         for slot in every:
             if slot.current is not None:
                 with self._teller.about(slot.current.id, "its past"):
                     await self._look_back(slot)
-            self._teller.tell(slot)
+            self._teller.tell_alone(slot)
             await asyncio.sleep(0)
+        self._teller.tell_services(every)
         return frozenset(changed)
 
     def _run_of(self, container_id: str) -> tuple[bool, str] | None:

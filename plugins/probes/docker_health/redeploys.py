@@ -24,6 +24,9 @@ from tocsin.plugins.probes.docker_health.telling import Teller
 REDEPLOY_HINT = 0.5
 """Seconds within which Compose, having stopped a container, shows that it makes it anew."""
 
+_WANTED = ("accepted", "ready", "running")
+"""What Swarm desires of a task that is to run; "ready" while it waits to start it again."""
+
 
 class Redeploys:
     """Holds back the end of a container that may be made anew, for at most ``grace`` seconds, and
@@ -122,38 +125,69 @@ class Redeploys:
             self._teller.arrange()
 
     async def end_services(self) -> None:
-        """Retire services that an orchestrator has given up here: it has stopped all instances,
-        and there is none again within the grace."""
-        now, changed = time.monotonic(), False
-        for service in list(self._registry.services):
+        """Retire services that an orchestrator has given up here: it has stopped all instances, or
+        wants none, and there is none again within the grace."""
+        services, now = self._registry.services, time.monotonic()
+        for service in list(services):
             since = service.without
-            if since is None or service.over or now - since < self._grace or not service.slots:
-                continue
-            service.lacking = await self._wanted(service)
+            try:
+                if since is None and not service.runs and await self._is_dismissed(service):
+                    service.dismissed, services.changed[service] = True, None
+                if since is None or service.over or now - since < self._grace:
+                    continue
+                lacking = await self._wanted(service)
+            except Unanswered:
+                continue  # nothing is known that was not known before
             if service.without != since:
                 continue
-            if service.lacking is None:
-                service.over = changed = True
+            service.lacking, service.over = lacking, lacking is None
+            services.stale |= service.over
             self._teller.tell_service(service)
-        if changed:
-            self._registry.services.stale = True
-            self._teller.arrange()
+        self._teller.arrange()
+
+    async def _is_dismissed(self, service: Service) -> bool:
+        """Whether Swarm wants no task of a service, or knows it no more. Raises Unanswered."""
+        if service.key[0] != "swarm" or service.dismissed:
+            return False
+        try:
+            known = await self._engine.read(lambda api: api.inspect_service(service.key[1]))
+        except NoSuchContainer:
+            return await self._is_manager()
+        except Refused:
+            return False
+        return part(known, "Spec", "Mode", "Replicated").get("Replicas") == 0
 
     async def _wanted(self, service: Service) -> str | None:
         """Why a task that Swarm wants does not run; None where it wants none, where one runs, on
-        another node, or where that cannot be known: managers alone know it."""
+        another node, or where only a manager would know. Raises Unanswered."""
         if service.key[0] != "swarm":
             return None
-        wanted = {"service": service.key[1], "desired-state": "running"}
+        of_it = {"service": service.key[1]}
         try:
-            tasks = await self._engine.read(lambda api: api.tasks(filters=wanted))
-        except (NoSuchContainer, Refused, Unanswered):
+            answer = await self._engine.read(lambda api: api.tasks(filters=of_it))
+        except (NoSuchContainer, Refused):
             return None
-        states = [part(task, "Status") for task in tasks] if isinstance(tasks, list) else []
-        if any(state.get("State") == "running" for state in states):
+        except Unanswered:
+            if await self._is_manager():
+                raise
             return None
-        words = (state.get("Err") or state.get("Message") or state.get("State") for state in states)
-        return next((clean_text(str(said), longest=240) for said in words), None)
+        tasks = [each for each in answer if isinstance(each, dict)] if answer else []
+        wanted = [part(each, "Status") for each in tasks if each.get("DesiredState") in _WANTED]
+        if not wanted or any(status.get("State") == "running" for status in wanted):
+            return None
+        newest = sorted(tasks, key=lambda each: str(each.get("CreatedAt")), reverse=True)
+        errors = [error for each in newest if (error := part(each, "Status").get("Err"))]
+        words = [*errors, *(status.get("Message") or status.get("State") for status in wanted)]
+        return clean_text(str(words[0]), longest=240)
+
+    async def _is_manager(self) -> bool:
+        """Whether the engine manages a swarm; others answer 503 to what they are asked of one.
+        Raises Unanswered."""
+        try:
+            info = await self._engine.read(lambda api: api.info())
+        except (NoSuchContainer, Refused):
+            return False
+        return part(info, "Swarm").get("ControlAvailable") is True
 
 
 def _may_be_redeploy(known: Known) -> bool:

@@ -9,23 +9,22 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from attrs import define, evolve, field
 
 from tocsin import Container, Reason, Result, Status, format_duration
 from tocsin.plugins.probes.docker_health.facts import (
+    IMAGE_LABELS,
     container_of,
     membership_of,
     state_of,
 )
-from tocsin.plugins.probes.docker_health.reasons import LOOP_RESTARTS, LOOP_WINDOW
+from tocsin.plugins.probes.docker_health.reasons import LOOP_RESTARTS, LOOP_WINDOW, SETTLED
 
 if TYPE_CHECKING:
-    from tocsin.plugins.probes.docker_health.containers import Slot
-
-KIND = "replicated-service"
-"""The kind of target that a service is."""
+    from tocsin.plugins.probes.docker_health.containers import Known, Slot
 
 _DONE = (Reason.COMPLETED, Reason.REMOVED, Reason.CREATED)
 MOST_NAMED = 3
@@ -38,17 +37,24 @@ class Place:
     to run it is a container of its own, so that none of them restarts."""
 
     ends: deque[float] = field(factory=lambda: deque(maxlen=100))
-    """Monotonic moments at which a container in it ended by itself, and another one followed."""
+    """Monotonic moments at which a container in it failed, and another one followed."""
     last: str = ""
-    """How the last of them ended."""
+    """How the last of them ended, in a clause."""
+    newest: str = ""
+    """When the newest container in it was created, be it there or not: no older one that has ended
+    is the instance again."""
 
-    def loop(self, now: float) -> str | None:
-        """That it does not stay up, in a clause; None where it does."""
-        recent = [end for end in self.ends if now - end < LOOP_WINDOW]
+    def loop(self, now: float, running_for: float | None) -> str | None:
+        """That it does not stay up, in a clause; None where it does: where it has run, for so many
+        seconds, longer than between any two of its ends."""
+        recent = sorted(end for end in self.ends if now - end < LOOP_WINDOW)
         if len(recent) < LOOP_RESTARTS:
             return None
-        within = format_duration(max(1, now - min(recent)))
-        return f"restart loop: {len(recent)} ends in {within}; {self.last}"
+        longest = max(later - end for end, later in pairwise(recent))
+        if running_for is not None and running_for > max(SETTLED, longest):
+            return None
+        within = format_duration(max(1, now - recent[0]))
+        return f"restart loop: {len(recent)} ends in {within}, {self.last}"
 
 
 @define(eq=False)
@@ -67,6 +73,10 @@ class Service:
     """It has had none for so long that it is a target no more."""
     lacking: str | None = None
     """Why an instance that there should be is not there."""
+    last_done: str = ""
+    """When the newest container that completed its work was created."""
+    dismissed: bool = False
+    """Its orchestrator wants no instance of it: one that has failed is no failure any more."""
 
     @property
     def is_orchestrated(self) -> bool:
@@ -74,15 +84,26 @@ class Service:
         return self.key[0] != "compose"
 
     @property
+    def is_there(self) -> bool:
+        """Whether there is a container of it, or should be one, or may be for all that is known."""
+        is_between = self.without is not None and not self.over
+        return bool(self.slots) or is_between or self.lacking is not None
+
+    @property
     def instances(self) -> list[Slot]:
         """Those that count; what is left of instances that others have replaced does not."""
         return [slot for slot in self.slots if not slot.left]
 
     @property
+    def runs(self) -> bool:
+        """Whether a container of it runs."""
+        return any(slot.current is not None and slot.current.running for slot in self.slots)
+
+    @property
     def is_target(self) -> bool:
         """Whether it is to be a target of its own: what was one stays one while it is there."""
         if self.is_orchestrated or self.target is not None:
-            return bool(self.slots) and not self.over
+            return self.is_there and not self.over
         return len(self.slots) > 1
 
     @property
@@ -90,70 +111,92 @@ class Service:
         """Why it is no target any more, by the name that it had."""
         if self.target is not None:
             return "called otherwise"
-        if not self.slots:
-            return "removed on purpose"
-        return "stopped by its orchestrator"
+        return "stopped by its orchestrator" if self.over else "removed on purpose"
 
     def may_be_needed_by(self, slot: Slot) -> bool:
         """Whether a container may depend on it by Compose's labels."""
         return slot.key[:2] == ("compose", self.key[1])
 
-    def sort_out(self, now: float) -> list[Slot]:
+    def sort_out(self, now: float, ahead: float = 0.0) -> list[Slot]:
         """See, at a monotonic moment, which containers are left of instances that an orchestrator
-        has replaced, or stopped. Returns those of which that was not known, or is so no more."""
+        has replaced, or stopped. Returns those of which that was not known, or is so no more.
+
+        Args:
+            now: the moment.
+            ahead: seconds by which the engine's clock is ahead.
+        """
         if not self.is_orchestrated:
             return []
-        newest: dict[str, str] = {}
-        for slot in self.slots:
-            if (known := slot.current) is not None:
-                place = _place(slot)
-                newest[place] = max(newest.get(place, ""), known.created)
+        there = {slot: known for slot in self.slots if (known := slot.current) is not None}
+        for slot, known in there.items():
+            place = self.places.setdefault(slot.place, Place())
+            place.newest = max(place.newest, known.created)
+        ends = {slot: end for slot, known in there.items() if (end := _end(known, ahead))}
+        done = [there[slot].created for slot, end in ends.items() if end.reason is Reason.COMPLETED]
+        self.last_done = max(self.last_done, *done) if done else self.last_done
+        self.dismissed = self.dismissed and not self.runs
         changed = []
-        for slot in self.slots:
-            ended = _end(slot)
-            stopped = ended is not None and ended.reason is Reason.STOPPED
-            known = slot.current
-            older = known is not None and known.created < newest[_place(slot)]
-            left = ended is not None and (stopped or older)
-            if left != slot.left:
-                slot.left = left
+        for slot, known in there.items():
+            end = ends.get(slot)
+            is_stopped = end is not None and end.reason is Reason.STOPPED
+            is_older = known.created < max(self.places[slot.place].newest, self.last_done)
+            is_left = end is not None and (is_stopped or is_older or self.dismissed)
+            if is_left != slot.left:
+                slot.left = is_left
                 changed.append(slot)
-                if left and ended is not None and ended.reason is not Reason.STOPPED:
-                    self._note_end(slot, ended, now)
-        if self.instances:
+                if end is not None and is_left and (slot.is_sick or not is_stopped):
+                    self._note_end(slot, end, now)
+        if any(not slot.left for slot in there):
+            if self.over:  # it begins anew
+                for place in self.places.values():
+                    place.ends.clear()
             self.without, self.over, self.lacking = None, False, None
-            here = {_place(slot) for slot in self.slots}
-            self.places = {name: place for name, place in self.places.items() if name in here}
         elif self.without is None:
             self.without = now
+        here = {slot.place for slot in self.slots}
+        self.places = {name: place for name, place in self.places.items() if name in here}
         return changed
 
-    def _note_end(self, slot: Slot, ended: Container, now: float) -> None:
-        """A container ended by itself, and another one has its place."""
-        at = ended.finished_at
-        place = self.places.setdefault(_place(slot), Place())
+    def _note_end(self, slot: Slot, end: Container, now: float) -> None:
+        """A container has failed, and another one has, or will have, its place."""
+        at = end.finished_at
+        place = self.places[slot.place]
         place.ends.append(now if at is None else now - max(0.0, time.time() - at.timestamp()))
-        place.last = "" if slot.told is None else slot.told.message
+        place.last = "stopped as unhealthy" if slot.is_sick else f"last exit code {end.exit_code}"
 
     def result(self, now: float) -> Result | None:
         """How it does at a monotonic moment, by what was told of its instances last. None where
         nothing was."""
-        told = {}
-        for slot in self.instances:
-            if slot.told is not None:
-                told[slot.target] = slot.told
-                place = self.places.get(_place(slot))
-                if place is not None and (loop := place.loop(now)) is not None:
-                    told[slot.target] = evolve(slot.told, status=Status.DOWN, message=loop)
+        if self.lacking is not None:
+            return Result.down(f"no instance of it runs: {self.lacking}")
+        seen = {slot: self._seen(slot, now) for slot in self.instances}
+        told = [result for result in seen.values() if result is not None]
         if not told:
-            if self.without is None or not self.slots:
+            if self.without is None:
                 return None
-            if self.lacking is not None:
-                return Result.down(f"no instance of it runs: {self.lacking}")
-            return Result.degraded("being replaced by its orchestrator")
-        if at_work := {n: r for n, r in told.items() if _reason_in(r) not in _DONE}:
-            told = at_work
-        return combined(told)
+            text = "being replaced by its orchestrator"
+            return Result.degraded(text, attributes={"replacing": True})
+        at_work = {s: r for s, r in seen.items() if r is not None and _reason_in(r) not in _DONE}
+        if self.is_orchestrated:  # what has yet to start has a place that nothing else has
+            filled = {slot.place for slot in at_work}
+            for slot, result in seen.items():
+                is_new = result is None or _reason_in(result) is Reason.CREATED
+                if is_new and slot.place not in filled:
+                    at_work[slot] = result or Result.unknown("not seen yet")
+        if at_work:
+            by_name = {slot.target: result for slot, result in at_work.items()}
+            return combined(by_name, loops_count=self.is_orchestrated)
+        completed = [result for result in told if _reason_in(result) is Reason.COMPLETED]
+        return completed[0] if completed else Result.unknown(told[0].message)
+
+    def _seen(self, slot: Slot, now: float) -> Result | None:
+        """How an instance does: as was told last, unless what has its place does not stay up."""
+        place, known = self.places.get(slot.place), slot.current
+        if place is not None and known is not None:
+            loop = place.loop(now, known.heard().running_for)
+            if loop is not None:
+                return _looping(slot.told or Result.unknown(""), loop)
+        return slot.told
 
 
 @define
@@ -174,6 +217,8 @@ class Services:
         """Make a container an instance of the service that it belongs to now."""
         if slot.current is None:
             return
+        if slot.service is not None and slot.current.document.get(IMAGE_LABELS, {}) is None:
+            return  # which labels are its own is not known for now
         # Of two that claim to be the same one, the second stands for itself.
         of = None if slot.key[0] == "id" else membership_of(slot.current.document)
         if (None if slot.service is None else slot.service.key) == (None if of is None else of.key):
@@ -181,7 +226,8 @@ class Services:
         self.leave(slot)
         if of is not None:
             service = self._known.setdefault(of.key, Service(of.key, of.names))
-            slot.service, service.slots[slot], self.changed[service] = service, None, None
+            slot.service, slot.place = service, of.place
+            service.slots[slot] = self.changed[service] = None
 
     def leave(self, slot: Slot) -> None:
         """A container is an instance no more."""
@@ -193,10 +239,6 @@ class Services:
     def of_compose(self, project: str, service: str) -> Service | None:
         """A service of Compose, by project and name."""
         return self._known.get(("compose", project, service))
-
-    def called(self, target: str) -> Service | None:
-        """The service that is the target of a name."""
-        return next((each for each in self if each.target == target), None)
 
     def arrange(self, taken: Iterable[str]) -> list[tuple[Service, str | None]]:
         """Give each service that is a target its name, one that no container has. Returns those
@@ -217,48 +259,71 @@ class Services:
                     name += "-service"
                 service.target = name
                 used.add(name)
-            if not service.slots:
+            if not service.is_there:
                 del self._known[service.key]
             if service.target != before:
                 changes.append((service, before))
         return changes
 
 
-def combined(told: dict[str, Result]) -> Result:
+def combined(told: dict[str, Result], *, loops_count: bool = True) -> Result:
     """What the states of all instances, by name, come to.
 
-    The metric ``replicas_down`` leaves out those that start over and over, of which another alert
-    tells.
+    Args:
+        told: of each, which is not empty.
+        loops_count: whether one that starts over and over counts in the metric ``replicas_down``;
+            it does not where another alert tells of it.
     """
+    serving = {n: r for n, r in told.items() if _serves(r)}
     failing = {n: r for n, r in told.items() if _fails(r)}
-    unseen = {n: r for n, r in told.items() if r.status is Status.UNKNOWN}
-    count, serving = len(told), len(told) - len(failing) - len(unseen)
-    looping = sum(_reason_in(r) is Reason.RESTARTING for r in failing.values())
-    metrics = {"replicas": float(count), "replicas_down": float(len(failing) - looping)}
-    if len(unseen) == count:
-        return Result.unknown(next(iter(unseen.values())).message, metrics=metrics)
-    if not failing:
-        limping = {n: r for n, r in told.items() if r.status is Status.DEGRADED}
+    others = {n: r for n, r in told.items() if n not in serving and n not in failing}
+    count = len(told)
+    loops = 0 if loops_count else sum(_is_loop(r) for r in failing.values())
+    metrics = {"replicas": float(count), "replicas_down": float(len(failing) - loops)}
+    if serving and not failing:
+        limping = {n: r for n, r in serving.items() if r.status is Status.DEGRADED}
         text = "1 replica runs" if count == 1 else f"all {count} replicas run"
-        text = text if not unseen else f"{serving} of {count} replicas run{_named(unseen)}"
+        if others:
+            text = f"{len(serving)} of {count} replicas run{_named(others)}"
         if limping:
             return Result.degraded(text + _named(limping), metrics=metrics)
         return Result.up(text, metrics=metrics)
-    if serving or unseen:
-        serve = "serves" if serving == 1 else "serve"
-        text = f"{serving} of {count} replicas {serve}{_named({**failing, **unseen})}"
+    serve = "serves" if len(serving) == 1 else "serve"
+    text = f"{len(serving)} of {count} replicas {serve}{_named({**failing, **others})}"
+    if serving:
         return Result.degraded(text, metrics=metrics)
-    reason = _reason_in(next(iter(failing.values())))
+    # None serves; but what is not seen may, and what is made anew will.
+    if any(r.status is not Status.UNKNOWN for r in others.values()):
+        return Result.degraded(text, metrics=metrics, attributes={"replacing": True})
+    if others:
+        words = next(iter(others.values())).message if not failing else text
+        return Result.unknown(words, metrics=metrics)
+    first = next(iter(failing.values()))
+    reason = _reason_in(first)
     attributes = {} if reason is None else {"reason": str(reason)}
-    if count == 1:
-        (only,) = failing.values()
-        return Result.down(only.message, metrics=metrics, attributes=attributes)
-    text = f"none of its {count} replicas serves{_named(failing)}"
-    return Result.down(text, metrics=metrics, attributes=attributes)
+    if count > 1:
+        text = f"none of its {count} replicas serves{_named(failing)}"
+    return Result.down(text if count > 1 else first.message, metrics=metrics, attributes=attributes)
+
+
+def _serves(result: Result) -> bool:
+    facts = result.container
+    runs = facts is None or facts.state in ("running", "paused")
+    return not _fails(result) and runs and result.status in (Status.UP, Status.DEGRADED)
 
 
 def _fails(result: Result) -> bool:
-    return result.status is Status.DOWN or _reason_in(result) is Reason.RESTARTING
+    return result.status is Status.DOWN or _is_loop(result)
+
+
+def _is_loop(result: Result) -> bool:
+    return _reason_in(result) is Reason.RESTARTING
+
+
+def _looping(result: Result, text: str) -> Result:
+    facts = result.container
+    loop = None if facts is None else evolve(facts, reason=Reason.RESTARTING)
+    return evolve(result, status=Status.DOWN, message=text, container=loop)
 
 
 def _named(told: dict[str, Result]) -> str:
@@ -271,18 +336,11 @@ def _reason_in(result: Result) -> Reason | None:
     return None if result.container is None else result.container.reason
 
 
-def _end(slot: Slot) -> Container | None:
+def _end(known: Known, ahead: float) -> Container | None:
     """The facts of a container that has ended, as far as they can be understood."""
-    known = slot.current
-    if known is None or state_of(known.document) not in ("exited", "dead", "stopped"):
+    if state_of(known.document) not in ("exited", "dead", "stopped"):
         return None
     try:
-        return container_of(known.document, known.heard())
+        return container_of(known.document, known.heard(ahead), None, ahead)
     except Exception:  # noqa: BLE001 - what it is will be told as not understood
         return None
-
-
-def _place(slot: Slot) -> str:
-    known = slot.current
-    of = None if known is None else membership_of(known.document)
-    return "" if of is None else of.place

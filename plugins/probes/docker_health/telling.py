@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from attrs import evolve
 
-from tocsin import Claim, Container, Event, Reason, Result, Sink, Status, Target, clean_text
+from tocsin import (
+    REPLICATED,
+    Claim,
+    Container,
+    Event,
+    Reason,
+    Result,
+    Sink,
+    Status,
+    Target,
+    clean_text,
+)
 from tocsin.plugins.probes.docker_health.addresses import Addresses, Place
 from tocsin.plugins.probes.docker_health.containers import Known, Registry, Slot
 from tocsin.plugins.probes.docker_health.engine import Engine, EngineAway
@@ -23,7 +34,7 @@ from tocsin.plugins.probes.docker_health.facts import (
 from tocsin.plugins.probes.docker_health.inspecting import Happened
 from tocsin.plugins.probes.docker_health.labels import Asked, read_labels
 from tocsin.plugins.probes.docker_health.reasons import Heard, result_of
-from tocsin.plugins.probes.docker_health.services import KIND, Service
+from tocsin.plugins.probes.docker_health.services import Service
 
 _OF_INTEREST = {"die": "exitCode", "kill": "signal", "rename": "oldName"}
 """What is kept of an event; all else that it carries may be labels of the same name."""
@@ -43,14 +54,18 @@ class Teller:
 
     def discover(self, slot: Slot) -> None:
         """Tell what a target is: what its labels say, and the checks they ask for."""
+        self.arrange()
+        self.discover_alone(slot)
+        self.discover_service(slot.service)
+
+    def discover_alone(self, slot: Slot) -> None:
+        """The same, without what that makes of its service."""
         if (current := slot.current) is None:
             return
         with self.about(current.id, "its labels"):
-            self.arrange()
             if not slot.left:
                 asked = self._asked(slot, current)
                 self._sink.discovered(asked.target, asked.checks, asked.claim)
-            self._discover_service(slot.service)
 
     def _asked(self, slot: Slot, current: Known) -> Asked:
         place = self._addresses.of(current.document, self._registry.document)
@@ -64,7 +79,7 @@ class Teller:
         claim = evolve(asked.claim, name=None, also=(), depends_on=False)
         return evolve(asked, target=target, claim=claim)
 
-    def _discover_service(self, service: Service | None) -> None:
+    def discover_service(self, service: Service | None) -> None:
         """Tell what a service is: what its instances' labels say."""
         if service is None or service.target is None:
             return
@@ -74,14 +89,12 @@ class Teller:
                 with self.about(known.id, "its labels"):
                     of = (slot.target, known.document, self._registry, Place(None), suffix)
                     each.append(read_labels(*of))
-        if not each:
-            return
         above = [name for asked in each for name in asked.target.depends_on]
-        first = each[0].claim
+        first = each[0].claim if each else Claim()
         self._sink.discovered(
             Target(
                 name=service.target,
-                kind=KIND,
+                kind=REPLICATED,
                 critical=any(asked.target.critical for asked in each),
                 depends_on=tuple(n for n in dict.fromkeys(above) if n != service.target),
             ),
@@ -96,8 +109,12 @@ class Teller:
 
     def arrange(self) -> None:
         """Bring the targets of services into line with the containers there are."""
-        for slot in self.rearranged():
-            self.discover(slot)
+        again = self.rearranged()
+        for slot in again:
+            self.discover_alone(slot)
+        for service in dict.fromkeys(slot.service for slot in again):
+            self.discover_service(service)
+        for slot in again:
             self.tell(slot)
 
     def rearranged(self) -> dict[Slot, None]:
@@ -110,7 +127,7 @@ class Teller:
         touched = dict(services.changed)
         for service in touched:
             del services.changed[service]
-            for slot in service.sort_out(now):
+            for slot in service.sort_out(now, self._engine.ahead):
                 if slot.left:
                     self._sink.retired(slot.target, "replaced by its orchestrator")
                 else:
@@ -121,7 +138,7 @@ class Teller:
                 self._sink.retired(before, service.why_gone)
             again |= dict.fromkeys(service.instances)
         for service, _ in changed:
-            self._discover_service(service)
+            self.discover_service(service)
             others = self._registry.slots.values()
             again |= dict.fromkeys(slot for slot in others if service.may_be_needed_by(slot))
         for service in {**touched, **dict(changed)}:
@@ -129,7 +146,28 @@ class Teller:
         return again
 
     def tell(self, slot: Slot) -> None:
-        """Tell the state of a target, unless its end is held back for now."""
+        """Tell the state of a target, unless its end is held back for now, and of its service."""
+        self.tell_alone(slot)
+        self.arrange()
+        service = slot.service
+        if service is not None and slot is next(iter(service.instances), None):
+            self.tell_service(service)  # once for all that are well
+
+    def tell_all(self, slots: Iterable[Slot]) -> None:
+        """Tell the states of many."""
+        for slot in slots:
+            self.tell_alone(slot)
+        self.tell_services(slots)
+
+    def tell_services(self, slots: Iterable[Slot]) -> None:
+        """Tell what the states of containers, told before, make of their services."""
+        self.arrange()
+        for service in dict.fromkeys(slot.service for slot in slots):
+            if service is not None:
+                self.tell_service(service)
+
+    def tell_alone(self, slot: Slot) -> None:
+        """The same, without what that makes of its service."""
         known = slot.current
         if known is None or slot.held:
             return
@@ -137,14 +175,12 @@ class Teller:
             self._put(slot, self._state(slot, known))
 
     def _put(self, slot: Slot, result: Result) -> None:
-        """Tell a state of a container, and what that makes of its service."""
+        """Tell a state of a container, and note where its service is another one by that."""
         before, slot.told = slot.told, result
-        service = slot.service
-        if service is not None and (before is None or _differs(before, result)):
-            self._registry.services.changed[service] = None
-            self.arrange()
-        elif service is not None and slot is next(iter(service.instances), None):
-            self.tell_service(service)  # once for all that are well
+        if (facts := result.container) is not None and facts.state == "running":
+            slot.is_sick = facts.health == "unhealthy"
+        if slot.service is not None and (before is None or _differs(before, result)):
+            self._registry.services.changed[slot.service] = None
         if not slot.left:
             self._sink.observed(slot.target, result)
 
@@ -184,6 +220,7 @@ class Teller:
             )
             facts = evolve(facts, reason=Reason.REMOVED, state="removed")
             self._put(slot, Result.unknown("removed", container=facts))
+            self.arrange()
 
     def report(self, slot: Slot, happened: Happened) -> None:
         """Keep an event in the target's history."""
@@ -232,6 +269,7 @@ class Teller:
             if not slot.left:
                 self._sink.discovered(target, None, Claim(refused=(reason,)))
             self._put(slot, Result.unknown(reason))
+            self.arrange()
 
 
 def _differs(before: Result, after: Result) -> bool:

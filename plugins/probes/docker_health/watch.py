@@ -182,8 +182,7 @@ class Watch:
         await asyncio.sleep(FIRST_SAMPLE)
         while True:
             await self._sampler.read(self._running())
-            for slot in list(self.registry.slots.values()):
-                self._teller.tell(slot)
+            self._teller.tell_all(list(self.registry.slots.values()))
             await self._redeploys.end_services()
             await asyncio.sleep(self._interval)
 

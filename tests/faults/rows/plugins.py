@@ -11,6 +11,7 @@ import signal
 import urllib.request
 from collections.abc import Mapping
 from contextlib import ExitStack
+from http.client import HTTPException
 
 from tests.faults.fault import Fault, Step
 from tests.faults.script import TARGETS
@@ -233,7 +234,7 @@ class PluginsHostile(Fault):
             try:
                 with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                     answer.read()
-            except OSError as error:  # any other status than 200 is one
+            except (OSError, HTTPException) as error:  # any other status than 200 is one
                 world.deaths.append(f"{path}: {error}")
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import subprocess
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from tocsin import Reason, Result
 from tocsin.plugins.probes.docker_health.source import DockerSource
 from tocsin.testing import RecordingSink
 
+PARTS = Path(__file__).parents[3] / ".ci/parts"
 IMAGE = "busybox:1.36"
 SLEEP = ("sleep", "1000")
 
@@ -43,6 +47,39 @@ class Lab:
         ids = docker("ps", "-aq", "--filter", f"name={self.prefix}").split()
         if ids:
             docker("rm", "-fv", *ids, check=False)
+
+
+class OwnEngine:
+    """An engine of one test's own, with the image and a network namespace with loopback alone."""
+
+    def __init__(self) -> None:
+        self.directory = Path("/var/tmp") / f"tocsin-engine-{uuid.uuid4().hex[:8]}"
+        self.socket = f"{self.directory}/docker.sock"
+        self.on = ("-H", f"unix://{self.socket}")
+        self.start()
+        subprocess.run([PARTS / "busybox-image.sh", self.socket], check=True, timeout=60)
+
+    @property
+    def pid(self) -> int:
+        return int((self.directory / "docker.pid").read_text())
+
+    def start(self) -> None:
+        self._do("start", "--bridge=none", "--iptables=false")
+
+    def stop(self) -> None:
+        self._do("stop")
+
+    def _do(self, what: str, *options: str) -> None:
+        subprocess.run(
+            [PARTS / "dockerd.sh", what, self.directory, self.socket, *options],
+            check=True, timeout=60, capture_output=True, env={**os.environ, "APART": "1"},
+        )  # fmt: skip
+
+    def clean(self) -> None:
+        for each in docker(*self.on, "ps", "-aq", check=False).split():
+            docker(*self.on, "rm", "-f", each, check=False)
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def newest(sink: RecordingSink, target: str) -> Result:

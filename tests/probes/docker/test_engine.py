@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 import time
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.conftest import eventually, need
-from tests.probes.docker.lab import IMAGE, SLEEP, Lab, docker, newest, reached, watching
+from tests.probes.docker.lab import IMAGE, SLEEP, Lab, OwnEngine, docker, newest, reached, watching
 from tocsin import ActionError, Reason, Result, Status
 from tocsin.core.boundary import cleaned_lines
 from tocsin.core.hiding import clean_data
@@ -495,57 +492,28 @@ async def test_the_source_keeps_to_the_contract() -> None:
     assert sink.inventories
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """An engine of the test's own: its directory and socket."""
-    directory = Path("/var/tmp") / f"tocsin-engine-{uuid.uuid4().hex[:8]}"
-    socket = f"{directory}/docker.sock"
-    script = str(ROOT / ".ci/parts/dockerd.sh")
-    start_engine(directory, socket)
-    subprocess.run([str(ROOT / ".ci/parts/busybox-image.sh"), socket], check=True, timeout=60)
-    yield directory, socket
-    for each in docker("-H", f"unix://{socket}", "ps", "-aq", check=False).split():
-        docker("-H", f"unix://{socket}", "rm", "-f", each, check=False)
-    subprocess.run([script, "stop", str(directory), socket], check=False, timeout=60)
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-def start_engine(directory: Path, socket: str) -> None:
-    subprocess.run(
-        [str(ROOT / ".ci/parts/dockerd.sh"), "start", str(directory), socket,
-         "--bridge=none", "--iptables=false"],
-        check=True, timeout=60, capture_output=True, env={**os.environ, "APART": "1"},
-    )  # fmt: skip
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="an engine of its own needs root")
 async def test_an_engine_that_restarts_is_seen_to_go_and_come_back(
-    engine: tuple[Path, str],
+    own_engine: OwnEngine,
 ) -> None:
     """Stopped, the engine is impaired; started again, its containers are right within moments:
     one kept running by its policy, one that the stop ended. Frozen, it is impaired too."""
-    directory, socket = engine
-    on = ("-H", f"unix://{socket}")
+    on = own_engine.on
     quick = ("--network=none", "--stop-signal=KILL", IMAGE, *SLEEP)
     docker(*on, "run", "-d", "--name", "kept", "--restart=always", *quick)
     docker(*on, "run", "-d", "--name", "lost", *quick)
-    source, sink = DockerSource(host=f"unix://{socket}"), RecordingSink()
+    source, sink = DockerSource(host=f"unix://{own_engine.socket}"), RecordingSink()
     task = asyncio.create_task(source.run("docker", 5.0, sink))
     try:
         await reached(sink, "kept", Reason.RUNNING)
-        await asyncio.to_thread(
-            subprocess.run,
-            [str(ROOT / ".ci/parts/dockerd.sh"), "stop", str(directory), socket],
-            check=True, timeout=60,
-        )  # fmt: skip
+        await asyncio.to_thread(own_engine.stop)
         await sink.until(lambda: sink.troubles)
-        assert socket in sink.troubles[0]
+        assert own_engine.socket in sink.troubles[0]
         seen = len(sink.inventories)
-        await asyncio.to_thread(start_engine, directory, socket)
+        await asyncio.to_thread(own_engine.start)
         await sink.until(lambda: len(sink.inventories) > seen, 60)
         await sink.until(lambda: newest(sink, "kept").status is Status.UP)
         await sink.until(lambda: newest(sink, "lost").status is Status.DOWN)
-        process = psutil.Process(int((directory / "docker.pid").read_text()))
+        process = psutil.Process(own_engine.pid)
         troubles, seen = len(sink.troubles), len(sink.inventories)
         process.suspend()
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,13 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.probes.docker.test_names import COMPOSE, container
-from tocsin import Result, Target
+from tocsin import REPLICATED, Result, Status, Target
 from tocsin.plugins.probes.docker_health.addresses import Addresses
 from tocsin.plugins.probes.docker_health.containers import Known as KnownContainer
 from tocsin.plugins.probes.docker_health.containers import Registry
 from tocsin.plugins.probes.docker_health.engine import Engine
 from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS, membership_of
-from tocsin.plugins.probes.docker_health.services import KIND
 from tocsin.plugins.probes.docker_health.source import DockerSource
 from tocsin.plugins.probes.docker_health.telling import Teller
 from tocsin.testing import RecordingSink
@@ -82,6 +82,13 @@ class Scene:
             self.teller.discover(slot)
             self.teller.tell(slot)
 
+    def create(self, document: dict[str, Any]) -> None:
+        """A container is made, and has yet to start."""
+        document["State"] = {"Status": "created"}
+        slot, _ = self.registry.put(document, time.monotonic())
+        self.teller.discover(slot)
+        self.teller.tell(slot)
+
     def found(self, document: dict[str, Any]) -> tuple[Any, KnownContainer]:
         found = self.registry.find(document["Id"])
         assert found is not None
@@ -98,9 +105,10 @@ class Scene:
 
     def remove(self, document: dict[str, Any]) -> None:
         """A container is removed, and its target retired."""
-        slot = self.registry.drop(document["Id"])
-        assert slot is not None
+        slot, known = self.found(document)
+        self.registry.drop(document["Id"])
         if not slot.members:
+            self.teller.tell_removed(slot, known)
             self.registry.retire(slot)
             self.sink.retired(slot.target, "removed on purpose")
             self.teller.arrange()
@@ -129,7 +137,7 @@ def test_a_service_is_degraded_while_some_of_its_replicas_serve() -> None:
     scene, replicas = Scene(), [replica(n) for n in (1, 2, 3)]
     scene.see(*replicas)
     assert scene.targets() == {"api", "shop-api-1", "shop-api-2", "shop-api-3"}
-    assert scene.sink.targets["api"].kind == KIND
+    assert scene.sink.targets["api"].kind == REPLICATED
     assert {scene.sink.targets[f"shop-api-{n}"].service for n in (1, 2, 3)} == {"api"}
     assert (scene.last("api").status, scene.last("api").message) == ("up", "all 3 replicas run")
     scene.end(replicas[2])
@@ -232,7 +240,11 @@ def test_a_task_that_fails_again_and_again_is_down_though_each_try_runs() -> Non
             scene.see(tries[n + 1])
         said = scene.last("web")
         assert said.status == ("degraded" if others else "down")
-        assert "restart loop: 3 ends in 1s; crashed with exit code 3" in said.message
+        assert "restart loop: 3 ends in 1s, last exit code 3" in said.message
+        slot, known = scene.found(tries[3])
+        known.began -= 11
+        scene.teller.tell_all([slot])
+        assert scene.last("web").status == "up"
         assert said.metrics["replicas_down"] == 1
     scene, tries = Scene(), [task(1, n) for n in range(1, 6)]
     scene.see(tries[0])
@@ -295,7 +307,158 @@ def test_an_instance_that_cannot_be_understood_costs_the_others_nothing() -> Non
     assert scene.last("web").status == "up"
     assert scene.last("web").message.startswith("1 of 2 replicas run: web.1.")
     scene.end(other)
+    assert (scene.last("web").status, scene.last("web").metrics["replicas_down"]) == ("unknown", 1)
+
+
+def test_nothing_that_does_not_run_serves() -> None:
+    """With one down and the other not seen the service is unknown; with one made anew, or all, it
+    is about to serve, which is no recovery."""
+    scene, (one, other) = Scene(), [replica(n) for n in (1, 2)]
+    scene.see(one, other)
+    scene.end(one)
+    scene.end(other)
+    slot, known = scene.found(other)
+    known.misses = 2
+    scene.teller.tell(slot)
+    assert scene.last("api").status == "unknown"
+    known.misses, slot.replacing = 0, 1.0
+    scene.teller.tell(slot)
+    assert (scene.last("api").status, scene.last("api").attributes) == (
+        "degraded",
+        {"replacing": True},
+    )
+    assert scene.last("api").message.startswith("0 of 2 replicas serve: ")
+    scene.found(one)[0].replacing = 1.0
+    scene.teller.tell(scene.found(one)[0])
+    assert scene.last("api").attributes == {"replacing": True}
+
+
+def test_tasks_that_are_stopped_as_unhealthy_again_and_again_are_a_loop() -> None:
+    """Swarm stops a task whose health check fails and begins another: no rollout."""
+    scene, tries = Scene(), [task(1, n) for n in range(1, 5)]
+    for number, each in enumerate(tries):
+        each["State"] = {"Status": "running", "Health": {"Status": "unhealthy"}}
+        scene.see(each)
+        if number < 3:
+            scene.end(each, 143, signal="15")
+    assert scene.last("web").status == "down"
+    assert scene.last("web").message == "restart loop: 3 ends in 1s, stopped as unhealthy"
+
+
+def test_what_is_left_of_a_task_brings_nothing_back_when_it_is_removed() -> None:
+    """Neither it nor its service, whose orchestrator has given it up; nor is it forgotten that a
+    task should run."""
+    scene, only = Scene(), task(1, 1)
+    scene.see(only)
+    scene.end(only, 0, signal="15")
+    service = scene.found(only)[0].service
+    service.lacking = "No such image"
+    scene.teller.tell_service(service)
+    assert scene.last("web").message == "no instance of it runs: No such image"
+    slot, known = scene.found(only)
+    scene.registry.drop(only["Id"])
+    scene.teller.tell_removed(slot, known)
+    assert scene.targets() == {"web"}
+    scene.registry.retire(slot)
+    scene.teller.arrange()
+    assert scene.targets() == {"web"}
+    assert scene.last("web").status == "down"
+    scene.see(task(1, 2))
+    assert scene.last("web").status == "up"
+
+
+def test_an_older_task_is_not_the_instance_again() -> None:
+    """A service is scaled to nothing while its tasks fail: Swarm removes the container of the
+    newest task, and leaves those of older ones. None of it is down then; nor is a job."""
+    scene, tries = Scene(), [task(1, n) for n in range(1, 4)]
+    scene.see(tries[0])
+    for n in (0, 1):
+        scene.end(tries[n], 3)
+        scene.see(tries[n + 1])
+    scene.end(tries[2], 137, signal="9")
+    scene.remove(tries[2])
+    assert scene.last("web").attributes == {"replacing": True}
+    assert scene.targets() == {"web"}
+    scene, failed = Scene(), pod("web-28391040-x2v4k")
+    done = {**pod("web-28391041-x2v4k", uid="u2"), "Created": "2026-01-02T00:00:00Z"}
+    scene.see(failed)
+    scene.end(failed)
+    scene.see(done)
+    scene.end(done, 0)
+    scene.remove(done)
     assert scene.last("web").status == "degraded"
+
+
+def test_a_failed_task_of_a_service_that_is_to_run_none_is_no_failure() -> None:
+    """Until the service runs again, which begins anew."""
+    scene, tries = Scene(), [task(1, n) for n in range(1, 6)]
+    scene.see(tries[0])
+    for n in range(3):
+        scene.end(tries[n], 3)
+        scene.see(tries[n + 1])
+    scene.end(tries[3], 3)
+    assert scene.last("web").message.startswith("restart loop: ")
+    service = scene.found(tries[3])[0].service
+    service.dismissed, scene.registry.services.changed[service] = True, None
+    scene.teller.arrange()
+    assert scene.last("web").message == "being replaced by its orchestrator"
+    service.over = scene.registry.services.stale = True
+    scene.teller.arrange()
+    assert scene.sink.gone[-1] == ("web", "stopped by its orchestrator")
+    scene.see(tries[4])
+    assert scene.last("web").message == "1 replica runs"
+    scene.end(tries[4], 3)
+    assert scene.last("web").status == "down"
+
+
+def test_a_task_that_has_yet_to_start_is_an_instance_where_no_other_is() -> None:
+    """In a rollout it waits for the one before it; that one being gone, and failed, it is no reason
+    to call the service well, nor down."""
+    scene, old, other, new = Scene(), task(1, 1), task(2, 1), task(1, 2)
+    scene.see(old, other)
+    scene.create(new)
+    assert scene.last("web").message == "all 2 replicas run"
+    scene.end(old, 3)
+    said = [result.message for result in scene.sink.results["web"]]
+    assert "1 replica runs" not in said
+    assert scene.last("web").message.startswith("1 of 2 replicas run: web.1.")
+    scene.end(other, 3)
+    assert scene.last("web").status == "unknown"
+    scene.see(new)
+    assert scene.last("web").metrics == {"replicas": 2, "replicas_down": 1}
+    assert Status.DOWN not in {result.status for result in scene.sink.results["web"]}
+
+
+def test_the_newest_run_of_a_job_counts() -> None:
+    """A pod of a CronJob that failed is no failure once a later one has completed."""
+    scene, failed = Scene(), pod("web-28391040-x2v4k")
+    done = {**pod("web-28391041-x2v4k", uid="u2"), "Created": "2026-01-02T00:00:00Z"}
+    scene.see(failed)
+    scene.end(failed)
+    assert scene.last("web").status == "down"
+    scene.see(done)
+    scene.end(done, 0)
+    assert (scene.last("web").status, scene.last("web").message) == ("up", "completed, exit code 0")
+
+
+def test_a_container_whose_image_cannot_be_read_for_now_stays_an_instance() -> None:
+    """What is known of its service is not forgotten."""
+    scene, replicas = Scene(), [replica(n) for n in (1, 2)]
+    scene.see(*replicas)
+    scene.see({**replicas[0], IMAGE_LABELS: None}, {**replicas[1], IMAGE_LABELS: None})
+    assert "api" in scene.targets()
+
+
+def test_ends_are_told_by_the_engine_s_clock() -> None:
+    """Which may be minutes behind ours."""
+    scene, tries = Scene(), [task(1, n) for n in range(1, 5)]
+    scene.teller._engine.ahead = -400.0
+    scene.see(tries[0])
+    for n in range(3):
+        scene.end(tries[n], 3)
+        tries[n]["State"]["FinishedAt"] = datetime.fromtimestamp(time.time() - 400, UTC).isoformat()
+        scene.see(tries[n + 1])
+    assert scene.last("web").status == "down"
 
 
 @define
