@@ -12,6 +12,8 @@ case $action in
 start)
   mkdir -p "$dir"
   rm -f "$dir/docker.pid"
+  # A container whose bind mount names a socket that is not there leaves an empty directory instead.
+  [ ! -d "$socket" ] || rmdir "$socket"
   apart=()
   [ -z "${APART:-}" ] || apart=(unshare --net sh -c 'busybox ip link set lo up; exec "$@"' apart)
   setsid "${apart[@]}" dockerd --data-root "$dir/data" --exec-root "$dir/exec" \
