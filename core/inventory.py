@@ -280,9 +280,7 @@ class Inventory:
             return None
         self._found[own] = found = evolve(found, checks=self._build(found))
         for other in displaced:  # it was called so by a label, and has to make way
-            its = self._found[other]
-            if (new := self._place(other, its.target, its.tables, its.claim)) is not None:
-                self.refresh(new)
+            self._place_again(other)
         if known is not None and known.name != name:
             self._move(own, known.name, name)
         if name != own[1] or (known is not None and known.name != name):
@@ -290,6 +288,11 @@ class Inventory:
                 if each is not found:
                     self.refresh(each.name)
         return name
+
+    def _place_again(self, own: Own) -> None:
+        its = self._found[own]
+        if (new := self._place(own, its.target, its.tables, its.claim)) is not None:
+            self.refresh(new)
 
     def _move(self, own: Own, before: str, name: str) -> None:
         """A target is called by another name: what its source saw of it goes along."""
@@ -338,8 +341,11 @@ class Inventory:
         own = (source, name)
         called = self._names.of(own)
         if own in self._found:
+            also = self._found[own].claim.also
             self._forget(own)
             self.refresh(called, gone=f"it was {message}")
+            for other in self._names.alone(also):
+                self._place_again(other)
         self._miss(source, called, message)
 
     def synced(self, source: str, names: Collection[str]) -> None:
@@ -361,15 +367,8 @@ class Inventory:
         """A source cannot see: its targets are unknown, whatever they were."""
         for name, known in self.state.targets.items():
             if known.source == source and source in known.checks:
-                facts = known.container
-                self._tell(
-                    name,
-                    source,
-                    Result.unknown(
-                        message,
-                        container=None if facts is None else evolve(facts, reason=Reason.UNSEEN),
-                    ),
-                )
+                facts = known.container and evolve(known.container, reason=Reason.UNSEEN)
+                self._tell(name, source, Result.unknown(message, container=facts))
 
     def beat(self, key: str, beat: Beat) -> str:
         """Take in a heartbeat; returns the id of its check. Raises KeyError for an unknown key."""

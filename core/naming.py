@@ -7,7 +7,7 @@ one, as long as nobody else is, or is to be, called so.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from tocsin.core.config.checks import bad_name
@@ -29,6 +29,8 @@ class Names:
         """Names of the configuration, as they are written."""
         self._also: dict[str, dict[Own, None]] = {}
         """Who may be declared by a name that is not its own."""
+        self._meant: dict[Own, tuple[str, ...]] = {}
+        """By which names."""
         self._given: dict[Own, str] = {}
         self._owner: dict[str, Own] = {}
         self._alike: dict[str, dict[Own, None]] = {}
@@ -62,6 +64,7 @@ class Names:
         if claim.name is not None and claim.name != name:
             why = self._refusal(own, claim.name, claim)
             name = claim.name if why is None else name
+        self._meant[own] = claim.also
         for each in claim.also:
             self._also.setdefault(each, {})[own] = None
         if name == own[1] and name not in self._said:
@@ -79,8 +82,10 @@ class Names:
         name = self._given.pop(own, None)
         if name is None:
             return
-        for others in self._also.values():
-            others.pop(own, None)
+        for also in self._meant.pop(own, ()):
+            self._also[also].pop(own, None)
+            if not self._also[also]:
+                del self._also[also]
         if self._owner.get(name) == own:
             del self._owner[name]
         for each in {looks(name), looks(own[1])}:
@@ -95,6 +100,11 @@ class Names:
         if name not in self._said or name in self._owner or len(self._also[name]) > 1:
             return False
         return said is None or not said.match or _fits(said.match, claim.identity)
+
+    def alone(self, also: Iterable[str]) -> list[Own]:
+        """Who alone may be declared by one of these names now, and goes by its own."""
+        alone = [tuple(self._also.get(name, ())) for name in also]
+        return [one[0] for one in alone if len(one) == 1 and self.of(one[0]) == one[0][1]]
 
     def displaced(self, own: Own, claim: Claim) -> list[Own]:
         """Who has, by a label, a name that looks like the one that is a target's own, or one by

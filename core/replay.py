@@ -99,7 +99,7 @@ class Replay:
             self._note(self._engine.happened(item, now))
 
     def _know(self, item: PastResult, now: Moment) -> None:
-        is_service = "replicas" in item.metrics
+        is_service = {"replicas", "replicas_down"} <= item.metrics.keys()
         if item.state is not None or is_service:
             self._sources[item.target] = item.check
         known = self._engine.target(item.target)

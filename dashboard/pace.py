@@ -23,6 +23,7 @@ AWAY = 3.0
 _WAIT = """
 export default function ({ data, parentElement, setTriggerValue }) {
   clearTimeout(parentElement.waiting)
+  window.tocsinDrawn = Date.now()
   let asked = 0
   const again = async () => {
     if (document.hidden) {

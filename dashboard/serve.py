@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import streamlit as st
 from attrs import frozen
@@ -45,7 +46,17 @@ _PRELOAD = re.compile(rb'<link\s+rel="preload".*?/>\s*', re.DOTALL)
 
 WATCH = b"""<script>
 (() => {
-  let misses = 0
+  let misses = 0, isBroken = false, run = "", anew = 0
+  // Without this part of its program the page never asks for the next look.
+  addEventListener("vite:preloadError", () => { isBroken = true })
+  const isStuck = () => {
+    if (isBroken) return true
+    if (!anew || Date.now() - anew < 30000 || document.hidden) return false
+    if (document.activeElement?.matches("input, textarea")) return false
+    const drawn = window.tocsinDrawn > anew
+    anew = 0
+    return !drawn
+  }
   const bar = document.createElement("div")
   bar.id = "tocsin-stale"
   bar.setAttribute("role", "alert")
@@ -53,7 +64,12 @@ WATCH = b"""<script>
     let there = false
     try {
       const url = window.__streamlit.BACKEND_BASE_URL + "/_stcore/health"
-      there = (await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(5000) })).ok
+      const how = { cache: "no-store", signal: AbortSignal.timeout(5000) }
+      const answer = await fetch(url, how)
+      there = answer.ok
+      const now = (there && answer.headers.get("x-tocsin-run")) || run
+      if (run && now !== run) anew = Date.now()
+      run = now
     } catch {}
     misses = there ? 0 : misses + 1
     if (misses === 2) {
@@ -63,6 +79,7 @@ WATCH = b"""<script>
       document.body.append(bar)
       document.documentElement.classList.add("tocsin-stale")
     } else if (there) {
+      if (isStuck()) location.reload()
       bar.remove()
       document.documentElement.classList.remove("tocsin-stale")
     }
@@ -79,7 +96,8 @@ WATCH = b"""<script>
 .tocsin-stale [data-testid="stDialog"] { display: none; }
 </style>"""
 """Says that what is shown is old, where the server is gone: Streamlit leaves the cards as they are,
-green, under a window that asks about the internet."""
+green, under a window that asks about the internet. Loads the page again where a part of it could
+not be loaded, or where nothing was drawn for half a minute after the server was started anew."""
 
 OURS = ("localhost", "127.0.0.1", "::1")
 
@@ -147,6 +165,7 @@ class Guarded:
 
     def __init__(self, app: ASGIApp, doors: Doors, base: str = "") -> None:
         self._app, self._doors = app, doors
+        self._run = uuid4().hex
         where = json.dumps(base).encode()
         self._script = (
             b"<script>window.__streamlit={BACKEND_BASE_URL:location.origin+" + where + b"}</script>"
@@ -181,6 +200,7 @@ class Guarded:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
+                headers["X-Tocsin-Run"] = self._run
                 if headers.get("content-type", "").startswith("text/html"):
                     start = message
                     return

@@ -50,7 +50,7 @@ async def _look_back(
     began: Moment,
 ) -> None:
     since: dict[str, float] = {}
-    never = asyncio.Event()
+    never, has_failed = asyncio.Event(), False
     while engine.reading.waiting or steady.now().steady < engine.reading.until:
         await clock.wait(never, clock.monotonic() + EVERY)
         now = steady.now()
@@ -64,7 +64,9 @@ async def _look_back(
                 try:
                     await _read(engine, store, began)
                 except Exception:
-                    log.exception("what was before the start could not be read")
+                    if not has_failed:
+                        log.exception("what was before the start could not be read")
+                    has_failed = True
             late = [n for n, at in since.items() if steady.now().steady - at >= PATIENCE]
         for name in late:
             engine.reading.done(name)

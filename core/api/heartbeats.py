@@ -28,7 +28,9 @@ MOST = 256 * 1024
 FORM = "application/x-www-form-urlencoded"
 
 _BETWEEN = r"(?:\s{0,9}[:=]\s{0,9}|[^\r\n]{0,99}\r?\n\r?\n)"
-_DOWN = re.compile(rf"(?i)\bstatus[\"']?{_BETWEEN}[\"']?(?:down|fail(?:ed|ure)?|error)\b".encode())
+_DOWN = re.compile(
+    rf"(?i)\bstatus[\"']?{_BETWEEN}[\"']?(?:down|fail(?:ed|ure)?|error)(?![\w-])".encode()
+)
 """What says that a job failed, in a report that is not understood: JSON, a form, parts of one."""
 
 routes = Routes()

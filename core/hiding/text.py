@@ -41,14 +41,16 @@ def _clean(text: str, lines: bool) -> str:
     fitted = fit(text, lines=lines)
     if fitted == text:
         return hide(text)
-    shown, secrets = fitted, set[str]()
-    if (blank := blanked(text)) is not None:
-        look_for(blank, secrets.add)
-        # Hidden before a sequence can swallow a letter of it, which would make it another text.
-        parts = without(_known.hide(text), secrets).split(HIDDEN)
-        shown = without(HIDDEN.join(fit(part, lines=lines) for part in parts), secrets)
-    shown = hide(shown)
-    for reading in {fit(one, lines=lines) for one in readings(text)} - {fitted}:
+    if (blank := blanked(text)) is None:
+        return hide(fitted)
+    others = {fit(one, lines=lines) for one in readings(text)} - {fitted}
+    secrets: set[str] = set()
+    for reading in (blank, fitted, *others):
+        look_for(reading, secrets.add)
+    # Hidden before a sequence can swallow a letter of it, which would make it another text.
+    parts = without(_known.hide(text), secrets).split(HIDDEN)
+    shown = hide(without(HIDDEN.join(fit(part, lines=lines) for part in parts), secrets))
+    for reading in others:
         if (hidden := hide(reading)) != reading and len(hidden) < len(shown):
             shown = without(hidden, secrets)  # which has more of its secrets hidden
     return shown

@@ -74,8 +74,10 @@ class DownRule(Rule):
         if not looping and result.status is not Status.DOWN:
             if result.attributes.get("one_off"):
                 return Verdict.over(result.message)
-            is_between = result.attributes.get("replacing") or not _runs(facts)
-            if history.firing and result.status is Status.DEGRADED and is_between:
+            between = result.status is Status.DEGRADED
+            if between and result.attributes.get("replacing"):  # nor does what waits to be told end
+                return Verdict.unknown(result.message)
+            if between and history.firing and not _runs(facts):
                 return Verdict.unknown(result.message)
             return Verdict.clear(result.message)
         if reason == Reason.PAUSED and not self.paused:
@@ -221,6 +223,8 @@ class ReplicasRule(Rule):
         if last is None or (last.result.status is Status.UNKNOWN and not down):
             return Verdict.unknown("" if last is None else last.result.message)
         if down is None:
+            if last.result.attributes.get("replacing"):
+                return Verdict.unknown(last.result.message)
             if history.firing and last.result.status is Status.UP:
                 return Verdict.over("it has no replicas any more")
             return Verdict.unknown() if history.firing else _PASSING

@@ -85,7 +85,7 @@ def state(verdict: Verdict) -> str:
         (Result.degraded("being redeployed", container=container("exited", Reason.STOPPED)),
          "clear"),
         (Result.down("missing", attributes={"reason": "missing"}), "firing"),
-        (Result.degraded("being made anew", attributes={"replacing": True}), "clear"),
+        (Result.degraded("being made anew", attributes={"replacing": True}), "unknown"),
         (Result.unknown("the engine is away"), "unknown"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.message,
@@ -100,6 +100,7 @@ def test_what_is_made_anew_has_not_recovered() -> None:
     """An alert on a service freezes while nothing serves and something is being made anew."""
     result = Result.degraded("being replaced", attributes={"replacing": True})
     assert state(DownRule().evaluate(past(seen(result), firing=True), NOW)) == "unknown"
+    assert state(ReplicasRule().evaluate(past(seen(result)), NOW)) == "unknown"
 
 
 def test_down_says_why_and_how() -> None:

@@ -604,6 +604,20 @@ def test_a_sequence_that_swallows_a_letter_of_a_secret_hides_none_of_the_rest(
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "p\x1b7assword=Zq7Lm2Xw9Rt4 and api_ke\x1by: Kd83hfQw7Lzp2",
+        "https:\x1b7//u:Zq7Lm2Xw9Rt4@h/x and toke\x1b[?25n=Kd83hfQw7Lzp2",
+    ],
+)
+def test_of_two_secrets_each_is_hidden_by_the_reading_that_shows_it(text: str) -> None:
+    """What one reading of a text finds is hidden in every other one, too."""
+    shown = clean(text)
+    assert "Zq7Lm2Xw9Rt4" not in shown
+    assert "Kd83hfQw7Lzp2" not in shown
+
+
+@pytest.mark.parametrize(
     ("text", "left"),
     [
         ("\x1b AKIAIOSF\x1b[1mODNN7EXAMPLE there", "ODNN7"),

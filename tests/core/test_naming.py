@@ -135,6 +135,10 @@ async def test_of_two_services_of_one_name_none_is_meant_by_it(room: Names) -> N
         also = tocsin.Claim(also=("db", f"{project}-db"))
         sink.discovered(Target(name=f"{project}-db-1", kind="container"), None, also)
     assert {"shop-db-1", "lab-db-1"} <= set(room.state.targets)
+    sink.retired("lab-db-1", "removed on purpose")
+    assert {"db"} == set(room.state.targets)
+    sink.discovered(Target(name="lab-db-1", kind="container"), None, also)
+    assert {"db", "shop-db-1", "lab-db-1"} == set(room.state.targets)
     room.declare(TargetSettings(name="lab-db"))
     assert {"shop-db-1", "lab-db"} == set(room.state.targets)
     room.declare(TargetSettings(name="api", match={"image": "shop/*"}))
@@ -142,6 +146,9 @@ async def test_of_two_services_of_one_name_none_is_meant_by_it(room: Names) -> N
         also = tocsin.Claim(also=("api",), identity={"image": image})
         sink.discovered(Target(name=name, kind="container"), None, also)
     assert "lab-api-1" in room.state.targets
+    for name in list(room.state.targets):
+        sink.retired(name, "removed on purpose")
+    assert not room.inventory._names._also
 
 
 @pytest.mark.parametrize(

@@ -377,6 +377,31 @@ def test_a_slow_first_look_says_so_and_refreshes_are_silent(
         made.stop()
 
 
+def test_a_page_that_lacks_a_part_of_its_program_is_loaded_again(
+    browser: Browser, empty_town: Town, tmp_path: Path
+) -> None:
+    """The server goes while the page loads a part of Streamlit's program: without that the page
+    would never ask for the next look."""
+    up("web", empty_town)
+    made = Served(empty_town, tmp_path)
+    empty_town.reach(made.port)
+    misses = iter([True])
+    try:
+        with visit(browser) as (page, watch):
+            page.route(
+                "**/BidiComponent*",
+                lambda route: route.abort() if next(misses, False) else route.continue_(),
+            )
+            page.goto(made.url)
+            expect(card(page, "web")).to_be_visible()
+            up("api", empty_town)
+            expect(card(page, "api")).to_be_visible(timeout=60_000)
+            assert next(misses, None) is None
+            watch.complaints.clear()  # of the request that failed
+    finally:
+        made.stop()
+
+
 def test_a_page_whose_server_is_killed_in_the_midst_of_a_look_comes_back(
     browser: Browser, empty_town: Town, tmp_path: Path
 ) -> None:

@@ -210,7 +210,7 @@ def test_tocsin_sees_everything_without_the_socket(proxied: Stack) -> None:
 
 
 def test_what_is_not_listed_is_refused(proxied: Stack) -> None:
-    """Making, stopping, removing, restarting, entering, images, and tricks of paths."""
+    """Making, stopping, removing, restarting, entering, images, secrets, and tricks of paths."""
     container = docker("inspect", "-f", "{{.Id}}", "fastapi-dev").strip()
     calls = [
         "POST /v1.41/containers/create",
@@ -227,12 +227,18 @@ def test_what_is_not_listed_is_refused(proxied: Stack) -> None:
         "GET /v1.41/containers/json/../../secrets",
         "GET /v1.41/images/json",
         "GET /v1.41/volumes",
+        "GET /v1.41/services",
+        "POST /v1.41/services/web",
+        "POST /v1.41/services/web/update",
+        "GET /v1.41/secrets",
         "POST /v1.41/build",
         "GET //v1.41/images/json",
     ]
     answers = proxied.python(ASKED % calls).split()
     assert dict(zip(calls, answers, strict=True)) == dict.fromkeys(calls, "403")
     assert proxied.python(ASKED % ["GET /v1.41/containers/json"]).split() == ["200"]
+    of_a_swarm = ["GET /v1.41/tasks", "GET /v1.41/services/web"]
+    assert proxied.python(ASKED % of_a_swarm).split() == ["503", "503"]  # the engine has none
     status, problem = proxied.ask("/api/v1/containers/fastapi-dev/restart", "POST")
     assert (status, "does not let this through" in problem["detail"]) == (502, True), problem
 

@@ -34,7 +34,8 @@ SWARM_SERVICE = "com.docker.swarm.service.name"
 SWARM_TASK = "com.docker.swarm.task.name"
 
 _POD = re.compile(
-    r"(?P<workload>.+?)(?:-(?:\d{8,10}|[2-9bcdf-hj-np-tv-xz]{6,10}))?-[2-9bcdf-hj-np-tv-xz]{5}"
+    r"(?P<workload>.+?)(?:-(?:\d{8,10}|(?P<hash>[2-9bcdf-hj-np-tv-xz]{6,10})))?"
+    r"-[2-9bcdf-hj-np-tv-xz]{5}"
     r"|(?P<set>.+)-\d{1,5}"
 )
 """Names of pods, as Kubernetes makes them from the name of a Deployment, a CronJob, a DaemonSet or
@@ -130,11 +131,13 @@ class Membership:
             "k8s".
         names: what it is called, and what it is called where that is taken.
         place: of two instances in one place, the newer one has replaced the other.
+        may_complete: it may be a job, of which one run that completes makes good for all before.
     """
 
     key: tuple[str, ...]
     names: tuple[str, str]
     place: str
+    may_complete: bool = False
 
 
 def membership_of(document: Mapping[str, Any]) -> Membership | None:
@@ -172,7 +175,8 @@ def _container_of_pod(document: Mapping[str, Any]) -> Membership | None:
     workload = pod if match is None else match["workload"] or match["set"]
     name = workload if workload == container else f"{workload}-{container}"
     key = ("k8s", namespace, workload, container)
-    return Membership(key, (name, f"{namespace}-{name}"), uid)
+    may_complete = match is not None and not (match["set"] or match["hash"])
+    return Membership(key, (name, f"{namespace}-{name}"), uid, may_complete)
 
 
 def name_of(document: Mapping[str, Any]) -> str:

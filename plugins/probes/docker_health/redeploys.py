@@ -131,8 +131,10 @@ class Redeploys:
         for service in list(services):
             since = service.without
             try:
-                if since is None and not service.runs and await self._is_dismissed(service):
-                    service.dismissed, services.changed[service] = True, None
+                idle = not (service.runs or service.over)
+                if idle and await self._is_dismissed(service) != service.dismissed:
+                    service.dismissed = not service.dismissed
+                    services.changed[service] = None
                 if since is None or service.over or now - since < self._grace:
                     continue
                 lacking = await self._wanted(service)
@@ -147,14 +149,12 @@ class Redeploys:
 
     async def _is_dismissed(self, service: Service) -> bool:
         """Whether Swarm wants no task of a service, or knows it no more. Raises Unanswered."""
-        if service.key[0] != "swarm" or service.dismissed:
+        if service.key[0] != "swarm":
             return False
         try:
-            known = await self._engine.read(lambda api: api.inspect_service(service.key[1]))
+            known = await self._of_manager(lambda api: api.inspect_service(service.key[1]))
         except NoSuchContainer:
-            return await self._is_manager()
-        except Refused:
-            return False
+            return True
         return part(known, "Spec", "Mode", "Replicated").get("Replicas") == 0
 
     async def _wanted(self, service: Service) -> str | None:
@@ -164,12 +164,8 @@ class Redeploys:
             return None
         of_it = {"service": service.key[1]}
         try:
-            answer = await self._engine.read(lambda api: api.tasks(filters=of_it))
-        except (NoSuchContainer, Refused):
-            return None
-        except Unanswered:
-            if await self._is_manager():
-                raise
+            answer = await self._of_manager(lambda api: api.tasks(filters=of_it))
+        except NoSuchContainer:
             return None
         tasks = [each for each in answer if isinstance(each, dict)] if answer else []
         wanted = [part(each, "Status") for each in tasks if each.get("DesiredState") in _WANTED]
@@ -180,9 +176,25 @@ class Redeploys:
         words = [*errors, *(status.get("Message") or status.get("State") for status in wanted)]
         return clean_text(str(words[0]), longest=240)
 
+    async def _of_manager(self, ask: Callable[[Any], Any]) -> Any:
+        """What a manager of the swarm answers; None where the engine is none, or does not say.
+
+        Raises:
+            NoSuchContainer: there is no such service.
+            Unanswered: as it says.
+        """
+        try:
+            return await self._engine.read(ask)
+        except Refused:
+            return None
+        except (NoSuchContainer, Unanswered):
+            if await self._is_manager():
+                raise
+            return None
+
     async def _is_manager(self) -> bool:
-        """Whether the engine manages a swarm; others answer 503 to what they are asked of one.
-        Raises Unanswered."""
+        """Whether the engine manages a swarm; others answer 503, or know no such question. Raises
+        Unanswered."""
         try:
             info = await self._engine.read(lambda api: api.info())
         except (NoSuchContainer, Refused):

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from attrs import define, evolve, field
 
 from tocsin import Container, Reason, Result, Status, format_duration
+from tocsin.plugins.probes.docker_health.engine import part
 from tocsin.plugins.probes.docker_health.facts import (
     IMAGE_LABELS,
     container_of,
     membership_of,
+    parse_time,
+    start_error,
     state_of,
 )
 from tocsin.plugins.probes.docker_health.reasons import LOOP_RESTARTS, LOOP_WINDOW, SETTLED
 
 if TYPE_CHECKING:
     from tocsin.plugins.probes.docker_health.containers import Known, Slot
+
+AT_ONCE = 15.0
+"""Seconds after the end of a container that did its work within which another one in its place is
+made for it, and not by a schedule."""
 
 _DONE = (Reason.COMPLETED, Reason.REMOVED, Reason.CREATED)
 MOST_NAMED = 3
@@ -73,10 +80,14 @@ class Service:
     """It has had none for so long that it is a target no more."""
     lacking: str | None = None
     """Why an instance that there should be is not there."""
+    may_complete: bool = False
+    """It may be a job: see :class:`Membership`."""
     last_done: str = ""
-    """When the newest container that completed its work was created."""
+    """Of a job, when the newest container that completed was created."""
     dismissed: bool = False
     """Its orchestrator wants no instance of it: one that has failed is no failure any more."""
+    newest: str = ""
+    """When the newest of its containers was created, be it there or not."""
 
     @property
     def is_orchestrated(self) -> bool:
@@ -131,21 +142,27 @@ class Service:
         for slot, known in there.items():
             place = self.places.setdefault(slot.place, Place())
             place.newest = max(place.newest, known.created)
+        newest = max((place.newest for place in self.places.values()), default="")
+        # What comes after it was dismissed is wanted again.
+        self.dismissed = self.dismissed and not self.runs and newest <= self.newest
+        self.newest = max(self.newest, newest)
         ends = {slot: end for slot, known in there.items() if (end := _end(known, ahead))}
-        done = [there[slot].created for slot, end in ends.items() if end.reason is Reason.COMPLETED]
-        self.last_done = max(self.last_done, *done) if done else self.last_done
-        self.dismissed = self.dismissed and not self.runs
+        if self.may_complete:
+            for slot, end in ends.items():
+                if end.reason is Reason.COMPLETED:
+                    self.last_done = max(self.last_done, there[slot].created)
         changed = []
         for slot, known in there.items():
             end = ends.get(slot)
             is_stopped = end is not None and end.reason is Reason.STOPPED
             is_older = known.created < max(self.places[slot.place].newest, self.last_done)
-            is_left = end is not None and (is_stopped or is_older or self.dismissed)
+            runs_no_more = end is not None or state_of(known.document) == "created"
+            is_left = runs_no_more and (is_stopped or is_older or self.dismissed)
             if is_left != slot.left:
                 slot.left = is_left
                 changed.append(slot)
                 if end is not None and is_left and (slot.is_sick or not is_stopped):
-                    self._note_end(slot, end, now)
+                    self._note_end(slot, end, now, ahead)
         if any(not slot.left for slot in there):
             if self.over:  # it begins anew
                 for place in self.places.values():
@@ -157,46 +174,69 @@ class Service:
         self.places = {name: place for name, place in self.places.items() if name in here}
         return changed
 
-    def _note_end(self, slot: Slot, end: Container, now: float) -> None:
+    def _note_end(self, slot: Slot, end: Container, now: float, ahead: float) -> None:
         """A container has failed, and another one has, or will have, its place."""
-        at = end.finished_at
-        place = self.places[slot.place]
+        at, place = end.finished_at, self.places[slot.place]
+        if at is not None and end.reason is Reason.COMPLETED:
+            after = parse_time(place.newest, ahead)
+            if after is None or (after - at).total_seconds() > AT_ONCE:
+                return  # it is made anew by a schedule
         place.ends.append(now if at is None else now - max(0.0, time.time() - at.timestamp()))
         place.last = "stopped as unhealthy" if slot.is_sick else f"last exit code {end.exit_code}"
 
-    def result(self, now: float) -> Result | None:
-        """How it does at a monotonic moment, by what was told of its instances last. None where
-        nothing was."""
+    def result(self, now: float, ahead: float = 0.0) -> Result | None:
+        """How it does, by what was told of its instances last. None where nothing was.
+
+        Args:
+            now: the monotonic moment.
+            ahead: seconds by which the engine's clock is ahead.
+        """
         if self.lacking is not None:
             return Result.down(f"no instance of it runs: {self.lacking}")
-        seen = {slot: self._seen(slot, now) for slot in self.instances}
+        if self.without is None and all(slot.told is None for slot in self.slots):
+            return None
+        seen = {slot: self._seen(slot, now, ahead) for slot in self.instances}
         told = [result for result in seen.values() if result is not None]
-        if not told:
-            if self.without is None:
-                return None
-            text = "being replaced by its orchestrator"
-            return Result.degraded(text, attributes={"replacing": True})
         at_work = {s: r for s, r in seen.items() if r is not None and _reason_in(r) not in _DONE}
-        if self.is_orchestrated:  # what has yet to start has a place that nothing else has
-            filled = {slot.place for slot in at_work}
-            for slot, result in seen.items():
-                is_new = result is None or _reason_in(result) is Reason.CREATED
-                if is_new and slot.place not in filled:
-                    at_work[slot] = result or Result.unknown("not seen yet")
+        if self.is_orchestrated:
+            at_work |= self._between(seen, {slot.place for slot in at_work}, now)
         if at_work:
             by_name = {slot.target: result for slot, result in at_work.items()}
             return combined(by_name, loops_count=self.is_orchestrated)
+        if not told:
+            text = "being replaced by its orchestrator"
+            return Result.degraded(text, attributes={"replacing": True})
         completed = [result for result in told if _reason_in(result) is Reason.COMPLETED]
         return completed[0] if completed else Result.unknown(told[0].message)
 
-    def _seen(self, slot: Slot, now: float) -> Result | None:
+    def _seen(self, slot: Slot, now: float, ahead: float) -> Result | None:
         """How an instance does: as was told last, unless what has its place does not stay up."""
         place, known = self.places.get(slot.place), slot.current
         if place is not None and known is not None:
-            loop = place.loop(now, known.heard().running_for)
+            loop = place.loop(now, _runs_for(known, ahead))
             if loop is not None:
                 return _looping(slot.told or Result.unknown(""), loop)
         return slot.told
+
+    def _between(
+        self, seen: Mapping[Slot, Result | None], filled: set[str], now: float
+    ) -> dict[Slot, Result]:
+        """What stands for the places that no instance fills now: one that has yet to start, or the
+        last that was there, where none stays up."""
+        found: dict[Slot, Result] = {}
+        for slot, result in seen.items():
+            is_new = result is None or _reason_in(result) is Reason.CREATED
+            if is_new and slot.place not in filled:
+                found[slot] = result or Result.unknown("not seen yet")
+        if self.dismissed or self.over:
+            return found
+        filled = filled | {slot.place for slot in found}
+        last = {slot.place: slot for slot in self.slots if slot.left and slot.told is not None}
+        for name, slot in last.items():
+            place = None if name in filled else self.places.get(name)
+            if place is not None and slot.told is not None and (loop := place.loop(now, None)):
+                found[slot] = _looping(slot.told, loop)
+        return found
 
 
 @define
@@ -225,7 +265,9 @@ class Services:
             return
         self.leave(slot)
         if of is not None:
-            service = self._known.setdefault(of.key, Service(of.key, of.names))
+            service = self._known.setdefault(
+                of.key, Service(of.key, of.names, may_complete=of.may_complete)
+            )
             slot.service, slot.place = service, of.place
             service.slots[slot] = self.changed[service] = None
 
@@ -336,9 +378,21 @@ def _reason_in(result: Result) -> Reason | None:
     return None if result.container is None else result.container.reason
 
 
+def _runs_for(known: Known, ahead: float) -> float | None:
+    """Seconds for which a container has run, be it seen to start or not; None for one that does
+    not run."""
+    if not known.running:
+        return None
+    if known.began:
+        return time.monotonic() - known.began
+    started = parse_time(part(known.document, "State").get("StartedAt"), ahead)
+    return 0.0 if started is None else max(0.0, time.time() - started.timestamp())
+
+
 def _end(known: Known, ahead: float) -> Container | None:
     """The facts of a container that has ended, as far as they can be understood."""
-    if state_of(known.document) not in ("exited", "dead", "stopped"):
+    is_over = state_of(known.document) in ("exited", "dead", "stopped")
+    if not is_over and not start_error(known.document):
         return None
     try:
         return container_of(known.document, known.heard(ahead), None, ahead)

@@ -188,7 +188,7 @@ class Teller:
         """Tell the state of a service, where it is a target."""
         if (
             service.target is not None
-            and (combined := service.result(time.monotonic())) is not None
+            and (combined := service.result(time.monotonic(), self._engine.ahead)) is not None
         ):
             self._sink.observed(service.target, combined)
 

@@ -259,6 +259,8 @@ class Watch:
             known.ended(at, exit_code_of(attributes))
         elif kind == "start":
             known.started()
+        elif kind == "health_status":
+            slot.is_sick = happened.detail == "unhealthy"
         await self._refresh(slot, known, happened)
 
     async def _refresh(self, slot: Slot, known: Known, happened: Happened) -> None:

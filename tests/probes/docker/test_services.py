@@ -345,6 +345,110 @@ def test_tasks_that_are_stopped_as_unhealthy_again_and_again_are_a_loop() -> Non
     assert scene.last("web").message == "restart loop: 3 ends in 1s, stopped as unhealthy"
 
 
+def test_a_loop_goes_on_while_nothing_is_there() -> None:
+    """Between two tries that are stopped as unhealthy the service is down, as it is while one runs;
+    where others serve it is degraded, and counts it."""
+    for others in ((), (task(2, 1),)):
+        scene, tries = Scene(), [task(1, n) for n in range(1, 5)]
+        scene.see(*others)
+        for each in tries:
+            each["State"] = {"Status": "running", "Health": {"Status": "unhealthy"}}
+            scene.see(each)
+            scene.end(each, 143, signal="15")
+        last = scene.last("web")
+        assert last.status == ("degraded" if others else "down")
+        assert "restart loop: 4 ends" in last.message
+        assert last.metrics["replicas_down"] == 1
+
+
+def test_what_could_not_be_started_is_replaced_like_what_has_ended() -> None:
+    """A wrong command, mended by a rollout; or the service is scaled to none."""
+    tries = [task(1, n) for n in range(1, 6)]
+    for mended in (True, False):
+        scene = Scene()
+        for each in tries[:4]:
+            each = copy.deepcopy(each)
+            each["State"] = {"Status": "created", "ExitCode": 127, "Error": "no such program"}
+            slot, _ = scene.registry.put(each, time.monotonic())
+            scene.teller.discover(slot)
+            scene.teller.tell(slot)
+        assert scene.last("web").status == "down"
+        if mended:
+            fit = copy.deepcopy(tries[4])
+            scene.see(fit)
+            slot, known = scene.found(fit)
+            known.began -= 11
+            scene.teller.tell_all([slot])
+            assert (scene.last("web").status, scene.last("web").message) == ("up", "1 replica runs")
+        else:
+            slot, _ = scene.found(tries[3])
+            slot.service.dismissed = True
+            scene.registry.services.changed[slot.service] = None
+            scene.teller.arrange()
+            assert scene.last("web").attributes == {"replacing": True}
+
+
+def test_a_replica_that_completes_hides_no_other_that_crashed() -> None:
+    """Of a service of Swarm, or of a Deployment; a job is another matter."""
+    scene, one, other = Scene(), task(1, 1), task(2, 1)
+    scene.see(one, other)
+    scene.end(one, 3)
+    scene.end(other, 0)
+    assert scene.last("web").message == "crashed with exit code 3"
+    assert membership_of(pod("web-7d9f8c6b5d-x2v4k")).may_complete is False  # type: ignore[union-attr]
+    assert membership_of(pod("web-x2v4k")).may_complete is True  # type: ignore[union-attr]
+    assert membership_of(pod("web-0")).may_complete is False  # type: ignore[union-attr]
+
+
+def test_a_service_that_is_wanted_again_is_not_dismissed() -> None:
+    """Though its new task ends before it was seen to run."""
+    scene, tries = Scene(), [task(1, n) for n in range(1, 4)]
+    scene.see(tries[0])
+    scene.end(tries[0], 3)
+    service = scene.found(tries[0])[0].service
+    service.dismissed, scene.registry.services.changed[service] = True, None
+    scene.teller.arrange()
+    scene.create(tries[1])
+    assert service.dismissed is False
+    scene.end(tries[1], 3)
+    assert scene.last("web").message == "crashed with exit code 3"
+
+
+def test_a_loop_found_at_the_start_goes_on() -> None:
+    """How long a container has run that was not seen to start, its engine says."""
+    scene, tries = Scene(), [task(1, n) for n in range(1, 5)]
+    scene.see(tries[0])
+    for n in range(3):
+        ended = time.time() - 100 + 30 * n
+        scene.end(tries[n], 3)
+        tries[n]["State"]["FinishedAt"] = datetime.fromtimestamp(ended, UTC).isoformat()
+        scene.see(tries[n + 1])
+    slot, known = scene.found(tries[3])
+    known.began = 0.0
+    for ago, status in ((12, "down"), (31, "up")):
+        started = datetime.fromtimestamp(time.time() - ago, UTC).isoformat()
+        tries[3]["State"] = {"Status": "running", "StartedAt": started}
+        scene.teller.tell_all([slot])
+        assert scene.last("web").status == status, ago
+
+
+def test_a_job_made_anew_by_a_schedule_is_no_loop() -> None:
+    """Each minute a task does its work; where it is made anew at once, it does not stay up."""
+    for pause, status in ((60, "up"), (5, "down")):
+        scene, now = Scene(), time.time()
+        tries = [task(1, n) for n in range(1, 5)]
+        for n, each in enumerate(tries):
+            made = now - (4 - n) * (pause + 1)
+            each["Created"] = datetime.fromtimestamp(made, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        scene.see(tries[0])
+        for n in range(3):
+            scene.end(tries[n], 0)
+            ended = now - (4 - n) * (pause + 1) + 1
+            tries[n]["State"]["FinishedAt"] = datetime.fromtimestamp(ended, UTC).isoformat()
+            scene.see(tries[n + 1])
+        assert scene.last("web").status == status, pause
+
+
 def test_what_is_left_of_a_task_brings_nothing_back_when_it_is_removed() -> None:
     """Neither it nor its service, whose orchestrator has given it up; nor is it forgotten that a
     task should run."""
