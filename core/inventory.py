@@ -336,22 +336,23 @@ class Inventory:
         return own[1] if own is not None and own[0] == source else name
 
     def retired(self, source: str, name: str, message: str) -> None:
-        """A target, by its own name, was removed on purpose: forget it, or, where it is declared,
-        miss it."""
-        own = (source, name)
-        called = self._names.of(own)
-        if own in self._found:
-            also = self._found[own].claim.also
+        """A target, by its own name, was removed on purpose: forget it; or miss it, if declared."""
+        self._retire([(source, name)], message)
+
+    def _retire(self, gone: list[Own], message: str = "not found on the engine") -> None:
+        also, names = list[str](), {own: self._names.of(own) for own in gone}
+        for own in [own for own in gone if own in self._found]:
+            also += self._found[own].claim.also
             self._forget(own)
-            self.refresh(called, gone=f"it was {message}")
-            for other in self._names.alone(also):
-                self._place_again(other)
-        self._miss(source, called, message)
+            self.refresh(names[own], gone=f"it was {message}")
+        for other in self._names.alone(also):  # it may be meant alone now
+            self._place_again(other)
+        for source, name in [(o[0], n) for o, n in names.items() if not self._names.owner(n)]:
+            self._miss(source, name, message)
 
     def synced(self, source: str, names: Collection[str]) -> None:
         """A source took a full inventory; what it did not see is gone, or missing."""
-        for _, own in [o for o in self._found if o[0] == source and o[1] not in names]:
-            self.retired(source, own, "not found on the engine")
+        self._retire([own for own in self._found if own[0] == source and own[1] not in names])
         for each in self._label_checks.short_of(source):  # others may be gone
             found = self._found[each]
             checks = self._build(found)

@@ -64,7 +64,7 @@ class Names:
         if claim.name is not None and claim.name != name:
             why = self._refusal(own, claim.name, claim)
             name = claim.name if why is None else name
-        self._meant[own] = claim.also
+        self._meant[own] = tuple(dict.fromkeys(claim.also))
         for each in claim.also:
             self._also.setdefault(each, {})[own] = None
         if name == own[1] and name not in self._said:

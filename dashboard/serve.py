@@ -50,12 +50,19 @@ WATCH = b"""<script>
   // Without this part of its program the page never asks for the next look.
   addEventListener("vite:preloadError", () => { isBroken = true })
   const isStuck = () => {
-    if (isBroken) return true
-    if (!anew || Date.now() - anew < 30000 || document.hidden) return false
     if (document.activeElement?.matches("input, textarea")) return false
-    const drawn = window.tocsinDrawn > anew
+    if (isBroken) {
+      isBroken = false
+      const last = Number(sessionStorage.getItem("tocsin-loaded-again"))
+      if (Date.now() - last < 60000) return false  // that did not help
+      sessionStorage.setItem("tocsin-loaded-again", Date.now())
+      return true
+    }
+    if (document.hidden) anew &&= Date.now()
+    if (!anew || Date.now() - anew < 30000) return false
+    const isSilent = window.tocsinDrawn < anew
     anew = 0
-    return !drawn
+    return isSilent
   }
   const bar = document.createElement("div")
   bar.id = "tocsin-stale"

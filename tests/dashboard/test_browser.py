@@ -402,6 +402,31 @@ def test_a_page_that_lacks_a_part_of_its_program_is_loaded_again(
         made.stop()
 
 
+def test_a_part_that_never_loads_is_asked_for_once_more(
+    browser: Browser, empty_town: Town, tmp_path: Path
+) -> None:
+    """A proxy does not let it through, say: the page is loaded again once, not over and over."""
+    up("web", empty_town)
+    made = Served(empty_town, tmp_path)
+    empty_town.reach(made.port)
+    loads: list[str] = []
+    try:
+        with visit(browser) as (page, watch):
+            page.route("**/BidiComponent*", lambda route: route.abort())
+            page.on("load", lambda _: loads.append(page.url))
+            page.goto(made.url)
+            with page.expect_event("load", timeout=60_000):
+                pass
+            expect(card(page, "web")).to_be_visible()
+            for _ in range(3):
+                with page.expect_response("**/_stcore/health", timeout=60_000):
+                    pass
+            assert len(loads) == 2
+            watch.complaints.clear()  # of the requests that failed
+    finally:
+        made.stop()
+
+
 def test_a_page_whose_server_is_killed_in_the_midst_of_a_look_comes_back(
     browser: Browser, empty_town: Town, tmp_path: Path
 ) -> None:

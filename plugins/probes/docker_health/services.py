@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from tocsin.plugins.probes.docker_health.containers import Known, Slot
 
 AT_ONCE = 15.0
-"""Seconds after the end of a container that did its work within which another one in its place is
-made for it, and not by a schedule."""
+"""Seconds after the end of a container within which another one in its place starts to keep it up,
+and not by a schedule."""
 
 _DONE = (Reason.COMPLETED, Reason.REMOVED, Reason.CREATED)
 MOST_NAMED = 3
@@ -47,18 +47,23 @@ class Place:
     """Monotonic moments at which a container in it failed, and another one followed."""
     last: str = ""
     """How the last of them ended, in a clause."""
+    completes: bool = False
+    """That end was no failure, though it did not stay up."""
+    finished: float | None = None
+    """Seconds since 1970 at which the container before the present one ended."""
     newest: str = ""
     """When the newest container in it was created, be it there or not: no older one that has ended
     is the instance again."""
 
     def loop(self, now: float, running_for: float | None) -> str | None:
         """That it does not stay up, in a clause; None where it does: where it has run, for so many
-        seconds, longer than between any two of its ends."""
+        seconds, longer than between any two of its ends, which are forgotten then."""
         recent = sorted(end for end in self.ends if now - end < LOOP_WINDOW)
         if len(recent) < LOOP_RESTARTS:
             return None
         longest = max(later - end for end, later in pairwise(recent))
         if running_for is not None and running_for > max(SETTLED, longest):
+            self.ends.clear()
             return None
         within = format_duration(max(1, now - recent[0]))
         return f"restart loop: {len(recent)} ends in {within}, {self.last}"
@@ -152,7 +157,7 @@ class Service:
                 if end.reason is Reason.COMPLETED:
                     self.last_done = max(self.last_done, there[slot].created)
         changed = []
-        for slot, known in there.items():
+        for slot, known in sorted(there.items(), key=lambda item: item[1].created):
             end = ends.get(slot)
             is_stopped = end is not None and end.reason is Reason.STOPPED
             is_older = known.created < max(self.places[slot.place].newest, self.last_done)
@@ -161,8 +166,8 @@ class Service:
             if is_left != slot.left:
                 slot.left = is_left
                 changed.append(slot)
-                if end is not None and is_left and (slot.is_sick or not is_stopped):
-                    self._note_end(slot, end, now, ahead)
+                if end is not None and is_left:
+                    self._note_end(slot, end, now, fails=slot.is_sick or not is_stopped)
         if any(not slot.left for slot in there):
             if self.over:  # it begins anew
                 for place in self.places.values():
@@ -174,14 +179,21 @@ class Service:
         self.places = {name: place for name, place in self.places.items() if name in here}
         return changed
 
-    def _note_end(self, slot: Slot, end: Container, now: float, ahead: float) -> None:
-        """A container has failed, and another one has, or will have, its place."""
-        at, place = end.finished_at, self.places[slot.place]
-        if at is not None and end.reason is Reason.COMPLETED:
-            after = parse_time(place.newest, ahead)
-            if after is None or (after - at).total_seconds() > AT_ONCE:
-                return  # it is made anew by a schedule
-        place.ends.append(now if at is None else now - max(0.0, time.time() - at.timestamp()))
+    def _note_end(self, slot: Slot, end: Container, now: float, *, fails: bool) -> None:
+        """A container has ended, and another one has, or will have, its place."""
+        place, before = self.places[slot.place], self.places[slot.place].finished
+        never = end.created_at if end.state == "created" else None  # it could not be started
+        began, over = end.started_at or never, end.finished_at or never
+        place.finished = None if over is None else over.timestamp()
+        moment = now if over is None else now - max(0.0, time.time() - over.timestamp())
+        if began is not None and over is not None:
+            place.loop(moment, (over - began).total_seconds())  # forgets what it has outlasted
+        pause = None if began is None or before is None else began.timestamp() - before
+        completes = end.reason is Reason.COMPLETED
+        if not fails or (completes and (pause is None or pause > AT_ONCE)):
+            return  # it was replaced, or is made anew by a schedule
+        place.ends.append(moment)
+        place.completes = completes
         place.last = "stopped as unhealthy" if slot.is_sick else f"last exit code {end.exit_code}"
 
     def result(self, now: float, ahead: float = 0.0) -> Result | None:
@@ -199,7 +211,7 @@ class Service:
         told = [result for result in seen.values() if result is not None]
         at_work = {s: r for s, r in seen.items() if r is not None and _reason_in(r) not in _DONE}
         if self.is_orchestrated:
-            at_work |= self._between(seen, {slot.place for slot in at_work}, now)
+            at_work |= self._between(seen, now)
         if at_work:
             by_name = {slot.target: result for slot, result in at_work.items()}
             return combined(by_name, loops_count=self.is_orchestrated)
@@ -212,29 +224,34 @@ class Service:
     def _seen(self, slot: Slot, now: float, ahead: float) -> Result | None:
         """How an instance does: as was told last, unless what has its place does not stay up."""
         place, known = self.places.get(slot.place), slot.current
-        if place is not None and known is not None:
-            loop = place.loop(now, _runs_for(known, ahead))
-            if loop is not None:
-                return _looping(slot.told or Result.unknown(""), loop)
-        return slot.told
+        if place is None or known is None:
+            return slot.told
+        if slot.told and _reason_in(slot.told) is Reason.COMPLETED and not place.completes:
+            return slot.told  # at last
+        loop = place.loop(now, _runs_for(known, ahead))
+        return slot.told if loop is None else _looping(slot.told or Result.unknown(""), loop)
 
-    def _between(
-        self, seen: Mapping[Slot, Result | None], filled: set[str], now: float
-    ) -> dict[Slot, Result]:
+    def _between(self, seen: Mapping[Slot, Result | None], now: float) -> dict[Slot, Result]:
         """What stands for the places that no instance fills now: one that has yet to start, or the
-        last that was there, where none stays up."""
+        last that was there, where none stays up and it is known that one will follow."""
         found: dict[Slot, Result] = {}
-        for slot, result in seen.items():
-            is_new = result is None or _reason_in(result) is Reason.CREATED
-            if is_new and slot.place not in filled:
-                found[slot] = result or Result.unknown("not seen yet")
+        new = [s for s, r in seen.items() if r is None or _reason_in(r) is Reason.CREATED]
+        gone = [s for s, r in seen.items() if r is not None and _reason_in(r) is Reason.REMOVED]
+        filled = {slot.place for slot in seen.keys() - {*new, *gone}}
+        for slot in new:
+            if slot.place not in filled:
+                found[slot] = seen[slot] or Result.unknown("not seen yet")
         if self.dismissed or self.over:
             return found
-        filled = filled | {slot.place for slot in found}
+        filled |= {slot.place for slot in found}
         last = {slot.place: slot for slot in self.slots if slot.left and slot.told is not None}
         for name, slot in last.items():
             place = None if name in filled else self.places.get(name)
-            if place is not None and slot.told is not None and (loop := place.loop(now, None)):
+            if place is None or slot.told is None or place.newest < self.last_done:
+                continue
+            if self.key[0] == "k8s" and place.newest < self.newest:
+                continue  # a new pod is a place of its own
+            if (loop := place.loop(now, None)) is not None:
                 found[slot] = _looping(slot.told, loop)
         return found
 

@@ -59,6 +59,11 @@ def _made(number: int, name: str, labels: dict[str, str]) -> dict[str, Any]:
     return container(number, name, labels=labels, Created=made, **image)
 
 
+def stamp(seconds: float) -> str:
+    """Seconds since 1970 as an engine writes them."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
 @define
 class Scene:
     """A registry, and what is told of it."""
@@ -94,13 +99,16 @@ class Scene:
         assert found is not None
         return found
 
-    def end(self, document: dict[str, Any], code: int = 1, signal: str | None = None) -> None:
-        """A container ends, by itself or by a signal."""
+    def end(
+        self, document: dict[str, Any], code: int = 1, signal: str | None = None, **times: float
+    ) -> None:
+        """A container ends, by itself or by a signal; ``times`` are the engine's, in seconds."""
         slot, known = self.found(document)
         if signal is not None:
             known.killed(signal)
         known.ended(time.time(), code)
-        document["State"] = {"Status": "exited", "ExitCode": code}
+        told = {name: stamp(seconds) for name, seconds in times.items()}
+        document["State"] = {"Status": "exited", "ExitCode": code, **told}
         self.teller.tell(slot)
 
     def remove(self, document: dict[str, Any]) -> None:
@@ -433,20 +441,69 @@ def test_a_loop_found_at_the_start_goes_on() -> None:
 
 
 def test_a_job_made_anew_by_a_schedule_is_no_loop() -> None:
-    """Each minute a task does its work; where it is made anew at once, it does not stay up."""
+    """Each minute a task does its work, though its container may be made long before; where it is
+    started anew at once, it does not stay up."""
     for pause, status in ((60, "up"), (5, "down")):
         scene, now = Scene(), time.time()
-        tries = [task(1, n) for n in range(1, 5)]
-        for n, each in enumerate(tries):
-            made = now - (4 - n) * (pause + 1)
-            each["Created"] = datetime.fromtimestamp(made, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        tries = [task(1, n) for n in range(1, 6)]
         scene.see(tries[0])
-        for n in range(3):
-            scene.end(tries[n], 0)
-            ended = now - (4 - n) * (pause + 1) + 1
-            tries[n]["State"]["FinishedAt"] = datetime.fromtimestamp(ended, UTC).isoformat()
+        for n in range(4):
+            over = now - (4 - n) * (pause + 1) + 1
+            scene.end(tries[n], 0, StartedAt=over - 1, FinishedAt=over)
             scene.see(tries[n + 1])
         assert scene.last("web").status == status, pause
+
+
+def test_what_was_outlasted_is_no_loop_again() -> None:
+    """A task crashed three times, then stayed up; somebody deploys anew a little later."""
+    scene, now = Scene(), time.time()
+    tries = [task(1, n) for n in range(1, 6)]
+    scene.see(tries[0])
+    for n in range(3):
+        began = now - 200 + 10 * n
+        scene.end(tries[n], 3, StartedAt=began, FinishedAt=began + 5)
+        scene.see(tries[n + 1])
+    scene.end(tries[3], 143, signal="15", StartedAt=now - 170, FinishedAt=now)
+    assert scene.last("web").message == "being replaced by its orchestrator"
+    scene.see(tries[4])
+    assert scene.last("web").status == "up"
+
+
+def test_a_start_that_failed_long_ago_is_no_end_of_today() -> None:
+    """Swarm keeps such containers for long."""
+    scene, tries = Scene(), [task(1, n) for n in range(1, 5)]
+    for each in tries[:3]:
+        each["State"] = {"Status": "created", "ExitCode": 127, "Error": "no such program"}
+        slot, _ = scene.registry.put(each, time.monotonic())
+        scene.teller.discover(slot)
+        scene.teller.tell(slot)
+    scene.see(tries[3])
+    assert (scene.last("web").status, scene.last("web").message) == ("up", "1 replica runs")
+
+
+def test_a_job_that_completes_at_last_is_done() -> None:
+    """Whatever its tries before came to."""
+    scene, tries = Scene(), [task(1, n) for n in range(1, 5)]
+    scene.see(tries[0])
+    for n in range(3):
+        scene.end(tries[n], 3)
+        scene.see(tries[n + 1])
+    scene.end(tries[3], 0)
+    assert (scene.last("web").status, scene.last("web").message) == ("up", "completed, exit code 0")
+
+
+def test_a_pod_that_a_rollout_has_replaced_leaves_no_loop() -> None:
+    """Its containers stay for a while after it was stopped."""
+    scene = Scene()
+    old = [pod("web-7d9f8c6b5d-x2v4k", attempt=n) for n in range(4)]
+    scene.see(old[0])
+    for n in range(3):
+        scene.end(old[n], 3)
+        scene.see(old[n + 1])
+    new = {**pod("web-5c4b7d8f9b-q8w5z", uid="u2"), "Created": "2026-01-02T00:00:00Z"}
+    scene.see(new)
+    scene.end(old[3], 143, signal="15")
+    assert (scene.last("web").status, scene.last("web").message) == ("up", "1 replica runs")
 
 
 def test_what_is_left_of_a_task_brings_nothing_back_when_it_is_removed() -> None:
