@@ -107,15 +107,12 @@ class Replay:
         if known is not None and (known.kind in _SEEN) == (source is not None):
             return
         said = self.settings.targets.get(item.target)
+        kind = (said.kind if said else None) or "service"
+        if source is not None:
+            kind = REPLICATED if is_service else "container"
         target = Target(
             name=item.target,
-            kind=(
-                REPLICATED
-                if is_service
-                else "container"
-                if source is not None
-                else (said.kind if said else None) or "service"
-            ),
+            kind=kind,
             critical=bool(said and said.critical),
             depends_on=(said.depends_on if said else None) or (),
             expected=said.expected if said else {},

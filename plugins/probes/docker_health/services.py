@@ -7,14 +7,12 @@ Kubernetes), is a target beside its instances: it is down while none of them ser
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from attrs import define, evolve, field
 
-from tocsin import Container, Reason, Result, Status, format_duration
+from tocsin import Container, Reason, Result, Status
 from tocsin.plugins.probes.docker_health.engine import part
 from tocsin.plugins.probes.docker_health.facts import (
     IMAGE_LABELS,
@@ -24,49 +22,14 @@ from tocsin.plugins.probes.docker_health.facts import (
     start_error,
     state_of,
 )
-from tocsin.plugins.probes.docker_health.reasons import LOOP_RESTARTS, LOOP_WINDOW, SETTLED
+from tocsin.plugins.probes.docker_health.replicas import Replica
 
 if TYPE_CHECKING:
     from tocsin.plugins.probes.docker_health.containers import Known, Slot
 
-AT_ONCE = 15.0
-"""Seconds after the end of a container within which another one in its place starts to keep it up,
-and not by a schedule."""
-
 _DONE = (Reason.COMPLETED, Reason.REMOVED, Reason.CREATED)
 MOST_NAMED = 3
 """Instances that do not serve whose reasons are given."""
-
-
-@define
-class Place:
-    """What an orchestrator keeps filled: a slot of a Swarm service, a container of a pod. Each try
-    to run it is a container of its own, so that none of them restarts."""
-
-    ends: deque[float] = field(factory=lambda: deque(maxlen=100))
-    """Monotonic moments at which a container in it failed, and another one followed."""
-    last: str = ""
-    """How the last of them ended, in a clause."""
-    completes: bool = False
-    """That end was no failure, though it did not stay up."""
-    finished: float | None = None
-    """Seconds since 1970 at which the container before the present one ended."""
-    newest: str = ""
-    """When the newest container in it was created, be it there or not: no older one that has ended
-    is the instance again."""
-
-    def loop(self, now: float, running_for: float | None) -> str | None:
-        """That it does not stay up, in a clause; None where it does: where it has run, for so many
-        seconds, longer than between any two of its ends, which are forgotten then."""
-        recent = sorted(end for end in self.ends if now - end < LOOP_WINDOW)
-        if len(recent) < LOOP_RESTARTS:
-            return None
-        longest = max(later - end for end, later in pairwise(recent))
-        if running_for is not None and running_for > max(SETTLED, longest):
-            self.ends.clear()
-            return None
-        within = format_duration(max(1, now - recent[0]))
-        return f"restart loop: {len(recent)} ends in {within}, {self.last}"
 
 
 @define(eq=False)
@@ -77,7 +40,7 @@ class Service:
     key: tuple[str, ...]
     names: tuple[str, str]
     slots: dict[Slot, None] = field(factory=dict)
-    places: dict[str, Place] = field(factory=dict)
+    places: dict[str, Replica] = field(factory=dict)
     target: str | None = None
     without: float | None = None
     """Monotonic moment since which it has no instance; None while it has one."""
@@ -145,7 +108,7 @@ class Service:
             return []
         there = {slot: known for slot in self.slots if (known := slot.current) is not None}
         for slot, known in there.items():
-            place = self.places.setdefault(slot.place, Place())
+            place = self.places.setdefault(slot.place, Replica())
             place.newest = max(place.newest, known.created)
         newest = max((place.newest for place in self.places.values()), default="")
         # What comes after it was dismissed is wanted again.
@@ -167,7 +130,8 @@ class Service:
                 slot.left = is_left
                 changed.append(slot)
                 if end is not None and is_left:
-                    self._note_end(slot, end, now, fails=slot.is_sick or not is_stopped)
+                    fails = slot.is_sick or not is_stopped
+                    self.places[slot.place].ended(end, now, fails=fails, is_sick=slot.is_sick)
         if any(not slot.left for slot in there):
             if self.over:  # it begins anew
                 for place in self.places.values():
@@ -178,23 +142,6 @@ class Service:
         here = {slot.place for slot in self.slots}
         self.places = {name: place for name, place in self.places.items() if name in here}
         return changed
-
-    def _note_end(self, slot: Slot, end: Container, now: float, *, fails: bool) -> None:
-        """A container has ended, and another one has, or will have, its place."""
-        place, before = self.places[slot.place], self.places[slot.place].finished
-        never = end.created_at if end.state == "created" else None  # it could not be started
-        began, over = end.started_at or never, end.finished_at or never
-        place.finished = None if over is None else over.timestamp()
-        moment = now if over is None else now - max(0.0, time.time() - over.timestamp())
-        if began is not None and over is not None:
-            place.loop(moment, (over - began).total_seconds())  # forgets what it has outlasted
-        pause = None if began is None or before is None else began.timestamp() - before
-        completes = end.reason is Reason.COMPLETED
-        if not fails or (completes and (pause is None or pause > AT_ONCE)):
-            return  # it was replaced, or is made anew by a schedule
-        place.ends.append(moment)
-        place.completes = completes
-        place.last = "stopped as unhealthy" if slot.is_sick else f"last exit code {end.exit_code}"
 
     def result(self, now: float, ahead: float = 0.0) -> Result | None:
         """How it does, by what was told of its instances last. None where nothing was.

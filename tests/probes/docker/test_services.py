@@ -469,6 +469,20 @@ def test_what_was_outlasted_is_no_loop_again() -> None:
     assert scene.last("web").status == "up"
 
 
+def test_a_task_that_fails_after_any_time_is_a_loop() -> None:
+    """One try that lasts longer than those before it is no sign that the next one will."""
+    runs = (5, 20, 8, 40, 12)
+    scene, tries = Scene(), [task(1, n) for n in range(len(runs) + 1)]
+    began = time.time() - sum(runs) - 5 * len(runs)
+    scene.see(tries[0])
+    for n, seconds in enumerate(runs):
+        scene.end(tries[n], 3, StartedAt=began, FinishedAt=began + seconds)
+        began += seconds + 5
+        scene.see(tries[n + 1])
+    assert scene.last("web").status == "down"
+    assert "restart loop: 5 ends" in scene.last("web").message
+
+
 def test_a_start_that_failed_long_ago_is_no_end_of_today() -> None:
     """Swarm keeps such containers for long."""
     scene, tries = Scene(), [task(1, n) for n in range(1, 5)]
