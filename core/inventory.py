@@ -102,8 +102,9 @@ class Inventory:
             self._remove(name, gone)
             return
         source = self._source_of(name, said, found)
+        described = Target(name=name) if found is None else self._described(found)
         self.state.put(
-            merge(name, said, None if found is None else self._described(found)),
+            described if said is None else said.refine(described),
             declared=said is not None and not said.automatic,
             source=None if source is None else source.name,
             at=self._clock.now(),
@@ -307,6 +308,8 @@ class Inventory:
         """A name stands for something else now, or for nothing: forget what was seen under it."""
         self._remove_check(name, source)
         self.refresh(name, gone="it goes by another name now")
+        for other in self._names.alone((name,)):
+            self._place_again(other)
         if self._names.owner(name) is None:
             self._miss(source, name, message)
 
@@ -340,7 +343,8 @@ class Inventory:
         self._retire([(source, name)], message)
 
     def _retire(self, gone: list[Own], message: str = "not found on the engine") -> None:
-        also, names = list[str](), {own: self._names.of(own) for own in gone}
+        names = {own: self._names.of(own) for own in gone}
+        also = list(names.values())
         for own in [own for own in gone if own in self._found]:
             also += self._found[own].claim.also
             self._forget(own)
@@ -390,10 +394,9 @@ class Inventory:
             self._tell(name, source, Result.down(text, attributes={"reason": Reason.MISSING}))
 
     def _build(self, found: _Found) -> dict[str, CheckSettings]:
-        return self._label_checks.build(
-            (found.source, found.target.name), found.name, found.tables, found.refused,
-            source=self.settings.sources.get(found.source), interval=self.settings.interval,
-        )  # fmt: skip
+        source, own = self.settings.sources.get(found.source), (found.source, found.target.name)
+        return self._label_checks.build(own, found.name, found.tables, found.refused,
+                                        source=source, interval=self.settings.interval)  # fmt: skip
 
     def _tell(self, target: str, check: str, result: Result) -> None:
         self._record(Observation(target=target, check=check, at=self._clock.now(), result=result))
@@ -403,18 +406,3 @@ class Inventory:
         for check_id, check in self._bound.items():
             self._release(check_id, check)
         self._bound.clear()
-
-
-def merge(name: str, said: TargetSettings | None, found: Target | None) -> Target:
-    """One target out of what the configuration says and a source found; the former wins."""
-    target = found or Target(name=name)
-    if said is None:
-        return target
-    return evolve(
-        target,
-        kind=said.kind if said.kind is not None else target.kind,
-        critical=said.critical if said.critical is not None else target.critical,
-        depends_on=said.depends_on if said.depends_on is not None else target.depends_on,
-        expected={**target.expected, **said.expected},
-        labels={**target.labels, **said.labels},
-    )

@@ -49,20 +49,21 @@ WATCH = b"""<script>
   let misses = 0, isBroken = false, run = "", anew = 0
   // Without this part of its program the page never asks for the next look.
   addEventListener("vite:preloadError", () => { isBroken = true })
+  const isFirst = () => {  // what loading it again does not help, it helps no more
+    try {
+      const last = sessionStorage.getItem("tocsin-loaded-again")
+      sessionStorage.setItem("tocsin-loaded-again", run)
+      return last !== run
+    } catch { return false }
+  }
   const isStuck = () => {
     if (document.activeElement?.matches("input, textarea")) return false
-    if (isBroken) {
-      isBroken = false
-      const last = Number(sessionStorage.getItem("tocsin-loaded-again"))
-      if (Date.now() - last < 60000) return false  // that did not help
-      sessionStorage.setItem("tocsin-loaded-again", Date.now())
-      return true
-    }
+    if (isBroken) return isFirst()
     if (document.hidden) anew &&= Date.now()
     if (!anew || Date.now() - anew < 30000) return false
-    const isSilent = window.tocsinDrawn < anew
+    const isSilent = !(window.tocsinDrawn > anew)
     anew = 0
-    return isSilent
+    return isSilent && !document.querySelector("input[type=password]") && isFirst()
   }
   const bar = document.createElement("div")
   bar.id = "tocsin-stale"

@@ -21,7 +21,6 @@ from tocsin.core.clock import SystemClock
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings
 from tocsin.core.contracts import ActionError, Claim, Probe, Source
 from tocsin.core.hiding import clean
-from tocsin.core.inventory import merge
 from tocsin.core.isolation import Isolation, PluginFault, describe
 from tocsin.core.model import Event, Observation, Result, Status, Target
 from tocsin.core.plugin_manager import PluginManager
@@ -113,7 +112,7 @@ async def _check_all(
 
     runs = []
     for said in settings.targets.values():
-        target = merge(said.name, said, None)
+        target = said.refine(Target(name=said.name))
         for item in said.checks.values():
             if not (said.enabled and _wanted(f"{said.name}/{item.name}", patterns)):
                 continue

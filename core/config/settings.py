@@ -7,11 +7,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from tocsin.core.alerts.model import Policy
 from tocsin.core.alerts.silences import Window
 from tocsin.core.contracts import Probe, PushProbe, Secret, Service, Source
+from tocsin.core.model import Target
 from tocsin.core.notices import Notifier
 from tocsin.core.observing import Observer
 from tocsin.core.units import Bytes, Seconds
@@ -99,6 +100,17 @@ class TargetSettings:
     """Rules as changed for this target alone."""
     match: Mapping[str, str] = Factory(dict)
     automatic: bool = False
+
+    def refine(self, found: Target) -> Target:
+        """A target as a source found it, or a bare one, with what is said of it here."""
+        return evolve(
+            found,
+            kind=found.kind if self.kind is None else self.kind,
+            critical=found.critical if self.critical is None else self.critical,
+            depends_on=found.depends_on if self.depends_on is None else self.depends_on,
+            expected={**found.expected, **self.expected},
+            labels={**found.labels, **self.labels},
+        )
 
 
 @frozen(kw_only=True)

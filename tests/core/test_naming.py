@@ -140,7 +140,7 @@ async def test_of_two_services_of_one_name_none_is_meant_by_it(room: Names) -> N
     sink.discovered(Target(name="lab-db-1", kind="container"), None, also)
     assert {"db", "shop-db-1", "lab-db-1"} == set(room.state.targets)
     # One is called so itself, and goes: whom the name means then is well, and not missing.
-    sink.discovered(Target(name="db", kind="container"), None, tocsin.Claim(also=("db", "db")))
+    sink.discovered(Target(name="db", kind="container"), None, tocsin.Claim())
     sink.retired("shop-db-1", "removed on purpose")
     sink.observed("lab-db-1", tocsin.Result.up("running"))
     sink.retired("db", "removed on purpose")

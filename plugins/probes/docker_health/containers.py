@@ -265,7 +265,7 @@ class Slot:
     service: Service | None = None
     """The service of which it is an instance."""
     place: str = ""
-    """What it fills there, for an orchestrator: see :class:`Replica`."""
+    generation: str = ""  # what it fills there, and of which rollout it is: see Replica
     is_sick: bool = False
     """Its health check failed when it was last seen to run."""
     left: bool = False

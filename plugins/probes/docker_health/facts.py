@@ -131,12 +131,14 @@ class Membership:
             "k8s".
         names: what it is called, and what it is called where that is taken.
         place: of two instances in one place, the newer one has replaced the other.
+        generation: of which rollout the instance is, where that is known.
         may_complete: it may be a job, of which one run that completes makes good for all before.
     """
 
     key: tuple[str, ...]
     names: tuple[str, str]
     place: str
+    generation: str = ""
     may_complete: bool = False
 
 
@@ -175,8 +177,9 @@ def _container_of_pod(document: Mapping[str, Any]) -> Membership | None:
     workload = pod if match is None else match["workload"] or match["set"]
     name = workload if workload == container else f"{workload}-{container}"
     key = ("k8s", namespace, workload, container)
-    may_complete = match is not None and not (match["set"] or match["hash"])
-    return Membership(key, (name, f"{namespace}-{name}"), uid, may_complete)
+    rollout = "" if match is None else match["hash"] or ""
+    may_complete = match is not None and not (match["set"] or rollout)
+    return Membership(key, (name, f"{namespace}-{name}"), uid, rollout, may_complete)
 
 
 def name_of(document: Mapping[str, Any]) -> str:

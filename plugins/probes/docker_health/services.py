@@ -22,7 +22,7 @@ from tocsin.plugins.probes.docker_health.facts import (
     start_error,
     state_of,
 )
-from tocsin.plugins.probes.docker_health.replicas import Replica
+from tocsin.plugins.probes.docker_health.replicas import AT_ONCE, Replica
 
 if TYPE_CHECKING:
     from tocsin.plugins.probes.docker_health.containers import Known, Slot
@@ -40,7 +40,8 @@ class Service:
     key: tuple[str, ...]
     names: tuple[str, str]
     slots: dict[Slot, None] = field(factory=dict)
-    places: dict[str, Replica] = field(factory=dict)
+    replicas: dict[str, Replica] = field(factory=dict)
+    """By the place that they keep filled."""
     target: str | None = None
     without: float | None = None
     """Monotonic moment since which it has no instance; None while it has one."""
@@ -108,9 +109,9 @@ class Service:
             return []
         there = {slot: known for slot in self.slots if (known := slot.current) is not None}
         for slot, known in there.items():
-            place = self.places.setdefault(slot.place, Replica())
-            place.newest = max(place.newest, known.created)
-        newest = max((place.newest for place in self.places.values()), default="")
+            replica = self.replicas.setdefault(slot.place, Replica(slot.generation))
+            replica.newest = max(replica.newest, known.created)
+        newest = max((replica.newest for replica in self.replicas.values()), default="")
         # What comes after it was dismissed is wanted again.
         self.dismissed = self.dismissed and not self.runs and newest <= self.newest
         self.newest = max(self.newest, newest)
@@ -123,7 +124,7 @@ class Service:
         for slot, known in sorted(there.items(), key=lambda item: item[1].created):
             end = ends.get(slot)
             is_stopped = end is not None and end.reason is Reason.STOPPED
-            is_older = known.created < max(self.places[slot.place].newest, self.last_done)
+            is_older = known.created < max(self.replicas[slot.place].newest, self.last_done)
             runs_no_more = end is not None or state_of(known.document) == "created"
             is_left = runs_no_more and (is_stopped or is_older or self.dismissed)
             if is_left != slot.left:
@@ -131,16 +132,17 @@ class Service:
                 changed.append(slot)
                 if end is not None and is_left:
                     fails = slot.is_sick or not is_stopped
-                    self.places[slot.place].ended(end, now, fails=fails, is_sick=slot.is_sick)
+                    replica = self.replicas[slot.place]
+                    replica.ended(known.id, end, now, fails=fails, is_sick=slot.is_sick)
         if any(not slot.left for slot in there):
             if self.over:  # it begins anew
-                for place in self.places.values():
-                    place.ends.clear()
+                for replica in self.replicas.values():
+                    replica.ends.clear()
             self.without, self.over, self.lacking = None, False, None
         elif self.without is None:
             self.without = now
         here = {slot.place for slot in self.slots}
-        self.places = {name: place for name, place in self.places.items() if name in here}
+        self.replicas = {place: each for place, each in self.replicas.items() if place in here}
         return changed
 
     def result(self, now: float, ahead: float = 0.0) -> Result | None:
@@ -170,13 +172,21 @@ class Service:
 
     def _seen(self, slot: Slot, now: float, ahead: float) -> Result | None:
         """How an instance does: as was told last, unless what has its place does not stay up."""
-        place, known = self.places.get(slot.place), slot.current
-        if place is None or known is None:
+        replica, known = self.replicas.get(slot.place), slot.current
+        if replica is None or known is None or self._is_done(slot):
             return slot.told
-        if slot.told and _reason_in(slot.told) is Reason.COMPLETED and not place.completes:
-            return slot.told  # at last
-        loop = place.loop(now, _runs_for(known, ahead))
+        loop = replica.loop(now, _began(known, now, ahead))
         return slot.told if loop is None else _looping(slot.told or Result.unknown(""), loop)
+
+    def _is_done(self, slot: Slot) -> bool:
+        """Whether a container has completed, and nothing keeps it up."""
+        facts = None if slot.told is None else slot.told.container
+        if facts is None or facts.reason is not Reason.COMPLETED:
+            return False
+        if self.key[0] == "k8s":
+            return self.may_complete
+        over = facts.finished_at
+        return over is not None and time.time() - over.timestamp() > AT_ONCE
 
     def _between(self, seen: Mapping[Slot, Result | None], now: float) -> dict[Slot, Result]:
         """What stands for the places that no instance fills now: one that has yet to start, or the
@@ -191,16 +201,22 @@ class Service:
         if self.dismissed or self.over:
             return found
         filled |= {slot.place for slot in found}
-        last = {slot.place: slot for slot in self.slots if slot.left and slot.told is not None}
-        for name, slot in last.items():
-            place = None if name in filled else self.places.get(name)
-            if place is None or slot.told is None or place.newest < self.last_done:
+        rollout = max(self.replicas.values(), key=lambda each: each.newest, default=Replica())
+        left = [slot for slot in self.slots if slot.left and slot.current is not None]
+        last = {slot.place: slot for slot in sorted(left, key=_created)}
+        for place, slot in last.items():
+            replica = None if place in filled else self.replicas.get(place)
+            if replica is None or slot.told is None or replica.newest < self.last_done:
                 continue
-            if self.key[0] == "k8s" and place.newest < self.newest:
-                continue  # a new pod is a place of its own
-            if (loop := place.loop(now, None)) is not None:
+            if replica.generation != rollout.generation:
+                continue  # replaced, by containers in other places
+            if (loop := replica.loop(now, None)) is not None:
                 found[slot] = _looping(slot.told, loop)
         return found
+
+
+def _created(slot: Slot) -> str:
+    return "" if slot.current is None else slot.current.created
 
 
 @define
@@ -232,7 +248,7 @@ class Services:
             service = self._known.setdefault(
                 of.key, Service(of.key, of.names, may_complete=of.may_complete)
             )
-            slot.service, slot.place = service, of.place
+            slot.service, slot.place, slot.generation = service, of.place, of.generation
             service.slots[slot] = self.changed[service] = None
 
     def leave(self, slot: Slot) -> None:
@@ -342,15 +358,15 @@ def _reason_in(result: Result) -> Reason | None:
     return None if result.container is None else result.container.reason
 
 
-def _runs_for(known: Known, ahead: float) -> float | None:
-    """Seconds for which a container has run, be it seen to start or not; None for one that does
-    not run."""
+def _began(known: Known, now: float, ahead: float) -> float | None:
+    """The monotonic moment at which a container began to run, be it seen to start or not; None for
+    one that does not run."""
     if not known.running:
         return None
     if known.began:
-        return time.monotonic() - known.began
+        return known.began
     started = parse_time(part(known.document, "State").get("StartedAt"), ahead)
-    return 0.0 if started is None else max(0.0, time.time() - started.timestamp())
+    return now if started is None else now - max(0.0, time.time() - started.timestamp())
 
 
 def _end(known: Known, ahead: float) -> Container | None:

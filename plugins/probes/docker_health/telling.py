@@ -114,8 +114,8 @@ class Teller:
             self.discover_alone(slot)
         for service in dict.fromkeys(slot.service for slot in again):
             self.discover_service(service)
-        for slot in again:
-            self.tell(slot)
+        if again:
+            self.tell_all(again)
 
     def rearranged(self) -> dict[Slot, None]:
         """Bring the targets of services into line with the containers there are. Returns the

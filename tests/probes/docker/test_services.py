@@ -496,14 +496,82 @@ def test_a_start_that_failed_long_ago_is_no_end_of_today() -> None:
 
 
 def test_a_job_that_completes_at_last_is_done() -> None:
-    """Whatever its tries before came to."""
-    scene, tries = Scene(), [task(1, n) for n in range(1, 5)]
+    """Whatever its tries before came to; once it is clear that nothing follows."""
+    for ago, status in ((5, "down"), (20, "up")):
+        scene, tries, now = Scene(), [task(1, n) for n in range(1, 5)], time.time()
+        scene.see(tries[0])
+        for n in range(3):
+            over = now - 60 + 10 * n
+            scene.end(tries[n], 3, StartedAt=over - 1, FinishedAt=over)
+            scene.see(tries[n + 1])
+        scene.end(tries[3], 0, StartedAt=now - ago - 1, FinishedAt=now - ago)
+        assert scene.last("web").status == status, ago
+    assert scene.last("web").message == "completed, exit code 0"
+
+
+def test_an_exit_of_0_among_failures_is_no_recovery() -> None:
+    """Of a task that is kept up, and of a pod that is no job."""
+    tasks = [task(1, n) for n in range(1, 7)]
+    for tries in (tasks, [pod("web-7d9f8c6b5d-x2v4k", attempt=n) for n in range(6)]):
+        scene = Scene()
+        scene.see(tries[0])
+        for n, code in enumerate((3, 3, 3, 0, 3)):
+            over = time.time() - 10 + n
+            scene.end(tries[n], code, StartedAt=over - 0.5, FinishedAt=over)
+            if n > 2:
+                assert scene.last("web").status == "down", n
+            scene.see(tries[n + 1])
+        assert "restart loop: 5 ends" in scene.last("web").message
+
+
+def test_one_that_runs_on_beside_a_loop_ends_it_not() -> None:
+    """A rollout that starts the new task first: the old one runs while each new one crashes, and
+    Swarm stops it in the end."""
+    scene, now = Scene(), time.time()
+    old, *tries = [task(1, n) for n in range(1, 7)]
+    scene.see(old)
+    scene.found(old)[1].began -= 3600
     scene.see(tries[0])
+    for n in range(4):
+        over = now - 40 + 10 * n
+        scene.end(tries[n], 3, StartedAt=over - 2, FinishedAt=over)
+        scene.see(tries[n + 1])
+        assert scene.last("web").metrics["replicas"] == 2
+    said = scene.last("web")
+    assert (said.status, said.metrics["replicas_down"]) == ("degraded", 1)
+    assert "restart loop: 4 ends" in said.message
+    scene.end(old, 143, signal="15", StartedAt=now - 3600, FinishedAt=now)
+    assert scene.last("web").status == "down"
+    assert "restart loop: 4 ends" in scene.last("web").message
+
+
+def test_each_end_counts_once() -> None:
+    """Though a service is scaled to none in between, and back."""
+    scene, tries = Scene(), [task(1, n) for n in range(1, 4)]
+    scene.see(tries[0])
+    scene.end(tries[0], 3)
+    scene.see(tries[1])
+    scene.end(tries[1], 3)
+    service = scene.found(tries[1])[0].service
+    for dismissed in (True, False, True, False):
+        service.dismissed, scene.registry.services.changed[service] = dismissed, None
+        scene.teller.arrange()
+    scene.see(tries[2])
+    assert (scene.last("web").status, scene.last("web").message) == ("up", "1 replica runs")
+
+
+def test_of_two_pods_the_older_one_may_be_the_loop() -> None:
+    """That another one is newer does not mean that it has replaced it."""
+    scene = Scene()
+    tries = [pod("web-7d9f8c6b5d-x2v4k", attempt=n) for n in range(5)]
+    well = {**pod("web-7d9f8c6b5d-q8w5z", uid="u2"), "Created": "2026-01-02T00:00:00Z"}
+    scene.see(tries[0], well)
     for n in range(3):
         scene.end(tries[n], 3)
         scene.see(tries[n + 1])
-    scene.end(tries[3], 0)
-    assert (scene.last("web").status, scene.last("web").message) == ("up", "completed, exit code 0")
+    scene.end(tries[3], 143, signal="15")
+    assert scene.last("web").status == "degraded"
+    assert "restart loop: 3 ends" in scene.last("web").message
 
 
 def test_a_pod_that_a_rollout_has_replaced_leaves_no_loop() -> None:
