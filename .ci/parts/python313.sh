@@ -6,7 +6,7 @@
 # Usage: python313.sh [ARGUMENT...]     pytest's; a fast and telling part of the tests by default
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-[ $# -gt 0 ] || set -- -n 2 -m 'not (docker or browser or ship or fuzz or kill or slow)' \
+[ $# -gt 0 ] || set -- -n 3 -m 'not (docker or browser or ship or fuzz or kill or slow)' \
   --ignore tests/notifiers/test_mail_in_a_browser.py tests/alerting tests/alerts tests/api tests/config \
   tests/core tests/messages tests/notifiers tests/plugins tests/probes tests/store
 debian=base-files,base-passwd,bash,ca-certificates,coreutils,dash,findutils,git,grep,libc-bin

@@ -211,7 +211,7 @@ _TOMLISH = st.lists(
 
 
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(text=_TOMLISH)
 def test_any_text_loads_or_is_a_config_error(load: Load, text: str) -> None:
