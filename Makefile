@@ -15,6 +15,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # One more than the cores: tests wait for real parts half of the time.
 JOBS   ?= 3
+# More where the real parts are: most of the time goes by waiting for them.
+REAL_JOBS ?= 4
 PIP    := $(BIN)/pip install -q --disable-pip-version-check
 # uv needs seconds where pip needs minutes; pip it is where uv cannot (say, by an index that pip alone knows).
 INSTALL = { $(PIP) uv && $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -e '.[$(EXTRAS)]'; } || $(PIP) -e '.[$(EXTRAS)]'
@@ -37,7 +39,7 @@ fast: $(VENV)/.test
 	$(PYTEST) -m "not ($(REAL))"
 
 test-real: $(VENV)/.test
-	$(PYTEST) -m "$(REAL)"
+	$(BIN)/python -m pytest -q -n $(REAL_JOBS) -m "$(REAL)"
 
 coverage: $(VENV)/.test
 	$(BIN)/coverage erase
