@@ -1,4 +1,8 @@
-"""What an HTTP answer is expected to be: status ranges, and values of a JSON body."""
+"""What an HTTP answer is expected to be: status ranges, and values of a JSON body.
+
+The paths are read here, since neither library of RFC 9535 bounds what a path costs: on a megabyte
+of strange JSON ``$..*..*`` takes minutes (jsonpath-rfc9535), ``$.*.*`` gigabytes (python-jsonpath).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,27 @@ from attrs import frozen
 from tocsin import clean_text
 from tocsin.plugins.probes._http_exchange import Trouble
 
-_STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\[(-?\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
+_STEP = re.compile(
+    r"""
+    [ \t\n\r]*+ (?:
+        \. (?P<name> [A-Za-z_\x80-\U0010ffff] [0-9A-Za-z_\x80-\U0010ffff]*+ )
+        | \[ [ \t\n\r]*+ (?:
+            (?P<index> 0 | -?[1-9][0-9]{0,15} )
+            | (?P<quoted> ' (?: [^'\\] | \\. )*+ ' | " (?: [^"\\] | \\. )*+ " )
+        ) [ \t\n\r]*+ \]
+    )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""A child segment of RFC 9535, section 2.5.1, with one name or index in it."""
+
+_LARGEST = 2**53 - 1
+"""The largest index, section 2.1."""
+
+_QUOTING = re.compile(r"\\.|\"", re.DOTALL)
+_AS_DOUBLE = {"\\'": "'", '"': '\\"', '\\"': "\\'"}
+"""What stands between single quotes, as JSON writes it; what may not, as JSON refuses it."""
+
 _COMPARISON = re.compile(r"\s*+(<=|>=|==|!=|<|>)(.*\S)\s*")
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -112,21 +136,17 @@ def read_json(text: str) -> Any:
 def json_expectation(path: str, wanted: str | int | float | bool) -> Expectation:
     """A path such as ``$.queue[0].depth`` and a value, or a comparison such as ``"< 100"``.
 
-    The paths are the name and index selectors of RFC 9535, nothing more. Raises ValueError.
+    The paths are those of RFC 9535 whose segments are one name or one index each, nothing more.
+    Raises ValueError.
     """
     if not path.startswith("$"):
         raise ValueError(f"{path!r} is no path; write it as $.name[0].other")
-    steps: list[str | int] = []
-    position = 1
-    while position < len(path):
-        match = _STEP.match(path, position)
-        if match is None:
-            raise ValueError(
-                f"{path!r} cannot be used: only names and indexes, such as $.name[0].other"
-            )
-        step = match[match.lastindex or 0]
-        steps.append(int(step) if match[2] is not None else step)
-        position = match.end()
+    try:
+        steps = _steps(path)
+    except ValueError:
+        raise ValueError(
+            f"{path!r} cannot be used: only names and indexes, such as $.name[0]['other-name']"
+        ) from None
     sign = "=="
     comparison = _COMPARISON.fullmatch(wanted) if isinstance(wanted, str) else None
     if comparison is not None:
@@ -136,4 +156,34 @@ def json_expectation(path: str, wanted: str | int | float | bool) -> Expectation
             wanted = json.loads(wanted)
     if isinstance(wanted, float) and not math.isfinite(wanted):
         raise ValueError(f"{path!r} is compared with {wanted}, which is no number of JSON")
-    return Expectation(path, tuple(steps), _OPERATORS[sign], sign, wanted)
+    return Expectation(path, steps, _OPERATORS[sign], sign, wanted)
+
+
+def _steps(path: str) -> tuple[str | int, ...]:
+    """The names and indexes of a path. Raises ValueError."""
+    path.encode()  # a lone surrogate may stand nowhere
+    steps: list[str | int] = []
+    position = 1
+    while position < len(path):
+        match = _STEP.match(path, position)
+        if match is None:
+            raise ValueError
+        if match["index"]:
+            index = int(match["index"])
+            if abs(index) > _LARGEST:
+                raise ValueError
+            steps.append(index)
+        else:
+            steps.append(match["name"] or _unquoted(match["quoted"]))
+        position = match.end()
+    return tuple(steps)
+
+
+def _unquoted(text: str) -> str:
+    """What a string literal stands for: but for the quotes it is JSON's. Raises ValueError."""
+    if text[0] == "'":
+        inner = _QUOTING.sub(lambda match: _AS_DOUBLE.get(match[0], match[0]), text[1:-1])
+        text = f'"{inner}"'
+    name: str = json.loads(text)
+    name.encode()
+    return name

@@ -209,6 +209,37 @@ def test_a_member_may_have_no_name(path: str) -> None:
     assert json_expectation(path, 1).trouble({"": 1, "a": {"": 1}}) is None
 
 
+@pytest.mark.parametrize(
+    ("path", "document"),
+    [
+        ("$" + ".a" * 300_000, {"a": {}}), ("$" + "[0]" * 300_000, [[]]),
+        ("$" + " " * 900_000 + ".a", {}), ("$['" + '"' * 400_000 + "']", {}),
+        ("$['" + r"\'" * 400_000 + "']", {}), ("$['" + r"\u0041" * 100_000 + "']", {}),
+    ],
+)  # fmt: skip
+def test_a_path_of_any_length_costs_little(path: str, document: object) -> None:
+    """A path is read once, step by step, however long it is."""
+    began = time.thread_time()
+    assert (json_expectation(path, 1).trouble(document) or "").startswith("the body has no $")
+    assert time.thread_time() - began < MOST_CPU
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "$" + "[" * 300_000, "$['" + "\\" * 300_001, "$" + "[?@" * 100_000, "$" + "..*" * 100_000,
+        "$[" + " " * 300_000, "$[0" + " " * 300_000, "$[?" + "(" * 300_000 + "@",
+        "$['" + "a" * 300_000,
+    ],
+)  # fmt: skip
+def test_what_is_no_path_is_refused_at_once(path: str) -> None:
+    """However long it is and however deep it nests."""
+    began = time.thread_time()
+    with pytest.raises(ValueError, match="only names and indexes"):
+        json_expectation(path, 1)
+    assert time.thread_time() - began < MOST_CPU
+
+
 def test_a_comparison_of_blanks_costs_no_time() -> None:
     """A value that is wanted may be of any length."""
     began = time.thread_time()

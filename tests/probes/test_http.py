@@ -178,6 +178,53 @@ def test_a_number_that_is_none_is_never_what_was_wanted(value: str, wanted: str 
         json_expectation("$.a", f"< {value}")
 
 
+NAMED = {
+    "a": [0, {"b c": 1}], "": {"": 1}, "é☺": 1, "_1": 1, "'": 1, '"': 1, "\\": 1, "/": 1, "\n": 1,
+    "😀": 1, "\x7f": 1, ".b": 1, "]": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "$.a[1]['b c']", "$['a'][-1][\"b c\"]", "$ .a\n[ 1\t]\r[ 'b c' ]", "$.é☺", "$._1",
+        "$['']['']", r"$['\'']", '$["\'"]', "$['\"']", r'$["\""]', r"$['\u0022']", r"$['\u0027']",
+        r"$['\\']", r'$["\\"]', "$['/']", r"$['\/']", r"$['\n']", r"$['\u000A']", "$['😀']",
+        r"$['\uD83D\ude00']", "$['\x7f']", "$['.b']", "$[']']",
+    ],
+)  # fmt: skip
+def test_a_path_names_members_and_elements_as_rfc_9535_says(path: str) -> None:
+    """Names stand after a dot or in quotes, with JSON's escapes; indexes may count from the end."""
+    assert json_expectation(path, 1).trouble(NAMED) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "", "a", "@.a", " $", "$ ", "$.", "$..", "$a", "$.a.", "$. a", "$.1", "$.a-b", "$.-a",
+        "$.'a'", "$.\x1f", "$[", "$[]", "$[a]", "$['a]", "$['a\"]", "$['a'", "$['a']]", "$['a''b']",
+        "$[''']", r"""$['\"']""", r"""$["\'"]""", "$['\n']", r"$['\a']", "$['\\']", r"$['\u12']",
+        r"$['\x41']", r"$['\uD800']", r"$['\uDE00']", r"$['\uDE00\uD83D']", r"$['\uD800a']",
+        "$['\ud800']", "$.\ud800", "$[01]", "$[-0]", "$[-01]", "$[+1]", "$[- 1]", "$[1.0]",
+        "$[1e0]", "$[٣]", "$['a'\u00a0]", "$[9007199254740992]", "$[-9007199254740992]",
+        "$[" + "9" * 5_000 + "]",
+    ],
+)  # fmt: skip
+def test_what_rfc_9535_calls_no_path_is_refused(path: str) -> None:
+    """A path that others refuse is refused with the configuration, not read in a way of its own."""
+    with pytest.raises(ValueError, match="no path|only names and indexes"):
+        json_expectation(path, 1)
+
+
+@pytest.mark.parametrize(
+    "path", ["$.*", "$[*]", "$..a", "$[0,1]", "$[0:1]", "$[?@.a]", "$[?match(@.a, '(a|aa)+')]"]
+)
+def test_a_path_that_may_select_several_values_is_refused(path: str) -> None:
+    """Something is expected of one value; and what selects many could take any time to do so."""
+    with pytest.raises(ValueError, match="only names and indexes"):
+        json_expectation(path, 1)
+
+
 async def test_credentials_are_sent_and_never_shown(site: str) -> None:
     """Headers, basic and bearer credentials reach the server; no result or repr shows them."""
     probe = HttpProbe(
