@@ -1,6 +1,8 @@
 """``/metrics`` for Prometheus: text exposition format 0.0.4.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/
+
+It is written here: prometheus-client takes four times the CPU and gives the event loop no turn.
 """
 
 from __future__ import annotations
