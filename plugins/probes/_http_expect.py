@@ -23,7 +23,7 @@ from tocsin.plugins.probes._http_exchange import Trouble
 _STEP = re.compile(
     r"""
     [ \t\n\r]*+ (?:
-        \. (?P<name> [A-Za-z_\x80-\U0010ffff] [0-9A-Za-z_\x80-\U0010ffff]*+ )
+        \. (?P<name> [A-Za-z_\x80-\U0010ffff] [-0-9A-Za-z_\x80-\U0010ffff]*+ )
         | \[ [ \t\n\r]*+ (?:
             (?P<index> 0 | -?[1-9][0-9]{0,15} )
             | (?P<quoted> ' (?: [^'\\] | \\. )*+ ' | " (?: [^"\\] | \\. )*+ " )
@@ -32,7 +32,8 @@ _STEP = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-"""A child segment of RFC 9535, section 2.5.1, with one name or index in it."""
+"""A child segment of RFC 9535, section 2.5.1, with one name or index in it; a name after a dot may
+have hyphens, too."""
 
 _LARGEST = 2**53 - 1
 """The largest index, section 2.1."""

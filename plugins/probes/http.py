@@ -104,7 +104,7 @@ class HttpProbe(Probe):
         not_contains: text the body must not hold.
         matches: regular expression the body must match somewhere.
         json: what values of a JSON body must be: {"$.status" = "ok", "$.queue[0].depth" = "< 100"};
-            a path has the names and indexes of RFC 9535, quotes included: $['last-run'].
+            a path has the names and indexes of RFC 9535, quotes included: $['last run'].
         redirects: how many redirects to follow; 0 takes the redirect as the answer.
         max_body: how much of the body is read.
         verify: check the certificate.
