@@ -13,7 +13,7 @@ from tocsin.core import descriptors
 from tocsin.core.alerting import Alerting
 from tocsin.core.api import ApiServer
 from tocsin.core.auth import TokenStore, ensure_admin, write_private
-from tocsin.core.boundary import cleaned_entry, cleaned_event, cleaned_observation
+from tocsin.core.boundary import cleaned_entry
 from tocsin.core.bus import Bus
 from tocsin.core.clock import Clock, SystemClock
 from tocsin.core.config import load_config
@@ -30,10 +30,8 @@ from tocsin.core.model import (
     AuditEntry,
     Beat,
     ComponentHealth,
-    Event,
     Health,
     LogLine,
-    Observation,
 )
 from tocsin.core.plugin_manager import PluginManager, tocsin_version
 from tocsin.core.punctuality import host_names, open_files, punctuality, shortages, standstills
@@ -84,7 +82,6 @@ class Tocsin:
         """What the data directory lacks since it cannot be written, and why."""
 
         self.bus = Bus()
-        self.state = LiveState(self.bus)
         self.store = self._make_store()
         self.tokens = TokenStore(self.data_dir / "tokens.json")
         self.note_unbuilt(settings)
@@ -99,43 +96,38 @@ class Tocsin:
         )
         self.uplink = Uplink(self.clock, self.isolation, settings.uplink)
         self.runner = Runner(
-            self.clock, self.isolation, plugins, self.record, faulted=_plugin_failed,
-            doubt=self.uplink.doubt,
+            self.clock, self.isolation, plugins, faulted=_plugin_failed, doubt=self.uplink.doubt
         )  # fmt: skip
-        self.inventory = Inventory(
-            settings,
-            state=self.state,
-            scheduler=self.scheduler,
-            runner=self.runner,
-            heartbeats=Heartbeats(self.data_dir / "heartbeats.json", self.clock),
-            catalog=plugins,
-            record=self.record,
-            clock=self.clock,
-        )
-        self.sources = SourceSupervisor(
-            inventory=self.inventory,
-            isolation=self.isolation,
-            plugins=plugins,
-            record=self.record,
-            keep=self.happened,
-            clock=self.clock,
-        )
-        self.restarts = Restarts(
-            self.clock, self.sources.restart, lambda: self.settings.actions.restart, self.audit
-        )
         self.alerting = Alerting(
             settings,
             data_dir=self.data_dir,
             clock=self.clock,
-            state=self.state,
             store=self.store,
             bus=self.bus,
             isolation=self.isolation,
             plugins=plugins,
             health=self.health,
             looked_around=self._looked_around,
-            sees_all=self.sources.sees_all,
+            sees_all=lambda: self.sources.sees_all(),
             actions=self,
+        )
+        self.inventory = Inventory(
+            settings,
+            executor=self.alerting.executor,
+            scheduler=self.scheduler,
+            runner=self.runner,
+            heartbeats=Heartbeats(self.data_dir / "heartbeats.json", self.clock),
+            catalog=plugins,
+            clock=self.clock,
+        )
+        self.sources = SourceSupervisor(
+            inventory=self.inventory,
+            isolation=self.isolation,
+            plugins=plugins,
+            clock=self.clock,
+        )
+        self.restarts = Restarts(
+            self.clock, self.sources.restart, lambda: self.settings.actions.restart, self.audit
         )
         self.deadman = Deadman(self.clock, self._does_its_job)
         self.services = ServiceSupervisor(
@@ -143,21 +135,10 @@ class Tocsin:
         )
         self.api = ApiServer(self)
 
-    # What is seen, and where it goes
-
-    def record(self, observation: Observation) -> None:
-        """Take in what a check saw: into the live state, then into history."""
-        observation = cleaned_observation(observation)
-        if self.state.record(observation):
-            self.store.write(observation)
-            self.alerting.observe(observation)
-
-    def happened(self, event: Event) -> None:
-        """Take in what happened to a target."""
-        event = cleaned_event(event)
-        self.bus.publish("event", event)
-        self.store.write(event)
-        self.alerting.happened(event)
+    @property
+    def state(self) -> LiveState:
+        """What is known now of targets and checks."""
+        return self.alerting.state
 
     def audit(self, entry: AuditEntry) -> None:
         """Keep what a person changed."""

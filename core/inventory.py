@@ -21,6 +21,8 @@ from tocsin.core.hiding import clean
 from tocsin.core.label_checks import LABELS, LabelChecks
 from tocsin.core.logs import get_logger
 from tocsin.core.model import Beat, Observation, Reason, Result, Target
+from tocsin.core.monitor.events import CheckGone, CheckPut, RunsSkipped, TargetGone, TargetPut
+from tocsin.core.monitor.executor import Executor
 from tocsin.core.naming import Names, Own
 from tocsin.core.runner import Runner, patience_with
 from tocsin.core.scheduler import Scheduler, spread_for
@@ -53,20 +55,18 @@ class Inventory:
         self,
         settings: Settings,
         *,
-        state: LiveState,
+        executor: Executor,
         scheduler: Scheduler,
         runner: Runner,
         heartbeats: Heartbeats,
         catalog: Catalog,
-        record: Callable[[Observation], None],
         clock: Clock,
     ) -> None:
         self.settings = settings
-        self.state = state
+        self.executor = executor
         self._scheduler = scheduler
         self._runner = runner
         self._heartbeats = heartbeats
-        self._record = record
         self._clock = clock
         self._found: dict[Own, _Found] = {}
         self._label_checks = LabelChecks(catalog)
@@ -75,6 +75,11 @@ class Inventory:
         self._bound: dict[str, CheckSettings] = {}
         self._keys = Keys()
         self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def state(self) -> LiveState:
+        """What is known now of targets and checks."""
+        return self.executor.monitor.state
 
     # What the configuration says
 
@@ -103,11 +108,12 @@ class Inventory:
             return
         source = self._source_of(name, said, found)
         described = Target(name=name) if found is None else self._described(found)
-        self.state.put(
-            described if said is None else said.refine(described),
-            declared=said is not None and not said.automatic,
-            source=None if source is None else source.name,
-            at=self._clock.now(),
+        self.executor.handle(
+            TargetPut(
+                described if said is None else said.refine(described),
+                source=None if source is None else source.name,
+                declared=said is not None and not said.automatic,
+            )
         )
         wanted = {**(found.checks if found else {}), **(said.checks if said else {})}
         keep = set(wanted)
@@ -140,16 +146,15 @@ class Inventory:
         known = self.state.targets[target].checks.get(source.name)
         if known is not None and (known.interval, known.broken) == (source.interval, source.broken):
             return
-        self.state.put_check(
-            CheckState(
-                target=target,
-                name=source.name,
-                probe=source.probe_name,
-                interval=source.interval,
-                polled=False,
-                broken=source.broken,
-            )
+        made = CheckState(
+            target=target,
+            name=source.name,
+            probe=source.probe_name,
+            interval=source.interval,
+            polled=False,
+            broken=source.broken,
         )
+        self.executor.handle(CheckPut(made))
         if source.broken is not None:
             self._tell(target, source.name, Result.unknown(source.broken))
 
@@ -172,7 +177,7 @@ class Inventory:
             broken=None if check.broken is None else clean(check.broken),
             remark=check.name == LABELS,
         )
-        self.state.put_check(state)
+        self.executor.handle(CheckPut(state))
         if check.probe is None:
             reason = check.broken or f"no probe called {check.probe_name!r} is installed"
             if state.remark:
@@ -184,7 +189,7 @@ class Inventory:
             check_id,
             check.interval,
             self._run_of(target, check, check.probe),
-            lambda missed: setattr(state, "skipped", state.skipped + missed),
+            lambda missed: self.executor.handle(RunsSkipped(target, check.name, missed)),
             spread=spread,
             owner=owner,
             patience=patience_with(check.timeout, check.retries),
@@ -207,11 +212,9 @@ class Inventory:
 
         async def run() -> None:
             if known := self.state.targets.get(target):
-                await self._runner.run(
-                    known.target, check.name, plugin, runnable,
-                    # Also where the probe goes on after its cancellation.
-                    is_wanted=lambda: self._bound.get(check_id) is check,
-                )  # fmt: skip
+                seen = await self._runner.run(known.target, check.name, plugin, runnable)
+                if self._bound.get(check_id) is check:  # it may have been taken away meanwhile
+                    self.executor.observe(seen)
 
         return run
 
@@ -220,14 +223,14 @@ class Inventory:
         if known is not None:
             for check in list(known.checks):
                 self._remove_check(name, check)
-            self.state.drop(name, why)
+            self.executor.handle(TargetGone(name, why))
 
     def _remove_check(self, target: str, name: str) -> None:
         check_id = f"{target}/{name}"
         if (check := self._bound.pop(check_id, None)) is not None:
             self._release(check_id, check)
             self._want(check_id, None)
-        self.state.drop_check(target, name)
+        self.executor.handle(CheckGone(target, name))
 
     def _want(self, check_id: str, key: str | None, *, configured: bool = False) -> None:
         """A check wants the beats of a key, or none; whom that gives or takes them judges anew."""
@@ -399,7 +402,8 @@ class Inventory:
                                         source=source, interval=self.settings.interval)  # fmt: skip
 
     def _tell(self, target: str, check: str, result: Result) -> None:
-        self._record(Observation(target=target, check=check, at=self._clock.now(), result=result))
+        seen = Observation(target=target, check=check, at=self._clock.now(), result=result)
+        self.executor.observe(seen)
 
     def close(self) -> None:
         """Let go of every check."""

@@ -12,11 +12,13 @@ from heapq import merge
 
 from attrs import define, field, frozen
 
-from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Change, Moment, Transition
 from tocsin.core.config.alerting import OWN_ALERTS, book_of
 from tocsin.core.config.settings import Settings
 from tocsin.core.model import REPLICATED, Event, Target
+from tocsin.core.monitor import Monitor, events
+from tocsin.core.monitor.events import MonitorEvent
+from tocsin.core.state import CheckState
 from tocsin.core.store.past import PastResult
 from tocsin.core.verdicts import Severity
 
@@ -45,25 +47,26 @@ class Episode:
 
 @define
 class Replay:
-    """Drives an engine over the past."""
+    """Drives a monitor over the past."""
 
     settings: Settings
     episodes: list[Episode] = field(factory=list)
     results: int = 0
     _open: dict[tuple[str, str], Transition] = field(factory=dict)
-    _engine: Engine = field(init=False)
+    _monitor: Monitor = field(factory=Monitor)
     _sources: dict[str, str] = field(factory=dict)
     _reached: float = 0.0
 
     def __attrs_post_init__(self) -> None:
-        self._engine = Engine()
-        self._engine.configure(book_of(self.settings, all_inline=True), _moment(0.0))
+        grace = self._monitor.engine.inhibition.grace
+        book = book_of(self.settings, all_inline=True)
+        self._handle(events.Configured(book, {}, (), grace), _moment(0.0))
 
     async def run(
-        self, past: AsyncIterable[list[PastResult]], events: list[Event]
+        self, past: AsyncIterable[list[PastResult]], happened: list[Event]
     ) -> AsyncIterator[datetime]:
         """Take in the past, in order; yields now and then how far it has come."""
-        waiting = list(events)
+        waiting = list(happened)
         async for results in past:
             until = results[-1].at if results else None
             due = [e for e in waiting if until is not None and e.at <= until]
@@ -87,44 +90,46 @@ class Replay:
         now = Moment(at.timestamp(), at)
         # What fell due between two results fell due at its own time. Whether something still
         # suppresses what fires is looked at with each result: that changes with one.
-        while (due := self._engine.next_due(looking=False)) is not None and due <= now.steady:
+        engine = self._monitor.engine
+        while (due := engine.next_due(looking=False)) is not None and due <= now.steady:
             self._reached = max(due, self._reached + LEAST)
-            self._note(self._engine.tick(_moment(self._reached)))
+            self._handle(events.Ticked(), _moment(self._reached))
         self._reached = max(now.steady, self._reached)
-        self._note(self._engine.tick(now))
+        self._handle(events.Ticked(), now)
         if isinstance(item, PastResult):
             self._know(item, now)
-            self._note(self._engine.observe(item.observation(), now))
+            self._handle(events.Observed(item.observation()), now)
         else:
-            self._note(self._engine.happened(item, now))
+            self._handle(events.Happened(item), now)
 
     def _know(self, item: PastResult, now: Moment) -> None:
         is_service = {"replicas", "replicas_down"} <= item.metrics.keys()
         if item.state is not None or is_service:
             self._sources[item.target] = item.check
-        known = self._engine.target(item.target)
+        known = self._monitor.state.targets.get(item.target)
         source = self._sources.get(item.target)
-        if known is not None and (known.kind in _SEEN) == (source is not None):
-            return
-        said = self.settings.targets.get(item.target)
-        kind = (said.kind if said else None) or "service"
-        if source is not None:
-            kind = REPLICATED if is_service else "container"
-        target = Target(
-            name=item.target,
-            kind=kind,
-            critical=bool(said and said.critical),
-            depends_on=(said.depends_on if said else None) or (),
-            expected=said.expected if said else {},
-            labels=said.labels if said else {},
-        )
-        checks = {} if known is None else dict.fromkeys(self._checks(item.target))
-        self._note(self._engine.put(target, source, {**checks, item.check: None}, now))
+        if known is None or (known.target.kind in _SEEN) != (source is not None):
+            said = self.settings.targets.get(item.target)
+            kind = (said.kind if said else None) or "service"
+            if source is not None:
+                kind = REPLICATED if is_service else "container"
+            target = Target(
+                name=item.target,
+                kind=kind,
+                critical=bool(said and said.critical),
+                depends_on=(said.depends_on if said else None) or (),
+                expected=said.expected if said else {},
+                labels=said.labels if said else {},
+            )
+            self._handle(events.TargetPut(target, source), now)
+        if known is None or item.check not in known.checks:
+            check = CheckState(target=item.target, name=item.check, probe="", interval=0.0)
+            self._handle(events.CheckPut(check), now)
 
-    def _checks(self, target: str) -> list[str]:
-        return self._engine.checks(target)
+    def _handle(self, event: MonitorEvent, now: Moment) -> None:
+        self._note(self._monitor.handle(event, now).transitions)
 
-    def _note(self, changes: list[Transition]) -> None:
+    def _note(self, changes: tuple[Transition, ...]) -> None:
         for change in changes:
             key = change.alert.key
             if key[0] in OWN_ALERTS:

@@ -71,12 +71,11 @@ class _Book:
 
 @define
 class Runner:
-    """Runs checks and hands each observation to ``record``."""
+    """Runs checks."""
 
     clock: Clock
     isolation: Isolation
     plugins: PluginManager
-    record: Callable[[Observation], None]
     faulted: Callable[[str, str], None] = lambda _plugin, _reason: None
     """Told of each plugin that turns failed, with the reason."""
     doubt: Callable[[str, object, Target, Result], Awaitable[Result]] | None = None
@@ -92,15 +91,12 @@ class Runner:
         name: str,
         plugin: str,
         probe: Runnable,
-        is_wanted: Callable[[], bool] = lambda: True,
-    ) -> None:
-        """Run a check once, retries included, and record what it saw, if it ``is_wanted`` by then.
-        Never raises."""
+    ) -> Observation:
+        """What a check sees, run once, retries included. Never raises."""
         key = (plugin, f"{target.name}/{name}")
         book = self._books.get(key)
         if book is not None and self.clock.monotonic() < book.resting_until:
-            self._observe(target, name, Result.unknown(f"probe is quarantined: {book.reason}"))
-            return
+            return self._seen(target, name, Result.unknown(f"probe is quarantined: {book.reason}"))
         tries = probe.retries + 1
         while True:
             tries -= 1
@@ -115,8 +111,7 @@ class Runner:
             result = await self.doubt(plugin, probe, target, result)
         if result.status is Status.UNKNOWN and result.message.startswith(OUT_OF):
             self.last_shortage = (self.clock.monotonic(), result.message.partition(", so this")[0])
-        if is_wanted():
-            self._observe(target, name, result)
+        return self._seen(target, name, result)
 
     async def _once(self, key: tuple[str, str], target: Target, probe: Runnable) -> Result:
         """Look, and again where tocsin stood still meanwhile: what it saw then says nothing, and
@@ -210,8 +205,8 @@ class Runner:
     def _in(self, seconds: float) -> datetime:
         return self.clock.now() + timedelta(seconds=seconds)
 
-    def _observe(self, target: Target, name: str, result: Result) -> None:
-        self.record(Observation(target=target.name, check=name, at=self.clock.now(), result=result))
+    def _seen(self, target: Target, name: str, result: Result) -> Observation:
+        return Observation(target=target.name, check=name, at=self.clock.now(), result=result)
 
     async def close(self, plugin: str, probe: Probe) -> None:
         """Let a probe go. What it does wrong at this point hurts nobody."""

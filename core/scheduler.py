@@ -58,7 +58,7 @@ class _Job:
     """Seconds of its grid past a multiple of the interval."""
     run: Run
     due: float
-    skipped: Callable[[int], None]
+    skipped: Callable[[int], object]
     share: Share[_Job]
     patience: float
     task: asyncio.Task[None] = field(init=False)
@@ -118,7 +118,7 @@ class Scheduler:
         check_id: str,
         interval: float,
         run: Run,
-        skipped: Callable[[int], None] = lambda _: None,
+        skipped: Callable[[int], object] = lambda _: None,
         *,
         spread: float = 0.0,
         owner: str = CONFIGURATION,

@@ -66,8 +66,6 @@ class SourceSink:
 
     name: str
     inventory: Inventory
-    record: Callable[[Observation], None]
-    keep: Callable[[Event], None]
     clock: Clock
     intake: Intake
     recovered: Callable[[], object]
@@ -157,7 +155,8 @@ class SourceSink:
 
     def _observed(self, own: str, result: Result, at: datetime) -> None:
         target = self.inventory.name_of(self.name, own)
-        self.record(Observation(target=target, check=self.name, at=at, result=result))
+        seen = Observation(target=target, check=self.name, at=at, result=result)
+        self.inventory.executor.observe(seen)
 
     def happened(self, event: Event) -> None:
         """See ``contracts.Sink.happened``."""
@@ -167,7 +166,7 @@ class SourceSink:
 
     def _happened(self, event: Event) -> None:
         target = self.inventory.name_of(self.name, event.target)
-        self.keep(evolve(event, target=target))
+        self.inventory.executor.happened(evolve(event, target=target))
 
     def retired(self, target: str, message: str) -> None:
         """See ``contracts.Sink.retired``."""
@@ -224,15 +223,11 @@ class SourceSupervisor:
         inventory: Inventory,
         isolation: Isolation,
         plugins: PluginManager,
-        record: Callable[[Observation], None],
-        keep: Callable[[Event], None],
         clock: Clock,
     ) -> None:
         self._inventory = inventory
         self._isolation = isolation
         self._plugins = plugins
-        self._record = record
-        self._keep = keep
         self._clock = clock
         self._running: dict[str, _Running] = {}
         self._broken: dict[str, str] = {}
@@ -267,7 +262,7 @@ class SourceSupervisor:
             """For each run one of its own: what an earlier one still tells is not heard."""
             intake = Intake(loop, blame, lambda: self._isolation.awaited(plugin))
             return SourceSink(
-                name, self._inventory, self._record, self._keep, self._clock, intake,
+                name, self._inventory, self._clock, intake,
                 lambda: self._forgive(name, plugin), blame, settings.target_kind,
             )  # fmt: skip
 

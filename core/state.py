@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
-from tocsin.core.bus import Bus
 from tocsin.core.model import Container, Observation, Result, Status, Target, worst
 
 REMOVED_KEPT = 10_000
@@ -134,7 +134,7 @@ class TargetState:
 
 @frozen
 class StatusChange:
-    """A check went from one status to another. Published on the bus as ``status``."""
+    """A check went from one status to another."""
 
     target: str
     check: str
@@ -145,48 +145,48 @@ class StatusChange:
 
 
 class LiveState:
-    """All targets by name. Used from the core's event loop only.
+    """All targets by name. The monitor alone changes it; everybody may read it, from the core's
+    event loop.
 
-    Publishes ``target`` (name, what happened), ``result`` (every observation) and ``status`` (every
-    change of a check's status) on the bus.
+    Its news are ``target`` (name, what happened), ``result`` (every observation) and ``status``
+    (every change of a check's status).
 
     Every change has a running number, which the target changed keeps: who knows the number of the
     last one it has seen can ask for what came after. ``epoch`` tells this process's numbers from
     those of another.
     """
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self) -> None:
         self.targets: dict[str, TargetState] = {}
-        self.listeners: list[Callable[[str], None]] = []
-        """Told, at once, the name of a target that came, changed or went, or whose checks did."""
-        self.why_removed = ""
-        """Why the target that went last did, in a clause."""
+        self.news: list[tuple[str, Any]] = []
+        """Kind and data of what has changed; whoever publishes it clears it."""
         self.epoch = secrets.token_hex(6)
         self.revision = 0
         """The number of the latest change."""
         self._removed: OrderedDict[str, int] = OrderedDict()
         self._forgotten = 0
         """The number of the latest removal that is remembered no more."""
-        self._bus = bus
 
     def __iter__(self) -> Iterator[TargetState]:
         return iter(self.targets.values())
 
-    def put(self, target: Target, *, declared: bool, source: str | None, at: datetime) -> None:
-        """Add a target, or replace what is known of it; its checks and results stay."""
+    def put(self, target: Target, *, declared: bool, source: str | None, at: datetime) -> bool:
+        """Add a target, or replace what is known of it; its checks and results stay. False where
+        nothing changed."""
         known = self.targets.get(target.name)
         if known is None:
             self.targets[target.name] = known = TargetState(target, declared, source, {}, at)
             self._touch(known)
-            self._bus.publish("target", {"target": target.name, "change": "added"})
-            self._tell(target.name)
-        elif (known.target, known.declared, known.source) != (target, declared, source):
+            self.news.append(("target", {"target": target.name, "change": "added"}))
+            return True
+        if (known.target, known.declared, known.source) != (target, declared, source):
             if known.target.kind != target.kind:  # to those who watch one kind, it is gone
                 self._remember_removed(target.name)
             known.target, known.declared, known.source = target, declared, source
             self._touch(known)
-            self._bus.publish("target", {"target": target.name, "change": "changed"})
-            self._tell(target.name)
+            self.news.append(("target", {"target": target.name, "change": "changed"}))
+            return True
+        return False
 
     def removed_since(self, number: int) -> list[str] | None:
         """Names of targets that went, or changed their kind, after the change ``number``; None
@@ -209,37 +209,41 @@ class LiveState:
         if len(self._removed) > REMOVED_KEPT:
             self._forgotten = self._removed.popitem(last=False)[1]
 
-    def _tell(self, name: str) -> None:
-        for listener in self.listeners:
-            listener(name)
+    def drop(self, name: str) -> bool:
+        """Forget a target and its checks. False where it is not known."""
+        if self.targets.pop(name, None) is None:
+            return False
+        self._remember_removed(name)
+        self.news.append(("target", {"target": name, "change": "removed"}))
+        return True
 
-    def drop(self, name: str, why: str = "the target was removed") -> None:
-        """Forget a target and its checks; ``why`` says it in a clause."""
-        if self.targets.pop(name, None) is not None:
-            self.why_removed = why
-            self._remember_removed(name)
-            self._bus.publish("target", {"target": name, "change": "removed"})
-            self._tell(name)
-
-    def put_check(self, check: CheckState) -> None:
-        """Add a check to a target that is there, keeping the results of one of the same name."""
+    def put_check(self, check: CheckState) -> bool:
+        """Add a check to a target that is there, keeping the results of one of the same name; of
+        such a one False."""
         target = self.targets[check.target]
         checks = target.checks
         known = checks.get(check.name)
-        if known is not None:
-            check.last, check.since, check.failures = known.last, known.since, known.failures
-            check.runs, check.skipped = known.runs, known.skipped
-        checks[check.name] = check
+        kept = check if known is None else known
+        checks[check.name] = evolve(
+            check, last=kept.last, since=kept.since, failures=kept.failures, runs=kept.runs,
+            skipped=kept.skipped,
+        )  # fmt: skip
         self._touch(target)
-        if known is None:
-            self._tell(check.target)
+        return known is None
 
-    def drop_check(self, target: str, name: str) -> None:
-        """Forget one check."""
+    def drop_check(self, target: str, name: str) -> bool:
+        """Forget one check. False where it is not known."""
         known = self.targets.get(target)
-        if known is not None and known.checks.pop(name, None) is not None:
-            self._touch(known)
-            self._tell(target)
+        if known is None or known.checks.pop(name, None) is None:
+            return False
+        self._touch(known)
+        return True
+
+    def skip(self, target: str, name: str, missed: int) -> None:
+        """Runs of a check were left out."""
+        known = self.targets.get(target)
+        if known is not None and (check := known.checks.get(name)) is not None:
+            check.skipped += missed
 
     def record(self, observation: Observation) -> bool:
         """Take in a result. False where the target or check is not (or no longer) known."""
@@ -254,19 +258,17 @@ class LiveState:
         if before is None or before.result.status is not result.status:
             check.since = observation.at
         self._touch(target)
-        self._bus.publish("result", observation)
+        self.news.append(("result", observation))
         if before is None or _differs(before.result, result):
-            self._bus.publish(
-                "status",
-                StatusChange(
-                    target=observation.target,
-                    check=observation.check,
-                    at=observation.at,
-                    before=None if before is None else before.result.status,
-                    after=result.status,
-                    message=result.message,
-                ),
+            change = StatusChange(
+                target=observation.target,
+                check=observation.check,
+                at=observation.at,
+                before=None if before is None else before.result.status,
+                after=result.status,
+                message=result.message,
             )
+            self.news.append(("status", change))
         return True
 
 

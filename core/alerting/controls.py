@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import glob
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -12,7 +12,6 @@ from uuid import UUID
 from attrs import define, evolve, field, frozen
 
 from tocsin.core.alerting.silencing import Silencing
-from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.matchers import Matcher
 from tocsin.core.alerts.model import Alert, Phase
 from tocsin.core.alerts.silences import Silence
@@ -20,6 +19,8 @@ from tocsin.core.clock import Clock
 from tocsin.core.contracts import ActionError
 from tocsin.core.hiding import clean
 from tocsin.core.model import AuditEntry, LogLine
+from tocsin.core.monitor.events import Acknowledged
+from tocsin.core.monitor.executor import Executor
 from tocsin.core.units import format_duration
 
 T = TypeVar("T")
@@ -49,11 +50,9 @@ class Desk:
     """What the controls of every channel work with."""
 
     clock: Clock
-    engine: Engine
+    executor: Executor
     silencing: Silencing
     actions: Actions
-    acknowledge: Callable[[Alert, str, str], Alert]
-    written: Callable[[], Awaitable[None]]
 
 
 @define
@@ -69,12 +68,10 @@ class ChannelControls:
         """Acknowledge a firing alert. Raises ActionError."""
 
         async def work() -> str:
-            found = self._firing(alert)
-            if found.acknowledged_by is not None:
-                raise ActionError(f"it is acknowledged already, by {found.acknowledged_by}")
-            self.desk.acknowledge(found, clean(by), "")
-            self._audit("acknowledge", str(alert), by, target=found.target)
-            await self.desk.written()
+            outcome = await self.desk.executor.submit(Acknowledged(alert, clean(by)))
+            if outcome.alert is None:
+                raise ActionError(outcome.refused, missing=outcome.is_missing)
+            self._audit("acknowledge", str(alert), by, target=outcome.alert.target)
             return f"acknowledged by {by}"
 
         return await self._at_home(work())
@@ -100,7 +97,7 @@ class ChannelControls:
                 "silence", str(made.id), by, matchers=[str(m) for m in made.matchers],
                 until=made.ends_at.isoformat(),
             )  # fmt: skip
-            await self.desk.written()
+            await self.desk.executor.committed()
             return f"silenced for {format_duration(seconds)} by {by}"
 
         return await self._at_home(work())
@@ -124,7 +121,7 @@ class ChannelControls:
         return await self._at_home(work())
 
     def _firing(self, identity: UUID) -> Alert:
-        alert = self.desk.engine.find(identity)
+        alert = self.desk.executor.monitor.engine.find(identity)
         if alert is None or alert.phase is not Phase.FIRING:
             raise ActionError("it does not fire any more", missing=True)
         return alert

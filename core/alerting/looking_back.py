@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TypeAlias
 
-from tocsin.core.alerts.engine import Engine
-from tocsin.core.alerts.model import Moment, Transition
-from tocsin.core.alerts.recent import MOST
-from tocsin.core.alerts.steady import SteadyClock
+from tocsin.core.alerts.model import Moment
+from tocsin.core.alerts.recent import MOST, Reading
 from tocsin.core.clock import Clock
 from tocsin.core.logs import get_logger
 from tocsin.core.model import Event, Health, Observation
+from tocsin.core.monitor import events
+from tocsin.core.monitor.executor import Executor
 from tocsin.core.store import Store, StoreUnavailable
 
 log = get_logger(__name__)
@@ -28,68 +28,53 @@ EVERY = 0.5
 """Seconds between two looks at who waits."""
 
 
-Handle = Callable[[list[Transition], Moment], None]
+Seen: TypeAlias = dict[str, tuple[Sequence[Observation], Sequence[Event]]]
+"""Results and events of targets."""
 
 
-def look_back(
-    engine: Engine, store: Store, clock: Clock, steady: SteadyClock, handle: Handle
-) -> Coroutine[Any, Any, None]:
-    """Have targets that come from now on wait for what their rules look back at. What is returned
-    reads that for each, and has its rules judge; it ends when none waits and none will."""
-    began = steady.now()
-    engine.reading.until = began.steady + COMING
-    return _look_back(engine, store, clock, steady, handle, began)
-
-
-async def _look_back(
-    engine: Engine,
-    store: Store,
-    clock: Clock,
-    steady: SteadyClock,
-    handle: Handle,
-    began: Moment,
-) -> None:
+async def look_back(executor: Executor, clock: Clock) -> None:
+    """Read what history has of targets that wait for it, and have their rules judge; ends when none
+    waits and none will."""
+    began = executor.steady.now()
+    reading, store, steady = executor.monitor.engine.reading, executor.store, executor.steady
     since: dict[str, float] = {}
     never, has_failed = asyncio.Event(), False
-    while engine.reading.waiting or steady.now().steady < engine.reading.until:
+    while reading.waiting or steady.now().steady < reading.until:
         await clock.wait(never, clock.monotonic() + EVERY)
         now = steady.now()
-        since = {name: since.get(name, now.steady) for name in engine.reading.waiting}
+        since = {name: since.get(name, now.steady) for name in reading.waiting}
         if not since:
             continue
+        seen: Seen = {}
         if store.health().status is Health.DISABLED:
-            late = list(since)
+            seen = dict.fromkeys(since, ((), ()))
         else:
             if store.caught_up:
                 try:
-                    await _read(engine, store, began)
+                    seen = await _read(reading, store, began)
                 except Exception:
                     if not has_failed:
                         log.exception("what was before the start could not be read")
                     has_failed = True
             late = [n for n, at in since.items() if steady.now().steady - at >= PATIENCE]
-        for name in late:
-            engine.reading.done(name)
-        read = [name for name in since if name not in engine.reading.waiting]
-        now = steady.now()
-        handle(engine.review(read, now), now)
+            seen = dict.fromkeys(late, ((), ())) | seen
+        if seen:
+            executor.handle(events.LookedBack(seen))
 
 
-async def _read(engine: Engine, store: Store, began: Moment) -> None:
-    waiting = dict(engine.reading.waiting)
+async def _read(reading: Reading, store: Store, began: Moment) -> Seen:
+    waiting = dict(reading.waiting)
     longest = max(recent.lookback for recent in waiting.values())
     try:
-        results, events = await store.alerts.newest(
+        results, happened = await store.alerts.newest(
             list(waiting), began.wall - timedelta(seconds=longest), began.wall, MOST
         )
     except StoreUnavailable as error:
         log.warning("what was before the start cannot be read yet", reason=str(error))
-        return
-    observations: dict[str, list[Observation]] = {name: [] for name in waiting}
-    happened: dict[str, list[Event]] = {name: [] for name in waiting}
+        return {}
+    seen = {name: (list[Observation](), list[Event]()) for name in waiting}
     for result in results:
-        observations[result.target].append(result.observation())
-    for event in events:
-        happened[event.target].append(event)
-    for name in waiting:
-        engine.reading.done(name, observations[name], happened[name])
+        seen[result.target][0].append(result.observation())
+    for event in happened:
+        seen[event.target][1].append(event)
+    return dict(seen)

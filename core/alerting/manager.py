@@ -4,42 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve
 
-from tocsin.core import faults
 from tocsin.core.alerting.condition import condition
 from tocsin.core.alerting.controls import Actions, Desk
 from tocsin.core.alerting.enriching import enricher_of
+from tocsin.core.alerting.isolated_rules import IsolatedRuleRunner
 from tocsin.core.alerting.itself import SELF, verdicts
-from tocsin.core.alerting.looking_back import look_back
-from tocsin.core.alerting.memory import Memory
-from tocsin.core.alerting.observers import Observers, write_down
-from tocsin.core.alerting.restore import load, restored, taken_up, whole_entry
-from tocsin.core.alerting.retire import retire
+from tocsin.core.alerting.looking_back import COMING, look_back
+from tocsin.core.alerting.observers import Observers
+from tocsin.core.alerting.restore import restored, whole_entry
+from tocsin.core.alerting.retire import abandoned
 from tocsin.core.alerting.settling import Settling
 from tocsin.core.alerting.silencing import Silencing
-from tocsin.core.alerting.strangers import Strangers
 from tocsin.core.alerting.switchboard import Switchboard
-from tocsin.core.alerting.underway import Underway
 from tocsin.core.alerts.engine import Engine
-from tocsin.core.alerts.model import Alert, Change, Key, Moment, Phase, Transition
+from tocsin.core.alerts.model import Alert, Key, Moment, Phase
 from tocsin.core.alerts.rule_faults import RuleFaults
+from tocsin.core.alerts.silences import Quiet
 from tocsin.core.alerts.steady import SteadyClock
 from tocsin.core.bus import Bus
 from tocsin.core.clock import Clock
 from tocsin.core.config.alerting import book_of
 from tocsin.core.config.settings import Settings
 from tocsin.core.isolation import Isolation
-from tocsin.core.journal import Entry, Journal, JournalError, Saved
+from tocsin.core.journal import Entry, Journal, Saved
 from tocsin.core.logs import get_logger
-from tocsin.core.model import ComponentHealth, Event, Observation
-from tocsin.core.notices import Kind, Notice
-from tocsin.core.outbox import Decision, Row
-from tocsin.core.pipeline import Channel, Tools, route
+from tocsin.core.model import ComponentHealth
+from tocsin.core.monitor import Monitor, events
+from tocsin.core.monitor.executor import Executor
+from tocsin.core.pipeline import Channel, Tools
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.state import LiveState
 from tocsin.core.store import Store
@@ -62,7 +59,6 @@ class Alerting:
         *,
         data_dir: Path,
         clock: Clock,
-        state: LiveState,
         store: Store,
         bus: Bus,
         isolation: Isolation,
@@ -74,134 +70,108 @@ class Alerting:
     ) -> None:
         self.settings = settings
         self.journal = Journal(data_dir / "journal.db")
-        self.silencing = Silencing(self.journal, store, bus, clock, self._recheck)
-        self.quiet = self.silencing.quiet
-        faults = RuleFaults(self._faulted, self._recovered)
-        strangers = Strangers(clock, isolation, self._judge, faults, self._spawn, self._watches)
-        self.engine = Engine(self.quiet, outside=strangers.run, faults=faults)
-        self.steady = SteadyClock(clock)
-        tools = Tools(
-            clock=clock, steady=self.steady, engine=self.engine, journal=self.journal,
-            isolation=isolation, record=self._record, owe=self._owe,
-        )  # fmt: skip
-        desk = None if actions is None else Desk(
-            clock, self.engine, self.silencing, actions, self.acknowledge, self.written
-        )  # fmt: skip
-        self.underway = Underway()
-        self.board = Switchboard(tools, self._save, self.underway, desk)
-        self.memory = Memory(store)
-        self.observers = Observers(isolation, self._faulted, self._recovered)
-        self._clock, self._state, self._store, self._bus = clock, state, store, bus
+        rule_faults = RuleFaults(self._faulted, self._recovered)
+        executor = self.executor = Executor(
+            Monitor(rule_faults), SteadyClock(clock), self.journal, store, bus
+        )
+        executor.rules = IsolatedRuleRunner(clock, isolation, executor, rule_faults)
+        self.silencing = Silencing(clock, executor)
+        desk = None if actions is None else Desk(clock, executor, self.silencing, actions)
+        self.board = executor.channels = Switchboard(Tools(clock, isolation, executor), desk)
+        self.observers = executor.observers = Observers(isolation, self._faulted, self._recovered)
+        self._clock, self._store = clock, store
         self._plugins, self._actions = plugins, actions
         self._health, self._looked_around, self._sees_all = health, looked_around, sees_all
         self._tasks: list[asyncio.Task[None]] = []
-        self._loose: set[asyncio.Task[None]] = set()
-        self._settling = Settling.after(None, None, self.steady.anchor())
+        self._settling = Settling.after(None, None, executor.steady.anchor())
         self._saved: Saved | None = None
         self._restoring = False
-        self._wake = asyncio.Event()
-        self._due: float | None = None
+
+    @property
+    def monitor(self) -> Monitor:
+        """All that is known of alerts."""
+        return self.executor.monitor
+
+    @property
+    def state(self) -> LiveState:
+        """What is known now of targets and checks."""
+        return self.executor.monitor.state
+
+    @property
+    def steady(self) -> SteadyClock:
+        """The clock of alerts."""
+        return self.executor.steady
+
+    @property
+    def engine(self) -> Engine:
+        """Targets, rules and alerts."""
+        return self.monitor.engine
+
+    @property
+    def quiet(self) -> Quiet:
+        """Silences and maintenance windows."""
+        return self.monitor.quiet
 
     # Life
 
     async def start(self) -> None:
         """Take up where an earlier run ended, and begin."""
         saved = await self.journal.start()
-        self.steady = SteadyClock(self._clock, saved.anchor)
+        self.executor.steady = SteadyClock(self._clock, saved.anchor)
         self._settling = Settling.after(saved.life, saved.anchor, self.steady.anchor())
-        self.engine.settled = self._settling.life.settled
         self._configure()
         self.journal.whole = lambda: whole_entry(
-            self.engine, self.memory, self.quiet, self.board, self._saved, self.steady.anchor()
+            self.monitor, self.board, self._saved, self.steady.anchor()
         )  # fmt: skip
         self._restoring = saved.fresh or saved.doubtful
         self._saved = saved if self._restoring else None
         if saved.doubtful:  # told once the database has said what became of it
             saved = evolve(saved, alerts=(), rows=())
-        load(saved, self.engine, self.memory, self.underway)
-        self.quiet.put(saved.silences)
+        until = self.steady.now().steady + COMING
+        self.executor.handle(events.Started(saved, self._settling.life.settled, until))
         for (channel, about), reference in saved.references.items():
             self.board.tools.refer(channel, about, reference)
-        self.board.tools.steady = self.steady
         self.board.make(self.settings.channels)
         self.board.resume(saved.rows, saved.gates)
-        back = look_back(self.engine, self._store, self._clock, self.steady, self._handle)
-        for state in self._state:
-            self._changed(state.target.name)
-        self._state.listeners.append(self._changed)
         self.board.start()
         await self.observers.apply(self.settings.observers)
         self._tasks = [
             asyncio.create_task(self._go_on(self._keep_time), name="alerts"),
             asyncio.create_task(self._go_on(self._watch), name="watch over tocsin"),
-            asyncio.create_task(back, name="looking back"),
+            asyncio.create_task(look_back(self.executor, self._clock), name="looking back"),
         ]
 
     async def stop(self) -> None:
         """End: messages under way are finished, the rest lies in the journal."""
-        with suppress(ValueError):
-            self._state.listeners.remove(self._changed)
-        for task in (*self._tasks, *self._loose):
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, *self._loose, return_exceptions=True)
+        await asyncio.gather(*self._tasks, self.executor.stop(), return_exceptions=True)
         self._tasks = []
         await asyncio.gather(self.board.stop(), self.observers.stop())
         if self.journal.running:
-            self._save([])
             self.journal.submit(Entry(life=self._settling.ended(), anchor=self.steady.anchor()))
         await self.journal.stop()
 
     async def apply(self, settings: Settings) -> None:
         """Take over a configuration. Alerts go on; channels that are the same do, too."""
         self.settings = settings
-        now = self.steady.now()
-        self._handle(self._configure(), now)
+        self._configure()
         await self.board.apply(settings.channels)
         await self.observers.apply(settings.observers)
-        self._handle(self.engine.recheck(None, now), now)
+        self.executor.handle(events.Rechecked())
 
-    def _configure(self) -> list[Transition]:
+    def _configure(self) -> None:
         settings = self.settings
-        self.quiet.windows = settings.maintenance
-        self.quiet.look_again()
-        self.board.tools.enrich = enricher_of(settings, self._state, self._actions)
-        return self.engine.configure(
-            book_of(settings), self.steady.now(), settings.alerts.inhibit_grace
+        self.board.tools.enrich = enricher_of(settings, self.state, self._actions)
+        grace = settings.alerts.inhibit_grace
+        self.executor.handle(
+            events.Configured(book_of(settings), settings.channels, settings.maintenance, grace)
         )
 
-    # What is seen
+    # What enters
 
-    def observe(self, observation: Observation) -> None:
-        """Take in a result."""
-        now = self.steady.now()
-        self._handle(self.engine.observe(observation, now), now)
-
-    def happened(self, event: Event) -> None:
-        """Take in an event."""
-        now = self.steady.now()
-        self._handle(self.engine.happened(event, now), now)
-
-    def _changed(self, name: str) -> None:
-        """A target came, changed or went."""
-        now = self.steady.now()
-        known = self._state.targets.get(name)
-        if known is None:
-            self._handle(self.engine.drop(name, now, self._state.why_removed), now)
-        else:
-            self._handle(self.engine.put(known.target, known.source, known.checks, now), now)
-
-    def _recheck(self) -> None:
-        """Who is silenced has changed."""
-        now = self.steady.now()
-        self._handle(self.engine.recheck(list(self.engine.targets), now), now)
-
-    def _judge(self, key: Key, verdict: Verdict) -> None:
-        """Take in the verdict of a stranger's rule."""
-        now = self.steady.now()
-        self._handle(self.engine.judge(key, verdict, now), now)
-
-    def _watches(self, key: Key) -> bool:
-        return self.engine.target(key[1]) is not None and self.engine.watches(key)
+    def _judged(self, key: Key, verdict: Verdict) -> None:
+        self.executor.handle(events.Judged(key, verdict))
 
     def _faulted(self, plugin: str, reason: str) -> None:
         if self._plugins.fail(plugin, reason):
@@ -210,91 +180,6 @@ class Alerting:
     def _recovered(self, plugin: str) -> None:
         if self._plugins.recover(plugin):
             log.info("a plugin's rules judge again", plugin=plugin)
-
-    # What changes
-
-    def _handle(self, changes: list[Transition], now: Moment) -> None:
-        """Write changes down, then tell. The rows go to their channels once they are on disk."""
-        look = self.engine.next_look()
-        if look is not None and (self._due is None or look < self._due):
-            self._wake.set()  # though nothing changed, a rule wants to be asked again, and soon
-        if not changes and not self.engine.dirty and not self.engine.carried.dirty:
-            return
-        faults.point("transition made")
-        rows: list[Row] = []
-        for change in changes:
-            made = route(
-                change,
-                self.engine.inhibition.policy(change.alert.key),
-                self.settings.channels,
-                now.steady,
-                self.engine.target(change.alert.target),
-                self.engine.inhibition.affected(change.alert.target)
-                if self.engine.book.explains(*change.alert.key)
-                else (),
-                self.underway.channels(change.alert.id),
-            )
-            queued = [row.channel for row in made if row.decision is Decision.QUEUED]
-            if queued:
-                ends = change.kind is Change.RESOLVED
-                self.engine.queued(change.alert.key, queued, recovered=ends)
-            for row in made:
-                self.underway.note(row)
-            rows += made
-            write_down(change)
-            self._bus.publish("alert", change)
-        saved = self._save(rows)
-        # Also where the journal cannot be written: what happened has happened.
-        saved.add_done_callback(lambda _: self.observers.tell(changes))
-        self._wake.set()
-
-    def _save(self, rows: list[Row]) -> asyncio.Future[None]:
-        """Journal what changed; then, and not before, put the rows into their channels."""
-        dirty, self.engine.dirty = self.engine.dirty, set()
-        alerts = [self.engine.alerts[key] for key in dirty if key in self.engine.alerts]
-        gone = tuple(key for key in dirty if key not in self.engine.alerts)
-        done = self.journal.submit(
-            Entry(alerts=tuple(alerts), closed=gone, rows=tuple(rows), anchor=self.steady.anchor(),
-                  carried=self.engine.carried.take_dirty())
-        )  # fmt: skip
-        for alert in alerts:
-            self.memory.keep(alert)
-        for row in rows:
-            self.memory.note(row)
-            self.underway.note(row)
-        if any(row.decision is Decision.QUEUED for row in rows):
-            self._spawn(self._hand_over(done, rows))
-        return done
-
-    async def _hand_over(self, done: asyncio.Future[None], rows: list[Row]) -> None:
-        try:
-            await self.journal.wait(done)
-        except JournalError as error:
-            log.warning("told without the journal", reason=str(error))
-        self.board.put(rows)
-
-    def _record(self, rows: list[Row]) -> None:
-        """Rows that a channel has finished with. Who was told is on disk together with that."""
-        for row in rows:
-            if row.decision is Decision.SENT and row.notice is not None:
-                self._delivered(row, row.notice)
-        self._save(rows).add_done_callback(lambda _: faults.point("marked"))
-        for row in rows:
-            self._bus.publish("notification", evolve(row, notice=None))
-
-    def _delivered(self, row: Row, notice: Notice) -> None:
-        if notice.kind is Kind.RESOLVED:
-            return
-        if self.engine.find(row.alert) is not None:
-            self.engine.delivered(row.alert, row.channel, notice.flaps)
-        elif (over := self.memory.alerts.get(row.alert)) is not None and not over.ever_told:
-            self.memory.keep(evolve(over, ever_told=True, revision=over.revision + 1))
-
-    def _owe(self, row: Row) -> None:
-        self.underway.note(row)
-        others = self.underway.channels(row.alert) - {row.channel}
-        if self.engine.owe(row.alert, row.channel, others) is not None:
-            self._save([])
 
     # What time does
 
@@ -309,19 +194,19 @@ class Alerting:
             await self._clock.wait(never, self._clock.monotonic() + TICK)
 
     async def _keep_time(self) -> None:
+        executor = self.executor
         while True:
-            self._wake.clear()
-            now = self.steady.now()
-            self._handle(self.engine.tick(now), now)
-            self._due = due = self.engine.next_due()
+            executor.awoken.clear()
+            executor.handle(events.Ticked())
+            executor.due = due = self.engine.next_due()
             until = None if due is None else self.steady.monotonic_of(due)
-            await self._clock.wait(self._wake, until)
+            await self._clock.wait(executor.awoken, until)
 
     async def _watch(self) -> None:
         """Look after the settling, and after tocsin itself."""
         never = asyncio.Event()
         if self._restoring:
-            self._spawn(self._restore())
+            self.executor.spawn(self._restore())
         while True:
             await self._clock.wait(never, self._clock.monotonic() + TICK)
             self._look()
@@ -331,14 +216,15 @@ class Alerting:
         if not self._restoring:
             self._settle(now)
         if (has_looked := self._settling.has_looked) and self._sees_all():
-            self._handle(retire(self.engine, self._state, now), now)
+            for key, why in abandoned(self.engine, self.state).items():
+                self._judged(key, Verdict.over(why))
         if has_looked:
             self.journal.told(now.steady, self.engine.book.policy("monitor_impaired", SELF).wait)
         about = verdicts(self._health(), self._plugins.records, list(self.engine.alerts))
         for key, verdict in about:
             # Parts that have not been tried yet in this life seem to be well.
             if has_looked or verdict.state is not VerdictState.CLEAR:
-                self._handle(self.engine.judge(key, verdict, now), now)
+                self._judged(key, verdict)
         self.silencing.forget()
 
     def _settle(self, now: Moment) -> None:
@@ -347,7 +233,7 @@ class Alerting:
         had_looked = settling.has_looked
         settling.look(now.steady, self._looked_around())
         if settling.has_looked > had_looked or settling.life.settled > self.engine.settled:
-            self._handle(self.engine.settle(now, freeze=settling.has_looked), now)
+            self.executor.handle(events.Settled(settling.has_looked))
         if not self.journal.waiting and (life := settling.sign(now.steady)) is not None:
             self.journal.submit(Entry(life=life, anchor=self.steady.anchor()))
 
@@ -358,38 +244,20 @@ class Alerting:
             past = await restored(self._store, self._clock, saved, self._go_on_without)
         finally:
             self._restoring, self._saved = False, None
-        now = self.steady.now()
-        self.quiet.put(s for s in past.silences if s.id not in self.quiet.silences)
-        past, changes = taken_up(self.engine, self.memory, self.underway, past, now)
-        if past.found and self._settling.has_looked:
-            changes += self.engine.settle(now)
         with self.journal.together():
-            self._handle(changes, now)
-            self.journal.submit(past.entry())
-        self.board.resume(past.rows, {})
-        if past.found and saved.fresh:
+            effects = self.executor.handle(events.Restored(past))
+            went_on = effects.past or past
+            if went_on.found and self._settling.has_looked:
+                self.executor.handle(events.Settled(freeze=True))
+        self.board.resume(went_on.rows, {})
+        if went_on.found and saved.fresh:
             self.journal.tell("it was gone; what the database remembers goes on")
-        if past.silences:
-            self._recheck()
         self._look()  # what fires was kept waiting for this alone
 
     def _go_on_without(self) -> None:
         self._restoring = False
 
     # What people do
-
-    def acknowledge(self, alert: Alert, by: str | None, comment: str = "") -> Alert:
-        """Note that somebody looks after a firing alert (``by`` None: no more)."""
-        now = self.steady.now()
-        changes = self.engine.acknowledge(alert, by, comment, now)
-        self._handle(changes, now)
-        return changes[0].alert
-
-    async def written(self) -> None:
-        """Wait until what people changed so far is on disk. Where the disk fails it holds all the
-        same, in memory, and ``health`` says so."""
-        with suppress(JournalError):
-            await self.journal.commit(Entry())
 
     @property
     def channels(self) -> Mapping[str, Channel]:
@@ -412,8 +280,3 @@ class Alerting:
         """Alerts that fire now, newest first."""
         firing = [a for a in self.engine.alerts.values() if a.phase is Phase.FIRING]
         return sorted(firing, key=lambda a: a.id, reverse=True)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._loose.add(task)
-        task.add_done_callback(self._loose.discard)

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from attrs import define, field
 
-from tocsin.core.alerts.model import Change, Transition
+from tocsin.core.alerts.model import Transition
 from tocsin.core.config.settings import ObserverSettings
 from tocsin.core.isolation import Isolation, PluginFault, describe
 from tocsin.core.logs import get_logger
@@ -25,16 +25,6 @@ CLOSE_DEADLINE = 2.0
 
 QUEUE = 1000
 """Changes kept for an observer that is slower than what happens; then the oldest give way."""
-
-
-def write_down(change: Transition) -> None:
-    """A line in the log."""
-    quiet = change.kind in (Change.PENDING, Change.CANCELLED, Change.CLOSED)
-    (log.debug if quiet else log.info)(
-        "alert", change=change.kind.value, rule=change.alert.rule, target=change.alert.target,
-        severity=change.alert.severity.value,
-        message=change.alert.resolution or change.alert.message, reason=change.why or None,
-    )  # fmt: skip
 
 
 def change_of(transition: Transition) -> AlertChange:

@@ -7,23 +7,18 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from attrs import evolve, frozen
-
-from tocsin.core.alerting.memory import Memory
-from tocsin.core.alerting.underway import Underway
-from tocsin.core.alerts.engine import Engine
-from tocsin.core.alerts.model import Alert, Key, Moment, Phase, Transition
-from tocsin.core.alerts.silences import Quiet, Silence
+from tocsin.core.alerts.model import Alert
+from tocsin.core.alerts.silences import Silence
 from tocsin.core.alerts.steady import Anchor
 from tocsin.core.clock import Clock
 from tocsin.core.journal import Entry, Saved
 from tocsin.core.logs import get_logger
 from tocsin.core.model import Health
-from tocsin.core.outbox import Decision, Row
+from tocsin.core.monitor import Monitor, Past
+from tocsin.core.outbox import Decision
 from tocsin.core.pipeline import Channel
 from tocsin.core.store import Store, StoreUnavailable
 from tocsin.core.store.alerts import Waiting
-from tocsin.core.verdicts import Verdict
 
 log = get_logger(__name__)
 
@@ -43,25 +38,6 @@ KEPT = timedelta(days=7)
 """What was to be told longer ago than this is told no more."""
 
 QUEUED = Decision.QUEUED
-
-
-@frozen(kw_only=True)
-class Past:
-    """What goes on of an earlier run. ``ended``: alerts resolved not long ago. ``bare``: alert and
-    channel of what is owed without its notice. ``known``: the database has said what it knows.
-    ``found``: something of it was taken up."""
-
-    alerts: tuple[Alert, ...] = ()
-    ended: tuple[Alert, ...] = ()
-    rows: tuple[Row, ...] = ()
-    silences: tuple[Silence, ...] = ()
-    bare: frozenset[tuple[UUID, str]] = frozenset()
-    known: bool = False
-    found: bool = False
-
-    def entry(self) -> Entry:
-        """What of it the journal has to hold, but for the alerts."""
-        return Entry(silences=self.silences, rows=self.rows, restored=self.known)
 
 
 async def restored(store: Store, clock: Clock, saved: Saved, go_on: Callable[[], None]) -> Past:
@@ -142,83 +118,8 @@ def _merged(
     )  # fmt: skip
 
 
-def load(saved: Saved, engine: Engine, memory: Memory, underway: Underway) -> None:
-    """Go on with a journal that is whole; of one that is not, with nothing yet."""
-    engine.load(saved.alerts)
-    engine.dirty.clear()
-    engine.carried.kept.update(saved.carried)
-    for row in saved.rows:
-        memory.note(row)  # history may not have it yet; its id makes that harmless
-        underway.note(row)
-    for alert in saved.alerts:
-        memory.keep(alert)
-    memory.own = set() if saved.fresh or saved.doubtful else None
-
-
-def taken_up(
-    engine: Engine, memory: Memory, underway: Underway, past: Past, now: Moment
-) -> tuple[Past, list[Transition]]:
-    """Go on with what was left of an earlier run; returns what went on of it, and what changed.
-
-    Results may have come before the database could be read, and begun alerts of their own. Where
-    nobody was told of those, the start being still under way, the stored one takes their place, and
-    in history they end. An alert that was told meanwhile goes on in place of the stored one, and
-    what was still to be told of that one is told no more.
-    """
-    own, memory.own = memory.own or set(), None
-    replaced: set[UUID] = set()
-    before: dict[Key, Alert] = {}
-    for alert in sorted(past.alerts, key=lambda alert: (alert.ever_told, alert.id)):
-        if alert.id in own:
-            continue  # history has it already
-        if alert.key in before:
-            memory.keep(_replaced(before[alert.key], now))
-        before[alert.key] = alert
-    changes: list[Transition] = []
-    for key, alert in list(before.items()):
-        newcomer = engine.alerts.get(key)
-        if newcomer is None:
-            continue
-        if newcomer.ever_told:
-            replaced.add(alert.id)
-            memory.keep(_replaced(before.pop(key), now))
-            unseen = newcomer.phase is Phase.FIRING and newcomer.acknowledged_by is None
-            if unseen and alert.acknowledged_by is not None:
-                changes += engine.acknowledge(newcomer, alert.acknowledged_by, alert.comment, now)
-            continue
-        changes += engine.judge(key, Verdict.over("it goes on as the alert of before"), now)
-        if key in engine.alerts:
-            memory.keep(engine.alerts[key])
-        if newcomer.acknowledged_by is not None and alert.acknowledged_by is None:
-            before[key] = evolve(
-                alert,
-                acknowledged_by=newcomer.acknowledged_by,
-                acknowledged_at=newcomer.acknowledged_at,
-                comment=newcomer.comment,
-                revision=alert.revision + 1,
-            )
-    engine.load(before.values())
-    engine.load(alert for alert in past.ended if alert.key not in engine.alerts)
-    rows = tuple(
-        _superseded(row) if row.alert in replaced else row for row in past.rows if row.id not in own
-    )
-    for row in rows:
-        memory.note(row)
-        underway.note(row)
-    bare = frozenset(each for each in past.bare if each[0] not in replaced | own)
-    for identity, channel in bare:
-        engine.owe(identity, channel)
-    owed = sum(row.decision is QUEUED for row in rows) + len(bare)
-    if before or owed:
-        log.info("an earlier run goes on", alerts=len(before), to_be_told=owed)
-    past = evolve(past, rows=rows, bare=bare, found=bool(before or owed))
-    return past, changes + engine.review({key[1] for key in before}, now)
-
-
 def whole_entry(
-    engine: Engine,
-    memory: Memory,
-    quiet: Quiet,
+    monitor: Monitor,
     channels: Iterable[Channel],
     held: Saved | None,
     anchor: Anchor,
@@ -229,29 +130,11 @@ def whole_entry(
     gates = {channel.settings.name: channel.shut_until for channel in channels}
     waiting = {row.id: row for channel in channels for row in channel.unfinished()}
     return Entry(
-        alerts=(*left.alerts, *engine.alerts.values()),
-        rows=(*left.rows, *{**waiting, **memory.rows}.values()),
-        silences=tuple(quiet.silences.values()),
+        alerts=(*left.alerts, *monitor.engine.alerts.values()),
+        rows=(*left.rows, *{**monitor.recent.rows, **waiting}.values()),
+        silences=tuple(monitor.quiet.silences.values()),
         gates={name: until for name, until in gates.items() if until is not None},
         anchor=anchor,
         restored=held is None,
-        carried=dict(engine.carried.kept),
+        carried=dict(monitor.engine.carried.kept),
     )  # fmt: skip
-
-
-def _superseded(row: Row) -> Row:
-    if row.decision is not QUEUED:
-        return row
-    why = "another alert went on in its place"
-    return evolve(row, decision=Decision.SUPERSEDED, reason=why, revision=row.revision + 1)
-
-
-def _replaced(alert: Alert, now: Moment) -> Alert:
-    return evolve(
-        alert,
-        phase=Phase.RESOLVED,
-        resolved=now.steady,
-        resolved_at=now.wall,
-        resolution="another alert went on in its place",
-        revision=alert.revision + 1,
-    )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from tocsin.core.alerts.engine import Engine
-from tocsin.core.alerts.model import Key, Moment, Transition
+from tocsin.core.alerts.model import Key
 from tocsin.core.config.alerting import OWN_ALERTS
 from tocsin.core.state import LiveState
-from tocsin.core.verdicts import Verdict
 
 
 def abandoned(engine: Engine, state: LiveState) -> dict[Key, str]:
@@ -25,11 +24,3 @@ def abandoned(engine: Engine, state: LiveState) -> dict[Key, str]:
         elif known is not None and not known.checks:
             gone[key] = "its checks were taken away"
     return gone
-
-
-def retire(engine: Engine, state: LiveState, now: Moment) -> list[Transition]:
-    """End what :func:`abandoned` finds; what changed."""
-    changes: list[Transition] = []
-    for key, why in abandoned(engine, state).items():
-        changes += engine.judge(key, Verdict.over(why), now)
-    return changes

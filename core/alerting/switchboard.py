@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from attrs import define, field
 
-from tocsin.core import faults
 from tocsin.core.alerting.controls import ChannelControls, Desk
-from tocsin.core.alerting.fallback import fall_back, gone, orphaned
-from tocsin.core.alerting.underway import Underway
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.isolation import PluginFault
 from tocsin.core.logs import get_logger
+from tocsin.core.monitor import events
+from tocsin.core.monitor.withdraw import withdrawn
 from tocsin.core.notices import Notifier, NotifyError
 from tocsin.core.outbox import Decision, Row
 from tocsin.core.pipeline import Channel, Tools
@@ -28,18 +27,12 @@ CLOSE_DEADLINE = 2.0
 
 @define
 class Switchboard:
-    """Channels by name. ``save`` writes down new rows and brings them back by :meth:`put`;
-    ``underway`` knows what is still to be told."""
+    """Channels by name."""
 
     tools: Tools
-    save: Callable[[list[Row]], object]
-    underway: Underway
     desk: Desk | None = None
     channels: dict[str, Channel] = field(factory=dict)
     _listeners: dict[str, asyncio.Task[None]] = field(factory=dict)
-
-    def __attrs_post_init__(self) -> None:
-        self.tools.fall_back = self.fall_back
 
     def __iter__(self) -> Iterator[Channel]:
         return iter(self.channels.values())
@@ -52,16 +45,10 @@ class Switchboard:
 
     def resume(self, rows: Iterable[Row], gates: Mapping[str, float]) -> None:
         """Rows of an earlier run; ``gates``: see ``Channel.resume``."""
-        rows = list(rows)
+        queued = [row for row in rows if row.decision is Decision.QUEUED]
         for name, channel in self.channels.items():
-            known = (Decision.QUEUED, Decision.SENT, Decision.DEAD)
-            mine = [row for row in rows if row.channel == name and row.decision in known]
-            channel.resume(mine, gates.get(name))
-        self._orphans(
-            row
-            for row in rows
-            if row.decision is Decision.QUEUED and row.channel not in self.channels
-        )
+            channel.resume([row for row in queued if row.channel == name], gates.get(name))
+        self._orphans(row for row in queued if row.channel not in self.channels)
 
     def start(self) -> None:
         """Begin to deliver, and to listen."""
@@ -87,7 +74,6 @@ class Switchboard:
             rows = channel.leave()
             if name in self.channels:
                 # Whoever asked to be left alone is asked no sooner for a changed line.
-                self.channels[name].untold = channel.untold
                 self.channels[name].resume(rows, channel.shut_until)
             else:
                 self._orphans(rows)
@@ -150,21 +136,8 @@ class Switchboard:
             else:
                 self._orphans(mine)
 
-    def fall_back(self, failed: ChannelSettings, rows: list[Row]) -> None:
-        """Tell another channel what one could not deliver."""
-        now = self.tools.steady.now()
-        if made := fall_back(
-            failed, rows, self.channels, self.tools.engine, self.underway.channels, now
-        ):
-            self.save(made)
-
     def _orphans(self, rows: Iterable[Row]) -> None:
         """Rows of channels that are configured no more."""
-        lost = orphaned(rows)
-        if not lost:
-            return
-        with self.tools.journal.together():
-            self.tools.record(lost)
-            faults.point("given up")
-            for name in dict.fromkeys(row.channel for row in lost):
-                self.fall_back(gone(name), [row for row in lost if row.channel == name])
+        why = "the channel is no longer configured"
+        if lost := tuple(withdrawn(row, Decision.DEAD, why) for row in rows):
+            self.tools.executor.handle(events.RowsFinished(lost))

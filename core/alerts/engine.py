@@ -30,7 +30,7 @@ from tocsin.core.alerts.model import (
 from tocsin.core.alerts.recent import Reading, Recent
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.silences import Quiet
-from tocsin.core.alerts.step import acknowledged, delivered, due, phase_of, step
+from tocsin.core.alerts.step import acknowledged, due, phase_of, step
 from tocsin.core.boundary import cleaned_verdict
 from tocsin.core.model import Event, Observation, Target
 from tocsin.core.plugin_faults import describe
@@ -399,22 +399,10 @@ class Engine:
             self.alerts[key] = evolve(alert, heard=heard, owed=alert.owed - frozenset(channels))
             self.dirty.add(key)
 
-    def delivered(self, alert_id: UUID, channel: str, flaps: int) -> None:
-        """A channel has told people that an alert fires, which had fired again ``flaps`` times."""
+    def revise(self, alert_id: UUID, become: Callable[[Alert], Alert]) -> None:
+        """Note what channels did about an alert that is known: see ``delivered``, ``held_back`` and
+        ``undelivered`` of :mod:`tocsin.core.alerts.step`."""
         alert = self.find(alert_id)
-        if alert is not None and (changed := delivered(alert, channel, flaps)) != alert:
+        if alert is not None and (changed := become(alert)) != alert:
             self.alerts[alert.key] = evolve(changed, revision=alert.revision + 1)
             self.dirty.add(alert.key)
-
-    def owe(self, alert_id: UUID, channel: str, underway: Collection[str] = ()) -> Alert | None:
-        """A channel was kept from hearing of a firing alert at the last moment: it is told later.
-        ``underway``: others that are still to be told. Returns the alert; None where it is gone."""
-        alert = self.find(alert_id)
-        if alert is None or alert.phase is not Phase.FIRING:
-            return None
-        heard = alert.heard - {channel}
-        alert = evolve(alert, heard=heard, owed=alert.owed | {channel},
-                       told=bool(heard or underway), revision=alert.revision + 1)  # fmt: skip
-        self.alerts[alert.key] = alert
-        self.dirty.add(alert.key)
-        return alert

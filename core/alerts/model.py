@@ -12,10 +12,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from attrs import Factory, evolve, frozen
+from attrs import Factory, evolve, field, frozen
 
 from tocsin.core.hiding import clean, clean_data
-from tocsin.core.ids import new_id
+from tocsin.core.ids import Ids, new_id
 from tocsin.core.verdicts import Severity
 
 Key = tuple[str, str]
@@ -24,10 +24,12 @@ Key = tuple[str, str]
 
 @frozen
 class Moment:
-    """A point in time on both clocks."""
+    """A point in time on both clocks, at which an event is handled; ``ids`` makes what ids follow
+    from that."""
 
     steady: float
     wall: datetime
+    ids: Ids = field(factory=Ids, eq=False, repr=False)
 
 
 class Phase(StrEnum):
@@ -121,7 +123,8 @@ class Alert:
     ``since``: when the condition began; ``armed``: since when the verdict has been *firing*, from
     which the policy's wait counts. ``told``: people were, or are to be, told that it fires, and not
     yet of its end. ``heard``: channels that have delivered that, and wait for the recovery;
-    ``ever_told``: there was such a channel. ``owed``: channels kept from hearing it at the last
+    ``ever_told``: there was such a channel; ``unheard``: it was said that it fires, and no channel
+    could tell it. ``owed``: channels kept from hearing it at the last
     moment. ``last_told``: when the last message was due. ``frozen``: since when nothing can be
     seen; ``thawed``: when something could be seen again after that. ``hold_until``: a recovery of a
     flapping alert waits until then. ``revision`` counts changes.
@@ -157,6 +160,7 @@ class Alert:
     suppression: Suppression | None = None
     told: bool = False
     ever_told: bool = False
+    unheard: bool = False
     last_told: float | None = None
     heard: frozenset[str] = frozenset()
     owed: frozenset[str] = frozenset()

@@ -4,7 +4,7 @@ ask for."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import inf
 from typing import Any
@@ -52,7 +52,7 @@ class Recent:
         if self.lookback:
             self._events.append(event)
 
-    def read(self, observations: Collection[Observation], events: Collection[Event]) -> None:
+    def read(self, observations: Sequence[Observation], events: Sequence[Event]) -> None:
         """Take in what history has of it, in order of time."""
         self.unread, self._earlier = False, (tuple(observations)[-MOST:], tuple(events)[-MOST:])
 
@@ -115,8 +115,8 @@ class Reading:
     def done(
         self,
         name: str,
-        observations: Collection[Observation] = (),
-        events: Collection[Event] = (),
+        observations: Sequence[Observation] = (),
+        events: Sequence[Event] = (),
     ) -> None:
         """What history has of a target was read, or cannot be; its rules may judge."""
         if (recent := self.waiting.pop(name, None)) is not None:

@@ -31,6 +31,7 @@ firing, also while suppressed: who was told of a failure is told of its end.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from attrs import define, evolve, field
@@ -63,7 +64,7 @@ def step(
     policy: Policy,
     suppression: Suppression | None = None,
 ) -> tuple[Alert | None, tuple[Transition, ...]]:
-    """One step of an alert's life: what it is now, and what changed. Pure but for fresh ids.
+    """One step of an alert's life: what it is now, and what changed. Pure; ids come with ``now``.
 
     ``alert`` None: there is none; None is returned when there is none any more.
     """
@@ -121,16 +122,39 @@ def acknowledged(
         last_told=now.steady if by is None and alert.told else alert.last_told,
     )
     kind = Change.UNACKNOWLEDGED if by is None else Change.ACKNOWLEDGED
-    return changed, Transition(kind=kind, alert=changed, at=now.wall, actor=by)
+    made = Transition(id=now.ids.new(), kind=kind, alert=changed, at=now.wall, actor=by)
+    return changed, made
 
 
 def delivered(alert: Alert, channel: str, flaps: int) -> Alert:
     """The alert after a channel has told people that it fires, which had fired again ``flaps``
     times then. Pure."""
-    alert = evolve(alert, ever_told=True)
+    alert = evolve(alert, ever_told=True, unheard=False)
     if flaps != alert.flaps or not (alert.told or alert.phase is Phase.FIRING):
         return alert  # its end was told, or goes out as well
-    return evolve(alert, told=True, heard=alert.heard | {channel}, owed=alert.owed - {channel})
+    heard, owed = alert.heard | {channel}, alert.owed - {channel}
+    return evolve(alert, told=True, heard=heard, owed=owed)
+
+
+def held_back(alert: Alert, channel: str, underway: Collection[str]) -> Alert:
+    """The alert after a channel was kept from telling that it fires at the last moment; it tells
+    later. ``underway``: other channels that are still to tell. Pure."""
+    if alert.phase is not Phase.FIRING:
+        return alert
+    heard = alert.heard - {channel}
+    told = bool(heard or underway)
+    unheard = not (told or alert.ever_told)
+    return evolve(alert, heard=heard, owed=alert.owed | {channel}, told=told, unheard=unheard)
+
+
+def undelivered(alert: Alert, underway: Collection[str]) -> Alert:
+    """The alert after a channel could not tell that it fires: where nobody was told, and nobody
+    ``underway`` is to be, what fires next is news. Pure."""
+    if alert.ever_told or alert.heard or underway:
+        return alert
+    if alert.phase is Phase.FIRING:
+        return evolve(alert, told=False, unheard=True)
+    return evolve(alert, told=False, last_told=None)
 
 
 @define
@@ -171,14 +195,16 @@ class _Walk:
         assert self.alert is not None  # noqa: S101
         self.changes.append(
             Transition(
-                kind=kind, alert=self.alert, at=self.now.wall, notify=not reason,
-                reason=reason, why=why,
+                id=self.now.ids.new(), kind=kind, alert=self.alert, at=self.now.wall,
+                notify=not reason, reason=reason, why=why,
             )
         )  # fmt: skip
 
     def _keep(self, kind: Change) -> None:
         assert self.alert is not None  # noqa: S101
-        self.changes.append(Transition(kind=kind, alert=self.alert, at=self.now.wall))
+        self.changes.append(
+            Transition(id=self.now.ids.new(), kind=kind, alert=self.alert, at=self.now.wall)
+        )
 
     def _thaw(self) -> None:
         if self.alert is None or self.alert.frozen is None:
@@ -230,6 +256,8 @@ class _Walk:
             carry=self.verdict.carry,
         )
         if not alert.told:
+            if alert.unheard:  # what fires next is news
+                self._set(last_told=None, unheard=False)
             self._tell(Change.RESOLVED, reason="unheard", why="nobody was told that it fired")
         elif flapping:
             self._tell(Change.RESOLVED, reason="flapping", why="told once it has lasted a cooldown")
@@ -246,7 +274,11 @@ class _Walk:
         rule, target = self.key
         if self.alert is None:
             self.alert = Alert(
-                rule=rule, target=target, since=self.now.steady, since_at=self.now.wall
+                id=self.now.ids.new(),
+                rule=rule,
+                target=target,
+                since=self.now.steady,
+                since_at=self.now.wall,
             )
         self._set(
             phase=Phase.PENDING,
@@ -320,6 +352,7 @@ class _Walk:
         flapping = kind in (Change.FLAPPING, Change.REOPENED)
         self._set(
             told=True,
+            unheard=False,
             last_told=self.now.steady,
             flaps_told=self.alert.flaps_told + flapping,
         )
@@ -330,6 +363,7 @@ class _Walk:
             self._resolve(alert)
             return
         now, before = self.now.steady, alert.severity
+        said = alert.told or alert.unheard
         alert = self._set(
             message=self.verdict.message,
             details=self.verdict.details,
@@ -340,13 +374,13 @@ class _Walk:
             return
         if alert.owed or alert.last_told is None:
             self._say(Change.RELEASED)
-        elif alert.told and alert.severity.rank > before.rank:
+        elif said and alert.severity.rank > before.rank:
             self._say(Change.ESCALATED)
         elif now < _next_word(alert, self.policy):
             return
         elif _flapping(alert, self.policy, now):
             self._say(Change.FLAPPING)
-        elif not alert.told:
+        elif not said:
             self._say(Change.REOPENED)
         elif self.policy.escalate_after and not alert.escalated:
             if alert.repeats >= self.policy.escalate_after:

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from attrs import frozen
 
-from tocsin.core.alerts.model import Alert, Cause, Phase, Suppression
+from tocsin.core.alerts.model import Alert, Cause, Suppression
 from tocsin.core.api.history import Moment
 from tocsin.core.api.ledger import NotificationView, ledger_of
 from tocsin.core.api.paging import IdCursor, Limit, Name
@@ -21,6 +21,7 @@ from tocsin.core.api.routing import Call, Routes
 from tocsin.core.auth import Role
 from tocsin.core.hiding import clean
 from tocsin.core.ids import time_of
+from tocsin.core.monitor.events import Acknowledged
 from tocsin.core.store import StoreUnavailable
 from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.verdicts import Severity
@@ -202,7 +203,7 @@ async def list_alerts(call: Call, query: AlertQuery) -> AlertPage:
     alerting = call.monitor.alerting
     # As they are now, their words included; what fires may be older than all that is remembered.
     current = {alert.id: alert for alert in alerting.engine.alerts.values()}
-    known = {id_: current.get(id_, alert) for id_, alert in alerting.memory.alerts.items()}
+    known = {id_: current.get(id_, alert) for id_, alert in alerting.monitor.recent.alerts.items()}
     known |= {alert.id: alert for alert in alerting.active()}
     before = await _before(call, known, query.cursor)
     matching = [alert for alert in known.values() if _matches(alert, query, before)]
@@ -255,7 +256,7 @@ async def get_alert(call: Call) -> AlertDetail:
     """Show one alert and why it was, or was not, told to each channel."""
     identity = alert_id(call)
     alerting = call.monitor.alerting
-    alert = alerting.engine.find(identity) or alerting.memory.alerts.get(identity)
+    alert = alerting.engine.find(identity) or alerting.monitor.recent.alerts.get(identity)
     if alert is not None:
         view = alert_view(alert)
     else:
@@ -286,36 +287,24 @@ def alert_id(call: Call) -> UUID:
 @routes.post("/api/v1/alerts/{id}/acknowledge", role=Role.OPERATOR, errors=(404, 409))
 async def acknowledge(call: Call, body: AckBody) -> AlertView:
     """Acknowledge a firing alert: repeats and escalation stop, the recovery is still told."""
-    alert = _firing(call)
-    if alert.acknowledged_by is not None:
-        raise Problem(409, f"it is acknowledged already, by {alert.acknowledged_by}")
-    who = call.actor
-    changed = call.monitor.alerting.acknowledge(alert, who, clean(body.comment))
+    alert = await _submit(call, Acknowledged(alert_id(call), call.actor, clean(body.comment)))
     call.audit("acknowledge", str(alert.id), target=alert.target, comment=body.comment)
-    await call.monitor.alerting.written()
-    return alert_view(changed)
+    return alert_view(alert)
 
 
 @routes.post("/api/v1/alerts/{id}/unacknowledge", role=Role.OPERATOR, errors=(404, 409))
 async def unacknowledge(call: Call) -> AlertView:
     """Take an acknowledgement back: repeats go on."""
-    alert = _firing(call)
-    if alert.acknowledged_by is None:
-        raise Problem(409, "it is not acknowledged")
-    changed = call.monitor.alerting.acknowledge(alert, None)
+    alert = await _submit(call, Acknowledged(alert_id(call), None))
     call.audit("unacknowledge", str(alert.id), target=alert.target)
-    await call.monitor.alerting.written()
-    return alert_view(changed)
+    return alert_view(alert)
 
 
-def _firing(call: Call) -> Alert:
-    identity = alert_id(call)
-    alerting = call.monitor.alerting
-    alert = alerting.engine.find(identity)
-    if alert is None and identity not in alerting.memory.alerts:
-        raise not_found("open alert", str(identity))
-    if alert is not None and alert.phase is Phase.PENDING:
-        raise Problem(409, "it does not fire yet")
-    if alert is None or alert.phase is not Phase.FIRING:
-        raise Problem(409, "it does not fire any more")
-    return alert
+async def _submit(call: Call, event: Acknowledged) -> Alert:
+    """What a person does to an alert; the alert after that."""
+    outcome = await call.monitor.alerting.executor.submit(event)
+    if outcome.is_missing:
+        raise not_found("open alert", str(event.alert))
+    if outcome.alert is None:
+        raise Problem(409, outcome.refused)
+    return outcome.alert

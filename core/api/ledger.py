@@ -88,7 +88,7 @@ def _matches(row: Row, query: LedgerQuery) -> bool:
 
 async def read(call: Call, query: LedgerQuery) -> list[NotificationView]:
     """Decisions, newest first: history's, and what is in memory, which is newer."""
-    remembered = call.monitor.alerting.memory.rows.values()
+    remembered = call.monitor.alerting.monitor.recent.rows.values()
     known = {row.id: row_view(row) for row in remembered if _matches(row, query)}
     # A row whose decision has changed since may still be in history under the old one.
     outdated = {row.id for row in remembered} - known.keys()

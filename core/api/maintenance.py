@@ -130,7 +130,7 @@ async def create_window(call: Call, body: WindowBody) -> WindowView:
         schedule=made.window.schedule or None, duration_seconds=made.window.duration,
         until=made.ends_at.isoformat(), comment=made.comment,
     )  # fmt: skip
-    await call.monitor.alerting.written()
+    await call.monitor.alerting.executor.committed()
     return _made(made, made.window, now)
 
 
@@ -175,6 +175,6 @@ async def end_window(call: Call) -> WindowView:
         raise not_found("maintenance window", name[:100])
     ended = call.monitor.alerting.silencing.end(silence)
     call.audit("end-maintenance", name)
-    await call.monitor.alerting.written()
+    await call.monitor.alerting.executor.committed()
     assert ended.window is not None  # noqa: S101
     return _made(ended, ended.window, ended.ends_at)

@@ -25,13 +25,16 @@ class Monitor(Protocol):
     version: str
     started_at: datetime
     settings: Settings
-    state: LiveState
     bus: Bus
     store: Store
     tokens: TokenStore
     alerting: Alerting
     plugins: PluginManager
     isolation: Isolation
+
+    @property
+    def state(self) -> LiveState:
+        """What is known now of targets and checks."""
 
     @property
     def clock(self) -> Clock:

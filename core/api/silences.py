@@ -119,7 +119,7 @@ async def create_silence(call: Call, body: SilenceBody) -> SilenceView:
         "silence", str(made.id), matchers=list(shown(matchers)),
         until=made.ends_at.isoformat(), comment=made.comment,
     )  # fmt: skip
-    await call.monitor.alerting.written()
+    await call.monitor.alerting.executor.committed()
     return silence_view(made, now)
 
 
@@ -167,5 +167,5 @@ async def end_silence(call: Call) -> SilenceView:
         raise Problem(409, "it has ended already")
     ended = call.monitor.alerting.silencing.end(silence)
     call.audit("end-silence", str(silence.id))
-    await call.monitor.alerting.written()
+    await call.monitor.alerting.executor.committed()
     return silence_view(ended, ended.ends_at)

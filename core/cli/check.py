@@ -98,17 +98,14 @@ async def _check_all(
     isolation = Isolation(frozenset(settings.plugins.inline), lambda *_: None)
     clock = SystemClock()
     uplink = Uplink(clock, isolation, settings.uplink)
-
-    def record(observation: Observation) -> None:
-        seen.append(cleaned_observation(observation))
-
-    runner = Runner(clock, isolation, plugins, record, doubt=uplink.doubt)
+    runner = Runner(clock, isolation, plugins, doubt=uplink.doubt)
     watcher = asyncio.create_task(isolation.watch())
     limit = asyncio.Semaphore(100)
 
     async def one(target: Target, check: CheckSettings, probe: Probe) -> None:
         async with limit:
-            await runner.run(target, check.name, check.plugin or "", probe)
+            found = await runner.run(target, check.name, check.plugin or "", probe)
+            seen.append(cleaned_observation(found))
 
     runs = []
     for said in settings.targets.values():

@@ -15,11 +15,10 @@ from attrs import evolve
 from tocsin.core import faults
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.ids import new_id
-from tocsin.core.journal import Entry, JournalError
 from tocsin.core.logs import get_logger
+from tocsin.core.monitor import events
 from tocsin.core.notices import Receipt, test_message
 from tocsin.core.outbox import Decision, Row
-from tocsin.core.pipeline.dedupe import dedupe
 from tocsin.core.pipeline.deliver import (
     MAX_RETRY_AFTER,
     MOST_FAULTS,
@@ -30,8 +29,7 @@ from tocsin.core.pipeline.deliver import (
 )
 from tocsin.core.pipeline.group import Group
 from tocsin.core.pipeline.limit import Limit
-from tocsin.core.pipeline.pending import TRIES_UNDIVIDED, Outgoing, Pending, Untold
-from tocsin.core.pipeline.suppress import inhibit, silence
+from tocsin.core.pipeline.pending import TRIES_UNDIVIDED, Outgoing, Pending
 from tocsin.core.pipeline.tools import Tools
 
 log = get_logger(__name__)
@@ -65,9 +63,8 @@ class Channel:
         self._forming: list[Row] = []
         """Rows on their way from the group into a message."""
         self._digest = False
-        self.untold = Untold()
-        self._elsewhere: set[UUID] = set()
-        """Rows that another channel was told of, this one having failed for too long."""
+        self._late: set[UUID] = set()
+        """Rows of which others are told, this channel having failed for too long."""
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -87,7 +84,7 @@ class Channel:
     def shut_until(self) -> float | None:
         """Steady time until which the provider asked to be left alone; None where that is past."""
         wait = self.asked_until - self.tools.clock.monotonic()
-        return self.tools.steady.now().steady + wait if wait > 0 else None
+        return self.tools.executor.steady.now().steady + wait if wait > 0 else None
 
     # What comes in
 
@@ -95,22 +92,18 @@ class Channel:
         """Rows to deliver."""
         now = self.tools.clock.monotonic()
         self.group.put(rows, now)
-        self.group.thin(self._stop_row)
+        if superseded := self.group.thin():
+            self.tools.executor.handle(events.RowsFinished(tuple(superseded)))
         self._wake.set()
 
     def resume(self, rows: Iterable[Row], open_at: float | None = None) -> None:
-        """Rows of an earlier run. Those of a message that was fixed go out as that same message;
-        dead letters are known as such. ``open_at``: steady time before which the channel must not
-        be used."""
+        """Rows of an earlier run that are to go out. Those of a message that was fixed go out as
+        that same message. ``open_at``: steady time before which the channel must not be used."""
         now = self.tools.clock.monotonic()
         fixed: dict[UUID, list[Row]] = {}
         loose = []
         for row in rows:
-            if row.decision is Decision.DEAD:
-                self.untold.refused([row])
-            elif row.decision is Decision.SENT:
-                self.untold.delivered([row])
-            elif row.message is None:
+            if row.message is None:
                 loose.append(row)
             else:
                 fixed.setdefault(row.message, []).append(row)
@@ -119,7 +112,7 @@ class Channel:
             Outgoing(identity, members, members[0].at, ends) for identity, members in fixed.items()
         ]
         if open_at is not None:
-            self._open_at = self.asked_until = self.tools.steady.monotonic_of(open_at)
+            self._open_at = self.asked_until = self.tools.executor.steady.monotonic_of(open_at)
             if self._open_at > now:
                 self.failing_since = now
         self.put(loose)
@@ -208,60 +201,32 @@ class Channel:
         return self._pending.is_failing or self.failing_since is not None
 
     async def _form(self, now: float, but: set[UUID]) -> Outgoing | None:
-        """A new message of what is due, through the stages that may leave something out."""
+        """A new message of what is due, and is to be sent; None where nothing of it is."""
         digest, self._digest = self._digest, False
-        tools = self.tools
+        tools, name = self.tools, self.settings.name
         self._forming = self.group.take_all(but) if digest else self.group.take(now, but)
-        self._forming = inhibit(self._forming, tools.engine, tools.steady.now, self._stop_row)
-        self._forming = silence(self._forming, tools.engine, tools.steady.now, self._stop_row)
-        self._forming = self._without_ends(dedupe(self._forming, self._stop_row))
-        if not self._forming:
-            return None
-        identity = new_id()
         faults.point("message made")
-        rows = [
-            evolve(row, message=identity, digest=digest, revision=row.revision + 1)
-            for row in self._forming
-        ]
-        ends = now + self.settings.give_up_after
-        outgoing = Outgoing(identity, rows, tools.clock.now(), ends)
-        self._pending.messages.append(outgoing)
+        due = events.MessageDue(name, tuple(self._forming), digest=digest)
+        effects = tools.executor.handle(due)
         self._forming = []
-        await self._fix(rows)
+        if (send := effects.send) is None:
+            return None
+        ends = now + self.settings.give_up_after
+        outgoing = Outgoing(send.id, list(send.rows), tools.clock.now(), ends)
+        self._pending.messages.append(outgoing)
+        await tools.executor.committed()
         faults.point("message on disk")
         return outgoing
 
-    async def _fix(self, rows: list[Row]) -> None:  # what goes out together, and its id
-        with suppress(JournalError):  # it is told all the same; the journal says so
-            await self.tools.journal.commit(Entry(rows=tuple(rows)))
-
-    def _without_ends(self, rows: list[Row]) -> list[Row]:
-        """Leave out the ends of what this channel could not tell: whoever was told in its place
-        hears of them."""
-        ends = self.untold.ends(rows)
-        left = [row for row in rows if row not in ends]
-        if ends:
-            with self.tools.journal.together():
-                for row in ends:
-                    self._stop_row(row, Decision.UNHEARD, "it could not be told that it fired")
-                self.tools.fall_back(
-                    self.settings, [r for r in ends if r.id not in self._elsewhere]
-                )
-        return left
-
-    def _stop_row(self, row: Row, decision: Decision, why: str) -> None:
-        stopped = evolve(row, decision=decision, reason=why, revision=row.revision + 1)
-        if decision not in (Decision.SUPERSEDED, Decision.UNHEARD) and row.news:
-            self.tools.owe(stopped)
-        self.tools.record([stopped])
-
     async def _try(self, outgoing: Outgoing) -> None:
-        rows = self._without_ends(outgoing.rows)
-        if len(rows) < len(outgoing.rows):
-            outgoing.rows, outgoing.enriched = rows, None
-        if not rows:
+        rows = tuple(outgoing.rows)
+        due = events.MessageDue(self.settings.name, rows, message=outgoing.id)
+        send = self.tools.executor.handle(due).send
+        if send is None:  # all of it were ends of what this channel could not tell
             self._pending.messages.remove(outgoing)
             return
+        if send.rows != rows:
+            outgoing.rows, outgoing.enriched = list(send.rows), None
         outcome = await self._attempted(outgoing)
         outgoing.tried(fault=isinstance(outcome, Failure) and outcome.fault)
         if isinstance(outcome, Receipt):
@@ -297,7 +262,9 @@ class Channel:
         if not whole and pending.may_divide(outgoing, refused=refused, answered=failure.answered):
             faults.point("message refused")
             halves = pending.divide(outgoing)
-            await self._fix([row for half in halves for row in half.rows])
+            rows = tuple(row for half in halves for row in half.rows)
+            self.tools.executor.handle(events.RowsTried(rows))
+            await self.tools.executor.committed()
             faults.point("halves on disk")
         elif refused or now >= outgoing.ends:
             self._dead(outgoing, failure)
@@ -312,7 +279,13 @@ class Channel:
             name, why, permanent = self.settings.name, failure.message, failure.permanent
             log.warning("a channel could not deliver", channel=name, reason=why,
                         permanent=permanent, retry_after=failure.retry_after)  # fmt: skip
-        self.trouble = failure.message
+        self._set_trouble(failure.message)
+
+    def _set_trouble(self, trouble: str | None) -> None:
+        before, self.trouble = self.trouble, trouble
+        if (before is None) is not (trouble is None):
+            changed = events.ChannelChanged(self.settings.name, is_failing=trouble is not None)
+            self.tools.executor.handle(changed)
 
     def _put_back(self, outgoing: Outgoing, failure: Failure) -> None:
         """Have a message wait for its next attempt; the channel waits as well, unless it takes
@@ -322,7 +295,7 @@ class Channel:
         # Who wants to be left alone finds no fault in the message, at first.
         asked = failure.retry_after is not None and outgoing.tries <= TRIES_UNDIVIDED
         outgoing.open_at = now if asked else now + seconds
-        self.tools.journal.submit(Entry(rows=tuple(outgoing.rows)))
+        self.tools.executor.handle(events.RowsTried(tuple(outgoing.rows)))
         if failure.retry_after is not None:
             self.leave_alone(seconds)
         elif not outgoing.passed:
@@ -344,12 +317,12 @@ class Channel:
         now = self.tools.clock.monotonic()
         failing = 0.0 if self.failing_since is None else now - self.failing_since
         waiting = [*self._forming, *self.group.rows]
-        late = self._pending.late(waiting, failing, now, self.tools.steady.now().steady)
-        news = [row for row in late if row.id not in self._elsewhere]
-        self._elsewhere &= {row.id for row in self.unfinished()}
-        self._elsewhere |= {row.id for row in news}
+        late = self._pending.late(waiting, failing, now, self.tools.executor.steady.now().steady)
+        news = tuple(row for row in late if row.id not in self._late)
+        self._late &= {row.id for row in self.unfinished()}
+        self._late |= {row.id for row in news}
         if news:
-            self.tools.fall_back(self.settings, news)
+            self.tools.executor.handle(events.RowsLate(news))
 
     def leave_alone(self, seconds: float) -> None:
         """The provider wants to hear nothing for a while: until then nothing is sent, and nobody
@@ -357,7 +330,8 @@ class Channel:
         until = self.tools.clock.monotonic() + min(seconds, MAX_RETRY_AFTER)
         self.asked_until = max(self.asked_until, until)
         self._open_at = max(self._open_at, self.asked_until)
-        self.tools.journal.submit(Entry(gates={self.settings.name: self.shut_until or 0.0}))
+        shut = events.ChannelShut(self.settings.name, self.shut_until or 0.0)
+        self.tools.executor.handle(shut)
 
     async def test(self) -> tuple[bool, str]:
         """Send a test message; whether that worked, and what was answered, in a sentence."""
@@ -370,7 +344,8 @@ class Channel:
             self._works()
             return True, outcome.answer
         if outcome.disable:
-            self.disabled = self.trouble = outcome.message
+            self.disabled = outcome.message
+            self._set_trouble(outcome.message)
         if outcome.retry_after is not None:
             self.leave_alone(outcome.retry_after)
         return False, outcome.message
@@ -385,7 +360,6 @@ class Channel:
         if receipt.reference is not None:
             for row in outgoing.rows:
                 self.tools.refer(self.settings.name, row.alert, receipt.reference)
-        self.untold.delivered(outgoing.rows)
         said: dict[str, object] = {"answer": receipt.answer[:500], "reference": receipt.reference}
         self._finish(outgoing, Decision.SENT, "", delivered_at=now, **said)
         self._pending.has_taken()
@@ -396,19 +370,16 @@ class Channel:
         """Something has arrived, so that it is of use, whatever was said before."""
         if self.trouble is not None:
             log.info("a channel delivers again", channel=self.settings.name)
-        self.disabled = self.trouble = self.failing_since = None
+        self._set_trouble(None)
+        self.disabled = self.failing_since = None
         self._misses, self._open_at = 0, self.asked_until
 
     def _dead(self, outgoing: Outgoing, failure: Failure) -> None:
         said = "a message could not be delivered and goes to the dead letters"
         name, notices = self.settings.name, len(outgoing.rows)
         log.error(said, channel=name, reason=failure.message, notices=notices)
-        rows = [row for row in outgoing.rows if row.id not in self._elsewhere]
-        self.untold.refused(outgoing.rows)
-        with self.tools.journal.together():
-            self._finish(outgoing, Decision.DEAD, failure.message)
-            faults.point("given up")
-            self.tools.fall_back(self.settings, rows)
+        faults.point("given up")
+        self._finish(outgoing, Decision.DEAD, failure.message)
 
     def _finish(
         self, outgoing: Outgoing, decision: Decision, reason: str, **fields: object
@@ -417,4 +388,4 @@ class Channel:
         done = [evolve(row, revision=row.revision + 1, **said) for row in outgoing.rows]
         with suppress(ValueError):  # rows that never were in a message
             self._pending.messages.remove(outgoing)
-        self.tools.record(done)
+        self.tools.executor.handle(events.RowsFinished(tuple(done)))

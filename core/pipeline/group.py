@@ -10,9 +10,8 @@ from uuid import UUID
 from attrs import define, field
 
 from tocsin.core.config.settings import ChannelSettings
+from tocsin.core.monitor.withdraw import superseded
 from tocsin.core.outbox import Row
-from tocsin.core.pipeline.dedupe import dedupe
-from tocsin.core.pipeline.suppress import Stop
 from tocsin.core.verdicts import Severity
 
 CROWDED = 500
@@ -41,15 +40,17 @@ class Group:
         """Rows come in."""
         self._rows += [(now, row) for row in rows]
 
-    def thin(self, stop: Stop) -> None:
+    def thin(self) -> list[Row]:
         """Where very many wait, as for a channel that is out of order for hours, leave out what a
-        newer one of the same alert says: what is owed then grows with the alerts, and not with the
-        time."""
+        newer one of the same alert says, and return it: what is owed then grows with the alerts,
+        and not with the time."""
         if len(self._rows) < self.crowded:
-            return
-        passed = {row.id for row in dedupe(self.rows, stop)}
-        self._rows = [(at, row) for at, row in self._rows if row.id in passed]
+            return []
+        passed, left = superseded(self.rows)
+        kept = {row.id for row in passed}
+        self._rows = [(at, row) for at, row in self._rows if row.id in kept]
         self.crowded = max(CROWDED, 2 * len(self._rows))
+        return left
 
     def _collected(self, row: Row) -> bool:
         urgent = row.notice is None or row.notice.severity is Severity.CRITICAL

@@ -9,7 +9,7 @@ from uuid import UUID
 from attrs import define, evolve, field
 
 from tocsin.core.ids import new_id
-from tocsin.core.notices import Kind, Message
+from tocsin.core.notices import Message
 from tocsin.core.outbox import Row
 from tocsin.core.pipeline.deliver import FALLBACK_AFTER, MOST_FAULTS
 
@@ -177,43 +177,3 @@ class Pending:
             for row in (*self.rows, *waiting)
             if min(for_long.get(row.alert, failing), steady - row.steady) >= FALLBACK_AFTER
         ]
-
-
-@define
-class Untold:
-    """Firings that a channel was to tell and could not: it tells nobody of their end. An episode
-    is an alert and how often it had fired again."""
-
-    most: int = 20_000
-    episodes: dict[tuple[UUID, int], None] = field(factory=dict)
-
-    def refused(self, rows: Iterable[Row]) -> None:
-        """Rows that became dead letters."""
-        for row in rows:
-            if row.notice is not None and row.notice.kind is not Kind.RESOLVED and row.news:
-                self.episodes[row.alert, row.notice.flaps] = None
-        while len(self.episodes) > self.most:
-            del self.episodes[next(iter(self.episodes))]
-
-    def delivered(self, rows: Iterable[Row]) -> None:
-        """Rows that were delivered."""
-        for row in rows:
-            if row.notice is not None:
-                self.episodes.pop((row.alert, row.notice.flaps), None)
-
-    def ends(self, rows: Iterable[Row]) -> list[Row]:
-        """Of some rows in their order those that tell the end of what was never told."""
-        begun: set[UUID] = set()
-        found = []
-        for row in rows:
-            if row.notice is None:
-                continue
-            if row.notice.kind is not Kind.RESOLVED:
-                begun.add(row.alert)
-            elif (
-                row.news
-                and row.alert not in begun
-                and (row.alert, row.notice.flaps) in self.episodes
-            ):
-                found.append(row)
-        return found

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from uuid import UUID
 
 from attrs import define, field
 
-from tocsin.core.alerts.engine import Engine
-from tocsin.core.alerts.steady import SteadyClock
 from tocsin.core.clock import Clock
-from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.isolation import Isolation
-from tocsin.core.journal import Journal
-from tocsin.core.outbox import Row
+from tocsin.core.monitor.executor import Executor
 from tocsin.core.pipeline.enrich import Enricher
 
 MOST_REFERENCES = 20_000
@@ -23,20 +18,11 @@ MOST_REFERENCES = 20_000
 
 @define
 class Tools:
-    """What every channel works with.
-
-    ``record`` takes rows that have changed; ``owe`` is told of a row that was held back at the last
-    moment; ``fall_back`` of rows that a channel could not deliver.
-    """
+    """What every channel works with. ``executor`` takes the events that a channel makes."""
 
     clock: Clock
-    steady: SteadyClock
-    engine: Engine
-    journal: Journal
     isolation: Isolation
-    record: Callable[[list[Row]], object]
-    owe: Callable[[Row], None]
-    fall_back: Callable[[ChannelSettings, list[Row]], None] = field(default=lambda _, __: None)
+    executor: Executor
     enrich: Enricher = field(factory=Enricher)
     references: OrderedDict[tuple[str, UUID], str] = field(factory=OrderedDict)
     """What providers called their last message, by channel and alert, oldest first."""

@@ -26,6 +26,7 @@ from tocsin import (
 )
 from tocsin.core.alerting import Alerting
 from tocsin.core.alerts.matchers import parse_all
+from tocsin.core.alerts.model import Alert
 from tocsin.core.alerts.silences import Silence, Window
 from tocsin.core.bus import Bus
 from tocsin.core.config import load_config
@@ -33,6 +34,7 @@ from tocsin.core.config.settings import PluginSettings, Settings
 from tocsin.core.isolation import Isolation
 from tocsin.core.journal import Entry
 from tocsin.core.model import AuditEntry, ComponentHealth, Observation
+from tocsin.core.monitor import events
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.state import CheckState, LiveState
 from tocsin.core.store import Store
@@ -124,12 +126,11 @@ class Desk:
 
     def _make(self) -> None:
         self.bus = Bus()
-        self.state = LiveState(self.bus)
         isolation = Isolation(
             frozenset([*self.settings.plugins.inline, "recording"]), lambda *_: None
         )
         self.alerting = Alerting(
-            self.settings, data_dir=self.directory, clock=self.clock, state=self.state,
+            self.settings, data_dir=self.directory, clock=self.clock,
             store=self.store, bus=self.bus, isolation=isolation, plugins=self.plugins,
             health=lambda: {**self.health, **self.alerting.health()},
             looked_around=lambda: self.looked_around, actions=self.hands,
@@ -143,6 +144,11 @@ class Desk:
             return done
 
         self.alerting.journal.submit = submitted  # type: ignore[method-assign]
+
+    @property
+    def state(self) -> LiveState:
+        """What is known now of targets and checks."""
+        return self.alerting.state
 
     def load(self, config: str) -> Settings:
         """A configuration text as settings."""
@@ -174,6 +180,10 @@ class Desk:
             )
         )  # fmt: skip
 
+    def acknowledge(self, alert: Alert, by: str, comment: str = "") -> None:
+        """Somebody looks after it."""
+        self.alerting.executor.handle(events.Acknowledged(alert.id, by, comment))
+
     async def restart(self) -> None:
         """End in order, and begin anew from the journal."""
         await self.stop()
@@ -187,17 +197,17 @@ class Desk:
         self._add(self.targets[name])
 
     def _add(self, target: Target) -> None:
-        at = self.clock.now()
-        self.state.put(target, declared=True, source=None, at=at)
-        self.state.put_check(CheckState(target=target.name, name="c", probe="tcp", interval=30))
+        executor = self.alerting.executor
+        executor.handle(events.TargetPut(target))
+        check = CheckState(target=target.name, name="c", probe="tcp", interval=30)
+        executor.handle(events.CheckPut(check))
 
     def see(self, target: str, status: str = "down", message: str = "", **fields: Any) -> None:
         """One result."""
         said = message or f"{target} is {status}"
         result = Result(status=Status(status), message=said, **fields)
         seen = Observation(target=target, check="c", at=self.clock.now(), result=result)
-        if self.state.record(seen):
-            self.alerting.observe(seen)
+        self.alerting.executor.handle(events.Observed(seen))
 
     async def wait(self, seconds: float) -> None:
         """Let time pass; all that wait for a moment on the way are woken at that moment."""
@@ -236,7 +246,7 @@ class Desk:
 
     def ledger(self, target: str) -> list[tuple[str, str, str]]:
         """Transition, channel and decision of all rows about a target."""
-        rows = self.alerting.memory.rows.values()
+        rows = self.alerting.monitor.recent.rows.values()
         return [(r.transition, r.channel, r.decision.value) for r in rows if r.target == target]
 
     @property

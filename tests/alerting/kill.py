@@ -50,8 +50,9 @@ from tocsin.core.config.settings import PluginSettings
 from tocsin.core.isolation import Isolation
 from tocsin.core.journal import Entry
 from tocsin.core.model import Observation
+from tocsin.core.monitor import events
 from tocsin.core.plugin_manager import PluginManager
-from tocsin.core.state import CheckState, LiveState
+from tocsin.core.state import CheckState
 from tocsin.core.store import Store
 
 TARGETS = tuple(f"t{n}" for n in range(6))
@@ -207,9 +208,8 @@ async def _drive(plan: Plan, directory: Path) -> None:
     config.write_text(CONFIG.format(path=directory / "receiver", picky=PICKY))
     settings = load_config(config, {"TOCSIN_DATA_DIR": str(directory)}, plugins)
     bus = Bus()
-    state = LiveState(bus)
     alerting = Alerting(
-        settings, data_dir=directory, clock=clock, state=state,
+        settings, data_dir=directory, clock=clock,
         store=Store(None, directory / "spool", clock=clock), bus=bus,
         isolation=Isolation(frozenset([*settings.plugins.inline, "posting"]), lambda *_: None),
         plugins=plugins, health=lambda: {}, looked_around=lambda: True,
@@ -220,15 +220,15 @@ async def _drive(plan: Plan, directory: Path) -> None:
     def see(target: str, status: str) -> None:
         result = Result(status=Status(status), message=status)
         seen = Observation(target=target, check="c", at=clock.now(), result=result)
-        if state.record(seen):
-            alerting.observe(seen)
+        alerting.executor.handle(events.Observed(seen))
 
     await alerting.start()
     truth = dict.fromkeys(TARGETS, "up")
     truth.update({target: status for _, target, status in plan.steps[:done]})
     for target in TARGETS:
-        state.put(Target(name=target), declared=True, source=None, at=clock.now())
-        state.put_check(CheckState(target=target, name="c", probe="tcp", interval=30))
+        alerting.executor.handle(events.TargetPut(Target(name=target)))
+        check = CheckState(target=target, name="c", probe="tcp", interval=30)
+        alerting.executor.handle(events.CheckPut(check))
         see(target, truth[target])
     while not alerting.engine.settled:
         await asyncio.sleep(0.005)
@@ -239,7 +239,9 @@ async def _drive(plan: Plan, directory: Path) -> None:
             last = at
             file.write(b".")  # the world has changed, whether we live to see it or not
             see(target, status)
-    while any(channel.waiting for channel in alerting.channels.values()) or alerting._loose:
+    while (
+        any(channel.waiting for channel in alerting.channels.values()) or alerting.executor._tasks
+    ):
         await asyncio.sleep(0.005)
     await alerting.journal.commit(Entry())
     await alerting.stop()

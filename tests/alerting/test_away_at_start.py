@@ -79,7 +79,7 @@ async def test_what_a_database_remembers_counts_though_it_comes_late(
     await desk.wait(5)
     assert sorted(desk.told()) == [("fired", "api"), ("fired", "web")]
     (web,) = (alert for alert in desk.alerting.active() if alert.target == "web")
-    desk.alerting.acknowledge(web, "ann", "on it")
+    desk.acknowledge(web, "ann", "on it")
     desk.silence("target=db", desk.now, desk.now + timedelta(hours=9))
     await desk.wait(1)
     await before.flush()

@@ -134,7 +134,7 @@ async def test_a_temporary_failure_is_tried_again_with_the_same_id(desk: Desk) -
     assert len(attempts) == 4
     assert len({message.id for message in attempts}) == 1
     assert desk.told() == [("fired", "web")]
-    (row,) = [r for r in desk.alerting.memory.rows.values() if r.target == "web"]
+    (row,) = [r for r in desk.alerting.monitor.recent.rows.values() if r.target == "web"]
     assert (row.attempts, row.decision.value) == (4, "sent")
 
 
@@ -203,7 +203,7 @@ async def test_a_permanent_failure_goes_to_the_dead_letters_and_the_fallback(
     assert desk.notifier("other").notices[0].fallback_for == "ops"
     assert ("fired", "ops", "dead") in desk.ledger("web")
     assert ("fired", "other", "sent") in desk.ledger("web")
-    dead = next(r for r in desk.alerting.memory.rows.values() if r.decision.value == "dead")
+    dead = next(r for r in desk.alerting.monitor.recent.rows.values() if r.decision.value == "dead")
     assert dead.reason == "the chat does not exist"
 
 
@@ -286,7 +286,7 @@ async def test_what_a_provider_repeats_shows_no_secret(
     desk.add("web")
     desk.see("web", "down")
     await desk.wait(1)
-    (row,) = [r for r in desk.alerting.memory.rows.values() if r.target == "web"]
+    (row,) = [r for r in desk.alerting.monitor.recent.rows.values() if r.target == "web"]
     assert row.reason == desk.alerting.channels["ops"].trouble == "401: you sent ***"
     desk.notifier().fail(NotifyError("t0psecret-value"))
     assert await desk.alerting.test("ops") == (False, "***")

@@ -13,8 +13,7 @@ from attrs import frozen
 
 from tests.alerting import conftest
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk
-from tocsin import Event, History, Notifier, Observation, Rule, Verdict, hookimpl
-from tocsin.core.model import Result, Status
+from tocsin import Event, History, Notifier, Rule, Verdict, hookimpl
 from tocsin.core.store import Store
 from tocsin.testing import RecordingNotifier
 
@@ -57,8 +56,6 @@ def rules(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def see(desk: Desk, latency: float) -> None:
     """One result, which history gets, too."""
-    result = Result(status=Status.UP, message="up", latency=latency)
-    desk.store.write(Observation(target="web", check="c", at=desk.clock.now(), result=result))
     desk.see("web", "up", latency=latency)
 
 
@@ -82,8 +79,7 @@ async def with_history(make_desk: MakeDesk, database: str, tmp_path: Path) -> De
         see(desk, 2.0)
         at = desk.clock.now()
         event = Event(target="web", source="docker", action="die", at=at)
-        desk.store.write(event)
-        desk.alerting.happened(event)
+        desk.alerting.executor.happened(event)
         await desk.wait(20)
     assert desk.told() == [("fired", "web")]
     await desk.store.flush()

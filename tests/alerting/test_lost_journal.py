@@ -12,6 +12,7 @@ import pytest
 
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import eventually
+from tocsin import NotifyError
 from tocsin.core.ids import new_id
 from tocsin.core.journal_file import Entry, open_file, prune, put, read
 from tocsin.core.outbox import Decision, Row
@@ -309,3 +310,22 @@ def test_of_finished_rows_the_oldest_go(tmp_path: Path, clock: SettableClock) ->
         assert read(db).rows == (*owed, *finished[-7:])
         prune(db, 12.0, 7, 1 << 20)
         assert len(read(db).rows) == 12
+
+
+async def test_a_journal_written_anew_knows_the_message_that_is_tried(desk: Desk) -> None:
+    """The file goes while a message waits for its next attempt, and tocsin is killed: the message
+    arrives under the id it was tried with, so that whoever has it already knows it again."""
+    desk.add("web")
+    desk.notifier().fail(NotifyError("busy"))
+    desk.see("web", "down")
+    await desk.wait(0.5)
+    (tried,) = desk.notifier().attempts
+    for lost in desk.directory.glob("journal.db*"):
+        lost.unlink()
+    desk.add("other")
+    desk.see("other", "down")
+    await eventually(lambda: desk.alerting.journal.incident is not None)
+    await desk.calm()
+    with closing(open_file(desk.directory / "journal.db")) as file:
+        rows = read(file).rows
+    assert [row.message for row in rows if row.target == "web"] == [tried.id]

@@ -77,7 +77,7 @@ async def test_an_observer_hears_the_whole_story(observed: Desk) -> None:
     observed.see("web")
     await observed.wait(1)
     (alert,) = observed.alerting.active()
-    observed.alerting.acknowledge(alert, "ann", "on it")
+    observed.acknowledge(alert, "ann", "on it")
     observed.see("web", "up")
     await observed.wait(1)
     await eventually(lambda: len(diary(observed).changes) >= 4)

@@ -44,7 +44,7 @@ async def test_one_refused_notice_costs_no_other_its_delivery(desk: Desk, bad: s
     await desk.wait(30)
     assert desk.told() == [("fired", name) for name in NAMES if name != bad]
     assert desk.ledger(bad) == [("fired", "ops", "dead")]
-    dead = [r for r in desk.alerting.memory.rows.values() if r.decision.value == "dead"]
+    dead = [r for r in desk.alerting.monitor.recent.rows.values() if r.decision.value == "dead"]
     assert [row.reason for row in dead] == ["it answered 400"]
     assert len(desk.notifier().attempts) <= 11
     assert len({message.id for message in desk.notifier().delivered}) <= 5
@@ -235,6 +235,22 @@ async def test_an_alert_that_was_never_told_has_no_end_to_tell(desk: Desk) -> No
     await desk.wait(5)
     assert desk.told() == []
     assert ("resolved", "-", "unheard") in desk.ledger("web")
+
+
+async def test_what_was_never_told_is_told_when_it_fires_again(desk: Desk) -> None:
+    """Its only notice was refused and it recovered: a minute later, within the cooldown, it is news
+    all the same; then the cooldown holds."""
+    desk.notifier().refused["web"] = REFUSED
+    fail_all(desk, ["web"])
+    await desk.wait(5)
+    desk.notifier().refused.clear()
+    for _ in range(2):
+        desk.see("web", "up")
+        await desk.wait(30)
+        desk.see("web", "down")
+        await desk.wait(30)
+    assert desk.told() == [("fired", "web"), ("resolved", "web")]
+    assert desk.ledger("web")[-1] == ("reopened", "ops", "cooldown")
 
 
 async def test_a_shortage_of_our_own_is_never_final(desk: Desk) -> None:

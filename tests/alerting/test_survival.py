@@ -17,6 +17,7 @@ from tocsin.core.alerts.silences import Window
 from tocsin.core.ids import new_id
 from tocsin.core.journal import Entry, Journal
 from tocsin.core.model import ComponentHealth, Health
+from tocsin.core.monitor import events
 from tocsin.core.store import Store
 from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.verdicts import Verdict
@@ -50,7 +51,7 @@ async def test_what_was_told_days_ago_is_still_referred_to(desk: Desk) -> None:
     desk.see("web", "down")
     await desk.wait(1)
     (alert,) = desk.alerting.active()
-    desk.alerting.acknowledge(alert, "ann")
+    desk.acknowledge(alert, "ann")
     desk.clock.advance(2 * 86400)
     await desk.restart()
     desk.see("web", "down")
@@ -120,7 +121,7 @@ async def test_an_alert_that_nothing_looks_after_any_more_is_ended(
     if gone == "rule":
         desk.see("web", "down")
     else:
-        desk.state.drop_check("web", "c")
+        desk.alerting.executor.handle(events.CheckGone("web", "c"))
     await desk.wait(5)
     assert desk.told() == [("resolved", "web")]
     assert desk.notifier().notices[0].message == why
@@ -215,7 +216,7 @@ async def test_results_that_come_before_the_database_change_nothing(
     desk.see("web", "down")
     await desk.wait(5)
     (first,) = desk.alerting.active()
-    desk.alerting.acknowledge(first, "ann", "on it")
+    desk.acknowledge(first, "ann", "on it")
     await desk.store.flush()
     await desk.stop()
     for file in tmp_path.glob("journal.db*"):
@@ -293,7 +294,7 @@ async def test_who_takes_note_before_the_database_answers_is_remembered(
     await desk.restart()
     desk.see("web", "down")
     (newcomer,) = desk.alerting.active()
-    desk.alerting.acknowledge(newcomer, "bob", "mine")
+    desk.acknowledge(newcomer, "bob", "mine")
     await eventually(lambda: not desk.alerting._restoring)
     await desk.wait(5)
     (alert,) = desk.alerting.active()
@@ -370,7 +371,7 @@ async def test_a_full_disk_is_one_alert_and_no_end(make_desk: MakeDesk, small_di
         desk.see("web", "down")
         desk.see("web", "up")
         desk.alerting.engine.dirty |= set(desk.alerting.engine.alerts)
-        desk.alerting._save([])
+        desk.alerting.executor.handle(events.Ticked())
         if n % 20 == 0:
             await desk.calm()
     await desk.calm()
@@ -467,12 +468,11 @@ async def test_words_that_are_none_do_not_end_the_journal(desk: Desk) -> None:
     its type. An entry that cannot be written at all is left out; everything else goes on being
     written."""
     desk.add("web")
-    now = desk.alerting.steady.now()
     key = ("monitor_impaired", "half")
     half = Verdict.firing("file \udcff", details={"\udcff": ["\udcff"]})
-    desk.alerting._handle(desk.alerting.engine.judge(key, half, now), now)
+    desk.alerting.executor.handle(events.Judged(key, half))
     none = Verdict.firing("nothing", details={"x": Unspeakable()})
-    desk.alerting._handle(desk.alerting.engine.judge(("monitor_impaired", "x"), none, now), now)
+    desk.alerting.executor.handle(events.Judged(("monitor_impaired", "x"), none))
     (alert,) = (a for a in desk.alerting.engine.alerts.values() if a.target == "x")
     unfit = evolve(alert, rule="unfit", target="unfit", details={"x": Unspeakable()})
     desk.alerting.journal.submit(Entry(alerts=(unfit,)))

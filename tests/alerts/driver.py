@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tocsin import Event, History, Observation, Result, Rule, Severity, Status, Target, Verdict
 from tocsin.core.alerts.book import Book, Bound
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Alert, Moment, Policy, Transition
 from tocsin.core.alerts.silences import Quiet
+from tocsin.core.alerts.step import delivered
+from tocsin.core.config.settings import ChannelSettings
+from tocsin.core.journal import Entry
+from tocsin.core.monitor import Monitor, events
+from tocsin.core.monitor.events import MonitorEvent
+from tocsin.core.outbox import Decision
+from tocsin.core.state import CheckState
 
 START = 1_800_000_000.0
 
@@ -84,8 +92,15 @@ def book(**down: Any) -> Book:
     )
 
 
+CHANNEL = ChannelSettings(
+    name="c", notifier_name="recording", plugin=None, notifier=None, broken=None, options={},
+    min_severity=Severity.INFO,
+)  # fmt: skip
+
+
 class Driver:
-    """Drives an engine; ``told`` has what people heard, in order."""
+    """Drives a monitor, whose one channel delivers at once; ``told`` has what people heard, in
+    order."""
 
     def __init__(
         self,
@@ -95,25 +110,47 @@ class Driver:
         services: Mapping[str, str] | None = None,
     ) -> None:
         self.now = START
-        self.quiet = Quiet()
         self.changes: list[Transition] = []
+        self.entries: list[Entry] = []
         self.graph = dict(graph)
         self.services = services or {}
-        self.checks = dict.fromkeys(checks or ("c",))
-        self.engine = self._fresh(rules or book())
+        self.checks = checks or ("c",)
+        self.monitor = Monitor()
+        self.begin(rules or book())
 
-    def _fresh(self, rules: Book) -> Engine:
-        engine = Engine(self.quiet)
-        engine.configure(rules, self.moment)
+    def begin(self, rules: Book, started: events.Started | None = None) -> None:
+        """A configuration is in force, an earlier run goes on, and targets are there."""
+        self.handle(events.Configured(rules, {"c": CHANNEL}, (), self.engine.inhibition.grace))
+        if started is not None:
+            self.handle(started)
         for name, above in self.graph.items():
-            self.put(name, *above, engine=engine)
-        return engine
+            self.put(name, *above)
 
-    def put(self, name: str, *above: str, engine: Engine | None = None) -> None:
+    @property
+    def engine(self) -> Engine:
+        return self.monitor.engine
+
+    @property
+    def quiet(self) -> Quiet:
+        return self.monitor.quiet
+
+    def handle(self, event: MonitorEvent) -> None:
+        """Something enters; what is to be sent arrives."""
+        effects = self.monitor.handle(event, self.moment)
+        self.changes += effects.transitions
+        if effects.entry is not None:
+            self.entries.append(effects.entry)
+        if effects.queued:
+            sent = tuple(evolve(row, decision=Decision.SENT) for row in effects.queued)
+            self.handle(events.RowsFinished(sent))
+
+    def put(self, name: str, *above: str) -> None:
         """A target is there, or depends on others now."""
         target = Target(name=name, depends_on=above, service=self.services.get(name))
-        changes = (engine or self.engine).put(target, None, self.checks, self.moment)
-        self._note(changes)
+        self.handle(events.TargetPut(target))
+        for check in self.checks:
+            state = CheckState(target=name, name=check, probe="tcp", interval=30)
+            self.handle(events.CheckPut(state))
 
     @property
     def moment(self) -> Moment:
@@ -122,31 +159,31 @@ class Driver:
     def see(self, target: str, status: str, check: str = "c") -> None:
         """One result."""
         result = Result(status=Status(status), message=f"{target} is {status}")
-        at = self.moment
-        seen = Observation(target=target, check=check, at=at.wall, result=result)
-        self._note(self.engine.observe(seen, at))
+        seen = Observation(target=target, check=check, at=self.moment.wall, result=result)
+        self.handle(events.Observed(seen))
 
     def happened(self, target: str, action: str) -> None:
         """One event."""
-        at = self.moment
-        event = Event(target=target, source="c", action=action, at=at.wall)
-        self._note(self.engine.happened(event, at))
+        event = Event(target=target, source="c", action=action, at=self.moment.wall)
+        self.handle(events.Happened(event))
 
     def wait(self, seconds: float) -> None:
         """Let time pass; what falls due on the way is done at its own time."""
         end = self.now + seconds
         while (due := self.engine.next_due()) is not None and due <= end:
             self.now = max(self.now, due)
-            self._note(self.engine.tick(self.moment))
+            self.handle(events.Ticked())
         self.now = end
 
     def _note(self, changes: list[Transition]) -> None:
+        """Changes that the engine was asked for directly."""
         for change in changes:
             if change.notify:
                 over = change.kind.value == "resolved"
                 self.engine.queued(change.alert.key, ["c"], recovered=over)
                 if not over:
-                    self.engine.delivered(change.alert.id, "c", change.alert.flaps)
+                    told = partial(delivered, channel="c", flaps=change.alert.flaps)
+                    self.engine.revise(change.alert.id, told)
         self.changes += changes
 
     @property

@@ -30,7 +30,8 @@ from tocsin.core.alerts.model import Phase, Policy, Transition
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.silences import Silence, Window
 from tocsin.core.config.settings import ChannelSettings
-from tocsin.core.pipeline.route import wanted
+from tocsin.core.monitor import events
+from tocsin.core.monitor.route import wanted
 from tocsin.plugins.rules.restart_loop import RestartLoopRule
 
 TEN = tuple(f"app{n}" for n in range(10))
@@ -697,7 +698,8 @@ def test_what_a_clear_verdict_carries_comes_back() -> None:
     assert carried() == 7
     driver.see("web", "unknown")
     assert carried() == 7
-    assert driver.engine.carried.take_dirty() == {key: {"count": 7}}
-    driver.engine.drop("web", driver.moment)
+    kept = [entry.carried for entry in driver.entries if entry.carried]
+    assert kept[-1] == {key: {"count": 7}}
+    driver.handle(events.TargetGone("web"))
     assert carried() is None
-    assert driver.engine.carried.take_dirty() == {key: {}}
+    assert driver.entries[-1].carried == {key: {}}

@@ -15,8 +15,10 @@ from tests.alerts.driver import Driver, book
 from tocsin import Severity
 from tocsin.core.alerts.book import Book, Bound
 from tocsin.core.alerts.engine import Engine
-from tocsin.core.alerts.model import Alert, Policy
-from tocsin.core.journal import Entry, Journal
+from tocsin.core.alerts.model import Policy
+from tocsin.core.alerts.steady import Anchor
+from tocsin.core.journal import Entry, Journal, Saved
+from tocsin.core.monitor import Monitor, events
 from tocsin.plugins.rules.down import DownRule, Of
 
 pytestmark = pytest.mark.fuzz
@@ -42,33 +44,28 @@ class Restarting(Driver):
     def restart(self) -> None:
         """Write what the running tocsin would have written by now, through the real journal, and
         begin anew from it."""
-        engine = self.engine
-        dirty, engine.dirty = engine.dirty, set()
-        entry = Entry(
-            alerts=tuple(engine.alerts[k] for k in dirty if k in engine.alerts),
-            closed=tuple(k for k in dirty if k not in engine.alerts),
-        )
-        alerts = asyncio.run(_through(self.journal, entry))
-        self.engine = self._fresh(self.rules)
-        self.engine.settled = False
-        self.engine.load(alerts)
-        self.engine.dirty.clear()
+        anchor = Anchor(boot="", monotonic=0.0, steady=self.now)
+        saved = asyncio.run(_through(self.journal, self.entries, anchor))
+        self.entries, self.monitor = [], Monitor()
+        self.begin(self.rules, events.Started(saved, is_settled=False))
 
     def settle(self) -> None:
         """Every target was seen once since the start."""
         if not self.engine.settled:
-            self._note(self.engine.settle(self.moment))
+            self.handle(events.Settled(freeze=True))
 
 
-async def _through(path: Path, entry: Entry) -> tuple[Alert, ...]:
+async def _through(path: Path, entries: list[Entry], anchor: Anchor) -> Saved:
     journal = Journal(path)
     await journal.start()
-    await journal.commit(entry)
+    for entry in entries:
+        journal.submit(entry)
+    await journal.commit(Entry(anchor=anchor))
     await journal.stop()
     journal = Journal(path)
     saved = await journal.start()
     await journal.stop()
-    return saved.alerts
+    return saved
 
 
 statuses = st.lists(

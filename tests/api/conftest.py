@@ -40,6 +40,7 @@ from tocsin.core.model import (
     Result,
     Target,
 )
+from tocsin.core.monitor import events
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.restarts import Restarts
 from tocsin.core.scheduler import SchedulerStats
@@ -63,7 +64,6 @@ class Stack:
             database=DatabaseSettings(url=Secret("postgresql://u:hunter2@h/d")),
         )
         self.bus = Bus()
-        self.state = LiveState(self.bus)
         self.store = Store(database, directory / "spool", clock=self.clock)
         self.tokens = TokenStore(directory / "tokens.json")
         self.plugins = PluginManager(PluginSettings())
@@ -95,10 +95,14 @@ class Stack:
         self.notifier = notifier
         isolation = self.isolation = Isolation(frozenset(["recording"]), lambda *_: None)
         self.alerting = Alerting(
-            self.settings, data_dir=directory, clock=self.clock, state=self.state,
-            store=self.store, bus=self.bus, isolation=isolation, plugins=self.plugins,
+            self.settings, data_dir=directory, clock=self.clock, store=self.store,
+             bus=self.bus, isolation=isolation, plugins=self.plugins,
             health=self.health, looked_around=lambda: True,
         )  # fmt: skip
+
+    @property
+    def state(self) -> LiveState:
+        return self.alerting.state
 
     def health(self) -> dict[str, ComponentHealth]:
         return self.parts
@@ -148,16 +152,20 @@ class Stack:
 
     def see(self, target: str, check: str, result: Result) -> None:
         observation = Observation(target=target, check=check, at=self.clock.now(), result=result)
-        if self.state.record(observation):
-            self.store.write(observation)
-            self.alerting.observe(observation)
+        self.alerting.executor.handle(events.Observed(observation))
 
     def add(self, name: str, kind: str, check: str, probe: str, **fields: Any) -> None:
-        self.state.put(
-            Target(name=name, kind=kind, **fields), declared=True,
-            source="docker" if kind == "container" else None, at=self.clock.now(),
-        )  # fmt: skip
-        self.state.put_check(CheckState(target=name, name=check, probe=probe, interval=30))
+        source = "docker" if kind == "container" else None
+        target = Target(name=name, kind=kind, **fields)
+        self.alerting.executor.handle(events.TargetPut(target, source))
+        self.put_check(name, check, probe)
+
+    def put_check(self, target: str, check: str, probe: str = "http") -> None:
+        state = CheckState(target=target, name=check, probe=probe, interval=30)
+        self.alerting.executor.handle(events.CheckPut(state))
+
+    def drop(self, name: str) -> None:
+        self.alerting.executor.handle(events.TargetGone(name))
 
 
 def facts(reason: Reason = Reason.RUNNING, state: str = "running") -> Container:

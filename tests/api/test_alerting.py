@@ -344,13 +344,14 @@ async def test_alerts_stand_in_the_order_in_which_they_fired(ask: Asker, stack: 
     page and on several, out of memory and out of history; a cursor of nobody begins at its time."""
     await settled(stack)
     names = (await resolved_ones(stack, 4))[::-1]
-    engine, memory = stack.alerting.engine, stack.alerting.memory
+    engine, memory = stack.alerting.engine, stack.alerting.monitor.recent
     for alert in [a for a in engine.alerts.values() if a.target in names]:
         assert alert.fired_at is not None
         late = alert.fired_at + timedelta(minutes=-names.index(alert.target or ""))
         changed = evolve(alert, fired_at=late, revision=alert.revision + 1)
         engine.alerts[alert.key] = changed
         memory.keep(changed)
+        stack.store.write(changed)
     await stack.store.flush()
     for left in (4, 0):
         if not left:
@@ -379,7 +380,7 @@ async def test_what_fires_is_found_below_any_number_of_resolved_alerts(
     path = "/api/v1/alerts?limit=5"
     for when in ("remembered", "history alone", "away"):
         if when == "history alone":
-            stack.alerting.memory.alerts.clear()  # as after two thousand newer ones
+            stack.alerting.monitor.recent.alerts.clear()  # as after two thousand newer ones
         if when == "away":
             stack.store._writer.away = (datetime.now(UTC), "the connection is refused")
         assert states(await ask.get(f"{path}&state=firing")) == [("db", "firing")], when
@@ -406,7 +407,7 @@ async def test_what_fires_again_is_not_resolved_any_more(
     stack.see("db", "docker", Result.up("running"))
     await stack.store.flush()
     assert states(await ask.get("/api/v1/alerts?state=resolved")) == [("db", "resolved")]
-    monkeypatch.setattr(stack.alerting.memory.store, "write", lambda _: None)
+    monkeypatch.setattr(stack.store, "write", lambda _: None)
     stack.see("db", "docker", Result.down("crashed"))
     assert alert_of(stack) == alert
     assert states(await ask.get("/api/v1/alerts?state=resolved")) == []
@@ -426,8 +427,8 @@ async def test_a_page_that_is_just_full_is_the_last(ask: Asker, stack: Stack) ->
     await stack.store.flush()
     for path in ("/api/v1/alerts", "/api/v1/notifications"):
         everything = (await ask.get(path))["items"]
-        stack.alerting.memory.alerts.clear()
-        stack.alerting.memory.rows.clear()
+        stack.alerting.monitor.recent.alerts.clear()
+        stack.alerting.monitor.recent.rows.clear()
         number = len(everything)
         just = await ask.get(f"{path}?limit={number}")
         assert (just["items"], just["next"]) == (everything, None)

@@ -67,7 +67,7 @@ async def test_targets_may_come_and_go_while_it_is_written(ask: Asker, stack: St
 
     async def churn() -> None:
         for n in range(1500):
-            stack.state.drop(f"t{n}")
+            stack.drop(f"t{n}")
             await asyncio.sleep(0)
 
     text, _ = await asyncio.gather(expose(ask), churn())

@@ -16,7 +16,6 @@ from tests.api.conftest import Asker, Stack, facts
 from tocsin.core.auth import Role
 from tocsin.core.ids import new_id
 from tocsin.core.model import Observation, Reason, Result, Status, Target
-from tocsin.core.state import CheckState
 
 pytestmark = pytest.mark.usefixtures("stack")
 
@@ -44,7 +43,7 @@ async def test_only_what_changed_is_given(ask: Asker, stack: Stack, path: str) -
     assert (same["whole"], same["items"], same["removed"]) == (False, [], [])
     assert (same["revision"], same["total"]) == (since, whole["total"])
     stack.see("web", "docker", Result.degraded("slow", container=facts()))
-    stack.state.drop("dead")
+    stack.drop("dead")
     stack.add("new", "container", "docker", "docker-health")
     news = await ask.get(f"{path}?since={since}")
     assert [item["name"] for item in news["items"]] == ["new", "web"]
@@ -90,7 +89,7 @@ async def test_a_reader_of_changes_has_what_a_reader_of_everything_has(
         add_some,
         see_some,
         lambda: stack.see("t1", "docker", down),
-        lambda: stack.state.drop("t2"),
+        lambda: stack.drop("t2"),
         lambda: stack.add("t3", "service", "docker", "docker-health"),
         lambda: stack.see("t1", "docker", Result.up("running", container=facts())),
     ]
@@ -141,7 +140,7 @@ async def test_uptime_of_all_targets(ask: Asker, stack: Stack) -> None:
 async def test_uptime_is_the_same_at_every_resolution(ask: Asker, stack: Stack) -> None:
     """However many stretches of time are asked for, an hour of two checks, one of which was down
     for a while and the other one came at the end, was available for the same share."""
-    stack.state.put_check(CheckState(target="web", name="http", probe="http", interval=30))
+    stack.put_check("web", "http")
     now = stack.clock.now()
     for n in range(110):
         status = Status.DOWN if 20 <= n < 30 else Status.UP

@@ -126,7 +126,7 @@ async def test_what_a_source_says_is_cleaned_on_every_way(harness: Harness) -> N
     await eventually(lambda: "sh�ip" in harness.state.targets)
     await eventually(lambda: harness.supervisor.health()["source.docker"].message)
     assert is_clean(harness.supervisor.health()["source.docker"].message)
-    assert [event.target for event in harness.events] == ["sh�ip"]
+    assert [event.target for event in harness.executor.happenings] == ["sh�ip"]
     lines = await harness.supervisor.logs("sh�ip", 3)
     assert len(lines) == 3
     assert is_clean([line.text for line in lines])

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 import tocsin
 from tests.conftest import eventually
 from tocsin.core import descriptors
+from tocsin.core.alerts.steady import SteadyClock
 from tocsin.core.bus import Bus
 from tocsin.core.config.settings import (
     CheckSettings,
@@ -27,11 +28,16 @@ from tocsin.core.heartbeats import Heartbeats
 from tocsin.core.hiding import is_plain
 from tocsin.core.inventory import Inventory
 from tocsin.core.isolation import Isolation
+from tocsin.core.journal import Journal
 from tocsin.core.model import Container, Observation, Reason, Result, Status, Target
+from tocsin.core.monitor import Effects, Monitor
+from tocsin.core.monitor.events import MonitorEvent, TargetGone
+from tocsin.core.monitor.executor import Executor
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.runner import Runner
 from tocsin.core.scheduler import Scheduler
 from tocsin.core.state import LiveState
+from tocsin.core.store import Store
 from tocsin.testing import SettableClock
 
 
@@ -105,32 +111,55 @@ def facts() -> Container:
     return Container(id="c1", image="i", state="running", reason=Reason.RUNNING)
 
 
+@define(eq=False)
+class Recorder(Executor):
+    """Keeps what was seen and what happened, and why targets went."""
+
+    seen: list[Observation] = field(factory=list)
+    happenings: list[tocsin.Event] = field(factory=list)
+    gone: list[str] = field(factory=list)
+
+    def handle(self, event: MonitorEvent) -> Effects:
+        effects = super().handle(event)
+        self.seen += [item for item in effects.stored if isinstance(item, Observation)]
+        self.happenings += [item for item in effects.stored if isinstance(item, tocsin.Event)]
+        if isinstance(event, TargetGone):
+            self.gone.append(event.why)
+        return effects
+
+
 class Room:
     """An inventory with its neighbours, and what was recorded."""
 
     def __init__(self, directory: Path, clock: SettableClock) -> None:
         self.clock = clock
-        self.seen: list[Observation] = []
-        self.state = LiveState(Bus())
+        self.executor = Recorder(
+            Monitor(), SteadyClock(clock), Journal(directory / "journal.db"),
+            Store(None, directory / "spool", clock=clock), Bus(),
+        )  # fmt: skip
         self.scheduler = Scheduler(clock)
         self.plugins = PluginManager(PluginSettings(), discover=tuple)
         self.plugins.add("echo", lambda: Plugin, "tests", "1")
         self.isolation = Isolation(frozenset({"echo"}), lambda *_: None)
         self.faults: list[str] = []
         self.runner = Runner(
-            clock, self.isolation, self.plugins, self.record,
+            clock, self.isolation, self.plugins,
             faulted=lambda plugin, reason: self.faults.append(reason),
         )  # fmt: skip
         self.settings = Settings(data_dir=directory, sources={"docker": DOCKER})
         self.inventory = Inventory(
-            self.settings, state=self.state, scheduler=self.scheduler, runner=self.runner,
+            self.settings, executor=self.executor, scheduler=self.scheduler, runner=self.runner,
             heartbeats=Heartbeats(directory / "beats.json", clock), catalog=self.plugins,
-            record=self.record, clock=clock,
+            clock=clock,
         )  # fmt: skip
 
-    def record(self, observation: Observation) -> None:
-        if self.state.record(observation):
-            self.seen.append(observation)
+    @property
+    def state(self) -> LiveState:
+        return self.executor.monitor.state
+
+    @property
+    def seen(self) -> list[Observation]:
+        return self.executor.seen
 
     def declare(self, *targets: TargetSettings) -> None:
         self.inventory.apply(evolve(self.settings, targets={t.name: t for t in targets}))
@@ -147,7 +176,7 @@ class Room:
 
     def find(self, name: str) -> Target:
         self.inventory.discovered("docker", Target(name=name, kind="container"), None)
-        self.record(
+        self.executor.observe(
             Observation(target=name, check="docker", at=self.clock.now(),
                         result=Result.up("running", container=facts()))
         )  # fmt: skip
@@ -291,8 +320,7 @@ async def test_a_declared_container_that_is_not_there_is_missing(room: Room) -> 
 
 async def test_an_undeclared_container_that_goes_is_forgotten(room: Room) -> None:
     """Retired, or not in an inventory, a target that nobody declared is no more."""
-    said: list[str] = []
-    room.state.listeners.append(lambda name: said.append(room.state.why_removed))
+    said = room.executor.gone
     room.find("a")
     room.find("b")
     room.inventory.retired("docker", "a", "removed on purpose")
@@ -443,14 +471,11 @@ async def test_retries_spare_a_target_one_failure(room: Room, tmp_path: Path) ->
             return tocsin.Result.up() if len(tries) >= 3 else tocsin.Result.down("not yet")
 
     target = Target(name="t")
-    room.state.put(target, declared=True, source=None, at=room.clock.now())
-    seen: list[Result] = []
-    runner = Runner(room.clock, room.isolation, room.plugins, lambda o: seen.append(o.result))
-    await runner.run(target, "c", "echo", Flaky(retries=2))
-    assert (seen[-1].status, len(tries)) == (Status.UP, 3)
+    seen = await room.runner.run(target, "c", "echo", Flaky(retries=2))
+    assert (seen.result.status, len(tries)) == (Status.UP, 3)
     tries.clear()
-    await runner.run(target, "c", "echo", Flaky(retries=1))
-    assert (seen[-1].status, len(tries)) == (Status.DOWN, 2)
+    seen = await room.runner.run(target, "c", "echo", Flaky(retries=1))
+    assert (seen.result.status, len(tries)) == (Status.DOWN, 2)
 
 
 async def test_heartbeats_that_cannot_be_read_or_kept_are_no_end(

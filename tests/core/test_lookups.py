@@ -23,7 +23,6 @@ from tocsin.core.isolation import Isolation
 from tocsin.core.lookup_guard import guard_lookups
 from tocsin.core.lookup_threads import LookupThreads
 from tocsin.core.lookups import lookups_of_check
-from tocsin.core.model import Observation
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.punctuality import host_names
 from tocsin.core.runner import Runner
@@ -69,10 +68,9 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
 
 
 @pytest.fixture
-async def runner() -> AsyncIterator[tuple[Runner, list[Observation]]]:
+async def runner() -> AsyncIterator[Runner]:
     isolation = Isolation(frozenset(BUILT_IN), lambda *_: None)
-    kept: list[Observation] = []
-    yield Runner(SystemClock(), isolation, PluginManager(PluginSettings()), kept.append), kept
+    yield Runner(SystemClock(), isolation, PluginManager(PluginSettings()))
     isolation.stop()
 
 
@@ -182,14 +180,13 @@ async def test_a_name_that_does_not_exist_is_down(resolver: Resolver) -> None:
 
 
 async def test_any_probe_that_still_looked_up_is_unknown(
-    resolver: Resolver, runner: tuple[Runner, list[Observation]]
+    resolver: Resolver, runner: Runner
 ) -> None:
     """A run that ends by its own timer, in whatever library, while the name is being looked up, is
     unknown: the runner knows what was under way."""
-    run, kept = runner
     for plugin, probe in probes_of("a.dead.test", 1):
-        await run.run(TARGET, "c", plugin, probe)
-        assert kept[-1].result.status is Status.UNKNOWN
+        seen = await runner.run(TARGET, "c", plugin, probe)
+        assert seen.result.status is Status.UNKNOWN
 
     class Impatient(TcpProbe):
         async def check(self, target: Target) -> Any:
@@ -201,9 +198,9 @@ async def test_any_probe_that_still_looked_up_is_unknown(
             except TimeoutError:
                 return Result.down("no answer")
 
-    await run.run(TARGET, "c", "tcp", Impatient(host="x", port=1))
-    assert kept[-1].result.status is Status.UNKNOWN
-    assert "a.dead.test" in kept[-1].result.message
+    seen = await runner.run(TARGET, "c", "tcp", Impatient(host="x", port=1))
+    assert seen.result.status is Status.UNKNOWN
+    assert "a.dead.test" in seen.result.message
 
 
 async def test_checks_cannot_fill_what_delivery_needs(resolver: Resolver, site: int) -> None:

@@ -35,12 +35,11 @@ class Names(Room):
         self.plugins.add("beats", lambda: heartbeat, "tests", "1")
         self.isolation.inline |= {"beats"}
         self.inventory.apply(self.settings)
-        self.events: list[Event] = []
 
     def sink(self, source: str = "docker") -> SourceSink:
         intake = Intake(asyncio.get_running_loop(), lambda _: None, lambda: None)
         return SourceSink(
-            source, self.inventory, self.record, self.events.append, self.clock, intake,
+            source, self.inventory, self.clock, intake,
             lambda: None, lambda _: None,
         )  # fmt: skip
 
@@ -92,7 +91,7 @@ async def test_a_label_gives_a_container_a_name_of_its_own(room: Names) -> None:
     room.sink().happened(
         Event(target="shop-web-1", source="docker", action="die", at=datetime.now(UTC))
     )
-    assert room.events[0].target == "Web shop"
+    assert room.executor.happenings[0].target == "Web shop"
     assert room.inventory.own_name("docker", "Web shop") == "shop-web-1"
     room.sink().synced(["shop-web-1"])
     assert set(room.state.targets) == {"Web shop"}

@@ -15,7 +15,7 @@ from tests.core.test_inventory import DOCKER, Plugin, Room
 from tocsin.core import supervisor
 from tocsin.core.cli import check
 from tocsin.core.config.settings import Settings
-from tocsin.core.model import Event, Health, LogLine, Status
+from tocsin.core.model import Health, LogLine, Status
 from tocsin.core.sources import SourceSupervisor
 from tocsin.testing import SettableClock
 
@@ -52,10 +52,9 @@ class Harness(Room):
 
     def __init__(self, directory: Path, clock: SettableClock) -> None:
         super().__init__(directory, clock)
-        self.events: list[Event] = []
         self.supervisor = SourceSupervisor(
             inventory=self.inventory, isolation=self.isolation, plugins=self.plugins,
-            record=self.record, keep=self.events.append, clock=clock,
+            clock=clock,
         )  # fmt: skip
 
     async def use(self, source: Harbour, *, automatic: bool = False) -> None:

@@ -12,7 +12,7 @@ from attrs import frozen
 from tocsin import Probe, Result, Status, Target
 from tocsin.core.config.settings import BUILT_IN, PluginSettings, UplinkSettings
 from tocsin.core.isolation import Isolation
-from tocsin.core.model import Health, Observation
+from tocsin.core.model import Health
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.runner import Runner
 from tocsin.core.uplink import FRESH, Uplink, is_outside
@@ -70,12 +70,10 @@ async def uplink(outside: Outside, clock: SettableClock) -> AsyncIterator[Uplink
 
 async def seen(uplink: Uplink, probe: Probe, plugin: str = "http") -> Result:
     """What a check records."""
-    kept: list[Observation] = []
     plugins = PluginManager(PluginSettings())
     plugins.load()
-    runner = Runner(uplink.clock, uplink.isolation, plugins, kept.append, doubt=uplink.doubt)
-    await runner.run(Target(name="shop"), "http", plugin, probe)
-    return kept[0].result
+    runner = Runner(uplink.clock, uplink.isolation, plugins, doubt=uplink.doubt)
+    return (await runner.run(Target(name="shop"), "http", plugin, probe)).result
 
 
 async def test_down_is_down_while_the_uplink_is_there(uplink: Uplink, outside: Outside) -> None:

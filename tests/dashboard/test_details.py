@@ -162,7 +162,7 @@ def test_a_page_of_the_history_that_is_gone(pages: Pages, empty_town: Town) -> N
     at = pages.open("history")
     at.button(key="rows-on").click().run()
     assert len(bars(at)) == 1
-    empty_town.act(empty_town.stack.state.drop, "svc-25")
+    empty_town.act(empty_town.stack.drop, "svc-25")
     at.run()
     calm(at)
     assert len(bars(at)) == 25

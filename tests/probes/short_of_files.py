@@ -20,7 +20,6 @@ from tocsin import Secret, Status, Target
 from tocsin.core.clock import SystemClock
 from tocsin.core.config.settings import BUILT_IN, PluginSettings
 from tocsin.core.isolation import Isolation
-from tocsin.core.model import Observation
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.runner import Runner
 from tocsin.plugins.probes import _net
@@ -44,10 +43,9 @@ SOFT = 256
 
 async def main(cases: dict[str, tuple[str, dict[str, Any]]]) -> None:
     """Run and print."""
-    seen: list[Observation] = []
     plugins = PluginManager(PluginSettings(), discover=tuple)
     isolation = Isolation(frozenset(BUILT_IN), lambda *_: None)
-    runner = Runner(SystemClock(), isolation, plugins, seen.append)
+    runner = Runner(SystemClock(), isolation, plugins)
     out: dict[str, list[tuple[str, str]]] = {name: [] for name in cases}
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (SOFT, hard))
@@ -67,8 +65,8 @@ async def main(cases: dict[str, tuple[str, dict[str, Any]]]) -> None:
                 out[name].append((result.status.value, result.message))
                 assert result.status is Status.UP or left < ENOUGH, result.message
             except Exception:
-                await runner.run(Target(name="t"), "c", kind, probe)
-                out[name].append((seen[-1].result.status.value, seen[-1].result.message))
+                seen = (await runner.run(Target(name="t"), "c", kind, probe)).result
+                out[name].append((seen.status.value, seen.message))
             finally:
                 for descriptor in held:
                     os.close(descriptor)

@@ -23,7 +23,7 @@ from tests.probes.short_of_files import LEFT
 from tocsin import Probe, Result, Status, Target, own_shortage
 from tocsin.core.config.settings import BUILT_IN, PluginSettings
 from tocsin.core.isolation import Isolation
-from tocsin.core.model import Health, Observation
+from tocsin.core.model import Health
 from tocsin.core.plugin_manager import PluginManager
 from tocsin.core.punctuality import TOLD_FOR, shortages
 from tocsin.core.runner import Runner
@@ -193,14 +193,13 @@ async def test_each_shortage_is_unknown_and_told(
 ) -> None:
     """The check is unknown, the plugin is not blamed, and health tells of the shortage, which
     monitor_impaired repeats, until none was met for a while."""
-    seen: list[Observation] = []
     plugins = PluginManager(PluginSettings())
     isolation = Isolation(frozenset(BUILT_IN), lambda *_: None)
-    runner = Runner(clock, isolation, plugins, seen.append)
+    runner = Runner(clock, isolation, plugins)
     assert shortages(runner.last_shortage, clock.monotonic()).status is Health.OK
     probe = Lacking(error=error, passes=passes)
-    await runner.run(Target(name="t"), "c", "http", probe)
-    assert seen[0].result.status is Status.UNKNOWN
+    seen = await runner.run(Target(name="t"), "c", "http", probe)
+    assert seen.result.status is Status.UNKNOWN
     assert [record for record in plugins.records if record.status == "failed"] == []
     told = shortages(runner.last_shortage, clock.monotonic())
     assert told.status is Health.DEGRADED

@@ -16,6 +16,7 @@ from tests.fuzz.judge import Judge
 from tests.fuzz.kinds import Kind
 from tests.fuzz.world import World, world
 from tocsin import Observation, Probe, Result, Target
+from tocsin.core.monitor import events
 from tocsin.core.state import CheckState
 from tocsin.plugins.probes._http_exchange import Trouble
 from tocsin.plugins.probes._http_expect import json_expectation, read_json
@@ -112,9 +113,10 @@ class Place:
 @asynccontextmanager
 async def place(directory: Path, judge: Judge, database: str) -> AsyncIterator[Place]:
     async with world(directory, judge, database) as made:
-        state = made.tocsin.state
-        state.put(TARGET, declared=True, source=None, at=made.tocsin.clock.now())
-        state.put_check(CheckState(target="site", name="c", probe="http", interval=30))
+        executor = made.tocsin.alerting.executor
+        executor.handle(events.TargetPut(TARGET))
+        check = CheckState(target="site", name="c", probe="http", interval=30)
+        executor.handle(events.CheckPut(check))
         made_place: list[Place] = []
         first = await asyncio.start_server(lambda r, w: made_place[0].serve(r, w), "127.0.0.1", 0)
         other = await asyncio.start_server(lambda r, w: made_place[0].blurt(r, w), "127.0.0.1", 0)
@@ -171,7 +173,7 @@ class Answers(Kind):
                 result = place.program._judge(done)
             # A result that comes as such, and a failure that an alert tells of.
             for one in (result, evolve(result, status=Result.down("").status)):
-                tocsin.record(
+                tocsin.alerting.executor.observe(
                     Observation(target="site", check="c", at=tocsin.clock.now(), result=one)
                 )
             await asyncio.sleep(0)

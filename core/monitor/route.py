@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve
 
-from tocsin.core.alerts.model import Alert, Change, Policy, Transition
+from tocsin.core.alerts.model import Alert, Change, Moment, Policy, Transition
 from tocsin.core.config.settings import ChannelSettings
-from tocsin.core.ids import new_id
 from tocsin.core.model import Target
 from tocsin.core.notices import Kind, Notice
 from tocsin.core.outbox import NOBODY, Decision, Row
@@ -30,7 +29,7 @@ def route(
     change: Transition,
     policy: Policy,
     channels: Mapping[str, ChannelSettings],
-    steady: float,
+    now: Moment,
     target: Target | None,
     affected: tuple[str, ...],
     underway: frozenset[str] = frozenset(),
@@ -44,7 +43,7 @@ def route(
         said = f": {alert.comment}" if alert.comment else ""
         word = "acknowledged by" if change.actor else "no longer acknowledged"
         why = f"{word} {change.actor or ''}".strip() + said
-        return [_row(change, NOBODY, steady, Decision.ACKNOWLEDGED, why)]
+        return [_row(change, NOBODY, now, Decision.ACKNOWLEDGED, why)]
     if change.kind is Change.RESOLVED:
         names: Sequence[str] = sorted(alert.heard | underway)
         weak: list[str] = []
@@ -57,8 +56,8 @@ def route(
     known = alert.heard if change.kind is Change.RESOLVED else alert.heard | underway
     rows = [
         evolve(
-            _row(change, name, steady, decision, change.why),
-            notice=_notice(change, target, affected) if change.notify else None,
+            _row(change, name, now, decision, change.why),
+            notice=_notice(change, now, target, affected) if change.notify else None,
             news=name not in known,
             beside=tuple(names),
         )
@@ -67,7 +66,7 @@ def route(
     if change.kind is Change.FIRED:
         least = {name: channels[name].min_severity.value for name in weak}
         rows += [
-            _row(change, name, steady, Decision.SEVERITY, f"the channel begins at {least[name]}")
+            _row(change, name, now, Decision.SEVERITY, f"the channel begins at {least[name]}")
             for name in weak
         ]
     if not names and not rows:
@@ -77,7 +76,7 @@ def route(
             decision, why = Decision.NO_CHANNEL, "no channel is configured for it"
         else:
             why = change.why
-        rows = [_row(change, NOBODY, steady, decision, why)]
+        rows = [_row(change, NOBODY, now, decision, why)]
     return rows
 
 
@@ -106,27 +105,30 @@ def wanted(
 def _row(
     change: Transition,
     channel: str,
-    steady: float,
+    now: Moment,
     decision: Decision,
     reason: str,
 ) -> Row:
     return Row(
+        id=now.ids.new(),
         alert=change.alert.id,
         rule=change.alert.rule,
         target=change.alert.target,
         channel=channel,
         transition=change.kind.value,
         at=change.at,
-        steady=steady,
+        steady=now.steady,
         decision=decision,
         reason=reason.strip(),
     )
 
 
-def _notice(change: Transition, target: Target | None, affected: tuple[str, ...]) -> Notice:
+def _notice(
+    change: Transition, now: Moment, target: Target | None, affected: tuple[str, ...]
+) -> Notice:
     alert = change.alert
     return Notice(
-        id=new_id(),
+        id=now.ids.new(),
         alert=alert.id,
         kind=_KINDS[change.kind],
         rule=alert.rule,

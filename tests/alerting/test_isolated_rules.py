@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Coroutine
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -12,11 +13,15 @@ from attrs import frozen
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import eventually
 from tocsin import History, Rule, Target, Verdict, hookimpl
-from tocsin.core.alerting.strangers import Strangers
-from tocsin.core.alerts.book import Bound
-from tocsin.core.alerts.model import Moment, Policy
+from tocsin.core.alerting.isolated_rules import IsolatedRuleRunner
+from tocsin.core.alerts.book import Book, Bound
+from tocsin.core.alerts.model import Policy
 from tocsin.core.alerts.rule_faults import RuleFaults
+from tocsin.core.alerts.steady import SteadyClock
 from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.monitor import Effects, Judge, Monitor, events
+from tocsin.core.monitor.events import MonitorEvent
+from tocsin.core.monitor.executor import Executor
 from tocsin.core.verdicts import VerdictState
 from tocsin.testing import SettableClock
 
@@ -64,9 +69,7 @@ async def odd(make_desk: MakeDesk) -> Desk:
 
 
 def busy(desk: Desk) -> bool:
-    strangers = getattr(desk.alerting.engine._outside, "__self__", None)
-    assert isinstance(strangers, Strangers)
-    return bool(strangers._busy)
+    return bool(desk.alerting.executor.rules._busy)
 
 
 @pytest.mark.parametrize("fault", [False, True])
@@ -78,7 +81,7 @@ async def test_a_verdict_on_what_is_gone_is_no_news(odd: Desk, gone: str, fault:
     odd.see("web", "up")
     await eventually(lambda: Plugin.asked)
     if gone == "target":
-        odd.state.drop("web")
+        odd.alerting.executor.handle(events.TargetGone("web"))
     else:
         await odd.alerting.apply(odd.load(CONFIG))
     Plugin.gate.set()
@@ -115,26 +118,42 @@ class Costly(Isolation):
         self.resets += 1
 
 
+class Held(Executor):
+    """An executor that keeps verdicts, and what is to run beside."""
+
+    def __init__(self, clock: SettableClock) -> None:
+        self.monitor, self.steady = Monitor(), SteadyClock(clock)
+        self.judged, self.beside = list[Verdict](), list[Coroutine[Any, Any, None]]()
+
+    def handle(self, event: MonitorEvent) -> Effects:
+        assert isinstance(event, events.Judged)
+        self.judged.append(event.verdict)
+        return Effects()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self.beside.append(work)
+
+
 async def test_a_rule_that_costs_its_lane_rests(clock: SettableClock) -> None:
     """A rule that loops is asked again after a minute, then after two, not at every result: each
     time one more thread would be busy. Until then its verdict is unknown, with the reason."""
-    isolation, judged, tasks = Costly(), list[Verdict](), list[Any]()
-    blamed: list[str] = []
-    strangers = Strangers(
-        clock, isolation, lambda _, verdict: judged.append(verdict),
-        RuleFaults(lambda plugin, reason: blamed.append(reason)), tasks.append, lambda _: True,
-    )  # fmt: skip
+    isolation, executor, blamed = Costly(), Held(clock), list[str]()
+    faults = RuleFaults(lambda plugin, reason: blamed.append(reason))
+    rules = IsolatedRuleRunner(clock, isolation, executor, faults)
     bound = Bound(name="odd", rule=Odd(), plugin="p", policy=Policy(), inline=False)
+    book = Book(rules={"odd": bound}, overrides={}, own={})
+    executor.monitor.handle(events.Configured(book, {}, (), 0.0), executor.steady.now())
+    executor.monitor.handle(events.TargetPut(Target(name="web")), executor.steady.now())
     history = History(target=Target(name="web"), latest={})
 
     async def results(count: int) -> None:
         for _ in range(count):
-            strangers.run(bound, ("odd", "web"), history, Moment(0.0, clock.now()))
-            await tasks.pop()
+            rules.run(Judge(bound, ("odd", "web"), history))
+            await executor.beside.pop()
 
     await results(50)
     assert isolation.asked == isolation.resets == 1
-    assert {verdict.state for verdict in judged} == {VerdictState.UNKNOWN}
+    assert {verdict.state for verdict in executor.judged} == {VerdictState.UNKNOWN}
     assert "rests" in blamed[-1]
     clock.advance(61)
     await results(50)

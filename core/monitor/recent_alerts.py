@@ -1,5 +1,4 @@
-"""The newest alerts and rows of the ledger, shown though the database is away; all of them go to
-history from here, too."""
+"""The newest alerts and rows of the ledger, shown though the database is away."""
 
 from __future__ import annotations
 
@@ -10,22 +9,21 @@ from attrs import define, field
 
 from tocsin.core.alerts.model import Alert
 from tocsin.core.outbox import Row
-from tocsin.core.store import Store
 
 MOST = 2000
 """Alerts, and rows, kept in memory."""
 
 
 @define
-class Memory:
+class RecentAlerts:
     """Alerts and rows by id, oldest first."""
 
-    store: Store
     alerts: OrderedDict[UUID, Alert] = field(factory=OrderedDict)
     rows: OrderedDict[UUID, Row] = field(factory=OrderedDict)
     own: set[UUID] | None = None
     """Ids of all alerts and rows of this run, for as long as it is not known what the database
     remembers: that has these, too, older than they are by then."""
+    _unstored: list[Alert | Row] = field(factory=list)
 
     def keep(self, alert: Alert) -> None:
         """An alert as it is now; what never fired is nobody's business."""
@@ -37,7 +35,7 @@ class Memory:
             self.own.add(alert.id)
         while len(self.alerts) > MOST:
             self.alerts.popitem(last=False)
-        self.store.write(alert)
+        self._unstored.append(alert)
 
     def note(self, row: Row) -> None:
         """A row as it is now."""
@@ -46,4 +44,9 @@ class Memory:
             self.own.add(row.id)
         while len(self.rows) > MOST:
             self.rows.popitem(last=False)
-        self.store.write(row)
+        self._unstored.append(row)
+
+    def take_unstored(self) -> tuple[Alert | Row, ...]:
+        """What has changed since this was asked last, for history."""
+        taken, self._unstored = tuple(self._unstored), []
+        return taken

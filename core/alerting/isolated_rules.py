@@ -1,17 +1,18 @@
-"""Strangers' rules: each runs in its plugin's lane, with a deadline; a slow one delays nobody."""
+"""Rules of third-party plugins: each runs on its plugin's thread, with a deadline; a slow one
+delays no other."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 from attrs import define, field, frozen
 
 from tocsin.core.alerts.book import Bound
-from tocsin.core.alerts.model import Key, Moment
+from tocsin.core.alerts.model import Key
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.clock import Clock
 from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.monitor import Judge
+from tocsin.core.monitor.events import Judged
+from tocsin.core.monitor.executor import Executor
 from tocsin.core.shapes import fit_verdict
 from tocsin.core.verdicts import History, Verdict
 
@@ -39,41 +40,41 @@ class _Rest:
 
 
 @define
-class Strangers:
-    """Runs rules elsewhere. ``judge`` takes their verdicts, ``faults`` what they do wrong,
-    ``spawn`` runs a task, ``watches`` tells whether the rule and its target are (still) there."""
+class IsolatedRuleRunner:
+    """Runs rules elsewhere. Their verdicts come back to ``executor`` as events; ``faults`` keeps
+    what they do wrong."""
 
     clock: Clock
     isolation: Isolation
-    judge: Callable[[Key, Verdict], None]
+    executor: Executor
     faults: RuleFaults
-    spawn: Callable[[Coroutine[Any, Any, None]], None]
-    watches: Callable[[Key], bool]
     _rests: dict[str, _Rest] = field(factory=dict)
     """Of plugins whose rules cost them their lane."""
     _busy: dict[Key, History | None] = field(factory=dict)
     """Rules under way, and the newest history that came meanwhile."""
 
-    def run(self, bound: Bound, key: Key, history: History, _: Moment) -> None:
+    def run(self, asked: Judge) -> None:
         """Have a rule judge; while it still does, only the newest history waits."""
+        bound, key, history = asked.rule, asked.key, asked.history
         if key in self._busy:
             self._busy[key] = history
             return
         self._busy[key] = None
-        self.spawn(self._work(bound, key, history))
+        self.executor.spawn(self._work(bound, key, history))
 
     async def _work(self, bound: Bound, key: Key, history: History) -> None:
         latest: History | None = history
         try:
             while latest is not None:
                 verdict, fault = await self._ask(bound, latest)
-                if not self.watches(key):
+                engine = self.executor.monitor.engine
+                if engine.target(key[1]) is None or not engine.watches(key):
                     break  # gone while it was asked; what it says is of nothing
                 if fault is None:
                     self.faults.clear(key)
                 else:
                     self.faults.add(bound.plugin, key, f"rule {bound.name} {fault}")
-                self.judge(key, verdict)
+                self.executor.handle(Judged(key, verdict))
                 latest, self._busy[key] = self._busy[key], None
         finally:
             del self._busy[key]

@@ -1,0 +1,146 @@
+"""The executor: has the monitor handle an event, and does what follows from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, evolve, field
+
+from tocsin.core import faults
+from tocsin.core.alerts.model import Change, Transition
+from tocsin.core.alerts.steady import SteadyClock
+from tocsin.core.boundary import cleaned_event, cleaned_observation
+from tocsin.core.bus import Bus
+from tocsin.core.journal import Journal, JournalError
+from tocsin.core.logs import get_logger
+from tocsin.core.model import Event, Observation
+from tocsin.core.monitor.effects import Effects, Outcome
+from tocsin.core.monitor.events import Happened, MonitorEvent, Observed
+from tocsin.core.monitor.monitor import Monitor
+from tocsin.core.outbox import Row
+from tocsin.core.store import Store
+
+if TYPE_CHECKING:
+    from tocsin.core.alerting.isolated_rules import IsolatedRuleRunner
+    from tocsin.core.alerting.observers import Observers
+    from tocsin.core.alerting.switchboard import Switchboard
+
+log = get_logger(__name__)
+
+
+@define(eq=False)
+class Executor:
+    """All that changes what is known of alerts enters here, and all that follows is done here.
+
+    Attributes:
+        monitor: says what follows from an event.
+        steady: the clock that dates events.
+        journal: holds what has to outlive this process; what is sent waits for it.
+        store: history.
+        bus: news for the API's readers.
+        rules: asks rules that run elsewhere.
+        channels: are given what is to be sent.
+        observers: plugins that are told of changes of alerts.
+        due: steady seconds until which ``awoken`` waits; None: until it is set.
+        awoken: set when time has to be looked at sooner than that.
+    """
+
+    monitor: Monitor
+    steady: SteadyClock
+    journal: Journal
+    store: Store
+    bus: Bus
+    rules: IsolatedRuleRunner = field(init=False)
+    channels: Switchboard = field(init=False)
+    observers: Observers = field(init=False)
+    due: float | None = None
+    awoken: asyncio.Event = field(factory=asyncio.Event)
+    _newest: asyncio.Future[None] | None = None
+    """Done when all that was handled is on disk."""
+    _tasks: set[asyncio.Task[None]] = field(factory=set)
+
+    def handle(self, event: MonitorEvent) -> Effects:
+        """Have an event change what is known, and do what follows. What goes to channels and
+        observers waits for the journal; where that cannot be written it goes all the same: what
+        happened has happened."""
+        effects = self.monitor.handle(event, self.steady.now())
+        self.perform(effects)
+        return effects
+
+    def observe(self, observation: Observation) -> None:
+        """Take in a result, without secrets and control characters."""
+        self.handle(Observed(cleaned_observation(observation)))
+
+    def happened(self, event: Event) -> None:
+        """Take in what happened to a target, likewise."""
+        self.handle(Happened(cleaned_event(event)))
+
+    async def submit(self, event: MonitorEvent) -> Outcome:
+        """The same for a person; on return it is on disk. Where the disk fails it holds all the
+        same, in memory, and the journal's ``trouble`` says so."""
+        effects = self.handle(event)
+        await self.committed()
+        return effects.outcome
+
+    async def committed(self) -> None:
+        """Wait until all that was handled so far is on disk, or cannot be."""
+        if self._newest is not None:
+            with suppress(JournalError):
+                await self.journal.wait(self._newest)
+
+    def perform(self, effects: Effects) -> None:
+        """Do what follows from an event."""
+        for judge in effects.judge:
+            self.rules.run(judge)
+        look_at = effects.look_at
+        if look_at is not None and (self.due is None or look_at < self.due):
+            self.awoken.set()  # though nothing changed, a rule wants to be asked again, and soon
+        for item in effects.stored:
+            self.store.write(item)
+        for kind, data in effects.published:
+            self.bus.publish(kind, data)
+        if effects.entry is None:
+            return
+        if effects.transitions:
+            faults.point("transition made")
+        entry = evolve(effects.entry, anchor=self.steady.anchor())
+        done = self._newest = self.journal.submit(entry)
+        for change in effects.transitions:
+            _write_down(change)
+        if effects.queued:
+            self.spawn(self._hand_over(done, effects.queued))
+        if changes := effects.transitions:
+            done.add_done_callback(lambda _: self.observers.tell(changes))
+        self.awoken.set()
+
+    async def _hand_over(self, done: asyncio.Future[None], rows: tuple[Row, ...]) -> None:
+        try:
+            await self.journal.wait(done)
+        except JournalError as error:
+            log.warning("told without the journal", reason=str(error))
+        self.channels.put(rows)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside; it ends with the executor."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """End what runs beside."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _write_down(change: Transition) -> None:
+    """A line in the log."""
+    quiet = change.kind in (Change.PENDING, Change.CANCELLED, Change.CLOSED)
+    (log.debug if quiet else log.info)(
+        "alert", change=change.kind.value, rule=change.alert.rule, target=change.alert.target,
+        severity=change.alert.severity.value,
+        message=change.alert.resolution or change.alert.message, reason=change.why or None,
+    )  # fmt: skip

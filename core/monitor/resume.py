@@ -1,0 +1,114 @@
+"""Going on with what an earlier run left: out of a whole journal, or of what history remembers."""
+
+from __future__ import annotations
+
+from functools import partial
+from uuid import UUID
+
+from attrs import evolve
+
+from tocsin.core.alerts.engine import Engine
+from tocsin.core.alerts.model import Alert, Key, Moment, Phase, Transition
+from tocsin.core.alerts.step import held_back
+from tocsin.core.journal_file import Saved
+from tocsin.core.logs import get_logger
+from tocsin.core.monitor.deliveries import Deliveries
+from tocsin.core.monitor.past import Past
+from tocsin.core.monitor.recent_alerts import RecentAlerts
+from tocsin.core.outbox import Decision, Row
+from tocsin.core.verdicts import Verdict
+
+log = get_logger(__name__)
+
+QUEUED = Decision.QUEUED
+
+
+def load(saved: Saved, engine: Engine, recent: RecentAlerts, deliveries: Deliveries) -> None:
+    """Go on with a journal that is whole; of one that is not, with nothing yet."""
+    engine.load(saved.alerts)
+    engine.dirty.clear()
+    engine.carried.kept.update(saved.carried)
+    for row in saved.rows:
+        recent.note(row)  # history may not have it yet; its id makes that harmless
+        deliveries.note(row)
+    for alert in saved.alerts:
+        recent.keep(alert)
+    recent.own = set() if saved.fresh or saved.doubtful else None
+
+
+def taken_up(
+    engine: Engine, recent: RecentAlerts, deliveries: Deliveries, past: Past, now: Moment
+) -> tuple[Past, list[Transition]]:
+    """Go on with what was left of an earlier run; returns what went on of it, and what changed.
+
+    Results may have come before the database could be read, and begun alerts of their own. Where
+    nobody was told of those, the start being still under way, the stored one takes their place, and
+    in history they end. An alert that was told meanwhile goes on in place of the stored one, and
+    what was still to be told of that one is told no more.
+    """
+    own, recent.own = recent.own or set(), None
+    replaced: set[UUID] = set()
+    before: dict[Key, Alert] = {}
+    for alert in sorted(past.alerts, key=lambda alert: (alert.ever_told, alert.id)):
+        if alert.id in own:
+            continue  # history has it already
+        if alert.key in before:
+            recent.keep(_replaced(before[alert.key], now))
+        before[alert.key] = alert
+    changes: list[Transition] = []
+    for key, alert in list(before.items()):
+        newcomer = engine.alerts.get(key)
+        if newcomer is None:
+            continue
+        if newcomer.ever_told:
+            replaced.add(alert.id)
+            recent.keep(_replaced(before.pop(key), now))
+            unseen = newcomer.phase is Phase.FIRING and newcomer.acknowledged_by is None
+            if unseen and alert.acknowledged_by is not None:
+                changes += engine.acknowledge(newcomer, alert.acknowledged_by, alert.comment, now)
+            continue
+        changes += engine.judge(key, Verdict.over("it goes on as the alert of before"), now)
+        if key in engine.alerts:
+            recent.keep(engine.alerts[key])
+        if newcomer.acknowledged_by is not None and alert.acknowledged_by is None:
+            before[key] = evolve(
+                alert,
+                acknowledged_by=newcomer.acknowledged_by,
+                acknowledged_at=newcomer.acknowledged_at,
+                comment=newcomer.comment,
+                revision=alert.revision + 1,
+            )
+    engine.load(before.values())
+    engine.load(alert for alert in past.ended if alert.key not in engine.alerts)
+    rows = tuple(
+        _superseded(row) if row.alert in replaced else row for row in past.rows if row.id not in own
+    )
+    for row in rows:
+        recent.note(row)
+        deliveries.note(row)
+    bare = frozenset(each for each in past.bare if each[0] not in replaced | own)
+    for identity, channel in bare:
+        engine.revise(identity, partial(held_back, channel=channel, underway=()))
+    owed = sum(row.decision is QUEUED for row in rows) + len(bare)
+    if before or owed:
+        log.info("an earlier run goes on", alerts=len(before), to_be_told=owed)
+    past = evolve(past, rows=rows, bare=bare, found=bool(before or owed))
+    return past, changes + engine.review({key[1] for key in before}, now)
+
+
+def _superseded(row: Row) -> Row:
+    if row.decision is not QUEUED:
+        return row
+    why = "another alert went on in its place"
+    return evolve(row, decision=Decision.SUPERSEDED, reason=why, revision=row.revision + 1)
+
+
+def _replaced(alert: Alert, now: Moment) -> Alert:
+    return evolve(
+        alert,
+        phase=Phase.RESOLVED,
+        resolved=now.steady,
+        resolved_at=now.wall,
+        resolution="another alert went on in its place",
+        revision=alert.revision + 1,
+    )

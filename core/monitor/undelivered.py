@@ -1,0 +1,109 @@
+"""What channels could not tell: of whose end they tell nobody, and where it goes instead."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from uuid import UUID
+
+from attrs import define, evolve, field
+
+from tocsin.core.alerts.engine import Engine
+from tocsin.core.alerts.model import Moment
+from tocsin.core.config.settings import ChannelSettings
+from tocsin.core.monitor.underway import Underway
+from tocsin.core.notices import Kind
+from tocsin.core.outbox import Decision, Row
+
+MOST = 20_000
+"""Episodes that are kept of one channel."""
+
+
+@define
+class Undelivered:
+    """Firings that a channel was to tell and could not. An episode is an alert and how often it had
+    fired again."""
+
+    episodes: dict[tuple[UUID, int], None] = field(factory=dict)
+
+    def note(self, row: Row) -> None:
+        """A row as it is now."""
+        notice = row.notice
+        if notice is None:
+            return
+        if row.decision is Decision.SENT:
+            self.episodes.pop((row.alert, notice.flaps), None)
+        elif row.decision is Decision.DEAD and notice.kind is not Kind.RESOLVED and row.news:
+            self.episodes[row.alert, notice.flaps] = None
+            while len(self.episodes) > MOST:
+                del self.episodes[next(iter(self.episodes))]
+
+    def ends(self, rows: Iterable[Row]) -> list[Row]:
+        """Of some rows in their order those that tell the end of what was never told."""
+        begun: set[UUID] = set()
+        found = []
+        for row in rows:
+            if row.notice is None:
+                continue
+            if row.notice.kind is not Kind.RESOLVED:
+                begun.add(row.alert)
+            elif (
+                row.news
+                and row.alert not in begun
+                and (row.alert, row.notice.flaps) in self.episodes
+            ):
+                found.append(row)
+        return found
+
+
+def told_elsewhere(
+    rows: Iterable[Row],
+    channels: Mapping[str, ChannelSettings],
+    failing: Collection[str],
+    engine: Engine,
+    underway: Underway,
+    now: Moment,
+) -> list[Row]:
+    """The rows for other channels in place of some that were not delivered: for the one that the
+    configuration names as the fallback, else for any that works and was not told by itself. What
+    came from elsewhere already goes no further.
+
+    Args:
+        rows: what was not delivered, of whatever channels.
+        channels: those of the configuration in force.
+        failing: which of them cannot deliver now.
+        engine: knows who has heard of an alert.
+        underway: knows who is still to be told of it.
+        now: the moment of the event.
+    """
+    made = []
+    for row in rows:
+        if row.notice is None or row.notice.fallback_for is not None:
+            continue
+        failed = channels.get(row.channel)
+        named = None if failed is None else failed.fallback
+        name = named or _other(row.channel, channels, failing)
+        if name is None:
+            continue
+        alert = engine.find(row.alert)
+        told = name in row.beside or name in underway.channels(row.alert)
+        told = told or (alert is not None and name in alert.heard)
+        if named is None and told:
+            continue
+        notice = evolve(row.notice, id=now.ids.new(), fallback_for=row.channel, reply_to=None)
+        made.append(
+            Row(
+                id=now.ids.new(), alert=row.alert, rule=row.rule, target=row.target, channel=name,
+                transition=row.transition, at=now.wall, steady=now.steady,
+                decision=Decision.QUEUED, reason=f"{row.channel} could not deliver it",
+                notice=notice,
+            )
+        )  # fmt: skip
+    return made
+
+
+def _other(
+    name: str, channels: Mapping[str, ChannelSettings], failing: Collection[str]
+) -> str | None:
+    able = [c.name for c in channels.values() if c.notifier is not None and c.name != name]
+    well = [other for other in able if other not in failing]
+    return next(iter(well or able), None)

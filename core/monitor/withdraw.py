@@ -1,0 +1,81 @@
+"""What a message leaves out. Each stage is given rows and returns those that pass, and those that
+are withdrawn, with the reason: the root may have been found, or somebody may have spoken, while
+they waited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+from uuid import UUID
+
+from attrs import evolve
+
+from tocsin.core.alerts.engine import Engine
+from tocsin.core.alerts.model import Alert, Moment, Phase, Suppression
+from tocsin.core.notices import Kind
+from tocsin.core.outbox import Decision, Row
+
+Sifted: TypeAlias = tuple[list[Row], list[Row]]
+"""Rows that pass, and rows that are withdrawn."""
+
+_NEWS = (Kind.FIRED, Kind.RESOLVED)
+
+
+def withdrawn(row: Row, decision: Decision, why: str) -> Row:
+    """A row that does not go out."""
+    return evolve(row, decision=decision, reason=why, revision=row.revision + 1)
+
+
+def inhibited(rows: list[Row], engine: Engine, now: Moment) -> Sifted:
+    """Leave out what the failure of another target explains."""
+    return _covered(rows, engine, lambda a: engine.inhibition.over(a.key, a, now.steady))
+
+
+def silenced(rows: list[Row], engine: Engine, now: Moment) -> Sifted:
+    """Leave out what a silence or a maintenance window covers."""
+    return _covered(rows, engine, lambda a: engine.quiet.over(a, engine.target(a.target), now.wall))
+
+
+def _covered(
+    rows: list[Row], engine: Engine, cover: Callable[[Alert], Suppression | None]
+) -> Sifted:
+    passed, left = [], []
+    for row in rows:
+        alert = engine.find(row.alert)
+        told = row.notice is not None and row.notice.kind is Kind.RESOLVED
+        # What has resolved meanwhile is told, both halves of it; so is every recovery.
+        found = None
+        if alert is not None and alert.phase is Phase.FIRING and not told:
+            found = cover(alert)
+        if found is None:
+            passed.append(row)
+        else:
+            left.append(withdrawn(row, Decision(found.cause.value), found.message))
+    return passed, left
+
+
+def superseded(rows: Iterable[Row]) -> Sifted:
+    """Leave out what the same message tells anyway: of several notices about one alert the newest
+    says it all; only the first firing and the end are both told."""
+    noticed = [(row, row.notice) for row in rows if row.notice is not None]
+    newest = {(row.alert, notice.kind is Kind.RESOLVED): row for row, notice in noticed}
+    first: set[UUID] = set()
+    passed, left = [], []
+    for row, notice in noticed:
+        last = newest[row.alert, notice.kind is Kind.RESOLVED]
+        begins = notice.kind is Kind.FIRED and row.alert not in first
+        if row is last or begins:
+            first.add(row.alert)
+            passed.append((row, notice))
+        else:
+            why = f"a newer notice ({last.transition}) goes out with it"
+            left.append(withdrawn(row, Decision.SUPERSEDED, why))
+    fired = {row.alert for row, notice in passed if notice.kind is Kind.FIRED}
+    kept = []
+    for row, notice in passed:
+        if row.alert in fired and notice.kind not in (*_NEWS, Kind.ESCALATED):
+            why = "its first notice goes out only now"
+            left.append(withdrawn(row, Decision.SUPERSEDED, why))
+        else:
+            kept.append(row)
+    return kept, left
