@@ -3,6 +3,7 @@
 # make test-real  run all other tests, on a real engine, in a real browser; what is missing is skipped
 # make coverage  the fast tests once more, and which lines they run; slow before Python 3.12
 # make bench  print the figures
+# make rooms  print how large the rooms of the house are, and who imports whom
 # make faults  inject faults into a running tocsin and judge what it tells (tests/faults)
 # make fuzz   what strangers write, by the hundred thousand, and a judge of what becomes of it (tests/fuzz)
 # make audit  hold the packages of the image against the public list of known holes (needs the internet)
@@ -26,7 +27,7 @@ REAL   := docker or browser or ship or fuzz or kill or slow
 # Compiled modules are kept: the tests start Python hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test fast test-real faults fuzz audit coverage lint style types bench screenshots hooks lock clean
+.PHONY: run test fast test-real rooms faults fuzz audit coverage lint style types bench screenshots hooks lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
@@ -58,6 +59,9 @@ types: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python bench/all.py $(ARGS)
+
+rooms: $(VENV)/.test
+	$(BIN)/python bench/rooms.py
 
 faults: $(VENV)/.test
 	$(BIN)/python -m tests.faults $(ARGS)

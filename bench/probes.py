@@ -29,7 +29,7 @@ from stand import first_core, free_port, last_core, nginx, postgres, runner, run
 from table import line, machine
 
 from tocsin import Probe, Secret, Target
-from tocsin.core.memory import settle
+from tocsin.core.runtime.gc_tuning import settle
 from tocsin.plugins.probes.backup_script import BackupScriptProbe
 from tocsin.plugins.probes.disk import DiskProbe
 from tocsin.plugins.probes.http import HttpProbe

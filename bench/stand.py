@@ -24,12 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.running import Running as Running
 
-from tocsin.core import memory
 from tocsin.core.app import Tocsin
 from tocsin.core.config import load_config
-from tocsin.core.data_dir import data_directory
 from tocsin.core.embedded import EmbeddedPostgres
-from tocsin.core.plugin_manager import load_plugins
+from tocsin.core.plugin.manager import load_plugins
+from tocsin.core.runtime import gc_tuning
+from tocsin.core.runtime.data_dir import data_directory
 
 # The extra "ssh" costs 17 MB by being installed: what is measured is what most people have.
 Running.main = f"import sys; sys.modules['paramiko'] = None; {Running.main}"
@@ -150,7 +150,7 @@ async def running(directory: Path, config: str, **env: str) -> AsyncIterator[Toc
     monitor = Tocsin(path, known, plugins, load_config(path, known, plugins))
     with data_directory(monitor.data_dir):
         await monitor.start()
-        memory.settle()
+        gc_tuning.settle()
         try:
             yield monitor
         finally:

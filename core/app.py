@@ -9,41 +9,47 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tocsin.core import descriptors
 from tocsin.core.alerting import Alerting
-from tocsin.core.api import ApiServer
 from tocsin.core.auth import TokenStore, ensure_admin, write_private
 from tocsin.core.boundary import cleaned_entry
 from tocsin.core.bus import Bus
+from tocsin.core.checks.check_runner import Runner
+from tocsin.core.checks.heartbeats import Heartbeats
+from tocsin.core.checks.inventory import Inventory
+from tocsin.core.checks.punctuality import (
+    host_names,
+    open_files,
+    punctuality,
+    shortages,
+    standstills,
+)
+from tocsin.core.checks.restarts import Restarts
+from tocsin.core.checks.scheduler import Scheduler, SchedulerStats
+from tocsin.core.checks.source_supervisor import SourceSupervisor
+from tocsin.core.checks.uplink import Uplink
 from tocsin.core.clock import Clock, SystemClock
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import Settings
-from tocsin.core.data_dir import API_URL, StartError
-from tocsin.core.deadman import Deadman
-from tocsin.core.embedded import EmbeddedPostgres
-from tocsin.core.heartbeats import Heartbeats
-from tocsin.core.hiding import know
-from tocsin.core.inventory import Inventory
-from tocsin.core.isolation import Isolation
-from tocsin.core.logs import get_logger
-from tocsin.core.model import (
+from tocsin.core.contracts.model import (
     AuditEntry,
     Beat,
     ComponentHealth,
     Health,
     LogLine,
 )
-from tocsin.core.plugin_manager import PluginManager, tocsin_version
-from tocsin.core.punctuality import host_names, open_files, punctuality, shortages, standstills
-from tocsin.core.restarts import Restarts
-from tocsin.core.room import is_unwritable
-from tocsin.core.runner import Runner
-from tocsin.core.scheduler import Scheduler, SchedulerStats
-from tocsin.core.services import ServiceSupervisor
-from tocsin.core.sources import SourceSupervisor
+from tocsin.core.deadman import Deadman
+from tocsin.core.embedded import EmbeddedPostgres
+from tocsin.core.hiding import know
+from tocsin.core.http import ApiServer
+from tocsin.core.logs import get_logger
+from tocsin.core.plugin.manager import PluginManager, tocsin_version
+from tocsin.core.plugin.sandbox import Isolation
+from tocsin.core.plugin.services import ServiceSupervisor
+from tocsin.core.runtime import descriptors
+from tocsin.core.runtime.data_dir import API_URL, StartError
+from tocsin.core.runtime.disk import is_unwritable
 from tocsin.core.state import LiveState
 from tocsin.core.store import Store
-from tocsin.core.uplink import Uplink
 
 log = get_logger(__name__)
 

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 from attrs import evolve
 
+from tocsin.core.contracts.model import AuditEntry, Event, LogLine, Observation, Result
+from tocsin.core.contracts.rule import Verdict
 from tocsin.core.hiding import clean, clean_data, hide, visible
-from tocsin.core.model import AuditEntry, Event, LogLine, Observation, Result
-from tocsin.core.verdicts import Verdict
 
 LONGEST_LINE = 16_000
 """Characters of a log line that are kept."""

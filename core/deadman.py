@@ -10,9 +10,9 @@ import aiohttp
 
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import DeadmanSettings
+from tocsin.core.contracts.model import ComponentHealth, Health
 from tocsin.core.logs import get_logger
-from tocsin.core.lookups import TocsinResolver
-from tocsin.core.model import ComponentHealth, Health
+from tocsin.core.resolver.lookups import TocsinResolver
 
 log = get_logger(__name__)
 

@@ -10,7 +10,7 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
-from tocsin.core.owned import user_name
+from tocsin.core.runtime.owned import user_name
 
 NO_DATABASE = (
     "there is no database: set DATABASE_URL, or 'pip install tocsin[embedded]' for one that comes "

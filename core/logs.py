@@ -15,7 +15,7 @@ import structlog
 
 from tocsin.core import hiding
 from tocsin.core.config.settings import Format, LogSettings
-from tocsin.core.contracts import Secret
+from tocsin.core.contracts.base import Secret
 
 LONGEST = 16_000
 """Characters of one value of a log line."""

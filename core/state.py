@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, evolve, frozen
 
-from tocsin.core.model import Container, Observation, Result, Status, Target, worst
+from tocsin.core.contracts.model import Container, Observation, Result, Status, Target, worst
 
 REMOVED_KEPT = 10_000
 """Targets gone that are remembered, for those who ask what has changed since they last looked."""

@@ -18,10 +18,10 @@ from click import Context
 
 from tests.faults.fault import all_rows
 from tocsin import Notifier, Observer, Probe, Rule, Source
-from tocsin.core import hookspecs
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings
-from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.plugin import hookspecs
+from tocsin.core.plugin.manager import PluginManager
 from tocsin.testing import (
     RecordingSink,
     check_endpoint_conformance,
@@ -208,7 +208,7 @@ SECURITY = (ROOT / "docs/security.md").read_text()
 
 def test_the_security_page_has_the_roles_as_they_are() -> None:
     """Each route that is not a viewer's stands in the row of its role; viewers only read."""
-    from tocsin.core.api import ROUTES
+    from tocsin.core.http import ROUTES
 
     rows = dict(re.findall(r"^\| (none|viewer|operator|admin) \| (.+) \|$", SECURITY, re.MULTILINE))
     said = {role: set(re.findall(r"`([A-Z]+ /[^`]+)`", text)) for role, text in rows.items()}
@@ -232,7 +232,7 @@ def test_the_security_page_names_what_labels_may_ask_for() -> None:
 
 def test_the_security_page_names_every_file_of_the_data_directory() -> None:
     """Their names in the code are those of the page, and the mode of a token is what it says."""
-    from tocsin.core.data_dir import API_URL
+    from tocsin.core.runtime.data_dir import API_URL
 
     source = "".join(p.read_text() for p in (ROOT / "core").rglob("*.py"))
     made = set(re.findall(r'(?:data_dir|path|directory) / "([a-z.]+)"', source))

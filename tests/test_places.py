@@ -22,8 +22,8 @@ from tocsin.core.cli.context import Context, Failure
 from tocsin.core.cli.main import cli as commands
 from tocsin.core.config import ConfigError, find_config, load_config
 from tocsin.core.config.settings import PluginSettings
-from tocsin.core.data_dir import data_directory
-from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.runtime.data_dir import data_directory
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving a file to others needs root")

@@ -20,20 +20,20 @@ from tests.notifiers.receiver import Receiver
 from tocsin import Status
 from tocsin.core.alerting import Alerting
 from tocsin.core.alerts.model import Phase
+from tocsin.core.alerts.outbox import Decision
 from tocsin.core.bus import Bus
+from tocsin.core.checks.check_runner import Runner
+from tocsin.core.checks.heartbeats import Heartbeats
+from tocsin.core.checks.inventory import Inventory
+from tocsin.core.checks.scheduler import Scheduler
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings
-from tocsin.core.heartbeats import Heartbeats
-from tocsin.core.inventory import Inventory
-from tocsin.core.isolation import Isolation
-from tocsin.core.journal_file import open_file, read
+from tocsin.core.journal.file import open_file, read
 from tocsin.core.monitor import Effects, Monitor, events
 from tocsin.core.monitor.events import MonitorEvent
-from tocsin.core.outbox import Decision
-from tocsin.core.plugin_manager import PluginManager
-from tocsin.core.runner import Runner
-from tocsin.core.scheduler import Scheduler
+from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.store import Store
 
 CONFIG = """

@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from attrs import define, field, frozen
 
-from tocsin.core.alerts.book import Bound
 from tocsin.core.alerts.model import Key
 from tocsin.core.alerts.rule_faults import RuleFaults
+from tocsin.core.alerts.rule_set import BoundRule
 from tocsin.core.clock import Clock
-from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.contracts.rule import History, Verdict
 from tocsin.core.monitor import Judge
 from tocsin.core.monitor.events import Judged
 from tocsin.core.monitor.executor import Executor
+from tocsin.core.plugin.sandbox import Isolation, PluginFault
 from tocsin.core.shapes import fit_verdict
-from tocsin.core.verdicts import History, Verdict
 
 DEADLINE = 5.0
 """Seconds a rule may take."""
@@ -62,7 +62,7 @@ class IsolatedRuleRunner:
         self._busy[key] = None
         self.executor.spawn(self._work(bound, key, history))
 
-    async def _work(self, bound: Bound, key: Key, history: History) -> None:
+    async def _work(self, bound: BoundRule, key: Key, history: History) -> None:
         latest: History | None = history
         try:
             while latest is not None:
@@ -79,7 +79,7 @@ class IsolatedRuleRunner:
         finally:
             del self._busy[key]
 
-    async def _ask(self, bound: Bound, history: History) -> tuple[Verdict, str | None]:
+    async def _ask(self, bound: BoundRule, history: History) -> tuple[Verdict, str | None]:
         """The verdict, and what went wrong."""
         if (rest := self._rests.get(bound.plugin)) and self.clock.monotonic() < rest.until:
             return _FAILED, f"rests, since it {rest.reason}"

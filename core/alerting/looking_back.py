@@ -10,8 +10,8 @@ from typing import TypeAlias
 from tocsin.core.alerts.model import Moment
 from tocsin.core.alerts.recent import MOST, Reading
 from tocsin.core.clock import Clock
+from tocsin.core.contracts.model import Event, Health, Observation
 from tocsin.core.logs import get_logger
-from tocsin.core.model import Event, Health, Observation
 from tocsin.core.monitor import events
 from tocsin.core.monitor.executor import Executor
 from tocsin.core.store import Store, StoreUnavailable

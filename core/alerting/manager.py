@@ -9,38 +9,38 @@ from typing import Any
 
 from attrs import evolve
 
-from tocsin.core.alerting.condition import condition
-from tocsin.core.alerting.controls import Actions, Desk
-from tocsin.core.alerting.enriching import enricher_of
+from tocsin.core.alerting.health import condition
 from tocsin.core.alerting.isolated_rules import IsolatedRuleRunner
-from tocsin.core.alerting.itself import SELF, verdicts
 from tocsin.core.alerting.looking_back import COMING, look_back
 from tocsin.core.alerting.observers import Observers
 from tocsin.core.alerting.restore import restored, whole_entry
 from tocsin.core.alerting.retire import abandoned
+from tocsin.core.alerting.self_monitoring import SELF, verdicts
 from tocsin.core.alerting.settling import Settling
-from tocsin.core.alerting.silencing import Silencing
-from tocsin.core.alerting.switchboard import Switchboard
+from tocsin.core.alerts.durable_clock import DurableMonotonicClock
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Alert, Key, Moment, Phase
 from tocsin.core.alerts.rule_faults import RuleFaults
-from tocsin.core.alerts.silences import Quiet
-from tocsin.core.alerts.steady import SteadyClock
+from tocsin.core.alerts.silences import Silencer
 from tocsin.core.bus import Bus
 from tocsin.core.clock import Clock
 from tocsin.core.config.alerting import book_of
 from tocsin.core.config.settings import Settings
-from tocsin.core.isolation import Isolation
-from tocsin.core.journal import Entry, Journal, Saved
+from tocsin.core.contracts.model import ComponentHealth
+from tocsin.core.contracts.rule import Verdict, VerdictState
+from tocsin.core.journal.journal import Entry, Journal, Saved
 from tocsin.core.logs import get_logger
-from tocsin.core.model import ComponentHealth
 from tocsin.core.monitor import Monitor, events
 from tocsin.core.monitor.executor import Executor
-from tocsin.core.pipeline import Channel, Tools
-from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.monitor.silencing import Silencing
+from tocsin.core.notify import Channel, Tools
+from tocsin.core.notify.channel_manager import ChannelManager
+from tocsin.core.notify.controls import Actions, Desk
+from tocsin.core.notify.enriching import enricher_of
+from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.state import LiveState
 from tocsin.core.store import Store
-from tocsin.core.verdicts import Verdict, VerdictState
 
 log = get_logger(__name__)
 
@@ -72,12 +72,12 @@ class Alerting:
         self.journal = Journal(data_dir / "journal.db")
         rule_faults = RuleFaults(self._faulted, self._recovered)
         executor = self.executor = Executor(
-            Monitor(rule_faults), SteadyClock(clock), self.journal, store, bus
+            Monitor(rule_faults), DurableMonotonicClock(clock), self.journal, store, bus
         )
         executor.rules = IsolatedRuleRunner(clock, isolation, executor, rule_faults)
         self.silencing = Silencing(clock, executor)
         desk = None if actions is None else Desk(clock, executor, self.silencing, actions)
-        self.board = executor.channels = Switchboard(Tools(clock, isolation, executor), desk)
+        self.board = executor.channels = ChannelManager(Tools(clock, isolation, executor), desk)
         self.observers = executor.observers = Observers(isolation, self._faulted, self._recovered)
         self._clock, self._store = clock, store
         self._plugins, self._actions = plugins, actions
@@ -98,7 +98,7 @@ class Alerting:
         return self.executor.monitor.state
 
     @property
-    def steady(self) -> SteadyClock:
+    def steady(self) -> DurableMonotonicClock:
         """The clock of alerts."""
         return self.executor.steady
 
@@ -108,7 +108,7 @@ class Alerting:
         return self.monitor.engine
 
     @property
-    def quiet(self) -> Quiet:
+    def quiet(self) -> Silencer:
         """Silences and maintenance windows."""
         return self.monitor.quiet
 
@@ -117,7 +117,7 @@ class Alerting:
     async def start(self) -> None:
         """Take up where an earlier run ended, and begin."""
         saved = await self.journal.start()
-        self.executor.steady = SteadyClock(self._clock, saved.anchor)
+        self.executor.steady = DurableMonotonicClock(self._clock, saved.anchor)
         self._settling = Settling.after(saved.life, saved.anchor, self.steady.anchor())
         self._configure()
         self.journal.whole = lambda: whole_entry(

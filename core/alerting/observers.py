@@ -11,9 +11,9 @@ from attrs import define, field
 
 from tocsin.core.alerts.model import Transition
 from tocsin.core.config.settings import ObserverSettings
-from tocsin.core.isolation import Isolation, PluginFault, describe
+from tocsin.core.contracts.observer import AlertChange, Observer
 from tocsin.core.logs import get_logger
-from tocsin.core.observing import AlertChange, Observer
+from tocsin.core.plugin.sandbox import Isolation, PluginFault, describe
 
 log = get_logger(__name__)
 

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from uuid import UUID
 
+from tocsin.core.alerts.durable_clock import Anchor
 from tocsin.core.alerts.model import Alert
+from tocsin.core.alerts.outbox import Decision
 from tocsin.core.alerts.silences import Silence
-from tocsin.core.alerts.steady import Anchor
 from tocsin.core.clock import Clock
-from tocsin.core.journal import Entry, Saved
+from tocsin.core.contracts.model import Health
+from tocsin.core.journal.journal import Entry, Saved
 from tocsin.core.logs import get_logger
-from tocsin.core.model import Health
 from tocsin.core.monitor import Monitor, Past
-from tocsin.core.outbox import Decision
-from tocsin.core.pipeline import Channel
+from tocsin.core.notify import Channel
 from tocsin.core.store import Store, StoreUnavailable
 from tocsin.core.store.alerts import Waiting
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from attrs import define, evolve
 
-from tocsin.core.alerts.steady import Anchor, goes_on
-from tocsin.core.journal_file import Life
+from tocsin.core.alerts.durable_clock import Anchor, goes_on
+from tocsin.core.journal.file import Life
 
 SETTLE_MOST = 60.0
 """Seconds for which checks that have not run yet are waited for."""

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from tocsin.core.alerts.model import Alert, Key
 from tocsin.core.boundary import cleaned_verdict
-from tocsin.core.verdicts import Verdict, VerdictState
+from tocsin.core.contracts.rule import Verdict, VerdictState
 
 Carry = Mapping[str, Any]
 

@@ -11,11 +11,9 @@ from uuid import UUID
 
 from attrs import evolve
 
-from tocsin.core.alerts.book import EMPTY, Book, Bound
 from tocsin.core.alerts.carried import Carried
 from tocsin.core.alerts.graph import Graph
 from tocsin.core.alerts.inhibition import Inhibition, may_be_over
-from tocsin.core.alerts.looks import Looks
 from tocsin.core.alerts.model import (
     SETTLING,
     Alert,
@@ -28,18 +26,20 @@ from tocsin.core.alerts.model import (
     differs,
 )
 from tocsin.core.alerts.recent import Reading, Recent
+from tocsin.core.alerts.recheck_timers import RecheckTimers
 from tocsin.core.alerts.rule_faults import RuleFaults
-from tocsin.core.alerts.silences import Quiet
+from tocsin.core.alerts.rule_set import EMPTY, BoundRule, RuleSet
+from tocsin.core.alerts.silences import Silencer
 from tocsin.core.alerts.step import acknowledged, due, phase_of, step
 from tocsin.core.boundary import cleaned_verdict
-from tocsin.core.model import Event, Observation, Target
-from tocsin.core.plugin_faults import describe
-from tocsin.core.verdicts import History, Verdict, VerdictState
+from tocsin.core.contracts.model import Event, Observation, Target
+from tocsin.core.contracts.rule import History, Verdict, VerdictState
+from tocsin.core.plugin.faults import describe
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at what time alone ends: silences, windows, graces."""
 
-Outside = Callable[[Bound, Key, History, Moment], None]
+Outside = Callable[[BoundRule, Key, History, Moment], None]
 
 
 class Engine:
@@ -51,7 +51,7 @@ class Engine:
 
     def __init__(
         self,
-        quiet: Quiet | None = None,
+        quiet: Silencer | None = None,
         *,
         outside: Outside | None = None,
         faults: RuleFaults | None = None,
@@ -62,7 +62,7 @@ class Engine:
         """Alerts that changed in a way that must outlive us, or ended; whoever saves them clears
         it."""
         self.graph = Graph()
-        self.quiet = quiet or Quiet()
+        self.quiet = quiet or Silencer()
         self.settled = True
         self.book = EMPTY
         self.inhibition = Inhibition(self.graph, lambda: self.book, grace)
@@ -71,10 +71,10 @@ class Engine:
         self._keys: dict[UUID, Key] = {}
         """Where an alert is, by its id."""
         self._recent: dict[str, Recent] = {}
-        self._bound: dict[str, tuple[Bound, ...]] = {}
+        self._bound: dict[str, tuple[BoundRule, ...]] = {}
         self._verdicts: dict[Key, Verdict] = {}
         self._timers: list[tuple[float, int, Key]] = []
-        self._looks = Looks()
+        self._looks = RecheckTimers()
         self._order, self._look_at = count(), 0.0
 
     # What there is
@@ -84,7 +84,7 @@ class Engine:
         for alert in alerts:
             self._put(alert)
 
-    def configure(self, book: Book, now: Moment, grace: float | None = None) -> list[Transition]:
+    def configure(self, book: RuleSet, now: Moment, grace: float | None = None) -> list[Transition]:
         """Take over a configuration; alerts whose rule is gone are resolved."""
         self.book = book
         if grace is not None:
@@ -167,7 +167,7 @@ class Engine:
         key = self._keys.get(alert_id)
         return None if key is None else self.alerts.get(key)
 
-    def _bounds(self, recent: Recent) -> tuple[Bound, ...]:
+    def _bounds(self, recent: Recent) -> tuple[BoundRule, ...]:
         bounds = self._bound.get(recent.target.name)
         if bounds is None:
             bounds = self._bound[recent.target.name] = self.book.of(recent.target)
@@ -220,7 +220,9 @@ class Engine:
             changes += self._run(bound, key, history, now)
         return changes
 
-    def _history(self, recent: Recent, bound: Bound, alert: Alert | None, now: Moment) -> History:
+    def _history(
+        self, recent: Recent, bound: BoundRule, alert: Alert | None, now: Moment
+    ) -> History:
         return recent.history(
             bound.lookback,
             now.wall,
@@ -230,7 +232,7 @@ class Engine:
             reads_back=bound.reads_back,
         )
 
-    def _run(self, bound: Bound, key: Key, history: History, now: Moment) -> list[Transition]:
+    def _run(self, bound: BoundRule, key: Key, history: History, now: Moment) -> list[Transition]:
         if not bound.inline and self._outside is not None:
             self._outside(bound, key, history, now)
             return []

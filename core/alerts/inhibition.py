@@ -7,10 +7,10 @@ from math import inf
 
 from attrs import define, field
 
-from tocsin.core.alerts.book import Book
 from tocsin.core.alerts.graph import Graph
 from tocsin.core.alerts.model import Alert, Cause, Key, Moment, Phase, Policy, Suppression
-from tocsin.core.verdicts import Severity
+from tocsin.core.alerts.rule_set import RuleSet
+from tocsin.core.contracts.rule import Severity
 
 PATIENCE = 120.0
 """Seconds for which an alert waits at most to see whether a target it depends on goes down too, or,
@@ -29,7 +29,7 @@ class Inhibition:
     """
 
     graph: Graph
-    book: Callable[[], Book]
+    book: Callable[[], RuleSet]
     grace: float = 60.0
     _roots: dict[str, dict[Key, Alert]] = field(factory=dict)
     _leaders: dict[str, dict[Key, Alert]] = field(factory=dict)

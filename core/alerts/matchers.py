@@ -14,8 +14,8 @@ from fnmatch import fnmatchcase
 from attrs import frozen
 
 from tocsin.core.alerts.model import Alert
-from tocsin.core.model import Target
-from tocsin.core.verdicts import Severity
+from tocsin.core.contracts.model import Target
+from tocsin.core.contracts.rule import Severity
 
 FIELDS = ("target", "rule", "severity", "kind")
 MOST = 20

@@ -14,9 +14,9 @@ from uuid import UUID
 
 from attrs import Factory, evolve, field, frozen
 
+from tocsin.core.contracts.rule import Severity
 from tocsin.core.hiding import clean, clean_data
 from tocsin.core.ids import Ids, new_id
-from tocsin.core.verdicts import Severity
 
 Key = tuple[str, str]
 """An alert's fingerprint: rule and target. At most one alert is open for each."""

@@ -11,9 +11,9 @@ from typing import Any
 
 from attrs import define, field
 
-from tocsin.core.alerts.book import Bound
-from tocsin.core.model import Event, Observation, Status, Target
-from tocsin.core.verdicts import History
+from tocsin.core.alerts.rule_set import BoundRule
+from tocsin.core.contracts.model import Event, Observation, Status, Target
+from tocsin.core.contracts.rule import History
 
 MOST = 256
 """Observations, and events, kept of one target at most."""
@@ -106,7 +106,7 @@ class Reading:
     until: float = -inf
     waiting: dict[str, Recent] = field(factory=dict)
 
-    def expect(self, recent: Recent, rules: Collection[Bound], now: float) -> None:
+    def expect(self, recent: Recent, rules: Collection[BoundRule], now: float) -> None:
         """A target has come; ``rules`` watch it."""
         if now < self.until and any(rule.reads_back for rule in rules):
             recent.unread = True

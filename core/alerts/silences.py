@@ -12,8 +12,8 @@ from cronsim import CronSim, CronSimError
 
 from tocsin.core.alerts.matchers import Matcher, match_all
 from tocsin.core.alerts.model import Alert, Cause, Suppression
+from tocsin.core.contracts.model import Target
 from tocsin.core.ids import new_id
-from tocsin.core.model import Target
 
 _TWICE = timedelta(hours=2)
 """Longer than any hour that comes twice when summer time ends."""
@@ -123,7 +123,7 @@ def check_schedule(text: str) -> str:
     return text
 
 
-class Quiet:
+class Silencer:
     """The silences and windows in force. ``windows`` are those of the configuration; those that
     people made are among ``silences``."""
 

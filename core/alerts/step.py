@@ -47,7 +47,7 @@ from tocsin.core.alerts.model import (
     Suppression,
     Transition,
 )
-from tocsin.core.verdicts import Verdict, VerdictState
+from tocsin.core.contracts.rule import Verdict, VerdictState
 
 FLAPS = 2
 """Reopenings from which on an alert counts as flapping, while its firings are short."""

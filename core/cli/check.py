@@ -15,18 +15,18 @@ from rich.table import Table
 from rich.text import Text
 
 from tocsin.core.boundary import cleaned_observation
+from tocsin.core.checks.check_runner import Runner
+from tocsin.core.checks.uplink import Uplink
 from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.cli.status import LOOK
 from tocsin.core.clock import SystemClock
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings
-from tocsin.core.contracts import ActionError, Claim, Probe, Source
+from tocsin.core.contracts.base import ActionError, Claim, Probe, Source
+from tocsin.core.contracts.model import Event, Observation, Result, Status, Target
 from tocsin.core.hiding import clean
-from tocsin.core.isolation import Isolation, PluginFault, describe
-from tocsin.core.model import Event, Observation, Result, Status, Target
-from tocsin.core.plugin_manager import PluginManager
-from tocsin.core.runner import Runner
+from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.plugin.sandbox import Isolation, PluginFault, describe
 from tocsin.core.shapes import fit_own_name, fit_result, fit_time
-from tocsin.core.uplink import Uplink
 
 EXIT = {Status.UP: 0, Status.DEGRADED: 1, Status.DOWN: 2, Status.UNKNOWN: 3}
 SOURCE_DEADLINE = 15.0

@@ -15,8 +15,8 @@ import aiohttp
 from tocsin.core.cli.context import Context, Failure
 from tocsin.core.config import read_secret
 from tocsin.core.config.settings import ApiSettings
-from tocsin.core.data_dir import API_URL
-from tocsin.core.owned import open_directory, open_file, why_not_ours
+from tocsin.core.runtime.data_dir import API_URL
+from tocsin.core.runtime.owned import open_directory, open_file, why_not_ours
 
 TIMEOUT = 15.0
 """Seconds for a whole answer."""

@@ -18,7 +18,7 @@ from tocsin.core.hiding import clean, know
 
 if TYPE_CHECKING:
     from tocsin.core.config import Settings
-    from tocsin.core.plugin_manager import PluginManager
+    from tocsin.core.plugin.manager import PluginManager
 
 
 class Failure(click.ClickException):
@@ -93,7 +93,7 @@ class Context:
 
     def plugins(self) -> PluginManager:
         """The plugins, loaded once. Raises Failure."""
-        from tocsin.core.plugin_manager import load_plugins  # what only asks does without it
+        from tocsin.core.plugin.manager import load_plugins  # what only asks does without it
 
         if self._plugins is None:
             try:

@@ -16,7 +16,7 @@ from tocsin.core.cli.check import check_sources
 from tocsin.core.cli.client import Client
 from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.hiding import clean
-from tocsin.core.plugin_manager import tocsin_version
+from tocsin.core.plugin.manager import tocsin_version
 
 OK, WARN, BAD = ("●", "green"), ("▲", "yellow"), ("✖", "bold red")
 Finding = tuple[tuple[str, str], str, str]

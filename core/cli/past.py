@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from tocsin.core.cli.context import Context, Failure
-from tocsin.core.data_dir import StartError, data_directory
 from tocsin.core.embedded import EmbeddedPostgres
 from tocsin.core.embedded_host import EmbeddedError
-from tocsin.core.owned import private_files
+from tocsin.core.runtime.data_dir import StartError, data_directory
+from tocsin.core.runtime.owned import private_files
 from tocsin.core.store.alerts import AlertHistory
 from tocsin.core.store.connection import Connection, Connections, fixed
 

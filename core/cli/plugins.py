@@ -9,9 +9,9 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from tocsin.core.api.admin import plugin_view
 from tocsin.core.cli.client import Client
 from tocsin.core.cli.context import Context, Failure, pass_context
+from tocsin.core.http.admin import plugin_view
 
 STYLE = {"ok": "green", "failed": "bold red", "disabled": "dim"}
 

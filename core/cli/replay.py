@@ -19,7 +19,7 @@ from tocsin.core.cli.alerts import LOOK
 from tocsin.core.cli.context import Context, Failure, broken, is_terminal, pass_context
 from tocsin.core.cli.past import history_of
 from tocsin.core.config import ConfigError, load_config
-from tocsin.core.replay import Episode, Replay
+from tocsin.core.monitor.replay import Episode, Replay
 from tocsin.core.store import StoreUnavailable
 from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.units import format_duration, parse_duration

@@ -13,18 +13,18 @@ from typing import Any
 import click
 from attrs import evolve
 
-from tocsin.core import descriptors, memory
 from tocsin.core.app import Tocsin
 from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.cli.last_resort import LEAVE, LastResort
 from tocsin.core.config import ConfigError
 from tocsin.core.config.settings import Settings
-from tocsin.core.data_dir import StartError, data_directory
 from tocsin.core.logs import configure, get_logger
-from tocsin.core.lookup_guard import guard_lookups
-from tocsin.core.lookups import DELIVERY
-from tocsin.core.owned import private_files
-from tocsin.core.room import is_unwritable
+from tocsin.core.resolver.guard import guard_lookups
+from tocsin.core.resolver.lookups import DELIVERY
+from tocsin.core.runtime import descriptors, gc_tuning
+from tocsin.core.runtime.data_dir import StartError, data_directory
+from tocsin.core.runtime.disk import is_unwritable
+from tocsin.core.runtime.owned import private_files
 
 log = get_logger(__name__)
 
@@ -122,7 +122,7 @@ async def _main(
             _welcome(context, monitor)
             if asked:
                 reload()
-            memory.settle()
+            gc_tuning.settle()
             await stopping
         click.echo("stopping")
     finally:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tocsin.core.auth import Role, TokenStore
 from tocsin.core.cli.context import Context, Failure, pass_context
-from tocsin.core.owned import private_files
+from tocsin.core.runtime.owned import private_files
 from tocsin.core.units import parse_duration
 
 

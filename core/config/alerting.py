@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 from attrs import Factory, frozen
 
-from tocsin.core.alerts.book import Blind, Book, Bound
 from tocsin.core.alerts.matchers import parse_all
 from tocsin.core.alerts.model import Policy
+from tocsin.core.alerts.rule_set import BoundRule, RuleSet, UnavailableRule
 from tocsin.core.alerts.silences import Window, check_schedule
 from tocsin.core.config.errors import Catalog, Path, Problems
 from tocsin.core.config.find_plugin import find_plugin
@@ -19,12 +19,12 @@ from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import AlertSettings, RuleSettings, Settings
 from tocsin.core.config.structure import DEADLINE, build, construct
 from tocsin.core.config.suggest import did_you_mean
-from tocsin.core.plugin_faults import PluginFault, call_with_deadline, is_ours
+from tocsin.core.contracts.rule import Rule, Severity
+from tocsin.core.plugin.faults import PluginFault, call_with_deadline, is_ours
 from tocsin.core.shapes import is_number
 from tocsin.core.shapes import show as show_any
 from tocsin.core.shapes.look import LONGEST_WAIT
 from tocsin.core.units import Seconds, parse_duration, time_zone
-from tocsin.core.verdicts import Rule, Severity
 
 DEFAULT_RULES: Mapping[str, Mapping[str, Any]] = {
     "container_down": {
@@ -230,15 +230,15 @@ def lookback_of(rule: Rule) -> tuple[float, str | None]:
     return float(said), None
 
 
-def bound_of(settings: RuleSettings, inline: bool) -> Bound | None:
+def bound_of(settings: RuleSettings, inline: bool) -> BoundRule | None:
     """A rule as the engine takes it, one that is blind where it cannot run; None where it is
     switched off."""
     if not settings.enabled:
         return None
     blind = settings.rule is None
-    return Bound(
+    return BoundRule(
         name=settings.name,
-        rule=settings.rule or Blind(reason=settings.broken or "it is not there"),
+        rule=settings.rule or UnavailableRule(reason=settings.broken or "it is not there"),
         plugin=settings.plugin or "",
         policy=settings.policy,
         lookback=settings.lookback,
@@ -248,14 +248,14 @@ def bound_of(settings: RuleSettings, inline: bool) -> Bound | None:
     )
 
 
-def book_of(settings: Settings, *, all_inline: bool = False) -> Book:
+def book_of(settings: Settings, *, all_inline: bool = False) -> RuleSet:
     """All rules as the engine takes them; ``all_inline``: strangers' too in its own thread."""
 
-    def bind(rule: RuleSettings) -> Bound | None:
+    def bind(rule: RuleSettings) -> BoundRule | None:
         return bound_of(rule, all_inline or rule.plugin in settings.plugins.inline)
 
     bound = {name: bind(rule) for name, rule in settings.rules.items()}
-    return Book(
+    return RuleSet(
         rules={name: one for name, one in bound.items() if one is not None},
         overrides={
             target.name: {name: bind(rule) for name, rule in target.rules.items()}

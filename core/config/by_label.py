@@ -10,7 +10,7 @@ from typing import Any
 from tocsin.core.config.checks import broken_check, make_check
 from tocsin.core.config.errors import Catalog, ConfigError, Problems
 from tocsin.core.config.settings import CheckSettings
-from tocsin.core.contracts import PushProbe
+from tocsin.core.contracts.base import PushProbe
 
 SHORT = ("http", "tcp")
 """Checks for which there are labels of one word."""

@@ -15,9 +15,9 @@ from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import ChannelSettings, GroupSettings
 from tocsin.core.config.structure import build, construct
 from tocsin.core.config.suggest import did_you_mean
-from tocsin.core.contracts import Secret
+from tocsin.core.contracts.base import Secret
+from tocsin.core.contracts.rule import Severity
 from tocsin.core.units import Seconds
-from tocsin.core.verdicts import Severity
 
 MAX_PORT = 65535
 _OURS = (

@@ -18,7 +18,7 @@ from tocsin.core.config.settings import PluginSettings
 from tocsin.core.config.structure import build
 from tocsin.core.config.toml import parse
 from tocsin.core.config.values import data_directory
-from tocsin.core.owned import SHARED, open_directory, open_file, why_not_ours
+from tocsin.core.runtime.owned import SHARED, open_directory, open_file, why_not_ours
 
 HERE = "tocsin.toml"
 SYSTEM = "/etc/tocsin/tocsin.toml"

@@ -13,7 +13,7 @@ from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import ObserverSettings
 from tocsin.core.config.structure import construct
 from tocsin.core.config.suggest import did_you_mean
-from tocsin.core.observing import Observer
+from tocsin.core.contracts.observer import Observer
 
 
 def make_observers(

@@ -19,7 +19,7 @@ from tocsin.core.config.settings import (
     Settings,
     SourceSettings,
 )
-from tocsin.core.contracts import Secret
+from tocsin.core.contracts.base import Secret
 from tocsin.core.hiding import (
     HIDDEN,
     Known,

@@ -13,7 +13,7 @@ from datetime import date, time
 from typing import Any, TypeVar, get_args
 
 from tocsin.core.config.environment import Interpolated
-from tocsin.core.contracts import Secret
+from tocsin.core.contracts.base import Secret
 
 E = TypeVar("E", bound=enum.Enum)
 

@@ -11,12 +11,12 @@ from attrs import Factory, evolve, field, frozen
 
 from tocsin.core.alerts.model import Policy
 from tocsin.core.alerts.silences import Window
-from tocsin.core.contracts import Probe, PushProbe, Secret, Service, Source
-from tocsin.core.model import Target
-from tocsin.core.notices import Notifier
-from tocsin.core.observing import Observer
+from tocsin.core.contracts.base import Probe, PushProbe, Secret, Service, Source
+from tocsin.core.contracts.model import Target
+from tocsin.core.contracts.notifier import Notifier
+from tocsin.core.contracts.observer import Observer
+from tocsin.core.contracts.rule import Rule, Severity
 from tocsin.core.units import Bytes, Seconds
-from tocsin.core.verdicts import Rule, Severity
 
 DAY = 86400.0
 

@@ -24,8 +24,8 @@ from cattrs.gen import make_dict_structure_fn
 from tocsin.core.config.errors import Path, Problems
 from tocsin.core.config.scalars import choose, literal, number, secret, show, text, truth, whole
 from tocsin.core.config.suggest import did_you_mean
-from tocsin.core.contracts import Secret
-from tocsin.core.plugin_faults import PluginFault, call_with_deadline, describe, is_ours
+from tocsin.core.contracts.base import Secret
+from tocsin.core.plugin.faults import PluginFault, call_with_deadline, describe, is_ours
 from tocsin.core.shapes import check_instance
 from tocsin.core.units import Bytes, Seconds, parse_duration, parse_size
 

@@ -10,7 +10,7 @@ from tocsin.core.config.checks import MIN_INTERVAL
 from tocsin.core.config.environment import Environment
 from tocsin.core.config.errors import Problems
 from tocsin.core.config.scalars import show
-from tocsin.core.contracts import Secret
+from tocsin.core.contracts.base import Secret
 from tocsin.core.dsn import check_dsn
 from tocsin.core.units import parse_duration, time_zone
 

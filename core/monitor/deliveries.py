@@ -10,8 +10,10 @@ from attrs import define, evolve, field
 
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Change, Moment, Transition
+from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.alerts.step import delivered, held_back, undelivered
 from tocsin.core.config.settings import ChannelSettings
+from tocsin.core.contracts.notifier import Kind
 from tocsin.core.monitor.effects import SendMessage
 from tocsin.core.monitor.events import ChannelChanged, MessageDue
 from tocsin.core.monitor.recent_alerts import RecentAlerts
@@ -19,8 +21,6 @@ from tocsin.core.monitor.route import route
 from tocsin.core.monitor.undelivered import Undelivered, told_elsewhere
 from tocsin.core.monitor.underway import Underway
 from tocsin.core.monitor.withdraw import inhibited, silenced, superseded, withdrawn
-from tocsin.core.notices import Kind
-from tocsin.core.outbox import Decision, Row
 
 
 @define

@@ -7,14 +7,14 @@ from uuid import UUID
 
 from attrs import frozen
 
-from tocsin.core.alerts.book import Bound
 from tocsin.core.alerts.model import Alert, Key, Transition
+from tocsin.core.alerts.outbox import Row
+from tocsin.core.alerts.rule_set import BoundRule
 from tocsin.core.alerts.silences import Silence
-from tocsin.core.journal_file import Entry
-from tocsin.core.model import Event, Observation
+from tocsin.core.contracts.model import Event, Observation
+from tocsin.core.contracts.rule import History
+from tocsin.core.journal.file import Entry
 from tocsin.core.monitor.past import Past
-from tocsin.core.outbox import Row
-from tocsin.core.verdicts import History
 
 Stored: TypeAlias = Observation | Event | Alert | Row | Silence
 
@@ -23,7 +23,7 @@ Stored: TypeAlias = Observation | Event | Alert | Row | Silence
 class Judge:
     """Have a rule judge elsewhere; its verdict comes back as the event ``Judged``."""
 
-    rule: Bound
+    rule: BoundRule
     key: Key
     history: History
 

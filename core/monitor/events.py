@@ -9,17 +9,17 @@ from uuid import UUID
 
 from attrs import frozen
 
-from tocsin.core.alerts.book import Book
 from tocsin.core.alerts.model import Key
+from tocsin.core.alerts.outbox import Row
+from tocsin.core.alerts.rule_set import RuleSet
 from tocsin.core.alerts.silences import Silence, Window
 from tocsin.core.config.settings import ChannelSettings
-from tocsin.core.journal_file import Saved
-from tocsin.core.model import Event as ContainerEvent
-from tocsin.core.model import Observation, Target
+from tocsin.core.contracts.model import Event as ContainerEvent
+from tocsin.core.contracts.model import Observation, Target
+from tocsin.core.contracts.rule import Verdict
+from tocsin.core.journal.file import Saved
 from tocsin.core.monitor.past import Past
-from tocsin.core.outbox import Row
 from tocsin.core.state import CheckState
-from tocsin.core.verdicts import Verdict
 
 
 @frozen
@@ -121,7 +121,7 @@ class Settled:
 class Configured:
     """A configuration is in force. ``grace``: see ``Inhibition``."""
 
-    rules: Book
+    rules: RuleSet
     channels: Mapping[str, ChannelSettings]
     windows: tuple[Window, ...]
     grace: float

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
 
-from tocsin.core import faults
+from tocsin.core.alerts.durable_clock import DurableMonotonicClock
 from tocsin.core.alerts.model import Change, Transition
-from tocsin.core.alerts.steady import SteadyClock
+from tocsin.core.alerts.outbox import Row
 from tocsin.core.boundary import cleaned_event, cleaned_observation
 from tocsin.core.bus import Bus
-from tocsin.core.journal import Journal, JournalError
+from tocsin.core.contracts.model import Event, Observation
+from tocsin.core.journal.journal import Journal, JournalError
 from tocsin.core.logs import get_logger
-from tocsin.core.model import Event, Observation
 from tocsin.core.monitor.effects import Effects, Outcome
 from tocsin.core.monitor.events import Happened, MonitorEvent, Observed
 from tocsin.core.monitor.monitor import Monitor
-from tocsin.core.outbox import Row
+from tocsin.core.runtime import crash_points
 from tocsin.core.store import Store
 
 if TYPE_CHECKING:
     from tocsin.core.alerting.isolated_rules import IsolatedRuleRunner
     from tocsin.core.alerting.observers import Observers
-    from tocsin.core.alerting.switchboard import Switchboard
+    from tocsin.core.notify.channel_manager import ChannelManager
 
 log = get_logger(__name__)
 
@@ -49,12 +49,12 @@ class Executor:
     """
 
     monitor: Monitor
-    steady: SteadyClock
+    steady: DurableMonotonicClock
     journal: Journal
     store: Store
     bus: Bus
     rules: IsolatedRuleRunner = field(init=False)
-    channels: Switchboard = field(init=False)
+    channels: ChannelManager = field(init=False)
     observers: Observers = field(init=False)
     due: float | None = None
     awoken: asyncio.Event = field(factory=asyncio.Event)
@@ -105,7 +105,7 @@ class Executor:
         if effects.entry is None:
             return
         if effects.transitions:
-            faults.point("transition made")
+            crash_points.point("transition made")
         entry = evolve(effects.entry, anchor=self.steady.anchor())
         done = self._newest = self.journal.submit(entry)
         for change in effects.transitions:

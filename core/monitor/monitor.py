@@ -11,21 +11,21 @@ from typing import Any, assert_never
 
 from attrs import define, evolve, field
 
-from tocsin.core.alerts.book import Bound
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Key, Moment, Phase, Transition
+from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.alerts.rule_faults import RuleFaults
-from tocsin.core.alerts.silences import Quiet
-from tocsin.core.journal_file import Entry
+from tocsin.core.alerts.rule_set import BoundRule
+from tocsin.core.alerts.silences import Silencer
+from tocsin.core.contracts.rule import History
+from tocsin.core.journal.file import Entry
 from tocsin.core.monitor import events, resume
 from tocsin.core.monitor.deliveries import Deliveries
 from tocsin.core.monitor.effects import UNASKED, Effects, Judge, Outcome, SendMessage, Stored
 from tocsin.core.monitor.events import MonitorEvent
 from tocsin.core.monitor.past import Past
 from tocsin.core.monitor.recent_alerts import RecentAlerts
-from tocsin.core.outbox import Decision, Row
 from tocsin.core.state import LiveState
-from tocsin.core.verdicts import History
 
 
 @define
@@ -73,7 +73,7 @@ class Monitor:
 
     def __init__(self, faults: RuleFaults | None = None) -> None:
         self.state = LiveState()
-        self.quiet = Quiet()
+        self.quiet = Silencer()
         self.engine = Engine(self.quiet, outside=self._ask, faults=faults)
         self.recent = RecentAlerts()
         self.deliveries = Deliveries(self.engine, self.recent)
@@ -201,7 +201,7 @@ class Monitor:
             made.changes += self.engine.recheck(self.engine.targets, now)
         made.past, made.entry, made.fixed = past, past.entry(), past.rows
 
-    def _ask(self, rule: Bound, key: Key, history: History, _: Moment) -> None:
+    def _ask(self, rule: BoundRule, key: Key, history: History, _: Moment) -> None:
         self._judge.append(Judge(rule, key, history))
 
     # What follows

@@ -7,9 +7,9 @@ from uuid import UUID
 from attrs import frozen
 
 from tocsin.core.alerts.model import Alert
+from tocsin.core.alerts.outbox import Row
 from tocsin.core.alerts.silences import Silence
-from tocsin.core.journal_file import Entry
-from tocsin.core.outbox import Row
+from tocsin.core.journal.file import Entry
 
 
 @frozen(kw_only=True)

@@ -8,7 +8,7 @@ from uuid import UUID
 from attrs import define, field
 
 from tocsin.core.alerts.model import Alert
-from tocsin.core.outbox import Row
+from tocsin.core.alerts.outbox import Row
 
 MOST = 2000
 """Alerts, and rows, kept in memory."""

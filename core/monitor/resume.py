@@ -9,14 +9,14 @@ from attrs import evolve
 
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Alert, Key, Moment, Phase, Transition
+from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.alerts.step import held_back
-from tocsin.core.journal_file import Saved
+from tocsin.core.contracts.rule import Verdict
+from tocsin.core.journal.file import Saved
 from tocsin.core.logs import get_logger
 from tocsin.core.monitor.deliveries import Deliveries
 from tocsin.core.monitor.past import Past
 from tocsin.core.monitor.recent_alerts import RecentAlerts
-from tocsin.core.outbox import Decision, Row
-from tocsin.core.verdicts import Verdict
 
 log = get_logger(__name__)
 

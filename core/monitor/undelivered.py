@@ -9,10 +9,10 @@ from attrs import define, evolve, field
 
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Moment
+from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.config.settings import ChannelSettings
+from tocsin.core.contracts.notifier import Kind
 from tocsin.core.monitor.underway import Underway
-from tocsin.core.notices import Kind
-from tocsin.core.outbox import Decision, Row
 
 MOST = 20_000
 """Episodes that are kept of one channel."""

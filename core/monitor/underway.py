@@ -6,8 +6,8 @@ from uuid import UUID
 
 from attrs import define, field
 
-from tocsin.core.notices import Kind
-from tocsin.core.outbox import Decision, Row
+from tocsin.core.alerts.outbox import Decision, Row
+from tocsin.core.contracts.notifier import Kind
 
 
 @define

@@ -12,8 +12,8 @@ from attrs import evolve
 
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Alert, Moment, Phase, Suppression
-from tocsin.core.notices import Kind
-from tocsin.core.outbox import Decision, Row
+from tocsin.core.alerts.outbox import Decision, Row
+from tocsin.core.contracts.notifier import Kind
 
 Sifted: TypeAlias = tuple[list[Row], list[Row]]
 """Rows that pass, and rows that are withdrawn."""

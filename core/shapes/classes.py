@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tocsin.core.contracts import Probe, PushProbe, Source
-from tocsin.core.notices import Notifier
-from tocsin.core.plugin_faults import PluginFault
+from tocsin.core.contracts.base import Probe, PushProbe, Source
+from tocsin.core.contracts.notifier import Notifier
+from tocsin.core.contracts.rule import Severity
+from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.shapes.look import LONGEST_WAIT, is_name, is_number, show
-from tocsin.core.verdicts import Severity
 
 
 def _is_flag(value: object) -> bool:

@@ -13,7 +13,7 @@ from attrs import evolve, fields, frozen
 
 from tocsin.core.boundary import plain
 from tocsin.core.hiding import visible
-from tocsin.core.plugin_faults import PluginFault, describe
+from tocsin.core.plugin.faults import PluginFault, describe
 
 T = TypeVar("T")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tocsin.core.model import Container, Reason, Result, Status
-from tocsin.core.notices import Receipt
-from tocsin.core.plugin_faults import PluginFault
+from tocsin.core.contracts.model import Container, Reason, Result, Status
+from tocsin.core.contracts.notifier import Receipt
+from tocsin.core.contracts.rule import Verdict, VerdictState
+from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.shapes.look import (
     LONGEST_REFERENCE,
     MOST_CARRIED,
@@ -18,7 +19,6 @@ from tocsin.core.shapes.look import (
     read_as,
     show,
 )
-from tocsin.core.verdicts import Verdict, VerdictState
 
 
 def fit_result(given: object, hook: str = "check") -> tuple[Result, str | None]:

@@ -13,11 +13,11 @@ from attrs import frozen
 
 from tocsin.core.alerts.matchers import parse
 from tocsin.core.alerts.model import Alert, cleaned_alert
+from tocsin.core.alerts.outbox import Decision, Row, cleaned_row
 from tocsin.core.alerts.silences import Silence, Window
 from tocsin.core.boundary import cleaned_rows
+from tocsin.core.contracts.model import Event
 from tocsin.core.logs import get_logger
-from tocsin.core.model import Event
-from tocsin.core.outbox import Decision, Row, cleaned_row
 from tocsin.core.store.connection import Connection
 from tocsin.core.store.past import COLUMNS, PastResult, event_of, past_of
 

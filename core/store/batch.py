@@ -12,10 +12,10 @@ import msgspec
 from attrs import define, field
 
 from tocsin.core.alerts.model import Alert
+from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.alerts.silences import Silence
+from tocsin.core.contracts.model import AuditEntry, Container, Event, Observation, Status
 from tocsin.core.ids import new_id
-from tocsin.core.model import AuditEntry, Container, Event, Observation, Status
-from tocsin.core.outbox import Decision, Row
 
 Item = Observation | Event | AuditEntry | Alert | Row | Silence
 """What history takes."""

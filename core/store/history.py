@@ -8,11 +8,11 @@ from datetime import datetime
 import msgspec
 from attrs import Factory, define, frozen
 
+from tocsin.core.contracts.model import Status
 from tocsin.core.hiding import clean
-from tocsin.core.model import Status
 from tocsin.core.store.batch import STATUSES
 from tocsin.core.store.connection import Connection
-from tocsin.core.store.ladder import Piece, climb
+from tocsin.core.store.resolution_plan import Piece, climb
 
 CONTAINER_METRICS = (
     "cpu_percent",

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from tocsin.core.store.connection import Connection
 from tocsin.core.store.history import CONTAINER_METRICS
-from tocsin.core.store.ladder import Ladder, climb
+from tocsin.core.store.resolution_plan import Ladder, climb
 from tocsin.core.store.rollup import STEPS
 
 Counts = list[int]

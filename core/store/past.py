@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tocsin.core.model import Container, Event, Observation, Reason, Result
+from tocsin.core.contracts.model import Container, Event, Observation, Reason, Result
 from tocsin.core.store.batch import STATUSES
 
 COLUMNS = (

@@ -15,9 +15,9 @@ import msgspec
 
 from tocsin.core.boundary import cleaned_rows
 from tocsin.core.clock import Clock
+from tocsin.core.contracts.model import ComponentHealth, Health
 from tocsin.core.embedded_host import NO_DATABASE
 from tocsin.core.logs import get_logger
-from tocsin.core.model import ComponentHealth, Health
 from tocsin.core.store import history
 from tocsin.core.store.alerts import AlertHistory
 from tocsin.core.store.batch import Item

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from tocsin.core.notices import Kind, Message, Notice
+from tocsin.core.contracts.notifier import Kind, Message, Notice
+from tocsin.core.contracts.rule import Severity
 from tocsin.core.units import format_bytes, format_duration
-from tocsin.core.verdicts import Severity
 
 LONGEST = 500
 """Characters of one value."""

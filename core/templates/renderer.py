@@ -22,9 +22,11 @@ import jinja2
 from attrs import evolve
 from jinja2.bccache import Bucket
 
+from tocsin.core.contracts.model import LogLine
+from tocsin.core.contracts.notifier import Kind, Message, Notice
+from tocsin.core.contracts.rendered import Line, Section, Words, read
+from tocsin.core.contracts.rule import Severity
 from tocsin.core.ids import new_id
-from tocsin.core.model import LogLine
-from tocsin.core.notices import Kind, Message, Notice
 from tocsin.core.templates.context import (
     LONGEST,
     LONGEST_NAME,
@@ -36,8 +38,6 @@ from tocsin.core.templates.context import (
     short,
 )
 from tocsin.core.templates.sandbox import Sandbox
-from tocsin.core.verdicts import Severity
-from tocsin.core.words import Line, Section, Words, read
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.txt")
 

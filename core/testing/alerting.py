@@ -10,9 +10,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from attrs import evolve
 
-from tocsin.core.hiding import clean
-from tocsin.core.ids import new_id
-from tocsin.core.model import (
+from tocsin.core.contracts.model import (
     Container,
     Event,
     LogLine,
@@ -22,7 +20,18 @@ from tocsin.core.model import (
     Status,
     Target,
 )
-from tocsin.core.notices import Kind, Message, Notice, Notifier, NotifyError, Receipt, Standing
+from tocsin.core.contracts.notifier import (
+    Kind,
+    Message,
+    Notice,
+    Notifier,
+    NotifyError,
+    Receipt,
+    Standing,
+)
+from tocsin.core.contracts.rule import History, Rule, Severity, Verdict
+from tocsin.core.hiding import clean
+from tocsin.core.ids import new_id
 from tocsin.core.templates import Renderer
 from tocsin.core.testing.conformance import (
     MESSAGE_LIMIT,
@@ -31,7 +40,6 @@ from tocsin.core.testing.conformance import (
     check_no_tasks_left,
     check_secrets_hidden,
 )
-from tocsin.core.verdicts import History, Rule, Severity, Verdict
 
 _AT = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 GRACE = 1.0

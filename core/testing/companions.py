@@ -9,16 +9,16 @@ from typing import Any
 
 import msgspec
 
-from tocsin.core.contracts import ActionError
-from tocsin.core.endpoints import Asked, Endpoint
+from tocsin.core.contracts.base import ActionError
+from tocsin.core.contracts.endpoint import Asked, Endpoint
+from tocsin.core.contracts.observer import AlertChange, Observer
+from tocsin.core.contracts.rule import Severity
 from tocsin.core.ids import new_id
-from tocsin.core.observing import AlertChange, Observer
 from tocsin.core.testing.conformance import (
     check_class,
     check_no_tasks_left,
     check_secrets_hidden,
 )
-from tocsin.core.verdicts import Severity
 
 PATIENCE = 10.0
 KINDS = (

@@ -13,10 +13,10 @@ from typing import Any
 import attrs
 import msgspec
 
-from tocsin.core.contracts import Probe, PushProbe, Secret, Source
-from tocsin.core.model import Result, Target
-from tocsin.core.plugin_options import options_of, summary_of
-from tocsin.core.runner import DEADLINE_GRACE
+from tocsin.core.checks.check_runner import DEADLINE_GRACE
+from tocsin.core.contracts.base import Probe, PushProbe, Secret, Source
+from tocsin.core.contracts.model import Result, Target
+from tocsin.core.plugin.options import options_of, summary_of
 from tocsin.core.testing.sink import RecordingSink
 
 _METRIC = re.compile(r"[a-z_][a-z0-9_]*")

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from tocsin.core.contracts import private
-from tocsin.core.notices import Message, Notice, Notifier, NotifyError, Receipt
+from tocsin.core.contracts.base import private
+from tocsin.core.contracts.notifier import Message, Notice, Notifier, NotifyError, Receipt
 
 
 @frozen(kw_only=True)

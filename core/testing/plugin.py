@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tocsin.core.config.settings import PluginSettings
-from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.testing.clock import SettableClock
 from tocsin.core.testing.notifier import RecordingNotifier
 from tocsin.core.testing.sink import RecordingSink

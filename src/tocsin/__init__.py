@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tocsin.core.lazy import on_demand
 
 if TYPE_CHECKING:
-    from tocsin.core.contracts import (
+    from tocsin.core.contracts.base import (
         ActionError,
         Claim,
         Probe,
@@ -20,15 +20,8 @@ if TYPE_CHECKING:
         Surroundings,
         private,
     )
-    from tocsin.core.deadline import deadline
-    from tocsin.core.descriptors import restore_limits
-    from tocsin.core.dsn import check_dsn, usable_dsn
-    from tocsin.core.encoding import decode_text
-    from tocsin.core.endpoints import Asked, Endpoint
-    from tocsin.core.hiding import clean as clean_text
-    from tocsin.core.hookspecs import hookimpl
-    from tocsin.core.lookups import TocsinResolver, connect_to, look_up
-    from tocsin.core.model import (
+    from tocsin.core.contracts.endpoint import Asked, Endpoint
+    from tocsin.core.contracts.model import (
         REPLICATED,
         Beat,
         Container,
@@ -40,7 +33,7 @@ if TYPE_CHECKING:
         Status,
         Target,
     )
-    from tocsin.core.notices import (
+    from tocsin.core.contracts.notifier import (
         Controls,
         Kind,
         Message,
@@ -50,9 +43,18 @@ if TYPE_CHECKING:
         Receipt,
         Standing,
     )
-    from tocsin.core.observing import AlertChange, Observer
-    from tocsin.core.owned import program_umask
-    from tocsin.core.shortage import own_shortage
+    from tocsin.core.contracts.observer import AlertChange, Observer
+    from tocsin.core.contracts.rendered import Line, Section, Words
+    from tocsin.core.contracts.rule import History, Rule, Severity, Verdict
+    from tocsin.core.dsn import check_dsn, usable_dsn
+    from tocsin.core.encoding import decode_text
+    from tocsin.core.hiding import clean as clean_text
+    from tocsin.core.plugin.hookspecs import hookimpl
+    from tocsin.core.resolver.lookups import TocsinResolver, connect_to, look_up
+    from tocsin.core.runtime.deadline import deadline
+    from tocsin.core.runtime.descriptors import restore_limits
+    from tocsin.core.runtime.owned import program_umask
+    from tocsin.core.runtime.shortage import own_shortage
     from tocsin.core.units import (
         Bytes,
         Seconds,
@@ -61,34 +63,34 @@ if TYPE_CHECKING:
         parse_duration,
         parse_size,
     )
-    from tocsin.core.verdicts import History, Rule, Severity, Verdict
-    from tocsin.core.words import Line, Section, Words
 else:
     __getattr__ = on_demand(
         __name__,
         {
-            "core.contracts": (
+            "core.contracts.base": (
                 "ActionError Claim Probe PushProbe Secret Service ServiceError Sink Source "
                 "Surroundings private"
             ),
-            "core.deadline": "deadline",
-            "core.descriptors": "restore_limits",
+            "core.runtime.deadline": "deadline",
+            "core.runtime.descriptors": "restore_limits",
             "core.dsn": "check_dsn usable_dsn",
             "core.encoding": "decode_text",
-            "core.endpoints": "Asked Endpoint",
+            "core.contracts.endpoint": "Asked Endpoint",
             "core.hiding": "clean=clean_text",
-            "core.hookspecs": "hookimpl",
-            "core.lookups": "TocsinResolver connect_to look_up",
-            "core.model": (
+            "core.plugin.hookspecs": "hookimpl",
+            "core.resolver.lookups": "TocsinResolver connect_to look_up",
+            "core.contracts.model": (
                 "REPLICATED Beat Container Event LogLine Observation Reason Result Status Target"
             ),
-            "core.notices": "Controls Kind Message Notice Notifier NotifyError Receipt Standing",
-            "core.observing": "AlertChange Observer",
-            "core.owned": "program_umask",
-            "core.shortage": "own_shortage",
+            "core.contracts.notifier": (
+                "Controls Kind Message Notice Notifier NotifyError Receipt Standing"
+            ),
+            "core.contracts.observer": "AlertChange Observer",
+            "core.runtime.owned": "program_umask",
+            "core.runtime.shortage": "own_shortage",
             "core.units": "Bytes Seconds format_bytes format_duration parse_duration parse_size",
-            "core.verdicts": "History Rule Severity Verdict",
-            "core.words": "Line Section Words",
+            "core.contracts.rule": "History Rule Severity Verdict",
+            "core.contracts.rendered": "Line Section Words",
         },
     )
 

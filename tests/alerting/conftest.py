@@ -31,11 +31,11 @@ from tocsin.core.alerts.silences import Silence, Window
 from tocsin.core.bus import Bus
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings, Settings
-from tocsin.core.isolation import Isolation
-from tocsin.core.journal import Entry
-from tocsin.core.model import AuditEntry, ComponentHealth, Observation
+from tocsin.core.contracts.model import AuditEntry, ComponentHealth, Observation
+from tocsin.core.journal.journal import Entry
 from tocsin.core.monitor import events
-from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.state import CheckState, LiveState
 from tocsin.core.store import Store
 from tocsin.testing import RecordingNotifier, SettableClock

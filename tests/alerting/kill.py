@@ -41,17 +41,17 @@ from typing import Any
 from attrs import frozen
 
 from tocsin import Message, Notifier, NotifyError, Receipt, Result, Status, Target, hookimpl
-from tocsin.core import faults
 from tocsin.core.alerting import Alerting, manager
 from tocsin.core.bus import Bus
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings
-from tocsin.core.isolation import Isolation
-from tocsin.core.journal import Entry
-from tocsin.core.model import Observation
+from tocsin.core.contracts.model import Observation
+from tocsin.core.journal.journal import Entry
 from tocsin.core.monitor import events
-from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.plugin.sandbox import Isolation
+from tocsin.core.runtime import crash_points
 from tocsin.core.state import CheckState
 from tocsin.core.store import Store
 
@@ -177,7 +177,7 @@ class Plan:
                 steps.append((fails, target, "down"))
                 if rng.random() < 0.6:
                     steps.append((fails + rng.uniform(0.01, 0.15), target, "up"))
-        point = rng.choice(faults.POINTS)
+        point = rng.choice(crash_points.POINTS)
         return cls(tuple(sorted(steps)), point, rng.randint(1, 8))
 
 
@@ -194,7 +194,7 @@ def child(plan: Plan, directory: Path, kill: bool) -> None:
                         time.sleep(0.1)
                     os.kill(os.getpid(), signal.SIGKILL)
 
-        faults.set_hook(hook)
+        crash_points.set_hook(hook)
     asyncio.run(_drive(plan, directory))
     os._exit(0)
 

@@ -11,12 +11,12 @@ from attrs import evolve
 from tests.alerting.conftest import CONFIG, MakeDesk
 from tests.alerting.test_lost_journal import journal
 from tocsin import NotifyError
-from tocsin.core.alerts.steady import Anchor
+from tocsin.core.alerts.durable_clock import Anchor
+from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.ids import new_id
-from tocsin.core.journal import Entry, Journal
-from tocsin.core.journal_file import MOST_BYTES, MOST_FINISHED, open_file, read
-from tocsin.core.outbox import Decision, Row
-from tocsin.core.pipeline.group import CROWDED
+from tocsin.core.journal.file import MOST_BYTES, MOST_FINISHED, open_file, read
+from tocsin.core.journal.journal import Entry, Journal
+from tocsin.core.notify.group import CROWDED
 from tocsin.testing import SettableClock
 
 MIB = 1 << 20

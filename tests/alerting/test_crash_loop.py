@@ -13,8 +13,8 @@ import pytest
 from tests.alerting.conftest import Desk, MakeDesk
 from tests.recorder import Recorder
 from tests.running import Running
-from tocsin.core.journal import Entry
-from tocsin.core.model import ComponentHealth, Health
+from tocsin.core.contracts.model import ComponentHealth, Health
+from tocsin.core.journal.journal import Entry
 
 WAIT = """
 [rules.health_check_failed]
@@ -133,7 +133,7 @@ async def test_a_boot_of_the_machine_begins_anew(
     """After a boot everything starts at the same time: tocsin looks around first."""
     desk = await make_desk()
     desk.add("web")
-    monkeypatch.setattr("tocsin.core.alerts.steady.boot_id", lambda: "another")
+    monkeypatch.setattr("tocsin.core.alerts.durable_clock.boot_id", lambda: "another")
     await killed(desk)
     desk.looked_around = False
     desk.see("web", "down")

@@ -12,9 +12,9 @@ from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import eventually
 from tests.hidden import hide_only
 from tocsin import NotifyError, Severity
-from tocsin.core.model import ComponentHealth, Health
-from tocsin.core.pipeline import channel as pipeline_channel
-from tocsin.core.pipeline.deliver import MOST_FAULTS, Failure, backoff
+from tocsin.core.contracts.model import ComponentHealth, Health
+from tocsin.core.notify import channel as pipeline_channel
+from tocsin.core.notify.deliver import MOST_FAULTS, Failure, backoff
 
 BESIDE = (
     CONFIG + '[channels.other]\nnotifier = "recording"\nlabel = "o"\nmin_severity = "critical"\n'
@@ -390,7 +390,7 @@ async def test_names_that_providers_gave_do_not_pile_up(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The newest are known, so that an end answers its beginning; the oldest give way."""
-    monkeypatch.setattr("tocsin.core.pipeline.tools.MOST_REFERENCES", 3)
+    monkeypatch.setattr("tocsin.core.notify.tools.MOST_REFERENCES", 3)
     for name in ("a", "b", "c", "d", "e"):
         desk.add(name)
         desk.see(name, "down")

@@ -14,7 +14,7 @@ from tests.alerting.conftest import MakeDesk
 from tests.conftest import eventually
 from tests.hidden import hide_only
 from tests.notifiers.receiver import Receiver
-from tocsin.core.pipeline import Enricher
+from tocsin.core.notify import Enricher
 from tocsin.plugins.notifiers.webhook.shapes import Shape
 from tocsin.testing import message_of
 

@@ -14,15 +14,15 @@ from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import eventually
 from tocsin import History, Rule, Target, Verdict, hookimpl
 from tocsin.core.alerting.isolated_rules import IsolatedRuleRunner
-from tocsin.core.alerts.book import Book, Bound
+from tocsin.core.alerts.durable_clock import DurableMonotonicClock
 from tocsin.core.alerts.model import Policy
 from tocsin.core.alerts.rule_faults import RuleFaults
-from tocsin.core.alerts.steady import SteadyClock
-from tocsin.core.isolation import Isolation, PluginFault
+from tocsin.core.alerts.rule_set import BoundRule, RuleSet
+from tocsin.core.contracts.rule import VerdictState
 from tocsin.core.monitor import Effects, Judge, Monitor, events
 from tocsin.core.monitor.events import MonitorEvent
 from tocsin.core.monitor.executor import Executor
-from tocsin.core.verdicts import VerdictState
+from tocsin.core.plugin.sandbox import Isolation, PluginFault
 from tocsin.testing import SettableClock
 
 ODD = """
@@ -122,7 +122,7 @@ class Held(Executor):
     """An executor that keeps verdicts, and what is to run beside."""
 
     def __init__(self, clock: SettableClock) -> None:
-        self.monitor, self.steady = Monitor(), SteadyClock(clock)
+        self.monitor, self.steady = Monitor(), DurableMonotonicClock(clock)
         self.judged, self.beside = list[Verdict](), list[Coroutine[Any, Any, None]]()
 
     def handle(self, event: MonitorEvent) -> Effects:
@@ -140,8 +140,8 @@ async def test_a_rule_that_costs_its_lane_rests(clock: SettableClock) -> None:
     isolation, executor, blamed = Costly(), Held(clock), list[str]()
     faults = RuleFaults(lambda plugin, reason: blamed.append(reason))
     rules = IsolatedRuleRunner(clock, isolation, executor, faults)
-    bound = Bound(name="odd", rule=Odd(), plugin="p", policy=Policy(), inline=False)
-    book = Book(rules={"odd": bound}, overrides={}, own={})
+    bound = BoundRule(name="odd", rule=Odd(), plugin="p", policy=Policy(), inline=False)
+    book = RuleSet(rules={"odd": bound}, overrides={}, own={})
     executor.monitor.handle(events.Configured(book, {}, (), 0.0), executor.steady.now())
     executor.monitor.handle(events.TargetPut(Target(name="web")), executor.steady.now())
     history = History(target=Target(name="web"), latest={})

@@ -13,9 +13,9 @@ import pytest
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import eventually
 from tocsin import NotifyError
+from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.ids import new_id
-from tocsin.core.journal_file import Entry, open_file, prune, put, read
-from tocsin.core.outbox import Decision, Row
+from tocsin.core.journal.file import Entry, open_file, prune, put, read
 from tocsin.core.store import Store
 from tocsin.testing import SettableClock
 

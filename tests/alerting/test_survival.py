@@ -14,13 +14,13 @@ from attrs import evolve
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk, catalog
 from tests.conftest import eventually
 from tocsin.core.alerts.silences import Window
+from tocsin.core.contracts.model import ComponentHealth, Health
+from tocsin.core.contracts.rule import Verdict
 from tocsin.core.ids import new_id
-from tocsin.core.journal import Entry, Journal
-from tocsin.core.model import ComponentHealth, Health
+from tocsin.core.journal.journal import Entry, Journal
 from tocsin.core.monitor import events
 from tocsin.core.store import Store
 from tocsin.core.store.alerts import AlertFilter
-from tocsin.core.verdicts import Verdict
 from tocsin.testing import SettableClock
 
 

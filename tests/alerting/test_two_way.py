@@ -64,7 +64,7 @@ async def test_an_alert_goes_out_without_what_cannot_be_had(
     two: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A container without logs, a target that is none, logs that never come: told all the same."""
-    monkeypatch.setattr("tocsin.core.pipeline.enrich.PATIENCE", 0.05)
+    monkeypatch.setattr("tocsin.core.notify.enrich.PATIENCE", 0.05)
     two.see("mute", "down")
     two.see("site", "down")
     await two.wait(1)

@@ -10,16 +10,16 @@ from typing import Any
 from attrs import evolve, frozen
 
 from tocsin import Event, History, Observation, Result, Rule, Severity, Status, Target, Verdict
-from tocsin.core.alerts.book import Book, Bound
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Alert, Moment, Policy, Transition
-from tocsin.core.alerts.silences import Quiet
+from tocsin.core.alerts.outbox import Decision
+from tocsin.core.alerts.rule_set import BoundRule, RuleSet
+from tocsin.core.alerts.silences import Silencer
 from tocsin.core.alerts.step import delivered
 from tocsin.core.config.settings import ChannelSettings
-from tocsin.core.journal import Entry
+from tocsin.core.journal.journal import Entry
 from tocsin.core.monitor import Monitor, events
 from tocsin.core.monitor.events import MonitorEvent
-from tocsin.core.outbox import Decision
 from tocsin.core.state import CheckState
 
 START = 1_800_000_000.0
@@ -62,30 +62,32 @@ class Loop(Rule):
         return Verdict.firing("loops", again=5) if history.events else Verdict.clear("calm")
 
 
-def looping(wait: float = 60.0, **down: Any) -> Book:
+def looping(wait: float = 60.0, **down: Any) -> RuleSet:
     """``down`` and ``weak`` (a warning at once) of all targets, and ``loop``, a warning."""
     policy = Policy(**{"severity": Severity.CRITICAL, "wait": wait, **down})
     loop, weak = Policy(channels=("c",)), Policy(channels=("c",), wait=30.0)
-    return Book(
+    return RuleSet(
         rules={
-            "down": Bound(name="down", rule=Down(), plugin="p", policy=policy),
-            "weak": Bound(name="weak", rule=Down(), plugin="p", policy=weak),
-            "loop": Bound(name="loop", rule=Loop(), plugin="p", policy=loop),
+            "down": BoundRule(name="down", rule=Down(), plugin="p", policy=policy),
+            "weak": BoundRule(name="weak", rule=Down(), plugin="p", policy=weak),
+            "loop": BoundRule(name="loop", rule=Loop(), plugin="p", policy=loop),
         },
         overrides={},
         own={},
     )
 
 
-def book(**down: Any) -> Book:
+def book(**down: Any) -> RuleSet:
     """Rules: ``down`` (critical, inhibits), ``slow`` (a warning), and, on the target ``both``,
     ``weak`` (of the kind of ``down``, a warning)."""
     policy = Policy(**{"severity": Severity.CRITICAL, **down})
-    return Book(
+    return RuleSet(
         rules={
-            "down": Bound(name="down", rule=Down(), plugin="p", policy=policy),
-            "weak": Bound(name="weak", rule=Down(), plugin="p", policy=Policy(), targets=("both",)),
-            "slow": Bound(name="slow", rule=Slow(), plugin="p", policy=Policy()),
+            "down": BoundRule(name="down", rule=Down(), plugin="p", policy=policy),
+            "weak": BoundRule(
+                name="weak", rule=Down(), plugin="p", policy=Policy(), targets=("both",)
+            ),
+            "slow": BoundRule(name="slow", rule=Slow(), plugin="p", policy=Policy()),
         },
         overrides={},
         own={},
@@ -105,7 +107,7 @@ class Driver:
     def __init__(
         self,
         graph: Mapping[str, tuple[str, ...]],
-        rules: Book | None = None,
+        rules: RuleSet | None = None,
         *checks: str,
         services: Mapping[str, str] | None = None,
     ) -> None:
@@ -118,7 +120,7 @@ class Driver:
         self.monitor = Monitor()
         self.begin(rules or book())
 
-    def begin(self, rules: Book, started: events.Started | None = None) -> None:
+    def begin(self, rules: RuleSet, started: events.Started | None = None) -> None:
         """A configuration is in force, an earlier run goes on, and targets are there."""
         self.handle(events.Configured(rules, {"c": CHANNEL}, (), self.engine.inhibition.grace))
         if started is not None:
@@ -131,7 +133,7 @@ class Driver:
         return self.monitor.engine
 
     @property
-    def quiet(self) -> Quiet:
+    def quiet(self) -> Silencer:
         return self.monitor.quiet
 
     def handle(self, event: MonitorEvent) -> None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from tests.alerts.driver import Driver
 from tocsin import Severity
-from tocsin.core.alerts.book import Book, Bound
 from tocsin.core.alerts.inhibition import PATIENCE
 from tocsin.core.alerts.model import Policy
+from tocsin.core.alerts.rule_set import BoundRule, RuleSet
 from tocsin.plugins.rules.down import DownRule, Of
 
 GRAPH = {"db": (), "api": ("db",)}
 
 
-def failing() -> Book:
+def failing() -> RuleSet:
     """The rule that comes with tocsin, at the first failure."""
     rule = DownRule(of=Of.CHECKS)
     policy = Policy(severity=Severity.CRITICAL)
-    down = Bound(name="down", rule=rule, plugin="down", policy=policy)
-    return Book(rules={"down": down}, overrides={}, own={})
+    down = BoundRule(name="down", rule=rule, plugin="down", policy=policy)
+    return RuleSet(rules={"down": down}, overrides={}, own={})
 
 
 def test_a_check_that_is_unknown_for_ever_freezes_nothing() -> None:

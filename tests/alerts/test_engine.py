@@ -22,12 +22,12 @@ from tocsin import (
     Target,
     Verdict,
 )
-from tocsin.core.alerts.book import EMPTY, Book, Bound
 from tocsin.core.alerts.graph import Graph
-from tocsin.core.alerts.looks import Looks
 from tocsin.core.alerts.matchers import parse_all
 from tocsin.core.alerts.model import Phase, Policy, Transition
+from tocsin.core.alerts.recheck_timers import RecheckTimers
 from tocsin.core.alerts.rule_faults import RuleFaults
+from tocsin.core.alerts.rule_set import EMPTY, BoundRule, RuleSet
 from tocsin.core.alerts.silences import Silence, Window
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.monitor import events
@@ -218,14 +218,14 @@ def test_a_rule_taken_away_resolves_its_alerts() -> None:
     assert driver.alert("web").phase is Phase.RESOLVED
 
 
-def _without_down(how: str) -> Book:
+def _without_down(how: str) -> RuleSet:
     rules = book()
     if how == "rule gone":
-        return Book(rules={"slow": rules.rules["slow"]}, overrides={}, own={})
+        return RuleSet(rules={"slow": rules.rules["slow"]}, overrides={}, own={})
     if how == "off for the target":
-        return Book(rules=rules.rules, overrides={"db": {"down": None}}, own={})
+        return RuleSet(rules=rules.rules, overrides={"db": {"down": None}}, own={})
     other = evolve(rules.rules["down"], rule=Mute())
-    return Book(rules={**rules.rules, "down": other}, overrides={}, own={})
+    return RuleSet(rules={**rules.rules, "down": other}, overrides={}, own={})
 
 
 @frozen(kw_only=True)
@@ -264,7 +264,7 @@ def test_a_reload_takes_a_shorter_cooldown_over() -> None:
 
 
 @frozen(kw_only=True)
-class Quiet(Rule):
+class Silencer(Rule):
     """Fires when nothing was heard for a minute: clear, for now."""
 
     def evaluate(self, history: History, now: datetime) -> Verdict:
@@ -276,8 +276,8 @@ class Quiet(Rule):
 def test_a_rule_that_finds_nothing_yet_is_asked_again() -> None:
     """A verdict that time alone may change is asked for at the time it names, also where there is
     no alert; each new result moves that time on."""
-    silent = Bound(name="silent", rule=Quiet(), plugin="p", policy=Policy())
-    driver = Driver({"web": ()}, Book(rules={"silent": silent}, overrides={}, own={}))
+    silent = BoundRule(name="silent", rule=Silencer(), plugin="p", policy=Policy())
+    driver = Driver({"web": ()}, RuleSet(rules={"silent": silent}, overrides={}, own={}))
     for _ in range(5):
         driver.see("web", "up")
         driver.wait(50)
@@ -589,7 +589,7 @@ class Some(Rule):
 def test_that_some_replicas_are_down_explains_nothing_and_is_explained_by_all() -> None:
     """A target that depends on the service fails for a reason of its own; once none serves, that
     one alert is told."""
-    some = Bound(name="some", rule=Some(), plugin="p", policy=Policy())
+    some = BoundRule(name="some", rule=Some(), plugin="p", policy=Policy())
     rules = evolve(book(), rules={"down": book().rules["down"], "some": some})
     driver = Driver({"api": (), "web": ("api",)}, rules)
     driver.see("api", "degraded")
@@ -620,7 +620,7 @@ def test_severities_rise_by_one(severity: Severity) -> None:
 def test_a_rule_that_wants_to_be_asked_again_is_asked_once_for_all_its_wishes() -> None:
     """However often a rule wishes to be asked again, one look waits for it, at the time it named
     last; one that wishes no more is asked no more; what waits does not grow with time."""
-    looks = Looks()
+    looks = RecheckTimers()
     key, other = ("loop", "web"), ("loop", "api")
     for second in range(1000):
         looks.want(key, 300.0 + second % 7)
@@ -639,8 +639,8 @@ def test_a_rule_that_wants_to_be_asked_again_is_asked_once_for_all_its_wishes() 
 
 def test_a_crash_loop_that_never_ends_leaves_nothing_behind() -> None:
     """Hours of restarts: no more waits to be looked at than after a few minutes."""
-    loop = Bound(name="loop", rule=RestartLoopRule(), plugin="p", policy=Policy())
-    driver = Driver({}, Book(rules={"loop": loop}, overrides={}, own={}))
+    loop = BoundRule(name="loop", rule=RestartLoopRule(), plugin="p", policy=Policy())
+    driver = Driver({}, RuleSet(rules={"loop": loop}, overrides={}, own={}))
     target, checks = Target(name="web", kind="container"), {"docker": None}
     driver.engine.put(target, "docker", checks, driver.moment)
     waiting = []
@@ -682,8 +682,8 @@ class Counting(Rule):
 def test_what_a_clear_verdict_carries_comes_back() -> None:
     """With no alert, while one fires, once it is resolved, and when it is closed; an unknown
     verdict that carries nothing leaves it; with the target it is gone."""
-    rule = Bound(name="counting", rule=Counting(), plugin="p", policy=Policy(cooldown=60.0))
-    driver = Driver({"web": ()}, Book(rules={"counting": rule}, overrides={}, own={}))
+    rule = BoundRule(name="counting", rule=Counting(), plugin="p", policy=Policy(cooldown=60.0))
+    driver = Driver({"web": ()}, RuleSet(rules={"counting": rule}, overrides={}, own={}))
     key = ("counting", "web")
 
     def carried() -> Any:

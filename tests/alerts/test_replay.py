@@ -22,8 +22,8 @@ from tocsin.core.cli.main import cli as commands
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings
-from tocsin.core.plugin_manager import PluginManager
-from tocsin.core.replay import Episode, Replay
+from tocsin.core.monitor.replay import Episode, Replay
+from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.store import Store
 from tocsin.core.store.past import PastResult
 from tocsin.testing import SettableClock
@@ -117,7 +117,7 @@ async def test_alerts_that_others_explain_take_no_time_of_their_own(
         return tick(engine, now)
 
     monkeypatch.setattr(Engine, "tick", counted)
-    monkeypatch.setattr("tocsin.core.replay.PART", 100)
+    monkeypatch.setattr("tocsin.core.monitor.replay.PART", 100)
 
     async def pages() -> AsyncIterator[list[PastResult]]:
         yield past

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from tests.alerts.driver import Driver, book
 from tocsin import Severity
-from tocsin.core.alerts.book import Book, Bound
+from tocsin.core.alerts.durable_clock import Anchor
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Policy
-from tocsin.core.alerts.steady import Anchor
-from tocsin.core.journal import Entry, Journal, Saved
+from tocsin.core.alerts.rule_set import BoundRule, RuleSet
+from tocsin.core.journal.journal import Entry, Journal, Saved
 from tocsin.core.monitor import Monitor, events
 from tocsin.plugins.rules.down import DownRule, Of
 
@@ -30,14 +30,14 @@ COOLDOWN = 120.0
 """Short, so that an hour of schedule holds waits, repeats, escalations, flaps and closings."""
 
 
-def rules() -> Book:
+def rules() -> RuleSet:
     return book(wait=25.0, cooldown=COOLDOWN, escalate_after=2, severity=Severity.CRITICAL)
 
 
 class Restarting(Driver):
     """A driver that can be killed: all that goes on is what the journal has."""
 
-    def __init__(self, journal: Path, rules: Book, *checks: str) -> None:
+    def __init__(self, journal: Path, rules: RuleSet, *checks: str) -> None:
         super().__init__(GRAPH, rules, *checks)
         self.journal, self.rules = journal, rules
 
@@ -104,12 +104,12 @@ def test_a_run_with_restarts_tells_what_one_without_tells(
     assert broken.engine.alerts.keys() == plain.engine.alerts.keys()
 
 
-def ours() -> Book:
+def ours() -> RuleSet:
     """The rule that comes with tocsin, at the second failure, over two checks of each target."""
     policy = Policy(wait=25.0, cooldown=COOLDOWN, escalate_after=2, severity=Severity.CRITICAL)
     rule = DownRule(of=Of.CHECKS, failures=2)
-    down = Bound(name="down", rule=rule, plugin="down", policy=policy)
-    return Book(rules={"down": down}, overrides={}, own={})
+    down = BoundRule(name="down", rule=rule, plugin="down", policy=policy)
+    return RuleSet(rules={"down": down}, overrides={}, own={})
 
 
 CHECKS = ("ping", "query")

@@ -22,8 +22,8 @@ from tocsin import (
     Target,
     Verdict,
 )
-from tocsin.core.alerts.book import Bound
 from tocsin.core.alerts.model import Policy
+from tocsin.core.alerts.rule_set import BoundRule
 from tocsin.plugins.rules.down import DownRule, Of, ReplicasRule
 from tocsin.plugins.rules.restart_loop import RestartLoopRule
 from tocsin.plugins.rules.thresholds import Operator, ThresholdRule
@@ -559,7 +559,7 @@ def test_a_threshold_that_makes_no_sense_is_refused(options: dict[str, Any]) -> 
 
 def test_what_is_said_of_containers_holds_for_a_service_of_them() -> None:
     """A rule that is kept to the kind ``container`` watches services of several, too."""
-    bound = Bound(
+    bound = BoundRule(
         name="container_down", rule=DownRule(), plugin="down", policy=Policy(), kinds=("container",)
     )
     assert bound.watches(Target(name="api", kind=REPLICATED))

@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tocsin import Severity, Target
+from tocsin.core.alerts.durable_clock import DurableMonotonicClock
 from tocsin.core.alerts.matchers import parse, parse_all
 from tocsin.core.alerts.model import Alert
 from tocsin.core.alerts.silences import Window, check_schedule
-from tocsin.core.alerts.steady import SteadyClock
 from tocsin.testing import SettableClock
 
 AT = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
@@ -110,7 +110,7 @@ def test_a_bad_schedule_is_refused(text: str) -> None:
 def test_steady_time_ignores_the_wall_clock() -> None:
     """An hour forward or back on the wall moves nothing."""
     clock = SettableClock()
-    steady = SteadyClock(clock, boot="b")
+    steady = DurableMonotonicClock(clock, boot="b")
     first = steady.now().steady
     clock.wall += timedelta(hours=1)
     assert steady.now().steady == first
@@ -123,12 +123,12 @@ def test_steady_time_goes_on_over_a_restart() -> None:
     """In the same boot exactly, whatever the wall clock did; after a boot by the wall clock, never
     backwards."""
     clock = SettableClock()
-    anchor = SteadyClock(clock, boot="b").anchor()
+    anchor = DurableMonotonicClock(clock, boot="b").anchor()
     clock.advance(100)
     clock.wall -= timedelta(hours=1)
-    assert SteadyClock(clock, anchor, boot="b").now().steady == anchor.steady + 100
-    other = SteadyClock(clock, anchor, boot="other").now().steady
+    assert DurableMonotonicClock(clock, anchor, boot="b").now().steady == anchor.steady + 100
+    other = DurableMonotonicClock(clock, anchor, boot="other").now().steady
     assert other == anchor.steady, "the wall clock is behind: not before the last moment known"
     clock.wall += timedelta(hours=3)
-    assert SteadyClock(clock, anchor, boot="other").now().steady == clock.wall.timestamp()
-    assert SteadyClock(clock, None, boot="b").now().steady == clock.wall.timestamp()
+    assert DurableMonotonicClock(clock, anchor, boot="other").now().steady == clock.wall.timestamp()
+    assert DurableMonotonicClock(clock, None, boot="b").now().steady == clock.wall.timestamp()

@@ -18,7 +18,7 @@ from tocsin.core.alerts.model import (
     Transition,
 )
 from tocsin.core.alerts.step import acknowledged, due, step
-from tocsin.core.verdicts import Severity, Verdict
+from tocsin.core.contracts.rule import Severity, Verdict
 
 KEY = ("container_down", "web")
 FIRE = Verdict.firing("it is down", details={"exit_code": 1})

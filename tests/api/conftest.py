@@ -12,9 +12,10 @@ from attrs import evolve
 from pytest_aiohttp import AiohttpClient
 
 from tocsin.core.alerting import Alerting
-from tocsin.core.api import ApiServer
 from tocsin.core.auth import Role, TokenStore
 from tocsin.core.bus import Bus
+from tocsin.core.checks.restarts import Restarts
+from tocsin.core.checks.scheduler import SchedulerStats
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
 from tocsin.core.config.errors import ConfigError, ConfigProblem
@@ -25,9 +26,8 @@ from tocsin.core.config.settings import (
     PluginSettings,
     Settings,
 )
-from tocsin.core.contracts import ActionError, Secret
-from tocsin.core.isolation import Isolation
-from tocsin.core.model import (
+from tocsin.core.contracts.base import ActionError, Secret
+from tocsin.core.contracts.model import (
     AuditEntry,
     Beat,
     ComponentHealth,
@@ -40,10 +40,10 @@ from tocsin.core.model import (
     Result,
     Target,
 )
+from tocsin.core.http import ApiServer
 from tocsin.core.monitor import events
-from tocsin.core.plugin_manager import PluginManager
-from tocsin.core.restarts import Restarts
-from tocsin.core.scheduler import SchedulerStats
+from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.state import CheckState, LiveState
 from tocsin.core.store import Store
 from tocsin.testing import RecordingNotifier

@@ -17,8 +17,8 @@ import time
 from aiohttp import web
 
 from tests.probes.short_of_files import fill
-from tocsin.core.api import server
-from tocsin.core.api.connections import Connections
+from tocsin.core.http import server
+from tocsin.core.http.connections import Connections
 
 
 async def main() -> None:

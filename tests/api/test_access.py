@@ -9,8 +9,8 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from tests.api.conftest import Stack
-from tocsin.core.api import ROUTES, ApiServer
 from tocsin.core.auth import FailureLimit
+from tocsin.core.http import ROUTES, ApiServer
 
 V, O, A = "viewer", "operator", "admin"  # noqa: E741
 

@@ -12,9 +12,9 @@ from aiohttp.test_utils import TestClient
 
 from tests.api.conftest import Asker, Stack
 from tocsin import ActionError, Asked, Endpoint, hookimpl
-from tocsin.core.api import added
 from tocsin.core.config.settings import PluginSettings
-from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.http import added
+from tocsin.core.plugin.manager import PluginManager
 from tocsin.testing import check_endpoint_conformance
 
 heard: list[Asked] = []
@@ -138,7 +138,7 @@ async def test_a_broken_endpoint_hurts_nobody(
     """Whatever it does, it is a problem document that names the plugin, the plugin is marked failed
     with the reason, and everything else answers; a good answer clears it."""
     monkeypatch.setattr(added, "DEADLINE", 0.2)
-    monkeypatch.setattr("tocsin.core.isolation.BLOCKED_AFTER", 0.3)
+    monkeypatch.setattr("tocsin.core.plugin.sandbox.BLOCKED_AFTER", 0.3)
     problem = await ask.get(f"/api/v1/plugins/shelf/misbehave?how={how}", status=status)
     assert "plugin shelf" in problem["detail"]
     assert words in problem["detail"]

@@ -14,11 +14,11 @@ from aiohttp import web
 
 from tests.api.conftest import Stack
 from tests.conftest import eventually
-from tocsin.core import descriptors
-from tocsin.core.api import ApiServer, connections, routing, stream
-from tocsin.core.api.connections import Connections
 from tocsin.core.auth import Role
-from tocsin.core.model import Result
+from tocsin.core.contracts.model import Result
+from tocsin.core.http import ApiServer, connections, routing, stream
+from tocsin.core.http.connections import Connections
+from tocsin.core.runtime import descriptors
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 PARTIAL = b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: "

@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.conftest import Asker, Stack
 from tests.conftest import need
-from tocsin.core.model import Observation, Result
+from tocsin.core.contracts.model import Observation, Result
 
 pytestmark = pytest.mark.usefixtures("stack")
 

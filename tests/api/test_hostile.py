@@ -12,9 +12,9 @@ import pytest
 
 from tests.api.conftest import Asker, Stack
 from tests.conftest import eventually
-from tocsin.core.api import ApiServer
 from tocsin.core.auth import Role
-from tocsin.core.model import ComponentHealth, Health, Status, Target
+from tocsin.core.contracts.model import ComponentHealth, Health, Status, Target
+from tocsin.core.http import ApiServer
 
 pytestmark = pytest.mark.usefixtures("stack")
 BEAT = "/api/v1/heartbeats/job"

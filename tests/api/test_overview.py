@@ -14,8 +14,8 @@ from attrs import evolve
 
 from tests.api.conftest import Asker, Stack, facts
 from tocsin.core.auth import Role
+from tocsin.core.contracts.model import Observation, Reason, Result, Status, Target
 from tocsin.core.ids import new_id
-from tocsin.core.model import Observation, Reason, Result, Status, Target
 
 pytestmark = pytest.mark.usefixtures("stack")
 
@@ -258,7 +258,7 @@ async def test_a_hostile_name_is_only_a_name(ask: Asker, stack: Stack) -> None:
 def test_views_need_no_clock(stack: Stack) -> None:
     """What is shown of a container depends on what was seen alone: its uptime is that of the moment
     it was seen."""
-    from tocsin.core.api.views import container_view
+    from tocsin.core.http.views import container_view
 
     began = stack.clock.now() - timedelta(hours=1)
     stack.state.put(Target(name="web", kind="container"), declared=True, source="docker", at=began)

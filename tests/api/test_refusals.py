@@ -17,8 +17,8 @@ import pytest
 from yarl import URL
 
 from tests.api.conftest import Asker, Stack
-from tocsin.core.api import ApiServer
-from tocsin.core.api.server import ROUTES
+from tocsin.core.http import ApiServer
+from tocsin.core.http.server import ROUTES
 
 pytestmark = pytest.mark.usefixtures("stack")
 

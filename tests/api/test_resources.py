@@ -13,7 +13,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from tests.api.conftest import Asker, Stack, facts
-from tocsin.core.model import ComponentHealth, Health, Reason, Result, Status
+from tocsin.core.contracts.model import ComponentHealth, Health, Reason, Result, Status
 
 pytestmark = pytest.mark.usefixtures("stack")
 
@@ -281,7 +281,7 @@ async def test_the_openapi_document_is_valid(ask: Asker) -> None:
     """An OpenAPI validator accepts the document, and every route is in it."""
     from openapi_spec_validator import validate
 
-    from tocsin.core.api import ROUTES
+    from tocsin.core.http import ROUTES
 
     document = await ask.get("/api/v1/openapi.json")
     validate(document)

@@ -11,8 +11,8 @@ import pytest
 from pytest_aiohttp import AiohttpServer
 
 from tests.api.conftest import Stack
-from tocsin.core.api import ApiServer
 from tocsin.core.auth import FailureLimit, Role
+from tocsin.core.http import ApiServer
 
 pytestmark = pytest.mark.fuzz
 

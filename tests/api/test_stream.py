@@ -13,10 +13,10 @@ import pytest
 
 from tests.api.conftest import Asker, Stack, facts
 from tests.conftest import eventually
-from tocsin.core.api import ApiServer, stream
 from tocsin.core.auth import Role
 from tocsin.core.bus import Bus, Subscription
-from tocsin.core.model import Reason, Result
+from tocsin.core.contracts.model import Reason, Result
+from tocsin.core.http import ApiServer, stream
 
 pytestmark = pytest.mark.usefixtures("stack")
 

@@ -15,7 +15,7 @@ import pytest
 from tests.running import Running
 from tests.store.helpers import NOWHERE
 from tocsin import program_umask
-from tocsin.core.owned import narrow, private_files
+from tocsin.core.runtime.owned import narrow, private_files
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from tests.app.test_full_disk import part
 from tests.app.test_run import TICKING
 from tests.running import Running
 from tests.store.helpers import NOWHERE
-from tocsin.core.data_dir import StartError, data_directory
+from tocsin.core.runtime.data_dir import StartError, data_directory
 
 NOBODY = 65534
 

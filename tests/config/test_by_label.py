@@ -10,7 +10,7 @@ import pytest
 from tests.config.conftest import Load, Wrong
 from tocsin.core.config import ConfigError, build_check, load_config
 from tocsin.core.config.settings import CheckSettings, PluginSettings
-from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.plugin.manager import PluginManager
 from tocsin.plugins.probes.http import HttpProbe
 
 DSN = "postgresql://postgres@127.0.0.1/postgres"

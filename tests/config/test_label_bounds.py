@@ -13,7 +13,7 @@ from tocsin import Claim, Status, Target
 from tocsin.core.config import ConfigError, load_config
 from tocsin.core.config.label_bounds import out_of_bounds
 from tocsin.core.config.settings import PluginSettings, Settings
-from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.plugin.manager import PluginManager
 from tocsin.testing import SettableClock
 
 

@@ -9,8 +9,8 @@ import pytest
 from tests.config.conftest import Entry, Load, Shelves
 from tocsin.core.config import ConfigError, load_config
 from tocsin.core.config.settings import PluginSettings
-from tocsin.core.plugin_manager import PluginManager
-from tocsin.core.verdicts import Severity
+from tocsin.core.contracts.rule import Severity
+from tocsin.core.plugin.manager import PluginManager
 from tocsin.plugins.notifiers.email import EmailNotifier
 from tocsin.plugins.notifiers.telegram import TelegramNotifier
 

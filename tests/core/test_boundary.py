@@ -18,9 +18,10 @@ from tests.core.test_sources import Harbour, Harness
 from tests.core.test_sources import harness as harness
 from tests.hidden import hide_only
 from tocsin import Container, Event, LogLine, Observation, Reason, Result, Target, Verdict
-from tocsin.core import boundary, sources
+from tocsin.core import boundary
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Alert, Moment
+from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.boundary import (
     cleaned_event,
     cleaned_lines,
@@ -29,12 +30,12 @@ from tocsin.core.boundary import (
     cleaned_rows,
     cleaned_verdict,
 )
+from tocsin.core.checks import source_supervisor as sources
 from tocsin.core.clock import SystemClock
+from tocsin.core.contracts.notifier import Kind, Notice
+from tocsin.core.contracts.rule import Severity
 from tocsin.core.ids import new_id
-from tocsin.core.journal import Entry, Journal
-from tocsin.core.notices import Kind, Notice
-from tocsin.core.outbox import Decision, Row
-from tocsin.core.verdicts import Severity
+from tocsin.core.journal.journal import Entry, Journal
 
 SECRET = "Zx9kQ2vLm7-t0psecret"
 NASTY = f"\x1b[31mpassword={SECRET}\x1b[0m \u202eno\0 {SECRET}"

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tocsin import deadline
-from tocsin.core.deadline import standstill
+from tocsin.core.runtime.deadline import standstill
 
 
 async def test_what_takes_too_long_is_ended() -> None:

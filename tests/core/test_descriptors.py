@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from tests.core.test_scheduler import Recorder, play
-from tocsin.core import descriptors
-from tocsin.core.model import Health
-from tocsin.core.punctuality import open_files
-from tocsin.core.scheduler import Scheduler
+from tocsin.core.checks.punctuality import open_files
+from tocsin.core.checks.scheduler import Scheduler
+from tocsin.core.contracts.model import Health
+from tocsin.core.runtime import descriptors
 from tocsin.testing import SettableClock
 
 
@@ -32,7 +32,7 @@ def test_the_soft_limit_is_raised(soft: int, hard: int, limit: int) -> None:
     """As far as the hard limit allows."""
     program = (
         "import json, resource\n"
-        "from tocsin.core import descriptors\n"
+        "from tocsin.core.runtime import descriptors\n"
         "said = descriptors.raise_limit()\n"
         "print(json.dumps([said, resource.getrlimit(resource.RLIMIT_NOFILE)[0]]))"
     )
@@ -44,7 +44,7 @@ def test_programs_have_the_limit_that_tocsin_was_started_with() -> None:
     program = (
         "import asyncio, json\n"
         "from tocsin import Target\n"
-        "from tocsin.core import descriptors\n"
+        "from tocsin.core.runtime import descriptors\n"
         "from tocsin.plugins.probes.backup_script import BackupScriptProbe\n"
         "descriptors.raise_limit()\n"
         'command = ("/bin/sh", "-c", "sleep 0.5; ulimit -Sn")\n'
@@ -85,7 +85,7 @@ def test_a_low_limit_is_shared_out_too() -> None:
     """With 256 open files some checks run, and a part is kept back all the same."""
     program = (
         "import json\n"
-        "from tocsin.core import descriptors as d\n"
+        "from tocsin.core.runtime import descriptors as d\n"
         "print(json.dumps([d.checks_at_once(1000), d.room_for_checks() > 10, d.room_for_api()]))"
     )
     at_once, *room = in_child(program, 256, 256)

@@ -14,9 +14,12 @@ from attrs import define, evolve, field, frozen
 
 import tocsin
 from tests.conftest import eventually
-from tocsin.core import descriptors
-from tocsin.core.alerts.steady import SteadyClock
+from tocsin.core.alerts.durable_clock import DurableMonotonicClock
 from tocsin.core.bus import Bus
+from tocsin.core.checks.check_runner import Runner
+from tocsin.core.checks.heartbeats import Heartbeats
+from tocsin.core.checks.inventory import Inventory
+from tocsin.core.checks.scheduler import Scheduler
 from tocsin.core.config.settings import (
     CheckSettings,
     PluginSettings,
@@ -24,18 +27,15 @@ from tocsin.core.config.settings import (
     SourceSettings,
     TargetSettings,
 )
-from tocsin.core.heartbeats import Heartbeats
+from tocsin.core.contracts.model import Container, Observation, Reason, Result, Status, Target
 from tocsin.core.hiding import is_plain
-from tocsin.core.inventory import Inventory
-from tocsin.core.isolation import Isolation
-from tocsin.core.journal import Journal
-from tocsin.core.model import Container, Observation, Reason, Result, Status, Target
+from tocsin.core.journal.journal import Journal
 from tocsin.core.monitor import Effects, Monitor
 from tocsin.core.monitor.events import MonitorEvent, TargetGone
 from tocsin.core.monitor.executor import Executor
-from tocsin.core.plugin_manager import PluginManager
-from tocsin.core.runner import Runner
-from tocsin.core.scheduler import Scheduler
+from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.plugin.sandbox import Isolation
+from tocsin.core.runtime import descriptors
 from tocsin.core.state import LiveState
 from tocsin.core.store import Store
 from tocsin.testing import SettableClock
@@ -134,7 +134,7 @@ class Room:
     def __init__(self, directory: Path, clock: SettableClock) -> None:
         self.clock = clock
         self.executor = Recorder(
-            Monitor(), SteadyClock(clock), Journal(directory / "journal.db"),
+            Monitor(), DurableMonotonicClock(clock), Journal(directory / "journal.db"),
             Store(None, directory / "spool", clock=clock), Bus(),
         )  # fmt: skip
         self.scheduler = Scheduler(clock)

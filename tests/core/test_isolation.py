@@ -17,8 +17,8 @@ import pytest
 
 from tests.conftest import eventually
 from tocsin import ActionError, NotifyError, ServiceError
-from tocsin.core import isolation
-from tocsin.core.isolation import Isolation, Lane, PluginFault, call_with_deadline
+from tocsin.core.plugin import sandbox as isolation
+from tocsin.core.plugin.sandbox import Isolation, Lane, PluginFault, call_with_deadline
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from tocsin.core.config import ConfigError, load_config
 from tocsin.core.config.settings import LogSettings, PluginSettings
 from tocsin.core.hiding import know
 from tocsin.core.logs import configure, get_logger
-from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.plugin.manager import PluginManager
 
 
 @pytest.fixture(autouse=True)

@@ -16,17 +16,17 @@ from attrs import evolve
 from pytest_aiohttp import AiohttpServer
 
 from tocsin import Secret, Status, Target, connect_to, look_up, own_shortage
-from tocsin.core import local_names, lookups
+from tocsin.core.checks.check_runner import Runner
+from tocsin.core.checks.punctuality import host_names
 from tocsin.core.clock import SystemClock
 from tocsin.core.config.settings import BUILT_IN, PluginSettings
-from tocsin.core.isolation import Isolation
-from tocsin.core.lookup_guard import guard_lookups
-from tocsin.core.lookup_threads import LookupThreads
-from tocsin.core.lookups import lookups_of_check
-from tocsin.core.plugin_manager import PluginManager
-from tocsin.core.punctuality import host_names
-from tocsin.core.runner import Runner
-from tocsin.core.shortage import LookupTrouble
+from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.plugin.sandbox import Isolation
+from tocsin.core.resolver import local_names, lookups
+from tocsin.core.resolver.guard import guard_lookups
+from tocsin.core.resolver.lookups import lookups_of_check
+from tocsin.core.resolver.threads import LookupThreads
+from tocsin.core.runtime.shortage import LookupTrouble
 from tocsin.plugins.notifiers.webhook import WebhookNotifier
 from tocsin.plugins.probes.http import HttpProbe
 from tocsin.plugins.probes.postgres_query import PostgresQueryProbe

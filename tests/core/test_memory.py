@@ -7,7 +7,7 @@ import sys
 
 CODE = """
 import gc
-from tocsin.core.memory import YOUNG, settle
+from tocsin.core.runtime.gc_tuning import YOUNG, settle
 
 class Knot:
     left = 0

@@ -16,7 +16,6 @@ from attrs import frozen
 import tocsin
 from tests.core.test_plugin_manager import module, record
 from tocsin import AlertChange, History, Result, Sink, Surroundings, Target, Verdict
-from tocsin.core import services
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Moment
 from tocsin.core.alerts.rule_faults import RuleFaults
@@ -26,10 +25,11 @@ from tocsin.core.clock import SystemClock
 from tocsin.core.config import ConfigError, load_config, structure
 from tocsin.core.config.alerting import book_of
 from tocsin.core.config.settings import PluginSettings, Settings
-from tocsin.core.isolation import Isolation, PluginFault, describe
-from tocsin.core.model import Observation
-from tocsin.core.plugin_manager import PluginManager
-from tocsin.core.services import ServiceSupervisor
+from tocsin.core.contracts.model import Observation
+from tocsin.core.plugin import services
+from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.plugin.sandbox import Isolation, PluginFault, describe
+from tocsin.core.plugin.services import ServiceSupervisor
 from tocsin.testing import RecordingNotifier
 
 NOW = Moment(100.0, SystemClock().now())

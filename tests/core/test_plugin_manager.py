@@ -11,8 +11,8 @@ from attrs import frozen
 
 import tocsin
 from tocsin.core.config.settings import PluginSettings
-from tocsin.core.plugin_manager import PluginManager, PluginRecord
-from tocsin.core.plugin_options import options_of, summary_of
+from tocsin.core.plugin.manager import PluginManager, PluginRecord
+from tocsin.core.plugin.options import options_of, summary_of
 
 
 @frozen(kw_only=True)

@@ -9,9 +9,9 @@ import pytest
 
 from tests.core.test_scheduler import Recorder, play
 from tests.core.test_slots import Tarpit
-from tocsin.core.model import Health
-from tocsin.core.punctuality import STARVED_AFTER, punctuality
-from tocsin.core.scheduler import Scheduler
+from tocsin.core.checks.punctuality import STARVED_AFTER, punctuality
+from tocsin.core.checks.scheduler import Scheduler
+from tocsin.core.contracts.model import Health
 from tocsin.testing import SettableClock
 
 Make = Callable[..., Scheduler]

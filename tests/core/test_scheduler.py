@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import eventually
-from tocsin.core.scheduler import Scheduler, phase, spread_for
+from tocsin.core.checks.scheduler import Scheduler, phase, spread_for
 from tocsin.testing import SettableClock
 
 

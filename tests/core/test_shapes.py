@@ -19,11 +19,12 @@ from tests.conftest import eventually
 from tests.core.test_sources import Harbour, Harness
 from tests.core.test_sources import harness as harness
 from tocsin import Container, Event, LogLine, Reason, Receipt, Result, Status, Target, Verdict
-from tocsin.core import isolation
-from tocsin.core.api.views import target_view
+from tocsin.core.checks.intake import Intake
+from tocsin.core.contracts.rule import VerdictState
 from tocsin.core.encoding import encode
-from tocsin.core.intake import Intake
-from tocsin.core.isolation import PluginFault
+from tocsin.core.http.views import target_view
+from tocsin.core.plugin import sandbox as isolation
+from tocsin.core.plugin.sandbox import PluginFault
 from tocsin.core.shapes import (
     fit_event,
     fit_receipt,
@@ -34,7 +35,6 @@ from tocsin.core.shapes import (
 )
 from tocsin.core.shapes.look import MOST_METRICS
 from tocsin.core.shapes.sources import fit_names
-from tocsin.core.verdicts import VerdictState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HUGE = 10**400
@@ -289,7 +289,7 @@ async def test_a_source_that_tells_without_end_waits_and_leaves_room(
     """A thread that tells in a loop is slowed down to its rate and named; everything else in the
     core's loop has its turn, little waits in memory, and the order is kept. When the run is over
     the thread is told so by an error."""
-    from tocsin.core import intake
+    from tocsin.core.checks import intake
 
     monkeypatch.setattr(intake, "BURST", 300.0)
     monkeypatch.setattr(intake, "FLOOD", 0.2)

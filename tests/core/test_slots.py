@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.test_scheduler import Recorder, play, settle
-from tocsin.core import descriptors
-from tocsin.core.scheduler import LEAVE_PATIENCE, Scheduler, spread_for
+from tocsin.core.checks.scheduler import LEAVE_PATIENCE, Scheduler, spread_for
+from tocsin.core.runtime import descriptors
 from tocsin.testing import SettableClock
 
 TIMEOUT = 10.0

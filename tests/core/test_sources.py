@@ -12,11 +12,11 @@ from attrs import evolve, frozen
 import tocsin
 from tests.conftest import eventually
 from tests.core.test_inventory import DOCKER, Plugin, Room
-from tocsin.core import supervisor
+from tocsin.core.checks.source_supervisor import SourceSupervisor
 from tocsin.core.cli import check
 from tocsin.core.config.settings import Settings
-from tocsin.core.model import Health, LogLine, Status
-from tocsin.core.sources import SourceSupervisor
+from tocsin.core.contracts.model import Health, LogLine, Status
+from tocsin.core.plugin import supervisor
 from tocsin.testing import SettableClock
 
 
@@ -143,7 +143,7 @@ async def test_an_engine_nobody_asked_for_is_no_trouble(harness: Harness) -> Non
     or once saw, it is."""
 
     @frozen(kw_only=True)
-    class Blind(Harbour):
+    class UnavailableRule(Harbour):
         """Sees nothing."""
 
         async def run(self, name: str, interval: float, sink: tocsin.Sink) -> None:
@@ -151,7 +151,7 @@ async def test_an_engine_nobody_asked_for_is_no_trouble(harness: Harness) -> Non
             await asyncio.sleep(3600)
 
     for automatic, expected in ((True, Health.DISABLED), (False, Health.DEGRADED)):
-        await harness.use(Blind(), automatic=automatic)
+        await harness.use(UnavailableRule(), automatic=automatic)
 
         def part(expected: Health = expected) -> bool:
             found = harness.supervisor.health()["source.docker"]

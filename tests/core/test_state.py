@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from tocsin.core import state as module
-from tocsin.core.model import Observation, Result, Target
+from tocsin.core.contracts.model import Observation, Result, Target
 from tocsin.core.state import CheckState, LiveState
 from tocsin.testing import SettableClock
 

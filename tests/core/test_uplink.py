@@ -10,12 +10,12 @@ import pytest
 from attrs import frozen
 
 from tocsin import Probe, Result, Status, Target
+from tocsin.core.checks.check_runner import Runner
+from tocsin.core.checks.uplink import FRESH, Uplink, is_outside
 from tocsin.core.config.settings import BUILT_IN, PluginSettings, UplinkSettings
-from tocsin.core.isolation import Isolation
-from tocsin.core.model import Health
-from tocsin.core.plugin_manager import PluginManager
-from tocsin.core.runner import Runner
-from tocsin.core.uplink import FRESH, Uplink, is_outside
+from tocsin.core.contracts.model import Health
+from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.plugin.sandbox import Isolation
 from tocsin.plugins.probes.http import HttpProbe
 from tocsin.plugins.probes.postgres_query import PostgresQueryProbe
 from tocsin.plugins.probes.tcp import TcpProbe

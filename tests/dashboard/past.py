@@ -11,9 +11,9 @@ from uuid import UUID
 from attrs import frozen
 
 from tocsin.core.alerts.model import Alert, Phase
-from tocsin.core.model import Container, Event, Observation, Reason, Result, Status
+from tocsin.core.contracts.model import Container, Event, Observation, Reason, Result, Status
+from tocsin.core.contracts.rule import Severity
 from tocsin.core.store import Store
-from tocsin.core.verdicts import Severity
 
 MB = 1_000_000
 

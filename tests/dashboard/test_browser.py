@@ -18,7 +18,7 @@ from tests.dashboard.test_timeline import many_alerts
 from tests.dashboard.town import Town, log_lines
 from tests.running import free_port
 from tocsin import Surroundings
-from tocsin.core.model import Result
+from tocsin.core.contracts.model import Result
 from tocsin.dashboard import DashboardService
 
 pytestmark = pytest.mark.browser

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tocsin.core.store.ladder import resolution_for
+from tocsin.core.store.resolution_plan import resolution_for
 from tocsin.core.store.rollup import STEPS, floor
 from tocsin.dashboard import charts
 from tocsin.dashboard.views.target_past import BAR, POINTS, buckets

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from tests.dashboard.conftest import Pages, bars, calm, shown
 from tests.dashboard.test_pages import HOSTILE, down, up
 from tests.dashboard.town import Town, log_lines, running
-from tocsin.core.model import Event, Reason, Result
+from tocsin.core.contracts.model import Event, Reason, Result
 from tocsin.dashboard import logs, words
 from tocsin.dashboard.views.target_past import restarts_of
 

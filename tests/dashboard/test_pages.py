@@ -18,7 +18,7 @@ from tests.dashboard.past import HABITS
 from tests.dashboard.town import Town, log_lines, running
 from tests.store.conftest import Server, server
 from tocsin.core.auth import Role
-from tocsin.core.model import Reason, Result
+from tocsin.core.contracts.model import Reason, Result
 
 __all__ = ["server"]
 ALL = ("overview", "alerts", "history", "system", "target")

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 from tests.dashboard.browser import settled, visit
 from tests.dashboard.test_browser import Served, browser, served
 from tests.dashboard.town import log_lines, running
-from tocsin.core.model import Result
+from tocsin.core.contracts.model import Result
 
 pytestmark = pytest.mark.browser
 

@@ -20,10 +20,10 @@ from tocsin import Service, ServiceError, Surroundings
 from tocsin.core.auth import TokenStore
 from tocsin.core.config import ConfigError, load_config
 from tocsin.core.config.settings import PluginSettings, ServiceSettings, Settings
-from tocsin.core.isolation import Isolation
-from tocsin.core.model import Health
-from tocsin.core.plugin_manager import PluginManager
-from tocsin.core.services import ServiceSupervisor
+from tocsin.core.contracts.model import Health
+from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.plugin.sandbox import Isolation
+from tocsin.core.plugin.services import ServiceSupervisor
 from tocsin.dashboard import DashboardService, is_loopback
 from tocsin.dashboard.process import _answers
 from tocsin.testing import SettableClock

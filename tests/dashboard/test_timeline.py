@@ -8,7 +8,7 @@ from tests.conftest import eventually
 from tests.dashboard.conftest import Pages, calm, shown
 from tests.dashboard.test_pages import down, up
 from tests.dashboard.town import Town
-from tocsin.core.model import ComponentHealth, Health, Result
+from tocsin.core.contracts.model import ComponentHealth, Health, Result
 
 
 def many_alerts(town: Town, number: int) -> None:

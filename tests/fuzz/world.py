@@ -22,10 +22,10 @@ from tests.store.helpers import NOWHERE
 from tocsin import Sink
 from tocsin.core import app
 from tocsin.core.app import Tocsin
+from tocsin.core.checks.scheduler import Scheduler
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import ChannelSettings, SourceSettings
-from tocsin.core.plugin_manager import load_plugins
-from tocsin.core.scheduler import Scheduler
+from tocsin.core.plugin.manager import load_plugins
 from tocsin.plugins.probes.docker_health.source import DockerSource
 from tocsin.testing import RecordingNotifier
 

@@ -15,10 +15,10 @@ from typing import Any
 from tocsin import LogLine, NotifyError, Severity, Standing, Status
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings, Settings
+from tocsin.core.contracts.notifier import Kind, Message, Notice
 from tocsin.core.ids import new_id
-from tocsin.core.notices import Kind, Message, Notice
-from tocsin.core.pipeline import Enricher
-from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.notify import Enricher
+from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.templates import Renderer
 
 CONFIG = """

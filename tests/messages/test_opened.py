@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.messages.opened import message
-from tocsin.core.notices import Kind
+from tocsin.core.contracts.notifier import Kind
 from tocsin.core.templates import Renderer, renderer
 
 pytestmark = pytest.mark.slow

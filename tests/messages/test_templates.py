@@ -14,10 +14,10 @@ from attrs import evolve
 
 from tests.messages.hostile import HOSTILE as HOSTILE_TEMPLATES
 from tocsin import Kind, LogLine, Message, Severity
+from tocsin.core.contracts.rendered import Line, Words, read
 from tocsin.core.logs import clean
 from tocsin.core.templates import Renderer, TemplateProblem, check_directory
 from tocsin.core.templates.renderer import _RULES
-from tocsin.core.words import Line, Words, read
 from tocsin.testing import message_of
 
 

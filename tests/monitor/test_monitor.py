@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from tests.alerts.driver import START, book
 from tocsin import Observation, Result, Severity, Status, Target
 from tocsin.core.alerts.model import Change, Moment, Phase
+from tocsin.core.alerts.outbox import Decision
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.ids import Ids, new_id
 from tocsin.core.monitor import Effects, Monitor, events
 from tocsin.core.monitor.events import MonitorEvent
-from tocsin.core.outbox import Decision
 from tocsin.core.state import CheckState
 from tocsin.testing import RecordingNotifier
 

@@ -17,11 +17,11 @@ import sys
 from typing import Any
 
 from tocsin import Secret, Status, Target
+from tocsin.core.checks.check_runner import Runner
 from tocsin.core.clock import SystemClock
 from tocsin.core.config.settings import BUILT_IN, PluginSettings
-from tocsin.core.isolation import Isolation
-from tocsin.core.plugin_manager import PluginManager
-from tocsin.core.runner import Runner
+from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.plugin.sandbox import Isolation
 from tocsin.plugins.probes import _net
 from tocsin.plugins.probes.backup_script import BackupScriptProbe
 from tocsin.plugins.probes.disk import DiskProbe

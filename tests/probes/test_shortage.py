@@ -21,13 +21,13 @@ from attrs import frozen
 
 from tests.probes.short_of_files import LEFT
 from tocsin import Probe, Result, Status, Target, own_shortage
+from tocsin.core.checks.check_runner import Runner
+from tocsin.core.checks.punctuality import TOLD_FOR, shortages
 from tocsin.core.config.settings import BUILT_IN, PluginSettings
-from tocsin.core.isolation import Isolation
-from tocsin.core.model import Health
-from tocsin.core.plugin_manager import PluginManager
-from tocsin.core.punctuality import TOLD_FOR, shortages
-from tocsin.core.runner import Runner
-from tocsin.core.shortage import LookupTrouble
+from tocsin.core.contracts.model import Health
+from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.plugin.sandbox import Isolation
+from tocsin.core.runtime.shortage import LookupTrouble
 from tocsin.testing import SettableClock
 
 

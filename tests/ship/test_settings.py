@@ -15,11 +15,11 @@ from tests.ship.stack import MONITOR, Stack
 from tests.tradestack import docker
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings
-from tocsin.core.plugin_manager import PluginManager
+from tocsin.core.plugin.manager import PluginManager
 
 CONFIG = '[deadman]\nurl = "${PING_URL}"\n[targets.site.labels]\nat = "at ${PLACE}"\n'
 DATABASE = (
-    "import os; from tocsin.core.plugin_manager import load_plugins;"
+    "import os; from tocsin.core.plugin.manager import load_plugins;"
     "from tocsin.core.config import load_config;"
     "print(load_config(None, os.environ, load_plugins(None, os.environ)).database.url.reveal())"
 )

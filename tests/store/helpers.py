@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from tocsin.core.model import Container, Observation, Reason, Result, Status
+from tocsin.core.contracts.model import Container, Observation, Reason, Result, Status
 from tocsin.core.store import Store
 from tocsin.testing import SettableClock
 

@@ -19,9 +19,9 @@ import pytest
 from tests.conftest import eventually
 from tests.store.conftest import Server
 from tocsin.core import embedded, embedded_host
+from tocsin.core.contracts.model import Health
 from tocsin.core.embedded import EmbeddedPostgres
 from tocsin.core.embedded_host import EmbeddedError, EmbeddedMissing
-from tocsin.core.model import Health
 from tocsin.core.store import Store, StoreUnavailable
 from tocsin.core.store.connection import reason
 

@@ -11,15 +11,15 @@ import asyncpg
 import pytest
 
 from tests.store.helpers import NOWHERE, container, fill, make, rows, seen
-from tocsin.core.alerting.itself import verdicts
+from tocsin.core.alerting.self_monitoring import verdicts
+from tocsin.core.contracts.model import Event, Health, Observation, Result, Status
+from tocsin.core.contracts.rule import VerdictState
 from tocsin.core.ids import new_id
-from tocsin.core.model import Event, Health, Observation, Result, Status
 from tocsin.core.store import History, Store
 from tocsin.core.store import rollup as rollup_module
 from tocsin.core.store.batch import Batch, ResultRow
 from tocsin.core.store.losses import LOSS_TOLD
 from tocsin.core.store.spool import REJECTED_KEPT
-from tocsin.core.verdicts import VerdictState
 from tocsin.testing import SettableClock
 
 

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.store.helpers import NOWHERE, fill, make, rows, seen
-from tocsin.core.model import Event
+from tocsin.core.contracts.model import Event
 from tocsin.core.store import Store
 from tocsin.testing import SettableClock
 

@@ -16,7 +16,7 @@ from tests.conftest import eventually
 from tests.store.conftest import Server
 from tests.store.helpers import make, rows
 from tocsin.core.clock import SystemClock
-from tocsin.core.model import Health, Observation, Result
+from tocsin.core.contracts.model import Health, Observation, Result
 from tocsin.core.store import Store, StoreUnavailable, history
 from tocsin.core.store import store as store_module
 from tocsin.core.store import writer as writer_module

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.helpers import container, fill, make, seen
-from tocsin.core.model import Observation, Result, Status
+from tocsin.core.contracts.model import Observation, Result, Status
 from tocsin.core.store import Store
 from tocsin.testing import SettableClock
 

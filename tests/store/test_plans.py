@@ -13,7 +13,7 @@ import pytest
 
 from tests.store.helpers import container, make, seen
 from tests.store.plans import Plans
-from tocsin.core.model import Event
+from tocsin.core.contracts.model import Event
 from tocsin.core.store import Store
 from tocsin.core.store.partitions import ensure
 from tocsin.core.store.rollup import _MINUTES, roll_up

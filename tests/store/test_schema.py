@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from tests.store.helpers import container, fill, make, rows, seen
-from tocsin.core.model import Health, Status
+from tocsin.core.contracts.model import Health, Status
 from tocsin.core.store import History, Store, StoreUnavailable
 from tocsin.core.store import migrate as migrate_module
 from tocsin.core.store.alerts import AlertFilter

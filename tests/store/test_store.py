@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.helpers import NOWHERE, container, fill, make, rows, seen
-from tocsin.core.ids import new_id
-from tocsin.core.model import (
+from tocsin.core.contracts.model import (
     AuditEntry,
     Event,
     Health,
@@ -18,11 +17,12 @@ from tocsin.core.model import (
     Result,
     Status,
 )
+from tocsin.core.ids import new_id
 from tocsin.core.store import StoreUnavailable
 from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.store.batch import Batch, ResultRow
 from tocsin.core.store.history import SAMPLES
-from tocsin.core.store.ladder import resolution_for
+from tocsin.core.store.resolution_plan import resolution_for
 from tocsin.testing import SettableClock
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.store.helpers import container, make, rows, seen
+from tocsin.core.contracts.model import AuditEntry, Event, Health, Observation, Result
 from tocsin.core.ids import new_id
-from tocsin.core.model import AuditEntry, Event, Health, Observation, Result
 from tocsin.core.store.batch import Batch, Collector, ResultRow, halves
 from tocsin.testing import SettableClock
 

@@ -14,7 +14,7 @@ from tests.fuzz.inputs import MARK, arguments, mutate, nasty, secret
 from tests.fuzz.judge import Judge
 from tests.fuzz.kinds import Kind
 from tocsin.core.config import ConfigError, load_config, redacted
-from tocsin.core.plugin_manager import load_plugins
+from tocsin.core.plugin.manager import load_plugins
 
 LINES = (
     'interval = "30s"', 'timezone = "Europe/Berlin"', 'data_dir = "/var/lib/tocsin"',

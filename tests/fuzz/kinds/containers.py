@@ -151,7 +151,7 @@ class Containers(Kind):
 
 
 async def _inspect(place: World, name: str) -> Any:
-    from tocsin.core.contracts import ActionError
+    from tocsin.core.contracts.base import ActionError
 
     try:
         return await place.tocsin.inspect(name)

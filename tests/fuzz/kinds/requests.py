@@ -14,7 +14,7 @@ from tests.fuzz.inputs import mutate, nasty, planted, twist
 from tests.fuzz.judge import Judge
 from tests.fuzz.kinds import Kind
 from tests.fuzz.world import INNOCENT, World, world
-from tocsin.core.api import ROUTES
+from tocsin.core.http import ROUTES
 
 QUERY = {
     "limit": "10", "cursor": "", "since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z",

@@ -1,5 +1,0 @@
-"""The HTTP API: one file per resource; ``server`` puts them together."""
-
-from tocsin.core.api.server import ROUTES, ApiServer
-
-__all__ = ["ROUTES", "ApiServer"]

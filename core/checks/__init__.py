@@ -1,0 +1,1 @@
+"""What is checked, when, and by what."""

@@ -1,0 +1,122 @@
+"""The checks that the labels of found targets ask for, within the bounds of their source."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from attrs import define, evolve, field
+
+from tocsin.core.checks.naming import Own
+from tocsin.core.config.by_label import label_check
+from tocsin.core.config.checks import MAX_CHECK_NAME, bad_name, broken_check
+from tocsin.core.config.errors import Catalog
+from tocsin.core.config.label_bounds import UNSAID, out_of_bounds, too_many
+from tocsin.core.config.settings import CheckSettings, SourceSettings
+from tocsin.core.contracts.base import Source
+from tocsin.core.hiding import clean
+
+LABELS = "labels"
+"""The check that tells which labels are not heeded."""
+
+TOLD, LONGEST = 5, 300
+"""How many labels it names one by one, and characters of a reason."""
+
+
+@define
+class LabelChecks:
+    """Builds them, and counts them by source."""
+
+    catalog: Catalog
+    _counts: dict[Own, int] = field(init=False, factory=dict)
+    _in_all: Counter[str] = field(init=False, factory=Counter)
+    _short: dict[Own, None] = field(init=False, factory=dict)
+    """Targets whose labels ask for more checks than are allowed."""
+
+    def build(
+        self,
+        own: Own,
+        name: str,
+        tables: Mapping[str, Mapping[str, Any]],
+        refused: Sequence[str],
+        *,
+        source: SourceSettings | None,
+        interval: float,
+    ) -> dict[str, CheckSettings]:
+        """The checks of a target, and, where any labels are refused, the one that says so.
+
+        Args:
+            own: the target, by its source and its own name.
+            name: what it is called here.
+            tables: the checks that its labels ask for.
+            refused: sentences about labels that are not heeded.
+            source: the settings of its source; None where it has none any more.
+            interval: seconds between two runs of a check that does not say.
+        """
+        self.forget(own)
+        running = None if source is None else source.source
+        bounds = running or UNSAID
+        left = bounds.label_checks_in_all - self._in_all[own[0]]
+        taken, beyond = too_many(len(tables), left, own[0], bounds)
+        checks, reasons = {}, list(refused)
+        if beyond is not None:
+            reasons.insert(0, beyond)  # of more sentences than are shown, not this one is left out
+            self._short[own] = None
+        for check_name, table in islice(tables.items(), taken):
+            if check_name in (own[0], LABELS) or bad_name(check_name, MAX_CHECK_NAME):
+                reasons.append(
+                    f"the label tocsin.check.{check_name} asks for a check of no good name"
+                )
+                continue
+            check = self._one(own[0], name, check_name, table, running or UNSAID, interval)
+            if check is not None and check.broken is not None:
+                check = evolve(check, broken=_readable(check.broken))
+            if check is not None:
+                checks[check_name] = check
+        self._counts[own] = len(checks)
+        self._in_all[own[0]] += len(checks)
+        if reasons:
+            told = [_readable(reason) for reason in reasons[:TOLD]]
+            more = [f"and {len(reasons) - TOLD} more"] if len(reasons) > TOLD else []
+            broken = broken_check(LABELS, LABELS, "; ".join([*told, *more]), {}, 3600.0)
+            checks[LABELS] = broken
+        return checks
+
+    def forget(self, own: Own) -> None:
+        """A target is gone, or its checks are about to be built anew."""
+        self._in_all[own[0]] -= self._counts.pop(own, 0)
+        self._short.pop(own, None)
+
+    def short_of(self, source: str) -> list[Own]:
+        """The targets of a source whose labels ask for more checks than are allowed."""
+        return [own for own in self._short if own[0] == source]
+
+    def _one(
+        self,
+        source: str,
+        target: str,
+        name: str,
+        table: Mapping[str, Any],
+        bounds: Source,
+        interval: float,
+    ) -> CheckSettings | None:
+        if not isinstance(table, Mapping):
+            table = {}
+        if (reason := out_of_bounds(name, table, source, bounds)) is not None:
+            return broken_check(name, str(table.get("probe")), reason, {}, interval)
+        return label_check(
+            target,
+            name,
+            table,
+            self.catalog,
+            interval=interval,
+            source=source,
+            allowed=bounds.label_probes,
+        )
+
+
+def _readable(reason: str) -> str:
+    """A reason in which labels are quoted, fit to be shown."""
+    return clean(reason[: 2 * LONGEST])[:LONGEST]

@@ -1,0 +1,153 @@
+"""What targets are called: by the names that sources give them, or by those that labels ask for.
+
+A name that a source gives is the target's own and always its to have. A label may ask for another
+one, as long as nobody else is, or is to be, called so.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+
+from tocsin.core.config.checks import bad_name
+from tocsin.core.config.settings import Settings
+from tocsin.core.contracts.base import Claim
+
+Own = tuple[str, str]
+"""A source, and the name that it gives a target."""
+
+
+class Names:
+    """Gives each target its name, as the labels, the configuration and the others allow."""
+
+    def __init__(self) -> None:
+        self._settings: Settings | None = None
+        self._kept: dict[str, str] = {}
+        """Names of the configuration, by how they look."""
+        self._said: frozenset[str] = frozenset()
+        """Names of the configuration, as they are written."""
+        self._also: dict[str, dict[Own, None]] = {}
+        """Who may be declared by a name that is not its own."""
+        self._meant: dict[Own, tuple[str, ...]] = {}
+        """By which names."""
+        self._given: dict[Own, str] = {}
+        self._owner: dict[str, Own] = {}
+        self._alike: dict[str, dict[Own, None]] = {}
+        """Who has a name, given or its own, that looks so."""
+
+    def configure(self, settings: Settings) -> None:
+        """Keep the names that a configuration declares, or says that a target depends on."""
+        self._settings = settings
+        said = settings.targets.values()
+        names = [name for target in said for name in target.depends_on or ()]
+        self._said = frozenset((*names, *settings.targets))
+        self._kept = {looks(name): name for name in (*names, *settings.targets)}
+
+    def of(self, own: Own) -> str:
+        """The name that a target has, its own where it is not known."""
+        return self._given.get(own, own[1])
+
+    def owner(self, name: str) -> Own | None:
+        """Whose name it is."""
+        return self._owner.get(name)
+
+    def give(self, own: Own, claim: Claim) -> tuple[str, str | None]:
+        """Give a target its name. Returns it, and a sentence that says why it is not the one that
+        was asked for, or None.
+
+        Whoever had its own name by a label has to be given another one: see :meth:`displaced`.
+        """
+        self.take_back(own)
+        source, name = own
+        why = None
+        if claim.name is not None and claim.name != name:
+            why = self._refusal(own, claim.name, claim)
+            name = claim.name if why is None else name
+        self._meant[own] = tuple(dict.fromkeys(claim.also))
+        for each in claim.also:
+            self._also.setdefault(each, {})[own] = None
+        if name == own[1] and name not in self._said:
+            name = next((n for n in claim.also if self._is_meant(n, claim)), name)
+        holder = self._owner.get(name)
+        if holder is not None and holder[1] == name:  # of another source; the first keeps it
+            name, why = f"{name}@{source}", f"the source {holder[0]} has a target called {name!r}"
+        self._given[own], self._owner[name] = name, own
+        for each in {looks(name), looks(own[1])}:
+            self._alike.setdefault(each, {})[own] = None
+        return name, why
+
+    def take_back(self, own: Own) -> None:
+        """A target is gone, or is about to be given another name."""
+        name = self._given.pop(own, None)
+        if name is None:
+            return
+        for also in self._meant.pop(own, ()):
+            self._also[also].pop(own, None)
+            if not self._also[also]:
+                del self._also[also]
+        if self._owner.get(name) == own:
+            del self._owner[name]
+        for each in {looks(name), looks(own[1])}:
+            self._alike[each].pop(own, None)
+            if not self._alike[each]:
+                del self._alike[each]
+
+    def _is_meant(self, name: str, claim: Claim) -> bool:
+        """Whether the configuration means a target by a name that is not its own: nobody else is
+        called so, or may be meant, and the declared target takes it."""
+        said = None if self._settings is None else self._settings.targets.get(name)
+        if name not in self._said or name in self._owner or len(self._also[name]) > 1:
+            return False
+        return said is None or not said.match or _fits(said.match, claim.identity)
+
+    def alone(self, also: Iterable[str]) -> list[Own]:
+        """Who alone may be declared by one of these names now, and goes by its own."""
+        alone = [tuple(self._also.get(name, ())) for name in also]
+        return [one[0] for one in alone if len(one) == 1 and self.of(one[0]) == one[0][1]]
+
+    def displaced(self, own: Own, claim: Claim) -> list[Own]:
+        """Who has, by a label, a name that looks like the one that is a target's own, or one by
+        which the target may be meant as well."""
+        look = looks(own[1])
+        found = [other for other in self._alike.get(look, ()) if looks(self._given[other]) == look]
+        found += [holder for name in claim.also if (holder := self._owner.get(name)) is not None]
+        return [other for other in found if other != own and self._given[other] != other[1]]
+
+    def accepts(self, name: str, claim: Claim) -> bool:
+        """Whether the declared target of a name accepts, by ``match``, what makes a claim."""
+        said = None if self._settings is None else self._settings.targets.get(name)
+        return said is not None and _fits(said.match, claim.identity)
+
+    def _refusal(self, own: Own, name: str, claim: Claim) -> str | None:
+        asked = f"the label tocsin.name asks for {name[:100]!r}"
+        if reason := bad_name(name):
+            return f"{asked}: {reason}"
+        suffix = f"@{own[0]}"
+        # Where a source does not name its targets so, one may come to be called so: see give.
+        if "@" in (name.removesuffix(suffix) if own[1].endswith(suffix) else name):
+            return f"{asked}: '@' stands before the name of a source only"
+        look = looks(name)
+        kept = name if self._settings and name in self._settings.targets else self._kept.get(look)
+        accepted = self.accepts(name, claim)
+        if kept is not None and not (kept == name and accepted):
+            remedy = f"match in [targets.{kept}] lets a container be that target"
+            return f"{asked}, which is a name of the configuration; {remedy}"
+        if claim.by_image and not accepted:
+            remedy = f"name the container so, or accept its image by match in [targets.{name}]"
+            return f"{asked} and is its image's, as far as is known; {remedy}"
+        if any(other != own for other in self._alike.get(look, ())):
+            return f"{asked}, as another target is called"
+        return None
+
+
+def looks(name: str) -> str:
+    """What people take for the same name: whatever the case, or the form of a character."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def _fits(match: Mapping[str, str], identity: Mapping[str, str]) -> bool:
+    """Whether all patterns fit; none at all fits nothing."""
+    return bool(match) and all(
+        fnmatchcase(identity.get(key, ""), pattern) for key, pattern in match.items()
+    )

@@ -1,0 +1,103 @@
+"""Whether checks are really being run: judged by what the scheduler started and ended, not by a
+task that lives. Time counts only while the scheduler kept it, so that neither a suspended machine
+nor a stopped process looks like starvation."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+
+from tocsin.core.checks.scheduler import Scheduler
+from tocsin.core.checks.slots import CONFIGURATION, Pace
+from tocsin.core.contracts.model import ComponentHealth, Health
+from tocsin.core.resolver.lookups import lookup_trouble
+from tocsin.core.runtime import descriptors
+from tocsin.core.units import format_duration
+
+STARVED_AFTER = 60.0
+"""Seconds for which a check may wait for its turn, or a run go on though its time is over."""
+
+LONG_STANDSTILL = 10.0
+"""Seconds for which tocsin may stand still before it tells."""
+
+TOLD_FOR = 60.0
+"""Seconds for which it tells that it did, or that it lacked something."""
+
+
+def punctuality(scheduler: Scheduler) -> ComponentHealth:
+    """How the scheduler fares.
+
+    Failed: no check begins or ends though some are due, or checks of the configuration that have
+    not been slow wait for too long. Degraded: others wait for too long, or runs do not end.
+    """
+    if not scheduler.is_keeping_time:
+        return ComponentHealth(status=Health.FAILED, message="no check is being run")
+    now = scheduler.own_time
+    waits: dict[tuple[str, bool], list[float]] = defaultdict(list)
+    stuck = []
+    for job in scheduler:
+        if job.waiting and (seconds := now - job.began) > STARVED_AFTER:
+            waits[job.share.owner, job.share.pace is Pace.SLOW].append(seconds)
+        elif job.running and now - job.began > job.patience + STARVED_AFTER:
+            stuck.append(job.id)
+    said = [_waiting(owner, slow, times) for (owner, slow), times in sorted(waits.items())]
+    if stuck:
+        said.append(
+            f"{len(stuck)} runs of checks go on though their time is over, such as {stuck[0]}"
+        )
+    if not said:
+        return ComponentHealth(status=Health.OK)
+    idle = now - scheduler.progress
+    if idle > STARVED_AFTER:
+        said.insert(0, f"no check has been run for {format_duration(idle)}")
+    failed = idle > STARVED_AFTER or (CONFIGURATION, False) in waits
+    status = Health.FAILED if failed else Health.DEGRADED
+    return ComponentHealth(status=status, message="; ".join(said))
+
+
+def open_files() -> ComponentHealth:
+    """Whether there are enough descriptors."""
+    if not descriptors.for_delivery_only():
+        return ComponentHealth(status=Health.OK)
+    return ComponentHealth(
+        status=Health.DEGRADED,
+        message=(
+            f"{max(0, descriptors.left())} of {descriptors.limit()} are left: checks wait, so that "
+            "alerts can be delivered; raise the limit of tocsin's process (ulimit -n, LimitNOFILE)"
+        ),
+    )
+
+
+def host_names() -> ComponentHealth:
+    """Whether checks can look host names up."""
+    trouble = lookup_trouble()
+    status = Health.OK if trouble is None else Health.DEGRADED
+    return ComponentHealth(status=status, message=trouble or "")
+
+
+def shortages(last: tuple[float, str] | None, now: float) -> ComponentHealth:
+    """Whether a check could not be made a short while ago since tocsin lacks something. ``last``:
+    when, and which sentence says so; ``now`` by the same clock, in seconds."""
+    if last is None or now - last[0] > TOLD_FOR:
+        return ComponentHealth(status=Health.OK)
+    return ComponentHealth(status=Health.DEGRADED, message=f"{last[1]}; checks are unknown")
+
+
+def standstills(last: tuple[float, float] | None) -> ComponentHealth:
+    """Whether tocsin stood still a short while ago, and so saw nothing. ``last``: when, by the
+    monotonic clock, and for how many seconds."""
+    if last is None or last[1] < LONG_STANDSTILL or time.monotonic() - last[0] > TOLD_FOR:
+        return ComponentHealth(status=Health.OK)
+    text = f"tocsin stood still for {format_duration(last[1])} and saw nothing meanwhile"
+    return ComponentHealth(
+        status=Health.DEGRADED, message=f"{text}: its process was stopped, or the machine suspended"
+    )
+
+
+def _waiting(owner: str, slow: bool, times: list[float]) -> str:
+    whose = f"that labels seen by {owner} ask for" if owner else "of the configuration"
+    which = f"{whose}, whose last runs were slow," if slow else whose
+    return (
+        f"{len(times)} checks {which} wait for their turn, the longest for "
+        f"{format_duration(max(times))}: other checks hang and use up the slots"
+    )

@@ -1,0 +1,225 @@
+"""What is watched and what was seen: frozen data, no behaviour beyond small derivations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from attrs import Factory, evolve, frozen
+
+from tocsin.core.ids import new_id
+from tocsin.core.runtime.shortage import own_shortage
+
+
+class Status(StrEnum):
+    """What a check saw. ``unknown`` means tocsin could not see; it is not ``down``."""
+
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+REPLICATED = "replicated-service"
+"""The kind of target that is a service made of containers: what is said of the kind ``container``
+holds for it, too."""
+
+_BADNESS = {Status.UP: 0, Status.UNKNOWN: 1, Status.DEGRADED: 2, Status.DOWN: 3}
+
+
+def worst(statuses: list[Status]) -> Status:
+    """The worst of several: down, degraded, unknown, up; ``unknown`` where there is none."""
+    return max(statuses, key=_BADNESS.__getitem__, default=Status.UNKNOWN)
+
+
+class Reason(StrEnum):
+    """Why a container is in the state it is in."""
+
+    RUNNING = "running"
+    STARTING = "starting"  # running, its health check has not passed yet
+    UNHEALTHY = "unhealthy"
+    CRASHED = "crashed"
+    OOM_KILLED = "oom-killed"
+    STOPPED = "stopped"  # by a person or a tool: docker stop, docker kill, compose stop
+    COMPLETED = "completed"  # exit 0 and a restart policy that lets it end
+    PAUSED = "paused"
+    RESTARTING = "restarting"  # the engine is between two tries (restart loop)
+    CREATED = "created"
+    MISSING = "missing"  # declared in config, not on the engine
+    REMOVED = "removed"
+    UNSEEN = "unseen"  # the engine cannot be asked
+
+
+@frozen(kw_only=True)
+class Target:
+    """A thing watched: a container, a URL, a database, a backup, a host disk.
+
+    ``expected`` maps a metric name to the level that is normal for this target. ``service`` names
+    the target whose instance it is, if it is one of several: that one tells whether it is down, and
+    whoever depends on an instance depends on all of them.
+    """
+
+    name: str
+    kind: str = "service"
+    critical: bool = False
+    depends_on: tuple[str, ...] = ()
+    expected: Mapping[str, float] = Factory(dict)
+    labels: Mapping[str, str] = Factory(dict)
+    service: str | None = None
+
+
+@frozen(kw_only=True)
+class Container:
+    """Facts about one container. Times are aware UTC; sizes in bytes; CPU as ``docker stats``
+    counts it (100 = one core)."""
+
+    id: str
+    image: str
+    state: str  # the engine's word: created, running, paused, restarting, removing, exited, dead
+    reason: Reason
+    health: str = "none"  # healthy, unhealthy, starting, none
+    exit_code: int | None = None
+    oom_killed: bool = False
+    restart_count: int = 0
+    restart_policy: str = "no"
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    ports: tuple[str, ...] = ()
+    project: str | None = None
+    service: str | None = None
+    cpu_percent: float | None = None
+    memory_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    memory_percent: float | None = None
+    network_rx_bytes: int | None = None
+    network_tx_bytes: int | None = None
+
+
+@frozen(kw_only=True)
+class Result:
+    """What one run of a check saw.
+
+    ``latency`` is in seconds. Metric names carry their unit as a suffix (``_seconds``, ``_bytes``,
+    ``_percent``). ``attributes`` is JSON-serialisable. ``container`` is set by container sources.
+    """
+
+    status: Status
+    message: str = ""
+    latency: float | None = None
+    metrics: Mapping[str, float] = Factory(dict)
+    attributes: Mapping[str, Any] = Factory(dict)
+    container: Container | None = None
+
+    @classmethod
+    def up(cls, message: str = "", **fields: Any) -> Result:
+        """The target does its job."""
+        return cls(status=Status.UP, message=message, **fields)
+
+    @classmethod
+    def degraded(cls, message: str, **fields: Any) -> Result:
+        """The target works, but not as it should."""
+        return cls(status=Status.DEGRADED, message=message, **fields)
+
+    @classmethod
+    def down(cls, message: str, **fields: Any) -> Result:
+        """The target does not do its job."""
+        return cls(status=Status.DOWN, message=message, **fields)
+
+    @classmethod
+    def failed(cls, error: BaseException, message: str = "", **fields: Any) -> Result:
+        """What an error says of the target: ``down`` with ``message``, or ``unknown`` where the
+        error comes from a shortage of tocsin's own (descriptors, memory, threads, ports)."""
+        if (lack := own_shortage(error)) is not None:
+            return cls.unknown(lack, **fields)
+        return cls.down(message or str(error) or type(error).__name__, **fields)
+
+    @classmethod
+    def unknown(cls, message: str, **fields: Any) -> Result:
+        """The probe could not see; says nothing about the target."""
+        return cls(status=Status.UNKNOWN, message=message, **fields)
+
+    def with_latency(self, seconds: float) -> Result:
+        """The same result, with ``seconds`` as latency where the probe gave none."""
+        return self if self.latency is not None else evolve(self, latency=seconds)
+
+
+@frozen(kw_only=True)
+class Observation:
+    """A result in its place: which check of which target, and when (aware UTC)."""
+
+    target: str
+    check: str
+    at: datetime
+    result: Result
+
+    @property
+    def check_id(self) -> str:
+        """The check's id, ``target/check``."""
+        return f"{self.target}/{self.check}"
+
+
+@frozen(kw_only=True)
+class Event:
+    """Something that happened to a target, in its source's words (``die``, ``oom``, ``start``)."""
+
+    target: str
+    source: str
+    action: str
+    at: datetime
+    attributes: Mapping[str, Any] = Factory(dict)
+    id: UUID = Factory(new_id)
+
+
+@frozen(kw_only=True)
+class AuditEntry:
+    """A change made by a person: who (token name), did what, to what, with which outcome."""
+
+    actor: str
+    role: str
+    action: str
+    subject: str
+    at: datetime
+    outcome: str = "ok"
+    details: Mapping[str, Any] = Factory(dict)
+    id: UUID = Factory(new_id)
+
+
+@frozen(kw_only=True)
+class LogLine:
+    """One line a target wrote. ``stream`` is ``stdout`` or ``stderr``; ``at`` is aware UTC."""
+
+    text: str
+    stream: str = "stdout"
+    at: datetime | None = None
+
+
+@frozen(kw_only=True)
+class Beat:
+    """A push by a job that a heartbeat check watches. ``status`` is ``up`` or ``down``."""
+
+    at: datetime
+    status: Status = Status.UP
+    message: str = ""
+    metrics: Mapping[str, float] = Factory(dict)
+
+
+class Health(StrEnum):
+    """How a part of tocsin itself fares."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+    DISABLED = "disabled"
+
+
+@frozen(kw_only=True)
+class ComponentHealth:
+    """One line of ``/health``: a component of tocsin, how it fares, and why in a sentence."""
+
+    status: Health
+    message: str = ""
+    details: Mapping[str, Any] = Factory(dict)

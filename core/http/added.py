@@ -1,0 +1,99 @@
+"""Operations that plugins add: guarded like ours, run where they can hurt nobody."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from tocsin.core.auth import Role
+from tocsin.core.contracts.base import ActionError
+from tocsin.core.contracts.endpoint import PREFIX, Asked, Endpoint
+from tocsin.core.http.problems import Problem
+from tocsin.core.http.routing import Call, Route, read_json
+from tocsin.core.notify.target_status import standing
+from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.plugin.sandbox import PluginFault
+
+DEADLINE = 10.0
+"""Seconds an endpoint may take."""
+
+MAX_ANSWER = 4 * 1024 * 1024
+"""Bytes."""
+
+
+def routes_of(plugins: PluginManager) -> list[Route]:
+    """A route for each endpoint of each plugin."""
+    faulty: set[str] = set()
+    return [_route(plugin, endpoint, faulty) for plugin, endpoint in plugins.endpoints]
+
+
+def _route(plugin: str, endpoint: Endpoint, faulty: set[str]) -> Route:
+    """``faulty``: plugins whose endpoints failed, and have not answered since."""
+
+    async def handle(call: Call) -> web.StreamResponse:
+        asked = Asked(
+            actor=call.actor,
+            role="none" if call.who is None else call.who.role.value,
+            path=dict(call.path),
+            query=dict(call.request.query),
+            body=None if endpoint.method == "GET" else await read_json(call.request),
+            system=standing(call.monitor.state) if endpoint.wants_system else (),
+        )
+
+        async def answer() -> bytes:
+            # Encoded where it was made: what is not JSON is the plugin's fault, too.
+            return msgspec.json.encode(await endpoint.handler(asked))
+
+        try:
+            body = await _ask(call, plugin, answer)
+            if len(body) > MAX_ANSWER:
+                raise _fault(call, plugin, f"answered with more than {MAX_ANSWER} bytes")
+        except Problem as problem:
+            if problem.status == HTTPStatus.BAD_GATEWAY:
+                faulty.add(plugin)
+            raise
+        if plugin in faulty:  # what else of the plugin failed is not for us to forgive
+            faulty.discard(plugin)
+            call.monitor.plugins.recover(plugin)
+        return web.Response(body=body, content_type="application/json")
+
+    handle.__doc__ = endpoint.handler.__doc__
+    handle.__name__ = f"{plugin}_{endpoint.path}".translate({ord(c): "_" for c in "/{}.-"})
+    handle.__module__ = plugin
+    return Route(
+        method=endpoint.method,
+        path=f"{PREFIX}/{plugin}/{endpoint.path}",
+        role=Role(endpoint.role),
+        handler=handle,
+        query=None,
+        body=None,
+        response=Any,
+        errors=(404, 409, 413, 502, 504),
+        media="application/json",
+        free_query=True,
+    )
+
+
+async def _ask(call: Call, plugin: str, answer: Any) -> bytes:
+    try:
+        body: bytes = await call.monitor.isolation.call(
+            plugin, answer, DEADLINE, expects=(ActionError,)
+        )
+    except ActionError as error:
+        status = HTTPStatus.NOT_FOUND if error.missing else HTTPStatus.CONFLICT
+        raise Problem(status, str(error)) from error
+    except TimeoutError:
+        raise Problem(504, f"plugin {plugin} did not answer within {DEADLINE:g} s") from None
+    except PluginFault as fault:
+        if fault.severe:
+            call.monitor.isolation.reset(plugin, fault)
+        raise _fault(call, plugin, str(fault)) from fault
+    return body
+
+
+def _fault(call: Call, plugin: str, reason: str) -> Problem:
+    call.monitor.plugins.fail(plugin, reason)
+    return Problem(502, f"plugin {plugin} {reason}")

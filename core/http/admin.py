@@ -1,0 +1,162 @@
+"""tocsin itself: plugins, configuration, reload, audit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from attrs import frozen
+
+from tocsin.core.auth import Role
+from tocsin.core.config import ConfigError, redacted
+from tocsin.core.http.history import unavailable
+from tocsin.core.http.paging import NewestQuery, PageQuery, page
+from tocsin.core.http.problems import Problem
+from tocsin.core.http.routing import Call, Routes
+from tocsin.core.plugin.manager import PluginRecord
+from tocsin.core.plugin.options import Option, options_of, summary_of
+
+routes = Routes()
+
+
+@frozen(kw_only=True)
+class ProvidedView:
+    """One thing a plugin provides, and the options it takes."""
+
+    kind: str
+    name: str
+    summary: str
+    options: list[Option]
+
+
+@frozen(kw_only=True)
+class PluginView:
+    """A plugin: ``status`` is ok, failed or disabled, ``reason`` says why."""
+
+    name: str
+    kinds: tuple[str, ...]
+    distribution: str | None
+    version: str | None
+    status: str
+    reason: str | None
+    retry_at: datetime | None
+    provides: list[ProvidedView]
+
+
+@frozen(kw_only=True)
+class PluginPage:
+    """A page of plugins, by name."""
+
+    items: list[PluginView]
+    total: int
+    next: str | None
+
+
+@frozen(kw_only=True)
+class ConfigView:
+    """The configuration in force, defaults filled in, secrets hidden."""
+
+    config: Mapping[str, Any]
+
+
+@frozen(kw_only=True)
+class ReloadView:
+    """A reload that was done."""
+
+    reloaded: bool
+    targets: int
+    warnings: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class AuditView:
+    """A change a person made."""
+
+    id: UUID
+    at: datetime
+    actor: str
+    role: str
+    action: str
+    subject: str
+    outcome: str
+    details: Mapping[str, Any] | None
+
+
+@frozen(kw_only=True)
+class AuditPage:
+    """Changes, newest first."""
+
+    items: list[AuditView]
+    next: UUID | None
+
+
+def plugin_view(record: PluginRecord) -> PluginView:
+    """A plugin's view."""
+    return PluginView(
+        name=record.name,
+        kinds=record.kinds,
+        distribution=record.distribution,
+        version=record.version,
+        status=record.status,
+        reason=record.reason,
+        retry_at=record.retry_at,
+        provides=[
+            ProvidedView(
+                kind=item.kind,
+                name=item.name,
+                summary=summary_of(getattr(item.cls, "handler", item.cls)),
+                options=options_of(item.cls) if isinstance(item.cls, type) else [],
+            )
+            for item in record.provides
+        ],
+    )
+
+
+@routes.get("/api/v1/plugins")
+async def list_plugins(call: Call, query: PageQuery) -> PluginPage:
+    """List plugins with their state and options."""
+    records = call.monitor.plugins.records
+    items, after = page(records, lambda r: r.name, query.limit, query.cursor)
+    return PluginPage(
+        items=[plugin_view(record) for record in items], total=len(records), next=after
+    )
+
+
+@routes.get("/api/v1/config", role=Role.ADMIN)
+async def get_config(call: Call) -> ConfigView:
+    """Show the configuration in force, secrets hidden."""
+    # With thousands of targets this takes longer than the event loop may be held.
+    return ConfigView(config=await asyncio.to_thread(redacted, call.monitor.settings))
+
+
+@routes.post("/api/v1/reload", role=Role.ADMIN, errors=(422,))
+async def reload(call: Call) -> ReloadView:
+    """Read the configuration again; a broken one is refused whole and the old one goes on."""
+    try:
+        settings = await call.monitor.reload()
+    except ConfigError as error:
+        problems = tuple(str(problem) for problem in error.problems)
+        call.audit("reload", "configuration", "refused: it is broken")
+        raise Problem(
+            422, "the new configuration is broken; the old one goes on", errors=problems
+        ) from error
+    except BaseException as error:  # a fault of ours, or tocsin stops meanwhile
+        call.audit("reload", "configuration", f"failed: {type(error).__name__}")
+        raise
+    call.audit("reload", "configuration")
+    return ReloadView(reloaded=True, targets=settings.declared()[0], warnings=settings.warnings)
+
+
+@routes.get("/api/v1/audit", role=Role.ADMIN, errors=(503,))
+async def list_audit(call: Call, query: NewestQuery) -> AuditPage:
+    """List what people changed, newest first."""
+    with unavailable():
+        rows = await call.monitor.store.audit(query.limit, query.cursor)
+    full = len(rows) == query.limit
+    return AuditPage(
+        items=[AuditView(**row) for row in rows],
+        next=rows[-1]["id"] if full else None,
+    )

@@ -1,0 +1,236 @@
+"""Containers: what they are, what they wrote, what happened to them, and restarting them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from attrs import frozen
+
+from tocsin.core.auth import Role
+from tocsin.core.boundary import cleaned_lines
+from tocsin.core.checks.restarts import NotAllowed, TooSoon
+from tocsin.core.contracts.base import ActionError
+from tocsin.core.contracts.model import Status
+from tocsin.core.hiding import clean_data
+from tocsin.core.http.changes import ChangesQuery, select
+from tocsin.core.http.history import SpanQuery, span, unavailable
+from tocsin.core.http.paging import IdCursor, Limit
+from tocsin.core.http.problems import Problem, not_found
+from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.views import (
+    ContainerView,
+    container_view,
+    encoded_containers,
+    is_container,
+    shown_labels,
+)
+from tocsin.core.state import TargetState
+
+routes = Routes()
+
+
+@frozen(kw_only=True)
+class ContainerQuery(ChangesQuery):
+    """Filters of the list of containers."""
+
+    status: Status | None = None
+    state: str | None = None
+    project: str | None = None
+    q: str | None = None
+
+
+@frozen(kw_only=True)
+class ContainerPage:
+    """A page of containers, by name; ``total`` counts all that match, changed or not."""
+
+    items: list[ContainerView]
+    total: int
+    next: str | None
+    revision: str
+    whole: bool
+    removed: list[str]
+
+
+@frozen(kw_only=True)
+class ContainerDetail:
+    """One container, who depends on it, and whether tocsin may restart it."""
+
+    container: ContainerView
+    labels: Mapping[str, str]
+    dependents: list[str]
+    restart_allowed: bool
+
+
+@frozen(kw_only=True)
+class LogQuery:
+    """How many of the last lines."""
+
+    lines: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+
+
+@frozen(kw_only=True)
+class LogView:
+    """One line: ``stream`` is stdout or stderr."""
+
+    at: datetime | None
+    stream: str
+    text: str
+
+
+@frozen(kw_only=True)
+class LogList:
+    """Lines, oldest first."""
+
+    items: list[LogView]
+
+
+@frozen(kw_only=True)
+class EventQuery(SpanQuery):
+    """A page of events."""
+
+    limit: Limit = 100
+    cursor: IdCursor | None = None
+
+
+@frozen(kw_only=True)
+class EventView:
+    """Something that happened, in the engine's words."""
+
+    id: UUID
+    at: datetime
+    target: str
+    source: str
+    action: str
+    attributes: Mapping[str, Any]
+
+
+@frozen(kw_only=True)
+class EventPage:
+    """Events, newest first."""
+
+    items: list[EventView]
+    next: UUID | None
+
+
+@frozen(kw_only=True)
+class InspectView:
+    """All that the engine knows of a container, secrets hidden."""
+
+    name: str
+    document: Mapping[str, Any]
+
+
+@frozen(kw_only=True)
+class RestartView:
+    """A restart that was done."""
+
+    name: str
+    restarted: bool
+
+
+def find(call: Call) -> TargetState:
+    """The container a path names. Raises Problem."""
+    name = call.path["name"]
+    state = call.monitor.state.targets.get(name)
+    if state is None or not is_container(state):
+        raise not_found("container", name)
+    return state
+
+
+@routes.get("/api/v1/containers")
+async def list_containers(call: Call, query: ContainerQuery) -> ContainerPage:
+    """List containers, filtered by status, engine state, Compose project, or a part of the name."""
+    wanted = None if query.q is None else query.q.lower()
+
+    def scope(state: TargetState) -> bool:
+        return is_container(state) and (wanted is None or wanted in state.target.name.lower())
+
+    def matches(state: TargetState) -> bool:
+        facts = state.container
+        return (
+            (query.status is None or state.status is query.status)
+            and (query.state is None or (facts is not None and facts.state == query.state))
+            and (query.project is None or (facts is not None and facts.project == query.project))
+        )
+
+    found = select(call.monitor.state, query, scope, matches)
+    return ContainerPage(
+        items=[encoded_containers.of(state) for state in found.states], total=found.total,
+        next=found.next, revision=found.revision, whole=found.whole, removed=found.removed,
+    )  # fmt: skip
+
+
+@routes.get("/api/v1/containers/{name}", errors=(404,))
+async def get_container(call: Call) -> ContainerDetail:
+    """Show one container."""
+    state = find(call)
+    name = state.target.name
+    return ContainerDetail(
+        container=container_view(state),
+        labels=shown_labels(state.target.labels),
+        dependents=call.monitor.dependents(name),
+        restart_allowed=call.monitor.may_restart(name),
+    )
+
+
+@routes.get("/api/v1/containers/{name}/logs", errors=(404, 502))
+async def get_logs(call: Call, query: LogQuery) -> LogList:
+    """Show the last lines a container wrote, oldest first."""
+    name = find(call).target.name
+    try:
+        lines = await call.monitor.logs(name, query.lines)
+    except ActionError as error:
+        raise _refused(error) from error
+    shown = await asyncio.to_thread(cleaned_lines, lines[-query.lines :])
+    return LogList(items=[LogView(at=x.at, stream=x.stream, text=x.text) for x in shown])
+
+
+@routes.get("/api/v1/containers/{name}/events", errors=(404, 503))
+async def get_events(call: Call, query: EventQuery) -> EventPage:
+    """List what happened to a container, newest first."""
+    name = find(call).target.name
+    since, until = span(call, query)
+    with unavailable():
+        rows = await call.monitor.store.events(name, since, until, query.limit, query.cursor)
+    items = [EventView(**{**row, "attributes": row["attributes"] or {}}) for row in rows]
+    full = len(items) == query.limit
+    return EventPage(items=items, next=items[-1].id if full else None)
+
+
+@routes.get("/api/v1/containers/{name}/inspect", role=Role.OPERATOR, errors=(404, 502))
+async def inspect(call: Call) -> InspectView:
+    """Show all that the engine knows of a container, environment and secrets hidden."""
+    name = find(call).target.name
+    try:
+        document = await call.monitor.inspect(name)
+    except ActionError as error:
+        raise _refused(error) from error
+    shown = await asyncio.to_thread(
+        clean_data, dict(document), most=2_000_000
+    )  # an engine may say a lot
+    return InspectView(name=name, document=shown)
+
+
+@routes.post("/api/v1/containers/{name}/restart", role=Role.OPERATOR, errors=(404, 409, 502))
+async def restart(call: Call) -> RestartView:
+    """Restart a container that [actions] restart allows; audited, whatever comes of it."""
+    name = find(call).target.name
+    role = "none" if call.who is None else call.who.role.value
+    try:
+        await call.monitor.restart(name, call.actor, role)
+    except NotAllowed as error:
+        raise Problem(403, str(error)) from error
+    except TooSoon as error:
+        raise Problem(409, str(error)) from error
+    except ActionError as error:
+        raise _refused(error) from error
+    return RestartView(name=name, restarted=True)
+
+
+def _refused(error: ActionError) -> Problem:
+    return Problem(404 if error.missing else 502, str(error))

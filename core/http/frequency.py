@@ -1,0 +1,95 @@
+"""How often alerts fired: of which type, at which hour, on which day."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import msgspec
+from attrs import frozen
+
+from tocsin.core.http.history import SpanQuery, span, unavailable
+from tocsin.core.http.problems import Problem
+from tocsin.core.http.routing import Call, Routes
+from tocsin.core.units import time_zone
+
+routes = Routes()
+
+_ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
+
+
+@frozen(kw_only=True)
+class FrequencyQuery(SpanQuery):
+    """Hours and days are those of ``timezone``, an IANA name; else of the one configured."""
+
+    timezone: Annotated[str, msgspec.Meta(pattern=_ZONE, max_length=100)] | None = None
+
+
+@frozen(kw_only=True)
+class TypeCount:
+    """Alerts of one type and severity."""
+
+    alert_type: str
+    severity: str
+    count: int
+
+
+@frozen(kw_only=True)
+class DayCount:
+    """Alerts that began on one day."""
+
+    day: date
+    count: int
+
+
+@frozen(kw_only=True)
+class FrequencyView:
+    """How many alerts began: by type, the most frequent first; by hour of the day, 0 to 23; by day,
+    days without any left out. Hours and days are those of ``timezone``."""
+
+    since: datetime
+    until: datetime
+    by_type: list[TypeCount]
+    by_hour: list[int]
+    by_day: list[DayCount]
+    timezone: str
+
+
+@routes.get("/api/v1/alerts/frequency", errors=(404, 503))
+async def frequency(call: Call, query: FrequencyQuery) -> FrequencyView:
+    """Count alerts by type, by hour of the day and by day, by default over the last 24 hours."""
+    since, until = span(call, query)
+    name = call.monitor.settings.timezone if query.timezone is None else query.timezone
+    zone = _zone(name)
+    with unavailable():
+        rows = await call.monitor.store.alerts.frequency(since, until)
+    types: Counter[tuple[str, str]] = Counter()
+    hours: Counter[int] = Counter()
+    days: Counter[date] = Counter()
+    for row in rows:
+        local, count = row["at"].astimezone(zone), row["count"]
+        types[row["alert_type"], row["severity"]] += count
+        hours[local.hour] += count
+        days[local.date()] += count
+    return FrequencyView(
+        since=since,
+        until=until,
+        by_type=[
+            TypeCount(alert_type=kind, severity=severity, count=count)
+            for (kind, severity), count in sorted(types.items(), key=lambda i: (-i[1], i[0]))
+        ],
+        by_hour=[hours[hour] for hour in range(24)],
+        by_day=[DayCount(day=day, count=days[day]) for day in sorted(days)],
+        timezone=name,
+    )
+
+
+def _zone(name: str) -> ZoneInfo:
+    """Raises Problem where there is no such zone."""
+    try:
+        return time_zone(name)
+    except ValueError as error:
+        said = f"there is no time zone {name!r}; give a name such as 'Europe/Berlin', or 'UTC'"
+        raise Problem(404, said) from error

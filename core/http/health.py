@@ -1,0 +1,57 @@
+"""``/health``: the truth about tocsin itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from aiohttp import web
+from attrs import frozen
+from msgspec.json import encode
+
+from tocsin.core.contracts.model import Health
+from tocsin.core.hiding import clean
+from tocsin.core.http.routing import Call, Routes
+
+routes = Routes()
+
+
+@frozen(kw_only=True)
+class PartView:
+    """One part of tocsin."""
+
+    status: Health
+    message: str
+
+
+@frozen(kw_only=True)
+class HealthView:
+    """``ok``; ``degraded``: checks run, but a part is in trouble; ``failed``: checks do not run."""
+
+    status: Health
+    version: str
+    started_at: datetime
+    components: Mapping[str, PartView]
+
+
+@routes.get("/health", role=None, errors=(503,))
+async def health(call: Call) -> HealthView:
+    """Say how tocsin itself fares; needs no token. 503 when no checks are being run."""
+    parts = call.monitor.health()
+    failed = parts["scheduler"].status is Health.FAILED
+    troubled = any(p.status in (Health.DEGRADED, Health.FAILED) for p in parts.values())
+    view = HealthView(
+        status=Health.FAILED if failed else Health.DEGRADED if troubled else Health.OK,
+        version=call.monitor.version,
+        started_at=call.monitor.started_at,
+        components={
+            # Anybody may read this: no password in an address, no known secret.
+            name: PartView(status=part.status, message=clean(part.message))
+            for name, part in sorted(parts.items())
+        },
+    )
+    if failed:
+        return web.Response(  # type: ignore[return-value]
+            status=503, body=encode(view), content_type="application/json"
+        )
+    return view

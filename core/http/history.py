@@ -1,0 +1,70 @@
+"""What all charts share: the stretch of time asked for, and a database that is away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from attrs import frozen
+
+from tocsin.core.http.problems import Problem
+from tocsin.core.http.routing import Call
+from tocsin.core.store import StoreUnavailable
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, with its offset.")]
+Hours = Annotated[float, msgspec.Meta(gt=0, le=24 * 366 * 100)]
+EARLIEST = datetime(2000, 1, 2, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+"""There is no history beyond."""
+
+
+@frozen(kw_only=True)
+class SpanQuery:
+    """A stretch of time: from ``since``, or the last ``hours``, until ``until`` or now."""
+
+    hours: Hours = 24.0
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+@frozen(kw_only=True)
+class RangeQuery(SpanQuery):
+    """A chart of about ``points`` points."""
+
+    points: Annotated[int, msgspec.Meta(ge=1, le=2000)] = 300
+
+
+@frozen(kw_only=True)
+class SampleQuery(SpanQuery):
+    """At most ``limit`` raw results."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+
+
+def span(call: Call, query: SpanQuery) -> tuple[datetime, datetime]:
+    """The beginning and end of the stretch, both within :data:`EARLIEST` and :data:`LATEST`.
+
+    One that ends before it begins holds nothing, and so comes out as next to nothing.
+    """
+    until = _within(query.until or call.monitor.clock.now())
+    since = query.since or until - timedelta(hours=query.hours)
+    return min(_within(since), until - timedelta(milliseconds=1)), until
+
+
+def _within(at: datetime) -> datetime:
+    try:
+        return min(max(at.astimezone(UTC), EARLIEST), LATEST)
+    except OverflowError:
+        return EARLIEST if at.year < EARLIEST.year else LATEST
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Turn a database that is away into a 503 problem."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise Problem(503, str(error), headers={"Retry-After": "10"}) from error

@@ -1,0 +1,124 @@
+"""The ledger of notifications: why a channel was, or was not, told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from attrs import frozen
+
+from tocsin.core.alerts.outbox import Decision, Row
+from tocsin.core.http.paging import IdCursor, Limit, Name
+from tocsin.core.http.routing import Call, Routes
+from tocsin.core.store import StoreUnavailable
+from tocsin.core.store.alerts import LedgerFilter
+
+routes = Routes()
+
+
+@frozen(kw_only=True)
+class NotificationView:
+    """One decision: ``transition`` is what changed, ``decision`` what was done about it for the
+    channel, ``reason`` why, in a sentence. ``message_id`` names the message it went out in."""
+
+    id: UUID
+    alert_id: UUID
+    alert_type: str | None
+    container_name: str | None
+    channel: str
+    transition: str
+    decision: str
+    reason: str
+    attempts: int
+    created_at: datetime
+    delivered_at: datetime | None
+    message_id: UUID | None
+    answer: str
+
+
+@frozen(kw_only=True)
+class NotificationPage:
+    """Decisions, newest first."""
+
+    items: list[NotificationView]
+    next: UUID | None
+
+
+@frozen(kw_only=True)
+class LedgerQuery:
+    """Which decisions."""
+
+    limit: Limit = 100
+    cursor: IdCursor | None = None
+    alert: UUID | None = None
+    channel: Name | None = None
+    decision: Decision | None = None
+
+
+def row_view(row: Row) -> NotificationView:
+    """The view of a row in memory."""
+    return NotificationView(
+        id=row.id,
+        alert_id=row.alert,
+        alert_type=row.rule,
+        container_name=row.target,
+        channel=row.channel,
+        transition=row.transition,
+        decision=row.decision.value,
+        reason=row.reason,
+        attempts=row.attempts,
+        created_at=row.at,
+        delivered_at=row.delivered_at,
+        message_id=row.message,
+        answer=row.answer,
+    )
+
+
+def _matches(row: Row, query: LedgerQuery) -> bool:
+    return (
+        (query.alert is None or row.alert == query.alert)
+        and (query.channel is None or row.channel == query.channel)
+        and (query.decision is None or row.decision is query.decision)
+        and (query.cursor is None or row.id < query.cursor)
+    )
+
+
+async def read(call: Call, query: LedgerQuery) -> list[NotificationView]:
+    """Decisions, newest first: history's, and what is in memory, which is newer."""
+    remembered = call.monitor.alerting.monitor.recent.rows.values()
+    known = {row.id: row_view(row) for row in remembered if _matches(row, query)}
+    # A row whose decision has changed since may still be in history under the old one.
+    outdated = {row.id for row in remembered} - known.keys()
+    rows: list[dict[str, Any]] = []
+    with suppress(StoreUnavailable):  # then what is remembered has to do
+        rows = await call.monitor.store.alerts.ledger(
+            LedgerFilter(
+                alert=query.alert,
+                channel=query.channel,
+                decision=None if query.decision is None else query.decision.value,
+                before=query.cursor,
+                limit=query.limit + len(outdated) + 1,
+            )
+        )
+    both = {row["id"]: _stored(row) for row in rows if row["id"] not in outdated} | known
+    return sorted(both.values(), key=lambda view: view.id, reverse=True)
+
+
+def _stored(row: Mapping[str, Any]) -> NotificationView:
+    return NotificationView(**{k: v for k, v in row.items() if k != "revision"})
+
+
+async def ledger_of(call: Call, alert: UUID) -> list[NotificationView]:
+    """All that was decided about one alert, newest first."""
+    return await read(call, LedgerQuery(alert=alert, limit=1000))
+
+
+@routes.get("/api/v1/notifications")
+async def list_notifications(call: Call, query: LedgerQuery) -> NotificationPage:
+    """List the decisions to tell, or not to tell, newest first."""
+    found = await read(call, query)
+    items = found[: query.limit]
+    return NotificationPage(items=items, next=items[-1].id if len(found) > query.limit else None)

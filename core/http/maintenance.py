@@ -1,0 +1,180 @@
+"""Maintenance windows: those of the configuration, and those that people make."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from attrs import frozen
+
+from tocsin.core.alerts.silences import Silence, Window, check_schedule
+from tocsin.core.auth import Role
+from tocsin.core.hiding import clean
+from tocsin.core.http.history import Moment
+from tocsin.core.http.problems import Problem, not_found
+from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.silences import LONGEST, asked, shown, times
+from tocsin.core.units import parse_duration, time_zone
+
+routes = Routes()
+
+LONGEST_WINDOW = 7 * 86400.0
+
+
+@frozen(kw_only=True)
+class WindowView:
+    """A maintenance window: ``until`` is set while it is open. ``origin`` is ``config`` (in
+    tocsin.toml, changed there) or ``api`` (made by ``created_by``, gone after ``ends_at``). Without
+    a schedule it is open once."""
+
+    name: str
+    schedule: str | None
+    duration_seconds: float
+    timezone: str
+    matchers: tuple[str, ...]
+    until: datetime | None
+    next_start: datetime | None
+    origin: str
+    created_by: str | None = None
+    comment: str = ""
+    ends_at: datetime | None = None
+
+
+@frozen(kw_only=True)
+class WindowList:
+    """Maintenance windows, by name."""
+
+    items: list[WindowView]
+
+
+@frozen(kw_only=True)
+class WindowBody:
+    """A new maintenance window. With ``schedule`` (five cron fields, in ``timezone``; unset: the
+    configured one) it opens again and again for ``duration`` (``2h``), until ``until``; without, it
+    is open once, from ``starts_at`` (unset: now). No matchers: everything."""
+
+    name: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    ]
+    duration: Annotated[str, msgspec.Meta(max_length=40)]
+    schedule: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    timezone: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    starts_at: Moment | None = None
+    until: Moment | None = None
+    matchers: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=400)], ...], msgspec.Meta(max_length=20)
+    ] = ()
+    comment: Annotated[str, msgspec.Meta(max_length=500)] = ""
+
+
+def _configured(window: Window, now: datetime) -> WindowView:
+    return WindowView(
+        name=window.name,
+        schedule=window.schedule,
+        duration_seconds=window.duration,
+        timezone=window.timezone,
+        matchers=shown(window.matchers),
+        until=window.active_until(now),
+        next_start=window.next_start(now),
+        origin="config",
+    )
+
+
+def _made(silence: Silence, window: Window, now: datetime) -> WindowView:
+    return WindowView(
+        name=window.name,
+        schedule=window.schedule or None,
+        duration_seconds=window.duration,
+        timezone=window.timezone,
+        matchers=shown(silence.matchers),
+        until=silence.open_until(now),
+        next_start=silence.next_start(now),
+        origin="api",
+        created_by=silence.created_by,
+        comment=silence.comment,
+        ends_at=silence.ends_at,
+    )
+
+
+@routes.get("/api/v1/maintenance")
+async def list_windows(call: Call) -> WindowList:
+    """List the maintenance windows that are open, or will be."""
+    now = call.monitor.clock.now()
+    quiet = call.monitor.alerting.quiet
+    views = [_configured(window, now) for window in quiet.windows]
+    for silence in quiet.made_windows(now).values():
+        assert silence.window is not None  # noqa: S101
+        views.append(_made(silence, silence.window, now))
+    return WindowList(items=sorted(views, key=lambda view: view.name))
+
+
+@routes.post("/api/v1/maintenance", role=Role.OPERATOR, errors=(409, 422))
+async def create_window(call: Call, body: WindowBody) -> WindowView:
+    """Make a maintenance window."""
+    now = call.monitor.clock.now()
+    quiet = call.monitor.alerting.quiet
+    if body.name in quiet.made_windows(now) or any(w.name == body.name for w in quiet.windows):
+        raise Problem(
+            409,
+            f"there is a maintenance window {body.name!r} already; end it, or take another name",
+        )
+    try:
+        made = _silence(call, body, now)
+    except (ValueError, OverflowError) as error:
+        raise Problem(422, f"the maintenance window is wrong: {error}") from error
+    call.monitor.alerting.silencing.put(made)
+    assert made.window is not None  # noqa: S101
+    call.audit(
+        "maintenance", body.name, matchers=list(shown(made.matchers)),
+        schedule=made.window.schedule or None, duration_seconds=made.window.duration,
+        until=made.ends_at.isoformat(), comment=made.comment,
+    )  # fmt: skip
+    await call.monitor.alerting.executor.committed()
+    return _made(made, made.window, now)
+
+
+def _silence(call: Call, body: WindowBody, now: datetime) -> Silence:
+    matchers = asked(body.matchers) if body.matchers else ()
+    duration = parse_duration(body.duration)
+    if not 60 <= duration <= LONGEST_WINDOW:
+        raise ValueError("duration must be from '1m' to '7d'")
+    zone = body.timezone or call.monitor.settings.timezone
+    try:
+        time_zone(zone)
+    except ValueError as error:
+        raise ValueError(
+            f"there is no time zone {zone!r}; write one such as 'Europe/Berlin'"
+        ) from error
+    if body.schedule is None:
+        if body.until is not None:
+            raise ValueError("until goes with a schedule; one that is open once has a duration")
+        starts, ends = times(body.starts_at, None, body.duration, now)
+    else:
+        check_schedule(body.schedule)
+        starts, ends = times(body.starts_at, body.until or now + LONGEST, None, now)
+    window = Window(name=body.name, schedule=body.schedule or "", duration=duration, timezone=zone)
+    return Silence(
+        matchers=matchers, starts_at=starts, ends_at=ends, created_by=call.actor,
+        comment=clean(body.comment), window=window,
+    )  # fmt: skip
+
+
+@routes.delete("/api/v1/maintenance/{name}", role=Role.OPERATOR, errors=(404, 409))
+async def end_window(call: Call) -> WindowView:
+    """End a maintenance window that somebody made, for good: what still fires is told."""
+    name = call.path["name"]
+    now = call.monitor.clock.now()
+    quiet = call.monitor.alerting.quiet
+    silence = quiet.made_windows(now).get(name)
+    if silence is None:
+        if any(window.name == name for window in quiet.windows):
+            raise Problem(
+                409, f"[maintenance.{name}] stands in the configuration; take it out there"
+            )
+        raise not_found("maintenance window", name[:100])
+    ended = call.monitor.alerting.silencing.end(silence)
+    call.audit("end-maintenance", name)
+    await call.monitor.alerting.executor.committed()
+    assert ended.window is not None  # noqa: S101
+    return _made(ended, ended.window, ended.ends_at)

@@ -1,0 +1,212 @@
+"""Metrics: what they are now, and what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from attrs import frozen
+
+from tocsin.core.contracts.model import Container, Status
+from tocsin.core.http.history import RangeQuery, span, unavailable
+from tocsin.core.http.paging import NameCursor, PageQuery, page
+from tocsin.core.http.problems import not_found
+from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.views import is_container
+from tocsin.core.state import TargetState
+from tocsin.core.store import Point
+
+routes = Routes()
+CONTAINER_METRICS = (
+    "cpu_percent",
+    "memory_bytes",
+    "memory_percent",
+    "memory_limit_bytes",
+    "network_rx_bytes",
+    "network_tx_bytes",
+    "restart_count",
+)
+
+COARSE_POINTS = 48
+"""Points of each container, at most, where the history of many is asked for."""
+
+
+@frozen(kw_only=True)
+class CheckMetrics:
+    """The metrics of one check's last result."""
+
+    check: str
+    at: datetime
+    status: Status
+    latency_seconds: float | None
+    metrics: Mapping[str, float]
+
+
+@frozen(kw_only=True)
+class TargetMetrics:
+    """The metrics of one target."""
+
+    target: str
+    status: Status
+    checks: list[CheckMetrics]
+
+
+@frozen(kw_only=True)
+class MetricsPage:
+    """A page of targets' metrics, by name."""
+
+    at: datetime
+    items: list[TargetMetrics]
+    total: int
+    next: str | None
+
+
+@frozen(kw_only=True)
+class MetricsQuery(PageQuery):
+    """Whose metrics."""
+
+    target: str | None = None
+
+
+@frozen(kw_only=True)
+class HistoryQuery(RangeQuery):
+    """Whose history: a target, and a check of it (unset: the container's own). Without a target
+    that of a page of containers, in at most 48 points each."""
+
+    target: str | None = None
+    check: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100, description="Containers on a page.")] = 50
+    cursor: NameCursor | None = None
+
+
+@frozen(kw_only=True)
+class ContainerHistory:
+    """The history of one of several containers."""
+
+    target: str
+    resolution: str
+    step: float
+    points: tuple[Point, ...]
+
+
+@frozen(kw_only=True)
+class HistoryView:
+    """A chart's worth of history; ``step`` in seconds. Where no target was asked for, ``items`` has
+    that of each container of the page, and ``points`` none."""
+
+    target: str | None
+    check: str | None
+    since: datetime
+    until: datetime
+    resolution: str
+    step: float
+    points: tuple[Point, ...]
+    items: tuple[ContainerHistory, ...] = ()
+    next: str | None = None
+
+
+def values_of(container: Container | None, metrics: Mapping[str, float]) -> dict[str, float]:
+    """All numbers of one result, a container's facts among them."""
+    values = dict(metrics)
+    if container is not None:
+        for name in CONTAINER_METRICS:
+            value = getattr(container, name)
+            if value is not None:
+                values[name] = float(value)
+    return values
+
+
+def _metrics(state: TargetState) -> TargetMetrics:
+    return TargetMetrics(
+        target=state.target.name,
+        status=state.status,
+        checks=[
+            CheckMetrics(
+                check=check.name,
+                at=check.last.at,
+                status=check.status,
+                latency_seconds=check.last.result.latency,
+                metrics=values_of(check.last.result.container, check.last.result.metrics),
+            )
+            for check in state.checks.values()
+            if check.last is not None
+        ],
+    )
+
+
+@routes.get("/api/v1/metrics")
+async def snapshot(call: Call, query: MetricsQuery) -> MetricsPage:
+    """Show the current metrics of all targets, or of one."""
+    chosen = [s for s in call.monitor.state if query.target in (None, s.target.name)]
+    items, after = page(chosen, lambda s: s.target.name, query.limit, query.cursor)
+    return MetricsPage(
+        at=call.monitor.clock.now(),
+        items=[_metrics(state) for state in items],
+        total=len(chosen),
+        next=after,
+    )
+
+
+async def _all_containers(call: Call, query: HistoryQuery) -> HistoryView:
+    containers = [
+        state
+        for state in call.monitor.state
+        if is_container(state) and (not query.check or query.check in state.checks)
+    ]
+    states, after = page(containers, lambda s: s.target.name, query.limit, query.cursor)
+    since, until = span(call, query)
+    items = []
+    with unavailable():
+        for state in states:
+            found = await call.monitor.store.check_history(
+                state.target.name,
+                query.check or state.source,
+                since,
+                until,
+                min(query.points, COARSE_POINTS),
+            )
+            items.append(
+                ContainerHistory(
+                    target=state.target.name, resolution=found.resolution, step=found.step,
+                    points=found.points,
+                )
+            )  # fmt: skip
+    first = next((item for item in items if item.points), None)
+    return HistoryView(
+        target=None, check=query.check, since=since, until=until,
+        resolution="raw" if first is None else first.resolution,
+        step=0.0 if first is None else first.step, points=(), items=tuple(items), next=after,
+    )  # fmt: skip
+
+
+@routes.get("/api/v1/metrics/history", errors=(404, 503))
+async def history(call: Call, query: HistoryQuery) -> HistoryView:
+    """Chart a target's metrics, or those of all containers, by default over the last 24 hours."""
+    if query.target is None:
+        return await _all_containers(call, query)
+    state = call.monitor.state.targets.get(query.target)
+    if state is None:
+        raise not_found("target", query.target)
+    check = query.check
+    if check is None:
+        # A container's own check; a target without one has its first check charted.
+        own = state.source if state.source in state.checks else next(iter(state.checks), None)
+        check = own
+    elif check not in state.checks:
+        raise not_found("check", f"{query.target}/{check}")
+    since, until = span(call, query)
+    with unavailable():
+        found = await call.monitor.store.check_history(
+            query.target, check, since, until, query.points
+        )
+    return HistoryView(
+        target=query.target,
+        check=check,
+        since=since,
+        until=until,
+        resolution=found.resolution,
+        step=found.step,
+        points=found.points,
+    )

@@ -1,0 +1,296 @@
+"""The HTTP server: authentication, errors as problems, start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from contextlib import nullcontext
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler
+
+from tocsin.core.auth import FailureLimit, TokenInfo
+from tocsin.core.http import (
+    added,
+    admin,
+    alerts,
+    channels,
+    containers,
+    exposition,
+    frequency,
+    health,
+    heartbeats,
+    ledger,
+    maintenance,
+    me,
+    metrics,
+    openapi,
+    silences,
+    status,
+    stream,
+    targets,
+    trends,
+    uptime,
+)
+from tocsin.core.http.connections import SAY_EVERY, Connections
+from tocsin.core.http.keys import HEADERS, STOPPING, STREAMS
+from tocsin.core.http.monitor import Monitor
+from tocsin.core.http.problems import Problem
+from tocsin.core.http.routing import MAX_BODY, Call, Route, coding_of, perform, show
+from tocsin.core.ids import new_id
+from tocsin.core.logs import get_logger
+
+log = get_logger(__name__)
+
+ROUTES: list[Route] = [
+    route
+    for module in (
+        health, me, status, containers, targets, metrics, uptime, trends, frequency, alerts, ledger,
+        silences, maintenance, channels, heartbeats, admin, stream, exposition, openapi,
+    )
+    for route in module.routes.routes
+]  # fmt: skip
+"""Every operation there is."""
+
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tocsin"'}
+_SOON = {"Retry-After": "10"}
+
+
+class ApiServer:
+    """Serves :data:`ROUTES` over what a monitor knows."""
+
+    def __init__(self, monitor: Monitor, failures: FailureLimit | None = None) -> None:
+        self._monitor = monitor
+        self._failures = failures or FailureLimit(monitor.clock)
+        self._runner: web.AppRunner | None = None
+        self._app: web.Application | None = None
+        self._listener: asyncio.Server | None = None
+        self._connections: Connections | None = None
+
+    def application(self) -> web.Application:
+        """The web application, for a server or a test."""
+        app = web.Application(middlewares=[self._middleware], client_max_size=MAX_BODY)
+        app[STOPPING] = asyncio.Event()
+        app[STREAMS] = Counter()
+        for route in (*ROUTES, *added.routes_of(self._monitor.plugins)):
+            app.router.add_route(route.method, route.path, self._handler(route))
+            if route.method == "GET":
+                app.router.add_route("HEAD", route.path, self._handler(route))
+        return app
+
+    async def start(self, host: str, port: int) -> str:
+        """Listen; returns the URL. Port 0 takes any that is free. Raises OSError."""
+        quieten()
+        self._app = self.application()
+        self._runner = _Runner(
+            self._app, access_log=None, shutdown_timeout=2, handle_signals=False,
+            auto_decompress=False,
+        )  # fmt: skip
+        await self._runner.setup()
+        assert self._runner.server is not None  # noqa: S101 - setup() has made it
+        self._connections = Connections(self._runner.server)
+        try:
+            self._listener = await asyncio.get_running_loop().create_server(
+                self._connections, host, port, reuse_address=True, backlog=128
+            )
+        except OSError:
+            await self.stop()
+            raise
+        address = self._listener.sockets[0].getsockname()
+        shown = f"[{host}]" if ":" in host else host
+        return f"http://{shown}:{address[1]}"
+
+    async def stop(self) -> None:
+        """End the streams, then the server."""
+        if self._app is not None:
+            self._app[STOPPING].set()
+            self._app = None
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        if self._connections is not None:
+            self._connections.stop()
+            self._connections = None
+
+    def _handler(self, route: Route) -> Any:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            coding_of(request)
+            who = self._authenticate(route, request)
+            return await perform(route, Call(monitor=self._monitor, request=request, who=who))
+
+        return handle
+
+    def _authenticate(self, route: Route, request: web.Request) -> TokenInfo | None:
+        """Who asks. Raises Problem."""
+        if route.role is None:
+            return None
+        scheme, _, plain = request.headers.get("Authorization", "").partition(" ")
+        token = None
+        state = "missing"
+        if scheme.lower() == "bearer" and plain.strip():
+            token = self._find(plain.strip())
+            state = "unknown" if token is None else token.state_at(self._monitor.clock.now())
+        if token is None or state != "valid":
+            wait = self._failures.failed(request.remote or "")
+            if wait:
+                raise Problem(
+                    429,
+                    "too many requests without a good token from this address",
+                    headers={"Retry-After": str(int(wait) + 1)},
+                )
+            hint = "send one as 'Authorization: Bearer …'; 'tocsin token create' makes one"
+            raise Problem(401, f"the token is {state}; {hint}", headers=_CHALLENGE)
+        if not token.role.covers(route.role):
+            raise Problem(
+                403,
+                f"this needs the role {route.role.value}; token {token.name!r} has the role "
+                f"{token.role.value}",
+            )
+        return token
+
+    def _find(self, plain: str) -> TokenInfo | None:
+        try:
+            return self._monitor.tokens.find(plain)
+        except (OSError, ValueError) as error:
+            log.error("the tokens cannot be read", reason=str(error))
+            raise Problem(
+                503, "tokens cannot be checked now; tocsin's log says why", headers=_SOON
+            ) from error
+
+    @web.middleware
+    async def _middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        path = request.rel_url.raw_path
+        connections = self._connections
+        handling = nullcontext() if connections is None else connections.handling(request.transport)
+        try:
+            with handling:
+                response: web.StreamResponse = await handler(request)
+        except Problem as problem:
+            response = problem.response(path)
+        except web.HTTPException as error:
+            response = _of_http(error, request).response(path)
+        except Exception:
+            reference = str(new_id())
+            log.exception("a request failed inside tocsin", path=path, reference=reference)
+            response = Problem(
+                500,
+                f"a fault inside tocsin; its log has the details under {reference}",
+                instance=f"urn:uuid:{reference}",
+            ).response(path)
+        if not response.prepared:
+            response.headers.update(HEADERS)
+        return response
+
+
+def _of_http(error: web.HTTPException, request: web.BaseRequest) -> Problem:
+    """aiohttp's own refusals as problems."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return Problem(
+            405,
+            f"{request.method} is not possible here, only {allowed}",
+            headers={"Allow": allowed},
+        )
+    if error.status == 404:
+        path = show(request.path)
+        return Problem(404, f"there is nothing at {path}; see /api/v1/openapi.json")
+    return Problem(error.status, error.text or error.reason)
+
+
+class _Protocol(RequestHandler):
+    """A connection whose refusals are problem documents, those too that no handler ever sees."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is no HTTP, or broke outside of the middleware."""
+        if isinstance(exc, UnicodeEncodeError):  # aiohttp quotes what was sent, and cannot
+            status, exc, message = 400, None, "a header holds bytes that are no text"
+        super().handle_error(request, status, exc, message)  # it writes the log
+        detail = "a fault inside tocsin; its log has the details"
+        if status < 500:
+            why = show((message or "").partition("\n")[0].strip().rstrip(":"))
+            detail = f"the request cannot be read: {why or 'it is no HTTP'}"
+        answer = Problem(status, detail).response("")
+        answer.headers.update(HEADERS)
+        answer.force_close()
+        return answer
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """What aiohttp refuses before it calls the middleware, such as an Expect header."""
+        if isinstance(resp, web.HTTPException) and not resp.prepared:
+            resp = _of_http(resp, request).response(request.rel_url.raw_path)
+            resp.headers.update(HEADERS)
+        return await super().finish_response(request, resp, start_time)
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        protocol = super().__call__()
+        protocol.__class__ = _Protocol
+        return protocol
+
+
+class _Runner(web.AppRunner):
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        server.__class__ = _Server  # aiohttp has no other way to choose the protocol
+        return server
+
+
+class _NoTraceback(logging.Filter):
+    """What is not HTTP (a port scan, TLS on this port) is a line in the log, not a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+            record.exc_info = None
+            return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
+        return True
+
+
+class _Rarely(logging.Filter):
+    """That no connection can be accepted for want of descriptors, asyncio says for each one in its
+    queue, again each second, and once more when the listener is closed meanwhile: one line a minute
+    will do, without a traceback."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if "socket.accept() out of system resource" not in text:
+            return "_start_serving" not in text
+        record.exc_info = None
+        now = time.monotonic()
+        if now - self._said < SAY_EVERY:
+            return False
+        self._said = now
+        return True
+
+
+_quiet = _NoTraceback()
+_rarely = _Rarely()
+
+
+def quieten() -> None:
+    """Have clients that do wrong, or are too many, leave short traces in the log."""
+    logging.getLogger("aiohttp.server").addFilter(_quiet)  # adds it once only
+    logging.getLogger("asyncio").addFilter(_rarely)

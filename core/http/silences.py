@@ -1,0 +1,171 @@
+"""Silences: alerts that a person keeps from being told for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from attrs import frozen
+
+from tocsin.core.alerts.matchers import Matcher, parse_all
+from tocsin.core.alerts.silences import Silence
+from tocsin.core.auth import Role
+from tocsin.core.hiding import clean, is_plain
+from tocsin.core.http.history import Moment
+from tocsin.core.http.problems import Problem, not_found
+from tocsin.core.http.routing import Call, Routes
+from tocsin.core.units import parse_duration
+
+routes = Routes()
+
+LONGEST = timedelta(days=366)
+FURTHEST = timedelta(days=3660)
+TOO_FAR = "starts_at lies more than ten years ahead"
+
+
+@frozen(kw_only=True)
+class SilenceView:
+    """A silence: ``state`` is pending, active or expired."""
+
+    id: UUID
+    matchers: tuple[str, ...]
+    starts_at: datetime
+    ends_at: datetime
+    created_by: str
+    comment: str
+    state: str
+
+
+@frozen(kw_only=True)
+class SilenceList:
+    """Silences, the one that ends last first; expired ones are shown for a day."""
+
+    items: list[SilenceView]
+
+
+@frozen(kw_only=True)
+class SilenceBody:
+    """A new silence. ``matchers`` such as ``target=web*``; give either ``until`` (RFC 3339) or
+    ``duration`` (``2h``); ``starts_at`` unset: now."""
+
+    matchers: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=400)], ...], msgspec.Meta(max_length=20)
+    ]
+    until: Moment | None = None
+    duration: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+    starts_at: Moment | None = None
+    comment: Annotated[str, msgspec.Meta(max_length=500)] = ""
+
+
+def asked(texts: Sequence[str]) -> tuple[Matcher, ...]:
+    """The matchers that somebody asks for, to the letter: a secret that is hidden in one would mean
+    something else, since ``*`` matches anything. Raises ValueError."""
+    if not all(is_plain(text) for text in texts):
+        raise ValueError("a matcher has no control characters and line breaks; write ? for one")
+    if any(clean(text) != text for text in texts):
+        raise ValueError("a matcher holds what looks like a secret; write * in its place")
+    return parse_all(texts)
+
+
+def shown(matchers: Iterable[Matcher]) -> tuple[str, ...]:
+    """Matchers for people's eyes."""
+    return tuple(clean(str(matcher)) for matcher in matchers)
+
+
+def silence_view(silence: Silence, now: datetime) -> SilenceView:
+    """A silence's view."""
+    return SilenceView(
+        id=silence.id,
+        matchers=shown(silence.matchers),
+        starts_at=silence.starts_at,
+        ends_at=silence.ends_at,
+        created_by=silence.created_by,
+        comment=silence.comment,
+        state=silence.state(now),
+    )
+
+
+@routes.get("/api/v1/silences")
+async def list_silences(call: Call) -> SilenceList:
+    """List the silences that are, will be, or were until a day ago."""
+    now = call.monitor.clock.now()
+    known = call.monitor.alerting.quiet.silences.values()
+    silences = sorted((s for s in known if s.window is None), key=lambda s: s.ends_at)
+    return SilenceList(items=[silence_view(silence, now) for silence in reversed(silences)])
+
+
+@routes.post("/api/v1/silences", role=Role.OPERATOR, errors=(422,))
+async def create_silence(call: Call, body: SilenceBody) -> SilenceView:
+    """Keep alerts that match from being told for a while."""
+    now = call.monitor.clock.now()
+    try:
+        matchers = asked(body.matchers)
+        starts, ends = times(body.starts_at, body.until, body.duration, now)
+    except (ValueError, OverflowError) as error:
+        raise Problem(422, f"the silence is wrong: {error}") from error
+    made = call.monitor.alerting.silencing.put(
+        Silence(
+            matchers=matchers,
+            starts_at=starts,
+            ends_at=ends,
+            created_by=call.actor,
+            comment=clean(body.comment),
+        )
+    )
+    call.audit(
+        "silence", str(made.id), matchers=list(shown(matchers)),
+        until=made.ends_at.isoformat(), comment=made.comment,
+    )  # fmt: skip
+    await call.monitor.alerting.executor.committed()
+    return silence_view(made, now)
+
+
+def times(
+    starts_at: datetime | None, until: datetime | None, duration: str | None, now: datetime
+) -> tuple[datetime, datetime]:
+    """From when to when, as somebody asked. Raises ValueError where that makes no sense."""
+    if (until is None) == (duration is None):
+        raise ValueError("give either until (a time) or duration (such as '2h')")
+    starts = now if starts_at is None else starts_at
+    if starts.tzinfo is None or (until is not None and until.tzinfo is None):
+        raise ValueError("times need a zone, such as 2026-01-15T12:00:00Z")
+    if starts < now - timedelta(minutes=1):
+        raise ValueError("starts_at lies in the past")
+    if until is not None:
+        ends = until
+    else:
+        assert duration is not None  # noqa: S101
+        seconds = parse_duration(duration)
+        if starts > now + FURTHEST:
+            raise ValueError(TOO_FAR)
+        ends = starts + timedelta(seconds=seconds)
+    if ends <= now:
+        raise ValueError("it would end in the past")
+    if ends <= starts:
+        raise ValueError("it would end before it begins")
+    if starts > now + FURTHEST:
+        raise ValueError(TOO_FAR)
+    if ends - starts > LONGEST:
+        raise ValueError("it would last more than a year; switch the rule off instead")
+    return starts, ends
+
+
+@routes.delete("/api/v1/silences/{id}", role=Role.OPERATOR, errors=(404, 409))
+async def end_silence(call: Call) -> SilenceView:
+    """End a silence now: what still fires is told."""
+    try:
+        silence = call.monitor.alerting.quiet.silences.get(UUID(call.path["id"]))
+    except ValueError:
+        silence = None
+    if silence is None or silence.window is not None:
+        raise not_found("silence", call.path["id"][:60])
+    now = call.monitor.clock.now()
+    if silence.state(now) == "expired":
+        raise Problem(409, "it has ended already")
+    ended = call.monitor.alerting.silencing.end(silence)
+    call.audit("end-silence", str(silence.id))
+    await call.monitor.alerting.executor.committed()
+    return silence_view(ended, ended.ends_at)

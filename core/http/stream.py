@@ -1,0 +1,206 @@
+"""The event stream: what happens, as it happens, by server-sent events (WHATWG HTML, 9.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from attrs import asdict, frozen, has
+
+from tocsin.core.alerts.model import Transition
+from tocsin.core.alerts.outbox import Row
+from tocsin.core.alerts.silences import Silence
+from tocsin.core.bus import News, Subscription
+from tocsin.core.contracts.model import Observation
+from tocsin.core.encoding import encode as as_json
+from tocsin.core.http.alerts import alert_view
+from tocsin.core.http.keys import HEADERS, STOPPING, STREAMS
+from tocsin.core.http.ledger import row_view
+from tocsin.core.http.problems import Problem
+from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.silences import shown
+
+routes = Routes()
+KINDS = ("target", "status", "result", "event", "alert", "notification", "silence")
+KEEP_ALIVE = 15.0
+"""Seconds of silence after which a comment is sent, so that proxies keep the connection."""
+
+PATIENCE = 30.0
+"""Seconds after which a reader that takes nothing is cut off; it may come back and resume."""
+
+MOST = 100
+"""Event streams in all."""
+
+MOST_OF_TOKEN = 20
+"""Event streams of one token."""
+
+_ID = re.compile(r"([0-9a-f]{1,16})-([0-9]{1,18})")
+
+
+@frozen(kw_only=True)
+class StreamQuery:
+    """Which kinds, comma-separated: target, status, result, event, alert, notification, silence.
+    Unset: all but result."""
+
+    kinds: str = "target,status,event,alert,notification,silence"
+
+
+@routes.get("/api/v1/stream", media="text/event-stream", errors=(503,))
+async def stream(call: Call, query: StreamQuery) -> web.StreamResponse:
+    """Stream news. ``Last-Event-ID`` resumes; ``event: lost`` tells what could not be told.
+
+    Its data is ``{"count": n}``, with null where it is not known how many: read anew what you show.
+    """
+    kinds = [kind.strip() for kind in query.kinds.split(",")]
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise Problem(400, f"unknown kind {unknown[0]!r}; known are {', '.join(KINDS)}")
+    headers = {**HEADERS, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+    response = web.StreamResponse(headers=headers)
+    with suppress(ConnectionError), _counted(call):
+        await response.prepare(call.request)
+        if call.request.method != "HEAD":
+            with call.monitor.bus.subscribe(*kinds) as subscription:
+                await _Feed(call, response).run(subscription, kinds)
+    return response
+
+
+@contextmanager
+def _counted(call: Call) -> Iterator[None]:
+    """Count a stream while it lasts. Raises Problem where there are too many."""
+    streams, token = call.request.app[STREAMS], "" if call.who is None else str(call.who.id)
+    of_token = streams[token] >= MOST_OF_TOKEN
+    if of_token or streams.total() >= MOST:
+        bound = f"{MOST_OF_TOKEN} with this token" if of_token else str(MOST)
+        text = f"there are {bound} event streams, and no more are allowed; end some"
+        raise Problem(503, text, headers={"Retry-After": "10"})
+    streams[token] += 1
+    try:
+        yield
+    finally:
+        streams[token] -= 1
+
+
+class _Feed:
+    """One reader's stream."""
+
+    def __init__(self, call: Call, response: web.StreamResponse) -> None:
+        self._call = call
+        self._response = response
+        # Numbers begin anew with each start; so each start has a name of its own.
+        self._start = f"{int(call.monitor.started_at.timestamp() * 1000):x}"
+
+    async def run(self, subscription: Subscription, kinds: list[str]) -> None:
+        """Send news until tocsin stops, the token ends, or the reader is gone (ConnectionError)."""
+        first = b"retry: 2000\n\n" + self._missed(kinds)  # no gap, no double: nothing was awaited
+        stopping = asyncio.ensure_future(self._call.request.app[STOPPING].wait())
+        upcoming = asyncio.ensure_future(subscription.batch())
+        lost = 0
+        try:
+            await self._send(first, stopping)
+            while not stopping.done():
+                await asyncio.wait(
+                    {upcoming, stopping}, timeout=KEEP_ALIVE, return_when=asyncio.FIRST_COMPLETED
+                )
+                if stopping.done() or not self._may_go_on():
+                    break
+                if not upcoming.done():
+                    await self._send(b": still here\n\n", stopping)
+                    continue
+                chunks = [encode(news, self._start) for news in upcoming.result()]
+                if subscription.lost > lost:
+                    chunks.insert(0, _lost(subscription.lost - lost))
+                    lost = subscription.lost
+                upcoming = asyncio.ensure_future(subscription.batch())
+                await self._send(b"".join(chunks), stopping)
+        finally:
+            upcoming.cancel()
+            stopping.cancel()
+
+    def _missed(self, kinds: list[str]) -> bytes:
+        last = self._call.request.headers.get("Last-Event-ID")
+        if last is None:
+            return b""
+        found = _ID.fullmatch(last)
+        if found is None or found[1] != self._start:
+            return _lost(None)
+        news, whole = self._call.monitor.bus.since(int(found[2]), *kinds)
+        chunks = [] if whole else [_lost(None)]
+        return b"".join(chunks + [encode(item, self._start) for item in news])
+
+    def _may_go_on(self) -> bool:
+        """Whether the token is still good: a stream may outlast it."""
+        who, now = self._call.who, self._call.monitor.clock.now()
+        try:
+            tokens = self._call.monitor.tokens.all()
+        except (OSError, ValueError):
+            return False
+        return who is not None and any(
+            token.id == who.id and token.state_at(now) == "valid" for token in tokens
+        )
+
+    async def _send(self, data: bytes, stopping: asyncio.Future[Any]) -> None:
+        """Send; a reader that takes nothing holds up neither us for good nor our stop."""
+        writing = asyncio.ensure_future(self._response.write(data))
+        await asyncio.wait(
+            {writing, stopping}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not writing.done():
+            writing.cancel()
+            if self._call.request.transport is not None:
+                self._call.request.transport.abort()
+            raise ConnectionResetError("the reader takes nothing")
+        writing.result()
+
+
+def _lost(count: int | None) -> bytes:
+    return b"event: lost\ndata: %s\n\n" % msgspec.json.encode({"count": count})
+
+
+def encode(news: News, start: str) -> bytes:
+    """One event. JSON holds no line breaks, so data is one line."""
+    data = as_json(_plain(news.data))
+    return b"id: %s-%d\nevent: %s\ndata: %s\n\n" % (
+        start.encode(), news.number, news.kind.encode(), data,
+    )  # fmt: skip
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, Observation):
+        result = data.result
+        return {
+            "target": data.target,
+            "check": data.check,
+            "at": data.at,
+            "status": result.status,
+            "message": result.message,
+            "latency_seconds": result.latency,
+            "metrics": result.metrics,
+            "reason": None if result.container is None else result.container.reason,
+        }
+    if isinstance(data, Transition):
+        return {
+            "id": data.id,
+            "change": data.kind,
+            "at": data.at,
+            "notify": data.notify,
+            "reason": data.why or data.reason,
+            "actor": data.actor,
+            "alert": asdict(alert_view(data.alert), recurse=False),
+        }
+    if isinstance(data, Row):
+        return asdict(row_view(data), recurse=False)
+    if isinstance(data, Silence):
+        return {
+            "id": data.id,
+            "matchers": shown(data.matchers),
+            "starts_at": data.starts_at,
+            "ends_at": data.ends_at,
+            "created_by": data.created_by,
+            "comment": data.comment,
+        }
+    return asdict(data, recurse=False) if has(type(data)) else data

@@ -1,0 +1,216 @@
+"""Targets and checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import frozen
+
+from tocsin.core.contracts.model import Status
+from tocsin.core.http.changes import ChangesQuery, select
+from tocsin.core.http.history import RangeQuery, SampleQuery, span, unavailable
+from tocsin.core.http.paging import PageQuery, page
+from tocsin.core.http.problems import not_found
+from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.views import CheckView, TargetView, check_view, encoded_targets, target_view
+from tocsin.core.state import TargetState
+from tocsin.core.store import Point
+
+routes = Routes()
+
+
+@frozen(kw_only=True)
+class TargetQuery(ChangesQuery):
+    """Filters of the list of targets."""
+
+    status: Status | None = None
+    kind: str | None = None
+    critical: bool | None = None
+    q: str | None = None
+
+
+@frozen(kw_only=True)
+class TargetPage:
+    """A page of targets, by name; ``total`` counts all that match, changed or not."""
+
+    items: list[TargetView]
+    total: int
+    next: str | None
+    revision: str
+    whole: bool
+    removed: list[str]
+
+
+@frozen(kw_only=True)
+class TargetDetail:
+    """One target, and who depends on it, directly or through others."""
+
+    target: TargetView
+    dependents: list[str]
+
+
+@frozen(kw_only=True)
+class CheckQuery(PageQuery):
+    """Filters of the list of checks."""
+
+    status: Status | None = None
+    target: str | None = None
+    probe: str | None = None
+
+
+@frozen(kw_only=True)
+class CheckPage:
+    """A page of checks, by id."""
+
+    items: list[CheckView]
+    total: int
+    next: str | None
+
+
+@frozen(kw_only=True)
+class UptimeView:
+    """Share of known results that were up or degraded, 0 to 1, and the counts behind it."""
+
+    available: float | None
+    up: int
+    degraded: int
+    down: int
+    unknown: int
+
+
+@frozen(kw_only=True)
+class CheckHistory:
+    """A chart's worth of history; ``step`` in seconds."""
+
+    check: str
+    since: datetime
+    until: datetime
+    resolution: str
+    step: float
+    uptime: UptimeView
+    points: tuple[Point, ...]
+
+
+@frozen(kw_only=True)
+class SampleView:
+    """One raw result."""
+
+    at: datetime
+    status: Status
+    latency_seconds: float | None
+    message: str
+    metrics: Mapping[str, float]
+
+
+@frozen(kw_only=True)
+class SampleList:
+    """Raw results, newest first."""
+
+    items: list[SampleView]
+
+
+def find(call: Call) -> TargetState:
+    """The target a path names. Raises Problem."""
+    name = call.path["name"]
+    state = call.monitor.state.targets.get(name)
+    if state is None:
+        raise not_found("target", name)
+    return state
+
+
+@routes.get("/api/v1/targets")
+async def list_targets(call: Call, query: TargetQuery) -> TargetPage:
+    """List targets, filtered by status, kind, critical, or a part of the name."""
+    wanted = None if query.q is None else query.q.lower()
+
+    def scope(state: TargetState) -> bool:
+        return (query.kind is None or state.target.kind == query.kind) and (
+            wanted is None or wanted in state.target.name.lower()
+        )
+
+    def matches(state: TargetState) -> bool:
+        return (query.status is None or state.status is query.status) and (
+            query.critical is None or state.target.critical == query.critical
+        )
+
+    found = select(call.monitor.state, query, scope, matches)
+    return TargetPage(
+        items=[encoded_targets.of(state) for state in found.states], total=found.total,
+        next=found.next, revision=found.revision, whole=found.whole, removed=found.removed,
+    )  # fmt: skip
+
+
+@routes.get("/api/v1/targets/{name}", errors=(404,))
+async def get_target(call: Call) -> TargetDetail:
+    """Show one target with its checks and those that depend on it."""
+    state = find(call)
+    return TargetDetail(
+        target=target_view(state), dependents=call.monitor.dependents(state.target.name)
+    )
+
+
+@routes.get("/api/v1/checks")
+async def list_checks(call: Call, query: CheckQuery) -> CheckPage:
+    """List checks, filtered by status, target or probe."""
+    chosen = [
+        check
+        for state in call.monitor.state
+        for check in state.checks.values()
+        if (query.status is None or check.status is query.status)
+        and (query.target is None or check.target == query.target)
+        and (query.probe is None or check.probe == query.probe)
+    ]
+    items, after = page(chosen, lambda c: c.id, query.limit, query.cursor)
+    return CheckPage(items=[check_view(c) for c in items], total=len(chosen), next=after)
+
+
+def _check(call: Call) -> str:
+    name = call.path["check"]
+    if name not in find(call).checks:
+        raise not_found("check", f"{call.path['name']}/{name}")
+    return name
+
+
+@routes.get("/api/v1/checks/{name}/{check}/history", errors=(404, 503))
+async def check_history(call: Call, query: RangeQuery) -> CheckHistory:
+    """Chart one check: status counts and metrics over time, and its uptime."""
+    target, check = call.path["name"], _check(call)
+    since, until = span(call, query)
+    with unavailable():
+        found = await call.monitor.store.check_history(target, check, since, until, query.points)
+    up, degraded, down, unknown = (
+        sum(getattr(point, name) for point in found.points)
+        for name in ("up", "degraded", "down", "unknown")
+    )
+    known = up + degraded + down
+    return CheckHistory(
+        check=f"{target}/{check}",
+        since=since,
+        until=until,
+        resolution=found.resolution,
+        step=found.step,
+        uptime=UptimeView(
+            available=(up + degraded) / known if known else None,
+            up=up, degraded=degraded, down=down, unknown=unknown,
+        ),
+        points=found.points,
+    )  # fmt: skip
+
+
+@routes.get("/api/v1/checks/{name}/{check}/results", errors=(404, 503))
+async def check_results(call: Call, query: SampleQuery) -> SampleList:
+    """List the raw results of one check, newest first."""
+    target, check = call.path["name"], _check(call)
+    since, until = span(call, query)
+    with unavailable():
+        found = await call.monitor.store.results(target, check, since, until, query.limit)
+    return SampleList(
+        items=[
+            SampleView(
+                at=s.at, status=s.status, latency_seconds=s.latency_seconds,
+                message=s.message, metrics=s.metrics,
+            )
+            for s in found
+        ]
+    )  # fmt: skip

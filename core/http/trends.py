@@ -1,0 +1,52 @@
+"""Which targets used the most of something, and how that went."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from attrs import frozen
+
+from tocsin.core.http.history import SpanQuery, span, unavailable
+from tocsin.core.http.paging import Name
+from tocsin.core.http.routing import Call, Routes
+from tocsin.core.store.overview import Trend
+
+routes = Routes()
+
+
+@frozen(kw_only=True)
+class TrendsQuery(SpanQuery):
+    """A metric, how many targets, and about how many points of each."""
+
+    metric: Name = "cpu_percent"
+    top: Annotated[int, msgspec.Meta(ge=1, le=50)] = 8
+    points: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+
+
+@frozen(kw_only=True)
+class TrendsView:
+    """The targets with the highest averages, the highest first; a point holds ``step`` seconds."""
+
+    metric: str
+    since: datetime
+    until: datetime
+    resolution: str
+    step: float
+    items: list[Trend]
+
+
+@routes.get("/api/v1/trends", errors=(503,))
+async def trends(call: Call, query: TrendsQuery) -> TrendsView:
+    """Chart a metric of the targets that had the highest average of it."""
+    since, until = span(call, query)
+    with unavailable():
+        found = await call.monitor.store.overview.trends(
+            [(state.target.name, check) for state in call.monitor.state for check in state.checks],
+            query.metric, since, until, top=query.top, points=query.points,
+        )  # fmt: skip
+    return TrendsView(
+        metric=query.metric, since=since, until=until, resolution=found.resolution,
+        step=found.step, items=found.items,
+    )  # fmt: skip

@@ -1,0 +1,97 @@
+"""How available targets were, side by side."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from attrs import frozen
+
+from tocsin.core.http.history import SpanQuery, span, unavailable
+from tocsin.core.http.paging import Limit, NameCursor, page
+from tocsin.core.http.routing import Call, Routes
+from tocsin.core.store.overview import Counts
+
+routes = Routes()
+
+
+@frozen(kw_only=True)
+class UptimeQuery(SpanQuery):
+    """Which targets (by kind, by a part of the name), and in about how many stretches of time."""
+
+    points: Annotated[int, msgspec.Meta(ge=1, le=200)] = 48
+    kind: str | None = None
+    q: str | None = None
+    limit: Limit = 100
+    cursor: NameCursor | None = None
+
+
+@frozen(kw_only=True)
+class TargetUptime:
+    """One target: ``available`` is the share of the time for which something is known in which no
+    check was down, 0 to 1, null where nothing is known; ``counts`` has for each stretch of time how
+    often up, degraded, down and unknown were seen."""
+
+    target: str
+    kind: str
+    available: float | None
+    counts: list[Counts]
+
+
+@frozen(kw_only=True)
+class UptimePage:
+    """A page of targets, by name; each stretch of time is ``step`` seconds, the first begins at
+    ``since``."""
+
+    since: datetime
+    until: datetime
+    resolution: str
+    step: float
+    items: list[TargetUptime]
+    total: int
+    next: str | None
+
+
+@routes.get("/api/v1/uptime", errors=(503,))
+async def uptime(call: Call, query: UptimeQuery) -> UptimePage:
+    """Show how available targets were, by default over the last 24 hours.
+
+    Of a target's checks, each stretch of time shows the worst one: that with the largest share of
+    down, then of degraded, then of unknown results. ``available`` is of time, and the same for any
+    ``points``.
+    """
+    wanted = None if query.q is None else query.q.lower()
+    chosen = [
+        state
+        for state in call.monitor.state
+        if (query.kind is None or state.target.kind == query.kind)
+        and (wanted is None or wanted in state.target.name.lower())
+    ]
+    states, after = page(chosen, lambda s: s.target.name, query.limit, query.cursor)
+    since, until = span(call, query)
+    with unavailable():
+        overview = call.monitor.store.overview
+        found = await overview.uptimes(
+            [(state.target.name, check) for state in states for check in state.checks],
+            since, until, query.points,
+        )  # fmt: skip
+        shares = await overview.available(
+            [(s.target.name, c.name, c.interval) for s in states for c in s.checks.values()],
+            since, until,
+        )  # fmt: skip
+    items = []
+    for state in states:
+        counts = found.counts.get(state.target.name, [])
+        items.append(
+            TargetUptime(
+                target=state.target.name,
+                kind=state.target.kind,
+                available=shares.get(state.target.name),
+                counts=counts,
+            )
+        )
+    return UptimePage(
+        since=found.since, until=until, resolution=found.resolution, step=found.step,
+        items=items, total=len(chosen), next=after,
+    )  # fmt: skip

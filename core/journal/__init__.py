@@ -1,0 +1,1 @@
+"""What must outlive this process, in one local file."""

@@ -1,0 +1,176 @@
+"""A journal that cannot be used as it is: set aside, and read as far as that goes.
+
+The file itself is never changed: SQLite reads a copy.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tocsin.core.alerts.durable_clock import Anchor
+from tocsin.core.alerts.model import Alert, cleaned_alert
+from tocsin.core.alerts.outbox import Row, cleaned_row
+from tocsin.core.alerts.silences import Silence
+from tocsin.core.journal.file import BESIDE, UNREADABLE, Saved, open_file, read, references
+
+MOST_QUERIES = 20_000
+"""Queries that one table may cost: where an inner page is gone, each range below it fails."""
+
+MOST_ASIDE = 5
+"""Damaged journals that are kept."""
+
+_HIGHEST = 1 << 22
+"""The highest row number that is looked for where the file does not say which it is."""
+
+
+def set_aside(path: Path) -> Path:
+    """Give a journal, and what SQLite has beside it, a name with the time; returns the name. Of all
+    that were, the newest are kept.
+
+    Raises:
+        OSError: it is not there, or its directory cannot be written.
+    """
+    stamp = f"{path.name}.broken-{int(time.time())}"
+    names = (path.with_name(stamp if not n else f"{stamp}-{n}") for n in itertools.count())
+    aside = next(name for name in names if not name.exists())
+    path.rename(aside)
+    for suffix in BESIDE:
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    kept = [
+        each for each in path.parent.glob(f"{path.name}.broken-*") if not each.name.endswith(BESIDE)
+    ]
+    for old in sorted(kept, key=lambda file: file.stat().st_mtime)[:-MOST_ASIDE]:
+        for suffix in ("", *BESIDE):
+            old.with_name(old.name + suffix).unlink(missing_ok=True)
+    return aside
+
+
+def read_copy(path: Path) -> Saved:
+    """What an earlier run left, where nothing can be written; nothing, where it cannot be read.
+
+    SQLite needs room beside a file in WAL mode, and so reads a copy; where there is no room for
+    that either, the file alone, if nothing lies beside it that was not moved into it yet.
+    """
+    if not path.exists():
+        return Saved()
+    wal = path.with_name(f"{path.name}-wal")
+    with suppress(*UNREADABLE, OSError), tempfile.TemporaryDirectory() as place:
+        copy = Path(place) / path.name
+        shutil.copyfile(path, copy)
+        if wal.exists():
+            shutil.copyfile(wal, copy.with_name(wal.name))
+        with closing(sqlite3.connect(copy)) as db:
+            return read(db)
+    with suppress(*UNREADABLE, OSError):
+        uri = f"{path.absolute().as_uri()}?immutable=1"
+        if not (wal.exists() and wal.stat().st_size):
+            with closing(sqlite3.connect(uri, uri=True)) as db:
+                return read(db)
+    return Saved()
+
+
+def salvage(path: Path) -> Saved:
+    """What can be read of the journal ``path``. Never raises, whatever the file holds.
+
+    Where the first page is damaged, that of a new journal takes its place in the copy: tables are
+    always made in the same order, and so begin at the same pages.
+    """
+    best = Saved()
+    # Beside the file: elsewhere there may be no room for it.
+    with suppress(OSError), tempfile.TemporaryDirectory(dir=path.parent) as place:
+        copy = Path(place) / "journal.db"
+        for mended in (False, True):
+            for suffix in ("", *BESIDE[:1]):
+                source = path.with_name(path.name + suffix)
+                if source.exists():
+                    shutil.copyfile(source, copy.with_name(copy.name + suffix))
+            if mended:
+                with suppress(*UNREADABLE, OSError):
+                    _give_first_page(copy, Path(place) / "new.db")
+            with (
+                suppress(*UNREADABLE, OSError),
+                closing(sqlite3.connect(copy, isolation_level=None)) as db,
+            ):
+                # Without it SQLite refuses a file that lacks pages at its end.
+                db.execute("PRAGMA writable_schema=ON")
+                found = _read(db)
+                if _size(found) > _size(best):
+                    best = found
+            if best.anchor is not None:
+                break
+    return best
+
+
+def _size(saved: Saved) -> tuple[bool, int]:
+    return saved.anchor is not None, len(saved.alerts) + len(saved.rows) + len(saved.silences)
+
+
+def _give_first_page(damaged: Path, new: Path) -> None:
+    open_file(new).close()
+    with new.open("rb") as source, damaged.open("r+b") as file:
+        page = source.read(4096)
+        # Its own count of pages is not this file's; without a valid one SQLite goes by the size.
+        file.write(page[:92] + b"\0\0\0\0" + page[96:])
+
+
+def _read(db: sqlite3.Connection) -> Saved:
+    meta: dict[str, str] = {}
+    with suppress(sqlite3.Error):
+        for name, value in db.execute("SELECT name, value FROM meta"):
+            meta[name] = value
+    anchor = None
+    with suppress(KeyError, msgspec.MsgspecError):
+        anchor = msgspec.json.decode(meta["anchor"], type=Anchor)
+    gates: dict[str, float] = {}
+    with suppress(sqlite3.Error):
+        gates |= dict(db.execute("SELECT channel, until FROM gates").fetchall())
+    alerts = {a.key: cleaned_alert(a) for a in _items(db, "alerts", Alert)}
+    rows = sorted(
+        {row.id: cleaned_row(row) for row in _items(db, "outbox", Row)}.values(),
+        key=lambda row: (row.steady, row.id),
+    )
+    return Saved(
+        alerts=tuple(alerts.values()),
+        rows=tuple(rows),
+        references=references((a.id for a in alerts.values()), rows),
+        silences=tuple(_items(db, "silences", Silence)),
+        gates=gates,
+        anchor=anchor,
+        fresh=False,
+        doubtful=True,
+    )
+
+
+def _items(db: sqlite3.Connection, table: str, kind: Any) -> Iterator[Any]:
+    """The rows of a table that can be read: a range that fails is halved, down to single rows."""
+    highest = _HIGHEST
+    with suppress(sqlite3.Error):
+        (most,) = db.execute(f"SELECT max(rowid) FROM {table}").fetchone()
+        highest = most or 0
+    query = f"SELECT data FROM {table} NOT INDEXED WHERE rowid BETWEEN ? AND ?"
+    ranges, left = [(1, highest)], MOST_QUERIES
+    while ranges and left:
+        low, high = ranges.pop()
+        left -= 1
+        try:
+            found = db.execute(query, (low, high)).fetchall() if low <= high else []
+        except sqlite3.Error:
+            if low < high:
+                middle = (low + high) // 2
+                # The lower half first: where the highest number is not known, it has the rows.
+                ranges += [(middle + 1, high), (low, middle)]
+            continue
+        for (data,) in found:
+            with suppress(msgspec.MsgspecError, TypeError):
+                yield msgspec.json.decode(data, type=kind)

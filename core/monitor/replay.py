@@ -1,0 +1,160 @@
+"""Replay: the alerts that a configuration would have raised over stored history.
+
+The rules being pure and the engine without side effects, the past is driven through the very code
+that judges the present, with the times of the stored results as its clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from datetime import UTC, datetime
+from heapq import merge
+
+from attrs import define, field, frozen
+
+from tocsin.core.alerts.model import Change, Moment, Transition
+from tocsin.core.config.alerting import OWN_ALERTS, book_of
+from tocsin.core.config.settings import Settings
+from tocsin.core.contracts.model import REPLICATED, Event, Target
+from tocsin.core.contracts.rule import Severity
+from tocsin.core.monitor import Monitor, events
+from tocsin.core.monitor.events import MonitorEvent
+from tocsin.core.state import CheckState
+from tocsin.core.store.past import PastResult
+
+_SEEN = ("container", REPLICATED)
+"""Kinds of targets that a source sees."""
+
+PART = 1000
+"""After so many results it is told how far the replay has come."""
+
+LEAST = 0.001
+"""Seconds by which time goes on at least from one thing that falls due to the next."""
+
+
+@frozen(kw_only=True)
+class Episode:
+    """One alert from firing to resolution; ``resolved_at`` None: it still fires at the end."""
+
+    rule: str
+    target: str
+    severity: Severity
+    message: str
+    fired_at: datetime
+    resolved_at: datetime | None
+    flaps: int = 0
+
+
+@define
+class Replay:
+    """Drives a monitor over the past."""
+
+    settings: Settings
+    episodes: list[Episode] = field(factory=list)
+    results: int = 0
+    _open: dict[tuple[str, str], Transition] = field(factory=dict)
+    _monitor: Monitor = field(factory=Monitor)
+    _sources: dict[str, str] = field(factory=dict)
+    _reached: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        grace = self._monitor.engine.inhibition.grace
+        book = book_of(self.settings, all_inline=True)
+        self._handle(events.Configured(book, {}, (), grace), _moment(0.0))
+
+    async def run(
+        self, past: AsyncIterable[list[PastResult]], happened: list[Event]
+    ) -> AsyncIterator[datetime]:
+        """Take in the past, in order; yields now and then how far it has come."""
+        waiting = list(happened)
+        async for results in past:
+            until = results[-1].at if results else None
+            due = [e for e in waiting if until is not None and e.at <= until]
+            waiting = waiting[len(due) :]
+            both: Iterable[PastResult | Event] = merge(due, results, key=_at)
+            for number, item in enumerate(both, 1):
+                self._take(item)
+                if number % PART == 0:
+                    yield _at(item)
+            self.results += len(results)
+            if until is not None:
+                yield until
+
+    def finish(self) -> list[Episode]:
+        """All episodes, by the time they fired; those still open last as long as history does."""
+        left = [_episode(first, None) for first in self._open.values()]
+        return sorted([*self.episodes, *left], key=lambda e: (e.fired_at, e.rule, e.target))
+
+    def _take(self, item: PastResult | Event) -> None:
+        at = _at(item)
+        now = Moment(at.timestamp(), at)
+        # What fell due between two results fell due at its own time. Whether something still
+        # suppresses what fires is looked at with each result: that changes with one.
+        engine = self._monitor.engine
+        while (due := engine.next_due(looking=False)) is not None and due <= now.steady:
+            self._reached = max(due, self._reached + LEAST)
+            self._handle(events.Ticked(), _moment(self._reached))
+        self._reached = max(now.steady, self._reached)
+        self._handle(events.Ticked(), now)
+        if isinstance(item, PastResult):
+            self._know(item, now)
+            self._handle(events.Observed(item.observation()), now)
+        else:
+            self._handle(events.Happened(item), now)
+
+    def _know(self, item: PastResult, now: Moment) -> None:
+        is_service = {"replicas", "replicas_down"} <= item.metrics.keys()
+        if item.state is not None or is_service:
+            self._sources[item.target] = item.check
+        known = self._monitor.state.targets.get(item.target)
+        source = self._sources.get(item.target)
+        if known is None or (known.target.kind in _SEEN) != (source is not None):
+            said = self.settings.targets.get(item.target)
+            kind = (said.kind if said else None) or "service"
+            if source is not None:
+                kind = REPLICATED if is_service else "container"
+            target = Target(
+                name=item.target,
+                kind=kind,
+                critical=bool(said and said.critical),
+                depends_on=(said.depends_on if said else None) or (),
+                expected=said.expected if said else {},
+                labels=said.labels if said else {},
+            )
+            self._handle(events.TargetPut(target, source), now)
+        if known is None or item.check not in known.checks:
+            check = CheckState(target=item.target, name=item.check, probe="", interval=0.0)
+            self._handle(events.CheckPut(check), now)
+
+    def _handle(self, event: MonitorEvent, now: Moment) -> None:
+        self._note(self._monitor.handle(event, now).transitions)
+
+    def _note(self, changes: tuple[Transition, ...]) -> None:
+        for change in changes:
+            key = change.alert.key
+            if key[0] in OWN_ALERTS:
+                continue
+            if change.kind in (Change.FIRED, Change.REOPENED):
+                self._open[key] = change
+            elif change.kind is Change.RESOLVED and key in self._open:
+                self.episodes.append(_episode(self._open.pop(key), change))
+
+
+def _at(item: PastResult | Event) -> datetime:
+    return item.at
+
+
+def _moment(steady: float) -> Moment:
+    return Moment(steady, datetime.fromtimestamp(steady, UTC))
+
+
+def _episode(first: Transition, last: Transition | None) -> Episode:
+    return Episode(
+        rule=first.alert.rule,
+        target=first.alert.target,
+        severity=first.alert.severity,
+        message=first.alert.message,
+        fired_at=first.at,
+        resolved_at=None if last is None else last.at,
+        flaps=first.alert.flaps,
+    )

@@ -1,0 +1,140 @@
+"""What people do from within a channel: acknowledge, silence, read logs, restart; all audited."""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from attrs import define, evolve, field, frozen
+
+from tocsin.core.alerts.matchers import Matcher
+from tocsin.core.alerts.model import Alert, Phase
+from tocsin.core.alerts.silences import Silence
+from tocsin.core.clock import Clock
+from tocsin.core.contracts.base import ActionError
+from tocsin.core.contracts.model import AuditEntry, LogLine
+from tocsin.core.hiding import clean
+from tocsin.core.monitor.events import Acknowledged
+from tocsin.core.monitor.executor import Executor
+from tocsin.core.monitor.silencing import Silencing
+from tocsin.core.units import format_duration
+
+T = TypeVar("T")
+
+LONGEST = 2000
+"""Characters of a log line in an answer."""
+
+
+class Actions(Protocol):
+    """What the rest of tocsin can do to targets for people."""
+
+    async def logs(self, target: str, lines: int) -> list[LogLine]:
+        """The last lines of a target. Raises ActionError."""
+
+    async def restart(self, target: str, actor: str, role: str) -> None:
+        """Restart a target; audits by itself. Raises ActionError."""
+
+    def may_restart(self, target: str) -> bool:
+        """Whether that is allowed."""
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Keep what a person changed."""
+
+
+@frozen
+class Desk:
+    """What the controls of every channel work with."""
+
+    clock: Clock
+    executor: Executor
+    silencing: Silencing
+    actions: Actions
+
+
+@define
+class ChannelControls:
+    """The controls given to one channel's notifier; see ``notices.Controls``. They may be used from
+    any thread's event loop: what they do happens in the core's."""
+
+    desk: Desk
+    channel: str
+    _home: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
+
+    async def acknowledge(self, alert: UUID, by: str) -> str:
+        """Acknowledge a firing alert. Raises ActionError."""
+
+        async def work() -> str:
+            outcome = await self.desk.executor.submit(Acknowledged(alert, clean(by)))
+            if outcome.alert is None:
+                raise ActionError(outcome.refused, missing=outcome.is_missing)
+            self._audit("acknowledge", str(alert), by, target=outcome.alert.target)
+            return f"acknowledged by {by}"
+
+        return await self._at_home(work())
+
+    async def silence(self, alert: UUID, seconds: float, by: str) -> str:
+        """Silence an alert's target and rule for a while. Raises ActionError."""
+
+        async def work() -> str:
+            found = self._firing(alert)
+            now = self.desk.clock.now()
+            made = Silence(
+                matchers=(
+                    Matcher("rule", glob.escape(found.rule), False),
+                    Matcher("target", glob.escape(found.target), False),
+                ),
+                starts_at=now,
+                ends_at=now + timedelta(seconds=seconds),
+                created_by=clean(by),
+                comment=f"by {self.channel}",
+            )
+            self.desk.silencing.put(made)
+            self._audit(
+                "silence", str(made.id), by, matchers=[str(m) for m in made.matchers],
+                until=made.ends_at.isoformat(),
+            )  # fmt: skip
+            await self.desk.executor.committed()
+            return f"silenced for {format_duration(seconds)} by {by}"
+
+        return await self._at_home(work())
+
+    async def logs(self, target: str, lines: int) -> list[LogLine]:
+        """The last lines of a target. Raises ActionError."""
+
+        async def work() -> list[LogLine]:
+            found = (await self.desk.actions.logs(target, lines))[-lines:]
+            return [evolve(line, text=clean(line.text, longest=LONGEST)) for line in found]
+
+        return await self._at_home(work())
+
+    async def restart(self, target: str, by: str) -> str:
+        """Restart a target, where that is allowed. Raises ActionError."""
+
+        async def work() -> str:
+            await self.desk.actions.restart(target, clean(by), f"channel {self.channel}")
+            return f"restarted by {by}"
+
+        return await self._at_home(work())
+
+    def _firing(self, identity: UUID) -> Alert:
+        alert = self.desk.executor.monitor.engine.find(identity)
+        if alert is None or alert.phase is not Phase.FIRING:
+            raise ActionError("it does not fire any more", missing=True)
+        return alert
+
+    def _audit(self, action: str, subject: str, by: str, **details: Any) -> None:
+        self.desk.actions.audit(
+            AuditEntry(
+                actor=clean(by), role=f"channel {self.channel}", action=action, subject=subject,
+                at=self.desk.clock.now(), details=details,
+            )
+        )  # fmt: skip
+
+    async def _at_home(self, work: Coroutine[Any, Any, T]) -> T:
+        if asyncio.get_running_loop() is self._home:
+            return await work
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._home))

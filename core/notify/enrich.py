@@ -1,0 +1,108 @@
+"""Just before delivery: what people want to see beside the bare fact."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from zoneinfo import ZoneInfo
+
+from attrs import define, evolve, field
+
+from tocsin.core.boundary import plain
+from tocsin.core.contracts.model import LogLine
+from tocsin.core.contracts.notifier import Kind, Message, Notice, Notifier, Standing
+from tocsin.core.hiding import clean, visible
+from tocsin.core.logs import get_logger
+from tocsin.core.templates import Renderer
+
+log = get_logger(__name__)
+
+PATIENCE = 2.0
+"""Seconds for which a message waits for log lines; it goes out without them then."""
+
+LONGEST = 2000
+"""Characters of a log line in a message."""
+
+MOST = 5
+"""So many alerts of one message come with log lines."""
+
+
+def _nothing(_: str, __: int) -> Awaitable[list[LogLine]]:
+    raise LookupError("nobody keeps logs")
+
+
+def _cleaned(notice: Notice) -> Notice:
+    """A second line: a notifier may send the fields of a notice as they are."""
+    return evolve(
+        notice,
+        target=visible(notice.target),
+        message=clean(notice.message),
+        affected=tuple(map(visible, notice.affected)),
+        details=plain(notice.details),
+    )
+
+
+@define
+class Enricher:
+    """Adds log lines, the whole system's standing and the words to a message.
+
+    ``logs`` gives a target's last lines; ``standing`` every target, worst first; ``can_restart``
+    tells whether people may restart a target.
+    """
+
+    renderer: Renderer = field(factory=lambda: Renderer(clean=clean))
+    timezone: str = "UTC"
+    logs: Callable[[str, int], Awaitable[list[LogLine]]] = _nothing
+    standing: Callable[[], tuple[Standing, ...]] = tuple
+    can_restart: Callable[[str], bool] = lambda _: False
+    _zone: ZoneInfo = field(init=False)
+    """Kept, so that nothing has to be read when a message is made."""
+
+    def __attrs_post_init__(self) -> None:
+        self._zone = ZoneInfo(self.timezone)
+
+    async def __call__(self, message: Message, notifier: Notifier | None) -> Message:
+        """The message as it is sent. Never raises but for cancellation."""
+        notices = message.notices
+        if notifier is not None:
+            notices = await self._with_logs(notices, notifier.log_lines)
+        wants = notifier is not None and notifier.wants_system
+        message = evolve(
+            message,
+            notices=tuple(
+                evolve(n, can_restart=self.can_restart(n.target)) for n in map(_cleaned, notices)
+            ),
+            system=self.standing() if wants else (),
+            timezone=self.timezone,
+        )
+        return evolve(message, words=self.renderer.words(message))
+
+    async def _with_logs(self, notices: tuple[Notice, ...], lines: int) -> tuple[Notice, ...]:
+        wanted = [
+            n.target
+            for n in notices
+            if n.target_kind == "container" and n.kind not in (Kind.RESOLVED, Kind.TEST)
+        ][:MOST]
+        if not lines or not wanted:
+            return notices
+        tasks = {t: asyncio.ensure_future(self._lines(t, lines)) for t in dict.fromkeys(wanted)}
+        try:
+            await asyncio.wait(tasks.values(), timeout=PATIENCE)
+        finally:
+            for task in tasks.values():
+                task.cancel()
+        found = {t: task.result() for t, task in tasks.items() if task.done()}
+        return tuple(
+            evolve(n, logs=found.get(n.target, ())) if n.kind is not Kind.RESOLVED else n
+            for n in notices
+        )
+
+    async def _lines(self, target: str, lines: int) -> tuple[LogLine, ...]:
+        try:
+            found = await self.logs(target, lines)
+            return tuple(evolve(x, text=clean(x.text, longest=LONGEST)) for x in found[-lines:])
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - an alert without its logs is still an alert
+            log.debug("no log lines for an alert", target=target, reason=str(error))
+            return ()

@@ -1,0 +1,27 @@
+"""What notices are filled with: words from templates, how everything stands, log lines."""
+
+from __future__ import annotations
+
+from tocsin.core.config.settings import Settings
+from tocsin.core.hiding import clean
+from tocsin.core.logs import get_logger
+from tocsin.core.notify import Enricher
+from tocsin.core.notify.controls import Actions
+from tocsin.core.notify.target_status import standing
+from tocsin.core.state import LiveState
+from tocsin.core.templates import Renderer
+
+log = get_logger(__name__)
+
+
+def enricher_of(settings: Settings, state: LiveState, actions: Actions | None) -> Enricher:
+    """The enricher of a configuration. ``actions`` None: there are no log lines."""
+
+    def trouble(reason: str) -> None:
+        log.warning("a template failed; tocsin's own was used", reason=reason)
+
+    renderer = Renderer(settings.messages.templates, clean, trouble)
+    made = Enricher(renderer, settings.timezone, standing=lambda: standing(state))
+    if actions is not None:
+        made.logs, made.can_restart = actions.logs, actions.may_restart
+    return made

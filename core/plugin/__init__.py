@@ -1,0 +1,1 @@
+"""Finding plugins, running them, and surviving them."""

@@ -1,0 +1,101 @@
+"""What a plugin does wrong, in words; and a deadline for its synchronous calls."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from tocsin.core.contracts.base import ActionError, ServiceError
+from tocsin.core.contracts.notifier import NotifyError
+
+T = TypeVar("T")
+
+LONGEST = 20_000
+"""Characters of an error's text that are looked at; what is shown is much shorter."""
+
+
+def is_ours(cls: type) -> bool:
+    """Whether a class is tocsin's own, and no plugin author's."""
+    return cls.__module__.partition(".")[0] == "tocsin"
+
+
+class PluginFault(Exception):
+    """A plugin broke its contract. The message completes the sentence "plugin x …".
+
+    ``severe`` faults (a blocked loop, a coroutine that cannot be cancelled, a leak) cost the plugin
+    its lane; others only the one run.
+    """
+
+    def __init__(self, message: str, *, severe: bool = False) -> None:
+        super().__init__(message)
+        self.severe = severe
+
+
+def describe(error: BaseException) -> str:
+    """Say in a clause what went wrong inside a plugin. Never raises."""
+    try:
+        if isinstance(error, PluginFault | ActionError | NotifyError | ServiceError):
+            return str(error)[:LONGEST]
+        if isinstance(error, SystemExit):
+            return f"called sys.exit({error.code if error.code is not None else ''})"[:300]
+        text = " ".join(str(error)[:LONGEST].split())[:300]
+    except BaseException:  # noqa: BLE001 - it has no words of its own, whatever it does instead
+        text = ""
+    return f"raised {type(error).__name__}" + (f": {text}" if text else "")
+
+
+def plain_error(
+    error: ActionError | NotifyError | ServiceError,
+) -> ActionError | NotifyError | ServiceError | PluginFault:
+    """The same error without anything of the plugin's own: its text can be had, and what it asks
+    for is of the right type. A PluginFault where that is not so."""
+    try:
+        text = str(error)[:LONGEST]
+        if isinstance(error, ActionError):
+            return ActionError(text, missing=bool(error.missing))
+        if isinstance(error, ServiceError):
+            return ServiceError(text, permanent=bool(error.permanent))
+        return NotifyError(
+            text,
+            permanent=bool(error.permanent),
+            retry_after=error.retry_after,
+            disable=bool(error.disable),
+            everything=bool(error.everything),
+            answered=bool(error.answered),
+        )
+    except BaseException as wrong:  # noqa: BLE001 - code of the plugin runs here
+        return PluginFault(
+            f"raised a {type(error).__name__} that cannot be read ({describe(wrong)})"
+        )
+
+
+def call_with_deadline(function: Callable[[], T], seconds: float, doing: str) -> T:
+    """Call a plugin's synchronous function on a thread of its own and wait at most ``seconds``.
+
+    Raises:
+        PluginFault: it raised (``SystemExit`` included) or did not return in time; in the latter
+            case its daemon thread is left behind.
+    """
+    outcome: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - sys.exit in a plugin must not pass
+            outcome.set_exception(error)
+
+    threading.Thread(target=call, name=f"tocsin {doing}", daemon=True).start()
+    try:
+        return outcome.result(seconds)
+    except PluginFault:
+        raise
+    except TimeoutError as error:
+        if outcome.done():
+            raise PluginFault(f"{describe(error)} while {doing}") from error
+        raise PluginFault(f"did not return within {seconds:g} s while {doing}") from None
+    except BaseException as error:
+        if not outcome.done():
+            raise  # our own interruption, not the plugin's
+        raise PluginFault(f"{describe(error)} while {doing}") from error

@@ -1,0 +1,75 @@
+"""The hooks. Each is synchronous and returns frozen descriptions: classes by name.
+
+A plugin module announces itself through the entry-point group ``tocsin`` and implements any of
+these with ``@tocsin.hookimpl``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from tocsin.core.contracts.base import Probe, PushProbe, Service, Source
+from tocsin.core.contracts.endpoint import Endpoint
+from tocsin.core.contracts.notifier import Notifier
+from tocsin.core.contracts.observer import Observer
+from tocsin.core.contracts.rule import Rule
+
+if TYPE_CHECKING:
+    import click
+
+GROUP = "tocsin"
+"""The entry-point group, and pluggy's project name."""
+
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@hookspec
+def tocsin_probes() -> Mapping[str, type[Probe] | type[PushProbe]]:
+    """Probes by the name that ``probe = "…"`` of a check uses."""
+    raise NotImplementedError
+
+
+@hookspec
+def tocsin_sources() -> Mapping[str, type[Source]]:
+    """Sources by the name that ``probe = "…"`` of a ``[sources.…]`` table uses."""
+    raise NotImplementedError
+
+
+@hookspec
+def tocsin_rules() -> Mapping[str, type[Rule]]:
+    """Rules by name."""
+    raise NotImplementedError
+
+
+@hookspec
+def tocsin_notifiers() -> Mapping[str, type[Notifier]]:
+    """Notifiers by the name that ``notifier = "…"`` of a channel uses."""
+    raise NotImplementedError
+
+
+@hookspec
+def tocsin_services() -> Mapping[str, type[Service]]:
+    """Long-running companions by name."""
+    raise NotImplementedError
+
+
+@hookspec
+def tocsin_observers() -> Mapping[str, type[Observer]]:
+    """Observers by name: told of every change of every alert."""
+    raise NotImplementedError
+
+
+@hookspec
+def tocsin_endpoints() -> Sequence[Endpoint]:
+    """Operations added to the API, under ``/api/v1/plugins/NAME/``."""
+    raise NotImplementedError
+
+
+@hookspec
+def tocsin_commands() -> Sequence[click.Command]:
+    """Commands added to the ``tocsin`` command line."""
+    raise NotImplementedError

@@ -1,0 +1,334 @@
+"""Finding plugins and keeping the book on them.
+
+Every plugin is found through the entry-point group ``tocsin``, ours and strangers' alike. Names are
+checked against the allow and deny lists before anything is loaded, because loading runs code. What
+a plugin does wrong marks it failed, with its reason, and nothing else.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points, version
+from pathlib import Path
+from typing import Any
+
+import click
+import pluggy
+from attrs import evolve, frozen
+
+from tocsin.core.config import read_plugin_settings
+from tocsin.core.config.settings import PluginSettings
+from tocsin.core.contracts.base import Probe, PushProbe, Service, Source
+from tocsin.core.contracts.endpoint import Endpoint
+from tocsin.core.contracts.notifier import Notifier
+from tocsin.core.contracts.observer import Observer
+from tocsin.core.contracts.rule import Rule
+from tocsin.core.hiding import clean
+from tocsin.core.plugin import hookspecs
+from tocsin.core.plugin.sandbox import PluginFault, call_with_deadline, describe
+from tocsin.core.shapes import check_class, is_name, show
+
+LOAD_DEADLINE = 20.0
+"""Seconds a plugin may take to import, and again for each of its hooks."""
+
+_KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "tocsin_probes": ("probe", (Probe, PushProbe)),
+    "tocsin_sources": ("source", (Source,)),
+    "tocsin_rules": ("rule", (Rule,)),
+    "tocsin_notifiers": ("notifier", (Notifier,)),
+    "tocsin_services": ("service", (Service,)),
+    "tocsin_observers": ("observer", (Observer,)),
+}
+
+
+_LISTS: dict[str, tuple[str, Any, str]] = {
+    "tocsin_commands": ("command", click.Command, "a click command"),
+    "tocsin_endpoints": ("endpoint", Endpoint, "an Endpoint"),
+}
+
+
+@frozen
+class Provided:
+    """One thing a plugin provides: its kind (``probe`` …), its name, its class (of a command or an
+    endpoint: itself)."""
+
+    kind: str
+    name: str
+    cls: Any
+
+
+@frozen
+class Entry:
+    """A class, and the plugin it came from."""
+
+    cls: Any
+    plugin: str
+
+
+@frozen(kw_only=True)
+class PluginRecord:
+    """A plugin as it stands. ``status`` is ``ok``, ``failed`` or ``disabled``, ``reason`` says why.
+
+    ``retry_at`` (aware UTC) is set while the plugin is quarantined.
+    """
+
+    name: str
+    kinds: tuple[str, ...] = ()
+    distribution: str | None = None
+    version: str | None = None
+    status: str = "ok"
+    reason: str | None = None
+    retry_at: datetime | None = None
+    provides: tuple[Provided, ...] = ()
+
+
+class PluginManager:
+    """Discovers, loads and records plugins; the catalog of what they provide.
+
+    ``discover`` yields the entry points; tests of plugin authors pass their own.
+    """
+
+    def __init__(
+        self,
+        settings: PluginSettings,
+        discover: Callable[[], Iterable[EntryPoint]] | None = None,
+        deadline: float = LOAD_DEADLINE,
+    ) -> None:
+        self._settings = settings
+        self._discover = discover or (lambda: entry_points(group=hookspecs.GROUP))
+        self._deadline = deadline
+        self._pluggy = pluggy.PluginManager(hookspecs.GROUP)
+        self._pluggy.add_hookspecs(hookspecs)
+        self._records: dict[str, PluginRecord] = {}
+        self.unbuilt: dict[str, str] = {}
+        """Plugins of which something could not be made, and why."""
+        self.probes: dict[str, Entry] = {}
+        self.sources: dict[str, Entry] = {}
+        self.rules: dict[str, Entry] = {}
+        self.notifiers: dict[str, Entry] = {}
+        self.services: dict[str, Entry] = {}
+        self.observers: dict[str, Entry] = {}
+        self.commands: list[click.Command] = []
+        self.endpoints: list[tuple[str, Endpoint]] = []
+        """With the name of their plugin."""
+        self._shelves = {
+            "probe": self.probes,
+            "source": self.sources,
+            "rule": self.rules,
+            "notifier": self.notifiers,
+            "service": self.services,
+            "observer": self.observers,
+        }
+
+    @property
+    def records(self) -> list[PluginRecord]:
+        """Every plugin found, sorted by name."""
+        return [self._records[name] for name in sorted(self._records)]
+
+    def load(self) -> None:
+        """Find and load every plugin. Never raises for a plugin's fault."""
+        # Ours first: a stranger who takes one of our names is the one to be refused.
+        found = sorted(self._discover(), key=lambda e: (_distribution(e)[0] != "tocsin", e.name))
+        for entry in found:
+            if entry.name in self._records:
+                other = self._records[entry.name].distribution
+                mine = _distribution(entry)[0]
+                if other != mine:  # one distribution met twice on sys.path is no clash
+                    self._refuse_twin(entry, other)
+                continue
+            self.add(entry.name, entry.load, *_distribution(entry))
+
+    def _refuse_twin(self, entry: EntryPoint, other: str | None) -> None:
+        distribution, its_version = _distribution(entry)
+        name = f"{entry.name} ({distribution})"
+        self._records[name] = PluginRecord(
+            name=name,
+            distribution=distribution,
+            version=its_version,
+            status="failed",
+            reason=f"the plugin name {entry.name!r} is taken by {other}; it was not loaded",
+        )
+
+    def add(
+        self,
+        name: str,
+        load: Callable[[], object],
+        distribution: str | None = None,
+        its_version: str | None = None,
+    ) -> None:
+        """Load one plugin: ``load`` returns the object that carries its hook implementations."""
+        record = PluginRecord(name=name, distribution=distribution, version=its_version)
+        if refusal := self._refusal(name, distribution):
+            self._records[name] = evolve(record, status="disabled", reason=refusal)
+            return
+        try:
+            plugin = call_with_deadline(load, self._deadline, "it was imported")
+            call_with_deadline(
+                lambda: self._register(plugin, name), self._deadline, "its hooks were looked at"
+            )
+            provides = self._provided(name)
+        except PluginFault as fault:
+            if self._pluggy.has_plugin(name):
+                self._pluggy.unregister(name=name)
+            self._records[name] = evolve(record, status="failed", reason=clean(str(fault)))
+            return
+        for item in provides:
+            if item.kind in self._shelves:
+                self._shelves[item.kind][item.name] = Entry(item.cls, name)
+            elif item.kind == "endpoint":
+                self.endpoints.append((name, item.cls))
+            else:
+                self.commands.append(item.cls)
+        kinds = tuple(dict.fromkeys(item.kind for item in provides))
+        self._records[name] = evolve(record, kinds=kinds, provides=tuple(provides))
+
+    def _refusal(self, name: str, distribution: str | None) -> str | None:
+        if name in self._settings.disabled:
+            return "named in [plugins] disabled"
+        if self._settings.allowed is not None and name not in self._settings.allowed:
+            return "not named in [plugins] allowed"
+        if not self._settings.external and distribution != "tocsin":
+            return "external plugins are off ([plugins] external = false or --no-external)"
+        return None
+
+    def _register(self, plugin: object, name: str) -> None:
+        try:
+            self._pluggy.register(plugin, name=name)
+            self._pluggy.check_pending()
+        except Exception as error:
+            raise PluginFault(f"does not fit tocsin's hooks: {describe(error)}") from error
+
+    def _provided(self, name: str) -> list[Provided]:
+        provides: list[Provided] = []
+        for hook in (*_KINDS, *_LISTS):
+            for implementation in getattr(self._pluggy.hook, hook).get_hookimpls():
+                if implementation.plugin_name == name:
+                    provides += call_with_deadline(
+                        partial(self._checked, hook, implementation.function),
+                        self._deadline,
+                        f"{hook} was called",
+                    )
+        _check_endpoints(name, provides)
+        if not provides:
+            raise PluginFault("provides nothing: no @tocsin.hookimpl function was found in it")
+        return provides
+
+    def _checked(self, hook: str, implementation: Callable[[], object]) -> list[Provided]:
+        """What a hook gives, looked at where it can hurt nobody: tables and classes of a plugin
+        run code of its own."""
+        answer = implementation()
+        if inspect.iscoroutine(answer):
+            answer.close()
+            raise PluginFault(f"has an async {hook}; write it as a plain def")
+        if hook in _LISTS:
+            return [_listed(hook, item) for item in _iterate(hook, answer)]
+        kind, bases = _KINDS[hook]
+        if not isinstance(answer, Mapping):
+            raise PluginFault(f"returned {type(answer).__name__} from {hook}, not a dict of names")
+        provided = []
+        for name, cls in answer.items():
+            if not (isinstance(cls, type) and issubclass(cls, bases)):
+                raise PluginFault(f"returned {cls!r} from {hook}, not a subclass of {kind.title()}")
+            if not hasattr(cls, "__attrs_attrs__"):
+                raise PluginFault(f"has a class {cls.__name__} that is not an attrs class")
+            if inspect.isabstract(cls):
+                missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
+                raise PluginFault(f"has a class {cls.__name__} that lacks {missing}")
+            if not is_name(name) or "/" in name or name.startswith("."):
+                raise PluginFault(
+                    f"calls a {kind} {show(name)}: a name is text of one line without '/'"
+                )
+            check_class(cls, kind)
+            if holder := self._shelves[kind].get(name):
+                raise PluginFault(
+                    f"provides the {kind} {name!r}, which plugin {holder.plugin!r} "
+                    f"({self._records[holder.plugin].distribution}) provides already"
+                )
+            provided.append(Provided(kind, name, cls))
+        return provided
+
+    def missing(self, name: str) -> str | None:
+        """Why nothing called ``name`` is there, or None where nobody has heard of it.
+
+        A plugin that failed to load may have provided anything, so while there is one, an unknown
+        name is held to be its.
+        """
+        record = self._records.get(name)
+        if record is not None and record.status != "ok":
+            return f"plugin {name!r} {_state(record)}"
+        for record in self.records:
+            if record.status == "failed" and not record.provides:
+                return f"no plugin provides it, but plugin {record.name!r} {_state(record)}"
+        return None
+
+    def fail(self, name: str, reason: str, retry_at: datetime | None = None) -> bool:
+        """Mark a loaded plugin failed (quarantined until ``retry_at``). True where that is news."""
+        record = self._records.get(name)
+        if record is None:
+            return False
+        failed = evolve(record, status="failed", reason=clean(reason), retry_at=retry_at)
+        self._records[name] = failed
+        return record.status != "failed"
+
+    def recover(self, name: str) -> bool:
+        """Mark a loaded plugin as working, as far as all of it could be made. True where that is
+        news."""
+        if (why := self.unbuilt.get(name)) is not None:
+            self.fail(name, why)
+            return False
+        record = self._records.get(name)
+        if record is None or record.status == "ok":
+            return False
+        self._records[name] = evolve(record, status="ok", reason=None, retry_at=None)
+        return True
+
+
+def load_plugins(
+    path: Path | None, env: Mapping[str, str], *, external: bool = True
+) -> PluginManager:
+    """Find and load the plugins that a configuration lets in."""
+    plugins = PluginManager(read_plugin_settings(path, env, external=external))
+    plugins.load()
+    return plugins
+
+
+def _state(record: PluginRecord) -> str:
+    return f"is disabled: {record.reason}" if record.status == "disabled" else f"{record.reason}"
+
+
+def _distribution(entry: EntryPoint) -> tuple[str, str]:
+    """The distribution's normalised name and version."""
+    if entry.dist is None:
+        return "unknown", ""
+    return entry.dist.name.lower().replace("_", "-"), entry.dist.version
+
+
+def _iterate(hook: str, answer: object) -> Iterable[object]:
+    if not isinstance(answer, list | tuple):
+        raise PluginFault(f"returned {type(answer).__name__} from {hook}, not a list")
+    return answer
+
+
+def _listed(hook: str, item: Any) -> Provided:
+    kind, wanted, words = _LISTS[hook]
+    if not isinstance(item, wanted):
+        raise PluginFault(f"returned {item!r} from {hook}, not {words}")
+    return Provided(kind, str(item.name), item)
+
+
+def _check_endpoints(plugin: str, provides: list[Provided]) -> None:
+    endpoints = [item.name for item in provides if item.kind == "endpoint"]
+    names = [re.sub(r"{\w+}", "{}", name) for name in endpoints]
+    if names and not re.fullmatch(r"[\w.-]+", plugin, re.ASCII):
+        raise PluginFault(f"has endpoints, but its name {plugin!r} cannot stand in a URL")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise PluginFault(f"has two endpoints {twice[0]}")
+
+
+def tocsin_version() -> str:
+    """The version of the installed distribution."""
+    return version("tocsin")

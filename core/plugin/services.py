@@ -1,0 +1,164 @@
+"""Keeping the companions of plugins running (the dashboard is one)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from attrs import define, field
+
+from tocsin.core.auth import Role, TokenStore, ensure_token
+from tocsin.core.clock import Clock
+from tocsin.core.config.settings import ServiceSettings
+from tocsin.core.contracts.base import Service, ServiceError, Surroundings
+from tocsin.core.contracts.model import ComponentHealth, Health
+from tocsin.core.logs import get_logger
+from tocsin.core.plugin.sandbox import Isolation, PluginFault, call_with_deadline
+from tocsin.core.plugin.supervisor import keep_running
+from tocsin.core.shapes import is_name, show
+
+log = get_logger(__name__)
+
+LONGEST_URL = 2000
+"""Characters."""
+
+STOP_PATIENCE = 5.0
+"""Seconds that services may take to end."""
+
+URL_DEADLINE = 2.0
+"""Seconds that a service may take to say where people find it."""
+
+
+@define
+class _Running:
+    """A service, its task, and what is to be said of it."""
+
+    plugin: str
+    service: Service
+    task: asyncio.Task[None]
+    health: ComponentHealth = field(factory=lambda: ComponentHealth(status=Health.OK))
+    told: str = ""
+    """The last reason that was logged: a port that stays taken is worth one line."""
+
+
+class ServiceSupervisor:
+    """Starts the services that the configuration has; restarts what ends.
+
+    ``without`` names those that are not to run, whatever the configuration says. ``failed`` is told
+    of a plugin that breaks its contract, and how.
+    """
+
+    def __init__(
+        self,
+        isolation: Isolation,
+        tokens: TokenStore,
+        data_dir: Path,
+        clock: Clock,
+        without: Collection[str] = (),
+        failed: Callable[[str, str], object] = lambda _plugin, _reason: None,
+    ) -> None:
+        self._isolation = isolation
+        self._tokens = tokens
+        self._data_dir = data_dir
+        self._clock = clock
+        self._without = frozenset(without)
+        self._failed = failed
+        self._running: dict[str, _Running] = {}
+
+    async def apply(self, services: Mapping[str, ServiceSettings], api_url: str) -> None:
+        """Run what is configured; leave alone what is as it was and works."""
+        wanted = {
+            name: settings
+            for name, settings in services.items()
+            if settings.service is not None and name not in self._without
+        }
+        changed = [
+            name
+            for name, running in self._running.items()
+            if name not in wanted
+            or wanted[name].service != running.service
+            or running.task.done()  # it could not run; perhaps now it can
+        ]
+        await self._stop(changed)
+        for name, settings in wanted.items():
+            if name not in self._running and settings.service is not None:
+                self._start(name, settings.plugin or name, settings.service, api_url)
+
+    def _start(self, name: str, plugin: str, service: Service, api_url: str) -> None:
+        async def run() -> None:
+            place = self._surroundings(name, api_url)
+            self._running[name].health = ComponentHealth(status=Health.OK)
+            await self._isolation.call(
+                plugin, lambda: service.run(place), None, expects=(ServiceError,)
+            )
+
+        def ended(reason: str, seconds: float) -> None:
+            running = self._running[name]
+            running.health = ComponentHealth(status=Health.DEGRADED, message=reason)
+            level = log.debug if reason == running.told else log.error
+            level("a service ended", service=name, reason=reason, next_start=seconds)
+            running.told = reason
+
+        async def keep() -> None:
+            try:
+                await keep_running(run, self._clock, ended)
+            except ServiceError as error:
+                log.warning("a service cannot run", service=name, reason=str(error))
+                off = ComponentHealth(status=Health.DISABLED, message=str(error))
+                self._running[name].health = off
+
+        self._running[name] = _Running(plugin, service, asyncio.create_task(keep()))
+
+    def _surroundings(self, name: str, api_url: str) -> Surroundings:
+        directory = self._data_dir / "services" / name
+        token = directory / "token"
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            ensure_token(token, self._tokens, f"service {name}", Role.VIEWER)
+        except (OSError, ValueError) as error:
+            raise ServiceError(f"its token cannot be kept in {directory}: {error}") from error
+        return Surroundings(api_url=api_url, directory=directory, token_file=token)
+
+    async def stop(self) -> None:
+        """Stop all services."""
+        await self._stop(list(self._running))
+
+    async def _stop(self, names: Collection[str]) -> None:
+        tasks = [self._running[name].task for name in names]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_PATIENCE)
+        for name in names:
+            self._running.pop(name, None)
+
+    def urls(self) -> dict[str, str]:
+        """Where people find the services that have an address, by name; without those that cannot
+        run here."""
+        return self.addresses(
+            {
+                name: (running.plugin, running.service)
+                for name, running in self._running.items()
+                if running.health.status is not Health.DISABLED
+            }
+        )
+
+    def addresses(self, services: Mapping[str, tuple[str, Service]]) -> dict[str, str]:
+        """The same of services by name, each with its plugin."""
+        found: dict[str, str] = {}
+        for name, (plugin, service) in services.items():
+            try:
+                url: object = call_with_deadline(service.url, URL_DEADLINE, "its url was asked")
+                if url is not None and not (isinstance(url, str) and is_name(url, LONGEST_URL)):
+                    raise PluginFault(f"gave {show(url)} as its url, not text of one line")
+            except PluginFault as fault:
+                self._failed(plugin, f"service {name} {fault}")
+                continue
+            if url is not None:
+                found[name] = str(url)
+        return found
+
+    def health(self) -> dict[str, ComponentHealth]:
+        """Each service's health."""
+        return {f"service.{name}": running.health for name, running in self._running.items()}

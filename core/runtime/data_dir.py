@@ -1,0 +1,127 @@
+"""The data directory: made, held by one tocsin alone, and closed to other users."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from tocsin.core.logs import get_logger
+from tocsin.core.runtime.disk import is_unwritable
+from tocsin.core.runtime.owned import SHARED, narrow, user_name
+
+log = get_logger(__name__)
+
+LOCK = "lock"
+"""The file of the data directory that a running tocsin holds."""
+
+API_URL = "api.url"
+"""The file of the data directory that says where the API is while it runs."""
+
+
+class StartError(Exception):
+    """tocsin cannot start; the message is one clear sentence with a remedy."""
+
+
+@contextmanager
+def data_directory(path: Path) -> Iterator[Path]:
+    """Make the data directory and hold it for this process alone.
+
+    Where it cannot be written now, be it full, read-only or without permission, tocsin runs all the
+    same and keeps in memory what it must: somebody has to tell of it.
+
+    Raises:
+        StartError: it is no directory, belongs to another user, or another tocsin holds it.
+    """
+    with ExitStack() as stack:
+        _make(path)
+        # The directory, too: a file cannot be made in every one.
+        _hold(stack, path, os.O_RDONLY | os.O_DIRECTORY)
+        # Not emptied: it may be another one's.
+        lock = _hold(stack, path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+        with suppress(OSError):  # of one that was killed: its port may be anybody's by now
+            (path / API_URL).unlink(missing_ok=True)
+        if lock is not None:
+            with suppress(OSError):  # for people who look; a full disk does without
+                os.ftruncate(lock, os.write(lock, f"{os.getpid()}\n".encode()))
+        elif not (path / API_URL).exists():  # else commands would go by what an earlier run wrote
+            _hold(stack, path / LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+        _narrow(path)
+        yield path
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.stat().st_uid not in (os.geteuid(), 0):
+            raise StartError(
+                f"the data directory {path} belongs to {user_name(path.stat().st_uid)}, not to "
+                f"{user_name(os.geteuid())}; give it to whom tocsin runs as (chown), or set "
+                "TOCSIN_DATA_DIR to another place"
+            )
+    except OSError as error:
+        _refuse_or_tell(path, path, error)
+
+
+def _refuse_or_tell(directory: Path, place: Path, error: OSError) -> None:
+    if not is_unwritable(error):
+        raise StartError(
+            f"the data directory {directory} cannot be used ({error.strerror}); "
+            "set data_dir in tocsin.toml or TOCSIN_DATA_DIR to one that can be written"
+        ) from error
+    log.error("the data directory cannot be written; what tocsin keeps there stays in memory",
+              path=str(place), reason=str(error))  # fmt: skip
+
+
+def _narrow(path: Path) -> None:
+    """Take from others what an earlier version, or a copy, left open to them. The directory itself
+    may be passed through and listed: that is for whoever runs tocsin to say."""
+    try:
+        changed = narrow(path, without=("postgres", "postgres.new"))
+        status = path.stat()
+        if status.st_mode & SHARED and status.st_uid == os.geteuid():
+            path.chmod(status.st_mode & ~SHARED)
+            changed += 1
+        if changed:
+            log.warning("files that other users could use were narrowed to their owner",
+                        directory=str(path), files=changed)  # fmt: skip
+    except OSError as error:
+        log.warning("other users may be able to use files of the data directory",
+                    directory=str(path), reason=str(error))  # fmt: skip
+
+
+def _hold(stack: ExitStack, place: Path, flags: int) -> int | None:
+    """Lock the data directory, or a file of it; returns the descriptor, or None where that is not
+    possible. A command that looks whether tocsin runs holds the file for a moment.
+
+    Raises:
+        StartError: another tocsin holds it, or it is something else.
+    """
+    directory = place if flags & os.O_DIRECTORY else place.parent
+    try:
+        descriptor = os.open(place, flags | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:  # what could not be made, as was said
+        return None
+    except OSError as error:
+        _refuse_or_tell(directory, place, error)
+        return None
+    stack.callback(os.close, descriptor)
+    for pause in (0.01, 0.05, 0.2, None):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if pause is None:
+                raise StartError(
+                    f"another tocsin is using {directory}; stop it, or set TOCSIN_DATA_DIR to "
+                    "another place"
+                ) from error
+            time.sleep(pause)
+        except OSError as error:  # file systems of other machines lock only what can be written
+            log.warning("it cannot be locked", path=str(place), reason=str(error))
+            break
+        else:
+            break
+    return descriptor
