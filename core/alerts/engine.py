@@ -306,7 +306,7 @@ class Engine:
             stand_in = alert or Alert(
                 rule=key[0], target=key[1], severity=policy.severity, since=0.0, since_at=now.wall
             )
-            found = self.quiet.over(stand_in, self.target(key[1]), now.wall) or found
+            found = self.quiet.mutes(stand_in, self.target(key[1]), now.wall) or found
         return found if found is not None or self.settled else SETTLING
 
     # What time does

@@ -166,7 +166,7 @@ class Silencer:
         """Work out anew what is open, something having changed."""
         self._looked = None
 
-    def over(self, alert: Alert, target: Target | None, now: datetime) -> Suppression | None:
+    def mutes(self, alert: Alert, target: Target | None, now: datetime) -> Suppression | None:
         """What silences an alert now, or None. A person's silence goes before a window."""
         opened = self.open(now)
         windows: list[tuple[Window, tuple[Matcher, ...], datetime]] = []
