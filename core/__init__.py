@@ -8,7 +8,7 @@ The way of an observation, from a check that is due to the provider's answer. Th
 3. ``monitor/executor.py``      takes the observation as an event, and performs what follows
 4. ``monitor/monitor.py``       what follows from an event: one function without input or output
 5. ``alerts/engine.py``         what the rules make of a target's recent past
-6. ``alerts/step.py``           the life of an alert
+6. ``alerts/state_machine.py``  the life of an alert
 7. ``monitor/deliveries.py``    who is to be told, was told and could not be
 8. ``journal/journal.py``       holds what changed, before anything is sent
 9. ``notify/channel.py``        forms messages of what waits, and tries them

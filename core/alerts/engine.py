@@ -12,6 +12,7 @@ from uuid import UUID
 from attrs import evolve
 
 from tocsin.core.alerts.carried import Carried
+from tocsin.core.alerts.due import due
 from tocsin.core.alerts.graph import Graph
 from tocsin.core.alerts.inhibition import Inhibition, may_be_over
 from tocsin.core.alerts.model import (
@@ -25,12 +26,13 @@ from tocsin.core.alerts.model import (
     Transition,
     differs,
 )
+from tocsin.core.alerts.noted import acknowledged
 from tocsin.core.alerts.recent import Reading, Recent
 from tocsin.core.alerts.recheck_timers import RecheckTimers
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.rule_set import EMPTY, BoundRule, RuleSet
 from tocsin.core.alerts.silences import Silencer
-from tocsin.core.alerts.step import acknowledged, due, phase_of, step
+from tocsin.core.alerts.state_machine import phase_of, step
 from tocsin.core.boundary import cleaned_verdict
 from tocsin.core.contracts.model import Event, Observation, Target
 from tocsin.core.contracts.rule import History, Verdict, VerdictState
@@ -402,8 +404,8 @@ class Engine:
             self.dirty.add(key)
 
     def revise(self, alert_id: UUID, become: Callable[[Alert], Alert]) -> None:
-        """Note what channels did about an alert that is known: see ``delivered``, ``held_back`` and
-        ``undelivered`` of :mod:`tocsin.core.alerts.step`."""
+        """Note what channels did about an alert that is known: see
+        :mod:`tocsin.core.alerts.noted`."""
         alert = self.find(alert_id)
         if alert is not None and (changed := become(alert)) != alert:
             self.alerts[alert.key] = evolve(changed, revision=alert.revision + 1)

@@ -10,8 +10,8 @@ from attrs import define, evolve, field
 
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Change, Moment, Transition
+from tocsin.core.alerts.noted import delivered, held_back, undelivered
 from tocsin.core.alerts.outbox import Decision, Row
-from tocsin.core.alerts.step import delivered, held_back, undelivered
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.contracts.notifier import Kind
 from tocsin.core.monitor.effects import SendMessage

@@ -9,8 +9,8 @@ from attrs import evolve
 
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Alert, Key, Moment, Phase, Transition
+from tocsin.core.alerts.noted import held_back
 from tocsin.core.alerts.outbox import Decision, Row
-from tocsin.core.alerts.step import held_back
 from tocsin.core.contracts.rule import Verdict
 from tocsin.core.journal.file import Saved
 from tocsin.core.logs import get_logger

@@ -12,10 +12,10 @@ from attrs import evolve, frozen
 from tocsin import Event, History, Observation, Result, Rule, Severity, Status, Target, Verdict
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Alert, Moment, Policy, Transition
+from tocsin.core.alerts.noted import delivered
 from tocsin.core.alerts.outbox import Decision
 from tocsin.core.alerts.rule_set import BoundRule, RuleSet
 from tocsin.core.alerts.silences import Silencer
-from tocsin.core.alerts.step import delivered
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.journal.journal import Entry
 from tocsin.core.monitor import Monitor, events

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tocsin.core.alerts.due import due
 from tocsin.core.alerts.model import (
     Alert,
     Cause,
@@ -17,7 +18,8 @@ from tocsin.core.alerts.model import (
     Suppression,
     Transition,
 )
-from tocsin.core.alerts.step import acknowledged, due, step
+from tocsin.core.alerts.noted import acknowledged
+from tocsin.core.alerts.state_machine import step
 from tocsin.core.contracts.rule import Severity, Verdict
 
 KEY = ("container_down", "web")

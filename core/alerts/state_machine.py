@@ -31,11 +31,11 @@ firing, also while suppressed: who was told of a failure is told of its end.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 from attrs import define, evolve, field
 
+from tocsin.core.alerts.due import FLAPS, is_flapping, next_word
 from tocsin.core.alerts.model import (
     Alert,
     Cause,
@@ -48,12 +48,6 @@ from tocsin.core.alerts.model import (
     Transition,
 )
 from tocsin.core.contracts.rule import Verdict, VerdictState
-
-FLAPS = 2
-"""Reopenings from which on an alert counts as flapping, while its firings are short."""
-
-FLAP_PAUSE = 4
-"""Cooldowns between two messages about an alert that flaps."""
 
 
 def step(
@@ -76,85 +70,6 @@ def step(
 def phase_of(alert: Alert | None) -> Phase | None:
     """Where an alert is in its life; None where there is none."""
     return None if alert is None else alert.phase
-
-
-def due(alert: Alert, policy: Policy) -> float | None:
-    """The steady time at which time alone changes an alert, or None."""
-    if alert.frozen is not None:
-        return None
-    if alert.phase is Phase.PENDING:
-        return None if alert.armed is None else alert.armed + policy.wait
-    if alert.phase is Phase.RESOLVED:
-        assert alert.resolved is not None  # noqa: S101
-        end = alert.resolved + policy.cooldown
-        return end if alert.hold_until is None else min(end, alert.hold_until)
-    if alert.suppression is not None or alert.acknowledged_by is not None:
-        return None
-    return alert.last_told if alert.last_told is None else _next_word(alert, policy)
-
-
-def _flapping(alert: Alert, policy: Policy, now: float) -> bool:
-    return alert.flaps >= FLAPS and alert.fired is not None and now - alert.fired < policy.cooldown
-
-
-def _next_word(alert: Alert, policy: Policy) -> float:
-    """When a firing alert is to be told of again."""
-    assert alert.last_told is not None and alert.fired is not None  # noqa: S101, PT018
-    pause = alert.last_told + policy.cooldown
-    if alert.flaps < FLAPS or not alert.flaps_told:
-        return pause
-    return min(
-        max(pause, alert.fired + policy.cooldown),
-        alert.last_told + FLAP_PAUSE * policy.cooldown,
-    )
-
-
-def acknowledged(
-    alert: Alert, by: str | None, comment: str, now: Moment
-) -> tuple[Alert, Transition]:
-    """The alert taken note of by somebody; ``by`` None takes that back. Pure."""
-    changed = evolve(
-        alert,
-        acknowledged_by=by,
-        acknowledged_at=None if by is None else now.wall,
-        comment=comment,
-        # Repeats begin anew, not all at once.
-        last_told=now.steady if by is None and alert.told else alert.last_told,
-    )
-    kind = Change.UNACKNOWLEDGED if by is None else Change.ACKNOWLEDGED
-    made = Transition(id=now.ids.new(), kind=kind, alert=changed, at=now.wall, actor=by)
-    return changed, made
-
-
-def delivered(alert: Alert, channel: str, flaps: int) -> Alert:
-    """The alert after a channel has told people that it fires, which had fired again ``flaps``
-    times then. Pure."""
-    alert = evolve(alert, ever_told=True, unheard=False)
-    if flaps != alert.flaps or not (alert.told or alert.phase is Phase.FIRING):
-        return alert  # its end was told, or goes out as well
-    heard, owed = alert.heard | {channel}, alert.owed - {channel}
-    return evolve(alert, told=True, heard=heard, owed=owed)
-
-
-def held_back(alert: Alert, channel: str, underway: Collection[str]) -> Alert:
-    """The alert after a channel was kept from telling that it fires at the last moment; it tells
-    later. ``underway``: other channels that are still to tell. Pure."""
-    if alert.phase is not Phase.FIRING:
-        return alert
-    heard = alert.heard - {channel}
-    told = bool(heard or underway)
-    unheard = not (told or alert.ever_told)
-    return evolve(alert, heard=heard, owed=alert.owed | {channel}, told=told, unheard=unheard)
-
-
-def undelivered(alert: Alert, underway: Collection[str]) -> Alert:
-    """The alert after a channel could not tell that it fires: where nobody was told, and nobody
-    ``underway`` is to be, what fires next is news. Pure."""
-    if alert.ever_told or alert.heard or underway:
-        return alert
-    if alert.phase is Phase.FIRING:
-        return evolve(alert, told=False, unheard=True)
-    return evolve(alert, told=False, last_told=None)
 
 
 @define
@@ -243,7 +158,7 @@ class _Walk:
 
     def _resolve(self, alert: Alert) -> None:
         now = self.now.steady
-        flapping = _flapping(alert, self.policy, now)
+        flapping = is_flapping(alert, self.policy, now)
         alert = self._set(
             phase=Phase.RESOLVED,
             resolved=now,
@@ -342,7 +257,7 @@ class _Walk:
             self._tell(kind, reason="flapping", why="its recovery had not been told yet")
         elif self.suppression is not None:
             self._tell(kind, reason=self.suppression.cause, why=self.suppression.message)
-        elif alert.last_told is not None and now < _next_word(alert, self.policy):
+        elif alert.last_told is not None and now < next_word(alert, self.policy):
             self._tell(kind, reason="cooldown", why="it fired before, not long ago")
         else:
             self._say(kind if alert.flaps < FLAPS else Change.FLAPPING)
@@ -376,9 +291,9 @@ class _Walk:
             self._say(Change.RELEASED)
         elif said and alert.severity.rank > before.rank:
             self._say(Change.ESCALATED)
-        elif now < _next_word(alert, self.policy):
+        elif now < next_word(alert, self.policy):
             return
-        elif _flapping(alert, self.policy, now):
+        elif is_flapping(alert, self.policy, now):
             self._say(Change.FLAPPING)
         elif not said:
             self._say(Change.REOPENED)
