@@ -67,8 +67,8 @@ class IsolatedRuleRunner:
         try:
             while latest is not None:
                 verdict, fault = await self._ask(bound, latest)
-                engine = self.executor.monitor.engine
-                if engine.target(key[1]) is None or not engine.watches(key):
+                rules = self.executor.monitor.engine.evaluator
+                if rules.target(key[1]) is None or not rules.watches(key):
                     break  # gone while it was asked; what it says is of nothing
                 if fault is None:
                     self.faults.clear(key)

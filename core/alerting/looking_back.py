@@ -36,7 +36,11 @@ async def look_back(executor: Executor, clock: Clock) -> None:
     """Read what history has of targets that wait for it, and have their rules judge; ends when none
     waits and none will."""
     began = executor.steady.now()
-    reading, store, steady = executor.monitor.engine.reading, executor.store, executor.steady
+    reading, store, steady = (
+        executor.monitor.engine.evaluator.reading,
+        executor.store,
+        executor.steady,
+    )
     since: dict[str, float] = {}
     never, has_failed = asyncio.Event(), False
     while reading.waiting or steady.now().steady < reading.until:

@@ -136,5 +136,5 @@ def whole_entry(
         gates={name: until for name, until in gates.items() if until is not None},
         anchor=anchor,
         restored=held is None,
-        carried=dict(monitor.engine.carried.kept),
+        carried=dict(monitor.engine.evaluator.carried.kept),
     )  # fmt: skip

@@ -17,9 +17,9 @@ def abandoned(engine: Engine, state: LiveState) -> dict[Key, str]:
         known = state.targets.get(target)
         if rule in OWN_ALERTS:
             continue
-        if target not in engine.targets:
+        if target not in engine.evaluator.targets:
             gone[key] = "the target is watched no more"
-        elif not engine.watches(key):
+        elif not engine.evaluator.watches(key):
             gone[key] = "its rule was taken away"
         elif known is not None and not known.checks:
             gone[key] = "its checks were taken away"

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from attrs import evolve
 
-from tocsin.core.alerts.carried import Carried
 from tocsin.core.alerts.due import due
+from tocsin.core.alerts.evaluator import Evaluator, Outside, Verdicts
 from tocsin.core.alerts.graph import Graph
 from tocsin.core.alerts.inhibition import Inhibition, may_be_over
 from tocsin.core.alerts.model import (
@@ -27,21 +27,16 @@ from tocsin.core.alerts.model import (
     differs,
 )
 from tocsin.core.alerts.noted import acknowledged
-from tocsin.core.alerts.recent import Reading, Recent
-from tocsin.core.alerts.recheck_timers import RecheckTimers
 from tocsin.core.alerts.rule_faults import RuleFaults
-from tocsin.core.alerts.rule_set import EMPTY, BoundRule, RuleSet
+from tocsin.core.alerts.rule_set import RuleSet
 from tocsin.core.alerts.silences import Silencer
 from tocsin.core.alerts.state_machine import phase_of, step
 from tocsin.core.boundary import cleaned_verdict
 from tocsin.core.contracts.model import Event, Observation, Target
-from tocsin.core.contracts.rule import History, Verdict, VerdictState
-from tocsin.core.plugin.faults import describe
+from tocsin.core.contracts.rule import Verdict, VerdictState
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at what time alone ends: silences, windows, graces."""
-
-Outside = Callable[[BoundRule, Key, History, Moment], None]
 
 
 class Engine:
@@ -63,21 +58,21 @@ class Engine:
         self.dirty: set[Key] = set()
         """Alerts that changed in a way that must outlive us, or ended; whoever saves them clears
         it."""
+        self.evaluator = Evaluator(outside, RuleFaults() if faults is None else faults)
         self.graph = Graph()
         self.quiet = quiet or Silencer()
         self.settled = True
-        self.book = EMPTY
         self.inhibition = Inhibition(self.graph, lambda: self.book, grace)
-        self._outside, self._faults = outside, RuleFaults() if faults is None else faults
-        self.carried, self.reading = Carried(), Reading()
         self._keys: dict[UUID, Key] = {}
         """Where an alert is, by its id."""
-        self._recent: dict[str, Recent] = {}
-        self._bound: dict[str, tuple[BoundRule, ...]] = {}
         self._verdicts: dict[Key, Verdict] = {}
         self._timers: list[tuple[float, int, Key]] = []
-        self._looks = RecheckTimers()
         self._order, self._look_at = count(), 0.0
+
+    @property
+    def book(self) -> RuleSet:
+        """The rules of the configuration in force."""
+        return self.evaluator.rules
 
     # What there is
 
@@ -86,53 +81,40 @@ class Engine:
         for alert in alerts:
             self._put(alert)
 
-    def configure(self, book: RuleSet, now: Moment, grace: float | None = None) -> list[Transition]:
+    def configure(
+        self, rules: RuleSet, now: Moment, grace: float | None = None
+    ) -> list[Transition]:
         """Take over a configuration; alerts whose rule is gone are resolved."""
-        self.book = book
+        self.evaluator.configure(rules)
         if grace is not None:
             self.inhibition.grace = grace
-        self._bound.clear()
         changes: list[Transition] = []
         for key in list(self.alerts):
-            if key[0] not in book.own and not self.watches(key):
+            if key[0] not in rules.own and not self.evaluator.watches(key):
                 changes += self.judge(key, Verdict.over("its rule was taken away"), now)
             else:  # its policy may be another, and whether it explains others
                 self._put(self.alerts[key])
-        for recent in self._recent.values():
-            self._bounds(recent)
-        for kept in (self.carried, self._faults):
-            kept.forget(lambda key: not self.watches(key))
+        self.evaluator.forget()
         return changes
 
     def put(
         self, target: Target, source: str | None, checks: Mapping[str, Any], now: Moment
     ) -> list[Transition]:
         """A target is there, or has changed."""
-        recent = self._recent.get(target.name)
         moved = self.graph.put(target.name, target.depends_on, target.service)
-        if recent is None:
-            recent = self._recent[target.name] = Recent(target, source)
-            self.reading.expect(recent, self._bounds(recent), now.steady)
-        elif (recent.target, recent.source) != (target, source):
-            recent.target, recent.source = target, source
-            self._bound.pop(target.name, None)
         changes: list[Transition] = []
-        if recent.forget(checks):  # a check that is gone fails no more
-            if recent.latest:
-                changes += self._evaluate(recent, now)
+        if (recent := self.evaluator.put(target, source, checks, now)) is not None:
+            if recent.latest:  # a check that is gone fails no more
+                changes += self._judge_all(self.evaluator.evaluate(recent, self.alerts, now), now)
             else:
                 changes += self._end(target.name, "its checks were taken away", now)
-        self._bounds(recent)
         if moved:
             changes += self.recheck({target.name, *self.graph.below(target.name)}, now)
         return changes
 
     def drop(self, name: str, now: Moment, why: str = "the target was removed") -> list[Transition]:
         """A target is gone for good: its alerts are resolved."""
-        self._recent.pop(name, None)
-        self._bound.pop(name, None)
-        self._faults.forget(lambda key: key[1] == name)
-        self.carried.forget(lambda key: key[1] == name)
+        self.evaluator.drop(name)
         changes = self._end(name, why, now)
         below = self.graph.below(name)
         self.graph.put(name, ())
@@ -144,120 +126,36 @@ class Engine:
             changes += self.judge(key, Verdict.over(why), now)
         return changes
 
-    def target(self, name: str) -> Target | None:
-        """A target that is there."""
-        recent = self._recent.get(name)
-        return None if recent is None else recent.target
-
-    def watches(self, key: Key) -> bool:
-        """Whether the rule of an alert still watches its target, or that is not there."""
-        recent = self._recent.get(key[1])
-        return recent is None or any(bound.name == key[0] for bound in self._bounds(recent))
-
-    def checks(self, target: str) -> list[str]:
-        """Names of the checks that something was seen of."""
-        recent = self._recent.get(target)
-        return [] if recent is None else list(recent.latest)
-
-    @property
-    def targets(self) -> frozenset[str]:
-        """Names of the targets that were put."""
-        return frozenset(self._recent)
-
     def find(self, alert_id: UUID) -> Alert | None:
         """An alert that is open, or was not long ago."""
         key = self._keys.get(alert_id)
         return None if key is None else self.alerts.get(key)
 
-    def _bounds(self, recent: Recent) -> tuple[BoundRule, ...]:
-        bounds = self._bound.get(recent.target.name)
-        if bounds is None:
-            bounds = self._bound[recent.target.name] = self.book.of(recent.target)
-            recent.lookback = max((b.lookback for b in bounds), default=0.0)
-        return bounds
-
     # What is seen
 
     def observe(self, observation: Observation, now: Moment) -> list[Transition]:
         """Take in a result of a target that is there."""
-        recent = self._recent.get(observation.target)
-        if recent is None:
-            return []
-        recent.observe(observation)
-        return self._evaluate(recent, now)
+        return self._judge_all(self.evaluator.observe(observation, self.alerts, now), now)
 
     def happened(self, event: Event, now: Moment) -> list[Transition]:
         """Take in an event of a target that is there."""
-        recent = self._recent.get(event.target)
-        if recent is None or not recent.lookback:
-            return []
-        recent.happened(event)
-        return self._evaluate(recent, now)
+        return self._judge_all(self.evaluator.happened(event, self.alerts, now), now)
 
     def review(self, targets: Iterable[str], now: Moment) -> list[Transition]:
         """Have the rules of targets judge anew by what was seen already."""
+        return self._judge_all(self.evaluator.review(targets, self.alerts, now), now)
+
+    def _judge_all(self, verdicts: Verdicts, now: Moment) -> list[Transition]:
         changes: list[Transition] = []
-        for name in targets:
-            recent = self._recent.get(name)
-            if recent is not None and recent.latest:
-                changes += self._evaluate(recent, now)
+        for key, verdict in verdicts:
+            changes += self.judge(key, verdict, now)
         return changes
-
-    def _evaluate(self, recent: Recent, now: Moment) -> list[Transition]:
-        changes: list[Transition] = []
-        plain: History | None = None
-        name = recent.target.name
-        for bound in self._bounds(recent):
-            if recent.unread and bound.reads_back:
-                continue
-            key = (bound.name, name)
-            alert = self.alerts.get(key)
-            bare = alert is None and not self.carried.of(key, alert)
-            if bare and bound.inline and not bound.lookback:
-                if plain is None:
-                    plain = recent.history(0.0, now.wall, firing=False, carried={})
-                history = plain
-            else:
-                history = self._history(recent, bound, alert, now)
-            changes += self._run(bound, key, history, now)
-        return changes
-
-    def _history(
-        self, recent: Recent, bound: BoundRule, alert: Alert | None, now: Moment
-    ) -> History:
-        return recent.history(
-            bound.lookback,
-            now.wall,
-            firing=alert is not None and alert.phase is Phase.FIRING,
-            carried=self.carried.of((bound.name, recent.target.name), alert),
-            snapshot=not bound.inline,
-            reads_back=bound.reads_back,
-        )
-
-    def _run(self, bound: BoundRule, key: Key, history: History, now: Moment) -> list[Transition]:
-        if not bound.inline and self._outside is not None:
-            self._outside(bound, key, history, now)
-            return []
-        try:
-            verdict, wrong = bound.judge(history, now.wall)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a rule's fault is not ours
-            self._faults.add(bound.plugin, key, f"rule {bound.name} {describe(error)}")
-            verdict = Verdict.unknown("the rule failed")
-        else:
-            if wrong is not None:
-                self._faults.add(bound.plugin, key, f"rule {bound.name} {wrong}")
-            elif self._faults:
-                self._faults.clear(key)
-        return self.judge(key, verdict, now)
 
     def judge(self, key: Key, verdict: Verdict, now: Moment) -> list[Transition]:
         """Take in a verdict."""
-        if verdict.again is not None:
-            self._looks.want(key, now.steady + verdict.again)
-        elif self._looks:
-            self._looks.want(key, None)
+        self.evaluator.note(key, verdict, now)
         if key not in self.alerts and verdict.state in (VerdictState.CLEAR, VerdictState.UNKNOWN):
-            self.carried.note(key, verdict)
+            self.evaluator.carried.note(key, verdict)
             return []
         verdict = self._verdicts[key] = cleaned_verdict(verdict)
         return self._step(key, verdict, now)
@@ -274,7 +172,7 @@ class Engine:
             self._verdicts.pop(key, None)
             self.inhibition.drop(key)
             self.dirty.add(key)
-            self.carried.note(key, verdict)
+            self.evaluator.carried.note(key, verdict)
         elif before is None or differs(before, after):
             after = evolve(after, revision=after.revision + 1)
             self._put(after)
@@ -308,7 +206,7 @@ class Engine:
             stand_in = alert or Alert(
                 rule=key[0], target=key[1], severity=policy.severity, since=0.0, since_at=now.wall
             )
-            found = self.quiet.mutes(stand_in, self.target(key[1]), now.wall) or found
+            found = self.quiet.mutes(stand_in, self.evaluator.target(key[1]), now.wall) or found
         return found if found is not None or self.settled else SETTLING
 
     # What time does
@@ -328,13 +226,7 @@ class Engine:
 
     def tick(self, now: Moment) -> list[Transition]:
         """Do what is due by now."""
-        changes: list[Transition] = []
-        while (key := self._looks.take(now.steady)) is not None:
-            recent = self._recent.get(key[1])
-            bound = next((b for b in self._bound.get(key[1], ()) if b.name == key[0]), None)
-            if recent is not None and bound is not None:
-                history = self._history(recent, bound, self.alerts.get(key), now)
-                changes += self._run(bound, key, history, now)
+        changes = self._judge_all(self.evaluator.recheck(self.alerts, now), now)
         while self._timers and self._timers[0][0] <= now.steady:
             _, _, key = heapq.heappop(self._timers)
             alert = self.alerts.get(key)
@@ -351,7 +243,7 @@ class Engine:
     def next_due(self, *, looking: bool = True) -> float | None:
         """The steady time of the next :meth:`tick` that does something (``looking``: or looks
         whether something suppresses), or None."""
-        times = [] if (look := self._looks.next()) is None else [look]
+        times = [] if (look := self.evaluator.next_recheck()) is None else [look]
         times += [at for at, _, _ in self._timers[:1]]
         if looking and any(self._waits(alert) for alert in self.alerts.values()):
             times.append(self._look_at)
@@ -360,10 +252,6 @@ class Engine:
     def _waits(self, alert: Alert) -> bool:
         """Whether something may begin or end to suppress it without anything being seen."""
         return alert.phase is Phase.FIRING and (alert.suppression is not None or self.quiet.any())
-
-    def next_look(self) -> float | None:
-        """The steady time at which a rule wants to be asked again first, or None."""
-        return self._looks.next()
 
     def recheck(
         self, targets: Collection[str] | None, now: Moment, but: Key | None = None

@@ -73,7 +73,7 @@ class Deliveries:
             engine.inhibition.policy(alert.key),
             self.channels,
             now,
-            engine.target(alert.target),
+            engine.evaluator.target(alert.target),
             engine.inhibition.affected(alert.target) if explains else (),
             self.underway.channels(alert.id),
         )

@@ -111,7 +111,7 @@ class Monitor:
                 self._start(event, made)
             case events.LookedBack():
                 for name, (observations, happenings) in event.seen.items():
-                    engine.reading.done(name, observations, happenings)
+                    engine.evaluator.reading.done(name, observations, happenings)
                 made.changes = engine.review(event.seen, now)
             case events.Ticked():
                 made.changes = engine.tick(now)
@@ -160,7 +160,7 @@ class Monitor:
     def _start(self, event: events.Started, made: _Made) -> None:
         """Go on with what the journal of an earlier run holds: history may lack some of it."""
         self.engine.settled = event.is_settled
-        self.engine.reading.until = event.reads_until
+        self.engine.evaluator.reading.until = event.reads_until
         self.quiet.put(event.saved.silences)
         resume.load(event.saved, self.engine, self.recent, self.deliveries)
         made.stored += self.recent.take_unstored()
@@ -173,7 +173,7 @@ class Monitor:
         self.quiet.put([event.silence])
         made.entry = Entry(silences=(event.silence,))
         made.published.append(("silence", event.silence))
-        made.changes = self.engine.recheck(self.engine.targets, now)
+        made.changes = self.engine.recheck(self.engine.evaluator.targets, now)
 
     def _acknowledge(self, event: events.Acknowledged, made: _Made, now: Moment) -> Outcome:
         alert = self.engine.find(event.alert)
@@ -198,7 +198,7 @@ class Monitor:
         self.quiet.put(s for s in past.silences if s.id not in self.quiet.silences)
         past, made.changes = resume.taken_up(self.engine, self.recent, self.deliveries, past, now)
         if past.silences:
-            made.changes += self.engine.recheck(self.engine.targets, now)
+            made.changes += self.engine.recheck(self.engine.evaluator.targets, now)
         made.past, made.entry, made.fixed = past, past.entry(), past.rows
 
     def _ask(self, rule: BoundRule, key: Key, history: History, _: Moment) -> None:
@@ -209,7 +209,7 @@ class Monitor:
     def _effects(self, made: _Made, now: Moment) -> Effects:
         engine = self.engine
         judge, self._judge = tuple(self._judge), []
-        look_at = engine.next_look()
+        look_at = engine.evaluator.next_recheck()
         for change in made.changes:
             made.rows += self.deliveries.routed(change, now)
             made.published.append(("alert", change))
@@ -218,7 +218,7 @@ class Monitor:
             self.state.news.clear()
         dirty, engine.dirty = engine.dirty, set()
         rows = (*made.rows, *made.fixed)
-        if not (made.entry or rows or dirty or engine.carried.dirty):
+        if not (made.entry or rows or dirty or engine.evaluator.carried.dirty):
             return Effects(
                 stored=tuple(made.stored),
                 published=tuple(made.published),
@@ -237,7 +237,7 @@ class Monitor:
             alerts=tuple(alerts),
             closed=tuple(key for key in dirty if key not in engine.alerts),
             rows=rows,
-            carried=engine.carried.take_dirty(),
+            carried=engine.evaluator.carried.take_dirty(),
         )
         return Effects(
             entry=entry,

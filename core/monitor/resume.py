@@ -27,7 +27,7 @@ def load(saved: Saved, engine: Engine, recent: RecentAlerts, deliveries: Deliver
     """Go on with a journal that is whole; of one that is not, with nothing yet."""
     engine.load(saved.alerts)
     engine.dirty.clear()
-    engine.carried.kept.update(saved.carried)
+    engine.evaluator.carried.kept.update(saved.carried)
     for row in saved.rows:
         recent.note(row)  # history may not have it yet; its id makes that harmless
         deliveries.note(row)

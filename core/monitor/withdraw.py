@@ -34,7 +34,7 @@ def inhibited(rows: list[Row], engine: Engine, now: Moment) -> Sifted:
 def silenced(rows: list[Row], engine: Engine, now: Moment) -> Sifted:
     """Leave out what a silence or a maintenance window covers."""
     return _covered(
-        rows, engine, lambda a: engine.quiet.mutes(a, engine.target(a.target), now.wall)
+        rows, engine, lambda a: engine.quiet.mutes(a, engine.evaluator.target(a.target), now.wall)
     )
 
 

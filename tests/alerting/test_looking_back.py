@@ -74,7 +74,7 @@ async def with_history(make_desk: MakeDesk, database: str, tmp_path: Path) -> De
     await desk.store.start()
     await desk.restart()
     desk.add("web")
-    await until(desk, lambda: not desk.alerting.engine.reading.waiting)
+    await until(desk, lambda: not desk.alerting.engine.evaluator.reading.waiting)
     for _ in range(3):
         see(desk, 2.0)
         at = desk.clock.now()
@@ -94,7 +94,7 @@ async def test_what_a_rule_looks_back_at_is_there_after_a_restart(
     desk = await with_history(make_desk, database, tmp_path)
     await desk.restart()
     see(desk, 0.5)  # alone, it would end the alert
-    await until(desk, lambda: not desk.alerting.engine.reading.waiting)
+    await until(desk, lambda: not desk.alerting.engine.evaluator.reading.waiting)
     await desk.wait(2)
     assert desk.told() == []
     (alert,) = desk.alerting.active()
@@ -141,4 +141,4 @@ async def test_without_a_database_nobody_waits(make_desk: MakeDesk) -> None:
 async def test_a_rule_that_carries_all_it_needs_is_given_nothing_else(desk: Desk) -> None:
     """No target waits for the rules that are there by default."""
     desk.add("box", kind="container")
-    assert not desk.alerting.engine.reading.waiting
+    assert not desk.alerting.engine.evaluator.reading.waiting

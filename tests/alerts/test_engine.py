@@ -97,10 +97,10 @@ def test_a_root_found_late_still_inhibits() -> None:
     slow_root = book(wait=60.0)
     driver = Driver(star(), slow_root)
     driver.see("db", "down")
-    driver.engine.book = book(wait=0.0)  # the dependents' own rule has no wait
+    driver.engine.evaluator.rules = book(wait=0.0)  # the dependents' own rule has no wait
     driver.see("app1", "down")
     assert driver.untold("held") == [("fired", "app1")]
-    driver.engine.book = slow_root
+    driver.engine.evaluator.rules = slow_root
     driver.wait(61)
     assert driver.told == [("fired", "db")]
     suppression = driver.alert("app1").suppression
@@ -109,9 +109,9 @@ def test_a_root_found_late_still_inhibits() -> None:
 
     driver = Driver(star(), slow_root)
     driver.see("db", "down")
-    driver.engine.book = book(wait=0.0)
+    driver.engine.evaluator.rules = book(wait=0.0)
     driver.see("app1", "down")
-    driver.engine.book = slow_root
+    driver.engine.evaluator.rules = slow_root
     driver.wait(20)
     driver.see("db", "up")
     assert driver.told == [], "perhaps it is up again, too"
@@ -294,7 +294,7 @@ def test_a_rule_that_raises_is_named_and_the_others_go_on(
     faults: list[tuple[str, str]] = []
     well: list[str] = []
     driver = Driver({"web": (), "api": ()})
-    driver.engine._faults = RuleFaults(lambda *fault: faults.append(fault), well.append)
+    driver.engine.evaluator.faults = RuleFaults(lambda *fault: faults.append(fault), well.append)
     slow = driver.engine.book.rules["slow"].rule
 
     def broken(*_: Any) -> Verdict:
@@ -317,7 +317,7 @@ def test_a_rule_that_is_taken_away_fails_no_more(monkeypatch: pytest.MonkeyPatch
     """A plugin whose rule raised has recovered once no rule of its is left that did."""
     well: list[str] = []
     driver = Driver({"web": ()})
-    driver.engine._faults = RuleFaults(lambda *_: None, well.append)
+    driver.engine.evaluator.faults = RuleFaults(lambda *_: None, well.append)
     slow = driver.engine.book.rules["slow"].rule
     monkeypatch.setattr(type(slow), "evaluate", lambda *_: 1 / 0)
     driver.see("web", "down")
@@ -423,7 +423,7 @@ def test_a_verdict_that_is_wrong_in_part_counts_for_the_rest(
     named."""
     faults: list[tuple[str, str]] = []
     driver = Driver({"web": ()})
-    driver.engine._faults = RuleFaults(lambda *fault: faults.append(fault), lambda _: None)
+    driver.engine.evaluator.faults = RuleFaults(lambda *fault: faults.append(fault), lambda _: None)
     slow = driver.engine.book.rules["slow"].rule
     monkeypatch.setattr(
         type(slow), "evaluate", lambda *_: Verdict.firing("bad", again=-0.5), raising=True
@@ -527,9 +527,9 @@ def test_the_last_replica_that_may_be_going_down_is_waited_for() -> None:
     driver = replicated()
     for name in ("api1", "api2"):
         driver.see(name, "down")
-    driver.engine.book = book(wait=30.0)
+    driver.engine.evaluator.rules = book(wait=30.0)
     driver.see("api3", "down")
-    driver.engine.book = book()
+    driver.engine.evaluator.rules = book()
     driver.see("web", "down")
     assert driver.untold("held") == [("fired", "web")]
     driver.see("api3", "up")
@@ -652,7 +652,7 @@ def test_a_crash_loop_that_never_ends_leaves_nothing_behind() -> None:
         seen = Observation(target="web", check="docker", at=at.wall, result=result)
         driver.engine.observe(seen, at)
         driver.wait(30)
-        waiting.append(len(driver.engine._looks))
+        waiting.append(len(driver.engine.evaluator._rechecks))
     assert max(waiting) <= 2
     assert driver.engine.alerts["loop", "web"].phase is Phase.FIRING
 
@@ -661,7 +661,7 @@ def test_a_check_that_is_gone_fails_no_more() -> None:
     """The only failing check is taken away: the alert ends at once, though nothing else is seen."""
     driver = Driver({"web": ()})
     driver.see("web", "down")
-    target = driver.engine.target("web")
+    target = driver.engine.evaluator.target("web")
     assert target is not None
     driver._note(driver.engine.put(target, None, {}, driver.moment))
     assert driver.told == [("fired", "web"), ("resolved", "web")]
@@ -687,7 +687,7 @@ def test_what_a_clear_verdict_carries_comes_back() -> None:
     key = ("counting", "web")
 
     def carried() -> Any:
-        return driver.engine.carried.of(key, driver.engine.alerts.get(key)).get("count")
+        return driver.engine.evaluator.carried.of(key, driver.engine.alerts.get(key)).get("count")
 
     for number, status in enumerate(("up", "up", "down", "down", "up", "up"), 1):
         driver.see("web", status)

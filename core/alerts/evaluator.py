@@ -1,0 +1,198 @@
+"""The evaluator: what the rules say of a target's recent past. Pure but for what it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from attrs import define, field
+
+from tocsin.core.alerts.carried import Carried
+from tocsin.core.alerts.model import Alert, Key, Moment, Phase
+from tocsin.core.alerts.recent import Reading, Recent
+from tocsin.core.alerts.recheck_timers import RecheckTimers
+from tocsin.core.alerts.rule_faults import RuleFaults
+from tocsin.core.alerts.rule_set import EMPTY, BoundRule, RuleSet
+from tocsin.core.contracts.model import Event, Observation, Target
+from tocsin.core.contracts.rule import History, Verdict
+from tocsin.core.plugin.faults import describe
+
+Outside: TypeAlias = Callable[[BoundRule, Key, History, Moment], None]
+Alerts: TypeAlias = Mapping[Key, Alert]
+Verdicts: TypeAlias = Iterator[tuple[Key, Verdict]]
+"""One rule after the other: what follows from the verdict of one may change what the next sees."""
+
+
+@define
+class Evaluator:
+    """Knows the targets, their recent past, and the rules that watch them.
+
+    Attributes:
+        outside: runs a rule that may not run here (a third party's); its verdict comes back later.
+            None: every rule runs here.
+        faults: keeps which plugin's rule raised, and what.
+        rules: those of the configuration in force.
+        carried: what rules carry from one verdict to the next, without an alert.
+        reading: which targets wait for what history has of them.
+    """
+
+    outside: Outside | None = None
+    faults: RuleFaults = field(factory=RuleFaults)
+    rules: RuleSet = EMPTY
+    carried: Carried = field(factory=Carried)
+    reading: Reading = field(factory=Reading)
+    _targets: dict[str, Recent] = field(factory=dict)
+    _bound: dict[str, tuple[BoundRule, ...]] = field(factory=dict)
+    _rechecks: RecheckTimers = field(factory=RecheckTimers)
+
+    # What there is
+
+    def configure(self, rules: RuleSet) -> None:
+        """Take over a configuration."""
+        self.rules = rules
+        self._bound.clear()
+        for recent in self._targets.values():
+            self._rules_of(recent)
+
+    def forget(self) -> None:
+        """Let go of what rules carried, and did wrong, that watch their target no more."""
+        for kept in (self.carried, self.faults):
+            kept.forget(lambda key: not self.watches(key))
+
+    def put(
+        self, target: Target, source: str | None, checks: Mapping[str, Any], now: Moment
+    ) -> Recent | None:
+        """A target is there, or has changed; its past, where a check went that something had been
+        seen of."""
+        recent = self._targets.get(target.name)
+        if recent is None:
+            recent = self._targets[target.name] = Recent(target, source)
+            self.reading.expect(recent, self._rules_of(recent), now.steady)
+        elif (recent.target, recent.source) != (target, source):
+            recent.target, recent.source = target, source
+            self._bound.pop(target.name, None)
+        is_shorter = recent.forget(checks)
+        self._rules_of(recent)
+        return recent if is_shorter else None
+
+    def drop(self, name: str) -> None:
+        """A target is gone for good."""
+        self._targets.pop(name, None)
+        self._bound.pop(name, None)
+        for kept in (self.carried, self.faults):
+            kept.forget(lambda key: key[1] == name)
+
+    def target(self, name: str) -> Target | None:
+        """A target that is there."""
+        recent = self._targets.get(name)
+        return None if recent is None else recent.target
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """Names of the targets that are there."""
+        return frozenset(self._targets)
+
+    def watches(self, key: Key) -> bool:
+        """Whether the rule of an alert still watches its target, or that is not there."""
+        recent = self._targets.get(key[1])
+        return recent is None or any(rule.name == key[0] for rule in self._rules_of(recent))
+
+    def _rules_of(self, recent: Recent) -> tuple[BoundRule, ...]:
+        rules = self._bound.get(recent.target.name)
+        if rules is None:
+            rules = self._bound[recent.target.name] = self.rules.of(recent.target)
+            recent.lookback = max((rule.lookback for rule in rules), default=0.0)
+        return rules
+
+    # What is seen
+
+    def observe(self, observation: Observation, alerts: Alerts, now: Moment) -> Verdicts:
+        """Take in a result of a target that is there."""
+        recent = self._targets.get(observation.target)
+        if recent is not None:
+            recent.observe(observation)
+            yield from self.evaluate(recent, alerts, now)
+
+    def happened(self, event: Event, alerts: Alerts, now: Moment) -> Verdicts:
+        """Take in an event of a target that is there."""
+        recent = self._targets.get(event.target)
+        if recent is not None and recent.lookback:
+            recent.happened(event)
+            yield from self.evaluate(recent, alerts, now)
+
+    def review(self, targets: Iterable[str], alerts: Alerts, now: Moment) -> Verdicts:
+        """Have the rules of targets judge anew by what was seen already."""
+        for name in targets:
+            recent = self._targets.get(name)
+            if recent is not None and recent.latest:
+                yield from self.evaluate(recent, alerts, now)
+
+    def evaluate(self, recent: Recent, alerts: Alerts, now: Moment) -> Verdicts:
+        """What all rules of a target say."""
+        plain: History | None = None
+        name = recent.target.name
+        for rule in self._rules_of(recent):
+            if recent.unread and rule.reads_back:
+                continue
+            key = (rule.name, name)
+            alert = alerts.get(key)
+            bare = alert is None and not self.carried.of(key, alert)
+            if bare and rule.inline and not rule.lookback:
+                if plain is None:
+                    plain = recent.history(0.0, now.wall, firing=False, carried={})
+                history = plain
+            else:
+                history = self._history(recent, rule, alert, now)
+            if (verdict := self._judge(rule, key, history, now)) is not None:
+                yield key, verdict
+
+    def _history(
+        self, recent: Recent, rule: BoundRule, alert: Alert | None, now: Moment
+    ) -> History:
+        return recent.history(
+            rule.lookback,
+            now.wall,
+            firing=alert is not None and alert.phase is Phase.FIRING,
+            carried=self.carried.of((rule.name, recent.target.name), alert),
+            snapshot=not rule.inline,
+            reads_back=rule.reads_back,
+        )
+
+    def _judge(self, rule: BoundRule, key: Key, history: History, now: Moment) -> Verdict | None:
+        """What a rule says; None where it is asked elsewhere."""
+        if not rule.inline and self.outside is not None:
+            self.outside(rule, key, history, now)
+            return None
+        try:
+            verdict, wrong = rule.judge(history, now.wall)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a rule's fault is not ours
+            self.faults.add(rule.plugin, key, f"rule {rule.name} {describe(error)}")
+            return Verdict.unknown("the rule failed")
+        if wrong is not None:
+            self.faults.add(rule.plugin, key, f"rule {rule.name} {wrong}")
+        elif self.faults:
+            self.faults.clear(key)
+        return verdict
+
+    # Rules that want to be asked again
+
+    def note(self, key: Key, verdict: Verdict, now: Moment) -> None:
+        """When a rule wants to be asked again, by its verdict."""
+        if verdict.again is not None:
+            self._rechecks.want(key, now.steady + verdict.again)
+        elif self._rechecks:
+            self._rechecks.want(key, None)
+
+    def next_recheck(self) -> float | None:
+        """The steady time at which a rule wants to be asked again first, or None."""
+        return self._rechecks.next()
+
+    def recheck(self, alerts: Alerts, now: Moment) -> Verdicts:
+        """Ask the rules that wanted to be asked again by now."""
+        while (key := self._rechecks.take(now.steady)) is not None:
+            recent = self._targets.get(key[1])
+            rule = next((r for r in self._bound.get(key[1], ()) if r.name == key[0]), None)
+            if recent is not None and rule is not None:
+                history = self._history(recent, rule, alerts.get(key), now)
+                if (verdict := self._judge(rule, key, history, now)) is not None:
+                    yield key, verdict
