@@ -137,14 +137,20 @@ class Evaluator:
             key = (rule.name, name)
             alert = alerts.get(key)
             bare = alert is None and not self.carried.of(key, alert)
+            if bare and rule.has_nothing_in(recent.latest):
+                if self.faults:
+                    self.faults.clear(key)
+                continue
             if bare and rule.inline and not rule.lookback:
                 if plain is None:
                     plain = recent.history(0.0, now.wall, firing=False, carried={})
                 history = plain
             else:
                 history = self._history(recent, rule, alert, now)
-            if (verdict := self._judge(rule, key, history, now)) is not None:
-                yield key, verdict
+            verdict = self._judge(rule, key, history, now)
+            if verdict is None or (bare and not self._rechecks and verdict.is_no_news):
+                continue
+            yield key, verdict
 
     def _history(
         self, recent: Recent, rule: BoundRule, alert: Alert | None, now: Moment

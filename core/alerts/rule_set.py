@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from attrs import evolve, field, frozen
 
 from tocsin.core.alerts.model import Policy
-from tocsin.core.contracts.model import REPLICATED, Target
+from tocsin.core.contracts.model import REPLICATED, Observation, Target
 from tocsin.core.contracts.rule import History, Rule, Verdict
 from tocsin.core.plugin.faults import PluginFault, describe, is_ours
 from tocsin.core.shapes import fit_verdict
@@ -28,11 +28,19 @@ class BoundRule:
     targets: tuple[str, ...] = ("*",)
     kinds: tuple[str, ...] = ()
     inline: bool = True
+    looks_at: tuple[str, ...] | None = None
     lookback: float = field()
 
     @lookback.default
     def _own(self) -> float:
         return self.rule.lookback
+
+    def has_nothing_in(self, latest: Mapping[str, Observation]) -> bool:
+        """Whether no check has seen what the rule looks at."""
+        names = self.looks_at
+        if names is None:
+            return False
+        return not any(name in seen.result.metrics for seen in latest.values() for name in names)
 
     @property
     def reads_back(self) -> bool:

@@ -57,6 +57,9 @@ OWN_ALERTS: Mapping[str, Mapping[str, Any]] = {
 }
 """What tocsin raises about itself."""
 
+MOST_NAMES = 100
+"""Metrics that a rule may look at."""
+
 MOST_LOOKBACK = LONGEST_WAIT
 """Seconds that a rule may look back at most."""
 
@@ -160,11 +163,11 @@ class RuleMaker:
         entry, broken = find_plugin(
             "rule", str(rule_name), self._catalog, (*path, "rule"), self._problems
         )
-        instance, lookback = None, 0.0
+        instance, lookback, looks_at = None, 0.0, None
         if entry is not None:
             instance, broken = construct(entry.cls, options, path, self._problems)
         if instance is not None:
-            lookback, broken = lookback_of(instance)
+            lookback, looks_at, broken = needs_of(instance)
             instance = instance if broken is None else None
         if found is None or (instance is None and broken is None):
             return None
@@ -178,6 +181,7 @@ class RuleMaker:
             table={k: v for k, v in table.items() if k != "rule"},
             policy=policy,
             lookback=lookback,
+            looks_at=looks_at,
             enabled=said.enabled,
             targets=said.targets,
             kinds=said.kinds,
@@ -214,20 +218,25 @@ class RuleMaker:
         return policy, said
 
 
-def lookback_of(rule: Rule) -> tuple[float, str | None]:
-    """How far a rule looks back, in seconds; and what is wrong with what it says, as a clause."""
+def needs_of(rule: Rule) -> tuple[float, tuple[str, ...] | None, str | None]:
+    """How far a rule looks back, in seconds; the metrics it looks at; and what is wrong with what
+    it says of these, as a clause."""
+    if is_ours(type(rule)):
+        return rule.lookback, rule.looks_at, None
     try:
-        if is_ours(type(rule)):
-            return rule.lookback, None
-        said: object = call_with_deadline(lambda: rule.lookback, DEADLINE, "its lookback was asked")
+        back: object = call_with_deadline(lambda: rule.lookback, DEADLINE, "its lookback was asked")
+        at: object = call_with_deadline(lambda: rule.looks_at, DEADLINE, "its looks_at was asked")
     except PluginFault as fault:
-        return 0.0, str(fault)
-    if not is_number(said) or not 0 <= said <= MOST_LOOKBACK:
-        return (
-            0.0,
-            f"gave {show_any(said)} as its lookback, not seconds from 0 to {MOST_LOOKBACK:g}",
-        )
-    return float(said), None
+        return 0.0, None, str(fault)
+    if not is_number(back) or not 0 <= back <= MOST_LOOKBACK:
+        wrong = f"{show_any(back)} as its lookback, not seconds from 0 to {MOST_LOOKBACK:g}"
+        return 0.0, None, f"gave {wrong}"
+    if at is None:
+        return float(back), None, None
+    if not isinstance(at, tuple) or len(at) > MOST_NAMES or not all(type(n) is str for n in at):
+        wrong = f"not a tuple of at most {MOST_NAMES} names of metrics"
+        return 0.0, None, f"gave {show_any(at)} as looks_at, {wrong}"
+    return float(back), at, None
 
 
 def bound_of(settings: RuleSettings, inline: bool) -> BoundRule | None:
@@ -242,6 +251,7 @@ def bound_of(settings: RuleSettings, inline: bool) -> BoundRule | None:
         plugin=settings.plugin or "",
         policy=settings.policy,
         lookback=settings.lookback,
+        looks_at=settings.looks_at,
         targets=settings.targets,
         kinds=settings.kinds,
         inline=inline or blind,

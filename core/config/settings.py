@@ -76,6 +76,7 @@ class RuleSettings:
     table: Mapping[str, Any]
     policy: Policy
     lookback: float = 0.0
+    looks_at: tuple[str, ...] | None = None
     enabled: bool = True
     targets: tuple[str, ...] = ("*",)
     kinds: tuple[str, ...] = ()

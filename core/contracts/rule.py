@@ -62,6 +62,12 @@ class Verdict:
         """All is well."""
         return cls(state=VerdictState.CLEAR, message=message, **fields)
 
+    @property
+    def is_no_news(self) -> bool:
+        """Where there is no alert and nothing is carried, nothing follows from it."""
+        quiet = self.state in (VerdictState.CLEAR, VerdictState.UNKNOWN)
+        return quiet and self.again is None and not self.carry
+
     @classmethod
     def over(cls, message: str, **fields: Any) -> Verdict:
         """What was wrong is not to be seen any more (its target, check or metric is gone), which
@@ -138,6 +144,13 @@ class Rule(ABC):
     def lookback(self) -> float:
         """Seconds of observations and events that :meth:`evaluate` needs; 0: only the newest."""
         return 0.0
+
+    @property
+    def looks_at(self) -> tuple[str, ...] | None:
+        """Names of the metrics by which alone :meth:`evaluate` judges: while no check of a target
+        has one of them, no alert of the rule is open there and it carries nothing, it is not asked.
+        None: it is asked at every result."""
+        return None
 
     def applies(self, target: Target) -> bool:
         """Whether the rule has anything to say about a target. Pure."""

@@ -81,6 +81,11 @@ class ThresholdRule(Rule):
     def _upward(self) -> bool:
         return self.operator in (Operator.ABOVE, Operator.AT_LEAST)
 
+    @property
+    def looks_at(self) -> tuple[str, ...] | None:
+        """The metric, where it is one for all targets."""
+        return None if self.metric is None else (self.metric,)
+
     def applies(self, target: Target) -> bool:
         """Without a level of its own, only targets that expect something."""
         if self.times_expected is None:

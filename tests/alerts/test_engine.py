@@ -21,6 +21,7 @@ from tocsin import (
     Status,
     Target,
     Verdict,
+    private,
 )
 from tocsin.core.alerts.graph import Graph
 from tocsin.core.alerts.matchers import parse_all
@@ -703,3 +704,44 @@ def test_what_a_clear_verdict_carries_comes_back() -> None:
     driver.handle(events.TargetGone("web"))
     assert carried() is None
     assert driver.entries[-1].carried == {key: {}}
+
+
+@frozen(kw_only=True)
+class Full(Rule):
+    """Fires while ``depth`` is over 10, and writes down how often it was asked."""
+
+    asked: list[datetime] = private(factory=list)
+
+    @property
+    def looks_at(self) -> tuple[str, ...]:
+        return ("depth",)
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        self.asked.append(now)
+        depth = history.latest["c"].result.metrics.get("depth", 0.0)
+        return Verdict.firing("full") if depth > 10 else Verdict.clear("has room")
+
+
+def test_a_rule_is_asked_where_what_it_looks_at_is_measured() -> None:
+    """Without the metric it is not asked, until it is measured; with an alert it is asked whatever
+    is measured, so that it says how that ends."""
+    rule = BoundRule(name="full", rule=Full(), plugin="p", policy=Policy(), looks_at=("depth",))
+    driver = Driver({"web": ()}, RuleSet(rules={"full": rule}, overrides={}, own={}))
+
+    def see(**metrics: float) -> int:
+        seen = Observation(
+            target="web", check="c", at=driver.moment.wall, result=Result.up(metrics=metrics)
+        )
+        driver.handle(events.Observed(seen))
+        assert isinstance(rule.rule, Full)
+        return len(rule.rule.asked)
+
+    assert see(height=11) == 0
+    assert see(depth=9) == 1
+    assert see(depth=11) == 2
+    assert driver.told == [("fired", "web")]
+    assert see(height=11) == 3
+    assert driver.told == [("fired", "web"), ("resolved", "web")]
+    driver.wait(1000)
+    see(height=11)  # after which there is no alert any more
+    assert see(height=11) == see(height=11)

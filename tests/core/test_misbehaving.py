@@ -286,6 +286,13 @@ class Picky(tocsin.Rule):
 
     error: ClassVar[Any] = None
     back: ClassVar[Any] = 0.0
+    at: ClassVar[Any] = None
+
+    @property
+    def looks_at(self) -> tuple[str, ...] | None:
+        if isinstance(self.at, BaseException):
+            raise self.at
+        return self.at  # type: ignore[no-any-return]
 
     @property
     def lookback(self) -> float:
@@ -315,6 +322,17 @@ def test_a_lookback_that_is_none_makes_its_rule_blind(back: Any, tmp_path: Path)
     manager = manager_with(bad=module(tocsin_rules=lambda: {"picky": cls}))
     settings = configured(manager, tmp_path, CONFIG)
     assert "lookback" in str(settings.rules["picky"].broken)
+    assert settings.unbuilt()["bad"]
+
+
+@pytest.mark.parametrize("at", [RuntimeError("no"), Mute(), "depth", ["depth"], (1,), ("a",) * 101])
+def test_what_a_rule_looks_at_is_a_tuple_of_names(at: Any, tmp_path: Path) -> None:
+    """A property that raises, or gives something else than at most a hundred names: the rule cannot
+    run, the plugin is named, and the configuration holds."""
+    cls = frozen(kw_only=True)(type("Bad", (Picky,), {"at": at}))
+    manager = manager_with(bad=module(tocsin_rules=lambda: {"picky": cls}))
+    settings = configured(manager, tmp_path, CONFIG)
+    assert "looks_at" in str(settings.rules["picky"].broken)
     assert settings.unbuilt()["bad"]
 
 
