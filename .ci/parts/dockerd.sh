@@ -29,6 +29,10 @@ start)
 stop)
   [ -s "$dir/docker.pid" ] || exit 0
   pid=$(cat "$dir/docker.pid")
+  # A network that is left would leave its bridge, and its addresses would be taken for ever.
+  timeout 20 docker -H "unix://$socket" ps -aq | xargs -r timeout 60 docker -H "unix://$socket" rm -f \
+    >/dev/null 2>&1 || true
+  timeout 20 docker -H "unix://$socket" network prune -f >/dev/null 2>&1 || true
   # What it leaves mounted would keep DIR from being removed.
   trap 'umount "$dir/exec/netns/default" 2>/dev/null || true' EXIT
   kill "$pid" 2>/dev/null || exit 0

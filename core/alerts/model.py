@@ -175,6 +175,11 @@ class Alert:
         return self.rule, self.target
 
     @property
+    def said(self) -> bool:
+        """Channels were to tell that it fires, though perhaps none could, and not yet its end."""
+        return self.told or self.unheard
+
+    @property
     def open(self) -> bool:
         """It fires, or waits to."""
         return self.phase is not Phase.RESOLVED
@@ -186,7 +191,7 @@ class Alert:
             return self.phase.value
         if self.acknowledged_by is not None:
             return "acknowledged"
-        return "suppressed" if self.suppression is not None and not self.told else "firing"
+        return "suppressed" if self.suppression is not None and not self.said else "firing"
 
 
 def differs(before: Alert, after: Alert) -> bool:

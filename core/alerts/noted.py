@@ -19,7 +19,7 @@ def acknowledged(
         acknowledged_at=None if by is None else now.wall,
         comment=comment,
         # Repeats begin anew, not all at once.
-        last_told=now.steady if by is None and alert.told else alert.last_told,
+        last_told=now.steady if by is None and alert.said else alert.last_told,
     )
     kind = Change.UNACKNOWLEDGED if by is None else Change.ACKNOWLEDGED
     made = Transition(id=now.ids.new(), kind=kind, alert=changed, at=now.wall, actor=by)
@@ -43,7 +43,7 @@ def held_back(alert: Alert, channel: str, underway: Collection[str]) -> Alert:
         return alert
     heard = alert.heard - {channel}
     told = bool(heard or underway)
-    unheard = not (told or alert.ever_told)
+    unheard = alert.said and not (told or alert.ever_told)
     return evolve(alert, heard=heard, owed=alert.owed | {channel}, told=told, unheard=unheard)
 
 
@@ -52,6 +52,6 @@ def undelivered(alert: Alert, underway: Collection[str]) -> Alert:
     ``underway`` is to be, what fires next is news. Pure."""
     if alert.ever_told or alert.heard or underway:
         return alert
-    if alert.phase is Phase.FIRING:
+    if alert.phase is Phase.FIRING and alert.said:
         return evolve(alert, told=False, unheard=True)
     return evolve(alert, told=False, last_told=None)

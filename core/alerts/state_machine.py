@@ -278,7 +278,7 @@ class _Walk:
             self._resolve(alert)
             return
         now, before = self.now.steady, alert.severity
-        said = alert.told or alert.unheard
+        said = alert.said
         alert = self._set(
             message=self.verdict.message,
             details=self.verdict.details,
@@ -312,7 +312,7 @@ class _Walk:
 
     def _suppressed(self, alert: Alert) -> bool:
         """Take over what suppresses it; True while something does."""
-        if self._settling() and (alert.told or alert.suppression is not None):
+        if self._settling() and (alert.said or alert.suppression is not None):
             return True  # no news: it only waits for what tocsin has not looked at yet
         if self.suppression != alert.suppression:
             alert = self._set(suppression=self.suppression)

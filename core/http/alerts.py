@@ -287,22 +287,24 @@ def alert_id(call: Call) -> UUID:
 @routes.post("/api/v1/alerts/{id}/acknowledge", role=Role.OPERATOR, errors=(404, 409))
 async def acknowledge(call: Call, body: AckBody) -> AlertView:
     """Acknowledge a firing alert: repeats and escalation stop, the recovery is still told."""
-    alert = await _submit(call, Acknowledged(alert_id(call), call.actor, clean(body.comment)))
+    alert = _handle(call, Acknowledged(alert_id(call), call.actor, clean(body.comment)))
     call.audit("acknowledge", str(alert.id), target=alert.target, comment=body.comment)
+    await call.monitor.alerting.executor.committed()
     return alert_view(alert)
 
 
 @routes.post("/api/v1/alerts/{id}/unacknowledge", role=Role.OPERATOR, errors=(404, 409))
 async def unacknowledge(call: Call) -> AlertView:
     """Take an acknowledgement back: repeats go on."""
-    alert = await _submit(call, Acknowledged(alert_id(call), None))
+    alert = _handle(call, Acknowledged(alert_id(call), None))
     call.audit("unacknowledge", str(alert.id), target=alert.target)
+    await call.monitor.alerting.executor.committed()
     return alert_view(alert)
 
 
-async def _submit(call: Call, event: Acknowledged) -> Alert:
+def _handle(call: Call, event: Acknowledged) -> Alert:
     """What a person does to an alert; the alert after that."""
-    outcome = await call.monitor.alerting.executor.submit(event)
+    outcome = call.monitor.alerting.executor.handle(event).outcome
     if outcome.is_missing:
         raise not_found("open alert", str(event.alert))
     if outcome.alert is None:

@@ -53,7 +53,7 @@ class Deliveries:
 
     def changed(self, change: ChannelChanged) -> None:
         """A channel begins to fail, or delivers again."""
-        if change.is_failing:
+        if change.is_failing and change.channel in self.channels:
             self.failing.add(change.channel)
         else:
             self.failing.discard(change.channel)
@@ -101,7 +101,8 @@ class Deliveries:
         rows = [row for row in rows if row not in unheard]
         for row in left:
             self._hold_back(row)
-        made = self._told_elsewhere(ends, now)
+        made = list(self._told_elsewhere(ends, now).values())
+        self._elsewhere.difference_update(row.id for row in left)
         if not rows:
             return None, left, made
         if due.message is not None:
@@ -115,10 +116,9 @@ class Deliveries:
 
     def late(self, rows: Iterable[Row], now: Moment) -> list[Row]:
         """The rows for other channels in place of some that fail for too long."""
-        rows = [row for row in rows if row.id not in self._elsewhere]
         made = self._told_elsewhere(rows, now)
-        self._elsewhere.update(row.id for row in rows)
-        return made
+        self._elsewhere |= made.keys()
+        return list(made.values())
 
     def finished(self, rows: tuple[Row, ...], now: Moment) -> list[Row]:
         """The rows for other channels in place of those that a channel could not deliver; who was
@@ -134,12 +134,12 @@ class Deliveries:
             if row.news and row.notice is not None and row.notice.kind is not Kind.RESOLVED:
                 others = self.underway.channels(row.alert)
                 self.engine.revise(row.alert, partial(undelivered, underway=others))
-        return made
+        return list(made.values())
 
-    def _told_elsewhere(self, rows: Iterable[Row], now: Moment) -> list[Row]:
+    def _told_elsewhere(self, rows: Iterable[Row], now: Moment) -> dict[UUID, Row]:
         untold = [row for row in rows if row.id not in self._elsewhere]
         made = told_elsewhere(untold, self.channels, self.failing, self.engine, self.underway, now)
-        for row in made:
+        for row in made.values():
             self.note(row)
         return made
 

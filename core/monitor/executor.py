@@ -17,7 +17,7 @@ from tocsin.core.bus import Bus
 from tocsin.core.contracts.model import Event, Observation
 from tocsin.core.journal.journal import Journal, JournalError
 from tocsin.core.logs import get_logger
-from tocsin.core.monitor.effects import Effects, Outcome
+from tocsin.core.monitor.effects import Effects
 from tocsin.core.monitor.events import Happened, MonitorEvent, Observed
 from tocsin.core.monitor.monitor import Monitor
 from tocsin.core.runtime import crash_points
@@ -66,7 +66,12 @@ class Executor:
         """Have an event change what is known, and do what follows. What goes to channels and
         observers waits for the journal; where that cannot be written it goes all the same: what
         happened has happened."""
-        effects = self.monitor.handle(event, self.steady.now())
+        try:
+            effects = self.monitor.handle(event, self.steady.now())
+        except Exception:
+            if isinstance(event, Observed):  # what was seen was seen, whatever comes of it
+                self.store.write(event.observation)
+            raise
         self.perform(effects)
         return effects
 
@@ -78,15 +83,9 @@ class Executor:
         """Take in what happened to a target, likewise."""
         self.handle(Happened(cleaned_event(event)))
 
-    async def submit(self, event: MonitorEvent) -> Outcome:
-        """The same for a person; on return it is on disk. Where the disk fails it holds all the
-        same, in memory, and the journal's ``trouble`` says so."""
-        effects = self.handle(event)
-        await self.committed()
-        return effects.outcome
-
     async def committed(self) -> None:
-        """Wait until all that was handled so far is on disk, or cannot be."""
+        """Wait until all that was handled so far is on disk. Where the disk fails it holds all the
+        same, in memory, and the journal's ``trouble`` says so."""
         if self._newest is not None:
             with suppress(JournalError):
                 await self.journal.wait(self._newest)

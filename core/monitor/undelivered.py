@@ -62,10 +62,11 @@ def told_elsewhere(
     engine: Engine,
     underway: Underway,
     now: Moment,
-) -> list[Row]:
-    """The rows for other channels in place of some that were not delivered: for the one that the
-    configuration names as the fallback, else for any that works and was not told by itself. What
-    came from elsewhere already goes no further.
+) -> dict[UUID, Row]:
+    """The rows for other channels in place of some that were not delivered, by the ids of these.
+
+    A row goes to the channel that the configuration names as the fallback, else to any that works
+    and was not told by itself. What came from elsewhere already goes no further.
 
     Args:
         rows: what was not delivered, of whatever channels.
@@ -75,7 +76,7 @@ def told_elsewhere(
         underway: knows who is still to be told of it.
         now: the moment of the event.
     """
-    made = []
+    made: dict[UUID, Row] = {}
     for row in rows:
         if row.notice is None or row.notice.fallback_for is not None:
             continue
@@ -90,7 +91,7 @@ def told_elsewhere(
         if named is None and told:
             continue
         notice = evolve(row.notice, id=now.ids.new(), fallback_for=row.channel, reply_to=None)
-        made.append(
+        made[row.id] = (
             Row(
                 id=now.ids.new(), alert=row.alert, rule=row.rule, target=row.target, channel=name,
                 transition=row.transition, at=now.wall, steady=now.steady,

@@ -354,7 +354,6 @@ class Channel:
 
     def _delivered(self, outgoing: Outgoing, receipt: Receipt) -> None:
         now = self.tools.clock.now()
-        self._works()
         self.sent_total += 1
         self.last_sent = now
         if receipt.reference is not None:
@@ -362,6 +361,7 @@ class Channel:
                 self.tools.refer(self.settings.name, row.alert, receipt.reference)
         said: dict[str, object] = {"answer": receipt.answer[:500], "reference": receipt.reference}
         self._finish(outgoing, Decision.SENT, "", delivered_at=now, **said)
+        self._works()
         self._pending.has_taken()
         self.limit.sent(self.tools.clock.monotonic())
         self.group.sent(self.tools.clock.monotonic())

@@ -71,6 +71,8 @@ class ChannelManager:
             channel = old[name]
             await self._deafen(name)
             await channel.stop()
+            # Whoever takes its place begins anew.
+            self.tools.executor.handle(events.ChannelChanged(name, is_failing=False))
             rows = channel.leave()
             if name in self.channels:
                 # Whoever asked to be left alone is asked no sooner for a changed line.
@@ -139,5 +141,7 @@ class ChannelManager:
     def _orphans(self, rows: Iterable[Row]) -> None:
         """Rows of channels that are configured no more."""
         why = "the channel is no longer configured"
-        if lost := tuple(withdrawn(row, Decision.DEAD, why) for row in rows):
-            self.tools.executor.handle(events.RowsFinished(lost))
+        lost = [withdrawn(row, Decision.DEAD, why) for row in rows]
+        for name in dict.fromkeys(row.channel for row in lost):  # what one was to tell, once
+            mine = tuple(row for row in lost if row.channel == name)
+            self.tools.executor.handle(events.RowsFinished(mine))

@@ -68,10 +68,11 @@ class ChannelControls:
         """Acknowledge a firing alert. Raises ActionError."""
 
         async def work() -> str:
-            outcome = await self.desk.executor.submit(Acknowledged(alert, clean(by)))
+            outcome = self.desk.executor.handle(Acknowledged(alert, clean(by))).outcome
             if outcome.alert is None:
                 raise ActionError(outcome.refused, missing=outcome.is_missing)
             self._audit("acknowledge", str(alert), by, target=outcome.alert.target)
+            await self.desk.executor.committed()
             return f"acknowledged by {by}"
 
         return await self._at_home(work())
