@@ -10,20 +10,18 @@ from functools import partial
 from pathlib import Path as FilePath
 from typing import Any, Literal, Union, get_args, get_origin
 
-from attrs import Attribute, fields, has
+from attrs import has
 from cattrs import (
-    AttributeValidationNote,
     ClassValidationError,
     Converter,
-    ForbiddenExtraKeysError,
     IterableValidationError,
     IterableValidationNote,
 )
 from cattrs.gen import make_dict_structure_fn
 
 from tocsin.core.config.errors import Path, Problems
+from tocsin.core.config.explain import explain, name_field, own_fault
 from tocsin.core.config.scalars import choose, literal, number, secret, show, text, truth, whole
-from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.contracts.base import Secret
 from tocsin.core.plugin.faults import PluginFault, call_with_deadline, describe, is_ours
 from tocsin.core.shapes import check_instance
@@ -117,7 +115,12 @@ def make_converter() -> Converter:
         def strictly(value: Any, kind: Any) -> Any:
             if not isinstance(value, Mapping):
                 raise ValueError(f"expected a table, got {show(value)}")
-            return structure(value, kind)
+            try:
+                return structure(value, kind)
+            except ClassValidationError as error:
+                if error.__context__ is error.exceptions[0]:  # raised by the class when called
+                    name_field(error.exceptions[0], cls, value, converter)
+                raise
 
         return strictly
 
@@ -200,7 +203,7 @@ def build(cls: Any, table: Mapping[str, Any], path: Path, problems: Problems) ->
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - see above
-        _explain(error, path, problems)
+        explain(error, path, problems)
         return None
 
 
@@ -234,66 +237,11 @@ def construct(
         raise
     except BaseException as error:  # noqa: BLE001 - a constructor and validators of a stranger
         cause = error.__cause__ if isinstance(error, PluginFault) and error.__cause__ else error
-        if (fault := _own_fault(cause)) is not None:
+        if (fault := own_fault(cause)) is not None:
             return None, f"{fault} while it was made" if cause is not error else fault
         said = problems if asked_for else Problems(problems.file)
         before = len(said.found)
-        _explain(cause, path, said)
+        explain(cause, path, said)
         if asked_for:
             return None, None
         return None, "; ".join(p.message for p in said.found[before:]) or describe(cause)
-
-
-def _own_fault(error: BaseException) -> str | None:
-    """What a constructor did wrong that is not about its options, as a clause; None where all that
-    it raised is about them."""
-    if isinstance(error, ClassValidationError | IterableValidationError):
-        faults = (_own_fault(inner) for inner in error.exceptions)
-        return next((fault for fault in faults if fault is not None), None)
-    if isinstance(error, ValueError | TypeError | KeyError | ForbiddenExtraKeysError):
-        return None
-    return describe(error)
-
-
-def _explain(error: BaseException, path: Path, problems: Problems) -> None:
-    if isinstance(error, ClassValidationError | IterableValidationError):
-        for inner in error.exceptions:
-            place = path
-            for note in getattr(inner, "__notes__", []):
-                if isinstance(note, AttributeValidationNote):
-                    place = (*path, note.name)
-                elif isinstance(note, IterableValidationNote):
-                    at = note.index
-                    place = (*path, at if isinstance(at, str) else f"[{at}]")
-            if isinstance(inner, KeyError) and inner.args == place[-1:] and place != path:
-                problems.missing(place, "must be given")
-            else:
-                _explain(inner, place, problems)
-    elif isinstance(error, ForbiddenExtraKeysError):
-        known = [field.name for field in fields(error.cl) if field.init]
-        for name in sorted(error.extra_fields):
-            problems.add((*path, name), f"there is no such option; {did_you_mean(name, known)}")
-    else:
-        message = _words_of(error)
-        if not isinstance(error, ValueError | TypeError):
-            message = f"{type(error).__name__} {message}".strip()
-        field = _validated(error)
-        problems.add(path if field is None else (*path, field), message or type(error).__name__)
-
-
-def _words_of(error: BaseException) -> str:
-    try:
-        return " ".join(str(error.args[0]).split()) if error.args else ""
-    except BaseException:  # noqa: BLE001 - a stranger's error may have no words
-        return ""
-
-
-def _validated(error: BaseException) -> str | None:
-    """The field whose validator raised: attrs calls it with the field's ``Attribute``."""
-    trace = error.__traceback__
-    while trace is not None:
-        for value in trace.tb_frame.f_locals.values():
-            if type(value) is Attribute:
-                return str(value.name)
-        trace = trace.tb_next
-    return None

@@ -1,0 +1,115 @@
+"""What cattrs and the classes it makes raise, told with the path of each option."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, get_origin
+
+from attrs import Attribute, fields
+from cattrs import (
+    AttributeValidationNote,
+    ClassValidationError,
+    Converter,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+    IterableValidationNote,
+)
+from cattrs.gen import make_dict_structure_fn_from_attrs
+
+from tocsin.core.config.errors import Path, Problems
+from tocsin.core.config.suggest import did_you_mean
+from tocsin.core.plugin.faults import describe
+
+
+def name_field(error: Exception, cls: Any, table: Mapping[str, Any], converter: Converter) -> None:
+    """Note on an error that an attrs class raised when it was called which of its fields it is
+    about; nothing where that is none, or cannot be told.
+
+    Args:
+        error: what the class raised. It gets cattrs' note for a field.
+        cls: the class.
+        table: the options that the class was called with.
+        converter: reads each option.
+    """
+    with suppress(Exception):  # code of a plugin runs here
+        if (field := _refusing(error, get_origin(cls) or cls, table, converter)) is not None:
+            error.add_note(AttributeValidationNote("", field.name, field.type))
+
+
+def _refusing(
+    error: Exception, cls: Any, table: Mapping[str, Any], converter: Converter
+) -> Attribute[Any] | None:
+    """The field whose converter or validator raises the error.
+
+    attrs sets all fields in their order, calling the converters, before it calls the first
+    validator. A second instance, kept although it cannot be finished, therefore lacks the field
+    whose converter raised; else its validators can be called one by one.
+    """
+    options: tuple[Attribute[Any], ...] = fields(cls)
+    values = make_dict_structure_fn_from_attrs(list(options), dict, converter)(table)
+    instance = cls.__new__(cls)
+    with suppress(Exception):
+        instance.__init__(**values)
+    for field in options:
+        if field.init and not hasattr(instance, field.name):
+            return field if field.converter is not None else None
+    for field in options:
+        if field.validator is not None:
+            try:
+                field.validator(instance, field, getattr(instance, field.name))
+            except type(error):
+                return field
+    return None
+
+
+def own_fault(error: BaseException) -> str | None:
+    """What a constructor did wrong that is not about its options, as a clause; None where all that
+    it raised is about them."""
+    if isinstance(error, ClassValidationError | IterableValidationError):
+        faults = (own_fault(inner) for inner in error.exceptions)
+        return next((fault for fault in faults if fault is not None), None)
+    if isinstance(error, ValueError | TypeError | KeyError | ForbiddenExtraKeysError):
+        return None
+    return describe(error)
+
+
+def explain(error: BaseException, path: Path, problems: Problems) -> None:
+    """Note everything that an error tells, each with its path.
+
+    ``cattrs.transform_error`` joins a path to text, where a key's own point looks like a step.
+
+    Args:
+        error: what the making of an instance raised.
+        path: where the options of the instance stand.
+        problems: takes what is wrong.
+    """
+    if isinstance(error, ClassValidationError | IterableValidationError):
+        for inner in error.exceptions:
+            place = path
+            for note in getattr(inner, "__notes__", []):
+                if isinstance(note, AttributeValidationNote):
+                    place = (*path, note.name)
+                elif isinstance(note, IterableValidationNote):
+                    at = note.index
+                    place = (*path, at if isinstance(at, str) else f"[{at}]")
+            if isinstance(inner, KeyError) and inner.args == place[-1:] and place != path:
+                problems.missing(place, "must be given")
+            else:
+                explain(inner, place, problems)
+    elif isinstance(error, ForbiddenExtraKeysError):
+        known = [field.name for field in fields(error.cl) if field.init]
+        for name in sorted(error.extra_fields):
+            problems.add((*path, name), f"there is no such option; {did_you_mean(name, known)}")
+    else:
+        message = _words_of(error)
+        if not isinstance(error, ValueError | TypeError):
+            message = f"{type(error).__name__} {message}".strip()
+        problems.add(path, message or type(error).__name__)
+
+
+def _words_of(error: BaseException) -> str:
+    try:
+        return " ".join(str(error.args[0]).split()) if error.args else ""
+    except BaseException:  # noqa: BLE001 - a stranger's error may have no words
+        return ""

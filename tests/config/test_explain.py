@@ -1,0 +1,182 @@
+"""What classes of plugins raise when they are made: told with the option that it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import attrs
+import pytest
+from attrs import Attribute, Converter, Factory, field, frozen
+
+from tocsin.core.config.errors import Problems
+from tocsin.core.config.structure import build, construct
+
+T = TypeVar("T")
+
+
+def even(_: object, attribute: Attribute[int], value: int) -> None:
+    if value % 2:
+        raise ValueError(f"{attribute.name} must be even")
+
+
+def short(text: str) -> str:
+    if len(text) > 3:
+        raise ValueError("must have at most 3 characters")
+    return text.upper()
+
+
+def above_first(instance: Any, _: object, value: int) -> None:
+    if value <= instance.first:
+        raise ValueError("must be above first")
+
+
+def refuse(*_: object) -> Any:
+    raise ValueError("not in this house")
+
+
+def raises(error: Callable[[], BaseException]) -> Callable[..., Any]:
+    def fail(*_: object) -> Any:
+        raise error()
+
+    return fail
+
+
+@attrs.define
+class Plain:
+    """A class with two fields that validate, as attrs makes them by default."""
+
+    first: int = field(default=0, validator=even)
+    second: int = field(default=0, validator=[even, above_first])
+
+
+@frozen(kw_only=True)
+class Converted:
+    """A class whose converters run after the types were looked at."""
+
+    before: int = field(default=0, validator=even)
+    name: str = field(default="", converter=short)
+    _hidden: str = field(
+        default="",
+        converter=Converter(refuse, takes_self=True),  # type: ignore[misc] # mypy knows functions
+    )
+
+
+@frozen(kw_only=True, slots=False)
+class Whole:
+    """A class that refuses what its fields take, one by one."""
+
+    first: int = field(default=0, validator=even)
+    second: int = field(default=0, converter=int)
+
+    def __attrs_post_init__(self) -> None:
+        if self.first == self.second:
+            raise ValueError("first and second must differ")
+
+
+@frozen(kw_only=True)
+class Nest:
+    """A class with attrs classes in a list and in a table."""
+
+    several: list[Plain] = Factory(list)
+    named: dict[str, Plain] = Factory(dict)
+
+
+@frozen(kw_only=True)
+class Box(Generic[T]):
+    """A class of which a type is filled in by who uses it."""
+
+    content: T
+    size: int = field(default=0, validator=even)
+
+
+@frozen(kw_only=True)
+class Boxes:
+    """A class with one of such a class."""
+
+    box: Box[int]
+
+
+def found(cls: type, table: dict[str, Any]) -> list[tuple[str, str]]:
+    """Path and message of each problem with a table of options."""
+    problems = Problems("tocsin.toml")
+    assert build(cls, table, ("a",), problems) is None
+    return [(problem.path, problem.message) for problem in problems.found]
+
+
+def test_what_a_validator_raises_is_told_with_its_field() -> None:
+    """The field of a plain attrs class is named; so is one that is validated against another."""
+    assert found(Plain, {"first": 1}) == [("a.first", "first must be even")]
+    assert found(Plain, {"first": 2, "second": 2}) == [("a.second", "must be above first")]
+
+
+def test_the_first_field_that_is_refused_is_told() -> None:
+    """attrs stops at the first validator that raises, in the order of the fields."""
+    assert found(Plain, {"second": 3, "first": 1}) == [("a.first", "first must be even")]
+
+
+def test_what_a_converter_raises_is_told_with_its_field() -> None:
+    """Converters run before any validator, so a field before it is not blamed; one that takes the
+    instance is found, too, and a field's name is told as it stands in the file."""
+    assert found(Converted, {"before": 1, "name": "long"}) == [
+        ("a.name", "must have at most 3 characters")
+    ]
+    assert found(Converted, {"before": 1, "name": "abc", "_hidden": "x"}) == [
+        ("a._hidden", "not in this house")
+    ]
+
+
+def test_what_a_class_raises_after_its_fields_is_told_at_the_table() -> None:
+    """``__attrs_post_init__`` is about no field, even where fields have validators."""
+    assert found(Whole, {"first": 2, "second": 2}) == [("a", "first and second must differ")]
+
+
+def test_a_field_of_a_nested_class_is_told_with_its_whole_path() -> None:
+    """Each refused table of a list or of tables by name is told, points in a key included."""
+    table = {"several": [{}, {"first": 1}, {"second": 1}], "named": {"a.b": {"first": 3}}}
+    assert found(Nest, table) == [
+        ("a.several[0].second", "must be above first"),
+        ("a.several[1].first", "first must be even"),
+        ("a.several[2].second", "second must be even"),
+        ('a.named."a.b".first', "first must be even"),
+    ]
+
+
+def test_a_generic_class_is_made_and_told_at_its_table() -> None:
+    """A class with a type that is filled in works; which of its fields was refused is not known."""
+    problems = Problems("tocsin.toml")
+    assert build(Boxes, {"box": {"content": 1}}, (), problems) == Boxes(box=Box(content=1))
+    assert found(Boxes, {"box": {"content": 1, "size": 3}}) == [("a.box", "size must be even")]
+
+
+class Nameless(ValueError):
+    """An error that cannot be written."""
+
+    def __str__(self) -> str:
+        raise SystemExit(4)
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "fault"),
+    [
+        (lambda: ValueError(Nameless()), [("a.wild", "ValueError")], False),
+        (Nameless, [("a.wild", "Nameless")], False),
+        (lambda: KeyError("other"), [("a.wild", "KeyError other")], False),
+        (lambda: RuntimeError("no"), [], True),
+        (lambda: SystemExit(3), [], True),
+    ],
+)
+def test_whatever_a_validator_raises_is_a_problem(
+    error: Callable[[], BaseException], told: list[tuple[str, str]], fault: bool
+) -> None:
+    """An error that cannot be written is told by its type; one that is not about options,
+    ``SystemExit`` included, is the plugin's fault."""
+
+    @frozen(kw_only=True)
+    class Wild:
+        wild: int = field(default=1, validator=raises(error))
+
+    problems = Problems("tocsin.toml")
+    made, reason = construct(Wild, {}, ("a",), problems)
+    assert (made, reason is not None) == (None, fault)
+    assert [(problem.path, problem.message) for problem in problems.found] == told
