@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: ``"30s"``, ``"1h30m"``, ``"500MB"``."""
+"""Durations, sizes and time zones as people write them: ``"1h30m"``, ``"500MB"``, ``"UTC"``."""
 
 from __future__ import annotations
 
@@ -111,13 +111,16 @@ def format_duration(seconds: float) -> str:
 
 
 def time_zone(name: str) -> zoneinfo.ZoneInfo:
-    """The time zone that the IANA database calls so. Raises ValueError.
+    """The time zone that the IANA database calls so; ZoneInfo keeps those that it has read.
 
     Only names that it could have are looked up: Python imports what stands between points.
+
+    Raises:
+        ValueError: there is none; the message says how to write one.
     """
     if _ZONE.fullmatch(name):
         try:
             return zoneinfo.ZoneInfo(name)
         except (KeyError, ValueError, OSError):
             pass
-    raise ValueError("there is no such time zone")
+    raise ValueError(f"there is no time zone {name!r}; write one such as 'Europe/Berlin'")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from attrs import Factory, frozen
 from cronsim import CronSim, CronSimError
@@ -14,6 +13,7 @@ from tocsin.core.alerts.matchers import Matcher, match_all
 from tocsin.core.alerts.model import Alert, Cause, Suppression
 from tocsin.core.contracts.model import Target
 from tocsin.core.ids import new_id
+from tocsin.core.units import time_zone
 
 _TWICE = timedelta(hours=2)
 """Longer than any hour that comes twice when summer time ends."""
@@ -42,7 +42,7 @@ class Window:
         return end if now < end else None
 
     def _last_start(self, now: datetime) -> datetime | None:
-        zone = ZoneInfo(self.timezone)
+        zone = time_zone(self.timezone)
         local = now.astimezone(zone)
         if local.fold:
             # Backwards the iterator does not know an hour that comes twice; forwards it does.
@@ -56,7 +56,7 @@ class Window:
 
     def _starts(self, after: datetime, until: datetime | None = None) -> Iterator[datetime]:
         """Moments after one that is not in an hour that comes a second time."""
-        for start in CronSim(self.schedule, after.astimezone(ZoneInfo(self.timezone))):
+        for start in CronSim(self.schedule, after.astimezone(time_zone(self.timezone))):
             at = start.astimezone(after.tzinfo)
             if until is not None and at > until:
                 return
@@ -66,7 +66,7 @@ class Window:
         """When it opens next; None where the schedule names no moment within 50 years."""
         if not self.schedule:
             return None
-        before = now - _TWICE if now.astimezone(ZoneInfo(self.timezone)).fold else now
+        before = now - _TWICE if now.astimezone(time_zone(self.timezone)).fold else now
         return next((start for start in self._starts(before) if start > now), None)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from attrs import Factory, frozen
 
@@ -289,7 +288,7 @@ def make_windows(
         before = len(problems.found)
         for key, check in (
             ("schedule", lambda s=said: check_schedule(s.schedule)),
-            ("timezone", lambda s=said: _zone(s.timezone or timezone)),
+            ("timezone", lambda s=said: time_zone(s.timezone or timezone)),
             ("match", lambda s=said: parse_all(s.match) if s.match else ()),
         ):
             try:
@@ -309,12 +308,3 @@ def make_windows(
                 )
             )
     return tuple(windows)
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return time_zone(name)
-    except ValueError as error:
-        raise ValueError(
-            f"there is no time zone {name!r}; write one such as 'Europe/Berlin'"
-        ) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from datetime import date, datetime
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import msgspec
 from attrs import frozen
@@ -62,7 +61,11 @@ async def frequency(call: Call, query: FrequencyQuery) -> FrequencyView:
     """Count alerts by type, by hour of the day and by day, by default over the last 24 hours."""
     since, until = span(call, query)
     name = call.monitor.settings.timezone if query.timezone is None else query.timezone
-    zone = _zone(name)
+    try:
+        zone = time_zone(name)
+    except ValueError as error:
+        said = f"there is no time zone {name!r}; give a name such as 'Europe/Berlin', or 'UTC'"
+        raise Problem(404, said) from error
     with unavailable():
         rows = await call.monitor.store.alerts.frequency(since, until)
     types: Counter[tuple[str, str]] = Counter()
@@ -84,12 +87,3 @@ async def frequency(call: Call, query: FrequencyQuery) -> FrequencyView:
         by_day=[DayCount(day=day, count=days[day]) for day in sorted(days)],
         timezone=name,
     )
-
-
-def _zone(name: str) -> ZoneInfo:
-    """Raises Problem where there is no such zone."""
-    try:
-        return time_zone(name)
-    except ValueError as error:
-        said = f"there is no time zone {name!r}; give a name such as 'Europe/Berlin', or 'UTC'"
-        raise Problem(404, said) from error

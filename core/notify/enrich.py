@@ -14,6 +14,7 @@ from tocsin.core.contracts.notifier import Kind, Message, Notice, Notifier, Stan
 from tocsin.core.hiding import clean, visible
 from tocsin.core.logs import get_logger
 from tocsin.core.templates import Renderer
+from tocsin.core.units import time_zone
 
 log = get_logger(__name__)
 
@@ -59,7 +60,7 @@ class Enricher:
     """Kept, so that nothing has to be read when a message is made."""
 
     def __attrs_post_init__(self) -> None:
-        self._zone = ZoneInfo(self.timezone)
+        self._zone = time_zone(self.timezone)
 
     async def __call__(self, message: Message, notifier: Notifier | None) -> Message:
         """The message as it is sent. Never raises but for cancellation."""

@@ -6,13 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
 from tocsin.core.contracts.notifier import Kind, Message, Notice
 from tocsin.core.contracts.rule import Severity
-from tocsin.core.units import format_bytes, format_duration
+from tocsin.core.units import format_bytes, format_duration, time_zone
 
 LONGEST = 500
 """Characters of one value."""
@@ -58,7 +57,7 @@ def name_of(rule: str) -> str:
 
 def in_zone(at: datetime, zone: str) -> str:
     """A moment in the configured time zone, with its name: ``2026-01-15 13:00:05 CET``."""
-    return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S %Z}"
+    return f"{at.astimezone(time_zone(zone)):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def measured(metric: str, value: object) -> str:

@@ -41,5 +41,5 @@ def test_quantities_are_read() -> None:
 def test_a_time_zone_is_a_name_of_the_database(name: str) -> None:
     """Nothing else is looked up, as a file or as a package."""
     assert time_zone("Europe/Berlin").key == "Europe/Berlin"
-    with pytest.raises(ValueError, match="no such time zone"):
+    with pytest.raises(ValueError, match="no time zone .*; write one"):
         time_zone(name)
