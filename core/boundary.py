@@ -11,9 +11,17 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
-from attrs import evolve
+from attrs import evolve, fields
 
-from tocsin.core.contracts.model import AuditEntry, Event, LogLine, Observation, Result
+from tocsin.core.contracts.model import (
+    CONTAINER_METRICS,
+    AuditEntry,
+    Container,
+    Event,
+    LogLine,
+    Observation,
+    Result,
+)
 from tocsin.core.contracts.rule import Verdict
 from tocsin.core.hiding import clean, clean_data, hide, visible
 
@@ -25,10 +33,10 @@ MOST_OF_LOG = 2_000_000
 
 
 _NUMBERS = {
-    "exit_code": None, "restart_count": 0, "cpu_percent": None, "memory_bytes": None,
-    "memory_limit_bytes": None, "memory_percent": None, "network_rx_bytes": None,
-    "network_tx_bytes": None,
-}  # fmt: skip
+    field.name: field.default
+    for field in fields(Container)
+    if field.name in ("exit_code", *CONTAINER_METRICS)
+}
 """A container's numbers, and what stands for one that is none."""
 
 _MOST = 1e18

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from attrs import Factory, evolve, frozen
+from attrs import Factory, evolve, fields, frozen
 
 from tocsin.core.ids import new_id
 from tocsin.core.runtime.shortage import own_shortage
@@ -97,6 +97,20 @@ class Container:
     memory_percent: float | None = None
     network_rx_bytes: int | None = None
     network_tx_bytes: int | None = None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What is known of :data:`CONTAINER_METRICS`, by name."""
+        values = ((name, getattr(self, name)) for name in CONTAINER_METRICS)
+        return {name: float(value) for name, value in values if value is not None}
+
+
+CONTAINER_METRICS = tuple(
+    field.name
+    for field in fields(Container)
+    if field.name.endswith(("_percent", "_bytes", "_count"))
+)
+"""A container's metrics: the facts whose names end in the unit, as the name of any metric does."""
 
 
 @frozen(kw_only=True)

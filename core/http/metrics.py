@@ -19,15 +19,6 @@ from tocsin.core.state import TargetState
 from tocsin.core.store import Point
 
 routes = Routes()
-CONTAINER_METRICS = (
-    "cpu_percent",
-    "memory_bytes",
-    "memory_percent",
-    "memory_limit_bytes",
-    "network_rx_bytes",
-    "network_tx_bytes",
-    "restart_count",
-)
 
 COARSE_POINTS = 48
 """Points of each container, at most, where the history of many is asked for."""
@@ -109,13 +100,7 @@ class HistoryView:
 
 def values_of(container: Container | None, metrics: Mapping[str, float]) -> dict[str, float]:
     """All numbers of one result, a container's facts among them."""
-    values = dict(metrics)
-    if container is not None:
-        for name in CONTAINER_METRICS:
-            value = getattr(container, name)
-            if value is not None:
-                values[name] = float(value)
-    return values
+    return {**metrics, **(container.metrics if container is not None else {})}
 
 
 def _metrics(state: TargetState) -> TargetMetrics:

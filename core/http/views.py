@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 from attrs import frozen
 
-from tocsin.core.contracts.model import Status
+from tocsin.core.contracts.model import CONTAINER_METRICS, Status
 from tocsin.core.encoding import encode
 from tocsin.core.hiding import clean_data
 from tocsin.core.state import CheckState, TargetState
@@ -182,6 +182,7 @@ def container_view(state: TargetState) -> ContainerView:
     facts = state.container
     target = state.target
     common: dict[str, Any] = {
+        **{name: getattr(facts, name, None) for name in CONTAINER_METRICS},
         "name": target.name,
         "status": state.status,
         "message": state.message,
@@ -199,10 +200,9 @@ def container_view(state: TargetState) -> ContainerView:
         reason = str(attributes.get("reason", "unseen"))
         return ContainerView(
             state="missing" if reason == "missing" else "unknown", reason=reason, health="none",
-            exit_code=None, oom_killed=False, restart_count=None, restart_policy=None,
-            started_at=None, finished_at=None, uptime_seconds=None, id=None, image=None, ports=(),
-            cpu_percent=None, memory_bytes=None, memory_limit_bytes=None, memory_percent=None,
-            network_rx_bytes=None, network_tx_bytes=None, project=None, service=None, **common,
+            exit_code=None, oom_killed=False, restart_policy=None, started_at=None,
+            finished_at=None, uptime_seconds=None, id=None, image=None, ports=(), project=None,
+            service=None, **common,
         )  # fmt: skip
     alive = facts.state in ("running", "paused")
     seen, began = state.last_seen, facts.started_at
@@ -210,13 +210,10 @@ def container_view(state: TargetState) -> ContainerView:
     return ContainerView(
         state=facts.state, reason=facts.reason.value, health=facts.health,
         exit_code=facts.exit_code, oom_killed=facts.oom_killed,
-        restart_count=facts.restart_count, restart_policy=facts.restart_policy,
-        started_at=facts.started_at, finished_at=facts.finished_at,
+        restart_policy=facts.restart_policy, started_at=facts.started_at,
+        finished_at=facts.finished_at,
         uptime_seconds=None if uptime is None else max(0.0, uptime), id=facts.id,
-        image=facts.image, ports=facts.ports, cpu_percent=facts.cpu_percent,
-        memory_bytes=facts.memory_bytes, memory_limit_bytes=facts.memory_limit_bytes,
-        memory_percent=facts.memory_percent, network_rx_bytes=facts.network_rx_bytes,
-        network_tx_bytes=facts.network_tx_bytes, project=facts.project, service=facts.service,
+        image=facts.image, ports=facts.ports, project=facts.project, service=facts.service,
         **common,
     )  # fmt: skip
 

@@ -14,7 +14,14 @@ from attrs import define, field
 from tocsin.core.alerts.model import Alert
 from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.alerts.silences import Silence
-from tocsin.core.contracts.model import AuditEntry, Container, Event, Observation, Status
+from tocsin.core.contracts.model import (
+    CONTAINER_METRICS,
+    AuditEntry,
+    Container,
+    Event,
+    Observation,
+    Status,
+)
 from tocsin.core.ids import new_id
 
 Item = Observation | Event | AuditEntry | Alert | Row | Silence
@@ -65,6 +72,10 @@ class ContainerRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     network_tx_bytes: int | None
     restart_count: int | None
     uptime_seconds: int | None
+
+
+KEPT_METRICS = tuple(n for n in ContainerRow.__struct_fields__ if n in CONTAINER_METRICS)
+"""Those of a container's metrics that have a column of their own."""
 
 
 class EventRow(msgspec.Struct, array_like=True, frozen=True):

@@ -10,18 +10,9 @@ from attrs import Factory, define, frozen
 
 from tocsin.core.contracts.model import Status
 from tocsin.core.hiding import clean
-from tocsin.core.store.batch import STATUSES
+from tocsin.core.store.batch import KEPT_METRICS, STATUSES
 from tocsin.core.store.connection import Connection
 from tocsin.core.store.resolution_plan import Piece, climb
-
-CONTAINER_METRICS = (
-    "cpu_percent",
-    "memory_bytes",
-    "memory_percent",
-    "network_rx_bytes",
-    "network_tx_bytes",
-    "restart_count",
-)
 
 
 @frozen(kw_only=True)
@@ -116,7 +107,7 @@ class _Sum:
         return Point(at=at, up=up, degraded=degraded, down=down, unknown=unknown, metrics=ranges)
 
 
-_COLUMNS = ", ".join(f"m.{name}" for name in CONTAINER_METRICS)
+_COLUMNS = ", ".join(f"m.{name}" for name in KEPT_METRICS)
 # The range stands on both sides of the join: partitions of both tables are pruned by it.
 SAMPLES = (
     "SELECT r.at, r.status, r.latency_seconds, r.message, r.metrics, " + _COLUMNS + " "
@@ -216,9 +207,7 @@ async def samples(
     found = []
     for row in rows:
         metrics = msgspec.json.decode(row["metrics"]) if row["metrics"] else {}
-        metrics.update(
-            {name: float(row[name]) for name in CONTAINER_METRICS if row[name] is not None}
-        )
+        metrics.update({name: float(row[name]) for name in KEPT_METRICS if row[name] is not None})
         found.append(
             Sample(
                 at=row["at"],

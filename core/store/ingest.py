@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from tocsin.core.clock import Clock
-from tocsin.core.store.batch import Batch
+from tocsin.core.store.batch import Batch, ContainerRow
 from tocsin.core.store.connection import Connection, transaction
 from tocsin.core.store.partitions import day_of, ensure, existing
 from tocsin.core.store.rollup import LAG, mark_if_rolled_up, mark_late
@@ -21,11 +21,7 @@ ON_TIME = LAG - timedelta(seconds=WRITE_DEADLINE)
 """A batch this fresh when its transaction begins is there before its minute is rolled up."""
 
 _RESULTS = ["check_id", "at", "status", "latency_seconds", "message", "metrics"]
-_CONTAINERS = [
-    "check_id",
-    "container_name", "timestamp", "status", "health_status", "cpu_percent", "memory_bytes",
-    "memory_percent", "network_rx_bytes", "network_tx_bytes", "restart_count", "uptime_seconds",
-]  # fmt: skip
+_CONTAINERS = ["check_id", *(n for n in ContainerRow.__struct_fields__ if n != "check")]
 _EVENTS = ["id", "at", "target", "source", "action", "attributes"]
 _ALERTS = [
     "id", "alert_type", "severity", "container_name", "message", "details", "created_at",

@@ -9,8 +9,8 @@ from math import ceil
 
 from attrs import frozen
 
+from tocsin.core.store.batch import KEPT_METRICS
 from tocsin.core.store.connection import Connection
-from tocsin.core.store.history import CONTAINER_METRICS
 from tocsin.core.store.resolution_plan import Ladder, climb
 from tocsin.core.store.rollup import STEPS
 
@@ -330,7 +330,7 @@ def _values(resolution: str, metric: str, name: str, first: int) -> list[str]:
         + _within("at", first)
         + " AND v IS NOT NULL"
     ]
-    if metric in CONTAINER_METRICS:  # one of our own names, so no stranger's text
+    if metric in KEPT_METRICS:  # one of our own names, so no stranger's text
         found.append(
             plain.format(at="timestamp", table="container_metrics")
             + f"LATERAL (SELECT {metric}::float8 AS v) AS value"

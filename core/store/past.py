@@ -9,12 +9,13 @@ from typing import Any
 from attrs import frozen
 
 from tocsin.core.contracts.model import Container, Event, Observation, Reason, Result
-from tocsin.core.store.batch import STATUSES
+from tocsin.core.store.batch import KEPT_METRICS, STATUSES
+
+_METRICS = (*KEPT_METRICS, "uptime_seconds")
 
 COLUMNS = (
     "r.at, c.target, c.name, r.status, r.message, r.metrics, r.latency_seconds, "
-    "m.status AS state, m.health_status, m.restart_count, m.cpu_percent, m.memory_bytes, "
-    "m.memory_percent, m.network_rx_bytes, m.network_tx_bytes, m.uptime_seconds"
+    f"m.status AS state, m.health_status, {', '.join(f'm.{name}' for name in _METRICS)}"
 )
 """Of ``check_results`` (r), ``checks`` (c) and ``container_metrics`` (m): a :class:`PastResult`."""
 
@@ -64,12 +65,6 @@ class PastResult:
         if self.state == "paused":
             return Reason.PAUSED
         return Reason.RUNNING if self.state == "running" else Reason.CRASHED
-
-
-_METRICS = (
-    "cpu_percent", "memory_bytes", "memory_percent", "network_rx_bytes", "network_tx_bytes",
-    "restart_count", "uptime_seconds",
-)  # fmt: skip
 
 
 def past_of(row: dict[str, Any]) -> PastResult:

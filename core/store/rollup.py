@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 
+from tocsin.core.store.batch import KEPT_METRICS
 from tocsin.core.store.connection import Connection
 from tocsin.core.store.partitions import existing
 
@@ -49,7 +50,10 @@ ON CONFLICT (check_id, at) DO UPDATE SET up = excluded.up, degraded = excluded.d
     stats = excluded.stats
 """
 
-_MINUTES = """
+_KEPT = ", ".join(f"('{name}', {name}::float8)" for name in KEPT_METRICS)
+
+_MINUTES = (
+    """
 WITH samples AS (
     SELECT check_id, date_bin('1 minute', at, 'epoch') AS bin, status, latency_seconds, metrics
     FROM check_results WHERE at >= $1 AND at < $2
@@ -67,18 +71,17 @@ WITH samples AS (
     FROM samples, jsonb_each_text(metrics) AS e WHERE metrics IS NOT NULL
     UNION ALL
     SELECT check_id, date_bin('1 minute', timestamp, 'epoch'), v.key, v.value
-    FROM container_metrics, LATERAL (VALUES
-        ('cpu_percent', cpu_percent::float8), ('memory_bytes', memory_bytes::float8),
-        ('memory_percent', memory_percent::float8), ('restart_count', restart_count::float8),
-        ('network_rx_bytes', network_rx_bytes::float8),
-        ('network_tx_bytes', network_tx_bytes::float8)
-    ) AS v (key, value)
+    FROM container_metrics, LATERAL (VALUES """
+    + _KEPT
+    + """) AS v (key, value)
     WHERE timestamp >= $1 AND timestamp < $2 AND v.value IS NOT NULL
 ), ranges AS (
     SELECT check_id, bin, key, count(*)::float8 AS n, min(value) AS low, avg(value) AS mean,
            max(value) AS high
     FROM numbers GROUP BY 1, 2, 3
-""" + _ROWS.format(table="check_rollup_1m")
+"""
+    + _ROWS.format(table="check_rollup_1m")
+)
 
 _COARSER = (
     """

@@ -281,11 +281,7 @@ def _differs(before: Result, after: Result) -> bool:
 
 
 def _metrics(facts: Container, heard: Heard) -> dict[str, float]:
-    names = (
-        "cpu_percent", "memory_bytes", "memory_percent", "memory_limit_bytes",
-        "network_rx_bytes", "network_tx_bytes", "restart_count",
-    )  # fmt: skip
-    metrics = {n: float(v) for n in names if (v := getattr(facts, n)) is not None}
+    metrics = facts.metrics
     if facts.started_at is not None and facts.state in ("running", "paused"):
         metrics["uptime_seconds"] = max(0.0, time.time() - facts.started_at.timestamp())
     if heard.ooms is not None and facts.state == "running":
