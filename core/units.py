@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from typing import Annotated
+from typing import Annotated, Literal
 
 Seconds = Annotated[float, "duration"]
 """A duration in seconds. In ``tocsin.toml``: a number, or text such as ``"90s"`` or ``"1h30m"``."""
@@ -19,6 +19,7 @@ _BYTES = {
     **{p + "b": 1000**i for i, p in enumerate(("k", "m", "g", "t"), start=1)},
     **{p + "ib": 1024**i for i, p in enumerate(("k", "m", "g", "t"), start=1)},
 }
+_BYTE_UNITS = {1000: ("B", "kB", "MB", "GB", "TB"), 1024: ("B", "KiB", "MiB", "GiB", "TiB")}
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
 _ZONE = re.compile(r"[A-Za-z0-9_+-]{1,40}(?:/[A-Za-z0-9_+-]{1,40}){0,2}")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
@@ -87,13 +88,14 @@ def parse_size(value: object) -> Bytes:
     return int(float(match[1]) * _BYTES[match[2].lower()])
 
 
-def format_bytes(size: float) -> str:
-    """Write bytes the way people read them: ``"512 B"``, ``"1.4 GiB"`` (powers of 1024)."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(size) < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
+def format_bytes(size: float, step: Literal[1000, 1024] = 1024) -> str:
+    """Write bytes the way people read them: ``"512 B"``, ``"1.4 GiB"``; in steps of 1000
+    ``"1.4 GB"``."""
+    unit, *larger = _BYTE_UNITS[step]
+    while abs(size) >= step and larger:
+        size /= step
+        unit, *larger = larger
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
 
 
 def format_duration(seconds: float) -> str:

@@ -8,7 +8,7 @@ import stat
 
 from attrs import frozen
 
-from tocsin import Result, format_duration, own_shortage
+from tocsin import Result, format_bytes, format_duration, own_shortage
 
 MAX_FILES = 100_000
 
@@ -63,9 +63,9 @@ class Freshness:
         trouble = self._trouble(settled, age, patience) or self._too_few(found)
         if trouble:
             return Result.down(trouble, metrics=metrics)
-        text = f"{newest.name}, {format_duration(age)} old, {_size(newest.size)}"
+        text = f"{newest.name}, {format_duration(age)} old, {format_bytes(newest.size, 1000)}"
         if not settled:
-            text = f"{newest.name} is being written, {_size(newest.size)} so far"
+            text = f"{newest.name} is being written, {format_bytes(newest.size, 1000)} so far"
         elif busy is not None:
             text += f"; {busy.name} is being written"
         return Result.up(text, metrics=metrics, attributes={"newest": newest.path})
@@ -93,8 +93,8 @@ class Freshness:
             return f"the newest, {newest.name}, is {format_duration(age)} old, allowed is {limit}"
         if newest.size < self.min_size:
             return (
-                f"the newest, {newest.name}, has {_size(newest.size)}, "
-                f"expected at least {_size(self.min_size)}"
+                f"the newest, {newest.name}, has {format_bytes(newest.size, 1000)}, "
+                f"expected at least {format_bytes(self.min_size, 1000)}"
             )
         if self.max_shrink_percent is not None and len(settled) > 1 and settled[1].size > 0:
             before = settled[1].size
@@ -102,7 +102,7 @@ class Freshness:
             if shrunk > self.max_shrink_percent:
                 return (
                     f"the newest, {newest.name}, is {shrunk:.0f}% smaller than the one before "
-                    f"({_size(newest.size)}, was {_size(before)})"
+                    f"({format_bytes(newest.size, 1000)}, was {format_bytes(before, 1000)})"
                 )
         return None
 
@@ -130,11 +130,3 @@ def _changed(info: os.stat_result, now: float) -> float:
     """When a file was last written. Programs may date a file as they like, and one dated in the
     future would look new for ever: then the time counts at which the file system was told."""
     return info.st_mtime if info.st_mtime <= now else min(info.st_mtime, info.st_ctime)
-
-
-def _size(count: float) -> str:
-    units = ["B", "kB", "MB", "GB", "TB"]
-    while count >= 1000 and len(units) > 1:
-        count /= 1000
-        units.pop(0)
-    return f"{count:.0f} {units[0]}" if units[0] == "B" else f"{count:.1f} {units[0]}"

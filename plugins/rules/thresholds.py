@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from attrs import field, frozen, validators
 
-from tocsin import History, Result, Rule, Status, Target, Verdict, hookimpl
+from tocsin import History, Result, Rule, Status, Target, Verdict, format_bytes, hookimpl
 
 
 class Operator(StrEnum):
@@ -216,10 +216,7 @@ def _number(name: str, value: float) -> str:
     if name.endswith("_percent"):
         return f"{value:.1f} %".replace(".0 %", " %")
     if name.endswith("_bytes"):
-        for unit in ("B", "kB", "MB", "GB", "TB"):
-            if abs(value) < 1000 or unit == "TB":
-                return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-            value /= 1000
+        return format_bytes(value, 1000)
     if name.endswith("_seconds"):
         return f"{value:.3g} s"
     return f"{value:.6g}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tocsin import parse_duration, parse_size
+from tocsin import format_bytes, parse_duration, parse_size
 from tocsin.core.units import time_zone
 
 ODD: tuple[object, ...] = (
@@ -33,6 +33,17 @@ def test_quantities_are_read() -> None:
     """Numbers and texts, with units or without."""
     assert [parse_duration(x) for x in (30, "30", "1h30m", "1.5d")] == [30, 30, 5400, 129600]
     assert [parse_size(x) for x in (10, "500MB", "2GiB")] == [10, 500_000_000, 2**31]
+
+
+def test_sizes_are_written() -> None:
+    """In steps of 1024 or 1000, with one decimal but for bytes; the largest unit takes the rest."""
+    sizes = (0, 999, 1000, 1024, -1536, 1.4e9, 5e15)
+    assert [format_bytes(size) for size in sizes] == [
+        "0 B", "999 B", "1000 B", "1.0 KiB", "-1.5 KiB", "1.3 GiB", "4547.5 TiB",
+    ]  # fmt: skip
+    assert [format_bytes(size, 1000) for size in sizes] == [
+        "0 B", "999 B", "1.0 kB", "1.0 kB", "-1.5 kB", "1.4 GB", "5000.0 TB",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
