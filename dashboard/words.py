@@ -1,5 +1,7 @@
 """Text fit to be shown. Names, messages and log lines come from strangers.
 
+Durations, sizes and time zones are written here anew: the dashboard knows tocsin by its HTTP API.
+
 Streamlit reads Markdown in labels, captions and badges: :func:`plain` is for what stands there,
 :func:`clean` for components that show text as it is.
 """

@@ -136,7 +136,7 @@ def _add_check(table: Table, check: dict[str, Any]) -> None:
 
 
 def size(count: float) -> str:
-    """Bytes the way people read them, in powers of 1000: ``340 MB``."""
+    """Bytes for a narrow column, so without the decimal of ``format_bytes``: ``340 MB``."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 999.5:
             return f"{count:.0f} {unit}"
