@@ -17,9 +17,6 @@ from tocsin.core.units import format_duration
 STARVED_AFTER = 60.0
 """Seconds for which a check may wait for its turn, or a run go on though its time is over."""
 
-LONG_STANDSTILL = 10.0
-"""Seconds for which tocsin may stand still before it tells."""
-
 TOLD_FOR = 60.0
 """Seconds for which it tells that it did, or that it lacked something."""
 
@@ -84,9 +81,9 @@ def shortages(last: tuple[float, str] | None, now: float) -> ComponentHealth:
 
 
 def standstills(last: tuple[float, float] | None) -> ComponentHealth:
-    """Whether tocsin stood still a short while ago, and so saw nothing. ``last``: when, by the
-    monotonic clock, and for how many seconds."""
-    if last is None or last[1] < LONG_STANDSTILL or time.monotonic() - last[0] > TOLD_FOR:
+    """Whether tocsin stood still a short while ago for long, and so saw nothing. ``last``: when, by
+    the monotonic clock, and for how many seconds."""
+    if last is None or time.monotonic() - last[0] > TOLD_FOR:
         return ComponentHealth(status=Health.OK)
     text = f"tocsin stood still for {format_duration(last[1])} and saw nothing meanwhile"
     return ComponentHealth(

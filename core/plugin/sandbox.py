@@ -37,6 +37,9 @@ TICK = 0.25
 BLOCKED_AFTER = 2.0
 """Seconds without a sign of life after which a lane counts as blocked."""
 
+LONG_STANDSTILL = 10.0
+"""Seconds for which tocsin may stand still before it tells."""
+
 MOST_GIVEN_UP = 2
 """Threads of one plugin that go on though they were given up, with which it gets no other."""
 
@@ -282,7 +285,8 @@ class Isolation:
         self.inline = inline
         self._report = report
         self.last_standstill: tuple[float, float] | None = None
-        """When tocsin stood still last (monotonic seconds), and for how many seconds."""
+        """When tocsin stood still for long last (monotonic seconds), and for how many seconds; a
+        shorter standstill after it does not hide it."""
         self._lanes: dict[str, Lane] = {}
 
     async def call(
@@ -312,7 +316,8 @@ class Isolation:
                 await asyncio.sleep(TICK)
                 lost = still.seconds
             if lost:  # the lanes had no time either, and come to it now
-                self.last_standstill = (time.monotonic(), lost)
+                if lost >= LONG_STANDSTILL:
+                    self.last_standstill = (time.monotonic(), lost)
                 continue
             self.inspect()
 

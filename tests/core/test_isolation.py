@@ -426,3 +426,24 @@ async def test_a_plugin_whose_threads_go_on_gets_no_more() -> None:
     await eventually(lambda: not any(thread.is_alive() for thread in lane._given_up))
     assert await lane.call(fine, 5) == "fine"
     lane.stop()
+
+
+async def test_a_long_standstill_is_told_though_a_short_one_follows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a machine that is busy after a pause the loop stands still again, for a moment: what is
+    known of the pause stays, so that its alert is not taken back before it is due."""
+    monkeypatch.setattr(isolation, "LONG_STANDSTILL", 1.2)
+    watched = Isolation(frozenset(), lambda *_: None)
+    watch = asyncio.create_task(watched.watch())
+    await asyncio.sleep(0)
+    time.sleep(1.5)  # noqa: ASYNC251 - it is what stands still
+    await eventually(lambda: watched.last_standstill)
+    pause = watched.last_standstill
+    await asyncio.sleep(0)
+    time.sleep(0.8)  # noqa: ASYNC251
+    await asyncio.sleep(0.6)
+    assert watched.last_standstill == pause
+    assert pause is not None
+    assert pause[1] >= 1.2
+    watch.cancel()
