@@ -6,24 +6,32 @@ for the last of fifty readers who look at it at once.
 Needs Chromium (Debian: chromium) and the extras ``dashboard`` and ``dev``. Each round is a new
 reader with an empty cache, on loopback, from asking for the address until every card that is to be
 seen is there and the script rests. Prints median and longest; asserts nothing, for machines differ.
-Of the many readers each stays; the dashboard has the first core for itself, the browser the last.
+Of the many readers each stays, and the last alone has a browser: the others (``bench/reader.py``)
+speak its protocol, since so many browsers would wait for themselves. The dashboard has the first
+core for itself, all else the last. Chromium gives a page up where the machine's networks change:
+no containers may come and go meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import json
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
-from datetime import time as clock
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
+from attrs import frozen
 from playwright.sync_api import Browser, sync_playwright
 from table import line
 
@@ -39,8 +47,16 @@ from tocsin.core.embedded import EmbeddedPostgres  # noqa: E402
 
 BOUND = 2.0
 CROWDED = 10.0
+OLD = 3.0
+"""So many times the longest wait between two looks a page may be old among many readers."""
+
+WATCHED = 60.0
+"""Seconds for which many readers are watched."""
+
 SHOWN = 60
 """Cards on one page."""
+
+COUNT = "document.querySelectorAll('[class*=\"st-key-tone-\"]').length"
 
 
 def opening(browser: Browser, url: str, cards: int) -> float:
@@ -48,9 +64,7 @@ def opening(browser: Browser, url: str, cards: int) -> float:
     with visit(browser) as (page, _):
         began = time.perf_counter()
         page.goto(url)
-        page.wait_for_function(
-            "n => document.querySelectorAll('[class*=\"st-key-tone-\"]').length >= n", arg=cards
-        )
+        page.wait_for_function(f"n => {COUNT} >= n", arg=cards)
         settled(page)
         return time.perf_counter() - began
 
@@ -77,46 +91,152 @@ def measure(browser: Browser, dsn: str, targets: int, rounds: int) -> list[float
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def crowd(browser: Browser, dsn: str, readers: int) -> tuple[list[float], list[float], float]:
-    """So many readers come one after another and stay. Seconds until each saw its cards; seconds
-    since each page was drawn, looked at for a minute; cores that the dashboard took then."""
+@frozen(kw_only=True)
+class Crowd:
+    """How many readers fare. ``last``: seconds until the browser, which came last, showed its
+    cards; ``first``: until each other reader had theirs. The rest is of the while in which all were
+    watched: ages of the pages; looks of each reader; seconds they were told to wait at its end;
+    looks of the others that overlapped, or were without all cards; shares of a core that the
+    dashboard took, and the process of the readers; how late that was itself."""
+
+    last: float
+    first: list[float]
+    ages: list[float]
+    looks: list[int]
+    waits: list[float]
+    overlaps: int
+    impatient: int
+    short: int
+    busy: float
+    readers_busy: float
+    readers_late: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is as it should be."""
+        return (
+            max(self.last, *self.first) <= CROWDED
+            and max(self.ages) <= OLD * max(self.waits)
+            and not self.overlaps + self.impatient + self.short
+        )
+
+
+def pin(process: psutil.Process, cores: Iterable[int]) -> None:
+    """Have a process, with all of its threads, on these cores."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for thread in process.threads():
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(thread.id, cores)
+
+
+def files_of(browser: Browser, url: str, cards: int) -> list[str]:
+    """What a browser with an empty cache asks for, but for what Streamlit answers itself."""
+    paths: dict[str, None] = {}
+    with contextlib.closing(browser.new_context()) as context:
+        page = context.new_page()
+        page.on("request", lambda r: paths.setdefault(urlsplit(r.url).path)
+                if r.url.startswith(url + "/") else None)  # fmt: skip
+        page.goto(url)
+        page.wait_for_function(f"n => {COUNT} >= n", arg=cards)
+        settled(page)
+    return [path for path in paths if path != "/" and not path.startswith("/_stcore/")]
+
+
+@contextlib.contextmanager
+def others(url: str, readers: int, cards: int) -> Iterator[subprocess.Popen[str]]:
+    """The readers without a browser."""
+    command = [sys.executable, str(Path(__file__).with_name("reader.py")), url,
+               "--readers", str(readers), "--cards", str(cards)]  # fmt: skip
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def tell(process: subprocess.Popen[str], what: str) -> None:
+    """Give the readers a line."""
+    assert process.stdin is not None
+    process.stdin.write(what + "\n")
+    process.stdin.flush()
+
+
+def told(process: subprocess.Popen[str]) -> Any:
+    """What the readers tell next."""
+    assert process.stdout is not None
+    if not (answer := process.stdout.readline()):
+        raise RuntimeError("the readers are gone; what they said is above")
+    return json.loads(answer)
+
+
+def crowd(browser: Browser, dsn: str, readers: int, seconds: float) -> Crowd:
+    """So many readers come one after another, stay, and are watched for a while."""
     directory = Path(tempfile.mkdtemp(prefix="tocsin-bench-"))
+    here, cores = psutil.Process(), sorted(os.sched_getaffinity(0))
     town = Town(directory, dsn)
     town.start()
     try:
         town.trade_system()
+        cards = len(town.stack.state.targets)
         served = Served(town, directory)
         town.reach(served.port)
         child = next(
-            p for p in psutil.Process().children(recursive=True)
-            if "tocsin.dashboard.serve" in p.cmdline()
-        )  # fmt: skip
-        cores = sorted(os.sched_getaffinity(0))
-        for process in psutil.Process().children(recursive=True):
-            process.cpu_affinity([cores[0] if process == child else cores[-1]])
-        pages, opened, ages = [], [], []
-        for _ in range(readers):
-            page = browser.new_context().new_page()
+            p for p in here.children(recursive=True) if "tocsin.dashboard.serve" in p.cmdline()
+        )
+        for process in (here, *here.children(recursive=True)):
+            pin(process, cores[:1] if process == child else cores[-1:])
+        files = files_of(browser, served.url, cards)
+        with (
+            others(served.url, readers - 1, cards) as rest,
+            contextlib.closing(browser.new_context()) as context,
+        ):
+            tell(rest, json.dumps(files))
+            first = told(rest)
+            page = context.new_page()
             page.set_default_timeout(120_000)
             began = time.perf_counter()
             page.goto(served.url)
-            page.wait_for_function(
-                "document.querySelectorAll('[class*=\"st-key-tone-\"]').length >= 13"
-            )
-            opened.append(time.perf_counter() - began)
-            pages.append(page)
-        before, begin = sum(child.cpu_times()[:2]), time.monotonic()
-        while time.monotonic() < begin + 60:
-            for page in pages:
-                words = page.get_by_text("Updated ").first.inner_text().split()[-1]
-                drawn = datetime.combine(datetime.now(UTC).date(), clock.fromisoformat(words), UTC)
-                ages.append((datetime.now(UTC) - drawn).total_seconds())
-        busy = (sum(child.cpu_times()[:2]) - before) / (time.monotonic() - begin)
+            page.wait_for_function(f"n => {COUNT} >= n", arg=cards)
+            last = time.perf_counter() - began
+            page.wait_for_function("window.tocsinDrawn > 0")
+            tell(rest, str(seconds))
+            before, begin = sum(child.cpu_times()[:2]), time.monotonic()
+            ages, drawn = [], set()
+            while time.monotonic() < begin + seconds:
+                now, at = page.evaluate("[Date.now(), window.tocsinDrawn]")
+                ages.append((now - at) / 1000)
+                drawn.add(at)
+                page.wait_for_timeout(250)
+            busy = (sum(child.cpu_times()[:2]) - before) / (time.monotonic() - begin)
+            seen = told(rest)
         served.stop()
-        return opened, ages, busy
+        counts = seen["counts"]
+        return Crowd(
+            last=last, first=first, ages=seen["ages"] + ages, waits=seen["waits"],
+            looks=[each["looks"] for each in counts] + [len(drawn) - 1],
+            overlaps=sum(each["overlaps"] for each in counts),
+            impatient=sum(each["impatient"] + each["loads"] for each in counts),
+            short=sum(each["short"] for each in counts),
+            busy=busy, readers_busy=seen["busy"], readers_late=seen["late"],
+        )  # fmt: skip
     finally:
+        pin(here, cores)
         town.stop()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def figure_of(seen: Crowd, seconds: float) -> str:
+    """What there is to say of many readers."""
+    looks = seen.looks
+    return (
+        f"the last one, a browser, after {seen.last:.1f} s, the others after "
+        f"{statistics.median(seen.first):.1f} s in the median, {max(seen.first):.1f} s at most; "
+        f"pages {statistics.median(seen.ages):.1f} s old in the median, {max(seen.ages):.1f} s at "
+        f"most, waits of {statistics.median(seen.waits):.1f} s; {sum(looks)} looks in {seconds:g} "
+        f"s, {min(looks)} to {max(looks)} a reader, {seen.overlaps} overlapped, {seen.impatient} "
+        f"asked for too early, {seen.short} without all cards; {seen.busy:.0%} of a core"
+    )
 
 
 def main() -> None:
@@ -139,13 +259,16 @@ def main() -> None:
                 holds = statistics.median(times) <= BOUND if targets == 13 else None
                 line(f"overview of {targets:,} targets is there", bound, figure, holds=holds)
             readers = 14 if given.quick else given.readers
-            opened, ages, busy = crowd(browser, dsn, readers)
+            seconds = WATCHED / 3 if given.quick else WATCHED
+            seen = crowd(browser, dsn, readers, seconds)
+            print(
+                f"the readers themselves took {seen.readers_busy:.0%} of the other core, and were "
+                f"late by {seen.readers_late:.2f} s at most", flush=True,
+            )  # fmt: skip
             line(
-                f"{readers} readers at once, the dashboard on one core", "each sees all cards",
-                f"the last one after {opened[-1]:.1f} s (longest {max(opened):.1f} s); pages "
-                f"{statistics.median(ages):.0f} s old in the median, {max(ages):.0f} s at most; "
-                f"{busy:.0%} of a core",
-                holds=max(opened) <= CROWDED,
+                f"{readers} readers at once, the dashboard on one core",
+                f"all cards in {CROWDED:g} s, none older than {OLD:g} waits",
+                figure_of(seen, seconds), holds=seen.holds,
             )  # fmt: skip
             browser.close()
     finally:
