@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A Docker Engine of our own: dockerd.sh start|stop DIR SOCKET [dockerd arguments]
+# A Docker Engine of our own: dockerd.sh start|empty|stop DIR SOCKET [dockerd arguments]
 # Everything it keeps lies under DIR; its pid is in DIR/docker.pid. With APART set it has a network
 # namespace of its own: an engine told to do without a bridge removes the one of its neighbour.
 set -euo pipefail
@@ -26,13 +26,15 @@ start)
   tail -30 "$dir/dockerd.log" >&2
   exit 1
   ;;
-stop)
-  [ -s "$dir/docker.pid" ] || exit 0
-  pid=$(cat "$dir/docker.pid")
+empty)
   # A network that is left would leave its bridge, and its addresses would be taken for ever.
   timeout 20 docker -H "unix://$socket" ps -aq | xargs -r timeout 60 docker -H "unix://$socket" rm -f \
     >/dev/null 2>&1 || true
   timeout 20 docker -H "unix://$socket" network prune -f >/dev/null 2>&1 || true
+  ;;
+stop)
+  [ -s "$dir/docker.pid" ] || exit 0
+  pid=$(cat "$dir/docker.pid")
   # What it leaves mounted would keep DIR from being removed.
   trap 'umount "$dir/exec/netns/default" 2>/dev/null || true' EXIT
   kill "$pid" 2>/dev/null || exit 0
@@ -43,7 +45,7 @@ stop)
   kill -9 "$pid" 2>/dev/null || true
   ;;
 *)
-  echo "usage: dockerd.sh start|stop DIR SOCKET [dockerd arguments]" >&2
+  echo "usage: dockerd.sh start|empty|stop DIR SOCKET [dockerd arguments]" >&2
   exit 2
   ;;
 esac
