@@ -34,7 +34,14 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from aiohttp import ClientSession, ClientWebSocketResponse, CookieJar, TCPConnector, WSMsgType
+from aiohttp import (
+    ClientConnectionError,
+    ClientSession,
+    ClientWebSocketResponse,
+    CookieJar,
+    TCPConnector,
+    WSMsgType,
+)
 from attrs import asdict, define, field, frozen
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.BidiComponent_pb2 import BidiComponent
@@ -210,9 +217,17 @@ class Page:
             await self._is_there()
 
     async def _is_there(self) -> bool:
-        async with self._session.get("/_stcore/health") as answer:
-            await answer.read()
-            return answer.ok
+        """Whether the server answers; asked once more where it had closed a connection that was
+        kept, as browsers do (RFC 9112 section 9.3.1)."""
+        for tries_left in (1, 0):
+            try:
+                async with self._session.get("/_stcore/health") as answer:
+                    await answer.read()
+                    return answer.ok
+            except ClientConnectionError:
+                if not tries_left:
+                    raise
+        raise AssertionError("not reached")
 
     async def _ask(self, of: Delta | None = None) -> None:
         """Have the script run: all of it, or the part that the component ``of`` stands in."""
