@@ -90,7 +90,7 @@ def nginx(log: Path | None = None) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory) / "nginx.conf"
         config.write_text(
-            f"daemon off; worker_processes 1; pid {directory}/pid; error_log {directory}/e;"
+            f"daemon off; master_process off; pid {directory}/pid; error_log {directory}/e;"
             "events { worker_connections 8192; }"
             f"http {{ log_format short '$msec $args'; {access};"
             # In each ten seconds of the clock, three in which a phase fails.
