@@ -35,7 +35,7 @@ from tocsin.core.monitor.executor import Executor
 from tocsin.core.monitor.silencing import Silencing
 from tocsin.core.notify import Channel, Tools
 from tocsin.core.notify.channel_manager import ChannelManager
-from tocsin.core.notify.controls import Actions, Desk
+from tocsin.core.notify.controls import Actions, ControlContext
 from tocsin.core.notify.enriching import enricher_of
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
@@ -76,8 +76,10 @@ class Alerting:
         )
         executor.rules = IsolatedRuleRunner(clock, isolation, executor, rule_faults)
         self.silencing = Silencing(clock, executor)
-        desk = None if actions is None else Desk(clock, executor, self.silencing, actions)
-        self.board = executor.channels = ChannelManager(Tools(clock, isolation, executor), desk)
+        context = (
+            None if actions is None else ControlContext(clock, executor, self.silencing, actions)
+        )
+        self.board = executor.channels = ChannelManager(Tools(clock, isolation, executor), context)
         self.observers = executor.observers = Observers(isolation, self._faulted, self._recovered)
         self._clock, self._store = clock, store
         self._plugins, self._actions = plugins, actions

@@ -33,7 +33,7 @@ log = get_logger(__name__)
 
 @define(eq=False)
 class Executor:
-    """All that changes what is known of alerts enters here, and all that follows is done here.
+    """What changes targets and alerts enters here, and all that follows is done here.
 
     Attributes:
         monitor: says what follows from an event.
@@ -69,8 +69,9 @@ class Executor:
         try:
             effects = self.monitor.handle(event, self.steady.now())
         except Exception:
-            if isinstance(event, Observed):  # what was seen was seen, whatever comes of it
-                self.store.write(event.observation)
+            match event:  # what was seen was seen, whatever comes of it
+                case Observed(seen) | Happened(seen):
+                    self.store.write(seen)
             raise
         self.perform(effects)
         return effects
@@ -80,7 +81,7 @@ class Executor:
         self.handle(Observed(cleaned_observation(observation)))
 
     def happened(self, event: Event) -> None:
-        """Take in what happened to a target, likewise."""
+        """Take in what happened to a target, without secrets and control characters."""
         self.handle(Happened(cleaned_event(event)))
 
     async def committed(self) -> None:
@@ -119,7 +120,9 @@ class Executor:
         try:
             await self.journal.wait(done)
         except JournalError as error:
-            log.warning("told without the journal", reason=str(error))
+            log.warning(
+                "the journal cannot be written; messages go out all the same", reason=str(error)
+            )
         self.channels.put(rows)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

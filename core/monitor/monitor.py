@@ -1,8 +1,9 @@
 """The monitor: one event in, effects out.
 
-Everything that tocsin knows of alerts changes here and nowhere else. ``handle`` is pure but for the
-state it owns: no input or output, nothing awaited, no clock but ``now``. Live running, a start that
-goes on with an earlier run, and tests are the same function over different streams of events.
+Everything that tocsin knows of targets, alerts and deliveries changes here and nowhere else.
+``handle`` is pure but for the state it owns: no input or output, nothing awaited, no clock but
+``now``. Live running, a start that goes on with an earlier run, replay and tests are the same
+function over different streams of events.
 """
 
 from __future__ import annotations

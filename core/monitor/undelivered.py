@@ -91,13 +91,10 @@ def told_elsewhere(
         if named is None and told:
             continue
         notice = evolve(row.notice, id=now.ids.new(), fallback_for=row.channel, reply_to=None)
-        made[row.id] = (
-            Row(
-                id=now.ids.new(), alert=row.alert, rule=row.rule, target=row.target, channel=name,
-                transition=row.transition, at=now.wall, steady=now.steady,
-                decision=Decision.QUEUED, reason=f"{row.channel} could not deliver it",
-                notice=notice,
-            )
+        made[row.id] = Row(
+            id=now.ids.new(), alert=row.alert, rule=row.rule, target=row.target, channel=name,
+            transition=row.transition, at=now.wall, steady=now.steady, decision=Decision.QUEUED,
+            reason=f"{row.channel} could not deliver it", notice=notice,
         )  # fmt: skip
     return made
 

@@ -15,7 +15,7 @@ from tocsin.core.logs import get_logger
 from tocsin.core.monitor import events
 from tocsin.core.monitor.withdraw import withdrawn
 from tocsin.core.notify import Channel, Tools
-from tocsin.core.notify.controls import ChannelControls, Desk
+from tocsin.core.notify.controls import ChannelControls, ControlContext
 from tocsin.core.plugin.sandbox import PluginFault
 from tocsin.core.plugin.supervisor import keep_running
 
@@ -30,7 +30,7 @@ class ChannelManager:
     """Channels by name."""
 
     tools: Tools
-    desk: Desk | None = None
+    context: ControlContext | None = None
     channels: dict[str, Channel] = field(factory=dict)
     _listeners: dict[str, asyncio.Task[None]] = field(factory=dict)
 
@@ -86,9 +86,9 @@ class ChannelManager:
     def _start(self, channel: Channel) -> None:
         channel.start()
         notifier, name = channel.settings.notifier, channel.settings.name
-        if notifier is None or self.desk is None or type(notifier).listen is Notifier.listen:
+        if notifier is None or self.context is None or type(notifier).listen is Notifier.listen:
             return
-        controls = ChannelControls(self.desk, name)
+        controls = ChannelControls(self.context, name)
         plugin = channel.settings.plugin or ""
 
         async def listen() -> None:

@@ -46,7 +46,7 @@ class Actions(Protocol):
 
 
 @frozen
-class Desk:
+class ControlContext:
     """What the controls of every channel work with."""
 
     clock: Clock
@@ -60,7 +60,7 @@ class ChannelControls:
     """The controls given to one channel's notifier; see ``notices.Controls``. They may be used from
     any thread's event loop: what they do happens in the core's."""
 
-    desk: Desk
+    context: ControlContext
     channel: str
     _home: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
 
@@ -68,11 +68,11 @@ class ChannelControls:
         """Acknowledge a firing alert. Raises ActionError."""
 
         async def work() -> str:
-            outcome = self.desk.executor.handle(Acknowledged(alert, clean(by))).outcome
+            outcome = self.context.executor.handle(Acknowledged(alert, clean(by))).outcome
             if outcome.alert is None:
                 raise ActionError(outcome.refused, missing=outcome.is_missing)
             self._audit("acknowledge", str(alert), by, target=outcome.alert.target)
-            await self.desk.executor.committed()
+            await self.context.executor.committed()
             return f"acknowledged by {by}"
 
         return await self._at_home(work())
@@ -82,7 +82,7 @@ class ChannelControls:
 
         async def work() -> str:
             found = self._firing(alert)
-            now = self.desk.clock.now()
+            now = self.context.clock.now()
             made = Silence(
                 matchers=(
                     Matcher("rule", glob.escape(found.rule), False),
@@ -93,12 +93,12 @@ class ChannelControls:
                 created_by=clean(by),
                 comment=f"by {self.channel}",
             )
-            self.desk.silencing.put(made)
+            self.context.silencing.put(made)
             self._audit(
                 "silence", str(made.id), by, matchers=[str(m) for m in made.matchers],
                 until=made.ends_at.isoformat(),
             )  # fmt: skip
-            await self.desk.executor.committed()
+            await self.context.executor.committed()
             return f"silenced for {format_duration(seconds)} by {by}"
 
         return await self._at_home(work())
@@ -107,7 +107,7 @@ class ChannelControls:
         """The last lines of a target. Raises ActionError."""
 
         async def work() -> list[LogLine]:
-            found = (await self.desk.actions.logs(target, lines))[-lines:]
+            found = (await self.context.actions.logs(target, lines))[-lines:]
             return [evolve(line, text=clean(line.text, longest=LONGEST)) for line in found]
 
         return await self._at_home(work())
@@ -116,22 +116,22 @@ class ChannelControls:
         """Restart a target, where that is allowed. Raises ActionError."""
 
         async def work() -> str:
-            await self.desk.actions.restart(target, clean(by), f"channel {self.channel}")
+            await self.context.actions.restart(target, clean(by), f"channel {self.channel}")
             return f"restarted by {by}"
 
         return await self._at_home(work())
 
     def _firing(self, identity: UUID) -> Alert:
-        alert = self.desk.executor.monitor.engine.find(identity)
+        alert = self.context.executor.monitor.engine.find(identity)
         if alert is None or alert.phase is not Phase.FIRING:
             raise ActionError("it does not fire any more", missing=True)
         return alert
 
     def _audit(self, action: str, subject: str, by: str, **details: Any) -> None:
-        self.desk.actions.audit(
+        self.context.actions.audit(
             AuditEntry(
                 actor=clean(by), role=f"channel {self.channel}", action=action, subject=subject,
-                at=self.desk.clock.now(), details=details,
+                at=self.context.clock.now(), details=details,
             )
         )  # fmt: skip
 

@@ -11,7 +11,7 @@ import pytest
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import eventually
 from tests.hidden import hide_only
-from tocsin import NotifyError, Observation, Severity
+from tocsin import Event, NotifyError, Observation, Severity
 from tocsin.core.contracts.model import ComponentHealth, Health
 from tocsin.core.notify import channel as pipeline_channel
 from tocsin.core.notify.deliver import MOST_FAULTS, Failure, backoff
@@ -590,8 +590,6 @@ async def test_a_fallback_that_is_configured_while_a_channel_fails_is_told(
     desk.notifier("b").fail(*["down"] * 500)
     desk.see("web")
     await desk.wait(600)
-    desk.see("web")
-    desk.notifier("b").fail(*["down"] * 500)
     settings = desk.load(channels(b='fallback = "a"\n', a=critical))
     notifier = settings.channels["b"].notifier
     assert isinstance(notifier, RecordingNotifier)
@@ -660,15 +658,20 @@ async def test_what_died_of_an_earlier_firing_leaves_the_present_one_to_be_told(
 async def test_what_cannot_be_judged_is_history_all_the_same(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fault of tocsin's own in judging a result costs neither its row of history nor the next."""
+    """A fault of tocsin's own in judging a result, or an event, costs neither its row of history
+    nor the next result."""
     desk.add("web")
     rows: list[object] = []
     monkeypatch.setattr(Store, "write", lambda _, item: rows.append(item))
     with monkeypatch.context() as broken:
         broken.setattr(desk.alerting.engine, "observe", lambda *_: 1 / 0)
+        broken.setattr(desk.alerting.engine, "happened", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             desk.see("web")
-    assert [type(row) for row in rows] == [Observation]
+        event = Event(target="web", source="c", action="die", at=desk.clock.now())
+        with pytest.raises(ZeroDivisionError):
+            desk.alerting.executor.happened(event)
+    assert [type(row) for row in rows] == [Observation, Event]
     desk.see("web")
     await desk.wait(1)
     assert desk.told() == [("fired", "web")]
