@@ -255,6 +255,8 @@ def options(settings: Settings) -> dict[str, Any]:
         "client.showSidebarNavigation": False,
         "logger.level": "warning",
         "runner.magicEnabled": False,
+        # After each look it took five times what the look took; Python looks for garbage by itself.
+        "runner.postScriptGC": False,
         **THEME,
     }
     return chosen
