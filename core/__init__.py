@@ -10,9 +10,11 @@ The way of an observation, from a check that is due to the provider's answer. Th
 5. ``alerts/engine.py``         all alerts: what a verdict changes in them and in others
 6. ``alerts/evaluator.py``      what the rules say of a target's recent past
 7. ``alerts/state_machine.py``  the life of one alert
-8. ``monitor/deliveries.py``    who is to be told, was told and could not be
+8. ``monitor/deliveries.py``    which channels notify whom, have notified and could not
 9. ``notify/channel.py``        forms messages of what waits, and tries them
 10. ``notify/deliver.py``       hands a message to the notifier, and reads the answer
+
+None of these files is longer than 200 lines.
 
 Beside that way: ``journal`` (holds what changed, before anything is sent), ``contracts`` and
 ``plugin`` (what plugins implement; finding and surviving them), ``config`` (``tocsin.toml`` and the

@@ -11,11 +11,11 @@ from typing import Any
 
 from tocsin.core.alerting import Alerting
 from tocsin.core.auth import TokenStore, ensure_admin, write_private
-from tocsin.core.boundary import cleaned_entry
 from tocsin.core.bus import Bus
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.heartbeats import Heartbeats
 from tocsin.core.checks.inventory import Inventory
+from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.punctuality import (
     host_names,
     open_files,
@@ -24,7 +24,8 @@ from tocsin.core.checks.punctuality import (
     standstills,
 )
 from tocsin.core.checks.restarts import Restarts
-from tocsin.core.checks.scheduler import Scheduler, SchedulerStats
+from tocsin.core.checks.runs import SchedulerStats
+from tocsin.core.checks.scheduler import Scheduler
 from tocsin.core.checks.source_supervisor import SourceSupervisor
 from tocsin.core.checks.uplink import Uplink
 from tocsin.core.clock import Clock, SystemClock
@@ -102,7 +103,10 @@ class Tocsin:
         )
         self.uplink = Uplink(self.clock, self.isolation, settings.uplink)
         self.runner = Runner(
-            self.clock, self.isolation, plugins, faulted=_plugin_failed, doubt=self.uplink.doubt
+            self.clock,
+            self.isolation,
+            ProbeFaults(self.clock, plugins, _plugin_failed),
+            doubt=self.uplink.doubt,
         )  # fmt: skip
         self.alerting = Alerting(
             settings,
@@ -112,9 +116,7 @@ class Tocsin:
             bus=self.bus,
             isolation=self.isolation,
             plugins=plugins,
-            health=self.health,
-            looked_around=self._looked_around,
-            sees_all=lambda: self.sources.sees_all(),
+            itself=self,
             actions=self,
         )
         self.inventory = Inventory(
@@ -148,13 +150,7 @@ class Tocsin:
 
     def audit(self, entry: AuditEntry) -> None:
         """Keep what a person changed."""
-        entry = cleaned_entry(entry)
-        log.info(
-            "audit", actor=entry.actor, action=entry.action,
-            subject=entry.subject, outcome=entry.outcome,
-        )  # fmt: skip
-        self.bus.publish("audit", entry)
-        self.store.write(entry)
+        self.alerting.executor.audit(entry)
 
     # Life
 
@@ -295,7 +291,11 @@ class Tocsin:
         """Whether tocsin is worth a sign of life to whoever watches over it."""
         return all(part.status is not Health.FAILED for part in self.health().values())
 
-    def _looked_around(self) -> bool:
+    def sees_all(self) -> bool:
+        """Whether every source sees now."""
+        return self.sources.sees_all()
+
+    def has_looked_around(self) -> bool:
         """Whether everything has been looked at once since the start."""
         if not self.sources.looked_around():
             return False

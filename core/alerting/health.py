@@ -18,8 +18,9 @@ def condition(trouble: str | None, channels: Mapping[str, Channel]) -> dict[str,
         else ComponentHealth(status=Health.DEGRADED, message=trouble)
     }
     for name, channel in channels.items():
-        reason = channel.settings.broken or channel.trouble
-        details: dict[str, Any] = {"waiting": channel.waiting, "sent": channel.sent_total}
+        reason = channel.settings.broken or channel.availability.trouble
+        waiting, sent = len(channel.queue.rows), channel.record.sent_total
+        details: dict[str, Any] = {"waiting": waiting, "sent": sent}
         if (seconds := channel.failing_for()) is not None:
             details["failing_seconds"] = seconds
         status = Health.OK if reason is None else Health.DEGRADED

@@ -7,10 +7,9 @@ from attrs import define, field, frozen
 
 from tocsin.core.alerts.model import Key
 from tocsin.core.alerts.rule_faults import RuleFaults
-from tocsin.core.alerts.rule_set import BoundRule
+from tocsin.core.alerts.rule_set import BoundRule, Judge
 from tocsin.core.clock import Clock
 from tocsin.core.contracts.rule import History, Verdict
-from tocsin.core.monitor import Judge
 from tocsin.core.monitor.events import Judged
 from tocsin.core.monitor.executor import Executor
 from tocsin.core.plugin.sandbox import Isolation, PluginFault

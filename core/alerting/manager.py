@@ -15,7 +15,7 @@ from tocsin.core.alerting.looking_back import COMING, look_back
 from tocsin.core.alerting.observers import Observers
 from tocsin.core.alerting.restore import restored, whole_entry
 from tocsin.core.alerting.retire import abandoned
-from tocsin.core.alerting.self_monitoring import SELF, verdicts
+from tocsin.core.alerting.self_monitoring import SELF, SelfView, verdicts
 from tocsin.core.alerting.settling import Settling
 from tocsin.core.alerts.durable_clock import DurableMonotonicClock
 from tocsin.core.alerts.engine import Engine
@@ -49,9 +49,7 @@ TICK = 1.0
 
 
 class Alerting:
-    """Everything about alerts. ``health`` tells how tocsin's parts fare; ``looked_around``: whether
-    every source and check has been heard of since the start; ``sees_all``: whether every source
-    sees now, so that a target nobody knows is gone."""
+    """Everything about alerts."""
 
     def __init__(
         self,
@@ -63,9 +61,7 @@ class Alerting:
         bus: Bus,
         isolation: Isolation,
         plugins: PluginManager,
-        health: Callable[[], Mapping[str, ComponentHealth]],
-        looked_around: Callable[[], bool],
-        sees_all: Callable[[], bool] = lambda: True,
+        itself: SelfView,
         actions: Actions | None = None,
     ) -> None:
         self.settings = settings
@@ -83,7 +79,7 @@ class Alerting:
         self.observers = executor.observers = Observers(isolation, self._faulted, self._recovered)
         self._clock, self._store = clock, store
         self._plugins, self._actions = plugins, actions
-        self._health, self._looked_around, self._sees_all = health, looked_around, sees_all
+        self._itself = itself
         self._tasks: list[asyncio.Task[None]] = []
         self._settling = Settling.after(None, None, executor.steady.anchor())
         self._saved: Saved | None = None
@@ -217,12 +213,14 @@ class Alerting:
         now = self.steady.now()
         if not self._restoring:
             self._settle(now)
-        if (has_looked := self._settling.has_looked) and self._sees_all():
+        if (has_looked := self._settling.has_looked) and self._itself.sees_all():
             for key, why in abandoned(self.engine, self.state).items():
                 self._judged(key, Verdict.over(why))
         if has_looked:
-            self.journal.told(now.steady, self.engine.book.policy("monitor_impaired", SELF).wait)
-        about = verdicts(self._health(), self._plugins.records, list(self.engine.alerts))
+            self.journal.told(
+                now.steady, self.engine.evaluator.rules.policy("monitor_impaired", SELF).wait
+            )
+        about = verdicts(self._itself.health(), self._plugins.records, list(self.engine.alerts))
         for key, verdict in about:
             # Parts that have not been tried yet in this life seem to be well.
             if has_looked or verdict.state is not VerdictState.CLEAR:
@@ -233,8 +231,8 @@ class Alerting:
         """See how far looking around is, and have the journal know that this life goes on."""
         settling = self._settling
         had_looked = settling.has_looked
-        settling.look(now.steady, self._looked_around())
-        if settling.has_looked > had_looked or settling.life.settled > self.engine.settled:
+        settling.look(now.steady, self._itself.has_looked_around())
+        if settling.has_looked > had_looked or settling.life.settled > self.engine.muting.settled:
             self.executor.handle(events.Settled(settling.has_looked))
         if not self.journal.waiting and (life := settling.sign(now.steady)) is not None:
             self.journal.submit(Entry(life=life, anchor=self.steady.anchor()))

@@ -127,8 +127,8 @@ def whole_entry(
     """All that the journal has to hold, for a new one; ``held``: what was not taken up yet, None
     where there is nothing more to be taken up."""
     left = held or Saved()
-    gates = {channel.settings.name: channel.shut_until for channel in channels}
-    waiting = {row.id: row for channel in channels for row in channel.unfinished()}
+    gates = {channel.settings.name: channel.record.shut_until for channel in channels}
+    waiting = {row.id: row for channel in channels for row in channel.queue.rows}
     return Entry(
         alerts=(*left.alerts, *monitor.engine.alerts.values()),
         rows=(*left.rows, *{**monitor.recent.rows, **waiting}.values()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
 
 from tocsin.core.alerts.model import Key
 from tocsin.core.contracts.model import ComponentHealth, Health
@@ -14,6 +15,20 @@ SELF = "tocsin"
 
 PLUGIN = "plugin "
 """What the target's name of a plugin's alert begins with."""
+
+
+class SelfView(Protocol):
+    """What tocsin can say of itself."""
+
+    def health(self) -> Mapping[str, ComponentHealth]:
+        """How its parts fare, by name."""
+
+    def has_looked_around(self) -> bool:
+        """Whether every source and check has been heard of since the start."""
+
+    def sees_all(self) -> bool:
+        """Whether every source sees now, so that a target that none reports is gone."""
+
 
 _ELSEWHERE = ("plugins", "service")
 """Components that do not keep tocsin from seeing, or have an alert of their own."""

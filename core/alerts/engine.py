@@ -3,30 +3,17 @@ so that the running tocsin, ``tocsin replay`` and the tests drive the very same 
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Collection, Iterable, Mapping
-from itertools import count
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
-from uuid import UUID
 
 from attrs import evolve
 
-from tocsin.core.alerts.due import due
-from tocsin.core.alerts.evaluator import Evaluator, Outside, Verdicts
+from tocsin.core.alerts.alert_table import AlertTable
+from tocsin.core.alerts.evaluator import Evaluator, Verdicts
 from tocsin.core.alerts.graph import Graph
 from tocsin.core.alerts.inhibition import Inhibition, may_be_over
-from tocsin.core.alerts.model import (
-    SETTLING,
-    Alert,
-    Cause,
-    Key,
-    Moment,
-    Phase,
-    Suppression,
-    Transition,
-    differs,
-)
-from tocsin.core.alerts.noted import acknowledged
+from tocsin.core.alerts.model import Key, Moment, Phase, Transition, differs
+from tocsin.core.alerts.muting import Muting
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.rule_set import RuleSet
 from tocsin.core.alerts.silences import Silencer
@@ -40,46 +27,25 @@ LOOK_EVERY = 1.0
 
 
 class Engine:
-    """All targets' histories and all alerts.
-
-    ``outside`` runs a rule that may not run here (a stranger's) and comes back by :meth:`judge`;
-    None: every rule runs here. ``faults`` keeps which plugin's rule raised, and what.
-    """
+    """The histories of all targets, and all alerts; ``isolates`` and ``faults``: of
+    :class:`Evaluator`. Verdicts of rules that were judged elsewhere come to :meth:`judge`."""
 
     def __init__(
         self,
         quiet: Silencer | None = None,
         *,
-        outside: Outside | None = None,
+        isolates: bool = False,
         faults: RuleFaults | None = None,
         grace: float = 60.0,
     ) -> None:
-        self.alerts: dict[Key, Alert] = {}
-        self.dirty: set[Key] = set()
-        """Alerts that changed in a way that must outlive us, or ended; whoever saves them clears
-        it."""
-        self.evaluator = Evaluator(outside, RuleFaults() if faults is None else faults)
+        self.evaluator = Evaluator(isolates, RuleFaults() if faults is None else faults)
         self.graph = Graph()
-        self.quiet = quiet or Silencer()
-        self.settled = True
-        self.inhibition = Inhibition(self.graph, lambda: self.book, grace)
-        self._keys: dict[UUID, Key] = {}
-        """Where an alert is, by its id."""
+        self.inhibition = Inhibition(self.graph, self.evaluator, grace)
+        self.muting = Muting(self.inhibition, quiet or Silencer(), self.evaluator)
+        self.table = AlertTable(self.inhibition)
+        self.alerts = self.table.alerts
         self._verdicts: dict[Key, Verdict] = {}
-        self._timers: list[tuple[float, int, Key]] = []
-        self._order, self._look_at = count(), 0.0
-
-    @property
-    def book(self) -> RuleSet:
-        """The rules of the configuration in force."""
-        return self.evaluator.rules
-
-    # What there is
-
-    def load(self, alerts: Iterable[Alert]) -> None:
-        """Take over alerts of an earlier run; nothing is told of them before :meth:`settle`."""
-        for alert in alerts:
-            self._put(alert)
+        self._look_at = 0.0
 
     def configure(
         self, rules: RuleSet, now: Moment, grace: float | None = None
@@ -93,7 +59,7 @@ class Engine:
             if key[0] not in rules.own and not self.evaluator.watches(key):
                 changes += self.judge(key, Verdict.over("its rule was taken away"), now)
             else:  # its policy may be another, and whether it explains others
-                self._put(self.alerts[key])
+                self.table.put(self.alerts[key])
         self.evaluator.forget()
         return changes
 
@@ -126,13 +92,6 @@ class Engine:
             changes += self.judge(key, Verdict.over(why), now)
         return changes
 
-    def find(self, alert_id: UUID) -> Alert | None:
-        """An alert that is open, or was not long ago."""
-        key = self._keys.get(alert_id)
-        return None if key is None else self.alerts.get(key)
-
-    # What is seen
-
     def observe(self, observation: Observation, now: Moment) -> list[Transition]:
         """Take in a result of a target that is there."""
         return self._judge_all(self.evaluator.observe(observation, self.alerts, now), now)
@@ -163,60 +122,37 @@ class Engine:
     def _step(self, key: Key, verdict: Verdict, now: Moment) -> list[Transition]:
         before = self.alerts.get(key)
         policy = self.inhibition.policy(key)
-        cover = self._cover(key, before, now)
+        cover = self.muting.of(key, before, now)
         after, changes = step(key, before, verdict, now, policy, cover)
-        if before is not None and (after is None or after.id != before.id):
-            self._keys.pop(before.id, None)
+        if before is not None and after is not None and after.id != before.id:
+            self.table.forget(before.id)
         if after is None:
-            self.alerts.pop(key, None)
+            if before is not None:
+                self.table.remove(before)
             self._verdicts.pop(key, None)
-            self.inhibition.drop(key)
-            self.dirty.add(key)
             self.evaluator.carried.note(key, verdict)
         elif before is None or differs(before, after):
             after = evolve(after, revision=after.revision + 1)
-            self._put(after)
+            self.table.put(after)
         else:
             self.alerts[key] = after
         out = [evolve(change, alert=evolve(change.alert, revision=after.revision))
                if after is not None else change for change in changes]  # fmt: skip
         if phase_of(before) is not phase_of(after):
-            explains = self.book.inhibits(*key)
-            if explains or self.book.leads(*key):
+            explains = self.evaluator.rules.inhibits(*key)
+            if explains or self.evaluator.rules.leads(*key):
                 out += self.recheck({key[1], *self.graph.below(key[1])}, now, but=key)
             for leader in self.inhibition.leaders(key[1]) if explains else ():
                 if leader in self._verdicts:  # it may be as grave now as what it stands for
                     out += self._step(leader, self._verdicts[leader], now)
         return out
 
-    def _put(self, alert: Alert) -> None:
-        self.alerts[alert.key] = alert
-        self._keys[alert.id] = alert.key
-        self.dirty.add(alert.key)
-        self.inhibition.put(alert)
-        when = due(alert, self.inhibition.policy(alert.key))
-        if when is not None:
-            heapq.heappush(self._timers, (when, next(self._order), alert.key))
-
-    def _cover(self, key: Key, alert: Alert | None, now: Moment) -> Suppression | None:
-        """What keeps an alert from being told now."""
-        found = self.inhibition.over(key, alert, now.steady)
-        if (found is None or found.cause is Cause.HELD) and self.quiet.any():
-            policy = self.book.policy(*key)
-            stand_in = alert or Alert(
-                rule=key[0], target=key[1], severity=policy.severity, since=0.0, since_at=now.wall
-            )
-            found = self.quiet.mutes(stand_in, self.evaluator.target(key[1]), now.wall) or found
-        return found if found is not None or self.settled else SETTLING
-
-    # What time does
-
     def settle(self, now: Moment, *, freeze: bool = True) -> list[Transition]:
         """Looking around is over: what waited for that is told.
 
         ``freeze``: all has been looked at since the start; alerts of which nothing was said freeze.
         """
-        self.settled = True
+        self.muting.settled = True
         unseen = Verdict.unknown("nothing seen since the start") if freeze else None
         changes: list[Transition] = []
         for key in list(self.alerts):
@@ -227,13 +163,8 @@ class Engine:
     def tick(self, now: Moment) -> list[Transition]:
         """Do what is due by now."""
         changes = self._judge_all(self.evaluator.recheck(self.alerts, now), now)
-        while self._timers and self._timers[0][0] <= now.steady:
-            _, _, key = heapq.heappop(self._timers)
-            alert = self.alerts.get(key)
-            if alert is None or key not in self._verdicts:
-                continue
-            when = due(alert, self.inhibition.policy(key))
-            if when is not None and when <= now.steady:
+        for key in self.table.take_due(now.steady):
+            if key in self._verdicts:
                 changes += self._step(key, self._verdicts[key], now)
         if now.steady >= self._look_at or now.steady < self._look_at - LOOK_EVERY:
             self._look_at = now.steady + LOOK_EVERY
@@ -243,15 +174,10 @@ class Engine:
     def next_due(self, *, looking: bool = True) -> float | None:
         """The steady time of the next :meth:`tick` that does something (``looking``: or looks
         whether something suppresses), or None."""
-        times = [] if (look := self.evaluator.next_recheck()) is None else [look]
-        times += [at for at, _, _ in self._timers[:1]]
-        if looking and any(self._waits(alert) for alert in self.alerts.values()):
+        times = [self.evaluator.next_recheck(), self.table.next_due()]
+        if looking and any(self.muting.may_change(alert) for alert in self.alerts.values()):
             times.append(self._look_at)
-        return min(times, default=None)
-
-    def _waits(self, alert: Alert) -> bool:
-        """Whether something may begin or end to suppress it without anything being seen."""
-        return alert.phase is Phase.FIRING and (alert.suppression is not None or self.quiet.any())
+        return min((at for at in times if at is not None), default=None)
 
     def recheck(
         self, targets: Collection[str] | None, now: Moment, but: Key | None = None
@@ -263,38 +189,11 @@ class Engine:
                 continue
             if targets is not None and key[1] not in targets:
                 continue
-            if targets is None and not self._waits(alert):
+            if targets is None and not self.muting.may_change(alert):
                 continue
-            cover = self._cover(key, alert, now)
+            cover = self.muting.of(key, alert, now)
             if cover is None and may_be_over(alert, now):
                 continue
             if cover != alert.suppression:
                 changes += self._step(key, self._verdicts[key], now)
         return changes
-
-    # What people and channels do
-
-    def acknowledge(
-        self, alert: Alert, by: str | None, comment: str, now: Moment
-    ) -> list[Transition]:
-        """Note that somebody looks after a firing alert (``by`` None: no more)."""
-        changed, change = acknowledged(alert, by, comment, now)
-        changed = evolve(changed, revision=alert.revision + 1)
-        self._put(changed)
-        return [evolve(change, alert=changed)]
-
-    def queued(self, key: Key, channels: Collection[str], *, recovered: bool = False) -> None:
-        """Channels are to be told of the firing (or, ``recovered``, of its end)."""
-        alert = self.alerts.get(key)
-        if alert is not None:
-            heard = frozenset[str]() if recovered else alert.heard
-            self.alerts[key] = evolve(alert, heard=heard, owed=alert.owed - frozenset(channels))
-            self.dirty.add(key)
-
-    def revise(self, alert_id: UUID, become: Callable[[Alert], Alert]) -> None:
-        """Note what channels did about an alert that is known: see
-        :mod:`tocsin.core.alerts.noted`."""
-        alert = self.find(alert_id)
-        if alert is not None and (changed := become(alert)) != alert:
-            self.alerts[alert.key] = evolve(changed, revision=alert.revision + 1)
-            self.dirty.add(alert.key)

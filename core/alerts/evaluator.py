@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from attrs import define, field
@@ -12,12 +12,11 @@ from tocsin.core.alerts.model import Alert, Key, Moment, Phase
 from tocsin.core.alerts.recent import Reading, Recent
 from tocsin.core.alerts.recheck_timers import RecheckTimers
 from tocsin.core.alerts.rule_faults import RuleFaults
-from tocsin.core.alerts.rule_set import EMPTY, BoundRule, RuleSet
+from tocsin.core.alerts.rule_set import EMPTY, BoundRule, Judge, RuleSet
 from tocsin.core.contracts.model import Event, Observation, Target
 from tocsin.core.contracts.rule import History, Verdict
 from tocsin.core.plugin.faults import describe
 
-Outside: TypeAlias = Callable[[BoundRule, Key, History, Moment], None]
 Alerts: TypeAlias = Mapping[Key, Alert]
 Verdicts: TypeAlias = Iterator[tuple[Key, Verdict]]
 """One rule after the other: what follows from the verdict of one may change what the next sees."""
@@ -28,24 +27,24 @@ class Evaluator:
     """Knows the targets, their recent past, and the rules that watch them.
 
     Attributes:
-        outside: runs a rule that may not run here (a third party's); its verdict comes back later.
-            None: every rule runs here.
+        isolates: whether rules that may not run here (a third party's) are put into ``asked``;
+            their verdicts come back later. False: every rule runs here.
+        asked: those since the monitor took them.
         faults: keeps which plugin's rule raised, and what.
         rules: those of the configuration in force.
         carried: what rules carry from one verdict to the next, without an alert.
         reading: which targets wait for what history has of them.
     """
 
-    outside: Outside | None = None
+    isolates: bool = False
     faults: RuleFaults = field(factory=RuleFaults)
     rules: RuleSet = EMPTY
     carried: Carried = field(factory=Carried)
     reading: Reading = field(factory=Reading)
+    asked: list[Judge] = field(factory=list)
     _targets: dict[str, Recent] = field(factory=dict)
     _bound: dict[str, tuple[BoundRule, ...]] = field(factory=dict)
     _rechecks: RecheckTimers = field(factory=RecheckTimers)
-
-    # What there is
 
     def configure(self, rules: RuleSet) -> None:
         """Take over a configuration."""
@@ -103,8 +102,6 @@ class Evaluator:
             rules = self._bound[recent.target.name] = self.rules.of(recent.target)
             recent.lookback = max((rule.lookback for rule in rules), default=0.0)
         return rules
-
-    # What is seen
 
     def observe(self, observation: Observation, alerts: Alerts, now: Moment) -> Verdicts:
         """Take in a result of a target that is there."""
@@ -166,8 +163,8 @@ class Evaluator:
 
     def _judge(self, rule: BoundRule, key: Key, history: History, now: Moment) -> Verdict | None:
         """What a rule says; None where it is asked elsewhere."""
-        if not rule.inline and self.outside is not None:
-            self.outside(rule, key, history, now)
+        if self.isolates and not rule.inline:
+            self.asked.append(Judge(rule, key, history))
             return None
         try:
             verdict, wrong = rule.judge(history, now.wall)
@@ -179,8 +176,6 @@ class Evaluator:
         elif self.faults:
             self.faults.clear(key)
         return verdict
-
-    # Rules that want to be asked again
 
     def note(self, key: Key, verdict: Verdict, now: Moment) -> None:
         """When a rule wants to be asked again, by its verdict."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from math import inf
 
 from attrs import define, field
 
+from tocsin.core.alerts.evaluator import Evaluator
 from tocsin.core.alerts.graph import Graph
 from tocsin.core.alerts.model import Alert, Cause, Key, Moment, Phase, Policy, Suppression
-from tocsin.core.alerts.rule_set import RuleSet
 from tocsin.core.contracts.rule import Severity
 
 PATIENCE = 120.0
@@ -29,7 +29,7 @@ class Inhibition:
     """
 
     graph: Graph
-    book: Callable[[], RuleSet]
+    evaluator: Evaluator
     grace: float = 60.0
     _roots: dict[str, dict[Key, Alert]] = field(factory=dict)
     _leaders: dict[str, dict[Key, Alert]] = field(factory=dict)
@@ -39,8 +39,8 @@ class Inhibition:
         """An alert is there, or has changed."""
         self.drop(alert.key)
         for known, has_it in (
-            (self._roots, self.book().inhibits(*alert.key)),
-            (self._leaders, self.book().leads(*alert.key)),
+            (self._roots, self.evaluator.rules.inhibits(*alert.key)),
+            (self._leaders, self.evaluator.rules.leads(*alert.key)),
         ):
             if has_it:
                 known.setdefault(alert.target, {})[alert.key] = alert
@@ -59,14 +59,14 @@ class Inhibition:
 
     def policy(self, key: Key) -> Policy:
         """How an alert is treated: one that stands for others as they, once they have fired."""
-        policy = self.book().policy(*key)
-        if self.book().leads(*key):
+        policy = self.evaluator.rules.policy(*key)
+        if self.evaluator.rules.leads(*key):
             mine = self._leaders.get(key[1], {}).get(key)
             since = inf if mine is None else mine.since
             for other in self._roots.get(key[1], {}).values():
                 over = other.resolved is not None and other.resolved < since
                 if other.key != key and other.fired is not None and not over:
-                    policy = policy.joined(self.book().policy(*other.key))
+                    policy = policy.joined(self.evaluator.rules.policy(*other.key))
         return policy
 
     def _leader(self, key: Key, mine: Alert | None, now: float) -> Alert | None:
@@ -79,10 +79,10 @@ class Inhibition:
         return None
 
     def _explains(self, key: Key) -> bool:
-        return self.book().inhibits(*key)
+        return self.evaluator.rules.inhibits(*key)
 
     def _severity(self, key: Key) -> Severity:
-        return self.book().policy(*key).severity
+        return self.evaluator.rules.policy(*key).severity
 
     def over(self, key: Key, mine: Alert | None, now: float) -> Suppression | None:
         """What explains an alert, or may do so in a moment; None where nothing does."""
@@ -95,7 +95,7 @@ class Inhibition:
         above = self.graph.above(key[1]) & self._roots.keys()
         for replicas in {self.graph.replicas(name) for name in above}:
             found += self._of_service(replicas, key, mine, now)
-        yields = self.book().yields(*key)
+        yields = self.evaluator.rules.yields(*key)
         rank = self._severity(key).rank if yields else Severity.CRITICAL.rank
         found += [
             (alert, cause)

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from attrs import evolve, field, frozen
 
-from tocsin.core.alerts.model import Policy
+from tocsin.core.alerts.model import Key, Policy
 from tocsin.core.contracts.model import REPLICATED, Observation, Target
 from tocsin.core.contracts.rule import History, Rule, Verdict
 from tocsin.core.plugin.faults import PluginFault, describe, is_ours
@@ -64,6 +64,15 @@ class BoundRule:
         if not any(fnmatchcase(target.name, pattern) for pattern in self.targets):
             return False
         return not self.inline or self.rule.applies(target)
+
+
+@frozen
+class Judge:
+    """Have a rule judge elsewhere; its verdict comes back as the event ``Judged``."""
+
+    rule: BoundRule
+    key: Key
+    history: History
 
 
 @frozen(kw_only=True)

@@ -239,7 +239,7 @@ class Inventory:
 
     def _release(self, check_id: str, check: CheckSettings) -> None:
         self._scheduler.remove(check_id)
-        self._runner.forget(check_id)
+        self._runner.faults.forget(check_id)
         if isinstance(check.probe, Probe):
             task = asyncio.ensure_future(self._runner.close(check.plugin or "", check.probe))
             self._closing.add(task)

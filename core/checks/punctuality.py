@@ -29,7 +29,7 @@ def punctuality(scheduler: Scheduler) -> ComponentHealth:
     """
     if not scheduler.is_keeping_time:
         return ComponentHealth(status=Health.FAILED, message="no check is being run")
-    now = scheduler.own_time
+    now = scheduler.runs.own_time
     waits: dict[tuple[str, bool], list[float]] = defaultdict(list)
     stuck = []
     for job in scheduler:
@@ -44,7 +44,7 @@ def punctuality(scheduler: Scheduler) -> ComponentHealth:
         )
     if not said:
         return ComponentHealth(status=Health.OK)
-    idle = now - scheduler.progress
+    idle = now - scheduler.runs.progress
     if idle > STARVED_AFTER:
         said.insert(0, f"no check has been run for {format_duration(idle)}")
     failed = idle > STARVED_AFTER or (CONFIGURATION, False) in waits

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from tocsin.core.boundary import cleaned_observation
 from tocsin.core.checks.check_runner import Runner
+from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.uplink import Uplink
 from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.cli.status import LOOK
@@ -98,7 +99,7 @@ async def _check_all(
     isolation = Isolation(frozenset(settings.plugins.inline), lambda *_: None)
     clock = SystemClock()
     uplink = Uplink(clock, isolation, settings.uplink)
-    runner = Runner(clock, isolation, plugins, doubt=uplink.doubt)
+    runner = Runner(clock, isolation, ProbeFaults(clock, plugins), doubt=uplink.doubt)
     watcher = asyncio.create_task(isolation.watch())
     limit = asyncio.Semaphore(100)
 

@@ -256,7 +256,7 @@ async def get_alert(call: Call) -> AlertDetail:
     """Show one alert and why it was, or was not, told to each channel."""
     identity = alert_id(call)
     alerting = call.monitor.alerting
-    alert = alerting.engine.find(identity) or alerting.monitor.recent.alerts.get(identity)
+    alert = alerting.engine.table.find(identity) or alerting.monitor.recent.alerts.get(identity)
     if alert is not None:
         view = alert_view(alert)
     else:
@@ -287,24 +287,24 @@ def alert_id(call: Call) -> UUID:
 @routes.post("/api/v1/alerts/{id}/acknowledge", role=Role.OPERATOR, errors=(404, 409))
 async def acknowledge(call: Call, body: AckBody) -> AlertView:
     """Acknowledge a firing alert: repeats and escalation stop, the recovery is still told."""
-    alert = _handle(call, Acknowledged(alert_id(call), call.actor, clean(body.comment)))
-    call.audit("acknowledge", str(alert.id), target=alert.target, comment=body.comment)
-    await call.monitor.alerting.executor.committed()
+    identity, comment = alert_id(call), body.comment
+    entry = call.entry("acknowledge", str(identity), comment=comment)
+    alert = await _submit(call, Acknowledged(identity, call.actor, clean(comment), entry))
     return alert_view(alert)
 
 
 @routes.post("/api/v1/alerts/{id}/unacknowledge", role=Role.OPERATOR, errors=(404, 409))
 async def unacknowledge(call: Call) -> AlertView:
     """Take an acknowledgement back: repeats go on."""
-    alert = _handle(call, Acknowledged(alert_id(call), None))
-    call.audit("unacknowledge", str(alert.id), target=alert.target)
-    await call.monitor.alerting.executor.committed()
+    identity = alert_id(call)
+    entry = call.entry("unacknowledge", str(identity))
+    alert = await _submit(call, Acknowledged(identity, None, audit=entry))
     return alert_view(alert)
 
 
-def _handle(call: Call, event: Acknowledged) -> Alert:
+async def _submit(call: Call, event: Acknowledged) -> Alert:
     """What a person does to an alert; the alert after that."""
-    outcome = call.monitor.alerting.executor.handle(event).outcome
+    outcome = await call.monitor.alerting.executor.submit(event)
     if outcome.is_missing:
         raise not_found("open alert", str(event.alert))
     if outcome.alert is None:

@@ -75,12 +75,12 @@ async def list_channels(call: Call) -> ChannelList:
                 name=name,
                 notifier=settings.notifier_name,
                 status=_status(channel),
-                reason=settings.broken or channel.trouble,
+                reason=settings.broken or channel.availability.trouble,
                 min_severity=settings.min_severity.value,
-                waiting=channel.waiting,
-                sent=channel.sent_total,
-                failed=channel.failed_total,
-                last_sent=channel.last_sent,
+                waiting=len(channel.queue.rows),
+                sent=channel.record.sent_total,
+                failed=channel.record.failed_total,
+                last_sent=channel.record.last_sent,
                 fallback=settings.fallback,
             )
         )
@@ -90,9 +90,9 @@ async def list_channels(call: Call) -> ChannelList:
 def _status(channel: Channel) -> str:
     if channel.settings.broken is not None:
         return "broken"
-    if channel.disabled is not None:
+    if channel.availability.disabled is not None:
         return "disabled"
-    return "ok" if channel.trouble is None else "failing"
+    return "ok" if channel.availability.trouble is None else "failing"
 
 
 @routes.post("/api/v1/test-notification", role=Role.OPERATOR, errors=(404,))

@@ -236,15 +236,15 @@ def _alerting(monitor: Monitor) -> Iterator[Family]:
     channels = list(alerting.channels.items())
     yield (
         "tocsin_channel_messages_sent_total", "counter", "Messages a channel has delivered.",
-        [({"channel": name}, float(c.sent_total)) for name, c in channels],
+        [({"channel": name}, float(c.record.sent_total)) for name, c in channels],
     )  # fmt: skip
     yield (
         "tocsin_channel_attempts_failed_total", "counter", "Attempts to deliver that failed.",
-        [({"channel": name}, float(c.failed_total)) for name, c in channels],
+        [({"channel": name}, float(c.record.failed_total)) for name, c in channels],
     )  # fmt: skip
     yield (
         "tocsin_channel_notices_waiting", "gauge", "Notices that a channel has yet to deliver.",
-        [({"channel": name}, float(c.waiting)) for name, c in channels],
+        [({"channel": name}, float(len(c.queue.rows))) for name, c in channels],
     )  # fmt: skip
     yield (
         "tocsin_journal_entries_waiting", "gauge", "Entries that the journal could not write yet.",

@@ -123,14 +123,13 @@ async def create_window(call: Call, body: WindowBody) -> WindowView:
         made = _silence(call, body, now)
     except (ValueError, OverflowError) as error:
         raise Problem(422, f"the maintenance window is wrong: {error}") from error
-    call.monitor.alerting.silencing.put(made)
     assert made.window is not None  # noqa: S101
-    call.audit(
+    entry = call.entry(
         "maintenance", body.name, matchers=list(shown(made.matchers)),
         schedule=made.window.schedule or None, duration_seconds=made.window.duration,
         until=made.ends_at.isoformat(), comment=made.comment,
     )  # fmt: skip
-    await call.monitor.alerting.executor.committed()
+    await call.monitor.alerting.silencing.put(made, entry)
     return _made(made, made.window, now)
 
 
@@ -168,8 +167,7 @@ async def end_window(call: Call) -> WindowView:
                 409, f"[maintenance.{name}] stands in the configuration; take it out there"
             )
         raise not_found("maintenance window", name[:100])
-    ended = call.monitor.alerting.silencing.end(silence)
-    call.audit("end-maintenance", name)
-    await call.monitor.alerting.executor.committed()
+    entry = call.entry("end-maintenance", name)
+    ended = await call.monitor.alerting.silencing.end(silence, entry)
     assert ended.window is not None  # noqa: S101
     return _made(ended, ended.window, ended.ends_at)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from tocsin.core.alerting import Alerting
 from tocsin.core.auth import TokenStore
 from tocsin.core.bus import Bus
-from tocsin.core.checks.scheduler import SchedulerStats
+from tocsin.core.checks.runs import SchedulerStats
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import Settings
 from tocsin.core.contracts.model import AuditEntry, Beat, ComponentHealth, LogLine

@@ -49,19 +49,21 @@ class Call:
         """The caller's name, as it stands in the audit."""
         return "anonymous" if self.who is None else self.who.name
 
+    def entry(self, action: str, subject: str, outcome: str = "ok", **details: Any) -> AuditEntry:
+        """The audit row of what the caller wants to change."""
+        return AuditEntry(
+            actor=self.actor,
+            role="none" if self.who is None else self.who.role.value,
+            action=action,
+            subject=subject,
+            at=self.monitor.clock.now(),
+            outcome=outcome,
+            details=details,
+        )
+
     def audit(self, action: str, subject: str, outcome: str = "ok", **details: Any) -> None:
         """Keep what the caller changed."""
-        self.monitor.audit(
-            AuditEntry(
-                actor=self.actor,
-                role="none" if self.who is None else self.who.role.value,
-                action=action,
-                subject=subject,
-                at=self.monitor.clock.now(),
-                outcome=outcome,
-                details=details,
-            )
-        )
+        self.monitor.audit(self.entry(action, subject, outcome, **details))
 
 
 @frozen(kw_only=True)

@@ -106,20 +106,18 @@ async def create_silence(call: Call, body: SilenceBody) -> SilenceView:
         starts, ends = times(body.starts_at, body.until, body.duration, now)
     except (ValueError, OverflowError) as error:
         raise Problem(422, f"the silence is wrong: {error}") from error
-    made = call.monitor.alerting.silencing.put(
-        Silence(
-            matchers=matchers,
-            starts_at=starts,
-            ends_at=ends,
-            created_by=call.actor,
-            comment=clean(body.comment),
-        )
+    made = Silence(
+        matchers=matchers,
+        starts_at=starts,
+        ends_at=ends,
+        created_by=call.actor,
+        comment=clean(body.comment),
     )
-    call.audit(
+    entry = call.entry(
         "silence", str(made.id), matchers=list(shown(matchers)),
         until=made.ends_at.isoformat(), comment=made.comment,
     )  # fmt: skip
-    await call.monitor.alerting.executor.committed()
+    await call.monitor.alerting.silencing.put(made, entry)
     return silence_view(made, now)
 
 
@@ -165,7 +163,6 @@ async def end_silence(call: Call) -> SilenceView:
     now = call.monitor.clock.now()
     if silence.state(now) == "expired":
         raise Problem(409, "it has ended already")
-    ended = call.monitor.alerting.silencing.end(silence)
-    call.audit("end-silence", str(silence.id))
-    await call.monitor.alerting.executor.committed()
+    entry = call.entry("end-silence", str(silence.id))
+    ended = await call.monitor.alerting.silencing.end(silence, entry)
     return silence_view(ended, ended.ends_at)

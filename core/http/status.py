@@ -8,7 +8,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from tocsin.core.checks.scheduler import SchedulerStats
+from tocsin.core.checks.runs import SchedulerStats
 from tocsin.core.contracts.model import Reason, Status
 from tocsin.core.http.routing import Call, Routes
 from tocsin.core.http.views import is_container

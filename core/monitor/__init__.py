@@ -4,8 +4,8 @@
 with an earlier run, ``recent_alerts`` and ``underway`` are a part of what the monitor knows.
 """
 
-from tocsin.core.monitor.effects import Effects, Judge
+from tocsin.core.monitor.effects import Effects
 from tocsin.core.monitor.monitor import Monitor
 from tocsin.core.monitor.past import Past
 
-__all__ = ["Effects", "Judge", "Monitor", "Past"]
+__all__ = ["Effects", "Monitor", "Past"]

@@ -67,7 +67,7 @@ class Deliveries:
     def routed(self, change: Transition, now: Moment) -> list[Row]:
         """The rows of a change; who is to be told of it counts as told from now on."""
         alert, engine = change.alert, self.engine
-        explains = engine.book.explains(*alert.key)
+        explains = engine.evaluator.rules.explains(*alert.key)
         rows = route(
             change,
             engine.inhibition.policy(alert.key),
@@ -78,7 +78,7 @@ class Deliveries:
             self.underway.channels(alert.id),
         )
         if queued := [row.channel for row in rows if row.decision is Decision.QUEUED]:
-            engine.queued(alert.key, queued, recovered=change.kind is Change.RESOLVED)
+            engine.table.queued(alert.key, queued, recovered=change.kind is Change.RESOLVED)
         for row in rows:
             self.note(row)
         return rows
@@ -133,7 +133,7 @@ class Deliveries:
         for row in dead:
             if row.news and row.notice is not None and row.notice.kind is not Kind.RESOLVED:
                 others = self.underway.channels(row.alert)
-                self.engine.revise(row.alert, partial(undelivered, underway=others))
+                self.engine.table.revise(row.alert, partial(undelivered, underway=others))
         return list(made.values())
 
     def _told_elsewhere(self, rows: Iterable[Row], now: Moment) -> dict[UUID, Row]:
@@ -146,9 +146,9 @@ class Deliveries:
     def _note_delivered(self, row: Row) -> None:
         if row.notice is None or row.notice.kind is Kind.RESOLVED:
             return
-        if self.engine.find(row.alert) is not None:
+        if self.engine.table.find(row.alert) is not None:
             told = partial(delivered, channel=row.channel, flaps=row.notice.flaps)
-            self.engine.revise(row.alert, told)
+            self.engine.table.revise(row.alert, told)
         elif (over := self.recent.alerts.get(row.alert)) is not None and not over.ever_told:
             self.recent.keep(evolve(over, ever_told=True, revision=over.revision + 1))
 
@@ -157,4 +157,6 @@ class Deliveries:
         self.note(row)
         if row.decision not in (Decision.SUPERSEDED, Decision.UNHEARD) and row.news:
             others = self.underway.channels(row.alert) - {row.channel}
-            self.engine.revise(row.alert, partial(held_back, channel=row.channel, underway=others))
+            self.engine.table.revise(
+                row.alert, partial(held_back, channel=row.channel, underway=others)
+            )

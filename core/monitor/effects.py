@@ -7,25 +7,15 @@ from uuid import UUID
 
 from attrs import frozen
 
-from tocsin.core.alerts.model import Alert, Key, Transition
+from tocsin.core.alerts.model import Alert, Transition
 from tocsin.core.alerts.outbox import Row
-from tocsin.core.alerts.rule_set import BoundRule
+from tocsin.core.alerts.rule_set import Judge
 from tocsin.core.alerts.silences import Silence
-from tocsin.core.contracts.model import Event, Observation
-from tocsin.core.contracts.rule import History
+from tocsin.core.contracts.model import AuditEntry, Event, Observation
 from tocsin.core.journal.file import Entry
 from tocsin.core.monitor.past import Past
 
-Stored: TypeAlias = Observation | Event | Alert | Row | Silence
-
-
-@frozen
-class Judge:
-    """Have a rule judge elsewhere; its verdict comes back as the event ``Judged``."""
-
-    rule: BoundRule
-    key: Key
-    history: History
+Stored: TypeAlias = Observation | Event | Alert | Row | Silence | AuditEntry
 
 
 @frozen

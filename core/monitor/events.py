@@ -14,8 +14,8 @@ from tocsin.core.alerts.outbox import Row
 from tocsin.core.alerts.rule_set import RuleSet
 from tocsin.core.alerts.silences import Silence, Window
 from tocsin.core.config.settings import ChannelSettings
+from tocsin.core.contracts.model import AuditEntry, Observation, Target
 from tocsin.core.contracts.model import Event as ContainerEvent
-from tocsin.core.contracts.model import Observation, Target
 from tocsin.core.contracts.rule import Verdict
 from tocsin.core.journal.file import Saved
 from tocsin.core.monitor.past import Past
@@ -134,9 +134,18 @@ class Rechecked:
 
 @frozen
 class SilencePut:
-    """A person has made, changed or ended a silence or a window."""
+    """A person has made, changed or ended a silence or a window. ``audit``: the row that says so,
+    written where it is not refused."""
 
     silence: Silence
+    audit: AuditEntry | None = None
+
+
+@frozen
+class Audited:
+    """A person has done something else."""
+
+    audit: AuditEntry
 
 
 @frozen
@@ -148,11 +157,12 @@ class SilencesForgotten:
 
 @frozen
 class Acknowledged:
-    """A person looks after an alert, or (``by`` None) does no more."""
+    """A person looks after an alert, or (``by`` None) does no more. ``audit``: see SilencePut."""
 
     alert: UUID
     by: str | None
     comment: str = ""
+    audit: AuditEntry | None = None
 
 
 @frozen
@@ -227,6 +237,7 @@ MonitorEvent: TypeAlias = (
     | Rechecked
     | SilencePut
     | SilencesForgotten
+    | Audited
     | Acknowledged
     | MessageDue
     | RowsTried

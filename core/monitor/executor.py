@@ -12,13 +12,20 @@ from attrs import define, evolve, field
 from tocsin.core.alerts.durable_clock import DurableMonotonicClock
 from tocsin.core.alerts.model import Change, Transition
 from tocsin.core.alerts.outbox import Row
-from tocsin.core.boundary import cleaned_event, cleaned_observation
+from tocsin.core.boundary import cleaned_entry, cleaned_event, cleaned_observation
 from tocsin.core.bus import Bus
-from tocsin.core.contracts.model import Event, Observation
+from tocsin.core.contracts.model import AuditEntry, Event, Observation
 from tocsin.core.journal.journal import Journal, JournalError
 from tocsin.core.logs import get_logger
-from tocsin.core.monitor.effects import Effects
-from tocsin.core.monitor.events import Happened, MonitorEvent, Observed
+from tocsin.core.monitor.effects import Effects, Outcome
+from tocsin.core.monitor.events import (
+    Acknowledged,
+    Audited,
+    Happened,
+    MonitorEvent,
+    Observed,
+    SilencePut,
+)
 from tocsin.core.monitor.monitor import Monitor
 from tocsin.core.runtime import crash_points
 from tocsin.core.store import Store
@@ -84,6 +91,20 @@ class Executor:
         """Take in what happened to a target, without secrets and control characters."""
         self.handle(Happened(cleaned_event(event)))
 
+    async def submit(self, event: Acknowledged | SilencePut) -> Outcome:
+        """Take in what a person wants; the answer comes when it is on disk. Where the caller does
+        not wait for that any more, it holds all the same, and so does its audit."""
+        if event.audit is not None:
+            event = evolve(event, audit=cleaned_entry(event.audit))
+        outcome = self.handle(event).outcome
+        if not outcome.refused:
+            await self.committed()
+        return outcome
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Keep what a person did that changes nothing here."""
+        self.handle(Audited(cleaned_entry(entry)))
+
     async def committed(self) -> None:
         """Wait until all that was handled so far is on disk. Where the disk fails it holds all the
         same, in memory, and the journal's ``trouble`` says so."""
@@ -102,6 +123,9 @@ class Executor:
             self.store.write(item)
         for kind, data in effects.published:
             self.bus.publish(kind, data)
+            if isinstance(data, AuditEntry):
+                log.info("audit", actor=data.actor, action=data.action, subject=data.subject,
+                         outcome=data.outcome)  # fmt: skip
         if effects.entry is None:
             return
         if effects.transitions:

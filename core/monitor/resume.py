@@ -25,8 +25,8 @@ QUEUED = Decision.QUEUED
 
 def load(saved: Saved, engine: Engine, recent: RecentAlerts, deliveries: Deliveries) -> None:
     """Go on with a journal that is whole; of one that is not, with nothing yet."""
-    engine.load(saved.alerts)
-    engine.dirty.clear()
+    engine.table.load(saved.alerts)
+    engine.table.dirty.clear()
     engine.evaluator.carried.kept.update(saved.carried)
     for row in saved.rows:
         recent.note(row)  # history may not have it yet; its id makes that harmless
@@ -65,7 +65,8 @@ def taken_up(
             recent.keep(_replaced(before.pop(key), now))
             unseen = newcomer.phase is Phase.FIRING and newcomer.acknowledged_by is None
             if unseen and alert.acknowledged_by is not None:
-                changes += engine.acknowledge(newcomer, alert.acknowledged_by, alert.comment, now)
+                by, comment = alert.acknowledged_by, alert.comment
+                changes.append(engine.table.acknowledge(newcomer, by, comment, now))
             continue
         changes += engine.judge(key, Verdict.over("it goes on as the alert of before"), now)
         if key in engine.alerts:
@@ -78,8 +79,8 @@ def taken_up(
                 comment=newcomer.comment,
                 revision=alert.revision + 1,
             )
-    engine.load(before.values())
-    engine.load(alert for alert in past.ended if alert.key not in engine.alerts)
+    engine.table.load(before.values())
+    engine.table.load(alert for alert in past.ended if alert.key not in engine.alerts)
     rows = tuple(
         _superseded(row) if row.alert in replaced else row for row in past.rows if row.id not in own
     )
@@ -88,7 +89,7 @@ def taken_up(
         deliveries.note(row)
     bare = frozenset(each for each in past.bare if each[0] not in replaced | own)
     for identity, channel in bare:
-        engine.revise(identity, partial(held_back, channel=channel, underway=()))
+        engine.table.revise(identity, partial(held_back, channel=channel, underway=()))
     owed = sum(row.decision is QUEUED for row in rows) + len(bare)
     if before or owed:
         log.info("an earlier run goes on", alerts=len(before), to_be_told=owed)

@@ -8,6 +8,7 @@ from attrs import define, evolve
 
 from tocsin.core.alerts.silences import Silence, Silencer
 from tocsin.core.clock import Clock
+from tocsin.core.contracts.model import AuditEntry
 from tocsin.core.monitor import events
 from tocsin.core.monitor.executor import Executor
 
@@ -27,15 +28,17 @@ class Silencing:
         """All of it."""
         return self.executor.monitor.quiet
 
-    def put(self, silence: Silence) -> Silence:
-        """Take a new silence, or a changed one of the same id."""
-        self.executor.handle(events.SilencePut(silence))
+    async def put(self, silence: Silence, audit: AuditEntry | None = None) -> Silence:
+        """Take a new silence, or a changed one of the same id, with the row that says who made it.
+        Returns it when it is on disk."""
+        await self.executor.submit(events.SilencePut(silence, audit))
         return silence
 
-    def end(self, silence: Silence) -> Silence:
-        """End a silence now: what still fires is told."""
+    async def end(self, silence: Silence, audit: AuditEntry) -> Silence:
+        """End a silence now: what still fires is notified. Returns it when that is on disk."""
         now = self.clock.now()
-        return self.put(evolve(silence, ends_at=now, starts_at=min(silence.starts_at, now)))
+        ended = evolve(silence, ends_at=now, starts_at=min(silence.starts_at, now))
+        return await self.put(ended, audit)
 
     def forget(self) -> None:
         """Let go of those that ended long ago."""

@@ -85,7 +85,7 @@ def told_elsewhere(
         name = named or _other(row.channel, channels, failing)
         if name is None:
             continue
-        alert = engine.find(row.alert)
+        alert = engine.table.find(row.alert)
         told = name in row.beside or name in underway.channels(row.alert)
         told = told or (alert is not None and name in alert.heard)
         if named is None and told:

@@ -34,7 +34,9 @@ def inhibited(rows: list[Row], engine: Engine, now: Moment) -> Sifted:
 def silenced(rows: list[Row], engine: Engine, now: Moment) -> Sifted:
     """Leave out what a silence or a maintenance window covers."""
     return _covered(
-        rows, engine, lambda a: engine.quiet.mutes(a, engine.evaluator.target(a.target), now.wall)
+        rows,
+        engine,
+        lambda a: engine.muting.quiet.mutes(a, engine.evaluator.target(a.target), now.wall),
     )
 
 
@@ -43,7 +45,7 @@ def _covered(
 ) -> Sifted:
     passed, left = [], []
     for row in rows:
-        alert = engine.find(row.alert)
+        alert = engine.table.find(row.alert)
         told = row.notice is not None and row.notice.kind is Kind.RESOLVED
         # What has resolved meanwhile is told, both halves of it; so is every recovery.
         found = None

@@ -73,10 +73,10 @@ class ChannelManager:
             await channel.stop()
             # Whoever takes its place begins anew.
             self.tools.executor.handle(events.ChannelChanged(name, is_failing=False))
-            rows = channel.leave()
+            rows = channel.queue.leave()
             if name in self.channels:
                 # Whoever asked to be left alone is asked no sooner for a changed line.
-                self.channels[name].resume(rows, channel.shut_until)
+                self.channels[name].resume(rows, channel.record.shut_until)
             else:
                 self._orphans(rows)
             await self._close(channel.settings)
@@ -93,15 +93,15 @@ class ChannelManager:
 
         async def listen() -> None:
             never = asyncio.Event()
-            while channel.asked_until > self.tools.clock.monotonic():
-                await self.tools.clock.wait(never, channel.asked_until)
+            while channel.availability.asked_until > self.tools.clock.monotonic():
+                await self.tools.clock.wait(never, channel.availability.asked_until)
             try:
                 await self.tools.isolation.call(
                     plugin, lambda: notifier.listen(controls), None, expects=(NotifyError,)
                 )
             except NotifyError as error:
                 if error.retry_after is not None:
-                    channel.leave_alone(error.retry_after)
+                    channel.record.back_off(error.retry_after)
                 raise
 
         def ended(reason: str, seconds: float) -> None:

@@ -41,9 +41,6 @@ class Actions(Protocol):
     def may_restart(self, target: str) -> bool:
         """Whether that is allowed."""
 
-    def audit(self, entry: AuditEntry) -> None:
-        """Keep what a person changed."""
-
 
 @frozen
 class ControlContext:
@@ -68,11 +65,11 @@ class ChannelControls:
         """Acknowledge a firing alert. Raises ActionError."""
 
         async def work() -> str:
-            outcome = self.context.executor.handle(Acknowledged(alert, clean(by))).outcome
+            entry = self._entry("acknowledge", str(alert), by)
+            event = Acknowledged(alert, clean(by), audit=entry)
+            outcome = await self.context.executor.submit(event)
             if outcome.alert is None:
                 raise ActionError(outcome.refused, missing=outcome.is_missing)
-            self._audit("acknowledge", str(alert), by, target=outcome.alert.target)
-            await self.context.executor.committed()
             return f"acknowledged by {by}"
 
         return await self._at_home(work())
@@ -93,12 +90,11 @@ class ChannelControls:
                 created_by=clean(by),
                 comment=f"by {self.channel}",
             )
-            self.context.silencing.put(made)
-            self._audit(
+            entry = self._entry(
                 "silence", str(made.id), by, matchers=[str(m) for m in made.matchers],
                 until=made.ends_at.isoformat(),
             )  # fmt: skip
-            await self.context.executor.committed()
+            await self.context.silencing.put(made, entry)
             return f"silenced for {format_duration(seconds)} by {by}"
 
         return await self._at_home(work())
@@ -122,17 +118,15 @@ class ChannelControls:
         return await self._at_home(work())
 
     def _firing(self, identity: UUID) -> Alert:
-        alert = self.context.executor.monitor.engine.find(identity)
+        alert = self.context.executor.monitor.engine.table.find(identity)
         if alert is None or alert.phase is not Phase.FIRING:
             raise ActionError("it does not fire any more", missing=True)
         return alert
 
-    def _audit(self, action: str, subject: str, by: str, **details: Any) -> None:
-        self.context.actions.audit(
-            AuditEntry(
-                actor=clean(by), role=f"channel {self.channel}", action=action, subject=subject,
-                at=self.context.clock.now(), details=details,
-            )
+    def _entry(self, action: str, subject: str, by: str, **details: Any) -> AuditEntry:
+        return AuditEntry(
+            actor=clean(by), role=f"channel {self.channel}", action=action, subject=subject,
+            at=self.context.clock.now(), details=details,
         )  # fmt: skip
 
     async def _at_home(self, work: Coroutine[Any, Any, T]) -> T:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import frozen
+from attrs import define, frozen
 
 from tocsin import (
     ActionError,
@@ -76,7 +76,6 @@ class Hands:
     """What the rest of tocsin does to targets: recorded."""
 
     def __init__(self) -> None:
-        self.audited: list[AuditEntry] = []
         self.restarted: list[tuple[str, str, str]] = []
         self.hang = False
 
@@ -95,9 +94,6 @@ class Hands:
     def may_restart(self, target: str) -> bool:
         return target.startswith("web")
 
-    def audit(self, entry: AuditEntry) -> None:
-        self.audited.append(entry)
-
 
 def catalog() -> PluginManager:
     """Our plugins, and the recording notifier."""
@@ -105,6 +101,22 @@ def catalog() -> PluginManager:
     manager.load()
     manager.add("recording", _Plugin, "tests", "0")
     return manager
+
+
+@define
+class _View:
+    """What a desk's alerting can say of itself."""
+
+    desk: Desk
+
+    def health(self) -> dict[str, ComponentHealth]:
+        return {**self.desk.health, **self.desk.alerting.health()}
+
+    def has_looked_around(self) -> bool:
+        return self.desk.looked_around
+
+    def sees_all(self) -> bool:
+        return True
 
 
 class Desk:
@@ -132,8 +144,7 @@ class Desk:
         self.alerting = Alerting(
             self.settings, data_dir=self.directory, clock=self.clock,
             store=self.store, bus=self.bus, isolation=isolation, plugins=self.plugins,
-            health=lambda: {**self.health, **self.alerting.health()},
-            looked_around=lambda: self.looked_around, actions=self.hands,
+            itself=_View(self), actions=self.hands,
         )  # fmt: skip
         self._written: asyncio.Future[None] | None = None
         """The newest entry of the journal, done when it lies on disk."""
@@ -168,17 +179,20 @@ class Desk:
         """End in order."""
         await self.alerting.stop()
 
+    def audited(self) -> list[AuditEntry]:
+        """What people did, oldest first."""
+        return [news.data for news in self.bus.since(0, "audit")[0]]
+
     def silence(
         self, matcher: str, starts_at: datetime, ends_at: datetime, comment: str = "",
         window: Window | None = None,
     ) -> None:  # fmt: skip
         """A silence of ann's; with a window, a maintenance window."""
-        self.alerting.silencing.put(
-            Silence(
-                matchers=parse_all([matcher]), starts_at=starts_at, ends_at=ends_at,
-                created_by="ann", comment=comment, window=window,
-            )
+        made = Silence(
+            matchers=parse_all([matcher]), starts_at=starts_at, ends_at=ends_at,
+            created_by="ann", comment=comment, window=window,
         )  # fmt: skip
+        self.alerting.executor.handle(events.SilencePut(made))
 
     def acknowledge(self, alert: Alert, by: str, comment: str = "") -> None:
         """Somebody looks after it."""

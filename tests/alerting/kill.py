@@ -40,6 +40,7 @@ from typing import Any
 
 from attrs import frozen
 
+from tests.alerting.well import Well
 from tocsin import Message, Notifier, NotifyError, Receipt, Result, Status, Target, hookimpl
 from tocsin.core.alerting import Alerting, manager
 from tocsin.core.bus import Bus
@@ -212,7 +213,7 @@ async def _drive(plan: Plan, directory: Path) -> None:
         settings, data_dir=directory, clock=clock,
         store=Store(None, directory / "spool", clock=clock), bus=bus,
         isolation=Isolation(frozenset([*settings.plugins.inline, "posting"]), lambda *_: None),
-        plugins=plugins, health=lambda: {}, looked_around=lambda: True,
+        plugins=plugins, itself=Well(),
     )  # fmt: skip
     progress = directory / "progress"
     done = len(progress.read_bytes()) if progress.exists() else 0
@@ -230,7 +231,7 @@ async def _drive(plan: Plan, directory: Path) -> None:
         check = CheckState(target=target, name="c", probe="tcp", interval=30)
         alerting.executor.handle(events.CheckPut(check))
         see(target, truth[target])
-    while not alerting.engine.settled:
+    while not alerting.engine.muting.settled:
         await asyncio.sleep(0.005)
     last = plan.steps[done - 1][0] if done else 0.0
     with progress.open("ab", buffering=0) as file:
@@ -240,7 +241,8 @@ async def _drive(plan: Plan, directory: Path) -> None:
             file.write(b".")  # the world has changed, whether we live to see it or not
             see(target, status)
     while (
-        any(channel.waiting for channel in alerting.channels.values()) or alerting.executor._tasks
+        any(channel.queue.rows for channel in alerting.channels.values())
+        or alerting.executor._tasks
     ):
         await asyncio.sleep(0.005)
     await alerting.journal.commit(Entry())

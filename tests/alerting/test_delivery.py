@@ -13,7 +13,7 @@ from tests.conftest import eventually
 from tests.hidden import hide_only
 from tocsin import Event, NotifyError, Observation, Severity
 from tocsin.core.contracts.model import ComponentHealth, Health
-from tocsin.core.notify import channel as pipeline_channel
+from tocsin.core.notify import worker
 from tocsin.core.notify.deliver import MOST_FAULTS, Failure, backoff
 from tocsin.core.store import Store
 from tocsin.testing import RecordingNotifier
@@ -99,7 +99,7 @@ async def test_a_hanging_notifier_delays_no_other_channel(make_desk: MakeDesk) -
     assert desk.told("other") == []
     desk.notifier("other").hang.clear()
     # The deadline of an attempt is real time.
-    await eventually(lambda: desk.alerting.channels["other"].trouble is not None)
+    await eventually(lambda: desk.alerting.channels["other"].availability.trouble is not None)
     await desk.wait(5)
     assert desk.told("other") == [("fired", "web")]
 
@@ -109,7 +109,7 @@ async def test_a_channel_may_be_stopped_while_it_is_stopped(
 ) -> None:
     """A reload takes a channel away, and tocsin ends a moment later: both stops end in order, and
     the message stays to be told."""
-    monkeypatch.setattr(pipeline_channel, "IN_FLIGHT", 0.2)
+    monkeypatch.setattr(worker, "IN_FLIGHT", 0.2)
     desk.notifier().hang.set()
     desk.add("web")
     desk.see("web", "down")
@@ -123,7 +123,7 @@ async def test_a_channel_may_be_stopped_while_it_is_stopped(
         await asyncio.sleep(0)
     assert len(stops) > 1
     await asyncio.gather(*stops)
-    assert channel.waiting == 1
+    assert len(channel.queue.rows) == 1
 
 
 async def test_a_temporary_failure_is_tried_again_with_the_same_id(desk: Desk) -> None:
@@ -224,7 +224,7 @@ async def test_a_message_that_the_notifier_cannot_take_blocks_nobody(make_desk: 
     assert desk.told() == [("fired", "api")]
     assert [target for _, target in desk.told("other") if target != "tocsin"] == ["web"]
     assert ("fired", "ops", "dead") in desk.ledger("web")
-    assert desk.alerting.channels["ops"].trouble is None
+    assert desk.alerting.channels["ops"].availability.trouble is None
 
 
 async def test_a_restart_does_not_forget_what_a_message_did(make_desk: MakeDesk) -> None:
@@ -289,7 +289,7 @@ async def test_what_a_provider_repeats_shows_no_secret(
     desk.see("web", "down")
     await desk.wait(1)
     (row,) = [r for r in desk.alerting.monitor.recent.rows.values() if r.target == "web"]
-    assert row.reason == desk.alerting.channels["ops"].trouble == "401: you sent ***"
+    assert row.reason == desk.alerting.channels["ops"].availability.trouble == "401: you sent ***"
     desk.notifier().fail(NotifyError("t0psecret-value"))
     assert await desk.alerting.test("ops") == (False, "***")
 
@@ -420,7 +420,7 @@ async def test_a_disabled_channel_is_not_tried_again(make_desk: MakeDesk) -> Non
     assert ("fired", "tocsin") in desk.told("other"), "a channel of no use is an alert"
     desk.notifier().fail(NotifyError("still gone", disable=True))
     assert await desk.alerting.test("ops") == (False, "still gone")
-    assert desk.alerting.channels["ops"].disabled == "still gone"
+    assert desk.alerting.channels["ops"].availability.disabled == "still gone"
     assert await desk.alerting.test("ops") == (True, "remembered")
     desk.add("db")
     desk.see("db", "down")

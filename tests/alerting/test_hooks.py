@@ -45,7 +45,7 @@ async def test_what_a_probe_says_leaves_the_house_clean(
     desk.add("job", "web")
     desk.see("web", "down", ODD)
     await desk.wait(1)
-    await eventually(lambda: desk.alerting.channels["webhook"].sent_total == 1)
+    await eventually(lambda: desk.alerting.channels["webhook"].record.sent_total == 1)
     (raw,) = {body for _, body in receiver.requests}
     text = json.dumps(json.loads(raw), ensure_ascii=False)
     assert PASSWORD not in text

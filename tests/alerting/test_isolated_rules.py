@@ -17,9 +17,9 @@ from tocsin.core.alerting.isolated_rules import IsolatedRuleRunner
 from tocsin.core.alerts.durable_clock import DurableMonotonicClock
 from tocsin.core.alerts.model import Policy
 from tocsin.core.alerts.rule_faults import RuleFaults
-from tocsin.core.alerts.rule_set import BoundRule, RuleSet
+from tocsin.core.alerts.rule_set import BoundRule, Judge, RuleSet
 from tocsin.core.contracts.rule import VerdictState
-from tocsin.core.monitor import Effects, Judge, Monitor, events
+from tocsin.core.monitor import Effects, Monitor, events
 from tocsin.core.monitor.events import MonitorEvent
 from tocsin.core.monitor.executor import Executor
 from tocsin.core.plugin.sandbox import Isolation, PluginFault

@@ -42,7 +42,7 @@ async def desk_of(make_desk: MakeDesk, server: MailServer, *names: str) -> Desk:
 
 async def mails(desk: Desk, server: MailServer, count: int) -> list[str]:
     """The subjects, once there are so many."""
-    await eventually(lambda: desk.alerting.channels["email"].sent_total == count)
+    await eventually(lambda: desk.alerting.channels["email"].record.sent_total == count)
     return [str(mail["Subject"]) for mail in server.mails]
 
 

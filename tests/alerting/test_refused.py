@@ -48,7 +48,7 @@ async def test_one_refused_notice_costs_no_other_its_delivery(desk: Desk, bad: s
     assert [row.reason for row in dead] == ["it answered 400"]
     assert len(desk.notifier().attempts) <= 11
     assert len({message.id for message in desk.notifier().delivered}) <= 5
-    assert desk.alerting.channels["ops"].trouble is None
+    assert desk.alerting.channels["ops"].availability.trouble is None
 
 
 async def test_nobody_hears_of_the_end_of_what_was_refused(make_desk: MakeDesk) -> None:
@@ -91,7 +91,7 @@ async def test_halves_are_on_disk(desk: Desk) -> None:
     desk.notifier().fail(REFUSED, "busy")
     fail_all(desk, NAMES[:8])
     await desk.wait(0.31)
-    halves = [message.id for message in desk.alerting.channels["ops"]._pending.messages]
+    halves = [message.id for message in desk.alerting.channels["ops"].queue.pending.messages]
     assert len(halves) == 2
     await desk.restart()
     for name in NAMES[:8]:
@@ -126,7 +126,7 @@ async def test_a_message_that_fails_again_and_again_blocks_nobody(desk: Desk) ->
     fail_all(desk, ["db"])
     await desk.wait(10)
     assert desk.told() == [("fired", "api"), ("fired", "db")]
-    assert desk.alerting.channels["ops"].trouble is None
+    assert desk.alerting.channels["ops"].availability.trouble is None
     await desk.wait(3600)
     assert len(desk.notifier().attempts) < 40
     desk.notifier().refused.clear()

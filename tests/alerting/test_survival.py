@@ -370,7 +370,7 @@ async def test_a_full_disk_is_one_alert_and_no_end(make_desk: MakeDesk, small_di
     for n in range(200):  # until the room that the journal had in reserve is used up
         desk.see("web", "down")
         desk.see("web", "up")
-        desk.alerting.engine.dirty |= set(desk.alerting.engine.alerts)
+        desk.alerting.engine.table.dirty |= set(desk.alerting.engine.alerts)
         desk.alerting.executor.handle(events.Ticked())
         if n % 20 == 0:
             await desk.calm()

@@ -104,7 +104,7 @@ async def test_people_act_by_name_and_are_audited(two: Desk) -> None:
     with pytest.raises(ActionError, match="not allowed"):
         await able.restart("mute", "ann")
     assert len(await able.logs("web", 3)) == 3
-    assert [(e.actor, e.role, e.action) for e in hands.audited] == [
+    assert [(e.actor, e.role, e.action) for e in two.audited()] == [
         ("ann (Telegram 42)", "channel ops", "acknowledge"), ("bob", "channel ops", "silence"),
     ]  # fmt: skip
 
@@ -122,7 +122,7 @@ async def test_what_does_not_fire_cannot_be_acted_on(two: Desk) -> None:
             await able.acknowledge(one, "ann")
         with pytest.raises(ActionError, match="does not fire any more"):
             await able.silence(one, 60, "ann")
-    assert two.hands.audited == []
+    assert two.audited() == []
     assert not two.alerting.quiet.silences
 
 

@@ -182,10 +182,10 @@ class Driver:
         for change in changes:
             if change.notify:
                 over = change.kind.value == "resolved"
-                self.engine.queued(change.alert.key, ["c"], recovered=over)
+                self.engine.table.queued(change.alert.key, ["c"], recovered=over)
                 if not over:
                     told = partial(delivered, channel="c", flaps=change.alert.flaps)
-                    self.engine.revise(change.alert.id, told)
+                    self.engine.table.revise(change.alert.id, told)
         self.changes += changes
 
     @property

@@ -86,9 +86,9 @@ def test_an_alert_is_found_by_its_id_for_as_long_as_it_is_kept() -> None:
         for change in driver.changes:
             now = driver.engine.alerts.get(change.alert.key)
             kept = now is not None and now.id == change.alert.id
-            assert driver.engine.find(change.alert.id) == (now if kept else None)
+            assert driver.engine.table.find(change.alert.id) == (now if kept else None)
         kept_ids = {alert.id for alert in driver.engine.alerts.values()}
-        assert driver.engine._keys.keys() == kept_ids
+        assert driver.engine.table._keys.keys() == kept_ids
     assert [alert.target for alert in driver.engine.alerts.values()] == ["api"]
 
 
@@ -296,7 +296,7 @@ def test_a_rule_that_raises_is_named_and_the_others_go_on(
     well: list[str] = []
     driver = Driver({"web": (), "api": ()})
     driver.engine.evaluator.faults = RuleFaults(lambda *fault: faults.append(fault), well.append)
-    slow = driver.engine.book.rules["slow"].rule
+    slow = driver.engine.evaluator.rules.rules["slow"].rule
 
     def broken(*_: Any) -> Verdict:
         raise ZeroDivisionError("oops")
@@ -319,10 +319,10 @@ def test_a_rule_that_is_taken_away_fails_no_more(monkeypatch: pytest.MonkeyPatch
     well: list[str] = []
     driver = Driver({"web": ()})
     driver.engine.evaluator.faults = RuleFaults(lambda *_: None, well.append)
-    slow = driver.engine.book.rules["slow"].rule
+    slow = driver.engine.evaluator.rules.rules["slow"].rule
     monkeypatch.setattr(type(slow), "evaluate", lambda *_: 1 / 0)
     driver.see("web", "down")
-    driver.engine.configure(driver.engine.book, driver.moment)
+    driver.engine.configure(driver.engine.evaluator.rules, driver.moment)
     assert well == []
     driver.engine.configure(EMPTY, driver.moment)
     assert well == ["p"]
@@ -381,7 +381,7 @@ def test_a_restart_loop_is_one_alert() -> None:
     driver = Driver({"web": (), "api": ("web",)}, looping(channels=("c", "mail")))
     loop_for(driver, 50)
     # Who depends on it is named by the one that is told.
-    assert driver.engine.book.explains("loop", "web")
+    assert driver.engine.evaluator.rules.explains("loop", "web")
     assert driver.engine.inhibition.affected("web") == ("api",)
     assert rung(driver) == [("fired", "loop", "warning")]
     loop_for(driver, 850)
@@ -425,7 +425,7 @@ def test_a_verdict_that_is_wrong_in_part_counts_for_the_rest(
     faults: list[tuple[str, str]] = []
     driver = Driver({"web": ()})
     driver.engine.evaluator.faults = RuleFaults(lambda *fault: faults.append(fault), lambda _: None)
-    slow = driver.engine.book.rules["slow"].rule
+    slow = driver.engine.evaluator.rules.rules["slow"].rule
     monkeypatch.setattr(
         type(slow), "evaluate", lambda *_: Verdict.firing("bad", again=-0.5), raising=True
     )
@@ -488,7 +488,7 @@ def test_one_replica_explains_nothing_while_another_serves(acknowledged: bool) -
         driver = replicated(top=("web",))
         driver.see(name, "down")
         if acknowledged:
-            driver.engine.acknowledge(driver.alert(name), "ann", "", driver.moment)
+            driver.engine.table.acknowledge(driver.alert(name), "ann", "", driver.moment)
         assert driver.engine.inhibition.affected(name) == ()
         for other in ("web", "top"):
             driver.see(other, "down")

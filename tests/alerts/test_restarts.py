@@ -51,7 +51,7 @@ class Restarting(Driver):
 
     def settle(self) -> None:
         """Every target was seen once since the start."""
-        if not self.engine.settled:
+        if not self.engine.muting.settled:
             self.handle(events.Settled(freeze=True))
 
 
@@ -197,6 +197,6 @@ def test_an_engine_that_was_loaded_waits_for_its_rules() -> None:
     (alert,) = driver.engine.alerts.values()
     fresh = Engine()
     fresh.configure(rules(), driver.moment)
-    fresh.load([alert])
+    fresh.table.load([alert])
     driver.now += 10_000
     assert fresh.tick(driver.moment) == []

@@ -11,11 +11,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from attrs import evolve
 from pytest_aiohttp import AiohttpClient
 
+from tests.alerting.well import Well
 from tocsin.core.alerting import Alerting
 from tocsin.core.auth import Role, TokenStore
 from tocsin.core.bus import Bus
 from tocsin.core.checks.restarts import Restarts
-from tocsin.core.checks.scheduler import SchedulerStats
+from tocsin.core.checks.runs import SchedulerStats
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
 from tocsin.core.config.errors import ConfigError, ConfigProblem
@@ -97,7 +98,7 @@ class Stack:
         self.alerting = Alerting(
             self.settings, data_dir=directory, clock=self.clock, store=self.store,
              bus=self.bus, isolation=isolation, plugins=self.plugins,
-            health=self.health, looked_around=lambda: True,
+            itself=Well(self.parts),
         )  # fmt: skip
 
     @property

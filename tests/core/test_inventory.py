@@ -19,6 +19,7 @@ from tocsin.core.bus import Bus
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.heartbeats import Heartbeats
 from tocsin.core.checks.inventory import Inventory
+from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.scheduler import Scheduler
 from tocsin.core.config.settings import (
     CheckSettings,
@@ -143,8 +144,8 @@ class Room:
         self.isolation = Isolation(frozenset({"echo"}), lambda *_: None)
         self.faults: list[str] = []
         self.runner = Runner(
-            clock, self.isolation, self.plugins,
-            faulted=lambda plugin, reason: self.faults.append(reason),
+            clock, self.isolation,
+            ProbeFaults(clock, self.plugins, lambda plugin, reason: self.faults.append(reason)),
         )  # fmt: skip
         self.settings = Settings(data_dir=directory, sources={"docker": DOCKER})
         self.inventory = Inventory(

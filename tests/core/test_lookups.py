@@ -17,6 +17,7 @@ from pytest_aiohttp import AiohttpServer
 
 from tocsin import Secret, Status, Target, connect_to, look_up, own_shortage
 from tocsin.core.checks.check_runner import Runner
+from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.punctuality import host_names
 from tocsin.core.clock import SystemClock
 from tocsin.core.config.settings import BUILT_IN, PluginSettings
@@ -70,7 +71,8 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
 @pytest.fixture
 async def runner() -> AsyncIterator[Runner]:
     isolation = Isolation(frozenset(BUILT_IN), lambda *_: None)
-    yield Runner(SystemClock(), isolation, PluginManager(PluginSettings()))
+    clock = SystemClock()
+    yield Runner(clock, isolation, ProbeFaults(clock, PluginManager(PluginSettings())))
     isolation.stop()
 
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import eventually
-from tocsin.core.checks.scheduler import Scheduler, phase, spread_for
+from tocsin.core.checks.job import phase
+from tocsin.core.checks.scheduler import Scheduler, spread_for
 from tocsin.testing import SettableClock
 
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.test_scheduler import Recorder, play, settle
-from tocsin.core.checks.scheduler import LEAVE_PATIENCE, Scheduler, spread_for
+from tocsin.core.checks.runs import LEAVE_PATIENCE
+from tocsin.core.checks.scheduler import Scheduler, spread_for
 from tocsin.core.runtime import descriptors
 from tocsin.testing import SettableClock
 
@@ -111,7 +112,7 @@ async def test_checks_that_begin_to_hang_all_at_once_delay_others_by_a_second(
         await tarpit.turn()
     assert len(healthy.times) - before == 600
     assert scheduler.stats().lateness_max < 30  # of the hung ones, which wait among themselves
-    slots = scheduler.slots
+    slots = scheduler.runs.slots
     assert slots.running <= 1.5 * slots.limit
     await scheduler.drain()
 
@@ -164,10 +165,10 @@ async def test_a_limit_that_falls_leaves_room_for_quick_checks(
     for n in range(300):
         scheduler.put(f"t{n}/c", 1, tarpit.of(f"t{n}/c"))
     await play(scheduler, clock, 10)
-    assert descriptors.checks_at_once(1000) <= scheduler.slots.running <= 30
+    assert descriptors.checks_at_once(1000) <= scheduler.runs.slots.running <= 30
     limit = 65536
     await play(scheduler, clock, 10)
-    assert scheduler.slots.running == 300
+    assert scheduler.runs.slots.running == 300
     await scheduler.drain()
 
 
@@ -197,7 +198,7 @@ async def test_a_run_that_is_removed_before_its_first_step_leaves_nothing(
     scheduler.remove("a/c")
     await settle()
     assert scheduler.stats().running == 0
-    assert not scheduler._running
+    assert not scheduler.runs.running
 
 
 async def test_a_removed_run_that_ignores_its_cancellation_loses_its_slot(
@@ -266,7 +267,7 @@ def test_counts_are_true_and_no_slot_is_left_idle(
             elif what == "hang":
                 gates[name] = asyncio.Event()
             await play(scheduler, clock, 1.5 if what == "wait" else 0.5, step=0.5)
-            slots = scheduler.slots
+            slots = scheduler.runs.slots
             shares = slots.shares.values()
             assert slots.running == now.total() == sum(s.running for s in shares)
             assert slots.waiting == sum(s.waiting for s in shares)
@@ -275,6 +276,6 @@ def test_counts_are_true_and_no_slot_is_left_idle(
             assert slots.running <= limit + limit // 2 + len(shares)
             assert not any(s.waiting and slots.is_free(s) for s in shares)
         await scheduler.drain()
-        assert scheduler.slots.running == 0
+        assert scheduler.runs.slots.running == 0
 
     asyncio.run(live())

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from tocsin import Probe, Result, Status, Target
 from tocsin.core.checks.check_runner import Runner
+from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.uplink import FRESH, Uplink, is_outside
 from tocsin.core.config.settings import BUILT_IN, PluginSettings, UplinkSettings
 from tocsin.core.contracts.model import Health
@@ -72,7 +73,8 @@ async def seen(uplink: Uplink, probe: Probe, plugin: str = "http") -> Result:
     """What a check records."""
     plugins = PluginManager(PluginSettings())
     plugins.load()
-    runner = Runner(uplink.clock, uplink.isolation, plugins, doubt=uplink.doubt)
+    faults = ProbeFaults(uplink.clock, plugins)
+    runner = Runner(uplink.clock, uplink.isolation, faults, doubt=uplink.doubt)
     return (await runner.run(Target(name="shop"), "http", plugin, probe)).result
 
 

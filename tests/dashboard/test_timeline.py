@@ -14,7 +14,7 @@ from tocsin.core.contracts.model import ComponentHealth, Health, Result
 def many_alerts(town: Town, number: int) -> None:
     """One that fires, below so many newer ones that are over."""
     alerting = town.stack.alerting
-    town.do(eventually(lambda: alerting.engine.settled))
+    town.do(eventually(lambda: alerting.engine.muting.settled))
     down("long-ago", town)
     for n in range(number):
         down(f"brief-{n:03}", town)
@@ -82,7 +82,7 @@ def test_what_another_failure_explains_leads_to_it(pages: Pages, empty_town: Tow
     """A suppressed alert offers no acknowledgement, but the target that explains it, on the
     timeline and on the overview; the card counts it apart, and its names say how many more."""
     alerting = empty_town.stack.alerting
-    empty_town.do(eventually(lambda: alerting.engine.settled))
+    empty_town.do(eventually(lambda: alerting.engine.muting.settled))
     for n in range(4):
         empty_town.stack.add(f"web-{n}", "container", "docker", "docker-health", depends_on=("db",))
     down("db", empty_town)

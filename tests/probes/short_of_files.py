@@ -18,6 +18,7 @@ from typing import Any
 
 from tocsin import Secret, Status, Target
 from tocsin.core.checks.check_runner import Runner
+from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.clock import SystemClock
 from tocsin.core.config.settings import BUILT_IN, PluginSettings
 from tocsin.core.plugin.manager import PluginManager
@@ -45,7 +46,8 @@ async def main(cases: dict[str, tuple[str, dict[str, Any]]]) -> None:
     """Run and print."""
     plugins = PluginManager(PluginSettings(), discover=tuple)
     isolation = Isolation(frozenset(BUILT_IN), lambda *_: None)
-    runner = Runner(SystemClock(), isolation, plugins)
+    clock = SystemClock()
+    runner = Runner(clock, isolation, ProbeFaults(clock, plugins))
     out: dict[str, list[tuple[str, str]]] = {name: [] for name in cases}
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (SOFT, hard))

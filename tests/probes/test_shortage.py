@@ -22,6 +22,7 @@ from attrs import frozen
 from tests.probes.short_of_files import LEFT
 from tocsin import Probe, Result, Status, Target, own_shortage
 from tocsin.core.checks.check_runner import Runner
+from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.punctuality import TOLD_FOR, shortages
 from tocsin.core.config.settings import BUILT_IN, PluginSettings
 from tocsin.core.contracts.model import Health
@@ -195,7 +196,7 @@ async def test_each_shortage_is_unknown_and_told(
     monitor_impaired repeats, until none was met for a while."""
     plugins = PluginManager(PluginSettings())
     isolation = Isolation(frozenset(BUILT_IN), lambda *_: None)
-    runner = Runner(clock, isolation, plugins)
+    runner = Runner(clock, isolation, ProbeFaults(clock, plugins))
     assert shortages(runner.last_shortage, clock.monotonic()).status is Health.OK
     probe = Lacking(error=error, passes=passes)
     seen = await runner.run(Target(name="t"), "c", "http", probe)

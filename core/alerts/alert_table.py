@@ -1,0 +1,106 @@
+"""All alerts that are not closed, which of them changed, and when time alone changes them."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import count
+from uuid import UUID
+
+from attrs import define, evolve, field
+
+from tocsin.core.alerts.due import due
+from tocsin.core.alerts.inhibition import Inhibition
+from tocsin.core.alerts.model import Alert, Key, Moment, Transition
+from tocsin.core.alerts.noted import acknowledged
+
+
+@define
+class AlertTable:
+    """Alerts by rule and target.
+
+    Attributes:
+        inhibition: knows how each alert is treated, and is kept up to date with them.
+        alerts: the alerts.
+        dirty: alerts that changed in a way that must outlive the process, or ended; the monitor
+            takes and clears it.
+    """
+
+    inhibition: Inhibition
+    alerts: dict[Key, Alert] = field(factory=dict)
+    dirty: set[Key] = field(factory=set)
+    _keys: dict[UUID, Key] = field(factory=dict)
+    """Where an alert is, by its id."""
+    _timers: list[tuple[float, int, Key]] = field(factory=list)
+    """A heap of steady times at which an alert may be due."""
+    _order: count[int] = field(factory=count)
+
+    def load(self, alerts: Iterable[Alert]) -> None:
+        """Take over alerts of an earlier run."""
+        for alert in alerts:
+            self.put(alert)
+
+    def put(self, alert: Alert) -> None:
+        """An alert is there, or has changed."""
+        self.alerts[alert.key] = alert
+        self._keys[alert.id] = alert.key
+        self.dirty.add(alert.key)
+        self.inhibition.put(alert)
+        when = due(alert, self.inhibition.policy(alert.key))
+        if when is not None:
+            heapq.heappush(self._timers, (when, next(self._order), alert.key))
+
+    def remove(self, alert: Alert) -> None:
+        """An alert is closed."""
+        self.alerts.pop(alert.key, None)
+        self.forget(alert.id)
+        self.inhibition.drop(alert.key)
+        self.dirty.add(alert.key)
+
+    def forget(self, alert_id: UUID) -> None:
+        """An alert is found by its id no more."""
+        self._keys.pop(alert_id, None)
+
+    def find(self, alert_id: UUID) -> Alert | None:
+        """An alert that is open, or was not long ago."""
+        key = self._keys.get(alert_id)
+        return None if key is None else self.alerts.get(key)
+
+    def take_due(self, now: float) -> Iterator[Key]:
+        """Yield the alerts that time alone changes by the steady time ``now``, each as it is when
+        its turn comes."""
+        while self._timers and self._timers[0][0] <= now:
+            _, _, key = heapq.heappop(self._timers)
+            if (alert := self.alerts.get(key)) is not None:
+                when = due(alert, self.inhibition.policy(key))
+                if when is not None and when <= now:
+                    yield key
+
+    def next_due(self) -> float | None:
+        """The steady time from which :meth:`take_due` may yield something, or None."""
+        return self._timers[0][0] if self._timers else None
+
+    # What people and channels did
+
+    def acknowledge(self, alert: Alert, by: str | None, comment: str, now: Moment) -> Transition:
+        """Note that somebody looks after a firing alert (``by`` None: no more)."""
+        changed, change = acknowledged(alert, by, comment, now)
+        changed = evolve(changed, revision=alert.revision + 1)
+        self.put(changed)
+        return evolve(change, alert=changed)
+
+    def queued(self, key: Key, channels: Collection[str], *, recovered: bool = False) -> None:
+        """Channels are to notify people of the firing (or, ``recovered``, of its end)."""
+        alert = self.alerts.get(key)
+        if alert is not None:
+            heard = frozenset[str]() if recovered else alert.heard
+            self.alerts[key] = evolve(alert, heard=heard, owed=alert.owed - frozenset(channels))
+            self.dirty.add(key)
+
+    def revise(self, alert_id: UUID, become: Callable[[Alert], Alert]) -> None:
+        """Note what channels did about an alert that is known: see
+        :mod:`tocsin.core.alerts.noted`."""
+        alert = self.find(alert_id)
+        if alert is not None and (changed := become(alert)) != alert:
+            self.alerts[alert.key] = evolve(changed, revision=alert.revision + 1)
+            self.dirty.add(alert.key)

@@ -1,0 +1,50 @@
+"""The end of an alert: it resolves, people are notified once, and after a cooldown it is closed."""
+
+from __future__ import annotations
+
+from tocsin.core.alerts.due import is_flapping
+from tocsin.core.alerts.model import Alert, Cause, Change, Phase
+from tocsin.core.alerts.walk import Walk
+
+
+def resolve(walk: Walk, alert: Alert) -> None:
+    """A firing alert is over."""
+    now = walk.now.steady
+    flapping = is_flapping(alert, walk.policy, now)
+    alert = walk.set(
+        phase=Phase.RESOLVED,
+        resolved=now,
+        resolved_at=walk.now.wall,
+        downtime=max(0.0, now - alert.since),
+        resolution=walk.verdict.message or "back in order",
+        recovered=walk.verdict.recovered,
+        suppression=None,
+        hold_until=now + walk.policy.cooldown if flapping else None,
+        carry=walk.verdict.carry,
+    )
+    if not alert.told:
+        if alert.unheard:  # what fires next is news
+            walk.set(last_told=None, unheard=False)
+        walk.tell(Change.RESOLVED, reason="unheard", why="nobody was told that it fired")
+    elif flapping:
+        walk.tell(Change.RESOLVED, reason="flapping", why="told once it has lasted a cooldown")
+    elif walk.is_settling:
+        walk.tell(Change.RESOLVED, reason=Cause.SETTLING, why="tocsin has just started")
+    else:
+        _recover(walk)
+
+
+def look_at_resolved(walk: Walk, alert: Alert) -> None:
+    """Notify people of a recovery that was held back; close the alert after its cooldown."""
+    now, policy = walk.now.steady, walk.policy
+    assert alert.resolved is not None  # noqa: S101
+    if alert.told and not walk.is_settling and now >= (alert.hold_until or now):
+        _recover(walk)
+    if now - alert.resolved >= policy.cooldown and not walk.is_awaited:
+        walk.keep(Change.CLOSED)
+        walk.alert = None
+
+
+def _recover(walk: Walk) -> None:
+    walk.set(told=False, last_told=walk.now.steady, hold_until=None, owed=frozenset())
+    walk.tell(Change.RESOLVED)

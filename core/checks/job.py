@@ -1,0 +1,74 @@
+"""A check as the scheduler knows it: its place in time, and its present run."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Awaitable, Callable
+
+from attrs import define, field
+
+from tocsin.core.checks.slots import Share
+
+Run = Callable[[], Awaitable[None]]
+
+
+@define(eq=False)
+class Job:
+    """A check on its grid of monotonic time. All times are in seconds.
+
+    Attributes:
+        id: ``target/check``.
+        target: its target.
+        interval: between two places on its grid.
+        offset: of its grid past a multiple of the interval.
+        run: makes one run.
+        due: when it is to run next.
+        skipped: is called with the number of runs that were left out.
+        share: the share of slots it has, by its owner and its pace.
+        patience: for how long a run may take with all its tries.
+        task: its present run.
+        number: of its present run.
+        slot: the share in which its present run is counted.
+        began: when its present run began, or it began to wait, in the scheduler's own time.
+        waits_since: when the run that waits for a slot was due.
+        gone: it was removed.
+    """
+
+    id: str
+    target: str
+    interval: float
+    offset: float
+    run: Run
+    due: float
+    skipped: Callable[[int], object]
+    share: Share[Job]
+    patience: float
+    task: asyncio.Task[None] = field(init=False)
+    number: int = 0
+    slot: Share[Job] | None = None
+    began: float = 0.0
+    waits_since: float = 0.0
+    running: bool = False
+    waiting: bool = False
+    gone: bool = False
+
+    def advance(self, now: float) -> int:
+        """Move on to the next place on the grid after ``now``. Returns how many were missed."""
+        upcoming = slot_after(self.offset, self.interval, now)
+        missed = int((now - self.due) / self.interval)
+        half = self.interval / 2
+        if upcoming - self.due < half and upcoming - now < half:
+            upcoming += self.interval  # do not run twice in quick succession after the first run
+        self.due = upcoming
+        return missed
+
+
+def phase(check_id: str) -> float:
+    """A check's place in its interval, from 0 up to 1, by a hash that is the same everywhere."""
+    return zlib.crc32(check_id.encode()) / 2**32
+
+
+def slot_after(offset: float, interval: float, now: float) -> float:
+    """The first place on a check's grid after ``now``, in monotonic seconds."""
+    return ((now - offset) // interval + 1) * interval + offset

@@ -1,0 +1,104 @@
+"""The faults of probes: which plugin is at fault, and which checks rest for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeAlias
+
+from attrs import define, field
+
+from tocsin.core.clock import Clock
+from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.plugin.sandbox import PluginFault
+
+FAULTS_TO_QUARANTINE = 3
+"""Faults in a row after which a check rests."""
+
+QUARANTINE = (60.0, 3600.0)
+"""Seconds of the first rest, doubled each time, and of the longest."""
+
+Key: TypeAlias = tuple[str, str]
+"""Plugin, and ``target/check``."""
+
+
+@define
+class _Record:
+    """The faults of one check, in a row."""
+
+    faults: int = 0
+    overruns: int = 0
+    rests: int = 0
+    resting_until: float = 0.0
+    reason: str = ""
+
+
+@define
+class ProbeFaults:
+    """Counts what probes do wrong, and marks their plugins as failed.
+
+    Attributes:
+        clock: the time.
+        plugins: where plugins are marked.
+        failed: called with each plugin that turns failed, and the reason.
+    """
+
+    clock: Clock
+    plugins: PluginManager
+    failed: Callable[[str, str], None] = lambda _plugin, _reason: None
+    _records: dict[Key, _Record] = field(init=False, factory=dict)
+
+    def why_resting(self, key: Key) -> str | None:
+        """Why a check rests now; None where it does not."""
+        record = self._records.get(key)
+        resting = record is not None and self.clock.monotonic() < record.resting_until
+        return record.reason if record is not None and resting else None
+
+    def is_right(self, key: Key) -> None:
+        """A probe did nothing wrong."""
+        if self._records.pop(key, None) is not None:
+            self._recover(key[0])
+
+    def is_imperfect(self, key: Key, wrong: str) -> None:
+        """A result is not as agreed, but what is right about it counts."""
+        self._records[key] = _Record(reason=wrong)
+        self._mark(key, wrong, None)
+
+    def faulted(self, key: Key, fault: PluginFault) -> None:
+        """A probe raised or returned nothing of use."""
+        record = self._records.setdefault(key, _Record())
+        record.faults += 1
+        record.reason = str(fault)
+        rest = None
+        if fault.severe or record.faults >= FAULTS_TO_QUARANTINE:
+            rest = min(QUARANTINE[0] * 2**record.rests, QUARANTINE[1])
+            record.rests += 1
+            record.resting_until = self.clock.monotonic() + rest
+        self._mark(key, str(fault), rest)
+
+    def overran(self, key: Key, timeout: float) -> None:
+        """A run was cancelled at its deadline of ``timeout`` seconds. Perhaps the target hangs,
+        perhaps the probe does: the plugin is marked only when it happens again and again, and goes
+        on being run, since it obeys its cancellation."""
+        record = self._records.setdefault(key, _Record())
+        record.overruns += 1
+        if (times := record.overruns) >= FAULTS_TO_QUARANTINE:
+            said = f"did not end within its timeout of {timeout:g} s, {times} times in a row"
+            self._mark(key, said, None)
+
+    def _mark(self, key: Key, wrong: str, rest: float | None) -> None:
+        plugin, check_id = key
+        reason = f"{wrong} (check {check_id})"
+        retry_at = None if rest is None else self.clock.now() + timedelta(seconds=rest)
+        if self.plugins.fail(plugin, reason, retry_at):
+            self.failed(plugin, reason)
+
+    def _recover(self, plugin: str) -> None:
+        if not any(owner == plugin for owner, _ in self._records):
+            self.plugins.recover(plugin)
+
+    def forget(self, check_id: str) -> None:
+        """A check is gone."""
+        for key in [key for key in self._records if key[1] == check_id]:
+            del self._records[key]
+            self._recover(key[0])

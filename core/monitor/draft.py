@@ -1,0 +1,93 @@
+"""What one event has come to so far."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import define, evolve, field
+
+from tocsin.core.alerts.engine import Engine
+from tocsin.core.alerts.model import Transition
+from tocsin.core.alerts.outbox import Decision, Row
+from tocsin.core.contracts.model import AuditEntry
+from tocsin.core.journal.file import Entry
+from tocsin.core.monitor.effects import UNASKED, Effects, Outcome, SendMessage, Stored
+from tocsin.core.monitor.past import Past
+from tocsin.core.monitor.recent_alerts import RecentAlerts
+
+
+@define
+class Draft:
+    """What one event has come to so far.
+
+    Attributes:
+        entry: what the journal is to hold, but for alerts and rows.
+        changes: of alerts; their rows are still to be made.
+        rows: that came or changed, for the journal, history and whoever reads them.
+        fixed: rows that the journal alone has to know as they are now.
+        stored: what was seen, for history.
+        published: news for whoever listens: kind and data.
+        past: what goes on of an earlier run.
+        send: what the channel that asked is to send.
+        outcome: the answer to a person.
+    """
+
+    entry: Entry | None = None
+    changes: list[Transition] = field(factory=list)
+    rows: list[Row] = field(factory=list)
+    fixed: tuple[Row, ...] = ()
+    stored: list[Stored] = field(factory=list)
+    published: list[tuple[str, Any]] = field(factory=list)
+    past: Past | None = None
+    send: SendMessage | None = None
+    outcome: Outcome = UNASKED
+
+    def finished(self, rows: list[Row] | tuple[Row, ...]) -> None:
+        """Rows that go nowhere any more."""
+        self.rows += rows
+        self.published += [("notification", evolve(row, notice=None)) for row in rows]
+
+    def audited(self, entry: AuditEntry) -> None:
+        """A person did something."""
+        self.stored.append(entry)
+        self.published.append(("audit", entry))
+
+    def effects(self, engine: Engine, recent: RecentAlerts) -> Effects:
+        """The effects, with the alerts that changed: the engine's and those for readers."""
+        dirty, engine.table.dirty = engine.table.dirty, set()
+        rows = (*self.rows, *self.fixed)
+        judge, engine.evaluator.asked = tuple(engine.evaluator.asked), []
+        look_at = engine.evaluator.next_recheck()
+        if not (self.entry or rows or dirty or engine.evaluator.carried.dirty):
+            return Effects(
+                stored=tuple(self.stored),
+                published=tuple(self.published),
+                judge=judge,
+                look_at=look_at,
+                send=self.send,
+                outcome=self.outcome,
+            )
+        alerts = [engine.alerts[key] for key in dirty if key in engine.alerts]
+        for alert in alerts:
+            recent.keep(alert)
+        for row in self.rows:
+            recent.note(row)
+        entry = evolve(
+            self.entry or Entry(),
+            alerts=tuple(alerts),
+            closed=tuple(key for key in dirty if key not in engine.alerts),
+            rows=rows,
+            carried=engine.evaluator.carried.take_dirty(),
+        )
+        return Effects(
+            entry=entry,
+            stored=(*self.stored, *entry.silences, *recent.take_unstored()),
+            published=tuple(self.published),
+            judge=judge,
+            transitions=tuple(self.changes),
+            queued=tuple(row for row in self.rows if row.decision is Decision.QUEUED),
+            send=self.send,
+            outcome=self.outcome,
+            past=self.past,
+            look_at=look_at,
+        )
