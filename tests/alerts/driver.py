@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -21,6 +22,9 @@ from tocsin.core.journal.journal import Entry
 from tocsin.core.monitor import Monitor, events
 from tocsin.core.monitor.events import MonitorEvent
 from tocsin.core.state import CheckState
+
+SCHEDULES = int(os.environ.get("SCHEDULES", "200"))
+"""Random schedules that each property is tried on."""
 
 START = 1_800_000_000.0
 

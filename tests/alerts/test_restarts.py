@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.alerts.driver import Driver, book
+from tests.alerts.driver import SCHEDULES, Driver, book
 from tocsin import Severity
 from tocsin.core.alerts.durable_clock import Anchor
 from tocsin.core.alerts.engine import Engine
@@ -75,7 +75,7 @@ statuses = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=SCHEDULES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(rounds=statuses, held=st.integers(1, 12), data=st.data())
 def test_a_run_with_restarts_tells_what_one_without_tells(
     rounds: list[tuple[str, ...]], held: int, data: st.DataObject
@@ -123,7 +123,7 @@ pairs = st.lists(
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=SCHEDULES // 4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(rounds=pairs, held=st.integers(2, 14), data=st.data())
 def test_checks_that_come_one_after_another_change_nothing_either(
     rounds: list[tuple[str, ...]], held: int, data: st.DataObject

@@ -10,7 +10,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.alerts.driver import START, book
+from tests.alerts.driver import SCHEDULES, START, book
 from tocsin import Observation, Result, Severity, Status, Target
 from tocsin.core.alerts.model import Change, Moment, Phase
 from tocsin.core.alerts.outbox import Decision
@@ -98,7 +98,7 @@ def test_what_was_delivered_is_noted_together_with_that() -> None:
 KINDS = st.sampled_from("up down tick ack due sent dead late gone back check".split())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=SCHEDULES, deadline=None)
 @given(st.lists(st.tuples(KINDS, st.sampled_from(["web", "api"]), st.integers(0, 2000))))
 def test_the_same_events_have_the_same_effects(acts: list[tuple[str, str, int]]) -> None:
     """Whatever happens, two monitors that are given the same events come to the same alerts, rows,
