@@ -1,4 +1,4 @@
-"""The HTTP API: one file per resource; ``server`` puts them together."""
+"""The HTTP API. Each resource has a file of its own; ``server`` joins them into one application."""
 
 from tocsin.core.http.server import ROUTES, ApiServer
 

@@ -1,4 +1,7 @@
-"""Operations that plugins add: guarded like ours, run where they can hurt nobody."""
+"""Routes for the endpoints that plugins add, with the same checks as the core's own routes.
+
+A plugin's handler runs in isolation, with a deadline and a limit on the size of its answer.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +21,24 @@ from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import PluginFault
 
 DEADLINE = 10.0
-"""Seconds an endpoint may take."""
+"""Seconds after which a plugin's endpoint is answered with 504."""
 
 MAX_ANSWER = 4 * 1024 * 1024
-"""Bytes."""
+"""Largest answer of a plugin's endpoint, in bytes."""
 
 
 def routes_of(plugins: PluginManager) -> list[Route]:
-    """A route for each endpoint of each plugin."""
+    """Return one route for each endpoint of each plugin."""
     faulty: set[str] = set()
     return [_route(plugin, endpoint, faulty) for plugin, endpoint in plugins.endpoints]
 
 
 def _route(plugin: str, endpoint: Endpoint, faulty: set[str]) -> Route:
-    """``faulty``: plugins whose endpoints failed, and have not answered since."""
+    """Build the route of one endpoint.
+
+    ``faulty`` holds the plugins whose last call of an endpoint failed. All routes share it and
+    update it.
+    """
 
     async def handle(call: Call) -> web.StreamResponse:
         asked = Asked(
@@ -44,7 +51,8 @@ def _route(plugin: str, endpoint: Endpoint, faulty: set[str]) -> Route:
         )
 
         async def answer() -> bytes:
-            # Encoded where it was made: what is not JSON is the plugin's fault, too.
+            # Encode inside the plugin's isolation: an answer that is not JSON is the plugin's
+            # fault.
             return msgspec.json.encode(await endpoint.handler(asked))
 
         try:
@@ -55,7 +63,8 @@ def _route(plugin: str, endpoint: Endpoint, faulty: set[str]) -> Route:
             if problem.status == HTTPStatus.BAD_GATEWAY:
                 faulty.add(plugin)
             raise
-        if plugin in faulty:  # what else of the plugin failed is not for us to forgive
+        # Clear only a failure of the plugin's endpoints, never one that another part of it had.
+        if plugin in faulty:
             faulty.discard(plugin)
             call.monitor.plugins.recover(plugin)
         return web.Response(body=body, content_type="application/json")
@@ -78,6 +87,11 @@ def _route(plugin: str, endpoint: Endpoint, faulty: set[str]) -> Route:
 
 
 async def _ask(call: Call, plugin: str, answer: Any) -> bytes:
+    """Call the handler with the plugin's deadline and translate its errors.
+
+    Raises:
+        Problem: 404 or 409 for an ActionError, 504 for a timeout, 502 for a fault of the plugin.
+    """
     try:
         body: bytes = await call.monitor.isolation.call(
             plugin, answer, DEADLINE, expects=(ActionError,)
@@ -95,5 +109,6 @@ async def _ask(call: Call, plugin: str, answer: Any) -> bytes:
 
 
 def _fault(call: Call, plugin: str, reason: str) -> Problem:
+    """Mark the plugin failed and return the 502 problem for it."""
     call.monitor.plugins.fail(plugin, reason)
     return Problem(502, f"plugin {plugin} {reason}")

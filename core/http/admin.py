@@ -1,4 +1,4 @@
-"""tocsin itself: plugins, configuration, reload, audit."""
+"""Resources about tocsin itself: plugins, configuration, reload and audit log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ routes = Routes()
 
 @frozen(kw_only=True)
 class ProvidedView:
-    """One thing a plugin provides, and the options it takes."""
+    """One item that a plugin provides (such as a probe or a rule), with the options it takes."""
 
     kind: str
     name: str
@@ -34,7 +34,7 @@ class ProvidedView:
 
 @frozen(kw_only=True)
 class PluginView:
-    """A plugin: ``status`` is ok, failed or disabled, ``reason`` says why."""
+    """A plugin. ``status`` is ok, failed or disabled; ``reason`` explains any status but ok."""
 
     name: str
     kinds: tuple[str, ...]
@@ -48,7 +48,7 @@ class PluginView:
 
 @frozen(kw_only=True)
 class PluginPage:
-    """A page of plugins, by name."""
+    """A page of plugins, sorted by name."""
 
     items: list[PluginView]
     total: int
@@ -57,14 +57,14 @@ class PluginPage:
 
 @frozen(kw_only=True)
 class ConfigView:
-    """The configuration in force, defaults filled in, secrets hidden."""
+    """The configuration in force. Defaults are filled in and secrets are redacted."""
 
     config: Mapping[str, Any]
 
 
 @frozen(kw_only=True)
 class ReloadView:
-    """A reload that was done."""
+    """The outcome of a successful reload."""
 
     reloaded: bool
     targets: int
@@ -73,7 +73,7 @@ class ReloadView:
 
 @frozen(kw_only=True)
 class AuditView:
-    """A change a person made."""
+    """One entry of the audit log: a change that a person made."""
 
     id: UUID
     at: datetime
@@ -87,14 +87,14 @@ class AuditView:
 
 @frozen(kw_only=True)
 class AuditPage:
-    """Changes, newest first."""
+    """Entries of the audit log, newest first."""
 
     items: list[AuditView]
     next: UUID | None
 
 
 def plugin_view(record: PluginRecord) -> PluginView:
-    """A plugin's view."""
+    """Return the API's view of a plugin."""
     return PluginView(
         name=record.name,
         kinds=record.kinds,
@@ -117,7 +117,7 @@ def plugin_view(record: PluginRecord) -> PluginView:
 
 @routes.get("/api/v1/plugins")
 async def list_plugins(call: Call, query: PageQuery) -> PluginPage:
-    """List plugins with their state and options."""
+    """List the plugins with their status and options."""
     records = call.monitor.plugins.records
     items, after = page(records, lambda r: r.name, query.limit, query.cursor)
     return PluginPage(
@@ -127,14 +127,17 @@ async def list_plugins(call: Call, query: PageQuery) -> PluginPage:
 
 @routes.get("/api/v1/config", role=Role.ADMIN)
 async def get_config(call: Call) -> ConfigView:
-    """Show the configuration in force, secrets hidden."""
-    # With thousands of targets this takes longer than the event loop may be held.
+    """Return the configuration in force, with secrets redacted."""
+    # Redacting the configuration of thousands of targets would block the event loop for too long.
     return ConfigView(config=await asyncio.to_thread(redacted, call.monitor.settings))
 
 
 @routes.post("/api/v1/reload", role=Role.ADMIN, errors=(422,))
 async def reload(call: Call) -> ReloadView:
-    """Read the configuration again; a broken one is refused whole and the old one goes on."""
+    """Read the configuration again and apply it.
+
+    A configuration with errors is rejected as a whole, and the current one stays in force.
+    """
     try:
         settings = await call.monitor.reload()
     except ConfigError as error:
@@ -143,7 +146,7 @@ async def reload(call: Call) -> ReloadView:
         raise Problem(
             422, "the new configuration is broken; the old one goes on", errors=problems
         ) from error
-    except BaseException as error:  # a fault of ours, or tocsin stops meanwhile
+    except BaseException as error:  # a defect in tocsin, or shutdown during the reload
         call.audit("reload", "configuration", f"failed: {type(error).__name__}")
         raise
     call.audit("reload", "configuration")
@@ -152,7 +155,7 @@ async def reload(call: Call) -> ReloadView:
 
 @routes.get("/api/v1/audit", role=Role.ADMIN, errors=(503,))
 async def list_audit(call: Call, query: NewestQuery) -> AuditPage:
-    """List what people changed, newest first."""
+    """List the entries of the audit log, newest first."""
     with unavailable():
         rows = await call.monitor.store.audit(query.limit, query.cursor)
     full = len(rows) == query.limit

@@ -1,4 +1,4 @@
-"""Alerts: those that fire, by what tocsin knows now, and those of the past, by history."""
+"""Alerts: open ones from memory, past ones from the history database."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ routes = Routes()
 class AlertView:
     """An alert. ``state`` is firing, acknowledged, suppressed, pending or resolved.
 
-    ``suppressed_by`` says what keeps it from being told, and ``explained_by`` names the target that
-    does; ``flaps`` how often it fired again; ``heard`` which channels were told that it fires.
+    ``suppressed_by`` explains why notifications are suppressed, and ``explained_by`` names the
+    target whose alert inhibits this one. ``flaps`` counts how often the alert fired again after it
+    was resolved. ``heard`` lists the channels that were notified that it fires.
     """
 
     id: UUID
@@ -59,7 +60,7 @@ class AlertView:
 
 @frozen(kw_only=True)
 class AlertPage:
-    """Alerts, newest first."""
+    """A page of alerts, newest first."""
 
     items: list[AlertView]
     next: UUID | None
@@ -67,7 +68,10 @@ class AlertPage:
 
 @frozen(kw_only=True)
 class AlertDetail:
-    """An alert and its ledger: each decision to tell, or not to tell, a channel; oldest first."""
+    """An alert with its ledger: every decision to notify a channel or not, oldest first.
+
+    ``affected`` lists the targets whose alerts this target inhibits.
+    """
 
     alert: AlertView
     affected: tuple[str, ...]
@@ -86,7 +90,7 @@ States = Annotated[
 
 @frozen(kw_only=True)
 class AlertQuery:
-    """Which alerts; ``type`` is the rule's name. Times in RFC 3339."""
+    """Filters of the list of alerts. ``type`` is the name of the rule; times are RFC 3339."""
 
     limit: Limit = 100
     cursor: IdCursor | None = None
@@ -99,19 +103,19 @@ class AlertQuery:
 
     @property
     def states(self) -> tuple[str, ...]:
-        """Those that are wanted; none: any."""
+        """Return the states asked for; empty means any state."""
         return tuple(self.state.strip().split(",")) if self.state else ()
 
 
 @frozen(kw_only=True)
 class AckBody:
-    """What the person has to say about it."""
+    """An optional comment on the acknowledgement."""
 
     comment: Annotated[str, msgspec.Meta(max_length=500)] = ""
 
 
 def alert_view(alert: Alert) -> AlertView:
-    """The view of an alert that tocsin has in memory."""
+    """Return the API's view of an alert that is in memory."""
     why = alert.suppression
     return AlertView(
         id=alert.id,
@@ -136,6 +140,7 @@ def alert_view(alert: Alert) -> AlertView:
 
 
 def _stored(row: Mapping[str, Any]) -> AlertView:
+    """Return the API's view of an alert's row in the history database."""
     details = dict(row["details"] or {})
     acknowledged = row["acknowledged_by"] is not None
     state = "acknowledged" if acknowledged else "firing"
@@ -152,12 +157,12 @@ def _stored(row: Mapping[str, Any]) -> AlertView:
 
 
 def _is_another(alert: Alert, why: Suppression) -> bool:
-    """Whether another target explains an alert, and not another alert of its own."""
+    """Return whether the suppression comes from another target, not from the alert's own target."""
     return why.cause in (Cause.INHIBITED, Cause.HELD) and why.by != alert.target
 
 
 _Place = tuple[datetime, UUID]
-"""Where an alert stands in a list: when it fired, and its id."""
+"""Sort key of an alert in a list: when it fired, then its id."""
 
 
 def _place(alert: Alert) -> _Place:
@@ -165,7 +170,7 @@ def _place(alert: Alert) -> _Place:
 
 
 async def _before(call: Call, known: Mapping[UUID, Alert], cursor: UUID | None) -> _Place | None:
-    """Where the list goes on behind the alert that was the last on a page."""
+    """Return the sort key of the cursor's alert, which was the last one on the previous page."""
     if cursor is None:
         return None
     if cursor in known:
@@ -173,11 +178,12 @@ async def _before(call: Call, known: Mapping[UUID, Alert], cursor: UUID | None) 
     with suppress(StoreUnavailable):
         if (row := await call.monitor.store.alerts.one(cursor)) is not None:
             return row["created_at"], cursor
-    return time_of(cursor), cursor  # it is kept no more
+    # History has expired: fall back on the time in the id.
+    return time_of(cursor), cursor
 
 
 def _of(alert: Alert, query: AlertQuery, before: _Place | None) -> bool:
-    """Whether what an alert is for good fits."""
+    """Return whether the properties of an alert that never change match the query."""
     return (
         (query.target is None or alert.target == query.target)
         and (query.type is None or alert.rule == query.type)
@@ -198,10 +204,13 @@ def _matches(alert: Alert, query: AlertQuery, before: _Place | None) -> bool:
 
 @routes.get("/api/v1/alerts")
 async def list_alerts(call: Call, query: AlertQuery) -> AlertPage:
-    """List alerts, those that fired last first; while the database is away, those that are
-    remembered."""
+    """List alerts, newest first.
+
+    While the database is unavailable, the list holds only the alerts that are in memory.
+    """
     alerting = call.monitor.alerting
-    # As they are now, their words included; what fires may be older than all that is remembered.
+    # Take open alerts from the engine: they are the most recent version, and one that has been
+    # firing for long may no longer be among the recent alerts.
     current = {alert.id: alert for alert in alerting.engine.alerts.values()}
     known = {id_: current.get(id_, alert) for id_, alert in alerting.monitor.recent.alerts.items()}
     known |= {alert.id: alert for alert in alerting.active()}
@@ -210,12 +219,13 @@ async def list_alerts(call: Call, query: AlertQuery) -> AlertPage:
     newest = nlargest(query.limit + 1, matching, key=_place)
     rows: list[dict[str, Any]] = []
     if not query.states or "resolved" in query.states:
-        # What has changed so that it does not fit any more may still fit in history.
+        # The stored row of an alert that changed since may still match; the version in memory
+        # decides.
         fitting = {alert.id for alert in matching}
         with suppress(StoreUnavailable):
             rows = await call.monitor.store.alerts.page(
                 AlertFilter(
-                    active=False if query.states else None,  # the others are all known
+                    active=False if query.states else None,  # open alerts are all in memory
                     target=query.target,
                     rule=query.type,
                     severity=None if query.severity is None else query.severity.value,
@@ -234,14 +244,14 @@ async def list_alerts(call: Call, query: AlertQuery) -> AlertPage:
 
 
 def _merge(stored: Iterable[AlertView], known: Mapping[UUID, AlertView]) -> list[AlertView]:
-    """Both, those that fired last first; what is in memory is newer than its copy."""
+    """Merge both lists, newest first. An alert in memory replaces its stored copy."""
     both = {view.id: view for view in stored} | dict(known)
     return sorted(both.values(), key=lambda view: (view.created_at, view.id), reverse=True)
 
 
 @routes.get("/api/v1/alerts/active")
 async def list_active(call: Call, query: AlertQuery) -> AlertPage:
-    """List the alerts that fire now, the last first; this needs no database."""
+    """List the open alerts, newest first. This needs no database."""
     active = {alert.id: alert for alert in call.monitor.alerting.active()}
     before = await _before(call, active, query.cursor)
     matching = sorted(
@@ -253,7 +263,7 @@ async def list_active(call: Call, query: AlertQuery) -> AlertPage:
 
 @routes.get("/api/v1/alerts/{id}", errors=(404, 503))
 async def get_alert(call: Call) -> AlertDetail:
-    """Show one alert and why it was, or was not, told to each channel."""
+    """Return one alert, and for each channel why it was notified or not."""
     identity = alert_id(call)
     alerting = call.monitor.alerting
     alert = alerting.engine.table.find(identity) or alerting.monitor.recent.alerts.get(identity)
@@ -275,7 +285,11 @@ async def get_alert(call: Call) -> AlertDetail:
 
 
 def alert_id(call: Call) -> UUID:
-    """The id in the path. Raises Problem where it is none."""
+    """Return the alert's id from the path.
+
+    Raises:
+        Problem: 404, the text is not a UUID.
+    """
     try:
         return UUID(call.path["id"])
     except ValueError:
@@ -286,7 +300,10 @@ def alert_id(call: Call) -> UUID:
 
 @routes.post("/api/v1/alerts/{id}/acknowledge", role=Role.OPERATOR, errors=(404, 409))
 async def acknowledge(call: Call, body: AckBody) -> AlertView:
-    """Acknowledge a firing alert: repeats and escalation stop, the recovery is still told."""
+    """Acknowledge a firing alert.
+
+    Repeats and escalation stop; the recovery is still notified.
+    """
     identity, comment = alert_id(call), body.comment
     entry = call.entry("acknowledge", str(identity), comment=comment)
     alert = await _submit(call, Acknowledged(identity, call.actor, clean(comment), entry))
@@ -295,7 +312,7 @@ async def acknowledge(call: Call, body: AckBody) -> AlertView:
 
 @routes.post("/api/v1/alerts/{id}/unacknowledge", role=Role.OPERATOR, errors=(404, 409))
 async def unacknowledge(call: Call) -> AlertView:
-    """Take an acknowledgement back: repeats go on."""
+    """Withdraw an acknowledgement, so that repeats and escalation resume."""
     identity = alert_id(call)
     entry = call.entry("unacknowledge", str(identity))
     alert = await _submit(call, Acknowledged(identity, None, audit=entry))
@@ -303,7 +320,11 @@ async def unacknowledge(call: Call) -> AlertView:
 
 
 async def _submit(call: Call, event: Acknowledged) -> Alert:
-    """What a person does to an alert; the alert after that."""
+    """Apply a person's action to an alert and return the alert as it is then.
+
+    Raises:
+        Problem: 404, no such open alert; 409, the action was refused.
+    """
     outcome = await call.monitor.alerting.executor.submit(event)
     if outcome.is_missing:
         raise not_found("open alert", str(event.alert))

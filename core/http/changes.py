@@ -1,4 +1,4 @@
-"""What has changed in the lists of targets since a reader last looked."""
+"""Selection of the targets that changed since a client's last request."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ Revision = Annotated[
 
 @frozen(kw_only=True)
 class ChangesQuery(PageQuery):
-    """A page of a list that is sorted by name, whole or what has changed in it.
+    """A page of a list that is sorted by name: all of it, or what has changed in it.
 
     With the ``revision`` of an earlier answer as ``since``, only items that changed after it are
-    given, and ``whole`` is false: take what ``removed`` names out of what you have, then put
-    ``items`` in. Where the revision is unknown, too old, or of another run of tocsin, everything is
-    given and ``whole`` is true. Over several pages, keep the revision of the first.
+    returned and ``whole`` is false: remove the items named by ``removed`` from your copy, then add
+    or replace ``items``. If the revision is unknown, too old, or from another run of tocsin,
+    everything is returned and ``whole`` is true. Over several pages, keep the revision of the first
+    one.
     """
 
     since: Revision | None = None
@@ -35,7 +36,11 @@ class ChangesQuery(PageQuery):
 
 @frozen(kw_only=True)
 class Changes:
-    """The part of a list that a reader is to be given."""
+    """The selected part of a list, and what the client needs for its next request.
+
+    ``total`` counts all matches, changed or not; ``next`` is the cursor of the next page, None on
+    the last one. See :class:`ChangesQuery` for ``revision``, ``whole`` and ``removed``.
+    """
 
     states: list[TargetState]
     total: int
@@ -51,10 +56,14 @@ def select(
     scope: Callable[[TargetState], bool],
     matches: Callable[[TargetState], bool],
 ) -> Changes:
-    """The targets in ``scope`` that match, or those of them that changed.
+    """Select the targets in ``scope`` that match, or those of them that changed.
 
-    ``scope`` is what a target keeps for life (name, kind), ``matches`` what may change from one
-    result to the next: one that changed and does not match is among ``removed``.
+    Args:
+        live: the current state.
+        query: page and revision that the client asks for.
+        scope: filter on properties that a target never changes (name, kind).
+        matches: filter on properties that may change with each result. A target that changed and no
+            longer matches is listed in ``removed``.
     """
     number = _number(live, query.since)
     gone = None if number is None else live.removed_since(number)
@@ -81,7 +90,7 @@ def select(
 
 
 def _number(live: LiveState, since: str | None) -> int | None:
-    """The number in a revision of this process; None for any other text."""
+    """Return the number in a revision of this process; None for any other text."""
     epoch, _, number = (since or "").partition("-")
     known = epoch == live.epoch and number.isascii() and number.isdigit() and len(number) < 19
     return int(number) if known else None

@@ -1,4 +1,4 @@
-"""Channels: how they fare, and a test of each."""
+"""Channels: their status, and test notifications."""
 
 from __future__ import annotations
 
@@ -19,8 +19,13 @@ routes = Routes()
 
 @frozen(kw_only=True)
 class ChannelView:
-    """A channel: ``status`` is ok, failing (``reason`` says why), disabled (its provider wants no
-    more messages) or broken (it cannot work)."""
+    """A channel. ``status`` is ok, failing, disabled or broken.
+
+    failing: messages are not delivered now (``reason`` says why); disabled: the provider refuses
+    all further messages; broken: the channel's configuration cannot work. ``waiting`` counts
+    notifications that are not delivered yet, ``sent`` and ``failed`` messages and failed attempts
+    since the start.
+    """
 
     name: str
     notifier: str
@@ -36,21 +41,21 @@ class ChannelView:
 
 @frozen(kw_only=True)
 class ChannelList:
-    """Channels, by name."""
+    """The channels, sorted by name."""
 
     items: list[ChannelView]
 
 
 @frozen(kw_only=True)
 class TestBody:
-    """Which channel; unset, every one."""
+    """The channel to test; if it is not given, all channels are tested."""
 
     channel: Annotated[str, msgspec.Meta(max_length=100)] | None = None
 
 
 @frozen(kw_only=True)
 class TestOutcome:
-    """What one channel's provider answered, in a sentence."""
+    """The outcome for one channel; ``answer`` is the provider's answer in a sentence."""
 
     channel: str
     delivered: bool
@@ -59,14 +64,14 @@ class TestOutcome:
 
 @frozen(kw_only=True)
 class TestReport:
-    """A test of one or all channels."""
+    """The outcomes of a test of one or all channels."""
 
     items: list[TestOutcome]
 
 
 @routes.get("/api/v1/channels")
 async def list_channels(call: Call) -> ChannelList:
-    """List the channels and how they fare."""
+    """List the channels with their status."""
     items = []
     for name, channel in sorted(call.monitor.alerting.channels.items()):
         settings = channel.settings
@@ -97,12 +102,12 @@ def _status(channel: Channel) -> str:
 
 @routes.post("/api/v1/test-notification", role=Role.OPERATOR, errors=(404,))
 async def test_notification(call: Call, body: TestBody) -> TestReport:
-    """Send a test message by one channel, or by all, and tell what the providers answered."""
+    """Send a test message through one channel or all, and return the providers' answers."""
     alerting = call.monitor.alerting
     if body.channel is not None and body.channel not in alerting.channels:
         raise not_found("channel", body.channel)
     names = sorted(alerting.channels) if body.channel is None else [body.channel]
-    # All at once: one that hangs keeps nobody waiting for the others.
+    # All at once, so that a channel that hangs does not delay the others.
     outcomes = await asyncio.gather(*(alerting.test(name) for name in names))
     items = []
     for name, (delivered, answer) in zip(names, outcomes, strict=True):

@@ -1,8 +1,9 @@
-"""The API's connections: how many there may be, and how long each may keep tocsin waiting.
+"""Limits on the API's connections: how many there may be, and how long each may stay idle.
 
-A connection costs a descriptor, and whoever can reach the port can open one without a token. So
-their number is bounded, in all and for each address; one that has not sent a whole request yet is
-closed after a while, and makes room for a new one at once where the bound is reached.
+Each connection costs a file descriptor, and anyone who can reach the port can open one without a
+token. Their number is therefore limited, in total and per address. A connection that has not sent a
+complete request is closed after a timeout, or at once when the limit is reached and a new
+connection needs its place.
 """
 
 from __future__ import annotations
@@ -20,23 +21,24 @@ from tocsin.core.runtime import descriptors
 log = get_logger(__name__)
 
 MOST = 512
-"""Connections in all, where there are descriptors for them."""
+"""Most connections in total, if the limit of file descriptors allows that many."""
 
 HEADERS_WITHIN = 10.0
-"""Seconds within which the headers of a request are to come, from the connection or its first byte
-on."""
+"""Seconds within which the headers of a request have to arrive, from its first byte or, for the
+first request, from the connection's start.
+"""
 
 IDLE = 75.0
-"""Seconds for which a connection is kept for a further request."""
+"""Seconds for which an idle connection is kept open for a further request."""
 
 STALLED = 30.0
-"""Seconds for which a reader may take nothing of an answer."""
+"""Seconds after which a client that reads nothing of its answer is disconnected."""
 
 SWEEP = 1.0
-"""Seconds between two looks at who keeps us waiting."""
+"""Seconds between two searches for connections that have timed out."""
 
 SAY_EVERY = 60.0
-"""Seconds between two lines in the log about connections that were refused."""
+"""Seconds between two log lines about refused connections."""
 
 _BODY = b'{"type":"about:blank","title":"Service Unavailable","status":503,\
 "detail":"the API has as many connections as it may; try again"}'
@@ -47,8 +49,13 @@ _REFUSAL = (
 
 
 class Connections:
-    """Makes the protocol of each connection, and watches over them. ``make`` gives a protocol that
-    speaks HTTP."""
+    """Creates the protocol of each new connection and enforces the limits.
+
+    Args:
+        make: creates a protocol that speaks HTTP.
+        most: limit on all connections; None takes :data:`MOST`, or a quarter of the file
+            descriptors if that is less.
+    """
 
     def __init__(self, make: Callable[[], asyncio.Protocol], most: int | None = None) -> None:
         self._make = make
@@ -57,29 +64,33 @@ class Connections:
         self._all: dict[asyncio.BaseTransport, _Connection] = {}
         self._of_peer: dict[str, dict[_Connection, None]] = defaultdict(dict)
         self._waiting: dict[_Connection, None] = {}
-        """Those without a whole request, the one that has been so for longest first."""
+        """Connections without a complete request, the one that has waited longest first."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._said = float("-inf")
 
     @property
     def most(self) -> int:
-        """How many there may be; the limit of descriptors may change."""
+        """Return the limit on all connections; it follows the limit of file descriptors."""
         return self._most or min(MOST, descriptors.limit() // 4)
 
     @property
     def most_of_peer(self) -> int:
-        """One address cannot keep out the others."""
+        """Return the limit for one address: half of all, so that it cannot lock out the others."""
         return max(1, self.most // 2)
 
     def __call__(self) -> asyncio.Protocol:
-        """The protocol of a new connection."""
+        """Return the protocol of a new connection."""
         return _Connection(self, self._make())
 
     def __len__(self) -> int:
         return len(self._all)
 
     def admit(self, one: _Connection) -> bool:
-        """Take a new connection in, perhaps in place of one that has not asked anything."""
+        """Register a new connection if the limits allow it, closing an idle one if necessary.
+
+        Returns:
+            Whether the connection was admitted.
+        """
         of_peer = self._of_peer[one.peer]
         if len(of_peer) >= self.most_of_peer:
             admitted = self._evict(next((c for c in of_peer if c in self._waiting), None))
@@ -99,6 +110,7 @@ class Connections:
         return True
 
     def _evict(self, one: _Connection | None) -> bool:
+        """Close an idle connection to free its place; return False if there is none."""
         if one is None:
             return False
         self._say("connections to the API that ask nothing make room for new ones")
@@ -107,12 +119,13 @@ class Connections:
         return True
 
     def _say(self, what: str) -> None:
+        """Log a warning, at most once in :data:`SAY_EVERY` seconds."""
         if time.monotonic() - self._said > SAY_EVERY:
             self._said = time.monotonic()
             log.warning(what, connections=len(self._all), most=self.most)
 
     def forget(self, one: _Connection) -> None:
-        """A connection is gone."""
+        """Remove a closed connection from the books."""
         self._all.pop(one.transport, None)
         self._waiting.pop(one, None)
         of_peer = self._of_peer[one.peer]
@@ -121,14 +134,14 @@ class Connections:
             del self._of_peer[one.peer]
 
     def wait_for(self, one: _Connection, seconds: float) -> None:
-        """A connection is to send a request within so many seconds."""
+        """Set a deadline, in ``seconds`` from now, for the connection's next complete request."""
         if one.transport in self._all:
             one.until = asyncio.get_running_loop().time() + seconds
             self._waiting[one] = None
 
     @contextmanager
     def handling(self, transport: asyncio.BaseTransport | None) -> Iterator[None]:
-        """While a request of a connection is being handled it keeps nobody waiting."""
+        """Suspend the deadline of a connection while its request is being handled."""
         one = None if transport is None else self._all.get(transport)
         if one is None:
             yield
@@ -141,6 +154,7 @@ class Connections:
             self.wait_for(one, IDLE)
 
     def _sweep(self) -> None:
+        """Close the connections that have timed out, and schedule the next sweep."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         for one in list(self._all.values()):
@@ -151,14 +165,14 @@ class Connections:
         self._sweeper = loop.call_later(SWEEP, self._sweep) if self._all else None
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop the periodic sweep."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
 
 
 class _Connection(asyncio.Protocol):
-    """Passes on to the protocol that speaks HTTP what the transport tells."""
+    """Forwards the transport's callbacks to the HTTP protocol if the connection was admitted."""
 
     def __init__(self, all_of_them: Connections, inner: asyncio.Protocol) -> None:
         self._connections = all_of_them
@@ -167,14 +181,16 @@ class _Connection(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.peer = ""
         self.until = 0.0
-        """When a whole request is to be there."""
+        """Loop time at which a complete request has to be there."""
         self.has_begun = True
-        """Whether anything of the next request has come; a new connection is to send one."""
+        """Whether a part of the next request has arrived. True at first: a new connection has to
+        send one.
+        """
         self.stalled: float | None = None
-        """Since when the other side takes nothing."""
+        """Loop time since which the client reads nothing; None while it reads."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection in, or refuse it."""
+        """Admit the connection, or answer 503 and close it."""
         self.transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self.peer = str(peer[0]) if peer else ""
@@ -186,7 +202,7 @@ class _Connection(asyncio.Protocol):
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Pass it on; a request that has begun is to be whole soon."""
+        """Forward the data; the first byte of a request starts its deadline."""
         if self._admitted:
             if not self.has_begun:
                 self.has_begun = True
@@ -194,23 +210,23 @@ class _Connection(asyncio.Protocol):
             self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
-        """Pass it on."""
+        """Forward the end of the client's data."""
         return self._inner.eof_received() if self._admitted else None
 
     def pause_writing(self) -> None:
-        """The other side takes nothing for now."""
+        """Note since when the client reads nothing."""
         self.stalled = asyncio.get_running_loop().time()
         if self._admitted:
             self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        """It goes on."""
+        """Note that the client reads again."""
         self.stalled = None
         if self._admitted:
             self._inner.resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """It is gone."""
+        """Remove the connection from the books."""
         if self._admitted:
             self._connections.forget(self)
             self._inner.connection_lost(error)

@@ -1,4 +1,4 @@
-"""Containers: what they are, what they wrote, what happened to them, and restarting them."""
+"""Containers: state, logs, events, inspection and restart."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ContainerQuery(ChangesQuery):
 
 @frozen(kw_only=True)
 class ContainerPage:
-    """A page of containers, by name; ``total`` counts all that match, changed or not."""
+    """A page of containers, sorted by name; ``total`` counts all that match, changed or not."""
 
     items: list[ContainerView]
     total: int
@@ -58,7 +58,7 @@ class ContainerPage:
 
 @frozen(kw_only=True)
 class ContainerDetail:
-    """One container, who depends on it, and whether tocsin may restart it."""
+    """One container, the targets that depend on it, and whether tocsin may restart it."""
 
     container: ContainerView
     labels: Mapping[str, str]
@@ -68,14 +68,14 @@ class ContainerDetail:
 
 @frozen(kw_only=True)
 class LogQuery:
-    """How many of the last lines."""
+    """How many lines to return, counted from the end of the log."""
 
     lines: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
 
 
 @frozen(kw_only=True)
 class LogView:
-    """One line: ``stream`` is stdout or stderr."""
+    """One line of a log; ``stream`` is stdout or stderr."""
 
     at: datetime | None
     stream: str
@@ -84,14 +84,14 @@ class LogView:
 
 @frozen(kw_only=True)
 class LogList:
-    """Lines, oldest first."""
+    """Lines of a log, oldest first."""
 
     items: list[LogView]
 
 
 @frozen(kw_only=True)
 class EventQuery(SpanQuery):
-    """A page of events."""
+    """A page of a container's events, within a time range."""
 
     limit: Limit = 100
     cursor: IdCursor | None = None
@@ -99,7 +99,7 @@ class EventQuery(SpanQuery):
 
 @frozen(kw_only=True)
 class EventView:
-    """Something that happened, in the engine's words."""
+    """An event as the container engine reported it."""
 
     id: UUID
     at: datetime
@@ -111,7 +111,7 @@ class EventView:
 
 @frozen(kw_only=True)
 class EventPage:
-    """Events, newest first."""
+    """A page of events, newest first."""
 
     items: list[EventView]
     next: UUID | None
@@ -119,7 +119,7 @@ class EventPage:
 
 @frozen(kw_only=True)
 class InspectView:
-    """All that the engine knows of a container, secrets hidden."""
+    """The engine's inspect document of a container, with secrets redacted."""
 
     name: str
     document: Mapping[str, Any]
@@ -127,14 +127,18 @@ class InspectView:
 
 @frozen(kw_only=True)
 class RestartView:
-    """A restart that was done."""
+    """The outcome of a restart."""
 
     name: str
     restarted: bool
 
 
 def find(call: Call) -> TargetState:
-    """The container a path names. Raises Problem."""
+    """Return the state of the container that the path names.
+
+    Raises:
+        Problem: 404, there is no such container.
+    """
     name = call.path["name"]
     state = call.monitor.state.targets.get(name)
     if state is None or not is_container(state):
@@ -167,7 +171,7 @@ async def list_containers(call: Call, query: ContainerQuery) -> ContainerPage:
 
 @routes.get("/api/v1/containers/{name}", errors=(404,))
 async def get_container(call: Call) -> ContainerDetail:
-    """Show one container."""
+    """Return one container."""
     state = find(call)
     name = state.target.name
     return ContainerDetail(
@@ -180,7 +184,7 @@ async def get_container(call: Call) -> ContainerDetail:
 
 @routes.get("/api/v1/containers/{name}/logs", errors=(404, 502))
 async def get_logs(call: Call, query: LogQuery) -> LogList:
-    """Show the last lines a container wrote, oldest first."""
+    """Return the last lines of a container's log, oldest first."""
     name = find(call).target.name
     try:
         lines = await call.monitor.logs(name, query.lines)
@@ -192,7 +196,7 @@ async def get_logs(call: Call, query: LogQuery) -> LogList:
 
 @routes.get("/api/v1/containers/{name}/events", errors=(404, 503))
 async def get_events(call: Call, query: EventQuery) -> EventPage:
-    """List what happened to a container, newest first."""
+    """List the events of a container, newest first."""
     name = find(call).target.name
     since, until = span(call, query)
     with unavailable():
@@ -204,21 +208,22 @@ async def get_events(call: Call, query: EventQuery) -> EventPage:
 
 @routes.get("/api/v1/containers/{name}/inspect", role=Role.OPERATOR, errors=(404, 502))
 async def inspect(call: Call) -> InspectView:
-    """Show all that the engine knows of a container, environment and secrets hidden."""
+    """Return the engine's inspect document of a container, environment and secrets redacted."""
     name = find(call).target.name
     try:
         document = await call.monitor.inspect(name)
     except ActionError as error:
         raise _refused(error) from error
-    shown = await asyncio.to_thread(
-        clean_data, dict(document), most=2_000_000
-    )  # an engine may say a lot
+    shown = await asyncio.to_thread(clean_data, dict(document), most=2_000_000)
     return InspectView(name=name, document=shown)
 
 
 @routes.post("/api/v1/containers/{name}/restart", role=Role.OPERATOR, errors=(404, 409, 502))
 async def restart(call: Call) -> RestartView:
-    """Restart a container that [actions] restart allows; audited, whatever comes of it."""
+    """Restart a container, if ``[actions] restart`` in the configuration allows it.
+
+    The attempt is recorded in the audit log, whatever its outcome.
+    """
     name = find(call).target.name
     role = "none" if call.who is None else call.who.role.value
     try:

@@ -2,7 +2,8 @@
 
 https://prometheus.io/docs/instrumenting/exposition_formats/
 
-It is written here: prometheus-client takes four times the CPU and gives the event loop no turn.
+The text is written here and not by prometheus-client, which takes four times the CPU and blocks the
+event loop while it writes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from tocsin.core.state import TargetState
 routes = Routes()
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BREATH = 2000
-"""Lines after which others in the event loop have their turn: checks are to stay on time."""
+"""Lines after which the event loop is yielded to, so that checks stay on time."""
 
 Sample = tuple[Mapping[str, str], float]
 Family = tuple[str, str, str, Iterable[Sample]]
@@ -44,7 +45,7 @@ def _line(name: str, labels: Mapping[str, str], value: float) -> str:
 
 
 async def render(families: Iterable[Family]) -> str:
-    """The families that have samples, as text."""
+    """Return the families that have samples as text in the exposition format."""
     lines: list[str] = []
     count = 0
     for name, kind, text, samples in families:
@@ -60,8 +61,8 @@ async def render(families: Iterable[Family]) -> str:
 
 
 def families(monitor: Monitor) -> Iterator[Family]:
-    """All that tocsin exposes."""
-    # Copies: while this is written out bit by bit, targets come and go.
+    """Yield all metric families that tocsin exposes."""
+    # Copies: targets may be added or removed while the text is written piece by piece.
     targets = list(monitor.state)
     checks = [check for state in targets for check in state.checks.values()]
     yield (
@@ -125,7 +126,7 @@ def families(monitor: Monitor) -> Iterator[Family]:
 
 
 def _containers(targets: list[TargetState]) -> Iterator[Family]:
-    """The facts of containers, in base units."""
+    """Yield the families of container facts, in base units."""
     facts = [
         (state.target.name, container)
         for state in targets
@@ -165,7 +166,7 @@ def _containers(targets: list[TargetState]) -> Iterator[Family]:
 
 
 def _own(monitor: Monitor) -> Iterator[Family]:
-    """About tocsin itself."""
+    """Yield the families about tocsin itself."""
     stats = monitor.stats()
     yield (
         "tocsin_build_info", "gauge", "The version that runs; always 1.",
@@ -220,7 +221,7 @@ def _own(monitor: Monitor) -> Iterator[Family]:
 
 
 def _alerting(monitor: Monitor) -> Iterator[Family]:
-    """About alerts and channels."""
+    """Yield the families about alerts and channels."""
     alerting = monitor.alerting
     yield (
         "tocsin_alert_firing", "gauge", "1 for each alert that fires.",
@@ -254,9 +255,9 @@ def _alerting(monitor: Monitor) -> Iterator[Family]:
 
 @routes.get("/metrics", media="text/plain")
 async def metrics(call: Call) -> web.Response:
-    """Expose everything to Prometheus."""
+    """Return all metrics in the Prometheus text format."""
     text = await render(families(call.monitor))
-    # A stranger's metric may have any name, a lone surrogate in it included.
+    # The name of a third-party metric may contain a lone surrogate, which UTF-8 cannot encode.
     return web.Response(
         body=text.encode("utf-8", "replace"), headers={"Content-Type": CONTENT_TYPE}
     )

@@ -1,4 +1,4 @@
-"""How often alerts fired: of which type, at which hour, on which day."""
+"""Alert frequency: counts by type, by hour of the day and by day."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ _ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 
 @frozen(kw_only=True)
 class FrequencyQuery(SpanQuery):
-    """Hours and days are those of ``timezone``, an IANA name; else of the one configured."""
+    """A time range, and the time zone (IANA name) for hours and days.
+
+    If ``timezone`` is not given, the configured one is used.
+    """
 
     timezone: Annotated[str, msgspec.Meta(pattern=_ZONE, max_length=100)] | None = None
 
 
 @frozen(kw_only=True)
 class TypeCount:
-    """Alerts of one type and severity."""
+    """The number of alerts of one type and severity."""
 
     alert_type: str
     severity: str
@@ -37,7 +40,7 @@ class TypeCount:
 
 @frozen(kw_only=True)
 class DayCount:
-    """Alerts that began on one day."""
+    """The number of alerts that began on one day."""
 
     day: date
     count: int
@@ -45,8 +48,12 @@ class DayCount:
 
 @frozen(kw_only=True)
 class FrequencyView:
-    """How many alerts began: by type, the most frequent first; by hour of the day, 0 to 23; by day,
-    days without any left out. Hours and days are those of ``timezone``."""
+    """How many alerts began in a time range.
+
+    ``by_type`` has the most frequent type first. ``by_hour`` has one count for each hour of the
+    day, 0 to 23. ``by_day`` leaves out days without alerts. Hours and days are those of
+    ``timezone``.
+    """
 
     since: datetime
     until: datetime

@@ -1,4 +1,4 @@
-"""``/health``: the truth about tocsin itself."""
+"""``/health``: the health of tocsin itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ routes = Routes()
 
 @frozen(kw_only=True)
 class PartView:
-    """One part of tocsin."""
+    """The health of one component."""
 
     status: Health
     message: str
@@ -26,7 +26,11 @@ class PartView:
 
 @frozen(kw_only=True)
 class HealthView:
-    """``ok``; ``degraded``: checks run, but a part is in trouble; ``failed``: checks do not run."""
+    """The health of tocsin.
+
+    ``status`` is ok; degraded: checks run, but a component has a problem; or failed: checks do not
+    run.
+    """
 
     status: Health
     version: str
@@ -36,7 +40,10 @@ class HealthView:
 
 @routes.get("/health", role=None, errors=(503,))
 async def health(call: Call) -> HealthView:
-    """Say how tocsin itself fares; needs no token. 503 when no checks are being run."""
+    """Report the health of tocsin itself.
+
+    Needs no token. The status code is 503 if no checks are running.
+    """
     parts = call.monitor.health()
     failed = parts["scheduler"].status is Health.FAILED
     troubled = any(p.status in (Health.DEGRADED, Health.FAILED) for p in parts.values())
@@ -45,7 +52,8 @@ async def health(call: Call) -> HealthView:
         version=call.monitor.version,
         started_at=call.monitor.started_at,
         components={
-            # Anybody may read this: no password in an address, no known secret.
+            # Anyone can read this without a token, so passwords in URLs and known secrets are
+            # removed.
             name: PartView(status=part.status, message=clean(part.message))
             for name, part in sorted(parts.items())
         },

@@ -1,4 +1,4 @@
-"""Heartbeats: jobs report that they ran."""
+"""Heartbeats: jobs report that they ran or failed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tocsin.core.http.problems import Problem
 from tocsin.core.http.routing import Call, Routes, convert_body, decode_json, query_of, read_raw
 
 LONGEST = 500
-"""Characters of a message that are kept."""
+"""Longest message that is kept, in characters."""
 
 MOST = 256 * 1024
-"""Bytes of a report that are read."""
+"""Most bytes that are read of a report."""
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -31,17 +31,17 @@ _BETWEEN = r"(?:\s{0,9}[:=]\s{0,9}|[^\r\n]{0,99}\r?\n\r?\n)"
 _DOWN = re.compile(
     rf"(?i)\bstatus[\"']?{_BETWEEN}[\"']?(?:down|fail(?:ed|ure)?|error)(?![\w-])".encode()
 )
-"""What says that a job failed, in a report that is not understood: JSON, a form, parts of one."""
+"""Finds a failure status in a report that cannot be parsed, be it JSON, a form or multipart."""
 
 routes = Routes()
 
 
 class BeatStatus(StrEnum):
-    """How the job went."""
+    """The outcome of the job."""
 
     UP = "up"
     DOWN = "down"
-    FAILED = "failed"  # as down
+    FAILED = "failed"  # same as down
 
 
 _BAD = (BeatStatus.DOWN, BeatStatus.FAILED)
@@ -49,15 +49,18 @@ _BAD = (BeatStatus.DOWN, BeatStatus.FAILED)
 
 @frozen(kw_only=True)
 class BeatQuery:
-    """What a job may say without a body."""
+    """A report without a body: status and message as query parameters."""
 
     status: BeatStatus = BeatStatus.UP
     message: str = ""
 
     @classmethod
     def read(cls, given: Mapping[str, str]) -> BeatQuery:
-        """The query of a request. One that is wrong is refused, unless it says that the job failed.
-        Raises Problem."""
+        """Parse the query. A malformed one is rejected, unless it reports that the job failed.
+
+        Raises:
+            Problem: the query is malformed and reports no failure.
+        """
         if _fails(given.get("status")):
             return cls(status=BeatStatus.DOWN, message=given.get("message", ""))
         return cast("BeatQuery", query_of(cls, given))
@@ -65,8 +68,10 @@ class BeatQuery:
 
 @frozen(kw_only=True)
 class BeatBody:
-    """What a job may say, in JSON, as a form or as a text, which is the message; an empty body says
-    that all is well."""
+    """A report as JSON, as a form, or as plain text, which is then the message.
+
+    An empty body reports success.
+    """
 
     status: BeatStatus = BeatStatus.UP
     message: str = ""
@@ -77,8 +82,13 @@ class BeatBody:
 
     @classmethod
     async def read(cls, request: web.Request) -> BeatBody:
-        """The body of a request. One that is wrong is refused, unless it says that the job failed:
-        that is kept whatever else is wrong with it. Raises Problem."""
+        """Parse the body. A malformed one is rejected, unless it reports that the job failed.
+
+        A failure must not be lost because the rest of its report is malformed.
+
+        Raises:
+            Problem: the body is malformed and reports no failure.
+        """
         raw = b""
         try:
             raw = await read_raw(request, MOST)
@@ -92,13 +102,14 @@ class BeatBody:
 
     @classmethod
     def _of(cls, raw: bytes, kind: str) -> BeatBody:
+        """Parse a body according to its first character and its content type."""
         written = kind.startswith("text/") or kind == FORM
         bare = raw.strip()
         if bare[:1] not in (b"{", b"[") and bare:
             if kind == FORM:
                 form = {n: values[-1] for n, values in parse_qs(decode_text(raw)).items()}
                 if "status" in form or (form and form.keys() <= {"status", "message"}):
-                    # What else it has may be a part of its message, which nobody encoded.
+                    # Other fields may be parts of a message that was sent without URL encoding.
                     given = {n: form[n] for n in ("status", "message") if n in form}
                     if "status" in given:
                         given["status"] = given["status"].strip().lower()
@@ -115,13 +126,13 @@ class BeatBody:
 
 
 def _fails(status: object) -> bool:
-    """Whether a status, however it is written, says that the job failed."""
+    """Return whether a status reports a failure, in any of its spellings."""
     text = b"status=" + status.strip().encode() if isinstance(status, str) else b""
     return _DOWN.search(text) is not None
 
 
 def _says_down(raw: bytes) -> bool:
-    """Whether a report that is not understood says that the job failed."""
+    """Return whether a report that was rejected contains a failure status."""
     try:
         given = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -138,7 +149,7 @@ def _is_json(raw: bytes) -> bool:
 
 
 def _message_in(raw: bytes) -> str:
-    """The message of a report that is wrong elsewhere, if it can be read."""
+    """Return the message of a rejected report if it can be parsed, else ""."""
     try:
         given: Any = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -149,21 +160,21 @@ def _message_in(raw: bytes) -> str:
 
 @frozen(kw_only=True)
 class BeatView:
-    """The check that took the beat."""
+    """The check that received the heartbeat."""
 
     check: str
 
 
 @routes.post("/api/v1/heartbeats/{name}", role=Role.OPERATOR, errors=(404,))
 async def beat(call: Call, query: BeatQuery, body: BeatBody) -> BeatView:
-    """Report that a job ran (or, with status down or failed, that it failed)."""
+    """Report that a job ran, or, with status down or failed, that it failed."""
     failed = query.status in _BAD or body.status in _BAD
     return _take(call, failed, body.message or query.message, body.metrics)
 
 
 @routes.get("/api/v1/heartbeats/{name}", role=Role.OPERATOR, errors=(404,))
 async def ping(call: Call, query: BeatQuery) -> BeatView:
-    """Report likewise, for what can only ask for an address."""
+    """Report a heartbeat by GET, for clients that can only request a URL."""
     return _take(call, query.status in _BAD, query.message, {})
 
 
@@ -172,7 +183,7 @@ def _take(call: Call, failed: bool, message: str, metrics: Mapping[str, float]) 
     received = Beat(
         at=call.monitor.clock.now(),
         status=Status.DOWN if failed else Status.UP,
-        # It ends up on terminals and in messages.
+        # The message is shown on terminals and sent in notifications.
         message=clean(message, longest=LONGEST),
         metrics={visible(key): value for key, value in metrics.items()},
     )

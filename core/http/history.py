@@ -1,4 +1,4 @@
-"""What all charts share: the stretch of time asked for, and a database that is away."""
+"""Time ranges of the history resources, and the answer when the database is unavailable."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, with i
 Hours = Annotated[float, msgspec.Meta(gt=0, le=24 * 366 * 100)]
 EARLIEST = datetime(2000, 1, 2, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
-"""There is no history beyond."""
+"""Bounds of the time ranges; there is no history outside of them."""
 
 
 @frozen(kw_only=True)
 class SpanQuery:
-    """A stretch of time: from ``since``, or the last ``hours``, until ``until`` or now."""
+    """A time range: from ``since``, or the last ``hours``, until ``until`` or now."""
 
     hours: Hours = 24.0
     since: Moment | None = None
@@ -32,22 +32,22 @@ class SpanQuery:
 
 @frozen(kw_only=True)
 class RangeQuery(SpanQuery):
-    """A chart of about ``points`` points."""
+    """A time range for a chart of about ``points`` points."""
 
     points: Annotated[int, msgspec.Meta(ge=1, le=2000)] = 300
 
 
 @frozen(kw_only=True)
 class SampleQuery(SpanQuery):
-    """At most ``limit`` raw results."""
+    """A time range, of which at most ``limit`` raw results are returned."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
 
 
 def span(call: Call, query: SpanQuery) -> tuple[datetime, datetime]:
-    """The beginning and end of the stretch, both within :data:`EARLIEST` and :data:`LATEST`.
+    """Return the start and end of a time range, both within :data:`EARLIEST` and :data:`LATEST`.
 
-    One that ends before it begins holds nothing, and so comes out as next to nothing.
+    A range that ends before it starts is reduced to its last millisecond, which holds nothing.
     """
     until = _within(query.until or call.monitor.clock.now())
     since = query.since or until - timedelta(hours=query.hours)
@@ -63,7 +63,7 @@ def _within(at: datetime) -> datetime:
 
 @contextmanager
 def unavailable() -> Iterator[None]:
-    """Turn a database that is away into a 503 problem."""
+    """Turn StoreUnavailable into a 503 problem."""
     try:
         yield
     except StoreUnavailable as error:

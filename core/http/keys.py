@@ -1,4 +1,4 @@
-"""What all answers carry, and what the web application keeps, under typed keys."""
+"""Keys of what the web application holds, and the headers of all answers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections import Counter
 from aiohttp import web
 
 STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
-"""Set when streams are to end."""
+"""Set when event streams have to end because tocsin stops."""
 
 STREAMS: web.AppKey[Counter[str]] = web.AppKey("streams", Counter)
-"""How many event streams there are, by the id of their token."""
+"""The number of open event streams by the id of their token."""
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -20,5 +20,6 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Server": "tocsin",
 }
-"""Of every answer: nothing here is to be sniffed, kept, framed or run by a browser, and what serves
-it is nobody's business."""
+"""Security headers of every answer: no content sniffing, caching, framing, scripts or referrer, and
+no version of the server software.
+"""

@@ -1,4 +1,4 @@
-"""The ledger of notifications: why a channel was, or was not, told."""
+"""The ledger of notifications: why a channel was notified or not."""
 
 from __future__ import annotations
 
@@ -21,8 +21,12 @@ routes = Routes()
 
 @frozen(kw_only=True)
 class NotificationView:
-    """One decision: ``transition`` is what changed, ``decision`` what was done about it for the
-    channel, ``reason`` why, in a sentence. ``message_id`` names the message it went out in."""
+    """One decision about an alert and a channel.
+
+    ``transition`` is the change of the alert, ``decision`` what was done for the channel, and
+    ``reason`` explains it in a sentence. ``message_id`` identifies the message that carried the
+    notification.
+    """
 
     id: UUID
     alert_id: UUID
@@ -41,7 +45,7 @@ class NotificationView:
 
 @frozen(kw_only=True)
 class NotificationPage:
-    """Decisions, newest first."""
+    """A page of decisions, newest first."""
 
     items: list[NotificationView]
     next: UUID | None
@@ -49,7 +53,7 @@ class NotificationPage:
 
 @frozen(kw_only=True)
 class LedgerQuery:
-    """Which decisions."""
+    """Filters of the list of decisions."""
 
     limit: Limit = 100
     cursor: IdCursor | None = None
@@ -59,7 +63,7 @@ class LedgerQuery:
 
 
 def row_view(row: Row) -> NotificationView:
-    """The view of a row in memory."""
+    """Return the API's view of a row that is in memory."""
     return NotificationView(
         id=row.id,
         alert_id=row.alert,
@@ -87,13 +91,17 @@ def _matches(row: Row, query: LedgerQuery) -> bool:
 
 
 async def read(call: Call, query: LedgerQuery) -> list[NotificationView]:
-    """Decisions, newest first: history's, and what is in memory, which is newer."""
+    """Return matching decisions from memory and from history, newest first.
+
+    A row in memory is newer than its copy in history and replaces it.
+    """
     remembered = call.monitor.alerting.monitor.recent.rows.values()
     known = {row.id: row_view(row) for row in remembered if _matches(row, query)}
-    # A row whose decision has changed since may still be in history under the old one.
+    # The copy in history of a row whose decision has changed since may still match the query.
     outdated = {row.id for row in remembered} - known.keys()
     rows: list[dict[str, Any]] = []
-    with suppress(StoreUnavailable):  # then what is remembered has to do
+    # Without the database, only the rows in memory are returned.
+    with suppress(StoreUnavailable):
         rows = await call.monitor.store.alerts.ledger(
             LedgerFilter(
                 alert=query.alert,
@@ -108,17 +116,18 @@ async def read(call: Call, query: LedgerQuery) -> list[NotificationView]:
 
 
 def _stored(row: Mapping[str, Any]) -> NotificationView:
+    """Return the API's view of a row of the history database."""
     return NotificationView(**{k: v for k, v in row.items() if k != "revision"})
 
 
 async def ledger_of(call: Call, alert: UUID) -> list[NotificationView]:
-    """All that was decided about one alert, newest first."""
+    """Return all decisions about one alert, newest first."""
     return await read(call, LedgerQuery(alert=alert, limit=1000))
 
 
 @routes.get("/api/v1/notifications")
 async def list_notifications(call: Call, query: LedgerQuery) -> NotificationPage:
-    """List the decisions to tell, or not to tell, newest first."""
+    """List the decisions to notify channels or not, newest first."""
     found = await read(call, query)
     items = found[: query.limit]
     return NotificationPage(items=items, next=items[-1].id if len(found) > query.limit else None)

@@ -1,4 +1,4 @@
-"""Maintenance windows: those of the configuration, and those that people make."""
+"""Maintenance windows from the configuration, and those created through the API."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ LONGEST_WINDOW = 7 * 86400.0
 
 @frozen(kw_only=True)
 class WindowView:
-    """A maintenance window: ``until`` is set while it is open. ``origin`` is ``config`` (in
-    tocsin.toml, changed there) or ``api`` (made by ``created_by``, gone after ``ends_at``). Without
-    a schedule it is open once."""
+    """A maintenance window. ``until`` is set while it is open.
+
+    ``origin`` is ``config`` (defined in tocsin.toml and changed there) or ``api`` (created by
+    ``created_by``, removed after ``ends_at``). A window without ``schedule`` opens once.
+    """
 
     name: str
     schedule: str | None
@@ -43,16 +45,19 @@ class WindowView:
 
 @frozen(kw_only=True)
 class WindowList:
-    """Maintenance windows, by name."""
+    """The maintenance windows, sorted by name."""
 
     items: list[WindowView]
 
 
 @frozen(kw_only=True)
 class WindowBody:
-    """A new maintenance window. With ``schedule`` (five cron fields, in ``timezone``; unset: the
-    configured one) it opens again and again for ``duration`` (``2h``), until ``until``; without, it
-    is open once, from ``starts_at`` (unset: now). No matchers: everything."""
+    """A new maintenance window.
+
+    With ``schedule`` (five cron fields, in ``timezone`` or else the configured time zone) it opens
+    repeatedly for ``duration`` (such as ``2h``), until ``until``. Without a schedule it opens once,
+    at ``starts_at`` or else now. Without matchers it applies to all targets.
+    """
 
     name: Annotated[
         str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -69,6 +74,7 @@ class WindowBody:
 
 
 def _configured(window: Window, now: datetime) -> WindowView:
+    """Return the view of a window from the configuration."""
     return WindowView(
         name=window.name,
         schedule=window.schedule,
@@ -82,6 +88,7 @@ def _configured(window: Window, now: datetime) -> WindowView:
 
 
 def _made(silence: Silence, window: Window, now: datetime) -> WindowView:
+    """Return the view of a window that was created through the API."""
     return WindowView(
         name=window.name,
         schedule=window.schedule or None,
@@ -99,7 +106,7 @@ def _made(silence: Silence, window: Window, now: datetime) -> WindowView:
 
 @routes.get("/api/v1/maintenance")
 async def list_windows(call: Call) -> WindowList:
-    """List the maintenance windows that are open, or will be."""
+    """List the maintenance windows that are open or will open."""
     now = call.monitor.clock.now()
     quiet = call.monitor.alerting.quiet
     views = [_configured(window, now) for window in quiet.windows]
@@ -111,7 +118,7 @@ async def list_windows(call: Call) -> WindowList:
 
 @routes.post("/api/v1/maintenance", role=Role.OPERATOR, errors=(409, 422))
 async def create_window(call: Call, body: WindowBody) -> WindowView:
-    """Make a maintenance window."""
+    """Create a maintenance window."""
     now = call.monitor.clock.now()
     quiet = call.monitor.alerting.quiet
     if body.name in quiet.made_windows(now) or any(w.name == body.name for w in quiet.windows):
@@ -134,6 +141,12 @@ async def create_window(call: Call, body: WindowBody) -> WindowView:
 
 
 def _silence(call: Call, body: WindowBody, now: datetime) -> Silence:
+    """Build the silence that carries a new window.
+
+    Raises:
+        ValueError: the body is inconsistent; the message says how.
+        OverflowError: a time lies beyond the year 9999.
+    """
     matchers = asked(body.matchers) if body.matchers else ()
     duration = parse_duration(body.duration)
     if not 60 <= duration <= LONGEST_WINDOW:
@@ -156,7 +169,10 @@ def _silence(call: Call, body: WindowBody, now: datetime) -> Silence:
 
 @routes.delete("/api/v1/maintenance/{name}", role=Role.OPERATOR, errors=(404, 409))
 async def end_window(call: Call) -> WindowView:
-    """End a maintenance window that somebody made, for good: what still fires is told."""
+    """End a maintenance window that was created through the API, and remove it.
+
+    Alerts that are still firing are notified.
+    """
     name = call.path["name"]
     now = call.monitor.clock.now()
     quiet = call.monitor.alerting.quiet

@@ -1,4 +1,4 @@
-"""``/api/v1/me``: who is asking."""
+"""``/api/v1/me``: the caller's own token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ routes = Routes()
 
 @frozen(kw_only=True)
 class MeView:
-    """The token that asks: its name, its role, and until when it is good (null: for good)."""
+    """The caller's token: its name, role and expiry (null: it does not expire)."""
 
     name: str
     role: Role
@@ -23,7 +23,7 @@ class MeView:
 
 @routes.get("/api/v1/me")
 async def me(call: Call) -> MeView:
-    """Show whose token this is, and what it may do."""
+    """Return the name, role and expiry of the token that was sent."""
     if call.who is None:
         raise AssertionError("this route asks for a token")
     return MeView(name=call.who.name, role=call.who.role, expires_at=call.who.expires_at)

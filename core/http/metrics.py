@@ -1,4 +1,4 @@
-"""Metrics: what they are now, and what they were."""
+"""Metrics: current values and their history."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tocsin.core.store import Point
 routes = Routes()
 
 COARSE_POINTS = 48
-"""Points of each container, at most, where the history of many is asked for."""
+"""Most points per container if the history of all containers is requested."""
 
 
 @frozen(kw_only=True)
 class CheckMetrics:
-    """The metrics of one check's last result."""
+    """The metrics of a check's last result."""
 
     check: str
     at: datetime
@@ -37,7 +37,7 @@ class CheckMetrics:
 
 @frozen(kw_only=True)
 class TargetMetrics:
-    """The metrics of one target."""
+    """The metrics of one target, by check."""
 
     target: str
     status: Status
@@ -46,7 +46,7 @@ class TargetMetrics:
 
 @frozen(kw_only=True)
 class MetricsPage:
-    """A page of targets' metrics, by name."""
+    """A page of targets' metrics, sorted by name."""
 
     at: datetime
     items: list[TargetMetrics]
@@ -56,15 +56,18 @@ class MetricsPage:
 
 @frozen(kw_only=True)
 class MetricsQuery(PageQuery):
-    """Whose metrics."""
+    """A page of targets, or the one target to return metrics of."""
 
     target: str | None = None
 
 
 @frozen(kw_only=True)
 class HistoryQuery(RangeQuery):
-    """Whose history: a target, and a check of it (unset: the container's own). Without a target
-    that of a page of containers, in at most 48 points each."""
+    """A target and one of its checks, or, without a target, a page of containers.
+
+    If ``check`` is not given, a container's own check is used, or the first check of another
+    target. The history of a page of containers has at most 48 points for each.
+    """
 
     target: str | None = None
     check: str | None = None
@@ -74,7 +77,7 @@ class HistoryQuery(RangeQuery):
 
 @frozen(kw_only=True)
 class ContainerHistory:
-    """The history of one of several containers."""
+    """The history of one container among several."""
 
     target: str
     resolution: str
@@ -84,8 +87,11 @@ class ContainerHistory:
 
 @frozen(kw_only=True)
 class HistoryView:
-    """A chart's worth of history; ``step`` in seconds. Where no target was asked for, ``items`` has
-    that of each container of the page, and ``points`` none."""
+    """The points of a chart; ``step`` is the time between two points, in seconds.
+
+    If no target was given, ``items`` holds the history of each container of the page and ``points``
+    is empty.
+    """
 
     target: str | None
     check: str | None
@@ -99,7 +105,7 @@ class HistoryView:
 
 
 def values_of(container: Container | None, metrics: Mapping[str, float]) -> dict[str, float]:
-    """All numbers of one result, a container's facts among them."""
+    """Return all numbers of a result, including the metrics among a container's facts."""
     return {**metrics, **(container.metrics if container is not None else {})}
 
 
@@ -123,7 +129,7 @@ def _metrics(state: TargetState) -> TargetMetrics:
 
 @routes.get("/api/v1/metrics")
 async def snapshot(call: Call, query: MetricsQuery) -> MetricsPage:
-    """Show the current metrics of all targets, or of one."""
+    """Return the current metrics of all targets, or of one."""
     chosen = [s for s in call.monitor.state if query.target in (None, s.target.name)]
     items, after = page(chosen, lambda s: s.target.name, query.limit, query.cursor)
     return MetricsPage(
@@ -168,7 +174,7 @@ async def _all_containers(call: Call, query: HistoryQuery) -> HistoryView:
 
 @routes.get("/api/v1/metrics/history", errors=(404, 503))
 async def history(call: Call, query: HistoryQuery) -> HistoryView:
-    """Chart a target's metrics, or those of all containers, by default over the last 24 hours."""
+    """Chart the metrics of a target, or of all containers, by default over the last 24 hours."""
     if query.target is None:
         return await _all_containers(call, query)
     state = call.monitor.state.targets.get(query.target)
@@ -176,7 +182,7 @@ async def history(call: Call, query: HistoryQuery) -> HistoryView:
         raise not_found("target", query.target)
     check = query.check
     if check is None:
-        # A container's own check; a target without one has its first check charted.
+        # A container's own check, or the first check of any other target.
         own = state.source if state.source in state.checks else next(iter(state.checks), None)
         check = own
     elif check not in state.checks:

@@ -1,4 +1,4 @@
-"""What the API needs of the rest of tocsin; the composition root provides it."""
+"""The interface through which the API uses the rest of tocsin; ``app.Tocsin`` implements it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tocsin.core.store import Store
 
 
 class Monitor(Protocol):
-    """See ``app.Tocsin``."""
+    """What the API calls and reads; ``app.Tocsin`` implements it."""
 
     version: str
     started_at: datetime
@@ -34,38 +34,63 @@ class Monitor(Protocol):
 
     @property
     def state(self) -> LiveState:
-        """What is known now of targets and checks."""
+        """Return the current state of targets and checks."""
 
     @property
     def clock(self) -> Clock:
-        """Where the time comes from; read only, so that any kind of clock will do."""
+        """Return the clock; read-only, so that any subtype of Clock satisfies the protocol."""
 
     def health(self) -> dict[str, ComponentHealth]:
-        """How each part fares."""
+        """Return the health of each component, by name."""
 
     def stats(self) -> SchedulerStats:
-        """How the scheduler fares."""
+        """Return the scheduler's statistics."""
 
     def audit(self, entry: AuditEntry) -> None:
-        """Keep what a person changed."""
+        """Record a change that a person made."""
 
     async def logs(self, target: str, lines: int) -> list[LogLine]:
-        """The last lines of a target. Raises ActionError."""
+        """Return the last lines of a target's log.
+
+        Raises:
+            ActionError: the target has no log, or its source cannot provide it.
+        """
 
     async def restart(self, target: str, actor: str, role: str) -> None:
-        """Restart a target for somebody, audited. Raises ActionError."""
+        """Restart a target and record it in the audit log.
+
+        Args:
+            target: name of the target.
+            actor: name of the token that asked for it.
+            role: role of that token.
+
+        Raises:
+            ActionError: the restart is not allowed, comes too soon, or failed.
+        """
 
     def may_restart(self, target: str) -> bool:
-        """Whether the configuration allows restarting a target."""
+        """Return whether the configuration allows restarting a target."""
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
-        """All that is known of a target. Raises ActionError."""
+        """Return the source's inspect document of a target.
+
+        Raises:
+            ActionError: the target is unknown, or its source cannot provide the document.
+        """
 
     def beat(self, key: str, beat: Beat) -> str:
-        """Take in a heartbeat. Raises KeyError."""
+        """Record a heartbeat and return the id of the check that received it.
+
+        Raises:
+            KeyError: no heartbeat check has this key.
+        """
 
     async def reload(self) -> Settings:
-        """Read the configuration again. Raises ConfigError."""
+        """Read the configuration again and apply it.
+
+        Raises:
+            ConfigError: the new configuration has errors; the current one stays in force.
+        """
 
     def dependents(self, target: str) -> list[str]:
-        """Who depends on a target."""
+        """Return the names of the targets that depend on a target, directly or through others."""

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the handlers' own types."""
+"""The OpenAPI 3.1 document, generated from the types and docstrings of the handlers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,19 @@ _REFERENCE = "#/components/schemas/{name}"
 
 
 def document(all_routes: list[Route], version: str) -> dict[str, Any]:
-    """The whole document."""
+    """Return the OpenAPI document.
+
+    Args:
+        all_routes: the operations to describe.
+        version: tocsin's version.
+    """
     kinds: list[Any] = [ProblemDocument]
     for route in all_routes:
         kinds += [k for k in (route.body, route.response) if _has_schema(k)]
     _, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
     for route in all_routes:
-        if route.body is not None:  # see routing: an unknown field is an error
+        # Bodies with unknown fields are rejected, see convert_body.
+        if route.body is not None:
             components[route.body.__name__]["additionalProperties"] = False
     for schema in components.values():
         if "description" in schema:
@@ -60,7 +66,7 @@ def _schema(kind: Any, components: dict[str, Any]) -> dict[str, Any]:
 
 
 NO_NUL = r"^[^\u0000]*$"
-"""No database can hold one."""
+"""Pattern of strings without NUL, which databases cannot store."""
 
 
 def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +98,7 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
 
 
 def _description(route: Route) -> str:
-    """What the summary leaves out: the rest of the handler's docstring, its query, its role."""
+    """Return the rest of the handler's docstring, that of its query, and the role it needs."""
     parts = [
         (inspect.getdoc(route.handler) or "").partition("\n")[2].strip(),
         (inspect.getdoc(route.query) or "") if route.query is not None else "",
@@ -120,7 +126,7 @@ def _query_parameters(route: Route, components: dict[str, Any]) -> list[dict[str
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A query parameter that may be left out is not thereby null."""
+    """Remove null from a parameter's schema: an optional parameter may be absent, not null."""
     options = [item for item in schema.get("anyOf", []) if item != {"type": "null"}]
     return options[0] if len(options) == 1 else schema
 
@@ -154,8 +160,9 @@ def _responses(route: Route) -> dict[str, Any]:
 
 @routes.get("/api/v1/openapi.json")
 async def openapi(call: Call) -> dict[str, Any]:
-    """Describe this API."""
-    from tocsin.core.http.server import ROUTES  # the server collects this module's routes too
+    """Return this OpenAPI document."""
+    # imported late: the server collects this module's routes, too
+    from tocsin.core.http.server import ROUTES
 
     every = [*ROUTES, *routes_of(call.monitor.plugins)]
     made: dict[str, Any] = document(every, call.monitor.version)

@@ -1,4 +1,4 @@
-"""Lists in pages: ``limit`` items after a ``cursor``, which is the key of the last item seen."""
+"""Pagination: ``limit`` items after a ``cursor``, the key of the last item of the page before."""
 
 from __future__ import annotations
 
@@ -36,7 +36,17 @@ class NewestQuery:
 def page(
     items: Sequence[T], key: Callable[[T], str], limit: int, cursor: str | None
 ) -> tuple[list[T], str | None]:
-    """The items after the cursor, in the order of their unique ``key``, and the next cursor."""
+    """Return one page of ``items``, sorted by ``key``, and the cursor of the next page.
+
+    Args:
+        items: the whole list, in any order.
+        key: returns the unique sort key of an item.
+        limit: most items on the page.
+        cursor: key of the last item of the page before; None for the first page.
+
+    Returns:
+        The items of the page, and the next cursor, None on the last page.
+    """
     ordered = sorted(items, key=key)
     if cursor is not None:
         ordered = [item for item in ordered if key(item) > cursor]

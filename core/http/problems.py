@@ -13,10 +13,10 @@ from tocsin.core.hiding import clean
 
 @frozen(kw_only=True)
 class ProblemDocument:
-    """A problem document: ``detail`` says what is wrong and what to do about it.
+    """A problem document (RFC 9457). ``detail`` says what is wrong and how to correct it.
 
-    ``instance`` is the path that was asked for, or, of a fault inside, the reference in the log.
-    ``errors`` lists what is wrong, one by one, where that is more than one thing.
+    ``instance`` is the path of the request, or, for an internal error, the reference under which
+    the log has the details. ``errors`` lists the single errors if there are several.
     """
 
     type: str
@@ -28,7 +28,15 @@ class ProblemDocument:
 
 
 class Problem(Exception):
-    """Raised by handlers to answer with a problem document."""
+    """An error that is answered with a problem document. Handlers raise it.
+
+    Args:
+        status: HTTP status code.
+        detail: what is wrong and how to correct it.
+        errors: the single errors, if there are several.
+        headers: further headers of the answer.
+        instance: URI of this occurrence; None for the path of the request.
+    """
 
     def __init__(
         self,
@@ -47,7 +55,7 @@ class Problem(Exception):
         self.instance = instance
 
     def response(self, path: str) -> web.Response:
-        """The answer to a request for ``path``."""
+        """Return the answer to a request for ``path``."""
         document = ProblemDocument(
             type="about:blank",
             title=HTTPStatus(self.status).phrase,
@@ -58,12 +66,18 @@ class Problem(Exception):
         )
         return web.Response(
             status=self.status,
-            body=encode(document),  # it may quote anything that was sent
+            # encode() also copes with whatever invalid text the detail quotes.
+            body=encode(document),
             content_type="application/problem+json",
             headers=self.headers,
         )
 
 
 def not_found(kind: str, name: str) -> Problem:
-    """404 for a thing that is not there."""
+    """Return a 404 problem for a resource that does not exist.
+
+    Args:
+        kind: kind of resource, such as "target".
+        name: the name that was asked for.
+    """
     return Problem(404, f"there is no {kind} called {name!r}")

@@ -1,4 +1,7 @@
-"""Routes: a typed handler with its path and the role it takes. OpenAPI is made from the same."""
+"""Routes: typed handlers with their paths and required roles.
+
+The OpenAPI document is generated from the same declarations.
+"""
 
 from __future__ import annotations
 
@@ -23,17 +26,17 @@ from tocsin.core.http.problems import Problem
 from tocsin.core.logs import clean
 
 MAX_BODY = 64 * 1024
-"""Bytes."""
+"""Largest request body, in bytes, packed or unpacked."""
 
 BODY_WITHIN = 20.0
-"""Seconds."""
+"""Seconds within which a request body has to arrive."""
 
 Handler = Callable[..., Awaitable[Any]]
 
 
 @frozen(kw_only=True)
 class Call:
-    """One request, as a handler sees it. ``who`` is None only on routes without a role."""
+    """One request, as its handler sees it. ``who`` is None only on routes that need no token."""
 
     monitor: Monitor
     request: web.Request
@@ -41,16 +44,23 @@ class Call:
 
     @property
     def path(self) -> Mapping[str, str]:
-        """The parts of the path that a route names."""
+        """Return the variable parts of the path, by name."""
         return self.request.match_info
 
     @property
     def actor(self) -> str:
-        """The caller's name, as it stands in the audit."""
+        """Return the caller's name for the audit log."""
         return "anonymous" if self.who is None else self.who.name
 
     def entry(self, action: str, subject: str, outcome: str = "ok", **details: Any) -> AuditEntry:
-        """The audit row of what the caller wants to change."""
+        """Return an entry of the audit log for a change that the caller makes.
+
+        Args:
+            action: what is done, such as "acknowledge".
+            subject: what it is done to: a name or an id.
+            outcome: "ok", or what went wrong.
+            **details: further facts; secrets are removed.
+        """
         return AuditEntry(
             actor=self.actor,
             role="none" if self.who is None else self.who.role.value,
@@ -62,13 +72,13 @@ class Call:
         )
 
     def audit(self, action: str, subject: str, outcome: str = "ok", **details: Any) -> None:
-        """Keep what the caller changed."""
+        """Record a change that the caller made in the audit log; see :meth:`entry`."""
         self.monitor.audit(self.entry(action, subject, outcome, **details))
 
 
 @frozen(kw_only=True)
 class Route:
-    """One operation of the API. ``role`` None: no token is asked for."""
+    """One operation of the API. With ``role`` None it needs no token."""
 
     method: str
     path: str
@@ -80,16 +90,16 @@ class Route:
     errors: tuple[int, ...]
     media: str
     free_query: bool = False
-    """Query parameters are the handler's own business."""
+    """Whether the handler reads the query parameters itself, unchecked."""
 
     @property
     def summary(self) -> str:
-        """The first line of the handler's docstring."""
+        """Return the first line of the handler's docstring."""
         return (inspect.getdoc(self.handler) or "").split("\n")[0].rstrip(".")
 
     @property
     def path_names(self) -> list[str]:
-        """The names of the path's variable parts."""
+        """Return the names of the path's variable parts."""
         return re.findall(r"{(\w+)}", self.path)
 
 
@@ -103,21 +113,24 @@ class Routes:
         self, path: str, *, role: Role | None = Role.VIEWER, errors: tuple[int, ...] = (),
         media: str = "application/json",
     ) -> Callable[[Handler], Handler]:  # fmt: skip
-        """Register a GET handler. Its types say what it takes and gives: a parameter ``query``
-        is an attrs class of query parameters, ``body`` one of the JSON body, which may have a way
-        to ``read`` a request of its own."""
+        """Return a decorator that registers a GET handler.
+
+        The handler's annotations declare what it takes and returns: ``query`` is an attrs class of
+        query parameters, ``body`` one of the JSON body. Either class may define a method ``read``
+        that parses the request itself.
+        """
         return self._add("GET", path, role, errors, media)
 
     def post(
         self, path: str, *, role: Role | None, errors: tuple[int, ...] = ()
     ) -> Callable[[Handler], Handler]:
-        """Register a POST handler."""
+        """Return a decorator that registers a POST handler; see :meth:`get`."""
         return self._add("POST", path, role, errors, "application/json")
 
     def delete(
         self, path: str, *, role: Role | None, errors: tuple[int, ...] = ()
     ) -> Callable[[Handler], Handler]:
-        """Register a DELETE handler."""
+        """Return a decorator that registers a DELETE handler; see :meth:`get`."""
         return self._add("DELETE", path, role, errors, "application/json")
 
     def _add(
@@ -144,7 +157,11 @@ class Routes:
 
 
 async def perform(route: Route, call: Call) -> web.StreamResponse:
-    """Decode what a request brings, call the handler, encode what it gives."""
+    """Decode a request, call the route's handler and encode its answer.
+
+    Raises:
+        Problem: the request does not fit the route, or the handler refuses it.
+    """
     arguments: dict[str, Any] = {}
     given = call.request.query
     for name, text in (*call.path.items(), *given.items()):
@@ -173,7 +190,7 @@ async def perform(route: Route, call: Call) -> web.StreamResponse:
 
 
 def _unfit(text: str) -> str:
-    """What neither a name nor a database can hold, as a clause; "" where all is well."""
+    """Return what neither a name nor the database can hold, as a clause; "" if valid."""
     if "\0" in text:
         return "a NUL character"
     try:
@@ -184,12 +201,16 @@ def _unfit(text: str) -> str:
 
 
 def show(text: str) -> str:
-    """What somebody sent, as it may be quoted."""
+    """Return a text that a client sent, shortened and cleaned so that it can be quoted."""
     return clean(text[:100])
 
 
 def _check_moments(holder: Any, where: str) -> None:
-    """Refuse times that only their own zone has. Raises Problem."""
+    """Reject times that lie outside the years 1 to 9999 in UTC.
+
+    Raises:
+        Problem: 422, a field of ``holder`` holds such a time.
+    """
     for item in attrs.fields(type(holder)):
         value = getattr(holder, item.name)
         if isinstance(value, datetime) and value.tzinfo is not None:
@@ -203,7 +224,15 @@ def _check_moments(holder: Any, where: str) -> None:
 
 
 def query_of(kind: Any, given: Mapping[str, str]) -> Any:
-    """Query parameters as an attrs class. Raises Problem."""
+    """Convert query parameters to an attrs class.
+
+    Args:
+        kind: the attrs class.
+        given: the parameters of the request.
+
+    Raises:
+        Problem: a parameter is unknown, repeated or malformed.
+    """
     known = {f.name for f in attrs.fields(kind)}
     if unknown := sorted(given.keys() - known):
         allowed = ", ".join(sorted(known))
@@ -218,7 +247,8 @@ def query_of(kind: Any, given: Mapping[str, str]) -> Any:
         raise Problem(422, f"a query parameter is wrong: {_plain(error)}") from error
     for name, text in given.items():
         value = getattr(query, name)
-        # msgspec is more lenient here than our own document: "null" is none, 0.5 is a moment.
+        # msgspec accepts more than the OpenAPI document declares: "null" as None, a number as a
+        # time.
         if value is None or (isinstance(value, datetime) and "-" not in text):
             raise Problem(
                 422, f"a query parameter is wrong: {name}: {show(text)!r} is no value for it"
@@ -228,16 +258,24 @@ def query_of(kind: Any, given: Mapping[str, str]) -> Any:
 
 
 async def read_json(request: web.Request) -> Any:
-    """The body of a request, decoded; an empty object where there is none. Raises Problem."""
+    """Return the decoded JSON body of a request; an empty object if it has none.
+
+    Raises:
+        Problem: the body cannot be read, or is not JSON.
+    """
     return decode_json(await read_raw(request))
 
 
 async def read_raw(request: web.Request, most: int | None = None) -> bytes:
-    """The body of a request, unpacked. Raises Problem.
+    """Return the body of a request, decompressed.
 
     Args:
         request: the request.
-        most: given, a larger body is cut to so many bytes, and one more; else it is refused.
+        most: with a number, only so many bytes of a larger body are read, and one more; with None,
+            a body over :data:`MAX_BODY` is rejected.
+
+    Raises:
+        Problem: the body is late, incomplete, too large, or not encoded as its headers say.
     """
     try:
         async with asyncio.timeout(BODY_WITHIN):
@@ -261,7 +299,11 @@ async def _begin_of(request: web.Request, most: int) -> bytes:
 
 
 def decode_json(raw: bytes) -> Any:
-    """A body as JSON; an empty object where it is empty. Raises Problem."""
+    """Decode a JSON body; an empty body is an empty object.
+
+    Raises:
+        Problem: 400, the body is not JSON, or nested too deeply.
+    """
     try:
         return msgspec.json.decode(raw or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -271,7 +313,11 @@ def decode_json(raw: bytes) -> Any:
 
 
 def coding_of(request: web.Request) -> str:
-    """How the body of a request is packed; "" where it is not. Raises Problem."""
+    """Return the compression of a request's body; "" if it has none.
+
+    Raises:
+        Problem: 415, the compression is not supported.
+    """
     coding = ", ".join(request.headers.getall("Content-Encoding", ())).strip().lower()
     if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
         raise Problem(
@@ -282,11 +328,16 @@ def coding_of(request: web.Request) -> str:
 
 
 def _unpacked(raw: bytes, coding: str) -> bytes:
-    """A body without its compression. aiohttp would unpack all that comes, before anybody is asked
-    for a token, however much it is."""
+    """Decompress a body, up to :data:`MAX_BODY` bytes.
+
+    aiohttp would decompress without this limit, before the token is checked.
+
+    Raises:
+        Problem: the data are damaged or incomplete, or unpack to more than the limit.
+    """
     if not coding:
         return raw
-    unpacking = zlib.decompressobj(47)  # with a header of zlib or gzip
+    unpacking = zlib.decompressobj(47)  # accepts a zlib header or a gzip header
     try:
         body = unpacking.decompress(raw, MAX_BODY + 1)
     except zlib.error as error:
@@ -299,16 +350,24 @@ def _unpacked(raw: bytes, coding: str) -> bytes:
 
 
 async def read_body(kind: Any, request: web.Request) -> Any:
-    """The body of a request as the attrs class that a handler takes. Raises Problem."""
+    """Return the body of a request as the attrs class that its handler takes.
+
+    Raises:
+        Problem: the body cannot be read, is not JSON, or does not fit the class.
+    """
     return convert_body(kind, await read_json(request))
 
 
 def convert_body(kind: Any, given: Any) -> Any:
-    """Decoded JSON as an attrs class. Raises Problem."""
+    """Convert decoded JSON to an attrs class.
+
+    Raises:
+        Problem: 422, the JSON does not fit the class.
+    """
     if not isinstance(given, dict):
         raise Problem(422, "the body is wrong: it is to be a JSON object")
     known = {f.name for f in attrs.fields(kind)}
-    # A misspelt field left aside would turn a failure told by a job into "all is well".
+    # If an unknown field were ignored, a misspelt "status" would report a failed job as a success.
     if unknown := sorted(given.keys() - known):
         errors = tuple(f"unknown field {name[:100]!r}" for name in unknown[:20])
         allowed = ", ".join(sorted(known))
@@ -322,7 +381,7 @@ def convert_body(kind: Any, given: Any) -> Any:
 
 
 def _plain(error: Exception) -> str:
-    """msgspec's ``… - at `$.limit``` as ``limit: …``."""
+    """Rewrite msgspec's ``… - at `$.limit``` as ``limit: …``."""
     text, _, place = str(error).partition(" - at `$")
     name = place.rstrip("`").lstrip(".")
     text = text[:1].lower() + text[1:]

@@ -1,4 +1,4 @@
-"""The HTTP server: authentication, errors as problems, start and stop."""
+"""The HTTP server: authentication, errors as problem documents, start and stop."""
 
 from __future__ import annotations
 
@@ -54,14 +54,19 @@ ROUTES: list[Route] = [
     )
     for route in module.routes.routes
 ]  # fmt: skip
-"""Every operation there is."""
+"""All operations of the core, in the order in which they are documented."""
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tocsin"'}
 _SOON = {"Retry-After": "10"}
 
 
 class ApiServer:
-    """Serves :data:`ROUTES` over what a monitor knows."""
+    """Serves :data:`ROUTES` and the plugins' endpoints.
+
+    Args:
+        monitor: what the handlers use of the rest of tocsin.
+        failures: limit on requests without a valid token; None for the default one.
+    """
 
     def __init__(self, monitor: Monitor, failures: FailureLimit | None = None) -> None:
         self._monitor = monitor
@@ -72,7 +77,7 @@ class ApiServer:
         self._connections: Connections | None = None
 
     def application(self) -> web.Application:
-        """The web application, for a server or a test."""
+        """Return the web application, for a server or a test."""
         app = web.Application(middlewares=[self._middleware], client_max_size=MAX_BODY)
         app[STOPPING] = asyncio.Event()
         app[STREAMS] = Counter()
@@ -83,7 +88,18 @@ class ApiServer:
         return app
 
     async def start(self, host: str, port: int) -> str:
-        """Listen; returns the URL. Port 0 takes any that is free. Raises OSError."""
+        """Start to listen.
+
+        Args:
+            host: name or address to listen on.
+            port: TCP port; 0 takes any free one.
+
+        Returns:
+            The URL of the API.
+
+        Raises:
+            OSError: the address cannot be listened on.
+        """
         quieten()
         self._app = self.application()
         self._runner = _Runner(
@@ -105,7 +121,7 @@ class ApiServer:
         return f"http://{shown}:{address[1]}"
 
     async def stop(self) -> None:
-        """End the streams, then the server."""
+        """Close the event streams, then the server."""
         if self._app is not None:
             self._app[STOPPING].set()
             self._app = None
@@ -128,7 +144,12 @@ class ApiServer:
         return handle
 
     def _authenticate(self, route: Route, request: web.Request) -> TokenInfo | None:
-        """Who asks. Raises Problem."""
+        """Return the token of a request; None if the route needs none.
+
+        Raises:
+            Problem: 401 no valid token, 403 its role does not suffice, 429 too many failures, 503
+                the tokens cannot be read.
+        """
         if route.role is None:
             return None
         scheme, _, plain = request.headers.get("Authorization", "").partition(" ")
@@ -190,7 +211,7 @@ class ApiServer:
 
 
 def _of_http(error: web.HTTPException, request: web.BaseRequest) -> Problem:
-    """aiohttp's own refusals as problems."""
+    """Turn an error that aiohttp raised into a problem."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         return Problem(
@@ -205,7 +226,7 @@ def _of_http(error: web.HTTPException, request: web.BaseRequest) -> Problem:
 
 
 class _Protocol(RequestHandler):
-    """A connection whose refusals are problem documents, those too that no handler ever sees."""
+    """Answers with problem documents also where aiohttp refuses a request before any handler."""
 
     __slots__ = ()
 
@@ -216,10 +237,10 @@ class _Protocol(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is no HTTP, or broke outside of the middleware."""
-        if isinstance(exc, UnicodeEncodeError):  # aiohttp quotes what was sent, and cannot
+        """Answer a request that is not HTTP, or that failed outside of the middleware."""
+        if isinstance(exc, UnicodeEncodeError):  # aiohttp quotes what was sent and cannot encode it
             status, exc, message = 400, None, "a header holds bytes that are no text"
-        super().handle_error(request, status, exc, message)  # it writes the log
+        super().handle_error(request, status, exc, message)  # writes the log
         detail = "a fault inside tocsin; its log has the details"
         if status < 500:
             why = show((message or "").partition("\n")[0].strip().rstrip(":"))
@@ -232,7 +253,7 @@ class _Protocol(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """What aiohttp refuses before it calls the middleware, such as an Expect header."""
+        """Convert what aiohttp refuses before the middleware, such as an Expect header."""
         if isinstance(resp, web.HTTPException) and not resp.prepared:
             resp = _of_http(resp, request).response(request.rel_url.raw_path)
             resp.headers.update(HEADERS)
@@ -249,12 +270,12 @@ class _Server(web.Server):
 class _Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        server.__class__ = _Server  # aiohttp has no other way to choose the protocol
+        server.__class__ = _Server  # aiohttp offers no other way to choose the protocol
         return server
 
 
 class _NoTraceback(logging.Filter):
-    """What is not HTTP (a port scan, TLS on this port) is a line in the log, not a traceback."""
+    """Logs what is not HTTP (a port scan, TLS on this port) at level debug, without a traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
@@ -266,9 +287,11 @@ class _NoTraceback(logging.Filter):
 
 
 class _Rarely(logging.Filter):
-    """That no connection can be accepted for want of descriptors, asyncio says for each one in its
-    queue, again each second, and once more when the listener is closed meanwhile: one line a minute
-    will do, without a traceback."""
+    """Limits asyncio's messages about file descriptors to one line per minute, without traceback.
+
+    When no descriptor is free for a new connection, asyncio logs an error for each one in the
+    queue, again every second, and once more if the listener is closed meanwhile.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -291,6 +314,7 @@ _rarely = _Rarely()
 
 
 def quieten() -> None:
-    """Have clients that do wrong, or are too many, leave short traces in the log."""
-    logging.getLogger("aiohttp.server").addFilter(_quiet)  # adds it once only
+    """Shorten what misbehaving or too many clients cause in the log."""
+    # idempotent: logging adds the same filter only once
+    logging.getLogger("aiohttp.server").addFilter(_quiet)
     logging.getLogger("asyncio").addFilter(_rarely)

@@ -1,4 +1,4 @@
-"""Silences: alerts that a person keeps from being told for a while."""
+"""Silences: suppression of matching alerts by a person, for a limited time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOO_FAR = "starts_at lies more than ten years ahead"
 
 @frozen(kw_only=True)
 class SilenceView:
-    """A silence: ``state`` is pending, active or expired."""
+    """A silence. ``state`` is pending, active or expired."""
 
     id: UUID
     matchers: tuple[str, ...]
@@ -41,15 +41,18 @@ class SilenceView:
 
 @frozen(kw_only=True)
 class SilenceList:
-    """Silences, the one that ends last first; expired ones are shown for a day."""
+    """Silences, the one that ends last first; expired ones are listed for a day."""
 
     items: list[SilenceView]
 
 
 @frozen(kw_only=True)
 class SilenceBody:
-    """A new silence. ``matchers`` such as ``target=web*``; give either ``until`` (RFC 3339) or
-    ``duration`` (``2h``); ``starts_at`` unset: now."""
+    """A new silence.
+
+    ``matchers`` select alerts, such as ``target=web*``. Give either ``until`` (RFC 3339) or
+    ``duration`` (such as ``2h``). Without ``starts_at`` the silence starts now.
+    """
 
     matchers: Annotated[
         tuple[Annotated[str, msgspec.Meta(max_length=400)], ...], msgspec.Meta(max_length=20)
@@ -61,8 +64,14 @@ class SilenceBody:
 
 
 def asked(texts: Sequence[str]) -> tuple[Matcher, ...]:
-    """The matchers that somebody asks for, to the letter: a secret that is hidden in one would mean
-    something else, since ``*`` matches anything. Raises ValueError."""
+    """Parse the matchers of a request.
+
+    A matcher that looks like a secret is rejected and not redacted: the ``*`` of the redacted text
+    would match anything.
+
+    Raises:
+        ValueError: a matcher is malformed, has control characters, or looks like a secret.
+    """
     if not all(is_plain(text) for text in texts):
         raise ValueError("a matcher has no control characters and line breaks; write ? for one")
     if any(clean(text) != text for text in texts):
@@ -71,12 +80,12 @@ def asked(texts: Sequence[str]) -> tuple[Matcher, ...]:
 
 
 def shown(matchers: Iterable[Matcher]) -> tuple[str, ...]:
-    """Matchers for people's eyes."""
+    """Return matchers as text, with secrets removed."""
     return tuple(clean(str(matcher)) for matcher in matchers)
 
 
 def silence_view(silence: Silence, now: datetime) -> SilenceView:
-    """A silence's view."""
+    """Return the API's view of a silence."""
     return SilenceView(
         id=silence.id,
         matchers=shown(silence.matchers),
@@ -90,7 +99,7 @@ def silence_view(silence: Silence, now: datetime) -> SilenceView:
 
 @routes.get("/api/v1/silences")
 async def list_silences(call: Call) -> SilenceList:
-    """List the silences that are, will be, or were until a day ago."""
+    """List the silences that are active, pending, or expired within the last day."""
     now = call.monitor.clock.now()
     known = call.monitor.alerting.quiet.silences.values()
     silences = sorted((s for s in known if s.window is None), key=lambda s: s.ends_at)
@@ -99,7 +108,7 @@ async def list_silences(call: Call) -> SilenceList:
 
 @routes.post("/api/v1/silences", role=Role.OPERATOR, errors=(422,))
 async def create_silence(call: Call, body: SilenceBody) -> SilenceView:
-    """Keep alerts that match from being told for a while."""
+    """Create a silence: notifications of matching alerts are suppressed for a limited time."""
     now = call.monitor.clock.now()
     try:
         matchers = asked(body.matchers)
@@ -124,7 +133,17 @@ async def create_silence(call: Call, body: SilenceBody) -> SilenceView:
 def times(
     starts_at: datetime | None, until: datetime | None, duration: str | None, now: datetime
 ) -> tuple[datetime, datetime]:
-    """From when to when, as somebody asked. Raises ValueError where that makes no sense."""
+    """Return the start and end that a request asks for.
+
+    Args:
+        starts_at: the start; None for ``now``.
+        until: the end; None if ``duration`` is given.
+        duration: the time from start to end, such as "2h"; None if ``until`` is given.
+        now: the current time.
+
+    Raises:
+        ValueError: the times contradict each other, or lie outside of the limits.
+    """
     if (until is None) == (duration is None):
         raise ValueError("give either until (a time) or duration (such as '2h')")
     starts = now if starts_at is None else starts_at
@@ -153,7 +172,7 @@ def times(
 
 @routes.delete("/api/v1/silences/{id}", role=Role.OPERATOR, errors=(404, 409))
 async def end_silence(call: Call) -> SilenceView:
-    """End a silence now: what still fires is told."""
+    """End a silence now. Alerts that are still firing are notified."""
     try:
         silence = call.monitor.alerting.quiet.silences.get(UUID(call.path["id"]))
     except ValueError:

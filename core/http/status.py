@@ -1,4 +1,4 @@
-"""``/api/v1/status``: everything in a few numbers."""
+"""``/api/v1/status``: the whole system in a few numbers."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ routes = Routes()
 
 @frozen(kw_only=True)
 class ContainerCounts:
-    """How many containers there are, by what they do. Unhealthy ones are also running.
+    """The number of containers by state. Unhealthy ones are also counted as running.
 
-    One that was removed counts no more. ``missing``: declared, and not on the engine; ``unknown``:
-    the engine could not be asked yet.
+    Removed containers are not counted. ``missing``: declared in the configuration but not present
+    on the engine. ``unknown``: the engine has not answered yet.
     """
 
     total: int
@@ -38,12 +38,12 @@ class ContainerCounts:
 
 @frozen(kw_only=True)
 class StatusView:
-    """The whole system.
+    """The status of the whole system.
 
-    ``health_score`` is the share of targets in order, 0 to 100: the sum of weight x worth over the
-    sum of weights, with worth 1 for up, 1/2 for degraded, 0 for down, and weight 3 for a critical
-    target, 1 for another. Unknown targets are left out; null where nothing is known.
-    ``active_alerts`` counts alerts that fire.
+    ``health_score`` is the weighted share of healthy targets, 0 to 100: the sum of weight x value
+    over the sum of weights. The value is 1 for up, 1/2 for degraded, 0 for down; the weight is 3
+    for a critical target, else 1. Unknown targets are left out; it is null if all are unknown.
+    ``active_alerts`` counts firing alerts.
     """
 
     status: Status
@@ -59,11 +59,11 @@ class StatusView:
 
 @routes.get("/api/v1/status")
 async def status(call: Call) -> StatusView:
-    """Sum up the whole system: counts by status, health score, containers, alerts."""
+    """Summarise the whole system: counts by status, health score, containers and alerts."""
     monitor = call.monitor
     states = list(monitor.state)
     counts = Counter(state.status for state in states)
-    # One that is unknown among many that are seen says nothing of the whole.
+    # Unknown comes last: a few unknown targets say nothing about the others.
     order = (Status.DOWN, Status.DEGRADED, Status.UP, Status.UNKNOWN)
     return StatusView(
         status=next((s for s in order if counts[s]), Status.UNKNOWN),
@@ -81,7 +81,7 @@ async def status(call: Call) -> StatusView:
 
 
 def health_score(states: list[TargetState]) -> float | None:
-    """See :class:`StatusView`."""
+    """Return the health score of the targets, as :class:`StatusView` defines it."""
     worth = {Status.UP: 1.0, Status.DEGRADED: 0.5, Status.DOWN: 0.0}
     total = reached = 0.0
     for state in states:

@@ -1,4 +1,4 @@
-"""The event stream: what happens, as it happens, by server-sent events (WHATWG HTML, 9.2)."""
+"""The event stream: live updates as server-sent events (WHATWG HTML, section 9.2)."""
 
 from __future__ import annotations
 
@@ -28,33 +28,38 @@ from tocsin.core.http.silences import shown
 routes = Routes()
 KINDS = ("target", "status", "result", "event", "alert", "notification", "silence")
 KEEP_ALIVE = 15.0
-"""Seconds of silence after which a comment is sent, so that proxies keep the connection."""
+"""Seconds without an event after which a comment is sent, so that proxies keep the connection."""
 
 PATIENCE = 30.0
-"""Seconds after which a reader that takes nothing is cut off; it may come back and resume."""
+"""Seconds after which a client that reads nothing is disconnected; it can reconnect and resume."""
 
 MOST = 100
-"""Event streams in all."""
+"""Most event streams in total."""
 
 MOST_OF_TOKEN = 20
-"""Event streams of one token."""
+"""Most event streams of one token."""
 
 _ID = re.compile(r"([0-9a-f]{1,16})-([0-9]{1,18})")
 
 
 @frozen(kw_only=True)
 class StreamQuery:
-    """Which kinds, comma-separated: target, status, result, event, alert, notification, silence.
-    Unset: all but result."""
+    """The kinds of events to send, comma-separated.
+
+    Kinds are target, status, result, event, alert, notification and silence. Default: all but
+    result.
+    """
 
     kinds: str = "target,status,event,alert,notification,silence"
 
 
 @routes.get("/api/v1/stream", media="text/event-stream", errors=(503,))
 async def stream(call: Call, query: StreamQuery) -> web.StreamResponse:
-    """Stream news. ``Last-Event-ID`` resumes; ``event: lost`` tells what could not be told.
+    """Stream events as they happen, as server-sent events.
 
-    Its data is ``{"count": n}``, with null where it is not known how many: read anew what you show.
+    The header ``Last-Event-ID`` resumes an interrupted stream. The event ``lost`` reports events
+    that could not be sent; its data is ``{"count": n}``, with null if the number is not known:
+    reload what you show.
     """
     kinds = [kind.strip() for kind in query.kinds.split(",")]
     if unknown := [kind for kind in kinds if kind not in KINDS]:
@@ -71,7 +76,11 @@ async def stream(call: Call, query: StreamQuery) -> web.StreamResponse:
 
 @contextmanager
 def _counted(call: Call) -> Iterator[None]:
-    """Count a stream while it lasts. Raises Problem where there are too many."""
+    """Count a stream while it is open.
+
+    Raises:
+        Problem: 503, there are too many streams, in total or of this token.
+    """
     streams, token = call.request.app[STREAMS], "" if call.who is None else str(call.who.id)
     of_token = streams[token] >= MOST_OF_TOKEN
     if of_token or streams.total() >= MOST:
@@ -86,17 +95,22 @@ def _counted(call: Call) -> Iterator[None]:
 
 
 class _Feed:
-    """One reader's stream."""
+    """The event stream of one client."""
 
     def __init__(self, call: Call, response: web.StreamResponse) -> None:
         self._call = call
         self._response = response
-        # Numbers begin anew with each start; so each start has a name of its own.
+        # Event numbers start anew with each process, so the id includes the start time.
         self._start = f"{int(call.monitor.started_at.timestamp() * 1000):x}"
 
     async def run(self, subscription: Subscription, kinds: list[str]) -> None:
-        """Send news until tocsin stops, the token ends, or the reader is gone (ConnectionError)."""
-        first = b"retry: 2000\n\n" + self._missed(kinds)  # no gap, no double: nothing was awaited
+        """Send events until tocsin stops or the token is no longer valid.
+
+        Raises:
+            ConnectionError: the client has disconnected, or reads nothing.
+        """
+        # No gap and no duplicate: nothing was awaited since the subscription began.
+        first = b"retry: 2000\n\n" + self._missed(kinds)
         stopping = asyncio.ensure_future(self._call.request.app[STOPPING].wait())
         upcoming = asyncio.ensure_future(subscription.batch())
         lost = 0
@@ -122,6 +136,7 @@ class _Feed:
             stopping.cancel()
 
     def _missed(self, kinds: list[str]) -> bytes:
+        """Return what the client missed since its ``Last-Event-ID``, encoded."""
         last = self._call.request.headers.get("Last-Event-ID")
         if last is None:
             return b""
@@ -133,7 +148,7 @@ class _Feed:
         return b"".join(chunks + [encode(item, self._start) for item in news])
 
     def _may_go_on(self) -> bool:
-        """Whether the token is still good: a stream may outlast it."""
+        """Return whether the token is still valid; it may expire or be revoked meanwhile."""
         who, now = self._call.who, self._call.monitor.clock.now()
         try:
             tokens = self._call.monitor.tokens.all()
@@ -144,7 +159,11 @@ class _Feed:
         )
 
     async def _send(self, data: bytes, stopping: asyncio.Future[Any]) -> None:
-        """Send; a reader that takes nothing holds up neither us for good nor our stop."""
+        """Write data, waiting for :data:`PATIENCE` seconds at most, or until tocsin stops.
+
+        Raises:
+            ConnectionError: the client has disconnected, or reads nothing.
+        """
         writing = asyncio.ensure_future(self._response.write(data))
         await asyncio.wait(
             {writing, stopping}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED
@@ -162,7 +181,12 @@ def _lost(count: int | None) -> bytes:
 
 
 def encode(news: News, start: str) -> bytes:
-    """One event. JSON holds no line breaks, so data is one line."""
+    """Encode one event. JSON has no raw line breaks, so one data line suffices.
+
+    Args:
+        news: the event.
+        start: the start time of this process, which is the first part of event ids.
+    """
     data = as_json(_plain(news.data))
     return b"id: %s-%d\nevent: %s\ndata: %s\n\n" % (
         start.encode(), news.number, news.kind.encode(), data,
@@ -170,6 +194,7 @@ def encode(news: News, start: str) -> bytes:
 
 
 def _plain(data: Any) -> Any:
+    """Return an event's data as the API shows it."""
     if isinstance(data, Observation):
         result = data.result
         return {

@@ -32,7 +32,7 @@ class TargetQuery(ChangesQuery):
 
 @frozen(kw_only=True)
 class TargetPage:
-    """A page of targets, by name; ``total`` counts all that match, changed or not."""
+    """A page of targets, sorted by name; ``total`` counts all that match, changed or not."""
 
     items: list[TargetView]
     total: int
@@ -44,7 +44,7 @@ class TargetPage:
 
 @frozen(kw_only=True)
 class TargetDetail:
-    """One target, and who depends on it, directly or through others."""
+    """One target, and the names of the targets that depend on it, directly or through others."""
 
     target: TargetView
     dependents: list[str]
@@ -61,7 +61,7 @@ class CheckQuery(PageQuery):
 
 @frozen(kw_only=True)
 class CheckPage:
-    """A page of checks, by id."""
+    """A page of checks, sorted by id."""
 
     items: list[CheckView]
     total: int
@@ -70,7 +70,7 @@ class CheckPage:
 
 @frozen(kw_only=True)
 class UptimeView:
-    """Share of known results that were up or degraded, 0 to 1, and the counts behind it."""
+    """The share of known results that were up or degraded, 0 to 1, and the count of each status."""
 
     available: float | None
     up: int
@@ -81,7 +81,7 @@ class UptimeView:
 
 @frozen(kw_only=True)
 class CheckHistory:
-    """A chart's worth of history; ``step`` in seconds."""
+    """The history of a check; ``step`` is the time between two points, in seconds."""
 
     check: str
     since: datetime
@@ -111,7 +111,11 @@ class SampleList:
 
 
 def find(call: Call) -> TargetState:
-    """The target a path names. Raises Problem."""
+    """Return the state of the target that the path names.
+
+    Raises:
+        Problem: 404, there is no such target.
+    """
     name = call.path["name"]
     state = call.monitor.state.targets.get(name)
     if state is None:
@@ -143,7 +147,7 @@ async def list_targets(call: Call, query: TargetQuery) -> TargetPage:
 
 @routes.get("/api/v1/targets/{name}", errors=(404,))
 async def get_target(call: Call) -> TargetDetail:
-    """Show one target with its checks and those that depend on it."""
+    """Return one target with its checks and the names of its dependents."""
     state = find(call)
     return TargetDetail(
         target=target_view(state), dependents=call.monitor.dependents(state.target.name)
@@ -166,6 +170,11 @@ async def list_checks(call: Call, query: CheckQuery) -> CheckPage:
 
 
 def _check(call: Call) -> str:
+    """Return the name of the check that the path names.
+
+    Raises:
+        Problem: 404, there is no such target or check.
+    """
     name = call.path["check"]
     if name not in find(call).checks:
         raise not_found("check", f"{call.path['name']}/{name}")
@@ -174,7 +183,7 @@ def _check(call: Call) -> str:
 
 @routes.get("/api/v1/checks/{name}/{check}/history", errors=(404, 503))
 async def check_history(call: Call, query: RangeQuery) -> CheckHistory:
-    """Chart one check: status counts and metrics over time, and its uptime."""
+    """Chart one check: number of results by status, metrics, and uptime."""
     target, check = call.path["name"], _check(call)
     since, until = span(call, query)
     with unavailable():

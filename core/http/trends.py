@@ -1,4 +1,4 @@
-"""Which targets used the most of something, and how that went."""
+"""Trends: the targets with the highest average of a metric, and its course."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ routes = Routes()
 
 @frozen(kw_only=True)
 class TrendsQuery(SpanQuery):
-    """A metric, how many targets, and about how many points of each."""
+    """A time range, a metric, the number of targets, and about how many points of each."""
 
     metric: Name = "cpu_percent"
     top: Annotated[int, msgspec.Meta(ge=1, le=50)] = 8
@@ -27,7 +27,7 @@ class TrendsQuery(SpanQuery):
 
 @frozen(kw_only=True)
 class TrendsView:
-    """The targets with the highest averages, the highest first; a point holds ``step`` seconds."""
+    """The targets with the highest averages, highest first; each point covers ``step`` seconds."""
 
     metric: str
     since: datetime
@@ -39,7 +39,7 @@ class TrendsView:
 
 @routes.get("/api/v1/trends", errors=(503,))
 async def trends(call: Call, query: TrendsQuery) -> TrendsView:
-    """Chart a metric of the targets that had the highest average of it."""
+    """Chart a metric of the targets with its highest averages."""
     since, until = span(call, query)
     with unavailable():
         found = await call.monitor.store.overview.trends(

@@ -1,4 +1,4 @@
-"""How available targets were, side by side."""
+"""Uptime of several targets over the same time range."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ routes = Routes()
 
 @frozen(kw_only=True)
 class UptimeQuery(SpanQuery):
-    """Which targets (by kind, by a part of the name), and in about how many stretches of time."""
+    """A time range, filters (``kind``; ``q``: a part of the name), and about how many points."""
 
     points: Annotated[int, msgspec.Meta(ge=1, le=200)] = 48
     kind: str | None = None
@@ -29,9 +29,12 @@ class UptimeQuery(SpanQuery):
 
 @frozen(kw_only=True)
 class TargetUptime:
-    """One target: ``available`` is the share of the time for which something is known in which no
-    check was down, 0 to 1, null where nothing is known; ``counts`` has for each stretch of time how
-    often up, degraded, down and unknown were seen."""
+    """The uptime of one target.
+
+    ``available`` is the share of the known time in which no check was down, 0 to 1, or null if
+    nothing is known. ``counts`` holds for each point the number of up, degraded, down and unknown
+    results.
+    """
 
     target: str
     kind: str
@@ -41,8 +44,10 @@ class TargetUptime:
 
 @frozen(kw_only=True)
 class UptimePage:
-    """A page of targets, by name; each stretch of time is ``step`` seconds, the first begins at
-    ``since``."""
+    """A page of targets, sorted by name.
+
+    Each point covers ``step`` seconds; the first one starts at ``since``.
+    """
 
     since: datetime
     until: datetime
@@ -55,10 +60,10 @@ class UptimePage:
 
 @routes.get("/api/v1/uptime", errors=(503,))
 async def uptime(call: Call, query: UptimeQuery) -> UptimePage:
-    """Show how available targets were, by default over the last 24 hours.
+    """Show the uptime of targets, by default over the last 24 hours.
 
-    Of a target's checks, each stretch of time shows the worst one: that with the largest share of
-    down, then of degraded, then of unknown results. ``available`` is of time, and the same for any
+    Each point shows the worst check of the target: the one with the largest share of down results,
+    then of degraded, then of unknown ones. ``available`` is a share of time and does not depend on
     ``points``.
     """
     wanted = None if query.q is None else query.q.lower()

@@ -1,4 +1,4 @@
-"""What the API shows of targets, checks and containers."""
+"""The API's views of targets, checks and containers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tocsin.core.state import CheckState, TargetState
 
 @frozen(kw_only=True)
 class CheckView:
-    """A check as it stands. Durations in seconds, times in UTC."""
+    """The current state of a check. Durations are in seconds, times in UTC."""
 
     id: str
     target: str
@@ -40,7 +40,7 @@ class CheckView:
 
 @frozen(kw_only=True)
 class TargetView:
-    """A target as it stands: the worst of its checks."""
+    """The current state of a target; its status is the worst of its checks."""
 
     name: str
     kind: str
@@ -59,9 +59,10 @@ class TargetView:
 
 @frozen(kw_only=True)
 class ContainerView:
-    """A container as it stood at ``last_seen``. ``cpu_percent``: 100 is one core.
+    """The state of a container at ``last_seen``. ``cpu_percent``: 100 is one core.
 
-    ``uptime_seconds`` is of that moment, too; from ``started_at`` any other can be told.
+    ``uptime_seconds`` is the uptime at ``last_seen``; use ``started_at`` to compute it for another
+    time.
     """
 
     name: str
@@ -100,19 +101,22 @@ class ContainerView:
 View = TypeVar("View")
 
 LABELS, LONGEST_LABEL, ALL_LABELS = 300, 300, 20_000
-"""Labels of a target that are shown, and characters of one."""
+"""Most labels of a target that are shown, and most characters of one label and of all."""
 
 
 class Encoded(Generic[View]):
-    """Views of targets as JSON, made once for each change of a target, however often they are asked
-    for. A view depends on its target alone."""
+    """Caches the JSON of targets' views, one per target until the target changes.
+
+    Args:
+        view: returns the view of a target; it may depend on the target only.
+    """
 
     def __init__(self, view: Callable[[TargetState], View]) -> None:
         self._view = view
         self._made: WeakKeyDictionary[TargetState, tuple[int, View]] = WeakKeyDictionary()
 
     def of(self, state: TargetState) -> View:
-        """What stands for the view in an answer."""
+        """Return the target's view, already encoded."""
         made = self._made.get(state)
         if made is None or made[0] != state.revision:
             raw = msgspec.Raw(encode(self._view(state)))
@@ -121,16 +125,16 @@ class Encoded(Generic[View]):
 
 
 def shown_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    """Labels without secrets: people put passwords into the labels of containers."""
+    """Return labels with secrets removed: container labels often hold passwords."""
     if not labels:
         return {}
-    few = dict(islice(labels.items(), LABELS))  # images of strangers may carry megabytes
+    few = dict(islice(labels.items(), LABELS))  # images may carry megabytes of labels
     shown: dict[str, str] = clean_data(few, lines=False, longest=LONGEST_LABEL, most=ALL_LABELS)
     return shown
 
 
 def check_view(check: CheckState) -> CheckView:
-    """A check's view."""
+    """Return the API's view of a check."""
     last = check.last
     result = None if last is None else last.result
     return CheckView(
@@ -153,7 +157,7 @@ def check_view(check: CheckState) -> CheckView:
 
 
 def target_view(state: TargetState) -> TargetView:
-    """A target's view."""
+    """Return the API's view of a target."""
     target = state.target
     return TargetView(
         name=target.name,
@@ -173,12 +177,12 @@ def target_view(state: TargetState) -> TargetView:
 
 
 def is_container(state: TargetState) -> bool:
-    """Whether a target is a container: seen as one, or declared to be one."""
+    """Return whether a target is a container, discovered or declared."""
     return state.target.kind == "container"
 
 
 def container_view(state: TargetState) -> ContainerView:
-    """A container's view; one that was never seen has its facts empty."""
+    """Return the API's view of a container. If the engine never reported it, its facts are None."""
     facts = state.container
     target = state.target
     common: dict[str, Any] = {
