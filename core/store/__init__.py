@@ -1,4 +1,7 @@
-"""History in PostgreSQL: written in batches, never a gate; read by resolution."""
+"""History in PostgreSQL. Writing never delays checks or alerts.
+
+Rows are written in batches; charts are read from a suitable resolution.
+"""
 
 from tocsin.core.store.connection import StoreUnavailable
 from tocsin.core.store.history import History, Point, Uptime

@@ -1,4 +1,4 @@
-"""Reading alerts, the ledger and silences out of history, and the past for a replay."""
+"""Queries of history for alerts, the ledger and silences, and past results for a replay."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tocsin.core.store.past import COLUMNS, PastResult, event_of, past_of
 log = get_logger(__name__)
 
 SLICE = timedelta(hours=1)
-"""How much of the past a replay reads at once."""
+"""Length of the time range that a replay reads with one query."""
 
 _ALERT = (
     "id, alert_type, severity, container_name, message, details, created_at, acknowledged_at, "
@@ -34,8 +34,11 @@ _ALERT = (
 
 @frozen(kw_only=True)
 class AlertFilter:
-    """Which alerts; None: any. ``before``: older than the one that fired then and has this id;
-    ``without`` are ids that are known better elsewhere."""
+    """Filters of alerts; None matches all.
+
+    ``before`` is the sort key (time of firing, id) of the last alert on the previous page.
+    ``without`` lists ids of alerts that the caller has in a newer version.
+    """
 
     active: bool | None = None
     target: str | None = None
@@ -50,7 +53,7 @@ class AlertFilter:
 
 @frozen(kw_only=True)
 class LedgerFilter:
-    """Which rows of the ledger; None: any."""
+    """Filters of the ledger; None matches all. ``before`` is the last id of the previous page."""
 
     alert: UUID | None = None
     channel: str | None = None
@@ -61,9 +64,11 @@ class LedgerFilter:
 
 @frozen(kw_only=True)
 class Waiting:
-    """What history has as still to be told. ``bare``: alert and channel of rows that an earlier
-    version wrote without their notice; ``finished``: ids, of those asked for, that were dealt
-    with."""
+    """Notifications that are not delivered yet, according to history.
+
+    ``bare`` holds alert id and channel of rows that an earlier version stored without their notice.
+    ``finished`` holds those of the requested ids that have been decided.
+    """
 
     rows: tuple[Row, ...] = ()
     bare: frozenset[tuple[UUID, str]] = frozenset()
@@ -71,13 +76,21 @@ class Waiting:
 
 
 class AlertHistory:
-    """Reads; ``reading`` gives a connection, or raises StoreUnavailable."""
+    """Queries the tables of alerts, notifications, silences, results and events.
+
+    Args:
+        reading: opens a connection for reading; raises StoreUnavailable if there is none.
+    """
 
     def __init__(self, reading: Callable[[], AbstractAsyncContextManager[Connection]]) -> None:
         self._reading = reading
 
     async def page(self, wanted: AlertFilter) -> list[dict[str, Any]]:
-        """Alerts, those that fired last first. Raises StoreUnavailable."""
+        """Return a page of alerts, newest first.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
         at, identity = wanted.before or (None, None)
         return await self._list(
             f"SELECT {_ALERT} FROM system_alerts WHERE "
@@ -93,13 +106,23 @@ class AlertHistory:
         )  # fmt: skip
 
     async def one(self, alert_id: UUID) -> dict[str, Any] | None:
-        """One alert, or None. Raises StoreUnavailable."""
+        """Return one alert, or None if history has none with this id.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
         rows = await self._list(f"SELECT {_ALERT} FROM system_alerts WHERE id = $1", alert_id)
         return rows[0] if rows else None
 
     async def frequency(self, since: datetime, until: datetime) -> list[dict[str, Any]]:
-        """How many alerts of each ``alert_type`` and ``severity`` began in each quarter of an hour
-        (``at``; every zone's hours begin with one). Raises StoreUnavailable."""
+        """Count the alerts that began, by ``alert_type``, ``severity`` and quarter-hour (``at``).
+
+        Quarters, since there are time zones whose hours begin 15, 30 or 45 minutes past those of
+        UTC.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
         return await self._list(
             "SELECT date_bin('15 minutes', created_at, 'epoch') AS at, alert_type, severity, "
             "count(*) AS count FROM system_alerts WHERE created_at >= $1 AND created_at < $2 "
@@ -109,7 +132,11 @@ class AlertHistory:
         )
 
     async def ledger(self, wanted: LedgerFilter) -> list[dict[str, Any]]:
-        """Rows of the ledger, newest first. Raises StoreUnavailable."""
+        """Return rows of the ledger, newest first.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
         return await self._list(
             "SELECT n.id, n.alert_id, a.alert_type, a.container_name, n.channel, n.transition, "
             "n.decision, n.reason, n.attempts, n.created_at, n.delivered_at, n.message_id, "
@@ -122,8 +149,11 @@ class AlertHistory:
         )  # fmt: skip
 
     async def open_alerts(self, also: Collection[UUID] = ()) -> list[Alert]:
-        """Alerts that were not resolved, and those of the ids ``also``, whole. Raises
-        StoreUnavailable."""
+        """Return the full state of the open alerts, and of those with the ids ``also``.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
         rows = await self._list(
             "SELECT state FROM system_alerts WHERE state IS NOT NULL "
             "AND (resolved_at IS NULL OR id = ANY ($1::uuid[]))",
@@ -133,8 +163,15 @@ class AlertHistory:
         return [cleaned_alert(alert) for alert in found if alert is not None]
 
     async def waiting(self, since: datetime, also: Collection[UUID] = ()) -> Waiting:
-        """What channels were still to be told, of rows since then; ``also``: ids of rows of which
-        it is asked what became of them. Raises StoreUnavailable."""
+        """Return the notifications that are still queued.
+
+        Args:
+            since: rows created earlier are ignored.
+            also: ids of rows whose decision the caller wants to know, whatever their age.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
         rows = await self._list(
             "SELECT id, alert_id, channel, decision, state FROM notifications "
             "WHERE (decision = 'queued' AND created_at >= $1) OR id = ANY ($2::uuid[])",
@@ -150,7 +187,11 @@ class AlertHistory:
         )
 
     async def silences(self, now: datetime) -> list[Silence]:
-        """Silences that have not ended. Raises StoreUnavailable."""
+        """Return the silences that have not ended at ``now``.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
         rows = await self._list("SELECT * FROM silences WHERE ends_at > $1", now)
         return [
             Silence(
@@ -166,7 +207,11 @@ class AlertHistory:
         ]
 
     async def past(self, since: datetime, until: datetime) -> AsyncIterator[list[PastResult]]:
-        """Raw results in order of time, an hour at once. Raises StoreUnavailable."""
+        """Yield raw results in order of time, one list for each hour.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
         at = since
         while at < until:
             end = min(at + SLICE, until)
@@ -174,7 +219,7 @@ class AlertHistory:
                 f"SELECT {COLUMNS} "
                 "FROM check_results r JOIN checks c ON c.id = r.check_id "
                 "LEFT JOIN container_metrics m ON m.check_id = r.check_id AND m.timestamp = r.at "
-                "AND m.timestamp >= $1 AND m.timestamp < $2 "  # so that its partitions are pruned
+                "AND m.timestamp >= $1 AND m.timestamp < $2 "  # lets the planner prune partitions
                 "WHERE r.at >= $1 AND r.at < $2 ORDER BY r.at, r.check_id",
                 at,
                 end,
@@ -183,7 +228,11 @@ class AlertHistory:
             at = end
 
     async def past_events(self, since: datetime, until: datetime) -> list[Event]:
-        """Starts and ends of containers, in order of time. Raises StoreUnavailable."""
+        """Return the ``die`` and ``start`` events of containers, in order of time.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
         rows = await self._list(
             "SELECT id, at, target, source, action, attributes FROM container_events "
             "WHERE at >= $1 AND at < $2 AND action IN ('die', 'start') ORDER BY at",
@@ -195,8 +244,17 @@ class AlertHistory:
     async def newest(
         self, targets: Collection[str], since: datetime, until: datetime, most: int
     ) -> tuple[list[PastResult], list[Event]]:
-        """The newest raw results of each check of some targets, at most so many, and the newest
-        events, in order of time. Raises StoreUnavailable."""
+        """Return the newest raw results and events of some targets, in order of time.
+
+        Args:
+            targets: names of the targets.
+            since: start of the time range.
+            until: end of the time range, exclusive.
+            most: most results of each check, and most events of each target.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
         results = await self._list(
             f"SELECT {COLUMNS} FROM checks c CROSS JOIN LATERAL ("
             "SELECT * FROM check_results WHERE check_id = c.id AND at >= $2 AND at < $3 "
@@ -216,6 +274,7 @@ class AlertHistory:
         return [past_of(row) for row in results], [event_of(row) for row in events]
 
     async def _list(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
+        """Run a query and return its rows, with JSON decoded and third-party text cleaned."""
         async with self._reading() as connection:
             rows = await connection.fetch(query, *arguments)
         decoded = (
@@ -231,7 +290,7 @@ class AlertHistory:
 
 
 def _whole(state: str, kind: Any) -> Any:
-    """What was kept whole, or None where it cannot be read."""
+    """Decode an object that was stored as JSON; None if it cannot be decoded."""
     try:
         return msgspec.json.decode(state, type=kind)
     except msgspec.MsgspecError as error:

@@ -1,4 +1,4 @@
-"""What is to be written, in the shape of the tables' rows; immutable once formed."""
+"""Batches of rows, in the shape of the tables they are written to."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from tocsin.core.contracts.model import (
 from tocsin.core.ids import new_id
 
 Item = Observation | Event | AuditEntry | Alert | Row | Silence
-"""What history takes."""
+"""The kinds of objects that history stores."""
 
 CODES = {Status.UP: 0, Status.DEGRADED: 1, Status.DOWN: 2, Status.UNKNOWN: 3}
 STATUSES = {code: status for status, code in CODES.items()}
 
-_STATES = {  # the engine's words, in the plan's
+_STATES = {  # state of the engine: state in the table; all others are "stopped"
     "running": "running",
     "paused": "paused",
     "restarting": "restarting",
 }
 MAX_MESSAGE = 500
 
-# Plugins give numbers of any size. Past these, sums in the database overflow or underflow, and the
-# roll-up of everybody's history would fail for one metric.
+# Plugins may report numbers of any size. Beyond these, sums in the database overflow or underflow,
+# and one metric would make the roll-up of all checks fail.
 LARGEST, SMALLEST = 1e100, 1e-100
 MAX_REAL = 1e9
 _BIGINT, _INTEGER = 2**63, 2**31
@@ -46,7 +46,7 @@ _DEPTH = 8
 
 
 class ResultRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A row of ``check_results``, the check still by its names."""
+    """A row of ``check_results``, with the check's names in place of its number."""
 
     target: str
     name: str
@@ -75,7 +75,7 @@ class ContainerRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 KEPT_METRICS = tuple(n for n in ContainerRow.__struct_fields__ if n in CONTAINER_METRICS)
-"""Those of a container's metrics that have a column of their own."""
+"""The container metrics that have a column of their own in ``container_metrics``."""
 
 
 class EventRow(msgspec.Struct, array_like=True, frozen=True):
@@ -103,7 +103,7 @@ class AuditRow(msgspec.Struct, array_like=True, frozen=True):
 
 
 class AlertRow(msgspec.Struct, array_like=True, frozen=True):
-    """A row of ``system_alerts``, as of one revision; ``state`` is the whole alert."""
+    """A row of ``system_alerts`` as of one revision; ``state`` is the complete alert as JSON."""
 
     id: UUID
     alert_type: str
@@ -122,8 +122,10 @@ class AlertRow(msgspec.Struct, array_like=True, frozen=True):
 
 
 class LedgerRow(msgspec.Struct, array_like=True, frozen=True):
-    """A row of ``notifications``, as of one revision; ``state`` is the whole row of the outbox, as
-    long as it waits to be delivered."""
+    """A row of ``notifications`` as of one revision.
+
+    ``state`` is the complete outbox row as JSON while the notification is queued, else None.
+    """
 
     id: UUID
     alert_id: UUID
@@ -153,7 +155,7 @@ class SilenceRow(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Rows that are written together, once, under one id (UUIDv7)."""
+    """Rows that are written in one transaction, exactly once, under one id (UUIDv7)."""
 
     id: UUID
     results: list[ResultRow] = []
@@ -169,10 +171,10 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 def halves(batch: Batch) -> tuple[Batch, Batch]:
-    """A batch of two or more rows, cut in two.
+    """Split a batch of two or more rows into two.
 
-    The ids of the halves follow from that of the batch: cut again after a lost answer, they are
-    the same, and what was written is known.
+    The ids of the halves are derived from the batch's id. If the batch is split again because the
+    database's answer was lost, they are the same, and a half that was written is recognised.
     """
     rows = [(name, row) for name in _LISTS for row in getattr(batch, name)]
     middle = len(rows) // 2
@@ -187,7 +189,7 @@ def halves(batch: Batch) -> tuple[Batch, Batch]:
 
 
 def without_samples(batch: Batch) -> Batch:
-    """A batch without what comes by the second: its alerts, ledger, audit and silences."""
+    """Return the batch's alerts, ledger, audit and silences; no results, metrics or events."""
     return msgspec.structs.replace(batch, results=[], containers=[], events=[])
 
 
@@ -195,18 +197,22 @@ _LISTS = ("results", "containers", "events", "audit", "alerts", "ledger", "silen
 
 
 def encode(batch: Batch) -> bytes:
-    """The batch as bytes, for the spool."""
+    """Encode a batch for the spool."""
     return msgspec.msgpack.encode(batch)
 
 
 def decode(data: bytes) -> Batch:
-    """A batch out of the spool. Raises msgspec.MsgspecError."""
+    """Decode a batch from the spool.
+
+    Raises:
+        msgspec.MsgspecError: the data are damaged.
+    """
     return msgspec.msgpack.decode(data, type=Batch)
 
 
 @define
 class Collector:
-    """Gathers items until they are taken as a batch."""
+    """Collects items as rows until they are taken as a batch."""
 
     _rows: Batch = field(factory=lambda: Batch(new_id()))
     _last: dict[tuple[str, str], datetime] = field(factory=dict)
@@ -216,12 +222,12 @@ class Collector:
         return self._added
 
     def take(self) -> Batch:
-        """What was gathered; a new batch begins."""
+        """Return the batch collected so far and start a new one."""
         rows, self._rows, self._added = self._rows, Batch(new_id()), 0
         return rows
 
     def add(self, item: Item) -> None:
-        """Turn an item into rows."""
+        """Convert an item to rows and add them."""
         self._put(item)
         self._added += 1
 
@@ -277,7 +283,7 @@ class Collector:
             )
 
     def _unique(self, item: Observation) -> datetime:
-        """The moment of an observation, moved on by microseconds where the check has that one."""
+        """Return the observation's time, later by microseconds if the check has a result then."""
         key = (item.target, item.check)
         at, last = _utc(item.at), self._last.get(key)
         if last is not None and last >= at and last - at < timedelta(milliseconds=100):
@@ -324,7 +330,7 @@ def _ledger(item: Row) -> LedgerRow:
 
 
 def _state(item: Alert | Row) -> str | None:
-    """All of an item, for a start without its journal."""
+    """Return the complete item as JSON, so that it can be restored if the journal is lost."""
     return _json(msgspec.to_builtins(item, enc_hook=str))
 
 
@@ -352,14 +358,14 @@ def _utc(at: datetime) -> datetime:
 
 
 def _text(text: object) -> str:
-    """PostgreSQL keeps no NUL, and UTF-8 no lone surrogates."""
+    """Remove NUL, which PostgreSQL cannot store, and lone surrogates, which UTF-8 cannot encode."""
     if type(text) is str and text.isascii() and "\0" not in text:
         return text
     return str(text).replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _real(value: float | None) -> float | None:
-    """For a ``real`` column; None for what is no measurement."""
+    """Return a value for a ``real`` column; None if it is too large or not a number."""
     if value is None:
         return None
     number = float(value)
@@ -367,11 +373,12 @@ def _real(value: float | None) -> float | None:
 
 
 def _whole(value: int | None, limit: int) -> int | None:
+    """Return an integer for a column with this limit; None if it does not fit."""
     return None if value is None or not -limit <= int(value) < limit else int(value)
 
 
 def _numbers(metrics: Mapping[str, Any]) -> str | None:
-    """Metrics as JSON, every value a number that can be added up; others are left out."""
+    """Encode metrics as JSON, leaving out values that are not numbers or that overflow in sums."""
     kept = {}
     for name, value in metrics.items():
         try:
@@ -386,7 +393,7 @@ def _numbers(metrics: Mapping[str, Any]) -> str | None:
 
 
 def _json(value: Mapping[str, Any] | list[str]) -> str | None:
-    """JSON that ``jsonb`` accepts, whatever a plugin put in."""
+    """Encode a value as JSON that ``jsonb`` accepts, whatever a plugin put into it."""
     return msgspec.json.encode(_clean(value, _DEPTH)).decode() if value else None
 
 

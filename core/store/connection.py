@@ -1,8 +1,8 @@
 """Connections to PostgreSQL that cannot hang, whatever the server does.
 
-A frozen server answers neither queries nor cancel requests, and tidying up (``ROLLBACK``, a pool's
-reset) would wait for it. So every use has one deadline for the whole, and whatever goes wrong ends
-with ``terminate()``, which only closes the socket.
+A frozen server answers neither queries nor cancel requests, and cleaning up (``ROLLBACK``, a pool's
+reset) would wait for it. Every use of a connection therefore has one deadline for everything, and
+on any error the connection is ended with ``terminate()``, which only closes the socket.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tocsin.core.dsn import usable_dsn
 from tocsin.core.embedded_host import EmbeddedError
 
 CONNECT_TIMEOUT = 5.0
-"""Seconds."""
+"""Seconds to wait for a new connection."""
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -28,11 +28,11 @@ Dsn = Callable[[], Awaitable[str]]
 
 
 class BadDsn(Exception):
-    """The DSN cannot be read; the message does not repeat it."""
+    """The database URL cannot be parsed. The message does not repeat it: it holds the password."""
 
 
 class Unreachable(Exception):
-    """The server lets nobody in; the message says why, in a clause."""
+    """The server rejected the connection; the message says why, in a clause."""
 
 
 TROUBLE = (
@@ -44,10 +44,11 @@ TROUBLE = (
     asyncpg.PostgresConnectionError,
     EmbeddedError,
 )
-"""Errors that speak of the way to the database."""
+"""Errors that concern the connection to the database, not the data."""
 
-# SQLSTATE classes and codes that pass by themselves or by the operator's hand: connection,
-# resources (disk full), operator intervention, system error, locks, deadlock, not in order yet.
+# SQLSTATE classes and codes of errors that end by themselves or when an operator acts: connection,
+# resources (disk full), operator intervention, system error, locks, deadlock, read-only server,
+# authorization, and a database, schema or privileges that are missing.
 _PASSING = (
     "08",
     "53",
@@ -65,18 +66,18 @@ _PASSING = (
 
 
 class StoreUnavailable(Exception):
-    """History cannot be read now; the message is one sentence."""
+    """History cannot be read now; the message is a sentence for users."""
 
 
 def is_trouble(error: BaseException) -> bool:
-    """Whether the database is away (as opposed to: it refuses this very data)."""
+    """Return whether the database is unavailable, as opposed to rejecting these data."""
     if isinstance(error, TROUBLE):
         return True
     return isinstance(error, asyncpg.PostgresError) and str(error.sqlstate).startswith(_PASSING)
 
 
 def reason(error: BaseException) -> str:
-    """What is the matter, in a clause that holds no password."""
+    """Describe an error in a clause that contains no password."""
     if isinstance(error, TimeoutError):
         return "it does not answer in time"
     if isinstance(error, ConnectionRefusedError):
@@ -85,7 +86,7 @@ def reason(error: BaseException) -> str:
         return "its socket is not there"
     if isinstance(error, asyncpg.InvalidPasswordError):
         return "it refuses the user or the password"
-    # The details of a server's error repeat what was to be written; its message does not.
+    # The detail of a server's error repeats the data that were to be written; its message does not.
     server = isinstance(error, asyncpg.PostgresError) and error.args
     text = " ".join(str(error.args[0] if server else error).split())
     longest = 400 if isinstance(error, EmbeddedError) else 200  # its remedy stands at the end
@@ -93,7 +94,13 @@ def reason(error: BaseException) -> str:
 
 
 class Connections:
-    """At most ``size`` connections, kept open between uses."""
+    """A pool of connections.
+
+    Args:
+        dsn: returns the database URL; called for each new connection.
+        size: most connections at a time.
+        settings: PostgreSQL settings for each connection, beside the pool's own.
+    """
 
     def __init__(self, dsn: Dsn, size: int, settings: dict[str, str] | None = None) -> None:
         self._dsn = dsn
@@ -102,9 +109,9 @@ class Connections:
         own = {
             "search_path": "tocsin",
             "timezone": "UTC",
-            # Compiling a query takes longer than any of ours runs.
+            # Compiling a query takes longer than any query of tocsin runs.
             "jit": "off",
-            # A plan for any stretch of time is a bad one for the last minute.
+            # A generic plan, made for any time range, is slow for the last minute.
             "plan_cache_mode": "force_custom_plan",
         }
         self._settings = "; ".join(
@@ -113,11 +120,14 @@ class Connections:
 
     @asynccontextmanager
     async def use(self, seconds: float) -> AsyncIterator[Connection]:
-        """A connection for at most ``seconds``, getting one included.
+        """Lend a connection for at most ``seconds``, including the time to get one.
+
+        On any error the connection is closed.
 
         Raises:
-            TimeoutError: it took longer. Otherwise what asyncpg or the block raises; in every
-            case but a clean end the connection is closed.
+            TimeoutError: the time is over.
+            BadDsn: the database URL cannot be parsed.
+            Unreachable: the server rejected the connection.
         """
         async with asyncio.timeout(seconds), self._room:
             connection = await self._take()
@@ -140,9 +150,9 @@ class Connections:
         try:
             return await self._connect(usable_dsn(dsn))
         except asyncpg.PostgresError as error:
-            # Whatever it is called, it speaks of the way in, and not of what was to be written.
+            # An error while connecting concerns the connection, whatever its SQLSTATE.
             raise Unreachable(reason(error)) from error
-        except ValueError:  # its message may hold a piece of the password
+        except ValueError:  # its message may hold a part of the password
             raise BadDsn(
                 "DATABASE_URL cannot be read; it is to look like "
                 "postgresql://user:password@host:5432/name, with special characters of the "
@@ -154,7 +164,7 @@ class Connections:
             dsn, timeout=CONNECT_TIMEOUT, server_settings={"application_name": "tocsin"}
         )
         try:
-            # Not with the start of the connection: pgbouncer refuses what it does not know there.
+            # Not as startup parameters: pgbouncer rejects those that it does not know.
             await connection.execute(self._settings)
         except BaseException:
             connection.terminate()
@@ -162,7 +172,7 @@ class Connections:
         return connection
 
     async def close(self) -> None:
-        """Close what is idle."""
+        """Close the idle connections in an orderly way."""
         for connection in self._idle:
             try:
                 await connection.close(timeout=1)
@@ -171,7 +181,7 @@ class Connections:
         self._idle.clear()
 
     def drop(self) -> None:
-        """Cut what is idle off at once."""
+        """Close the idle connections at once, without waiting for the server."""
         for connection in self._idle:
             connection.terminate()
         self._idle.clear()
@@ -179,15 +189,18 @@ class Connections:
 
 @asynccontextmanager
 async def transaction(connection: Connection) -> AsyncIterator[None]:
-    """``BEGIN`` … ``COMMIT``. No ``ROLLBACK``: on an error the connection is terminated by its
-    owner, which a frozen server cannot delay."""
+    """Run a block between ``BEGIN`` and ``COMMIT``.
+
+    There is no ``ROLLBACK``: on an error the connection's owner terminates it, which a frozen
+    server cannot delay.
+    """
     await connection.execute("BEGIN")
     yield
     await connection.execute("COMMIT")
 
 
 def fixed(dsn: str) -> Dsn:
-    """A DSN that is known beforehand."""
+    """Return a Dsn callable for a URL that is known beforehand."""
 
     async def give() -> str:
         return dsn

@@ -1,4 +1,8 @@
-"""Reading history: the coarsest resolution that fills the chart, the newest part from raw data."""
+"""Queries for the history of one check.
+
+A chart is read from the coarsest resolution that gives enough points, its newest part from raw
+data.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ from tocsin.core.store.resolution_plan import Piece, climb
 
 @frozen(kw_only=True)
 class Range:
-    """A metric over a stretch of time."""
+    """Minimum, average and maximum of a metric in one point."""
 
     min: float
     avg: float
@@ -26,7 +30,7 @@ class Range:
 
 @frozen(kw_only=True)
 class Point:
-    """One stretch of time: how often each status was seen, and each metric's range."""
+    """One point of a chart: the number of results by status, and the range of each metric."""
 
     at: datetime
     up: int
@@ -38,7 +42,7 @@ class Point:
 
 @frozen(kw_only=True)
 class History:
-    """A chart's worth of points; ``step`` in seconds. Where nothing was seen, no point is made."""
+    """The points of a chart, ``step`` seconds apart. Times without results have no point."""
 
     resolution: str
     step: float
@@ -47,10 +51,7 @@ class History:
 
 @frozen(kw_only=True)
 class Uptime:
-    """Share of results that were up or degraded, 0 to 1; ``unknown`` ones left out.
-
-    ``available`` is None where nothing is known.
-    """
+    """Number of results by status."""
 
     up: int = 0
     degraded: int = 0
@@ -59,7 +60,7 @@ class Uptime:
 
     @property
     def available(self) -> float | None:
-        """The share, or None."""
+        """Return the share of known results that were up or degraded, 0 to 1; None without any."""
         known = self.up + self.degraded + self.down
         return None if not known else (self.up + self.degraded) / known
 
@@ -77,13 +78,13 @@ class Sample:
 
 @define
 class _Sum:
-    """Counts and ranges being added up for one point."""
+    """Accumulates the counts and metrics of one point."""
 
     counts: list[int] = Factory(lambda: [0, 0, 0, 0])
     metrics: dict[str, list[float]] = Factory(dict)
 
     def add(self, counts: Iterable[int], metrics: Mapping[str, list[float]]) -> None:
-        """Add a row: metrics as [count, min, average, max]."""
+        """Add a row; each metric is [count, minimum, average, maximum]."""
         self.counts = [a + b for a, b in zip(self.counts, counts, strict=True)]
         for name, (n, low, mean, high) in metrics.items():
             known = self.metrics.get(name)
@@ -92,13 +93,14 @@ class _Sum:
             else:
                 known[0] += n
                 known[2] += n * mean
-                if low < known[1]:  # ten thousand times in a chart: min() costs a call
+                # This runs ten thousand times for a chart, where a call of min() is too slow.
+                if low < known[1]:
                     known[1] = low
                 if high > known[3]:
                     known[3] = high
 
     def point(self, at: datetime) -> Point:
-        """The finished point."""
+        """Return the finished point, which starts at ``at``."""
         up, degraded, down, unknown = self.counts
         ranges = {
             name: Range(min=low, avg=total / n, max=high)
@@ -108,18 +110,22 @@ class _Sum:
 
 
 _COLUMNS = ", ".join(f"m.{name}" for name in KEPT_METRICS)
-# The range stands on both sides of the join: partitions of both tables are pruned by it.
+# The range is given for both tables, so that partitions of both are pruned.
 SAMPLES = (
     "SELECT r.at, r.status, r.latency_seconds, r.message, r.metrics, " + _COLUMNS + " "
     "FROM check_results r LEFT JOIN container_metrics m ON m.check_id = r.check_id "
     "AND m.timestamp = r.at AND m.timestamp >= $2 AND m.timestamp < $3 AND m.check_id = $1 "
     "WHERE r.check_id = $1 AND r.at >= $2 AND r.at < $3 ORDER BY r.at {order} LIMIT $4"
 )
-"""Raw results of a check between two moments."""
+"""Raw results of check $1 from $2 until $3, at most $4."""
 
 
 async def check_number(connection: Connection, target: str, check: str | None) -> int | None:
-    """The number of a check; without a name, of the container check of the target."""
+    """Return the number of a check; without a name, of the target's container check.
+
+    Returns:
+        The number in the table ``checks``, or None if there is none.
+    """
     if check is not None:
         number: int | None = await connection.fetchval(
             "SELECT id FROM checks WHERE target = $1 AND name = $2", target, check
@@ -141,7 +147,16 @@ async def read(
     points: int,
     kept: Mapping[str, datetime],
 ) -> History:
-    """The history of one check. ``kept``: since when each of the finer resolutions is there."""
+    """Return the history of one check.
+
+    Args:
+        connection: a connection to the database.
+        number: number of the check.
+        since: start of the time range.
+        until: end of the time range, exclusive.
+        points: about how many points to return.
+        kept: for each of the finer resolutions, the time since when it is kept.
+    """
     ladder = await climb(connection, since, until, points, kept)
     sums: dict[int, _Sum] = {}
     for piece in ladder.pieces:
@@ -196,7 +211,16 @@ async def samples(
     *,
     oldest_first: bool = False,
 ) -> list[Sample]:
-    """Raw results of one check between two moments, newest first unless told otherwise."""
+    """Return raw results of one check between two times.
+
+    Args:
+        connection: a connection to the database.
+        number: number of the check.
+        since: start of the time range.
+        until: end of the time range, exclusive.
+        limit: most results; None for all.
+        oldest_first: whether to sort by ascending time; default is newest first.
+    """
     rows = await connection.fetch(
         SAMPLES.format(order="ASC" if oldest_first else "DESC"),
         number,

@@ -1,4 +1,4 @@
-"""Looking after history: roll-ups each minute, partitions and retention each hour."""
+"""Maintenance of history: roll-ups every minute, partitions and retention every hour."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from tocsin.core.store.trust import ClockTrust
 log = get_logger(__name__)
 
 BATCH_IDS_KEPT = timedelta(days=7)
-"""How long ids of batches are kept; a spool older than that cannot be told from a new one."""
+"""How long ids of batches are kept. A batch that waited longer in the spool, and whose commit was
+not confirmed, would be written twice.
+"""
 
 
 async def tidy(
@@ -27,10 +29,17 @@ async def tidy(
     *,
     full: bool,
 ) -> None:
-    """Roll up; with ``full``, also make partitions ahead and drop what is past its time, as far as
-    the clock can be trusted.
+    """Roll up, and with ``full`` also drop history that is older than its retention.
 
-    One tocsin at a time does this; another one's turn is left out.
+    Only one tocsin at a time does this on a database; the others skip their turn.
+
+    Args:
+        connection: a connection to the database.
+        clock: clock for the current time.
+        trust: decides whether the current time may be used to drop history.
+        retention: how long raw results, container metrics and events are kept.
+        minutes: how long roll-ups by minute are kept.
+        full: whether to drop old history, too.
     """
     now = clock.now()
     trust.look(now, clock.monotonic())
@@ -40,8 +49,8 @@ async def tidy(
     await roll_up(connection, now)
     if full and (sure := await trust.believed(connection, now, clock.monotonic())) is not None:
         await _retain(connection, sure, retention, minutes)
-    # Not in a finally: after an error the connection is cut, and the lock goes with it. Asking a
-    # frozen server to unlock would wait for ever.
+    # Not in a finally clause: after an error the connection is closed, which releases the lock.
+    # Asking a frozen server to unlock would wait for ever.
     await connection.execute("SELECT pg_advisory_unlock($1)", LOCK + 1)
 
 
@@ -50,7 +59,7 @@ async def _retain(
 ) -> None:
     done = await done_until(connection)
     kept = {
-        # How long, and up to where the next coarser resolution has it.
+        # table: its retention, and up to when the next coarser resolution is complete
         "check_results": (retention, done.get("1m", now)),
         "container_metrics": (retention, done.get("1m", now)),
         "container_events": (retention, now),

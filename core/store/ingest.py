@@ -18,7 +18,9 @@ WRITE_DEADLINE = 10.0
 """Seconds for one batch."""
 
 ON_TIME = LAG - timedelta(seconds=WRITE_DEADLINE)
-"""A batch this fresh when its transaction begins is there before its minute is rolled up."""
+"""A batch whose data are younger than this when its transaction begins is committed before their
+minute is rolled up.
+"""
 
 _RESULTS = ["check_id", "at", "status", "latency_seconds", "message", "metrics"]
 _CONTAINERS = ["check_id", *(n for n in ContainerRow.__struct_fields__ if n != "check")]
@@ -37,8 +39,12 @@ _AUDIT = ["id", "at", "actor", "role", "action", "subject", "outcome", "details"
 
 
 class Ingest:
-    """Turns the rows of batches into rows of tables; knows the numbers of checks and the days that
-    have partitions."""
+    """Writes batches, and caches the numbers of checks and the days that have partitions.
+
+    Args:
+        clock: clock for the current time.
+        retention: rows older than this are not written.
+    """
 
     def __init__(self, clock: Clock, retention: timedelta) -> None:
         self._clock = clock
@@ -46,18 +52,20 @@ class Ingest:
         self._ids: dict[tuple[str, str], int] = {}
         self._days: set[date] = set()
         self.lost_old = 0
-        """Rows older than the retention, which were not written."""
+        """Rows that were not written because they are older than the retention."""
 
     def forget(self) -> None:
-        """The database may be another one now."""
+        """Clear the caches: the database may be a different one after a reconnect."""
         self._ids.clear()
         self._days.clear()
 
     async def write(self, connection: Connection, batch: Batch) -> int:
-        """Write a batch and return how many rows that were; one that is there already is left as it
-        is.
+        """Write a batch, unless it was written before.
 
-        Raises what asyncpg raises, the transaction then being open: close the connection.
+        On an error (of asyncpg) the transaction is still open, and the connection has to be closed.
+
+        Returns:
+            The number of rows of the batch within the retention.
         """
         oldest = await self._oldest(connection, batch)
         kept = Batch(
@@ -100,7 +108,8 @@ class Ingest:
         except asyncpg.UniqueViolationError as error:
             if error.table_name != "ingest_batches":
                 raise
-            # Written before, and its COMMIT not answered. Nobody knows how late that came.
+            # The batch was written before, but its COMMIT was not confirmed. How late it came is
+            # unknown.
             await connection.execute("ROLLBACK")
             if times:
                 await mark_late(connection, min(times))
@@ -109,8 +118,11 @@ class Ingest:
         return len(kept)
 
     async def _oldest(self, connection: Connection, batch: Batch) -> datetime:
-        """Up to when rows come too late: past the retention, and their day is dropped. By the clock
-        alone a whole spool would be too old while the clock is wrong."""
+        """Return the time up to which rows are past the retention, and so are not written.
+
+        The partition of their day is dropped, too. By the clock alone, a whole spool would be too
+        old while the clock is wrong.
+        """
         oldest = self._clock.now() - self._retention
         times = [
             *(row.at for row in batch.results),
@@ -160,6 +172,7 @@ class Ingest:
         )
 
     async def _number(self, connection: Connection, names: set[tuple[str, str]]) -> None:
+        """Look up the numbers of new checks, adding those that are not in the table."""
         new = sorted(names - self._ids.keys())
         if not new:
             return
@@ -179,6 +192,7 @@ class Ingest:
         self._ids.update({(row["target"], row["name"]): row["id"] for row in rows})
 
     async def _partition(self, connection: Connection, days: set[date]) -> None:
+        """Create the partitions of new days."""
         if new := days - self._days:
             await ensure(connection, new)
             self._days |= new
@@ -194,8 +208,11 @@ async def _copy(
 async def _upsert(
     connection: Connection, table: str, columns: list[str], rows: Sequence[Any]
 ) -> None:
-    """Write rows that change over time: a later revision replaces an earlier one, never the other
-    way round, so that what is written twice, or late, does no harm."""
+    """Write rows that change over time.
+
+    A later revision replaces an earlier one, never the reverse, so rows may be written twice or out
+    of order.
+    """
     if not rows:
         return
     news = ", ".join(f"{name} = excluded.{name}" for name in columns if name != "id")

@@ -1,4 +1,4 @@
-"""Bringing the database's schema up to date."""
+"""Migration of the database's schema."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tocsin.core.store.connection import Connection, transaction
 
 log = get_logger(__name__)
 
-LOCK = 0x746F6373696E  # "tocsin" in ASCII, for advisory locks
+LOCK = 0x746F6373696E  # "tocsin" in ASCII; key of advisory locks
 OLDEST_SERVER = 14
-"""The first major version with ``date_bin``."""
+"""The first major version of PostgreSQL with ``date_bin``."""
 
 _OUT_OF_JSON = """
     INSERT INTO metric_sets (names)
@@ -27,7 +27,7 @@ _OUT_OF_JSON = """
     WHERE r.check_id = old.check_id AND r.at = old.at;
     ALTER TABLE {table} DROP COLUMN metrics;
 """
-"""Metrics of roll-ups, once ``name: [count, min, average, max]``, as arrays."""
+"""Converts metrics of roll-ups from JSON, ``name: [count, min, average, max]``, to arrays."""
 
 _BY_TIME = """
     CREATE INDEX {table}_{column} ON {table}
@@ -73,7 +73,7 @@ MIGRATIONS: tuple[tuple[int, str], ...] = (
         """,
     ),
 )
-"""Steps from version 1 on: (version, SQL). ``schema.sql`` always holds the newest whole."""
+"""Steps from version 1 on: (version, SQL). ``schema.sql`` always holds the newest schema."""
 
 _SHOWN = {
     "container_metrics": "id, container_name, timestamp, status, health_status, cpu_percent, "
@@ -82,16 +82,20 @@ _SHOWN = {
     "system_alerts": "id, alert_type, severity, container_name, message, details, created_at, "
     "acknowledged_at, acknowledged_by, resolved_at, notification_sent",
 }
-"""What people query by its bare name. A migration that changes one of these columns has to drop the
-view first."""
+"""Tables that people query without a schema name, with their columns. A migration that changes one
+of these columns has to drop the view first.
+"""
 
 SCHEMA_VERSION = max((version for version, _ in MIGRATIONS), default=1)
 
 
 async def migrate(connection: Connection) -> int:
-    """Apply what is missing, in one transaction, one tocsin at a time; returns the version.
+    """Apply the missing migrations in one transaction, guarded by a lock against other tocsins.
 
-    Then the plan's two tables are to be seen in ``public``, too; see :func:`_show`.
+    Afterwards the tables of :data:`_SHOWN` are visible as views in the schema ``public``.
+
+    Returns:
+        The version of the schema.
 
     Raises:
         RuntimeError: the schema was made by a newer tocsin, or the server is too old.
@@ -128,8 +132,11 @@ async def migrate(connection: Connection) -> int:
 
 
 async def _show(connection: Connection) -> None:
-    """Show the tables of :data:`_SHOWN` in ``public``, where nothing has their name and tocsin may:
-    its own schema is on nobody's search_path."""
+    """Create views in ``public`` of the tables of :data:`_SHOWN`.
+
+    tocsin's own schema is not on people's search_path. No view is made if its name is taken or the
+    privilege is missing.
+    """
     for name, columns in _SHOWN.items():
         kind = await connection.fetchval(
             "SELECT relkind::text FROM pg_class WHERE oid = to_regclass('public.' || $1)", name

@@ -1,4 +1,4 @@
-"""Reading history of many targets at once: how available they were, and which used the most."""
+"""Queries for the history of many targets at once: uptime, and trends of a metric."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from tocsin.core.store.resolution_plan import Ladder, climb
 from tocsin.core.store.rollup import STEPS
 
 Counts = list[int]
-"""How often up, degraded, down and unknown were seen."""
+"""Numbers of up, degraded, down and unknown results."""
 
 RANKING_POINTS = 12
 
 FINE_POINTS, FINEST, COARSEST = 48, 60.0, 3600.0
-"""The grid on which availability is worked out: about so many points, whatever a chart shows; and
-the bounds of their length in seconds, as far as the resolution allows."""
+"""The grid on which availability is computed: about so many points, independent of the chart, each
+between these bounds in seconds as far as the resolution allows.
+"""
 
 
 @frozen(kw_only=True)
 class Uptimes:
-    """The counts of each target for each stretch of ``step`` seconds from ``since`` on.
+    """The counts of each target for each point of ``step`` seconds, from ``since`` on.
 
-    A target that nothing is known of is not in it.
+    Targets without results are left out.
     """
 
     resolution: str
@@ -39,7 +40,7 @@ class Uptimes:
 
 @frozen(kw_only=True)
 class TrendPoint:
-    """Average and maximum of a metric over the ``step`` seconds from ``at`` on."""
+    """Average and maximum of a metric in the ``step`` seconds that begin at ``at``."""
 
     at: datetime
     avg: float
@@ -48,7 +49,7 @@ class TrendPoint:
 
 @frozen(kw_only=True)
 class Trend:
-    """A metric of one target: over the whole time, and point by point."""
+    """A metric of one target: over the whole time range, and by point."""
 
     target: str
     avg: float
@@ -58,7 +59,7 @@ class Trend:
 
 @frozen(kw_only=True)
 class Trends:
-    """The targets with the highest averages of a metric, the highest first."""
+    """The targets with the highest averages of a metric, highest first."""
 
     resolution: str
     step: float
@@ -66,8 +67,12 @@ class Trends:
 
 
 class Overview:
-    """``reading`` gives a connection, or raises StoreUnavailable; ``kept`` says since when each of
-    the finer resolutions is there."""
+    """Queries history for several targets.
+
+    Args:
+        reading: opens a connection for reading; raises StoreUnavailable if there is none.
+        kept: returns, for each of the finer resolutions, the time since when it is kept.
+    """
 
     def __init__(
         self,
@@ -80,12 +85,21 @@ class Overview:
     async def uptimes(
         self, checks: Collection[tuple[str, str]], since: datetime, until: datetime, points: int
     ) -> Uptimes:
-        """How often each target was seen in each status, by its ``checks`` (target, name).
+        """Count the results of each target by status and point.
 
-        Of several checks of a target, each stretch of time shows the worst one: that with the
-        largest share of down, then of degraded, then of unknown results. They are not added up,
-        since they run at intervals of their own, and since roll-ups do not tell whether two
-        failed at the same moment. Raises StoreUnavailable.
+        If a target has several checks, each point shows the worst one: the one with the largest
+        share of down results, then of degraded, then of unknown ones. Counts of different checks
+        are not added: checks have different intervals, and roll-ups do not show whether two failed
+        at the same time.
+
+        Args:
+            checks: target and name of each check.
+            since: start of the time range.
+            until: end of the time range.
+            points: about how many points to return.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
         """
         async with self._climbing(since, until, points) as (connection, ladder):
             numbers = await _numbers(connection, checks)
@@ -107,13 +121,22 @@ class Overview:
     async def available(
         self, checks: Collection[tuple[str, str, float]], since: datetime, until: datetime
     ) -> dict[str, float | None]:
-        """The share of the time, 0 to 1, for which none of a target's ``checks`` (target, name,
-        seconds between two runs) was down, of the time for which any was known; None where none
-        was. A target without results is not in it.
+        """Return for each target the share of the known time in which no check was down.
 
-        It is worked out on a grid that depends on nothing but the two moments and the longest
-        interval of the target's checks. A check takes all of a point that lies between others of
-        its own; at its beginning and end it takes what its results do. Raises StoreUnavailable.
+        It is computed on a grid that depends only on the time range and on the longest interval of
+        the target's checks. A check covers a whole point that lies between others of its own, and
+        as much of its first and last point as its results do.
+
+        Args:
+            checks: target, name and interval in seconds of each check.
+            since: start of the time range.
+            until: end of the time range.
+
+        Returns:
+            A share of 0 to 1 for each target that has results; None if all are unknown.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
         """
         async with self._climbing(since, until, FINE_POINTS) as (connection, ladder):
             numbers = await _numbers(connection, [(target, name) for target, name, _ in checks])
@@ -143,10 +166,21 @@ class Overview:
         top: int,
         points: int,
     ) -> Trends:
-        """A metric of those ``top`` targets that had the highest average. Raises
-        StoreUnavailable.
+        """Return the course of a metric for the ``top`` targets with its highest averages.
 
-        Who they are is told from a few coarse points of everybody; only theirs are read finely.
+        These targets are found with a few coarse points of all; only theirs are read at full
+        resolution.
+
+        Args:
+            checks: target and name of each check.
+            metric: name of the metric.
+            since: start of the time range.
+            until: end of the time range.
+            top: most targets to return.
+            points: about how many points of each target to return.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
         """
         async with self._climbing(since, until, min(points, RANKING_POINTS)) as (connection, rough):
             named = await _numbers(connection, checks)
@@ -182,6 +216,7 @@ class Overview:
     async def _climbing(
         self, since: datetime, until: datetime, points: int
     ) -> AsyncIterator[tuple[Connection, Ladder]]:
+        """Open a connection and plan which resolutions to read."""
         async with self._reading() as connection:
             yield connection, await climb(connection, since, until, points, self._kept())
 
@@ -191,7 +226,7 @@ def _nothing(length: int) -> list[Counts]:
 
 
 def _badness(counts: Counts) -> tuple[float, float, float, float]:
-    """Worse ones compare as greater; where nothing was seen is better than anything."""
+    """Return a sort key: the worse the counts, the greater. No results at all are the least."""
     total = sum(counts)
     up, degraded, down, unknown = (count / (total or 1) for count in counts)
     return down, degraded, unknown, up
@@ -200,7 +235,7 @@ def _badness(counts: Counts) -> tuple[float, float, float, float]:
 async def _numbers(
     connection: Connection, checks: Collection[tuple[str, str]]
 ) -> dict[int, tuple[str, str]]:
-    """The checks (target, name) by their numbers."""
+    """Return target and name of the checks by their numbers in the database."""
     rows = await connection.fetch(
         "SELECT c.id, c.target, c.name FROM checks c "
         "JOIN unnest($1::text[], $2::text[]) AS w(t, n) "
@@ -212,12 +247,12 @@ async def _numbers(
 
 
 def _moments(ladder: Ladder) -> list[datetime]:
-    """The bounds of the pieces, as the parameters from $2 on; $1 is the checks' numbers."""
+    """Return the bounds of the pieces as parameters from $2 on; $1 are the checks' numbers."""
     return [at for piece in ladder.pieces for at in (piece.since, piece.until)]
 
 
 _PLACE = "floor(extract(epoch FROM at - {origin}::timestamptz) / {step}::float8)::int"
-"""The number of the point that holds a row."""
+"""SQL for the number of the point that a row belongs to."""
 
 _COUNTS = {
     "raw": "SELECT check_id, at, (status = 0)::int AS up, (status = 1)::int AS degraded, "
@@ -227,7 +262,7 @@ _COUNTS = {
 
 
 def _counted(ladder: Ladder) -> str:
-    """All counts: the check's number, the moment, up, degraded, down, unknown."""
+    """Return SQL for all counts: check's number, time, up, degraded, down, unknown."""
     return " UNION ALL ".join(
         _COUNTS["raw" if piece.resolution == "raw" else "rolled"].format(
             resolution=piece.resolution
@@ -238,8 +273,11 @@ def _counted(ladder: Ladder) -> str:
 
 
 def _available(ladder: Ladder) -> str:
-    """One row for each target: its name, and its share. After the moments: of each check the
-    target, the seconds between two runs, and the length of the target's points."""
+    """Return SQL with one row for each target: its name and its availability.
+
+    Its parameters after the bounds: for each check the target, the interval in seconds, and the
+    length of the target's points in seconds.
+    """
     targets, every, lengths = _after(ladder, 3)
     return (
         "WITH seen AS (SELECT target, check_id, floor(extract(epoch FROM at) / length) AS place, "
@@ -260,8 +298,10 @@ def _available(ladder: Ladder) -> str:
 
 
 def _uptimes(ladder: Ladder) -> str:
-    """One row for each check: the numbers of its points, and the counts of each. The grid's origin
-    and step follow the moments."""
+    """Return SQL with one row for each check: the numbers of its points, and the counts of each.
+
+    Its parameters after the bounds: the origin of the grid, and its step in seconds.
+    """
     rows = _counted(ladder)
     origin, step = _after(ladder, 2)
     place = _PLACE.format(origin=origin, step=step)
@@ -273,8 +313,10 @@ def _uptimes(ladder: Ladder) -> str:
 
 
 def _ranking(ladder: Ladder, metric: str) -> str:
-    """The targets with the highest averages. After the moments: the metric's name, the targets of
-    the checks, and how many."""
+    """Return SQL for the targets with the highest averages.
+
+    Its parameters after the bounds: name of the metric, the target of each check, and how many.
+    """
     name, targets, top = _after(ladder, 3)
     return (
         f"SELECT target FROM ({_seen(ladder, metric, name)}) AS seen "
@@ -284,9 +326,11 @@ def _ranking(ladder: Ladder, metric: str) -> str:
 
 
 def _points(ladder: Ladder, metric: str) -> str:
-    """One row for each point of each target: target, the point's number, how many results, their
-    average and maximum. After the moments: the metric's name, the targets of the checks, the grid's
-    origin and step."""
+    """Return SQL with one row for each point of each target.
+
+    Columns: target, number of the point, number of results, average, maximum. Its parameters after
+    the bounds: name of the metric, the target of each check, origin and step of the grid.
+    """
     name, targets, origin, step = _after(ladder, 4)
     place = _PLACE.format(origin=origin, step=step)
     return (
@@ -306,13 +350,17 @@ def _seen(ladder: Ladder, metric: str, name: str) -> str:
 
 
 def _after(ladder: Ladder, count: int) -> list[str]:
-    """The next parameters after the checks' numbers and the moments."""
+    """Return the placeholders of the next parameters after the checks' numbers and the bounds."""
     first = 2 + 2 * len(ladder.pieces)
     return [f"${first + n}" for n in range(count)]
 
 
 def _values(resolution: str, metric: str, name: str, first: int) -> list[str]:
-    """Where a metric's values lie; ``name`` is the parameter that holds its name."""
+    """Return SQL for each place where values of a metric are stored.
+
+    ``name`` is the placeholder of the metric's name, ``first`` the number of the parameter with the
+    start of the time range.
+    """
     if resolution != "raw":
         return [
             "SELECT check_id, at, stats[place][1] AS n, stats[place][3] AS mean, "
@@ -330,7 +378,7 @@ def _values(resolution: str, metric: str, name: str, first: int) -> list[str]:
         + _within("at", first)
         + " AND v IS NOT NULL"
     ]
-    if metric in KEPT_METRICS:  # one of our own names, so no stranger's text
+    if metric in KEPT_METRICS:  # one of tocsin's own names, so it is safe in SQL
         found.append(
             plain.format(at="timestamp", table="container_metrics")
             + f"LATERAL (SELECT {metric}::float8 AS v) AS value"

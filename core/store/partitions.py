@@ -1,4 +1,4 @@
-"""Partitions by day and by month: made ahead, dropped by retention."""
+"""Partitions by day and by month: created ahead of time, dropped after the retention."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from datetime import UTC, date, datetime, timedelta
 
 from tocsin.core.store.connection import Connection, transaction
 
-LOCK = 0x746F63736970  # for advisory locks: who makes partitions
+LOCK = 0x746F63736970  # key of the advisory lock for creating partitions
 
 DAILY = ("check_results", "container_metrics", "check_rollup_1m", "container_events")
 MONTHLY = ("check_rollup_1h", "check_rollup_1d")
 AHEAD = 2
-"""Days for which partitions are made beforehand."""
+"""Days for which partitions are created ahead of time."""
 
 
 def day_of(at: datetime) -> date:
-    """The UTC day of a moment."""
+    """Return the day of a time in UTC."""
     return at.astimezone(UTC).date()
 
 
 def bounds(table: str, day: date) -> tuple[str, date, date]:
-    """The partition of ``table`` that holds ``day``: its name, first day, and the day after."""
+    """Return the partition that holds ``day``: its name, first day, and the day after its last."""
     if table in MONTHLY:
         first = day.replace(day=1)
         return f"{table}_{first:%Y%m}", first, (first + timedelta(days=32)).replace(day=1)
@@ -29,7 +29,7 @@ def bounds(table: str, day: date) -> tuple[str, date, date]:
 
 
 async def ensure(connection: Connection, days: Collection[date]) -> None:
-    """Make the partitions that hold these days, where they are missing."""
+    """Create the partitions that hold these days, if they are missing."""
     wanted = {(*bounds(table, day), table) for table in DAILY + MONTHLY for day in days}
     missing = await _missing(connection, wanted)
     if not missing:
@@ -37,8 +37,8 @@ async def ensure(connection: Connection, days: Collection[date]) -> None:
     async with transaction(connection):
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
         for name, first, after, table in await _missing(connection, missing):
-            # Names and dates are made above, from no one's input. CREATE … PARTITION OF would
-            # wait for every query that reads the table, and hold up all that come after.
+            # Names and dates are computed above, not taken from input. CREATE … PARTITION OF would
+            # wait for every query that reads the table, and block all that come after.
             await connection.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS)")
             await connection.execute(
                 f"ALTER TABLE {table} ATTACH PARTITION {name} "
@@ -60,7 +60,7 @@ async def _missing(connection: Connection, wanted: Collection[_Wanted]) -> list[
 
 
 async def existing(connection: Connection, table: str) -> list[tuple[str, date]]:
-    """The partitions of a table: name and first day, oldest first."""
+    """Return the partitions of a table: name and first day, oldest first."""
     rows = await connection.fetch(
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
         "JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace n ON n.oid = p.relnamespace "
@@ -76,7 +76,7 @@ async def existing(connection: Connection, table: str) -> list[tuple[str, date]]
 
 
 async def _holding(connection: Connection, there: Collection[tuple[str, date]]) -> set[str]:
-    """Which of these partitions hold anything."""
+    """Return which of these partitions hold any rows."""
     rows = await connection.fetch(
         "SELECT n FROM unnest($1::text[]) AS n WHERE pg_relation_size(n::regclass) > 0",
         [name for name, _ in there],
@@ -85,7 +85,7 @@ async def _holding(connection: Connection, there: Collection[tuple[str, date]]) 
 
 
 async def newest_day_before(connection: Connection, day: date) -> date | None:
-    """The last day before ``day`` of which there is any raw history; None, there is none."""
+    """Return the last day before ``day`` that has raw history; None if there is none."""
     there = [
         each
         for table in ("check_results", "container_metrics", "container_events")
@@ -99,12 +99,14 @@ async def newest_day_before(connection: Connection, day: date) -> date | None:
 async def drop_before(
     connection: Connection, table: str, limit: datetime, days: int
 ) -> tuple[list[str], int]:
-    """Drop the partitions of a table that lie wholly before ``limit``; returns their names, and how
-    many are left for later rounds.
+    """Drop the partitions of a table that lie entirely before ``limit``.
 
-    ``limit`` comes from a clock, and clocks are wrong at times: of the newest ``days`` days that
-    hold anything, as many as a retention covers, no more than one goes at a time. While a clock is
-    right they are not past the limit, unless there were days without history.
+    ``limit`` depends on a clock, which may be wrong. Of the newest ``days`` days that hold
+    anything, as many as the retention covers, only one is therefore dropped at a time. With a
+    correct clock they are not past the limit, unless there were days without history.
+
+    Returns:
+        The names of the dropped partitions, and how many are left for later calls.
     """
     there = await existing(connection, table)
     holding = await _holding(connection, there)
@@ -114,7 +116,7 @@ async def drop_before(
     if not holding.intersection(dropped):
         dropped += [name for name in past if name in newest][:1]
     for name in dropped:
-        # Waiting long for this lock would make every query behind it wait as well.
+        # A long wait for this lock would block every query that comes after it.
         await connection.execute("SET lock_timeout = '2s'")
         await connection.execute(f"DROP TABLE {name}")
         await connection.execute("RESET lock_timeout")

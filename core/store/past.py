@@ -1,4 +1,4 @@
-"""What history has of the past, as it was seen: for a replay, and for rules that look back."""
+"""Past results and events as objects, for a replay and for rules that look back."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ COLUMNS = (
     "r.at, c.target, c.name, r.status, r.message, r.metrics, r.latency_seconds, "
     f"m.status AS state, m.health_status, {', '.join(f'm.{name}' for name in _METRICS)}"
 )
-"""Of ``check_results`` (r), ``checks`` (c) and ``container_metrics`` (m): a :class:`PastResult`."""
+"""Columns of ``check_results`` (r), ``checks`` (c) and ``container_metrics`` (m) for a
+:class:`PastResult`.
+"""
 
 _STATES = {"stopped": "exited"}
 
 
 @frozen(kw_only=True)
 class PastResult:
-    """A raw result as history has it; ``state`` and what follows are of a container."""
+    """A raw result from history; ``state``, ``health``, ``restart_count`` are a container's."""
 
     at: datetime
     target: str
@@ -38,7 +40,7 @@ class PastResult:
     restart_count: int | None = None
 
     def observation(self) -> Observation:
-        """It in its place, as far as history has it."""
+        """Return the result as an observation, with the facts that history keeps."""
         container = None
         if self.state is not None:
             container = Container(
@@ -59,7 +61,7 @@ class PastResult:
         return Observation(target=self.target, check=self.check, at=self.at, result=result)
 
     def _reason(self) -> Reason:
-        """What history tells of the reason: the words of a restart loop, and the engine's state."""
+        """Derive the container's reason from its state, and a restart loop from the message."""
         if self.state == "restarting" or self.message.startswith("restart loop"):
             return Reason.RESTARTING
         if self.state == "paused":
@@ -68,7 +70,7 @@ class PastResult:
 
 
 def past_of(row: dict[str, Any]) -> PastResult:
-    """A row of :data:`COLUMNS`."""
+    """Convert a row of :data:`COLUMNS`."""
     metrics = dict(row["metrics"] or {})
     metrics |= {name: float(row[name]) for name in _METRICS if row[name] is not None}
     return PastResult(
@@ -86,7 +88,7 @@ def past_of(row: dict[str, Any]) -> PastResult:
 
 
 def event_of(row: Mapping[str, Any]) -> Event:
-    """A row of ``container_events``."""
+    """Convert a row of ``container_events``."""
     return Event(
         id=row["id"], target=row["target"], source=row["source"],
         action=row["action"], at=row["at"], attributes=row["attributes"] or {},

@@ -1,7 +1,7 @@
-"""Which resolution a chart is read from, and from which tables its parts come.
+"""Which resolutions, and so which tables, the parts of a chart are read from.
 
-The coarsest resolution that fills the chart gives all it has; finer ones, and raw data at last,
-give the rest up to now.
+The coarsest resolution that gives enough points is read as far as it is complete; finer ones and
+finally raw data provide the rest up to now.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tocsin.core.store.rollup import STEPS, done_until, floor
 
 @frozen
 class Piece:
-    """A stretch of time and the resolution it is read from (``raw``: the results themselves)."""
+    """A time range and the resolution it is read from (``raw``: the results themselves)."""
 
     resolution: str
     since: datetime
@@ -26,8 +26,10 @@ class Piece:
 
 @frozen(kw_only=True)
 class Ladder:
-    """The pieces of a chart, oldest first, and its grid: points begin at ``origin`` plus whole
-    ``step`` seconds."""
+    """The pieces of a chart, oldest first, and its grid.
+
+    A point begins at ``origin`` plus a whole number of ``step`` seconds.
+    """
 
     resolution: str
     origin: datetime
@@ -35,19 +37,21 @@ class Ladder:
     pieces: tuple[Piece, ...]
 
     def point_of(self, at: datetime) -> int:
-        """The number of the point that holds a moment."""
+        """Return the number of the point that a time belongs to."""
         return (at - self.origin) // timedelta(seconds=self.step)
 
     def start_of(self, point: int) -> datetime:
-        """When a point begins."""
+        """Return the time at which a point begins."""
         return self.origin + point * timedelta(seconds=self.step)
 
 
 def resolution_for(
     since: datetime, until: datetime, points: int, kept: Mapping[str, datetime] | None = None
 ) -> str:
-    """The coarsest resolution that still gives at least half as many points as were asked for;
-    a coarser one where ``kept`` says that what begins at ``since`` is gone by now."""
+    """Return the coarsest resolution that gives at least half as many points as were asked for.
+
+    If ``kept`` says that a resolution no longer reaches back to ``since``, a coarser one is taken.
+    """
     step = (until - since).total_seconds() / max(1, points)
     finest_first = ["raw", *STEPS]
     fitting = [name for name, size in STEPS.items() if size.total_seconds() <= 2 * step]
@@ -64,15 +68,24 @@ async def climb(
     points: int,
     kept: Mapping[str, datetime],
 ) -> Ladder:
-    """The ladder of a chart of about ``points`` points. ``kept``: since when each of the finer
-    resolutions is there."""
+    """Plan a chart of about ``points`` points.
+
+    Args:
+        connection: a connection to the database.
+        since: start of the time range.
+        until: end of the time range.
+        points: about how many points the chart should have.
+        kept: for each of the finer resolutions, the time since when it is kept.
+    """
     resolution = resolution_for(since, until, points, kept)
     step = (until - since).total_seconds() / max(1, points)
     cursor = origin = since
     pieces = []
     if resolution != "raw":
         size = STEPS[resolution].total_seconds()
-        step = max(1, -(-step // size)) * size  # whole steps of the resolution
+        # whole steps of the resolution Points lie on a fixed grid, so that a chart does not change
+        # as time passes.
+        step = max(1, -(-step // size)) * size
         cursor = floor(since, STEPS[resolution])
         # Points stand on a grid of their own, so that a chart does not change as time goes on.
         origin = floor(since, timedelta(seconds=step))

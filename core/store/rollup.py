@@ -1,9 +1,10 @@
-"""Roll-ups: a minute out of raw samples, an hour out of minutes, a day out of hours.
+"""Roll-ups: minutes from raw results, hours from minutes, days from hours.
 
-Idempotent: a window can be rolled up any number of times. How far each resolution has come stands
-in ``rollup_state``. A batch of late data leaves a row in ``rollup_late``, in its own transaction;
-the next round takes those rows away and begins that much earlier. (Moving ``rollup_state`` back
-at once would lose against a round that has read its window and not yet said so.)
+Rolling up is idempotent: a time range can be rolled up any number of times. ``rollup_state``
+records how far each resolution is complete. A batch of late data adds a row to ``rollup_late`` in
+its own transaction; the next round removes these rows and starts that much earlier. (If the batch
+moved ``rollup_state`` back itself, a round that has read its range but not finished would overwrite
+that.)
 """
 
 from __future__ import annotations
@@ -17,19 +18,21 @@ from tocsin.core.store.partitions import existing
 
 STEPS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 _WINDOW = {"1m": timedelta(minutes=15), "1h": timedelta(hours=2), "1d": timedelta(days=2)}
-"""How much a statement rolls up at first; while they are quick, the next does twice as much."""
+"""Time range of the first statement; it is doubled while statements are quick."""
 
 _WIDEST = 64
-"""The most that one rolls up, in such windows."""
+"""Largest time range of a statement, as a multiple of the first."""
 
 _QUICK = 0.5
-"""Seconds. None is to run for long, or to need much memory, where there are thousands of checks."""
+"""Seconds below which a statement is quick. With thousands of checks, none may run for long or need
+much memory.
+"""
 
 LAG = timedelta(seconds=15)
-"""How long a minute is left open for samples on their way."""
+"""How long after its end a minute stays open for results on their way."""
 
-# What both have in common: new sets of metrics, and the rows. Whoever rolls up holds the
-# lock of housekeeping, so that nobody adds the same set meanwhile.
+# Common to both statements: new sets of metrics, and the rows. The caller holds housekeeping's
+# lock, so that no other process adds the same set at the same time.
 _ROWS = """
 ), folded AS (
     SELECT check_id, bin, array_agg(key ORDER BY key) AS names,
@@ -115,7 +118,7 @@ async def mark_late(connection: Connection, oldest: datetime) -> None:
 
 
 async def mark_if_rolled_up(connection: Connection, oldest: datetime) -> None:
-    """The same, where roll-ups have come past ``oldest``: the clock had been ahead."""
+    """Mark data as late if their time is already rolled up: the clock was ahead then."""
     await connection.execute(
         "INSERT INTO rollup_late (at) SELECT $1 "
         "WHERE $1 < (SELECT done_until FROM rollup_state WHERE resolution = '1m')",
@@ -124,7 +127,7 @@ async def mark_if_rolled_up(connection: Connection, oldest: datetime) -> None:
 
 
 async def done_until(connection: Connection) -> dict[str, datetime]:
-    """Up to where each resolution is complete; one that has not begun is not in it."""
+    """Return up to when each resolution is complete; one that has not begun is left out."""
     rows = await connection.fetch(
         f"SELECT resolution, {_EARLIER} AS done_until "
         "FROM rollup_state, (SELECT min(at) AS at FROM rollup_late) AS late"
@@ -133,7 +136,7 @@ async def done_until(connection: Connection) -> dict[str, datetime]:
 
 
 async def roll_up(connection: Connection, now: datetime) -> None:
-    """Bring all resolutions up to ``now``, window by window."""
+    """Bring all resolutions up to ``now``, one time range after the other."""
     if not await connection.fetchval("SELECT 1 FROM rollup_state LIMIT 1"):
         partitions = await existing(connection, "check_results")
         if not partitions:
@@ -150,7 +153,7 @@ async def roll_up(connection: Connection, now: datetime) -> None:
         f"UPDATE rollup_state SET done_until = {_EARLIER} FROM late WHERE late.at IS NOT NULL"
     )
     limit = now - LAG
-    # The clock was ahead. What was seen since it is right again is marked as late data is.
+    # The clock was ahead. Results since it was corrected are marked in the same way as late data.
     await connection.executemany(
         "UPDATE rollup_state SET done_until = $2 WHERE resolution = $1 AND done_until > $3",
         [(resolution, floor(limit, step), now) for resolution, step in STEPS.items()],
@@ -160,7 +163,11 @@ async def roll_up(connection: Connection, now: datetime) -> None:
 
 
 async def _advance(connection: Connection, resolution: str, limit: datetime) -> datetime:
-    """Roll one resolution up to ``limit``, cut to a whole step; returns how far it came."""
+    """Roll up one resolution until ``limit``, rounded down to a whole step.
+
+    Returns:
+        The time up to which the resolution is complete.
+    """
     step = STEPS[resolution]
     limit = floor(limit, step)
     window, widest = _WINDOW[resolution], _WINDOW[resolution] * _WIDEST
@@ -186,6 +193,6 @@ async def _advance(connection: Connection, resolution: str, limit: datetime) -> 
 
 
 def floor(at: datetime, step: timedelta) -> datetime:
-    """The start of the step that holds a moment; steps count from the epoch (``date_bin``)."""
+    """Return the start of a time's step; steps count from the epoch, as in ``date_bin``."""
     seconds = int(at.timestamp()) // int(step.total_seconds()) * int(step.total_seconds())
     return datetime.fromtimestamp(seconds, at.tzinfo)

@@ -1,4 +1,4 @@
-"""The store as the rest of tocsin sees it."""
+"""The history store, as the rest of tocsin uses it."""
 
 from __future__ import annotations
 
@@ -48,14 +48,20 @@ READ_DEADLINE = 10.0
 TIDY_DEADLINE = 300.0
 TIDY_EVERY = 60.0
 FULL_EVERY = 60
-"""Roll-ups between two rounds of retention."""
+"""Number of roll-ups between two rounds of retention."""
 
 
 class Store:
-    """History. ``dsn`` is a PostgreSQL URL, or a coroutine function that gives one, or None where
-    no history is wanted.
+    """Writes and reads history.
 
-    Durations in seconds, ``spool_size`` in bytes.
+    Args:
+        dsn: PostgreSQL URL, or a coroutine function that returns one (the embedded server's), or
+            None for no history.
+        spool_dir: directory for batches that cannot be written while the database is unavailable.
+        clock: clock for the current time.
+        retention: how long raw results, container metrics and events are kept, in seconds.
+        retention_minutes: how long roll-ups by minute are kept, in seconds.
+        spool_size: most bytes of the spool.
     """
 
     def __init__(
@@ -70,15 +76,16 @@ class Store:
     ) -> None:
         give = dsn if callable(dsn) else fixed(dsn or "")
         self.is_own = callable(dsn)
-        """This process starts the database itself."""
+        """Whether this process starts the database server itself."""
         self._clock = clock
         self._retention = timedelta(seconds=retention)
-        # Late samples are rolled up again, into minutes that have to be there.
+        # Late results are rolled up again, which needs the minutes of their time.
         self._retention_minutes = timedelta(seconds=max(retention, retention_minutes))
         self._trust = ClockTrust()
         self._losses = Losses(clock)
         self._spool = Spool(spool_dir, spool_size, self._losses)
-        # A slow query must not hold up writing, nor the roll-ups a query.
+        # Separate pools, so that a slow query delays neither writes nor roll-ups, nor these a
+        # query.
         self._write = Connections(give, 1)
         self._readers = Connections(give, 4, {"statement_timeout": str(int(READ_DEADLINE * 1000))})
         self._keeper = Connections(give, 1, {"work_mem": "64MB"})
@@ -90,8 +97,11 @@ class Store:
         self.overview = Overview(self._reading, self._kept)
 
     async def start(self) -> None:
-        """Begin. Returns at once: the database is reached in the background, and a disk that
-        cannot be used now is needed only while the database is away."""
+        """Start the background tasks and return at once.
+
+        The tasks connect to the database. A spool directory that is not usable is only logged: it
+        is needed only while the database is unavailable.
+        """
         if self._writer.disabled is not None:
             return
         try:
@@ -104,7 +114,7 @@ class Store:
         ]
 
     async def stop(self) -> None:
-        """Write or spool what is left, and close."""
+        """Write or spool what is left, and close the connections."""
         self._writer.close()
         for task in self._tasks[1:]:
             task.cancel()
@@ -117,14 +127,14 @@ class Store:
             await connections.close()
 
     def write(self, item: Item) -> None:
-        """Add to history. Never blocks, never raises."""
+        """Add an item to history. Never blocks, never raises."""
         self._writer.add(item)
 
     async def flush(self) -> None:
         """Write everything that was added so far.
 
         Raises:
-            StoreUnavailable: the database is away; the items wait in the spool.
+            StoreUnavailable: the database is unavailable; the items wait in the spool.
         """
         await self._writer.flush()
         if self._writer.disabled is not None:
@@ -134,7 +144,11 @@ class Store:
             raise StoreUnavailable(f"the database is away: {why}")
 
     async def tidy(self, *, full: bool = True) -> None:
-        """One round of housekeeping, now."""
+        """Run one round of housekeeping now.
+
+        Args:
+            full: whether to drop old history, too.
+        """
         async with self._keeper.use(TIDY_DEADLINE) as connection:
             await tidy(
                 connection,
@@ -159,16 +173,16 @@ class Store:
 
     @property
     def can_be_read(self) -> bool:
-        """Whether the database was reached, and is there."""
+        """Return whether the database was reached and is available."""
         return self._writer.reached and self._writer.away is None
 
     @property
     def caught_up(self) -> bool:
-        """Whether it can be read, and has all that waited on disk."""
+        """Return whether the database is available and has received everything that was spooled."""
         return self.can_be_read and not len(self._spool)
 
     def health(self) -> ComponentHealth:
-        """``degraded`` while history waits on disk, or was lost not long ago."""
+        """Return the store's health: ``degraded`` while history is spooled or was lost recently."""
         spool, losses, away = self._spool, self._losses, self._writer.away
         if self._writer.disabled is not None:
             return ComponentHealth(status=Health.DISABLED, message=self._writer.disabled)
@@ -202,6 +216,11 @@ class Store:
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Connection]:
+        """Open a connection for reading.
+
+        Raises:
+            StoreUnavailable: there is no history, or the database cannot be read now.
+        """
         if self._writer.disabled is not None:
             raise StoreUnavailable(self._writer.disabled)
         if self._writer.disabled is None and not self._writer.reached and not self._writer.away:
@@ -223,13 +242,28 @@ class Store:
     async def container_history(
         self, name: str, since: datetime, until: datetime, points: int = 300
     ) -> History:
-        """The metrics of a container. Raises StoreUnavailable."""
+        """Return the metrics of a container in about ``points`` points.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
         return await self.check_history(name, None, since, until, points)
 
     async def check_history(
         self, target: str, check: str | None, since: datetime, until: datetime, points: int = 300
     ) -> History:
-        """The history of a check (None: of the container). Raises StoreUnavailable."""
+        """Return the history of a check in about ``points`` points.
+
+        Args:
+            target: name of the target.
+            check: name of the check; None for the container's own.
+            since: start of the time range.
+            until: end of the time range.
+            points: about how many points to return.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
         async with self._reading() as connection:
             number = await history.check_number(connection, target, check)
             if number is None:
@@ -237,14 +271,18 @@ class Store:
             return await history.read(connection, number, since, until, points, self._kept())
 
     def _kept(self) -> dict[str, datetime]:
-        """Since when raw data and minutes are there; the coarser ones stay."""
+        """Return since when raw data and minutes are kept; hours and days are kept for ever."""
         now = self._clock.now()
         return {"raw": now - self._retention, "1m": now - self._retention_minutes}
 
     async def results(
         self, target: str, check: str, since: datetime, until: datetime, limit: int
     ) -> list[Sample]:
-        """Raw results, newest first. Raises StoreUnavailable."""
+        """Return raw results of a check, newest first.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
         async with self._reading() as connection:
             number = await history.check_number(connection, target, check)
             if number is None:
@@ -252,7 +290,11 @@ class Store:
             return await history.samples(connection, number, since, until, limit)
 
     async def uptime(self, target: str, check: str, since: datetime, until: datetime) -> Uptime:
-        """How available a check was. Raises StoreUnavailable."""
+        """Return the number of a check's results by status.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
         found = await self.check_history(target, check, since, until, 100)
         return Uptime(
             up=sum(p.up for p in found.points),
@@ -269,7 +311,18 @@ class Store:
         limit: int,
         before: UUID | None = None,
     ) -> list[dict[str, Any]]:
-        """Events, newest first, before the one with the id ``before``. Raises StoreUnavailable."""
+        """Return events, newest first.
+
+        Args:
+            target: name of the target; None for all.
+            since: start of the time range.
+            until: end of the time range, exclusive.
+            limit: most events to return.
+            before: id of the last event of the previous page.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
         return await self._list(
             "SELECT id, at, target, source, action, attributes FROM container_events "
             "WHERE ($1::text IS NULL OR target = $1) AND at >= $2 AND at < $3 "
@@ -283,7 +336,15 @@ class Store:
         )
 
     async def audit(self, limit: int, before: UUID | None = None) -> list[dict[str, Any]]:
-        """Audit rows, newest first. Raises StoreUnavailable."""
+        """Return rows of the audit log, newest first.
+
+        Args:
+            limit: most rows to return.
+            before: id of the last row of the previous page.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
         return await self._list(
             "SELECT * FROM audit WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC LIMIT $2",
             before,

@@ -1,5 +1,7 @@
-"""Whether the wall clock may say what is past its time: history that was dropped does not come
-back, and machines boot with clocks that are weeks ahead."""
+"""Decides whether the wall clock may be used to drop old history.
+
+Dropped history cannot be restored, and machines sometimes boot with clocks that are weeks ahead.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +16,34 @@ from tocsin.core.store.partitions import day_of, newest_day_before
 log = get_logger(__name__)
 
 JUMP = 300.0
-"""Seconds by which a clock may be off before it counts as set, or as another one's."""
+"""Seconds by which two readings may differ before the clock counts as set, or as wrong."""
 
 DOUBT = 3600.0
-"""Seconds for which a clock that left days without history behind has to agree with itself."""
+"""Seconds for which a clock has to run steadily before it is trusted, if there are days without
+history before it.
+"""
 
 
 @define
 class ClockTrust:
-    """What is known of the wall clock, by the monotonic one, the database and its rows."""
+    """Compares the wall clock with the monotonic one, the database's, and the stored history."""
 
     _offset: float | None = None
-    """Wall clock less monotonic time, in seconds, when it was looked at last."""
+    """Wall clock minus monotonic time at the last look, in seconds."""
     _since: float = 0.0
-    """From which monotonic time on the clock has agreed with itself."""
+    """Monotonic time since which the wall clock has run steadily."""
     _began: datetime | None = None
-    """What it said then."""
+    """Wall clock time at that moment."""
 
     def look(self, now: datetime, monotonic: float) -> None:
-        """Look at the clock; to be called every minute or so, so that a leap is noticed."""
+        """Compare the wall clock with the monotonic one.
+
+        Call this about every minute, so that a jump is noticed.
+
+        Args:
+            now: wall clock time.
+            monotonic: monotonic time, in seconds.
+        """
         offset = now.timestamp() - monotonic
         if self._offset is None or abs(offset - self._offset) > JUMP:
             self._since, self._began = monotonic, now
@@ -41,11 +52,16 @@ class ClockTrust:
     async def believed(
         self, connection: Connection, now: datetime, monotonic: float
     ) -> datetime | None:
-        """The time by which history may be dropped: of tocsin's and the database's clock, the one
-        that is behind; or None while no clock is to be believed.
+        """Return the time by which history may be dropped; None if no clock can be trusted.
 
-        That is so for an hour after a start, or a leap, that has left a day or more without history
-        behind: tocsin was off, or the clock is ahead.
+        It is the earlier one of tocsin's and the database's clock. No clock is trusted for an hour
+        after a start or a jump that leaves a day or more without history: either tocsin was off, or
+        the clock is ahead.
+
+        Args:
+            connection: a connection to the database.
+            now: wall clock time.
+            monotonic: monotonic time, in seconds.
         """
         self.look(now, monotonic)
         server: datetime = await connection.fetchval("SELECT now()")

@@ -1,4 +1,4 @@
-"""Writing history: gathered into batches, spooled while the database is away, replayed in order."""
+"""Writing history: in batches, which are spooled while the database is unavailable."""
 
 from __future__ import annotations
 
@@ -23,21 +23,31 @@ log = get_logger(__name__)
 BATCH_ROWS = 20_000
 BATCH_SECONDS = 1.0
 REPLAY_SECONDS = 1.0
-"""How long one round replays before it looks after what was gathered meanwhile."""
+"""Seconds after which a replay of the spool pauses, to write what was collected meanwhile."""
 
 PING_SECONDS = 15.0
-"""With nothing to write, the database is asked this often whether it is there."""
+"""Seconds between two checks that the database is available while there is nothing to write."""
 
 RETRY = (0.5, 10.0)
-"""Seconds between tries to reach the database: the first, doubled up to the last."""
+"""Seconds between two attempts to reach the database: at first, and at most (doubled each time)."""
 
 SPLITS = 40
-"""How often a refused batch is cut in two, to find the row that is refused and write the others."""
+"""How often a rejected batch is split in two to isolate the rejected row and write the others."""
 
 
 class Writer:
-    """Takes items at any time, writes them when it can. ``prepare`` is run when the database is
-    met (migrations); ``away`` says since when and why it cannot be written, or is None."""
+    """Accepts items at any time and writes them when the database is available.
+
+    ``away`` holds since when and why the database is unavailable, or None.
+
+    Args:
+        connections: pool of connections for writing.
+        spool: queue on disk for batches that cannot be written now.
+        losses: counts what is lost.
+        clock: clock for the current time.
+        retention: age in seconds from which on rows are not written.
+        prepare: called on the first connection after each outage (migrations).
+    """
 
     def __init__(
         self,
@@ -59,22 +69,22 @@ class Writer:
         self._closing = False
         self._prepared = False
         self.reached = False
-        """The database was reached at least once."""
+        """Whether the database was reached at least once."""
         self._retry_at = self._ping_at = 0.0
         self._backoff = RETRY[0]
         self._busy = asyncio.Lock()
         self.away: tuple[datetime, str] | None = None
         self.disabled: str | None = None
-        """Why there is no history at all, in a sentence."""
+        """Why no history is kept at all, in a sentence; None if it is."""
         self.written = 0
 
     def add(self, item: Item) -> None:
-        """Take an item. Never blocks, never raises."""
+        """Add an item. Never blocks, never raises."""
         if self.disabled is not None:
             return
         try:
             self._collector.add(item)
-        except Exception as error:  # noqa: BLE001 - a plugin's values must not stop the rest
+        except Exception as error:  # noqa: BLE001 - a plugin's value must not stop the others
             self._losses.drop(1)
             log.warning("an item is unfit for history", target=_name(item), reason=reason(error))
         if len(self._collector) >= BATCH_ROWS:
@@ -86,7 +96,7 @@ class Writer:
         self._wake.set()
 
     async def run(self) -> None:
-        """Write until closed. The database is met at once: a start may wait for what it knows."""
+        """Write until closed. The first attempt is made at once: the start may wait for history."""
         self._wake.set()
         while not self._closing:
             if self.away or self.disabled or not len(self._spool):
@@ -96,21 +106,25 @@ class Writer:
             self._wake.clear()
             try:
                 await self.turn()
-            except Exception as error:  # the disk, most likely
+            except Exception as error:  # most likely an error of the disk
                 log.exception("history could not be kept", reason=reason(error))
                 await asyncio.sleep(BATCH_SECONDS)
         await self.turn()
 
     async def flush(self) -> None:
-        """Write everything gathered so far, however long it takes, or find the database away."""
+        """Write everything collected so far, or return when the database is unavailable."""
         await self.turn(now=True)
         while len(self._spool) and self.away is None and self.disabled is None:
             await self.turn()
 
     async def turn(self, *, now: bool = False) -> None:
-        """One round: what was gathered goes to the database, or to the spool while that is away.
+        """Write what was collected to the database, or to the spool while that is unavailable.
 
-        ``now``: try the database though its next try is not due yet. Raises OSError.
+        Args:
+            now: whether to try the database even if the next attempt is not due yet.
+
+        Raises:
+            OSError: the spool cannot be read or written.
         """
         async with self._busy:
             batch = self._collector.take()
@@ -131,11 +145,13 @@ class Writer:
                 if due and (len(self._spool) or self.away is not None):
                     await self._replay()
             except BaseException:
-                if not kept:  # cancelled half-way; written or not, its id will tell
+                # Cancelled half-way: whether it was written or not, its id will tell.
+                if not kept:
                     self._spool.put_now(batch)
                 raise
 
     async def _replay(self) -> None:
+        """Write spooled batches, oldest first, for at most :data:`REPLAY_SECONDS`."""
         until = self._clock.monotonic() + REPLAY_SECONDS
         while (batch := self._spool.first()) is not None:
             if not await self._try(batch):
@@ -144,9 +160,11 @@ class Writer:
             if self._clock.monotonic() >= until:
                 return
         if self.away is not None:
-            await self._try(Batch(new_id()))  # nothing to write, only to see whether it is back
+            # An empty batch only shows whether the database is available again.
+            await self._try(Batch(new_id()))
 
     async def _keep(self, batch: Batch) -> None:
+        """Put a batch into the spool, or count it as lost."""
         try:
             await self._spool.put(batch)
         except (OSError, OverflowError) as error:
@@ -154,8 +172,12 @@ class Writer:
             log.error("history cannot be spooled and is lost", rows=len(batch), reason=str(error))
 
     async def _try(self, batch: Batch) -> bool:
-        """Write a batch; True when it needs no more care (written, or the refused part of it set
-        aside), False when the database is away."""
+        """Write a batch, splitting it if the database rejects it.
+
+        Returns:
+            True if the batch is done (written, and what was rejected set aside); False if the
+                database is unavailable.
+        """
         pieces, splits = [batch], SPLITS
         while pieces:
             piece = pieces.pop()
@@ -178,6 +200,7 @@ class Writer:
         return True
 
     async def _once(self, batch: Batch) -> int:
+        """Write a batch in one transaction, on a first connection after the migrations."""
         async with self._connections.use(WRITE_DEADLINE) as connection:
             if not self._prepared:
                 self._ingest.forget()
@@ -189,6 +212,7 @@ class Writer:
             return 0
 
     async def _refuse(self, batch: Batch, why: str) -> None:
+        """Set a rejected batch aside in a file, or count it as lost."""
         try:
             await self._spool.reject(batch, why)
         except (OSError, OverflowError) as error:
@@ -196,6 +220,7 @@ class Writer:
             log.error("refused history is lost", rows=len(batch), why=why, reason=str(error))
 
     def _lose(self, why: str) -> None:
+        """Note that the database is unavailable, and schedule the next attempt."""
         if self.away is None:
             log.warning("the database is away; history waits on disk", reason=why)
             self.away = (self._clock.now(), why)
@@ -207,6 +232,7 @@ class Writer:
         self._backoff = min(self._backoff * 2, RETRY[1])
 
     def _regain(self) -> None:
+        """Note that the database is available."""
         self._backoff, self._retry_at = RETRY[0], 0.0
         self._ping_at = self._clock.monotonic() + PING_SECONDS
         if self.away is not None:
@@ -217,12 +243,12 @@ class Writer:
 
     @property
     def waiting(self) -> int:
-        """Items gathered and not yet formed into a batch."""
+        """Return the number of items collected and not yet taken as a batch."""
         return len(self._collector)
 
     @property
     def lost_old(self) -> int:
-        """Rows not written since they were older than the retention."""
+        """Return the number of rows not written because they are older than the retention."""
         return self._ingest.lost_old
 
 
