@@ -1,4 +1,4 @@
-"""The configuration: ``tocsin.toml``, the environment, and the plugins' own options."""
+"""The configuration: ``tocsin.toml``, the environment, and the options of plugins."""
 
 from __future__ import annotations
 

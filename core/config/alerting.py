@@ -1,5 +1,4 @@
-"""What the configuration says of alerts: rules, policies, maintenance windows, the dead man's
-switch."""
+"""The configuration of alerts: rules, policies and maintenance windows."""
 
 from __future__ import annotations
 
@@ -48,19 +47,19 @@ DEFAULT_RULES: Mapping[str, Mapping[str, Any]] = {
     },
     "above_expected": {"rule": "thresholds", "times_expected": 2, "for": "10m"},
 }  # fmt: skip
-"""The default policy: the plan's table. A ``[rules.NAME]`` table changes single keys of it."""
+"""The default rules. A ``[rules.NAME]`` table changes single keys of one."""
 
 OWN_ALERTS: Mapping[str, Mapping[str, Any]] = {
     "monitor_impaired": {"for": "15s", "severity": "critical", "channels": ["*"]},
     "plugin_failed": {"severity": "warning"},
 }
-"""What tocsin raises about itself."""
+"""The policies of alerts that tocsin raises about itself."""
 
 MOST_NAMES = 100
-"""Metrics that a rule may look at."""
+"""Most metrics that a rule may name in ``looks_at``."""
 
 MOST_LOOKBACK = LONGEST_WAIT
-"""Seconds that a rule may look back at most."""
+"""Longest time that a rule may look back, in seconds."""
 
 _POLICY = (
     "for", "severity", "channels", "cooldown", "escalate_after", "escalation_channels",
@@ -89,7 +88,13 @@ class _WindowTable:
 
 
 class RuleMaker:
-    """Makes rules out of tables; ``alerts`` has what holds for all of them."""
+    """Builds rules from their tables.
+
+    Args:
+        catalog: the plugins.
+        problems: collects what is wrong.
+        alerts: settings for all alerts, used where a table sets nothing else.
+    """
 
     def __init__(self, catalog: Catalog, problems: Problems, alerts: AlertSettings) -> None:
         self._catalog = catalog
@@ -97,7 +102,7 @@ class RuleMaker:
         self._alerts = alerts
 
     def rules(self, tables: Mapping[str, Any]) -> dict[str, RuleSettings]:
-        """All rules by name: the defaults, changed and added to."""
+        """Return all rules by name: the default ones with their changes, and added ones."""
         made = {}
         for name in {**DEFAULT_RULES, **tables}:
             if name in OWN_ALERTS:
@@ -113,11 +118,11 @@ class RuleMaker:
         return made
 
     def _to_be_had(self, rule: str) -> bool:
-        """Whether anybody has heard of a default's rule: the core can do without its plugins."""
+        """Return whether the plugin of a default rule is known; core can run without plugins."""
         return rule in self._catalog.rules or self._catalog.missing(rule) is not None
 
     def own(self, tables: Mapping[str, Any]) -> dict[str, Policy]:
-        """The policies of what tocsin raises about itself."""
+        """Return the policies of alerts that tocsin raises about itself."""
         policies = {}
         for name, default in OWN_ALERTS.items():
             path = ("rules", name)
@@ -134,12 +139,13 @@ class RuleMaker:
     def _over(
         self, default: Mapping[str, Any] | None, given: Any, path: Path
     ) -> dict[str, Any] | None:
+        """Merge a table into its default; None if it is not a table."""
         if not isinstance(given, Mapping):
             self._problems.add(path, f"expected a table, got {show(given)}")
             return None
         base = dict(default or {})
         if "rule" in given and given["rule"] != base.get("rule"):
-            base = {}  # another rule under the same name takes none of its options
+            base = {}  # a different rule under the same name gets none of the default's options
         if "level" in given and "clear" not in given:
             base.pop("clear", None)
         if "times_expected" in given:
@@ -147,12 +153,12 @@ class RuleMaker:
         return {**base, **given}
 
     def override(self, base: RuleSettings, given: Any, path: Path) -> RuleSettings | None:
-        """A rule changed for one target."""
+        """Return a rule with the changes for one target; None if the table is wrong."""
         table = self._over({"rule": base.rule_name, **base.table}, given, path)
         return None if table is None else self.rule(base.name, table, path)
 
     def rule(self, name: str, table: Mapping[str, Any], path: Path) -> RuleSettings | None:
-        """One rule; None where its table is wrong."""
+        """Return one rule; None if its table is wrong."""
         options = {k: v for k, v in table.items() if k not in (*_POLICY, "rule")}
         found = self._policy({k: v for k, v in table.items() if k in _POLICY}, path)
         rule_name = table.get("rule")
@@ -187,6 +193,7 @@ class RuleMaker:
         )
 
     def _policy(self, table: Mapping[str, Any], path: Path) -> tuple[Policy, _PolicyTable] | None:
+        """Build a policy; None if the table is wrong."""
         given = dict(table)
         wait = 0.0
         if "for" in given:
@@ -218,8 +225,12 @@ class RuleMaker:
 
 
 def needs_of(rule: Rule) -> tuple[float, tuple[str, ...] | None, str | None]:
-    """How far a rule looks back, in seconds; the metrics it looks at; and what is wrong with what
-    it says of these, as a clause."""
+    """Read and check a rule's ``lookback`` and ``looks_at``, which third-party code provides.
+
+    Returns:
+        How far the rule looks back, in seconds; the metrics it looks at, None for all; and what is
+            wrong with either, as a clause, or None.
+    """
     if is_ours(type(rule)):
         return rule.lookback, rule.looks_at, None
     try:
@@ -239,8 +250,11 @@ def needs_of(rule: Rule) -> tuple[float, tuple[str, ...] | None, str | None]:
 
 
 def bound_of(settings: RuleSettings, inline: bool) -> BoundRule | None:
-    """A rule as the engine takes it, one that is blind where it cannot run; None where it is
-    switched off."""
+    """Return a rule as the engine takes it; None if it is disabled.
+
+    A rule that cannot run is replaced by one that reports why. ``inline`` rules run in the core's
+    own thread.
+    """
     if not settings.enabled:
         return None
     blind = settings.rule is None
@@ -258,7 +272,12 @@ def bound_of(settings: RuleSettings, inline: bool) -> BoundRule | None:
 
 
 def book_of(settings: Settings, *, all_inline: bool = False) -> RuleSet:
-    """All rules as the engine takes them; ``all_inline``: strangers' too in its own thread."""
+    """Return all rules as the engine takes them.
+
+    Args:
+        settings: the configuration.
+        all_inline: whether third-party rules also run in the core's own thread.
+    """
 
     def bind(rule: RuleSettings) -> BoundRule | None:
         return bound_of(rule, all_inline or rule.plugin in settings.plugins.inline)
@@ -278,7 +297,7 @@ def book_of(settings: Settings, *, all_inline: bool = False) -> RuleSet:
 def make_windows(
     tables: Mapping[str, Any], problems: Problems, timezone: str
 ) -> tuple[Window, ...]:
-    """Maintenance windows, ``[maintenance.NAME]``."""
+    """Build the maintenance windows from ``[maintenance.NAME]``."""
     windows = []
     for name, table in tables.items():
         path = ("maintenance", name)

@@ -1,4 +1,4 @@
-"""Checks that there are though nobody asked for them, as their probes say by ``autostart``."""
+"""Checks that run without being configured, because their probes declare ``autostart``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ from tocsin.core.config.settings import TargetSettings
 def automatic_targets(
     tables: Mapping[str, Any], catalog: Catalog, interval: float, warnings: list[str]
 ) -> dict[str, TargetSettings]:
-    """The targets of such checks, by name.
+    """Return the targets of automatic checks, by name.
 
-    ``tables`` are the ``[targets.NAME]`` of the file: it has the last word where it names the
-    target, or the probe in any check, switched off or not. What is wrong is the plugin's mistake,
-    not the user's: a warning, and the check is left out.
+    A target or probe that the file mentions, disabled or not, is left to the file. An invalid
+    autostart is the plugin's fault, not the user's: it becomes a warning, and its check is left
+    out.
+
+    Args:
+        tables: the file's ``[targets.NAME]``.
+        catalog: the plugins.
+        interval: default interval of a check, in seconds.
+        warnings: collects what is wrong.
     """
     named = {probe for table in tables.values() for probe in _probes(table)}
     targets: dict[str, TargetSettings] = {}
@@ -45,7 +51,7 @@ def automatic_targets(
 
 
 def _probes(table: Any) -> list[Any]:
-    """The probes that a target's checks name, right or wrong as they may be."""
+    """Return the probes that a target's checks name, whether or not these tables are valid."""
     checks = table.get("checks") if isinstance(table, Mapping) else None
     if not isinstance(checks, Mapping):
         return []

@@ -1,5 +1,8 @@
-"""Checks that labels ask for. Labels come with images, which strangers make: what they ask for must
-do no harm unless the configuration says that it is wanted."""
+"""Checks that container labels ask for.
+
+Labels come with images from third parties. What they ask for must be harmless unless the
+configuration allows it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from tocsin.core.config.settings import CheckSettings
 from tocsin.core.contracts.base import PushProbe
 
 SHORT = ("http", "tcp")
-"""Checks for which there are labels of one word."""
+"""Checks for which one-word labels exist (``tocsin.http``)."""
 
 
 def label_check(
@@ -26,15 +29,18 @@ def label_check(
     source: str,
     allowed: Collection[str] = (),
 ) -> CheckSettings | None:
-    """One check that labels ask for, whatever they say: one that cannot be understood is broken,
-    and says why. None where it is switched off. See :func:`build_check`."""
+    """Build one check that labels ask for, whatever they hold.
+
+    A check that cannot be built is returned as broken, with the reason. A disabled one is None. See
+    :func:`build_check` for the arguments.
+    """
     try:
         if table.get("enabled") is False:
             return None
         return build_check(
             target, name, table, catalog, interval=interval, source=source, allowed=allowed
         )
-    except Exception as error:  # noqa: BLE001 - whatever strangers' words do to a parser
+    except Exception as error:  # noqa: BLE001 - labels may hold anything
         reason = _explained(name, error)
         probe = table.get("probe") if isinstance(table, Mapping) else None
         known = isinstance(probe, str) and probe in catalog.probes
@@ -42,7 +48,7 @@ def label_check(
 
 
 def _explained(name: str, error: Exception) -> str:
-    """Which labels of a check cannot be understood, and why."""
+    """Describe which labels of a check are invalid, and why."""
     if not isinstance(error, ConfigError):
         return f"the labels tocsin.check.{name} cannot be understood: {type(error).__name__}"
     reasons = []
@@ -65,10 +71,19 @@ def build_check(
     source: str,
     allowed: Collection[str] = (),
 ) -> CheckSettings:
-    """One check that labels ask for; ``allowed``: the ``label_probes`` of the ``source``.
+    """Build one check that labels ask for.
 
-    One that labels may not ask for, or that its source calls ``unable``, is broken, and says why.
-    Values are taken as they stand: ``${VAR}`` is text here, and tells no secret.
+    A check that labels may not ask for, or that its source marks as ``unable``, is returned as
+    broken, with the reason. ``${VAR}`` in a value is literal text here, so it reveals no secret.
+
+    Args:
+        target: name of the target.
+        name: name of the check.
+        table: the options from the labels.
+        catalog: the plugins.
+        interval: default interval, in seconds.
+        source: name of the source that found the labels.
+        allowed: the source's ``label_probes``.
 
     Raises:
         ConfigError: the table is wrong.
@@ -91,11 +106,11 @@ def build_check(
 def refusal(
     name: str, table: Mapping[str, Any], catalog: Catalog, source: str, allowed: Collection[str]
 ) -> str | None:
-    """Why labels may not ask for a check, with the remedy, or None."""
+    """Return why labels may not ask for a check, with the remedy; None if they may."""
     probe = table.get("probe")
     entry = catalog.probes.get(probe) if isinstance(probe, str) else None
     if entry is None or probe in allowed:
-        return None  # of a probe that is not there, make_check tells
+        return None  # make_check reports an unknown probe
     remedy = f"label_probes = [{json.dumps(probe)}] in [sources.{source}] allows it"
     if entry.cls.by_label is not True:
         return f"the label tocsin.check.{name}.probe asks for {probe}, which no label may; {remedy}"

@@ -1,4 +1,4 @@
-"""Channels: those of the file, and those that the plan's environment variables describe."""
+"""Channels, from the file and from environment variables."""
 
 from __future__ import annotations
 
@@ -38,14 +38,22 @@ class _ChannelTable:
 
 
 def port(text: str) -> int:
-    """A TCP port as text. Raises ValueError."""
+    """Parse a TCP port.
+
+    Raises:
+        ValueError: the text is not a port number.
+    """
     if text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= MAX_PORT:
         return int(text)
     raise ValueError(f"expected a port from 1 to {MAX_PORT}, got {show(text)}")
 
 
 def any_port(text: str) -> int:
-    """A TCP port to listen on as text; 0 takes any that is free. Raises ValueError."""
+    """Parse a TCP port to listen on; 0 takes any free one.
+
+    Raises:
+        ValueError: the text is not a port number.
+    """
     return 0 if text == "0" else port(text)
 
 
@@ -57,8 +65,19 @@ def make_channels(
     warnings: list[str],
     group: GroupSettings,
 ) -> dict[str, ChannelSettings]:
-    """Channels by name. A table ``telegram`` or ``email`` refines what the environment gives: what
-    the table says goes first."""
+    """Build the channels, by name.
+
+    A table ``telegram`` or ``email`` is merged with what the environment gives; the table takes
+    precedence.
+
+    Args:
+        tables: the file's ``[channels.NAME]``.
+        env: the environment.
+        catalog: the plugins.
+        problems: collects what is wrong.
+        warnings: collects what is no error but should be known.
+        group: defaults for grouping notifications into messages.
+    """
     channels: dict[str, ChannelSettings] = {}
     for name, table in tables.items():
         if not isinstance(table, Mapping):
@@ -102,8 +121,11 @@ def make_channels(
 
 
 def _widen(channels: dict[str, ChannelSettings], tables: Mapping[str, Any]) -> None:
-    """Where every channel by default takes critical alerts alone (mail does), nobody would hear of
-    a warning: those of which the file says nothing take warnings, too."""
+    """Lower the least severity to warning if all channels would take critical alerts only.
+
+    Otherwise warnings would reach no channel: e-mail takes critical alerts only by default.
+    Channels whose severity the file sets are left alone.
+    """
     able = {c.name: c.notifier for c in channels.values() if c.notifier is not None}
     if all(
         channels[name].min_severity is notifier.min_severity is Severity.CRITICAL
@@ -161,14 +183,24 @@ _GIVEN = {
     "telegram": {"token": "TELEGRAM_BOT_TOKEN", "chat_id": "TELEGRAM_CHAT_ID"},
     "email": {"host": "SMTP_HOST", "to": "ADMIN_EMAIL"},
 }
-"""The channels that the environment alone can make: what each needs, and its variables."""
+"""The channels that environment variables alone can define, with required options and variables."""
 
 
 def _given(
     name: str, said: Mapping[str, Any], env: Environment, warnings: list[str]
 ) -> dict[str, Any] | None:
-    """What the environment gives to a channel of which the file has ``said`` so much. None where it
-    lacks a variable of a channel that the file leaves to it; a warning names that one."""
+    """Return the options that the environment gives to a channel.
+
+    Args:
+        name: name of the channel.
+        said: the options that the file sets.
+        env: the environment.
+        warnings: collects the variables that are missing.
+
+    Returns:
+        The options; None if the file leaves the channel to the environment and a variable is
+            missing.
+    """
     found = _telegram(env) if name == "telegram" else _email(env, said)
     missing = [variable for key, variable in _GIVEN[name].items() if not {key} & {*found, *said}]
     if not missing or said.keys() - {*_OURS}:
@@ -180,7 +212,7 @@ def _given(
 
 
 def _telegram(env: Environment) -> dict[str, Any]:
-    """The options that the environment has."""
+    """Return the Telegram options that the environment sets."""
     options: dict[str, Any] = {}
     if token := env.get("TELEGRAM_BOT_TOKEN"):
         options["token"] = Secret(token)
@@ -193,7 +225,11 @@ def _telegram(env: Environment) -> dict[str, Any]:
 
 
 def _ids(text: str) -> list[int]:
-    """Ids of people, separated by commas. Raises ValueError."""
+    """Parse user ids, separated by commas.
+
+    Raises:
+        ValueError: one is not a number.
+    """
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError as error:
@@ -201,7 +237,7 @@ def _ids(text: str) -> list[int]:
 
 
 def _email(env: Environment, said: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that the environment has; of another host than the file names nothing."""
+    """Return the e-mail options that the environment sets; none if the file names another host."""
     options: dict[str, Any] = {}
     if to := env.get("ADMIN_EMAIL"):
         options["to"] = [address.strip() for address in to.split(",")]

@@ -1,4 +1,4 @@
-"""Checks and sources out of their tables: the plugin's class found, its options structured."""
+"""Checks and sources from their tables: finds the plugin's class and builds it with its options."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tocsin.core.contracts.base import Probe, Source
 from tocsin.core.units import format_duration
 
 MIN_INTERVAL = 1.0
-"""Seconds; what must be known faster is told by events, not by polling."""
+"""Shortest interval of a check, in seconds. Faster changes are reported by events."""
 
 MAX_TIMEOUT = 86400.0
-"""Seconds; a run that hangs keeps its slot for as long."""
+"""Longest timeout of a check, in seconds; a run that hangs keeps its slot for so long."""
 
 MAX_NAME = 100
 MAX_CHECK_NAME = 64
 
 
 def bad_name(name: str, longest: int = MAX_NAME) -> str | None:
-    """Why a name of a target, check or source cannot be used, or None."""
+    """Return why a name of a target, check or source is invalid, or None."""
     if not name or len(name) > longest:
         return f"a name has 1 to {longest} characters"
     if "/" in name or any(category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in name):
@@ -35,7 +35,7 @@ def bad_name(name: str, longest: int = MAX_NAME) -> str | None:
 
 
 def _options(name: str, table: Any, path: Path, problems: Problems) -> dict[str, Any] | None:
-    """A table's own options; None where it is none, has a bad name, or is switched off."""
+    """Return a copy of a table's options; None if it is no table, badly named or disabled."""
     if not isinstance(table, Mapping):
         problems.add(path, f"expected a table with a probe, got {show(table)}")
         return None
@@ -54,7 +54,19 @@ def make_check(
     problems: Problems,
     interval: float,
 ) -> CheckSettings | None:
-    """One check; None where its table is wrong or ``enabled = false``."""
+    """Build one check.
+
+    Args:
+        name: name of the check.
+        table: its table.
+        path: where the table is in the file.
+        catalog: the plugins.
+        problems: collects what is wrong.
+        interval: default interval, in seconds.
+
+    Returns:
+        The check, perhaps a broken one; None if its table is wrong or has ``enabled = false``.
+    """
     options = _options(name, table, path, problems)
     if options is None:
         return None
@@ -100,7 +112,16 @@ def broken_check(
     interval: float,
     plugin: str | None = None,
 ) -> CheckSettings:
-    """A check that cannot run, and why; ``plugin``: whose fault that is."""
+    """Return a check that cannot run, with the reason.
+
+    Args:
+        name: name of the check.
+        probe_name: name of its probe.
+        reason: why it cannot run, as a clause.
+        options: its options as written.
+        interval: its interval, in seconds.
+        plugin: the plugin whose fault it is, if any.
+    """
     return CheckSettings(
         name=name, probe_name=probe_name, plugin=plugin, probe=None, broken=reason,
         options=options, interval=interval, timeout=0.0, retries=0,
@@ -116,7 +137,20 @@ def make_source(
     interval: float,
     automatic: bool = False,
 ) -> SourceSettings | None:
-    """One source; None where its table is wrong or ``enabled = false``."""
+    """Build one source.
+
+    Args:
+        name: name of the source.
+        table: its table.
+        path: where the table is in the file.
+        catalog: the plugins.
+        problems: collects what is wrong.
+        interval: default interval, in seconds.
+        automatic: whether the source starts without being configured.
+
+    Returns:
+        The source, perhaps a broken one; None if its table is wrong or has ``enabled = false``.
+    """
     options = _options(name, table, path, problems)
     if options is None:
         return None
@@ -158,7 +192,7 @@ def make_source(
 
 
 def enabled(options: dict[str, Any], path: Path, problems: Problems) -> bool:
-    """Take ``enabled`` out of the options. False also where it is neither true nor false."""
+    """Remove ``enabled`` from the options and return it; False also if it is not a truth value."""
     enabled = options.pop("enabled", True)
     if isinstance(enabled, Interpolated) and enabled.lower() in ("true", "false"):
         return enabled.lower() == "true"

@@ -1,5 +1,4 @@
-"""The environment: variables, their ``_FILE`` twins, files that are called like them, and
-``${VAR}`` inside values."""
+"""The environment: variables, files that hold their values, and ``${VAR}`` in the configuration."""
 
 from __future__ import annotations
 
@@ -19,28 +18,31 @@ T = TypeVar("T")
 
 _REFERENCE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\{))")
 _SECRET_NAME = re.compile(r"PASS|TOKEN|SECRET|KEY|CREDENTIAL|DATABASE_URL|DSN", re.IGNORECASE)
-"""Broader than :func:`is_secret_name`: hiding what a variable holds costs little."""
+"""Broader than :func:`is_secret_name`: it does little harm to hide a variable's value."""
 
 
 class Interpolated(str):
-    """Text that came out of ``${VAR}``: it may stand for a number, being text only by origin."""
+    """Text that came from ``${VAR}``. It may stand for a number or a truth value."""
 
 
 @define
 class Environment:
-    """Reads variables; keeps in mind which values were secret."""
+    """Reads variables and remembers which of their values are secret."""
 
     variables: Mapping[str, str]
     problems: Problems
     secrets: set[str] = field(factory=set)
     filled: dict[str, tuple[str, ...]] = field(factory=dict)
-    """Texts with ``${VAR}`` in them, filled in, and the values that went into each."""
+    """Texts in which ``${VAR}`` was replaced, with the values that were inserted into each."""
     _unreadable: set[str] = field(factory=set)
-    """Variables whose file is there and cannot be read: that is noted, and told once."""
+    """Variables whose file exists but cannot be read, so that this is reported only once."""
 
     def get(self, name: str) -> str | None:
-        """A variable's value, or that of the file that ``NAME_FILE`` names, or that of the file
-        ``NAME`` in the directory ``TOCSIN_SECRETS``; empty means unset."""
+        """Return the value of a variable; None if it is not set, or empty.
+
+        A value may also come from the file that ``NAME_FILE`` names, or from the file ``NAME`` in
+        the directory that ``TOCSIN_SECRETS`` names.
+        """
         value = self.variables.get(name) or None
         file = self.variables.get(f"{name}_FILE") or None
         if value is not None:
@@ -58,12 +60,12 @@ class Environment:
         return None
 
     def _directory(self) -> Path | None:
-        """Where files lie that are called like the variables they stand for."""
+        """Return the directory of files that are named like the variables they stand for."""
         named = self.variables.get("TOCSIN_SECRETS")
         return Path(named) if named else None
 
     def _content(self, file: Path, name: str, at: str) -> str | None:
-        """What a file holds, from now on a secret; a problem of ``at`` where it cannot be read."""
+        """Return the content of a file as a secret; if it is unreadable, report that for ``at``."""
         try:
             value = file.read_text().rstrip("\r\n")
         except (OSError, ValueError) as error:
@@ -79,7 +81,10 @@ class Environment:
         return value or None
 
     def read(self, name: str, reader: Callable[[str], T], default: T) -> T:
-        """A variable read by ``reader``, whose ValueError becomes a problem of the variable."""
+        """Return a variable's value as parsed by ``reader``.
+
+        A ValueError of ``reader`` is reported as a problem, and ``default`` is returned.
+        """
         value = self.get(name)
         if value is None:
             return default
@@ -93,7 +98,7 @@ class Environment:
         self.secrets.add(value)
 
     def fill(self, tree: Any, path: KeyPath = ()) -> Any:
-        """Replace ``${VAR}`` and ``${VAR:-default}`` in every text of a tree; ``$$`` is ``$``."""
+        """Replace ``${VAR}`` and ``${VAR:-default}`` in all texts of a tree; ``$$`` gives ``$``."""
         if isinstance(tree, dict):
             return {key: self.fill(value, (*path, key)) for key, value in tree.items()}
         if isinstance(tree, list):
@@ -141,7 +146,7 @@ class Environment:
         remedy = "set it,"
         if (directory := self._directory()) is not None:
             remedy += f" put a file of that name into {directory}"
-            # One that nobody may look into seems empty.
+            # A directory that may not be entered looks empty.
             closed = os.path.isdir(directory) and not os.access(directory, os.X_OK)  # noqa: PTH112
             remedy += " (which tocsin must be able to enter)," if closed else ","
         return (
@@ -155,6 +160,5 @@ def _is_secret(name: str) -> bool:
 
 
 def read_secret(name: str, variables: Mapping[str, str]) -> str | None:
-    """One variable, or the content of its file, as :meth:`Environment.get` has it; None where that
-    cannot be read."""
+    """Return one variable as :meth:`Environment.get` does; None if its file cannot be read."""
     return Environment(variables, Problems("environment")).get(name)

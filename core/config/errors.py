@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, and where."""
+"""Errors of a configuration, with the places where they are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tocsin.core.hiding import Known, hide
 
 @frozen(kw_only=True)
 class ConfigProblem:
-    """One error: ``file`` (or ``environment``), ``line`` if known, the dotted path, a sentence."""
+    """One error: file (or ``environment``), line if known, dotted path, and a sentence."""
 
     file: str
     line: int | None = None
@@ -26,7 +26,7 @@ class ConfigProblem:
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; ``problems`` lists everything that is wrong with it."""
+    """The configuration cannot be used. ``problems`` lists everything that is wrong with it."""
 
     def __init__(self, problems: tuple[ConfigProblem, ...]) -> None:
         super().__init__("; ".join(str(problem) for problem in problems))
@@ -34,46 +34,46 @@ class ConfigError(Exception):
 
 
 class CatalogEntry(Protocol):
-    """A plugin's class, and the plugin's name."""
+    """A class that a plugin provides, and the plugin's name."""
 
     @property
     def cls(self) -> Any:
-        """The class."""
+        """Return the class."""
 
     @property
     def plugin(self) -> str:
-        """The plugin's name."""
+        """Return the plugin's name."""
 
 
 class Catalog(Protocol):
-    """What plugins provide, as the configuration needs to know it."""
+    """What the configuration needs to know about plugins. PluginManager implements it."""
 
     @property
     def probes(self) -> Mapping[str, CatalogEntry]:
-        """Probes by name."""
+        """Return the probes by name."""
 
     @property
     def sources(self) -> Mapping[str, CatalogEntry]:
-        """Sources by name."""
+        """Return the sources by name."""
 
     @property
     def rules(self) -> Mapping[str, CatalogEntry]:
-        """Rules by name."""
+        """Return the rules by name."""
 
     @property
     def notifiers(self) -> Mapping[str, CatalogEntry]:
-        """Notifiers by name."""
+        """Return the notifiers by name."""
 
     @property
     def services(self) -> Mapping[str, CatalogEntry]:
-        """Services by name."""
+        """Return the services by name."""
 
     @property
     def observers(self) -> Mapping[str, CatalogEntry]:
-        """Observers by name."""
+        """Return the observers by name."""
 
     def missing(self, name: str) -> str | None:
-        """Why nothing of that name is there; None where nobody has heard of it."""
+        """Return why a known item is not available; None if the name is unknown."""
 
 
 Path = tuple[str, ...]
@@ -81,10 +81,11 @@ Path = tuple[str, ...]
 
 @define
 class Problems:
-    """Collects the errors of one file; ``lines`` maps paths to lines.
+    """Collects the errors of one file.
 
-    What only follows from an error noted already is kept out: nothing is said about a key whose
-    value could not be read, nor that a key is missing where a statement was left out.
+    Errors that only follow from another one are suppressed: none is reported for a key whose value
+    could not be read, nor for a missing key in a table of which a statement was left out. ``lines``
+    maps key paths to line numbers.
     """
 
     file: str
@@ -94,26 +95,26 @@ class Problems:
     _incomplete: set[Path] = field(factory=set)
 
     def leave_out(self, table: Path, key: Path | None) -> None:
-        """Remember that a statement of a table was left out, of which perhaps the key is known."""
+        """Remember that a statement of a table was left out, with its key if that is known."""
         if key is None:
             self._incomplete.add(table)
         else:
             self._spoilt.add((*table, *key))
 
     def touches(self, section: str) -> bool:
-        """Whether anything was noted in, or left out of, a top-level section."""
+        """Return whether a top-level section has an error, or a statement of it was left out."""
         left_out = {path[:1] for path in (*self._spoilt, *self._incomplete)}
         return (section,) in left_out or any(
             problem.path.split(".")[0] == section for problem in self.found
         )
 
     def missing(self, path: Path, message: str) -> None:
-        """Note that something must be given."""
+        """Report that a required key is missing."""
         if path[:-1] not in self._incomplete:
             self.add(path, message)
 
     def add(self, path: Path, message: str) -> None:
-        """Note an error at a path; its line is that of the nearest part that has one."""
+        """Report an error at a path. Its line is that of the longest part with a known line."""
         if any(path[:length] in self._spoilt for length in range(1, len(path) + 1)):
             return
         line = next(
@@ -124,22 +125,22 @@ class Problems:
         )
 
     def at_line(self, line: int | None, message: str) -> None:
-        """Note an error at a line."""
+        """Report an error at a line."""
         self.found.append(ConfigProblem(file=self.file, line=line, message=message))
 
     def environment(self, name: str, message: str) -> None:
-        """Note an error in an environment variable."""
+        """Report an error in an environment variable."""
         self.found.append(ConfigProblem(file="environment", path=name, message=message))
 
     def sorted(self, secrets: Iterable[str]) -> tuple[ConfigProblem, ...]:
-        """Everything found, once each, by place, without the given secrets."""
+        """Return the errors sorted by place, without duplicates and the given secrets."""
         known = Known(secrets)
         told = {evolve(p, message=hide(p.message, known)): None for p in self.found}
         return tuple(sorted(told, key=lambda p: (p.line or 0, p.path, p.message)))
 
 
 def dotted(path: Path) -> str:
-    """A path the way people write it: ``targets.web.checks."a b".port``."""
+    """Return a path as people write it: ``targets.web.checks."a b".port``."""
     text = ""
     for part in path:
         if part.startswith("[") and part[1:-1].isdigit():

@@ -1,4 +1,4 @@
-"""What cattrs and the classes it makes raise, told with the path of each option."""
+"""Translates the exceptions of cattrs and of attrs classes into errors with paths."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from tocsin.core.plugin.faults import describe
 
 
 def name_field(error: Exception, cls: Any, table: Mapping[str, Any], converter: Converter) -> None:
-    """Note on an error that an attrs class raised when it was called which of its fields it is
-    about; nothing where that is none, or cannot be told.
+    """Add a note to an exception of an attrs class that says which field it concerns.
+
+    Nothing is added if it concerns no single field, or if that cannot be found out.
 
     Args:
         error: what the class raised. It gets cattrs' note for a field.
@@ -32,7 +33,7 @@ def name_field(error: Exception, cls: Any, table: Mapping[str, Any], converter: 
         table: the options that the class was called with.
         converter: reads each option.
     """
-    with suppress(Exception):  # code of a plugin runs here
+    with suppress(Exception):  # runs code of a plugin
         if (field := _refusing(error, get_origin(cls) or cls, table, converter)) is not None:
             error.add_note(AttributeValidationNote("", field.name, field.type))
 
@@ -40,11 +41,11 @@ def name_field(error: Exception, cls: Any, table: Mapping[str, Any], converter: 
 def _refusing(
     error: Exception, cls: Any, table: Mapping[str, Any], converter: Converter
 ) -> Attribute[Any] | None:
-    """The field whose converter or validator raises the error.
+    """Return the field whose converter or validator raises the error, or None.
 
-    attrs sets all fields in their order, calling the converters, before it calls the first
-    validator. A second instance, kept although it cannot be finished, therefore lacks the field
-    whose converter raised; else its validators can be called one by one.
+    attrs first sets all fields in their order, calling the converters, and then calls the
+    validators. A second instance, kept although its construction fails, therefore lacks the field
+    whose converter raised. If it lacks none, its validators are called one by one.
     """
     options: tuple[Attribute[Any], ...] = fields(cls)
     values = make_dict_structure_fn_from_attrs(list(options), dict, converter)(table)
@@ -64,8 +65,10 @@ def _refusing(
 
 
 def own_fault(error: BaseException) -> str | None:
-    """What a constructor did wrong that is not about its options, as a clause; None where all that
-    it raised is about them."""
+    """Return what a constructor did wrong that does not concern its options, as a clause.
+
+    None means that all errors concern the options.
+    """
     if isinstance(error, ClassValidationError | IterableValidationError):
         faults = (own_fault(inner) for inner in error.exceptions)
         return next((fault for fault in faults if fault is not None), None)
@@ -75,14 +78,15 @@ def own_fault(error: BaseException) -> str | None:
 
 
 def explain(error: BaseException, path: Path, problems: Problems) -> None:
-    """Note everything that an error tells, each with its path.
+    """Report everything that an exception contains, each error with its path.
 
-    ``cattrs.transform_error`` joins a path to text, where a key's own point looks like a step.
+    ``cattrs.transform_error`` cannot be used here: it joins paths to text, where a dot in a key
+    looks like a separator.
 
     Args:
-        error: what the making of an instance raised.
-        path: where the options of the instance stand.
-        problems: takes what is wrong.
+        error: what the construction of an instance raised.
+        path: where the options of the instance are in the file.
+        problems: collects the errors.
     """
     if isinstance(error, ClassValidationError | IterableValidationError):
         for inner in error.exceptions:
@@ -109,7 +113,8 @@ def explain(error: BaseException, path: Path, problems: Problems) -> None:
 
 
 def _words_of(error: BaseException) -> str:
+    """Return the message of an exception; "" if a third-party exception fails to give one."""
     try:
         return " ".join(str(error.args[0]).split()) if error.args else ""
-    except BaseException:  # noqa: BLE001 - a stranger's error may have no words
+    except BaseException:  # noqa: BLE001 - a third-party exception may fail to give its message
         return ""

@@ -1,4 +1,4 @@
-"""Where the configuration lies, reading it, and what must be known of it before plugins load."""
+"""Finds and reads the configuration file, and what is needed from it before plugins are loaded."""
 
 from __future__ import annotations
 
@@ -25,19 +25,27 @@ SYSTEM = "/etc/tocsin/tocsin.toml"
 
 
 class FoundFile(PosixPath):
-    """A file in the working directory that nobody named: whoever wrote it, it is read only where
-    that can have been nobody but the caller or root."""
+    """A file in the working directory that was not named explicitly.
+
+    It is read only if no one but the caller or root can have written it.
+    """
 
 
 def find_config(
     explicit: FilePath | None, env: Mapping[str, str], *, here: bool = True
 ) -> FilePath | None:
-    """The file to use: the named one, ``$TOCSIN_CONFIG``, ./tocsin.toml, /etc/tocsin/tocsin.toml;
-    without ``here`` none that only lies in the working directory.
+    """Return the configuration file to use, or None.
+
+    In this order: the named one, ``$TOCSIN_CONFIG``, ./tocsin.toml, /etc/tocsin/tocsin.toml.
+
+    Args:
+        explicit: the file named on the command line.
+        env: the environment.
+        here: whether a file in the working directory counts that was not named.
 
     Raises:
-        ConfigError: a file was named and is not there, or the one in the working directory may be
-            somebody else's.
+        ConfigError: a named file does not exist, or the one in the working directory may have been
+            written by another user.
     """
     named = explicit or (FilePath(env["TOCSIN_CONFIG"]) if env.get("TOCSIN_CONFIG") else None)
     if named is not None:
@@ -54,11 +62,13 @@ def find_config(
 
 
 def read_data_dir(path: FilePath | None, env: Mapping[str, str]) -> FilePath:
-    """The data directory, by the environment and a file of which only that is read: a mistake or an
-    unset variable elsewhere in it must not keep anybody from asking a running tocsin.
+    """Return the data directory, from the environment or the file.
+
+    Only this key of the file is read: a mistake or an unset variable elsewhere must not keep
+    commands from reaching a running tocsin.
 
     Raises:
-        ConfigError: just that is wrong, or cannot be read.
+        ConfigError: this key is wrong, or the file cannot be read.
     """
     problems = Problems(str(path or "environment"))
     table = read(path, problems)
@@ -74,8 +84,13 @@ def read_data_dir(path: FilePath | None, env: Mapping[str, str]) -> FilePath:
 
 
 def read_address(path: FilePath | None, env: Mapping[str, str]) -> tuple[str | None, int | None]:
-    """Host and port of the API as far as they are said, by the environment and by a file of which
-    only that is read. Raises ConfigError like :func:`read_data_dir`."""
+    """Return host and port of the API as far as the environment or the file sets them.
+
+    Only these keys of the file are read.
+
+    Raises:
+        ConfigError: these keys are wrong, or the file cannot be read.
+    """
     problems = Problems(str(path or "environment"))
     api = read(path, problems).get("api")
     if not problems.touches("api"):
@@ -104,14 +119,20 @@ class _Address:
 
 
 def _content(path: FilePath) -> bytes:
-    """What is in the file. Raises OSError, or ConfigError for a found one of somebody else."""
+    """Return the content of the file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ConfigError: a file that was not named may have been written by another user.
+    """
     if not isinstance(path, FoundFile):
         return path.read_bytes()
     owners = (os.geteuid(), 0)
     directory = open_directory(".")
     try:
         around = os.fstat(directory)
-        # In a directory such as /tmp nobody can replace another's file, but anybody make a link.
+        # In a sticky directory such as /tmp no one can replace another's file, but anyone can add a
+        # link.
         sticky = bool(around.st_mode & 0o1000) and around.st_uid in owners
         if not sticky and (reason := why_not_ours(around, owners)):
             raise _refused(path, f"its directory {reason}")
@@ -143,8 +164,11 @@ def _refused(path: FilePath, reason: str) -> ConfigError:
 
 
 def read(path: FilePath | None, problems: Problems) -> dict[str, Any]:
-    """The file's tables; what is wrong with it is noted. Raises ConfigError for one that nobody
-    named and that may be somebody else's."""
+    """Return the file's tables; errors are reported in ``problems``.
+
+    Raises:
+        ConfigError: a file that was not named may have been written by another user.
+    """
     if path is None:
         return {}
     try:
@@ -161,10 +185,11 @@ def read(path: FilePath | None, problems: Problems) -> dict[str, Any]:
 def read_plugin_settings(
     path: FilePath | None, env: Mapping[str, str], *, external: bool = True
 ) -> PluginSettings:
-    """Which plugins may load. Errors are left to :func:`load_config`, which tells them all.
+    """Return which plugins may be loaded.
 
-    Loading runs code, so where ``[plugins]`` cannot be read in full, what can be read of it holds
-    and strangers' plugins stay off.
+    Errors are left to :func:`load_config`, which reports all of them. Loading a plugin runs its
+    code. If ``[plugins]`` cannot be read in full, what can be read of it applies, and third-party
+    plugins stay off.
     """
     problems = Problems(str(path))
     table = read(path, problems).get("plugins", {})
@@ -184,7 +209,7 @@ def read_plugin_settings(
 def with_variables(
     settings: PluginSettings, env: Mapping[str, str], external: bool = True
 ) -> PluginSettings:
-    """Add ``TOCSIN_PLUGINS_DISABLED``, names separated by commas, and ``--no-external``."""
+    """Add ``TOCSIN_PLUGINS_DISABLED`` (names separated by commas) and ``--no-external``."""
     more = [name.strip() for name in env.get("TOCSIN_PLUGINS_DISABLED", "").split(",")]
     return evolve(
         settings,

@@ -1,4 +1,4 @@
-"""Finding what a name in the configuration means among the plugins."""
+"""Finds the plugin class that a name in the configuration refers to."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ _PLACES = {"probe": "[targets.NAME.checks.NAME]", "source": "[sources.NAME]"}
 def find_plugin(
     kind: str, name: str, catalog: Catalog, path: Path, problems: Problems
 ) -> tuple[CatalogEntry | None, str | None]:
-    """The entry of a ``probe``, ``source``, ``rule``, ``notifier`` or ``service``; or why it cannot
-    be had though it may exist; or neither, with a problem noted."""
+    """Find a ``probe``, ``source``, ``rule``, ``notifier`` or ``service`` by name.
+
+    Returns:
+        The entry and None; or None and why the item is not available, as a clause; or None twice
+            after a problem was reported.
+    """
     shelves = {
         "probe": catalog.probes, "source": catalog.sources,
         "rule": catalog.rules, "notifier": catalog.notifiers, "service": catalog.services,

@@ -1,5 +1,8 @@
-"""How much labels may ask for. Labels come with images, which strangers make; what runs for long,
-often, or in great numbers takes slots from other checks that labels ask for."""
+"""Limits on what labels may ask for.
+
+Labels come with images from third parties. Checks that run for long, often, or in great numbers
+take slots from the other checks that labels ask for.
+"""
 
 from __future__ import annotations
 
@@ -12,28 +15,35 @@ from tocsin.core.contracts.base import Sink, Source
 from tocsin.core.units import format_duration, parse_duration
 
 LONGEST_INTERVAL = DAY
-"""Seconds."""
+"""Longest interval that a label may set, in seconds."""
 
 MOST_RETRIES = 3
 
 
 class _Unsaid(Source):
     async def run(self, name: str, interval: float, sink: Sink) -> None:
-        """It is there for its options."""
+        """Never called: only the options of this source are used."""
 
 
 UNSAID: Source = _Unsaid()
-"""What holds where the source itself cannot be had."""
+"""The limits of a source that is not available."""
 
 
 def out_of_bounds(
     check: str, table: Mapping[str, Any], name: str, source: Source = UNSAID
 ) -> str | None:
-    """Why labels may not ask for a check with these values, naming the label, the bound and, where
-    there is one, the option of the source ``name`` that moves it; or None.
+    """Return why labels may not ask for a check with these values, or None.
 
-    What the labels do not set is the configuration's, or the probe's, and no matter. What is no
-    number is for others to refuse.
+    Only values that the labels set are checked. Values that are not numbers are reported elsewhere.
+
+    Args:
+        check: name of the check.
+        table: the options from the labels.
+        name: name of the source.
+        source: the source, whose options set the limits.
+
+    Returns:
+        A clause that names the label, the limit and, if there is one, the option that changes it.
     """
     bounds = {
         "timeout": (0.0, source.label_timeout, "label_timeout"),
@@ -64,13 +74,16 @@ def _show(option: str, value: float) -> str:
 
 
 def too_many(asked: int, left: int, name: str, source: Source = UNSAID) -> tuple[int, str | None]:
-    """How many of the checks that a target's labels ask for are taken, and what is said of others.
+    """Return how many of the checks that a target's labels ask for are accepted.
 
     Args:
         asked: how many the labels ask for.
-        left: how many the source has left, of all that its labels may ask for.
-        name: the source's name.
-        source: the source.
+        left: how many the source may still accept, of all that labels ask for.
+        name: name of the source.
+        source: the source, whose options set the limits.
+
+    Returns:
+        The number of accepted checks, and a clause about the others, None if there are none.
     """
     taken = max(0, min(asked, source.label_checks, left))
     if taken == asked:

@@ -1,4 +1,4 @@
-"""Loading a configuration: file, environment and plugins' schemas into :class:`Settings`."""
+"""Loads the configuration (file, environment, options of plugins) into :class:`Settings`."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class _Top:
 
 @frozen(kw_only=True)
 class _Match:
-    """Patterns of a container that may be called by the target's name."""
+    """Patterns for a container that may use the target's name through a label."""
 
     name: str | None = None
     image: str | None = None
@@ -81,12 +81,12 @@ class _Match:
     service: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what would accept everybody."""
+        """Reject a table without patterns, which would match any container."""
         if not self.patterns():
             raise ValueError("must give a pattern of name, image, project or service")
 
     def patterns(self) -> dict[str, str]:
-        """Those that were given."""
+        """Return the patterns that were given."""
         return {key: text for key, text in asdict(self).items() if text is not None}
 
 
@@ -105,10 +105,15 @@ class _TargetTable:
 
 
 def load_config(path: FilePath | None, env: Mapping[str, str], catalog: Catalog) -> Settings:
-    """Load everything.
+    """Load the configuration.
+
+    Args:
+        path: the file; None for the defaults and the environment.
+        env: the environment.
+        catalog: the plugins.
 
     Raises:
-        ConfigError: with every problem there is, each with its place.
+        ConfigError: something is wrong; it lists all errors, each with its place.
     """
     problems = Problems(str(path) if path is not None else "environment")
     environment = Environment(env, problems)
@@ -182,8 +187,8 @@ class _Loader:
             warnings=tuple(self.warnings),
         )
         self._check_channels(settings)
-        # A password that equals a name is not hidden wherever the name stands: that would tell
-        # the password, and hide the name.
+        # A password that equals a name is not hidden where that name appears: this would reveal the
+        # password and hide the name.
         names = {*targets, *sources, *(c for target in targets.values() for c in target.checks)}
         secrets = secrets_of(self.tree, settings, self.env.filled)
         secrets |= {part for secret in self.env.secrets for part in parts_of(secret)}
@@ -203,7 +208,7 @@ class _Loader:
         return {}
 
     def _section(self, cls: Any, table: Any, path: Path) -> Any:
-        """One section, its defaults where it is wrong (the problem being noted)."""
+        """Build one section; if it is wrong, report that and return the defaults."""
         built = build(cls, table, path, self.problems)
         return cls() if built is None else built
 
@@ -267,8 +272,10 @@ class _Loader:
         )
 
     def _check_channels(self, settings: Settings) -> None:
-        """Rules name channels, or notifiers whose channels they mean; tell of names that are
-        neither, since an alert would go nowhere."""
+        """Check the channels that rules name, since an alert without a channel would be lost.
+
+        A name may be that of a channel or of a notifier, which stands for all channels that use it.
+        """
         known = {*settings.channels, *(c.notifier_name for c in settings.channels.values())}
         known |= {*self.catalog.notifiers, *self._tables("channels"), "telegram", "email", "*"}
         changed = [
@@ -314,7 +321,7 @@ class _Loader:
                 continue
             said = build(_TargetTable, table, path, self.problems)
             if said is None:
-                # The table itself is wrong; its checks are looked at all the same.
+                # The table itself is wrong; report errors in its checks, too.
                 checks = table.get("checks", {}) if isinstance(table, dict) else {}
                 self._checks(checks, path, interval)
                 continue
@@ -350,7 +357,7 @@ class _Loader:
         return checks
 
     def _overrides(self, tables: Mapping[str, Any], path: Path) -> dict[str, RuleSettings]:
-        """``[targets.NAME.rules.NAME]``: rules changed, or added, for one target."""
+        """Return the rules of ``[targets.NAME.rules.NAME]``, changed or added for one target."""
         made = {}
         for name, table in tables.items():
             place = (*path, "rules", name)

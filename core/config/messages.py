@@ -1,4 +1,4 @@
-"""What the configuration says of messages: ``[messages]``."""
+"""The section ``[messages]``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,13 @@ class _Table:
 
 
 def make_messages(table: Any, base: Path, problems: Problems) -> MessageSettings:
-    """The section; a template that does not render is a problem of the configuration. A relative
-    directory is looked for in ``base``, beside the configuration file."""
+    """Build the section and check its templates.
+
+    Args:
+        table: the section.
+        base: directory of the configuration file; a relative path is relative to it.
+        problems: collects what is wrong, such as a template that cannot be rendered.
+    """
     said = build(_Table, table, ("messages",), problems)
     if said is None or said.templates is None:
         return MessageSettings()

@@ -1,4 +1,4 @@
-"""``[observers.NAME]``: options of what is told of every change of an alert."""
+"""The sections ``[observers.NAME]``: options of observers, which are notified of alert changes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from tocsin.core.contracts.observer import Observer
 def make_observers(
     tables: Mapping[str, Any], catalog: Catalog, problems: Problems
 ) -> dict[str, ObserverSettings]:
-    """Every observer that a plugin provides and that needs no option it was not given. A table
-    gives it options, or switches it off with ``enabled = false``."""
+    """Build every observer that a plugin provides.
+
+    A table gives an observer its options, or disables it with ``enabled = false``. An observer that
+    needs an option runs only if there is a table for it.
+    """
     made: dict[str, ObserverSettings] = {}
     for name in tables.keys() - catalog.observers.keys():
         path = ("observers", name)

@@ -1,4 +1,4 @@
-"""Showing a configuration without its secrets."""
+"""Shows a configuration without its secrets."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from tocsin.core.hiding import (
 
 
 def redacted(settings: Settings) -> dict[str, Any]:
-    """The whole configuration as JSON-able data, defaults filled in, secrets hidden."""
+    """Return the configuration as JSON-compatible data, defaults filled in, secrets hidden."""
     data: dict[str, Any] = _plain(settings, Known(settings.secrets))
     data.pop("secrets")
     return data
 
 
 def secrets_in(value: Any) -> Iterator[str]:
-    """The plain text of every :class:`Secret` in a structure."""
+    """Yield the plain text of every :class:`Secret` in a structure."""
     if isinstance(value, Secret):
         yield value.reveal()
     elif attrs.has(type(value)):
@@ -53,8 +53,13 @@ def secrets_in(value: Any) -> Iterator[str]:
 
 
 def secrets_of(tree: Any, settings: Settings, filled: Mapping[str, Sequence[str]]) -> set[str]:
-    """All that a configuration holds of secrets, as it was written (``tree``) and as it was
-    understood, taken apart. ``filled``: texts with ``${VAR}`` in them and the values in each."""
+    """Return all secrets of a configuration, and the parts of those that consist of several.
+
+    Args:
+        tree: the configuration as it was written.
+        settings: the configuration as it was understood.
+        filled: texts in which ``${VAR}`` was replaced, with the values inserted into each.
+    """
     found = set(secrets_in(settings))
     for text in found & set(filled):
         found |= _secret_values(text, filled[text])
@@ -65,7 +70,7 @@ def secrets_of(tree: Any, settings: Settings, filled: Mapping[str, Sequence[str]
 
 
 def _secret_values(text: str, values: Sequence[str]) -> set[str]:
-    """The values in a secret text; in a URL the host, the user and a database are none."""
+    """Return the values in a secret text; in a URL, host, user and database are not secret."""
     scheme, mark, rest = text.partition("://")
     if not mark:
         return set(values)
@@ -86,7 +91,7 @@ def _texts(tree: Any) -> Iterator[str]:
 
 
 def _gather(tree: Any, name: str, found: set[str]) -> None:
-    """Secrets by the names of keys, in URLs, in arguments."""
+    """Add secrets that are recognised by the names of keys, in URLs, and in program arguments."""
     if isinstance(tree, Mapping):
         for key, item in tree.items():
             _gather(item, str(key), found)
@@ -96,7 +101,8 @@ def _gather(tree: Any, name: str, found: set[str]) -> None:
         words = [str.__str__(item) for item in tree if isinstance(item, str)]
         look_for(" ".join(words), found.add)
         hidden = zip(words, clean_arguments(words), strict=True)
-        found.update(word for word, shown in hidden if shown == HIDDEN)  # it may hold blanks
+        # a secret may contain blanks
+        found.update(word for word, shown in hidden if shown == HIDDEN)
     elif isinstance(tree, str):
         if is_secret_name(name):
             found.add(str.__str__(tree))
@@ -151,7 +157,7 @@ def _named(name: str, value: Any, known: Known) -> Any:
 
 
 def _channel(value: ChannelSettings, known: Known) -> dict[str, Any]:
-    """A channel: its notifier's options in full, or as written where it is broken."""
+    """Return a channel with its notifier's options; if it is broken, with those as written."""
     shown = {
         field.name: _plain(getattr(value, field.name), known)
         for field in attrs.fields(ChannelSettings)
@@ -163,7 +169,7 @@ def _channel(value: ChannelSettings, known: Known) -> dict[str, Any]:
 
 
 def _plugin(value: CheckSettings | SourceSettings, known: Known) -> dict[str, Any]:
-    """A check or source: its plugin's options in full, or as written where it is broken."""
+    """Return a check or source with its plugin's options; if it is broken, as written."""
     instance = value.probe if isinstance(value, CheckSettings) else value.source
     options = _plain(value.options if instance is None else instance, known)
     shown = {"probe": value.probe_name, **options, "interval": value.interval}

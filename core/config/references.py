@@ -1,4 +1,4 @@
-"""What targets say of each other and of sources."""
+"""Checks what targets refer to: other targets, and sources."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ def check_references(
     problems: Problems,
     warnings: list[str],
 ) -> None:
-    """Warn of names nobody declared, since containers are discovered later; refuse circles: in
-    one, each alert would wait for the other, and nobody be told."""
+    """Warn of unknown names, and reject circular dependencies.
+
+    An unknown name is only a warning, since containers are discovered later. In a circle each alert
+    would be inhibited by the others, and none would be notified.
+    """
     for target in targets.values():
         for other in target.depends_on or ():
             if other not in targets:
@@ -37,9 +40,10 @@ def check_references(
 
 
 def circles(edges: Mapping[str, Collection[str]]) -> Iterator[tuple[str, ...]]:
-    """Circles of a directed graph, each from its first member on; none is yielded twice.
+    """Yield the circles of a directed graph, each once, from the first member that was visited.
 
-    A depth-first walk (without recursion) that ends a circle at each edge back onto its own path.
+    This is a depth-first search, without recursion, that finds a circle at each edge back to a node
+    on its current path.
     """
     done: set[str] = set()
     for start in edges:

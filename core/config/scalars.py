@@ -1,7 +1,7 @@
-"""Single values, as TOML has them and as plugins want them. Nothing is coerced.
+"""Parsers of single values. They are strict: nothing is coerced.
 
-Text that came out of ``${VAR}`` may stand for a number or a truth value: it is text by origin only.
-Everything raises ValueError, whose message says what was expected.
+Text that came from ``${VAR}`` may stand for a number or a truth value, since a variable is always
+text. All functions raise ValueError with a message that says what was expected.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ E = TypeVar("E", bound=enum.Enum)
 
 
 def show(value: object) -> str:
-    """A value as it stands in TOML, shortened."""
+    """Return a value as it is written in TOML, shortened."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):
@@ -33,23 +33,23 @@ def _is_number(value: object) -> bool:
 
 
 def text(value: Any, _: Any = None) -> str:
-    """Text, and nothing that might be turned into it."""
+    """Return a text; no other type is accepted."""
     if isinstance(value, str):
         return str(value)
     raise ValueError(f"expected text in quotes, got {show(value)}")
 
 
 def secret(value: Any, _: Any = None) -> Secret:
-    """Text that is not told even where it is wrong."""
+    """Return a text as a Secret, which is not quoted in errors."""
     if isinstance(value, Secret):
-        return value  # made anew it would be what it shows: three asterisks
+        return value  # converting it again would take the three asterisks that it shows
     if isinstance(value, str):
         return Secret(value)
-    raise ValueError("expected text in quotes")  # what it was stays untold
+    raise ValueError("expected text in quotes")  # the value is not quoted
 
 
 def whole(value: Any, _: Any = None) -> int:
-    """A whole number; true is none."""
+    """Return a whole number; ``true`` is not one."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, Interpolated):
@@ -61,7 +61,11 @@ def whole(value: Any, _: Any = None) -> int:
 
 
 def number(value: Any, _: Any = None) -> float:
-    """A finite number, or text that came out of ``${VAR}`` and reads as one. Raises ValueError."""
+    """Return a finite number.
+
+    Raises:
+        ValueError: the value is neither a finite number nor text from ``${VAR}`` that reads as one.
+    """
     if _is_number(value) or isinstance(value, Interpolated):
         try:
             found = float(value)
@@ -73,7 +77,7 @@ def number(value: Any, _: Any = None) -> float:
 
 
 def truth(value: Any, _: Any = None) -> bool:
-    """True or false; 1 is neither."""
+    """Return a truth value; 1 is not one."""
     if isinstance(value, bool):
         return value
     if isinstance(value, Interpolated) and value.lower() in ("true", "false"):
@@ -82,12 +86,16 @@ def truth(value: Any, _: Any = None) -> bool:
 
 
 def _same(value: Any, allowed: Any) -> bool:
-    """Equality that keeps true and 1 apart."""
+    """Return whether two values are equal, with true and 1 counted as different."""
     return bool(value == allowed) and isinstance(value, bool) == isinstance(allowed, bool)
 
 
 def choose(value: Any, kind: type[E]) -> E:
-    """The member of an enumeration that has this value. Raises ValueError."""
+    """Return the member of an enumeration that has this value.
+
+    Raises:
+        ValueError: there is none.
+    """
     for member in kind:
         if _same(value, member.value):
             return member
@@ -96,7 +104,7 @@ def choose(value: Any, kind: type[E]) -> E:
 
 
 def literal(value: Any, kind: Any) -> Any:
-    """One of the values of a ``Literal``."""
+    """Return the value if it is one of those of a ``Literal``."""
     for allowed in get_args(kind):
         if _same(value, allowed):
             return allowed

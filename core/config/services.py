@@ -1,4 +1,4 @@
-"""Services: each that a plugin provides runs, with its defaults or as ``[services.NAME]`` says."""
+"""Services: each one that a plugin provides runs, with its defaults or with ``[services.NAME]``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tocsin.core.config.structure import construct
 def make_services(
     tables: Mapping[str, Any], catalog: Catalog, problems: Problems, warnings: list[str]
 ) -> dict[str, ServiceSettings]:
-    """Services by name; without those that are switched off (``enabled = false``) or wrong."""
+    """Return the services by name, without those that are disabled or wrong."""
     services = {}
     for name in [*tables, *(name for name in catalog.services if name not in tables)]:
         path = ("services", name)

@@ -1,4 +1,4 @@
-"""The configuration in force: frozen, complete, plugins' own options already built."""
+"""The configuration in force: immutable and complete, with plugins' options already built."""
 
 from __future__ import annotations
 
@@ -36,14 +36,15 @@ BUILT_IN = (
     "thresholds",
     "webhook",
 )
-"""The plugins that come with tocsin; tested by us, so run in the core's own event loop."""
+"""The plugins that come with tocsin. They are tested with it and run in the core's event loop."""
 
 
 @frozen(kw_only=True)
 class CheckSettings:
-    """One check. ``probe`` is None where it cannot run; ``broken`` then says why.
+    """One check. ``probe`` is None if it cannot run; ``broken`` then says why.
 
-    ``interval``, ``timeout`` in seconds, resolved; ``options`` as written, for display only.
+    ``interval`` and ``timeout`` are in seconds, with defaults applied. ``options`` are as written,
+    for display only.
     """
 
     name: str
@@ -57,7 +58,7 @@ class CheckSettings:
     retries: int
 
     def runs_like(self, other: CheckSettings) -> bool:
-        """Whether a run of one is a run of the other."""
+        """Return whether a result of one check is also a valid result of the other."""
         return (self.probe, self.broken, self.interval, self.plugin) == (
             other.probe, other.broken, other.interval, other.plugin,
         )  # fmt: skip
@@ -65,8 +66,10 @@ class CheckSettings:
 
 @frozen(kw_only=True)
 class RuleSettings:
-    """One rule under its own name. ``table`` is what was written, defaults included; ``rule`` is
-    None where it cannot run, ``broken`` then says why."""
+    """One rule under its own name. ``rule`` is None if it cannot run; ``broken`` then says why.
+
+    ``table`` holds the options as written, merged with the defaults. ``lookback`` is in seconds.
+    """
 
     name: str
     rule_name: str
@@ -84,9 +87,12 @@ class RuleSettings:
 
 @frozen(kw_only=True)
 class TargetSettings:
-    """What the configuration says of a target; None where it leaves the word to discovery.
-    ``automatic``: nobody asked for it, its checks are there by themselves. ``match``: patterns, all
-    of which fit a container whose label may ask to be this target; none: no label may."""
+    """What the configuration sets for a target; None leaves a property to discovery.
+
+    ``automatic``: the target exists only because of automatic checks. ``match``: patterns that a
+    container has to match, all of them, if its label asks to be this target; without patterns no
+    label may ask.
+    """
 
     name: str
     kind: str | None = None
@@ -98,12 +104,12 @@ class TargetSettings:
     source: str | None = None
     checks: Mapping[str, CheckSettings] = Factory(dict)
     rules: Mapping[str, RuleSettings] = Factory(dict)
-    """Rules as changed for this target alone."""
+    """Rules as changed for this target only."""
     match: Mapping[str, str] = Factory(dict)
     automatic: bool = False
 
     def refine(self, found: Target) -> Target:
-        """A target as a source found it, or a bare one, with what is said of it here."""
+        """Return a discovered or empty target with the properties that are set here."""
         return evolve(
             found,
             kind=found.kind if self.kind is None else self.kind,
@@ -116,7 +122,7 @@ class TargetSettings:
 
 @frozen(kw_only=True)
 class SourceSettings:
-    """One source. ``automatic``: nobody asked for it, its class starts by itself."""
+    """One source. ``automatic``: it starts without being configured."""
 
     name: str
     probe_name: str
@@ -131,12 +137,12 @@ class SourceSettings:
 
 @frozen(kw_only=True)
 class ChannelSettings:
-    """One channel; ``notifier`` is None where it cannot be used, ``broken`` then says why.
+    """One channel; ``notifier`` is None if it cannot be used, ``broken`` then says why.
 
-    Durations in seconds. An idle channel holds a notice for ``hold`` (what is not critical for
-    ``batch``, if that is set), and what comes within ``window`` after a message goes out as the
-    next one; at most ``max_messages`` go out in ``per`` seconds. A message that cannot be delivered
-    goes to ``fallback`` and, after ``give_up_after``, to the dead letters.
+    Durations are in seconds. An idle channel holds a notification for ``hold`` (one that is not
+    critical for ``batch``, if that is set). What arrives within ``window`` after a message is
+    grouped into the next one. At most ``max_messages`` are sent in ``per`` seconds. A message that
+    cannot be delivered goes to ``fallback`` and, after ``give_up_after``, to the dead letters.
     """
 
     name: str
@@ -157,7 +163,7 @@ class ChannelSettings:
 
 @frozen(kw_only=True)
 class ServiceSettings:
-    """One service; ``service`` is None where it cannot run, ``broken`` then says why."""
+    """One service; ``service`` is None if it cannot run, ``broken`` then says why."""
 
     name: str
     plugin: str | None
@@ -168,7 +174,7 @@ class ServiceSettings:
 
 @frozen(kw_only=True)
 class GroupSettings:
-    """How notices are gathered into messages, where a channel says nothing else. Seconds."""
+    """Defaults for grouping notifications into messages, in seconds; see ChannelSettings."""
 
     hold: Seconds = 0.3
     window: Seconds = 5.0
@@ -176,9 +182,10 @@ class GroupSettings:
 
 @frozen(kw_only=True)
 class AlertSettings:
-    """What holds for all alerts. Durations in seconds.
+    """Settings of all alerts. Durations are in seconds.
 
-    ``inhibit_grace``: how long targets may take to recover after what they depend on has.
+    ``inhibit_grace`` is how long targets may take to recover after what they depend on has
+    recovered.
     """
 
     cooldown: Seconds = 900.0
@@ -191,14 +198,14 @@ class AlertSettings:
 
 @frozen(kw_only=True)
 class MessageSettings:
-    """What messages say. ``templates``: a directory of texts that go before tocsin's own."""
+    """Settings of messages. ``templates`` is a directory of templates that replace tocsin's own."""
 
     templates: Path | None = None
 
 
 @frozen(kw_only=True)
 class DeadmanSettings:
-    """A ping that goes out while all is well; whoever waits for it rings when it stays away."""
+    """A ping that is sent while tocsin works; its receiver raises an alarm if it stops."""
 
     url: Secret | None = None
     interval: Seconds = 60.0
@@ -207,10 +214,11 @@ class DeadmanSettings:
 
 @frozen(kw_only=True)
 class UplinkSettings:
-    """Places outside, as ``host:port``, any of which answers while tocsin's own uplink is there.
+    """Addresses outside, as ``host:port``, that show whether tocsin's own network connection works.
 
     Attributes:
-        addresses: none: the uplink is never doubted.
+        addresses: without any, the connection is assumed to work. One that accepts a connection
+            suffices.
         timeout: seconds for each of them to accept a connection.
     """
 
@@ -220,7 +228,7 @@ class UplinkSettings:
 
 @frozen(kw_only=True)
 class ObserverSettings:
-    """One observer of alerts, ready to be told; or the reason why it cannot be had."""
+    """One observer; ``observer`` is None if it cannot be used, ``broken`` then says why."""
 
     name: str
     plugin: str | None
@@ -231,7 +239,7 @@ class ObserverSettings:
 
 @frozen(kw_only=True)
 class ApiSettings:
-    """Where the API listens."""
+    """The address on which the API listens."""
 
     host: str = "127.0.0.1"
     port: int = 8095
@@ -239,11 +247,11 @@ class ApiSettings:
 
 @frozen(kw_only=True)
 class DatabaseSettings:
-    """History. Without a ``url`` the embedded PostgreSQL is used.
+    """The history database. Without a ``url`` the embedded PostgreSQL is used.
 
-    ``retention`` (raw samples) and ``retention_minutes`` (one-minute roll-ups) in seconds;
-    ``spool_size`` in bytes: how much history may wait on disk while the database is away; past
-    that the oldest samples give way.
+    ``retention`` (raw results) and ``retention_minutes`` (one-minute roll-ups) are in seconds.
+    ``spool_size`` is the number of bytes that may wait on disk while the database is unavailable;
+    beyond that the oldest results are dropped.
     """
 
     url: Secret | None = None
@@ -254,7 +262,7 @@ class DatabaseSettings:
 
 @frozen(kw_only=True)
 class PluginSettings:
-    """Which plugins may load, and which run in the core's own event loop (``inline``)."""
+    """Which plugins may be loaded, and which run in the core's own event loop (``inline``)."""
 
     disabled: tuple[str, ...] = ()
     allowed: tuple[str, ...] | None = None
@@ -264,13 +272,13 @@ class PluginSettings:
 
 @frozen(kw_only=True)
 class ActionSettings:
-    """What people may do through tocsin: patterns of the targets that may be restarted."""
+    """Actions that people may take through tocsin: patterns of targets that may be restarted."""
 
     restart: tuple[str, ...] = ()
 
 
 class Level(StrEnum):
-    """From which severity on something is logged."""
+    """The lowest severity that is logged."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -279,7 +287,7 @@ class Level(StrEnum):
 
 
 class Format(StrEnum):
-    """How logs look; ``auto``: for people on a terminal, JSON lines elsewhere."""
+    """The format of logs; ``auto``: readable text on a terminal, else JSON lines."""
 
     AUTO = "auto"
     CONSOLE = "console"
@@ -288,10 +296,10 @@ class Format(StrEnum):
 
 @frozen(kw_only=True)
 class LogSettings:
-    """What is logged, and how.
+    """Settings of the log.
 
-    ``file``: where logs are kept besides, as JSON lines; at ``max_size`` bytes it is put aside, and
-    ``keep`` of those are kept.
+    ``file`` is a log file that is written in addition, as JSON lines. It is rotated at ``max_size``
+    bytes, and ``keep`` old files are kept.
     """
 
     level: Level = Level.INFO
@@ -303,7 +311,7 @@ class LogSettings:
 
 @frozen(kw_only=True)
 class Settings:
-    """The whole configuration. ``interval`` in seconds."""
+    """The whole configuration. ``interval`` is in seconds."""
 
     data_dir: Path
     file: Path | None = None
@@ -328,16 +336,19 @@ class Settings:
     services: Mapping[str, ServiceSettings] = Factory(dict)
     warnings: tuple[str, ...] = ()
     secrets: frozenset[str] = field(factory=frozenset, repr=False)
-    """Values of secret options, of secret-looking variables, of files; hidden wherever shown."""
+    """All known secrets, which are hidden wherever text is shown."""
 
     def declared(self) -> tuple[int, int]:
-        """How many targets, and checks of them, the file declares."""
+        """Return the number of targets that the file declares, and of their checks."""
         said = [target for target in self.targets.values() if not target.automatic]
         return len(said), sum(len(target.checks) for target in said)
 
     def unbuilt(self) -> dict[str, str]:
-        """Plugins of which something could not be made though the configuration is right, each
-        with the reason as a clause."""
+        """Return the plugins of which an object could not be built although its options are valid.
+
+        Returns:
+            The reason for each plugin, as a clause.
+        """
         parts: Mapping[str, Mapping[str, Any]] = {
             "observer": self.observers,
             "service": self.services,
@@ -358,6 +369,6 @@ class Settings:
         }
 
     def automatic(self) -> list[str]:
-        """The ids of the checks that are there by themselves."""
+        """Return the ids of the automatic checks."""
         own = [target for target in self.targets.values() if target.automatic]
         return [f"{target.name}/{check}" for target in own for check in target.checks]

@@ -1,4 +1,4 @@
-"""TOML statement by statement: where each begins and ends, and which key it sets."""
+"""Splits TOML into statements: where each starts and ends, and which key it sets."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _STARTS = re.compile(
           | (["']?)[A-Za-z0-9_][\w.\ -]*+\4\s*+=)""",
     re.VERBOSE,
 )
-"""A line that can only begin a statement, never go on inside an open bracket."""
+"""A line that can only start a statement, not continue one inside an open bracket."""
 
 _SIMPLE = re.compile(r"""[^"'\[\]{}#]*+("[^"\\]*"|'[^']*')?\s*+(\#.*)?""")
-"""A line on which everything that is opened is closed."""
+"""A line on which all brackets and quotes are closed."""
 
 
 class Fault(Exception):
-    """Text that is not TOML; ``line`` is 1-based, None where the end of the text is meant."""
+    """Text that is not TOML; ``line`` is 1-based, None stands for the end of the text."""
 
     def __init__(self, message: str, line: int | None) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class Fault(Exception):
 
 @frozen
 class Statement:
-    """Lines ``first`` to ``last`` (0-based, inclusive)."""
+    """A statement on lines ``first`` to ``last`` (0-based, inclusive)."""
 
     first: int
     last: int
@@ -43,7 +43,11 @@ class Statement:
 
 
 def loads(text: str) -> dict[str, Any]:
-    """Parse TOML. Raises Fault, and nothing else."""
+    """Parse TOML.
+
+    Raises:
+        Fault: the text is not TOML. No other exception is raised.
+    """
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -51,7 +55,7 @@ def loads(text: str) -> dict[str, Any]:
         line = int(found[1]) if found and found[1] else None
         message = _POSITION.sub("", str(error)).strip()
         raise Fault(message[:1].lower() + message[1:], line) from None
-    except ValueError:  # the one thing tomllib lets through: Python's limit on digits
+    except ValueError:  # tomllib does not catch Python's limit on digits
         line = next((n for n, x in enumerate(text.split("\n"), 1) if _NUMBER.search(x)), None)
         raise Fault("a number has too many digits", line) from None
     except RecursionError:
@@ -59,7 +63,7 @@ def loads(text: str) -> dict[str, Any]:
 
 
 def statements(lines: list[str]) -> Iterator[Statement]:
-    """Cut a text into statements; one that is never closed ends where the next surely begins."""
+    """Split a text into statements. One that is never closed ends before the next certain start."""
     number = 0
     while number < len(lines):
         start = lines[number].strip()
@@ -87,7 +91,7 @@ def _is_toml(text: str) -> bool:
 
 
 def _end(lines: list[str], first: int) -> int:
-    """The last line (0-based) of the value that begins on line ``first``."""
+    """Return the last line (0-based) of the value that starts on line ``first``."""
     if _SIMPLE.fullmatch(lines[first]):
         return first
     quote, depth = "", 0
@@ -102,7 +106,7 @@ def _end(lines: list[str], first: int) -> int:
 
 
 def _scan(line: str, quote: str, depth: int) -> tuple[str, int]:
-    """Go through one line: which multi-line quote, and how many brackets, are open behind it."""
+    """Scan a line; return the multi-line quote and the number of brackets left open after it."""
     at = 0
     while at < len(line):
         char = line[at]
@@ -126,8 +130,10 @@ def _scan(line: str, quote: str, depth: int) -> tuple[str, int]:
 
 
 def locate(text: str) -> dict[Path, int]:
-    """Map key paths to their lines (1-based), for valid TOML. Keys of inline tables lie on the
-    line of the key they belong to."""
+    """Map key paths to their lines (1-based), for valid TOML.
+
+    Keys of inline tables have the line of the key that the table belongs to.
+    """
     lines = text.split("\n")
     places: dict[Path, int] = {}
     arrays: dict[Path, int] = {}
@@ -149,7 +155,7 @@ def locate(text: str) -> dict[Path, int]:
 
 
 def _in_arrays(path: Path, arrays: dict[Path, int]) -> Path:
-    """A path through arrays of tables goes through the last table of each."""
+    """Insert into a path, for each array of tables, the index of its last table so far."""
     found: Path = ()
     for place, part in enumerate(path, start=1):
         found = (*found, part)
@@ -159,7 +165,7 @@ def _in_arrays(path: Path, arrays: dict[Path, int]) -> Path:
 
 
 def header(line: str) -> Path | None:
-    """The path that a header names."""
+    """Return the path that a table header names; None if it is not a header."""
     try:
         tree: Any = loads(line)
     except Fault:
@@ -175,7 +181,7 @@ def header(line: str) -> Path | None:
 
 
 def split(line: str) -> tuple[str, str]:
-    """Split at the first ``=`` that is not inside quotes."""
+    """Split a line at the first ``=`` outside of quotes."""
     quote = ""
     for index, char in enumerate(line):
         if quote:
@@ -188,7 +194,7 @@ def split(line: str) -> tuple[str, str]:
 
 
 def key(text: str) -> Path | None:
-    """The parts of a dotted, perhaps quoted, key."""
+    """Return the parts of a dotted key, which may be quoted; None if it is not a key."""
     if _PLAIN_KEY.fullmatch(text.strip()):
         return tuple(text.strip().split("."))
     return header(f"[{text.strip()}]")

@@ -1,4 +1,4 @@
-"""From TOML tables to attrs classes with cattrs: strict, and every error told with its path."""
+"""Builds attrs classes from TOML tables with cattrs, strictly, with a path for every error."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _LISTS: dict[Any, Any] = {
     list: list, tuple: tuple, set: set, frozenset: frozenset,
     Sequence: tuple, Iterable: tuple, Collection: tuple, AbstractSet: frozenset,
 }  # fmt: skip
-"""Types that take a list, and what is made of it."""
+"""Types that take a list, and the type of the result."""
 
 _PLAIN: dict[Any, Callable[..., Any]] = {
     str: text, Secret: secret, int: whole, float: number, bool: truth,
 }  # fmt: skip
-"""Types of one value, and what reads it."""
+"""Types that take a single value, and their parsers."""
 
 _TABLES = (dict, Mapping, MutableMapping)
 
@@ -45,7 +45,7 @@ DEADLINE = 20.0
 
 
 def make_converter() -> Converter:
-    """A converter that coerces nothing and reports every error."""
+    """Return a converter that coerces nothing and reports every error."""
     converter = Converter(detailed_validation=True, forbid_extra_keys=True)
     for plain, hook in _PLAIN.items():
         converter.register_structure_hook(plain, partial(_plainly, hook))
@@ -118,7 +118,8 @@ def make_converter() -> Converter:
             try:
                 return structure(value, kind)
             except ClassValidationError as error:
-                if error.__context__ is error.exceptions[0]:  # raised by the class when called
+                # raised by the class when it was called
+                if error.__context__ is error.exceptions[0]:
                     name_field(error.exceptions[0], cls, value, converter)
                 raise
 
@@ -143,7 +144,7 @@ def make_converter() -> Converter:
 
 
 def _plainly(hook: Callable[..., Any], value: Any, kind: Any) -> Any:
-    """A plain value; a hook for str is also handed every StrEnum, which is no plain text."""
+    """Parse a single value; the hook for str is also called for StrEnum, which needs choose."""
     enumeration = isinstance(kind, type) and issubclass(kind, enum.Enum)
     return choose(value, kind) if enumeration else hook(value, kind)
 
@@ -153,12 +154,12 @@ def _hashable(kind: Any) -> bool:
 
 
 def _plain(kind: Any) -> Any:
-    """``list`` for ``list[int]``; a type without arguments stays as it is."""
+    """Return ``list`` for ``list[int]``; a type without arguments is returned unchanged."""
     return get_origin(kind) or kind
 
 
 def _fits(value: object, kind: Any) -> bool:
-    """Whether a union member is of the value's own type, and so to be tried first."""
+    """Return whether a member of a union is exactly the value's type, and so is tried first."""
     plain = get_origin(kind) or kind
     if plain is float:
         return isinstance(value, float)
@@ -170,6 +171,7 @@ def _fits(value: object, kind: Any) -> bool:
 
 
 def _name(kind: Any) -> str:
+    """Return a type's name for error messages."""
     words = {str: "text", int: "a whole number", float: "a number", bool: "true/false"}
     if kind in words:
         return words[kind]
@@ -190,10 +192,10 @@ _converter = make_converter()
 
 
 def build(cls: Any, table: Mapping[str, Any], path: Path, problems: Problems) -> Any:
-    """An instance of an attrs class out of a table; None where that failed, with the reasons noted.
+    """Build an instance of an attrs class; None if that fails, with the errors reported.
 
-    Code of a stranger runs here (validators, ``__attrs_post_init__``): whatever it raises,
-    ``SystemExit`` included, is a problem and not an end.
+    This runs third-party code (validators, ``__attrs_post_init__``). Whatever it raises, even
+    ``SystemExit``, is reported as an error.
     """
     if not isinstance(table, Mapping):
         problems.add(path, f"expected a table, got {show(table)}")
@@ -210,18 +212,17 @@ def build(cls: Any, table: Mapping[str, Any], path: Path, problems: Problems) ->
 def construct(
     cls: Any, table: Mapping[str, Any], path: Path, problems: Problems, *, asked_for: bool = True
 ) -> tuple[Any, str | None]:
-    """An instance of a plugin's class out of a table.
+    """Build an instance of a plugin's class.
 
     Args:
-        cls: the class; one that is not tocsin's own is made on a thread of its own.
+        cls: the class. A third-party class is built in a thread of its own, with a deadline.
         table: the options.
-        path: where they stand.
-        problems: takes what is wrong with the options.
-        asked_for: whether a person wrote the table. Where nobody did, whatever is wrong is the
-            plugin's fault.
+        path: where the options are in the file.
+        problems: collects the errors in the options.
+        asked_for: whether a person wrote the table. If not, any error is the plugin's fault.
 
     Returns:
-        The instance, or None; and why there is none, where that is the plugin's fault.
+        The instance, or None; and why there is none, as a clause, if that is the plugin's fault.
     """
 
     def make() -> Any:
@@ -235,7 +236,7 @@ def construct(
         return call_with_deadline(make, DEADLINE, "it was made"), None
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 - a constructor and validators of a stranger
+    except BaseException as error:  # noqa: BLE001 - third-party code may raise anything
         cause = error.__cause__ if isinstance(error, PluginFault) and error.__cause__ else error
         if (fault := own_fault(cause)) is not None:
             return None, f"{fault} while it was made" if cause is not error else fault

@@ -1,4 +1,4 @@
-"""Guessing what was meant."""
+"""Suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from difflib import get_close_matches
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """The nearest known word, if any is near."""
+    """Return the most similar known name, if one is similar enough."""
     return next(iter(get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A clause: the nearest known word, or all of them."""
+    """Return a clause for an error message: the most similar known name, or all of them."""
     words = sorted(known)
     if close := closest(name, words):
         return f"did you mean {close!r}?"

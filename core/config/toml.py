@@ -1,8 +1,8 @@
-"""Reading TOML so that every error has its line, and one syntax error does not hide the others.
+"""Parses TOML so that every error has a line and one syntax error does not hide the others.
 
-A text that is not TOML is read statement by statement (a statement: one header, or one key with its
-value, over as many lines as that takes). Those that are wrong are noted and left out. What follows
-from leaving them out is no error of its own: see :class:`Problems`.
+If a text is not TOML, it is parsed statement by statement (a statement is one header, or one key
+with its value, over as many lines as that takes). Wrong statements are reported and left out.
+Errors that only follow from leaving them out are suppressed, see :class:`Problems`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from tocsin.core.config.statements import (
 
 MAX_SYNTAX_ERRORS = 20
 MAX_DEPTH = 50
-"""Tables within tables; a real configuration has seven."""
+"""Deepest nesting of tables; real configurations have seven levels."""
 
 
 def parse(text: str, problems: Problems) -> dict[str, Any]:
-    """Parse TOML. Statements that are not TOML are noted in ``problems`` and left out."""
+    """Parse TOML. Statements that are wrong are reported in ``problems`` and left out."""
     lines = text.split("\n")
     try:
         tree = loads(text)
@@ -41,17 +41,18 @@ def parse(text: str, problems: Problems) -> dict[str, Any]:
 
 
 def _salvage(lines: list[str], problems: Problems) -> dict[str, Any]:
-    """Parse what can be parsed. Blanks the wrong statements in ``lines``."""
+    """Parse what can be parsed. Wrong statements are blanked in ``lines``."""
     count = 0
     _drop_wrong_statements(lines, problems)
     while (count := count + 1) <= MAX_SYNTAX_ERRORS:
         try:
             return loads("\n".join(lines))
         except Fault as fault:
-            # Each statement alone is right, so this one contradicts an earlier one.
+            # Each statement is valid on its own, so this one contradicts an earlier one.
             at = (fault.line or len(lines)) - 1
             statement = next((s for s in statements(lines) if s.first <= at <= s.last), None)
-            if statement is None:  # in a comment, where no control character may stand either
+            # It is in a comment: control characters are not allowed there, either.
+            if statement is None:
                 problems.at_line(fault.line, f"this is not TOML: {fault}")
                 break
             twice = "this table" if statement.is_header else "this key"
@@ -65,6 +66,7 @@ def _salvage(lines: list[str], problems: Problems) -> dict[str, Any]:
 
 
 def _drop_wrong_statements(lines: list[str], problems: Problems) -> None:
+    """Blank the statements that are not TOML on their own, and report them."""
     table: Path | None = ()
     count = 0
     for statement in statements(lines):
@@ -85,12 +87,12 @@ def _drop_wrong_statements(lines: list[str], problems: Problems) -> None:
         else:
             if statement.is_header:
                 table = header(text)
-            elif table is None:  # under a header that could not be read
+            elif table is None:  # its header could not be read
                 _blank(lines, statement)
 
 
 def _repair(lines: list[str], at: int, text: str) -> Path | None:
-    """Put a header with a missing or surplus bracket right, so that its keys stay its own."""
+    """Correct a header with a missing or extra bracket, so that its keys stay in its table."""
     inner = text.split("#")[0].strip().strip("[] \t")
     path = key(inner)
     if path is not None:

@@ -1,4 +1,4 @@
-"""``[uplink]``: places outside that tell whether the outside can be reached."""
+"""The section ``[uplink]``: addresses that show whether the outside can be reached."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tocsin.core.config.settings import UplinkSettings
 
 
 def check_uplink(uplink: UplinkSettings, problems: Problems) -> UplinkSettings:
-    """Refuse addresses that cannot be connected to, and a useless timeout."""
+    """Report addresses that are not ``host:port``, and correct a timeout out of range."""
     for index, address in enumerate(uplink.addresses):
         host, _, port = address.rpartition(":")
         if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= MAX_PORT:

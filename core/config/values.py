@@ -1,4 +1,4 @@
-"""Values that need more than a type: the time zone, the data directory, the database."""
+"""Values that need more than a type check: time zone, data directory, database URL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tocsin.core.units import parse_duration, time_zone
 
 
 def check_timezone(name: str, problems: Problems) -> None:
-    """Note a time zone that is not in the machine's IANA database."""
+    """Report a time zone that is not in the machine's IANA database."""
     if name == "UTC":  # known without a database
         return
     try:
@@ -31,14 +31,23 @@ def check_timezone(name: str, problems: Problems) -> None:
 def data_directory(
     said: Path | None, env: Environment, problems: Problems, file: Path | None
 ) -> Path:
-    """``TOCSIN_DATA_DIR``, the file's ``data_dir``, or the usual place (XDG Base Directory)."""
+    """Return ``TOCSIN_DATA_DIR``, the file's ``data_dir``, or the default directory.
+
+    The default follows the XDG Base Directory specification; for root it is /var/lib/tocsin.
+
+    Args:
+        said: the file's ``data_dir``.
+        env: the environment.
+        problems: collects what is wrong.
+        file: the configuration file; a relative path is relative to its directory.
+    """
     if said is not None and said == Path():
         problems.add(("data_dir",), "names no directory; give a path or leave it out")
     chosen = env.read("TOCSIN_DATA_DIR", _directory, beside(file, said))
     if chosen is not None:
         return chosen.absolute()
     data = env.read("XDG_DATA_HOME", _directory, None)
-    if data is not None and data.is_absolute():  # the specification says to ignore any other
+    if data is not None and data.is_absolute():  # the specification says to ignore relative paths
         return data / "tocsin"
     home = env.get("HOME")
     if os.geteuid() == 0 or home is None:
@@ -47,13 +56,16 @@ def data_directory(
 
 
 def beside(file: Path | None, path: Path | None) -> Path | None:
-    """A path that a configuration file names: a relative one is meant beside the file, wherever the
-    command is called."""
+    """Resolve a path in a configuration file relative to that file, not the working directory."""
     return path if path is None or file is None else file.absolute().parent / path
 
 
 def interval_of(text: str) -> float:
-    """Seconds between two runs of a check. Raises ValueError."""
+    """Parse the interval of a check into seconds.
+
+    Raises:
+        ValueError: the text is no duration, or too short.
+    """
     seconds = parse_duration(text)
     if seconds < MIN_INTERVAL:
         raise ValueError(f"must be at least {MIN_INTERVAL:g} s")
@@ -61,7 +73,11 @@ def interval_of(text: str) -> float:
 
 
 def database_url(text: str) -> Secret:
-    """The URL of a PostgreSQL database. Raises ValueError, which does not tell it."""
+    """Return the URL of a PostgreSQL database as a Secret.
+
+    Raises:
+        ValueError: it is not valid; the message does not quote it.
+    """
     check_dsn(text)
     return Secret(text)
 
