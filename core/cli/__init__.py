@@ -1,1 +1,1 @@
-"""The command line: one file per command, :mod:`main` puts them together."""
+"""The command line. Each command has a module; :mod:`main` joins them."""

@@ -1,4 +1,4 @@
-"""``tocsin alerts`` and ``tocsin ack``: what rings, why, and who looks after it."""
+"""The commands ``tocsin alerts`` and ``tocsin ack``."""
 
 from __future__ import annotations
 
@@ -60,7 +60,11 @@ def alerts(
 
 
 def find(client: Client, ending: str) -> str:
-    """The id of the alert that ends like this. Raises Failure where there is not just one."""
+    """Return the id of the only alert whose id ends with this text.
+
+    Raises:
+        Failure: no alert or several alerts match, or the text is too short.
+    """
     if len(ending) >= 32:
         return ending
     if len(ending) < 4:

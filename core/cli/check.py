@@ -1,4 +1,4 @@
-"""``tocsin check``: run checks now, print what they saw, exit as a Monitoring Plugin does."""
+"""The command ``tocsin check``: runs checks once; exit codes as in Monitoring Plugins (Nagios)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tocsin.core.shapes import fit_own_name, fit_result, fit_time
 
 EXIT = {Status.UP: 0, Status.DEGRADED: 1, Status.DOWN: 2, Status.UNKNOWN: 3}
 SOURCE_DEADLINE = 15.0
-"""Seconds a source may take for its first inventory."""
+"""Seconds that a source may take for its first inventory."""
 
 
 @click.command()
@@ -68,7 +68,7 @@ def check(context: Context, patterns: tuple[str, ...], as_json: bool) -> None:
 
 
 def worst_exit(statuses: list[Status]) -> int:
-    """The exit status of several results: down, then unknown, then degraded, then up."""
+    """Return the exit code of the worst result: down, then unknown, then degraded, then up."""
     order = (Status.DOWN, Status.UNKNOWN, Status.DEGRADED, Status.UP)
     return EXIT[next(status for status in order if status in statuses)]
 
@@ -95,6 +95,7 @@ def _wanted(check_id: str, patterns: tuple[str, ...]) -> bool:
 async def _check_all(
     settings: Settings, plugins: PluginManager, patterns: tuple[str, ...]
 ) -> list[Observation]:
+    """Run the matching checks and sources once; the worst results come first."""
     seen: list[Observation] = []
     isolation = Isolation(frozenset(settings.plugins.inline), lambda *_: None)
     clock = SystemClock()
@@ -135,7 +136,7 @@ def _unknown(target: str, check: str, reason: str) -> Observation:
 
 @define
 class _Snapshot:
-    """A sink that keeps the last observation of each target until the first full inventory."""
+    """A sink that keeps the last observation of each target until the inventory is complete."""
 
     name: str
     done: asyncio.Event
@@ -149,34 +150,34 @@ class _Snapshot:
         checks: Mapping[str, Mapping[str, Any]] | None = None,
         claim: Claim | None = None,
     ) -> None:
-        """Of no interest here."""
+        """Ignore it."""
 
     def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
-        """Keep it."""
+        """Keep the observation."""
         when = fit_time(at or SystemClock().now(), SystemClock().now())
         name = fit_own_name(target)
         result, _ = fit_result(result)
         self.seen[target] = Observation(target=name, check=self.name, at=when, result=result)
 
     def happened(self, event: Event) -> None:
-        """Of no interest here."""
+        """Ignore it."""
 
     def retired(self, target: str, message: str) -> None:
-        """Forget it."""
+        """Drop the target's observation."""
         self.seen.pop(target, None)
 
     def synced(self, targets: Collection[str]) -> None:
-        """The inventory is complete."""
+        """End the wait: the inventory is complete."""
         self.loop.call_soon_threadsafe(self.done.set)
 
     def impaired(self, message: str) -> None:
-        """It cannot see."""
+        """End the wait: the source cannot see its targets."""
         self.trouble = message
         self.loop.call_soon_threadsafe(self.done.set)
 
 
 async def check_sources(settings: Settings) -> dict[str, str | None]:
-    """Whether each source sees: its name, and why it does not, or None."""
+    """Return for each source why it cannot see its targets; None if it can."""
     isolation = Isolation(frozenset(settings.plugins.inline), lambda *_: None)
     troubles: dict[str, str | None] = {}
     for source in settings.sources.values():
@@ -191,7 +192,7 @@ async def _snapshot(
     patterns: tuple[str, ...],
     seen: list[Observation],
 ) -> str | None:
-    """Add what a source sees; returns why it cannot see, or None."""
+    """Add the observations of one source; return why it cannot see its targets, or None."""
     source: Source | None = settings.source
     if source is None:
         seen.append(_unknown(f"({settings.name})", settings.name, settings.broken or "broken"))

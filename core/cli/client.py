@@ -1,4 +1,4 @@
-"""Asking a running tocsin over its API, the way any stranger would."""
+"""A client of a running tocsin's API, for the commands."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from tocsin.core.runtime.data_dir import API_URL
 from tocsin.core.runtime.owned import open_directory, open_file, why_not_ours
 
 TIMEOUT = 15.0
-"""Seconds for a whole answer."""
+"""Seconds within which the whole answer has to arrive."""
 
 
 class Client:
-    """A small client of tocsin's API. Every trouble becomes a :class:`Failure`."""
+    """A small client of tocsin's API. Every error is raised as a :class:`Failure`."""
 
     def __init__(self, context: Context) -> None:
         token = read_secret("TOCSIN_TOKEN", context.env)
         url = context.env.get("TOCSIN_URL") or None
         if token is None or url is None:
-            # Only now: who gives both needs neither file nor data directory.
+            # Only now: a caller that sets both needs neither the file nor the data directory.
             data_dir = context.data_dir()
             self._token = token or _find_token(data_dir, context.hint)
             url = url or _find_address(data_dir)
             if url is None and token is None:
-                # Its port may be anybody's by now, and the data directory's token is not for them.
+                # Another process may use the port by now, which must not get the data directory's
+                # token.
                 raise Failure(
                     f"no tocsin runs on {data_dir}; start one with 'tocsin run', or name another "
                     f"with TOCSIN_URL{context.hint}"
@@ -51,7 +52,18 @@ class Client:
         body: Any = None,
         patience: float | None = None,
     ) -> Any:
-        """One request; the decoded answer, within ``patience`` seconds. Raises Failure."""
+        """Send one request and return the decoded answer.
+
+        Args:
+            method: HTTP method.
+            path: path of the URL.
+            params: query parameters.
+            body: JSON body; None for none.
+            patience: seconds for the whole answer; None for :data:`TIMEOUT`.
+
+        Raises:
+            Failure: there is no answer, or an error.
+        """
         headers = {"Authorization": f"Bearer {self._token}"}
         timeout = aiohttp.ClientTimeout(total=patience or TIMEOUT)
         try:
@@ -66,7 +78,7 @@ class Client:
                     allow_redirects=False,
                 ) as answer,  # fmt: skip
             ):
-                # In UTF-8, as tocsin does; what else answers there shall choose no codec.
+                # Always UTF-8, as tocsin sends it: a different server must not choose the codec.
                 text = (await answer.read()).decode("utf-8", "replace")
                 if answer.status >= 400:
                     raise Failure(_problem(answer.status, text))
@@ -81,17 +93,21 @@ class Client:
             raise Failure(f"{self.url} did not answer as tocsin does: {reason}") from error
 
     def get(self, path: str, **params: Any) -> Any:
-        """A GET, from synchronous code; parameters that are None are left out."""
+        """Send a GET request from synchronous code; parameters that are None are left out."""
         given = {key: str(value) for key, value in params.items() if value is not None}
         return asyncio.run(self.ask("GET", path, given))
 
     def send(self, method: str, path: str, body: Any = None, patience: float | None = None) -> Any:
-        """A request that changes something, from synchronous code."""
+        """Send a request that changes something, from synchronous code; see :meth:`ask`."""
         return asyncio.run(self.ask(method, path, body=body, patience=patience))
 
 
 def _said_address(context: Context) -> str:
-    """Where configuration and environment say that the API is. Raises Failure."""
+    """Return the URL of the API according to the configuration and the environment.
+
+    Raises:
+        Failure: they are wrong.
+    """
     host, port = context.address()
     host = host or "127.0.0.1"
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
@@ -99,7 +115,11 @@ def _said_address(context: Context) -> str:
 
 
 def _find_token(data_dir: Path, hint: str) -> str:
-    """The admin token of a data directory. Raises Failure."""
+    """Return the admin token of a data directory.
+
+    Raises:
+        Failure: it does not exist, or cannot be read.
+    """
     path = data_dir / "admin.token"
     try:
         return _read(path)
@@ -112,16 +132,20 @@ def _find_token(data_dir: Path, hint: str) -> str:
 
 
 def _find_address(data_dir: Path) -> str | None:
-    """Where the tocsin that runs on a data directory says that its API is; None where none runs, or
-    its directory cannot be read. Raises Failure for a record that is not there, or may be somebody
-    else's."""
+    """Return the URL of the tocsin that runs on a data directory, from the file it wrote there.
+
+    None means that no tocsin runs on it, or that it cannot be read.
+
+    Raises:
+        Failure: the file is missing, or may have been written by another user.
+    """
     try:
         lock = os.open(data_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return None  # a running one would hold it
+        return None  # a running tocsin would hold the lock
     except BlockingIOError:
         pass
     finally:
@@ -139,7 +163,12 @@ def _find_address(data_dir: Path) -> str | None:
 
 
 def _read(path: Path) -> str:
-    """A file of the data directory, which its owner wrote. Raises OSError, ValueError."""
+    """Return a file of the data directory, which the directory's owner has to have written.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: another user may have written it.
+    """
     directory = open_directory(path.parent)
     try:
         owners = {os.fstat(directory).st_uid, os.geteuid(), 0}

@@ -1,4 +1,4 @@
-"""``tocsin config``: is it right, and what does it come to."""
+"""The command ``tocsin config``: checks and shows the configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every command shares: the console, the configuration, and how an error is told."""
+"""What all commands share: the console, the configuration, and how errors are shown."""
 
 from __future__ import annotations
 
@@ -22,19 +22,24 @@ if TYPE_CHECKING:
 
 
 class Failure(click.ClickException):
-    """A command failed; the message is one clear line. ``code`` is the exit status."""
+    """A command failed.
+
+    Args:
+        message: what is wrong and how to correct it.
+        code: exit code.
+    """
 
     def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
         self.exit_code = code  # type: ignore[misc]
 
     def show(self, file: object = None) -> None:
-        """Write the line to standard error."""
+        """Write the message to standard error."""
         click.echo(f"tocsin: {clean(self.format_message(), lines=True, longest=64_000)}", err=True)
 
 
 PIPED_WIDTH = 10_000
-"""Columns where nobody looks on: what a program reads is not cut to the width of a screen."""
+"""Width in columns if the output is no terminal, so that the reading program gets whole lines."""
 
 
 def _console() -> Console:
@@ -43,7 +48,7 @@ def _console() -> Console:
 
 @define
 class Context:
-    """Options that stand before the command, and what is derived from them on demand."""
+    """The options before the command, and what is derived from them on demand."""
 
     config: Path | None = None
     external: bool = True
@@ -54,16 +59,26 @@ class Context:
 
     @property
     def path(self) -> Path | None:
-        """The configuration file in use, if any. Raises Failure when a named one is not there."""
+        """Return the configuration file in use, or None.
+
+        Raises:
+            Failure: the named file does not exist, or the one found may be another user's.
+        """
         try:
             return find_config(self.config, self.env)
         except ConfigError as error:
             raise broken(error) from error
 
     def data_dir(self) -> Path:
-        """The data directory of a running tocsin. No file has a say where the environment names
-        it, and ./tocsin.toml only if it is named itself: the token would go wherever a directory
-        that one happens to stand in says. Raises Failure."""
+        """Return the data directory of a running tocsin.
+
+        ``TOCSIN_DATA_DIR`` takes precedence over any file. ./tocsin.toml counts only if it is named
+        explicitly: otherwise the token could be sent to an address that a file in any current
+        directory gives.
+
+        Raises:
+            Failure: the data directory cannot be determined.
+        """
         try:
             path = None if self.env.get("TOCSIN_DATA_DIR") else self._named()
             return read_data_dir(path, self.env)
@@ -71,7 +86,11 @@ class Context:
             raise _unfound(error) from error
 
     def address(self) -> tuple[str | None, int | None]:
-        """Host and port of the API as far as they are said. Raises Failure."""
+        """Return host and port of the API as far as they are configured.
+
+        Raises:
+            Failure: they cannot be determined.
+        """
         try:
             return read_address(self._named(), self.env)
         except ConfigError as error:
@@ -82,7 +101,7 @@ class Context:
 
     @property
     def hint(self) -> str:
-        """What to add where ./tocsin.toml might have been meant."""
+        """Return a hint for error messages if ./tocsin.toml exists but was not named."""
         try:
             found = find_config(self.config, self.env)
         except ConfigError:
@@ -92,8 +111,13 @@ class Context:
         return f"; for what ./{found} says, name it: tocsin --config ./{found} …"
 
     def plugins(self) -> PluginManager:
-        """The plugins, loaded once. Raises Failure."""
-        from tocsin.core.plugin.manager import load_plugins  # what only asks does without it
+        """Return the plugins, which are loaded once.
+
+        Raises:
+            Failure: the configuration of plugins cannot be read.
+        """
+        # imported late: many commands do not need it
+        from tocsin.core.plugin.manager import load_plugins
 
         if self._plugins is None:
             try:
@@ -103,8 +127,12 @@ class Context:
         return self._plugins
 
     def settings(self) -> Settings:
-        """The configuration, loaded once. Raises Failure with every problem in it."""
-        from tocsin.core.config import load_config  # the same
+        """Return the configuration, which is loaded once.
+
+        Raises:
+            Failure: it has errors; the message lists them all.
+        """
+        from tocsin.core.config import load_config  # imported late, too
 
         if self._settings is None:
             try:
@@ -116,14 +144,14 @@ class Context:
 
 
 def broken(error: ConfigError) -> Failure:
-    """Say all that is wrong with a configuration, a line each."""
+    """Return a Failure that lists all errors of a configuration, one per line."""
     lines = [str(problem) for problem in error.problems]
     count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
     return Failure("\n".join([f"the configuration has {count}:", *(f"  {x}" for x in lines)]), 2)
 
 
 def _unfound(error: ConfigError) -> Failure:
-    """Say why a running tocsin cannot be found, and how to do without the file."""
+    """Return a Failure that says why no running tocsin can be found, and what to set instead."""
     remedy = "set TOCSIN_URL and TOCSIN_TOKEN, or TOCSIN_DATA_DIR: the file is not needed then"
     lines = [*(str(problem) for problem in error.problems), remedy]
     return Failure("\n  ".join(["where tocsin runs is not known:", *lines]), 2)
@@ -133,5 +161,5 @@ pass_context = click.make_pass_decorator(Context)
 
 
 def is_terminal() -> bool:
-    """Whether standard output is a terminal."""
+    """Return whether standard output is a terminal."""
     return sys.stdout.isatty()

@@ -1,4 +1,4 @@
-"""``tocsin doctor``: is everything there that a good watch needs."""
+"""The command ``tocsin doctor``: checks that the installation is complete and works."""
 
 from __future__ import annotations
 

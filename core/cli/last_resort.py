@@ -1,4 +1,4 @@
-"""The end of the process, whatever threads of plugins do: they may hold it up, and not for long."""
+"""Ends the process within a bounded time, whatever the threads of plugins do."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from contextlib import suppress
 from types import FrameType
 
 STOP = 25.0
-"""Seconds after SIGINT or SIGTERM; an orderly stop has taken at most 20 by then."""
+"""Seconds after SIGINT or SIGTERM; an orderly stop takes at most 20 of them."""
 
 LEAVE = 3.0
-"""Seconds that threads may go on once everything was stopped."""
+"""Seconds that threads may continue after everything else was stopped."""
 
 _ORDER = struct.Struct("di")
 
 
 class LastResort:
-    """Ends the process from a thread of its own, which needs no lock and no event loop.
+    """Ends the process from a thread of its own, which needs neither a lock nor the event loop.
 
-    A signal is seen by Python even while the event loop stands still, as long as the main thread
+    Python handles a signal even while the event loop is blocked, as long as the main thread
     executes Python code or waits for a lock.
     """
 
@@ -33,22 +33,31 @@ class LastResort:
         threading.Thread(target=self._wait, name="tocsin last resort", daemon=True).start()
 
     def on_signal(self, number: int, _: FrameType | None = None) -> None:
-        """A handler of a signal that asks tocsin to stop."""
+        """Start the deadline for an orderly stop. Usable as a signal handler."""
         self.within(STOP, 128 + number)
 
     def watch(self, *numbers: signal.Signals) -> None:
-        """See these signals besides the event loop, which goes by the wake-up descriptor. They
-        interrupt system calls, or a main thread that waits for a lock would not see them."""
+        """Handle these signals in addition to the event loop, which uses the wake-up descriptor.
+
+        The signals interrupt system calls; otherwise a main thread that waits for a lock would not
+        notice them.
+        """
         for number in numbers:
             signal.signal(number, self.on_signal)
 
     def within(self, seconds: float, status: int) -> None:
-        """End the process after so many seconds, if it has not ended by then; the earliest of
-        several orders counts."""
+        """End the process after a time, if it still runs then.
+
+        With several calls the earliest deadline counts.
+
+        Args:
+            seconds: time from now.
+            status: exit code.
+        """
         os.write(self._writer, _ORDER.pack(time.monotonic() + seconds, status))
 
     def call_off(self) -> None:
-        """Forget all orders."""
+        """Cancel all deadlines."""
         os.write(self._writer, _ORDER.pack(0.0, 0))
 
     def _wait(self) -> None:
@@ -66,8 +75,11 @@ class LastResort:
 
 
 def leave(status: object) -> None:
-    """What was to be done is done: threads that plugins left behind keep the process no longer
-    than ``LEAVE``. ``status``: what ``sys.exit`` was given."""
+    """Let the process end at most :data:`LEAVE` seconds from now, even if threads still run.
+
+    Args:
+        status: what ``sys.exit`` was called with.
+    """
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
@@ -77,5 +89,5 @@ def leave(status: object) -> None:
         time.sleep(LEAVE)
         os._exit(code)
 
-    with suppress(RuntimeError):  # no thread is left for it
+    with suppress(RuntimeError):  # no thread can be started
         threading.Thread(target=end, name="tocsin leaves", daemon=True).start()

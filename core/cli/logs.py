@@ -1,4 +1,4 @@
-"""``tocsin logs``: what a container wrote."""
+"""The command ``tocsin logs``."""
 
 from __future__ import annotations
 

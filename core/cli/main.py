@@ -29,13 +29,13 @@ COMMANDS = {
     "new-plugin": "Make a folder tocsin-NAME with a probe that works, its test and its packaging.",
     "doctor": "Look over this installation and say what is missing.",
 }
-"""What the help says of each of our commands; the module of one is imported when it is used."""
+"""Commands of core with their help; the module of a command is imported only when it is used."""
 _ELSEWHERE = {"ack": "alerts"}
-"""Commands that share the module of another one."""
+"""Commands that are in the module of another one."""
 
 
 class _Group(click.Group):
-    """Our commands; then, only for a name that is none of ours, those that plugins add."""
+    """Looks up a command among those of core first, and only then among those of plugins."""
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name in COMMANDS:
@@ -51,7 +51,7 @@ class _Group(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
-        # To ask a plugin for its commands is to import it, for however long that takes.
+        # Listing the commands of plugins would import them, which may take long.
         if any(
             entry.dist and entry.dist.name != "tocsin" for entry in entry_points(group="tocsin")
         ):
@@ -80,13 +80,13 @@ class _Group(click.Group):
 @click.pass_context
 def cli(ctx: click.Context, config: Path | None, no_external: bool) -> None:
     """Watch containers, services, databases, backups and disks, and ring when one fails."""
-    from tocsin.core.cli.context import Context  # the help does without it
+    from tocsin.core.cli.context import Context  # imported late: the help does not need it
 
     ctx.obj = Context(config=config, external=not no_external)
 
 
 def main() -> None:
-    """Run the command line. A traceback is shown only with ``TOCSIN_DEBUG`` set."""
+    """Run the command line. A traceback is shown only if ``TOCSIN_DEBUG`` is set."""
     try:
         cli.main(prog_name="tocsin")
     except SystemExit as end:

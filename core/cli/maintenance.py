@@ -1,4 +1,4 @@
-"""``tocsin maintenance``: windows in which alerts are not told."""
+"""The command ``tocsin maintenance``: windows in which notifications are suppressed."""
 
 from __future__ import annotations
 

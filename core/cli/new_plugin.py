@@ -1,4 +1,4 @@
-"""``tocsin new-plugin``: a folder with a plugin that works, and its test."""
+"""The command ``tocsin new-plugin``: creates a folder with a working plugin and its test."""
 
 from __future__ import annotations
 

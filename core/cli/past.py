@@ -1,4 +1,4 @@
-"""History for commands that read it themselves, whether tocsin runs or not."""
+"""Access to history for commands that read it without a running tocsin."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ DEADLINE = 120.0
 
 @asynccontextmanager
 async def history_of(context: Context) -> AsyncIterator[AlertHistory]:
-    """The alerts and results that a configuration's database has.
+    """Open the history of alerts and results in the configured database.
 
-    The embedded database is used as it runs; where tocsin does not run, it is started for as long
-    as this takes. Raises Failure.
+    An embedded database that runs is used as it is; otherwise it is started and stopped again at
+    the end.
+
+    Raises:
+        Failure: there is no history yet, or the embedded database does not start.
     """
     settings = context.settings()
     async with AsyncExitStack() as stack:
@@ -38,7 +41,7 @@ async def history_of(context: Context) -> AsyncIterator[AlertHistory]:
                 stack.enter_context(data_directory(settings.data_dir))
                 stack.push_async_callback(embedded.stop)
             except StartError:
-                pass  # tocsin runs, and its database with it
+                pass  # tocsin is running, and so is its database
             try:
                 dsn = await embedded.start(directory)
             except EmbeddedError as error:

@@ -1,4 +1,4 @@
-"""``tocsin plugins``: what is installed, what works, what it takes."""
+"""The command ``tocsin plugins``: lists plugins with their status and options."""
 
 from __future__ import annotations
 

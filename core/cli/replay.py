@@ -1,4 +1,4 @@
-"""``tocsin replay``: what another configuration would have rung for."""
+"""The command ``tocsin replay``: which alerts a configuration would have raised."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.units import format_duration, parse_duration
 
 TELL_EVERY = 10.0
-"""Seconds after which it is told again how far a replay is, where no terminal shows it."""
+"""Seconds between two progress messages if no terminal shows a progress bar."""
 
 
 @click.command()

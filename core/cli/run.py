@@ -1,4 +1,4 @@
-"""``tocsin run``: the main job."""
+"""The command ``tocsin run``."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from tocsin.core.runtime.owned import private_files
 log = get_logger(__name__)
 
 STOP_DEADLINE = 20.0
-"""Seconds an orderly stop may take."""
+"""Seconds that an orderly stop may take."""
 
 FEW_FILES = 4096
-"""Open files, below which it is worth a line in the log."""
+"""Limit of open files below which a warning is logged."""
 
 WANTS = {
     "telegram": "TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID",
     "email": "SMTP_HOST and ADMIN_EMAIL",
 }
-"""The channels that the environment alone can make, and what each needs."""
+"""The channels that environment variables alone can define, with the variables they need."""
 
 
 @click.command()
@@ -47,13 +47,14 @@ WANTS = {
 def run(context: Context, no_dashboard: bool) -> None:
     """Watch everything, until stopped (Ctrl-C or SIGTERM; SIGHUP reloads the configuration)."""
     asked: list[int] = []
-    # A signal in the first second would end the process.
+    # Until it has a handler, this signal would end the process.
     signal.signal(signal.SIGHUP, lambda number, _: asked.append(number))
     with private_files():
         _run(context, no_dashboard, asked)
 
 
 def _run(context: Context, no_dashboard: bool, asked: Collection[int]) -> None:
+    """Configure the log, lock the data directory and run; ``asked`` holds early reload signals."""
     settings = context.settings()
     try:
         configure(settings.log, sys.stderr)
@@ -77,7 +78,7 @@ def _run(context: Context, no_dashboard: bool, asked: Collection[int]) -> None:
 
 
 def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
-    """uvloop's ``run`` where it is installed (``pip install tocsin[fast]``), else asyncio's."""
+    """Return uvloop's ``run`` if it is installed (``pip install tocsin[fast]``), else asyncio's."""
     try:
         import uvloop  # optional
     except ImportError:
@@ -88,7 +89,14 @@ def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
 async def _main(
     context: Context, without: Collection[str], resort: LastResort, asked: Collection[int]
 ) -> None:
-    """Run until stopped. ``asked``: signals to reload that came meanwhile."""
+    """Run until stopped.
+
+    Args:
+        context: options of the command line.
+        without: names of services that are not started.
+        resort: ends the process if the stop takes too long.
+        asked: reload signals that arrived during the start.
+    """
     settings = context.settings()
     for warning in settings.warnings:
         log.warning(warning)
@@ -137,7 +145,7 @@ async def _main(
             log.error("an orderly stop took too long", seconds=STOP_DEADLINE)
         resort.within(
             LEAVE, 0 if stop.is_set() else 70
-        )  # what is left is the loop's own end, which waits for threads
+        )  # the end of the event loop waits for threads
 
 
 def _welcome(context: Context, monitor: Tocsin) -> None:
@@ -167,7 +175,7 @@ def _history(settings: Settings) -> str:
 
 
 def _channels(settings: Settings) -> str:
-    """The channels there are, and what the environment would need for those of the plan."""
+    """Return the names of the channels, and the variables that further ones need."""
     names = ", ".join(settings.channels) or "none: nobody is told of anything"
     there = {channel.notifier_name for channel in settings.channels.values()}
     missing = [

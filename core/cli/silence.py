@@ -1,4 +1,4 @@
-"""``tocsin silence``: keep alerts from being told for a while."""
+"""The command ``tocsin silence``: suppresses notifications for a limited time."""
 
 from __future__ import annotations
 
@@ -83,5 +83,5 @@ def end(context: Context, silence_id: str) -> None:
 
 
 def when(text: str) -> str:
-    """A time of the API for people."""
+    """Format a time of the API for people."""
     return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"

@@ -1,4 +1,4 @@
-"""``tocsin status``: the whole system on one page."""
+"""The command ``tocsin status``: the whole system on one page."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _ask(client: Client) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str
 
 
 def every(client: Client, path: str, **params: Any) -> list[dict[str, Any]]:
-    """All items of a paginated list."""
+    """Return all items of a paginated list."""
     items: list[dict[str, Any]] = []
     cursor: str | None = None
     while True:
@@ -136,7 +136,7 @@ def _add_check(table: Table, check: dict[str, Any]) -> None:
 
 
 def size(count: float) -> str:
-    """Bytes for a narrow column, so without the decimal of ``format_bytes``: ``340 MB``."""
+    """Format bytes for a narrow column, without the decimal of ``format_bytes``: ``340 MB``."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 999.5:
             return f"{count:.0f} {unit}"

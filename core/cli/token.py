@@ -1,4 +1,4 @@
-"""``tocsin token``: who may use the API."""
+"""The command ``tocsin token``: creates, lists and revokes API tokens."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ def _store(context: Context) -> TokenStore:
 
 @contextmanager
 def _telling() -> Iterator[None]:
-    """Turn what is wrong with a name, a duration or the file into one line. What is written
-    meanwhile is the user's alone."""
+    """Turn errors of a name, a duration or the token file into a Failure.
+
+    Files that are written inside the block are readable by the user only.
+    """
     try:
         with private_files():
             yield
