@@ -1,4 +1,4 @@
-"""Templates of messages: a text for each kind of alert, any of them replaceable by a file."""
+"""Message templates: one for each kind of alert, each replaceable by a file."""
 
 from tocsin.core.templates.renderer import Renderer, TemplateProblem, check_directory
 

@@ -1,4 +1,4 @@
-"""What a template may use: a fixed set of fields, every text of them clean and short."""
+"""The fields that templates may use. All texts in them are cleaned and shortened."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tocsin.core.contracts.rule import Severity
 from tocsin.core.units import format_bytes, format_duration, time_zone
 
 LONGEST = 500
-"""Characters of one value."""
+"""Longest value, in characters."""
 
 LONGEST_NAME = 120
 
 ICONS = {Severity.CRITICAL: "🚨", Severity.WARNING: "⚠️", Severity.INFO: "ℹ️"}
 
 FEW = 10
-"""Up to so many alerts in one message are told with what is wrong, more by their names alone."""
+"""Most alerts of a group that are listed with their messages; of a larger group only names are."""
 
 VERY_FEW = 5
-"""Up to so many are told with everything that a message about one of them says."""
+"""Most alerts in a message that are listed with all details."""
 
 NAMES_IN_A_TITLE = 3
 
@@ -37,7 +37,7 @@ _DONE = {Kind.RESOLVED: "recovered", Kind.FLAPPING: "flapping"}
 
 @frozen
 class Group:
-    """A part of a digest."""
+    """A part of a digest: the alerts of one rule in the same state."""
 
     icon: str
     heading: str
@@ -45,23 +45,23 @@ class Group:
 
 
 def short(text: str, longest: int = LONGEST) -> str:
-    """A text cut to what fits, with a sign that something is missing."""
+    """Shorten a text to ``longest`` characters, marking the cut with an ellipsis."""
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
 def name_of(rule: str) -> str:
-    """A rule's name for people: ``Container down``."""
+    """Return a rule's name for people: ``Container down``."""
     words = rule.replace("_", " ").replace("-", " ").replace("cpu", "CPU")
     return words[:1].upper() + words[1:]
 
 
 def in_zone(at: datetime, zone: str) -> str:
-    """A moment in the configured time zone, with its name: ``2026-01-15 13:00:05 CET``."""
+    """Format a time in a time zone, with the zone's name: ``2026-01-15 13:00:05 CET``."""
     return f"{at.astimezone(time_zone(zone)):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def measured(metric: str, value: object) -> str:
-    """A metric's value with its unit, which is the suffix of its name."""
+    """Format a metric's value with its unit, which is the suffix of the metric's name."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return str(value)
     if metric.endswith("percent"):
@@ -74,14 +74,20 @@ def measured(metric: str, value: object) -> str:
 
 
 def icon_of(notice: Notice) -> str:
-    """✅ where all is well again, ⏹ where that was not seen, else the severity's."""
+    """Return the icon: ✅ for recovered, ⏹ for ended unseen, else that of the severity."""
     if notice.kind is Kind.RESOLVED:
         return "✅" if notice.recovered else "⏹"
     return "🔁" if notice.kind is Kind.FLAPPING else ICONS[notice.severity]
 
 
 def of_notice(notice: Notice, message: Message, clean: Callable[[str], str]) -> dict[str, Any]:
-    """The fields of one alert."""
+    """Return the fields for a message about one alert.
+
+    Args:
+        notice: the notification.
+        message: the message that carries it.
+        clean: removes secrets and control characters from a text.
+    """
     zone, details, kind = message.timezone, dict(notice.details), notice.target_kind
     metric = str(details.get("metric", ""))
     name = name_of(notice.rule)
@@ -124,17 +130,19 @@ def of_notice(notice: Notice, message: Message, clean: Callable[[str], str]) -> 
 
 
 def short_id(notice: Notice) -> str:
-    """The end of an alert's id, by which commands find it."""
+    """Return the end of an alert's id, which commands accept in its place."""
     return str(notice.alert)[-8:]
 
 
 def _occasion(notice: Notice) -> str:
+    """Return what is special about a notification: a repeat with its age, or an escalation."""
     if notice.kind is Kind.REPEATED:
         return f" (still, {format_duration((notice.at - notice.since).total_seconds())})"
     return " (escalated)" if notice.kind is Kind.ESCALATED else ""
 
 
 def _moment(text: object, zone: str) -> str:
+    """Format a time given as text; "" if it is none."""
     try:
         return in_zone(datetime.fromisoformat(str(text)), zone)
     except ValueError:
@@ -142,7 +150,7 @@ def _moment(text: object, zone: str) -> str:
 
 
 def _ago(text: object, now: datetime) -> str:
-    """How long before the message something was, in its largest unit: ``5 min ago``."""
+    """Return how long before the message something happened, in its largest unit: ``5 min ago``."""
     try:
         seconds = max(0, int((now - datetime.fromisoformat(str(text))).total_seconds()))
     except (ValueError, TypeError):
@@ -153,8 +161,14 @@ def _ago(text: object, now: datetime) -> str:
 
 
 def of_digest(message: Message, clean: Callable[[str], str]) -> dict[str, Any]:
-    """The fields of several alerts in one message, each as it is at the end: what explains others
-    of them comes first, then what is worse."""
+    """Return the fields for a message about several alerts, each in its last state.
+
+    Alerts that explain others come first, then those of higher severity.
+
+    Args:
+        message: the message.
+        clean: removes secrets and control characters from a text.
+    """
     notices = list({notice.alert: notice for notice in message.notices}.values())
     told = {notice.target for notice in notices if notice.kind is not Kind.RESOLVED}
     groups: Mapping[tuple[str, str], list[Notice]] = defaultdict(list)
@@ -204,12 +218,12 @@ def of_digest(message: Message, clean: Callable[[str], str]) -> dict[str, Any]:
 
 
 def _state_of(notice: Notice) -> str:
-    """What became of an alert that does not simply fire; "" where it does."""
+    """Return recovered, flapping or ended; "" for an alert that is simply firing."""
     return _DONE.get(notice.kind, "") if notice.recovered else "ended"
 
 
 def _explains(notice: Notice, told: Container[str]) -> int:
-    """How many of the others it explains."""
+    """Return how many of the other alerts it explains."""
     return 0 if notice.kind is Kind.RESOLVED else sum(a in told for a in notice.affected)
 
 
@@ -227,7 +241,7 @@ def _title_of(notices: Iterable[Notice], clean: Callable[[str], str]) -> str:
 
 
 def _group(state: str, members: list[Notice], of: int, clean: Callable[[str], str]) -> Group:
-    """One part of a message about so many alerts."""
+    """Return one part of a digest; ``of`` is the number of alerts in the whole message."""
     first = members[0]
     heading = name_of(first.rule) + (f", {state}" if state else "")
     heading += f" ({len(members)})" if len(members) > 1 else ""
@@ -245,7 +259,7 @@ def _group(state: str, members: list[Notice], of: int, clean: Callable[[str], st
 
 
 def _entry(notice: Notice, clean: Callable[[str], str]) -> Iterable[str]:
-    """One of very few alerts, line by line."""
+    """Yield the lines of one alert with all details."""
     said = short(clean(_said(notice)), 300)
     yield f"{_name(notice, clean)}: {said}{_occasion(notice)}"
     if notice.kind is Kind.RESOLVED:
@@ -258,7 +272,7 @@ def _entry(notice: Notice, clean: Callable[[str], str]) -> Iterable[str]:
 
 
 def _line(notice: Notice, clean: Callable[[str], str]) -> str:
-    """One of few alerts in a line."""
+    """Return one alert in a single line."""
     said = f"{_name(notice, clean)}: {short(clean(_said(notice)), 200)}{_occasion(notice)}"
     if notice.kind is Kind.RESOLVED:
         return said
@@ -267,13 +281,14 @@ def _line(notice: Notice, clean: Callable[[str], str]) -> str:
 
 
 def _said(notice: Notice) -> str:
+    """Return the alert's message; for a recovery with the downtime."""
     if notice.kind is Kind.RESOLVED and notice.downtime is not None:
         return f"after {format_duration(notice.downtime)}: {notice.message}"
     return notice.message
 
 
 def names(values: Iterable[object], most: int = 30) -> str:
-    """A list for a line: its first members, and how many there are beyond."""
+    """Join the first ``most`` values, and say how many more there are."""
     listed = [str(value) for value in values]
     more = len(listed) - most
     return ", ".join(listed[:most]) + (f" and {more} more" if more > 0 else "")

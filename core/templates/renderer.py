@@ -1,8 +1,8 @@
-"""Rendering: Jinja in its sandbox, plain text out, every value clean and on one line.
+"""Renders messages: sandboxed Jinja templates produce plain text with cleaned values.
 
-What a template prints is plain text; each channel escapes it for itself. A file can therefore
-change the words and never what surrounds them, and the sandbox keeps it from running code and from
-taking long.
+The output of a template is plain text, which each channel escapes for itself. A template can
+therefore change the text but never its markup. The sandbox prevents it from running code or taking
+long.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ from tocsin.core.templates.sandbox import Sandbox
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.txt")
 
 LARGEST = 64_000
-"""Bytes of a template file."""
+"""Largest template file, in bytes."""
 
 MOST_COMPILED = 500
-"""Templates whose code is kept for the next renderer."""
+"""Most templates whose compiled code is kept for further renderers."""
 
 
 class TemplateProblem(Exception):
-    """A template that cannot be used: which file, where, and why."""
+    """A template cannot be used; the message says which file, where, and why."""
 
 
 @cache
 def _own_texts() -> Mapping[str, str]:
-    """Our templates by the names of their files, read once."""
+    """Return tocsin's own templates by file name, read once."""
     texts = files("tocsin.core.templates") / "texts"
     return {
         file.name: file.read_text("utf-8") for file in texts.iterdir() if _NAME.fullmatch(file.name)
@@ -66,25 +66,25 @@ def _own(name: str) -> str | None:
 
 
 class _Compiled(jinja2.BytecodeCache):
-    """Our templates as code, for each renderer that a process makes."""
+    """Cache of compiled templates, shared by all renderers of the process."""
 
     def __init__(self) -> None:
         self._code: dict[tuple[str, str], CodeType] = {}
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        """Give what was compiled before."""
+        """Return the compiled code from the cache."""
         bucket.code = self._code.get((bucket.key, bucket.checksum))
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep what was compiled."""
+        """Add compiled code to the cache."""
         if bucket.code is not None and len(self._code) < MOST_COMPILED:
             self._code[bucket.key, bucket.checksum] = bucket.code
 
 
 def _theirs(directory: Path, name: str) -> tuple[str, str, None] | None:
-    """A file of a directory, where it is one that a template may be."""
+    """Read a template file from a user's directory; None if it is not one."""
     file = directory / name
-    if _NAME.fullmatch(name) is None or not file.is_file():  # a pipe would be waited for
+    if _NAME.fullmatch(name) is None or not file.is_file():  # reading a pipe would block
         return None
     with file.open("rb") as opened:
         raw = opened.read(LARGEST + 1)
@@ -97,8 +97,16 @@ _COMPILED = _Compiled()
 
 
 class Renderer:
-    """Makes words of messages. ``directory`` holds templates that go before ours; ``clean`` takes
-    secrets, control and bidi characters out of a text; ``trouble`` hears of templates that fail."""
+    """Renders messages with tocsin's templates and those of a directory.
+
+    All templates are compiled in the constructor: this takes longer than rendering, and later there
+    may be no free file descriptor to read a file.
+
+    Args:
+        directory: templates that replace tocsin's own.
+        clean: removes secrets, control and bidirectional characters from a text.
+        trouble: called with a description of each template that fails.
+    """
 
     def __init__(
         self,
@@ -116,12 +124,10 @@ class Renderer:
         self._given: dict[str, jinja2.Template | Exception] = {}
         self._said: set[str] = set()
         self._ready = False
-        # Now, since compiling takes longer than rendering, and there may be no descriptor left to
-        # read a file with when an alert is to be told.
         for file in [] if directory is None else sorted(directory.glob("*.txt")):
             try:
                 self._given[file.name] = self._theirs.get_template(file.name)
-            except Exception as error:  # noqa: BLE001 - told where it is needed
+            except Exception as error:  # noqa: BLE001 - reported when the template is needed
                 self._given[file.name] = error
         for name in _own_texts():
             self._ours.get_template(name)
@@ -130,13 +136,17 @@ class Renderer:
         self._ready = True
 
     def _load(self, directory: Path, name: str) -> tuple[str, str, None] | None:
-        """A file, from which a template is to be made: at the start only, when it is in no alert's
-        way; a file that came later, or could not be used then, cannot be used."""
+        """Load a template file, but only during the constructor.
+
+        Later it would delay an alert. A file that was added since, or that failed then, cannot be
+        used.
+        """
         if self._ready and isinstance(given := self._given.get(name), Exception):
             raise given.with_traceback(None)
         return None if self._ready else _theirs(directory, name)
 
     def _environment(self, loader: jinja2.BaseLoader) -> Sandbox:
+        """Return a sandbox with tocsin's filters."""
         env = Sandbox(self._finalize, loader)
         env.bytecode_cache = _COMPILED
         env.add_filter("names", names)
@@ -146,6 +156,7 @@ class Renderer:
         return env
 
     def _finalize(self, value: Any) -> Any:
+        """Clean a printed value and reduce its white space, as Jinja's ``finalize``."""
         if isinstance(value, jinja2.Undefined):
             return value
         text = self._clean("" if value is None else str(value))
@@ -154,20 +165,23 @@ class Renderer:
         return f"{before}{words}{after}" if words else before
 
     def words(self, message: Message) -> Words:
-        """A message in words. A template that fails is told of once, and ours is used instead, or
-        plain lines where that fails, too. Nothing is opened for it."""
+        """Render a message. It never fails and opens no file.
+
+        If a template fails, this is reported once and tocsin's own is used; if that fails, too,
+        plain lines are.
+        """
         name, candidates = "digest.txt", ["digest.txt"]
         fields: Mapping[str, Any] | None = None
         try:
             fields, candidates = self._fields(message)
             name = self._chosen(candidates)
             return read(self._render(name, fields))
-        except Exception as error:  # noqa: BLE001 - an alert is told whatever a file says
+        except Exception as error:  # noqa: BLE001 - an alert is sent whatever a template does
             self._say(f"template {_reason(error, name)}")
         try:
             if fields is not None:
                 return read(self._ours.select_template(candidates).render(fields))
-        except Exception as error:  # noqa: BLE001 - nor may ours stand in its way
+        except Exception as error:  # noqa: BLE001 - nor may tocsin's own template prevent it
             self._say(f"tocsin's own template {_reason(error, name)}")
         notices = message.notices
         lines = [Line(text=self._clean(f"{n.target}: {n.message}")[:LONGEST]) for n in notices[:50]]
@@ -175,20 +189,20 @@ class Renderer:
         return Words(title=title, sections=(Section(lines=tuple(lines)),))
 
     def _fields(self, message: Message) -> tuple[Mapping[str, Any], list[str]]:
-        """What the templates of a message may use, and which of them suit it."""
+        """Return the fields of a message, and the templates that suit it."""
         if len(message.notices) != 1:
             return of_digest(message, self._clean), ["digest.txt"]
         (notice,) = message.notices
         return of_notice(self._shortened(notice), message, self._clean), _names(notice)
 
     def _say(self, what: str) -> None:
-        """Tell of what failed, once."""
+        """Report a failure, once."""
         if what not in self._said and len(self._said) < MOST_COMPILED:
             self._said.add(what)
             self._trouble(what)
 
     def _chosen(self, candidates: list[str]) -> str:
-        """The first template that there is, whether or not it can be used."""
+        """Return the first template that exists, whether or not it can be used."""
         return next((n for n in candidates if n in self._given or _own(n)), candidates[-1])
 
     def _render(self, name: str, fields: Mapping[str, Any]) -> str:
@@ -198,14 +212,18 @@ class Renderer:
         return self._theirs.bounded(template, fields)
 
     def _shortened(self, notice: Notice) -> Notice:
-        """Long texts cut before they meet a template: what is escaped later never is."""
+        """Shorten long texts before rendering, since a cut after escaping could split an escape."""
         logs = tuple(evolve(line, text=short(self._clean(line.text))) for line in notice.logs)
         affected = tuple(short(self._clean(name), LONGEST_NAME) for name in notice.affected)
         text = short(self._clean(notice.message), LONGEST * 2)
         return evolve(notice, logs=logs, affected=affected, message=text)
 
     def check(self) -> None:
-        """Render every template for every kind of message. Raises TemplateProblem."""
+        """Render every template for every kind of message.
+
+        Raises:
+            TemplateProblem: a template fails.
+        """
         for message in _samples():
             candidates = ["digest.txt"]
             fields: Mapping[str, Any] = {}
@@ -223,7 +241,7 @@ class Renderer:
 
 
 def _names(notice: Notice) -> list[str]:
-    """The templates that suit a notice, the most particular first."""
+    """Return the names of the templates that suit a notification, the most specific first."""
     rule = re.sub(r"[^A-Za-z0-9_-]", "_", notice.rule)
     if notice.kind is Kind.TEST:
         return ["test.txt"]
@@ -235,6 +253,7 @@ def _names(notice: Notice) -> list[str]:
 
 
 def _reason(error: Exception, name: str) -> str:
+    """Describe an error in a template: file, line and cause."""
     if isinstance(error, jinja2.TemplateSyntaxError):
         where = f"{Path(error.name or name).name}, line {error.lineno}"
         return f"{where}: {error.message}"
@@ -242,7 +261,7 @@ def _reason(error: Exception, name: str) -> str:
         return f"{name}: there is no template {error.name}"
     if isinstance(error, RecursionError):
         return f"{name}: it is nested too deeply, or uses itself"
-    # Jinja puts frames of its templates into the traceback, with their own lines.
+    # Jinja adds frames with the template's own lines to the traceback.
     lines = [n for f, n in traceback.walk_tb(error.__traceback__) if _file(f.f_code) == name]
     where = f"{name}, line {lines[-1]}" if lines else name
     return f"{where}: {str(error) or type(error).__name__}"
@@ -253,10 +272,10 @@ def _file(code: CodeType) -> str:
 
 
 def check_directory(directory: Path) -> None:
-    """Look through a directory of templates.
+    """Check a directory of templates.
 
     Raises:
-        TemplateProblem: it is none, a file in it is no template of ours, or one does not render.
+        TemplateProblem: it is no directory, or a file in it is not a working template.
     """
     if not directory.is_dir():
         raise TemplateProblem(f"{directory} is no directory")
@@ -278,7 +297,7 @@ _RULES = (
 
 
 def _samples() -> list[Message]:
-    """A message of every kind for every default alert, and a digest of all."""
+    """Return messages of every kind for every default alert, and a digest of all."""
     notices = [
         Notice(
             id=new_id(), alert=new_id(), kind=kind, rule=rule, target="web", message="text",

@@ -1,10 +1,11 @@
-"""The sandbox of templates: Jinja's own, with a bound on what a template may cost.
+"""The sandbox of templates: Jinja's sandbox with a limit on what a template may cost.
 
-Rendering happens in the core's event loop, where nothing can interrupt it. So what could take long
-is taken out (macros, formats with a width, powers, repeated text) and what repeats is counted: each
-turn of a loop costs as many steps as its body has parts, each result as it is long.
+Templates are rendered in the core's event loop, where nothing can interrupt them. What could take
+long is therefore removed (macros, formats with a width, powers, repeated text), and what repeats is
+counted: each iteration of a loop costs as many steps as its body has parts, each result as many as
+its length.
 
-Jinja's documentation asks to bound resources outside:
+Jinja's documentation asks to limit resources outside of the sandbox:
 https://jinja.palletsprojects.com/en/stable/sandbox/#security-considerations
 """
 
@@ -30,20 +31,21 @@ from jinja2.runtime import BlockReference
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 STEPS = 50_000
-"""Steps of one rendering; one takes about a microsecond."""
+"""Most steps of one rendering; a step takes about a microsecond."""
 
 LONGEST_TEXT = 20_000
-"""Characters of any text that a template makes."""
+"""Longest text that a template may make, in characters."""
 
 LARGEST_LIST = 1_000_000
-"""Size of any list that a template makes: 16 for each value, those in lists within it too, and one
-for each character of a text."""
+"""Largest list that a template may make: 16 for each value, including those in nested lists, plus 1
+for each character of a text.
+"""
 
 LOADING = 100
-"""Steps that looking for another template takes."""
+"""Steps that loading another template costs."""
 
 OUTPUT = 64_000
-"""Characters of one message."""
+"""Longest message, in characters."""
 
 METHODS = frozenset({
     "upper", "lower", "title", "capitalize", "strip", "lstrip", "rstrip", "split", "rsplit",
@@ -51,7 +53,7 @@ METHODS = frozenset({
     "removesuffix", "isdigit", "isalpha", "isalnum", "count", "find", "get", "items", "keys",
     "values", "super", "cycle", "changed",
 })  # fmt: skip
-"""What may be called in a template."""
+"""The methods that templates may call."""
 
 FILTERS = frozenset({
     "abs", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float",
@@ -59,10 +61,10 @@ FILTERS = frozenset({
     "rejectattr", "replace", "reverse", "round", "select", "selectattr", "sort", "string", "sum",
     "title", "trim", "truncate", "unique", "upper", "wordcount",
 })  # fmt: skip
-"""Jinja's filters that stay."""
+"""The filters of Jinja that templates may use."""
 
 _TURNS, _PAY, _SIZED = "tocsin turns", "tocsin pay", "tocsin sized"
-"""Names that no template can write."""
+"""Names of internal filters; they contain blanks, so templates cannot use them."""
 
 _FORBIDDEN: tuple[tuple[type[nodes.Node], str], ...] = (
     (nodes.Macro, "macros"), (nodes.CallBlock, "call blocks"), (nodes.Import, "imports"),
@@ -76,11 +78,15 @@ _left: ContextVar[list[int] | None] = ContextVar("tocsin_template_steps", defaul
 
 
 class TooMuch(SecurityError):
-    """A template wants more than it may have."""
+    """A template exceeds a limit."""
 
 
 def charge(steps: int) -> None:
-    """Take steps from what is left to the rendering at hand. Raises TooMuch."""
+    """Deduct steps from the budget of the current rendering.
+
+    Raises:
+        TooMuch: the budget is used up.
+    """
     left = _left.get()
     if left is not None:
         left[0] -= steps
@@ -89,8 +95,13 @@ def charge(steps: int) -> None:
 
 
 def _size(value: Any) -> int:
-    """Characters of a text; of lists, tuples and mappings the same for all that is in them, and in
-    one another, each as often as it is there."""
+    """Return the length of a text; for lists, tuples and mappings the size of everything in them.
+
+    An object that occurs several times is counted each time.
+
+    Raises:
+        TooMuch: it is larger than :data:`LARGEST_LIST`.
+    """
     if not isinstance(value, _HOLDERS):
         return len(value) if isinstance(value, str) else 1
     size, waiting = 0, [value]
@@ -107,7 +118,11 @@ def _size(value: Any) -> int:
 
 
 def _sized(value: Any) -> Any:
-    """A value, paid for by its size. Raises TooMuch."""
+    """Charge a value by its size and return it.
+
+    Raises:
+        TooMuch: the value is too large, or the budget is used up.
+    """
     size = _size(value)
     if isinstance(value, str) and size > LONGEST_TEXT:
         raise TooMuch(f"a text in it is longer than {LONGEST_TEXT:,} characters")
@@ -129,9 +144,9 @@ def _turns(value: Iterable[Any], cost: int) -> Iterator[Any]:
 
 
 def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter or test whose arguments and result are paid for."""
+    """Wrap a filter or test so that its arguments and its result are charged."""
 
-    @functools.wraps(function)  # which keeps Jinja's marks of what it is to be handed
+    @functools.wraps(function)  # keeps Jinja's marks of what it has to be passed
     def call(*args: Any, **options: Any) -> Any:
         for value in (*args, *options.values()):
             _sized(value)
@@ -141,7 +156,7 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _join(value: Iterable[Any], by: str = "") -> str:
-    """Put texts together; unlike Jinja's it knows no attribute."""
+    """Join texts; unlike Jinja's filter it supports no attribute."""
     size, items = 0, []
     for item in value:
         items.append(text := str(_sized(item)))
@@ -159,7 +174,7 @@ def _replace(text: Any, old: str, new: str, count: int = -1) -> str:
 
 
 def _sum(value: Iterable[Any], attribute: str | int | None = None) -> Any:
-    """Add numbers; unlike Jinja's it puts no lists together, which takes quadratic time."""
+    """Add numbers; unlike Jinja's filter it does not join lists, which takes quadratic time."""
     if attribute is not None:
         raise TooMuch("sum knows no attribute here; write map(attribute=...)|sum")
     return sum(value)
@@ -170,12 +185,17 @@ def _round(value: Any, digits: int = 0) -> float:
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """An environment whose templates cannot take long. One rendering at a time in each context."""
+    """An environment whose templates cannot take long. Each context renders one at a time.
+
+    Args:
+        finalize: converts each printed value to text.
+        loader: finds templates.
+    """
 
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
 
     def __init__(self, finalize: Callable[[Any], Any], loader: jinja2.BaseLoader) -> None:
-        @jinja2.pass_context  # so that nothing is worked out while a template is compiled
+        @jinja2.pass_context  # so that nothing is evaluated during compilation
         def printed(_: Any, value: Any) -> Any:
             if not isinstance(_sized(value), str | jinja2.Undefined | None):
                 value = str(value)
@@ -190,7 +210,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             undefined=jinja2.StrictUndefined, finalize=printed, autoescape=False,
             auto_reload=False, optimized=False, cache_size=-1,
         )  # fmt: skip
-        self.globals.clear()  # range(10**9) and the like are of no use here
+        self.globals.clear()  # templates do not need range(10**9) and the like
         own: Mapping[str, Any] = {
             "join": _join, "replace": _replace, "round": _round, "sum": _sum,
         }  # fmt: skip
@@ -204,11 +224,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters |= {_TURNS: _turns, _PAY: _pay, _SIZED: _sized}
 
     def add_filter(self, name: str, function: Callable[..., Any]) -> None:
-        """One filter more."""
+        """Add a filter; its arguments and its result are charged."""
         self.filters[name] = _checked(function)
 
     def bounded(self, template: jinja2.Template, fields: Mapping[str, Any]) -> str:
-        """Render a template. Raises TooMuch, or whatever is wrong with the template."""
+        """Render a template with these fields.
+
+        Raises:
+            TooMuch: the template exceeds a limit.
+            Exception: whatever else is wrong with the template.
+        """
         token = _left.set([STEPS])
         try:
             made: list[str] = []
@@ -222,13 +247,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
         finally:
             _left.reset(token)
 
-    # What Jinja calls while it compiles
+    # Called by Jinja during compilation
 
     def _generate(
         self, source: nodes.Template, name: str | None, filename: str | None, *args: Any,
         **options: Any,
     ) -> str:  # fmt: skip
-        """Forbid what is forbidden, and have all that may come again paid for."""
+        """Reject what is forbidden, and insert charges for whatever can repeat."""
 
         def called(filter_name: str, value: Any, *given: object) -> Any:
             constants = [nodes.Const(g) for g in given]
@@ -252,17 +277,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
         for part in [*source.find_all(nodes.Block), source]:
             empty = nodes.Const("").set_lineno(part.lineno)
             part.body.insert(0, nodes.Output([called(_PAY, empty, _weight(part))]))
-        for part in source.find_all(nodes.Compare):  # equal lists are compared to their ends
+        # the comparison of equal lists goes through all of them
+        for part in source.find_all(nodes.Compare):
             for side in [part, *part.ops]:
                 side.expr = called(_SIZED, side.expr)
         _wrap(source, lambda node: called(_SIZED, node))
         source.set_environment(self)
         return super()._generate(source, name, filename, *args, **options)
 
-    # What templates call while they run
+    # Called by templates while they are rendered
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Numbers are reckoned with; texts and lists can only be put together."""
+        """Calculate with numbers; texts and lists can only be joined."""
         for value in (left, right):
             if not isinstance(value, int | float) and not (
                 operator == "+" and isinstance(value, str | list | tuple)
@@ -280,7 +306,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return _sized(super().call(__context, __obj, *args, **options))
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """A part of a value: paths of attributes, which filters take, may have any length."""
+        """Return an item of a value. It is charged: filters take attribute paths of any length."""
         charge(1)
         return super().getitem(_sized(obj) if isinstance(argument, slice) else obj, argument)
 
@@ -290,7 +316,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 def _weight(node: nodes.Node) -> int:
-    """How many steps one run of a part of a template may take, loops in it apart."""
+    """Return the steps of one execution of a part of a template, without the loops in it."""
     return 1 + sum(
         1 + len(n.data) // 20 if isinstance(n, nodes.TemplateData) else 1
         for n in node.find_all(nodes.Node)
@@ -298,7 +324,7 @@ def _weight(node: nodes.Node) -> int:
 
 
 def _wrap(node: nodes.Node, wrapped: Callable[[nodes.Expr], nodes.Expr]) -> None:
-    """Put what makes lists into a filter: one that holds itself twice, and so on, grows quickly."""
+    """Charge lists and mappings where they are made: one that holds itself twice grows quickly."""
     for field in node.fields:
         value = getattr(node, field)
         for child in value if isinstance(value, list) else [value]:
