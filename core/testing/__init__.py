@@ -1,1 +1,1 @@
-"""The testing kit: what plugin authors, and tocsin's own tests, share."""
+"""The testing kit for plugin authors, which tocsin's own tests use, too."""

@@ -1,4 +1,4 @@
-"""What every rule and every notifier must keep to, as suites that any author can run."""
+"""Conformance suites for rules and notifiers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,11 @@ GRACE = 1.0
 
 
 def check_verdict(verdict: object) -> None:
-    """A verdict that tocsin can keep and show. Raises AssertionError."""
+    """Check that a verdict can be stored and shown.
+
+    Raises:
+        AssertionError: it cannot.
+    """
     assert isinstance(verdict, Verdict), f"evaluate() returned {type(verdict).__name__}"
     assert len(verdict.message) <= MESSAGE_LIMIT, f"the message has over {MESSAGE_LIMIT} characters"
     assert "\n" not in verdict.message, f"the message has line breaks: {verdict.message!r}"
@@ -57,7 +61,7 @@ def check_verdict(verdict: object) -> None:
 
 
 def histories() -> list[History]:
-    """A round of histories that a rule may meet: nothing seen, all well, all kinds of trouble."""
+    """Return histories that a rule may meet: no results, healthy ones, all kinds of failures."""
     target = Target(name="conformance", kind="container", expected={"cpu_percent": 5.0})
     facts = Container(id="1", image="i", state="running", reason=Reason.RUNNING)
     dead = evolve(facts, state="exited", reason=Reason.CRASHED, exit_code=1)
@@ -96,10 +100,20 @@ def histories() -> list[History]:
 
 
 def check_rule_conformance(rule: Rule, more: Iterable[History] = ()) -> list[Verdict]:
-    """A rule's suite; returns its verdicts. Raises AssertionError for the first breach.
+    """Check a rule against its contract.
 
-    It judges every history, purely: the same verdict twice, the history untouched, also when what
-    it asked to be carried comes back after a restart, as JSON.
+    It has to judge every history without side effects: the same verdict twice, the history
+    unchanged, also when the state it asked to keep comes back after a restart, as JSON.
+
+    Args:
+        rule: the rule.
+        more: further histories to judge.
+
+    Returns:
+        The rule's verdicts.
+
+    Raises:
+        AssertionError: it violates the contract.
     """
     check_class(type(rule))
     assert not inspect.iscoroutinefunction(rule.evaluate), "evaluate() is async; it must be pure"
@@ -122,7 +136,7 @@ NASTY = "<b>&\"'\\ \u202e\x1b[2J\x00\r\nBcc: x@example.org\n🚨 " + "x" * 10_00
 
 
 def message_of(*kinds: Kind, text: str = "killed, exit code 137", target: str = "web") -> Message:
-    """A message for a test, one notice for each kind."""
+    """Return a message for a test, with one notification for each kind (default: fired)."""
     notices = tuple(
         Notice(
             id=new_id(), alert=new_id(), kind=kind, rule="container_down", target=target,
@@ -145,12 +159,18 @@ def message_of(*kinds: Kind, text: str = "killed, exit code 137", target: str = 
 
 
 async def check_notifier_conformance(notifier: Notifier) -> list[Receipt]:
-    """The suite of a notifier whose provider accepts everything; returns its receipts.
+    """Check a notifier whose provider accepts everything against its contract.
 
-    It delivers every kind of notice, many at once and hostile text; gives proper receipts; takes
-    the same message twice; obeys cancellation; leaves no tasks behind; shows no secrets. What a
-    provider's refusals become (:class:`NotifyError`, permanent or not) is for its own tests, with
-    :func:`check_refusal`.
+    It has to deliver every kind of notification, many at once, and hostile text; return valid
+    receipts; accept the same message twice; end when it is cancelled; leave no tasks behind; and
+    show no secrets. How refusals of a provider become a :class:`NotifyError`, permanent or not, is
+    for its own tests, with :func:`check_refusal`.
+
+    Returns:
+        The receipts.
+
+    Raises:
+        AssertionError: it violates the contract.
     """
     check_class(type(notifier))
     check_secrets_hidden(notifier)
@@ -181,8 +201,19 @@ async def check_notifier_conformance(notifier: Notifier) -> list[Receipt]:
 async def check_refusal(
     notifier: Notifier, *, permanent: bool, retry_after: float | None = None
 ) -> NotifyError:
-    """A refusal by the provider is a NotifyError of the right kind, in a sentence that shows no
-    secret. Raises AssertionError."""
+    """Check that a refusal by the provider becomes the right NotifyError, without a secret in it.
+
+    Args:
+        notifier: a notifier whose provider refuses.
+        permanent: whether the error has to be permanent.
+        retry_after: the delay in seconds that the error has to carry; None for none.
+
+    Returns:
+        The error.
+
+    Raises:
+        AssertionError: it is not raised, or is wrong.
+    """
     found: NotifyError | None = None
     receipt: object = None
     try:

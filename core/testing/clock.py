@@ -1,4 +1,4 @@
-"""Time that moves only when told to."""
+"""A clock for tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 
 
 class SettableClock:
-    """A clock for tests; wall time can also be set apart from monotonic time."""
+    """A clock that moves only when a test advances it.
+
+    ``wall`` can also be set independently of the monotonic time.
+    """
 
     def __init__(self, start: datetime = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)) -> None:
         self.seconds = 1000.0
@@ -16,15 +19,15 @@ class SettableClock:
         self._waiting: list[tuple[float, asyncio.Future[Any]]] = []
 
     def monotonic(self) -> float:
-        """Seconds."""
+        """Return the monotonic time in seconds."""
         return self.seconds
 
     def now(self) -> datetime:
-        """Aware UTC."""
+        """Return the wall clock time, aware, in UTC."""
         return self.wall
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, on both clocks."""
+        """Let time pass on both clocks."""
         self.seconds += seconds
         self.wall += timedelta(seconds=seconds)
         for until, waiter in self._waiting:
@@ -33,11 +36,11 @@ class SettableClock:
         self._waiting = [entry for entry in self._waiting if not entry[1].done()]
 
     def next_wait(self) -> float | None:
-        """The earliest monotonic time that somebody waits for, or None."""
+        """Return the earliest monotonic time that is waited for, or None."""
         return min((u for u, waiter in self._waiting if not waiter.done()), default=None)
 
     async def wait(self, event: asyncio.Event, until: float | None) -> None:
-        """Return once ``event`` is set, or time was advanced to ``until``."""
+        """Wait until ``event`` is set, or the clock is advanced to ``until``."""
         if event.is_set() or (until is not None and until <= self.seconds):
             return
         setting: asyncio.Future[Any] = asyncio.ensure_future(event.wait())

@@ -1,4 +1,4 @@
-"""What every observer and every endpoint must keep to, as suites that any author can run."""
+"""Conformance suites for observers and endpoints."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KINDS = (
 
 
 def changes() -> list[AlertChange]:
-    """A change of every kind, one with hostile words among them."""
+    """Return a change of every kind, once with plain and once with hostile text."""
     text = "<b>&\"'\\ \u202e\x1b[2J\r\n" + "x" * 5000
     return [
         AlertChange(
@@ -43,10 +43,13 @@ def changes() -> list[AlertChange]:
 
 
 async def check_observer_conformance(observer: Observer) -> None:
-    """An observer's suite. Raises AssertionError for the first breach.
+    """Check an observer against its contract.
 
-    It takes every kind of change within its deadline, obeys cancellation, shows no secrets and
-    leaves no tasks behind once closed.
+    It has to accept every kind of change within its deadline, end when it is cancelled, show no
+    secrets, and leave no tasks behind after it was closed.
+
+    Raises:
+        AssertionError: it violates the contract.
     """
     check_class(type(observer))
     check_secrets_hidden(observer)
@@ -64,10 +67,19 @@ async def check_observer_conformance(observer: Observer) -> None:
 
 
 async def check_endpoint_conformance(endpoint: Endpoint, *requests: Asked) -> list[Any]:
-    """An endpoint's suite; returns what it answered to ``requests`` (to a plain one where none is
-    given), None for a refusal. Raises AssertionError for the first breach.
+    """Check an endpoint against its contract.
 
-    Its handler is async and documented; it answers JSON, or refuses by ActionError in a sentence.
+    Its handler has to be async and documented; it answers JSON, or refuses with an ActionError.
+
+    Args:
+        endpoint: the endpoint.
+        *requests: requests to send; without any, a plain one is sent.
+
+    Returns:
+        The answers, None for each refusal.
+
+    Raises:
+        AssertionError: it violates the contract.
     """
     assert inspect.iscoroutinefunction(endpoint.handler), "the handler is no async function"
     assert inspect.getdoc(endpoint.handler), "the handler has no docstring; users are shown it"

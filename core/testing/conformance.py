@@ -1,4 +1,4 @@
-"""What every plugin must keep to, as suites that any author can run; ours pass them too."""
+"""Conformance suites for probes and sources, and checks that all suites share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ MESSAGE_LIMIT = 1000
 
 
 def check_result(result: object) -> None:
-    """A result that tocsin can keep and show. Raises AssertionError."""
+    """Check that a result can be stored and shown.
+
+    Raises:
+        AssertionError: it cannot.
+    """
     assert isinstance(result, Result), f"check() returned {type(result).__name__}, not a Result"
     assert isinstance(result.message, str), "the message is not text"
     assert len(result.message) <= MESSAGE_LIMIT, f"the message has over {MESSAGE_LIMIT} characters"
@@ -41,7 +45,11 @@ def check_result(result: object) -> None:
 
 
 def check_class(cls: type) -> None:
-    """A class whose fields are good options. Raises AssertionError."""
+    """Check that a class's fields are valid options, with types and documentation.
+
+    Raises:
+        AssertionError: they are not.
+    """
     assert attrs.has(cls), f"{cls.__name__} is no attrs class; decorate it with @attrs.frozen"
     assert summary_of(cls), f"{cls.__name__} has no docstring; its first line is shown to users"
     for option in options_of(cls):
@@ -52,7 +60,11 @@ def check_class(cls: type) -> None:
 
 
 def check_labels(cls: type[Probe] | type[PushProbe]) -> None:
-    """What a probe says of labels that ask for it is right. Raises AssertionError."""
+    """Check what a probe declares about checks from labels.
+
+    Raises:
+        AssertionError: it is wrong.
+    """
     assert isinstance(cls.by_label, bool), "by_label is no class variable; write ClassVar[bool]"
     names = {option.name for option in options_of(cls)}
     for name in cls.config_only:
@@ -60,7 +72,11 @@ def check_labels(cls: type[Probe] | type[PushProbe]) -> None:
 
 
 def check_secrets_hidden(instance: object) -> None:
-    """No secret shows in ``repr``. Raises AssertionError."""
+    """Check that neither ``repr`` nor ``str`` shows a secret.
+
+    Raises:
+        AssertionError: one does.
+    """
     for secret in _secrets(instance):
         assert secret.reveal() not in repr(instance), "repr() shows a secret"
         assert secret.reveal() not in str(instance), "str() shows a secret"
@@ -79,10 +95,20 @@ def _secrets(value: Any) -> list[Secret]:
 
 
 async def check_probe_conformance(probe: Probe, target: Target | None = None) -> Result:
-    """A probe's suite; returns its result. Raises AssertionError for the first breach.
+    """Check a probe against its contract.
 
-    It returns a proper result within its deadline, twice, in two event loops; obeys cancellation;
-    leaves no tasks behind; shows no secrets.
+    It has to return a valid result within its deadline, twice, in two event loops; end when it is
+    cancelled; leave no tasks behind; and show no secrets.
+
+    Args:
+        probe: the probe.
+        target: the target to check; None for one called "conformance".
+
+    Returns:
+        The result.
+
+    Raises:
+        AssertionError: it violates the contract.
     """
     target = target or Target(name="conformance")
     check_class(type(probe))
@@ -103,16 +129,16 @@ async def check_probe_conformance(probe: Probe, target: Target | None = None) ->
 
 
 async def check_no_tasks_left(before: set[asyncio.Task[Any]], what: str) -> None:
-    """Every task that is not one of ``before`` ends within a second.
+    """Check that every task that is not one of ``before`` ends within a second.
 
-    A stand-in for the peer that runs in this loop may still be closing its connection.
+    A stand-in for the peer in the same event loop may still be closing its connection.
 
     Args:
-        before: the tasks that there were before.
+        before: the tasks that existed before.
         what: what is tested, for the message.
 
     Raises:
-        AssertionError: some task goes on.
+        AssertionError: a task is still running.
     """
     left = asyncio.all_tasks() - before
     if left:
@@ -132,7 +158,7 @@ async def _cancel_midway(probe: Probe, target: Target) -> None:
 
 
 def _in_another_loop(probe: Probe, target: Target) -> None:
-    """A plugin's lane may be restarted: nothing may be bound to the first loop."""
+    """Check the target in another event loop: a plugin's thread may be restarted with a new one."""
 
     async def run() -> Result:
         async with asyncio.timeout(probe.timeout + DEADLINE_GRACE):
@@ -142,7 +168,11 @@ def _in_another_loop(probe: Probe, target: Target) -> None:
 
 
 def check_push_conformance(probe: PushProbe, target: Target | None = None) -> None:
-    """A push probe's suite: pure, quick, a proper result for silence of any length."""
+    """Check a push probe: pure, quick, and with a valid result for silence of any length.
+
+    Raises:
+        AssertionError: it violates the contract.
+    """
     target = target or Target(name="conformance")
     check_class(type(probe))
     check_labels(type(probe))
@@ -154,10 +184,20 @@ def check_push_conformance(probe: PushProbe, target: Target | None = None) -> No
 
 
 async def check_source_conformance(source: Source, name: str = "conformance") -> RecordingSink:
-    """A source's suite; returns what it told. Raises AssertionError for the first breach.
+    """Check a source against its contract.
 
-    It takes an inventory (or says why it cannot) within 30 s, tells proper results of discovered
-    targets only, ends when cancelled, and leaves no threads behind.
+    It has to complete an inventory within 30 s or report why it cannot, send valid results of
+    discovered targets only, end when it is cancelled, and leave no threads behind.
+
+    Args:
+        source: the source.
+        name: the source's name in the configuration.
+
+    Returns:
+        What the source sent.
+
+    Raises:
+        AssertionError: it violates the contract.
     """
     check_class(type(source))
     check_secrets_hidden(source)

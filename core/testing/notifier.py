@@ -1,4 +1,4 @@
-"""A notifier that delivers nowhere and remembers everything."""
+"""A notifier that records messages in place of delivering them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RecordingNotifier(Notifier):
     """Keep every message in memory.
 
     Attributes:
-        label: any text, to tell two of them apart.
+        label: any text, to distinguish two notifiers.
     """
 
     label: str = ""
@@ -25,14 +25,14 @@ class RecordingNotifier(Notifier):
     """Every attempt, in order; a retry is the same message again."""
     delivered: list[Message] = private(factory=list)
     failures: deque[Exception] = private(factory=deque)
-    """What the next attempts raise, one each."""
+    """Errors that the next attempts raise, one each."""
     refused: dict[str, Exception] = private(factory=dict)
-    """By target: what each attempt raises that holds a notice about it."""
+    """By target: the error that each attempt raises whose message has a notification about it."""
     hang: asyncio.Event = private(factory=asyncio.Event)
-    """Set it, and attempts hang until they are cancelled."""
+    """While it is set, attempts hang until they are cancelled."""
 
     async def send(self, message: Message) -> Receipt:
-        """Remember a message, or fail as told."""
+        """Record a message, or raise what the test asked for."""
         self.attempts.append(message)
         if self.hang.is_set():
             await asyncio.Event().wait()
@@ -45,16 +45,16 @@ class RecordingNotifier(Notifier):
         return Receipt(answer="remembered", reference=f"{len(self.delivered)}")
 
     def fail(self, *errors: Exception | str) -> None:
-        """Make the next attempts fail; text stands for a temporary trouble."""
+        """Make the next attempts fail; a text stands for a temporary error."""
         self.failures.extend(NotifyError(e) if isinstance(e, str) else e for e in errors)
 
     @property
     def notices(self) -> list[Notice]:
-        """Everything that was delivered, notice by notice."""
+        """Return every notification that was delivered."""
         return [notice for message in self.delivered for notice in message.notices]
 
     def told(self, kind: str | None = None) -> list[tuple[str, str, str]]:
-        """What was delivered: kind, rule and target of each notice."""
+        """Return kind, rule and target of each delivered notification, of one kind or of all."""
         return [
             (notice.kind.value, notice.rule, notice.target)
             for notice in self.notices
@@ -62,7 +62,15 @@ class RecordingNotifier(Notifier):
         ]
 
     async def until(self, condition: Callable[[], object], seconds: float = 30) -> None:
-        """Wait for a condition over what was kept. Raises AssertionError at the deadline."""
+        """Wait until a condition is true.
+
+        Args:
+            condition: called every 10 ms.
+            seconds: how long to wait.
+
+        Raises:
+            AssertionError: it is not true by then.
+        """
         deadline = asyncio.get_running_loop().time() + seconds
         while not condition():
             if asyncio.get_running_loop().time() > deadline:

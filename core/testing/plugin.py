@@ -1,4 +1,4 @@
-"""pytest fixtures for plugin authors; found by pytest through its own entry-point group."""
+"""pytest fixtures for plugin authors; pytest finds them through its own entry-point group."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from tocsin.core.testing.sink import RecordingSink
 
 @pytest.fixture
 def tocsin_clock() -> SettableClock:
-    """A clock that moves only when told to."""
+    """Return a clock that moves only when a test advances it."""
     return SettableClock()
 
 
 @pytest.fixture
 def tocsin_sink() -> RecordingSink:
-    """A sink that remembers what a source tells it."""
+    """Return a sink that records what a source sends."""
     return RecordingSink()
 
 
 @pytest.fixture
 def tocsin_notifier() -> RecordingNotifier:
-    """A notifier that remembers what it was to deliver."""
+    """Return a notifier that records messages in place of delivering them."""
     return RecordingNotifier()
 
 
 @pytest.fixture
 def tocsin_manager() -> Callable[..., PluginManager]:
-    """A function that makes a plugin manager of the given modules, nothing discovered."""
+    """Return a function that makes a plugin manager with the given modules and nothing else."""
 
     def make(**plugins: object) -> PluginManager:
         manager = PluginManager(PluginSettings(), discover=tuple)

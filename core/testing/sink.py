@@ -1,4 +1,4 @@
-"""A sink that remembers what a source told it."""
+"""A sink that records what a source sends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tocsin.core.contracts.model import Event, Result, Target
 
 @define
 class RecordingSink:
-    """Keeps everything, in order; ``results[target]`` are all results of one target."""
+    """Records everything in order; ``results[target]`` holds all results of a target."""
 
     targets: dict[str, Target] = field(factory=dict)
     checks: dict[str, Mapping[str, Mapping[str, Any]]] = field(factory=dict)
@@ -33,38 +33,46 @@ class RecordingSink:
         checks: Mapping[str, Mapping[str, Any]] | None = None,
         claim: Claim | None = None,
     ) -> None:
-        """Keep it."""
+        """Record a target."""
         self.targets[target.name] = target
         self.checks[target.name] = checks or {}
         self.claims[target.name] = claim or Claim()
 
     def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
-        """Keep it."""
+        """Record a result."""
         self.results.setdefault(target, []).append(result)
 
     def happened(self, event: Event) -> None:
-        """Keep it."""
+        """Record an event."""
         self.events.append(event)
 
     def retired(self, target: str, message: str) -> None:
-        """Keep it."""
+        """Record the end of a target."""
         self.gone.append((target, message))
 
     def synced(self, targets: Collection[str]) -> None:
-        """Keep it."""
+        """Record a complete inventory."""
         self.inventories.append(frozenset(targets))
 
     def impaired(self, message: str) -> None:
-        """Keep it."""
+        """Record why the source cannot see its targets."""
         self.troubles.append(message)
 
     def last(self, target: str) -> Result | None:
-        """The newest result of a target."""
+        """Return the newest result of a target, or None."""
         results = self.results.get(target)
         return results[-1] if results else None
 
     async def until(self, condition: Callable[[], object], seconds: float = 30) -> None:
-        """Wait for a condition over what was kept. Raises AssertionError at the deadline."""
+        """Wait until a condition is true.
+
+        Args:
+            condition: called every 10 ms.
+            seconds: how long to wait.
+
+        Raises:
+            AssertionError: it is not true by then.
+        """
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
