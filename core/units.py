@@ -26,7 +26,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
 
 
 _LONGEST = 100
-"""Characters of what is parsed: searching takes quadratic time, and numbers become infinite."""
+"""Most characters that are parsed: the patterns take quadratic time, and long numbers overflow."""
 
 
 def _too_long(value: object) -> bool:
@@ -43,7 +43,7 @@ def parse_duration(value: object) -> Seconds:
     """Turn ``30``, ``"30"``, ``"30s"`` or ``"1h30m"`` into seconds.
 
     Raises:
-        ValueError: not a duration, or negative; the message says how to write one.
+        ValueError: the value is not a duration, or negative; the message says how to write one.
     """
     wrong = ValueError(
         f"{_shown(value)} is not a duration; write seconds or text such as '30s' or '1h30m'"
@@ -64,7 +64,7 @@ def parse_duration(value: object) -> Seconds:
             number = float(value)
         except OverflowError:
             raise ValueError("a number of that length is not a duration") from None
-    if not 0 <= number < 1e10:  # also refuses nan and inf
+    if not 0 <= number < 1e10:  # also rejects nan and inf
         raise wrong
     return number
 
@@ -73,7 +73,7 @@ def parse_size(value: object) -> Bytes:
     """Turn ``1024``, ``"500MB"`` (powers of 1000) or ``"2GiB"`` (powers of 1024) into bytes.
 
     Raises:
-        ValueError: not a size, or negative; the message says how to write one.
+        ValueError: the value is not a size, or negative; the message says how to write one.
     """
     wrong = ValueError(
         f"{_shown(value)} is not a size; write bytes or text such as '500MB' or '2GiB'"
@@ -89,8 +89,7 @@ def parse_size(value: object) -> Bytes:
 
 
 def format_bytes(size: float, step: Literal[1000, 1024] = 1024) -> str:
-    """Write bytes the way people read them: ``"512 B"``, ``"1.4 GiB"``; in steps of 1000
-    ``"1.4 GB"``."""
+    """Format bytes for people: ``"512 B"``, ``"1.4 GiB"``; with steps of 1000 ``"1.4 GB"``."""
     unit, *larger = _BYTE_UNITS[step]
     while abs(size) >= step and larger:
         size /= step
@@ -99,7 +98,7 @@ def format_bytes(size: float, step: Literal[1000, 1024] = 1024) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Write seconds the way people read them: ``"7d 4h"``, ``"3m 20s"``, ``"850ms"``."""
+    """Format seconds for people: ``"7d 4h"``, ``"3m 20s"``, ``"850ms"``."""
     if seconds < 1:
         return f"{round(seconds * 1000)}ms"
     rest = int(seconds)
@@ -113,12 +112,13 @@ def format_duration(seconds: float) -> str:
 
 
 def time_zone(name: str) -> zoneinfo.ZoneInfo:
-    """The time zone that the IANA database calls so; ZoneInfo keeps those that it has read.
+    """Return the time zone with this name in the IANA database; ZoneInfo caches them.
 
-    Only names that it could have are looked up: Python imports what stands between points.
+    Only names that the database can contain are looked up: ZoneInfo turns a name into a package to
+    import.
 
     Raises:
-        ValueError: there is none; the message says how to write one.
+        ValueError: there is no such time zone; the message says how to write one.
     """
     if _ZONE.fullmatch(name):
         try:
