@@ -224,7 +224,7 @@ class Tocsin:
         except (OSError, ValueError) as error:
             if not (isinstance(error, OSError) and is_unwritable(error)):
                 raise StartError(f"the tokens cannot be used: {error}") from error
-            log.warning("the admin token is made when it can be written", reason=str(error))
+            log.warning("the admin token cannot be written; this is tried again", reason=str(error))
             self._unwritten["admin token"] = str(error)
             self._tasks.append(asyncio.create_task(self._make_admin_later(), name="admin token"))
 
@@ -245,8 +245,9 @@ class Tocsin:
         try:
             self._write_address()
         except OSError as error:
-            log.warning("commands do not find the API by themselves", url=self.api_url,
-                        file=str(self.data_dir / API_URL), reason=str(error))  # fmt: skip
+            log.warning("the API's address cannot be written, so commands do not find it",
+                        url=self.api_url, file=str(self.data_dir / API_URL),
+                        reason=str(error))  # fmt: skip
             self._unwritten["address of the API"] = str(error)
             self._tasks.append(asyncio.create_task(self._write_address_later(), name="address"))
 
@@ -387,9 +388,9 @@ class Tocsin:
             return settings
 
     def dependents(self, target: str) -> list[str]:
-        """Return the names of all targets that depend on a target, directly or through others.
+        """Return the sorted names of the direct and indirect dependents of a target.
 
-        They are sorted; a service replaces its instances.
+        Instances are represented by their service.
         """
         return list(self.alerting.engine.graph.dependents(target))
 

@@ -85,7 +85,7 @@ class Deadman:
                 "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
             )
         if trouble is not None and self.trouble is None:
-            log.warning("the dead man's ping did not arrive", reason=trouble)
+            log.warning("the ping of the dead man's switch failed", reason=trouble)
             self._failing_since = self._clock.monotonic()
         self.trouble = trouble
         self.pings += trouble is None

@@ -105,7 +105,9 @@ class _Bound(logging.Filter):
             source = OTHERS
         count = self._seen[source] = self._seen.get(source, 0) + 1
         if count == _most(source) + 1:
-            self._say(f"{source} writes too much; the rest of a minute is left out of the log")
+            self._say(
+                f"{source} writes too much; its lines are left out of the log for up to a minute"
+            )
         return count <= _most(source)
 
     def _say(self, text: str) -> None:

@@ -65,7 +65,9 @@ def _run(context: Context, no_dashboard: bool, asked: Collection[int]) -> None:
                 "set [log] file or TOCSIN_LOG_FILE to a place that can, or to none"
             ) from error
         configure(evolve(settings.log, file=None), sys.stderr)
-        log.warning("no log file is written until the next start", reason=str(error))
+        log.warning(
+            "the log file cannot be written; it stays off until the next start", reason=str(error)
+        )
     try:
         with data_directory(settings.data_dir):
             resort = LastResort()
@@ -102,7 +104,7 @@ async def _main(
         log.warning(warning)
     if (limit := descriptors.raise_limit()) < FEW_FILES:
         log.warning(
-            "few files may be open at once; fewer checks run together",
+            "the limit of open files is low; fewer checks run at the same time",
             limit=limit, remedy="ulimit -n, LimitNOFILE",
         )  # fmt: skip
     guard_lookups(asyncio.get_running_loop())
@@ -142,7 +144,7 @@ async def _main(
             async with asyncio.timeout(STOP_DEADLINE):
                 await monitor.stop()
         except TimeoutError:
-            log.error("an orderly stop took too long", seconds=STOP_DEADLINE)
+            log.error("stopping took too long; the process is ended", seconds=STOP_DEADLINE)
         resort.within(
             LEAVE, 0 if stop.is_set() else 70
         )  # the end of the event loop waits for threads

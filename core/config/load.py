@@ -105,12 +105,7 @@ class _TargetTable:
 
 
 def load_config(path: FilePath | None, env: Mapping[str, str], catalog: Catalog) -> Settings:
-    """Load the configuration.
-
-    Args:
-        path: the file; None for the defaults and the environment.
-        env: the environment.
-        catalog: the plugins.
+    """Load the configuration from a file, if there is one, and the environment.
 
     Raises:
         ConfigError: something is wrong; it lists all errors, each with its place.

@@ -100,7 +100,7 @@ class Connections:
             admitted = True
         if not admitted:
             self.refused_total += 1
-            self._say("connections to the API are refused, all are in use")
+            self._say("new API connections are refused: their limit is reached")
             return False
         self._all[one.transport] = one
         self._of_peer[one.peer][one] = None
@@ -113,7 +113,7 @@ class Connections:
         """Close an idle connection to free its place; return False if there is none."""
         if one is None:
             return False
-        self._say("connections to the API that ask nothing make room for new ones")
+        self._say("idle API connections are closed to make room for new ones")
         self.forget(one)
         one.transport.abort()
         return True

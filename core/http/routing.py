@@ -196,7 +196,7 @@ def _unfit(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "half a character, which is no text"
+        return "a lone surrogate, which is no valid text"
     return ""
 
 

@@ -61,12 +61,7 @@ _SOON = {"Retry-After": "10"}
 
 
 class ApiServer:
-    """Serves :data:`ROUTES` and the plugins' endpoints.
-
-    Args:
-        monitor: what the handlers use of the rest of tocsin.
-        failures: limit on requests without a valid token; None for the default one.
-    """
+    """Serves :data:`ROUTES` and endpoints of plugins; ``failures`` limits calls without a token."""
 
     def __init__(self, monitor: Monitor, failures: FailureLimit | None = None) -> None:
         self._monitor = monitor
@@ -88,14 +83,7 @@ class ApiServer:
         return app
 
     async def start(self, host: str, port: int) -> str:
-        """Start to listen.
-
-        Args:
-            host: name or address to listen on.
-            port: TCP port; 0 takes any free one.
-
-        Returns:
-            The URL of the API.
+        """Start to listen and return the API's URL. Port 0 takes any free port.
 
         Raises:
             OSError: the address cannot be listened on.
@@ -144,11 +132,8 @@ class ApiServer:
         return handle
 
     def _authenticate(self, route: Route, request: web.Request) -> TokenInfo | None:
-        """Return the token of a request; None if the route needs none.
-
-        Raises:
-            Problem: 401 no valid token, 403 its role does not suffice, 429 too many failures, 503
-                the tokens cannot be read.
+        """Return the token of a request, None if the route needs none; raise Problem if it is not
+        valid.
         """
         if route.role is None:
             return None
@@ -287,11 +272,7 @@ class _NoTraceback(logging.Filter):
 
 
 class _Rarely(logging.Filter):
-    """Limits asyncio's messages about file descriptors to one line per minute, without traceback.
-
-    When no descriptor is free for a new connection, asyncio logs an error for each one in the
-    queue, again every second, and once more if the listener is closed meanwhile.
-    """
+    """Limits asyncio's repeated errors about missing file descriptors to one a minute."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ from tocsin.core.store.past import COLUMNS, PastResult, event_of, past_of
 log = get_logger(__name__)
 
 SLICE = timedelta(hours=1)
-"""Length of the time range that a replay reads with one query."""
+"""Length of the time range that a replay reads at once."""
 
 _ALERT = (
     "id, alert_type, severity, container_name, message, details, created_at, acknowledged_at, "
@@ -64,10 +64,10 @@ class LedgerFilter:
 
 @frozen(kw_only=True)
 class Waiting:
-    """Notifications that are not delivered yet, according to history.
+    """Notifications that history has as queued.
 
-    ``bare`` holds alert id and channel of rows that an earlier version stored without their notice.
-    ``finished`` holds those of the requested ids that have been decided.
+    ``bare``: alert id and channel of rows that an earlier version stored without their notice.
+    ``finished``: those of the requested ids that have been decided.
     """
 
     rows: tuple[Row, ...] = ()
@@ -117,8 +117,7 @@ class AlertHistory:
     async def frequency(self, since: datetime, until: datetime) -> list[dict[str, Any]]:
         """Count the alerts that began, by ``alert_type``, ``severity`` and quarter-hour (``at``).
 
-        Quarters, since there are time zones whose hours begin 15, 30 or 45 minutes past those of
-        UTC.
+        By quarter-hour, since some time zones are offset by 15, 30 or 45 minutes.
 
         Raises:
             StoreUnavailable: the database cannot be read now.
@@ -274,7 +273,6 @@ class AlertHistory:
         return [past_of(row) for row in results], [event_of(row) for row in events]
 
     async def _list(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
-        """Run a query and return its rows, with JSON decoded and third-party text cleaned."""
         async with self._reading() as connection:
             rows = await connection.fetch(query, *arguments)
         decoded = (
@@ -294,5 +292,9 @@ def _whole(state: str, kind: Any) -> Any:
     try:
         return msgspec.json.decode(state, type=kind)
     except msgspec.MsgspecError as error:
-        log.warning("a row of the database cannot be read", kind=kind.__name__, reason=str(error))
+        log.warning(
+            "a row of the database cannot be decoded and is ignored",
+            kind=kind.__name__,
+            reason=str(error),
+        )
         return None

@@ -70,10 +70,10 @@ async def _retain(
         days = (day_of(now) - day_of(limit)).days + 1
         dropped, left = await drop_before(connection, table, min(limit, rolled_up), days)
         for name in dropped:
-            log.info("history past its time was dropped", partition=name)
+            log.info("history older than its retention was dropped", partition=name)
         if left:
             log.warning(
-                "history past its time goes a day at a time: tocsin was off for long, or the "
+                "old history is dropped only one day at a time: tocsin was off for long, or the "
                 "clock is wrong",
                 table=table, days=left,
             )  # fmt: skip

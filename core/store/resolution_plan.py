@@ -83,11 +83,10 @@ async def climb(
     pieces = []
     if resolution != "raw":
         size = STEPS[resolution].total_seconds()
-        # whole steps of the resolution Points lie on a fixed grid, so that a chart does not change
-        # as time passes.
+        # A whole multiple of the resolution.
         step = max(1, -(-step // size)) * size
         cursor = floor(since, STEPS[resolution])
-        # Points stand on a grid of their own, so that a chart does not change as time goes on.
+        # Points lie on a fixed grid, so that a chart does not change as time passes.
         origin = floor(since, timedelta(seconds=step))
         done = await done_until(connection)
         for name in ("1d", "1h", "1m"):

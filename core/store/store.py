@@ -107,7 +107,7 @@ class Store:
         try:
             self._spool.open()
         except OSError as error:
-            log.warning("the spool cannot be used now", reason=str(error))
+            log.warning("the history spool cannot be used now", reason=str(error))
         self._tasks = [
             asyncio.create_task(self._writer.run(), name="history writer"),
             asyncio.create_task(self._keep_house(), name="history housekeeping"),
@@ -120,7 +120,7 @@ class Store:
             task.cancel()
         for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
-                log.error("history did not end cleanly", reason=reason(outcome))
+                log.error("the history store did not stop cleanly", reason=reason(outcome))
         self._tasks = []
         self._spool.close()
         for connections in (self._write, self._readers, self._keeper):
@@ -169,7 +169,10 @@ class Store:
                 await self.tidy(full=rounds % FULL_EVERY == 0)
                 rounds += 1
             except Exception as error:  # noqa: BLE001 - tried again in a minute
-                log.warning("history could not be tidied", reason=reason(error))
+                log.warning(
+                    "history could not be rolled up or cleaned up; this is tried again",
+                    reason=reason(error),
+                )
 
     @property
     def can_be_read(self) -> bool:
@@ -236,7 +239,7 @@ class Store:
             if is_trouble(error):
                 self._readers.drop()
             else:
-                log.exception("a query of history failed")
+                log.exception("a history query failed")
             raise StoreUnavailable(f"history cannot be read now: {reason(error)}") from error
 
     async def container_history(

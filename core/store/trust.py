@@ -66,8 +66,8 @@ class ClockTrust:
         self.look(now, monotonic)
         server: datetime = await connection.fetchval("SELECT now()")
         if abs((server - now).total_seconds()) > JUMP:
-            log.warning("the clocks of tocsin and of the database differ; history is dropped by "
-                        "the one that is behind", here=now.isoformat(),
+            log.warning("the clocks of tocsin and of the database differ; the one that is behind "
+                        "decides which history is old", here=now.isoformat(),
                         database=server.isoformat())  # fmt: skip
         if self._began is not None and monotonic - self._since < DOUBT:
             today = day_of(self._began)

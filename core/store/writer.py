@@ -86,7 +86,11 @@ class Writer:
             self._collector.add(item)
         except Exception as error:  # noqa: BLE001 - a plugin's value must not stop the others
             self._losses.drop(1)
-            log.warning("an item is unfit for history", target=_name(item), reason=reason(error))
+            log.warning(
+                "an item cannot be stored in history and is dropped",
+                target=_name(item),
+                reason=reason(error),
+            )
         if len(self._collector) >= BATCH_ROWS:
             self._wake.set()
 
@@ -107,7 +111,7 @@ class Writer:
             try:
                 await self.turn()
             except Exception as error:  # most likely an error of the disk
-                log.exception("history could not be kept", reason=reason(error))
+                log.exception("history could not be written", reason=reason(error))
                 await asyncio.sleep(BATCH_SECONDS)
         await self.turn()
 
@@ -217,12 +221,19 @@ class Writer:
             await self._spool.reject(batch, why)
         except (OSError, OverflowError) as error:
             self._losses.drop(len(batch))
-            log.error("refused history is lost", rows=len(batch), why=why, reason=str(error))
+            log.error(
+                "history that the database rejected cannot be set aside and is lost",
+                rows=len(batch),
+                why=why,
+                reason=str(error),
+            )
 
     def _lose(self, why: str) -> None:
         """Note that the database is unavailable, and schedule the next attempt."""
         if self.away is None:
-            log.warning("the database is away; history waits on disk", reason=why)
+            log.warning(
+                "the database is unavailable; history is kept on disk meanwhile", reason=why
+            )
             self.away = (self._clock.now(), why)
         else:
             self.away = (self.away[0], why)
@@ -237,7 +248,9 @@ class Writer:
         self._ping_at = self._clock.monotonic() + PING_SECONDS
         if self.away is not None:
             log.info(
-                "the database is back", since=self.away[0].isoformat(), waiting=len(self._spool)
+                "the database is available again",
+                since=self.away[0].isoformat(),
+                waiting=len(self._spool),
             )
             self.away = None
 

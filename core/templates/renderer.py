@@ -97,10 +97,7 @@ _COMPILED = _Compiled()
 
 
 class Renderer:
-    """Renders messages with tocsin's templates and those of a directory.
-
-    All templates are compiled in the constructor: this takes longer than rendering, and later there
-    may be no free file descriptor to read a file.
+    """Renders messages with tocsin's templates and those of a directory, all compiled beforehand.
 
     Args:
         directory: templates that replace tocsin's own.
@@ -124,6 +121,7 @@ class Renderer:
         self._given: dict[str, jinja2.Template | Exception] = {}
         self._said: set[str] = set()
         self._ready = False
+        # Rendering happens when an alert is sent, perhaps without a free file descriptor.
         for file in [] if directory is None else sorted(directory.glob("*.txt")):
             try:
                 self._given[file.name] = self._theirs.get_template(file.name)
@@ -136,17 +134,12 @@ class Renderer:
         self._ready = True
 
     def _load(self, directory: Path, name: str) -> tuple[str, str, None] | None:
-        """Load a template file, but only during the constructor.
-
-        Later it would delay an alert. A file that was added since, or that failed then, cannot be
-        used.
-        """
+        """Load a template file, only while the renderer is made: later it would delay an alert."""
         if self._ready and isinstance(given := self._given.get(name), Exception):
             raise given.with_traceback(None)
         return None if self._ready else _theirs(directory, name)
 
     def _environment(self, loader: jinja2.BaseLoader) -> Sandbox:
-        """Return a sandbox with tocsin's filters."""
         env = Sandbox(self._finalize, loader)
         env.bytecode_cache = _COMPILED
         env.add_filter("names", names)
@@ -156,7 +149,6 @@ class Renderer:
         return env
 
     def _finalize(self, value: Any) -> Any:
-        """Clean a printed value and reduce its white space, as Jinja's ``finalize``."""
         if isinstance(value, jinja2.Undefined):
             return value
         text = self._clean("" if value is None else str(value))
@@ -165,11 +157,7 @@ class Renderer:
         return f"{before}{words}{after}" if words else before
 
     def words(self, message: Message) -> Words:
-        """Render a message. It never fails and opens no file.
-
-        If a template fails, this is reported once and tocsin's own is used; if that fails, too,
-        plain lines are.
-        """
+        """Render a message; on errors with tocsin's own template, else as plain lines."""
         name, candidates = "digest.txt", ["digest.txt"]
         fields: Mapping[str, Any] | None = None
         try:
@@ -219,11 +207,7 @@ class Renderer:
         return evolve(notice, logs=logs, affected=affected, message=text)
 
     def check(self) -> None:
-        """Render every template for every kind of message.
-
-        Raises:
-            TemplateProblem: a template fails.
-        """
+        """Render every template for every kind of message; raise TemplateProblem if one fails."""
         for message in _samples():
             candidates = ["digest.txt"]
             fields: Mapping[str, Any] = {}
