@@ -33,8 +33,8 @@ def check_dsn(url: str) -> None:
     that in their errors.
 
     Raises:
-        ValueError: the URL cannot be used. The message says what to write and quotes none of it,
-            except the name of an unsupported parameter.
+        ValueError: the URL cannot be used. The message says what to write, and quotes nothing of
+            the URL but an unsupported parameter.
     """
     if not url.startswith(("postgresql://", "postgres://")):
         raise ValueError("must read postgresql://user:password@host:port/database")

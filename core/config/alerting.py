@@ -153,12 +153,24 @@ class RuleMaker:
         return {**base, **given}
 
     def override(self, base: RuleSettings, given: Any, path: Path) -> RuleSettings | None:
-        """Return a rule with the changes for one target; None if the table is wrong."""
+        """Return a rule with the changes for one target; None if the table is wrong.
+
+        Args:
+            base: the rule without the changes.
+            given: the table with the changes.
+            path: where the table is in the file.
+        """
         table = self._over({"rule": base.rule_name, **base.table}, given, path)
         return None if table is None else self.rule(base.name, table, path)
 
     def rule(self, name: str, table: Mapping[str, Any], path: Path) -> RuleSettings | None:
-        """Return one rule; None if its table is wrong."""
+        """Return one rule; None if its table is wrong.
+
+        Args:
+            name: the rule's own name.
+            table: its options, defaults included.
+            path: where the table is in the file.
+        """
         options = {k: v for k, v in table.items() if k not in (*_POLICY, "rule")}
         found = self._policy({k: v for k, v in table.items() if k in _POLICY}, path)
         rule_name = table.get("rule")

@@ -106,7 +106,10 @@ def build_check(
 def refusal(
     name: str, table: Mapping[str, Any], catalog: Catalog, source: str, allowed: Collection[str]
 ) -> str | None:
-    """Return why labels may not ask for a check, with the remedy; None if they may."""
+    """Return why labels may not ask for a check, with the remedy; None if they may.
+
+    See :func:`build_check` for the arguments.
+    """
     probe = table.get("probe")
     entry = catalog.probes.get(probe) if isinstance(probe, str) else None
     if entry is None or probe in allowed:

@@ -11,7 +11,14 @@ _PLACES = {"probe": "[targets.NAME.checks.NAME]", "source": "[sources.NAME]"}
 def find_plugin(
     kind: str, name: str, catalog: Catalog, path: Path, problems: Problems
 ) -> tuple[CatalogEntry | None, str | None]:
-    """Find a ``probe``, ``source``, ``rule``, ``notifier`` or ``service`` by name.
+    """Find a class that a plugin provides.
+
+    Args:
+        kind: "probe", "source", "rule", "notifier" or "service".
+        name: the name in the configuration.
+        catalog: the plugins.
+        path: where the name is in the file.
+        problems: collects a name that is unknown.
 
     Returns:
         The entry and None; or None and why the item is not available, as a clause; or None twice

@@ -125,7 +125,7 @@ class Connections:
             log.warning(what, connections=len(self._all), most=self.most)
 
     def forget(self, one: _Connection) -> None:
-        """Remove a closed connection from the books."""
+        """Stop tracking a connection that is closed."""
         self._all.pop(one.transport, None)
         self._waiting.pop(one, None)
         of_peer = self._of_peer[one.peer]
@@ -226,7 +226,7 @@ class _Connection(asyncio.Protocol):
             self._inner.resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Remove the connection from the books."""
+        """Stop tracking the connection."""
         if self._admitted:
             self._connections.forget(self)
             self._inner.connection_lost(error)

@@ -118,6 +118,12 @@ class Routes:
         The handler's annotations declare what it takes and returns: ``query`` is an attrs class of
         query parameters, ``body`` one of the JSON body. Either class may define a method ``read``
         that parses the request itself.
+
+        Args:
+            path: path with variable parts, such as "/api/v1/alerts/{id}".
+            role: role that the caller's token needs; None for no token.
+            errors: status codes to document beyond those that follow from the declaration.
+            media: content type of the answer.
         """
         return self._add("GET", path, role, errors, media)
 

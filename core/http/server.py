@@ -132,9 +132,7 @@ class ApiServer:
         return handle
 
     def _authenticate(self, route: Route, request: web.Request) -> TokenInfo | None:
-        """Return the token of a request, None if the route needs none; raise Problem if it is not
-        valid.
-        """
+        """Return the token of a request, None if none is needed. Raises Problem."""
         if route.role is None:
             return None
         scheme, _, plain = request.headers.get("Authorization", "").partition(" ")

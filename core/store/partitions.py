@@ -102,8 +102,14 @@ async def drop_before(
     """Drop the partitions of a table that lie entirely before ``limit``.
 
     ``limit`` depends on a clock, which may be wrong. Of the newest ``days`` days that hold
-    anything, as many as the retention covers, only one is therefore dropped at a time. With a
-    correct clock they are not past the limit, unless there were days without history.
+    anything, only one is therefore dropped at a time. With a correct clock they are not past the
+    limit, unless there were days without history.
+
+    Args:
+        connection: a connection to the database.
+        table: name of the partitioned table.
+        limit: end of the history to drop.
+        days: number of days that the retention covers.
 
     Returns:
         The names of the dropped partitions, and how many are left for later calls.

@@ -50,7 +50,12 @@ def resolution_for(
 ) -> str:
     """Return the coarsest resolution that gives at least half as many points as were asked for.
 
-    If ``kept`` says that a resolution no longer reaches back to ``since``, a coarser one is taken.
+    Args:
+        since: start of the time range.
+        until: end of the time range.
+        points: about how many points to return.
+        kept: for each of the finer resolutions, the time since when it is kept; one that no longer
+            reaches back to ``since`` is not taken.
     """
     step = (until - since).total_seconds() / max(1, points)
     finest_first = ["raw", *STEPS]

@@ -288,7 +288,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     # Called by templates while they are rendered
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Calculate with numbers; texts and lists can only be joined."""
+        """Calculate with numbers; texts and lists can only be joined, anything else is TooMuch."""
         for value in (left, right):
             if not isinstance(value, int | float) and not (
                 operator == "+" and isinstance(value, str | list | tuple)
@@ -297,7 +297,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return _sized(super().call_binop(context, operator, left, right))
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **options: Any) -> Any:  # noqa: N805
-        """Call one of :data:`METHODS`."""
+        """Call one of :data:`METHODS`; anything else is a SecurityError."""
         name = getattr(__obj, "__name__", "")
         if name not in METHODS and not isinstance(__obj, BlockReference | jinja2.Undefined):
             raise SecurityError(f"{name or type(__obj).__name__}() cannot be called in a template")
