@@ -90,7 +90,7 @@ States = Annotated[
 
 @frozen(kw_only=True)
 class AlertQuery:
-    """Filters of the list of alerts. ``type`` is the name of the rule; times are RFC 3339."""
+    """Filters are combined with AND. ``type`` is the name of the rule; times are RFC 3339."""
 
     limit: Limit = 100
     cursor: IdCursor | None = None
@@ -251,7 +251,10 @@ def _merge(stored: Iterable[AlertView], known: Mapping[UUID, AlertView]) -> list
 
 @routes.get("/api/v1/alerts/active")
 async def list_active(call: Call, query: AlertQuery) -> AlertPage:
-    """List the open alerts, newest first. This needs no database."""
+    """List the open alerts, newest first.
+
+    This works without the database.
+    """
     active = {alert.id: alert for alert in call.monitor.alerting.active()}
     before = await _before(call, active, query.cursor)
     matching = sorted(

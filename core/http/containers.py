@@ -36,7 +36,7 @@ routes = Routes()
 
 @frozen(kw_only=True)
 class ContainerQuery(ChangesQuery):
-    """Filters of the list of containers."""
+    """Filters are combined with AND. See ``whole`` in the answer for ``since``."""
 
     status: Status | None = None
     state: str | None = None
@@ -46,7 +46,12 @@ class ContainerQuery(ChangesQuery):
 
 @frozen(kw_only=True)
 class ContainerPage:
-    """A page of containers, sorted by name; ``total`` counts all that match, changed or not."""
+    """A page of containers, sorted by name; ``total`` counts all that match, changed or not.
+
+    If ``whole`` is true, all that match are listed. If it is false, only those that changed after
+    the revision given as ``since`` are: remove the items named by ``removed`` from your copy, then
+    add or replace ``items``. Over several pages, keep the ``revision`` of the first one.
+    """
 
     items: list[ContainerView]
     total: int
@@ -68,7 +73,7 @@ class ContainerDetail:
 
 @frozen(kw_only=True)
 class LogQuery:
-    """How many lines to return, counted from the end of the log."""
+    """``lines`` is the number of lines to return, counted from the end of the log."""
 
     lines: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
 
@@ -91,7 +96,7 @@ class LogList:
 
 @frozen(kw_only=True)
 class EventQuery(SpanQuery):
-    """A page of a container's events, within a time range."""
+    """The time range is from ``since``, or the last ``hours``, until ``until`` or now."""
 
     limit: Limit = 100
     cursor: IdCursor | None = None

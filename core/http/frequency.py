@@ -21,10 +21,7 @@ _ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 
 @frozen(kw_only=True)
 class FrequencyQuery(SpanQuery):
-    """A time range, and the time zone (IANA name) for hours and days.
-
-    If ``timezone`` is not given, the configured one is used.
-    """
+    """Hours and days are those of ``timezone``, an IANA name, or of the configured time zone."""
 
     timezone: Annotated[str, msgspec.Meta(pattern=_ZONE, max_length=100)] | None = None
 

@@ -49,7 +49,7 @@ _BAD = (BeatStatus.DOWN, BeatStatus.FAILED)
 
 @frozen(kw_only=True)
 class BeatQuery:
-    """A report without a body: status and message as query parameters."""
+    """A report without a body gives status and message as query parameters."""
 
     status: BeatStatus = BeatStatus.UP
     message: str = ""

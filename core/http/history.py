@@ -23,7 +23,7 @@ LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 @frozen(kw_only=True)
 class SpanQuery:
-    """A time range: from ``since``, or the last ``hours``, until ``until`` or now."""
+    """The time range is from ``since``, or the last ``hours``, until ``until`` or now."""
 
     hours: Hours = 24.0
     since: Moment | None = None
@@ -32,14 +32,20 @@ class SpanQuery:
 
 @frozen(kw_only=True)
 class RangeQuery(SpanQuery):
-    """A time range for a chart of about ``points`` points."""
+    """The chart has about ``points`` points.
+
+    The time range is from ``since``, or the last ``hours``, until ``until`` or now.
+    """
 
     points: Annotated[int, msgspec.Meta(ge=1, le=2000)] = 300
 
 
 @frozen(kw_only=True)
 class SampleQuery(SpanQuery):
-    """A time range, of which at most ``limit`` raw results are returned."""
+    """At most ``limit`` results are returned.
+
+    The time range is from ``since``, or the last ``hours``, until ``until`` or now.
+    """
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
 

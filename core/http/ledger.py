@@ -53,7 +53,7 @@ class NotificationPage:
 
 @frozen(kw_only=True)
 class LedgerQuery:
-    """Filters of the list of decisions."""
+    """Filters are combined with AND."""
 
     limit: Limit = 100
     cursor: IdCursor | None = None

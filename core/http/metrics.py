@@ -56,17 +56,16 @@ class MetricsPage:
 
 @frozen(kw_only=True)
 class MetricsQuery(PageQuery):
-    """A page of targets, or the one target to return metrics of."""
+    """The targets are sorted by name and returned in pages; with ``target`` only that one is."""
 
     target: str | None = None
 
 
 @frozen(kw_only=True)
 class HistoryQuery(RangeQuery):
-    """A target and one of its checks, or, without a target, a page of containers.
+    """Without ``target``, a page of containers is charted, with at most 48 points for each.
 
-    If ``check`` is not given, a container's own check is used, or the first check of another
-    target. The history of a page of containers has at most 48 points for each.
+    Without ``check``, a container's own check is used, or the first check of another target.
     """
 
     target: str | None = None

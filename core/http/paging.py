@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @frozen(kw_only=True)
 class PageQuery:
-    """A page of a list that is sorted by name."""
+    """The list is sorted by name and returned in pages."""
 
     limit: Limit = 100
     cursor: NameCursor | None = None
@@ -27,7 +27,7 @@ class PageQuery:
 
 @frozen(kw_only=True)
 class NewestQuery:
-    """A page of a list that is sorted by time, newest first."""
+    """The list is sorted by time, newest first, and returned in pages."""
 
     limit: Limit = 100
     cursor: IdCursor | None = None

@@ -172,7 +172,10 @@ def times(
 
 @routes.delete("/api/v1/silences/{id}", role=Role.OPERATOR, errors=(404, 409))
 async def end_silence(call: Call) -> SilenceView:
-    """End a silence now. Alerts that are still firing are notified."""
+    """End a silence now.
+
+    Alerts that are still firing are notified.
+    """
     try:
         silence = call.monitor.alerting.quiet.silences.get(UUID(call.path["id"]))
     except ValueError:

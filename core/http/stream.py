@@ -44,7 +44,7 @@ _ID = re.compile(r"([0-9a-f]{1,16})-([0-9]{1,18})")
 
 @frozen(kw_only=True)
 class StreamQuery:
-    """The kinds of events to send, comma-separated.
+    """``kinds`` lists the kinds of events to send, comma-separated.
 
     Kinds are target, status, result, event, alert, notification and silence. Default: all but
     result.

@@ -22,7 +22,7 @@ routes = Routes()
 
 @frozen(kw_only=True)
 class TargetQuery(ChangesQuery):
-    """Filters of the list of targets."""
+    """Filters are combined with AND. See ``whole`` in the answer for ``since``."""
 
     status: Status | None = None
     kind: str | None = None
@@ -32,7 +32,12 @@ class TargetQuery(ChangesQuery):
 
 @frozen(kw_only=True)
 class TargetPage:
-    """A page of targets, sorted by name; ``total`` counts all that match, changed or not."""
+    """A page of targets, sorted by name; ``total`` counts all that match, changed or not.
+
+    If ``whole`` is true, all that match are listed. If it is false, only those that changed after
+    the revision given as ``since`` are: remove the items named by ``removed`` from your copy, then
+    add or replace ``items``. Over several pages, keep the ``revision`` of the first one.
+    """
 
     items: list[TargetView]
     total: int
@@ -52,7 +57,7 @@ class TargetDetail:
 
 @frozen(kw_only=True)
 class CheckQuery(PageQuery):
-    """Filters of the list of checks."""
+    """Filters are combined with AND."""
 
     status: Status | None = None
     target: str | None = None

@@ -18,7 +18,7 @@ routes = Routes()
 
 @frozen(kw_only=True)
 class TrendsQuery(SpanQuery):
-    """A time range, a metric, the number of targets, and about how many points of each."""
+    """``top`` is the number of targets, ``points`` about how many points each of them has."""
 
     metric: Name = "cpu_percent"
     top: Annotated[int, msgspec.Meta(ge=1, le=50)] = 8

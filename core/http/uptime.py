@@ -18,7 +18,7 @@ routes = Routes()
 
 @frozen(kw_only=True)
 class UptimeQuery(SpanQuery):
-    """A time range, filters (``kind``; ``q``: a part of the name), and about how many points."""
+    """Filters are ``kind`` and ``q``, a part of the name. A target has about ``points`` points."""
 
     points: Annotated[int, msgspec.Meta(ge=1, le=200)] = 48
     kind: str | None = None

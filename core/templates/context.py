@@ -74,7 +74,7 @@ def measured(metric: str, value: object) -> str:
 
 
 def icon_of(notice: Notice) -> str:
-    """Return the icon: ✅ for recovered, ⏹ for ended unseen, else that of the severity."""
+    """Return the icon: ✅ for recovered, ⏹ for ended otherwise, else that of the severity."""
     if notice.kind is Kind.RESOLVED:
         return "✅" if notice.recovered else "⏹"
     return "🔁" if notice.kind is Kind.FLAPPING else ICONS[notice.severity]
