@@ -149,7 +149,7 @@ class Writer:
                 if due and (len(self._spool) or self.away is not None):
                     await self._replay()
             except BaseException:
-                # Cancelled half-way: whether it was written or not, its id will tell.
+                # Cancelled half-way: the id shows later whether the batch was written.
                 if not kept:
                     self._spool.put_now(batch)
                 raise
