@@ -28,6 +28,9 @@ def document(all_routes: list[Route], version: str) -> dict[str, Any]:
     for route in all_routes:
         kinds += [k for k in (route.body, route.response) if _has_schema(k)]
     _, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in all_routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, components)
     for route in all_routes:
         # Bodies with unknown fields are rejected, see convert_body.
         if route.body is not None:
@@ -35,9 +38,6 @@ def document(all_routes: list[Route], version: str) -> dict[str, Any]:
     for schema in components.values():
         if "description" in schema:
             schema["description"] = inspect.cleandoc(schema["description"])
-    paths: dict[str, dict[str, Any]] = {}
-    for route in all_routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, components)
     return {
         "openapi": "3.1.0",
         "info": {

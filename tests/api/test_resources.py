@@ -288,6 +288,11 @@ async def test_the_openapi_document_is_valid(ask: Asker) -> None:
     listed = {(m.upper(), path) for path, item in document["paths"].items() for m in item}
     assert listed == {(route.method, route.path) for route in ROUTES}
     assert all(route.summary for route in ROUTES)
+    schemas = document["components"]["schemas"]
+    bodies = [schemas[route.body.__name__] for route in ROUTES if route.body is not None]
+    assert bodies
+    assert [body["title"] for body in bodies if body["additionalProperties"] is not False] == []
+    assert [s for s in schemas.values() if "\n    " in s.get("description", "")] == []
 
 
 async def test_answers_of_a_thousand_targets_are_small_work(ask: Asker, stack: Stack) -> None:
