@@ -49,7 +49,7 @@ def run(context: Context, no_dashboard: bool) -> None:
     asked: list[int] = []
     # Until it has a handler, this signal would end the process.
     signal.signal(signal.SIGHUP, lambda number, _: asked.append(number))
-    with private_files():
+    with private_files(), descriptors.raised_limit():
         _run(context, no_dashboard, asked)
 
 
@@ -102,7 +102,7 @@ async def _main(
     settings = context.settings()
     for warning in settings.warnings:
         log.warning(warning)
-    if (limit := descriptors.raise_limit()) < FEW_FILES:
+    if (limit := descriptors.limit()) < FEW_FILES:
         log.warning(
             "the limit of open files is low; fewer checks run at the same time",
             limit=limit, remedy="ulimit -n, LimitNOFILE",

@@ -5,7 +5,7 @@ In production each is a call of an empty function.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from tocsin.core.runtime.process import PROCESS
 
 POINTS = (
     "transition made",  # the engine has stepped; nothing is on disk
@@ -20,16 +20,8 @@ POINTS = (
     "marked",  # the mark is on disk
 )
 
-_hook: Callable[[str], None] | None = None
-
 
 def point(name: str) -> None:
     """Pass a labelled point."""
-    if _hook is not None:
-        _hook(name)
-
-
-def set_hook(hook: Callable[[str], None] | None) -> None:
-    """Have ``hook`` called at each point (None: nothing)."""
-    global _hook
-    _hook = hook
+    if PROCESS.crash_hook is not None:
+        PROCESS.crash_hook(name)

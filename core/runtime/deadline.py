@@ -10,7 +10,6 @@ callback took long) counts for no deadline: whoever is waited for may have answe
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -174,13 +173,9 @@ class _Wheel:
             self.loop.call_later(TURN, self._turn)
 
 
-_here = threading.local()
-
-
 def _wheel() -> _Wheel:
-    """The wheel of the running event loop."""
+    """The wheel of the running event loop, which keeps it."""
     loop = asyncio.get_running_loop()
-    wheel: _Wheel | None = getattr(_here, "wheel", None)
-    if wheel is None or wheel.loop is not loop:
-        wheel = _here.wheel = _Wheel(loop)
+    kept = vars(loop)
+    wheel: _Wheel = kept.get("tocsin_wheel") or kept.setdefault("tocsin_wheel", _Wheel(loop))
     return wheel

@@ -9,6 +9,10 @@ from __future__ import annotations
 import os
 import resource
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from tocsin.core.runtime.process import PROCESS
 
 RESERVE = 64
 """Descriptors that neither checks nor the API may take."""
@@ -28,34 +32,32 @@ FRESH = 0.1
 _SCARCE = 16
 """With fewer left than these, an error may well come from that."""
 
-_original: tuple[int, int] | None = None
-_counted = (float("-inf"), 0)
 
-
-def raise_limit() -> int:
-    """Raise the soft limit of open files to the hard one, or MOST. Returns the limit."""
-    global _original
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if _original is None:
-        _original = (soft, hard)
+@contextmanager
+def raised_limit() -> Iterator[None]:
+    """Meanwhile the soft limit of open files is the hard one, or MOST, as far as that may be."""
+    soft, hard = PROCESS.given_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        except (OSError, ValueError):
-            return soft
-        return wanted
-    return limit()
+        _set_limit(wanted, hard)
+    try:
+        yield
+    finally:
+        _set_limit(soft, hard)
+        PROCESS.given_files = None
+
+
+def _set_limit(soft: int, hard: int) -> None:
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def restore_limits(pid: int) -> None:
     """Give a program that was started the limit that tocsin was started with: one that uses
     ``select`` cannot handle descriptors above 1,023."""
-    if _original is not None:
-        try:
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, _original)
-        except (OSError, ValueError):
-            return  # it has ended already
+    if PROCESS.given_files is not None:
+        with suppress(OSError, ValueError):  # it has ended already
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, PROCESS.given_files)
 
 
 def limit() -> int:
@@ -77,11 +79,12 @@ def count() -> int:
 
 def left() -> int:
     """How many more there may be, counted at most FRESH seconds ago."""
-    global _counted
+    at, found = PROCESS.files_left
     now = time.monotonic()
-    if now - _counted[0] > FRESH:
-        _counted = (now, limit() - count())
-    return _counted[1]
+    if now - at > FRESH:
+        found = limit() - count()
+        PROCESS.files_left = (now, found)
+    return found
 
 
 def are_scarce() -> bool:

@@ -10,10 +10,9 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SHARED = stat.S_IWGRP | stat.S_IWOTH
+from tocsin.core.runtime.process import PROCESS
 
-_given_mask: int | None = None
-"""The umask that tocsin was started with, while its own is another."""
+SHARED = stat.S_IWGRP | stat.S_IWOTH
 
 
 def user_name(uid: int) -> str:
@@ -56,21 +55,20 @@ def open_file(name: str, directory: int, *, follow: bool = False) -> int:
 @contextmanager
 def private_files() -> Iterator[None]:
     """Meanwhile what this process makes is its user's alone, SQLite's and libraries' files too."""
-    global _given_mask
-    before = os.umask(0o077)
-    _given_mask, outer = before if _given_mask is None else _given_mask, _given_mask
+    before, outer = os.umask(0o077), PROCESS.given_umask
+    PROCESS.given_umask = before if outer is None else outer
     try:
         yield
     finally:
         os.umask(before)
-        _given_mask = outer
+        PROCESS.given_umask = outer
 
 
 def program_umask() -> int:
     """The umask for programs that are run for others, such as a backup script: that which tocsin
     was started with. tocsin's own, which they would inherit, hides all files from other users."""
-    if _given_mask is not None:
-        return _given_mask
+    if PROCESS.given_umask is not None:
+        return PROCESS.given_umask
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

@@ -53,6 +53,7 @@ from tocsin.core.monitor import events
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.runtime import crash_points
+from tocsin.core.runtime.process import PROCESS
 from tocsin.core.state import CheckState
 from tocsin.core.store import Store
 
@@ -195,7 +196,7 @@ def child(plan: Plan, directory: Path, kill: bool) -> None:
                         time.sleep(0.1)
                     os.kill(os.getpid(), signal.SIGKILL)
 
-        crash_points.set_hook(hook)
+        PROCESS.crash_hook = hook
     asyncio.run(_drive(plan, directory))
     os._exit(0)
 

@@ -29,14 +29,15 @@ def in_child(program: str, soft: int, hard: int) -> Any:
 
 @pytest.mark.parametrize(("soft", "hard", "limit"), [(256, 4096, 4096), (1024, 1024, 1024)])
 def test_the_soft_limit_is_raised(soft: int, hard: int, limit: int) -> None:
-    """As far as the hard limit allows."""
+    """As far as the hard limit allows, and only while tocsin runs."""
     program = (
         "import json, resource\n"
         "from tocsin.core.runtime import descriptors\n"
-        "said = descriptors.raise_limit()\n"
-        "print(json.dumps([said, resource.getrlimit(resource.RLIMIT_NOFILE)[0]]))"
+        "with descriptors.raised_limit():\n"
+        "    raised = [descriptors.limit(), resource.getrlimit(resource.RLIMIT_NOFILE)[0]]\n"
+        "print(json.dumps([*raised, descriptors.limit()]))"
     )
-    assert in_child(program, soft, hard) == [limit, limit]
+    assert in_child(program, soft, hard) == [limit, limit, soft]
 
 
 def test_programs_have_the_limit_that_tocsin_was_started_with() -> None:
@@ -46,9 +47,9 @@ def test_programs_have_the_limit_that_tocsin_was_started_with() -> None:
         "from tocsin import Target\n"
         "from tocsin.core.runtime import descriptors\n"
         "from tocsin.plugins.probes.backup_script import BackupScriptProbe\n"
-        "descriptors.raise_limit()\n"
         'command = ("/bin/sh", "-c", "sleep 0.5; ulimit -Sn")\n'
-        'result = asyncio.run(BackupScriptProbe(command=command).check(Target(name="t")))\n'
+        "with descriptors.raised_limit():\n"
+        '    result = asyncio.run(BackupScriptProbe(command=command).check(Target(name="t")))\n'
         "print(json.dumps(result.message))"
     )
     assert in_child(program, 300, 4096) == "300"
