@@ -75,25 +75,28 @@ class _Read:
         return [words for line in text.splitlines() if (words := line.partition("#")[0].split())]
 
 
-_hosts, _switch = _Read(HOSTS), _Read(SWITCH)
-_names: dict[str, list[Address]] = {}
-_first = True
+class HostsFile:
+    """The names in a hosts file, and whether ``nsswitch.conf`` puts it before the resolver."""
 
+    def __init__(self, hosts: Path = HOSTS, switch: Path = SWITCH) -> None:
+        self._hosts, self._switch = _Read(hosts), _Read(switch)
+        self._names: dict[str, list[Address]] = {}
+        self._is_first = True
+        self.find("localhost", socket.AF_UNSPEC)  # now: sending an alert is to open no file
 
-def in_hosts_file(host: str, family: int) -> list[Address] | None:
-    """The addresses that the hosts file gives for a name; None where the resolver is to be asked:
-    it has none of that family, or ``/etc/nsswitch.conf`` puts the resolver before it."""
-    global _names, _first
-    with suppress(OSError):  # no file is left, or may be opened: what was read last holds
-        if (lines := _hosts.new_lines()) is not None:
-            _names = _parse(lines)
-    with suppress(OSError):
-        if (lines := _switch.new_lines()) is not None:
-            _first = _is_first(lines)
-    if not _first:
-        return None
-    found = _names.get(host.lower(), ())
-    return [one for one in found if family in (socket.AF_UNSPEC, one[0])] or None
+    def find(self, host: str, family: int) -> list[Address] | None:
+        """The addresses that it gives for a name; None where the resolver is to be asked: it has
+        none of that family, or the resolver comes before it."""
+        with suppress(OSError):  # no file is left, or may be opened: what was read last holds
+            if (lines := self._hosts.new_lines()) is not None:
+                self._names = _parse(lines)
+        with suppress(OSError):
+            if (lines := self._switch.new_lines()) is not None:
+                self._is_first = _is_first(lines)
+        if not self._is_first:
+            return None
+        found = self._names.get(host.lower(), ())
+        return [one for one in found if family in (socket.AF_UNSPEC, one[0])] or None
 
 
 def _parse(lines: list[list[str]]) -> dict[str, list[Address]]:
@@ -115,6 +118,3 @@ def _is_first(lines: list[list[str]]) -> bool:
         if word == "hosts:" and "files" in services:
             return not {"dns", "resolve"} & set(services[: services.index("files")])
     return True
-
-
-in_hosts_file("localhost", socket.AF_UNSPEC)  # who tells an alert opens nothing

@@ -17,9 +17,9 @@ from contextvars import ContextVar
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 from aiohttp.abc import AbstractResolver, ResolveResult
-from attrs import define, field
+from attrs import Factory, define, field
 
-from tocsin.core.resolver.local_names import Address, in_hosts_file, numeric
+from tocsin.core.resolver.local_names import Address, HostsFile, numeric
 from tocsin.core.resolver.threads import Lookup, LookupThreads
 from tocsin.core.runtime.shortage import LookupTrouble, is_clear
 
@@ -51,13 +51,6 @@ EYEBALLS = 0.25
 
 FORGOTTEN = 600.0
 """Seconds after which a name that could not be looked up, and is not asked for, is no trouble."""
-
-CHECKS = LookupThreads("tocsin lookup", 32)
-DELIVERY = LookupThreads("tocsin delivery lookup", 8)
-
-_answers: dict[tuple[str, int], tuple[float, list[Address]]] = {}
-_failing: dict[str, tuple[float, str]] = {}
-"""Names that checks could not look up: when last, and why."""
 
 
 @define
@@ -96,107 +89,110 @@ def lookups_of_check() -> Iterator[LookupWatch]:
         _watch.reset(token)
 
 
-async def look_up(
-    host: str, port: int, *, family: int = socket.AF_UNSPEC, timeout: float | None = None
-) -> list[AddrInfoType]:
-    """The addresses of a host, as ``getaddrinfo`` gives them for TCP.
+@define(eq=False)
+class Lookups:
+    """The threads that look host names up, and what they found."""
 
-    Args:
-        host: an address, or a name.
-        port: put into the addresses.
-        family: AF_UNSPEC, AF_INET or AF_INET6.
-        timeout: of the check, in seconds; given, the lookup is one for a check.
+    checks: LookupThreads = Factory(lambda: LookupThreads("tocsin lookup", 32))
+    delivery: LookupThreads = Factory(lambda: LookupThreads("tocsin delivery lookup", 8))
+    hosts_file: HostsFile = Factory(HostsFile)
+    answers: dict[tuple[str, int], tuple[float, list[Address]]] = Factory(dict)
+    """By name and family: when there was an answer last, and which."""
+    failing: dict[str, tuple[float, str]] = Factory(dict)
+    """Names that checks could not look up: when last, and why."""
 
-    Raises:
-        socket.gaierror: there is no such name, or it has no address of that family.
-        UnicodeError: no name has such a shape.
-        LookupTrouble: the resolver is away; ``own_shortage`` knows it.
-    """
-    found = _local(host, family)
-    if found is None:
-        watch = _watch.get()
-        if watch is None and timeout is None:
-            found = await _for_delivery(host, family)
-        else:
-            found = await _for_check(host, family, timeout, watch or LookupWatch())
-    return [
-        (kind, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (place[0], port, *place[2:]))
-        for kind, place in found
-    ]
+    def forget(self) -> None:
+        """Forget what was found: the next tocsin of this process begins without it."""
+        self.answers.clear()
+        self.failing.clear()
 
+    def trouble(self) -> str | None:
+        """Which names checks could not look up when they tried last, as a sentence, or None."""
+        now = time.monotonic()
+        for host in [host for host, (at, _) in self.failing.items() if now - at > FORGOTTEN]:
+            del self.failing[host]
+        if not self.failing:
+            return None
+        host, (_, why) = next(iter(self.failing.items()))
+        return (
+            f"{len(self.failing)} host names cannot be looked up, such as {host} ({why}); "
+            "see /etc/resolv.conf and the name servers in it"
+        )
 
-def _local(host: str, family: int) -> list[Address] | None:
-    one = numeric(host)
-    if one is None:
-        return in_hosts_file(host, family)
-    if family not in (socket.AF_UNSPEC, one[0]):
-        raise socket.gaierror(socket.EAI_NONAME, "the address is not of the family asked for")
-    return [one]
+    def without_resolver(self, host: str, family: int) -> list[Address] | None:
+        """The addresses of a host that is one, or is in the hosts file. Raises gaierror."""
+        one = numeric(host)
+        if one is None:
+            return self.hosts_file.find(host, family)
+        if family not in (socket.AF_UNSPEC, one[0]):
+            raise socket.gaierror(socket.EAI_NONAME, "the address is not of the family asked for")
+        return [one]
 
-
-async def _for_check(
-    host: str, family: int, timeout: float | None, watch: LookupWatch
-) -> list[Address]:
-    if (kept := _kept(host, family, FRESH)) is not None:
-        return kept
-    patience = PATIENCE if timeout is None else min(PATIENCE, SHARE * timeout)
-    watch.begin(host)
-    began = time.monotonic()
-    try:
-        found = await _ask(CHECKS, host, family, patience)
-    except LookupTrouble as trouble:
-        _failing[host] = (time.monotonic(), trouble.why)
-        raise
-    except asyncio.CancelledError as error:
-        error.__cause__ = LookupTrouble(host, "no answer in time")  # for who makes a timeout of it
-        if (now := time.monotonic()) - began > LONG:  # else the check was removed, as it seems
-            _failing[host] = (now, "no answer in time")
-        raise
-    except (socket.gaierror, UnicodeError):
+    async def for_check(
+        self, host: str, family: int, timeout: float | None, watch: LookupWatch
+    ) -> list[Address]:
+        """As look_up, for a check."""
+        if (kept := self._kept(host, family, FRESH)) is not None:
+            return kept
+        patience = PATIENCE if timeout is None else min(PATIENCE, SHARE * timeout)
+        watch.begin(host)
+        began = time.monotonic()
+        try:
+            found = await self._ask(self.checks, host, family, patience)
+        except LookupTrouble as trouble:
+            self.failing[host] = (time.monotonic(), trouble.why)
+            raise
+        except asyncio.CancelledError as error:
+            # For who makes a timeout of it.
+            error.__cause__ = LookupTrouble(host, "no answer in time")
+            if (now := time.monotonic()) - began > LONG:  # else the check was removed, as it seems
+                self.failing[host] = (now, "no answer in time")
+            raise
+        except (socket.gaierror, UnicodeError):
+            watch.answered(host)
+            self.failing.pop(host, None)
+            raise
         watch.answered(host)
-        _failing.pop(host, None)
-        raise
-    watch.answered(host)
-    _failing.pop(host, None)
-    return found
+        self.failing.pop(host, None)
+        return found
 
+    async def for_delivery(self, host: str, family: int) -> list[Address]:
+        """As look_up, for delivery."""
+        if (kept := self._kept(host, family, FRESH)) is not None:
+            return kept
+        last = self._kept(host, family, STALE)
+        patience = DELIVERY_AT_MOST if last is None else DELIVERY_PATIENCE
+        try:
+            return await self._ask(self.delivery, host, family, patience)
+        except (LookupTrouble, RuntimeError, MemoryError):  # RuntimeError: no thread can be started
+            if last is None:
+                raise
+            return last
 
-async def _for_delivery(host: str, family: int) -> list[Address]:
-    if (kept := _kept(host, family, FRESH)) is not None:
-        return kept
-    last = _kept(host, family, STALE)
-    patience = DELIVERY_AT_MOST if last is None else DELIVERY_PATIENCE
-    try:
-        return await _ask(DELIVERY, host, family, patience)
-    except (LookupTrouble, RuntimeError, MemoryError):  # RuntimeError: no thread can be started
-        if last is None:
-            raise
-        return last
+    def _kept(self, host: str, family: int, seconds: float) -> list[Address] | None:
+        at, found = self.answers.get((host, family), (0.0, None))
+        return found if found is not None and time.monotonic() - at <= seconds else None
 
-
-def _kept(host: str, family: int, seconds: float) -> list[Address] | None:
-    at, found = _answers.get((host, family), (0.0, None))
-    return found if found is not None and time.monotonic() - at <= seconds else None
-
-
-async def _ask(threads: LookupThreads, host: str, family: int, seconds: float) -> list[Address]:
-    """Look up, or wait for who does. Raises as look_up."""
-    lookup = threads.ask(host, family)
-    if not await _ended(lookup, seconds):
-        threads.give_up(lookup)
-        waits = "no answer" if lookup.has_begun else "no thread was free for it"
-        raise LookupTrouble(host, f"{waits} within {seconds:g} s")
-    try:
-        found = lookup.outcome.result()
-    except socket.gaierror as error:
-        if is_clear(error):
-            raise
-        raise LookupTrouble(host, (error.strerror or str(error)).lower()) from error
-    _answers.pop((host, family), None)
-    _answers[host, family] = (time.monotonic(), found)
-    if len(_answers) > MOST_KEPT:
-        del _answers[next(iter(_answers))]
-    return found
+    async def _ask(
+        self, threads: LookupThreads, host: str, family: int, seconds: float
+    ) -> list[Address]:
+        """Look up, or wait for who does. Raises as look_up."""
+        lookup = threads.ask(host, family)
+        if not await _ended(lookup, seconds):
+            threads.give_up(lookup)
+            waits = "no answer" if lookup.has_begun else "no thread was free for it"
+            raise LookupTrouble(host, f"{waits} within {seconds:g} s")
+        try:
+            found = lookup.outcome.result()
+        except socket.gaierror as error:
+            if is_clear(error):
+                raise
+            raise LookupTrouble(host, (error.strerror or str(error)).lower()) from error
+        self.answers.pop((host, family), None)
+        self.answers[host, family] = (time.monotonic(), found)
+        if len(self.answers) > MOST_KEPT:
+            del self.answers[next(iter(self.answers))]
+        return found
 
 
 async def _ended(lookup: Lookup, seconds: float) -> bool:
@@ -213,18 +209,38 @@ async def _ended(lookup: Lookup, seconds: float) -> bool:
     return lookup.outcome.done()
 
 
-def lookup_trouble() -> str | None:
-    """Which names checks could not look up when they tried last, as a sentence, or None."""
-    now = time.monotonic()
-    for host in [host for host, (at, _) in _failing.items() if now - at > FORGOTTEN]:
-        del _failing[host]
-    if not _failing:
-        return None
-    host, (_, why) = next(iter(_failing.items()))
-    return (
-        f"{len(_failing)} host names cannot be looked up, such as {host} ({why}); "
-        "see /etc/resolv.conf and the name servers in it"
-    )
+LOOKUPS = Lookups()
+"""One for the process: plugins look up in any thread and event loop, and since a lookup that hangs
+cannot be ended, it is the process that has a bounded number of them."""
+
+
+async def look_up(
+    host: str, port: int, *, family: int = socket.AF_UNSPEC, timeout: float | None = None
+) -> list[AddrInfoType]:
+    """The addresses of a host, as ``getaddrinfo`` gives them for TCP.
+
+    Args:
+        host: an address, or a name.
+        port: put into the addresses.
+        family: AF_UNSPEC, AF_INET or AF_INET6.
+        timeout: of the check, in seconds; given, the lookup is one for a check.
+
+    Raises:
+        socket.gaierror: there is no such name, or it has no address of that family.
+        UnicodeError: no name has such a shape.
+        LookupTrouble: the resolver is away; ``own_shortage`` knows it.
+    """
+    found = LOOKUPS.without_resolver(host, family)
+    if found is None:
+        watch = _watch.get()
+        if watch is None and timeout is None:
+            found = await LOOKUPS.for_delivery(host, family)
+        else:
+            found = await LOOKUPS.for_check(host, family, timeout, watch or LookupWatch())
+    return [
+        (kind, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (place[0], port, *place[2:]))
+        for kind, place in found
+    ]
 
 
 async def connect_to(host: str, port: int, *, timeout: float | None = None) -> socket.socket:

@@ -16,6 +16,7 @@ from attrs import evolve
 from pytest_aiohttp import AiohttpServer
 
 from tocsin import Secret, Status, Target, connect_to, look_up, own_shortage
+from tocsin.core.checks import punctuality
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.punctuality import host_names
@@ -23,9 +24,10 @@ from tocsin.core.clock import SystemClock
 from tocsin.core.config.settings import BUILT_IN, PluginSettings
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
-from tocsin.core.resolver import local_names, lookups
+from tocsin.core.resolver import lookups
 from tocsin.core.resolver.guard import guard_lookups
-from tocsin.core.resolver.lookups import lookups_of_check
+from tocsin.core.resolver.local_names import HostsFile
+from tocsin.core.resolver.lookups import Lookups, lookups_of_check
 from tocsin.core.resolver.threads import LookupThreads
 from tocsin.core.runtime.shortage import LookupTrouble
 from tocsin.plugins.notifiers.webhook import WebhookNotifier
@@ -60,10 +62,9 @@ class Resolver:
 def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
     made = Resolver()
     monkeypatch.setattr(socket, "getaddrinfo", made)
-    monkeypatch.setattr(lookups, "CHECKS", LookupThreads("checks", 4))
-    monkeypatch.setattr(lookups, "DELIVERY", LookupThreads("delivery", 2))
-    monkeypatch.setattr(lookups, "_answers", {})
-    monkeypatch.setattr(lookups, "_failing", {})
+    own = Lookups(LookupThreads("checks", 4), LookupThreads("delivery", 2))
+    monkeypatch.setattr(lookups, "LOOKUPS", own)
+    monkeypatch.setattr(punctuality, "LOOKUPS", own)
     yield made
     made.back.set()
 
@@ -89,17 +90,14 @@ async def site(aiohttp_server: AiohttpServer) -> int:
 
 
 async def test_addresses_and_names_of_the_hosts_file_take_no_thread(
-    resolver: Resolver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    resolver: Resolver, tmp_path: Path
 ) -> None:
     """They are known at once, whatever their form, while every lookup hangs; the hosts file is read
     again when it changes, and is not where the resolver comes first."""
     hosts, switch = tmp_path / "hosts", tmp_path / "nsswitch.conf"
     hosts.write_text("127.0.0.7 Shop.lan shop # the shop\n::1 six\n127.0.0.8 six\nnonsense x\n")
     switch.write_text("hosts: files dns\n")
-    monkeypatch.setattr(local_names, "_hosts", local_names._Read(hosts))
-    monkeypatch.setattr(local_names, "_switch", local_names._Read(switch))
-    for made_of_them in ("_names", "_first"):  # are as before afterwards
-        monkeypatch.setattr(local_names, made_of_them, getattr(local_names, made_of_them))
+    lookups.LOOKUPS.hosts_file = HostsFile(hosts, switch)
     for host, place in {
         "127.0.0.1": ("127.0.0.1", 80), "127.1": ("127.0.0.1", 80), "::1": ("::1", 80, 0, 0),
         "fe80::1%1": ("fe80::1", 80, 0, 1), "shop.LAN": ("127.0.0.7", 80),
@@ -124,9 +122,7 @@ async def test_a_hosts_file_that_cannot_be_opened_now_is_read_later(
     """With no descriptor left, what was read last holds, and the change is not forgotten."""
     hosts = tmp_path / "hosts"
     hosts.write_text("127.0.0.7 shop\n")
-    monkeypatch.setattr(local_names, "_hosts", local_names._Read(hosts))
-    for name, value in (("_names", {}), ("_first", True)):
-        monkeypatch.setattr(local_names, name, value)
+    lookups.LOOKUPS.hosts_file = HostsFile(hosts, tmp_path / "none")
     assert (await look_up("shop", 1))[0][4] == ("127.0.0.7", 1)
     hosts.write_text("127.0.0.10 shop\n")
     with monkeypatch.context() as patch:
@@ -233,7 +229,7 @@ async def test_names_that_are_answered_are_not_starved(resolver: Resolver) -> No
     resolver.back.set()
     await look_up("b.test", 1, timeout=60)
     resolver.back.clear()
-    slow = lookups.CHECKS._were_slow
+    slow = lookups.LOOKUPS.checks._were_slow
     for n in range(4):
         slow[f"{n}.dead.test"] = None
         with pytest.raises(LookupTrouble):
@@ -249,9 +245,8 @@ async def test_delivery_takes_the_last_good_answer(
     monkeypatch.setattr(lookups, "FRESH", -1)
     monkeypatch.setattr(lookups, "DELIVERY_PATIENCE", 0.05)
     monkeypatch.setattr(lookups, "DELIVERY_AT_MOST", 0.1)
-    lookups._answers["a.dead.test", 0] = lookups._answers["a.busy.test", 0] = (
-        time.monotonic(), [(socket.AF_INET, ("127.0.0.3", 0))],
-    )  # fmt: skip
+    for host in ("a.dead.test", "a.busy.test"):
+        lookups.LOOKUPS.answers[host, 0] = (time.monotonic(), [(socket.AF_INET, ("127.0.0.3", 0))])
     for host in ("a.dead.test", "a.busy.test"):
         assert (await look_up(host, 9))[0][4] == ("127.0.0.3", 9)
         with pytest.raises(LookupTrouble), lookups_of_check():
@@ -268,7 +263,7 @@ async def test_libraries_look_up_the_same_way(resolver: Resolver, site: int) -> 
     guard_lookups(asyncio.get_running_loop())
     _, writer = await asyncio.open_connection("a.test", site)
     writer.close()
-    assert lookups._answers["a.test", 0][1] == [(socket.AF_INET, ("127.0.0.1", 0))]
+    assert lookups.LOOKUPS.answers["a.test", 0][1] == [(socket.AF_INET, ("127.0.0.1", 0))]
     with lookups_of_check() as watch, pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await asyncio.open_connection("a.dead.test", site)
