@@ -23,7 +23,7 @@ from tocsin.core.contracts.model import (
     Result,
 )
 from tocsin.core.contracts.rule import Verdict
-from tocsin.core.hiding import clean, clean_data, hide, visible
+from tocsin.core.hiding import are_plain, clean, clean_data, hide, visible
 
 LONGEST_LINE = 16_000
 """Characters of a log line that are kept."""
@@ -42,23 +42,15 @@ _NUMBERS = {
 _MOST = 1e18
 """No container has so much of anything, and no database column holds more."""
 
-MOST_NAMES = 10_000
-
-_plain_names: set[str] = set()
-"""Names of metrics that were looked at and are fit as they are."""
-
 
 def cleaned_result(result: Result) -> Result:
     """A result without secrets and harmful characters; mostly the same one."""
     changed: dict[str, Any] = {}
     if (message := clean(result.message)) != result.message:
         changed["message"] = message
-    if not _plain_names.issuperset(result.metrics):
-        names = {name: hide(visible(str(name))) for name in result.metrics}
-        if any(name != seen for name, seen in names.items()):
-            changed["metrics"] = {names[name]: value for name, value in result.metrics.items()}
-        elif len(_plain_names) < MOST_NAMES:
-            _plain_names.update(names)
+    if not are_plain(result.metrics):
+        metrics = result.metrics.items()
+        changed["metrics"] = {hide(visible(str(name))): value for name, value in metrics}
     if result.attributes:
         changed["attributes"] = plain(result.attributes)
     facts = result.container

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from tocsin.core.hiding import Known, text
+from tocsin.core.hiding import text
 
 
 def hide_only(monkeypatch: pytest.MonkeyPatch, secrets: Iterable[str]) -> None:
     """Let these be the secrets that are known, until the test ends."""
-    monkeypatch.setattr(text, "_known", Known(secrets))
-    text._clean_again.cache_clear()
+    monkeypatch.setattr(text, "SECRETS", text.Secrets(secrets))

@@ -13,12 +13,13 @@ from tocsin.core.hiding.data import clean_arguments, clean_data
 from tocsin.core.hiding.escaped import look_for
 from tocsin.core.hiding.known import Known, parts_of
 from tocsin.core.hiding.names import HIDDEN, is_secret_name
-from tocsin.core.hiding.text import LONGEST, clean, hide, know
+from tocsin.core.hiding.text import LONGEST, are_plain, clean, hide, know
 
 __all__ = [
     "HIDDEN",
     "LONGEST",
     "Known",
+    "are_plain",
     "clean",
     "clean_arguments",
     "clean_data",
