@@ -188,7 +188,8 @@ def _name(kind: Any) -> str:
     return "a list" if _plain(kind) in _LISTS else "a table"
 
 
-_converter = make_converter()
+_CONVERTER = make_converter()
+"""A constant: what cattrs keeps of a class that was seen follows from the class alone."""
 
 
 def build(cls: Any, table: Mapping[str, Any], path: Path, problems: Problems) -> Any:
@@ -201,7 +202,7 @@ def build(cls: Any, table: Mapping[str, Any], path: Path, problems: Problems) ->
         problems.add(path, f"expected a table, got {show(table)}")
         return None
     try:
-        return _converter.structure(table, cls)
+        return _CONVERTER.structure(table, cls)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - see above
@@ -226,7 +227,7 @@ def construct(
     """
 
     def make() -> Any:
-        instance = _converter.structure(table, cls)
+        instance = _CONVERTER.structure(table, cls)
         check_instance(instance)
         return instance
 

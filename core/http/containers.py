@@ -23,9 +23,9 @@ from tocsin.core.http.paging import IdCursor, Limit
 from tocsin.core.http.problems import Problem, not_found
 from tocsin.core.http.routing import Call, Routes
 from tocsin.core.http.views import (
+    CONTAINERS,
     ContainerView,
     container_view,
-    encoded_containers,
     is_container,
     shown_labels,
 )
@@ -167,9 +167,9 @@ async def list_containers(call: Call, query: ContainerQuery) -> ContainerPage:
             and (query.project is None or (facts is not None and facts.project == query.project))
         )
 
-    found = select(call.monitor.state, query, scope, matches)
+    found, encoded = select(call.monitor.state, query, scope, matches), call.request.app[CONTAINERS]
     return ContainerPage(
-        items=[encoded_containers.of(state) for state in found.states], total=found.total,
+        items=[encoded.of(state) for state in found.states], total=found.total,
         next=found.next, revision=found.revision, whole=found.whole, removed=found.removed,
     )  # fmt: skip
 

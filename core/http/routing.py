@@ -105,7 +105,8 @@ class Route:
 
 @define
 class Routes:
-    """Collects the routes of one resource."""
+    """Collects the routes of one resource, as decorators name them while its module is imported;
+    a constant from then on."""
 
     routes: list[Route] = field(factory=list)
 

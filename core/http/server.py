@@ -41,19 +41,20 @@ from tocsin.core.http.keys import HEADERS, STOPPING, STREAMS
 from tocsin.core.http.monitor import Monitor
 from tocsin.core.http.problems import Problem
 from tocsin.core.http.routing import MAX_BODY, Call, Route, coding_of, perform, show
+from tocsin.core.http.views import CONTAINERS, TARGETS, Encoded, container_view, target_view
 from tocsin.core.ids import new_id
 from tocsin.core.logs import get_logger
 
 log = get_logger(__name__)
 
-ROUTES: list[Route] = [
+ROUTES: tuple[Route, ...] = tuple(
     route
     for module in (
         health, me, status, containers, targets, metrics, uptime, trends, frequency, alerts, ledger,
         silences, maintenance, channels, heartbeats, admin, stream, exposition, openapi,
     )
     for route in module.routes.routes
-]  # fmt: skip
+)  # fmt: skip
 """All operations of the core, in the order in which they are documented."""
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tocsin"'}
@@ -76,6 +77,7 @@ class ApiServer:
         app = web.Application(middlewares=[self._middleware], client_max_size=MAX_BODY)
         app[STOPPING] = asyncio.Event()
         app[STREAMS] = Counter()
+        app[TARGETS], app[CONTAINERS] = Encoded(target_view), Encoded(container_view)
         for route in (*ROUTES, *added.routes_of(self._monitor.plugins)):
             app.router.add_route(route.method, route.path, self._handler(route))
             if route.method == "GET":
@@ -288,12 +290,9 @@ class _Rarely(logging.Filter):
         return True
 
 
-_quiet = _NoTraceback()
-_rarely = _Rarely()
-
-
 def quieten() -> None:
-    """Shorten what misbehaving or too many clients cause in the log."""
-    # idempotent: logging adds the same filter only once
-    logging.getLogger("aiohttp.server").addFilter(_quiet)
-    logging.getLogger("asyncio").addFilter(_rarely)
+    """Shorten what misbehaving or too many clients cause in the log. The loggers keep the filters
+    until the next server brings its own: asyncio still logs after a listener is closed."""
+    for name, own in {"aiohttp.server": _NoTraceback(), "asyncio": _Rarely()}.items():
+        logger = logging.getLogger(name)
+        logger.filters = [one for one in logger.filters if type(one) is not type(own)] + [own]

@@ -13,7 +13,7 @@ from tocsin.core.http.history import RangeQuery, SampleQuery, span, unavailable
 from tocsin.core.http.paging import PageQuery, page
 from tocsin.core.http.problems import not_found
 from tocsin.core.http.routing import Call, Routes
-from tocsin.core.http.views import CheckView, TargetView, check_view, encoded_targets, target_view
+from tocsin.core.http.views import TARGETS, CheckView, TargetView, check_view, target_view
 from tocsin.core.state import TargetState
 from tocsin.core.store import Point
 
@@ -143,9 +143,9 @@ async def list_targets(call: Call, query: TargetQuery) -> TargetPage:
             query.critical is None or state.target.critical == query.critical
         )
 
-    found = select(call.monitor.state, query, scope, matches)
+    found, encoded = select(call.monitor.state, query, scope, matches), call.request.app[TARGETS]
     return TargetPage(
-        items=[encoded_targets.of(state) for state in found.states], total=found.total,
+        items=[encoded.of(state) for state in found.states], total=found.total,
         next=found.next, revision=found.revision, whole=found.whole, removed=found.removed,
     )  # fmt: skip
 

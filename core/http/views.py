@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import msgspec
+from aiohttp import web
 from attrs import frozen
 
 from tocsin.core.contracts.model import CONTAINER_METRICS, Status
@@ -222,5 +223,5 @@ def container_view(state: TargetState) -> ContainerView:
     )  # fmt: skip
 
 
-encoded_targets = Encoded(target_view)
-encoded_containers = Encoded(container_view)
+TARGETS: web.AppKey[Encoded[TargetView]] = web.AppKey("targets", Encoded)
+CONTAINERS: web.AppKey[Encoded[ContainerView]] = web.AppKey("containers", Encoded)
