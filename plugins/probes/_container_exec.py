@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import docker
+from attrs import Factory, define
 
 from tocsin import clean_text
 from tocsin.plugins.probes import _ssh
@@ -34,11 +35,21 @@ _NOT_THERE = (126, 127)
 """Exit codes of an exec whose program is not there."""
 
 _Key = tuple[str | None, str, tuple[str, ...]]
-_left: dict[_Key, _Exec] = {}
-"""By engine, container and command: the run that did not end in time."""
 
-_without_shell: dict[tuple[str | None, str], str] = {}
-"""By engine and name: the id of a container whose image has no ``sh``."""
+
+@define
+class _Containers:
+    """What runs have found out of containers."""
+
+    left: dict[_Key, _Exec] = Factory(dict)
+    """By engine, container and command: the run that did not end in time."""
+
+    without_shell: dict[tuple[str | None, str], str] = Factory(dict)
+    """By engine and name: the id of a container whose image has no ``sh``."""
+
+
+_CONTAINERS = _Containers()
+"""One for the process: a program that does not end outlives its check, a reload, and the app."""
 
 
 class StillRunning(Exception):
@@ -125,7 +136,7 @@ class _Exec:
     def run(self) -> tuple[int, bytes, bytes]:
         """Run the program until it ends; its exit code and output. Raises OSError, StillRunning."""
         try:
-            left = _left.get(self._key)
+            left = _CONTAINERS.left.get(self._key)
             if left is not None and left.goes_on():
                 raise StillRunning
             self._api = docker.APIClient(base_url=self._host, version="auto", timeout=self._timeout)
@@ -143,7 +154,7 @@ class _Exec:
 
     def _run(self) -> tuple[int, bytes, bytes]:
         place = (self._host, self._container)
-        if place not in _without_shell:
+        if place not in _CONTAINERS.without_shell:
             code, stdout, stderr, _ = self._execute(
                 ["sh", "-c", _ANNOUNCE, "tocsin"], announced=True
             )
@@ -152,8 +163,8 @@ class _Exec:
         code, stdout, stderr, container = self._execute([])
         if self.ended or code in _NOT_THERE:
             return code, stdout, stderr
-        if _without_shell.setdefault(place, container) != container:
-            del _without_shell[place]  # another by that name, perhaps of another image
+        if _CONTAINERS.without_shell.setdefault(place, container) != container:
+            del _CONTAINERS.without_shell[place]  # another by that name, perhaps of another image
         return code, stdout, stderr
 
     def _execute(
@@ -189,7 +200,7 @@ class _Exec:
         """Kill the program, and have ``run`` return whether that worked or not."""
         self.ended = True
         if self._id is not None:
-            _left[self._key] = self
+            _CONTAINERS.left[self._key] = self
         if self._stream is not None:
             self._kill()
             with contextlib.suppress(docker.errors.DockerException, OSError):  # not over SSH
@@ -207,7 +218,7 @@ class _Exec:
             if self._api.exec_inspect(self._id)["Running"]:
                 self._kill()
                 return True
-        _left.pop(self._key, None)
+        _CONTAINERS.left.pop(self._key, None)
         self._api.close()
         return False
 

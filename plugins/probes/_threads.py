@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -31,25 +31,31 @@ def in_thread(function: Callable[[], T], name: str) -> Future[T]:
     return outcome
 
 
-class Looks(Generic[T]):
+class Looks:
     """Blocking looks at things that may hang: at each thing, one at a time. Whoever asks meanwhile
     gets the same answer; one that was given up is not joined by another until it comes back."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._under_way: dict[Hashable, Future[T]] = {}
+    def __init__(self) -> None:
+        self._under_way: dict[Hashable, Future[Any]] = {}
         self._given_up: set[Hashable] = set()
 
-    async def look(self, key: Hashable, function: Callable[[], T], seconds: float) -> T:
+    async def look(self, name: str, what: Hashable, function: Callable[[], T], seconds: float) -> T:
         """What ``function`` gives.
+
+        Args:
+            name: the kind of thing, and of the thread's name.
+            what: the thing, among those of its kind.
+            function: looks at it.
+            seconds: for how long to wait.
 
         Raises:
             TimeoutError: it gives nothing within ``seconds``, or an earlier look still hangs.
                 Otherwise what the function raises.
         """
-        call = self._under_way.get(key)
+        key = (name, what)
+        call: Future[T] | None = self._under_way.get(key)
         if call is None or call.done():
-            call = self._under_way[key] = in_thread(function, self._name)
+            call = self._under_way[key] = in_thread(function, name)
             self._given_up.discard(key)
         elif key in self._given_up:
             raise TimeoutError
@@ -62,3 +68,7 @@ class Looks(Generic[T]):
         if self._under_way.get(key) is call:
             del self._under_way[key]
         return future.result()
+
+
+LOOKS = Looks()
+"""One for the process: a thread that hangs outlives its check, a reload, and the app."""

@@ -31,15 +31,12 @@ from tocsin.plugins.probes import _perfdata, _ssh
 from tocsin.plugins.probes._container_exec import StillRunning, run_in_container
 from tocsin.plugins.probes._freshness import Freshness
 from tocsin.plugins.probes._process import Finished, run
-from tocsin.plugins.probes._threads import Looks
+from tocsin.plugins.probes._threads import LOOKS
 
 _STATUSES = {0: Status.UP, 1: Status.DEGRADED, 2: Status.DOWN, 3: Status.UNKNOWN}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _EXTRA = 0.3
 """Seconds kept back from the timeout for ending a program."""
-
-_looks: Looks[Result] = Looks("files")
-"""Folders on a dead network file system never answer."""
 
 
 @frozen(kw_only=True)
@@ -129,7 +126,7 @@ class BackupScriptProbe(Probe):
         )
         try:
             look = partial(freshness.look, time.time())
-            return await _looks.look(freshness, look, self.timeout)
+            return await LOOKS.look("files", freshness, look, self.timeout)
         except TimeoutError:
             return Result.unknown(f"looking for {pattern} took more than {self.timeout:g} s")
 

@@ -16,7 +16,7 @@ from attrs import field as option
 from attrs import frozen, validators
 
 from tocsin import Bytes, Probe, Result, Status, Target, hookimpl, own_shortage, private
-from tocsin.plugins.probes._threads import Looks
+from tocsin.plugins.probes._threads import LOOKS
 
 _VIRTUAL = frozenset(
     "tmpfs devtmpfs overlay squashfs proc sysfs cgroup cgroup2 devpts mqueue ramfs iso9660 nsfs "
@@ -35,11 +35,6 @@ class _Room:
     free_percent: float
     inodes_free_percent: float | None
     is_read_only: bool
-
-
-_looks: Looks[_Room | str] = Looks("disk")
-_lists: Looks[list[str]] = Looks("disk")
-"""A dead network file system never answers: each run would leave one more thread hanging."""
 
 
 @frozen(kw_only=True)
@@ -97,7 +92,7 @@ class DiskProbe(Probe):
         lack: str | None = None
         failed: list[str] = []
         outcomes = await asyncio.gather(
-            *(_looks.look(path, partial(_look, path), patience) for path in paths),
+            *(LOOKS.look("disk", path, partial(_look, path), patience) for path in paths),
             return_exceptions=True,
         )
         for path, outcome in zip(paths, outcomes, strict=True):
@@ -131,7 +126,7 @@ class DiskProbe(Probe):
         """The mount points to look at. Raises TimeoutError."""
         if self.paths:
             return [_under(self.root, path) for path in self.paths]
-        return await _lists.look((self.root, self.exclude), self._local, seconds)
+        return await LOOKS.look("disks", (self.root, self.exclude), self._local, seconds)
 
     def _local(self) -> list[str]:
         fixed = _read_only() - self._writable  # what became so has met an error, most likely

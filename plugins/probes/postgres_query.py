@@ -59,6 +59,7 @@ class _Hashing:
         return hashlib.pbkdf2_hmac(name, password, salt, rounds)
 
 
+# One for the process: asyncpg has no other place for it. It is without state.
 vars(asyncpg.protocol.protocol)["hashlib"] = _Hashing()
 
 

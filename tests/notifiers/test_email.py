@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -227,11 +228,7 @@ async def test_it_says_who_it_is(
     server: MailServer, monkeypatch: pytest.MonkeyPatch, own: str, said: str
 ) -> None:
     """A server hears a name that it can look up, else an address: many refuse "localhost"."""
-
-    async def own_name() -> str:
-        return own or "x"
-
-    monkeypatch.setattr(email, "_own_name", own_name)
+    monkeypatch.setattr(socket, "getfqdn", lambda: own or "x")
     await server.start()
     await notifier_of(server).send(message_of())
     assert server.names == [said]

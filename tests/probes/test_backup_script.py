@@ -451,7 +451,7 @@ async def test_a_container_without_a_shell_runs_programs_all_the_same(busybox: s
     docker("run", "-d", "--name", busybox, "busybox:1.36", "sleep", "1000")
     for _ in range(2):
         assert (await silent.check(TARGET)).message == missing.message
-    assert (None, busybox) not in _container_exec._without_shell
+    assert (None, busybox) not in _container_exec._CONTAINERS.without_shell
 
 
 @pytest.mark.docker

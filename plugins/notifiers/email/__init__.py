@@ -75,6 +75,30 @@ def _check_sender(_: object, __: object, sender: str | None) -> None:
         check_address(sender)
 
 
+class _OwnName:
+    """What we call ourselves to a mail server: the full name of this machine. Finding that out asks
+    the resolver, so it has a thread of its own; while there is no answer, the short name does."""
+
+    def __init__(self) -> None:
+        self._found = ""
+        self._asked = False
+
+    async def get(self) -> str:
+        """The name."""
+        if not self._asked:
+            with suppress(RuntimeError):  # no threads are left: the next mail tries again
+                threading.Thread(target=self._look_up, daemon=True).start()
+                self._asked = True
+        for _ in range(20):
+            if self._found or not self._asked:
+                break
+            await asyncio.sleep(OWN_NAME / 20)
+        return self._found or socket.gethostname()
+
+    def _look_up(self) -> None:
+        self._found = socket.getfqdn()
+
+
 @frozen(kw_only=True)
 class EmailNotifier(Notifier):
     """Send mail: what is critical at once, the rest collected into a summary.
@@ -107,6 +131,7 @@ class EmailNotifier(Notifier):
     ca_file: str | None = None
     _taken: dict[UUID, set[str]] = private(factory=dict)
     """Who has a message already, while others are still to get it."""
+    _own_name: _OwnName = private(factory=_OwnName)
 
     def __attrs_post_init__(self) -> None:
         layout()  # now: there may be no descriptor left to read files with when a mail is to go out
@@ -152,10 +177,11 @@ class EmailNotifier(Notifier):
             raise NotifyError(
                 f"ca_file {self.ca_file} cannot be used: {error}", permanent=True, everything=True
             ) from None
+        own = await self._own_name.get()  # the library asks in threads of all
         client = aiosmtplib.SMTP(
             hostname=self.host, port=self.port, use_tls=at_once, start_tls=False,
             tls_context=context, timeout=self.timeout,
-            local_hostname=(own := await _own_name()),  # the library asks in threads of all
+            local_hostname=own,
         )  # fmt: skip
         try:
             await client.connect()
@@ -257,29 +283,6 @@ async def _take_leave(client: aiosmtplib.SMTP) -> None:
     with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
         async with asyncio.timeout(LEAVE):
             await client.quit()
-
-
-async def _own_name() -> str:
-    """What we call ourselves to a mail server: the full name of this machine. Finding that out asks
-    the resolver, so it has a thread of its own; while there is no answer, the short name does."""
-    if not _own:
-        _own["thread"] = thread = threading.Thread(target=_look_myself_up, daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # no threads are left: the next mail tries again
-            _own.clear()
-    for _ in range(20):
-        if "name" in _own or not _own:
-            break
-        await asyncio.sleep(OWN_NAME / 20)
-    return str(_own.get("name") or socket.gethostname())
-
-
-_own: dict[str, object] = {}
-
-
-def _look_myself_up() -> None:
-    _own["name"] = socket.getfqdn()
 
 
 def _is_address(host: str) -> bool:

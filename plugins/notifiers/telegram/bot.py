@@ -159,15 +159,17 @@ class Unparsable(NotifyError):
     """Telegram could not read the HTML."""
 
 
-_bots: WeakValueDictionary[tuple[str, str], Bot] = WeakValueDictionary()
+_BOTS: WeakValueDictionary[tuple[str, str], Bot] = WeakValueDictionary()
+"""One for the process, for as long as a channel has the bot: Telegram's limits are the token's, and
+channels do not know of each other."""
 
 
 def bot_of(api_url: str, token: Secret) -> Bot:
     """The bot of a token; the same one for all that ask."""
     key = (api_url.rstrip("/"), token.reveal())
-    bot = _bots.get(key)
+    bot = _BOTS.get(key)
     if bot is None:
-        bot = _bots[key] = Bot(key[0], token)
+        bot = _BOTS[key] = Bot(key[0], token)
     return bot
 
 
