@@ -46,7 +46,7 @@ from tocsin.core.logs import get_logger
 from tocsin.core.plugin.manager import PluginManager, tocsin_version
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.plugin.services import ServiceSupervisor
-from tocsin.core.resolver.lookups import LOOKUPS
+from tocsin.core.resolver import lookups
 from tocsin.core.runtime import descriptors
 from tocsin.core.runtime.data_dir import API_URL, StartError
 from tocsin.core.runtime.disk import is_unwritable
@@ -213,7 +213,7 @@ class Tocsin:
         await self.store.stop()
         await self._embedded.stop()
         self.isolation.stop()
-        LOOKUPS.forget()
+        lookups.LOOKUPS.forget()
 
     async def _make_admin(self) -> None:
         """Create the admin token if there is none; retry later if it cannot be written now.

@@ -10,7 +10,7 @@ from collections import defaultdict
 from tocsin.core.checks.scheduler import Scheduler
 from tocsin.core.checks.slots import CONFIGURATION, Pace
 from tocsin.core.contracts.model import ComponentHealth, Health
-from tocsin.core.resolver.lookups import LOOKUPS
+from tocsin.core.resolver import lookups
 from tocsin.core.runtime import descriptors
 from tocsin.core.units import format_duration
 
@@ -67,7 +67,7 @@ def open_files() -> ComponentHealth:
 
 def host_names() -> ComponentHealth:
     """Whether checks can look host names up."""
-    trouble = LOOKUPS.trouble()
+    trouble = lookups.LOOKUPS.trouble()
     status = Health.OK if trouble is None else Health.DEGRADED
     return ComponentHealth(status=status, message=trouble or "")
 

@@ -19,8 +19,8 @@ from tocsin.core.cli.last_resort import LEAVE, LastResort
 from tocsin.core.config import ConfigError
 from tocsin.core.config.settings import Settings
 from tocsin.core.logs import configure, get_logger
+from tocsin.core.resolver import lookups
 from tocsin.core.resolver.guard import guard_lookups
-from tocsin.core.resolver.lookups import LOOKUPS
 from tocsin.core.runtime import descriptors, gc_tuning
 from tocsin.core.runtime.data_dir import StartError, data_directory
 from tocsin.core.runtime.disk import is_unwritable
@@ -108,7 +108,7 @@ async def _main(
             limit=limit, remedy="ulimit -n, LimitNOFILE",
         )  # fmt: skip
     guard_lookups(asyncio.get_running_loop())
-    LOOKUPS.delivery.keep_ready()
+    lookups.LOOKUPS.delivery.keep_ready()
     monitor = Tocsin(context.path, context.env, context.plugins(), settings, without=without)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()

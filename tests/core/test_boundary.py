@@ -34,6 +34,7 @@ from tocsin.core.checks import source_supervisor as sources
 from tocsin.core.clock import SystemClock
 from tocsin.core.contracts.notifier import Kind, Notice
 from tocsin.core.contracts.rule import Severity
+from tocsin.core.hiding import HIDDEN, know
 from tocsin.core.ids import new_id
 from tocsin.core.journal.journal import Entry, Journal
 
@@ -60,6 +61,15 @@ def test_an_ordinary_result_is_the_same_one() -> None:
         result=Result.up("200 OK in 12 ms", metrics={"total_seconds": 0.012}),
     )  # fmt: skip
     assert cleaned_observation(seen) is seen
+
+
+def test_a_name_that_was_fit_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload may make a secret of what was the name of a metric before."""
+    hide_only(monkeypatch, ())
+    result = Result.up(metrics={SECRET: 1.0})
+    assert cleaned_result(result) is result
+    know([SECRET])
+    assert cleaned_result(result).metrics == {HIDDEN: 1.0}
 
 
 def test_all_that_a_probe_says_is_cleaned() -> None:

@@ -16,11 +16,12 @@ from attrs import evolve
 from pytest_aiohttp import AiohttpServer
 
 from tocsin import Secret, Status, Target, connect_to, look_up, own_shortage
-from tocsin.core.checks import punctuality
+from tocsin.core.app import Tocsin
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.punctuality import host_names
 from tocsin.core.clock import SystemClock
+from tocsin.core.config import load_config
 from tocsin.core.config.settings import BUILT_IN, PluginSettings
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
@@ -64,7 +65,6 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
     monkeypatch.setattr(socket, "getaddrinfo", made)
     own = Lookups(LookupThreads("checks", 4), LookupThreads("delivery", 2))
     monkeypatch.setattr(lookups, "LOOKUPS", own)
-    monkeypatch.setattr(punctuality, "LOOKUPS", own)
     yield made
     made.back.set()
 
@@ -165,6 +165,19 @@ async def test_a_name_that_the_resolver_is_silent_about_is_unknown(
     if host == "a.dead.test":
         await look_up(host, 1, timeout=60)
         assert host_names().message == ""
+
+
+async def test_a_tocsin_that_stopped_leaves_no_trouble_to_the_next(
+    resolver: Resolver, tmp_path: Path
+) -> None:
+    """Which names could not be looked up is of one app; the next in the process begins without."""
+    with pytest.raises(LookupTrouble):
+        await look_up("dead.test", 1, timeout=0.05)
+    assert "dead.test" in host_names().message
+    plugins = PluginManager(PluginSettings())
+    settings = load_config(None, {"TOCSIN_DATA_DIR": str(tmp_path)}, plugins)
+    await Tocsin(None, {}, plugins, settings).stop()
+    assert host_names().message == ""
 
 
 async def test_a_name_that_does_not_exist_is_down(resolver: Resolver) -> None:
