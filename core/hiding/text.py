@@ -23,17 +23,17 @@ _SHORT = 300
 """Texts up to this length mostly come again and again."""
 
 MOST_NAMES = 10_000
-"""Names that are fit as they are, and need not be looked at again."""
+"""Most names that are remembered as fit."""
 
 
 class Secrets:
-    """The secrets of the configurations that were in force, and texts that are free of them."""
+    """The known secrets, and what was checked against them and need not be checked again."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._known = Known(secrets)
         self._plain_names: set[str] = set()
         self.clean_again = lru_cache(maxsize=8192)(self.clean)
-        """As clean, for a text that mostly comes again."""
+        """As clean, remembering the results; for short texts, which mostly come again."""
 
     def add(self, secrets: Iterable[str]) -> None:
         """Learn more secrets."""
@@ -55,7 +55,7 @@ class Secrets:
         return plain
 
     def clean(self, text: str, lines: bool) -> str:
-        """A text that is not endless, fit to be kept and shown."""
+        """Clean a text of bounded length; see the function of this name."""
         fitted = fit(text, lines=lines)
         if fitted == text:
             return self.hide(text)
@@ -75,8 +75,8 @@ class Secrets:
 
 
 SECRETS = Secrets()
-"""One for the process, since its logs, commands and plugins clean what they write without an app at
-hand; never fewer, since what is logged after an app has stopped may hold one of its secrets."""
+"""One for the process, since logs, commands and plugins clean texts without knowing an app. A
+stopped app's secrets stay: what is logged after its end may still contain them."""
 
 
 def know(secrets: Iterable[str]) -> None:

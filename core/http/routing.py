@@ -105,8 +105,8 @@ class Route:
 
 @define
 class Routes:
-    """Collects the routes of one resource, as decorators name them while its module is imported;
-    a constant from then on."""
+    """Collects the routes of one resource. Decorators fill it while the module is imported; from
+    then on it is a constant."""
 
     routes: list[Route] = field(factory=list)
 

@@ -120,7 +120,7 @@ class Lookups:
         )
 
     def without_resolver(self, host: str, family: int) -> list[Address] | None:
-        """The addresses of a host that is one, or is in the hosts file. Raises gaierror."""
+        """Return the addresses of an address or a name in the hosts file. Raises gaierror."""
         one = numeric(host)
         if one is None:
             return self.hosts_file.find(host, family)
@@ -131,7 +131,7 @@ class Lookups:
     async def for_check(
         self, host: str, family: int, timeout: float | None, watch: LookupWatch
     ) -> list[Address]:
-        """As look_up, for a check."""
+        """Look a name up for a check, as look_up does."""
         if (kept := self._kept(host, family, FRESH)) is not None:
             return kept
         patience = PATIENCE if timeout is None else min(PATIENCE, SHARE * timeout)
@@ -157,7 +157,7 @@ class Lookups:
         return found
 
     async def for_delivery(self, host: str, family: int) -> list[Address]:
-        """As look_up, for delivery."""
+        """Look a name up for delivery, as look_up does."""
         if (kept := self._kept(host, family, FRESH)) is not None:
             return kept
         last = self._kept(host, family, STALE)
@@ -210,8 +210,8 @@ async def _ended(lookup: Lookup, seconds: float) -> bool:
 
 
 LOOKUPS = Lookups()
-"""One for the process: plugins look up in any thread and event loop, and since a lookup that hangs
-cannot be ended, it is the process that has a bounded number of them."""
+"""One for the process: plugins look names up in any thread and event loop, and a lookup that hangs
+cannot be ended, so the number of its threads has to be bounded for the whole process."""
 
 
 async def look_up(

@@ -1,4 +1,4 @@
-"""What the kernel keeps one of for a whole process, and one hook of tests: no app can own it."""
+"""State that the kernel keeps for a whole process, and a hook of tests; no app can own them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attrs import define
 
 @define
 class Process:
-    """What tocsin changed in its process, while it is changed; without a tocsin all is unset."""
+    """What tocsin changed in its process, as long as it is changed; unset while none runs."""
 
     given_umask: int | None = None
     """The umask that the process was started with (umask(2)), while its own is another."""

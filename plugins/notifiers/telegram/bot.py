@@ -160,8 +160,8 @@ class Unparsable(NotifyError):
 
 
 _BOTS: WeakValueDictionary[tuple[str, str], Bot] = WeakValueDictionary()
-"""One for the process, for as long as a channel has the bot: Telegram's limits are the token's, and
-channels do not know of each other."""
+"""One for the process, since Telegram's limits belong to the token and channels with the same token
+do not know each other. A bot goes with the last channel that has it."""
 
 
 def bot_of(api_url: str, token: Secret) -> Bot:
