@@ -13,7 +13,6 @@ from tocsin.core.alerting import Alerting
 from tocsin.core.auth import TokenStore, ensure_admin, write_private
 from tocsin.core.bus import Bus
 from tocsin.core.checks.check_runner import Runner
-from tocsin.core.checks.heartbeats import Heartbeats
 from tocsin.core.checks.inventory import Inventory
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.punctuality import (
@@ -131,7 +130,6 @@ class Tocsin:
             executor=self.alerting.executor,
             scheduler=self.scheduler,
             runner=self.runner,
-            heartbeats=Heartbeats(self.data_dir / "heartbeats.json", self.clock),
             catalog=plugins,
             clock=self.clock,
         )

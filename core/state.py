@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, evolve, frozen
 
-from tocsin.core.contracts.model import Container, Observation, Result, Status, Target, worst
+from tocsin.core.contracts.model import Beat, Container, Observation, Result, Status, Target, worst
 
 REMOVED_KEPT = 10_000
 """Targets gone that are remembered, for those who ask what has changed since they last looked."""
@@ -158,6 +158,8 @@ class LiveState:
 
     def __init__(self) -> None:
         self.targets: dict[str, TargetState] = {}
+        self.beats: dict[str, Beat] = {}
+        """The last beat of each job, by key."""
         self.news: list[tuple[str, Any]] = []
         """Kind and data of what has changed; whoever publishes it clears it."""
         self.epoch = secrets.token_hex(6)

@@ -24,7 +24,6 @@ from tocsin.core.alerts.model import Phase
 from tocsin.core.alerts.outbox import Decision
 from tocsin.core.bus import Bus
 from tocsin.core.checks.check_runner import Runner
-from tocsin.core.checks.heartbeats import Heartbeats
 from tocsin.core.checks.inventory import Inventory
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.scheduler import Scheduler
@@ -81,7 +80,7 @@ class Machine:
         self.inventory = Inventory(
             self.settings, executor=self.alerting.executor, scheduler=self.scheduler,
             runner=Runner(clock, isolation, ProbeFaults(clock, plugins)),
-            heartbeats=Heartbeats(directory / "beats.json", clock), catalog=plugins, clock=clock,
+            catalog=plugins, clock=clock,
         )  # fmt: skip
         self.handled: list[tuple[MonitorEvent, Effects]] = []
 

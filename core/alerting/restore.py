@@ -137,4 +137,5 @@ def whole_entry(
         anchor=anchor,
         restored=held is None,
         carried=dict(monitor.engine.evaluator.carried.kept),
+        beats=dict(monitor.state.beats),
     )  # fmt: skip

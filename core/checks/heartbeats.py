@@ -1,80 +1,47 @@
-"""The last beat of each job, kept over restarts in one small file of the data directory; and whose
-beats they are."""
+"""How long each job has been silent, and whose beats they are."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
-import msgspec
 from attrs import define
 
 from tocsin.core.clock import Clock
 from tocsin.core.contracts.base import PushProbe
 from tocsin.core.contracts.model import Beat, Result, Target
-from tocsin.core.logs import get_logger
 from tocsin.core.runtime.deadline import lost_clock
-
-log = get_logger(__name__)
 
 
 class Heartbeats:
-    """Last beats by key. A file that cannot be read or written is told of, never fatal."""
+    """The silence of jobs, by key. ``beats``: the last beat of each, which others keep."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._path = path
+    def __init__(self, beats: Mapping[str, Beat], clock: Clock) -> None:
+        self._beats = beats
         self._clock = clock
         self._lost = lost_clock()
-        self._began: dict[str, float] = {}
-        self._last: dict[str, tuple[Beat, float]] = {}
-        """Beat, and the second it came, by _hearing."""
-        self._load()
+        self._heard: dict[str, float] = {}
+        """The second of the last beat, or in which watching began, by _hearing."""
 
     def _hearing(self) -> float:
         """Monotonic seconds without those for which tocsin stood still: no beat could arrive."""
         return self._clock.monotonic() - self._lost()
 
-    def _load(self) -> None:
-        try:
-            beats = msgspec.json.decode(self._path.read_bytes(), type=dict[str, Beat])
-        except FileNotFoundError:
-            return
-        except (OSError, msgspec.MsgspecError) as error:
-            log.warning("heartbeats could not be read", file=str(self._path), error=str(error))
-            return
-        now = self._clock.now()
-        for key, beat in beats.items():
-            # Wall time is all there is across a restart; a clock set back must not give a bonus.
-            age = max(0.0, (now - beat.at).total_seconds())
-            self._last[key] = (beat, self._hearing() - age)
-
     def watch(self, key: str) -> None:
-        """Count a key's silence from now on, where nothing is known of it."""
-        self._began.setdefault(key, self._hearing())
+        """Count a key's silence: since the beat of an earlier run, or from now on."""
+        age = 0.0
+        if (beat := self._beats.get(key)) is not None:
+            # Wall time is all there is across a restart; a clock set back must not give a bonus.
+            age = max(0.0, (self._clock.now() - beat.at).total_seconds())
+        self._heard.setdefault(key, self._hearing() - age)
 
-    def receive(self, key: str, beat: Beat) -> None:
-        """Keep a beat, in memory and on disk."""
-        self._last[key] = (beat, self._hearing())
-        try:
-            partial = self._path.with_suffix(".partial")
-            partial.write_bytes(msgspec.json.encode({k: b for k, (b, _) in self._last.items()}))
-            os.replace(partial, self._path)  # noqa: PTH105 - one word for atomic
-        except OSError as error:
-            log.warning("heartbeats could not be kept", file=str(self._path), error=str(error))
+    def receive(self, key: str) -> None:
+        """A beat came."""
+        self._heard[key] = self._hearing()
 
     def last(self, key: str) -> tuple[Beat | None, float]:
         """The last beat, if any, and the seconds of silence since (or since the watch began)."""
         now = self._hearing()
-        if key in self._last:
-            beat, came = self._last[key]
-            return beat, now - came
-        return None, now - self._began.get(key, now)
-
-    def at(self, key: str) -> datetime | None:
-        """When the last beat came, aware UTC."""
-        return self._last[key][0].at if key in self._last else None
+        return self._beats.get(key), now - self._heard.get(key, now)
 
 
 class Keys:

@@ -25,7 +25,14 @@ from tocsin.core.contracts.base import Claim, Probe, PushProbe
 from tocsin.core.contracts.model import Beat, Observation, Reason, Result, Target
 from tocsin.core.hiding import clean
 from tocsin.core.logs import get_logger
-from tocsin.core.monitor.events import CheckGone, CheckPut, RunsSkipped, TargetGone, TargetPut
+from tocsin.core.monitor.events import (
+    BeatReceived,
+    CheckGone,
+    CheckPut,
+    RunsSkipped,
+    TargetGone,
+    TargetPut,
+)
 from tocsin.core.monitor.executor import Executor
 from tocsin.core.state import CheckState, LiveState
 
@@ -58,7 +65,6 @@ class Inventory:
         executor: Executor,
         scheduler: Scheduler,
         runner: Runner,
-        heartbeats: Heartbeats,
         catalog: Catalog,
         clock: Clock,
     ) -> None:
@@ -66,7 +72,7 @@ class Inventory:
         self.executor = executor
         self._scheduler = scheduler
         self._runner = runner
-        self._heartbeats = heartbeats
+        self._heartbeats = Heartbeats(executor.monitor.state.beats, clock)
         self._clock = clock
         self._found: dict[Own, _Found] = {}
         self._label_checks = LabelChecks(catalog)
@@ -383,7 +389,8 @@ class Inventory:
         check_id = self._keys.owner(key)
         if check_id is None:
             raise KeyError(key)
-        self._heartbeats.receive(key, beat)
+        self.executor.handle(BeatReceived(key, beat))
+        self._heartbeats.receive(key)
         self._scheduler.hasten(check_id, 0)
         return check_id
 

@@ -169,16 +169,16 @@ class BeatView:
 async def beat(call: Call, query: BeatQuery, body: BeatBody) -> BeatView:
     """Report that a job ran, or, with status down or failed, that it failed."""
     failed = query.status in _BAD or body.status in _BAD
-    return _take(call, failed, body.message or query.message, body.metrics)
+    return await _take(call, failed, body.message or query.message, body.metrics)
 
 
 @routes.get("/api/v1/heartbeats/{name}", role=Role.OPERATOR, errors=(404,))
 async def ping(call: Call, query: BeatQuery) -> BeatView:
     """Report a heartbeat by GET, for clients that can only request a URL."""
-    return _take(call, query.status in _BAD, query.message, {})
+    return await _take(call, query.status in _BAD, query.message, {})
 
 
-def _take(call: Call, failed: bool, message: str, metrics: Mapping[str, float]) -> BeatView:
+async def _take(call: Call, failed: bool, message: str, metrics: Mapping[str, float]) -> BeatView:
     name = call.path["name"]
     received = Beat(
         at=call.monitor.clock.now(),
@@ -188,9 +188,11 @@ def _take(call: Call, failed: bool, message: str, metrics: Mapping[str, float]) 
         metrics={visible(key): value for key, value in metrics.items()},
     )
     try:
-        return BeatView(check=call.monitor.beat(name, received))
+        check = call.monitor.beat(name, received)
     except KeyError:
         raise Problem(
             404,
             f'no heartbeat check is called {name!r}; declare a check with probe = "heartbeat"',
         ) from None
+    await call.monitor.alerting.executor.committed()
+    return BeatView(check=check)

@@ -13,37 +13,18 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from attrs import Factory, define, frozen
+from attrs import Factory, frozen
 
 from tocsin.core.alerts.durable_clock import Anchor
 from tocsin.core.alerts.model import Alert, Key, cleaned_alert
 from tocsin.core.alerts.outbox import Decision, Row, cleaned_row
 from tocsin.core.alerts.silences import Silence
+from tocsin.core.contracts.model import Beat
 from tocsin.core.encoding import encode
+from tocsin.core.runtime.sqlite_file import DamagedError, connect, transaction
 
 RECENT = 86400.0
 """Seconds of finished rows that a start reads."""
-
-KEPT = 7 * 86400.0
-"""Seconds for which finished outbox rows are kept."""
-
-MOST_FINISHED = 5000
-"""So many finished outbox rows are kept at most; a start reads them."""
-
-MOST_BYTES = 8 << 20
-"""The same in bytes of what they hold."""
-
-PRUNE_EVERY = 60.0
-"""Seconds between two looks for finished rows that have to go."""
-
-PRUNE_AFTER = 1000
-"""So many rows written have it look at once: fewer than one look deletes, so that it keeps up."""
-
-PRUNED_AT_ONCE = 5000
-"""Rows that are deleted in one transaction."""
-
-SPARE_PAGES = 2048
-"""Unused pages (of 4 KiB) that the file may have; of more it is freed at a start."""
 
 CARRIED = "carried "
 """What the names of lines of ``meta`` begin with that hold what a rule carries."""
@@ -63,19 +44,9 @@ _TABLES = {
     "silences": "(id TEXT PRIMARY KEY, data BLOB NOT NULL)",
     "gates": "(channel TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID",
 }
-_SCHEMA = "".join(f"CREATE TABLE {name} {columns};\n" for name, columns in _TABLES.items())
-_INDEX = "CREATE INDEX IF NOT EXISTS outbox_open ON outbox (open, steady);\n"
-
-_DAMAGE = frozenset(
-    (
-        sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_SCHEMA,
-        sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_MISMATCH,
-    )
-)  # fmt: skip
-
-
-class DamagedError(Exception):
-    """The file holds something else than a whole journal; says what, as a clause."""
+_INDEX = "CREATE INDEX outbox_open ON outbox (open, steady)"
+_BEATS = "CREATE TABLE IF NOT EXISTS beats (key TEXT PRIMARY KEY, data BLOB NOT NULL)"
+"""After all others: files of versions that had none have those at the same pages."""
 
 
 @frozen(kw_only=True)
@@ -104,6 +75,8 @@ class Entry:
     restored: bool = False
     carried: Mapping[Key, Mapping[str, Any]] = Factory(dict)
     """What rules carry without an alert; empty: nothing any more."""
+    beats: Mapping[str, Beat] = Factory(dict)
+    """The last beats of jobs, by key."""
 
 
 @frozen(kw_only=True)
@@ -125,12 +98,7 @@ class Saved:
     doubtful: bool = False
     clean: bool = True
     carried: Mapping[Key, Mapping[str, Any]] = Factory(dict)
-
-
-def is_damage(error: Exception) -> bool:
-    """Whether an error is of the file's content, and not of the disk or the machine."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return isinstance(error, DamagedError) if code is None else code & 0xFF in _DAMAGE
+    beats: Mapping[str, Beat] = Factory(dict)
 
 
 def open_file(path: Path) -> sqlite3.Connection:
@@ -140,13 +108,9 @@ def open_file(path: Path) -> sqlite3.Connection:
         sqlite3.Error, OSError: it cannot be opened, or written.
         DamagedError: it is another kind of database.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+    db = connect(path, ahead=True)
     try:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
         _lay_out(db)
-        path.chmod(0o600)
     except BaseException:
         db.close()
         raise
@@ -160,23 +124,25 @@ def _lay_out(db: sqlite3.Connection) -> None:
         raise DamagedError(f"it has the version {version}, which this tocsin does not know")
     found = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall())
     if not found:
-        db.executescript(f"BEGIN IMMEDIATE;\n{_SCHEMA}{_INDEX}COMMIT;")
+        with transaction(db):
+            for name, columns in _TABLES.items():
+                db.execute(f"CREATE TABLE {name} {columns}")
+            db.execute(_INDEX)
+            db.execute(_BEATS)
         return
     if missing := sorted(_TABLES.keys() - found.keys()):
         raise DamagedError(f"it lacks the tables {', '.join(missing)}")
     old = [n for n, sql in _TABLES.items() if "ROWID" not in sql and "ROWID" in found[n].upper()]
     if old:
-        copied = "".join(
-            f"ALTER TABLE {name} RENAME TO old_{name};\nCREATE TABLE {name} {_TABLES[name]};\n"
-            f"INSERT INTO {name} SELECT * FROM old_{name};\nDROP TABLE old_{name};\n"
-            for name in old
-        )
-        try:
-            db.executescript(f"BEGIN IMMEDIATE;\nDROP INDEX outbox_open;\n{copied}{_INDEX}COMMIT;")
-        except sqlite3.Error:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
+        with transaction(db):
+            db.execute("DROP INDEX outbox_open")
+            for name in old:
+                db.execute(f"ALTER TABLE {name} RENAME TO old_{name}")
+                db.execute(f"CREATE TABLE {name} {_TABLES[name]}")
+                db.execute(f"INSERT INTO {name} SELECT * FROM old_{name}")
+                db.execute(f"DROP TABLE old_{name}")
+            db.execute(_INDEX)
+    db.execute(_BEATS)
 
 
 def check(db: sqlite3.Connection) -> None:
@@ -213,7 +179,14 @@ def read(db: sqlite3.Connection) -> Saved:
             for name, value in meta.items()
             if name.startswith(CARRIED)
         },
+        beats=dict(_beats(db)),
     )
+
+
+def _beats(db: sqlite3.Connection) -> list[tuple[str, Beat]]:
+    # A file that cannot be written is read as an earlier version left it, without the table.
+    there = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'beats'").fetchone()
+    return _decode(db.execute("SELECT data FROM beats"), tuple[str, Beat]) if there else []
 
 
 def _key(name: str) -> Key:
@@ -254,6 +227,10 @@ def put(db: sqlite3.Connection, entry: Entry) -> None:
     db.executemany(
         "INSERT OR REPLACE INTO gates (channel, until) VALUES (?, ?)", list(entry.gates.items())
     )
+    db.executemany(
+        "INSERT OR REPLACE INTO beats (key, data) VALUES (?, ?)",
+        [(key, encode((key, beat))) for key, beat in entry.beats.items()],
+    )
     for name, value in (("anchor", entry.anchor), ("life", entry.life)):
         if value is not None:
             note(db, name, msgspec.json.encode(value).decode())
@@ -265,48 +242,6 @@ def put(db: sqlite3.Connection, entry: Entry) -> None:
             db.execute("DELETE FROM meta WHERE name = ?", (name,))
     if entry.restored:
         db.execute("DELETE FROM meta WHERE name = 'restoring'")
-
-
-@define
-class Upkeep:
-    """Keeps the number and the size of the finished rows bounded. Times are steady seconds."""
-
-    now: float = 0.0
-    looked_at: float = 0.0
-    written: int = 0
-    """Rows since then."""
-
-    def after(self, db: sqlite3.Connection, entries: Iterable[Entry]) -> None:
-        """Delete what has to go, once entries were written, within the caller's transaction; of
-        very many some, the rest another time. Raises sqlite3.Error."""
-        for entry in entries:
-            self.written += len(entry.rows)
-            self.now = self.now if entry.anchor is None else entry.anchor.steady
-        if self.now - self.looked_at > PRUNE_EVERY or self.written >= PRUNE_AFTER:
-            prune(db, self.now - KEPT, MOST_FINISHED, MOST_BYTES)
-            self.looked_at, self.written = self.now, 0
-
-
-def prune(db: sqlite3.Connection, before: float, most: int, most_bytes: int) -> None:
-    """Delete finished rows from before a steady second, and the oldest of more than ``most`` or of
-    more than ``most_bytes`` in all; of very many some, the rest another time. What is still to be
-    told stays. Raises sqlite3.Error."""
-    db.execute(
-        "DELETE FROM outbox WHERE rowid IN (SELECT id FROM (SELECT rowid AS id, steady, "
-        "row_number() OVER newest AS number, sum(length(data)) OVER newest AS bytes "
-        "FROM outbox WHERE open = 0 WINDOW newest AS (ORDER BY steady DESC, rowid DESC)) "
-        "WHERE steady < ? OR number > ? OR bytes > ? ORDER BY steady, id LIMIT ?)",
-        (before, most, most_bytes, PRUNED_AT_ONCE),
-    )
-
-
-def shrink(db: sqlite3.Connection) -> None:
-    """Give back what a file that once held far more has unused. Raises sqlite3.Error, where the
-    disk has no room for the shorter file beside the longer one; nothing is lost then."""
-    (unused,) = db.execute("PRAGMA freelist_count").fetchone()
-    if unused > SPARE_PAGES:
-        db.execute("VACUUM")
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def note(db: sqlite3.Connection, name: str, value: str = "1") -> None:

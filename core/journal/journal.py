@@ -18,25 +18,24 @@ from pathlib import Path
 
 from attrs import define, evolve
 
+from tocsin.core.journal.earlier import HEARTBEATS, beats_in
 from tocsin.core.journal.file import (
     BESIDE,
     UNREADABLE,
-    DamagedError,
     Entry,
     Saved,
-    Upkeep,
     check,
-    is_damage,
     note,
     open_file,
     put,
     read,
-    shrink,
 )
 from tocsin.core.journal.salvage import read_copy, salvage, set_aside
+from tocsin.core.journal.upkeep import Upkeep, shrink
 from tocsin.core.journal.watch import Watch, frames_in
 from tocsin.core.logs import get_logger
 from tocsin.core.runtime import crash_points
+from tocsin.core.runtime.sqlite_file import DamagedError, is_damage, transaction
 
 __all__ = ["Entry", "Journal", "JournalError", "Saved"]
 
@@ -112,7 +111,20 @@ class Journal:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._serve, name="tocsin journal", daemon=True)
         self._thread.start()
-        return saved
+        return await self._take_beats(saved)
+
+    async def _take_beats(self, saved: Saved) -> Saved:
+        """Take over the last beats that an earlier version kept in a file of their own. It goes
+        once the journal has them; until then each start reads it again."""
+        file = self.path.with_name(HEARTBEATS)
+        if (found := await asyncio.to_thread(beats_in, file)) is None:
+            return saved
+        known = saved.beats
+        newer = {k: b for k, b in found.items() if k not in known or known[k].at < b.at}
+        with suppress(JournalError, OSError):
+            await self.commit(Entry(beats=newer))
+            file.unlink()
+        return evolve(saved, beats={**known, **newer})
 
     async def stop(self) -> None:
         """Write what was submitted, and close."""
@@ -135,7 +147,8 @@ class Journal:
         """Wait for what :meth:`submit` gave. Raises JournalError."""
         await asyncio.wait({done}, timeout=PATIENCE)
         if not done.done():
-            raise JournalError(f"{self.path} is not written within {PATIENCE:g} s")
+            self._say(f"{self.path} is not written within {PATIENCE:g} s")
+            raise JournalError(self.trouble)
         done.result()
 
     def submit(self, entry: Entry) -> asyncio.Future[None]:
@@ -214,7 +227,7 @@ class Journal:
             self._take_over()
             entry = Entry(
                 alerts=saved.alerts, rows=saved.rows, silences=saved.silences, gates=saved.gates,
-                anchor=saved.anchor,
+                anchor=saved.anchor, beats=saved.beats,
             )  # fmt: skip
             self._transact(self._open(), [entry])
         except (sqlite3.Error, DamagedError, OSError) as again:
@@ -248,15 +261,10 @@ class Journal:
 
     def _mark(self, db: sqlite3.Connection) -> None:
         """Note that the file is in use, and whether it lacks what was in an earlier one."""
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(db):
             note(db, "running")
             if self._lacking:
                 note(db, "restoring")
-            db.execute("COMMIT")
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
         self._lacking = False
 
     def _close(self) -> None:
@@ -362,12 +370,14 @@ class Journal:
                 log.error("an entry of the journal is left out", reason=type(error).__name__)
 
     def _failed(self, error: Exception) -> None:
-        text = f"{self.path} cannot be written: {error}"
-        if self.trouble is None:
-            log.error("the journal cannot be written; alerts go on in memory", reason=text)
-        self.trouble = text
+        self._say(f"{self.path} cannot be written: {error}")
         # A connection that has met a full disk may hold a broken transaction.
         self._close()
+
+    def _say(self, trouble: str) -> None:
+        if self.trouble is None:
+            log.error("the journal cannot be written; alerts go on in memory", reason=trouble)
+        self.trouble = trouble
 
     def _answer(self, jobs: Iterable[_Job], error: JournalError | None) -> None:
         def answer() -> None:
@@ -384,17 +394,11 @@ class Journal:
             self._loop.call_soon_threadsafe(answer)
 
     def _transact(self, db: sqlite3.Connection, entries: list[Entry]) -> None:
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(db):
             for entry in entries:
                 put(db, entry)
             self._upkeep.after(db, entries)
             crash_points.point("before commit")
-            db.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                db.execute("ROLLBACK")
-            raise
 
     def _close_in_order(self) -> None:
         with suppress(sqlite3.Error, OSError):

@@ -21,6 +21,7 @@ from tocsin.core.alerts.durable_clock import Anchor
 from tocsin.core.alerts.model import Alert, cleaned_alert
 from tocsin.core.alerts.outbox import Row, cleaned_row
 from tocsin.core.alerts.silences import Silence
+from tocsin.core.contracts.model import Beat
 from tocsin.core.journal.file import BESIDE, UNREADABLE, Saved, open_file, read, references
 
 MOST_QUERIES = 20_000
@@ -113,7 +114,9 @@ def salvage(path: Path) -> Saved:
 
 
 def _size(saved: Saved) -> tuple[bool, int]:
-    return saved.anchor is not None, len(saved.alerts) + len(saved.rows) + len(saved.silences)
+    return saved.anchor is not None, sum(
+        map(len, (saved.alerts, saved.rows, saved.silences, saved.beats))
+    )
 
 
 def _give_first_page(damaged: Path, new: Path) -> None:
@@ -146,6 +149,7 @@ def _read(db: sqlite3.Connection) -> Saved:
         references=references((a.id for a in alerts.values()), rows),
         silences=tuple(_items(db, "silences", Silence)),
         gates=gates,
+        beats=dict(_items(db, "beats", tuple[str, Beat])),
         anchor=anchor,
         fresh=False,
         doubtful=True,

@@ -14,7 +14,7 @@ from tocsin.core.alerts.outbox import Row
 from tocsin.core.alerts.rule_set import RuleSet
 from tocsin.core.alerts.silences import Silence, Window
 from tocsin.core.config.settings import ChannelSettings
-from tocsin.core.contracts.model import AuditEntry, Observation, Target
+from tocsin.core.contracts.model import AuditEntry, Beat, Observation, Target
 from tocsin.core.contracts.model import Event as ContainerEvent
 from tocsin.core.contracts.rule import Verdict
 from tocsin.core.journal.file import Saved
@@ -34,6 +34,14 @@ class Happened:
     """Something happened to a target, as its source tells it."""
 
     event: ContainerEvent
+
+
+@frozen
+class BeatReceived:
+    """A job has reported, by the key of its heartbeat check."""
+
+    key: str
+    beat: Beat
 
 
 @frozen
@@ -223,6 +231,7 @@ class Restored:
 MonitorEvent: TypeAlias = (
     Observed
     | Happened
+    | BeatReceived
     | TargetPut
     | TargetGone
     | CheckPut

@@ -57,6 +57,9 @@ class Monitor:
                 made.stored.append(happened)
                 made.published.append(("event", happened))
                 made.changes = engine.happened(happened, now)
+            case events.BeatReceived(key, beat):
+                self.state.beats[key] = beat
+                made.entry = Entry(beats={key: beat})
             case events.TargetPut(target, source, declared):
                 if self.state.put(target, declared=declared, source=source, at=now.wall):
                     made.changes = self._put(target.name, now)
@@ -130,6 +133,7 @@ class Monitor:
         self.engine.muting.settled = event.is_settled
         self.engine.evaluator.reading.until = event.reads_until
         self.quiet.put(event.saved.silences)
+        self.state.beats.update(event.saved.beats)
         resume.load(event.saved, self.engine, self.recent, self.deliveries)
         made.stored += self.recent.take_unstored()
 

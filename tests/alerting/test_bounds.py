@@ -14,8 +14,9 @@ from tocsin import NotifyError
 from tocsin.core.alerts.durable_clock import Anchor
 from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.ids import new_id
-from tocsin.core.journal.file import MOST_BYTES, MOST_FINISHED, open_file, read
+from tocsin.core.journal.file import open_file, read
 from tocsin.core.journal.journal import Entry, Journal
+from tocsin.core.journal.upkeep import MOST_BYTES, MOST_FINISHED
 from tocsin.core.notify.group import CROWDED
 from tocsin.testing import SettableClock
 

@@ -15,7 +15,8 @@ from tests.conftest import eventually
 from tocsin import NotifyError
 from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.ids import new_id
-from tocsin.core.journal.file import Entry, open_file, prune, put, read
+from tocsin.core.journal.file import Entry, open_file, put, read
+from tocsin.core.journal.upkeep import prune
 from tocsin.core.store import Store
 from tocsin.testing import SettableClock
 

@@ -91,7 +91,7 @@ def place() -> Iterator[Path]:
 
 @pytest.mark.parametrize("user", ["root", "another"])
 def test_everything_below_the_data_directory_is_private(place: Path, user: str) -> None:
-    """The journal with its -wal and -shm, heartbeats, tokens, spool, the log: no file has bits for
+    """The journal with its -wal and -shm, tokens, spool, the log: no file has bits for
     group or others; a check's program has the umask that tocsin was started with."""
     if user == "another" and os.geteuid() != 0:
         pytest.skip("to run as somebody else needs root")
@@ -101,7 +101,7 @@ def test_everything_below_the_data_directory_is_private(place: Path, user: str) 
         running.until(lambda: list((running.data / "spool").glob("*.batch")))
         running.until(running.out.exists)
         made = {path.name for path in running.data.rglob("*")}
-        assert {"api.url", "admin.token", "tokens.json", "heartbeats.json", "lock"} <= made
+        assert {"api.url", "admin.token", "tokens.json", "lock"} <= made
         assert any(name.endswith("-wal") for name in made), made
         assert any(name.endswith("-shm") for name in made), made
         assert open_to_others(running.data) == {}
@@ -133,7 +133,7 @@ def test_what_an_earlier_version_left_open_is_narrowed(place: Path) -> None:
     outside.write_text("")
     outside.chmod(0o644)
     (data / "link").symlink_to(outside)
-    for name in ("alerts.db", "heartbeats.json", "spool/x.batch.old", "postgres/base"):
+    for name in ("alerts.db", "other.json", "spool/x.batch.old", "postgres/base"):
         (data / name).write_text("{}")
         (data / name).chmod(0o644)
     data.chmod(0o777)

@@ -184,8 +184,9 @@ def test_the_hosts_disk_rings_though_nobody_asked_for_it(tmp_path: Path, databas
             running.until(lambda e=expected: targets() == e)
 
 
-def test_heartbeats_are_judged_and_outlive_a_restart(tmp_path: Path, database: str) -> None:
-    """A beat turns its check up, a failing one down, silence down; a restart forgets none."""
+def test_heartbeats_are_judged_and_outlive_a_kill(tmp_path: Path, database: str) -> None:
+    """A beat turns its check up, a failing one down, silence down; what was answered is not
+    forgotten by a stop, nor by a SIGKILL."""
     config = QUIET + (
         '[targets.job.checks.beat]\nprobe = "heartbeat"\nperiod = "1h"\n'
         '[targets.brief.checks.beat]\nprobe = "heartbeat"\nperiod = "1s"\ngrace = "0s"\n'
@@ -207,6 +208,13 @@ def test_heartbeats_are_judged_and_outlive_a_restart(tmp_path: Path, database: s
         assert running.stop() == 0
     with Running(tmp_path, config, {"DATABASE_URL": database}) as running:
         running.until(lambda: running.get(target)["target"]["message"] == "disk full")
+        body["message"] = "the last"
+        assert running.ask("/api/v1/heartbeats/job", "POST", body)[0] == 200
+        assert running.process is not None
+        running.process.kill()
+        running.process.wait()
+    with Running(tmp_path, config, {"DATABASE_URL": database}) as running:
+        running.until(lambda: running.get(target)["target"]["message"] == "the last")
 
 
 @pytest.fixture

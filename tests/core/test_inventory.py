@@ -17,7 +17,6 @@ from tests.conftest import eventually
 from tocsin.core.alerts.durable_clock import DurableMonotonicClock
 from tocsin.core.bus import Bus
 from tocsin.core.checks.check_runner import Runner
-from tocsin.core.checks.heartbeats import Heartbeats
 from tocsin.core.checks.inventory import Inventory
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.scheduler import Scheduler
@@ -150,8 +149,7 @@ class Room:
         self.settings = Settings(data_dir=directory, sources={"docker": DOCKER})
         self.inventory = Inventory(
             self.settings, executor=self.executor, scheduler=self.scheduler, runner=self.runner,
-            heartbeats=Heartbeats(directory / "beats.json", clock), catalog=self.plugins,
-            clock=clock,
+            catalog=self.plugins, clock=clock,
         )  # fmt: skip
 
     @property
@@ -188,9 +186,10 @@ class Room:
 async def room(tmp_path: Path, clock: SettableClock) -> AsyncIterator[Room]:
     CLOSED.clear()
     made = Room(tmp_path, clock)
+    await made.executor.journal.start()
     yield made
     made.inventory.close()
-    await asyncio.sleep(0)
+    await made.executor.journal.stop()
 
 
 async def test_the_configuration_refines_what_a_source_finds(room: Room) -> None:
@@ -477,18 +476,3 @@ async def test_retries_spare_a_target_one_failure(room: Room, tmp_path: Path) ->
     tries.clear()
     seen = await room.runner.run(target, "c", "echo", Flaky(retries=1))
     assert (seen.result.status, len(tries)) == (Status.DOWN, 2)
-
-
-async def test_heartbeats_that_cannot_be_read_or_kept_are_no_end(
-    tmp_path: Path, clock: SettableClock
-) -> None:
-    """A damaged file of last beats is told and passed over; so is one that cannot be written."""
-    file = tmp_path / "beats.json"
-    file.write_text("{broken")
-    beats = Heartbeats(file, clock)
-    beats.watch("job")
-    clock.advance(10)
-    assert beats.last("job") == (None, 10)
-    nowhere = Heartbeats(tmp_path / "no" / "where.json", clock)
-    nowhere.receive("job", tocsin.Beat(at=clock.now()))
-    assert nowhere.last("job")[1] == 0

@@ -77,8 +77,10 @@ class Names(Room):
 @pytest.fixture
 async def room(tmp_path: Path, clock: SettableClock) -> AsyncIterator[Names]:
     made = Names(tmp_path, clock)
+    await made.executor.journal.start()
     yield made
     made.inventory.close()
+    await made.executor.journal.stop()
 
 
 async def test_a_label_gives_a_container_a_name_of_its_own(room: Names) -> None:

@@ -1,0 +1,30 @@
+"""What earlier versions kept in files of their own, and the journal holds now."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from tocsin.core.contracts.model import Beat
+from tocsin.core.logs import get_logger
+
+log = get_logger(__name__)
+
+HEARTBEATS = "heartbeats.json"
+
+
+def beats_in(file: Path) -> dict[str, Beat] | None:
+    """The last beats by key; None where there is no such file, or it cannot be read, which is
+    logged. A damaged one is kept under another name."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Beat])
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        log.warning("heartbeats could not be read", file=str(file), error=str(error))
+        if isinstance(error, msgspec.MsgspecError):
+            with suppress(OSError):
+                file.replace(f"{file}.broken")
+        return None

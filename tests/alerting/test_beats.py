@@ -1,0 +1,232 @@
+"""Last beats of jobs: what is accepted outlives a kill, a lost journal, and an update."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.alerting import test_lost_journal as lost
+from tests.alerting.conftest import Desk, MakeDesk
+from tests.alerting.test_survival import fill
+from tests.conftest import eventually
+from tocsin.core.checks.heartbeats import Heartbeats
+from tocsin.core.contracts.model import Beat, Status
+from tocsin.core.journal import journal
+from tocsin.core.monitor.events import BeatReceived
+from tocsin.core.runtime import crash_points
+from tocsin.testing import SettableClock
+
+
+async def beat(desk: Desk, key: str, message: str = "") -> Beat:
+    """A job reports, and is answered."""
+    made = Beat(at=desk.now, status=Status.DOWN, message=message, metrics={"rows": 3.0})
+    desk.alerting.executor.handle(BeatReceived(key, made))
+    await desk.alerting.executor.committed()
+    return made
+
+
+def old_file(directory: Path, **beats: Beat) -> Path:
+    """The file in which earlier versions kept last beats."""
+    file = directory / "heartbeats.json"
+    said = {k: {"at": b.at.isoformat(), "status": b.status.value, "message": b.message}
+            for k, b in beats.items()}  # fmt: skip
+    file.write_text(json.dumps(said))
+    return file
+
+
+async def test_a_beat_that_was_answered_outlives_a_kill(
+    make_desk: MakeDesk, tmp_path: Path
+) -> None:
+    """The directory as a SIGKILL after the answer leaves it has the beat, whole; of two of a job
+    the last."""
+    data, saved = tmp_path / "data", tmp_path / "saved"
+    data.mkdir()
+    desk = await make_desk(directory=data)
+    await beat(desk, "job", "first")
+    desk.clock.advance(5)
+    expected = {"job": await beat(desk, "job", "last"), "other": await beat(desk, "other")}
+    shutil.copytree(data, saved)
+    again = await make_desk(directory=saved)
+    assert again.state.beats == expected
+
+
+async def test_a_journal_that_vanishes_is_written_anew_with_the_beats(
+    make_desk: MakeDesk, tmp_path: Path
+) -> None:
+    """Its file is deleted while tocsin runs: the new one has them."""
+    data, saved = tmp_path / "data", tmp_path / "saved"
+    data.mkdir()
+    desk = await make_desk(directory=data)
+    expected = {"job": await beat(desk, "job")}
+    for file in data.glob("journal.db*"):
+        file.unlink()
+    await eventually(lambda: desk.alerting.journal.incident)
+    await desk.calm()
+    shutil.copytree(data, saved)
+    again = await make_desk(directory=saved)
+    assert again.state.beats == expected
+
+
+@pytest.mark.parametrize("damage", [lost.garbage_header, lost.garbage_first_page, lost.cut])
+async def test_beats_are_read_of_a_damaged_journal(
+    desk: Desk, damage: Callable[[Path], None]
+) -> None:
+    """As far as its pages can be read, and they lie in the new one."""
+    expected = {f"job {n}": await beat(desk, f"job {n}", "x" * 400) for n in range(100)}
+    await lost.kill(desk, damage)
+    assert desk.alerting.journal.incident is not None
+    kept = dict(desk.state.beats)
+    assert len(kept) == 100 if damage is not lost.cut else len(kept) > 20
+    assert kept.items() <= expected.items()
+    shutil.rmtree(desk.directory / "left")
+    await lost.kill(desk, lambda _: None)
+    assert desk.state.beats == kept
+
+
+async def test_a_journal_of_a_version_without_beats_goes_on(
+    make_desk: MakeDesk, small_disk: Path
+) -> None:
+    """Also where it cannot be written; and the first beat lies in it."""
+    desk = await make_desk(directory=small_disk)
+    desk.add("web")
+    desk.see("web")
+    await desk.wait(30)
+    await desk.stop()
+    with closing(sqlite3.connect(small_disk / "journal.db")) as db:
+        db.execute("DROP TABLE beats")
+    fill(small_disk / "ballast")
+    await desk.restart()
+    assert desk.alerting.journal.trouble is not None
+    assert ("health_check_failed", "web") in desk.alerting.engine.alerts
+    (small_disk / "ballast").unlink()
+    await desk.restart()
+    assert desk.alerting.journal.incident is None
+    assert ("health_check_failed", "web") in desk.alerting.engine.alerts
+    expected = {"job": await beat(desk, "job")}
+    await desk.restart()
+    assert desk.state.beats == expected
+
+
+@pytest.fixture
+def disk_that_hangs() -> Iterator[threading.Event]:
+    """The journal's commits do not come back until the event is set."""
+    release = threading.Event()
+
+    def hang(name: str) -> None:
+        if name == "before commit":
+            release.wait(30)
+
+    crash_points.set_hook(hang)
+    yield release
+    release.set()
+    crash_points.set_hook(None)
+
+
+async def test_a_disk_that_does_not_answer_does_not_keep_a_job_waiting(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, disk_that_hangs: threading.Event
+) -> None:
+    """The beat is accepted after a while, and tocsin says that its journal is not written; once
+    the disk answers, the beat is on it and all is well."""
+    monkeypatch.setattr(journal, "PATIENCE", 0.05)
+    expected = {"job": await beat(desk, "job")}
+    assert desk.state.beats == expected
+    trouble = desk.alerting.journal.trouble
+    assert trouble is not None
+    assert "not written within" in trouble
+    assert desk.alerting.health()["journal"].message == trouble
+    disk_that_hangs.set()
+    await eventually(lambda: desk.alerting.journal.trouble is None)
+    await desk.restart()
+    assert desk.state.beats == expected
+
+
+# What an earlier version left
+
+
+async def test_beats_of_an_earlier_version_are_taken_over(desk: Desk, tmp_path: Path) -> None:
+    """The first start moves them; a crash before the old file was gone does no harm, and of two
+    beats of a job the later counts, whichever file has it."""
+    old, earlier = Beat(at=desk.now, status=Status.DOWN, message="disk full"), desk.now
+    await desk.stop()
+    file = old_file(tmp_path, job=old, idle=old)
+    content = file.read_bytes()
+    await desk.restart()
+    assert desk.state.beats == {"job": old, "idle": old}
+    assert not file.exists()
+    desk.clock.advance(60)
+    newer = await beat(desk, "job")
+    file.write_bytes(content)
+    await desk.restart()
+    assert desk.state.beats == {"job": newer, "idle": old}
+    assert not file.exists()
+    latest = Beat(at=earlier + timedelta(hours=1))  # the earlier version ran once more
+    old_file(tmp_path, job=latest)
+    await desk.restart()
+    await desk.restart()
+    assert desk.state.beats == {"job": latest, "idle": old}
+
+
+async def test_the_old_file_of_beats_stays_until_the_journal_has_them(
+    make_desk: MakeDesk, small_disk: Path
+) -> None:
+    """On a full disk beats are known all the same, and nothing is removed."""
+    desk = await make_desk(directory=small_disk)
+    await desk.stop()
+    for left in small_disk.glob("journal.db*"):
+        left.unlink()
+    old = Beat(at=desk.now)
+    file = old_file(small_disk, job=old)
+    fill(small_disk / "ballast")
+    await desk.restart()
+    assert desk.state.beats == {"job": old}
+    assert file.exists()
+    (small_disk / "ballast").unlink()
+    await desk.restart()
+    await desk.restart()
+    assert desk.state.beats == {"job": old}
+    assert not file.exists()
+
+
+async def test_a_damaged_old_file_of_beats_is_said_once(
+    desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is kept under another name; tocsin starts."""
+    await desk.stop()
+    (tmp_path / "heartbeats.json").write_text("{broken")
+    for _ in range(2):
+        await desk.restart()
+    assert capsys.readouterr().out.count("heartbeats could not be read") == 1
+    assert (tmp_path / "heartbeats.json.broken").read_text() == "{broken"
+    assert desk.state.beats == {}
+
+
+# Silence
+
+
+def test_silence_goes_on_over_a_restart(clock: SettableClock) -> None:
+    """Of an earlier run's beat it is counted by the wall clock, and is never negative; of a job
+    that was never heard, from when watching began."""
+    known = {
+        "job": Beat(at=clock.now() - timedelta(minutes=5)),
+        "ahead": Beat(at=clock.now() + timedelta(hours=1)),
+    }
+    beats = Heartbeats(known, clock)
+    for key in ("job", "ahead", "new"):
+        beats.watch(key)
+    clock.advance(10)
+    assert beats.last("job") == (known["job"], 310)
+    assert beats.last("ahead") == (known["ahead"], 10)
+    assert beats.last("new") == (None, 10)
+    assert beats.last("unwatched") == (None, 0)
+    beats.receive("job")
+    beats.watch("job")
+    clock.advance(1)
+    assert beats.last("job")[1] == 1
