@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.core.alerting import Alerting
-from tocsin.core.auth import TokenStore, ensure_admin, write_private
+from tocsin.core.auth import TokenStore, ensure_admin
 from tocsin.core.bus import Bus
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.inventory import Inventory
@@ -49,6 +49,7 @@ from tocsin.core.resolver import lookups
 from tocsin.core.runtime import descriptors
 from tocsin.core.runtime.data_dir import API_URL, StartError
 from tocsin.core.runtime.disk import is_unwritable
+from tocsin.core.runtime.owned import write_private
 from tocsin.core.state import LiveState
 from tocsin.core.store import Store
 
@@ -96,7 +97,7 @@ class Tocsin:
 
         self.bus = Bus()
         self.store = self._make_store()
-        self.tokens = TokenStore(self.data_dir / "tokens.json")
+        self.tokens = TokenStore(self.data_dir / "tokens.db")
         self.note_unbuilt(settings)
         self.isolation = Isolation(
             frozenset(settings.plugins.inline),

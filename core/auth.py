@@ -1,31 +1,44 @@
-"""Who may do what: bearer tokens with roles, kept as hashes in one small file."""
+"""Who may do what: bearer tokens with roles, kept as hashes in one small file.
+
+It is no part of the journal, which is written anew from memory where it is damaged: a token that
+was made or revoked by another process meanwhile would be gone, or good again.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
 import os
 import secrets
-from collections import OrderedDict
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
 
 import msgspec
-from attrs import define, evolve, field, frozen
+from attrs import evolve, field, frozen
 
-from tocsin.core.clock import Clock
 from tocsin.core.ids import new_id
+from tocsin.core.runtime.owned import write_private
+from tocsin.core.runtime.sqlite_file import (
+    DamagedError,
+    as_os_error,
+    connect,
+    is_busy,
+    is_damage,
+    transaction,
+)
 
 PREFIX = "tocsin_"
 """Tokens can be told at sight, by people and by secret scanners."""
 
 TOKEN_BYTES = 32
 """256 random bits."""
+
+_TABLE = "CREATE TABLE IF NOT EXISTS tokens (id TEXT PRIMARY KEY, data BLOB NOT NULL)"
 
 
 class Role(StrEnum):
@@ -70,32 +83,51 @@ class TokenInfo:
 
 
 class TokenStore:
-    """The tokens' file. The command line changes it while a server reads it: changes are atomic and
-    locked, and the server looks at the file's stamp before each use."""
+    """The tokens' file. The command line changes it while a server reads it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamp: tuple[int, int, int] | None = None
-        self._tokens: tuple[TokenInfo, ...] = ()
+        self._earlier = path.with_name("tokens.json")
+        """Where versions before kept them."""
+        self._known: dict[UUID, TokenInfo] | None = None
+        """As they were read last, and what the file's stamp was then."""
+        self._stamp: tuple[object, ...] | None = None
 
     def all(self) -> tuple[TokenInfo, ...]:
         """All tokens, oldest first. Raises OSError, ValueError for a file that cannot be used."""
-        try:
-            stat = self._path.stat()
-        except FileNotFoundError:
-            self._stamp, self._tokens = None, ()
-            return ()
-        stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-        if stamp != self._stamp:
+        earlier = self._of_earlier()  # first: another process may be moving them
+        with _telling(self._path):
             try:
-                tokens = msgspec.json.decode(self._path.read_bytes(), type=tuple[TokenInfo, ...])
-            except msgspec.MsgspecError as error:
-                raise ValueError(
-                    f"{self._path} is damaged ({error}); restore it, or delete it and start tocsin "
-                    "anew for a new admin token"
-                ) from error
-            self._stamp, self._tokens = stamp, tokens
-        return self._tokens
+                self._known = self._read_now()
+            except sqlite3.Error as error:
+                # A change that is not finished yet does not hold yet; nothing is waited for.
+                if self._known is None or not is_busy(error):
+                    raise
+        return tuple({**earlier, **self._known}.values())
+
+    def _read_now(self) -> dict[UUID, TokenInfo]:
+        if (stamp := _stamp(self._path)) is None:
+            return {}
+        if self._known is not None and stamp == self._stamp:
+            return self._known
+        wait = 5.0 if self._known is None else 0.0
+        uri = f"{self._path.absolute().as_uri()}?mode=rw"  # also of a file that can only be read
+        with closing(sqlite3.connect(uri, wait, uri=True, isolation_level=None)) as db:
+            db.execute("BEGIN")
+            known = _read(db, self._path)
+            # Reading undoes a change that was cut off: the stamp has to be of what was read.
+            self._stamp = stamp if stamp == _stamp(self._path) else None
+        return known
+
+    def take_over(self) -> None:
+        """Move here what an earlier version left, as soon as it can be written.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        if self._earlier.exists():
+            with suppress(OSError), self._changing():
+                pass
 
     def create(
         self, name: str, role: Role, ttl: float | None = None, keep: Path | None = None
@@ -157,29 +189,74 @@ class TokenStore:
 
     @contextmanager
     def _changing(self) -> Iterator[list[TokenInfo]]:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            tokens = list(self.all())
+        with (
+            _telling(self._path),
+            closing(connect(self._path, ahead=False)) as db,
+            transaction(db),
+        ):
+            tokens = list({**self._of_earlier(), **_read(db, self._path)}.values())
             yield tokens
-            write_private(self._path, msgspec.json.encode(tokens))
+            db.execute(_TABLE)
+            db.executemany(
+                "INSERT OR REPLACE INTO tokens (id, data) VALUES (?, ?)",
+                [(str(token.id), msgspec.json.encode(token)) for token in tokens],
+            )
+        for left in (self._earlier, self._earlier.with_suffix(".lock")):
+            with suppress(OSError):
+                left.unlink()
+
+    def _of_earlier(self) -> dict[UUID, TokenInfo]:
+        """Tokens of an earlier version that were not taken over yet."""
+        try:
+            tokens = msgspec.json.decode(self._earlier.read_bytes(), type=tuple[TokenInfo, ...])
+        except FileNotFoundError:
+            return {}
+        except msgspec.MsgspecError as error:
+            raise _damaged(self._earlier, error) from error
+        return {token.id: token for token in tokens}
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Put a file in place whole or not at all, readable by its owner only."""
-    partial = path.with_suffix(".partial")
+def _stamp(path: Path) -> tuple[object, ...] | None:
+    """What no two states of a file have in common: SQLite counts its changes in bytes 24 to 27
+    (https://www.sqlite.org/fileformat2.html#file_change_counter). None where there is no file."""
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o600)  # also where a crash left a file with another mode behind
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink()
-        raise
+        with path.open("rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            return status.st_dev, status.st_ino, status.st_mtime_ns, file.read(28)
+    except FileNotFoundError:
+        return None
+
+
+def _read(db: sqlite3.Connection, path: Path) -> dict[UUID, TokenInfo]:
+    """The tokens, within the caller's transaction."""
+    if not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+        if path.stat().st_size:  # a few bytes of something else, which SQLite would write over
+            raise DamagedError("it holds no tokens")
+        return {}  # what would have been the first change did not come to its end
+    rows = db.execute("SELECT data FROM tokens ORDER BY id").fetchall()
+    try:
+        tokens = [msgspec.json.decode(data, type=TokenInfo) for (data,) in rows]
+    except (msgspec.MsgspecError, TypeError) as error:
+        raise DamagedError(str(error)) from error
+    return {token.id: token for token in tokens}
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Raises ValueError for a damaged file, OSError for one that cannot be used now."""
+    try:
+        yield
+    except (sqlite3.Error, DamagedError) as error:
+        if is_damage(error):
+            raise _damaged(path, error) from error
+        raise as_os_error(error, path) from error
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{path} is damaged ({error}); restore it, or delete it and start tocsin anew for a new "
+        "admin token"
+    )
 
 
 def ensure_admin(data_dir: Path, tokens: TokenStore) -> Path:
@@ -190,6 +267,7 @@ def ensure_admin(data_dir: Path, tokens: TokenStore) -> Path:
     Raises:
         OSError, ValueError: the files cannot be read or written, or are damaged.
     """
+    tokens.take_over()
     path = data_dir / "admin.token"
     ensure_token(path, tokens, "admin", Role.ADMIN)
     return path
@@ -217,28 +295,3 @@ def ensure_token(path: Path, tokens: TokenStore, name: str, role: Role) -> None:
 def _hash(plain: str) -> str:
     # What came as a header may be any bytes; aiohttp hands the odd ones on as surrogates.
     return hashlib.sha256(plain.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-@define
-class FailureLimit:
-    """Counts refused tokens per address; past ``limit`` within ``window`` seconds it is too much.
-
-    A good token is never refused for its address: with 256 random bits guessing is hopeless, the
-    limit only keeps the noise, and its cost, down.
-    """
-
-    clock: Clock
-    limit: int = 20
-    window: float = 60.0
-    addresses: int = 10_000
-    _failures: OrderedDict[str, list[float]] = field(factory=OrderedDict)
-
-    def failed(self, address: str) -> float:
-        """Count a failure; returns the seconds to wait, 0 while it is not too much."""
-        now = self.clock.monotonic()
-        times = [t for t in self._failures.pop(address, []) if now - t < self.window]
-        times.append(now)
-        self._failures[address] = times[-self.limit - 1 :]
-        while len(self._failures) > self.addresses:
-            self._failures.popitem(last=False)
-        return 0.0 if len(times) <= self.limit else self.window - (now - times[0])

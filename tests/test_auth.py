@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
+import sqlite3
 import subprocess
 import sys
-from contextlib import suppress
+import time
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.running import Running
-from tocsin.core.auth import PREFIX, Role, TokenStore, ensure_admin, write_private
+from tocsin.core.auth import PREFIX, Role, TokenStore, ensure_admin
+from tocsin.core.runtime.owned import write_private
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> TokenStore:
-    return TokenStore(tmp_path / "tokens.json")
+    return TokenStore(tmp_path / "tokens.db")
 
 
 def mode(path: Path) -> int:
@@ -40,10 +44,10 @@ def test_only_the_hash_is_kept(store: TokenStore, tmp_path: Path) -> None:
     other = store.create("b", Role.VIEWER)
     assert plain != other
     assert len(plain.removeprefix(PREFIX)) == 43  # 32 bytes in base64
-    path = tmp_path / "tokens.json"
+    path = tmp_path / "tokens.db"
     assert mode(path) == 0o600
-    assert plain not in path.read_text()
-    assert json.loads(path.read_text())[0]["hash"] == hashlib.sha256(plain.encode()).hexdigest()
+    assert plain.encode() not in path.read_bytes()
+    assert hashlib.sha256(plain.encode()).hexdigest().encode() in path.read_bytes()
     found = store.find(plain)
     assert found is not None
     assert (found.name, found.role, found.state) == ("a", Role.VIEWER, "valid")
@@ -95,15 +99,168 @@ def test_names_are_printable(store: TokenStore, name: str) -> None:
         store.create(name, Role.VIEWER)
 
 
-def test_a_damaged_file_is_told_and_left_alone(store: TokenStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tokens.db", b"{"),
+        ("tokens.db", b"\xa5" * 8192),
+        ("tokens.json", b"{"),  # of an earlier version
+    ],
+)
+def test_a_damaged_file_is_told_and_left_alone(
+    store: TokenStore, tmp_path: Path, name: str, content: bytes
+) -> None:
     """A file that is no token file is an error that says what to do, and is not overwritten."""
-    path = tmp_path / "tokens.json"
-    path.write_text("{")
+    path = tmp_path / name
+    path.write_bytes(content)
+    for use in (
+        lambda: store.find("x"),
+        lambda: store.create("a", Role.VIEWER),
+        lambda: ensure_admin(tmp_path, store),
+    ):
+        with pytest.raises(ValueError, match=f"{path} is damaged .*; restore it, or delete it"):
+            use()
+    assert path.read_bytes() == content
+    assert not (tmp_path / "admin.token").exists()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "UPDATE tokens SET data = 5",
+        "UPDATE tokens SET data = substr(data, 9)",
+        "ALTER TABLE tokens RENAME TO others",
+    ],
+)
+def test_a_file_with_other_content_is_damaged(
+    store: TokenStore, tmp_path: Path, spoil: str
+) -> None:
+    """A database that does not hold tokens lets nobody in, and is not taken for an empty one."""
+    plain = store.create("a", Role.ADMIN)
+    with closing(sqlite3.connect(tmp_path / "tokens.db")) as db, db:
+        db.execute(spoil)
     with pytest.raises(ValueError, match="is damaged"):
-        store.find("x")
+        store.find(plain)
     with pytest.raises(ValueError, match="is damaged"):
-        store.create("a", Role.VIEWER)
-    assert path.read_text() == "{"
+        store.create("b", Role.VIEWER)
+
+
+def test_a_change_that_is_not_finished_keeps_nobody_waiting(
+    store: TokenStore, tmp_path: Path
+) -> None:
+    """While another process writes the file, what it held before holds, at once."""
+    plain = store.create("a", Role.VIEWER)
+    assert store.find(plain) is not None
+    with closing(sqlite3.connect(tmp_path / "tokens.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        assert store.find(plain) is not None
+        assert time.monotonic() - began < 1
+        other.execute("DELETE FROM tokens")
+        other.execute("COMMIT")
+    assert store.find(plain) is None
+
+
+def test_a_change_that_was_cut_off_hides_no_later_one(store: TokenStore, tmp_path: Path) -> None:
+    """A command is killed half-way through writing the file: what it held before holds, and the
+    next change is seen."""
+    plain = store.create("a", Role.VIEWER)
+    program = (
+        "import os, signal, sqlite3, sys\n"
+        "db = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "db.execute('PRAGMA cache_size=1')\n"
+        "db.execute('BEGIN')\n"
+        "db.execute('CREATE TABLE more (data)')\n"
+        "for n in range(99): db.execute('INSERT INTO more VALUES (zeroblob(4000))')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    file = tmp_path / "tokens.db"
+    assert store.find(plain) is not None
+    subprocess.run([sys.executable, "-c", program, str(file)])
+    assert (tmp_path / "tokens.db-journal").exists()
+    for _ in range(2):
+        found = store.find(plain)
+        assert found is not None
+        assert found.state == "valid"
+    TokenStore(file).revoke("a")
+    found = store.find(plain)
+    assert found is not None
+    assert found.state == "revoked"
+
+
+# What an earlier version left
+
+
+def earlier(directory: Path) -> tuple[str, str]:
+    """The files of a version that kept tokens as JSON; returns a good token and a revoked one."""
+    tokens, plain = [], [f"tocsin_{n:043}" for n in range(2)]
+    for n, revoked in enumerate((None, "2026-01-02T00:00:00Z")):
+        tokens.append({
+            "id": f"01930000-0000-7000-8000-00000000000{n}", "name": f"t{n}", "role": "operator",
+            "hash": hashlib.sha256(plain[n].encode()).hexdigest(),
+            "created_at": "2026-01-01T00:00:00Z", "expires_at": None, "revoked_at": revoked,
+        })  # fmt: skip
+    (directory / "tokens.json").write_text(json.dumps(tokens))
+    (directory / "tokens.lock").touch()
+    return plain[0], plain[1]
+
+
+def states(store: TokenStore) -> list[tuple[str, str]]:
+    return [(token.name, token.state) for token in store.all()]
+
+
+def test_tokens_of_an_earlier_version_are_taken_over(store: TokenStore, tmp_path: Path) -> None:
+    """At the first start they are moved, with what was revoked; commands know them before that."""
+    good, revoked = earlier(tmp_path)
+    assert states(store) == [("t0", "valid"), ("t1", "revoked")]
+    assert (tmp_path / "tokens.json").exists()
+    ensure_admin(tmp_path, store)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"tokens.db", "admin.token"}
+    assert mode(tmp_path / "tokens.db") == 0o600
+    assert states(store) == [("t0", "valid"), ("t1", "revoked"), ("admin", "valid")]
+    found = store.find(good), store.find(revoked)
+    assert [info.role for info in found if info] == [Role.OPERATOR, Role.OPERATOR]
+
+
+def test_a_crash_while_tokens_are_taken_over_loses_and_revives_nothing(
+    store: TokenStore, tmp_path: Path
+) -> None:
+    """Killed before the commit, the old file holds; after it, the new one does, though the old one
+    is still there: what was revoked since stays revoked."""
+    good, _ = earlier(tmp_path)
+    old = (tmp_path / "tokens.json").read_bytes()
+    program = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from tocsin.core.auth import TokenStore\n"
+        "with TokenStore(Path(sys.argv[1]))._changing(): os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path / "tokens.db")])
+    assert killed.returncode == -signal.SIGKILL
+    assert states(store) == [("t0", "valid"), ("t1", "revoked")]
+    store.take_over()
+    store.revoke("t0")
+    (tmp_path / "tokens.json").write_bytes(old)  # as if it had not come to deleting it
+    again = TokenStore(tmp_path / "tokens.db")
+    for _ in range(2):
+        assert states(again) == [("t0", "revoked"), ("t1", "revoked")]
+        again.take_over()
+    assert not (tmp_path / "tokens.json").exists()
+    found = again.find(good)
+    assert found is not None
+    assert found.state == "revoked"
+
+
+def test_tokens_of_an_earlier_version_hold_where_nothing_can_be_written(small_disk: Path) -> None:
+    """On a read-only file system they are read from their old file."""
+    good, _ = earlier(small_disk)
+    (small_disk / "admin.token").write_text(good)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    store = TokenStore(small_disk / "tokens.db")
+    store.take_over()
+    assert store.find(good) is not None
+    with pytest.raises(OSError, match="Read-only"):
+        store.create("new", Role.VIEWER)
 
 
 def test_processes_that_change_the_file_at_once_lose_nothing(
@@ -117,7 +274,7 @@ def test_processes_that_change_the_file_at_once_lose_nothing(
     )
     assert store.all() == ()
     running = [
-        subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "tokens.json"), str(n)])
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "tokens.db"), str(n)])
         for n in range(3)
     ]
     assert [process.wait(timeout=60) for process in running] == [0, 0, 0]
@@ -164,7 +321,7 @@ def test_a_lost_admin_token_is_replaced(store: TokenStore, tmp_path: Path, damag
 
 def test_without_room_there_is_no_token_that_nobody_knows(small_disk: Path) -> None:
     """On a full disk no admin token is made, not half of one; with room again there is one."""
-    store = TokenStore(small_disk / "tokens.json")
+    store = TokenStore(small_disk / "tokens.db")
     with (small_disk / "ballast").open("wb", buffering=0) as ballast:
         with suppress(OSError):
             while True:
@@ -180,11 +337,12 @@ def test_without_room_there_is_no_token_that_nobody_knows(small_disk: Path) -> N
 
 
 @pytest.mark.slow
-def test_the_commands_say_what_is_wrong_with_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["tokens.db", "tokens.json"])
+def test_the_commands_say_what_is_wrong_with_the_file(tmp_path: Path, name: str) -> None:
     """A damaged tokens file stops start and token commands with one line that says what to do."""
     tocsin = Running(tmp_path, "[sources.docker]\nenabled = false\n")
     tocsin.data.mkdir(exist_ok=True)
-    (tocsin.data / "tokens.json").write_text("{")
+    (tocsin.data / name).write_text("{")
     for arguments in (
         ("run",), ("token", "list"), ("token", "revoke", "x"), ("token", "create", "x"),
     ):  # fmt: skip

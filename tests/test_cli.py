@@ -118,7 +118,7 @@ def test_status_logs_and_tokens_of_a_running_one(tmp_path: Path, postgres: str) 
         listed = running.run("token", "list").stdout
         assert "ci" in listed
         assert plain not in listed
-        assert plain not in (running.data / "tokens.json").read_text()
+        assert plain.encode() not in (running.data / "tokens.db").read_bytes()
         env = {"TOCSIN_TOKEN": plain}
         running.env |= env
         assert running.run("status").returncode == 2

@@ -215,7 +215,7 @@ def test_commands_that_ask_go_on_in_a_strangers_directory(here: Path, data: Path
         "TOCSIN_URL\n"
     )
     assert command("token", "create", "ci", data=data).stdout.startswith("tocsin_")
-    assert (data / "tokens.json").exists()
+    assert (data / "tokens.db").exists()
 
 
 def test_tokens_are_not_made_where_the_directory_says(here: Path, data: Path) -> None:

@@ -19,7 +19,7 @@ def _store(context: Context) -> TokenStore:
     directory = context.data_dir()
     if hint := context.hint:
         click.echo(f"tocsin: these are the tokens of {directory}{hint}", err=True)
-    return TokenStore(directory / "tokens.json")
+    return TokenStore(directory / "tokens.db")
 
 
 @contextmanager

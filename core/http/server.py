@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
-from tocsin.core.auth import FailureLimit, TokenInfo
+from tocsin.core.auth import TokenInfo
 from tocsin.core.http import (
     added,
     admin,
@@ -37,6 +37,7 @@ from tocsin.core.http import (
     uptime,
 )
 from tocsin.core.http.connections import SAY_EVERY, Connections
+from tocsin.core.http.failure_limit import FailureLimit
 from tocsin.core.http.keys import HEADERS, STOPPING, STREAMS
 from tocsin.core.http.monitor import Monitor
 from tocsin.core.http.problems import Problem

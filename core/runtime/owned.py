@@ -7,7 +7,7 @@ import os
 import pwd
 import stat
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tocsin.core.runtime.process import PROCESS
@@ -90,3 +90,20 @@ def narrow(directory: Path, without: Collection[str] = ()) -> int:
                 os.chmod(path, mode & 0o700)  # noqa: PTH101
                 changed += 1
     return changed
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Put a file in place whole or not at all, readable by its owner only."""
+    partial = path.with_suffix(".partial")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o600)  # also where a crash left a file with another mode behind
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        raise

@@ -66,7 +66,7 @@ class Stack:
         )
         self.bus = Bus()
         self.store = Store(database, directory / "spool", clock=self.clock)
-        self.tokens = TokenStore(directory / "tokens.json")
+        self.tokens = TokenStore(directory / "tokens.db")
         self.plugins = PluginManager(PluginSettings())
         self.plugins.load()
         self.restarted: list[str] = []

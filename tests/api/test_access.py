@@ -9,8 +9,8 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from tests.api.conftest import Stack
-from tocsin.core.auth import FailureLimit
 from tocsin.core.http import ROUTES, ApiServer
+from tocsin.core.http.failure_limit import FailureLimit
 
 V, O, A = "viewer", "operator", "admin"  # noqa: E741
 
@@ -161,7 +161,7 @@ async def test_a_token_made_while_it_runs_works_at_once(
     """Another process makes and revokes tokens; the server heeds both without a restart."""
     from tocsin.core.auth import Role, TokenStore
 
-    other = TokenStore(stack.data_dir / "tokens.json")
+    other = TokenStore(stack.data_dir / "tokens.db")
     plain = other.create("late", Role.VIEWER)
     headers = {"Authorization": f"Bearer {plain}"}
     assert (await client.get("/api/v1/status", headers=headers)).status == 200

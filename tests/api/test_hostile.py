@@ -195,7 +195,7 @@ async def test_a_restart_that_breaks_is_audited_too(
 
 async def test_damaged_tokens_are_told(ask: Asker, stack: Stack) -> None:
     """A tokens file that cannot be read lets nobody in, and says so without its text."""
-    path = stack.data_dir / "tokens.json"
+    path = stack.data_dir / "tokens.db"
     good = path.read_bytes()
     path.write_bytes(b'[{"id": "secret')
     problem = await ask.get("/api/v1/status", 503)

@@ -11,8 +11,9 @@ import pytest
 from pytest_aiohttp import AiohttpServer
 
 from tests.api.conftest import Stack
-from tocsin.core.auth import FailureLimit, Role
+from tocsin.core.auth import Role
 from tocsin.core.http import ApiServer
+from tocsin.core.http.failure_limit import FailureLimit
 
 pytestmark = pytest.mark.fuzz
 

@@ -101,7 +101,7 @@ def test_everything_below_the_data_directory_is_private(place: Path, user: str) 
         running.until(lambda: list((running.data / "spool").glob("*.batch")))
         running.until(running.out.exists)
         made = {path.name for path in running.data.rglob("*")}
-        assert {"api.url", "admin.token", "tokens.json", "lock"} <= made
+        assert {"api.url", "admin.token", "tokens.db", "lock"} <= made
         assert any(name.endswith("-wal") for name in made), made
         assert any(name.endswith("-shm") for name in made), made
         assert open_to_others(running.data) == {}

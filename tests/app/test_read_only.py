@@ -85,11 +85,9 @@ def nothing_allowed(data: Path) -> None:
 
 
 def only_tokens(data: Path) -> None:
-    """The directory may be written, the tokens' file and its lock may not."""
+    """The directory may be written, the tokens' file may not."""
     os.chown(data, NOBODY, NOBODY)
-    for name in ("tokens.json", "tokens.lock"):
-        (data / name).write_text("[]")
-        (data / name).chmod(0o644)
+    (data / "tokens.db").touch(0o644)
 
 
 def no_lock(data: Path) -> None:

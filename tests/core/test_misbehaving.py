@@ -387,7 +387,7 @@ def test_an_address_that_cannot_be_had_fails_its_plugin_alone(
 
     blamed: list[tuple[str, str]] = []
     supervisor = ServiceSupervisor(
-        Isolation(frozenset(), lambda *_: None), TokenStore(tmp_path / "tokens.json"), tmp_path,
+        Isolation(frozenset(), lambda *_: None), TokenStore(tmp_path / "tokens.db"), tmp_path,
         SystemClock(), failed=lambda plugin, reason: blamed.append((plugin, reason)),
     )  # fmt: skip
     assert supervisor.addresses({"bad": ("p", Bad()), "good": ("q", Here())}) == {

@@ -178,7 +178,7 @@ class Companion(Service):
 
 def supervised(tmp_path: Path, clock: SettableClock) -> ServiceSupervisor:
     isolation = Isolation(frozenset(["p"]), lambda *_: None)
-    return ServiceSupervisor(isolation, TokenStore(tmp_path / "tokens.json"), tmp_path, clock)
+    return ServiceSupervisor(isolation, TokenStore(tmp_path / "tokens.db"), tmp_path, clock)
 
 
 def settings_of(service: Service) -> dict[str, ServiceSettings]:
@@ -199,7 +199,7 @@ async def test_a_service_is_given_a_place_and_a_viewer_of_its_own(
     assert place.directory.stat().st_mode & 0o777 == 0o700
     assert place.token_file.stat().st_mode & 0o777 == 0o600
     plain = place.token_file.read_text().strip()
-    found = TokenStore(tmp_path / "tokens.json").find(plain)
+    found = TokenStore(tmp_path / "tokens.db").find(plain)
     assert found is not None
     assert (found.name, found.role.value) == ("service x", "viewer")
     await supervisor.stop()
