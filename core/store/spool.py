@@ -1,4 +1,7 @@
-"""Batches waiting on disk while the database is away: one fsynced file each, bounded in all."""
+"""Batches waiting on disk while the database is away: one fsynced file each, bounded in all.
+
+Files, and not rows of SQLite's: a row cannot be deleted on a full disk, which stays full then.
+"""
 
 from __future__ import annotations
 
