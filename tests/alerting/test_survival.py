@@ -346,7 +346,7 @@ async def test_a_damaged_journal_is_set_aside(desk: Desk, tmp_path: Path) -> Non
 async def test_what_is_committed_is_on_the_disk(desk: Desk) -> None:
     """The journal's connection waits for the disk at each commit, and writes ahead; no test could
     see a power cut that it did not survive."""
-    db = desk.alerting.journal._open()
+    db = desk.alerting.journal._keeper._open()
     assert db.execute("PRAGMA synchronous").fetchone() == (2,)
     assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
