@@ -289,13 +289,13 @@ class Isolation:
         shorter standstill after it does not hide it."""
         self._lanes: dict[str, Lane] = {}
 
-    async def call(
+    def call(
         self,
         plugin: str,
         make: Callable[[], Coroutine[Any, Any, T]],
         seconds: float | None,
         expects: Expected = (),
-    ) -> T:
+    ) -> Coroutine[Any, Any, T]:
         """Run a plugin's coroutine for at most so many seconds (None: as long as it takes).
 
         Raises:
@@ -303,11 +303,11 @@ class Isolation:
             Of tocsin's own errors for plugins those that are ``expects``: any other is a fault.
         """
         if plugin in self.inline:
-            return await _guarded(make, seconds, expects)
+            return _guarded(make, seconds, expects)
         lane = self._lanes.get(plugin)
         if lane is None:
             lane = self._lanes[plugin] = Lane(plugin)
-        return await lane.call(make, seconds, expects)
+        return lane.call(make, seconds, expects)
 
     async def watch(self) -> None:
         """Look after the lanes until cancelled."""

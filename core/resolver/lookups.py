@@ -12,8 +12,8 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Iterator, Sequence
-from contextvars import ContextVar
+from collections.abc import Sequence
+from contextvars import ContextVar, Token
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -56,9 +56,20 @@ FORGOTTEN = 600.0
 @define
 class LookupWatch:
     """The lookups of one run of a check: those that have given no answer, not even that there is no
-    such name, are tocsin's own trouble."""
+    such name, are tocsin's own trouble. What is looked up in its ``with`` block, in tasks that the
+    block begins and in other threads that it waits for, is looked up for the check."""
 
     _open: dict[str, None] = field(factory=dict)
+    _token: Token[LookupWatch | None] = field(init=False)
+
+    def __enter__(self) -> LookupWatch:
+        """From now on."""
+        self._token = _watch.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Up to here."""
+        _watch.reset(self._token)
 
     def trouble(self) -> str | None:
         """What could not be looked up, as a clause, or None."""
@@ -77,16 +88,9 @@ class LookupWatch:
 _watch: ContextVar[LookupWatch | None] = ContextVar("tocsin_lookups", default=None)
 
 
-@contextlib.contextmanager
-def lookups_of_check() -> Iterator[LookupWatch]:
-    """What is looked up in this block, in tasks that it begins and in other threads that it waits
-    for, is looked up for a check."""
-    watch = LookupWatch()
-    token = _watch.set(watch)
-    try:
-        yield watch
-    finally:
-        _watch.reset(token)
+def lookups_of_check() -> LookupWatch:
+    """For a ``with`` block that makes one run of a check."""
+    return LookupWatch()
 
 
 @define(eq=False)

@@ -30,7 +30,7 @@ class deadline:  # noqa: N801 - it reads as asyncio.timeout does
     As ``asyncio.timeout``, for the current task, and up to 50 ms late.
     """
 
-    __slots__ = ("_asked", "_place", "_task", "_wheel", "expired", "seconds")
+    __slots__ = ("_asked", "_place", "_task", "expired", "seconds")
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
@@ -42,7 +42,6 @@ class deadline:  # noqa: N801 - it reads as asyncio.timeout does
             wheel = _wheel()
             self._task = wheel.current_task()
             self._asked = self._task.cancelling()
-            self._wheel = wheel
             self._place = wheel.put(self, self.seconds)
         return self
 
@@ -132,8 +131,13 @@ class _Wheel:
         self._begin()
 
     def stand_still_total(self) -> float:
-        """Seconds for which the loop has stood still while the wheel turned."""
-        self._now()
+        """Seconds for which the loop has stood still while the wheel turned. Whoever asks first
+        after a standstill notes it."""
+        if self._turning:
+            by_clock = time.clock_gettime(_CLOCK)
+            if by_clock - self._turned_by_clock > STILL:
+                self._still += by_clock - self._turned_by_clock - TURN
+                self._turned_by_clock = by_clock
         return self._still
 
     def lost(self) -> float:
@@ -150,18 +154,14 @@ class _Wheel:
     def _now(self) -> float:
         """Monotonic time without standstills. Whoever comes first after one notes it."""
         now = time.monotonic()
-        if self._turning:
-            if now - self._turned > STILL:
-                self._lost += now - self._turned - TURN
-                self._turned = now
-            by_clock = time.clock_gettime(_CLOCK)
-            if by_clock - self._turned_by_clock > STILL:
-                self._still += by_clock - self._turned_by_clock - TURN
-                self._turned_by_clock = by_clock
+        if self._turning and now - self._turned > STILL:
+            self._lost += now - self._turned - TURN
+            self._turned = now
         return now - self._lost
 
     def _turn(self) -> None:
         now = int(self._now() / TURN)
+        self.stand_still_total()
         self._turned, self._turned_by_clock = time.monotonic(), time.clock_gettime(_CLOCK)
         for number in [number for number in self._places if number <= now]:
             for one in self._places.pop(number):
