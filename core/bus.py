@@ -67,7 +67,9 @@ class Bus:
         """Tell everyone. Never blocks, never raises."""
         self._number += 1
         news = News(self._number, kind, data)
-        recent = self._recent.setdefault(kind, deque(maxlen=self._keep))
+        recent = self._recent.get(kind)
+        if recent is None:
+            recent = self._recent[kind] = deque(maxlen=self._keep)
         if len(recent) == self._keep:
             self._forgotten[kind] = recent[0].number
         recent.append(news)

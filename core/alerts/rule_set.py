@@ -30,17 +30,28 @@ class BoundRule:
     inline: bool = True
     looks_at: tuple[str, ...] | None = None
     lookback: float = field()
+    _is_typed: bool = field(init=False, eq=False, repr=False)
+    """The rule is tocsin's own: its verdicts are what they say they are."""
 
     @lookback.default
     def _own(self) -> float:
         return self.rule.lookback
+
+    @_is_typed.default
+    def _ours(self) -> bool:
+        return is_ours(type(self.rule))
 
     def has_nothing_in(self, latest: Mapping[str, Observation]) -> bool:
         """Whether no check has seen what the rule looks at."""
         names = self.looks_at
         if names is None:
             return False
-        return not any(name in seen.result.metrics for seen in latest.values() for name in names)
+        for seen in latest.values():
+            metrics = seen.result.metrics
+            for name in names:
+                if name in metrics:
+                    return False
+        return True
 
     @property
     def reads_back(self) -> bool:
@@ -51,7 +62,7 @@ class BoundRule:
         """The rule's verdict, where it runs in the core's own thread, and what was wrong with it
         and is left out. Raises what the rule raises, and PluginFault for what is no verdict."""
         verdict = self.rule.evaluate(history, now)
-        if is_ours(type(self.rule)):  # which are typed
+        if self._is_typed:
             return verdict, None
         return fit_verdict(verdict)
 

@@ -170,8 +170,13 @@ class Slots(Generic[W]):
         pace the one whose owner has the fewest running."""
         if not self.waiting:
             return None
-        able = [s for s in self.shares.values() if s.waiting and self.is_free(s)]
-        if not able:
+        best: Share[W] | None = None
+        for share in self.shares.values():
+            if not share.waiting or not self.is_free(share):
+                continue
+            if best is None or (share.pace, share.running) < (best.pace, best.running):
+                best = share
+        if best is None:
             return None
         self.waiting -= 1
-        return min(able, key=lambda share: (share.pace, share.running)).pop()
+        return best.pop()

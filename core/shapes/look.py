@@ -65,6 +65,18 @@ def is_number(value: object) -> TypeGuard[float]:
     return type(value) is int and -LARGEST_WHOLE < value < LARGEST_WHOLE
 
 
+def are_numbers(given: object) -> bool:
+    """Whether it is a plain table of not too many finite numbers."""
+    if type(given) is not dict or len(given) > MOST_METRICS:
+        return False
+    for key, value in given.items():
+        if type(key) is not str or not 0 < len(key) <= 200:
+            return False
+        if not (isfinite(value) if type(value) is float else is_number(value)):
+            return False
+    return True
+
+
 def is_name(value: object, longest: int = LONGEST_NAME) -> bool:
     """Whether a value is text of one line, and of no more characters than ``longest``."""
     return type(value) is str and 0 < len(value) <= longest and visible(value) == value
@@ -115,12 +127,8 @@ class Look:
 
     def numbers(self, name: str, given: object) -> None:
         """Numbers by name."""
-        if type(given) is dict and len(given) <= MOST_METRICS:
-            for key, value in given.items():
-                if type(key) is not str or not (0 < len(key) <= 200) or not is_number(value):
-                    break
-            else:
-                return
+        if are_numbers(given):
+            return
         kept: dict[str, float] = {}
         self.changed[name] = kept
         if not isinstance(given, Mapping):

@@ -11,8 +11,11 @@ from tocsin.core.contracts.rule import Verdict, VerdictState
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.shapes.look import (
     LONGEST_REFERENCE,
+    LONGEST_TEXT,
+    LONGEST_WAIT,
     MOST_CARRIED,
     Look,
+    are_numbers,
     guarded,
     is_aware,
     is_name,
@@ -23,7 +26,24 @@ from tocsin.core.shapes.look import (
 
 def fit_result(given: object, hook: str = "check") -> tuple[Result, str | None]:
     """What a probe or source saw. Raises PluginFault."""
+    if type(given) is Result and _is_plain(given):  # as nearly all are
+        return given, None
     return guarded(lambda: _fit_result(read_as(Result, given, hook)), "its result")
+
+
+def _is_plain(result: Result) -> bool:
+    """Whether a result is fit as it is, which runs no code of a plugin."""
+    message, latency, attributes = result.message, result.latency, result.attributes
+    return (
+        type(result.status) is Status
+        and type(message) is str
+        and len(message) <= LONGEST_TEXT
+        and (latency is None or (type(latency) is float and 0 <= latency <= LONGEST_WAIT))
+        and type(attributes) is dict
+        and not attributes
+        and result.container is None
+        and are_numbers(result.metrics)
+    )
 
 
 def _fit_result(result: Result) -> tuple[Result, str | None]:
