@@ -354,7 +354,7 @@ def _container(name: str, check: str, at: datetime, facts: Container) -> Contain
 
 
 def _utc(at: datetime) -> datetime:
-    return at.astimezone(UTC)
+    return at if at.tzinfo is UTC else at.astimezone(UTC)
 
 
 def _text(text: object) -> str:
@@ -381,14 +381,17 @@ def _numbers(metrics: Mapping[str, Any]) -> str | None:
     """Encode metrics as JSON, leaving out values that are not numbers or that overflow in sums."""
     kept = {}
     for name, value in metrics.items():
-        try:
-            number = float(value)
-        except (TypeError, ValueError, OverflowError):
-            continue
-        if abs(number) < SMALLEST:
-            kept[_text(name)] = 0.0
-        elif abs(number) <= LARGEST:
+        if type(value) is float:
+            number = value
+        else:
+            try:
+                number = float(value)
+            except (TypeError, ValueError, OverflowError):
+                continue
+        if SMALLEST <= number <= LARGEST or -LARGEST <= number <= -SMALLEST:
             kept[_text(name)] = number
+        elif -SMALLEST < number < SMALLEST:
+            kept[_text(name)] = 0.0
     return msgspec.json.encode(kept).decode() if kept else None
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from tocsin.core.clock import Clock
 from tocsin.core.store.batch import Batch, ContainerRow
@@ -67,26 +68,14 @@ class Ingest:
         Returns:
             The number of rows of the batch within the retention.
         """
-        oldest = await self._oldest(connection, batch)
-        kept = Batch(
-            batch.id,
-            [row for row in batch.results if row.at > oldest],
-            [row for row in batch.containers if row.timestamp > oldest],
-            [row for row in batch.events if row.at > oldest],
-            batch.audit,
-            batch.alerts,
-            batch.ledger,
-            batch.silences,
-        )
+        kept = await self._without_old(connection, batch)
         times = [row.at for row in kept.results] + [row.timestamp for row in kept.containers]
         await self._number(
             connection,
             {(row.target, row.name) for row in kept.results}
             | {(row.container_name, row.check) for row in kept.containers},
         )
-        await self._partition(
-            connection, {day_of(at) for at in times} | {day_of(row.at) for row in kept.events}
-        )
+        await self._partition(connection, _days(times) | _days([row.at for row in kept.events]))
         try:
             async with transaction(connection):
                 await connection.execute(
@@ -117,8 +106,8 @@ class Ingest:
             self.lost_old += len(batch) - len(kept)
         return len(kept)
 
-    async def _oldest(self, connection: Connection, batch: Batch) -> datetime:
-        """Return the time up to which rows are past the retention, and so are not written.
+    async def _without_old(self, connection: Connection, batch: Batch) -> Batch:
+        """Return a batch without the rows that are past the retention.
 
         The partition of their day is dropped, too. By the clock alone, a whole spool would be too
         old while the clock is wrong.
@@ -129,11 +118,17 @@ class Ingest:
             *(row.timestamp for row in batch.containers),
             *(row.at for row in batch.events),
         ]
-        if times and min(times) <= oldest:
-            there = await existing(connection, "check_results")
-            if there:
-                oldest = min(oldest, datetime.combine(there[0][1], time.min, UTC))
-        return oldest
+        if not times or min(times) > oldest:
+            return batch
+        there = await existing(connection, "check_results")
+        if there:
+            oldest = min(oldest, datetime.combine(there[0][1], time.min, UTC))
+        return msgspec.structs.replace(
+            batch,
+            results=[row for row in batch.results if row.at > oldest],
+            containers=[row for row in batch.containers if row.timestamp > oldest],
+            events=[row for row in batch.events if row.at > oldest],
+        )
 
     async def _copy_all(self, connection: Connection, batch: Batch) -> None:
         await _copy(
@@ -196,6 +191,14 @@ class Ingest:
         if new := days - self._days:
             await ensure(connection, new)
             self._days |= new
+
+
+def _days(times: Sequence[datetime]) -> set[date]:
+    """The days that moments are of, which are mostly of one."""
+    if not times:
+        return set()
+    first, last = day_of(min(times)), day_of(max(times))
+    return {first} if first == last else {day_of(at) for at in times}
 
 
 async def _copy(
