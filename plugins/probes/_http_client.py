@@ -8,8 +8,8 @@ import base64
 import re
 import socket
 import ssl
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from aiohappyeyeballs import start_connection
 from attrs import define, evolve, field, frozen
@@ -110,12 +110,16 @@ async def exchange(prepared: Prepared, timings: Timings) -> Answer:
         OSError: a host cannot be resolved or connected to; ssl.SSLError among them.
         Trouble: what came back is no whole answer. UnicodeError: no host has such a name.
     """
-    left, cookies = prepared.request.redirects, _Cookies()
+    loop, left = asyncio.get_running_loop(), prepared.request.redirects
+    cookies: _Cookies | None = None
     while True:
         request = prepared.request
-        reader = Reader(prepared, timings, asyncio.get_running_loop().create_future())
+        reader = Reader(prepared, timings, loop.create_future())
         try:
-            await _connect(prepared, reader, timings)
+            if prepared.address:
+                await _connect(loop, prepared, reader, prepared.host)
+            else:
+                await _look_up_and_connect(loop, prepared, reader, timings)
             answer = await reader.answer
         finally:
             reader.end()
@@ -124,6 +128,8 @@ async def exchange(prepared: Prepared, timings: Timings) -> Answer:
         if left <= 0:
             raise Trouble(f"more than {request.redirects} redirects")
         left -= 1
+        if cookies is None:
+            cookies = _Cookies()
         cookies.keep(request.url, reader.cookies)
         request = _redirected(request, answer.status, reader.location)
         try:
@@ -187,22 +193,35 @@ class _Cookies:
         )
 
 
-async def _connect(prepared: Prepared, reader: Reader, timings: Timings) -> None:
-    loop, request = asyncio.get_running_loop(), prepared.request
-    host, port, family, name = prepared.host, prepared.port, request.family, prepared.server_name
+def _connect(
+    loop: asyncio.AbstractEventLoop,
+    prepared: Prepared,
+    reader: Reader,
+    address: str | socket.socket,
+) -> Coroutine[Any, Any, object]:
+    """Connect to an address of the host, or by a socket that is connected, TLS included."""
+    name, request = prepared.server_name, prepared.request
     tls = None if name is None else request.tls
-    connect = partial(loop.create_connection, lambda: reader, ssl=tls, server_hostname=name)
-    if prepared.address:
-        await connect(host, port, family=family)
-        return
-    found = await look_up(host, port, family=family, timeout=request.timeout)
+    if isinstance(address, str):
+        return loop.create_connection(
+            lambda: reader, address, prepared.port,
+            ssl=tls, server_hostname=name, family=request.family,
+        )  # fmt: skip
+    return loop.create_connection(lambda: reader, ssl=tls, server_hostname=name, sock=address)
+
+
+async def _look_up_and_connect(
+    loop: asyncio.AbstractEventLoop, prepared: Prepared, reader: Reader, timings: Timings
+) -> None:
+    host, port, request = prepared.host, prepared.port, prepared.request
+    found = await look_up(host, port, family=request.family, timeout=request.timeout)
     timings.mark_dns()
     if len(found) == 1 and "%" not in host:
-        await connect(str(found[0][4][0]), port, family=family)
+        await _connect(loop, prepared, reader, str(found[0][4][0]))
         return
     sock = await start_connection(found, happy_eyeballs_delay=EYEBALLS)
     try:
-        await connect(sock=sock)
+        await _connect(loop, prepared, reader, sock)
     except BaseException:
         sock.close()
         raise

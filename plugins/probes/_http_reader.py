@@ -28,6 +28,12 @@ MOST_HEAD = 65536
 
 _END = re.compile(rb"\r?\n\r?\n")
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEEDED = frozenset(
+    (
+        b"content-type", b"content-length", b"transfer-encoding", b"content-encoding",
+        b"location", b"set-cookie",
+    )
+)  # fmt: skip
 _CONTROLS = bytes({*range(32), 127} - {9})
 
 
@@ -163,7 +169,9 @@ class Reader(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
-        match name.lower():
+        if (name := name.lower()) not in _HEEDED:
+            return
+        match name:
             case b"content-type":
                 self._content_type = value
             case b"content-length":

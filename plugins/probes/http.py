@@ -84,6 +84,7 @@ class _Means:
 
     prepared: _http_client.Prepared
     statuses: frozenset[int]
+    reads_body: bool
     expectations: list[Expectation]
 
 
@@ -153,7 +154,8 @@ class HttpProbe(Probe):
         timings = Timings()
         try:
             with deadline(self.timeout):
-                answer = await self._ask(timings)
+                means = self._means[0] if self._means else self._prepare()
+                answer = await _http_client.exchange(means.prepared, timings)
         except TimeoutError as error:
             text = f"no answer within {self.timeout:g} s"
             return Result.failed(error, text, metrics=timings.phases())
@@ -165,12 +167,7 @@ class HttpProbe(Probe):
             return Result.down("the host name cannot be resolved", metrics=timings.phases())
         except OSError as error:  # of TLS, too
             return Result.failed(error, in_words(error), metrics=timings.phases())
-        return await self._judge(answer, timings)
-
-    async def _ask(self, timings: Timings) -> Answer:
-        if not self._means:
-            self._means.append(self._prepare())
-        return await _http_client.exchange(self._means[0].prepared, timings)
+        return await self._judge(means, answer, timings)
 
     def _prepare(self) -> _Means:
         request = _http_client.Request(
@@ -185,11 +182,14 @@ class HttpProbe(Probe):
             max_body=self.max_body,
             timeout=self.timeout,
         )
-        return _Means(
+        means = _Means(
             _http_client.prepare(request),
             frozenset(chain(*parse_statuses(self.expected_status))),
+            bool(self.contains or self.not_contains or self.matches or self.json),
             [json_expectation(path, wanted) for path, wanted in self.json.items()],
         )
+        self._means.append(means)
+        return means
 
     def _headers(self) -> dict[str, str]:
         given = {name: value.reveal() for name, value in self.headers.items()}
@@ -203,7 +203,7 @@ class HttpProbe(Probe):
         ours = {"User-Agent": "tocsin", "Accept": "*/*"}
         return {k: v for k, v in ours.items() if k.lower() not in named} | given
 
-    async def _judge(self, answer: Answer, timings: Timings) -> Result:
+    async def _judge(self, means: _Means, answer: Answer, timings: Timings) -> Result:
         took = time.monotonic() - timings.began
         metrics = timings.phases()
         metrics["total_seconds"] = took
@@ -212,12 +212,18 @@ class HttpProbe(Probe):
         days = timings.certificate_days
         if days is not None:
             metrics["certificate_expiry_days"] = days
-        try:
-            trouble = await self._trouble(answer)
-        except Trouble as error:
-            trouble = str(error)
-        except (Unusable, _pattern.TooSlow) as error:
-            return Result.unknown(str(error), metrics=metrics)
+        trouble = None
+        if answer.status not in means.statuses:
+            wanted = show_statuses(self.expected_status)
+            reason = f" {answer.reason}" if answer.reason else ""
+            trouble = f"status {answer.status}{reason}, expected {wanted}"
+        elif means.reads_body:
+            try:
+                trouble = await self._trouble(means, answer)
+            except Trouble as error:
+                trouble = str(error)
+            except (Unusable, _pattern.TooSlow) as error:
+                return Result.unknown(str(error), metrics=metrics)
         if trouble:
             return Result.down(trouble, metrics=metrics, latency=took)
         if days is not None and days < self.certificate_warn_days:
@@ -228,14 +234,8 @@ class HttpProbe(Probe):
             return Result.degraded(text, metrics=metrics, latency=took)
         return Result.up(f"{answer.status} {answer.reason}".strip(), metrics=metrics, latency=took)
 
-    async def _trouble(self, answer: Answer) -> str | None:
-        means = self._means[0]
-        if answer.status not in means.statuses:
-            wanted = show_statuses(self.expected_status)
-            reason = f" {answer.reason}" if answer.reason else ""
-            return f"status {answer.status}{reason}, expected {wanted}"
-        if not (self.contains or self.not_contains or self.matches or self.json):
-            return None
+    async def _trouble(self, means: _Means, answer: Answer) -> str | None:
+        """What is wrong with the body."""
         cut = " in the part that was read" if len(answer.body) >= self.max_body else ""
         text = answer.text()
         if self.contains and self.contains not in text:
