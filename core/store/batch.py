@@ -226,15 +226,17 @@ class Collector:
         rows, self._rows, self._added = self._rows, Batch(new_id()), 0
         return rows
 
-    def add(self, item: Item) -> None:
-        """Convert an item to rows and add them."""
-        self._put(item)
-        self._added += 1
-
-    def _put(self, item: Item) -> None:
+    def add(self, item: Item) -> int:
+        """Convert an item to rows and add them. Returns how many items were gathered."""
         if isinstance(item, Observation):
             self._add_observation(item)
-        elif isinstance(item, Alert):
+        else:
+            self._put(item)
+        self._added += 1
+        return self._added
+
+    def _put(self, item: Event | AuditEntry | Alert | Row | Silence) -> None:
+        if isinstance(item, Alert):
             self._rows.alerts.append(_alert(item))
         elif isinstance(item, Row):
             self._rows.ledger.append(_ledger(item))
@@ -266,10 +268,11 @@ class Collector:
         result = item.result
         at = self._unique(item)
         facts = result.container
+        target, check = _text(item.target), _text(item.check)
         self._rows.results.append(
             ResultRow(
-                _text(item.target),
-                _text(item.check),
+                target,
+                check,
                 at,
                 CODES[result.status],
                 _real(result.latency),
@@ -278,9 +281,7 @@ class Collector:
             )
         )
         if facts is not None and result.status is not Status.UNKNOWN:
-            self._rows.containers.append(
-                _container(_text(item.target), _text(item.check), at, facts)
-            )
+            self._rows.containers.append(_container(target, check, at, facts))
 
     def _unique(self, item: Observation) -> datetime:
         """Return the observation's time, later by microseconds if the check has a result then."""

@@ -82,8 +82,9 @@ class Writer:
         """Add an item. Never blocks, never raises."""
         if self.disabled is not None:
             return
+        gathered = 0
         try:
-            self._collector.add(item)
+            gathered = self._collector.add(item)
         except Exception as error:  # noqa: BLE001 - a plugin's value must not stop the others
             self._losses.drop(1)
             log.warning(
@@ -91,7 +92,7 @@ class Writer:
                 target=_name(item),
                 reason=reason(error),
             )
-        if len(self._collector) >= BATCH_ROWS:
+        if gathered >= BATCH_ROWS:
             self._wake.set()
 
     def close(self) -> None:
