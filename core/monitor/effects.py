@@ -72,3 +72,7 @@ class Effects:
     outcome: Outcome = UNASKED
     past: Past | None = None
     look_at: float | None = None
+
+
+NOTHING = Effects()
+"""Nothing follows."""

@@ -20,7 +20,7 @@ from tocsin.core.journal.file import Entry
 from tocsin.core.monitor import events, resume
 from tocsin.core.monitor.deliveries import Deliveries
 from tocsin.core.monitor.draft import Draft
-from tocsin.core.monitor.effects import Effects, Outcome
+from tocsin.core.monitor.effects import NOTHING, Effects, Outcome
 from tocsin.core.monitor.events import MonitorEvent
 from tocsin.core.monitor.past import Past
 from tocsin.core.monitor.recent_alerts import RecentAlerts
@@ -74,6 +74,7 @@ class Monitor:
                     made.changes = self._put(event.target, now)
             case events.RunsSkipped():
                 self.state.skip(event.target, event.check, event.missed)
+                return NOTHING  # there may be thousands a second, just when time is short
             case events.Judged():
                 made.changes = engine.judge(event.key, event.verdict, now)
             case events.Started():
