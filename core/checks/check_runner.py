@@ -104,9 +104,11 @@ class Runner:
             if number:
                 await asyncio.sleep(RETRY_PAUSE)
             began = self.clock.monotonic()
-            with standstill() as still:
+            with standstill() as still, lookups_of_check() as lookups:
                 result = await self._look(key, target, probe)
                 lost = still.seconds
+            if result.status is Status.DOWN and (lack := lookups.trouble()) is not None:
+                result = evolve(result, status=Status.UNKNOWN, message=lack)
             if lost < min(STANDSTILL, probe.timeout / 4):
                 return result
             if result.status is Status.UP and lost < (self.clock.monotonic() - began) / 2:
@@ -117,13 +119,6 @@ class Runner:
         return evolve(result, status=Status.UNKNOWN, message=text)
 
     async def _look(self, key: tuple[str, str], target: Target, probe: Runnable) -> Result:
-        with lookups_of_check() as lookups:
-            result = await self._guarded(key, target, probe)
-        if result.status is Status.DOWN and (lack := lookups.trouble()) is not None:
-            return evolve(result, status=Status.UNKNOWN, message=lack)
-        return result
-
-    async def _guarded(self, key: tuple[str, str], target: Target, probe: Runnable) -> Result:
         plugin = key[0]
         started = self.clock.monotonic()
 
