@@ -26,6 +26,9 @@ BURST = 200.0
 """First runs a second after a start. Slow enough to be no storm, fast enough that a small
 installation is seen within a second."""
 
+SHORTEST_SLEEP = 0.002
+"""Seconds that what comes due may wait for more to come due: waking up costs as much as a check."""
+
 LONGEST_SLEEP = 1.0
 """Seconds after which it looks at what runs, though nothing is due."""
 
@@ -166,7 +169,7 @@ class Scheduler:
                 if self.runs.slots.waiting:
                     delay /= 4
                 if upcoming is not None:
-                    delay = max(0.0, min(delay, upcoming - self.clock.monotonic()))
+                    delay = max(SHORTEST_SLEEP, min(delay, upcoming - self.clock.monotonic()))
                 handle = loop.call_later(delay, self._wake.set)
                 try:
                     await self._wake.wait()
