@@ -43,7 +43,7 @@ class Evaluator:
     reading: Reading = field(factory=Reading)
     asked: list[Judge] = field(factory=list)
     _targets: dict[str, Recent] = field(factory=dict)
-    _bound: dict[str, tuple[BoundRule, ...]] = field(factory=dict)
+    _bound: dict[str, dict[Key, BoundRule]] = field(factory=dict)
     _rechecks: RecheckTimers = field(factory=RecheckTimers)
 
     def configure(self, rules: RuleSet) -> None:
@@ -66,7 +66,7 @@ class Evaluator:
         recent = self._targets.get(target.name)
         if recent is None:
             recent = self._targets[target.name] = Recent(target, source)
-            self.reading.expect(recent, self._rules_of(recent), now.steady)
+            self.reading.expect(recent, self._rules_of(recent).values(), now.steady)
         elif (recent.target, recent.source) != (target, source):
             recent.target, recent.source = target, source
             self._bound.pop(target.name, None)
@@ -94,13 +94,15 @@ class Evaluator:
     def watches(self, key: Key) -> bool:
         """Whether the rule of an alert still watches its target, or that is not there."""
         recent = self._targets.get(key[1])
-        return recent is None or any(rule.name == key[0] for rule in self._rules_of(recent))
+        return recent is None or key in self._rules_of(recent)
 
-    def _rules_of(self, recent: Recent) -> tuple[BoundRule, ...]:
-        rules = self._bound.get(recent.target.name)
+    def _rules_of(self, recent: Recent) -> dict[Key, BoundRule]:
+        name = recent.target.name
+        rules = self._bound.get(name)
         if rules is None:
-            rules = self._bound[recent.target.name] = self.rules.of(recent.target)
-            recent.lookback = max((rule.lookback for rule in rules), default=0.0)
+            rules = {(rule.name, name): rule for rule in self.rules.of(recent.target)}
+            self._bound[name] = rules
+            recent.lookback = max((rule.lookback for rule in rules.values()), default=0.0)
         return rules
 
     def observe(self, observation: Observation, alerts: Alerts, now: Moment) -> Verdicts:
@@ -126,22 +128,18 @@ class Evaluator:
 
     def evaluate(self, recent: Recent, alerts: Alerts, now: Moment) -> Verdicts:
         """What all rules of a target say."""
-        plain: History | None = None
-        name = recent.target.name
-        for rule in self._rules_of(recent):
+        is_any_faulty, kept = bool(self.faults), self.carried.kept
+        for key, rule in self._rules_of(recent).items():
             if recent.unread and rule.reads_back:
                 continue
-            key = (rule.name, name)
             alert = alerts.get(key)
-            bare = alert is None and not self.carried.of(key, alert)
+            bare = alert is None and not kept.get(key)
             if bare and rule.has_nothing_in(recent.latest):
-                if self.faults:
+                if is_any_faulty:
                     self.faults.clear(key)
                 continue
             if bare and rule.inline and not rule.lookback:
-                if plain is None:
-                    plain = recent.history(0.0, now.wall, firing=False, carried={})
-                history = plain
+                history = recent.plain()
             else:
                 history = self._history(recent, rule, alert, now)
             verdict = self._judge(rule, key, history, now)
@@ -192,7 +190,7 @@ class Evaluator:
         """Ask the rules that wanted to be asked again by now."""
         while (key := self._rechecks.take(now.steady)) is not None:
             recent = self._targets.get(key[1])
-            rule = next((r for r in self._bound.get(key[1], ()) if r.name == key[0]), None)
+            rule = self._bound.get(key[1], {}).get(key)
             if recent is not None and rule is not None:
                 history = self._history(recent, rule, alerts.get(key), now)
                 if (verdict := self._judge(rule, key, history, now)) is not None:

@@ -33,6 +33,7 @@ class Recent:
     """What history has of it, from before the start, is still to be read."""
     _earlier: tuple[tuple[Observation, ...], tuple[Event, ...]] = ((), ())
     """What was read of that."""
+    _plain: History | None = None
     _observations: deque[Observation] = field(factory=lambda: deque(maxlen=MOST))
     _events: deque[Event] = field(factory=lambda: deque(maxlen=MOST))
 
@@ -64,6 +65,22 @@ class Recent:
             del self.latest[gone]
             self.failures.pop(gone, None)
         return bool(over)
+
+    def plain(self) -> History:
+        """What a rule sees that does not look back, and has no alert. What was seen is in the same
+        tables all the time, so that it is made anew only for another target."""
+        made = self._plain
+        if (
+            made is None
+            or made.target is not self.target
+            or made.checks is not self.checks
+            or made.source != self.source
+        ):
+            made = self._plain = History(
+                target=self.target, latest=self.latest, failures=self.failures,
+                source=self.source, checks=self.checks,
+            )  # fmt: skip
+        return made
 
     def history(
         self, lookback: float, now: datetime, *, firing: bool, carried: Mapping[str, Any],
