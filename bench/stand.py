@@ -81,7 +81,8 @@ def serving(command: Sequence[str], port: int, **options: Any) -> Iterator[subpr
 @contextmanager
 def nginx(log: Path | None = None) -> Iterator[str]:
     """A private nginx on the last core, answering two bytes; gives its URL. What is under ``flap``
-    fails for three seconds in each ten, a ``phase`` of 0, 1 or 2 after another.
+    fails for three seconds in each ten, a ``phase`` of 0, 1 or 2 after another; under ``unsteady``
+    one request of 200 fails, so that one answer of 100 is another than the one before.
 
     ``log`` gets a line for each request: epoch seconds, and the query string.
     """
@@ -96,8 +97,10 @@ def nginx(log: Path | None = None) -> Iterator[str]:
             # In each ten seconds of the clock, three in which a phase fails.
             'map "$arg_phase $msec" $fails { default ""; "~^0 [0-9]+[0-2][.]" 1;'
             ' "~^1 [0-9]+[3-5][.]" 1; "~^2 [0-9]+[6-8][.]" 1; }'
+            'split_clients "$request_id" $unlucky { 0.5% 1; * ""; }'
             f"server {{ listen 127.0.0.1:{port} backlog=8192;"
             ' location / { return 200 "ok"; }'
+            ' location = /unsteady { if ($unlucky) { return 503; } return 200 "ok"; }'
             ' location = /flap { if ($fails) { return 503; } return 200 "ok"; } } }'
         )
         command = [program("nginx", "nginx-light"), "-c", str(config)]
