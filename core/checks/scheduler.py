@@ -29,6 +29,9 @@ installation is seen within a second."""
 SHORTEST_SLEEP = 0.002
 """Seconds that what comes due may wait for more to come due: waking up costs as much as a check."""
 
+LOOK_EVERY = 0.1
+"""Seconds between two looks at how many runs there are descriptors for."""
+
 LONGEST_SLEEP = 1.0
 """Seconds after which it looks at what runs, though nothing is due."""
 
@@ -59,6 +62,7 @@ class Scheduler:
     _jobs: dict[str, Job] = field(init=False, factory=dict)
     _heap: list[tuple[float, int, Job]] = field(init=False, factory=list)
     _last_tick: float = field(init=False)
+    _look_at: float = field(init=False, default=-inf)
     _order: count[int] = field(init=False, factory=count)
     _wake: asyncio.Event = field(init=False, factory=asyncio.Event)
 
@@ -138,8 +142,10 @@ class Scheduler:
         now, runs = self.clock.monotonic(), self.runs
         runs.own_time += min(now - self._last_tick, LONGEST_SLEEP)
         self._last_tick = now
-        runs.room = self.room()
-        runs.slots.resize(self.at_once(self.limit))
+        if now >= self._look_at:  # meanwhile, runs count what they take and give back
+            self._look_at = now + LOOK_EVERY
+            runs.room = self.room()
+            runs.slots.resize(self.at_once(self.limit))
         runs.make_room(now)
         heap = self._heap
         while heap:
