@@ -49,7 +49,7 @@ from stand import (
 from table import line, machine
 
 CHECKS, INTERVAL = 6_000, 1.0
-"""6,000 checks a second: more than one core can do, so that it always has work."""
+"""6,000 checks a second: about what a core can do; far more would measure how runs are left out."""
 
 AT_ONCE = 64
 """Requests under way at once, of each of the three."""
