@@ -32,9 +32,9 @@ from tocsin.core.config import load_config
 from tocsin.core.config.settings import Settings
 from tocsin.core.contracts.model import (
     AuditEntry,
-    Beat,
     ComponentHealth,
     Health,
+    Heartbeat,
     LogLine,
 )
 from tocsin.core.deadman import Deadman
@@ -113,7 +113,7 @@ class Tocsin:
             self.clock,
             self.isolation,
             ProbeFaults(self.clock, plugins, _plugin_failed),
-            doubt=self.uplink.doubt,
+            confirm_down=self.uplink.confirm_down,
         )  # fmt: skip
         self.alerting = Alerting(
             settings,
@@ -358,7 +358,7 @@ class Tocsin:
         """
         return await self.sources.inspect(target)
 
-    def beat(self, key: str, beat: Beat) -> str:
+    def beat(self, key: str, beat: Heartbeat) -> str:
         """Record a heartbeat and return the id of the check that received it.
 
         Raises:

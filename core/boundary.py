@@ -79,13 +79,13 @@ def cleaned_event(event: Event) -> Event:
 
 def cleaned_verdict(verdict: Verdict) -> Verdict:
     """A rule's verdict without secrets and harmful characters."""
-    if not (verdict.message or verdict.details or verdict.carry):
+    if not (verdict.message or verdict.details or verdict.rule_state):
         return verdict
     return evolve(
         verdict,
         message=clean(verdict.message),
         details=plain(verdict.details),
-        carry=plain(verdict.carry),
+        rule_state=plain(verdict.rule_state),
     )
 
 

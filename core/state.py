@@ -10,7 +10,15 @@ from typing import Any
 
 from attrs import define, evolve, frozen
 
-from tocsin.core.contracts.model import Beat, Container, Observation, Result, Status, Target, worst
+from tocsin.core.contracts.model import (
+    Container,
+    Heartbeat,
+    Observation,
+    Result,
+    Status,
+    Target,
+    worst,
+)
 
 REMOVED_KEPT = 10_000
 """Targets gone that are remembered, for those who ask what has changed since they last looked."""
@@ -158,7 +166,7 @@ class LiveState:
 
     def __init__(self) -> None:
         self.targets: dict[str, TargetState] = {}
-        self.beats: dict[str, Beat] = {}
+        self.beats: dict[str, Heartbeat] = {}
         """The last beat of each job, by key."""
         self.news: list[tuple[str, Any]] = []
         """Kind and data of what has changed; whoever publishes it clears it."""

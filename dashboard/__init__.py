@@ -20,7 +20,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from tocsin import Service, ServiceError, Surroundings, hookimpl
+from tocsin import Service, ServiceContext, ServiceError, hookimpl
 from tocsin.dashboard.process import Settings
 from tocsin.dashboard.process import serve as serve_in_a_child
 
@@ -115,15 +115,15 @@ class DashboardService(Service):
             token_file=token_file,
         )
 
-    async def run(self, surroundings: Surroundings) -> None:
+    async def run(self, context: ServiceContext) -> None:
         """Serve until cancelled."""
         if absent := _absent():
             raise ServiceError(
                 f"{', '.join(absent)}: not installed; pip install 'tocsin[dashboard]' brings it",
                 permanent=True,
             )
-        settings = self.settings(surroundings.api_url, str(surroundings.token_file))
-        reason = await serve_in_a_child(settings, surroundings.directory)
+        settings = self.settings(context.api_url, str(context.token_file))
+        reason = await serve_in_a_child(settings, context.directory)
         raise ServiceError(reason)
 
 

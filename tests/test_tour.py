@@ -166,7 +166,7 @@ async def test_one_observation_from_its_check_to_the_receiver(
         saved = read(file)
     (kept,) = [r for r in saved.rows if r.id == row.id]
     assert (kept.decision, kept.message) == (Decision.SENT, answer.send.id)
-    assert [a.heard for a in saved.alerts if a.id == alert.id] == [frozenset({"ops"})]
+    assert [a.notified_channels for a in saved.alerts if a.id == alert.id] == [frozenset({"ops"})]
 
 
 def test_the_way_is_listed_in_order() -> None:

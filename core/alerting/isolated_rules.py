@@ -48,7 +48,7 @@ class IsolatedRuleRunner:
     executor: Executor
     faults: RuleFaults
     _rests: dict[str, _Rest] = field(factory=dict)
-    """Of plugins whose rules cost them their lane."""
+    """Of plugins whose rules cost them their thread."""
     _busy: dict[Key, History | None] = field(factory=dict)
     """Rules under way, and the newest history that came meanwhile."""
 
@@ -102,7 +102,7 @@ class IsolatedRuleRunner:
         return answer
 
     def _rest(self, plugin: str, reason: str) -> None:
-        """Ask no rule of a plugin for a while; those that wait for the same lane fail together."""
+        """Ask no rule of a plugin for a while; those that wait for the same thread fail together."""
         now, before = self.clock.monotonic(), self._rests.get(plugin)
         if before is None or now >= before.until:
             seconds = REST[0] if before is None else min(before.seconds * 2, REST[1])

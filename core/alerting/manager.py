@@ -130,7 +130,7 @@ class Alerting:
         for (channel, about), reference in saved.references.items():
             self.board.tools.refer(channel, about, reference)
         self.board.make(self.settings.channels)
-        self.board.resume(saved.rows, saved.gates)
+        self.board.resume(saved.rows, saved.retry_after_until)
         self.board.start()
         await self.observers.apply(self.settings.observers)
         self._tasks = [
@@ -217,8 +217,8 @@ class Alerting:
             for key, why in abandoned(self.engine, self.state).items():
                 self._judged(key, Verdict.over(why))
         if has_looked:
-            self.journal.told(
-                now.steady, self.engine.evaluator.rules.policy("monitor_impaired", SELF).wait
+            self.journal.reported(
+                now.steady, self.engine.evaluator.rules.policy("monitor_impaired", SELF).for_seconds
             )
         about = verdicts(self._itself.health(), self._plugins.records, list(self.engine.alerts))
         for key, verdict in about:
@@ -251,7 +251,7 @@ class Alerting:
                 self.executor.handle(events.Settled(freeze=True))
         self.board.resume(went_on.rows, {})
         if went_on.found and saved.fresh:
-            self.journal.tell("it was gone; what the database remembers goes on")
+            self.journal.report("it was gone; what the database remembers goes on")
         self._look()  # what fires was kept waiting for this alone
 
     def _go_on_without(self) -> None:

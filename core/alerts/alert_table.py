@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 from tocsin.core.alerts.due import due
 from tocsin.core.alerts.inhibition import Inhibition
 from tocsin.core.alerts.model import Alert, Key, Moment, Transition
-from tocsin.core.alerts.noted import acknowledged
+from tocsin.core.alerts.outcomes import record_acknowledgement
 
 
 @define
@@ -84,7 +84,7 @@ class AlertTable:
 
     def acknowledge(self, alert: Alert, by: str | None, comment: str, now: Moment) -> Transition:
         """Note that somebody looks after a firing alert (``by`` None: no more)."""
-        changed, change = acknowledged(alert, by, comment, now)
+        changed, change = record_acknowledgement(alert, by, comment, now)
         changed = evolve(changed, revision=alert.revision + 1)
         self.put(changed)
         return evolve(change, alert=changed)
@@ -93,13 +93,17 @@ class AlertTable:
         """Channels are to notify people of the firing (or, ``recovered``, of its end)."""
         alert = self.alerts.get(key)
         if alert is not None:
-            heard = frozenset[str]() if recovered else alert.heard
-            self.alerts[key] = evolve(alert, heard=heard, owed=alert.owed - frozenset(channels))
+            heard = frozenset[str]() if recovered else alert.notified_channels
+            self.alerts[key] = evolve(
+                alert,
+                notified_channels=heard,
+                deferred_channels=alert.deferred_channels - frozenset(channels),
+            )
             self.dirty.add(key)
 
     def revise(self, alert_id: UUID, become: Callable[[Alert], Alert]) -> None:
         """Note what channels did about an alert that is known: see
-        :mod:`tocsin.core.alerts.noted`."""
+        :mod:`tocsin.core.alerts.outcomes`."""
         alert = self.find(alert_id)
         if alert is not None and (changed := become(alert)) != alert:
             self.alerts[alert.key] = evolve(changed, revision=alert.revision + 1)

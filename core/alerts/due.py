@@ -16,14 +16,14 @@ def due(alert: Alert, policy: Policy) -> float | None:
     if alert.frozen is not None:
         return None
     if alert.phase is Phase.PENDING:
-        return None if alert.armed is None else alert.armed + policy.wait
+        return None if alert.firing_since is None else alert.firing_since + policy.for_seconds
     if alert.phase is Phase.RESOLVED:
         assert alert.resolved is not None  # noqa: S101
         end = alert.resolved + policy.cooldown
         return end if alert.hold_until is None else min(end, alert.hold_until)
     if alert.suppression is not None or alert.acknowledged_by is not None:
         return None
-    return alert.last_told if alert.last_told is None else next_word(alert, policy)
+    return alert.last_notified if alert.last_notified is None else next_notification(alert, policy)
 
 
 def is_flapping(alert: Alert, policy: Policy, now: float) -> bool:
@@ -31,13 +31,13 @@ def is_flapping(alert: Alert, policy: Policy, now: float) -> bool:
     return alert.flaps >= FLAPS and alert.fired is not None and now - alert.fired < policy.cooldown
 
 
-def next_word(alert: Alert, policy: Policy) -> float:
+def next_notification(alert: Alert, policy: Policy) -> float:
     """The steady second at which a firing alert is to be told of again."""
-    assert alert.last_told is not None and alert.fired is not None  # noqa: S101, PT018
-    pause = alert.last_told + policy.cooldown
-    if alert.flaps < FLAPS or not alert.flaps_told:
+    assert alert.last_notified is not None and alert.fired is not None  # noqa: S101, PT018
+    pause = alert.last_notified + policy.cooldown
+    if alert.flaps < FLAPS or not alert.flaps_notified:
         return pause
     return min(
         max(pause, alert.fired + policy.cooldown),
-        alert.last_told + FLAP_PAUSE * policy.cooldown,
+        alert.last_notified + FLAP_PAUSE * policy.cooldown,
     )

@@ -114,7 +114,7 @@ class Engine:
         """Take in a verdict."""
         self.evaluator.note(key, verdict, now)
         if key not in self.alerts and verdict.state in (VerdictState.CLEAR, VerdictState.UNKNOWN):
-            self.evaluator.carried.note(key, verdict)
+            self.evaluator.rule_states.note(key, verdict)
             return []
         verdict = self._verdicts[key] = cleaned_verdict(verdict)
         return self._step(key, verdict, now)
@@ -130,7 +130,7 @@ class Engine:
             if before is not None:
                 self.table.remove(before)
             self._verdicts.pop(key, None)
-            self.evaluator.carried.note(key, verdict)
+            self.evaluator.rule_states.note(key, verdict)
         elif before is None or differs(before, after):
             after = evolve(after, revision=after.revision + 1)
             self.table.put(after)

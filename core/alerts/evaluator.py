@@ -7,12 +7,12 @@ from typing import Any, TypeAlias
 
 from attrs import define, field
 
-from tocsin.core.alerts.carried import Carried
 from tocsin.core.alerts.model import Alert, Key, Moment, Phase
 from tocsin.core.alerts.recent import Reading, Recent
 from tocsin.core.alerts.recheck_timers import RecheckTimers
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.rule_set import EMPTY, BoundRule, Judge, RuleSet
+from tocsin.core.alerts.rule_states import RuleStates
 from tocsin.core.contracts.model import Event, Observation, Target
 from tocsin.core.contracts.rule import History, Verdict
 from tocsin.core.plugin.faults import describe
@@ -32,14 +32,14 @@ class Evaluator:
         asked: those since the monitor took them.
         faults: keeps which plugin's rule raised, and what.
         rules: those of the configuration in force.
-        carried: what rules carry from one verdict to the next, without an alert.
+        rule_states: what rules carry from one verdict to the next, without an alert.
         reading: which targets wait for what history has of them.
     """
 
     isolates: bool = False
     faults: RuleFaults = field(factory=RuleFaults)
     rules: RuleSet = EMPTY
-    carried: Carried = field(factory=Carried)
+    rule_states: RuleStates = field(factory=RuleStates)
     reading: Reading = field(factory=Reading)
     asked: list[Judge] = field(factory=list)
     _targets: dict[str, Recent] = field(factory=dict)
@@ -55,7 +55,7 @@ class Evaluator:
 
     def forget(self) -> None:
         """Let go of what rules carried, and did wrong, that watch their target no more."""
-        for kept in (self.carried, self.faults):
+        for kept in (self.rule_states, self.faults):
             kept.forget(lambda key: not self.watches(key))
 
     def put(
@@ -78,7 +78,7 @@ class Evaluator:
         """A target is gone for good."""
         self._targets.pop(name, None)
         self._bound.pop(name, None)
-        for kept in (self.carried, self.faults):
+        for kept in (self.rule_states, self.faults):
             kept.forget(lambda key: key[1] == name)
 
     def target(self, name: str) -> Target | None:
@@ -128,7 +128,7 @@ class Evaluator:
 
     def evaluate(self, recent: Recent, alerts: Alerts, now: Moment) -> Verdicts:
         """What all rules of a target say."""
-        is_any_faulty, kept = bool(self.faults), self.carried.kept
+        is_any_faulty, kept = bool(self.faults), self.rule_states.kept
         for key, rule in self._rules_of(recent).items():
             if recent.unread and rule.reads_back:
                 continue
@@ -154,7 +154,7 @@ class Evaluator:
             rule.lookback,
             now.wall,
             firing=alert is not None and alert.phase is Phase.FIRING,
-            carried=self.carried.of((rule.name, recent.target.name), alert),
+            rule_state=self.rule_states.of((rule.name, recent.target.name), alert),
             snapshot=not rule.inline,
             reads_back=rule.reads_back,
         )
@@ -177,8 +177,8 @@ class Evaluator:
 
     def note(self, key: Key, verdict: Verdict, now: Moment) -> None:
         """When a rule wants to be asked again, by its verdict."""
-        if verdict.again is not None:
-            self._rechecks.want(key, now.steady + verdict.again)
+        if verdict.recheck_after is not None:
+            self._rechecks.want(key, now.steady + verdict.recheck_after)
         elif self._rechecks:
             self._rechecks.want(key, None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.core.alerts.due import FLAPS, is_flapping, next_word
+from tocsin.core.alerts.due import FLAPS, is_flapping, next_notification
 from tocsin.core.alerts.model import Alert, Change, Phase
 from tocsin.core.alerts.recovery import resolve
 from tocsin.core.alerts.walk import Walk
@@ -13,7 +13,7 @@ def fire(walk: Walk, alert: Alert) -> None:
     """An alert that was pending for long enough fires."""
     now = walk.now.steady
     again = alert.resolved is not None
-    if again and not alert.told and alert.recovered:
+    if again and not alert.notified and alert.recovered:
         # Who acknowledged it was notified of its end: this is a new firing to them.
         alert = walk.set(acknowledged_by=None, acknowledged_at=None, comment="")
     alert = walk.set(
@@ -30,26 +30,26 @@ def fire(walk: Walk, alert: Alert) -> None:
         suppression=walk.suppression,
     )
     kind = Change.REOPENED if again else Change.FIRED
-    if alert.told:  # its recovery was held back, so nothing is news
-        walk.tell(kind, reason="flapping", why="its recovery had not been told yet")
+    if alert.notified:  # its recovery was held back, so nothing is news
+        walk.notify(kind, reason="flapping", why="its recovery had not been told yet")
     elif walk.suppression is not None:
-        walk.tell(kind, reason=walk.suppression.cause, why=walk.suppression.message)
-    elif alert.last_told is not None and now < next_word(alert, walk.policy):
-        walk.tell(kind, reason="cooldown", why="it fired before, not long ago")
+        walk.notify(kind, reason=walk.suppression.cause, why=walk.suppression.message)
+    elif alert.last_notified is not None and now < next_notification(alert, walk.policy):
+        walk.notify(kind, reason="cooldown", why="it fired before, not long ago")
     else:
-        _say(walk, kind if alert.flaps < FLAPS else Change.FLAPPING)
+        _announce(walk, kind if alert.flaps < FLAPS else Change.FLAPPING)
 
 
-def _say(walk: Walk, kind: Change) -> None:
+def _announce(walk: Walk, kind: Change) -> None:
     assert walk.alert is not None  # noqa: S101
     flapping = kind in (Change.FLAPPING, Change.REOPENED)
     walk.set(
-        told=True,
-        unheard=False,
-        last_told=walk.now.steady,
-        flaps_told=walk.alert.flaps_told + flapping,
+        notified=True,
+        undelivered=False,
+        last_notified=walk.now.steady,
+        flaps_notified=walk.alert.flaps_notified + flapping,
     )
-    walk.tell(kind)
+    walk.notify(kind)
 
 
 def go_on(walk: Walk, alert: Alert) -> None:
@@ -58,29 +58,29 @@ def go_on(walk: Walk, alert: Alert) -> None:
         resolve(walk, alert)
         return
     now, before = walk.now.steady, alert.severity
-    said = alert.said
+    said = alert.announced
     alert = walk.set(
         message=walk.verdict.message,
         details=walk.verdict.details,
-        carry=walk.verdict.carry,
+        rule_state=walk.verdict.rule_state,
         severity=walk.policy.severity.raised() if alert.escalated else walk.policy.severity,
     )
     if _is_muted(walk, alert) or alert.acknowledged_by is not None:
         return
-    if alert.owed or alert.last_told is None:
-        _say(walk, Change.RELEASED)
+    if alert.deferred_channels or alert.last_notified is None:
+        _announce(walk, Change.RELEASED)
     elif said and alert.severity.rank > before.rank:
-        _say(walk, Change.ESCALATED)
-    elif now < next_word(alert, walk.policy):
+        _announce(walk, Change.ESCALATED)
+    elif now < next_notification(alert, walk.policy):
         return
     elif is_flapping(alert, walk.policy, now):
-        _say(walk, Change.FLAPPING)
+        _announce(walk, Change.FLAPPING)
     elif not said:
-        _say(walk, Change.REOPENED)
+        _announce(walk, Change.REOPENED)
     elif walk.policy.escalate_after and not alert.escalated:
         if alert.repeats >= walk.policy.escalate_after:
             walk.set(escalated=True, severity=walk.policy.severity.raised())
-            _say(walk, Change.ESCALATED)
+            _announce(walk, Change.ESCALATED)
         else:
             _repeat(walk, alert)
     else:
@@ -89,17 +89,17 @@ def go_on(walk: Walk, alert: Alert) -> None:
 
 def _repeat(walk: Walk, alert: Alert) -> None:
     walk.set(repeats=alert.repeats + 1)
-    _say(walk, Change.REPEATED)
+    _announce(walk, Change.REPEATED)
 
 
 def _is_muted(walk: Walk, alert: Alert) -> bool:
     """Take over what suppresses it; True while something does."""
-    if walk.is_settling and (alert.said or alert.suppression is not None):
+    if walk.is_settling and (alert.announced or alert.suppression is not None):
         return True  # no news: it only waits for what tocsin has not looked at yet
     if walk.suppression != alert.suppression:
         alert = walk.set(suppression=walk.suppression)
         if walk.suppression is not None:
-            walk.tell(
+            walk.notify(
                 Change.SUPPRESSED, reason=walk.suppression.cause, why=walk.suppression.message
             )
     return walk.suppression is not None

@@ -94,7 +94,7 @@ class Policy:
     repeats after which the severity is raised and ``escalation_channels`` are added; 0: never.
     """
 
-    wait: float = 0.0
+    for_seconds: float = 0.0
     severity: Severity = Severity.WARNING
     channels: tuple[str, ...] | None = None
     also: tuple[str, ...] = ()
@@ -120,12 +120,12 @@ class Policy:
 class Alert:
     """One rule's finding on one target, from its beginning to its end. ``float`` times are steady.
 
-    ``since``: when the condition began; ``armed``: since when the verdict has been *firing*, from
-    which the policy's wait counts. ``told``: people were, or are to be, told that it fires, and not
-    yet of its end. ``heard``: channels that have delivered that, and wait for the recovery;
-    ``ever_told``: there was such a channel; ``unheard``: it was said that it fires, and no channel
-    could tell it. ``owed``: channels kept from hearing it at the last
-    moment. ``last_told``: when the last message was due. ``frozen``: since when nothing can be
+    ``since``: when the condition began; ``firing_since``: since when the verdict has been *firing*, from
+    which the policy's wait counts. ``notified``: people were, or are to be, told that it fires, and not
+    yet of its end. ``notified_channels``: channels that have delivered that, and wait for the recovery;
+    ``ever_notified``: there was such a channel; ``undelivered``: it was said that it fires, and no channel
+    could tell it. ``deferred_channels``: channels kept from hearing it at the last
+    moment. ``last_notified``: when the last message was due. ``frozen``: since when nothing can be
     seen; ``thawed``: when something could be seen again after that. ``hold_until``: a recovery of a
     flapping alert waits until then. ``revision`` counts changes.
     """
@@ -137,10 +137,10 @@ class Alert:
     severity: Severity = Severity.WARNING
     message: str = ""
     details: Mapping[str, Any] = Factory(dict)
-    carry: Mapping[str, Any] = Factory(dict)
+    rule_state: Mapping[str, Any] = Factory(dict)
     since: float
     since_at: datetime
-    armed: float | None = None
+    firing_since: float | None = None
     fired: float | None = None
     fired_at: datetime | None = None
     resolved: float | None = None
@@ -151,19 +151,19 @@ class Alert:
     recovered: bool = True
     """Whether its end was seen to be one: see :meth:`Verdict.over`."""
     flaps: int = 0
-    flaps_told: int = 0
+    flaps_notified: int = 0
     repeats: int = 0
     escalated: bool = False
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
     comment: str = ""
     suppression: Suppression | None = None
-    told: bool = False
-    ever_told: bool = False
-    unheard: bool = False
-    last_told: float | None = None
-    heard: frozenset[str] = frozenset()
-    owed: frozenset[str] = frozenset()
+    notified: bool = False
+    ever_notified: bool = False
+    undelivered: bool = False
+    last_notified: float | None = None
+    notified_channels: frozenset[str] = frozenset()
+    deferred_channels: frozenset[str] = frozenset()
     hold_until: float | None = None
     frozen: float | None = None
     thawed: float | None = None
@@ -175,9 +175,9 @@ class Alert:
         return self.rule, self.target
 
     @property
-    def said(self) -> bool:
+    def announced(self) -> bool:
         """Channels were to tell that it fires, though perhaps none could, and not yet its end."""
-        return self.told or self.unheard
+        return self.notified or self.undelivered
 
     @property
     def open(self) -> bool:
@@ -191,7 +191,7 @@ class Alert:
             return self.phase.value
         if self.acknowledged_by is not None:
             return "acknowledged"
-        return "suppressed" if self.suppression is not None and not self.said else "firing"
+        return "suppressed" if self.suppression is not None and not self.announced else "firing"
 
 
 def differs(before: Alert, after: Alert) -> bool:
@@ -205,7 +205,7 @@ def cleaned_alert(alert: Alert) -> Alert:
     """An alert that an earlier version may have written."""
     return evolve(
         alert, message=clean(alert.message), details=clean_data(alert.details),
-        carry=clean_data(alert.carry), resolution=clean(alert.resolution),
+        rule_state=clean_data(alert.rule_state), resolution=clean(alert.resolution),
         comment=clean(alert.comment),
         acknowledged_by=None if alert.acknowledged_by is None else clean(alert.acknowledged_by),
     )  # fmt: skip

@@ -44,7 +44,7 @@ class Row:
     """One change of an alert for one channel. ``steady`` is steady seconds, for ordering and ages.
 
     ``message`` names the message it goes out in, once that is decided; ``notice`` is None where
-    nothing is to be told. ``news``: the channel had not been told that it fires; ``beside``: all
+    nothing is to be told. ``first_notification``: the channel had not been told that it fires; ``sibling_channels``: all
     channels that the change is for. ``faults``: of its attempts the last so many, in a row, that
     ended in a fault of the notifier. ``revision`` counts its changes.
     """
@@ -64,8 +64,8 @@ class Row:
     digest: bool = False
     attempts: int = 0
     faults: int = 0
-    news: bool = True
-    beside: tuple[str, ...] = ()
+    first_notification: bool = True
+    sibling_channels: tuple[str, ...] = ()
     delivered_at: datetime | None = None
     answer: str = ""
     reference: str | None = None

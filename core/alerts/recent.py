@@ -83,7 +83,7 @@ class Recent:
         return made
 
     def history(
-        self, lookback: float, now: datetime, *, firing: bool, carried: Mapping[str, Any],
+        self, lookback: float, now: datetime, *, firing: bool, rule_state: Mapping[str, Any],
         snapshot: bool = False, reads_back: bool = False,
     ) -> History:  # fmt: skip
         """What one rule sees. ``snapshot``: for another thread, sharing nothing that changes.
@@ -110,7 +110,7 @@ class Recent:
             failures=dict(self.failures) if snapshot else self.failures,
             source=self.source,
             firing=firing,
-            carried=carried,
+            rule_state=rule_state,
             checks=self.checks,
         )
 

@@ -20,16 +20,16 @@ def resolve(walk: Walk, alert: Alert) -> None:
         recovered=walk.verdict.recovered,
         suppression=None,
         hold_until=now + walk.policy.cooldown if flapping else None,
-        carry=walk.verdict.carry,
+        rule_state=walk.verdict.rule_state,
     )
-    if not alert.told:
-        if alert.unheard:  # what fires next is news
-            walk.set(last_told=None, unheard=False)
-        walk.tell(Change.RESOLVED, reason="unheard", why="nobody was told that it fired")
+    if not alert.notified:
+        if alert.undelivered:  # what fires next is news
+            walk.set(last_notified=None, undelivered=False)
+        walk.notify(Change.RESOLVED, reason="unheard", why="nobody was told that it fired")
     elif flapping:
-        walk.tell(Change.RESOLVED, reason="flapping", why="told once it has lasted a cooldown")
+        walk.notify(Change.RESOLVED, reason="flapping", why="told once it has lasted a cooldown")
     elif walk.is_settling:
-        walk.tell(Change.RESOLVED, reason=Cause.SETTLING, why="tocsin has just started")
+        walk.notify(Change.RESOLVED, reason=Cause.SETTLING, why="tocsin has just started")
     else:
         _recover(walk)
 
@@ -38,13 +38,18 @@ def look_at_resolved(walk: Walk, alert: Alert) -> None:
     """Notify people of a recovery that was held back; close the alert after its cooldown."""
     now, policy = walk.now.steady, walk.policy
     assert alert.resolved is not None  # noqa: S101
-    if alert.told and not walk.is_settling and now >= (alert.hold_until or now):
+    if alert.notified and not walk.is_settling and now >= (alert.hold_until or now):
         _recover(walk)
     if now - alert.resolved >= policy.cooldown and not walk.is_awaited:
-        walk.keep(Change.CLOSED)
+        walk.record(Change.CLOSED)
         walk.alert = None
 
 
 def _recover(walk: Walk) -> None:
-    walk.set(told=False, last_told=walk.now.steady, hold_until=None, owed=frozenset())
-    walk.tell(Change.RESOLVED)
+    walk.set(
+        notified=False,
+        last_notified=walk.now.steady,
+        hold_until=None,
+        deferred_channels=frozenset(),
+    )
+    walk.notify(Change.RESOLVED)

@@ -56,7 +56,7 @@ class BoundRule:
     @property
     def reads_back(self) -> bool:
         """Whether the rule is to be given what history has of the time before a start."""
-        return self.lookback > 0 and not self.rule.carries_all
+        return self.lookback > 0 and not self.rule.rule_state_suffices
 
     def judge(self, history: History, now: datetime) -> tuple[Verdict, str | None]:
         """The rule's verdict, where it runs in the core's own thread, and what was wrong with it

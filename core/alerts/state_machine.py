@@ -73,13 +73,13 @@ def _go(walk: Walk) -> None:
     if walk.verdict.state is VerdictState.UNKNOWN:
         if walk.alert is not None and walk.alert.frozen is None:
             walk.set(frozen=walk.now.steady)
-        if walk.alert is not None and walk.verdict.carry:
-            walk.set(carry=walk.verdict.carry)
+        if walk.alert is not None and walk.verdict.rule_state:
+            walk.set(rule_state=walk.verdict.rule_state)
         return
     walk.thaw()
     if walk.alert is not None and walk.alert.phase is Phase.RESOLVED:
-        if walk.verdict.carry != walk.alert.carry:
-            walk.set(carry=walk.verdict.carry)
+        if walk.verdict.rule_state != walk.alert.rule_state:
+            walk.set(rule_state=walk.verdict.rule_state)
         look_at_resolved(walk, walk.alert)
     if walk.alert is None or walk.alert.phase is Phase.RESOLVED:
         _begin(walk)
@@ -105,33 +105,33 @@ def _begin(walk: Walk) -> None:
         phase=Phase.PENDING,
         since=walk.now.steady,
         since_at=walk.now.wall,
-        armed=None,
+        firing_since=None,
         message=walk.verdict.message,
         details=walk.verdict.details,
-        carry=walk.verdict.carry,
+        rule_state=walk.verdict.rule_state,
         severity=walk.policy.severity.raised() if walk.alert.escalated else walk.policy.severity,
     )
     if walk.alert.resolved is None:
-        walk.keep(Change.PENDING)
+        walk.record(Change.PENDING)
 
 
 def _pending(walk: Walk, alert: Alert) -> None:
     state, now = walk.verdict.state, walk.now.steady
     if state is VerdictState.CLEAR:
         if alert.resolved is not None:  # it was about to reopen
-            walk.set(phase=Phase.RESOLVED, carry=walk.verdict.carry)
+            walk.set(phase=Phase.RESOLVED, rule_state=walk.verdict.rule_state)
             return
-        walk.keep(Change.CANCELLED)
+        walk.record(Change.CANCELLED)
         walk.alert = None
         return
     armed = None
     if state is VerdictState.FIRING:
-        armed = now if alert.armed is None else alert.armed
+        armed = now if alert.firing_since is None else alert.firing_since
     alert = walk.set(
-        armed=armed,
+        firing_since=armed,
         message=walk.verdict.message,
         details=walk.verdict.details,
-        carry=walk.verdict.carry,
+        rule_state=walk.verdict.rule_state,
     )
-    if armed is not None and now - armed >= walk.policy.wait:
+    if armed is not None and now - armed >= walk.policy.for_seconds:
         fire(walk, alert)

@@ -18,7 +18,7 @@ from tocsin.core.alerts.model import (
 )
 from tocsin.core.contracts.rule import Verdict
 
-_MOMENTS = ("since", "armed", "fired", "resolved", "last_told", "hold_until")
+_MOMENTS = ("since", "firing_since", "fired", "resolved", "last_notified", "hold_until")
 """Fields of an alert that are steady times."""
 
 
@@ -50,11 +50,11 @@ class Walk:
         self.alert = evolve(self.alert, **fields)
         return self.alert
 
-    def tell(self, kind: Change, *, reason: str = "", why: str = "") -> None:
+    def notify(self, kind: Change, *, reason: str = "", why: str = "") -> None:
         """Note a change that people are notified of, unless there is a ``reason`` not to."""
         self._note(kind, notify=not reason, reason=reason, why=why)
 
-    def keep(self, kind: Change) -> None:
+    def record(self, kind: Change) -> None:
         """Note a change that nobody is notified of."""
         self._note(kind)
 
@@ -82,7 +82,7 @@ class Walk:
     @property
     def is_awaited(self) -> bool:
         """Whether people still wait for the recovery."""
-        return self.alert is not None and self.alert.told
+        return self.alert is not None and self.alert.notified
 
     @property
     def is_settling(self) -> bool:

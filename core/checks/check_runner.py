@@ -59,7 +59,7 @@ class Runner:
         clock: the time.
         isolation: what plugins are called through.
         faults: what probes did wrong.
-        doubt: asked what a result that says ``down`` is worth (plugin, probe, target, result).
+        confirm_down: asked what a result that says ``down`` is worth (plugin, probe, target, result).
         last_shortage: when a check could not be made since tocsin itself lacked something
             (monotonic seconds), and what; others report lacks of the resolver and of descriptors.
     """
@@ -67,7 +67,7 @@ class Runner:
     clock: Clock
     isolation: Isolation
     faults: ProbeFaults
-    doubt: Callable[[str, object, Target, Result], Awaitable[Result]] | None = None
+    confirm_down: Callable[[str, object, Target, Result], Awaitable[Result]] | None = None
     last_shortage: tuple[float, str] | None = field(init=False, default=None)
 
     async def run(
@@ -91,8 +91,8 @@ class Runner:
         if result.status is Status.DOWN and (lack := present_shortage()) is not None:
             text = f"{lack}, so this says nothing: {result.message}"
             result = evolve(result, status=Status.UNKNOWN, message=text)
-        if result.status is Status.DOWN and self.doubt is not None:
-            result = await self.doubt(plugin, probe, target, result)
+        if result.status is Status.DOWN and self.confirm_down is not None:
+            result = await self.confirm_down(plugin, probe, target, result)
         if result.status is Status.UNKNOWN and result.message.startswith(OUT_OF):
             self.last_shortage = (self.clock.monotonic(), result.message.partition(", so this")[0])
         return self._seen(target, name, result)

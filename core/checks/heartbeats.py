@@ -8,14 +8,14 @@ from attrs import define
 
 from tocsin.core.clock import Clock
 from tocsin.core.contracts.base import PushProbe
-from tocsin.core.contracts.model import Beat, Result, Target
+from tocsin.core.contracts.model import Heartbeat, Result, Target
 from tocsin.core.runtime.deadline import lost_clock
 
 
 class Heartbeats:
     """The silence of jobs, by key. ``beats``: the last beat of each, which others keep."""
 
-    def __init__(self, beats: Mapping[str, Beat], clock: Clock) -> None:
+    def __init__(self, beats: Mapping[str, Heartbeat], clock: Clock) -> None:
         self._beats = beats
         self._clock = clock
         self._lost = lost_clock()
@@ -38,7 +38,7 @@ class Heartbeats:
         """A beat came."""
         self._heard[key] = self._hearing()
 
-    def last(self, key: str) -> tuple[Beat | None, float]:
+    def last(self, key: str) -> tuple[Heartbeat | None, float]:
         """The last beat, if any, and the seconds of silence since (or since the watch began)."""
         now = self._hearing()
         return self._beats.get(key), now - self._heard.get(key, now)

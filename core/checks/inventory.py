@@ -22,7 +22,7 @@ from tocsin.core.clock import Clock
 from tocsin.core.config.errors import Catalog
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings, TargetSettings
 from tocsin.core.contracts.base import Claim, Probe, PushProbe
-from tocsin.core.contracts.model import Beat, Observation, Reason, Result, Target
+from tocsin.core.contracts.model import Heartbeat, Observation, Reason, Result, Target
 from tocsin.core.hiding import clean
 from tocsin.core.logs import get_logger
 from tocsin.core.monitor.events import (
@@ -384,7 +384,7 @@ class Inventory:
                 facts = known.container and evolve(known.container, reason=Reason.UNSEEN)
                 self._tell(name, source, Result.unknown(message, container=facts))
 
-    def beat(self, key: str, beat: Beat) -> str:
+    def beat(self, key: str, beat: Heartbeat) -> str:
         """Take in a heartbeat; returns the id of its check. Raises KeyError for an unknown key."""
         check_id = self._keys.owner(key)
         if check_id is None:

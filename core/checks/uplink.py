@@ -46,7 +46,9 @@ class Uplink:
     _lock: asyncio.Lock = field(init=False, factory=asyncio.Lock)
     _task: asyncio.Task[None] | None = field(init=False, default=None)
 
-    async def doubt(self, plugin: str, probe: object, target: Target, result: Result) -> Result:
+    async def confirm_down(
+        self, plugin: str, probe: object, target: Target, result: Result
+    ) -> Result:
         """What a result that says ``down`` is worth: itself, or ``unknown``. Never raises."""
         if not self.settings.addresses or not isinstance(probe, Probe):
             return result
@@ -58,7 +60,7 @@ class Uplink:
 
     async def _reached(self, plugin: str, probe: Probe, target: Target) -> str | None:
         async def ask() -> str | None:
-            return probe.reaches(target)
+            return probe.network_host(target)
 
         with contextlib.suppress(PluginFault, TimeoutError):
             host = await self.isolation.call(plugin, ask, 1.0)

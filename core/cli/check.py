@@ -100,7 +100,7 @@ async def _check_all(
     isolation = Isolation(frozenset(settings.plugins.inline), lambda *_: None)
     clock = SystemClock()
     uplink = Uplink(clock, isolation, settings.uplink)
-    runner = Runner(clock, isolation, ProbeFaults(clock, plugins), doubt=uplink.doubt)
+    runner = Runner(clock, isolation, ProbeFaults(clock, plugins), confirm_down=uplink.confirm_down)
     watcher = asyncio.create_task(isolation.watch())
     limit = asyncio.Semaphore(100)
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from tocsin.core.cli.alerts import LOOK
 from tocsin.core.cli.context import Context, Failure, broken, is_terminal, pass_context
-from tocsin.core.cli.past import history_of
+from tocsin.core.cli.history_access import history_of
 from tocsin.core.config import ConfigError, load_config
 from tocsin.core.monitor.replay import Episode, Replay
 from tocsin.core.store import StoreUnavailable

@@ -226,7 +226,7 @@ class RuleMaker:
             self._problems.add((*path, "escalate_after"), "must be 0 (never) or more")
         more = said.escalation_channels
         policy = Policy(
-            wait=wait,
+            for_seconds=wait,
             severity=said.severity,
             channels=said.channels,
             cooldown=cooldown,

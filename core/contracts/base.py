@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol
 
 from attrs import Factory, field, frozen
 
-from tocsin.core.contracts.model import Beat, Event, LogLine, Result, Target
+from tocsin.core.contracts.model import Event, Heartbeat, LogLine, Result, Target
 from tocsin.core.units import Seconds
 
 
@@ -89,7 +89,7 @@ class Probe(ABC):
     async def check(self, target: Target) -> Result:
         """Look once at ``target``. Return what was seen; an exception is the probe's fault."""
 
-    def reaches(self, target: Target) -> str | None:
+    def network_host(self, target: Target) -> str | None:
         """The host a check goes to over the network, or None. While tocsin's own uplink is gone
         (``[uplink]``), a ``down`` from a host outside is ``unknown``."""
         return None
@@ -118,7 +118,7 @@ class PushProbe(ABC):
     key: str | None = None
 
     @abstractmethod
-    def judge(self, target: Target, last: Beat | None, silence: float) -> Result:
+    def judge(self, target: Target, last: Heartbeat | None, silence: float) -> Result:
         """Judge by the ``last`` beat and the seconds of ``silence`` since it. Pure and quick.
 
         Where there was no beat yet, ``silence`` counts from the time the check began.
@@ -230,7 +230,7 @@ class Source(ABC):
 
 
 @frozen(kw_only=True)
-class Surroundings:
+class ServiceContext:
     """What a service is given.
 
     Attributes:
@@ -249,7 +249,7 @@ class Service(ABC):
     """A long-running companion that the core starts, supervises and stops."""
 
     @abstractmethod
-    async def run(self, surroundings: Surroundings) -> None:
+    async def run(self, context: ServiceContext) -> None:
         """Serve until cancelled. An exception ends this run; a new one starts after a backoff.
 
         Raises:

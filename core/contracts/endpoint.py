@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from attrs import Attribute, Factory, field, frozen
 
-from tocsin.core.contracts.notifier import Standing
+from tocsin.core.contracts.notifier import TargetStatus
 
 PREFIX = "/api/v1/plugins"
 """What the paths of plugins' endpoints begin with; the plugin's name follows."""
@@ -18,7 +18,7 @@ ROLES = ("viewer", "operator", "admin")
 
 
 @frozen(kw_only=True)
-class Asked:
+class Request:
     """One request to an endpoint, let in and decoded.
 
     ``path`` has the variable parts of the path, ``query`` the query parameters, ``body`` the
@@ -31,7 +31,7 @@ class Asked:
     path: Mapping[str, str] = Factory(dict)
     query: Mapping[str, str] = Factory(dict)
     body: Any = None
-    system: tuple[Standing, ...] = ()
+    system: tuple[TargetStatus, ...] = ()
 
 
 def _path(_: object, attribute: Attribute[str], value: str) -> None:
@@ -60,7 +60,7 @@ class Endpoint:
     """
 
     path: str = field(validator=_path)
-    handler: Callable[[Asked], Awaitable[Any]]
+    handler: Callable[[Request], Awaitable[Any]]
     method: Literal["GET", "POST", "DELETE"] = field(default="GET", validator=_one_of(*METHODS))
     role: Literal["viewer", "operator", "admin"] = field(
         default="viewer", validator=_one_of(*ROLES)

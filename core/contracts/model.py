@@ -212,7 +212,7 @@ class LogLine:
 
 
 @frozen(kw_only=True)
-class Beat:
+class Heartbeat:
     """A push by a job that a heartbeat check watches. ``status`` is ``up`` or ``down``."""
 
     at: datetime

@@ -12,7 +12,7 @@ from uuid import UUID
 from attrs import Factory, field, frozen
 
 from tocsin.core.contracts.model import LogLine, Status
-from tocsin.core.contracts.rendered import Words
+from tocsin.core.contracts.rendered import RenderedMessage
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.ids import new_id
 from tocsin.core.units import Seconds
@@ -75,7 +75,7 @@ class Notice:
 
 
 @frozen(kw_only=True)
-class Standing:
+class TargetStatus:
     """How one target stands. ``since``: since when the status is what it is, aware UTC."""
 
     target: str
@@ -102,8 +102,8 @@ class Message:
     notices: tuple[Notice, ...]
     created_at: datetime
     digest: bool = False
-    words: Words = Factory(lambda: Words(title=""))
-    system: tuple[Standing, ...] = ()
+    words: RenderedMessage = Factory(lambda: RenderedMessage(title=""))
+    system: tuple[TargetStatus, ...] = ()
     timezone: str = "UTC"
 
     @property

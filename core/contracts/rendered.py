@@ -35,7 +35,7 @@ class Section:
 
 
 @frozen(kw_only=True)
-class Words:
+class RenderedMessage:
     """A whole message: plain text without control characters, to be escaped by whoever shows it."""
 
     title: str
@@ -57,7 +57,7 @@ class Words:
             yield from (str(line) for line in section.lines)
 
 
-def read(text: str) -> Words:
+def read(text: str) -> RenderedMessage:
     """What a template has made: the first line is the title, empty lines part sections, and a line
     that ends in a colon heads one."""
     blocks: list[list[str]] = [[]]
@@ -79,7 +79,7 @@ def read(text: str) -> Words:
         if block:
             lines = tuple(_line(line) for line in block)
             sections.append(Section(lines=lines, heading=head, icon=head_icon))
-    return Words(title=title or "tocsin", icon=icon, sections=tuple(sections))
+    return RenderedMessage(title=title or "tocsin", icon=icon, sections=tuple(sections))
 
 
 def _icon(text: str) -> tuple[str, str]:

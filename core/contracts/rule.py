@@ -44,17 +44,17 @@ class Verdict:
     """A rule's finding.
 
     ``message`` is one sentence; ``details`` go into messages and the API (JSON-serialisable).
-    ``carry`` is kept, with an alert or without, over restarts of tocsin, and handed back as
-    :attr:`History.carried`; an ``unknown`` verdict that carries nothing leaves what was carried.
-    ``again``: seconds after which time alone may change the verdict. ``recovered``: a clear verdict
+    ``rule_state`` is kept, with an alert or without, over restarts of tocsin, and handed back as
+    :attr:`History.rule_state`; an ``unknown`` verdict that carries nothing leaves what was carried.
+    ``recheck_after``: seconds after which time alone may change the verdict. ``recovered``: a clear verdict
     rests on what was seen; else its alert ends because nothing is to be seen any more.
     """
 
     state: VerdictState
     message: str = ""
     details: Mapping[str, Any] = Factory(dict)
-    carry: Mapping[str, Any] = Factory(dict)
-    again: float | None = None
+    rule_state: Mapping[str, Any] = Factory(dict)
+    recheck_after: float | None = None
     recovered: bool = True
 
     @classmethod
@@ -66,7 +66,7 @@ class Verdict:
     def is_no_news(self) -> bool:
         """Where there is no alert and nothing is carried, nothing follows from it."""
         quiet = self.state in (VerdictState.CLEAR, VerdictState.UNKNOWN)
-        return quiet and self.again is None and not self.carry
+        return quiet and self.recheck_after is None and not self.rule_state
 
     @classmethod
     def over(cls, message: str, **fields: Any) -> Verdict:
@@ -98,7 +98,7 @@ class History:
     within the lookback, oldest first. ``failures`` counts, of each check, results that were
     ``down`` in a row. ``source`` names the check that a source feeds (a container's own state), or
     is None. ``firing``: the rule's alert on this target is firing now (for hysteresis).
-    ``carried`` is what the last verdict asked to be kept. ``checks`` names all checks of the
+    ``rule_state`` is what the last verdict asked to be kept. ``checks`` names all checks of the
     target: one that is not in ``latest`` has not been heard of since the start.
     """
 
@@ -109,7 +109,7 @@ class History:
     failures: Mapping[str, int] = Factory(dict)
     source: str | None = None
     firing: bool = False
-    carried: Mapping[str, Any] = Factory(dict)
+    rule_state: Mapping[str, Any] = Factory(dict)
     checks: frozenset[str] = frozenset()
 
     @property
@@ -126,7 +126,7 @@ class Rule(ABC):
     Attributes:
         inhibits: class variable; whether its alert explains the failures of dependent targets,
             which are then not told (it means: this target is down).
-        carries_all: class variable; whether its verdicts carry all that it needs of the time before
+        rule_state_suffices: class variable; whether its verdicts carry all that it needs of the time before
             a start of tocsin. Other rules with a lookback are given the results and events of then,
             as far as history has them; their facts about a container are few.
         explained_by_down: class variable; whether its alert is not told while one of a rule that
@@ -136,7 +136,7 @@ class Rule(ABC):
     """
 
     inhibits: ClassVar[bool] = False
-    carries_all: ClassVar[bool] = False
+    rule_state_suffices: ClassVar[bool] = False
     explained_by_down: ClassVar[bool] = False
     stands_for_down: ClassVar[bool] = False
 

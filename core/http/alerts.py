@@ -130,12 +130,12 @@ def alert_view(alert: Alert) -> AlertView:
         acknowledged_by=alert.acknowledged_by,
         resolved_at=alert.resolved_at,
         downtime_seconds=alert.downtime,
-        notification_sent=alert.ever_told,
+        notification_sent=alert.ever_notified,
         flaps=alert.flaps,
         escalated=alert.escalated,
         suppressed_by=None if why is None else why.message,
         explained_by=None if why is None or not _is_another(alert, why) else why.by,
-        heard=tuple(sorted(alert.heard)),
+        heard=tuple(sorted(alert.notified_channels)),
     )
 
 

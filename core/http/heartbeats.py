@@ -13,7 +13,7 @@ from aiohttp import web
 from attrs import Factory, frozen
 
 from tocsin.core.auth import Role
-from tocsin.core.contracts.model import Beat, Status
+from tocsin.core.contracts.model import Heartbeat, Status
 from tocsin.core.encoding import decode_text
 from tocsin.core.hiding import clean, visible
 from tocsin.core.http.problems import Problem
@@ -180,7 +180,7 @@ async def ping(call: Call, query: BeatQuery) -> BeatView:
 
 async def _take(call: Call, failed: bool, message: str, metrics: Mapping[str, float]) -> BeatView:
     name = call.path["name"]
-    received = Beat(
+    received = Heartbeat(
         at=call.monitor.clock.now(),
         status=Status.DOWN if failed else Status.UP,
         # The message is shown on terminals and sent in notifications.

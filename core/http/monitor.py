@@ -12,7 +12,7 @@ from tocsin.core.bus import Bus
 from tocsin.core.checks.runs import SchedulerStats
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import Settings
-from tocsin.core.contracts.model import AuditEntry, Beat, ComponentHealth, LogLine
+from tocsin.core.contracts.model import AuditEntry, ComponentHealth, Heartbeat, LogLine
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.state import LiveState
@@ -78,7 +78,7 @@ class Monitor(Protocol):
             ActionError: the target is unknown, or its source cannot provide the document.
         """
 
-    def beat(self, key: str, beat: Beat) -> str:
+    def beat(self, key: str, beat: Heartbeat) -> str:
         """Record a heartbeat and return the id of the check that received it.
 
         Raises:

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 import attrs
 import msgspec
 
-from tocsin.core.http.added import routes_of
+from tocsin.core.http.plugin_routes import routes_of
 from tocsin.core.http.problems import ProblemDocument
 from tocsin.core.http.routing import Call, Route, Routes
 

@@ -15,7 +15,6 @@ from aiohttp.web_protocol import RequestHandler
 
 from tocsin.core.auth import TokenInfo
 from tocsin.core.http import (
-    added,
     admin,
     alerts,
     channels,
@@ -29,6 +28,7 @@ from tocsin.core.http import (
     me,
     metrics,
     openapi,
+    plugin_routes,
     silences,
     status,
     stream,
@@ -79,7 +79,7 @@ class ApiServer:
         app[STOPPING] = asyncio.Event()
         app[STREAMS] = Counter()
         app[TARGETS], app[CONTAINERS] = Encoded(target_view), Encoded(container_view)
-        for route in (*ROUTES, *added.routes_of(self._monitor.plugins)):
+        for route in (*ROUTES, *plugin_routes.routes_of(self._monitor.plugins)):
             app.router.add_route(route.method, route.path, self._handler(route))
             if route.method == "GET":
                 app.router.add_route("HEAD", route.path, self._handler(route))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from tocsin.core.contracts.model import Beat
+from tocsin.core.contracts.model import Heartbeat
 from tocsin.core.logs import get_logger
 
 log = get_logger(__name__)
@@ -15,11 +15,11 @@ log = get_logger(__name__)
 HEARTBEATS = "heartbeats.json"
 
 
-def beats_in(file: Path) -> dict[str, Beat] | None:
+def beats_in(file: Path) -> dict[str, Heartbeat] | None:
     """The last beats by key; None where there is no such file, or it cannot be read, which is
     logged. A damaged one is kept under another name."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=dict[str, Beat])
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Heartbeat])
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:

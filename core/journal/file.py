@@ -19,14 +19,14 @@ from tocsin.core.alerts.durable_clock import Anchor
 from tocsin.core.alerts.model import Alert, Key, cleaned_alert
 from tocsin.core.alerts.outbox import Decision, Row, cleaned_row
 from tocsin.core.alerts.silences import Silence
-from tocsin.core.contracts.model import Beat
+from tocsin.core.contracts.model import Heartbeat
 from tocsin.core.encoding import encode
 from tocsin.core.runtime.sqlite_file import DamagedError, connect, transaction
 
 RECENT = 86400.0
 """Seconds of finished rows that a start reads."""
 
-CARRIED = "carried "
+RULE_STATE = "carried "
 """What the names of lines of ``meta`` begin with that hold what a rule carries."""
 
 BESIDE = ("-wal", "-shm")
@@ -61,7 +61,7 @@ class Life:
 
 @frozen(kw_only=True)
 class Entry:
-    """What belongs together. ``gates``: steady times before which a channel must not be used.
+    """What belongs together. ``retry_after_until``: steady times before which a channel must not be used.
     ``restored``: what an earlier run left was taken up, as far as anybody knows of it."""
 
     alerts: tuple[Alert, ...] = ()
@@ -69,13 +69,13 @@ class Entry:
     rows: tuple[Row, ...] = ()
     silences: tuple[Silence, ...] = ()
     gone_silences: tuple[UUID, ...] = ()
-    gates: Mapping[str, float] = Factory(dict)
+    retry_after_until: Mapping[str, float] = Factory(dict)
     anchor: Anchor | None = None
     life: Life | None = None
     restored: bool = False
-    carried: Mapping[Key, Mapping[str, Any]] = Factory(dict)
+    rule_states: Mapping[Key, Mapping[str, Any]] = Factory(dict)
     """What rules carry without an alert; empty: nothing any more."""
-    beats: Mapping[str, Beat] = Factory(dict)
+    beats: Mapping[str, Heartbeat] = Factory(dict)
     """The last beats of jobs, by key."""
 
 
@@ -91,14 +91,14 @@ class Saved:
     rows: tuple[Row, ...] = ()
     references: Mapping[tuple[str, UUID], str] = Factory(dict)
     silences: tuple[Silence, ...] = ()
-    gates: Mapping[str, float] = Factory(dict)
+    retry_after_until: Mapping[str, float] = Factory(dict)
     anchor: Anchor | None = None
     life: Life | None = None
     fresh: bool = True
     doubtful: bool = False
     clean: bool = True
-    carried: Mapping[Key, Mapping[str, Any]] = Factory(dict)
-    beats: Mapping[str, Beat] = Factory(dict)
+    rule_states: Mapping[Key, Mapping[str, Any]] = Factory(dict)
+    beats: Mapping[str, Heartbeat] = Factory(dict)
 
 
 def open_file(path: Path) -> sqlite3.Connection:
@@ -168,29 +168,29 @@ def read(db: sqlite3.Connection) -> Saved:
         rows=tuple(map(cleaned_row, _decode(rows, Row))),
         references=references(still, _decode(told, Row) if still else ()),
         silences=tuple(_decode(db.execute("SELECT data FROM silences"), Silence)),
-        gates=dict(db.execute("SELECT channel, until FROM gates").fetchall()),
+        retry_after_until=dict(db.execute("SELECT channel, until FROM gates").fetchall()),
         anchor=anchor,
         life=msgspec.json.decode(meta["life"], type=Life) if "life" in meta else None,
         fresh=anchor is None,
         doubtful="restoring" in meta and anchor is not None,
         clean="running" not in meta,
-        carried={
+        rule_states={
             _key(name): msgspec.json.decode(value)
             for name, value in meta.items()
-            if name.startswith(CARRIED)
+            if name.startswith(RULE_STATE)
         },
         beats=dict(_beats(db)),
     )
 
 
-def _beats(db: sqlite3.Connection) -> list[tuple[str, Beat]]:
+def _beats(db: sqlite3.Connection) -> list[tuple[str, Heartbeat]]:
     # A file that cannot be written is read as an earlier version left it, without the table.
     there = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'beats'").fetchone()
-    return _decode(db.execute("SELECT data FROM beats"), tuple[str, Beat]) if there else []
+    return _decode(db.execute("SELECT data FROM beats"), tuple[str, Heartbeat]) if there else []
 
 
 def _key(name: str) -> Key:
-    rule, target = msgspec.json.decode(name.removeprefix(CARRIED), type=tuple[str, str])
+    rule, target = msgspec.json.decode(name.removeprefix(RULE_STATE), type=tuple[str, str])
     return rule, target
 
 
@@ -225,7 +225,8 @@ def put(db: sqlite3.Connection, entry: Entry) -> None:
     )
     db.executemany("DELETE FROM silences WHERE id = ?", [(str(i),) for i in entry.gone_silences])
     db.executemany(
-        "INSERT OR REPLACE INTO gates (channel, until) VALUES (?, ?)", list(entry.gates.items())
+        "INSERT OR REPLACE INTO gates (channel, until) VALUES (?, ?)",
+        list(entry.retry_after_until.items()),
     )
     db.executemany(
         "INSERT OR REPLACE INTO beats (key, data) VALUES (?, ?)",
@@ -234,10 +235,10 @@ def put(db: sqlite3.Connection, entry: Entry) -> None:
     for name, value in (("anchor", entry.anchor), ("life", entry.life)):
         if value is not None:
             note(db, name, msgspec.json.encode(value).decode())
-    for key, carry in entry.carried.items():
-        name = CARRIED + msgspec.json.encode(key).decode()
-        if carry:
-            note(db, name, encode(carry).decode())
+    for key, rule_state in entry.rule_states.items():
+        name = RULE_STATE + msgspec.json.encode(key).decode()
+        if rule_state:
+            note(db, name, encode(rule_state).decode())
         else:
             db.execute("DELETE FROM meta WHERE name = ?", (name,))
     if entry.restored:

@@ -107,7 +107,7 @@ class Keeper:
             self.tell(f"{self.path.name} was damaged ({reason}) and lies in {aside}; {kept}")
             self._take_over()
             entry = Entry(
-                alerts=saved.alerts, rows=saved.rows, silences=saved.silences, gates=saved.gates,
+                alerts=saved.alerts, rows=saved.rows, silences=saved.silences, retry_after_until=saved.retry_after_until,
                 anchor=saved.anchor, beats=saved.beats,
             )  # fmt: skip
             self._transact(self._open(), [entry])

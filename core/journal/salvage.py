@@ -21,7 +21,7 @@ from tocsin.core.alerts.durable_clock import Anchor
 from tocsin.core.alerts.model import Alert, cleaned_alert
 from tocsin.core.alerts.outbox import Row, cleaned_row
 from tocsin.core.alerts.silences import Silence
-from tocsin.core.contracts.model import Beat
+from tocsin.core.contracts.model import Heartbeat
 from tocsin.core.journal.file import BESIDE, UNREADABLE, Saved, open_file, read, references
 
 MOST_QUERIES = 20_000
@@ -135,9 +135,9 @@ def _read(db: sqlite3.Connection) -> Saved:
     anchor = None
     with suppress(KeyError, msgspec.MsgspecError):
         anchor = msgspec.json.decode(meta["anchor"], type=Anchor)
-    gates: dict[str, float] = {}
+    retry_after_until: dict[str, float] = {}
     with suppress(sqlite3.Error):
-        gates |= dict(db.execute("SELECT channel, until FROM gates").fetchall())
+        retry_after_until |= dict(db.execute("SELECT channel, until FROM gates").fetchall())
     alerts = {a.key: cleaned_alert(a) for a in _items(db, "alerts", Alert)}
     rows = sorted(
         {row.id: cleaned_row(row) for row in _items(db, "outbox", Row)}.values(),
@@ -148,8 +148,8 @@ def _read(db: sqlite3.Connection) -> Saved:
         rows=tuple(rows),
         references=references((a.id for a in alerts.values()), rows),
         silences=tuple(_items(db, "silences", Silence)),
-        gates=gates,
-        beats=dict(_items(db, "beats", tuple[str, Beat])),
+        retry_after_until=retry_after_until,
+        beats=dict(_items(db, "beats", tuple[str, Heartbeat])),
         anchor=anchor,
         fresh=False,
         doubtful=True,

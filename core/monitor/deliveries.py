@@ -10,15 +10,15 @@ from attrs import define, evolve, field
 
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Change, Moment, Transition
-from tocsin.core.alerts.noted import delivered, held_back, undelivered
 from tocsin.core.alerts.outbox import Decision, Row
+from tocsin.core.alerts.outcomes import record_deferral, record_delivery, record_failure
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.contracts.notifier import Kind
 from tocsin.core.monitor.effects import SendMessage
 from tocsin.core.monitor.events import ChannelChanged, MessageDue
 from tocsin.core.monitor.recent_alerts import RecentAlerts
 from tocsin.core.monitor.route import route
-from tocsin.core.monitor.undelivered import Undelivered, told_elsewhere
+from tocsin.core.monitor.undelivered import Undelivered, fallback_rows
 from tocsin.core.monitor.underway import Underway
 from tocsin.core.monitor.withdraw import inhibited, silenced, superseded, withdrawn
 
@@ -100,8 +100,8 @@ class Deliveries:
         left += (ends := [withdrawn(row, Decision.UNHEARD, why) for row in unheard])
         rows = [row for row in rows if row not in unheard]
         for row in left:
-            self._hold_back(row)
-        made = list(self._told_elsewhere(ends, now).values())
+            self._defer(row)
+        made = list(self._fallback_rows(ends, now).values())
         self._elsewhere.difference_update(row.id for row in left)
         if not rows:
             return None, left, made
@@ -116,7 +116,7 @@ class Deliveries:
 
     def late(self, rows: Iterable[Row], now: Moment) -> list[Row]:
         """The rows for other channels in place of some that fail for too long."""
-        made = self._told_elsewhere(rows, now)
+        made = self._fallback_rows(rows, now)
         self._elsewhere |= made.keys()
         return list(made.values())
 
@@ -128,17 +128,21 @@ class Deliveries:
             if row.decision is Decision.SENT:
                 self._note_delivered(row)
         dead = [row for row in rows if row.decision is Decision.DEAD]
-        made = self._told_elsewhere(dead, now)
+        made = self._fallback_rows(dead, now)
         self._elsewhere.difference_update(row.id for row in rows)
         for row in dead:
-            if row.news and row.notice is not None and row.notice.kind is not Kind.RESOLVED:
+            if (
+                row.first_notification
+                and row.notice is not None
+                and row.notice.kind is not Kind.RESOLVED
+            ):
                 others = self.underway.channels(row.alert)
-                self.engine.table.revise(row.alert, partial(undelivered, underway=others))
+                self.engine.table.revise(row.alert, partial(record_failure, underway=others))
         return list(made.values())
 
-    def _told_elsewhere(self, rows: Iterable[Row], now: Moment) -> dict[UUID, Row]:
+    def _fallback_rows(self, rows: Iterable[Row], now: Moment) -> dict[UUID, Row]:
         untold = [row for row in rows if row.id not in self._elsewhere]
-        made = told_elsewhere(untold, self.channels, self.failing, self.engine, self.underway, now)
+        made = fallback_rows(untold, self.channels, self.failing, self.engine, self.underway, now)
         for row in made.values():
             self.note(row)
         return made
@@ -147,16 +151,16 @@ class Deliveries:
         if row.notice is None or row.notice.kind is Kind.RESOLVED:
             return
         if self.engine.table.find(row.alert) is not None:
-            told = partial(delivered, channel=row.channel, flaps=row.notice.flaps)
+            told = partial(record_delivery, channel=row.channel, flaps=row.notice.flaps)
             self.engine.table.revise(row.alert, told)
-        elif (over := self.recent.alerts.get(row.alert)) is not None and not over.ever_told:
-            self.recent.keep(evolve(over, ever_told=True, revision=over.revision + 1))
+        elif (over := self.recent.alerts.get(row.alert)) is not None and not over.ever_notified:
+            self.recent.keep(evolve(over, ever_notified=True, revision=over.revision + 1))
 
-    def _hold_back(self, row: Row) -> None:
+    def _defer(self, row: Row) -> None:
         """What a row tells, that was withdrawn at the last moment, is told later."""
         self.note(row)
-        if row.decision not in (Decision.SUPERSEDED, Decision.UNHEARD) and row.news:
+        if row.decision not in (Decision.SUPERSEDED, Decision.UNHEARD) and row.first_notification:
             others = self.underway.channels(row.alert) - {row.channel}
             self.engine.table.revise(
-                row.alert, partial(held_back, channel=row.channel, underway=others)
+                row.alert, partial(record_deferral, channel=row.channel, underway=others)
             )

@@ -58,7 +58,7 @@ class Draft:
         rows = (*self.rows, *self.fixed)
         judge, engine.evaluator.asked = tuple(engine.evaluator.asked), []
         look_at = engine.evaluator.next_recheck()
-        if not (self.entry or rows or dirty or engine.evaluator.carried.dirty):
+        if not (self.entry or rows or dirty or engine.evaluator.rule_states.dirty):
             return Effects(
                 stored=tuple(self.stored),
                 published=tuple(self.published),
@@ -77,7 +77,7 @@ class Draft:
             alerts=tuple(alerts),
             closed=tuple(key for key in dirty if key not in engine.alerts),
             rows=rows,
-            carried=engine.evaluator.carried.take_dirty(),
+            rule_states=engine.evaluator.rule_states.take_dirty(),
         )
         return Effects(
             entry=entry,

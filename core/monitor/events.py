@@ -14,7 +14,7 @@ from tocsin.core.alerts.outbox import Row
 from tocsin.core.alerts.rule_set import RuleSet
 from tocsin.core.alerts.silences import Silence, Window
 from tocsin.core.config.settings import ChannelSettings
-from tocsin.core.contracts.model import AuditEntry, Beat, Observation, Target
+from tocsin.core.contracts.model import AuditEntry, Heartbeat, Observation, Target
 from tocsin.core.contracts.model import Event as ContainerEvent
 from tocsin.core.contracts.rule import Verdict
 from tocsin.core.journal.file import Saved
@@ -41,7 +41,7 @@ class BeatReceived:
     """A job has reported, by the key of its heartbeat check."""
 
     key: str
-    beat: Beat
+    beat: Heartbeat
 
 
 @frozen

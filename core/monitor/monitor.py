@@ -114,7 +114,7 @@ class Monitor:
             case events.ChannelChanged():
                 self.deliveries.changed(event)
             case events.ChannelShut():
-                made.entry = Entry(gates={event.channel: event.until})
+                made.entry = Entry(retry_after_until={event.channel: event.until})
             case events.Restored():
                 self._restore(event.past, made, now)
             case _:

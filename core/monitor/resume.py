@@ -9,8 +9,8 @@ from attrs import evolve
 
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Alert, Key, Moment, Phase, Transition
-from tocsin.core.alerts.noted import held_back
 from tocsin.core.alerts.outbox import Decision, Row
+from tocsin.core.alerts.outcomes import record_deferral
 from tocsin.core.contracts.rule import Verdict
 from tocsin.core.journal.file import Saved
 from tocsin.core.logs import get_logger
@@ -27,7 +27,7 @@ def load(saved: Saved, engine: Engine, recent: RecentAlerts, deliveries: Deliver
     """Go on with a journal that is whole; of one that is not, with nothing yet."""
     engine.table.load(saved.alerts)
     engine.table.dirty.clear()
-    engine.evaluator.carried.kept.update(saved.carried)
+    engine.evaluator.rule_states.kept.update(saved.rule_states)
     for row in saved.rows:
         recent.note(row)  # history may not have it yet; its id makes that harmless
         deliveries.note(row)
@@ -49,7 +49,7 @@ def taken_up(
     own, recent.own = recent.own or set(), None
     replaced: set[UUID] = set()
     before: dict[Key, Alert] = {}
-    for alert in sorted(past.alerts, key=lambda alert: (alert.ever_told, alert.id)):
+    for alert in sorted(past.alerts, key=lambda alert: (alert.ever_notified, alert.id)):
         if alert.id in own:
             continue  # history has it already
         if alert.key in before:
@@ -60,7 +60,7 @@ def taken_up(
         newcomer = engine.alerts.get(key)
         if newcomer is None:
             continue
-        if newcomer.ever_told:
+        if newcomer.ever_notified:
             replaced.add(alert.id)
             recent.keep(_replaced(before.pop(key), now))
             unseen = newcomer.phase is Phase.FIRING and newcomer.acknowledged_by is None
@@ -89,7 +89,7 @@ def taken_up(
         deliveries.note(row)
     bare = frozenset(each for each in past.bare if each[0] not in replaced | own)
     for identity, channel in bare:
-        engine.table.revise(identity, partial(held_back, channel=channel, underway=()))
+        engine.table.revise(identity, partial(record_deferral, channel=channel, underway=()))
     owed = sum(row.decision is QUEUED for row in rows) + len(bare)
     if before or owed:
         log.info("an earlier run goes on", alerts=len(before), to_be_told=owed)

@@ -45,21 +45,25 @@ def route(
         why = f"{word} {change.actor or ''}".strip() + said
         return [_row(change, NOBODY, now, Decision.ACKNOWLEDGED, why)]
     if change.kind is Change.RESOLVED:
-        names: Sequence[str] = sorted(alert.heard | underway)
+        names: Sequence[str] = sorted(alert.notified_channels | underway)
         weak: list[str] = []
-    elif change.kind is Change.RELEASED and alert.owed:
-        names, weak = sorted(alert.owed), []
+    elif change.kind is Change.RELEASED and alert.deferred_channels:
+        names, weak = sorted(alert.deferred_channels), []
     else:
         names, weak = wanted(alert, policy, channels.values())
     decision = Decision.QUEUED if change.notify else Decision(change.reason)
     # An end goes out though its beginning did not arrive yet: the channel sees to that.
-    known = alert.heard if change.kind is Change.RESOLVED else alert.heard | underway
+    known = (
+        alert.notified_channels
+        if change.kind is Change.RESOLVED
+        else alert.notified_channels | underway
+    )
     rows = [
         evolve(
             _row(change, name, now, decision, change.why),
             notice=_notice(change, now, target, affected) if change.notify else None,
-            news=name not in known,
-            beside=tuple(names),
+            first_notification=name not in known,
+            sibling_channels=tuple(names),
         )
         for name in names
     ]

@@ -32,7 +32,11 @@ class Undelivered:
             return
         if row.decision is Decision.SENT:
             self.episodes.pop((row.alert, notice.flaps), None)
-        elif row.decision is Decision.DEAD and notice.kind is not Kind.RESOLVED and row.news:
+        elif (
+            row.decision is Decision.DEAD
+            and notice.kind is not Kind.RESOLVED
+            and row.first_notification
+        ):
             self.episodes[row.alert, notice.flaps] = None
             while len(self.episodes) > MOST:
                 del self.episodes[next(iter(self.episodes))]
@@ -47,7 +51,7 @@ class Undelivered:
             if row.notice.kind is not Kind.RESOLVED:
                 begun.add(row.alert)
             elif (
-                row.news
+                row.first_notification
                 and row.alert not in begun
                 and (row.alert, row.notice.flaps) in self.episodes
             ):
@@ -55,7 +59,7 @@ class Undelivered:
         return found
 
 
-def told_elsewhere(
+def fallback_rows(
     rows: Iterable[Row],
     channels: Mapping[str, ChannelSettings],
     failing: Collection[str],
@@ -86,8 +90,8 @@ def told_elsewhere(
         if name is None:
             continue
         alert = engine.table.find(row.alert)
-        told = name in row.beside or name in underway.channels(row.alert)
-        told = told or (alert is not None and name in alert.heard)
+        told = name in row.sibling_channels or name in underway.channels(row.alert)
+        told = told or (alert is not None and name in alert.notified_channels)
         if named is None and told:
             continue
         notice = evolve(row.notice, id=now.ids.new(), fallback_for=row.channel, reply_to=None)

@@ -43,11 +43,13 @@ class ChannelManager:
             if name not in self.channels:
                 self.channels[name] = Channel(one, self.tools)
 
-    def resume(self, rows: Iterable[Row], gates: Mapping[str, float]) -> None:
-        """Rows of an earlier run; ``gates``: see ``Channel.resume``."""
+    def resume(self, rows: Iterable[Row], retry_after_until: Mapping[str, float]) -> None:
+        """Rows of an earlier run; ``retry_after_until``: see ``Channel.resume``."""
         queued = [row for row in rows if row.decision is Decision.QUEUED]
         for name, channel in self.channels.items():
-            channel.resume([row for row in queued if row.channel == name], gates.get(name))
+            channel.resume(
+                [row for row in queued if row.channel == name], retry_after_until.get(name)
+            )
         self._orphans(row for row in queued if row.channel not in self.channels)
 
     def start(self) -> None:
@@ -76,7 +78,7 @@ class ChannelManager:
             rows = channel.queue.leave()
             if name in self.channels:
                 # Whoever asked to be left alone is asked no sooner for a changed line.
-                self.channels[name].resume(rows, channel.record.shut_until)
+                self.channels[name].resume(rows, channel.record.retry_after_until)
             else:
                 self._orphans(rows)
             await self._close(channel.settings)

@@ -10,7 +10,7 @@ from attrs import define, evolve, field
 
 from tocsin.core.boundary import plain
 from tocsin.core.contracts.model import LogLine
-from tocsin.core.contracts.notifier import Kind, Message, Notice, Notifier, Standing
+from tocsin.core.contracts.notifier import Kind, Message, Notice, Notifier, TargetStatus
 from tocsin.core.hiding import clean, visible
 from tocsin.core.logs import get_logger
 from tocsin.core.templates import Renderer
@@ -47,14 +47,14 @@ def _cleaned(notice: Notice) -> Notice:
 class Enricher:
     """Adds log lines, the whole system's standing and the words to a message.
 
-    ``logs`` gives a target's last lines; ``standing`` every target, worst first; ``can_restart``
+    ``logs`` gives a target's last lines; ``target_statuses`` every target, worst first; ``can_restart``
     tells whether people may restart a target.
     """
 
     renderer: Renderer = field(factory=lambda: Renderer(clean=clean))
     timezone: str = "UTC"
     logs: Callable[[str, int], Awaitable[list[LogLine]]] = _nothing
-    standing: Callable[[], tuple[Standing, ...]] = tuple
+    target_statuses: Callable[[], tuple[TargetStatus, ...]] = tuple
     can_restart: Callable[[str], bool] = lambda _: False
     _zone: ZoneInfo = field(init=False)
     """Kept, so that nothing has to be read when a message is made."""
@@ -73,7 +73,7 @@ class Enricher:
             notices=tuple(
                 evolve(n, can_restart=self.can_restart(n.target)) for n in map(_cleaned, notices)
             ),
-            system=self.standing() if wants else (),
+            system=self.target_statuses() if wants else (),
             timezone=self.timezone,
         )
         return evolve(message, words=self.renderer.words(message))

@@ -7,7 +7,7 @@ from tocsin.core.hiding import clean
 from tocsin.core.logs import get_logger
 from tocsin.core.notify import Enricher
 from tocsin.core.notify.controls import Actions
-from tocsin.core.notify.target_status import standing
+from tocsin.core.notify.target_status import target_statuses
 from tocsin.core.state import LiveState
 from tocsin.core.templates import Renderer
 
@@ -21,7 +21,7 @@ def enricher_of(settings: Settings, state: LiveState, actions: Actions | None) -
         log.warning("a template failed; tocsin's own was used", reason=reason)
 
     renderer = Renderer(settings.messages.templates, clean, trouble)
-    made = Enricher(renderer, settings.timezone, standing=lambda: standing(state))
+    made = Enricher(renderer, settings.timezone, target_statuses=lambda: target_statuses(state))
     if actions is not None:
         made.logs, made.can_restart = actions.logs, actions.may_restart
     return made

@@ -152,10 +152,12 @@ class Recorder:
         """The provider wants no request for a while: until then nothing is sent and no listener
         asks it, also after a restart."""
         self.availability.back_off(seconds, self._now)
-        self.tools.executor.handle(events.ChannelShut(self.settings.name, self.shut_until or 0.0))
+        self.tools.executor.handle(
+            events.ChannelShut(self.settings.name, self.retry_after_until or 0.0)
+        )
 
     @property
-    def shut_until(self) -> float | None:
+    def retry_after_until(self) -> float | None:
         """The time on the durable clock until which the provider asked the channel to back off;
         None where that is past."""
         wait = self.availability.asked_until - self._now

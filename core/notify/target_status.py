@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from tocsin.core.contracts.model import Status
-from tocsin.core.contracts.notifier import Standing
+from tocsin.core.contracts.notifier import TargetStatus
 from tocsin.core.hiding import clean
 from tocsin.core.state import LiveState
 
 _ORDER = {Status.DOWN: 0, Status.DEGRADED: 1, Status.UNKNOWN: 2, Status.UP: 3}
 
 
-def standing(state: LiveState) -> tuple[Standing, ...]:
+def target_statuses(state: LiveState) -> tuple[TargetStatus, ...]:
     """Every target, worst first, critical ones before others, then by name."""
     found = [
-        Standing(
+        TargetStatus(
             target=one.target.name, kind=one.target.kind, status=one.status,
             message=clean(one.message),
             critical=one.target.critical, since=one.since,

@@ -25,7 +25,7 @@ class PluginFault(Exception):
     """A plugin broke its contract. The message completes the sentence "plugin x …".
 
     ``severe`` faults (a blocked loop, a coroutine that cannot be cancelled, a leak) cost the plugin
-    its lane; others only the one run.
+    its thread; others only the one run.
     """
 
     def __init__(self, message: str, *, severe: bool = False) -> None:

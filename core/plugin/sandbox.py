@@ -1,8 +1,8 @@
 """Surviving plugins: deadlines for their synchronous calls, event loops of their own for the rest.
 
-A stranger's coroutine never runs in the core's event loop. Each plugin has a :class:`Lane`, a
+A stranger's coroutine never runs in the core's event loop. Each plugin has a :class:`PluginThread`, a
 thread with an event loop: one that blocks, or calls ``sys.exit``, stops nobody but itself. Plugins
-listed in ``[plugins] inline`` (ours, as delivered) skip the lane for speed.
+listed in ``[plugins] inline`` (ours, as delivered) skip the thread for speed.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from tocsin.core.plugin.faults import PluginFault, call_with_deadline, describe,
 from tocsin.core.resolver.guard import guard_lookups
 from tocsin.core.runtime.deadline import deadline, standstill
 
-__all__ = ["Isolation", "Lane", "PluginFault", "call_with_deadline", "describe"]
+__all__ = ["Isolation", "PluginFault", "PluginThread", "call_with_deadline", "describe"]
 
 T = TypeVar("T")
 
 Expected = tuple[type[ActionError | NotifyError | ServiceError], ...]
 
 TICK = 0.25
-"""Seconds between two signs of life of a lane."""
+"""Seconds between two signs of life of a thread."""
 
 BLOCKED_AFTER = 2.0
-"""Seconds without a sign of life after which a lane counts as blocked."""
+"""Seconds without a sign of life after which a thread counts as blocked."""
 
 LONG_STANDSTILL = 10.0
 """Seconds for which tocsin may stand still before it tells."""
@@ -47,7 +47,7 @@ LEAKED_TASKS = 100
 """Tasks left behind by finished runs, above which a plugin counts as leaking."""
 
 
-class Lane:
+class PluginThread:
     """One plugin's thread and event loop. Used from the core's loop; restarted after a fault."""
 
     def __init__(self, name: str) -> None:
@@ -57,7 +57,7 @@ class Lane:
         self._thread: threading.Thread | None = None
         self._last_tick = 0.0
         self._pending: set[Future[PluginFault]] = set()
-        """One for each call: the fault that ends it, where the lane is given up."""
+        """One for each call: the fault that ends it, where the thread is given up."""
         self._fault: PluginFault | None = None
         """Why the loop ended, where it did."""
         self._given_up: list[threading.Thread] = []
@@ -74,7 +74,7 @@ class Lane:
         self._loop, self._last_tick, self._fault = loop, time.monotonic(), None
         guard_lookups(loop)
         self._thread = threading.Thread(
-            target=self._serve, args=(loop,), name=f"tocsin lane {self.name}", daemon=True
+            target=self._serve, args=(loop,), name=f"tocsin thread {self.name}", daemon=True
         )
         try:
             self._thread.start()
@@ -87,7 +87,7 @@ class Lane:
         asyncio.set_event_loop(loop)
 
         def trouble(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-            if self._loop is loop:  # of a lane that was given up, all has been said
+            if self._loop is loop:  # of a thread that was given up, all has been said
                 loop.default_exception_handler(context)
 
         loop.set_exception_handler(trouble)
@@ -116,10 +116,10 @@ class Lane:
         seconds: float | None,
         expects: Expected = (),
     ) -> T:
-        """Run a coroutine in the lane; cancel it after so many ``seconds`` (None: never).
+        """Run a coroutine in the thread; cancel it after so many ``seconds`` (None: never).
 
         Raises:
-            PluginFault: it raised, could not be cancelled, or blocked the lane; or there is no
+            PluginFault: it raised, could not be cancelled, or blocked the thread; or there is no
                 thread or event loop to be had, which own_shortage tells.
             TimeoutError: it was cancelled at the deadline, and obeyed.
         """
@@ -159,12 +159,12 @@ class Lane:
                 waiter.exception()  # asyncio would log what nobody has asked for
 
     def awaited(self) -> None:
-        """The thread that calls waits for the core, if it is the lane's."""
+        """The thread that calls waits for the core, if it is the thread's."""
         if self._thread is threading.current_thread():
             self._last_tick = time.monotonic()
 
     def blocked_for(self) -> float:
-        """Seconds since the lane's loop last turned, 0 where it is not running anything."""
+        """Seconds since the thread's loop last turned, 0 where it is not running anything."""
         if self._loop is None or not self.running:
             return 0.0
         silence = time.monotonic() - self._last_tick
@@ -206,7 +206,7 @@ class Lane:
                     continue
 
     def stop(self) -> None:
-        """End the lane; its loop stops at its next tick."""
+        """End the thread; its loop stops at its next tick."""
         self._loop = None
 
 
@@ -229,7 +229,7 @@ def interrupt(thread: threading.Thread) -> None:
 
 
 _TURN = asyncio.events.Handle._run.__code__
-"""What is below all that a lane's loop calls."""
+"""What is below all that a thread's loop calls."""
 
 _LIBRARY = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen")
 _OURS = (str(Path(__file__).parent), str(Path(__file__).resolve().parent))
@@ -279,7 +279,7 @@ async def _guarded(
 
 
 class Isolation:
-    """Runs plugins' coroutines: inline, or each plugin in its lane; watches over the lanes."""
+    """Runs plugins' coroutines: inline, or each plugin in its thread; watches over the threads."""
 
     def __init__(self, inline: frozenset[str], report: Callable[[str, PluginFault], None]) -> None:
         self.inline = inline
@@ -287,7 +287,7 @@ class Isolation:
         self.last_standstill: tuple[float, float] | None = None
         """When tocsin stood still for long last (monotonic seconds), and for how many seconds; a
         shorter standstill after it does not hide it."""
-        self._lanes: dict[str, Lane] = {}
+        self._threads: dict[str, PluginThread] = {}
 
     def call(
         self,
@@ -304,48 +304,48 @@ class Isolation:
         """
         if plugin in self.inline:
             return _guarded(make, seconds, expects)
-        lane = self._lanes.get(plugin)
-        if lane is None:
-            lane = self._lanes[plugin] = Lane(plugin)
-        return lane.call(make, seconds, expects)
+        thread = self._threads.get(plugin)
+        if thread is None:
+            thread = self._threads[plugin] = PluginThread(plugin)
+        return thread.call(make, seconds, expects)
 
     async def watch(self) -> None:
-        """Look after the lanes until cancelled."""
+        """Look after the threads until cancelled."""
         while True:
             with standstill() as still:
                 await asyncio.sleep(TICK)
                 lost = still.seconds
-            if lost:  # the lanes had no time either, and come to it now
+            if lost:  # the threads had no time either, and come to it now
                 if lost >= LONG_STANDSTILL:
                     self.last_standstill = (time.monotonic(), lost)
                 continue
             self.inspect()
 
     def inspect(self) -> None:
-        """Abandon lanes that are blocked or leak, and report their plugins."""
-        for plugin, lane in self._lanes.items():
-            lane.interrupt()
+        """Abandon threads that are blocked or leak, and report their plugins."""
+        for plugin, thread in self._threads.items():
+            thread.interrupt()
             fault = None
-            if seconds := lane.blocked_for():
+            if seconds := thread.blocked_for():
                 fault = PluginFault(f"blocked its event loop for {seconds:.0f} s", severe=True)
-            elif (left := lane.leaked()) > LEAKED_TASKS:
+            elif (left := thread.leaked()) > LEAKED_TASKS:
                 fault = PluginFault(f"left {left} tasks behind", severe=True)
             if fault is not None:
-                lane.abandon(fault)
+                thread.abandon(fault)
                 self._report(plugin, fault)
 
     def reset(self, plugin: str, fault: PluginFault) -> None:
-        """Abandon a plugin's lane after a severe fault."""
-        if lane := self._lanes.get(plugin):
-            lane.abandon(fault)
+        """Abandon a plugin's thread after a severe fault."""
+        if thread := self._threads.get(plugin):
+            thread.abandon(fault)
 
     def awaited(self, plugin: str) -> None:
-        """A plugin's lane waits for the core, and is not to blame for that. Called in its thread;
-        from another thread of the plugin it says nothing about the lane."""
-        if lane := self._lanes.get(plugin):
-            lane.awaited()
+        """A plugin's thread waits for the core, and is not to blame for that. Called in its thread;
+        from another thread of the plugin it says nothing about the thread."""
+        if thread := self._threads.get(plugin):
+            thread.awaited()
 
     def stop(self) -> None:
-        """End every lane."""
-        for lane in self._lanes.values():
-            lane.stop()
+        """End every thread."""
+        for thread in self._threads.values():
+            thread.stop()

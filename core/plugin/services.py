@@ -11,7 +11,7 @@ from attrs import define, field
 from tocsin.core.auth import Role, TokenStore, ensure_token
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import ServiceSettings
-from tocsin.core.contracts.base import Service, ServiceError, Surroundings
+from tocsin.core.contracts.base import Service, ServiceContext, ServiceError
 from tocsin.core.contracts.model import ComponentHealth, Health
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin.sandbox import Isolation, PluginFault, call_with_deadline
@@ -87,7 +87,7 @@ class ServiceSupervisor:
 
     def _start(self, name: str, plugin: str, service: Service, api_url: str) -> None:
         async def run() -> None:
-            place = self._surroundings(name, api_url)
+            place = self._context(name, api_url)
             self._running[name].health = ComponentHealth(status=Health.OK)
             await self._isolation.call(
                 plugin, lambda: service.run(place), None, expects=(ServiceError,)
@@ -110,7 +110,7 @@ class ServiceSupervisor:
 
         self._running[name] = _Running(plugin, service, asyncio.create_task(keep()))
 
-    def _surroundings(self, name: str, api_url: str) -> Surroundings:
+    def _context(self, name: str, api_url: str) -> ServiceContext:
         directory = self._data_dir / "services" / name
         token = directory / "token"
         try:
@@ -118,7 +118,7 @@ class ServiceSupervisor:
             ensure_token(token, self._tokens, f"service {name}", Role.VIEWER)
         except (OSError, ValueError) as error:
             raise ServiceError(f"its token cannot be kept in {directory}: {error}") from error
-        return Surroundings(api_url=api_url, directory=directory, token_file=token)
+        return ServiceContext(api_url=api_url, directory=directory, token_file=token)
 
     async def stop(self) -> None:
         """Stop all services."""

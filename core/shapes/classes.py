@@ -44,7 +44,7 @@ _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
         "inhibits": (_is_flag, "true or false"),
         "stands_for_down": (_is_flag, "true or false"),
         "explained_by_down": (_is_flag, "true or false"),
-        "carries_all": (_is_flag, "true or false"),
+        "rule_state_suffices": (_is_flag, "true or false"),
     },
     "notifier": {
         "min_severity": (lambda value: type(value) is Severity, "a Severity"),

@@ -42,7 +42,7 @@ MOST_DEPENDENCIES = 1000
 MOST_TARGETS = 100_000
 """Names in one inventory."""
 
-MOST_CARRIED = 64_000
+MOST_STATE = 64_000
 """Characters, about, that a verdict may carry."""
 
 LARGEST = 1e300

@@ -13,7 +13,7 @@ from tocsin.core.shapes.look import (
     LONGEST_REFERENCE,
     LONGEST_TEXT,
     LONGEST_WAIT,
-    MOST_CARRIED,
+    MOST_STATE,
     Look,
     are_numbers,
     guarded,
@@ -99,15 +99,15 @@ def fit_verdict(given: object, least_again: float = 0.0) -> tuple[Verdict, str |
         look = Look.new()
         look.text("message", verdict.message)
         look.data("details", verdict.details)
-        look.data("carry", verdict.carry)
-        carried = look.changed.get("carry", verdict.carry)
-        if carried and (size := _size(carried)) > MOST_CARRIED:
-            look.changed["carry"] = {}
-            look.wrong.append(f"{size} characters to carry, more than {MOST_CARRIED}")
-        again = verdict.again
-        look.seconds("again", again)
-        if "again" not in look.changed and again is not None and again < least_again:
-            look.changed["again"] = least_again
+        look.data("rule_state", verdict.rule_state)
+        carried = look.changed.get("rule_state", verdict.rule_state)
+        if carried and (size := _size(carried)) > MOST_STATE:
+            look.changed["rule_state"] = {}
+            look.wrong.append(f"{size} characters to carry, more than {MOST_STATE}")
+        again = verdict.recheck_after
+        look.seconds("recheck_after", again)
+        if "recheck_after" not in look.changed and again is not None and again < least_again:
+            look.changed["recheck_after"] = least_again
         return look.done(verdict, "a verdict")
 
     return guarded(look_at, "its verdict")

@@ -4,7 +4,7 @@ Rows are written in batches; charts are read from a suitable resolution.
 """
 
 from tocsin.core.store.connection import StoreUnavailable
-from tocsin.core.store.history import History, Point, Uptime
+from tocsin.core.store.history import Chart, Point, Uptime
 from tocsin.core.store.store import Store
 
-__all__ = ["History", "Point", "Store", "StoreUnavailable", "Uptime"]
+__all__ = ["Chart", "Point", "Store", "StoreUnavailable", "Uptime"]

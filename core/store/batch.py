@@ -305,7 +305,7 @@ def _alert(item: Alert) -> AlertRow:
         None if item.acknowledged_at is None else _utc(item.acknowledged_at),
         None if item.acknowledged_by is None else _text(item.acknowledged_by)[:100],
         None if item.resolved_at is None else _utc(item.resolved_at),
-        item.ever_told,
+        item.ever_notified,
         item.flaps,
         item.revision,
         _state(item),

@@ -16,7 +16,7 @@ from tocsin.core.contracts.model import Status
 from tocsin.core.hiding import clean
 from tocsin.core.store.batch import KEPT_METRICS, STATUSES
 from tocsin.core.store.connection import Connection
-from tocsin.core.store.resolution_plan import Piece, climb
+from tocsin.core.store.resolution_plan import Piece, plan_resolutions
 
 
 @frozen(kw_only=True)
@@ -41,7 +41,7 @@ class Point:
 
 
 @frozen(kw_only=True)
-class History:
+class Chart:
     """The points of a chart, ``step`` seconds apart. Times without results have no point."""
 
     resolution: str
@@ -146,7 +146,7 @@ async def read(
     until: datetime,
     points: int,
     kept: Mapping[str, datetime],
-) -> History:
+) -> Chart:
     """Return the history of one check.
 
     Args:
@@ -157,16 +157,16 @@ async def read(
         points: about how many points to return.
         kept: for each of the finer resolutions, the time since when it is kept.
     """
-    ladder = await climb(connection, since, until, points, kept)
+    plan = await plan_resolutions(connection, since, until, points, kept)
     sums: dict[int, _Sum] = {}
-    for piece in ladder.pieces:
+    for piece in plan.pieces:
         read_piece = _raw if piece.resolution == "raw" else _rolled
         for at, counts, metrics in await read_piece(connection, number, piece):
-            sums.setdefault(ladder.point_of(at), _Sum()).add(counts, metrics)
-    return History(
-        resolution=ladder.resolution,
-        step=ladder.step,
-        points=tuple(sums[n].point(ladder.start_of(n)) for n in sorted(sums)),
+            sums.setdefault(plan.point_of(at), _Sum()).add(counts, metrics)
+    return Chart(
+        resolution=plan.resolution,
+        step=plan.step,
+        points=tuple(sums[n].point(plan.start_of(n)) for n in sorted(sums)),
     )
 
 

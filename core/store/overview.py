@@ -11,7 +11,7 @@ from attrs import frozen
 
 from tocsin.core.store.batch import KEPT_METRICS
 from tocsin.core.store.connection import Connection
-from tocsin.core.store.resolution_plan import Ladder, climb
+from tocsin.core.store.resolution_plan import ResolutionPlan, plan_resolutions
 from tocsin.core.store.rollup import STEPS
 
 Counts = list[int]
@@ -101,12 +101,12 @@ class Overview:
         Raises:
             StoreUnavailable: the database cannot be read now.
         """
-        async with self._climbing(since, until, points) as (connection, ladder):
+        async with self._planned(since, until, points) as (connection, plan):
             numbers = await _numbers(connection, checks)
             rows = await connection.fetch(
-                _uptimes(ladder), list(numbers), *_moments(ladder), ladder.origin, ladder.step
+                _uptimes(plan), list(numbers), *_moments(plan), plan.origin, plan.step
             )
-        length = ceil((until - ladder.origin).total_seconds() / ladder.step)
+        length = ceil((until - plan.origin).total_seconds() / plan.step)
         found: dict[str, list[Counts]] = {}
         for number, places, counts in rows:
             target, _ = numbers[number]
@@ -114,9 +114,7 @@ class Overview:
             for place, seen in zip(places, counts, strict=True):
                 if first or _badness(seen) > _badness(own[place]):
                     own[place] = seen
-        return Uptimes(
-            resolution=ladder.resolution, since=ladder.origin, step=ladder.step, counts=found
-        )
+        return Uptimes(resolution=plan.resolution, since=plan.origin, step=plan.step, counts=found)
 
     async def available(
         self, checks: Collection[tuple[str, str, float]], since: datetime, until: datetime
@@ -138,18 +136,16 @@ class Overview:
         Raises:
             StoreUnavailable: the database cannot be read now.
         """
-        async with self._climbing(since, until, FINE_POINTS) as (connection, ladder):
+        async with self._planned(since, until, FINE_POINTS) as (connection, plan):
             numbers = await _numbers(connection, [(target, name) for target, name, _ in checks])
             every = {(target, name): max(1.0, seconds) for target, name, seconds in checks}
             longest: dict[str, float] = {}
             for target, _, seconds in checks:
                 longest[target] = max(longest.get(target, FINEST), seconds)
-            size = (
-                STEPS[ladder.resolution].total_seconds() if ladder.resolution in STEPS else FINEST
-            )
-            length = max(size, min(ladder.step, COARSEST))
+            size = STEPS[plan.resolution].total_seconds() if plan.resolution in STEPS else FINEST
+            length = max(size, min(plan.step, COARSEST))
             rows = await connection.fetch(
-                _available(ladder), list(numbers), *_moments(ladder),
+                _available(plan), list(numbers), *_moments(plan),
                 [target for target, _ in numbers.values()],
                 [every[check] for check in numbers.values()],
                 [max(length, longest[target]) for target, _ in numbers.values()],
@@ -182,7 +178,7 @@ class Overview:
         Raises:
             StoreUnavailable: the database cannot be read now.
         """
-        async with self._climbing(since, until, min(points, RANKING_POINTS)) as (connection, rough):
+        async with self._planned(since, until, min(points, RANKING_POINTS)) as (connection, rough):
             named = await _numbers(connection, checks)
             numbers = {number: target for number, (target, _) in named.items()}
             leaders = await connection.fetch(
@@ -191,14 +187,14 @@ class Overview:
             )  # fmt: skip
             chosen = {row["target"] for row in leaders}
             numbers = {number: target for number, target in numbers.items() if target in chosen}
-            ladder = await climb(connection, since, until, points, self._kept())
+            plan = await plan_resolutions(connection, since, until, points, self._kept())
             rows = await connection.fetch(
-                _points(ladder, metric), list(numbers), *_moments(ladder), metric,
-                list(numbers.values()), ladder.origin, ladder.step,
+                _points(plan, metric), list(numbers), *_moments(plan), metric,
+                list(numbers.values()), plan.origin, plan.step,
             )  # fmt: skip
         found: dict[str, list[tuple[TrendPoint, float]]] = {}
         for target, place, n, mean, high in rows:
-            point = TrendPoint(at=ladder.start_of(place), avg=mean, max=high)
+            point = TrendPoint(at=plan.start_of(place), avg=mean, max=high)
             found.setdefault(target, []).append((point, n))
         items = [
             Trend(
@@ -210,15 +206,15 @@ class Overview:
             for target, weighed in found.items()
         ]
         items.sort(key=lambda trend: (-trend.avg, trend.target))
-        return Trends(resolution=ladder.resolution, step=ladder.step, items=items)
+        return Trends(resolution=plan.resolution, step=plan.step, items=items)
 
     @asynccontextmanager
-    async def _climbing(
+    async def _planned(
         self, since: datetime, until: datetime, points: int
-    ) -> AsyncIterator[tuple[Connection, Ladder]]:
+    ) -> AsyncIterator[tuple[Connection, ResolutionPlan]]:
         """Open a connection and plan which resolutions to read."""
         async with self._reading() as connection:
-            yield connection, await climb(connection, since, until, points, self._kept())
+            yield connection, await plan_resolutions(connection, since, until, points, self._kept())
 
 
 def _nothing(length: int) -> list[Counts]:
@@ -246,9 +242,9 @@ async def _numbers(
     return {row["id"]: (row["target"], row["name"]) for row in rows}
 
 
-def _moments(ladder: Ladder) -> list[datetime]:
+def _moments(plan: ResolutionPlan) -> list[datetime]:
     """Return the bounds of the pieces as parameters from $2 on; $1 are the checks' numbers."""
-    return [at for piece in ladder.pieces for at in (piece.since, piece.until)]
+    return [at for piece in plan.pieces for at in (piece.since, piece.until)]
 
 
 _PLACE = "floor(extract(epoch FROM at - {origin}::timestamptz) / {step}::float8)::int"
@@ -261,29 +257,29 @@ _COUNTS = {
 }
 
 
-def _counted(ladder: Ladder) -> str:
+def _counted(plan: ResolutionPlan) -> str:
     """Return SQL for all counts: check's number, time, up, degraded, down, unknown."""
     return " UNION ALL ".join(
         _COUNTS["raw" if piece.resolution == "raw" else "rolled"].format(
             resolution=piece.resolution
         )
         + _within("at", 2 + 2 * n)
-        for n, piece in enumerate(ladder.pieces)
+        for n, piece in enumerate(plan.pieces)
     )
 
 
-def _available(ladder: Ladder) -> str:
+def _available(plan: ResolutionPlan) -> str:
     """Return SQL with one row for each target: its name and its availability.
 
     Its parameters after the bounds: for each check the target, the interval in seconds, and the
     length of the target's points in seconds.
     """
-    targets, every, lengths = _after(ladder, 3)
+    targets, every, lengths = _after(plan, 3)
     return (
         "WITH seen AS (SELECT target, check_id, floor(extract(epoch FROM at) / length) AS place, "
         "every / length AS one, length, sum(up + degraded + down)::float8 AS known, "
         "sum(down)::float8 AS down, sum(up + degraded + down + unknown)::float8 AS n "
-        f"FROM ({_counted(ladder)}) AS counted JOIN unnest($1::int[], {targets}::text[], "
+        f"FROM ({_counted(plan)}) AS counted JOIN unnest($1::int[], {targets}::text[], "
         f"{every}::float8[], {lengths}::float8[]) AS c (check_id, target, every, length) "
         "USING (check_id) GROUP BY check_id, target, place, every, length), "
         "weighed AS (SELECT target, place, length, known, down, CASE WHEN "
@@ -297,13 +293,13 @@ def _available(ladder: Ladder) -> str:
     )
 
 
-def _uptimes(ladder: Ladder) -> str:
+def _uptimes(plan: ResolutionPlan) -> str:
     """Return SQL with one row for each check: the numbers of its points, and the counts of each.
 
     Its parameters after the bounds: the origin of the grid, and its step in seconds.
     """
-    rows = _counted(ladder)
-    origin, step = _after(ladder, 2)
+    rows = _counted(plan)
+    origin, step = _after(plan, 2)
     place = _PLACE.format(origin=origin, step=step)
     return (
         f"SELECT check_id, array_agg(place), array_agg(counts) FROM (SELECT check_id, {place} "
@@ -312,46 +308,46 @@ def _uptimes(ladder: Ladder) -> str:
     )
 
 
-def _ranking(ladder: Ladder, metric: str) -> str:
+def _ranking(plan: ResolutionPlan, metric: str) -> str:
     """Return SQL for the targets with the highest averages.
 
     Its parameters after the bounds: name of the metric, the target of each check, and how many.
     """
-    name, targets, top = _after(ladder, 3)
+    name, targets, top = _after(plan, 3)
     return (
-        f"SELECT target FROM ({_seen(ladder, metric, name)}) AS seen "
+        f"SELECT target FROM ({_seen(plan, metric, name)}) AS seen "
         f"JOIN unnest($1::int[], {targets}::text[]) AS c (check_id, target) USING (check_id) "
         f"GROUP BY 1 ORDER BY sum(n * mean) / sum(n) DESC, 1 LIMIT {top}::int"
     )
 
 
-def _points(ladder: Ladder, metric: str) -> str:
+def _points(plan: ResolutionPlan, metric: str) -> str:
     """Return SQL with one row for each point of each target.
 
     Columns: target, number of the point, number of results, average, maximum. Its parameters after
     the bounds: name of the metric, the target of each check, origin and step of the grid.
     """
-    name, targets, origin, step = _after(ladder, 4)
+    name, targets, origin, step = _after(plan, 4)
     place = _PLACE.format(origin=origin, step=step)
     return (
         f"SELECT target, {place}, sum(n), sum(n * mean) / sum(n), max(high) "
-        f"FROM ({_seen(ladder, metric, name)}) AS seen "
+        f"FROM ({_seen(plan, metric, name)}) AS seen "
         f"JOIN unnest($1::int[], {targets}::text[]) AS c (check_id, target) USING (check_id) "
         "GROUP BY 1, 2 ORDER BY 1, 2"
     )
 
 
-def _seen(ladder: Ladder, metric: str, name: str) -> str:
+def _seen(plan: ResolutionPlan, metric: str, name: str) -> str:
     return " UNION ALL ".join(
         source
-        for n, piece in enumerate(ladder.pieces)
+        for n, piece in enumerate(plan.pieces)
         for source in _values(piece.resolution, metric, name, 2 + 2 * n)
     )
 
 
-def _after(ladder: Ladder, count: int) -> list[str]:
+def _after(plan: ResolutionPlan, count: int) -> list[str]:
     """Return the placeholders of the next parameters after the checks' numbers and the bounds."""
-    first = 2 + 2 * len(ladder.pieces)
+    first = 2 + 2 * len(plan.pieces)
     return [f"${first + n}" for n in range(count)]
 
 

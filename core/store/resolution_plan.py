@@ -25,7 +25,7 @@ class Piece:
 
 
 @frozen(kw_only=True)
-class Ladder:
+class ResolutionPlan:
     """The pieces of a chart, oldest first, and its grid.
 
     A point begins at ``origin`` plus a whole number of ``step`` seconds.
@@ -66,13 +66,13 @@ def resolution_for(
     return resolution
 
 
-async def climb(
+async def plan_resolutions(
     connection: Connection,
     since: datetime,
     until: datetime,
     points: int,
     kept: Mapping[str, datetime],
-) -> Ladder:
+) -> ResolutionPlan:
     """Plan a chart of about ``points`` points.
 
     Args:
@@ -101,4 +101,4 @@ async def climb(
                 cursor = end
     if cursor < until:
         pieces.append(Piece("raw", cursor, until))
-    return Ladder(resolution=resolution, origin=origin, step=step, pieces=tuple(pieces))
+    return ResolutionPlan(resolution=resolution, origin=origin, step=step, pieces=tuple(pieces))

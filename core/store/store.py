@@ -31,7 +31,7 @@ from tocsin.core.store.connection import (
     is_trouble,
     reason,
 )
-from tocsin.core.store.history import History, Sample, Uptime
+from tocsin.core.store.history import Chart, Sample, Uptime
 from tocsin.core.store.housekeeping import tidy
 from tocsin.core.store.losses import Losses
 from tocsin.core.store.migrate import migrate
@@ -244,7 +244,7 @@ class Store:
 
     async def container_history(
         self, name: str, since: datetime, until: datetime, points: int = 300
-    ) -> History:
+    ) -> Chart:
         """Return the metrics of a container in about ``points`` points.
 
         Raises:
@@ -254,7 +254,7 @@ class Store:
 
     async def check_history(
         self, target: str, check: str | None, since: datetime, until: datetime, points: int = 300
-    ) -> History:
+    ) -> Chart:
         """Return the history of a check in about ``points`` points.
 
         Args:
@@ -270,7 +270,7 @@ class Store:
         async with self._reading() as connection:
             number = await history.check_number(connection, target, check)
             if number is None:
-                return History(resolution="raw", step=0, points=())
+                return Chart(resolution="raw", step=0, points=())
             return await history.read(connection, number, since, until, points, self._kept())
 
     def _kept(self) -> dict[str, datetime]:

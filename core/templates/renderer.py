@@ -23,7 +23,7 @@ from attrs import evolve
 
 from tocsin.core.contracts.model import LogLine
 from tocsin.core.contracts.notifier import Kind, Message, Notice
-from tocsin.core.contracts.rendered import Line, Section, Words, read
+from tocsin.core.contracts.rendered import Line, RenderedMessage, Section, read
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.ids import new_id
 from tocsin.core.templates.context import (
@@ -149,7 +149,7 @@ class Renderer:
         before, after = (" " if c.isspace() else "" for c in (text[:1], text[-1:]))
         return f"{before}{words}{after}" if words else before
 
-    def words(self, message: Message) -> Words:
+    def words(self, message: Message) -> RenderedMessage:
         """Render a message; on errors with tocsin's own template, else as plain lines."""
         name, candidates = "digest.txt", ["digest.txt"]
         fields: Mapping[str, Any] | None = None
@@ -167,7 +167,7 @@ class Renderer:
         notices = message.notices
         lines = [Line(text=self._clean(f"{n.target}: {n.message}")[:LONGEST]) for n in notices[:50]]
         title = f"{message.severity.value.upper()}: {len(notices)} alerts of tocsin"
-        return Words(title=title, sections=(Section(lines=tuple(lines)),))
+        return RenderedMessage(title=title, sections=(Section(lines=tuple(lines)),))
 
     def _fields(self, message: Message) -> tuple[Mapping[str, Any], list[str]]:
         """Return the fields of a message, and the templates that suit it."""

@@ -27,7 +27,7 @@ from tocsin.core.contracts.notifier import (
     Notifier,
     NotifyError,
     Receipt,
-    Standing,
+    TargetStatus,
 )
 from tocsin.core.contracts.rule import History, Rule, Severity, Verdict
 from tocsin.core.hiding import clean
@@ -54,10 +54,10 @@ def check_verdict(verdict: object) -> None:
     assert isinstance(verdict, Verdict), f"evaluate() returned {type(verdict).__name__}"
     assert len(verdict.message) <= MESSAGE_LIMIT, f"the message has over {MESSAGE_LIMIT} characters"
     assert "\n" not in verdict.message, f"the message has line breaks: {verdict.message!r}"
-    for what in (verdict.details, verdict.carry):
+    for what in (verdict.details, verdict.rule_state):
         again = msgspec.json.decode(msgspec.json.encode(what))
         assert msgspec.json.encode(again) == msgspec.json.encode(what), "it is not JSON"
-    assert verdict.again is None or verdict.again > 0, "again lies in the past"
+    assert verdict.recheck_after is None or verdict.recheck_after > 0, "again lies in the past"
 
 
 def histories() -> list[History]:
@@ -126,8 +126,8 @@ def check_rule_conformance(rule: Rule, more: Iterable[History] = ()) -> list[Ver
         check_verdict(verdict)
         assert verdict == rule.evaluate(history, _AT), "evaluate() is not pure"
         assert repr(history) == before, "evaluate() changed its history"
-        carried = msgspec.json.decode(msgspec.json.encode(verdict.carry))
-        check_verdict(rule.evaluate(evolve(history, carried=carried), _AT))
+        rule_state = msgspec.json.decode(msgspec.json.encode(verdict.rule_state))
+        check_verdict(rule.evaluate(evolve(history, rule_state=rule_state), _AT))
         verdicts.append(verdict)
     return verdicts
 
@@ -149,8 +149,10 @@ def message_of(*kinds: Kind, text: str = "killed, exit code 137", target: str = 
         for kind in (kinds or (Kind.FIRED,))
     )  # fmt: skip
     standing = (
-        Standing(target=target, kind="container", status=Status.DOWN, message=text, critical=True),
-        Standing(target="db", kind="container", status=Status.UP, message="running"),
+        TargetStatus(
+            target=target, kind="container", status=Status.DOWN, message=text, critical=True
+        ),
+        TargetStatus(target="db", kind="container", status=Status.UP, message="running"),
     )
     message = Message(
         id=new_id(), channel="conformance", notices=notices, created_at=_AT, system=standing

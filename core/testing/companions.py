@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from tocsin.core.contracts.base import ActionError
-from tocsin.core.contracts.endpoint import Asked, Endpoint
+from tocsin.core.contracts.endpoint import Endpoint, Request
 from tocsin.core.contracts.observer import AlertChange, Observer
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.ids import new_id
@@ -66,7 +66,7 @@ async def check_observer_conformance(observer: Observer) -> None:
     await check_no_tasks_left(before, "changed()")
 
 
-async def check_endpoint_conformance(endpoint: Endpoint, *requests: Asked) -> list[Any]:
+async def check_endpoint_conformance(endpoint: Endpoint, *requests: Request) -> list[Any]:
     """Check an endpoint against its contract.
 
     Its handler has to be async and documented; it answers JSON, or refuses with an ActionError.
@@ -84,10 +84,10 @@ async def check_endpoint_conformance(endpoint: Endpoint, *requests: Asked) -> li
     assert inspect.iscoroutinefunction(endpoint.handler), "the handler is no async function"
     assert inspect.getdoc(endpoint.handler), "the handler has no docstring; users are shown it"
     answers: list[Any] = []
-    for asked in requests or (Asked(actor="tests", role=endpoint.role),):
+    for request in requests or (Request(actor="tests", role=endpoint.role),):
         try:
             async with asyncio.timeout(PATIENCE):
-                answer = await endpoint.handler(asked)
+                answer = await endpoint.handler(request)
         except ActionError as error:
             answers.append(None)
             refusal = str(error)

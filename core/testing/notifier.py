@@ -53,7 +53,7 @@ class RecordingNotifier(Notifier):
         """Return every notification that was delivered."""
         return [notice for message in self.delivered for notice in message.notices]
 
-    def told(self, kind: str | None = None) -> list[tuple[str, str, str]]:
+    def notified(self, kind: str | None = None) -> list[tuple[str, str, str]]:
         """Return kind, rule and target of each delivered notification, of one kind or of all."""
         return [
             (notice.kind.value, notice.rule, notice.target)
@@ -74,5 +74,7 @@ class RecordingNotifier(Notifier):
         deadline = asyncio.get_running_loop().time() + seconds
         while not condition():
             if asyncio.get_running_loop().time() > deadline:
-                raise AssertionError(f"it did not come true within {seconds:g} s: {self.told()}")
+                raise AssertionError(
+                    f"it did not come true within {seconds:g} s: {self.notified()}"
+                )
             await asyncio.sleep(0.01)

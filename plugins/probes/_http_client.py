@@ -31,7 +31,7 @@ _NO_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 @frozen(kw_only=True)
-class Request:
+class HttpRequest:
     """What is to be asked, and how much of the answer is read."""
 
     url: URL
@@ -50,7 +50,7 @@ class Request:
 class Prepared:
     """A request, ready to be sent. ``address``: the host is one, and no name."""
 
-    request: Request
+    request: HttpRequest
     host: str
     port: int
     address: bool
@@ -59,7 +59,7 @@ class Prepared:
     """For TLS; None: there is none."""
 
 
-def prepare(request: Request, cookies: str = "") -> Prepared:
+def prepare(request: HttpRequest, cookies: str = "") -> Prepared:
     """A request made ready. Raises ValueError where its URL has no host."""
     url = request.url
     host = url.raw_host
@@ -139,7 +139,7 @@ async def exchange(prepared: Prepared, timings: Timings) -> Answer:
         timings.dns = timings.connected = timings.first_byte = None
 
 
-def _redirected(request: Request, status: int, location: bytes) -> Request:
+def _redirected(request: HttpRequest, status: int, location: bytes) -> HttpRequest:
     """The request that a redirect asks for. Raises Trouble."""
     try:
         url = request.url.join(URL(location.decode("utf-8", "replace").strip()))

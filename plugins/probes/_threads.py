@@ -31,7 +31,7 @@ def in_thread(function: Callable[[], T], name: str) -> Future[T]:
     return outcome
 
 
-class Looks:
+class SharedCalls:
     """Blocking looks at things that may hang: at each thing, one at a time. Whoever asks meanwhile
     gets the same answer; one that was given up is not joined by another until it comes back."""
 
@@ -70,5 +70,5 @@ class Looks:
         return future.result()
 
 
-LOOKS = Looks()
+LOOKS = SharedCalls()
 """One for the process: a thread that hangs outlives its check, a reload, and the app."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 from attrs import field as option
 from attrs import frozen, validators
 
-from tocsin import Beat, PushProbe, Result, Seconds, Status, Target, format_duration, hookimpl
+from tocsin import Heartbeat, PushProbe, Result, Seconds, Status, Target, format_duration, hookimpl
 
 
 @frozen(kw_only=True)
@@ -26,7 +26,7 @@ class HeartbeatProbe(PushProbe):
     period: Seconds = option(default=3600.0, validator=validators.gt(0))
     grace: Seconds = option(default=300.0, validator=validators.ge(0))
 
-    def judge(self, target: Target, last: Beat | None, silence: float) -> Result:
+    def judge(self, target: Target, last: Heartbeat | None, silence: float) -> Result:
         """Judge by the last beat and the silence since."""
         expected = f"expected every {format_duration(self.period)}"
         if silence > self.period + self.grace:

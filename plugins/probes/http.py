@@ -145,7 +145,7 @@ class HttpProbe(Probe):
 
     _means: list[_Means] = private(factory=list)
 
-    def reaches(self, target: Target) -> str | None:
+    def network_host(self, target: Target) -> str | None:
         """The host of the URL."""
         return urlsplit(self.url).hostname
 
@@ -170,7 +170,7 @@ class HttpProbe(Probe):
         return await self._judge(means, answer, timings)
 
     def _prepare(self) -> _Means:
-        request = _http_client.Request(
+        request = _http_client.HttpRequest(
             url=URL(self.url),
             method=self.method.upper(),
             headers=self._headers(),

@@ -111,7 +111,7 @@ class PostgresQueryProbe(Probe):
                     f"dsn {error}, or give host, user, password and database one by one"
                 ) from None
 
-    def reaches(self, target: Target) -> str | None:
+    def network_host(self, target: Target) -> str | None:
         """The host; None for a socket."""
         return self._host()
 

@@ -74,7 +74,7 @@ class TcpProbe(Probe):
     degraded_above: Seconds | None = None
     certificate_warn_days: float = 14.0
 
-    def reaches(self, target: Target) -> str:
+    def network_host(self, target: Target) -> str:
         """The host."""
         return self.host.strip("[]")
 
@@ -93,7 +93,7 @@ class TcpProbe(Probe):
                 if self.tls:
                     before = time.monotonic()
                     context = tls_context(self.verify, self.ca_file)
-                    name = self.server_name or self.reaches(target)
+                    name = self.server_name or self.network_host(target)
                     await writer.start_tls(context, server_hostname=name)
                     metrics["tls_seconds"] = time.monotonic() - before
                 if self.send is not None:

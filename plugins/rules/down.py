@@ -90,16 +90,16 @@ class DownRule(Rule):
         rising: list[tuple[int, Observation]] = []
         seen = unknown = 0
         # What the verdict rests on: the checks that fail, and those that did when last seen.
-        carry = _unseen(history)
+        rule_state = _unseen(history)
         for name, last in history.latest.items():
             if name == history.source:
-                if name in history.carried and _says_nothing(last.result):
-                    carry[name] = history.carried[name]
+                if name in history.rule_state and _says_nothing(last.result):
+                    rule_state[name] = history.rule_state[name]
                 continue
             seen += 1
             if last.result.status is Status.DOWN:
                 count = _count(history, name, last)
-                carry[name] = self._kept(history, name) or [count, last.at.timestamp()]
+                rule_state[name] = self._kept(history, name) or [count, last.at.timestamp()]
                 if count >= needed:
                     failed.append(last)
                 else:
@@ -110,20 +110,20 @@ class DownRule(Rule):
             seen += 1
             if own.result.container is not None and own.result.container.health == "unhealthy":
                 failed.append(own)
-                carry[own.check] = [self.failures, 0.0]
+                rule_state[own.check] = [self.failures, 0.0]
         if failed:
             message = "; ".join(f"{_name(o)}: {o.result.message}" for o in failed[:5])
             details = _details(failed[0], "") | {"checks": [o.check for o in failed]}
-            return Verdict.firing(message, details=details, carry=carry)
+            return Verdict.firing(message, details=details, rule_state=rule_state)
         if rising:
             count, last = rising[0]
             text = f"{last.check} failed {count} of {self.failures} times: {last.result.message}"
-            return Verdict.rising(text, carry=carry)
-        if carry or (unknown and unknown == seen):
-            return Verdict.unknown("what would tell cannot be seen now", carry=carry)
+            return Verdict.rising(text, rule_state=rule_state)
+        if rule_state or (unknown and unknown == seen):
+            return Verdict.unknown("what would tell cannot be seen now", rule_state=rule_state)
         lost = [
             n
-            for n in history.carried
+            for n in history.rule_state
             if n not in history.latest or (n == history.source and not own)
         ]
         return (
@@ -133,7 +133,7 @@ class DownRule(Rule):
     def _kept(self, history: History, check: str) -> list[float] | None:
         """What is carried of a check that had failed often enough already: kept as it is, so that
         an alert that goes on is not written down anew for each result."""
-        carried: list[float] | None = history.carried.get(check)
+        carried: list[float] | None = history.rule_state.get(check)
         return carried if carried is not None and carried[0] >= self.failures else None
 
 
@@ -154,7 +154,7 @@ def _unseen(history: History) -> dict[str, list[float]]:
     """What was carried of checks that cannot be seen now, or were not yet since a start."""
     return {
         name: carried
-        for name, carried in history.carried.items()
+        for name, carried in history.rule_state.items()
         if (
             last.result.status is Status.UNKNOWN
             if (last := history.latest.get(name)) is not None
@@ -164,11 +164,11 @@ def _unseen(history: History) -> dict[str, list[float]]:
 
 
 def _count(history: History, check: str, last: Observation) -> int:
-    """Failures in a row, those before a restart of tocsin included: ``carried`` has the count, and
+    """Failures in a row, those before a restart of tocsin included: ``rule_state`` has the count, and
     the moment of the last result that went into it."""
     count = history.failures.get(check, 0)
-    if check in history.carried:
-        before, at = history.carried[check]
+    if check in history.rule_state:
+        before, at = history.rule_state[check]
         count = max(count, int(before) + (last.at.timestamp() > at))
     return count
 

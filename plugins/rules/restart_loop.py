@@ -35,7 +35,7 @@ class RestartLoopRule(Rule):
         window: length of the sliding window.
     """
 
-    carries_all: ClassVar[bool] = True
+    rule_state_suffices: ClassVar[bool] = True
     stands_for_down: ClassVar[bool] = True
 
     restarts: int = field(default=3, validator=[validators.ge(1), validators.le(200)])
@@ -67,8 +67,8 @@ class RestartLoopRule(Rule):
         if not moments and not goes_on:
             return over("it has stopped restarting")
         common: dict[str, Any] = {
-            "carry": {"moments": moments, "count": facts.restart_count, "id": facts.id},
-            "again": moments[0] - oldest + 0.01 if moments else None,
+            "rule_state": {"moments": moments, "count": facts.restart_count, "id": facts.id},
+            "recheck_after": moments[0] - oldest + 0.01 if moments else None,
         }
         times = "1 restart" if len(moments) == 1 else f"{len(moments)} restarts"
         text = f"{times} in {format_duration(self.window)}" if moments else "it does not stay up"
@@ -112,7 +112,7 @@ def _moments(history: History) -> list[float]:
         + [e.at.timestamp() for e in history.events[:1]],
         default=0.0,
     )
-    older = [float(m) for m in history.carried.get("moments", ()) if m < begin]
+    older = [float(m) for m in history.rule_state.get("moments", ()) if m < begin]
     return sorted(older + found)
 
 
@@ -133,7 +133,7 @@ def _counted(history: History) -> Iterator[float]:
 
 def _before(history: History, first: Container) -> tuple[str, int] | None:
     """What was carried over a restart of tocsin, where it is older than the first observation."""
-    carried = history.carried
+    carried = history.rule_state
     if "count" not in carried or carried["count"] > first.restart_count:
         return None
     return str(carried["id"]), int(carried["count"])

@@ -116,14 +116,16 @@ class ThresholdRule(Rule):
                 "check": check,
             }
             carried = unseen + [[found[3], found[0]] for found in beyond]
-            carry = {"beyond": sorted(carried), **missing}
-            return Verdict.firing(text, details=details, carry=carry)
+            rule_state = {"beyond": sorted(carried), **missing}
+            return Verdict.firing(text, details=details, rule_state=rule_state)
         if unseen:
             again = MISSING_MOST + 1 if missing else None
             words = "the metric cannot be seen now"
-            return Verdict.unknown(words, carry={"beyond": unseen, **missing}, again=again)
+            return Verdict.unknown(
+                words, rule_state={"beyond": unseen, **missing}, recheck_after=again
+            )
         measured = {(check, name) for check, name, _, _ in values}
-        if not measured.issuperset(map(tuple, history.carried.get("beyond", ()))):
+        if not measured.issuperset(map(tuple, history.rule_state.get("beyond", ()))):
             return Verdict.over(_UNMEASURED)
         found = [(name, value) for _, name, value, _ in values[:3]]
         said = "; ".join(f"{_name_of(name)} is {_number(name, value)}" for name, value in found)
@@ -135,8 +137,8 @@ class ThresholdRule(Rule):
         unseen: list[list[str]] = []
         missing: dict[str, float] = {}
         names = self._names(history)
-        since = float(history.carried.get("missing", now.timestamp()))
-        for check, name in history.carried.get("beyond", ()):
+        since = float(history.rule_state.get("missing", now.timestamp()))
+        for check, name in history.rule_state.get("beyond", ()):
             if name not in names or self.check not in (None, check):
                 continue
             last = history.latest.get(check)

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
         PushProbe,
         Secret,
         Service,
+        ServiceContext,
         ServiceError,
         Sink,
         Source,
-        Surroundings,
         private,
     )
-    from tocsin.core.contracts.endpoint import Asked, Endpoint
+    from tocsin.core.contracts.endpoint import Endpoint, Request
     from tocsin.core.contracts.model import (
         REPLICATED,
-        Beat,
         Container,
         Event,
+        Heartbeat,
         LogLine,
         Observation,
         Reason,
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
         Notifier,
         NotifyError,
         Receipt,
-        Standing,
+        TargetStatus,
     )
     from tocsin.core.contracts.observer import AlertChange, Observer
-    from tocsin.core.contracts.rendered import Line, Section, Words
+    from tocsin.core.contracts.rendered import Line, RenderedMessage, Section
     from tocsin.core.contracts.rule import History, Rule, Severity, Verdict
     from tocsin.core.dsn import check_dsn, usable_dsn
     from tocsin.core.encoding import decode_text
@@ -69,28 +69,28 @@ else:
         {
             "core.contracts.base": (
                 "ActionError Claim Probe PushProbe Secret Service ServiceError Sink Source "
-                "Surroundings private"
+                "ServiceContext private"
             ),
             "core.runtime.deadline": "deadline",
             "core.runtime.descriptors": "restore_limits",
             "core.dsn": "check_dsn usable_dsn",
             "core.encoding": "decode_text",
-            "core.contracts.endpoint": "Asked Endpoint",
+            "core.contracts.endpoint": "Request Endpoint",
             "core.hiding": "clean=clean_text",
             "core.plugin.hookspecs": "hookimpl",
             "core.resolver.lookups": "TocsinResolver connect_to look_up",
             "core.contracts.model": (
-                "REPLICATED Beat Container Event LogLine Observation Reason Result Status Target"
+                "REPLICATED Heartbeat Container Event LogLine Observation Reason Result Status Target"
             ),
             "core.contracts.notifier": (
-                "Controls Kind Message Notice Notifier NotifyError Receipt Standing"
+                "Controls Kind Message Notice Notifier NotifyError Receipt TargetStatus"
             ),
             "core.contracts.observer": "AlertChange Observer",
             "core.runtime.owned": "program_umask",
             "core.runtime.shortage": "own_shortage",
             "core.units": "Bytes Seconds format_bytes format_duration parse_duration parse_size",
             "core.contracts.rule": "History Rule Severity Verdict",
-            "core.contracts.rendered": "Line Section Words",
+            "core.contracts.rendered": "Line Section RenderedMessage",
         },
     )
 
@@ -98,14 +98,13 @@ __all__ = [
     "REPLICATED",
     "ActionError",
     "AlertChange",
-    "Asked",
-    "Beat",
     "Bytes",
     "Claim",
     "Container",
     "Controls",
     "Endpoint",
     "Event",
+    "Heartbeat",
     "History",
     "Kind",
     "Line",
@@ -120,23 +119,24 @@ __all__ = [
     "PushProbe",
     "Reason",
     "Receipt",
+    "RenderedMessage",
+    "Request",
     "Result",
     "Rule",
     "Seconds",
     "Secret",
     "Section",
     "Service",
+    "ServiceContext",
     "ServiceError",
     "Severity",
     "Sink",
     "Source",
-    "Standing",
     "Status",
-    "Surroundings",
     "Target",
+    "TargetStatus",
     "TocsinResolver",
     "Verdict",
-    "Words",
     "check_dsn",
     "clean_text",
     "connect_to",

@@ -252,7 +252,7 @@ class Desk:
 
     def told(self, channel: str = "ops") -> list[tuple[str, str]]:
         """Kind and target of what a channel was told."""
-        return [(kind, target) for kind, _, target in self.notifier(channel).told()]
+        return [(kind, target) for kind, _, target in self.notifier(channel).notified()]
 
     def told_of(self, *targets: str) -> list[tuple[str, str]]:
         """The same of some targets, and of none besides."""

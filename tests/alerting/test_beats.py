@@ -18,22 +18,22 @@ from tests.alerting.conftest import Desk, MakeDesk
 from tests.alerting.test_survival import fill
 from tests.conftest import eventually
 from tocsin.core.checks.heartbeats import Heartbeats
-from tocsin.core.contracts.model import Beat, Status
+from tocsin.core.contracts.model import Heartbeat, Status
 from tocsin.core.journal import journal
 from tocsin.core.monitor.events import BeatReceived
 from tocsin.core.runtime import crash_points
 from tocsin.testing import SettableClock
 
 
-async def beat(desk: Desk, key: str, message: str = "") -> Beat:
+async def beat(desk: Desk, key: str, message: str = "") -> Heartbeat:
     """A job reports, and is answered."""
-    made = Beat(at=desk.now, status=Status.DOWN, message=message, metrics={"rows": 3.0})
+    made = Heartbeat(at=desk.now, status=Status.DOWN, message=message, metrics={"rows": 3.0})
     desk.alerting.executor.handle(BeatReceived(key, made))
     await desk.alerting.executor.committed()
     return made
 
 
-def old_file(directory: Path, **beats: Beat) -> Path:
+def old_file(directory: Path, **beats: Heartbeat) -> Path:
     """The file in which earlier versions kept last beats."""
     file = directory / "heartbeats.json"
     said = {k: {"at": b.at.isoformat(), "status": b.status.value, "message": b.message}
@@ -154,7 +154,7 @@ async def test_a_disk_that_does_not_answer_does_not_keep_a_job_waiting(
 async def test_beats_of_an_earlier_version_are_taken_over(desk: Desk, tmp_path: Path) -> None:
     """The first start moves them; a crash before the old file was gone does no harm, and of two
     beats of a job the later counts, whichever file has it."""
-    old, earlier = Beat(at=desk.now, status=Status.DOWN, message="disk full"), desk.now
+    old, earlier = Heartbeat(at=desk.now, status=Status.DOWN, message="disk full"), desk.now
     await desk.stop()
     file = old_file(tmp_path, job=old, idle=old)
     content = file.read_bytes()
@@ -167,7 +167,7 @@ async def test_beats_of_an_earlier_version_are_taken_over(desk: Desk, tmp_path: 
     await desk.restart()
     assert desk.state.beats == {"job": newer, "idle": old}
     assert not file.exists()
-    latest = Beat(at=earlier + timedelta(hours=1))  # the earlier version ran once more
+    latest = Heartbeat(at=earlier + timedelta(hours=1))  # the earlier version ran once more
     old_file(tmp_path, job=latest)
     await desk.restart()
     await desk.restart()
@@ -182,7 +182,7 @@ async def test_the_old_file_of_beats_stays_until_the_journal_has_them(
     await desk.stop()
     for left in small_disk.glob("journal.db*"):
         left.unlink()
-    old = Beat(at=desk.now)
+    old = Heartbeat(at=desk.now)
     file = old_file(small_disk, job=old)
     fill(small_disk / "ballast")
     await desk.restart()
@@ -215,8 +215,8 @@ def test_silence_goes_on_over_a_restart(clock: SettableClock) -> None:
     """Of an earlier run's beat it is counted by the wall clock, and is never negative; of a job
     that was never heard, from when watching began."""
     known = {
-        "job": Beat(at=clock.now() - timedelta(minutes=5)),
-        "ahead": Beat(at=clock.now() + timedelta(hours=1)),
+        "job": Heartbeat(at=clock.now() - timedelta(minutes=5)),
+        "ahead": Heartbeat(at=clock.now() + timedelta(hours=1)),
     }
     beats = Heartbeats(known, clock)
     for key in ("job", "ahead", "new"):

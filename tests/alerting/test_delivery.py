@@ -495,7 +495,7 @@ async def test_tocsin_says_once_that_it_cannot_see(desk: Desk) -> None:
     desk.health = {"source.docker": ComponentHealth(status=Health.DEGRADED, message="no socket")}
     desk.see("web", "unknown")
     await desk.wait(2000)
-    told = [kind for kind, rule, _ in desk.notifier().told() if rule == "monitor_impaired"]
+    told = [kind for kind, rule, _ in desk.notifier().notified() if rule == "monitor_impaired"]
     assert told[0] == "fired"
     assert set(told[1:]) <= {"repeated", "escalated"}
     assert [kind for kind, target in desk.told() if target == "web"] == ["fired"], "it is frozen"

@@ -1,4 +1,4 @@
-"""Strangers' rules, each in a lane of its own: what comes late, and what is to be asked again."""
+"""Strangers' rules, each in a thread of its own: what comes late, and what is to be asked again."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Odd(Rule):
         Plugin.gate.wait(5)
         if Plugin.fault:
             raise RuntimeError("odd")
-        return Verdict.firing("odd", again=10.0)
+        return Verdict.firing("odd", recheck_after=10.0)
 
 
 class Plugin:
@@ -104,7 +104,7 @@ async def test_it_is_asked_again_each_time_it_wishes(odd: Desk) -> None:
 
 
 class Costly(Isolation):
-    """Every call costs the plugin its lane."""
+    """Every call costs the plugin its thread."""
 
     def __init__(self) -> None:
         super().__init__(frozenset(), lambda *_: None)
@@ -170,8 +170,8 @@ class Counting(Rule):
     """Counts how often it was asked; all is well."""
 
     def evaluate(self, history: History, now: datetime) -> Verdict:
-        Counter.seen.append(count := history.carried.get("count", 0) + 1)
-        return Verdict.clear(carry={"count": count})
+        Counter.seen.append(count := history.rule_state.get("count", 0) + 1)
+        return Verdict.clear(rule_state={"count": count})
 
 
 class Counter:

@@ -201,7 +201,7 @@ async def test_who_was_told_survives_a_restart(desk: Desk) -> None:
     fail_all(desk, ["web"])
     await desk.wait(5)
     await desk.restart()
-    assert alert_of(desk, "web").heard == {"ops"}
+    assert alert_of(desk, "web").notified_channels == {"ops"}
     desk.see("web", "up")
     await desk.wait(5)
     assert desk.told() == [("resolved", "web")]

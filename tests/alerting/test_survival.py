@@ -256,7 +256,7 @@ async def test_of_two_alerts_for_one_failure_one_goes_on(
     desk.see("web", "down")
     await desk.wait(5)
     (first,) = desk.alerting.active()
-    desk.store.write(evolve(first, id=new_id(), told=False, ever_told=False))
+    desk.store.write(evolve(first, id=new_id(), notified=False, ever_notified=False))
     await desk.store.flush()
     assert len(await desk.store.alerts.page(AlertFilter(active=True))) == 2
     await desk.stop()
@@ -380,7 +380,7 @@ async def test_a_full_disk_is_one_alert_and_no_end(make_desk: MakeDesk, small_di
     desk.see("api", "down")
     await desk.wait(60)
     assert ("fired", "api") in desk.told()
-    impaired = [kind for kind, rule, _ in desk.notifier().told() if rule == "monitor_impaired"]
+    impaired = [kind for kind, rule, _ in desk.notifier().notified() if rule == "monitor_impaired"]
     assert impaired == ["fired"]
     ballast.unlink()
     await eventually(lambda: desk.alerting.journal.trouble is None)

@@ -13,8 +13,8 @@ from attrs import evolve, frozen
 from tocsin import Event, History, Observation, Result, Rule, Severity, Status, Target, Verdict
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Alert, Moment, Policy, Transition
-from tocsin.core.alerts.noted import delivered
 from tocsin.core.alerts.outbox import Decision
+from tocsin.core.alerts.outcomes import record_delivery
 from tocsin.core.alerts.rule_set import BoundRule, RuleSet
 from tocsin.core.alerts.silences import Silencer
 from tocsin.core.config.settings import ChannelSettings
@@ -63,13 +63,13 @@ class Loop(Rule):
 
     def evaluate(self, history: History, now: datetime) -> Verdict:
         """By its events."""
-        return Verdict.firing("loops", again=5) if history.events else Verdict.clear("calm")
+        return Verdict.firing("loops", recheck_after=5) if history.events else Verdict.clear("calm")
 
 
 def looping(wait: float = 60.0, **down: Any) -> RuleSet:
     """``down`` and ``weak`` (a warning at once) of all targets, and ``loop``, a warning."""
-    policy = Policy(**{"severity": Severity.CRITICAL, "wait": wait, **down})
-    loop, weak = Policy(channels=("c",)), Policy(channels=("c",), wait=30.0)
+    policy = Policy(**{"severity": Severity.CRITICAL, "for_seconds": wait, **down})
+    loop, weak = Policy(channels=("c",)), Policy(channels=("c",), for_seconds=30.0)
     return RuleSet(
         rules={
             "down": BoundRule(name="down", rule=Down(), plugin="p", policy=policy),
@@ -188,7 +188,7 @@ class Driver:
                 over = change.kind.value == "resolved"
                 self.engine.table.queued(change.alert.key, ["c"], recovered=over)
                 if not over:
-                    told = partial(delivered, channel="c", flaps=change.alert.flaps)
+                    told = partial(record_delivery, channel="c", flaps=change.alert.flaps)
                     self.engine.table.revise(change.alert.id, told)
         self.changes += changes
 

@@ -95,10 +95,10 @@ def test_an_alert_is_found_by_its_id_for_as_long_as_it_is_kept() -> None:
 def test_a_root_found_late_still_inhibits() -> None:
     """Dependents that fail while the root is pending wait for it: fired, it inhibits them;
     cancelled, they are told."""
-    slow_root = book(wait=60.0)
+    slow_root = book(for_seconds=60.0)
     driver = Driver(star(), slow_root)
     driver.see("db", "down")
-    driver.engine.evaluator.rules = book(wait=0.0)  # the dependents' own rule has no wait
+    driver.engine.evaluator.rules = book(for_seconds=0.0)  # the dependents' own rule has no wait
     driver.see("app1", "down")
     assert driver.untold("held") == [("fired", "app1")]
     driver.engine.evaluator.rules = slow_root
@@ -110,7 +110,7 @@ def test_a_root_found_late_still_inhibits() -> None:
 
     driver = Driver(star(), slow_root)
     driver.see("db", "down")
-    driver.engine.evaluator.rules = book(wait=0.0)
+    driver.engine.evaluator.rules = book(for_seconds=0.0)
     driver.see("app1", "down")
     driver.engine.evaluator.rules = slow_root
     driver.wait(20)
@@ -271,7 +271,7 @@ class Silencer(Rule):
     def evaluate(self, history: History, now: datetime) -> Verdict:
         last = max(o.at for o in history.latest.values())
         left = 60 - (now - last).total_seconds()
-        return Verdict.clear(again=left) if left > 0 else Verdict.firing("silent")
+        return Verdict.clear(recheck_after=left) if left > 0 else Verdict.firing("silent")
 
 
 def test_a_rule_that_finds_nothing_yet_is_asked_again() -> None:
@@ -427,13 +427,13 @@ def test_a_verdict_that_is_wrong_in_part_counts_for_the_rest(
     driver.engine.evaluator.faults = RuleFaults(lambda *fault: faults.append(fault), lambda _: None)
     slow = driver.engine.evaluator.rules.rules["slow"].rule
     monkeypatch.setattr(
-        type(slow), "evaluate", lambda *_: Verdict.firing("bad", again=-0.5), raising=True
+        type(slow), "evaluate", lambda *_: Verdict.firing("bad", recheck_after=-0.5), raising=True
     )
     monkeypatch.setattr(type(slow), "__module__", "acme")
     driver.see("web", "down")
     assert ("fired", "web") in driver.told
     assert driver.engine.alerts["slow", "web"].message == "bad"
-    assert "again" in faults[0][1]
+    assert "recheck_after" in faults[0][1]
 
 
 def test_a_loop_whose_target_stays_down_is_told_as_down_then() -> None:
@@ -528,7 +528,7 @@ def test_the_last_replica_that_may_be_going_down_is_waited_for() -> None:
     driver = replicated()
     for name in ("api1", "api2"):
         driver.see(name, "down")
-    driver.engine.evaluator.rules = book(wait=30.0)
+    driver.engine.evaluator.rules = book(for_seconds=30.0)
     driver.see("api3", "down")
     driver.engine.evaluator.rules = book()
     driver.see("web", "down")
@@ -673,11 +673,11 @@ class Counting(Rule):
     """Counts how often it was asked, and fires at the fourth result that is not up."""
 
     def evaluate(self, history: History, now: datetime) -> Verdict:
-        count = history.carried.get("count", 0) + 1
+        count = history.rule_state.get("count", 0) + 1
         down = any(o.result.status is Status.DOWN for o in history.latest.values())
         if history.unseen:
             return Verdict.unknown()
-        return (Verdict.firing if down else Verdict.clear)(str(count), carry={"count": count})
+        return (Verdict.firing if down else Verdict.clear)(str(count), rule_state={"count": count})
 
 
 def test_what_a_clear_verdict_carries_comes_back() -> None:
@@ -688,7 +688,9 @@ def test_what_a_clear_verdict_carries_comes_back() -> None:
     key = ("counting", "web")
 
     def carried() -> Any:
-        return driver.engine.evaluator.carried.of(key, driver.engine.alerts.get(key)).get("count")
+        return driver.engine.evaluator.rule_states.of(key, driver.engine.alerts.get(key)).get(
+            "count"
+        )
 
     for number, status in enumerate(("up", "up", "down", "down", "up", "up"), 1):
         driver.see("web", status)
@@ -699,11 +701,11 @@ def test_what_a_clear_verdict_carries_comes_back() -> None:
     assert carried() == 7
     driver.see("web", "unknown")
     assert carried() == 7
-    kept = [entry.carried for entry in driver.entries if entry.carried]
+    kept = [entry.rule_states for entry in driver.entries if entry.rule_states]
     assert kept[-1] == {key: {"count": 7}}
     driver.handle(events.TargetGone("web"))
     assert carried() is None
-    assert driver.entries[-1].carried == {key: {}}
+    assert driver.entries[-1].rule_states == {key: {}}
 
 
 @frozen(kw_only=True)

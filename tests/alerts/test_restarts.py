@@ -31,7 +31,7 @@ COOLDOWN = 120.0
 
 
 def rules() -> RuleSet:
-    return book(wait=25.0, cooldown=COOLDOWN, escalate_after=2, severity=Severity.CRITICAL)
+    return book(for_seconds=25.0, cooldown=COOLDOWN, escalate_after=2, severity=Severity.CRITICAL)
 
 
 class Restarting(Driver):
@@ -106,7 +106,9 @@ def test_a_run_with_restarts_tells_what_one_without_tells(
 
 def ours() -> RuleSet:
     """The rule that comes with tocsin, at the second failure, over two checks of each target."""
-    policy = Policy(wait=25.0, cooldown=COOLDOWN, escalate_after=2, severity=Severity.CRITICAL)
+    policy = Policy(
+        for_seconds=25.0, cooldown=COOLDOWN, escalate_after=2, severity=Severity.CRITICAL
+    )
     rule = DownRule(of=Of.CHECKS, failures=2)
     down = BoundRule(name="down", rule=rule, plugin="down", policy=policy)
     return RuleSet(rules={"down": down}, overrides={}, own={})

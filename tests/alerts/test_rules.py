@@ -160,10 +160,10 @@ def test_failures_go_on_counting_over_a_restart() -> None:
     rule = DownRule(of=Of.CHECKS, failures=3)
     second = seen(Result.down("refused"), "http", at=30)
     verdict = rule.evaluate(past(second, failures={"http": 2}), NOW)
-    again = rule.evaluate(past(second, failures={"http": 2}, carried=verdict.carry), NOW)
+    again = rule.evaluate(past(second, failures={"http": 2}, rule_state=verdict.rule_state), NOW)
     assert again == verdict
     third = seen(Result.down("refused"), "http")
-    after = rule.evaluate(past(third, failures={"http": 1}, carried=verdict.carry), NOW)
+    after = rule.evaluate(past(third, failures={"http": 1}, rule_state=verdict.rule_state), NOW)
     assert state(after) == "firing"
 
 
@@ -184,15 +184,18 @@ def test_only_a_check_that_failed_can_blind() -> None:
     dark, lit = seen(Result.unknown("x"), "backup"), seen(Result.down("y"), "backup")
     first = rule.evaluate(past(bad, dark, failures={"query": 3}), NOW)
     assert state(first) == "firing"
-    assert state(rule.evaluate(past(good, dark, firing=True, carried=first.carry), NOW)) == "clear"
+    assert (
+        state(rule.evaluate(past(good, dark, firing=True, rule_state=first.rule_state), NOW))
+        == "clear"
+    )
     blind = seen(Result.unknown("away"), "query")
     other = seen(Result.up(), "backup")
-    froze = rule.evaluate(past(blind, other, firing=True, carried=first.carry), NOW)
-    assert (state(froze), froze.carry) == ("unknown", first.carry)
-    both = rule.evaluate(past(bad, lit, firing=True, carried=first.carry), NOW)
-    half = rule.evaluate(past(good, dark, firing=True, carried=both.carry), NOW)
-    assert (state(half), set(half.carry)) == ("unknown", {"backup"})
-    late = rule.evaluate(past(blind, other, firing=True, carried=half.carry), NOW)
+    froze = rule.evaluate(past(blind, other, firing=True, rule_state=first.rule_state), NOW)
+    assert (state(froze), froze.rule_state) == ("unknown", first.rule_state)
+    both = rule.evaluate(past(bad, lit, firing=True, rule_state=first.rule_state), NOW)
+    half = rule.evaluate(past(good, dark, firing=True, rule_state=both.rule_state), NOW)
+    assert (state(half), set(half.rule_state)) == ("unknown", {"backup"})
+    late = rule.evaluate(past(blind, other, firing=True, rule_state=half.rule_state), NOW)
     assert state(late) == "clear"
 
 
@@ -201,8 +204,10 @@ def test_an_alert_that_goes_on_is_not_written_anew_for_each_result() -> None:
     rule = DownRule(of=Of.CHECKS, failures=2)
     first = rule.evaluate(past(seen(Result.down("x"), "http"), failures={"http": 2}), ago(30))
     later = seen(Result.down("x"), "http", at=-30)
-    again = rule.evaluate(past(later, failures={"http": 3}, firing=True, carried=first.carry), NOW)
-    assert (state(again), again.carry) == ("firing", first.carry)
+    again = rule.evaluate(
+        past(later, failures={"http": 3}, firing=True, rule_state=first.rule_state), NOW
+    )
+    assert (state(again), again.rule_state) == ("firing", first.rule_state)
 
 
 def test_a_check_that_failed_and_was_not_heard_of_since_a_start_blinds() -> None:
@@ -211,9 +216,11 @@ def test_a_check_that_failed_and_was_not_heard_of_since_a_start_blinds() -> None
     rule = DownRule(of=Of.CHECKS)
     first = rule.evaluate(past(seen(Result.down("x"), "query"), failures={"query": 1}), NOW)
     well = seen(Result.up(), "ping")
-    waits = past(well, firing=True, carried=first.carry, checks=frozenset({"ping", "query"}))
+    waits = past(
+        well, firing=True, rule_state=first.rule_state, checks=frozenset({"ping", "query"})
+    )
     assert state(rule.evaluate(waits, NOW)) == "unknown"
-    gone = past(well, firing=True, carried=first.carry, checks=frozenset({"ping"}))
+    gone = past(well, firing=True, rule_state=first.rule_state, checks=frozenset({"ping"}))
     assert state(rule.evaluate(gone, NOW)) == "clear"
 
 
@@ -224,7 +231,7 @@ def test_a_health_check_that_cannot_be_seen_freezes_its_alert() -> None:
     first = rule.evaluate(past(seen(Result.degraded("unhealthy", container=sick))), NOW)
     away = seen(Result.unknown("no engine", container=evolve(sick, reason=Reason.UNSEEN)))
     well = seen(Result.up(), "http")
-    froze = rule.evaluate(past(away, well, firing=True, carried=first.carry), NOW)
+    froze = rule.evaluate(past(away, well, firing=True, rule_state=first.rule_state), NOW)
     assert state(froze) == "unknown"
     assert state(rule.evaluate(past(away, well), NOW)) == "clear"
 
@@ -238,7 +245,7 @@ def test_a_health_check_that_has_not_said_anything_yet_is_no_recovery() -> None:
     found = {}
     for health in ("starting", "healthy", "none"):
         up = seen(Result.up(container=container("running", Reason.RUNNING, health=health)))
-        verdict = rule.evaluate(past(up, firing=True, carried=first.carry), NOW)
+        verdict = rule.evaluate(past(up, firing=True, rule_state=first.rule_state), NOW)
         found[health] = (state(verdict), verdict.recovered)
     assert found == {
         "starting": ("unknown", True),
@@ -246,7 +253,7 @@ def test_a_health_check_that_has_not_said_anything_yet_is_no_recovery() -> None:
         "none": ("clear", False),
     }
     failed = rule.evaluate(past(seen(Result.down("refused"), "http")), NOW)
-    left = past(seen(Result.up(), "tcp"), firing=True, carried=failed.carry)
+    left = past(seen(Result.up(), "tcp"), firing=True, rule_state=failed.rule_state)
     verdict = rule.evaluate(left, NOW)
     assert (verdict.message, verdict.recovered) == ("what failed is checked no more: http", False)
 
@@ -304,7 +311,7 @@ def test_the_health_check_of_what_does_not_run_says_nothing(result: Result, carr
     assert state(rule.evaluate(past(seen(ended)), NOW)) == "clear"
     sick = container("running", Reason.UNHEALTHY, health="unhealthy")
     first = rule.evaluate(past(seen(Result.degraded("unhealthy", container=sick))), NOW)
-    history = past(seen(ended), firing=True, carried=first.carry)
+    history = past(seen(ended), firing=True, rule_state=first.rule_state)
     assert state(rule.evaluate(history, NOW)) == carried
 
 
@@ -334,7 +341,7 @@ def test_three_restarts_within_the_window_fire() -> None:
     assert state(two) == "rising"
     three = rule.evaluate(past(up, events=tuple(loop(280, 100, 50))), NOW)
     assert (state(three), three.message) == ("firing", "3 restarts in 5m")
-    assert three.again == pytest.approx(20.01, abs=0.01)
+    assert three.recheck_after == pytest.approx(20.01, abs=0.01)
     late = rule.evaluate(
         past(up, events=tuple(loop(280, 100, 50)), firing=True), NOW + timedelta(seconds=21)
     )
@@ -373,7 +380,7 @@ def test_the_engines_count_is_believed_where_events_were_missed() -> None:
     assert state(rule.evaluate(past(*counts((60, 0), (30, 3))), NOW)) == "firing"
     both = past(*counts((250, 0), (120, 1), (40, 2)), events=tuple(loop(125, 45)))
     verdict = rule.evaluate(both, NOW)
-    assert (state(verdict), len(verdict.carry["moments"])) == ("rising", 2)
+    assert (state(verdict), len(verdict.rule_state["moments"])) == ("rising", 2)
 
 
 def test_a_recreated_container_begins_anew() -> None:
@@ -389,9 +396,9 @@ def test_restarts_are_counted_over_a_restart_of_tocsin() -> None:
     rule = RestartLoopRule()
     up = counts((90, 2))
     before = rule.evaluate(past(*up, events=tuple(loop(200, 100))), ago(90))
-    after = past(*counts((20, 2)), events=tuple(loop(10)), carried=before.carry)
+    after = past(*counts((20, 2)), events=tuple(loop(10)), rule_state=before.rule_state)
     assert state(rule.evaluate(after, NOW)) == "firing"
-    missed = past(*counts((20, 3)), carried=before.carry)
+    missed = past(*counts((20, 3)), rule_state=before.rule_state)
     assert state(rule.evaluate(missed, NOW)) == "firing"
 
 
@@ -423,10 +430,10 @@ def test_a_metric_that_cannot_be_seen_freezes_its_alert() -> None:
     """Unknown where it was beyond is unknown; a metric that is simply no more is clear."""
     rule = ThresholdRule(metric="cpu_percent", level=95)
     first = rule.evaluate(past(seen(Result.up(metrics={"cpu_percent": 99.0}))), NOW)
-    blind = past(seen(Result.unknown("away")), firing=True, carried=first.carry)
+    blind = past(seen(Result.unknown("away")), firing=True, rule_state=first.rule_state)
     froze = rule.evaluate(blind, NOW)
-    assert (state(froze), froze.carry) == ("unknown", first.carry)
-    gone = past(seen(Result.down("stopped")), firing=True, carried=first.carry)
+    assert (state(froze), froze.rule_state) == ("unknown", first.rule_state)
+    gone = past(seen(Result.down("stopped")), firing=True, rule_state=first.rule_state)
     verdict = rule.evaluate(gone, NOW)
     assert (state(verdict), verdict.recovered) == ("clear", False)
 
@@ -436,17 +443,19 @@ def test_a_metric_that_comes_late_ends_nothing() -> None:
     fail once: its alert waits, for minutes at most, and what ends then has not recovered."""
     rule = ThresholdRule(metric="cpu_percent", level=95)
     first = rule.evaluate(past(seen(Result.up(metrics={"cpu_percent": 99.0}))), NOW)
-    early = past(seen(Result.up("running", container=RUNNING)), firing=True, carried=first.carry)
+    early = past(
+        seen(Result.up("running", container=RUNNING)), firing=True, rule_state=first.rule_state
+    )
     waits = rule.evaluate(early, NOW)
-    assert (state(waits), waits.again is not None) == ("unknown", True)
-    late = evolve(early, carried=waits.carry)
+    assert (state(waits), waits.recheck_after is not None) == ("unknown", True)
+    late = evolve(early, rule_state=waits.rule_state)
     assert state(rule.evaluate(late, NOW + timedelta(seconds=299))) == "unknown"
     ended = rule.evaluate(late, NOW + timedelta(seconds=301))
     assert (state(ended), ended.message, ended.recovered) == ("clear", "no longer measured", False)
-    measured = past(seen(Result.up(metrics={"cpu_percent": 99.0})), carried=waits.carry)
-    assert rule.evaluate(measured, NOW).carry == first.carry
+    measured = past(seen(Result.up(metrics={"cpu_percent": 99.0})), rule_state=waits.rule_state)
+    assert rule.evaluate(measured, NOW).rule_state == first.rule_state
     exited = evolve(RUNNING, state="exited", reason=Reason.COMPLETED)
-    over = rule.evaluate(past(seen(Result.up(container=exited)), carried=first.carry), NOW)
+    over = rule.evaluate(past(seen(Result.up(container=exited)), rule_state=first.rule_state), NOW)
     assert (state(over), over.recovered) == ("clear", False)
 
 
@@ -455,7 +464,7 @@ def test_another_check_s_good_value_is_no_recovery() -> None:
     rule = ThresholdRule(metric="disk_free_percent", operator=Operator.BELOW, level=10)
     first = rule.evaluate(past(seen(Result.up(metrics={"disk_free_percent": 5.0}), "root")), NOW)
     well = seen(Result.up(metrics={"disk_free_percent": 50.0}), "data")
-    verdict = rule.evaluate(past(well, firing=True, carried=first.carry), NOW)
+    verdict = rule.evaluate(past(well, firing=True, rule_state=first.rule_state), NOW)
     assert (state(verdict), verdict.recovered) == ("clear", False)
 
 
@@ -467,8 +476,8 @@ def test_nan_is_no_level() -> None:
     assert state(rule.evaluate(past(nan), NOW)) == "clear"
     first = rule.evaluate(past(seen(Result.up(metrics={"cpu_percent": math.inf}))), NOW)
     assert state(first) == "firing"
-    froze = rule.evaluate(past(nan, firing=True, carried=first.carry), NOW)
-    assert (state(froze), froze.carry) == ("unknown", first.carry)
+    froze = rule.evaluate(past(nan, firing=True, rule_state=first.rule_state), NOW)
+    assert (state(froze), froze.rule_state) == ("unknown", first.rule_state)
 
 
 def test_only_a_metric_that_was_beyond_can_blind() -> None:
@@ -478,10 +487,12 @@ def test_only_a_metric_that_was_beyond_can_blind() -> None:
     low, high = ({"disk_free_percent": value} for value in (5.0, 50.0))
     dark = seen(Result.unknown("exit 3"), "backup")
     first = rule.evaluate(past(seen(Result.up(metrics=low), "root"), dark), NOW)
-    well = past(seen(Result.up(metrics=high), "root"), dark, firing=True, carried=first.carry)
+    well = past(
+        seen(Result.up(metrics=high), "root"), dark, firing=True, rule_state=first.rule_state
+    )
     assert state(rule.evaluate(well, NOW)) == "clear"
     other = past(
-        seen(Result.up(metrics=high), "data"), firing=True, carried=first.carry,
+        seen(Result.up(metrics=high), "data"), firing=True, rule_state=first.rule_state,
         checks=frozenset({"data", "root"}),
     )  # fmt: skip
     assert state(rule.evaluate(other, NOW)) == "unknown"

@@ -18,7 +18,7 @@ from tocsin.core.alerts.model import (
     Suppression,
     Transition,
 )
-from tocsin.core.alerts.noted import acknowledged
+from tocsin.core.alerts.outcomes import record_acknowledgement
 from tocsin.core.alerts.state_machine import step
 from tocsin.core.contracts.rule import Severity, Verdict
 
@@ -76,7 +76,7 @@ class Life:
 
 def test_it_is_pending_until_it_has_lasted() -> None:
     """With a wait, a firing verdict is pending first; it fires when the wait is over, once."""
-    life = Life(wait=60.0)
+    life = Life(for_seconds=60.0)
     assert life.see(FIRE) == ["pending"]
     assert life.at(59.9).told == []
     life.at(60)
@@ -87,7 +87,7 @@ def test_it_is_pending_until_it_has_lasted() -> None:
 
 def test_what_clears_in_time_was_never_an_alert() -> None:
     """A condition that ends before the wait is over is cancelled and told to nobody."""
-    life = Life(wait=60.0)
+    life = Life(for_seconds=60.0)
     life.see(FIRE)
     assert life.at(30).see(CLEAR) == ["cancelled"]
     assert life.alert is None
@@ -97,7 +97,7 @@ def test_what_clears_in_time_was_never_an_alert() -> None:
 def test_rising_waits_without_a_clock() -> None:
     """A rising verdict is pending for as long as it rises; the wait counts from firing on, the
     downtime from the beginning."""
-    life = Life(wait=10.0)
+    life = Life(for_seconds=10.0)
     life.see(RISING)
     life.at(1000).see(FIRE)
     life.at(1009)
@@ -148,7 +148,7 @@ def test_an_acknowledged_alert_only_ends() -> None:
     life.see(FIRE)
     life.at(100)
     moment = Moment(100.0, datetime.fromtimestamp(100, UTC))
-    life.alert, change = acknowledged(life.sure, "ann", "on it", moment)
+    life.alert, change = record_acknowledgement(life.sure, "ann", "on it", moment)
     assert (change.kind, change.actor) == (Change.ACKNOWLEDGED, "ann")
     assert life.sure.state == "acknowledged"
     life.at(20_000).see(CLEAR)
@@ -160,9 +160,9 @@ def test_an_acknowledgement_taken_back_repeats_after_a_cooldown() -> None:
     life = Life()
     life.see(FIRE)
     early, late = (Moment(t, datetime.fromtimestamp(t, UTC)) for t in (10.0, 5000.0))
-    life.alert, _ = acknowledged(life.sure, "ann", "", early)
+    life.alert, _ = record_acknowledgement(life.sure, "ann", "", early)
     life.at(5000)
-    life.alert, change = acknowledged(life.sure, None, "", late)
+    life.alert, change = record_acknowledgement(life.sure, None, "", late)
     assert change.kind is Change.UNACKNOWLEDGED
     life.at(6000)
     assert life.told == [(0.0, "fired"), (5900.0, "repeated")]
@@ -174,7 +174,7 @@ def test_an_acknowledgement_ends_with_the_recovery_that_is_told() -> None:
     life = Life()
     life.see(FIRE)
     moment = Moment(10.0, datetime.fromtimestamp(10, UTC))
-    life.alert, _ = acknowledged(life.sure, "ann", "on it", moment)
+    life.alert, _ = record_acknowledgement(life.sure, "ann", "on it", moment)
     life.at(100).see(CLEAR)
     assert life.sure.acknowledged_by == "ann"
     life.at(200).see(FIRE)
@@ -274,7 +274,7 @@ def test_who_was_told_hears_the_end_though_it_is_suppressed_now() -> None:
 def test_unknown_freezes_and_the_gap_does_not_count() -> None:
     """While nothing can be seen no time passes for the alert: neither its wait nor its repeats nor
     its downtime."""
-    life = Life(wait=60.0)
+    life = Life(for_seconds=60.0)
     life.see(FIRE)
     life.at(30).see(UNKNOWN)
     life.at(1000)
@@ -292,11 +292,11 @@ def test_unknown_freezes_and_the_gap_does_not_count() -> None:
 def test_what_is_carried_outlives_not_seeing() -> None:
     """An unknown verdict that carries nothing leaves what was carried, another replaces it."""
     life = Life()
-    life.see(Verdict.firing("down", carry={"a": 1, "b": 2}))
+    life.see(Verdict.firing("down", rule_state={"a": 1, "b": 2}))
     life.see(UNKNOWN)
-    assert life.sure.carry == {"a": 1, "b": 2}
-    life.see(Verdict.unknown("cannot see", carry={"b": 2}))
-    assert life.sure.carry == {"b": 2}
+    assert life.sure.rule_state == {"a": 1, "b": 2}
+    life.see(Verdict.unknown("cannot see", rule_state={"b": 2}))
+    assert life.sure.rule_state == {"b": 2}
 
 
 def test_nothing_is_told_while_settling() -> None:
@@ -326,7 +326,7 @@ def test_details_follow_the_verdict() -> None:
 @pytest.mark.parametrize("verdict", [CLEAR, RISING, FIRE, UNKNOWN], ids=lambda v: v.state.value)
 def test_seeing_the_same_twice_changes_nothing_more(phase: str, verdict: Verdict) -> None:
     """In any state, a verdict that is repeated at the same moment makes no second transition."""
-    life = Life(wait=10.0)
+    life = Life(for_seconds=10.0)
     if phase != "none":
         life.see(FIRE)
     if phase in ("firing", "resolved", "frozen"):
@@ -346,7 +346,7 @@ def test_an_acknowledgement_survives_an_end_that_was_no_recovery(recovered: bool
     life = Life()
     life.see(FIRE)
     moment = Moment(life.now, datetime.fromtimestamp(life.now, UTC))
-    life.alert, _ = acknowledged(life.sure, "ann", "on it", moment)
+    life.alert, _ = record_acknowledgement(life.sure, "ann", "on it", moment)
     life.at(10).see(CLEAR if recovered else Verdict.over("it was removed"))
     assert (life.sure.phase, life.sure.recovered) == (Phase.RESOLVED, recovered)
     life.at(20).see(FIRE)

@@ -30,11 +30,11 @@ from tocsin.core.config.settings import (
 from tocsin.core.contracts.base import ActionError, Secret
 from tocsin.core.contracts.model import (
     AuditEntry,
-    Beat,
     ComponentHealth,
     Container,
     Event,
     Health,
+    Heartbeat,
     LogLine,
     Observation,
     Reason,
@@ -73,7 +73,7 @@ class Stack:
         self.restarts = Restarts(
             self.clock, self._restart, lambda: self.settings.actions.restart, self.audit
         )
-        self.beats: dict[str, Beat] = {}
+        self.beats: dict[str, Heartbeat] = {}
         self.parts = {
             "scheduler": ComponentHealth(status=Health.OK),
             "database": ComponentHealth(status=Health.OK),
@@ -83,7 +83,7 @@ class Stack:
         self.settings = evolve(
             self.settings,
             rules={
-                name: evolve(rule, policy=evolve(rule.policy, wait=0.0))
+                name: evolve(rule, policy=evolve(rule.policy, for_seconds=0.0))
                 for name, rule in load_config(None, {}, self.plugins).rules.items()
             },
             channels={
@@ -135,7 +135,7 @@ class Stack:
             "Url": "postgresql://u:hunter2@h/d",
         }
 
-    def beat(self, key: str, beat: Beat) -> str:
+    def beat(self, key: str, beat: Heartbeat) -> str:
         if key != "job":
             raise KeyError(key)
         self.beats[key] = beat

@@ -21,7 +21,7 @@ from tocsin import NotifyError, Result
 
 async def settled(stack: Stack) -> None:
     """Wait until what is down was told."""
-    await eventually(lambda: stack.notifier.told("fired"))
+    await eventually(lambda: stack.notifier.notified("fired"))
 
 
 def alert_of(stack: Stack, target: str = "db") -> str:
@@ -85,7 +85,7 @@ async def test_what_has_resolved_cannot_be_acknowledged(ask: Asker, stack: Stack
     shown = (await ask.get(f"/api/v1/alerts/{alert}"))["alert"]
     assert shown["state"] == "resolved"
     assert shown["downtime_seconds"] >= 0
-    await eventually(lambda: stack.notifier.told("resolved"))
+    await eventually(lambda: stack.notifier.notified("resolved"))
     assert [(t, d) for t, d, _ in await ledger(ask, alert)] == [
         ("fired", "settling"), ("released", "sent"), ("resolved", "sent"),
     ]  # fmt: skip
@@ -146,7 +146,7 @@ async def test_silenced_alone_is_the_persons_reason(ask: Asker, stack: Stack) ->
     assert reason.startswith("silenced by admin until ")
     assert reason.endswith(": work")
     await ask.client.delete(f"/api/v1/silences/{made['id']}", headers=ask.headers)
-    await eventually(lambda: ("fired", "container_down", "dead") in stack.notifier.told())
+    await eventually(lambda: ("fired", "container_down", "dead") in stack.notifier.notified())
 
 
 async def test_a_silence_means_what_was_asked_and_shows_no_secret(
@@ -169,7 +169,7 @@ async def test_a_silence_means_what_was_asked_and_shows_no_secret(
     kept = [str(m) for s in stack.alerting.quiet.silences.values() for m in s.matchers]
     assert kept == ["target=admin*"] * 2
     stack.see("dead", "docker", Result.down("crashed"))
-    await eventually(lambda: ("fired", "container_down", "dead") in stack.notifier.told())
+    await eventually(lambda: ("fired", "container_down", "dead") in stack.notifier.notified())
 
 
 async def test_maintenance_is_planned_and_ended_by_people(ask: Asker, stack: Stack) -> None:
@@ -206,7 +206,7 @@ async def test_maintenance_is_planned_and_ended_by_people(ask: Asker, stack: Sta
     gone = await ask.client.delete("/api/v1/maintenance/move", headers=ask.headers)
     assert (await gone.json())["until"] is None
     assert (await audited(ask, stack, "end-maintenance"))["subject"] == "move"
-    await eventually(lambda: ("fired", "container_down", "dead") in stack.notifier.told())
+    await eventually(lambda: ("fired", "container_down", "dead") in stack.notifier.notified())
     for name, status in (("move", 404), ("nobody", 404)):
         again = await ask.client.delete(f"/api/v1/maintenance/{name}", headers=ask.headers)
         assert again.status == status
@@ -289,7 +289,9 @@ async def test_alerts_are_filtered_paged_and_shown_without_the_database(
     await settled(stack)
     stack.see("dead", "docker", Result.down("crashed"))
     stack.see("site / ü", "http", Result.down("refused"))
-    await eventually(lambda: [bool(a.heard) for a in stack.alerting.active()] == [True, True])
+    await eventually(
+        lambda: [bool(a.notified_channels) for a in stack.alerting.active()] == [True, True]
+    )
     for away in (None, (datetime.now(UTC), "the connection is refused")):
         if away is None:
             await stack.store.flush()
@@ -441,7 +443,7 @@ async def test_the_ledger_is_filtered_and_paged(ask: Asker, stack: Stack) -> Non
     """By alert, channel and decision; pages join to the whole."""
     await settled(stack)
     stack.see("dead", "docker", Result.down("crashed"))
-    await eventually(lambda: len(stack.notifier.told("fired")) == 2)
+    await eventually(lambda: len(stack.notifier.notified("fired")) == 2)
     await stack.store.flush()
     everything = (await ask.get("/api/v1/notifications"))["items"]
     assert len(everything) == 3

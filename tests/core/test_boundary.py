@@ -103,8 +103,10 @@ def test_a_huge_text_is_cut_before_it_is_looked_at() -> None:
 
 def test_a_rules_words_are_cleaned_before_they_are_an_alert() -> None:
     """Message, details, and what it carries from one verdict to the next."""
-    verdict = cleaned_verdict(Verdict.firing(NASTY, details={"a": {NASTY}}, carry={"b": NASTY}))
-    assert is_clean([verdict.message, list(verdict.details["a"]), verdict.carry])
+    verdict = cleaned_verdict(
+        Verdict.firing(NASTY, details={"a": {NASTY}}, rule_state={"b": NASTY})
+    )
+    assert is_clean([verdict.message, list(verdict.details["a"]), verdict.rule_state])
     engine = Engine()
     engine.judge(("r", "web"), Verdict.firing(NASTY, details={"a": NASTY}), Moment(1.0, AT))
     (alert,) = engine.alerts.values()

@@ -1,4 +1,4 @@
-"""Surviving what plugins do in their lanes."""
+"""Surviving what plugins do in their threads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 from tests.conftest import eventually
 from tocsin import ActionError, NotifyError, ServiceError
 from tocsin.core.plugin import sandbox as isolation
-from tocsin.core.plugin.sandbox import Isolation, Lane, PluginFault, call_with_deadline
+from tocsin.core.plugin.sandbox import Isolation, PluginFault, PluginThread, call_with_deadline
 
 
 @pytest.fixture(autouse=True)
@@ -29,18 +29,18 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_lane_gives_what_the_coroutine_gives() -> None:
     """A coroutine's value comes back, from a thread that is not the core's."""
-    lane = Lane("x")
+    plugin_thread = PluginThread("x")
 
     async def work() -> int:
         return threading.get_ident()
 
-    assert await lane.call(work, 5) != threading.get_ident()
-    lane.stop()
+    assert await plugin_thread.call(work, 5) != threading.get_ident()
+    plugin_thread.stop()
 
 
 async def test_sys_exit_in_a_coroutine_ends_nothing() -> None:
-    """``sys.exit`` in a plugin is a fault with its code; the lane works on."""
-    lane = Lane("x")
+    """``sys.exit`` in a plugin is a fault with its code; the thread works on."""
+    plugin_thread = PluginThread("x")
 
     async def leave() -> None:
         sys.exit(3)
@@ -49,14 +49,14 @@ async def test_sys_exit_in_a_coroutine_ends_nothing() -> None:
         return "fine"
 
     with pytest.raises(PluginFault, match=r"called sys.exit\(3\)"):
-        await lane.call(leave, 5)
-    assert await lane.call(fine, 5) == "fine"
-    lane.stop()
+        await plugin_thread.call(leave, 5)
+    assert await plugin_thread.call(fine, 5) == "fine"
+    plugin_thread.stop()
 
 
 async def test_sys_exit_in_a_task_of_its_own_costs_only_the_lane() -> None:
-    """``sys.exit`` in a task a plugin spawned fails what runs in its lane; the next call works."""
-    lane = Lane("x")
+    """``sys.exit`` in a task a plugin spawned fails what runs in its thread; the next call works."""
+    plugin_thread = PluginThread("x")
 
     async def boom() -> None:
         sys.exit(4)
@@ -70,9 +70,9 @@ async def test_sys_exit_in_a_task_of_its_own_costs_only_the_lane() -> None:
         return "fine"
 
     with pytest.raises(PluginFault, match="in a task of its own"):
-        await lane.call(spawn, 60)
-    assert await lane.call(fine, 5) == "fine"
-    lane.stop()
+        await plugin_thread.call(spawn, 60)
+    assert await plugin_thread.call(fine, 5) == "fine"
+    plugin_thread.stop()
 
 
 async def test_a_lane_that_ends_before_its_call_is_pending_fails_it(
@@ -80,13 +80,13 @@ async def test_a_lane_that_ends_before_its_call_is_pending_fails_it(
 ) -> None:
     """The plugin's thread may end before the core's goes on: the call fails with the reason, and
     does not wait for its whole timeout."""
-    lane = Lane("x")
+    plugin_thread = PluginThread("x")
     submit = asyncio.run_coroutine_threadsafe
 
     def late(coroutine: Any, loop: asyncio.AbstractEventLoop) -> Any:
         future = submit(coroutine, loop)
-        assert lane._thread is not None
-        lane._thread.join()
+        assert plugin_thread._thread is not None
+        plugin_thread._thread.join()
         return future
 
     async def boom() -> None:
@@ -99,21 +99,21 @@ async def test_a_lane_that_ends_before_its_call_is_pending_fails_it(
 
     monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", late)
     with pytest.raises(PluginFault, match="in a task of its own"):
-        await lane.call(spawn, 2)
-    lane.stop()
+        await plugin_thread.call(spawn, 2)
+    plugin_thread.stop()
 
 
 async def test_a_hang_that_obeys_is_a_timeout() -> None:
     """A coroutine that goes past its deadline and obeys its cancellation raises TimeoutError."""
-    lane = Lane("x")
+    plugin_thread = PluginThread("x")
     with pytest.raises(TimeoutError):
-        await lane.call(lambda: asyncio.sleep(60), 0.05)
-    lane.stop()
+        await plugin_thread.call(lambda: asyncio.sleep(60), 0.05)
+    plugin_thread.stop()
 
 
 async def test_a_hang_that_ignores_its_cancellation_is_severe() -> None:
     """A coroutine that swallows cancellation is given up, and said to have done so."""
-    lane = Lane("x")
+    plugin_thread = PluginThread("x")
 
     async def stubborn() -> None:
         while True:
@@ -123,9 +123,9 @@ async def test_a_hang_that_ignores_its_cancellation_is_severe() -> None:
                 continue
 
     with pytest.raises(PluginFault, match="ignored its cancellation") as caught:
-        await lane.call(stubborn, 0.05)
+        await plugin_thread.call(stubborn, 0.05)
     assert caught.value.severe
-    lane.abandon(caught.value)
+    plugin_thread.abandon(caught.value)
 
 
 @pytest.mark.parametrize("how", ["sleep", "loop"])
@@ -159,7 +159,7 @@ async def test_a_blocked_lane_is_noticed_and_blocks_nobody(how: str) -> None:
     assert [plugin for plugin, _ in reports] == ["bad"]
     assert turns >= 10
     assert await guard.call("good", fine, 5) == "fine"
-    assert await guard.call("bad", fine, 5) == "fine"  # a new lane
+    assert await guard.call("bad", fine, 5) == "fine"  # a new thread
     for task in (watching, turning):
         task.cancel()
     guard.stop()
@@ -169,17 +169,17 @@ async def test_what_ends_in_a_lane_that_was_given_up_is_no_news(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The call had failed already; the log has no word of futures."""
-    lane, begun = Lane("x"), threading.Event()
+    plugin_thread, begun = PluginThread("x"), threading.Event()
 
     async def block() -> None:
         begun.set()
         time.sleep(0.3)  # noqa: ASYNC251 - it is the point
 
-    call = asyncio.ensure_future(lane.call(block, 5))
+    call = asyncio.ensure_future(plugin_thread.call(block, 5))
     await asyncio.to_thread(begun.wait, 5)
-    thread = lane._thread
+    thread = plugin_thread._thread
     assert thread is not None
-    lane.abandon(PluginFault("blocked"))
+    plugin_thread.abandon(PluginFault("blocked"))
     with pytest.raises(PluginFault, match="blocked"):
         await call
     await asyncio.to_thread(thread.join, 5)
@@ -191,14 +191,14 @@ async def test_a_fault_of_what_is_cancelled_just_then_is_no_news(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The core cancels a call that has failed a moment before: the log has no word of futures."""
-    lane, go, gone = Lane("x"), threading.Event(), threading.Event()
+    plugin_thread, go, gone = PluginThread("x"), threading.Event(), threading.Event()
 
     async def fail() -> None:
         go.wait(5)
         asyncio.get_running_loop().call_later(0.05, gone.set)
         raise RuntimeError("too late")
 
-    call = asyncio.ensure_future(lane.call(fail, 5))
+    call = asyncio.ensure_future(plugin_thread.call(fail, 5))
     await asyncio.sleep(0.1)
     go.set()
     gone.wait(5)  # the core has no time meanwhile
@@ -208,7 +208,7 @@ async def test_a_fault_of_what_is_cancelled_just_then_is_no_news(
     del call
     gc.collect()
     assert caplog.messages == []
-    lane.stop()
+    plugin_thread.stop()
 
 
 async def test_a_plugin_that_leaves_tasks_behind_is_reported() -> None:
@@ -318,7 +318,7 @@ async def test_an_error_of_ours_in_the_wrong_place_is_a_fault(
 
 
 class _Stubborn(threading.Thread):
-    """A thread as a lane's, that does what a test tells it."""
+    """A thread as a thread's, that does what a test tells it."""
 
     def __init__(self, work: Callable[[], None]) -> None:
         super().__init__(daemon=True)
@@ -401,9 +401,9 @@ async def test_a_thread_is_interrupted_only_in_the_plugins_own_code() -> None:
 
 
 async def test_a_plugin_whose_threads_go_on_gets_no_more() -> None:
-    """Each time a lane is given up and its thread does not end, one more is busy: after two the
+    """Each time a thread is given up and its thread does not end, one more is busy: after two the
     plugin is refused, with the reason, until one of them has ended."""
-    lane, go = Lane("x"), threading.Event()
+    plugin_thread, go = PluginThread("x"), threading.Event()
 
     entered: list[int] = []
 
@@ -415,17 +415,17 @@ async def test_a_plugin_whose_threads_go_on_gets_no_more() -> None:
         return "fine"
 
     for number in range(isolation.MOST_GIVEN_UP):
-        task = asyncio.create_task(lane.call(block, 60))
+        task = asyncio.create_task(plugin_thread.call(block, 60))
         await eventually(lambda number=number: len(entered) > number)
-        lane.abandon(PluginFault("blocked", severe=True))
+        plugin_thread.abandon(PluginFault("blocked", severe=True))
         with pytest.raises(PluginFault, match="blocked"):
             await task
     with pytest.raises(PluginFault, match="still keeps 2 threads busy"):
-        await lane.call(fine, 5)
+        await plugin_thread.call(fine, 5)
     go.set()
-    await eventually(lambda: not any(thread.is_alive() for thread in lane._given_up))
-    assert await lane.call(fine, 5) == "fine"
-    lane.stop()
+    await eventually(lambda: not any(thread.is_alive() for thread in plugin_thread._given_up))
+    assert await plugin_thread.call(fine, 5) == "fine"
+    plugin_thread.stop()
 
 
 async def test_a_long_standstill_is_told_though_a_short_one_follows(

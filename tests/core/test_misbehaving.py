@@ -15,7 +15,7 @@ from attrs import frozen
 
 import tocsin
 from tests.core.test_plugin_manager import module, record
-from tocsin import AlertChange, History, Result, Sink, Surroundings, Target, Verdict
+from tocsin import AlertChange, History, Result, ServiceContext, Sink, Target, Verdict
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Moment
 from tocsin.core.alerts.rule_faults import RuleFaults
@@ -82,7 +82,7 @@ def broken_class(kind: str, error: Callable[[], BaseException]) -> tuple[str, ty
     class Companion(tocsin.Service):
         __attrs_post_init__ = init
 
-        async def run(self, surroundings: Surroundings) -> None:
+        async def run(self, context: ServiceContext) -> None:
             return
 
     @frozen(kw_only=True)
@@ -264,7 +264,7 @@ def test_a_name_that_cannot_be_used_fails_its_plugin(name: Any) -> None:
         ("notifier", "min_severity", "critical"), ("notifier", "batch", "5m"),
         ("notifier", "log_lines", 10**9), ("notifier", "wants_system", None),
         ("rule", "inhibits", "yes"), ("rule", "stands_for_down", 1),
-        ("rule", "carries_all", None), ("rule", "explained_by_down", "x"),
+        ("rule", "rule_state_suffices", None), ("rule", "explained_by_down", "x"),
     ],
 )  # fmt: skip
 def test_a_class_variable_of_the_wrong_type_fails_its_plugin(
@@ -372,7 +372,7 @@ def test_an_address_that_cannot_be_had_fails_its_plugin_alone(
 
     @frozen(kw_only=True)
     class Here(tocsin.Service):
-        async def run(self, surroundings: Surroundings) -> None:
+        async def run(self, context: ServiceContext) -> None:
             return
 
         def url(self) -> str | None:

@@ -17,7 +17,7 @@ from tocsin.core.checks.intake import Intake
 from tocsin.core.checks.source_supervisor import SourceSink
 from tocsin.core.config.settings import CheckSettings, TargetSettings
 from tocsin.core.contracts.base import Claim
-from tocsin.core.contracts.model import Beat, Event, Result, Status, Target
+from tocsin.core.contracts.model import Event, Heartbeat, Result, Status, Target
 from tocsin.core.state import TargetState
 from tocsin.plugins.probes import heartbeat
 from tocsin.plugins.probes.heartbeat import HeartbeatProbe
@@ -338,7 +338,7 @@ def beats(name: str = "beat", key: str | None = None, **options: Any) -> CheckSe
 
 
 def beat(room: Names, key: str) -> str:
-    return room.inventory.beat(key, Beat(at=room.clock.now()))
+    return room.inventory.beat(key, Heartbeat(at=room.clock.now()))
 
 
 async def test_labels_set_no_key_of_a_heartbeat(room: Names) -> None:

@@ -157,8 +157,8 @@ def test_a_secret_as_a_message_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("message", 5), ("details", "no"), ("carry", [1]), ("again", "5"), ("again", float("nan")),
-        ("again", HUGE), ("again", -1), ("carry", {"x": ["y" * 1000] * 1000}),
+        ("message", 5), ("details", "no"), ("rule_state", [1]), ("recheck_after", "5"), ("recheck_after", float("nan")),
+        ("recheck_after", HUGE), ("recheck_after", -1), ("rule_state", {"x": ["y" * 1000] * 1000}),
     ],
 )  # fmt: skip
 def test_a_part_of_a_verdict_that_is_wrong_costs_only_itself(field: str, value: Any) -> None:
@@ -167,7 +167,7 @@ def test_a_part_of_a_verdict_that_is_wrong_costs_only_itself(field: str, value: 
     assert verdict.state is VerdictState.FIRING
     assert wrong
     json.loads(encode(verdict))
-    assert len(encode(verdict.carry)) < 70_000
+    assert len(encode(verdict.rule_state)) < 70_000
 
 
 @pytest.mark.parametrize("given", [None, "firing", changed(Verdict.clear(), state="firing")])
@@ -179,8 +179,8 @@ def test_a_verdict_that_is_none_is_a_fault(given: Any) -> None:
 
 def test_a_rule_is_asked_again_no_sooner_than_after_a_second() -> None:
     """Where that is asked for, and where the rule wants it at once."""
-    assert fit_verdict(Verdict.rising("", again=0.0), 1.0)[0].again == 1.0
-    assert fit_verdict(Verdict.rising("", again=5.0), 1.0)[0].again == 5.0
+    assert fit_verdict(Verdict.rising("", recheck_after=0.0), 1.0)[0].recheck_after == 1.0
+    assert fit_verdict(Verdict.rising("", recheck_after=5.0), 1.0)[0].recheck_after == 5.0
 
 
 @pytest.mark.parametrize("reference", [5, "x" * 5000, "a\nb", [1], ""])
@@ -328,7 +328,7 @@ async def test_a_source_that_tells_without_end_waits_and_leaves_room(
 
 async def test_an_inventory_of_thousands_is_taken_in_at_once() -> None:
     """What is no flood is neither slowed down nor named; that its thread waits now and then is
-    said at once, so that its lane is not taken to be blocked."""
+    said at once, so that its thread is not taken to be blocked."""
     blamed: list[str] = []
     taken: list[int] = []
     waits: list[int] = []
@@ -348,13 +348,13 @@ async def test_a_thread_that_waits_is_not_a_blocked_lane() -> None:
     """A source whose loop stands still since the core is slow is not given up for that."""
     reports: list[object] = []
     guard = isolation.Isolation(frozenset(), lambda _, fault: reports.append(fault))
-    lane = guard._lanes["x"] = isolation.Lane("x")
+    plugin_thread = guard._threads["x"] = isolation.PluginThread("x")
 
     async def wait() -> None:
-        lane._last_tick -= 60  # so long it has stood still
+        plugin_thread._last_tick -= 60  # so long it has stood still
         guard.awaited("x")
         guard.inspect()
 
-    await lane.call(wait, 5)
-    assert (reports, lane._loop is None) == ([], False)
+    await plugin_thread.call(wait, 5)
+    assert (reports, plugin_thread._loop is None) == ([], False)
     guard.stop()

@@ -74,7 +74,7 @@ async def seen(uplink: Uplink, probe: Probe, plugin: str = "http") -> Result:
     plugins = PluginManager(PluginSettings())
     plugins.load()
     faults = ProbeFaults(uplink.clock, plugins)
-    runner = Runner(uplink.clock, uplink.isolation, faults, doubt=uplink.doubt)
+    runner = Runner(uplink.clock, uplink.isolation, faults, confirm_down=uplink.confirm_down)
     return (await runner.run(Target(name="shop"), "http", plugin, probe)).result
 
 
@@ -146,7 +146,7 @@ class Odd(Probe):
     async def check(self, target: Target) -> Result:
         return Result.down("down")
 
-    def reaches(self, target: Target) -> str | None:
+    def network_host(self, target: Target) -> str | None:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer  # type: ignore[return-value]
@@ -187,10 +187,10 @@ async def test_what_counts_as_outside(host: str, out: bool) -> None:
 def test_our_probes_say_where_they_go() -> None:
     """The host of http, tcp and postgres-query; none for a socket."""
     target = Target(name="t")
-    assert SHOP.reaches(target) == "shop.invalid"
-    assert TcpProbe(host="db.example.org", port=1).reaches(target) == "db.example.org"
+    assert SHOP.network_host(target) == "shop.invalid"
+    assert TcpProbe(host="db.example.org", port=1).network_host(target) == "db.example.org"
     dsn = "postgresql://u:p@db.example.org/d"
     from tocsin import Secret
 
-    assert PostgresQueryProbe(dsn=Secret(dsn)).reaches(target) == "db.example.org"
-    assert PostgresQueryProbe(host="/run/postgresql").reaches(target) is None
+    assert PostgresQueryProbe(dsn=Secret(dsn)).network_host(target) == "db.example.org"
+    assert PostgresQueryProbe(host="/run/postgresql").network_host(target) is None

@@ -137,8 +137,8 @@ def alerts(now: datetime) -> Iterator[Alert]:
         yield Alert(
             id=_id(begin), rule=rule, target=target, phase=Phase.RESOLVED,
             severity=Severity(severity), message=message, since=0.0, since_at=begin,
-            fired_at=begin, resolved_at=end, downtime=minutes * 60.0, ever_told=True,
-            heard=frozenset(["telegram"]), revision=3,
+            fired_at=begin, resolved_at=end, downtime=minutes * 60.0, ever_notified=True,
+            notified_channels=frozenset(["telegram"]), revision=3,
         )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from tests.dashboard.test_pages import down, up
 from tests.dashboard.test_timeline import many_alerts
 from tests.dashboard.town import Town, log_lines
 from tests.running import free_port
-from tocsin import Surroundings
+from tocsin import ServiceContext
 from tocsin.core.contracts.model import Result
 from tocsin.dashboard import DashboardService
 
@@ -50,7 +50,7 @@ class Served:
         self.url = f"http://127.0.0.1:{self.port}"
         token = directory / "token"
         token.write_text(town.tokens["viewer"])
-        place = Surroundings(api_url=town.url, directory=directory, token_file=token)
+        place = ServiceContext(api_url=town.url, directory=directory, token_file=token)
         service = DashboardService(port=self.port, sign_in=sign_in)
         self._task = asyncio.run_coroutine_threadsafe(service.run(place), town.loop)
 

@@ -16,7 +16,7 @@ from attrs import field, frozen
 
 from tests.conftest import eventually
 from tests.running import Running, free_port
-from tocsin import Service, ServiceError, Surroundings
+from tocsin import Service, ServiceContext, ServiceError
 from tocsin.core.auth import TokenStore
 from tocsin.core.config import ConfigError, load_config
 from tocsin.core.config.settings import PluginSettings, ServiceSettings, Settings
@@ -99,7 +99,7 @@ class Place:
     def __init__(self, directory: Path) -> None:
         token = directory / "token"
         token.write_text("tocsin_secret\n")
-        self.given = Surroundings(
+        self.given = ServiceContext(
             api_url="http://127.0.0.1:1", directory=directory, token_file=token
         )
 
@@ -167,10 +167,10 @@ class Companion(Service):
 
     option: int = 0
     outcomes: list[BaseException] = field(factory=list, eq=False)
-    given: list[Surroundings] = field(factory=list, eq=False)
+    given: list[ServiceContext] = field(factory=list, eq=False)
 
-    async def run(self, surroundings: Surroundings) -> None:
-        self.given.append(surroundings)
+    async def run(self, context: ServiceContext) -> None:
+        self.given.append(context)
         if self.outcomes:
             raise self.outcomes.pop(0)
         await asyncio.sleep(1000)

@@ -82,9 +82,9 @@ def seen_in_answers(world: World) -> list[str]:
     return found
 
 
-def grown(before: tuple[int, int], after: tuple[int, int], lanes: int = 0) -> list[str]:
-    """Sentences about handles that became too many, beside those of so many new lanes."""
-    most = (MORE_DESCRIPTORS + 3 * lanes, MORE_THREADS + lanes)
+def grown(before: tuple[int, int], after: tuple[int, int], plugin_threads: int = 0) -> list[str]:
+    """Sentences about handles that became too many, beside those of so many new plugin_threads."""
+    most = (MORE_DESCRIPTORS + 3 * plugin_threads, MORE_THREADS + plugin_threads)
     named = zip(("descriptors", "threads"), before, after, most, strict=True)
     return [f"{name} grew from {a} to {b}" for name, a, b, most in named if b - a > most]
 

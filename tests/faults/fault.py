@@ -29,7 +29,7 @@ class Fault:
     alerts must go out while it lasts. ``deaf``: channels whose receiver it breaks.
     ``blind``: targets that nobody can see while it lasts. ``refused``: channels
     and targets whose notices the receiver refuses for good, from the start of the fault. ``hold``:
-    how long an idle channel holds a notice. ``lanes``: how many plugins get a lane of their own
+    how long an idle channel holds a notice. ``plugin_threads``: how many plugins get a thread of their own
     (``core.isolation``), which they keep.
     """
 
@@ -41,7 +41,7 @@ class Fault:
     blind: ClassVar[frozenset[str]] = frozenset()
     refused: ClassVar[frozenset[tuple[str, str]]] = frozenset()
     hold: ClassVar[str] = "300ms"
-    lanes: ClassVar[int] = 0
+    plugin_threads: ClassVar[int] = 0
 
     def prepare(self, world: World, stack: ExitStack) -> None:
         """Bring up what the row has of its own; ``stack`` takes it down, whatever happens."""

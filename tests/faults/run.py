@@ -46,7 +46,7 @@ def run(row: type[Fault], seed: int, directory: Path, *, short: bool = False) ->
         leaks: list[str] = []
         if world.process.poll() is None:
             if len(world.lives) == lives:
-                leaks += gather.grown(before, world.open_handles(), fault.lanes)
+                leaks += gather.grown(before, world.open_handles(), fault.plugin_threads)
             leaks += gather.seen_in_answers(world)
         world.stop()
         fault.stopped(world)

@@ -334,7 +334,7 @@ async def world(directory: Path, judge: Judge, database: str = NOWHERE) -> Async
         channels={"ops": channel},
         plugins=evolve(settings.plugins, inline=(*settings.plugins.inline, "recording")),
         rules={
-            name: evolve(rule, policy=evolve(rule.policy, wait=0.0))
+            name: evolve(rule, policy=evolve(rule.policy, for_seconds=0.0))
             for name, rule in settings.rules.items()
         },
     )

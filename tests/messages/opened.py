@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tocsin import LogLine, NotifyError, Severity, Standing, Status
+from tocsin import LogLine, NotifyError, Severity, Status, TargetStatus
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings, Settings
 from tocsin.core.contracts.notifier import Kind, Message, Notice
@@ -83,8 +83,8 @@ def message(channel: str, *kinds: Kind) -> Message:
 async def send_all(settings: Settings) -> None:
     """Send by every channel."""
     enrich = Enricher(Renderer(settings.messages.templates), settings.timezone)
-    row = Standing(target="é", kind="container", status=Status.DOWN, since=datetime.now(UTC))
-    enrich.standing = lambda: (row,)
+    row = TargetStatus(target="é", kind="container", status=Status.DOWN, since=datetime.now(UTC))
+    enrich.target_statuses = lambda: (row,)
 
     async def logs(_: str, __: int) -> list[LogLine]:
         return [LogLine(text="a line ü", at=datetime.now(UTC))]

@@ -14,7 +14,7 @@ from attrs import evolve
 
 from tests.messages.hostile import HOSTILE as HOSTILE_TEMPLATES
 from tocsin import Kind, LogLine, Message, Severity
-from tocsin.core.contracts.rendered import Line, Words, read
+from tocsin.core.contracts.rendered import Line, RenderedMessage, read
 from tocsin.core.logs import clean
 from tocsin.core.templates import Renderer, TemplateProblem, check_directory
 from tocsin.core.templates.renderer import _RULES
@@ -65,7 +65,7 @@ def test_every_default_alert_has_words_for_every_occasion(rule: str, kind: Kind)
         assert "95 %" in text
 
 
-def words_of(message: Message, **changes: Sequence[Any]) -> Words:
+def words_of(message: Message, **changes: Sequence[Any]) -> RenderedMessage:
     """A message in words, its notices changed one by one."""
     notices = [
         evolve(notice, **{name: values[n] for name, values in changes.items()})

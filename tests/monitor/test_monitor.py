@@ -90,7 +90,7 @@ def test_what_was_delivered_is_noted_together_with_that() -> None:
     effects = monitor.handle(events.RowsFinished((sent,)), at(2))
     assert effects.entry is not None
     assert effects.entry.rows == (sent,)
-    assert effects.entry.alerts[0].heard == {"ops"}
+    assert effects.entry.alerts[0].notified_channels == {"ops"}
     (end,) = monitor.handle(observed("web", "up"), at(3)).queued
     assert (end.channel, end.transition) == ("ops", "resolved")
 

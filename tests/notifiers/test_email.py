@@ -13,7 +13,7 @@ import pytest
 from attrs import evolve
 
 from tests.notifiers.mail import MailServer
-from tocsin import Kind, Message, Secret, Severity, Standing, Status
+from tocsin import Kind, Message, Secret, Severity, Status, TargetStatus
 from tocsin.core.logs import clean
 from tocsin.core.templates import Renderer
 from tocsin.core.testing.alerting import NASTY
@@ -294,7 +294,7 @@ async def test_hostile_text_begins_no_header_and_no_element(server: MailServer) 
     await server.start()
     target = "web\r\nBcc: evil@example.org\r\n\r\n<script>alert(1)</script>"
     message = message_of(text=NASTY, target=target)
-    bad = Standing(target=target, kind="x", status=Status.DOWN, message=NASTY)
+    bad = TargetStatus(target=target, kind="x", status=Status.DOWN, message=NASTY)
     message = evolve(message, system=(bad,))
     await notifier_of(server).send(message)
     (mail,) = server.mails
@@ -368,7 +368,7 @@ async def test_the_conformance_suite(server: MailServer) -> None:
 def big(message: Message, count: int) -> Message:
     """A message with a large system."""
     system = [
-        Standing(target=f"svc-{n}", kind="container", status=Status.UP, message="running")
+        TargetStatus(target=f"svc-{n}", kind="container", status=Status.UP, message="running")
         for n in range(count)
     ]
     message = evolve(message, system=tuple(system))

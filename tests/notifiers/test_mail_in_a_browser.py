@@ -10,7 +10,7 @@ from attrs import evolve
 from playwright.sync_api import Page
 
 from tests.dashboard.browser import chromium
-from tocsin import Kind, Message, Standing, Status
+from tocsin import Kind, Message, Status, TargetStatus
 from tocsin.core.testing.alerting import NASTY
 from tocsin.plugins.notifiers.email.compose import compose
 from tocsin.testing import message_of
@@ -42,7 +42,7 @@ def test_a_mail_fits_its_window(browser: Any, width: int, scheme: Any, case: str
     if case == "hostile":
         name = "<img src=x onerror=window.hit=1>" + "w" * 90
         message = message_of(text="<script>window.hit=1</script>" + NASTY, target=name)
-        bad = Standing(target=name, kind="x", status=Status.DOWN, message="m" * 500)
+        bad = TargetStatus(target=name, kind="x", status=Status.DOWN, message="m" * 500)
         message = evolve(message, system=(bad,))
     page: Page = browser.new_page(viewport={"width": width, "height": 700}, color_scheme=scheme)
     page.set_content(html_of(message))

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.conftest import need
-from tocsin import Beat, Status, Target
+from tocsin import Heartbeat, Status, Target
 from tocsin.plugins.probes.backup_script import BackupScriptProbe
 from tocsin.plugins.probes.disk import DiskProbe
 from tocsin.plugins.probes.heartbeat import HeartbeatProbe
@@ -139,8 +139,8 @@ async def test_local_file_systems_are_found_by_themselves() -> None:
 HOUR = HeartbeatProbe(period=3600, grace=300)
 
 
-def beat(status: Status = Status.UP, message: str = "") -> Beat:
-    return Beat(at=datetime(2026, 1, 1, tzinfo=UTC), status=status, message=message)
+def beat(status: Status = Status.UP, message: str = "") -> Heartbeat:
+    return Heartbeat(at=datetime(2026, 1, 1, tzinfo=UTC), status=status, message=message)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def beat(status: Status = Status.UP, message: str = "") -> Beat:
     ],
 )
 def test_silence_is_the_alarm(
-    last: Beat | None, silence: float, status: Status, message: str
+    last: Heartbeat | None, silence: float, status: Status, message: str
 ) -> None:
     """In time is up, late is degraded, past the grace is down, a reported failure is down."""
     result = HOUR.judge(TARGET, last, silence)

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from tests.conftest import eventually
-from tocsin.plugins.probes._threads import Looks
+from tocsin.plugins.probes._threads import SharedCalls
 
 
 def looking() -> int:
@@ -20,7 +20,7 @@ async def test_what_hangs_holds_one_thread_and_nobody_else() -> None:
     """While a look hangs, further ones at the same thing are refused at once and start no thread;
     looks at other things go on, more of them than a pool has threads; when it comes back, the next
     look is a new one."""
-    looks = Looks()
+    looks = SharedCalls()
     release = threading.Event()
 
     def hang() -> str:
@@ -41,7 +41,7 @@ async def test_what_hangs_holds_one_thread_and_nobody_else() -> None:
 
 async def test_two_at_once_share_a_look() -> None:
     """Two checks of one disk at the same moment both get the answer; none calls it silent."""
-    looks = Looks()
+    looks = SharedCalls()
     release = threading.Event()
     seen: list[int] = []
 
@@ -58,7 +58,7 @@ async def test_two_at_once_share_a_look() -> None:
 
 async def test_what_a_look_raises_is_raised() -> None:
     """An error goes to whoever asked."""
-    looks = Looks()
+    looks = SharedCalls()
 
     def fail() -> None:
         raise ValueError("odd")

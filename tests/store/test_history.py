@@ -15,7 +15,7 @@ from tocsin.core.alerting.self_monitoring import verdicts
 from tocsin.core.contracts.model import Event, Health, Observation, Result, Status
 from tocsin.core.contracts.rule import VerdictState
 from tocsin.core.ids import new_id
-from tocsin.core.store import History, Store
+from tocsin.core.store import Chart, Store
 from tocsin.core.store import rollup as rollup_module
 from tocsin.core.store.batch import Batch, ResultRow
 from tocsin.core.store.losses import LOSS_TOLD
@@ -28,7 +28,7 @@ def late(at: datetime, **fields: Any) -> Observation:
     return Observation(target="web", check="http", at=at, result=Result.unknown("late", **fields))
 
 
-def unknowns(history: History) -> int:
+def unknowns(history: Chart) -> int:
     """How many late samples a chart shows."""
     return sum(point.unknown for point in history.points)
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.store.helpers import container, fill, make, rows, seen
 from tocsin.core.contracts.model import Health, Status
-from tocsin.core.store import History, Store, StoreUnavailable
+from tocsin.core.store import Chart, Store, StoreUnavailable
 from tocsin.core.store import migrate as migrate_module
 from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.store.migrate import MIGRATIONS, SCHEMA_VERSION
@@ -80,7 +80,7 @@ async def test_a_database_of_version_1_is_brought_up(
     clock.advance(86400)
     await store.tidy()
 
-    async def charts() -> list[History]:
+    async def charts() -> list[Chart]:
         spans = [timedelta(hours=hours) for hours in (3, 72, 24 * 60)]
         return [
             await store.check_history(target, check, start, start + span, 60)

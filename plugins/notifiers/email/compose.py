@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import jinja2
 
-from tocsin import Message, Notice, Severity, Standing, Status, format_duration
+from tocsin import Message, Notice, Severity, Status, TargetStatus, format_duration
 
 MOST_ROWS = 100
 """Targets in the table of the whole system; those that are up are left out first."""
@@ -125,12 +125,12 @@ def compose(message: Message, sender: str, to: Sequence[str]) -> EmailMessage:
     return mail
 
 
-def shown(system: Sequence[Standing]) -> tuple[Sequence[Standing], int]:
+def shown(system: Sequence[TargetStatus]) -> tuple[Sequence[TargetStatus], int]:
     """The rows of the table (worst come first), and how many are left out."""
     return system[:MOST_ROWS], max(0, len(system) - MOST_ROWS)
 
 
-def _counts(system: Sequence[Standing]) -> str:
+def _counts(system: Sequence[TargetStatus]) -> str:
     up = sum(one.status is Status.UP for one in system)
     return f"{up} of {len(system)} up"
 
@@ -149,11 +149,11 @@ def _log_lines(notice: Notice, zone: str) -> list[str]:
     ]
 
 
-def _since(one: Standing, at: datetime) -> str:
+def _since(one: TargetStatus, at: datetime) -> str:
     return "" if one.since is None else format_duration(max(0.0, (at - one.since).total_seconds()))
 
 
-def _text(message: Message, rows: Sequence[Standing], hidden: int) -> str:
+def _text(message: Message, rows: Sequence[TargetStatus], hidden: int) -> str:
     lines = [message.words.text]
     if rows:
         lines += ["", f"Whole system: {_counts(message.system)}"]
@@ -177,7 +177,7 @@ def layout() -> jinja2.Template:
     return env.from_string(text)
 
 
-def _html(message: Message, rows: Sequence[Standing], hidden: int) -> str:
+def _html(message: Message, rows: Sequence[TargetStatus], hidden: int) -> str:
     tone = "good" if message.words.icon == "✅" else message.severity.value
     table = [
         {

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from tocsin import Line, LogLine, Words
+from tocsin import Line, LogLine, RenderedMessage
 
 LIMIT = 4096
 """UTF-16 code units of one message. Telegram counts them without the markup; so do we with it."""
@@ -48,7 +48,7 @@ def _line(line: Line, longest: int = 1500) -> str:
     return f"{escape(line.icon)} {said}" if line.icon else said
 
 
-def lines_of(words: Words) -> Iterator[str]:
+def lines_of(words: RenderedMessage) -> Iterator[str]:
     """The message line by line, each whole in itself."""
     yield f"<b>{escape(fit(f'{words.icon} {words.title}'.strip(), 600))}</b>"
     yield RULE

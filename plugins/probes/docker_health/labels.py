@@ -45,7 +45,7 @@ Services = Callable[[str, str], list[str]]
 
 
 @frozen
-class Asked:
+class LabelSettings:
     """What all labels of a container come to."""
 
     target: Target
@@ -55,7 +55,7 @@ class Asked:
 
 def read_labels(
     name: str, document: Mapping[str, Any], registry: Registry, place: Place, suffix: str
-) -> Asked:
+) -> LabelSettings:
     """Read the labels of a container that is the target ``name`` and can be asked at ``place``."""
     labels, given, refused = labels_of(document), given_labels(document), list[str]()
     if is_one_off(document):  # what its service asks for is not for it
@@ -81,7 +81,7 @@ def read_labels(
         depends_on="tocsin.depends_on" in labels,
         refused=tuple(refused),
     )
-    return Asked(target, checks, claim)
+    return LabelSettings(target, checks, claim)
 
 
 def is_on(labels: Mapping[str, str]) -> bool:

@@ -32,7 +32,7 @@ from tocsin.plugins.probes.docker_health.facts import (
     start_error,
 )
 from tocsin.plugins.probes.docker_health.inspecting import Happened
-from tocsin.plugins.probes.docker_health.labels import Asked, read_labels
+from tocsin.plugins.probes.docker_health.labels import LabelSettings, read_labels
 from tocsin.plugins.probes.docker_health.reasons import Heard, result_of
 from tocsin.plugins.probes.docker_health.services import Service
 
@@ -64,10 +64,10 @@ class Teller:
             return
         with self.about(current.id, "its labels"):
             if not slot.left:
-                asked = self._asked(slot, current)
+                asked = self._label_settings(slot, current)
                 self._sink.discovered(asked.target, asked.checks, asked.claim)
 
-    def _asked(self, slot: Slot, current: Known) -> Asked:
+    def _label_settings(self, slot: Slot, current: Known) -> LabelSettings:
         place = self._addresses.of(current.document, self._registry.document)
         suffix = self._registry.suffix
         asked = read_labels(slot.target, current.document, self._registry, place, suffix)

@@ -26,8 +26,8 @@ from tocsin.plugins.probes.docker_health.inspecting import (
     by_start,
     exit_code_of,
 )
-from tocsin.plugins.probes.docker_health.inventory import Inventory
 from tocsin.plugins.probes.docker_health.reasons import LOOP_RESTARTS, SETTLED
+from tocsin.plugins.probes.docker_health.reconciler import Reconciler
 from tocsin.plugins.probes.docker_health.redeploys import Redeploys
 from tocsin.plugins.probes.docker_health.sampling import Sampler
 from tocsin.plugins.probes.docker_health.stream import Stream
@@ -75,7 +75,7 @@ class Watch:
             sink,
             self._spawn,
         )
-        self._inventory = Inventory(
+        self._reconciler = Reconciler(
             self.engine,
             self._inspector,
             self.registry,
@@ -86,7 +86,7 @@ class Watch:
             source.wants,
         )
         self._interval = interval
-        self._stream = Stream(self.engine, name, self._on_event, self._inventory.take)
+        self._stream = Stream(self.engine, name, self._on_event, self._reconciler.take)
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -134,7 +134,7 @@ class Watch:
             group.create_task(self._until_the_stream_ends())
             group.create_task(self._ping())
             group.create_task(self._verify())
-            await self._inventory.take()
+            await self._reconciler.take()
             for slot in empty:
                 self._redeploys.retire(slot)
             group.create_task(self._reconcile())
@@ -150,7 +150,7 @@ class Watch:
             await self._answer()
             await asyncio.sleep(pause)
             self._stream.open_again()
-            await self._inventory.take()
+            await self._reconciler.take()
             is_short = time.monotonic() - began < RETRY[1]
             pause = min(max(RETRY[0], 2 * pause), RETRY[1]) if is_short else 0.0
 
@@ -220,7 +220,7 @@ class Watch:
         container_id, kind, attributes = happened.container, happened.kind, happened.attributes
         found = self.registry.find(container_id)
         if kind == "destroy":
-            self._inventory.destroyed(container_id)
+            self._reconciler.destroyed(container_id)
             if found is not None:
                 self._teller.report(found[0], happened)
                 self._redeploys.gone(container_id)
@@ -229,7 +229,7 @@ class Watch:
             answer = await self._inspector.inspect(container_id)
             if answer.document is None:
                 return  # gone already; or not told by the engine, which the inventory will see
-            taken = self._inventory.put(answer.document, answer.asked)
+            taken = self._reconciler.put(answer.document, answer.asked)
             if taken is None:
                 return
             slot, known = taken

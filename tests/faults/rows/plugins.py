@@ -96,7 +96,7 @@ def tocsin_rules():
 class Again(Rule):
     """Want to be asked again at once, and carry much."""
     def evaluate(self, history, now):
-        return Verdict.clear(again=0.0, carry={"much": str(now) + "x" * 60_000})
+        return Verdict.clear(recheck_after=0.0, rule_state={"much": str(now) + "x" * 60_000})
 
 @hookimpl
 def tocsin_rules():
@@ -133,7 +133,7 @@ def tocsin_probes():
     return {"hostile-exit": Exit, "hostile-hang": Hang}
 ''',
 }
-"""The modules of the plugins, by name: each has a lane of its own."""
+"""The modules of the plugins, by name: each has a thread of its own."""
 
 AT_ONCE = frozenset({"hostile_observer", "hostile_probe"})
 """Those that fail as soon as they run."""
@@ -183,7 +183,7 @@ class PluginsHostile(Fault):
     theirs, as a reload of the configuration brings them and another takes them away."""
 
     name = "plugins-hostile"
-    lanes = len(PLUGINS)
+    plugin_threads = len(PLUGINS)
     refused = frozenset(
         (CHANNEL, target)
         for target in (*TARGETS, "tocsin", *(f"plugin {name}" for name in PLUGINS))

@@ -14,8 +14,8 @@ from tocsin import Reason, Result, Status
 from tocsin.plugins.probes.docker_health import stats
 from tocsin.plugins.probes.docker_health.containers import Known
 from tocsin.plugins.probes.docker_health.facts import container_of, health_detail
-from tocsin.plugins.probes.docker_health.inventory import Inventory
 from tocsin.plugins.probes.docker_health.reasons import LOOP_WINDOW, result_of
+from tocsin.plugins.probes.docker_health.reconciler import Reconciler
 
 NEVER = "0001-01-01T00:00:00Z"
 
@@ -302,7 +302,7 @@ async def test_an_end_that_nobody_saw_is_looked_up(
 
     engine: Any = SimpleNamespace(_engine=SimpleNamespace(past=past))
     slot: Any = SimpleNamespace(current=known)
-    await Inventory._look_back(engine, slot)
+    await Reconciler._look_back(engine, slot)
     assert reason(known) is expected
 
 

@@ -13,10 +13,10 @@ from aiohttp import web
 
 from tocsin.core.auth import Role
 from tocsin.core.contracts.base import ActionError
-from tocsin.core.contracts.endpoint import PREFIX, Asked, Endpoint
+from tocsin.core.contracts.endpoint import PREFIX, Endpoint, Request
 from tocsin.core.http.problems import Problem
 from tocsin.core.http.routing import Call, Route, read_json
-from tocsin.core.notify.target_status import standing
+from tocsin.core.notify.target_status import target_statuses
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import PluginFault
 
@@ -41,19 +41,19 @@ def _route(plugin: str, endpoint: Endpoint, faulty: set[str]) -> Route:
     """
 
     async def handle(call: Call) -> web.StreamResponse:
-        asked = Asked(
+        request = Request(
             actor=call.actor,
             role="none" if call.who is None else call.who.role.value,
             path=dict(call.path),
             query=dict(call.request.query),
             body=None if endpoint.method == "GET" else await read_json(call.request),
-            system=standing(call.monitor.state) if endpoint.wants_system else (),
+            system=target_statuses(call.monitor.state) if endpoint.wants_system else (),
         )
 
         async def answer() -> bytes:
             # Encode inside the plugin's isolation: an answer that is not JSON is the plugin's
             # fault.
-            return msgspec.json.encode(await endpoint.handler(asked))
+            return msgspec.json.encode(await endpoint.handler(request))
 
         try:
             body = await _ask(call, plugin, answer)

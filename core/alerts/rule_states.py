@@ -11,33 +11,33 @@ from tocsin.core.alerts.model import Alert, Key
 from tocsin.core.boundary import cleaned_verdict
 from tocsin.core.contracts.rule import Verdict, VerdictState
 
-Carry = Mapping[str, Any]
+RuleState = Mapping[str, Any]
 
 
 @define
-class Carried:
+class RuleStates:
     """By alert key. ``dirty`` has what changed since it was saved last."""
 
-    kept: dict[Key, Carry] = field(factory=dict)
-    dirty: dict[Key, Carry] = field(factory=dict)
+    kept: dict[Key, RuleState] = field(factory=dict)
+    dirty: dict[Key, RuleState] = field(factory=dict)
 
-    def of(self, key: Key, alert: Alert | None) -> Carry:
+    def of(self, key: Key, alert: Alert | None) -> RuleState:
         """What comes back to a rule: what its alert keeps, or what is kept here."""
-        return self.kept.get(key, {}) if alert is None else alert.carry
+        return self.kept.get(key, {}) if alert is None else alert.rule_state
 
     def note(self, key: Key, verdict: Verdict) -> None:
         """Keep what a verdict asks for; an unknown one that carries nothing changes nothing."""
-        if verdict.carry:
-            self._put(key, cleaned_verdict(verdict).carry)
+        if verdict.rule_state:
+            self._put(key, cleaned_verdict(verdict).rule_state)
         elif verdict.state is not VerdictState.UNKNOWN:
             self._put(key, {})
 
-    def _put(self, key: Key, carry: Carry) -> None:
-        if carry == self.kept.get(key, {}):
+    def _put(self, key: Key, rule_state: RuleState) -> None:
+        if rule_state == self.kept.get(key, {}):
             return
-        self.dirty[key] = carry
-        if carry:
-            self.kept[key] = carry
+        self.dirty[key] = rule_state
+        if rule_state:
+            self.kept[key] = rule_state
         else:
             del self.kept[key]
 
@@ -46,7 +46,7 @@ class Carried:
         for key in [key for key in self.kept if gone(key)]:
             self._put(key, {})
 
-    def take_dirty(self) -> dict[Key, Carry]:
+    def take_dirty(self) -> dict[Key, RuleState]:
         """What changed, to be saved; empty where nothing is carried any more."""
         taken, self.dirty = self.dirty, {}
         return taken

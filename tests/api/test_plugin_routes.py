@@ -11,34 +11,34 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from tests.api.conftest import Asker, Stack
-from tocsin import ActionError, Asked, Endpoint, hookimpl
+from tocsin import ActionError, Endpoint, Request, hookimpl
 from tocsin.core.config.settings import PluginSettings
-from tocsin.core.http import added
+from tocsin.core.http import plugin_routes
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.testing import check_endpoint_conformance
 
-heard: list[Asked] = []
+heard: list[Request] = []
 
 
-async def echo(asked: Asked) -> dict[str, Any]:
+async def echo(request: Request) -> dict[str, Any]:
     """Give back what was asked."""
-    heard.append(asked)
-    return {"path": asked.path, "query": asked.query, "body": asked.body, "by": asked.actor}
+    heard.append(request)
+    return {"path": request.path, "query": request.query, "body": request.body, "by": request.actor}
 
 
-async def worst(asked: Asked) -> list[str]:
+async def worst(request: Request) -> list[str]:
     """Name what is down."""
-    return [one.target for one in asked.system if one.status == "down"]
+    return [one.target for one in request.system if one.status == "down"]
 
 
-async def refuse(asked: Asked) -> None:
+async def refuse(request: Request) -> None:
     """Refuse."""
-    raise ActionError("there is no such thing", missing=asked.path["why"] == "missing")
+    raise ActionError("there is no such thing", missing=request.path["why"] == "missing")
 
 
-async def misbehave(asked: Asked) -> object:
+async def misbehave(request: Request) -> object:
     """Break the contract in the way that is asked for."""
-    match asked.query["how"]:
+    match request.query["how"]:
         case "raise":
             raise ValueError("token=hunter2 broke it")
         case "exit":
@@ -48,7 +48,7 @@ async def misbehave(asked: Asked) -> object:
         case "block":
             time.sleep(3600)  # noqa: ASYNC251 - a plugin that blocks
         case "large":
-            return "x" * (added.MAX_ANSWER + 1)
+            return "x" * (plugin_routes.MAX_ANSWER + 1)
     return {b"\xff": object}
 
 
@@ -137,7 +137,7 @@ async def test_a_broken_endpoint_hurts_nobody(
 ) -> None:
     """Whatever it does, it is a problem document that names the plugin, the plugin is marked failed
     with the reason, and everything else answers; a good answer clears it."""
-    monkeypatch.setattr(added, "DEADLINE", 0.2)
+    monkeypatch.setattr(plugin_routes, "DEADLINE", 0.2)
     monkeypatch.setattr("tocsin.core.plugin.sandbox.BLOCKED_AFTER", 0.3)
     problem = await ask.get(f"/api/v1/plugins/shelf/misbehave?how={how}", status=status)
     assert "plugin shelf" in problem["detail"]
@@ -195,8 +195,8 @@ def test_endpoints_that_cannot_be_are_refused() -> None:
 async def test_the_suite_of_endpoints() -> None:
     """The testing kit's suite passes a good one, takes a refusal, catches what is not JSON."""
     await check_endpoint_conformance(Endpoint(path="x", handler=worst))
-    asked = Asked(actor="a", role="viewer", path={"why": "busy"})
-    assert await check_endpoint_conformance(Endpoint(path="x", handler=refuse), asked) == [None]
-    odd = Asked(actor="a", role="viewer", query={"how": "odd"})
+    request = Request(actor="a", role="viewer", path={"why": "busy"})
+    assert await check_endpoint_conformance(Endpoint(path="x", handler=refuse), request) == [None]
+    odd = Request(actor="a", role="viewer", query={"how": "odd"})
     with pytest.raises(AssertionError, match="not JSON"):
         await check_endpoint_conformance(Endpoint(path="x", handler=misbehave), odd)

@@ -35,7 +35,7 @@ from tocsin.plugins.probes.docker_health.redeploys import Redeploys
 from tocsin.plugins.probes.docker_health.telling import Teller
 
 
-class Inventory:
+class Reconciler:
     """Brings the registry into line with the engine. Events go on meanwhile, and know better.
 
     ``wants`` says whether a container of a name is to be watched.
