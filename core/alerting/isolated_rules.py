@@ -102,7 +102,7 @@ class IsolatedRuleRunner:
         return answer
 
     def _rest(self, plugin: str, reason: str) -> None:
-        """Ask no rule of a plugin for a while; those that wait for the same thread fail together."""
+        """Ask no rule of a plugin for a while; those that wait for its thread fail together."""
         now, before = self.clock.monotonic(), self._rests.get(plugin)
         if before is None or now >= before.until:
             seconds = REST[0] if before is None else min(before.seconds * 2, REST[1])

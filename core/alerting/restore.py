@@ -127,15 +127,13 @@ def whole_entry(
     """All that the journal has to hold, for a new one; ``held``: what was not taken up yet, None
     where there is nothing more to be taken up."""
     left = held or Saved()
-    retry_after_until = {
-        channel.settings.name: channel.record.retry_after_until for channel in channels
-    }
+    rests = {channel.settings.name: channel.record.retry_after_until for channel in channels}
     waiting = {row.id: row for channel in channels for row in channel.queue.rows}
     return Entry(
         alerts=(*left.alerts, *monitor.engine.alerts.values()),
         rows=(*left.rows, *{**monitor.recent.rows, **waiting}.values()),
         silences=tuple(monitor.quiet.silences.values()),
-        retry_after_until={name: until for name, until in retry_after_until.items() if until is not None},
+        retry_after_until={name: until for name, until in rests.items() if until is not None},
         anchor=anchor,
         restored=held is None,
         rule_states=dict(monitor.engine.evaluator.rule_states.kept),

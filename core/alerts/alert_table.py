@@ -93,10 +93,10 @@ class AlertTable:
         """Channels are to notify people of the firing (or, ``recovered``, of its end)."""
         alert = self.alerts.get(key)
         if alert is not None:
-            heard = frozenset[str]() if recovered else alert.notified_channels
+            notified = frozenset[str]() if recovered else alert.notified_channels
             self.alerts[key] = evolve(
                 alert,
-                notified_channels=heard,
+                notified_channels=notified,
                 deferred_channels=alert.deferred_channels - frozenset(channels),
             )
             self.dirty.add(key)

@@ -32,7 +32,7 @@ class Evaluator:
         asked: those since the monitor took them.
         faults: keeps which plugin's rule raised, and what.
         rules: those of the configuration in force.
-        rule_states: what rules carry from one verdict to the next, without an alert.
+        rule_states: what rules keep from one verdict to the next, without an alert.
         reading: which targets wait for what history has of them.
     """
 
@@ -54,7 +54,7 @@ class Evaluator:
             self._rules_of(recent)
 
     def forget(self) -> None:
-        """Let go of what rules carried, and did wrong, that watch their target no more."""
+        """Let go of the states and faults of rules that watch their target no more."""
         for kept in (self.rule_states, self.faults):
             kept.forget(lambda key: not self.watches(key))
 

@@ -58,7 +58,7 @@ def go_on(walk: Walk, alert: Alert) -> None:
         resolve(walk, alert)
         return
     now, before = walk.now.steady, alert.severity
-    said = alert.announced
+    announced = alert.announced
     alert = walk.set(
         message=walk.verdict.message,
         details=walk.verdict.details,
@@ -69,13 +69,13 @@ def go_on(walk: Walk, alert: Alert) -> None:
         return
     if alert.deferred_channels or alert.last_notified is None:
         _announce(walk, Change.RELEASED)
-    elif said and alert.severity.rank > before.rank:
+    elif announced and alert.severity.rank > before.rank:
         _announce(walk, Change.ESCALATED)
     elif now < next_notification(alert, walk.policy):
         return
     elif is_flapping(alert, walk.policy, now):
         _announce(walk, Change.FLAPPING)
-    elif not said:
+    elif not announced:
         _announce(walk, Change.REOPENED)
     elif walk.policy.escalate_after and not alert.escalated:
         if alert.repeats >= walk.policy.escalate_after:

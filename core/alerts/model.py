@@ -89,6 +89,7 @@ SETTLING = Suppression(
 class Policy:
     """How a rule's alerts are treated. Durations in seconds.
 
+    ``for_seconds``: how long the verdict has to be *firing* before the alert fires.
     ``channels`` None: every channel whose ``min_severity`` lets it pass; ``also``: these besides,
     whatever that is. ``escalate_after``:
     repeats after which the severity is raised and ``escalation_channels`` are added; 0: never.
@@ -120,13 +121,14 @@ class Policy:
 class Alert:
     """One rule's finding on one target, from its beginning to its end. ``float`` times are steady.
 
-    ``since``: when the condition began; ``firing_since``: since when the verdict has been *firing*, from
-    which the policy's wait counts. ``notified``: people were, or are to be, told that it fires, and not
-    yet of its end. ``notified_channels``: channels that have delivered that, and wait for the recovery;
-    ``ever_notified``: there was such a channel; ``undelivered``: it was said that it fires, and no channel
-    could tell it. ``deferred_channels``: channels kept from hearing it at the last
-    moment. ``last_notified``: when the last message was due. ``frozen``: since when nothing can be
-    seen; ``thawed``: when something could be seen again after that. ``hold_until``: a recovery of a
+    ``since``: when the condition began; ``firing_since``: since when the verdict has been *firing*,
+    from which the policy's ``for_seconds`` count. ``notified``: messages say, or are to say, that
+    it fires, and none yet that it ended. ``notified_channels``: channels that delivered such a
+    message and get the recovery; ``ever_notified``: there was such a channel; ``undelivered``: no
+    channel could deliver that it fires. ``deferred_channels``: channels whose message was
+    withdrawn at the last moment and is sent later. ``last_notified``: when the last message was
+    due. ``rule_state``: what the rule asked to be kept. ``frozen``: since when nothing can be seen;
+    ``thawed``: when something could be seen again after that. ``hold_until``: a recovery of a
     flapping alert waits until then. ``revision`` counts changes.
     """
 
@@ -176,7 +178,7 @@ class Alert:
 
     @property
     def announced(self) -> bool:
-        """Channels were to tell that it fires, though perhaps none could, and not yet its end."""
+        """A message was to say that it fires, delivered or not, and none yet that it ended."""
         return self.notified or self.undelivered
 
     @property

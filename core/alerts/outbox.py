@@ -29,7 +29,7 @@ class Decision(StrEnum):
     COOLDOWN = "cooldown"
     FLAPPING = "flapping"
     ACKNOWLEDGED = "acknowledged"
-    UNHEARD = "unheard"  # a recovery of what nobody was told of
+    UNHEARD = "unheard"  # a recovery of what no channel delivered
     SUPERSEDED = "superseded"  # something newer of the same alert goes out with it
     SEVERITY = "severity"  # below what the channel is told of
     NO_CHANNEL = "no-channel"
@@ -44,9 +44,9 @@ class Row:
     """One change of an alert for one channel. ``steady`` is steady seconds, for ordering and ages.
 
     ``message`` names the message it goes out in, once that is decided; ``notice`` is None where
-    nothing is to be told. ``first_notification``: the channel had not been told that it fires; ``sibling_channels``: all
-    channels that the change is for. ``faults``: of its attempts the last so many, in a row, that
-    ended in a fault of the notifier. ``revision`` counts its changes.
+    nothing is to be sent. ``first_notification``: the channel had no message yet that it fires;
+    ``sibling_channels``: all channels that the change is for. ``faults``: of its attempts the last
+    so many, in a row, that ended in a fault of the notifier. ``revision`` counts its changes.
     """
 
     id: UUID = Factory(new_id)

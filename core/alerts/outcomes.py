@@ -1,4 +1,4 @@
-"""What people and channels did about an alert, noted in it. Pure."""
+"""What people and channels did about an alert, recorded in it. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tocsin.core.alerts.model import Alert, Change, Moment, Phase, Transition
 def record_acknowledgement(
     alert: Alert, by: str | None, comment: str, now: Moment
 ) -> tuple[Alert, Transition]:
-    """The alert taken note of by somebody; ``by`` None takes that back. Pure."""
+    """The alert after a person acknowledged it; ``by`` None takes that back. Pure."""
     changed = evolve(
         alert,
         acknowledged_by=by,
@@ -27,35 +27,38 @@ def record_acknowledgement(
 
 
 def record_delivery(alert: Alert, channel: str, flaps: int) -> Alert:
-    """The alert after a channel has told people that it fires, which had fired again ``flaps``
-    times then. Pure."""
+    """The alert after a channel delivered that it fires, which had fired again ``flaps`` times
+    then. Pure."""
     alert = evolve(alert, ever_notified=True, undelivered=False)
     if flaps != alert.flaps or not (alert.notified or alert.phase is Phase.FIRING):
-        return alert  # its end was told, or goes out as well
-    heard, owed = alert.notified_channels | {channel}, alert.deferred_channels - {channel}
-    return evolve(alert, notified=True, notified_channels=heard, deferred_channels=owed)
+        return alert  # its end was delivered, or goes out as well
+    return evolve(
+        alert,
+        notified=True,
+        notified_channels=alert.notified_channels | {channel},
+        deferred_channels=alert.deferred_channels - {channel},
+    )
 
 
 def record_deferral(alert: Alert, channel: str, underway: Collection[str]) -> Alert:
-    """The alert after a channel was kept from telling that it fires at the last moment; it tells
-    later. ``underway``: other channels that are still to tell. Pure."""
+    """The alert after a channel's message that it fires was withdrawn at the last moment; it is
+    sent later. ``underway``: other channels whose message is still to be delivered. Pure."""
     if alert.phase is not Phase.FIRING:
         return alert
-    heard = alert.notified_channels - {channel}
-    told = bool(heard or underway)
-    unheard = alert.announced and not (told or alert.ever_notified)
+    channels = alert.notified_channels - {channel}
+    notified = bool(channels or underway)
     return evolve(
         alert,
-        notified_channels=heard,
+        notified_channels=channels,
         deferred_channels=alert.deferred_channels | {channel},
-        notified=told,
-        undelivered=unheard,
+        notified=notified,
+        undelivered=alert.announced and not (notified or alert.ever_notified),
     )
 
 
 def record_failure(alert: Alert, underway: Collection[str]) -> Alert:
-    """The alert after a channel could not tell that it fires: where nobody was told, and nobody
-    ``underway`` is to be, what fires next is news. Pure."""
+    """The alert after a channel could not deliver that it fires: where no channel delivered it, and
+    none is ``underway``, the next firing counts as the first. Pure."""
     if alert.ever_notified or alert.notified_channels or underway:
         return alert
     if alert.phase is Phase.FIRING and alert.announced:

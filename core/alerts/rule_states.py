@@ -1,4 +1,4 @@
-"""What rules carry from one verdict to the next while there is no alert that keeps it."""
+"""What rules keep from one verdict to the next while there is no alert that holds it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class RuleStates:
     dirty: dict[Key, RuleState] = field(factory=dict)
 
     def of(self, key: Key, alert: Alert | None) -> RuleState:
-        """What comes back to a rule: what its alert keeps, or what is kept here."""
+        """What comes back to a rule: what its alert holds, or what is kept here."""
         return self.kept.get(key, {}) if alert is None else alert.rule_state
 
     def note(self, key: Key, verdict: Verdict) -> None:
-        """Keep what a verdict asks for; an unknown one that carries nothing changes nothing."""
+        """Keep the state that a verdict has; an unknown one without a state changes nothing."""
         if verdict.rule_state:
             self._put(key, cleaned_verdict(verdict).rule_state)
         elif verdict.state is not VerdictState.UNKNOWN:
@@ -47,6 +47,6 @@ class RuleStates:
             self._put(key, {})
 
     def take_dirty(self) -> dict[Key, RuleState]:
-        """What changed, to be saved; empty where nothing is carried any more."""
+        """What changed, to be saved; empty where nothing is kept any more."""
         taken, self.dirty = self.dirty, {}
         return taken

@@ -4,14 +4,14 @@
 state          how it is held                                      leaves it when
 =============  ==================================================  ================================
 (none)         no alert                                            rising or firing → pending
-pending        PENDING                                             firing for the policy's wait →
+pending        PENDING                                             firing for ``for_seconds`` →
                                                                    firing; clear → (none)
 firing         FIRING                                              clear → resolved
 acknowledged   FIRING, ``acknowledged_by`` set: no repeats, no     clear → resolved; taken back →
                escalation; over once the recovery was told         firing
 escalated      FIRING, ``escalated``: severity raised, channels    clear → resolved
                added, after ``escalate_after`` repeats
-suppressed     FIRING, ``suppression`` set: lives on, is not told  suppression over → told then
+suppressed     FIRING, ``suppression`` set: lives on, is not sent  suppression over → told then
                                                                    (released); clear → resolved
 resolved       RESOLVED, for a cooldown                            firing again (after the wait) →
                                                                    reopened; cooldown over → closed
@@ -24,9 +24,9 @@ frozen         any, ``frozen`` set: the verdict is unknown; no     verdict known
                time passes for it                                  moves on by the gap
 =============  ==================================================  ================================
 
-Told are: the firing, at once; each cooldown a repeat; the escalation in place of the repeat after
-the last, or at once where it is graver than it was; the recovery, once, to those who heard of the
-firing, also while suppressed: who was told of a failure is told of its end.
+Messages go out for the firing, at once; each cooldown a repeat; the escalation in place of the
+repeat after the last, or at once where it is graver than it was; the recovery, once, to channels
+that delivered the firing, also while suppressed: who got a failure gets its end.
 """
 
 from __future__ import annotations
@@ -124,14 +124,14 @@ def _pending(walk: Walk, alert: Alert) -> None:
         walk.record(Change.CANCELLED)
         walk.alert = None
         return
-    armed = None
+    since = None
     if state is VerdictState.FIRING:
-        armed = now if alert.firing_since is None else alert.firing_since
+        since = now if alert.firing_since is None else alert.firing_since
     alert = walk.set(
-        firing_since=armed,
+        firing_since=since,
         message=walk.verdict.message,
         details=walk.verdict.details,
         rule_state=walk.verdict.rule_state,
     )
-    if armed is not None and now - armed >= walk.policy.for_seconds:
+    if since is not None and now - since >= walk.policy.for_seconds:
         fire(walk, alert)

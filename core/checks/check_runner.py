@@ -59,7 +59,8 @@ class Runner:
         clock: the time.
         isolation: what plugins are called through.
         faults: what probes did wrong.
-        confirm_down: asked what a result that says ``down`` is worth (plugin, probe, target, result).
+        confirm_down: gives the result that counts in place of one that says ``down``, by plugin,
+            probe, target and result.
         last_shortage: when a check could not be made since tocsin itself lacked something
             (monotonic seconds), and what; others report lacks of the resolver and of descriptors.
     """

@@ -45,9 +45,9 @@ class Verdict:
 
     ``message`` is one sentence; ``details`` go into messages and the API (JSON-serialisable).
     ``rule_state`` is kept, with an alert or without, over restarts of tocsin, and handed back as
-    :attr:`History.rule_state`; an ``unknown`` verdict that carries nothing leaves what was carried.
-    ``recheck_after``: seconds after which time alone may change the verdict. ``recovered``: a clear verdict
-    rests on what was seen; else its alert ends because nothing is to be seen any more.
+    :attr:`History.rule_state`; an ``unknown`` verdict without one leaves what was kept.
+    ``recheck_after``: seconds after which time alone may change the verdict. ``recovered``: a clear
+    verdict rests on what was seen; else its alert ends because nothing is to be seen any more.
     """
 
     state: VerdictState
@@ -64,7 +64,7 @@ class Verdict:
 
     @property
     def is_no_news(self) -> bool:
-        """Where there is no alert and nothing is carried, nothing follows from it."""
+        """Where there is no alert and no state is kept, nothing follows from it."""
         quiet = self.state in (VerdictState.CLEAR, VerdictState.UNKNOWN)
         return quiet and self.recheck_after is None and not self.rule_state
 
@@ -126,9 +126,9 @@ class Rule(ABC):
     Attributes:
         inhibits: class variable; whether its alert explains the failures of dependent targets,
             which are then not told (it means: this target is down).
-        rule_state_suffices: class variable; whether its verdicts carry all that it needs of the time before
-            a start of tocsin. Other rules with a lookback are given the results and events of then,
-            as far as history has them; their facts about a container are few.
+        rule_state_suffices: class variable; whether its ``rule_state`` has all that it needs of the
+            time before a start of tocsin. Other rules with a lookback are given the results and
+            events of then, as far as history has them; their facts about a container are few.
         explained_by_down: class variable; whether its alert is not told while one of a rule that
             inhibits, on the same target and graver, is; of a rule with ``inhibits`` it never is.
         stands_for_down: class variable; whether its alert is told in place of those of rules that
@@ -148,7 +148,7 @@ class Rule(ABC):
     @property
     def looks_at(self) -> tuple[str, ...] | None:
         """Names of the metrics by which alone :meth:`evaluate` judges: while no check of a target
-        has one of them, no alert of the rule is open there and it carries nothing, it is not asked.
+        has one of them, no alert of the rule is open there and it keeps no state, it is not asked.
         None: it is asked at every result."""
         return None
 

@@ -19,6 +19,7 @@ from tocsin.core.alerts.durable_clock import Anchor
 from tocsin.core.alerts.model import Alert, Key, cleaned_alert
 from tocsin.core.alerts.outbox import Decision, Row, cleaned_row
 from tocsin.core.alerts.silences import Silence
+from tocsin.core.alerts.stored import decode
 from tocsin.core.contracts.model import Heartbeat
 from tocsin.core.encoding import encode
 from tocsin.core.runtime.sqlite_file import DamagedError, connect, transaction
@@ -27,7 +28,7 @@ RECENT = 86400.0
 """Seconds of finished rows that a start reads."""
 
 RULE_STATE = "carried "
-"""What the names of lines of ``meta`` begin with that hold what a rule carries."""
+"""What the names of lines of ``meta`` begin with that hold the state of a rule."""
 
 BESIDE = ("-wal", "-shm")
 """What the names of SQLite's files beside the journal end with."""
@@ -61,8 +62,8 @@ class Life:
 
 @frozen(kw_only=True)
 class Entry:
-    """What belongs together. ``retry_after_until``: steady times before which a channel must not be used.
-    ``restored``: what an earlier run left was taken up, as far as anybody knows of it."""
+    """What belongs together. ``retry_after_until``: steady times before which a channel must not be
+    used. ``restored``: what an earlier run left was taken up, as far as anybody knows of it."""
 
     alerts: tuple[Alert, ...] = ()
     closed: tuple[Key, ...] = ()
@@ -74,7 +75,7 @@ class Entry:
     life: Life | None = None
     restored: bool = False
     rule_states: Mapping[Key, Mapping[str, Any]] = Factory(dict)
-    """What rules carry without an alert; empty: nothing any more."""
+    """States of rules without an alert; empty: there is none any more."""
     beats: Mapping[str, Heartbeat] = Factory(dict)
     """The last beats of jobs, by key."""
 
@@ -251,4 +252,4 @@ def note(db: sqlite3.Connection, name: str, value: str = "1") -> None:
 
 
 def _decode(rows: Iterable[tuple[bytes]], kind: Any) -> list[Any]:
-    return [msgspec.json.decode(data, type=kind) for (data,) in rows]
+    return [decode(data, kind) for (data,) in rows]

@@ -55,7 +55,7 @@ class Journal:
         self.path = path
         self.whole: Callable[[], Entry] | None = None
         self._keeper = keeper = Keeper(path, self._ask_for_whole)
-        self.report, self.reported = keeper.tell, keeper.told
+        self.report, self.reported = keeper.report, keeper.reported
         self._queue: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         """Jobs, those in one transaction that belong together."""
         self._held: list[_Job] | None = None

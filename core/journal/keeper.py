@@ -74,7 +74,7 @@ class Keeper:
         there = self.path.exists()
         wal = self.path.with_name(f"{self.path.name}-wal")
         if there and not self.path.stat().st_size:
-            self.tell(f"{self.path} was empty")
+            self.report(f"{self.path} was empty")
         frames = frames_in(wal)
         db = self._open(mark=False)
         check(db)
@@ -86,7 +86,7 @@ class Keeper:
         elif frames is None or frames > max(applied, 0):
             why = f"{wal.name} is damaged, and what it held is lost"
         if why is not None:
-            self.tell(why)
+            self.report(why)
             saved = evolve(saved, doubtful=not saved.fresh)
         self._lacking = saved.fresh or saved.doubtful
         self._mark(db)
@@ -104,25 +104,25 @@ class Keeper:
             aside = set_aside(self.path)
             saved = salvage(aside)
             kept = f"{len(saved.alerts)} alerts and {len(saved.rows)} messages were read from it"
-            self.tell(f"{self.path.name} was damaged ({reason}) and lies in {aside}; {kept}")
+            self.report(f"{self.path.name} was damaged ({reason}) and lies in {aside}; {kept}")
             self._take_over()
             entry = Entry(
-                alerts=saved.alerts, rows=saved.rows, silences=saved.silences, retry_after_until=saved.retry_after_until,
-                anchor=saved.anchor, beats=saved.beats,
+                alerts=saved.alerts, rows=saved.rows, silences=saved.silences, anchor=saved.anchor,
+                retry_after_until=saved.retry_after_until, beats=saved.beats,
             )  # fmt: skip
             self._transact(self._open(), [entry])
         except (sqlite3.Error, DamagedError, OSError) as again:
             if aside is None:
-                self.tell(f"{self.path.name} is damaged ({reason}) and cannot be set aside")
+                self.report(f"{self.path.name} is damaged ({reason}) and cannot be set aside")
             self._fail(again)
         return saved
 
-    def tell(self, what: str) -> None:
+    def report(self, what: str) -> None:
         """Say what was wrong with the file, in the log and as an incident."""
         self.incident, self._said_since = what, None
         log.error("the journal's file was damaged", file=str(self.path), reason=what)
 
-    def told(self, now: float, wait: float) -> None:
+    def reported(self, now: float, wait: float) -> None:
         """Alerts go out at the steady second ``now``, after ``wait`` seconds of trouble: an
         incident is over once it could be told."""
         if self.incident is None:
@@ -171,7 +171,7 @@ class Keeper:
             what += f"; what is there instead lies in {set_aside(self.path)}"
         for suffix in BESIDE:  # of no file any more
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-        self.tell(f"{what}; it is written anew from memory")
+        self.report(f"{what}; it is written anew from memory")
 
     def write(self, entries: list[Entry]) -> str | None:
         """Write entries, or just look after the file; returns why that is not possible now."""

@@ -21,6 +21,7 @@ from tocsin.core.alerts.durable_clock import Anchor
 from tocsin.core.alerts.model import Alert, cleaned_alert
 from tocsin.core.alerts.outbox import Row, cleaned_row
 from tocsin.core.alerts.silences import Silence
+from tocsin.core.alerts.stored import decode
 from tocsin.core.contracts.model import Heartbeat
 from tocsin.core.journal.file import BESIDE, UNREADABLE, Saved, open_file, read, references
 
@@ -177,4 +178,4 @@ def _items(db: sqlite3.Connection, table: str, kind: Any) -> Iterator[Any]:
             continue
         for (data,) in found:
             with suppress(msgspec.MsgspecError, TypeError):
-                yield msgspec.json.decode(data, type=kind)
+                yield decode(data, kind)

@@ -45,10 +45,10 @@ def _cleaned(notice: Notice) -> Notice:
 
 @define
 class Enricher:
-    """Adds log lines, the whole system's standing and the words to a message.
+    """Adds log lines, the status of every target and the rendered text to a message.
 
-    ``logs`` gives a target's last lines; ``target_statuses`` every target, worst first; ``can_restart``
-    tells whether people may restart a target.
+    ``logs`` gives a target's last lines; ``target_statuses`` every target, worst first;
+    ``can_restart`` tells whether people may restart a target.
     """
 
     renderer: Renderer = field(factory=lambda: Renderer(clean=clean))

@@ -1,8 +1,8 @@
 """Surviving plugins: deadlines for their synchronous calls, event loops of their own for the rest.
 
-A stranger's coroutine never runs in the core's event loop. Each plugin has a :class:`PluginThread`, a
-thread with an event loop: one that blocks, or calls ``sys.exit``, stops nobody but itself. Plugins
-listed in ``[plugins] inline`` (ours, as delivered) skip the thread for speed.
+A third-party coroutine never runs in the core's event loop. Each plugin has a
+:class:`PluginThread`, a thread with an event loop: one that blocks, or calls ``sys.exit``, stops
+only itself. Plugins listed in ``[plugins] inline`` (ours, as delivered) run without one, for speed.
 """
 
 from __future__ import annotations
@@ -340,8 +340,8 @@ class Isolation:
             thread.abandon(fault)
 
     def awaited(self, plugin: str) -> None:
-        """A plugin's thread waits for the core, and is not to blame for that. Called in its thread;
-        from another thread of the plugin it says nothing about the thread."""
+        """A plugin's thread waits for the core, and is not to blame for that. Called in that
+        thread; from another thread of the plugin it does nothing."""
         if thread := self._threads.get(plugin):
             thread.awaited()
 

@@ -100,8 +100,8 @@ def fit_verdict(given: object, least_again: float = 0.0) -> tuple[Verdict, str |
         look.text("message", verdict.message)
         look.data("details", verdict.details)
         look.data("rule_state", verdict.rule_state)
-        carried = look.changed.get("rule_state", verdict.rule_state)
-        if carried and (size := _size(carried)) > MOST_STATE:
+        state = look.changed.get("rule_state", verdict.rule_state)
+        if state and (size := _size(state)) > MOST_STATE:
             look.changed["rule_state"] = {}
             look.wrong.append(f"{size} characters to carry, more than {MOST_STATE}")
         again = verdict.recheck_after

@@ -15,6 +15,7 @@ from tocsin.core.alerts.matchers import parse
 from tocsin.core.alerts.model import Alert, cleaned_alert
 from tocsin.core.alerts.outbox import Decision, Row, cleaned_row
 from tocsin.core.alerts.silences import Silence, Window
+from tocsin.core.alerts.stored import decode
 from tocsin.core.boundary import cleaned_rows
 from tocsin.core.contracts.model import Event
 from tocsin.core.logs import get_logger
@@ -290,7 +291,7 @@ class AlertHistory:
 def _whole(state: str, kind: Any) -> Any:
     """Decode an object that was stored as JSON; None if it cannot be decoded."""
     try:
-        return msgspec.json.decode(state, type=kind)
+        return decode(state, kind)
     except msgspec.MsgspecError as error:
         log.warning(
             "a row of the database cannot be decoded and is ignored",

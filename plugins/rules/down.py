@@ -164,8 +164,8 @@ def _unseen(history: History) -> dict[str, list[float]]:
 
 
 def _count(history: History, check: str, last: Observation) -> int:
-    """Failures in a row, those before a restart of tocsin included: ``rule_state`` has the count, and
-    the moment of the last result that went into it."""
+    """Failures in a row, those before a restart of tocsin included: ``rule_state`` has the count,
+    and the moment of the last result that went into it."""
     count = history.failures.get(check, 0)
     if check in history.rule_state:
         before, at = history.rule_state[check]

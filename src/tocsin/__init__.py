@@ -80,7 +80,8 @@ else:
             "core.plugin.hookspecs": "hookimpl",
             "core.resolver.lookups": "TocsinResolver connect_to look_up",
             "core.contracts.model": (
-                "REPLICATED Heartbeat Container Event LogLine Observation Reason Result Status Target"
+                "REPLICATED Container Event Heartbeat LogLine Observation Reason Result Status "
+                "Target"
             ),
             "core.contracts.notifier": (
                 "Controls Kind Message Notice Notifier NotifyError Receipt TargetStatus"

@@ -21,7 +21,7 @@ from tocsin.core.checks.heartbeats import Heartbeats
 from tocsin.core.contracts.model import Heartbeat, Status
 from tocsin.core.journal import journal
 from tocsin.core.monitor.events import BeatReceived
-from tocsin.core.runtime import crash_points
+from tocsin.core.runtime.process import PROCESS
 from tocsin.testing import SettableClock
 
 
@@ -124,10 +124,10 @@ def disk_that_hangs() -> Iterator[threading.Event]:
         if name == "before commit":
             release.wait(30)
 
-    crash_points.set_hook(hang)
+    PROCESS.crash_hook = hang
     yield release
     release.set()
-    crash_points.set_hook(None)
+    PROCESS.crash_hook = None
 
 
 async def test_a_disk_that_does_not_answer_does_not_keep_a_job_waiting(

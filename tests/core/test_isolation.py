@@ -55,7 +55,7 @@ async def test_sys_exit_in_a_coroutine_ends_nothing() -> None:
 
 
 async def test_sys_exit_in_a_task_of_its_own_costs_only_the_lane() -> None:
-    """``sys.exit`` in a task a plugin spawned fails what runs in its thread; the next call works."""
+    """``sys.exit`` in a task a plugin spawned fails what its thread runs; the next call works."""
     plugin_thread = PluginThread("x")
 
     async def boom() -> None:

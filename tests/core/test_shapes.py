@@ -157,8 +157,9 @@ def test_a_secret_as_a_message_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("message", 5), ("details", "no"), ("rule_state", [1]), ("recheck_after", "5"), ("recheck_after", float("nan")),
-        ("recheck_after", HUGE), ("recheck_after", -1), ("rule_state", {"x": ["y" * 1000] * 1000}),
+        ("message", 5), ("details", "no"), ("rule_state", [1]), ("recheck_after", "5"),
+        ("recheck_after", float("nan")), ("recheck_after", HUGE), ("recheck_after", -1),
+        ("rule_state", {"x": ["y" * 1000] * 1000}),
     ],
 )  # fmt: skip
 def test_a_part_of_a_verdict_that_is_wrong_costs_only_itself(field: str, value: Any) -> None:

@@ -29,8 +29,8 @@ class Fault:
     alerts must go out while it lasts. ``deaf``: channels whose receiver it breaks.
     ``blind``: targets that nobody can see while it lasts. ``refused``: channels
     and targets whose notices the receiver refuses for good, from the start of the fault. ``hold``:
-    how long an idle channel holds a notice. ``plugin_threads``: how many plugins get a thread of their own
-    (``core.isolation``), which they keep.
+    how long an idle channel holds a notice. ``plugin_threads``: how many plugins get a thread of
+    their own (``core.plugin.sandbox``), which they keep.
     """
 
     name: ClassVar[str] = ""
