@@ -1,4 +1,4 @@
-"""Operations that plugins add to the API."""
+"""The contract of the operations that plugins add to the HTTP API."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs import Attribute, Factory, field, frozen
 from tocsin.core.contracts.notifier import TargetStatus
 
 PREFIX = "/api/v1/plugins"
-"""What the paths of plugins' endpoints begin with; the plugin's name follows."""
+"""Path prefix of all plugin endpoints; the plugin's name follows it."""
 
 METHODS = ("GET", "POST", "DELETE")
 ROLES = ("viewer", "operator", "admin")
@@ -19,11 +19,12 @@ ROLES = ("viewer", "operator", "admin")
 
 @frozen(kw_only=True)
 class Request:
-    """One request to an endpoint, let in and decoded.
+    """One authorized and decoded request to an endpoint.
 
-    ``path`` has the variable parts of the path, ``query`` the query parameters, ``body`` the
-    decoded JSON (None for a GET); ``actor`` is the name of the caller's token, ``role`` its role.
-    ``system`` has every target, worst first, where :attr:`Endpoint.wants_system` asks for it.
+    ``actor`` is the name of the caller's token and ``role`` the role of that token. ``path`` maps
+    the variables of the path to their values, ``query`` the query parameters. ``body`` is the
+    decoded JSON body, None for a GET. ``system`` lists every target, worst first; it is empty
+    unless the endpoint sets :attr:`Endpoint.wants_system`.
     """
 
     actor: str
@@ -52,11 +53,13 @@ def _one_of(*words: str) -> Any:
 
 @frozen(kw_only=True)
 class Endpoint:
-    """An operation under ``/api/v1/plugins/NAME/``, NAME being the plugin's.
+    """An operation under ``/api/v1/plugins/NAME/``, where NAME is the name of the plugin.
 
-    ``handler`` returns what is to be answered as JSON; the first line of its docstring is the
-    operation's summary. An :class:`~tocsin.ActionError` it raises is a refusal (404 where
-    ``missing``, else 409); any other exception is the plugin's fault (502).
+    ``path`` is relative to that prefix, for example ``items/{id}``. ``role`` is the role that the
+    caller needs. ``handler`` returns a value that is sent as JSON; the first line of its docstring
+    is the summary of the operation. If it raises :class:`~tocsin.ActionError`, the answer is 404
+    if ``missing`` is set, else 409. Any other exception counts as a fault of the plugin and is
+    answered with 502. ``wants_system`` fills :attr:`Asked.system`.
     """
 
     path: str = field(validator=_path)
@@ -69,5 +72,5 @@ class Endpoint:
 
     @property
     def name(self) -> str:
-        """``GET items/{id}``."""
+        """Method and path, for example ``GET items/{id}``."""
         return f"{self.method} {self.path}"

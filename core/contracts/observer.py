@@ -1,4 +1,4 @@
-"""What observers are told: the changes in the life of every alert, and their contract."""
+"""The contract of observers, and the alert changes that they receive."""
 
 from __future__ import annotations
 
@@ -42,16 +42,18 @@ class AlertChange:
 
 @frozen(kw_only=True)
 class Observer(ABC):
-    """Is told of every change of every alert, one after the other, once it is in the journal.
+    """Receives every change of every alert, one at a time, after the journal has recorded it.
 
-    An observer learns; it does not deliver: what it misses while tocsin is down, or because it is
-    slower than what happens, is not told again. Whoever must not miss anything is a notifier.
+    Changes that an observer misses, because tocsin is down or because the observer is too slow,
+    are not sent again. A plugin that must not miss a change has to be a notifier.
     """
 
     @abstractmethod
     async def changed(self, change: AlertChange) -> None:
-        """Take note of a change. An exception is the plugin's fault; the next change comes all the
-        same."""
+        """Process one change.
+
+        An exception counts as a fault of the plugin; the next change is delivered nevertheless.
+        """
 
     async def close(self) -> None:
-        """Let go of what the observer holds; called when tocsin stops or its options change."""
+        """Release the observer's resources; called when tocsin stops or its options change."""
