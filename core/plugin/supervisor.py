@@ -1,4 +1,4 @@
-"""Keeping a long-running coroutine of a plugin alive: start, tell of its end, wait, start again."""
+"""Restart of a plugin's long-running coroutine, with exponential backoff."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from tocsin.core.contracts.notifier import NotifyError
 from tocsin.core.plugin.sandbox import PluginFault, describe
 
 BACKOFF = (1.0, 60.0)
-"""Seconds before the first new start, doubled each time, and the longest."""
+"""Initial and maximum delay before a restart, in seconds; the delay doubles each time."""
 
 STEADY_AFTER = 120.0
-"""Seconds of running after which the next end counts as the first again."""
+"""Run time, in seconds, after which the backoff starts again from its initial delay."""
 
 
 async def keep_running(
     start: Callable[[], Awaitable[object]], clock: Clock, ended: Callable[[str, float], None]
 ) -> None:
-    """Run ``start()`` again and again until cancelled.
+    """Run ``start()`` until cancelled, and restart it whenever it ends.
 
-    ``ended`` is told the reason of each end, as a clause ("raised OSError: …"), and the seconds
-    until the next start.
+    Args:
+        start: starts the coroutine and returns when it ends.
+        clock: measures how long each run lasted.
+        ended: called after each run with the reason, as a clause ("raised OSError: …"), and the
+            delay before the restart in seconds.
 
     Raises:
-        ServiceError: a permanent one, which a new start would not change.
+        ServiceError: ``start`` raised a permanent error, which a restart would not resolve.
     """
     backoff = BACKOFF[0]
     while True:

@@ -1,4 +1,4 @@
-"""Engines on other machines by ``ssh://``, an extra: what it needs, and what can go wrong."""
+"""Access to remote Docker engines by ``ssh://``, which needs the optional extra ``ssh``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib.util
 import docker
 
 TROUBLE: tuple[type[Exception], ...] = ()
-"""What paramiko raises besides OSError when a host cannot be reached or lets nobody in."""
+"""Exceptions besides OSError that paramiko raises if it cannot connect or log in."""
 
 if importlib.util.find_spec("paramiko"):  # the SDK has imported it already
     import paramiko
@@ -16,14 +16,14 @@ if importlib.util.find_spec("paramiko"):  # the SDK has imported it already
 
 
 def lacking(address: str | None) -> str | None:
-    """What has to be installed for an engine's address, as a sentence, or None."""
+    """Return a sentence that names the package missing for this address, or None."""
     if address is None or not address.startswith("ssh://") or importlib.util.find_spec("paramiko"):
         return None
     return "ssh:// needs paramiko, which is not installed: pip install 'tocsin[ssh]'"
 
 
 def explained(address: str, trouble: str) -> str:
-    """What went wrong on the way to an engine, plainer where ssh is why."""
+    """Return the connection error, replaced by its probable cause and remedy if ssh is involved."""
     ended = "Remote end closed" in trouble or "Socket is closed" in trouble
     if address.startswith("ssh://") and ended:
         return (
@@ -34,8 +34,11 @@ def explained(address: str, trouble: str) -> str:
 
 
 def share_channels(api: docker.APIClient) -> None:
-    """Let all calls of a client by ssh share channels. The SDK opens some for each URL, so for each
-    container, and an sshd lets only ten be open at once (MaxSessions)."""
+    """Make all calls of an ssh client share one pool of channels.
+
+    The SDK opens a pool for each URL, hence for each container, and sshd allows only ten open
+    sessions for each connection by default (``MaxSessions`` in sshd_config(5)).
+    """
     adapter = vars(api)["_custom_adapter"]
     connection, base = adapter.get_connection, api.base_url
     adapter.pools.clear()
