@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -176,3 +176,11 @@ def test_the_way_is_listed_in_order() -> None:
     assert 5 <= len(way) <= 10
     lines = {name: len((root / name).read_text().splitlines()) for name in way}
     assert [name for name, count in lines.items() if count > 200] == []
+
+
+def test_the_picture_names_every_event() -> None:
+    """docs/architecture.md has each kind of event that enters the monitor."""
+    text = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text()
+    kinds = [kind.__name__ for kind in get_args(MonitorEvent)]
+    assert len(kinds) > 20
+    assert [name for name in kinds if f"`{name}`" not in text] == []
