@@ -1,5 +1,5 @@
-"""The alert engine: results in, transitions out. Synchronous and without side effects of its own,
-so that the running tocsin, ``tocsin replay`` and the tests drive the very same code."""
+"""The alert engine: results in, transitions out. It is synchronous and has no side effects outside
+its state, so that live operation, ``tocsin replay`` and the tests run the same code."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tocsin.core.contracts.model import Event, Observation, Target
 from tocsin.core.contracts.rule import Verdict, VerdictState
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks at what time alone ends: silences, windows, graces."""
+"""Seconds between checks whether a silence, window or grace period has begun or ended."""
 
 
 class Engine:
-    """The histories of all targets, and all alerts; ``isolates`` and ``faults``: of
-    :class:`Evaluator`. Verdicts of rules that were judged elsewhere come to :meth:`judge`."""
+    """The recent history of all targets, and all alerts. For ``isolates`` and ``faults`` see
+    :class:`Evaluator`; verdicts of isolated rules are passed to :meth:`judge`."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Engine:
     def configure(
         self, rules: RuleSet, now: Moment, grace: float | None = None
     ) -> list[Transition]:
-        """Take over a configuration; alerts whose rule is gone are resolved."""
+        """Apply a configuration; resolve alerts whose rule no longer exists."""
         self.evaluator.configure(rules)
         if grace is not None:
             self.inhibition.grace = grace
@@ -58,7 +58,7 @@ class Engine:
         for key in list(self.alerts):
             if key[0] not in rules.own and not self.evaluator.watches(key):
                 changes += self.judge(key, Verdict.over("its rule was taken away"), now)
-            else:  # its policy may be another, and whether it explains others
+            else:  # its policy, or whether it explains other alerts, may have changed
                 self.table.put(self.alerts[key])
         self.evaluator.forget()
         return changes
@@ -66,11 +66,11 @@ class Engine:
     def put(
         self, target: Target, source: str | None, checks: Mapping[str, Any], now: Moment
     ) -> list[Transition]:
-        """A target is there, or has changed."""
+        """Add or update a target and its checks."""
         moved = self.graph.put(target.name, target.depends_on, target.service)
         changes: list[Transition] = []
         if (recent := self.evaluator.put(target, source, checks, now)) is not None:
-            if recent.latest:  # a check that is gone fails no more
+            if recent.latest:  # a removed check no longer counts as failed
                 changes += self._judge_all(self.evaluator.evaluate(recent, self.alerts, now), now)
             else:
                 changes += self._end(target.name, "its checks were taken away", now)
@@ -79,7 +79,7 @@ class Engine:
         return changes
 
     def drop(self, name: str, now: Moment, why: str = "the target was removed") -> list[Transition]:
-        """A target is gone for good: its alerts are resolved."""
+        """Remove a target and resolve its alerts."""
         self.evaluator.drop(name)
         changes = self._end(name, why, now)
         below = self.graph.below(name)
@@ -93,15 +93,15 @@ class Engine:
         return changes
 
     def observe(self, observation: Observation, now: Moment) -> list[Transition]:
-        """Take in a result of a target that is there."""
+        """Apply a result; results of unknown targets are ignored."""
         return self._judge_all(self.evaluator.observe(observation, self.alerts, now), now)
 
     def happened(self, event: Event, now: Moment) -> list[Transition]:
-        """Take in an event of a target that is there."""
+        """Apply an event of a target; events of unknown targets are ignored."""
         return self._judge_all(self.evaluator.happened(event, self.alerts, now), now)
 
     def review(self, targets: Iterable[str], now: Moment) -> list[Transition]:
-        """Have the rules of targets judge anew by what was seen already."""
+        """Evaluate the rules of the named targets again, on the data already present."""
         return self._judge_all(self.evaluator.review(targets, self.alerts, now), now)
 
     def _judge_all(self, verdicts: Verdicts, now: Moment) -> list[Transition]:
@@ -111,7 +111,7 @@ class Engine:
         return changes
 
     def judge(self, key: Key, verdict: Verdict, now: Moment) -> list[Transition]:
-        """Take in a verdict."""
+        """Apply a rule's verdict to its alert."""
         self.evaluator.note(key, verdict, now)
         if key not in self.alerts and verdict.state in (VerdictState.CLEAR, VerdictState.UNKNOWN):
             self.evaluator.rule_states.note(key, verdict)
@@ -143,14 +143,15 @@ class Engine:
             if explains or self.evaluator.rules.leads(*key):
                 out += self.recheck({key[1], *self.graph.below(key[1])}, now, but=key)
             for leader in self.inhibition.leaders(key[1]) if explains else ():
-                if leader in self._verdicts:  # it may be as grave now as what it stands for
+                if leader in self._verdicts:  # its severity follows the alerts it stands for
                     out += self._step(leader, self._verdicts[leader], now)
         return out
 
     def settle(self, now: Moment, *, freeze: bool = True) -> list[Transition]:
-        """Looking around is over: what waited for that is told.
+        """End the settling phase after a start: notify of the alerts that it held back.
 
-        ``freeze``: all has been looked at since the start; alerts of which nothing was said freeze.
+        ``freeze``: every check had its chance to run, so alerts without a verdict since then
+        freeze.
         """
         self.muting.settled = True
         unseen = Verdict.unknown("nothing seen since the start") if freeze else None
@@ -161,7 +162,7 @@ class Engine:
         return changes
 
     def tick(self, now: Moment) -> list[Transition]:
-        """Do what is due by now."""
+        """Apply everything that is due by ``now``."""
         changes = self._judge_all(self.evaluator.recheck(self.alerts, now), now)
         for key in self.table.take_due(now.steady):
             if key in self._verdicts:
@@ -172,8 +173,8 @@ class Engine:
         return changes
 
     def next_due(self, *, looking: bool = True) -> float | None:
-        """The steady time of the next :meth:`tick` that does something (``looking``: or looks
-        whether something suppresses), or None."""
+        """Return the steady time at which :meth:`tick` next has work, or None. ``looking``: include
+        the periodic check of suppressions."""
         times = [self.evaluator.next_recheck(), self.table.next_due()]
         if looking and any(self.muting.may_change(alert) for alert in self.alerts.values()):
             times.append(self._look_at)
@@ -182,7 +183,7 @@ class Engine:
     def recheck(
         self, targets: Collection[str] | None, now: Moment, but: Key | None = None
     ) -> list[Transition]:
-        """See anew what suppresses the firing alerts of some targets, or of all."""
+        """Update the suppression of firing alerts of the given targets, or (None) of all."""
         changes: list[Transition] = []
         for key, alert in list(self.alerts.items()):
             if alert.phase is not Phase.FIRING or key == but or key not in self._verdicts:

@@ -1,4 +1,4 @@
-"""The evaluator: what the rules say of a target's recent past. Pure but for what it keeps."""
+"""The evaluator: runs the rules on each target's recent history."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from tocsin.core.plugin.faults import describe
 
 Alerts: TypeAlias = Mapping[Key, Alert]
 Verdicts: TypeAlias = Iterator[tuple[Key, Verdict]]
-"""One rule after the other: what follows from the verdict of one may change what the next sees."""
+"""Lazy: applying one rule's verdict may change the alerts that the next rule sees."""
 
 
 @define
 class Evaluator:
-    """Knows the targets, their recent past, and the rules that watch them.
+    """The targets, their recent history, and the rules that watch them.
 
     Attributes:
-        isolates: whether rules that may not run here (a third party's) are put into ``asked``;
-            their verdicts come back later. False: every rule runs here.
-        asked: those since the monitor took them.
-        faults: keeps which plugin's rule raised, and what.
-        rules: those of the configuration in force.
-        rule_states: what rules keep from one verdict to the next, without an alert.
-        reading: which targets wait for what history has of them.
+        isolates: whether rules of third-party plugins are queued in ``asked`` instead of run here;
+            their verdicts arrive later. False: every rule runs here.
+        asked: queued evaluations; the monitor takes and clears them.
+        faults: records which plugin's rule raised, and why.
+        rules: the rules of the configuration in force.
+        rule_states: states that rules keep between verdicts while they have no alert.
+        reading: targets that wait for their stored history.
     """
 
     isolates: bool = False
@@ -47,22 +47,21 @@ class Evaluator:
     _rechecks: RecheckTimers = field(factory=RecheckTimers)
 
     def configure(self, rules: RuleSet) -> None:
-        """Take over a configuration."""
+        """Apply a configuration."""
         self.rules = rules
         self._bound.clear()
         for recent in self._targets.values():
             self._rules_of(recent)
 
     def forget(self) -> None:
-        """Let go of the states and faults of rules that watch their target no more."""
+        """Delete the states and faults of rules that no longer watch their target."""
         for kept in (self.rule_states, self.faults):
             kept.forget(lambda key: not self.watches(key))
 
     def put(
         self, target: Target, source: str | None, checks: Mapping[str, Any], now: Moment
     ) -> Recent | None:
-        """A target is there, or has changed; its past, where a check went that something had been
-        seen of."""
+        """Add or update a target; return its history if results of a removed check were deleted."""
         recent = self._targets.get(target.name)
         if recent is None:
             recent = self._targets[target.name] = Recent(target, source)
@@ -75,24 +74,24 @@ class Evaluator:
         return recent if is_shorter else None
 
     def drop(self, name: str) -> None:
-        """A target is gone for good."""
+        """Remove a target."""
         self._targets.pop(name, None)
         self._bound.pop(name, None)
         for kept in (self.rule_states, self.faults):
             kept.forget(lambda key: key[1] == name)
 
     def target(self, name: str) -> Target | None:
-        """A target that is there."""
+        """Return a target by name, or None."""
         recent = self._targets.get(name)
         return None if recent is None else recent.target
 
     @property
     def targets(self) -> frozenset[str]:
-        """Names of the targets that are there."""
+        """Names of all targets."""
         return frozenset(self._targets)
 
     def watches(self, key: Key) -> bool:
-        """Whether the rule of an alert still watches its target, or that is not there."""
+        """Return whether an alert's rule still watches its target; True for an unknown target."""
         recent = self._targets.get(key[1])
         return recent is None or key in self._rules_of(recent)
 
@@ -106,28 +105,28 @@ class Evaluator:
         return rules
 
     def observe(self, observation: Observation, alerts: Alerts, now: Moment) -> Verdicts:
-        """Take in a result of a target that is there."""
+        """Add a result to its target's history and yield the verdicts."""
         recent = self._targets.get(observation.target)
         if recent is not None:
             recent.observe(observation)
             yield from self.evaluate(recent, alerts, now)
 
     def happened(self, event: Event, alerts: Alerts, now: Moment) -> Verdicts:
-        """Take in an event of a target that is there."""
+        """Add an event to its target's history and yield the verdicts."""
         recent = self._targets.get(event.target)
         if recent is not None and recent.lookback:
             recent.happened(event)
             yield from self.evaluate(recent, alerts, now)
 
     def review(self, targets: Iterable[str], alerts: Alerts, now: Moment) -> Verdicts:
-        """Have the rules of targets judge anew by what was seen already."""
+        """Yield the verdicts of targets that have results, without new data."""
         for name in targets:
             recent = self._targets.get(name)
             if recent is not None and recent.latest:
                 yield from self.evaluate(recent, alerts, now)
 
     def evaluate(self, recent: Recent, alerts: Alerts, now: Moment) -> Verdicts:
-        """What all rules of a target say."""
+        """Yield the verdicts of all rules of a target, without those that change nothing."""
         is_any_faulty, kept = bool(self.faults), self.rule_states.kept
         for key, rule in self._rules_of(recent).items():
             if recent.unread and rule.reads_back:
@@ -160,7 +159,7 @@ class Evaluator:
         )
 
     def _judge(self, rule: BoundRule, key: Key, history: History, now: Moment) -> Verdict | None:
-        """What a rule says; None where it is asked elsewhere."""
+        """Return a rule's verdict; None if it was queued to run elsewhere."""
         if self.isolates and not rule.inline:
             self.asked.append(Judge(rule, key, history))
             return None
@@ -176,18 +175,18 @@ class Evaluator:
         return verdict
 
     def note(self, key: Key, verdict: Verdict, now: Moment) -> None:
-        """When a rule wants to be asked again, by its verdict."""
+        """Set or clear the time of a rule's next recheck, as its verdict asks."""
         if verdict.recheck_after is not None:
             self._rechecks.want(key, now.steady + verdict.recheck_after)
         elif self._rechecks:
             self._rechecks.want(key, None)
 
     def next_recheck(self) -> float | None:
-        """The steady time at which a rule wants to be asked again first, or None."""
+        """Return the steady time of the earliest recheck, or None."""
         return self._rechecks.next()
 
     def recheck(self, alerts: Alerts, now: Moment) -> Verdicts:
-        """Ask the rules that wanted to be asked again by now."""
+        """Yield the verdicts of rules whose recheck is due by ``now``."""
         while (key := self._rechecks.take(now.steady)) is not None:
             recent = self._targets.get(key[1])
             rule = self._bound.get(key[1], {}).get(key)

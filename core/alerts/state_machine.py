@@ -1,4 +1,4 @@
-"""The life of an alert, as one pure function.
+"""The life cycle of an alert, as one pure function.
 
 =============  ==================================================  ================================
 state          how it is held                                      leaves it when
@@ -55,9 +55,18 @@ def step(
     policy: Policy,
     suppression: Suppression | None = None,
 ) -> tuple[Alert | None, tuple[Transition, ...]]:
-    """One step of an alert's life: what it is now, and what changed. Pure; ids come with ``now``.
+    """Advance one alert by a verdict. Pure; new ids come from ``now``.
 
-    ``alert`` None: there is none; None is returned when there is none any more.
+    Args:
+        key: rule and target.
+        alert: the alert so far, or None.
+        verdict: the rule's verdict.
+        now: the moment of the step.
+        policy: how the rule's alerts are handled.
+        suppression: what mutes the alert now, or None.
+
+    Returns:
+        The alert afterwards (None if there is none any more), and its changes in order.
     """
     walk = Walk(key, alert, verdict, now, policy, suppression)
     _go(walk)
@@ -65,7 +74,7 @@ def step(
 
 
 def phase_of(alert: Alert | None) -> Phase | None:
-    """Where an alert is in its life; None where there is none."""
+    """Return an alert's phase; None without an alert."""
     return None if alert is None else alert.phase
 
 
@@ -118,7 +127,7 @@ def _begin(walk: Walk) -> None:
 def _pending(walk: Walk, alert: Alert) -> None:
     state, now = walk.verdict.state, walk.now.steady
     if state is VerdictState.CLEAR:
-        if alert.resolved is not None:  # it was about to reopen
+        if alert.resolved is not None:  # its reopening was pending
             walk.set(phase=Phase.RESOLVED, rule_state=walk.verdict.rule_state)
             return
         walk.record(Change.CANCELLED)

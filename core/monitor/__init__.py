@@ -1,7 +1,7 @@
 """The monitor: one event in, effects out.
 
-``events`` is what enters, ``monitor`` the one function, ``effects`` what leaves; ``resume`` goes on
-with an earlier run, ``recent_alerts`` and ``underway`` are a part of what the monitor knows.
+``events`` defines the input, ``monitor`` the function, ``effects`` the output; ``resume`` continues
+an earlier run, ``recent_alerts`` and ``underway`` hold parts of the monitor's state.
 """
 
 from tocsin.core.monitor.effects import Effects

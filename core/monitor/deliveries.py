@@ -1,4 +1,4 @@
-"""Who is to be told, was told and could not be: the part of the monitor that knows the outbox."""
+"""Routing of changes to channels, and the outcome of their delivery: the outbox of the monitor."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tocsin.core.monitor.withdraw import inhibited, silenced, superseded, withdr
 
 @define
 class Deliveries:
-    """What the rows of the outbox come to.
+    """Tracks the rows of the outbox until they are delivered, dead or withdrawn.
 
     Attributes:
-        engine: the alerts they are about.
-        recent: alerts that are over, some of which were told only after that.
+        engine: the alerts that the rows are about.
+        recent: alerts that have closed, some of which were delivered only afterwards.
         channels: the channels of the configuration in force, by name.
-        failing: which of them cannot deliver now.
-        underway: which channels are still to tell that an alert fires.
+        failing: names of the channels that cannot deliver now.
+        underway: the channels whose notification of a firing is still queued, by alert.
     """
 
     engine: Engine
@@ -42,30 +42,30 @@ class Deliveries:
     underway: Underway = field(factory=Underway)
     _undelivered: dict[str, Undelivered] = field(factory=dict)
     _elsewhere: set[UUID] = field(factory=set)
-    """Rows that are under way, and of which another channel was told meanwhile."""
+    """Queued rows that were also sent to another channel in the meantime."""
 
     def configure(self, channels: Mapping[str, ChannelSettings]) -> None:
-        """Take over a configuration."""
+        """Apply a configuration."""
         self.channels = channels
         self.failing &= channels.keys()
         for name in self._undelivered.keys() - channels.keys():
             del self._undelivered[name]
 
     def changed(self, change: ChannelChanged) -> None:
-        """A channel begins to fail, or delivers again."""
+        """Record that a channel begins to fail, or delivers again."""
         if change.is_failing and change.channel in self.channels:
             self.failing.add(change.channel)
         else:
             self.failing.discard(change.channel)
 
     def note(self, row: Row) -> None:
-        """A row as it is now, of this run or an earlier one."""
+        """Record the present state of a row, of this run or an earlier one."""
         self.underway.note(row)
         if row.decision in (Decision.SENT, Decision.DEAD) and row.channel in self.channels:
             self._undelivered.setdefault(row.channel, Undelivered()).note(row)
 
     def routed(self, change: Transition, now: Moment) -> list[Row]:
-        """The rows of a change; who is to be told of it counts as told from now on."""
+        """Return the outbox rows of a change, and record the queued channels in its alert."""
         alert, engine = change.alert, self.engine
         explains = engine.evaluator.rules.explains(*alert.key)
         rows = route(
@@ -84,10 +84,14 @@ class Deliveries:
         return rows
 
     def due(self, due: MessageDue, now: Moment) -> tuple[SendMessage | None, list[Row], list[Row]]:
-        """What a channel is to send of rows that are due; what of them is withdrawn; and the rows
-        for other channels in place of those.
+        """Decide what of a channel's due rows is sent.
 
-        A message that lies on disk goes out as it is, but for ends of what was never told.
+        A message that is already on disk is sent unchanged, without the recoveries of firings that
+        the channel could not deliver.
+
+        Returns:
+            The message to send (None: nothing is left of it), the rows withdrawn from it, and new
+                rows for other channels in place of these.
         """
         rows, left = list(due.rows), list[Row]()
         if due.message is None:
@@ -115,14 +119,14 @@ class Deliveries:
         return SendMessage(identity, tuple(rows)), left, made
 
     def late(self, rows: Iterable[Row], now: Moment) -> list[Row]:
-        """The rows for other channels in place of some that fail for too long."""
+        """Return rows for other channels, in place of rows that have failed for too long."""
         made = self._fallback_rows(rows, now)
         self._elsewhere |= made.keys()
         return list(made.values())
 
     def finished(self, rows: tuple[Row, ...], now: Moment) -> list[Row]:
-        """The rows for other channels in place of those that a channel could not deliver; who was
-        told, and who could not be, is noted together with that."""
+        """Record the outcome of finished rows, in the outbox and in their alerts; return the rows
+        for other channels in place of undeliverable ones."""
         for row in rows:
             self.note(row)
             if row.decision is Decision.SENT:
@@ -157,7 +161,7 @@ class Deliveries:
             self.recent.keep(evolve(over, ever_notified=True, revision=over.revision + 1))
 
     def _defer(self, row: Row) -> None:
-        """What a row tells, that was withdrawn at the last moment, is told later."""
+        """Record that a row was withdrawn just before it was sent, and is to be sent later."""
         self.note(row)
         if row.decision not in (Decision.SUPERSEDED, Decision.UNHEARD) and row.first_notification:
             others = self.underway.channels(row.alert) - {row.channel}

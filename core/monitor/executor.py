@@ -1,4 +1,4 @@
-"""The executor: has the monitor handle an event, and does what follows from it."""
+"""The executor: passes events to the monitor and performs the effects that it returns."""
 
 from __future__ import annotations
 
@@ -40,19 +40,21 @@ log = get_logger(__name__)
 
 @define(eq=False)
 class Executor:
-    """What changes targets and alerts enters here, and all that follows is done here.
+    """The single entry point for every change of targets and alerts, and the only place of side
+    effects.
 
     Attributes:
-        monitor: says what follows from an event.
-        steady: the clock that dates events.
-        journal: holds what has to outlive this process; what is sent waits for it.
+        monitor: computes the effects of an event.
+        steady: the clock that supplies the time of events.
+        journal: stores what must survive a restart; notifications are sent only after its commit.
         store: history.
-        bus: news for the API's readers.
-        rules: asks rules that run elsewhere.
-        channels: are given what is to be sent.
-        observers: plugins that are told of changes of alerts.
-        due: steady seconds until which ``awoken`` waits; None: until it is set.
-        awoken: set when time has to be looked at sooner than that.
+        bus: publishes changes to the API's subscribers.
+        rules: runs rules of third-party plugins.
+        channels: receive the rows to deliver.
+        observers: plugins that are notified of changes of alerts.
+        due: steady time, in seconds, until which the timer task sleeps; None until the task sets
+            it.
+        awoken: set to wake the timer task before ``due``.
     """
 
     monitor: Monitor
@@ -66,17 +68,19 @@ class Executor:
     due: float | None = None
     awoken: asyncio.Event = field(factory=asyncio.Event)
     _newest: asyncio.Future[None] | None = None
-    """Done when all that was handled is on disk."""
+    """Completes when every entry submitted so far is on disk."""
     _tasks: set[asyncio.Task[None]] = field(factory=set)
 
     def handle(self, event: MonitorEvent) -> Effects:
-        """Have an event change what is known, and do what follows. What goes to channels and
-        observers waits for the journal; where that cannot be written it goes all the same: what
-        happened has happened."""
+        """Pass an event to the monitor, perform its effects, and return them.
+
+        Channels and observers receive their part after the journal's commit, or after a failed
+        commit: an alert is delivered even if the disk fails.
+        """
         try:
             effects = self.monitor.handle(event, self.steady.now())
         except Exception:
-            match event:  # what was seen was seen, whatever comes of it
+            match event:  # history keeps what was observed even if the monitor failed
                 case Observed(seen) | Happened(seen):
                     self.store.write(seen)
             raise
@@ -84,16 +88,18 @@ class Executor:
         return effects
 
     def observe(self, observation: Observation) -> None:
-        """Take in a result, without secrets and control characters."""
+        """Handle a result, with secrets and control characters removed."""
         self.handle(Observed(cleaned_observation(observation)))
 
     def happened(self, event: Event) -> None:
-        """Take in what happened to a target, without secrets and control characters."""
+        """Handle an event of a target, with secrets and control characters removed."""
         self.handle(Happened(cleaned_event(event)))
 
     async def submit(self, event: Acknowledged | SilencePut) -> Outcome:
-        """Take in what a person wants; the answer comes when it is on disk. Where the caller does
-        not wait for that any more, it holds all the same, and so does its audit."""
+        """Handle a person's request; return its outcome once it is on disk.
+
+        If the caller is cancelled while it waits, the change and its audit entry remain in force.
+        """
         if event.audit is not None:
             event = evolve(event, audit=cleaned_entry(event.audit))
         outcome = self.handle(event).outcome
@@ -102,23 +108,26 @@ class Executor:
         return outcome
 
     def audit(self, entry: AuditEntry) -> None:
-        """Keep what a person did that changes nothing here."""
+        """Store an audit entry for an action that changes neither targets nor alerts."""
         self.handle(Audited(cleaned_entry(entry)))
 
     async def committed(self) -> None:
-        """Wait until all that was handled so far is on disk. Where the disk fails it holds all the
-        same, in memory, and the journal's ``trouble`` says so."""
+        """Wait until everything handled so far is on disk.
+
+        A failed commit ends the wait as well: the entries stay in memory, and ``journal.trouble``
+        names the cause.
+        """
         if self._newest is not None:
             with suppress(JournalError):
                 await self.journal.wait(self._newest)
 
     def perform(self, effects: Effects) -> None:
-        """Do what follows from an event."""
+        """Perform the effects of an event."""
         for judge in effects.judge:
             self.rules.run(judge)
         look_at = effects.look_at
         if look_at is not None and (self.due is None or look_at < self.due):
-            self.awoken.set()  # though nothing changed, a rule wants to be asked again, and soon
+            self.awoken.set()  # a rule asked to be rechecked earlier than the timer's due time
         for item in effects.stored:
             self.store.write(item)
         for kind, data in effects.published:
@@ -150,20 +159,20 @@ class Executor:
         self.channels.put(rows)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something beside; it ends with the executor."""
+        """Run a coroutine as a background task, which :meth:`stop` cancels."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
-        """End what runs beside."""
+        """Cancel the background tasks and wait for their end."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 def _write_down(change: Transition) -> None:
-    """A line in the log."""
+    """Log a change of an alert."""
     quiet = change.kind in (Change.PENDING, Change.CANCELLED, Change.CLOSED)
     (log.debug if quiet else log.info)(
         "alert", change=change.kind.value, rule=change.alert.rule, target=change.alert.target,

@@ -1,9 +1,9 @@
 """The monitor: one event in, effects out.
 
-Everything that tocsin knows of targets, alerts and deliveries changes here and nowhere else.
-``handle`` is pure but for the state it owns: no input or output, nothing awaited, no clock but
-``now``. Live running, a start that goes on with an earlier run, replay and tests are the same
-function over different streams of events.
+All state of targets, alerts and deliveries is changed here and nowhere else. ``handle`` is pure
+except for the state that it owns: it does no input or output, awaits nothing, and knows no clock
+but ``now``. Live operation, recovery after a restart, replay and tests call the same function with
+different streams of events.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from tocsin.core.state import LiveState
 
 
 class Monitor:
-    """Targets, alerts, silences, and who is still to be told.
+    """Targets, alerts, silences and pending deliveries.
 
     Attributes:
-        state: what is known now of targets and checks.
+        state: current state of targets and checks.
         engine: targets, rules and alerts.
         quiet: silences and maintenance windows.
-        deliveries: what channels are to tell, have told and could not.
-        recent: the newest alerts and rows, for whoever reads them.
+        deliveries: pending, delivered and failed notifications.
+        recent: the newest alerts and outbox rows, for the API.
     """
 
     def __init__(self, faults: RuleFaults | None = None) -> None:
@@ -46,7 +46,7 @@ class Monitor:
         self.deliveries = Deliveries(self.engine, self.recent)
 
     def handle(self, event: MonitorEvent, now: Moment) -> Effects:
-        """What follows from an event at a moment."""
+        """Apply an event at a moment and return the effects to perform."""
         engine, made = self.engine, Draft()
         match event:
             case events.Observed(seen):
@@ -74,7 +74,7 @@ class Monitor:
                     made.changes = self._put(event.target, now)
             case events.RunsSkipped():
                 self.state.skip(event.target, event.check, event.missed)
-                return NOTHING  # there may be thousands a second, just when time is short
+                return NOTHING  # under overload there may be thousands of these a second
             case events.Judged():
                 made.changes = engine.judge(event.key, event.verdict, now)
             case events.Started():
@@ -121,7 +121,7 @@ class Monitor:
                 assert_never(event)
         return self._finish(made, now)
 
-    # One for each event that takes more than a line
+    # Handlers of events that take more than a few lines
 
     def _configure(self, event: events.Configured, now: Moment) -> list[Transition]:
         self.deliveries.configure(event.channels)
@@ -130,7 +130,7 @@ class Monitor:
         return self.engine.configure(event.rules, now, event.grace)
 
     def _start(self, event: events.Started, made: Draft) -> None:
-        """Go on with what the journal of an earlier run holds: history may lack some of it."""
+        """Load the journal of an earlier run, and store in history what history may lack of it."""
         self.engine.muting.settled = event.is_settled
         self.engine.evaluator.reading.until = event.reads_until
         self.quiet.put(event.saved.silences)
@@ -180,7 +180,7 @@ class Monitor:
         made.past, made.entry, made.fixed = past, past.entry(), past.rows
 
     def _finish(self, made: Draft, now: Moment) -> Effects:
-        """Add the rows that channels get, and what the rooms have to report."""
+        """Add the outbox rows and published changes, and return the effects."""
         for change in made.changes:
             made.rows += self.deliveries.routed(change, now)
             made.published.append(("alert", change))

@@ -1,4 +1,4 @@
-"""Which channels a change of an alert is for, and what is written down where it is for none."""
+"""Routing: the channels that a change of an alert is for, and the reason if there is none."""
 
 from __future__ import annotations
 
@@ -34,8 +34,18 @@ def route(
     affected: tuple[str, ...],
     underway: frozenset[str] = frozenset(),
 ) -> list[Row]:
-    """The rows of one change: one for each channel, with what is decided about it so far.
-    ``underway``: channels that are still to be told that it fires."""
+    """Return one outbox row for each channel that a change is for, or one that says why there is
+    none.
+
+    Args:
+        change: the change of the alert.
+        policy: the policy of its rule.
+        channels: all channels, by name.
+        now: the moment of the change.
+        target: the alert's target, or None if it was removed.
+        affected: names of the targets that depend on it.
+        underway: channels whose notification of the firing is still queued.
+    """
     alert = change.alert
     if change.kind in _UNTOLD:
         return []
@@ -52,7 +62,7 @@ def route(
     else:
         names, weak = wanted(alert, policy, channels.values())
     decision = Decision.QUEUED if change.notify else Decision(change.reason)
-    # An end goes out though its beginning did not arrive yet: the channel sees to that.
+    # A recovery is queued even before its firing is delivered; the channel keeps their order.
     known = (
         alert.notified_channels
         if change.kind is Change.RESOLVED
@@ -87,10 +97,11 @@ def route(
 def wanted(
     alert: Alert, policy: Policy, channels: Iterable[ChannelSettings]
 ) -> tuple[list[str], list[str]]:
-    """Channels that an alert is for, and those it is too weak for.
+    """Return the channels that an alert is for, and those whose ``min_severity`` is above its
+    severity.
 
-    A rule that names channels (or notifiers, or ``*``) means just these; else each channel takes
-    what reaches its ``min_severity``.
+    A policy that names channels, notifiers or ``*`` selects exactly these; otherwise every channel
+    whose ``min_severity`` the alert reaches is selected.
     """
     listed: list[str] = []
     weak: list[str] = []

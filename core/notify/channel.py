@@ -1,4 +1,4 @@
-"""One channel at work: it forms messages of the rows that wait, and tries to deliver them."""
+"""One channel's worker: it forms messages from queued rows and tries to deliver them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ from tocsin.core.notify.worker import Worker
 from tocsin.core.runtime import crash_points
 
 LOOK_EVERY = 15.0
-"""Seconds between two looks at what waits while a channel fails."""
+"""Seconds between checks of the queue while a channel fails."""
 
 
 class Channel(Worker):
-    """A channel's worker.
+    """The worker of one channel.
 
     Attributes:
-        settings: of the configuration.
-        availability: whether it works, and when it may be used next.
-        queue: what it still has to deliver.
-        record: how its attempts ended.
+        settings: its configuration.
+        tools: what all channels share.
+        availability: whether it works, and when the next attempt may be made.
+        queue: what it has not delivered yet.
+        limit: its rate limit.
+        attempt: hands a message to its notifier.
+        record: records the outcome of attempts.
     """
 
     def __init__(self, settings: ChannelSettings, tools: Tools) -> None:
@@ -43,16 +46,22 @@ class Channel(Worker):
         self.attempt = Attempt(settings, tools.isolation)
         self.record = Recorder(settings, tools, self.queue, self.availability, self.limit)
         self._digest = False
-        """The next message takes all that waits: the rate limit held rows back."""
+        """The next message takes every waiting row, since the rate limit held rows back."""
 
-    # What comes in
+    # Input
 
     def put(self, rows: Iterable[Row]) -> None:
-        """Take rows to deliver."""
+        """Queue rows for delivery."""
         self._drop(self.queue.put(rows, self._now()))
 
     def resume(self, rows: Iterable[Row], open_at: float | None = None) -> None:
-        """Take rows of an earlier run, and the steady time before which it had to back off."""
+        """Queue the rows of an earlier run.
+
+        Args:
+            rows: rows that are not finished.
+            open_at: steady time, in seconds, before which the provider asked for no request; None
+                if it did not.
+        """
         now = self._now()
         if open_at is not None:
             self.availability.resume(self.tools.executor.steady.monotonic_of(open_at), now)
@@ -67,29 +76,30 @@ class Channel(Worker):
         return self.tools.clock.monotonic()
 
     def failing_for(self) -> float | None:
-        """Seconds since it began to fail; None where it does not, or is of no use at all."""
+        """Return the seconds since the channel began to fail; None if it works, is disabled or is
+        broken."""
         since, useless = self.availability.failing_since, self.settings.broken
         if since is None or self.availability.disabled or useless:
             return None
         return self._now() - since
 
-    # A turn: choose, form, try
+    # A turn: choose a message, form it, try to deliver it
 
     async def turn(self) -> None:
-        """Make one attempt: of the message whose time has come, a fixed one or a new one."""
+        """Wait for the next due message, new or retried, and make one attempt to deliver it."""
         if outgoing := await self._next():
             await self._try(outgoing)
 
     def recover(self) -> None:
-        """A turn failed inside tocsin: what it was about is tried again."""
+        """Queue again the rows of a turn that failed because of an error in tocsin."""
         self._drop(self.queue.put_back(self._now()))
 
     async def _next(self) -> Outgoing | None:
-        """Wait for the message to try; None where there is none, or the channel ends.
+        """Wait for the message to try next; return None when the channel stops.
 
-        A message that fails does not block the channel: each waits for its own time, and new ones
-        pass it. They wait longer, the more of them fail while none is delivered, so that an outage
-        does not end in many small messages.
+        A failing message does not block the channel: each message has its own retry time, and new
+        ones may overtake it. The more messages fail while none is delivered, the longer new ones
+        are put off, so that an outage does not end in many small messages.
         """
         while not self.stopping.is_set():
             self.wake.clear()
@@ -98,7 +108,7 @@ class Channel(Worker):
             tried, due = self.queue.next()
             at = max(self.availability.open_at, min(due, inf if tried is None else tried.open_at))
             if at <= now and (free := self.limit.free_at(now)) > now:
-                # What comes meanwhile goes out with the rest.
+                # Rows that arrive until then join the digest.
                 self._digest, at = self._digest or due <= now, free
             if at <= now:
                 if tried is not None and tried.open_at <= due:
@@ -116,7 +126,7 @@ class Channel(Worker):
         return self.availability.failing_since is not None or self.queue.pending.is_failing
 
     def _look_at_failing(self, now: float) -> None:
-        """Have another channel deliver what fails for too long, too; in the end give it up."""
+        """Send rows that fail for too long to another channel; give up those past the limit."""
         since = self.availability.failing_since
         if self._is_failing:
             failing = 0.0 if since is None else now - since
@@ -127,7 +137,7 @@ class Channel(Worker):
             self.record.dead(rows, why)
 
     async def _form(self, now: float) -> Outgoing | None:
-        """Form a message of what is due; None where nothing of it is to be sent any more."""
+        """Form a message from the due rows and commit it; return None if nothing is left."""
         digest, self._digest = self._digest, False
         rows = self.queue.take(now, everything=digest)
         crash_points.point("message made")
@@ -143,7 +153,7 @@ class Channel(Worker):
         rows = tuple(outgoing.rows)
         due = events.MessageDue(self.settings.name, rows, message=outgoing.id)
         send = self.tools.executor.handle(due).send
-        if send is None:  # nothing is left of it but ends of what this channel could not deliver
+        if send is None:  # only recoveries of firings that this channel could not deliver
             self.queue.remove(outgoing)
             return
         if send.rows != rows:
@@ -168,7 +178,8 @@ class Channel(Worker):
         return await self.attempt(outgoing.enriched)
 
     async def test(self) -> tuple[bool, str]:
-        """Send a test message. Returns whether that worked, and the answer as a sentence."""
+        """Send a test message; return whether it was delivered, and the provider's answer or the
+        error."""
         known, record = self.availability, self.record
         if (wait := known.asked_until - self._now()) > 0:
             why = f": {known.trouble}" if known.trouble else ""

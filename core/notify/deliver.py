@@ -1,4 +1,4 @@
-"""Stage 6: deliver, with deadline, backoff, the provider's own wishes, and an end to patience."""
+"""Stage 6: delivery to the provider: timeout, backoff, ``Retry-After``, errors of the notifier."""
 
 from __future__ import annotations
 
@@ -18,29 +18,37 @@ from tocsin.core.shapes import fit_receipt
 log = get_logger(__name__)
 
 GRACE = 1.0
-"""Seconds beyond the notifier's own timeout."""
+"""Seconds added to the notifier's own timeout."""
 
 BACKOFF = (1.0, 300.0)
-"""Seconds before the second attempt, doubled each time, and the longest."""
+"""Initial and maximum delay before the next attempt, in seconds; it doubles each time."""
 
 FALLBACK_AFTER = 300.0
-"""Seconds of failing after which the fallback channel is told as well."""
+"""Seconds of failed delivery after which the fallback channel gets the notification, too."""
 
 MOST_FAULTS = 8
-"""Attempts in a row, over about two minutes, that end in a fault of the notifier: that is no
-outage, and a message that will never go out."""
+"""Attempts in a row (about two minutes) that end in an error of the notifier itself, after which
+the message counts as undeliverable: such errors are no outage of the provider."""
 
 MAX_RETRY_AFTER = LONGEST_REST
 
 LEAST_ASKED = 1.0
-"""Seconds; who asks for a shorter rest is left alone for as long as anybody that fails."""
+"""Seconds; a provider's request for a shorter delay than this is replaced by the usual backoff."""
 
 
 @frozen(kw_only=True)
 class Failure:
-    """An attempt that did not deliver. ``retry_after``: seconds the provider asked for; ``fault``:
-    the notifier itself broke, which no outage explains. ``everything``, ``answered``: see
-    NotifyError."""
+    """A failed attempt.
+
+    Attributes:
+        message: the reason, as a clause.
+        permanent: no later attempt can succeed.
+        disable: the channel is unusable until a person repairs it.
+        retry_after: the delay that the provider asked for, in seconds.
+        fault: the notifier itself broke, which no outage explains.
+        everything: see ``NotifyError``.
+        answered: see ``NotifyError``.
+    """
 
     message: str
     permanent: bool = False
@@ -52,19 +60,23 @@ class Failure:
 
 
 class _NoReceipt(PluginFault):
-    """The notifier may have sent the message: halves of it would arrive a second time."""
+    """The notifier returned no valid receipt; it may have sent the message, so it is
+    not divided."""
 
 
 @define
 class Attempt:
-    """Hands a message to a channel's notifier. What comes back is the provider's text as well, and
-    may repeat what it was sent: it is kept without secrets and control characters."""
+    """Hands messages to a channel's notifier.
+
+    A provider's answer may repeat what it was sent, so secrets and control characters are removed
+    from it.
+    """
 
     settings: ChannelSettings
     isolation: Isolation
 
     async def __call__(self, message: Message) -> Receipt | Failure:
-        """Try once."""
+        """Try once to deliver a message; return the receipt or the failure."""
         notifier, plugin = self.settings.notifier, self.settings.plugin or ""
         if notifier is None:
             why = self.settings.broken or "it has no notifier"
@@ -86,7 +98,7 @@ class Attempt:
         except NotifyError as error:
             said = clean(str(error))
             if (lack := own_shortage(error)) is not None:
-                # Whatever the notifier makes of it: it says nothing about message or provider.
+                # A shortage of this machine says nothing about the message or the provider.
                 return Failure(message=f"{said} ({lack})", retry_after=error.retry_after)
             return Failure(
                 message=said,
@@ -99,8 +111,8 @@ class Attempt:
         except PluginFault as fault:
             if fault.severe:
                 self.isolation.reset(plugin, fault)
-            # What the network does to a notifier that lets it through passes by itself, and so
-            # does a shortage of ours.
+            # An OSError that the notifier did not handle, or a shortage of this machine, is
+            # temporary.
             outage = isinstance(fault.__cause__, OSError) or own_shortage(fault) is not None
             return Failure(
                 message=clean(f"plugin {plugin} {fault}"), fault=not outage,
@@ -108,7 +120,7 @@ class Attempt:
             )  # fmt: skip
         except TimeoutError:
             return Failure(message=f"no answer within {notifier.timeout:g} s")
-        except Exception as error:  # noqa: BLE001 - no thread, no memory: ours, and it passes
+        except Exception as error:  # noqa: BLE001 - such as no thread or no memory: temporary
             return Failure(message=clean(f"tocsin itself could not send it: {describe(error)}"))
         return evolve(receipt, answer=clean(receipt.answer))
 
@@ -116,7 +128,10 @@ class Attempt:
 async def put_into_words(
     message: Message, settings: ChannelSettings, enrich: Enricher
 ) -> Message | Failure:
-    """The message as it is sent. What breaks inside tocsin costs no notice: it is tried again."""
+    """Return the message with log lines, status and rendered text.
+
+    An error in tocsin is returned as a temporary failure, so that the message is tried again.
+    """
     try:
         return await enrich(message, settings.notifier)
     except Exception as error:
@@ -126,8 +141,13 @@ async def put_into_words(
 
 
 def backoff(attempts: int, failure: Failure) -> float:
-    """Seconds until the next attempt, after ``attempts`` failed ones; never less than the provider
-    asked for. With jitter, so that what failed together does not come back together."""
+    """Return the seconds until the next attempt, with jitter so that messages that failed together
+    are not retried together.
+
+    Args:
+        attempts: failed attempts so far, at least 1.
+        failure: the last of them; its ``retry_after`` is a lower bound.
+    """
     wait = min(BACKOFF[0] * 2.0 ** min(attempts - 1, 20), BACKOFF[1])
     wait *= random.uniform(0.75, 1.25)  # noqa: S311 - no secret
     asked = 0.0 if failure.retry_after is None else failure.retry_after
