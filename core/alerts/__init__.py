@@ -1,1 +1,1 @@
-"""Alerts: what they are, how they live, and what keeps them from being told."""
+"""Alerts: their data, their life cycle, and what suppresses their notifications."""

@@ -1,4 +1,4 @@
-"""All alerts that are not closed, which of them changed, and when time alone changes them."""
+"""The table of all alerts that are not closed, with their changes and timers."""
 
 from __future__ import annotations
 
@@ -20,28 +20,27 @@ class AlertTable:
     """Alerts by rule and target.
 
     Attributes:
-        inhibition: knows how each alert is treated, and is kept up to date with them.
+        inhibition: supplies the policies, and is updated with every alert.
         alerts: the alerts.
-        dirty: alerts that changed in a way that must outlive the process, or ended; the monitor
-            takes and clears it.
+        dirty: alerts to write to the journal, or to delete there; the monitor takes and clears it.
     """
 
     inhibition: Inhibition
     alerts: dict[Key, Alert] = field(factory=dict)
     dirty: set[Key] = field(factory=set)
     _keys: dict[UUID, Key] = field(factory=dict)
-    """Where an alert is, by its id."""
+    """Keys of alerts, by id."""
     _timers: list[tuple[float, int, Key]] = field(factory=list)
     """A heap of steady times at which an alert may be due."""
     _order: count[int] = field(factory=count)
 
     def load(self, alerts: Iterable[Alert]) -> None:
-        """Take over alerts of an earlier run."""
+        """Add the alerts of an earlier run."""
         for alert in alerts:
             self.put(alert)
 
     def put(self, alert: Alert) -> None:
-        """An alert is there, or has changed."""
+        """Add or update an alert, and set its timer."""
         self.alerts[alert.key] = alert
         self._keys[alert.id] = alert.key
         self.dirty.add(alert.key)
@@ -51,24 +50,24 @@ class AlertTable:
             heapq.heappush(self._timers, (when, next(self._order), alert.key))
 
     def remove(self, alert: Alert) -> None:
-        """An alert is closed."""
+        """Remove a closed alert."""
         self.alerts.pop(alert.key, None)
         self.forget(alert.id)
         self.inhibition.drop(alert.key)
         self.dirty.add(alert.key)
 
     def forget(self, alert_id: UUID) -> None:
-        """An alert is found by its id no more."""
+        """Remove an id from the index."""
         self._keys.pop(alert_id, None)
 
     def find(self, alert_id: UUID) -> Alert | None:
-        """An alert that is open, or was not long ago."""
+        """Return an alert by id, or None if it is unknown or closed."""
         key = self._keys.get(alert_id)
         return None if key is None else self.alerts.get(key)
 
     def take_due(self, now: float) -> Iterator[Key]:
-        """Yield the alerts that time alone changes by the steady time ``now``, each as it is when
-        its turn comes."""
+        """Yield the alerts that are due at the steady time ``now``, each checked again when its
+        turn comes."""
         while self._timers and self._timers[0][0] <= now:
             _, _, key = heapq.heappop(self._timers)
             if (alert := self.alerts.get(key)) is not None:
@@ -77,20 +76,22 @@ class AlertTable:
                     yield key
 
     def next_due(self) -> float | None:
-        """The steady time from which :meth:`take_due` may yield something, or None."""
+        """Return the earliest steady time at which :meth:`take_due` may yield
+        something, or None."""
         return self._timers[0][0] if self._timers else None
 
-    # What people and channels did
+    # Changes by people and channels
 
     def acknowledge(self, alert: Alert, by: str | None, comment: str, now: Moment) -> Transition:
-        """Note that somebody looks after a firing alert (``by`` None: no more)."""
+        """Acknowledge a firing alert, or (``by`` None) withdraw that; return the change."""
         changed, change = record_acknowledgement(alert, by, comment, now)
         changed = evolve(changed, revision=alert.revision + 1)
         self.put(changed)
         return evolve(change, alert=changed)
 
     def queued(self, key: Key, channels: Collection[str], *, recovered: bool = False) -> None:
-        """Channels are to notify people of the firing (or, ``recovered``, of its end)."""
+        """Record that notifications of the firing, or (``recovered``) of its end, were queued for
+        channels."""
         alert = self.alerts.get(key)
         if alert is not None:
             notified = frozenset[str]() if recovered else alert.notified_channels
@@ -102,8 +103,7 @@ class AlertTable:
             self.dirty.add(key)
 
     def revise(self, alert_id: UUID, become: Callable[[Alert], Alert]) -> None:
-        """Note what channels did about an alert that is known: see
-        :mod:`tocsin.core.alerts.outcomes`."""
+        """Apply a function of :mod:`tocsin.core.alerts.outcomes` to an alert, if it is known."""
         alert = self.find(alert_id)
         if alert is not None and (changed := become(alert)) != alert:
             self.alerts[alert.key] = evolve(changed, revision=alert.revision + 1)

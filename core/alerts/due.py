@@ -1,18 +1,18 @@
-"""When time alone changes an alert, or has people told of it again. Pure."""
+"""Times at which an alert changes, or is notified again, without a new result. Pure."""
 
 from __future__ import annotations
 
 from tocsin.core.alerts.model import Alert, Phase, Policy
 
 FLAPS = 2
-"""Reopenings from which on an alert counts as flapping, while its firings are short."""
+"""Reopenings after which an alert with short firings counts as flapping."""
 
 FLAP_PAUSE = 4
-"""Cooldowns between two messages about an alert that flaps."""
+"""Cooldowns between two notifications of a flapping alert."""
 
 
 def due(alert: Alert, policy: Policy) -> float | None:
-    """The steady time at which time alone changes an alert, or None."""
+    """Return the steady time at which the alert changes without a new result, or None."""
     if alert.frozen is not None:
         return None
     if alert.phase is Phase.PENDING:
@@ -27,12 +27,12 @@ def due(alert: Alert, policy: Policy) -> float | None:
 
 
 def is_flapping(alert: Alert, policy: Policy, now: float) -> bool:
-    """Whether an alert that ends at the steady second ``now`` was short once more."""
+    """Return whether a flapping alert that ends at the steady time ``now`` was short again."""
     return alert.flaps >= FLAPS and alert.fired is not None and now - alert.fired < policy.cooldown
 
 
 def next_notification(alert: Alert, policy: Policy) -> float:
-    """The steady second at which a firing alert is to be told of again."""
+    """Return the steady time of a firing alert's next notification."""
     assert alert.last_notified is not None and alert.fired is not None  # noqa: S101, PT018
     pause = alert.last_notified + policy.cooldown
     if alert.flaps < FLAPS or not alert.flaps_notified:

@@ -1,8 +1,8 @@
-"""Time that never jumps, and goes on over restarts.
+"""A monotonic clock that continues across restarts.
 
-Within one run of the machine the monotonic clock is the same for every process, so a start that
-knows ``(boot, monotonic, steady)`` of an earlier moment continues exactly, whatever the wall clock
-did. After a boot of the machine the wall clock has to do, but never takes time back.
+Within one boot of the machine all processes share the monotonic clock, so a start that knows
+``(boot, monotonic, steady)`` of an earlier moment continues exactly, whatever the wall clock did.
+After a reboot the clock continues from the wall clock, but never goes back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @frozen(kw_only=True)
 class Anchor:
-    """One moment on both clocks: ``monotonic`` and ``steady`` seconds of the boot ``boot``."""
+    """One moment on both clocks: ``monotonic`` and ``steady`` seconds, and the id of
+    the ``boot``."""
 
     boot: str
     monotonic: float
@@ -27,7 +28,7 @@ class Anchor:
 
 
 def boot_id() -> str:
-    """The name of this run of the machine (Linux); empty where there is none."""
+    """Return the kernel's id of this boot (Linux, see random(4)); empty if there is none."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
@@ -35,12 +36,12 @@ def boot_id() -> str:
 
 
 def goes_on(before: Anchor, now: Anchor) -> bool:
-    """Whether two anchors are of the same run of the machine, the first the earlier one."""
+    """Return whether both anchors are of the same boot, in this order."""
     return bool(now.boot) and before.boot == now.boot and now.monotonic >= before.monotonic
 
 
 class DurableMonotonicClock:
-    """Steady seconds: about those since 1970, driven by the monotonic clock alone."""
+    """Steady seconds: roughly Unix time, but advanced by the monotonic clock alone."""
 
     def __init__(self, clock: Clock, before: Anchor | None = None, boot: str | None = None) -> None:
         self._clock = clock
@@ -55,14 +56,14 @@ class DurableMonotonicClock:
         self._offset = start - monotonic
 
     def now(self) -> Moment:
-        """Now, on both clocks."""
+        """Return the present moment on both clocks."""
         return Moment(self._clock.monotonic() + self._offset, self._clock.now())
 
     def anchor(self) -> Anchor:
-        """What a later start needs to go on from here."""
+        """Return the anchor from which a later start continues."""
         monotonic = self._clock.monotonic()
         return Anchor(boot=self._boot, monotonic=monotonic, steady=monotonic + self._offset)
 
     def monotonic_of(self, steady: float) -> float:
-        """The monotonic time of a steady one."""
+        """Convert a steady time to a monotonic one."""
         return steady - self._offset

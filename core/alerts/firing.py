@@ -1,4 +1,5 @@
-"""What a firing alert does: it notifies, repeats, escalates, is muted, and resolves."""
+"""State changes of a firing alert: notification, repetition, escalation, suppression,
+resolution."""
 
 from __future__ import annotations
 
@@ -10,11 +11,11 @@ from tocsin.core.contracts.rule import VerdictState
 
 
 def fire(walk: Walk, alert: Alert) -> None:
-    """An alert that was pending for long enough fires."""
+    """Make a pending alert fire, after its verdict has been firing for long enough."""
     now = walk.now.steady
     again = alert.resolved is not None
     if again and not alert.notified and alert.recovered:
-        # Who acknowledged it was notified of its end: this is a new firing to them.
+        # Its recovery was notified, so the acknowledgement does not cover this new firing.
         alert = walk.set(acknowledged_by=None, acknowledged_at=None, comment="")
     alert = walk.set(
         phase=Phase.FIRING,
@@ -30,7 +31,7 @@ def fire(walk: Walk, alert: Alert) -> None:
         suppression=walk.suppression,
     )
     kind = Change.REOPENED if again else Change.FIRED
-    if alert.notified:  # its recovery was held back, so nothing is news
+    if alert.notified:  # its recovery was held back, so people still know it as firing
         walk.notify(kind, reason="flapping", why="its recovery had not been told yet")
     elif walk.suppression is not None:
         walk.notify(kind, reason=walk.suppression.cause, why=walk.suppression.message)
@@ -53,7 +54,7 @@ def _announce(walk: Walk, kind: Change) -> None:
 
 
 def go_on(walk: Walk, alert: Alert) -> None:
-    """A firing alert resolves, or people are notified again where that is due."""
+    """Update a firing alert: resolve it, or notify again if that is due."""
     if walk.verdict.state is VerdictState.CLEAR:
         resolve(walk, alert)
         return
@@ -93,9 +94,9 @@ def _repeat(walk: Walk, alert: Alert) -> None:
 
 
 def _is_muted(walk: Walk, alert: Alert) -> bool:
-    """Take over what suppresses it; True while something does."""
+    """Copy the current suppression into the alert; return whether there is one."""
     if walk.is_settling and (alert.announced or alert.suppression is not None):
-        return True  # no news: it only waits for what tocsin has not looked at yet
+        return True  # the settling phase after a start is no new suppression
     if walk.suppression != alert.suppression:
         alert = walk.set(suppression=walk.suppression)
         if walk.suppression is not None:

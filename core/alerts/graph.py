@@ -1,4 +1,4 @@
-"""Who depends on whom, over any number of steps; circles do no harm."""
+"""The graph of dependencies between targets; cycles are allowed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 
 
 class Graph:
-    """Dependencies between targets. Edges come and go; closures are worked out when asked for.
+    """Dependencies between targets. Edges are set one by one; closures are computed when asked for.
 
-    A dependency is a service: who depends on it, or on one of its instances, depends on all of them
-    together.
+    A dependency is on a service: a target that depends on it, or on one of its instances, depends
+    on all of its instances together.
     """
 
     def __init__(self) -> None:
@@ -21,8 +21,8 @@ class Graph:
         self._below: dict[str, frozenset[str]] = {}
 
     def put(self, name: str, depends_on: Iterable[str], service: str | None = None) -> bool:
-        """Set what a target depends on, and of which one it is an instance. True where that changed
-        something."""
+        """Set a target's dependencies and the service that it is an instance of; return whether
+        that changed anything."""
         wanted = tuple(other for other in depends_on if other != name)
         if (self._up.get(name, ()), self._service.get(name)) == (wanted, service):
             return False
@@ -43,32 +43,34 @@ class Graph:
         return True
 
     def replicas(self, name: str) -> frozenset[str]:
-        """All targets that do the same work as one, itself among them."""
+        """Return all instances of a target's service, including the target."""
         service = self._service.get(name)
         return frozenset((name,)) if service is None else self._replicas[service]
 
     def _whole(self, name: str) -> frozenset[str]:
-        """A service and all of its instances, by the name of any of them."""
+        """Return a service and all of its instances, by the name of any of them."""
         service = self._service.get(name, name)
         return self._replicas.get(service, frozenset()) | {service, name}
 
     def above(self, name: str) -> frozenset[str]:
-        """All that a target's service depends on, directly or through others, without itself; for
-        an instance, its service is one of them."""
+        """Return all that a target's service depends on, directly or indirectly, without itself.
+        For an instance, this includes its service."""
         if (known := self._above.get(name)) is None:
             own = self.replicas(name) if name in self._service else self._whole(name)
             known = self._above[name] = self._closure(own, self._up) - own
         return known
 
     def below(self, name: str) -> frozenset[str]:
-        """All that depend on a target's service, directly or through others, without itself."""
+        """Return all targets that depend on a target's service, directly or indirectly, without
+        itself."""
         if (known := self._below.get(name)) is None:
             own = self._whole(name)
             known = self._below[name] = self._closure(own, self._down) - own
         return known
 
     def dependents(self, name: str) -> tuple[str, ...]:
-        """Who depends on a target's service, sorted, services in place of their instances."""
+        """Return the dependents of a target's service, sorted, with services in place of their
+        instances."""
         return tuple(sorted(other for other in self.below(name) if other not in self._service))
 
     def _closure(self, names: Iterable[str], edges: Mapping[str, Iterable[str]]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Root causes: an alert is not told while the failure of another target explains it."""
+"""Root causes: an alert is suppressed while the failure of another target explains it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from tocsin.core.alerts.model import Alert, Cause, Key, Moment, Phase, Policy, S
 from tocsin.core.contracts.rule import Severity
 
 PATIENCE = 120.0
-"""Seconds for which an alert waits at most to see whether a target it depends on goes down too, or,
-where that was down when it was last seen, is down still."""
+"""Maximum time, in seconds, for which an alert waits until it is known whether a target that it
+depends on is down."""
 
 
 @define
 class Inhibition:
-    """Knows the open alerts that explain others. ``grace`` in seconds: how long after such an alert
-    has resolved the dependent targets may take to recover by themselves.
+    """The open alerts that explain (inhibit) others.
 
-    A service explains others only while none of its replicas serves. On one target, an alert
-    explains a weaker one of its own kind (a container that does not run explains that its checks
-    fail), and one that stands for such alerts (a restart loop) takes their place; what else is
-    wrong with it is told by itself.
+    ``grace``: seconds after the resolution of such an alert for which dependent targets may still
+    recover by themselves.
+
+    A service explains other alerts only while all of its replicas are down. On one target, an alert
+    that says that the target is down explains less severe ones of that kind (a stopped container
+    explains its failed checks), and an alert that stands for such alerts (a restart loop) replaces
+    them; all other alerts of the target are notified separately.
     """
 
     graph: Graph
@@ -33,10 +35,10 @@ class Inhibition:
     grace: float = 60.0
     _roots: dict[str, dict[Key, Alert]] = field(factory=dict)
     _leaders: dict[str, dict[Key, Alert]] = field(factory=dict)
-    """Alerts that stand for those among the roots that are of the same target."""
+    """Alerts that stand for the root alerts of the same target."""
 
     def put(self, alert: Alert) -> None:
-        """An alert is there, or has changed."""
+        """Add or update an alert."""
         self.drop(alert.key)
         for known, has_it in (
             (self._roots, self.evaluator.rules.inhibits(*alert.key)),
@@ -46,7 +48,7 @@ class Inhibition:
                 known.setdefault(alert.target, {})[alert.key] = alert
 
     def drop(self, key: Key) -> None:
-        """It is gone."""
+        """Remove an alert."""
         for every in (self._roots, self._leaders):
             if (known := every.get(key[1])) is not None:
                 known.pop(key, None)
@@ -54,11 +56,12 @@ class Inhibition:
                     del every[key[1]]
 
     def leaders(self, target: str) -> list[Key]:
-        """The alerts that stand for others of a target."""
+        """Return the alerts of a target that stand for its other alerts."""
         return list(self._leaders.get(target, ()))
 
     def policy(self, key: Key) -> Policy:
-        """How an alert is treated: one that stands for others as they, once they have fired."""
+        """Return an alert's policy; one that stands for others is handled as they are, once they
+        fired."""
         policy = self.evaluator.rules.policy(*key)
         if self.evaluator.rules.leads(*key):
             mine = self._leaders.get(key[1], {}).get(key)
@@ -70,7 +73,7 @@ class Inhibition:
         return policy
 
     def _leader(self, key: Key, mine: Alert | None, now: float) -> Alert | None:
-        """The alert that tells what another one of its target would; not while it is silenced."""
+        """Return the alert that stands for another one of its target, unless it is silenced."""
         silenced = (Cause.SILENCED, Cause.MAINTENANCE)
         for alert in self._leaders.get(key[1], {}).values() if self._explains(key) else ():
             is_told = alert.suppression is None or alert.suppression.cause not in silenced
@@ -85,7 +88,13 @@ class Inhibition:
         return self.evaluator.rules.policy(*key).severity
 
     def over(self, key: Key, mine: Alert | None, now: float) -> Suppression | None:
-        """What explains an alert, or may do so in a moment; None where nothing does."""
+        """Return what explains an alert, or may turn out to explain it; None if nothing does.
+
+        Args:
+            key: rule and target of the alert.
+            mine: the alert, or None if it is about to begin.
+            now: steady seconds.
+        """
         if not self._roots and not self._leaders:
             return None
         if (leader := self._leader(key, mine, now)) is not None:
@@ -124,8 +133,10 @@ class Inhibition:
     def _of_service(
         self, replicas: Collection[str], key: Key, mine: Alert | None, now: float
     ) -> list[tuple[Alert, Cause]]:
-        """The alerts of a service that explain another one: none while one of its replicas serves,
-        or may have served all the time, and none but those waited for while one may be going down.
+        """Return the alerts of a service's replicas that explain another alert.
+
+        There are none while one replica is up, or may have been up all the time; if a replica has
+        only a pending alert, just the pending ones are returned.
         """
         each = [
             [
@@ -144,8 +155,8 @@ class Inhibition:
         return [one for of in waited_for or each for one in of]
 
     def affected(self, target: str) -> tuple[str, ...]:
-        """Who depends on a target's service, sorted, services in place of their instances; nobody
-        while another replica of it serves."""
+        """Return the names of all targets that depend on a target's service, sorted, with services
+        in place of their instances; none while another replica is up."""
         for other in self.graph.replicas(target) - {target}:
             if not any(alert.open for alert in self._roots.get(other, {}).values()):
                 return ()
@@ -160,9 +171,9 @@ class Inhibition:
         return Cause.HELD if now - alert.since < PATIENCE else None
 
     def _sure(self, root: Alert, mine: Alert | None, now: float) -> bool:
-        """Whether a root that fires is held to be down: one that cannot be seen any more for a
-        while only. The while begins again for whoever could not be seen either, and can be now: the
-        root, too, may be seen in a moment."""
+        """Return whether a firing root alert is taken as still valid. One whose verdict has been
+        unknown for some time is not, if the other alert has a known verdict: the root, too, may be
+        observed at any moment."""
         if root.frozen is None:
             return True
         if mine is None:
@@ -170,7 +181,7 @@ class Inhibition:
         return mine.frozen is not None or now - max(root.frozen, mine.thawed or 0.0) < PATIENCE
 
     def _before(self, root: Alert, key: Key, mine: Alert | None) -> bool:
-        """In a circle of dependencies, only what failed first explains the others."""
+        """Return whether the root failed first, if the targets depend on each other in a cycle."""
         if mine is None or key[1] not in self.graph.above(root.target):
             return True
         return (root.since, root.id) < (mine.since, mine.id)
@@ -185,7 +196,7 @@ def _end(alert: Alert) -> float:
 
 
 def may_be_over(alert: Alert, now: Moment) -> bool:
-    """What an alert was held for has just passed, and so perhaps has the alert: its own next result
-    is awaited, though not for ever."""
+    """Return whether an alert's hold has ended and its own next result should be awaited, for at
+    most PATIENCE seconds, because it may have recovered as well."""
     held = alert.suppression is not None and alert.suppression.cause is Cause.HELD
     return held and alert.fired is not None and now.steady - alert.fired < PATIENCE

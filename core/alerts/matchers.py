@@ -1,8 +1,8 @@
-"""Matchers: which alerts a silence or a window means.
+"""Matchers: conditions that select the alerts of a silence or maintenance window.
 
-Written ``field=pattern`` or ``field!=pattern``; fields are ``target``, ``rule``, ``severity``,
+Syntax: ``field=pattern`` or ``field!=pattern``; fields are ``target``, ``rule``, ``severity``,
 ``kind``, ``project`` and ``label.NAME``; patterns have ``*``, ``?`` and ``[…]`` as in file names.
-Patterns of this kind, unlike regular expressions, cannot be made to run for ever.
+Unlike a regular expression, such a pattern cannot take exponential time to match.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tocsin.core.contracts.rule import Severity
 
 FIELDS = ("target", "rule", "severity", "kind")
 MOST = 20
-"""Matchers of one silence."""
+"""Maximum number of matchers of one silence."""
 
 _FORM = re.compile(r"\s*([A-Za-z_]+(?:\.[^=!\s]{1,200})?)\s*(!?=)\s*(.{1,200}?)\s*", re.DOTALL)
 
@@ -36,7 +36,8 @@ class Matcher:
         return f"{self.field}{'!=' if self.negated else '='}{self.pattern}"
 
     def matches(self, alert: Alert, target: Target | None) -> bool:
-        """Whether an alert is meant. A target that is gone has no kind and no labels."""
+        """Return whether an alert matches. ``target`` None: a removed target, without kind and
+        labels."""
         return fnmatchcase(self._value(alert, target), self.pattern) is not self.negated
 
     def _value(self, alert: Alert, target: Target | None) -> str:
@@ -54,10 +55,10 @@ class Matcher:
 
 
 def parse(text: str) -> Matcher:
-    """A matcher as people write it.
+    """Parse the text form of a matcher.
 
     Raises:
-        ValueError: it is none; the message says how to write one.
+        ValueError: the text is not a matcher; the message explains the syntax.
     """
     found = _FORM.fullmatch(text)
     if found is None:
@@ -75,7 +76,11 @@ def parse(text: str) -> Matcher:
 
 
 def parse_all(texts: Iterable[str]) -> tuple[Matcher, ...]:
-    """Several matchers; an alert is meant when all of them match. Raises ValueError."""
+    """Parse several matchers, all of which must match an alert.
+
+    Raises:
+        ValueError: a text is not a matcher, or there are none or more than ``MOST``.
+    """
     found = tuple(parse(text) for text in texts)
     if not found:
         raise ValueError("at least one matcher is needed, such as 'target=web*'")
@@ -85,5 +90,5 @@ def parse_all(texts: Iterable[str]) -> tuple[Matcher, ...]:
 
 
 def match_all(matchers: Iterable[Matcher], alert: Alert, target: Target | None) -> bool:
-    """Whether every matcher matches."""
+    """Return whether every matcher matches the alert."""
     return all(matcher.matches(alert, target) for matcher in matchers)

@@ -1,7 +1,7 @@
 """An alert and its changes: frozen data.
 
-Times come in two kinds. *Steady* seconds never jump (see ``alerts.steady``) and decide everything;
-aware UTC datetimes are labels for people.
+There are two kinds of time. *Steady* seconds never jump (see
+:mod:`tocsin.core.alerts.durable_clock`) and decide everything; aware UTC datetimes are for display.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Key = tuple[str, str]
 
 @frozen
 class Moment:
-    """A point in time on both clocks, at which an event is handled; ``ids`` makes what ids follow
-    from that."""
+    """The point in time at which an event is handled, on both clocks. ``ids`` generates the ids of
+    all that the event creates."""
 
     steady: float
     wall: datetime
@@ -33,7 +33,7 @@ class Moment:
 
 
 class Phase(StrEnum):
-    """Where an alert is in its life."""
+    """The phase of an alert's life cycle."""
 
     PENDING = "pending"
     FIRING = "firing"
@@ -41,37 +41,37 @@ class Phase(StrEnum):
 
 
 class Change(StrEnum):
-    """What changed. The first group is told to people, the second only kept."""
+    """The kind of a change. People are notified of the first group; the second is only recorded."""
 
     FIRED = "fired"
     REOPENED = "reopened"
-    RELEASED = "released"  # what had suppressed it is over, and it is still firing
+    RELEASED = "released"  # its suppression ended while it still fires
     REPEATED = "repeated"
     FLAPPING = "flapping"
     ESCALATED = "escalated"
     RESOLVED = "resolved"
 
     PENDING = "pending"
-    CANCELLED = "cancelled"  # cleared before its time
+    CANCELLED = "cancelled"  # cleared while pending
     SUPPRESSED = "suppressed"
     ACKNOWLEDGED = "acknowledged"
     UNACKNOWLEDGED = "unacknowledged"
-    CLOSED = "closed"  # long enough resolved: what fires next is another alert
+    CLOSED = "closed"  # resolved for a cooldown: the next firing is a new alert
 
 
 class Cause(StrEnum):
-    """Why an alert is not told."""
+    """Why an alert's notifications are suppressed."""
 
     INHIBITED = "inhibited"  # a target it depends on is down
-    HELD = "held"  # a target it depends on may be going down: wait which it is
+    HELD = "held"  # a target it depends on has a pending alert, which may explain it
     SILENCED = "silenced"
     MAINTENANCE = "maintenance"
-    SETTLING = "settling"  # tocsin has just started and not seen everything yet
+    SETTLING = "settling"  # tocsin has just started; some checks have not run yet
 
 
 @frozen(kw_only=True)
 class Suppression:
-    """What keeps an alert from being told. ``by`` names the target, silence or window."""
+    """What suppresses an alert's notifications. ``by`` names the target, silence or window."""
 
     cause: Cause
     by: str
@@ -87,12 +87,18 @@ SETTLING = Suppression(
 
 @frozen(kw_only=True)
 class Policy:
-    """How a rule's alerts are treated. Durations in seconds.
+    """How a rule's alerts are handled. Durations are in seconds.
 
-    ``for_seconds``: how long the verdict has to be *firing* before the alert fires.
-    ``channels`` None: every channel whose ``min_severity`` lets it pass; ``also``: these besides,
-    whatever that is. ``escalate_after``:
-    repeats after which the severity is raised and ``escalation_channels`` are added; 0: never.
+    Attributes:
+        for_seconds: how long the verdict must be *firing* before the alert fires.
+        severity: severity of the alerts before escalation.
+        channels: the only channels to notify; None: every channel whose ``min_severity`` is
+            reached.
+        also: channels to notify in addition, regardless of their ``min_severity``.
+        cooldown: time between two notifications, and from resolution until the alert is closed.
+        escalate_after: repeats after which the severity is raised and ``escalation_channels`` are
+            notified, too; 0: never.
+        escalation_channels: additional channels of an escalated alert.
     """
 
     for_seconds: float = 0.0
@@ -104,7 +110,7 @@ class Policy:
     escalation_channels: tuple[str, ...] = ()
 
     def joined(self, other: Policy) -> Policy:
-        """The same for an alert that stands for another one, too."""
+        """Return the policy of an alert that also stands for alerts with the policy ``other``."""
         more, escalated = other.channels, (*self.escalation_channels, *other.escalation_channels)
         both = None if self.channels is None or more is None else (*self.channels, *more)
         also = (*self.also, *other.also, *(self.channels or ()), *(more or ()))
@@ -119,17 +125,18 @@ class Policy:
 
 @frozen(kw_only=True)
 class Alert:
-    """One rule's finding on one target, from its beginning to its end. ``float`` times are steady.
+    """One rule's finding on one target, from start to end. ``float`` times are steady seconds.
 
     ``since``: when the condition began; ``firing_since``: since when the verdict has been *firing*,
-    from which the policy's ``for_seconds`` count. ``notified``: messages say, or are to say, that
-    it fires, and none yet that it ended. ``notified_channels``: channels that delivered such a
-    message and get the recovery; ``ever_notified``: there was such a channel; ``undelivered``: no
-    channel could deliver that it fires. ``deferred_channels``: channels whose message was
-    withdrawn at the last moment and is sent later. ``last_notified``: when the last message was
-    due. ``rule_state``: what the rule asked to be kept. ``frozen``: since when nothing can be seen;
-    ``thawed``: when something could be seen again after that. ``hold_until``: a recovery of a
-    flapping alert waits until then. ``revision`` counts changes.
+    from which the policy's ``for_seconds`` count. ``notified``: notifications of the firing were
+    queued or sent, and none yet of its end. ``notified_channels``: channels that delivered such a
+    notification and get the recovery; ``ever_notified``: there was such a channel; ``undelivered``:
+    no channel could deliver the firing. ``deferred_channels``: channels whose notification was
+    withdrawn just before it was sent and is sent later. ``last_notified``: when the last
+    notification was due. ``rule_state``: the state that the rule keeps between verdicts.
+    ``frozen``: since when the verdict is unknown; ``thawed``: when it was last known again.
+    ``hold_until``: until when the recovery of a flapping alert is held back. ``revision`` counts
+    changes.
     """
 
     id: UUID = Factory(new_id)
@@ -149,9 +156,9 @@ class Alert:
     resolved_at: datetime | None = None
     downtime: float | None = None
     resolution: str = ""
-    """How it ended, in a sentence; ``message`` goes on saying what was wrong."""
+    """How it ended, as a sentence; ``message`` still says what was wrong."""
     recovered: bool = True
-    """Whether its end was seen to be one: see :meth:`Verdict.over`."""
+    """Whether the end was an observed recovery: see :meth:`Verdict.over`."""
     flaps: int = 0
     flaps_notified: int = 0
     repeats: int = 0
@@ -173,22 +180,22 @@ class Alert:
 
     @property
     def key(self) -> Key:
-        """The fingerprint."""
+        """The fingerprint: rule and target."""
         return self.rule, self.target
 
     @property
     def announced(self) -> bool:
-        """A message was to say that it fires, delivered or not, and none yet that it ended."""
+        """Whether its firing was to be notified, delivered or not, and its end not yet."""
         return self.notified or self.undelivered
 
     @property
     def open(self) -> bool:
-        """It fires, or waits to."""
+        """Whether it is pending or firing."""
         return self.phase is not Phase.RESOLVED
 
     @property
     def state(self) -> str:
-        """One word for people: pending, firing, acknowledged, suppressed or resolved."""
+        """The state for display: pending, firing, acknowledged, suppressed or resolved."""
         if self.phase is not Phase.FIRING:
             return self.phase.value
         if self.acknowledged_by is not None:
@@ -197,14 +204,14 @@ class Alert:
 
 
 def differs(before: Alert, after: Alert) -> bool:
-    """Whether more changed than the words about it."""
+    """Return whether anything but message and details changed."""
     if before is after:
         return False
     return evolve(after, message=before.message, details=before.details) != before
 
 
 def cleaned_alert(alert: Alert) -> Alert:
-    """An alert that an earlier version may have written."""
+    """Return an alert of an earlier version without secrets and control characters."""
     return evolve(
         alert, message=clean(alert.message), details=clean_data(alert.details),
         rule_state=clean_data(alert.rule_state), resolution=clean(alert.resolution),
@@ -217,8 +224,16 @@ def cleaned_alert(alert: Alert) -> Alert:
 class Transition:
     """A change of an alert; the unit that is journaled and notified.
 
-    ``alert`` is the alert after the change. ``notify``: people are to be told; where they are not,
-    though the kind is one that is told, ``reason`` names why and ``why`` says it in a sentence.
+    Attributes:
+        id: identifies the change.
+        kind: what changed.
+        alert: the alert after the change.
+        at: when it changed.
+        notify: whether people are to be notified.
+        reason: why not, as the name of a ``Decision``; empty if they are, or for kinds that never
+            notify.
+        why: the same as a sentence.
+        actor: the person who caused the change, if any.
     """
 
     id: UUID = Factory(new_id)

@@ -1,4 +1,4 @@
-"""What mutes an alert: the failure of another target, a silence, a window, or a fresh start."""
+"""What mutes an alert: another target's failure, a silence, a window, or the settling phase."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tocsin.core.alerts.silences import Silencer
 
 @define
 class Muting:
-    """Asks all that may mute an alert.
+    """Combines everything that may mute an alert.
 
     Attributes:
-        inhibition: failures that explain others.
+        inhibition: alerts that explain others.
         quiet: silences and maintenance windows.
         evaluator: knows the targets.
-        settled: whether tocsin has looked around since its start; before, nothing is notified.
+        settled: whether the settling phase after the start is over; before, all alerts are muted.
     """
 
     inhibition: Inhibition
@@ -27,7 +27,7 @@ class Muting:
     settled: bool = True
 
     def of(self, key: Key, alert: Alert | None, now: Moment) -> Suppression | None:
-        """What mutes an alert now (``alert`` None: one that is about to begin), or None."""
+        """Return what mutes an alert now, or None. ``alert`` None: one that is about to begin."""
         found = self.inhibition.over(key, alert, now.steady)
         if (found is None or found.cause is Cause.HELD) and self.quiet.any():
             severity = self.evaluator.rules.policy(*key).severity
@@ -39,5 +39,5 @@ class Muting:
         return found if found is not None or self.settled else SETTLING
 
     def may_change(self, alert: Alert) -> bool:
-        """Whether something may begin or end to mute an alert without anything being seen."""
+        """Return whether an alert's suppression may begin or end by the passage of time alone."""
         return alert.phase is Phase.FIRING and (alert.suppression is not None or self.quiet.any())

@@ -1,5 +1,5 @@
-"""The outbox: for each change of an alert and each channel one row, which is also the ledger's line
-on why it was, or was not, told."""
+"""The outbox: one row for each change of an alert and each channel. Rows also form the ledger that
+explains why a channel was, or was not, notified."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tocsin.core.ids import new_id
 
 
 class Decision(StrEnum):
-    """What became of a row. The first two are told or will be; each other one is a reason."""
+    """The state of a row: queued or sent, or else the reason why it is not sent."""
 
     QUEUED = "queued"
     SENT = "sent"
 
-    DEAD = "dead"  # could not be delivered: the dead letters
+    DEAD = "dead"  # undeliverable: in the dead letters
     INHIBITED = "inhibited"
     HELD = "held"
     SILENCED = "silenced"
@@ -29,24 +29,24 @@ class Decision(StrEnum):
     COOLDOWN = "cooldown"
     FLAPPING = "flapping"
     ACKNOWLEDGED = "acknowledged"
-    UNHEARD = "unheard"  # a recovery of what no channel delivered
-    SUPERSEDED = "superseded"  # something newer of the same alert goes out with it
-    SEVERITY = "severity"  # below what the channel is told of
+    UNHEARD = "unheard"  # the recovery of a firing that was not delivered
+    SUPERSEDED = "superseded"  # replaced by a newer row of the same alert
+    SEVERITY = "severity"  # below the channel's min_severity
     NO_CHANNEL = "no-channel"
 
 
 NOBODY = "-"
-"""The channel of a row that is about no channel in particular."""
+"""The channel of a row that concerns no particular channel."""
 
 
 @frozen(kw_only=True)
 class Row:
-    """One change of an alert for one channel. ``steady`` is steady seconds, for ordering and ages.
+    """One change of an alert for one channel. ``steady``: steady seconds, for ordering and ages.
 
-    ``message`` names the message it goes out in, once that is decided; ``notice`` is None where
-    nothing is to be sent. ``first_notification``: the channel had no message yet that it fires;
-    ``sibling_channels``: all channels that the change is for. ``faults``: of its attempts the last
-    so many, in a row, that ended in a fault of the notifier. ``revision`` counts its changes.
+    ``message``: id of the message that it is sent in, once that is formed; ``notice``: None if
+    nothing is to be sent. ``first_notification``: the channel has not delivered the firing yet;
+    ``sibling_channels``: all channels that the change is for. ``faults``: the number of latest
+    attempts in a row that ended in an error of the notifier. ``revision`` counts its changes.
     """
 
     id: UUID = Factory(new_id)
@@ -73,7 +73,7 @@ class Row:
 
 
 def cleaned_row(row: Row) -> Row:
-    """A row that an earlier version may have written."""
+    """Return a row of an earlier version without secrets and control characters."""
     notice = row.notice
     if notice is not None:
         notice = evolve(notice, message=clean(notice.message), details=clean_data(notice.details))

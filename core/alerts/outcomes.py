@@ -1,4 +1,5 @@
-"""What people and channels did about an alert, recorded in it. Pure."""
+"""Changes of an alert by people and channels: acknowledgement, delivery, deferral,
+failure. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +13,14 @@ from tocsin.core.alerts.model import Alert, Change, Moment, Phase, Transition
 def record_acknowledgement(
     alert: Alert, by: str | None, comment: str, now: Moment
 ) -> tuple[Alert, Transition]:
-    """The alert after a person acknowledged it; ``by`` None takes that back. Pure."""
+    """Return the alert after an acknowledgement, or (``by`` None) its withdrawal, and
+    the change."""
     changed = evolve(
         alert,
         acknowledged_by=by,
         acknowledged_at=None if by is None else now.wall,
         comment=comment,
-        # Repeats begin anew, not all at once.
+        # Repeats that came due meanwhile are not sent at once.
         last_notified=now.steady if by is None and alert.announced else alert.last_notified,
     )
     kind = Change.UNACKNOWLEDGED if by is None else Change.ACKNOWLEDGED
@@ -27,11 +29,16 @@ def record_acknowledgement(
 
 
 def record_delivery(alert: Alert, channel: str, flaps: int) -> Alert:
-    """The alert after a channel delivered that it fires, which had fired again ``flaps`` times
-    then. Pure."""
+    """Return the alert after a channel delivered its firing.
+
+    Args:
+        alert: the alert as it is now.
+        channel: the channel that delivered.
+        flaps: how often the alert had reopened when the notification was made.
+    """
     alert = evolve(alert, ever_notified=True, undelivered=False)
     if flaps != alert.flaps or not (alert.notified or alert.phase is Phase.FIRING):
-        return alert  # its end was delivered, or goes out as well
+        return alert  # its end was delivered, or is queued
     return evolve(
         alert,
         notified=True,
@@ -41,8 +48,11 @@ def record_delivery(alert: Alert, channel: str, flaps: int) -> Alert:
 
 
 def record_deferral(alert: Alert, channel: str, underway: Collection[str]) -> Alert:
-    """The alert after a channel's message that it fires was withdrawn at the last moment; it is
-    sent later. ``underway``: other channels whose message is still to be delivered. Pure."""
+    """Return the alert after a channel's notification of its firing was withdrawn, to be sent
+    later.
+
+    ``underway``: other channels whose notification is still queued.
+    """
     if alert.phase is not Phase.FIRING:
         return alert
     channels = alert.notified_channels - {channel}
@@ -57,8 +67,10 @@ def record_deferral(alert: Alert, channel: str, underway: Collection[str]) -> Al
 
 
 def record_failure(alert: Alert, underway: Collection[str]) -> Alert:
-    """The alert after a channel could not deliver that it fires: where no channel delivered it, and
-    none is ``underway``, the next firing counts as the first. Pure."""
+    """Return the alert after a channel could not deliver its firing.
+
+    If no channel delivered it and none is ``underway``, the next firing counts as the first.
+    """
     if alert.ever_notified or alert.notified_channels or underway:
         return alert
     if alert.phase is Phase.FIRING and alert.announced:

@@ -1,5 +1,4 @@
-"""What is kept of a target's past for its rules: the newest of each check, and as much more as they
-ask for."""
+"""The recent history of a target that is kept in memory for its rules."""
 
 from __future__ import annotations
 
@@ -16,12 +15,12 @@ from tocsin.core.contracts.model import Event, Observation, Status, Target
 from tocsin.core.contracts.rule import History
 
 MOST = 256
-"""Observations, and events, kept of one target at most."""
+"""Maximum number of observations, and of events, kept of one target."""
 
 
 @define(eq=False)
 class Recent:
-    """One target's recent past. ``lookback`` in seconds: the longest any of its rules wants."""
+    """The recent history of one target. ``lookback``: seconds; the longest of its rules."""
 
     target: Target
     source: str | None = None
@@ -30,15 +29,15 @@ class Recent:
     failures: dict[str, int] = field(factory=dict)
     checks: frozenset[str] = frozenset()
     unread: bool = False
-    """What history has of it, from before the start, is still to be read."""
+    """Whether its stored history from before the start has not been read yet."""
     _earlier: tuple[tuple[Observation, ...], tuple[Event, ...]] = ((), ())
-    """What was read of that."""
+    """The stored history, once read."""
     _plain: History | None = None
     _observations: deque[Observation] = field(factory=lambda: deque(maxlen=MOST))
     _events: deque[Event] = field(factory=lambda: deque(maxlen=MOST))
 
     def observe(self, observation: Observation) -> None:
-        """Take in a result."""
+        """Add a result."""
         self.latest[observation.check] = observation
         status = observation.result.status
         if status is Status.DOWN:
@@ -49,16 +48,16 @@ class Recent:
             self._observations.append(observation)
 
     def happened(self, event: Event) -> None:
-        """Take in an event."""
+        """Add an event."""
         if self.lookback:
             self._events.append(event)
 
     def read(self, observations: Sequence[Observation], events: Sequence[Event]) -> None:
-        """Take in what history has of it, in order of time."""
+        """Set the stored history from before the start, oldest first."""
         self.unread, self._earlier = False, (tuple(observations)[-MOST:], tuple(events)[-MOST:])
 
     def forget(self, checks: Mapping[str, Any]) -> bool:
-        """Leave only the checks that are still there; True where some were not."""
+        """Set the target's checks and delete results of others; return whether there were any."""
         self.checks = frozenset(checks)
         over = [name for name in self.latest if name not in checks]
         for gone in over:
@@ -67,8 +66,10 @@ class Recent:
         return bool(over)
 
     def plain(self) -> History:
-        """What a rule sees that does not look back, and has no alert. What was seen is in the same
-        tables all the time, so that it is made anew only for another target."""
+        """Return the history for a rule without lookback and without an alert.
+
+        It shares the tables of this object, so that one History serves until the target changes.
+        """
         made = self._plain
         if (
             made is None
@@ -86,8 +87,16 @@ class Recent:
         self, lookback: float, now: datetime, *, firing: bool, rule_state: Mapping[str, Any],
         snapshot: bool = False, reads_back: bool = False,
     ) -> History:  # fmt: skip
-        """What one rule sees. ``snapshot``: for another thread, sharing nothing that changes.
-        ``reads_back``: with what was read of the time before the start."""
+        """Return the history for one rule.
+
+        Args:
+            lookback: seconds of observations and events to include.
+            now: the end of that time.
+            firing: whether the rule's alert fires.
+            rule_state: the state that the rule kept.
+            snapshot: whether to copy all mutable tables, for use by another thread.
+            reads_back: whether to include the stored history from before the start.
+        """
         observations: tuple[Observation, ...] = ()
         events: tuple[Event, ...] = ()
         if lookback:
@@ -117,14 +126,14 @@ class Recent:
 
 @define
 class Reading:
-    """Which targets wait for what history has of the time before the start, and for how long a
-    target that comes may have to: ``until``, a steady time. Then rules that look back judge it."""
+    """Targets that wait for their stored history from before the start; rules that look back
+    evaluate them afterwards. ``until``: the steady time until which new targets have to wait."""
 
     until: float = -inf
     waiting: dict[str, Recent] = field(factory=dict)
 
     def expect(self, recent: Recent, rules: Collection[BoundRule], now: float) -> None:
-        """A target has come; ``rules`` watch it."""
+        """Have a new target wait, if one of its rules reads stored history."""
         if now < self.until and any(rule.reads_back for rule in rules):
             recent.unread = True
             self.waiting[recent.target.name] = recent
@@ -135,6 +144,7 @@ class Reading:
         observations: Sequence[Observation] = (),
         events: Sequence[Event] = (),
     ) -> None:
-        """What history has of a target was read, or cannot be; its rules may judge."""
+        """Give a target its stored history, empty if it cannot be read, so that its
+        rules may run."""
         if (recent := self.waiting.pop(name, None)) is not None:
             recent.read(observations, events)

@@ -1,4 +1,4 @@
-"""When rules want to be asked again though nothing new was seen."""
+"""Timers by which rules are evaluated again without a new result."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from tocsin.core.alerts.model import Key
 
 @define
 class RecheckTimers:
-    """For each alert the one steady time at which its rule is asked again. What a rule wished
-    before it last spoke is forgotten: else each result of a restart loop would add a look for ever.
+    """One timer for each alert key.
+
+    Each verdict replaces the timer of the one before; otherwise every result of a restart loop
+    would add another recheck.
     """
 
     _wanted: dict[Key, float] = field(factory=dict)
@@ -22,7 +24,7 @@ class RecheckTimers:
     _order: count[int] = field(factory=count)
 
     def want(self, key: Key, at: float | None) -> None:
-        """A rule wants to be asked at a time; None: no more."""
+        """Set the timer of a key to a steady time, or (None) clear it."""
         if at is None:
             self._wanted.pop(key, None)
             return
@@ -32,7 +34,7 @@ class RecheckTimers:
             heapq.heappush(self._heap, (at, next(self._order), key))
 
     def take(self, now: float) -> Key | None:
-        """An alert whose rule is to be asked now, or None."""
+        """Return a key whose timer has expired by ``now`` and clear it; None if there is none."""
         while self._heap and self._heap[0][0] <= now:
             at, _, key = heapq.heappop(self._heap)
             if self._queued.get(key) != at:
@@ -45,7 +47,7 @@ class RecheckTimers:
         return None
 
     def next(self) -> float | None:
-        """The steady time of the next :meth:`take` that may give something, or None."""
+        """Return the steady time from which :meth:`take` may return a key, or None."""
         return self._heap[0][0] if self._heap else None
 
     def __len__(self) -> int:

@@ -1,4 +1,5 @@
-"""The end of an alert: it resolves, people are notified once, and after a cooldown it is closed."""
+"""The end of an alert: resolution, one notification of the recovery, and closing after
+a cooldown."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from tocsin.core.alerts.walk import Walk
 
 
 def resolve(walk: Walk, alert: Alert) -> None:
-    """A firing alert is over."""
+    """Resolve a firing alert, and notify of the recovery unless that is held back."""
     now = walk.now.steady
     flapping = is_flapping(alert, walk.policy, now)
     alert = walk.set(
@@ -35,7 +36,7 @@ def resolve(walk: Walk, alert: Alert) -> None:
 
 
 def look_at_resolved(walk: Walk, alert: Alert) -> None:
-    """Notify people of a recovery that was held back; close the alert after its cooldown."""
+    """Notify of a recovery that was held back; close the alert after its cooldown."""
     now, policy = walk.now.steady, walk.policy
     assert alert.resolved is not None  # noqa: S101
     if alert.notified and not walk.is_settling and now >= (alert.hold_until or now):

@@ -1,4 +1,4 @@
-"""Which rules fail, on what; a plugin whose rules all judge again has recovered."""
+"""The errors of rules, and the recovery of their plugins."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tocsin.core.alerts.model import Key
 
 @define
 class RuleFaults:
-    """Keeps the faults of rules. ``failed`` is told of a plugin and the reason, ``recovered`` of a
-    plugin whose last fault is gone."""
+    """Open errors by alert key. ``failed`` is called with a plugin and the reason at each error,
+    ``recovered`` with a plugin when its last error is cleared."""
 
     failed: Callable[[str, str], object] = lambda _plugin, _reason: None
     recovered: Callable[[str], object] = lambda _plugin: None
@@ -22,17 +22,17 @@ class RuleFaults:
         return bool(self._open)
 
     def add(self, plugin: str, key: Key, reason: str) -> None:
-        """A plugin's rule went wrong on a target."""
+        """Record an error of a plugin's rule on a target."""
         self._open[key] = plugin
         self.failed(plugin, reason)
 
     def clear(self, key: Key) -> None:
-        """The rule judges this target, or has it no more."""
+        """Clear the error of a rule that works again on this target, or no longer watches it."""
         plugin = self._open.pop(key, None)
         if plugin is not None and plugin not in self._open.values():
             self.recovered(plugin)
 
     def forget(self, is_gone: Callable[[Key], bool]) -> None:
-        """Targets or rules are gone."""
+        """Clear the errors of removed targets or rules."""
         for key in list(filter(is_gone, self._open)):
             self.clear(key)

@@ -1,5 +1,4 @@
-"""Which rules watch a target, and with which policy: the configuration's word, worked out once for
-each target."""
+"""The rules of the configuration, with their policies: which of them watch a target."""
 
 from __future__ import annotations
 
@@ -18,8 +17,11 @@ from tocsin.core.shapes import fit_verdict
 
 @frozen(kw_only=True)
 class BoundRule:
-    """A rule under its configured name. ``inline``: it runs in the core's own thread. ``lookback``
-    is the rule's, asked once."""
+    """A rule under its configured name.
+
+    ``inline``: it runs in the core's own thread. ``lookback``: the rule's lookback in seconds, read
+    once.
+    """
 
     name: str
     rule: Rule
@@ -31,7 +33,7 @@ class BoundRule:
     looks_at: tuple[str, ...] | None = None
     lookback: float = field()
     _is_typed: bool = field(init=False, eq=False, repr=False)
-    """The rule is tocsin's own: its verdicts are what they say they are."""
+    """Whether the rule is built in, so that its verdicts need no validation."""
 
     @lookback.default
     def _own(self) -> float:
@@ -42,7 +44,7 @@ class BoundRule:
         return is_ours(type(self.rule))
 
     def has_nothing_in(self, latest: Mapping[str, Observation]) -> bool:
-        """Whether no check has seen what the rule looks at."""
+        """Return whether no result has a metric that the rule looks at."""
         names = self.looks_at
         if names is None:
             return False
@@ -55,20 +57,29 @@ class BoundRule:
 
     @property
     def reads_back(self) -> bool:
-        """Whether the rule is to be given what history has of the time before a start."""
+        """Whether the rule needs the stored history from before the start."""
         return self.lookback > 0 and not self.rule.rule_state_suffices
 
     def judge(self, history: History, now: datetime) -> tuple[Verdict, str | None]:
-        """The rule's verdict, where it runs in the core's own thread, and what was wrong with it
-        and is left out. Raises what the rule raises, and PluginFault for what is no verdict."""
+        """Evaluate the rule in the core's own thread.
+
+        Returns:
+            The verdict, and what of it was invalid and left out, or None.
+
+        Raises:
+            PluginFault: the result is not a verdict.
+            Exception: whatever the rule raises.
+        """
         verdict = self.rule.evaluate(history, now)
         if self._is_typed:
             return verdict, None
         return fit_verdict(verdict)
 
     def watches(self, target: Target) -> bool:
-        """Whether the configuration means a target, and the rule has something to say about it. A
-        rule that does not run in the core's own thread is asked that elsewhere."""
+        """Return whether the rule is configured for a target and applies to it.
+
+        For a rule that does not run in the core's own thread, ``applies`` is called elsewhere.
+        """
         kinds = {target.kind, "container"} if target.kind == REPLICATED else {target.kind}
         if self.kinds and kinds.isdisjoint(self.kinds):
             return False
@@ -79,7 +90,7 @@ class BoundRule:
 
 @frozen
 class Judge:
-    """Have a rule judge elsewhere; its verdict comes back as the event ``Judged``."""
+    """A request to evaluate a rule elsewhere; the verdict returns as the event ``Judged``."""
 
     rule: BoundRule
     key: Key
@@ -88,23 +99,23 @@ class Judge:
 
 @frozen(kw_only=True)
 class UnavailableRule(Rule):
-    """Stands in for a rule whose plugin does not load: nothing is known of what it would find, so
-    that its alerts freeze, and none is new.
+    """Replaces a rule whose plugin cannot be loaded. Its verdict is unknown, so that existing
+    alerts freeze and no new ones arise.
 
     Attributes:
-        reason: why it does not load.
+        reason: why the plugin cannot be loaded.
     """
 
     reason: str
 
     def evaluate(self, history: History, now: datetime) -> Verdict:
-        """Nothing can be said."""
+        """Return an unknown verdict."""
         return Verdict.unknown(f"its rule cannot run: {self.reason}")
 
 
 @frozen(kw_only=True)
 class Faulty(Rule):
-    """Stands in for a rule that broke before it could judge.
+    """Replaces a rule that failed before it could be evaluated.
 
     Attributes:
         reason: what it did, as a clause.
@@ -113,15 +124,15 @@ class Faulty(Rule):
     reason: str
 
     def evaluate(self, history: History, now: datetime) -> Verdict:
-        """Say so again. Raises PluginFault."""
+        """Raise PluginFault with the reason."""
         raise PluginFault(self.reason)
 
 
 @frozen(kw_only=True)
 class RuleSet:
-    """All rules. ``overrides[target][rule]`` replaces a rule for one target, None switches it off.
+    """All rules. ``overrides[target][rule]`` replaces a rule for one target; None disables it.
 
-    ``own`` are the policies of the alerts that tocsin raises about itself.
+    ``own``: the policies of the alerts that tocsin raises about itself.
     """
 
     rules: Mapping[str, BoundRule]
@@ -129,7 +140,7 @@ class RuleSet:
     own: Mapping[str, Policy]
 
     def of(self, target: Target) -> tuple[BoundRule, ...]:
-        """The rules that watch a target."""
+        """Return the rules that watch a target."""
         special = self.overrides.get(target.name, {})
         chosen = []
         for name in {**self.rules, **special}:
@@ -144,26 +155,27 @@ class RuleSet:
         return tuple(chosen)
 
     def inhibits(self, rule: str, target: str) -> bool:
-        """Whether an alert explains the failures of those that depend on its target."""
+        """Return whether an alert explains the failures of targets that depend on its target."""
         bound = self.overrides.get(target, {}).get(rule, self.rules.get(rule))
         return bound is not None and bound.rule.inhibits
 
     def yields(self, rule: str, target: str) -> bool:
-        """Whether an alert is explained by a graver one which says that its target is down."""
+        """Return whether a more severe alert that says that the target is down explains
+        this one."""
         bound = self.overrides.get(target, {}).get(rule, self.rules.get(rule))
         return bound is not None and (bound.rule.inhibits or bound.rule.explained_by_down)
 
     def leads(self, rule: str, target: str) -> bool:
-        """Whether an alert stands for those of its target that say that it is down."""
+        """Return whether an alert stands for those of its target that say that it is down."""
         bound = self.overrides.get(target, {}).get(rule, self.rules.get(rule))
         return bound is not None and bound.rule.stands_for_down
 
     def explains(self, rule: str, target: str) -> bool:
-        """Whether an alert tells of those that depend on its target, by itself or for others."""
+        """Return whether an alert lists the targets that depend on its target."""
         return self.inhibits(rule, target) or self.leads(rule, target)
 
     def policy(self, rule: str, target: str) -> Policy:
-        """How an alert is treated; the default where its rule is gone."""
+        """Return an alert's policy; the default if its rule no longer exists."""
         if rule in self.own:
             return self.own[rule]
         bound = self.overrides.get(target, {}).get(rule) or self.rules.get(rule)

@@ -1,4 +1,4 @@
-"""What rules keep from one verdict to the next while there is no alert that holds it."""
+"""The states that rules keep between verdicts while they have no alert."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ RuleState = Mapping[str, Any]
 
 @define
 class RuleStates:
-    """By alert key. ``dirty`` has what changed since it was saved last."""
+    """States by alert key. ``dirty`` holds the changes since the last save."""
 
     kept: dict[Key, RuleState] = field(factory=dict)
     dirty: dict[Key, RuleState] = field(factory=dict)
 
     def of(self, key: Key, alert: Alert | None) -> RuleState:
-        """What comes back to a rule: what its alert holds, or what is kept here."""
+        """Return the state to pass to a rule: that of its alert, or the one kept here."""
         return self.kept.get(key, {}) if alert is None else alert.rule_state
 
     def note(self, key: Key, verdict: Verdict) -> None:
-        """Keep the state that a verdict has; an unknown one without a state changes nothing."""
+        """Keep a verdict's state; an unknown verdict without a state changes nothing."""
         if verdict.rule_state:
             self._put(key, cleaned_verdict(verdict).rule_state)
         elif verdict.state is not VerdictState.UNKNOWN:
@@ -42,11 +42,11 @@ class RuleStates:
             del self.kept[key]
 
     def forget(self, gone: Callable[[Key], bool]) -> None:
-        """Drop what is of no use any more."""
+        """Delete the states of all keys for which ``gone`` returns True."""
         for key in [key for key in self.kept if gone(key)]:
             self._put(key, {})
 
     def take_dirty(self) -> dict[Key, RuleState]:
-        """What changed, to be saved; empty where nothing is kept any more."""
+        """Return and clear the changes to save; an empty state means deletion."""
         taken, self.dirty = self.dirty, {}
         return taken

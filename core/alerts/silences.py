@@ -1,4 +1,4 @@
-"""Silences by people and maintenance windows by schedule."""
+"""Silences and maintenance windows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tocsin.core.ids import new_id
 from tocsin.core.units import time_zone
 
 _TWICE = timedelta(hours=2)
-"""Longer than any hour that comes twice when summer time ends."""
+"""Longer than the hour that is repeated when summer time ends."""
 
 
 @frozen(kw_only=True)
 class Window:
-    """A maintenance window: from each moment that ``schedule`` (five cron fields, in ``timezone``)
-    names, for ``duration`` seconds, alerts that match are not told. Without a schedule it is open
+    """A maintenance window: alerts that match are suppressed for ``duration`` seconds from each
+    time that ``schedule`` (five cron fields, in ``timezone``) names. Without a schedule it is open
     once, for as long as the silence that it belongs to is active."""
 
     name: str
@@ -32,7 +32,7 @@ class Window:
     matchers: tuple[Matcher, ...] = ()
 
     def active_until(self, now: datetime) -> datetime | None:
-        """When the window that is open at ``now`` ends; None where none is."""
+        """Return the end of the window that is open at ``now``, or None."""
         if not self.schedule:
             return None
         start = self._last_start(now)
@@ -45,17 +45,17 @@ class Window:
         zone = time_zone(self.timezone)
         local = now.astimezone(zone)
         if local.fold:
-            # Backwards the iterator does not know an hour that comes twice; forwards it does.
+            # Only forwards does the iterator handle an hour that is repeated.
             before = now - _TWICE
             opened = [start for start in self._starts(before, now) if start <= now]
             return opened[-1] if opened else self._last_start(before)
-        # The iterator leaves a whole second that it begins with out; a window that opens is open.
+        # The iterator omits the second that it starts with; a window that opens then is open.
         begin = local.replace(microsecond=local.microsecond or 1)
         start = next(CronSim(self.schedule, begin, reverse=True), None)
         return None if start is None else start.astimezone(now.tzinfo)
 
     def _starts(self, after: datetime, until: datetime | None = None) -> Iterator[datetime]:
-        """Moments after one that is not in an hour that comes a second time."""
+        """Yield start times after ``after``, which must not be in a repeated hour."""
         for start in CronSim(self.schedule, after.astimezone(time_zone(self.timezone))):
             at = start.astimezone(after.tzinfo)
             if until is not None and at > until:
@@ -63,7 +63,7 @@ class Window:
             yield at
 
     def next_start(self, now: datetime) -> datetime | None:
-        """When it opens next; None where the schedule names no moment within 50 years."""
+        """Return the next start, or None if the schedule has none within 50 years."""
         if not self.schedule:
             return None
         before = now - _TWICE if now.astimezone(time_zone(self.timezone)).fold else now
@@ -72,8 +72,8 @@ class Window:
 
 @frozen(kw_only=True)
 class Silence:
-    """Alerts that match are not told between two moments (aware UTC); with a ``window``, a
-    maintenance window that a person made, only while that is open."""
+    """Suppresses matching alerts between two moments (aware UTC). With a ``window`` it is a
+    maintenance window made by a person, and suppresses only while that is open."""
 
     id: UUID = Factory(new_id)
     matchers: tuple[Matcher, ...]
@@ -84,18 +84,18 @@ class Silence:
     window: Window | None = None
 
     def state(self, now: datetime) -> str:
-        """``pending``, ``active`` or ``expired``."""
+        """Return ``pending``, ``active`` or ``expired``."""
         if now >= self.ends_at:
             return "expired"
         return "active" if now >= self.starts_at else "pending"
 
     @property
     def scheduled(self) -> bool:
-        """Whether it suppresses only while a window is open."""
+        """Whether it suppresses only while a scheduled window is open."""
         return self.window is not None and bool(self.window.schedule)
 
     def open_until(self, now: datetime) -> datetime | None:
-        """Until when it suppresses without a break; None where it does not at ``now``."""
+        """Return until when it suppresses without a break; None if it does not at ``now``."""
         if self.state(now) != "active":
             return None
         if self.window is None or not self.window.schedule:
@@ -104,16 +104,16 @@ class Silence:
         return None if until is None else min(until, self.ends_at)
 
     def next_start(self, now: datetime) -> datetime | None:
-        """When it begins to suppress next; None where it does so no more."""
+        """Return when it next begins to suppress, or None if it does not any more."""
         if self.window is None or not self.window.schedule:
             return self.starts_at if now < self.starts_at else None
-        # The schedule leaves its own start out, and a window may open just then.
+        # The schedule omits the moment it starts with, and a window may open just then.
         found = self.window.next_start(max(now, self.starts_at - timedelta(minutes=1)))
         return found if found is not None and found < self.ends_at else None
 
 
 def check_schedule(text: str) -> str:
-    """A cron expression as it is. Raises ValueError where it is none."""
+    """Return a cron expression unchanged. Raises ValueError if it is invalid."""
     try:
         CronSim(text, datetime(2026, 1, 1))
     except CronSimError as error:
@@ -124,8 +124,8 @@ def check_schedule(text: str) -> str:
 
 
 class Silencer:
-    """The silences and windows in force. ``windows`` are those of the configuration; those that
-    people made are among ``silences``."""
+    """The silences and windows in force: ``windows`` are from the configuration, ``silences``
+    include the windows that people made."""
 
     def __init__(self) -> None:
         self.silences: dict[UUID, Silence] = {}
@@ -139,7 +139,7 @@ class Silencer:
         self.look_again()
 
     def made_windows(self, now: datetime) -> Mapping[str, Silence]:
-        """Maintenance windows that people made and that have not ended, by name."""
+        """Return the maintenance windows made by people that have not ended, by name."""
         return {
             silence.window.name: silence
             for silence in self.silences.values()
@@ -147,8 +147,8 @@ class Silencer:
         }
 
     def open(self, now: datetime) -> Mapping[UUID | str, datetime]:
-        """Until when what is scheduled and open now is so: windows of the configuration by name,
-        those that people made by id. Worked out once a second, for calendars are slow."""
+        """Return the end of every scheduled window that is open now, by name (configuration) or id
+        (made by people). Computed at most once a second, since cron schedules are slow."""
         if self._looked is None or abs((now - self._looked).total_seconds()) >= 1:
             self._looked = now
             ends: dict[UUID | str, datetime | None] = {
@@ -159,15 +159,15 @@ class Silencer:
         return self._open
 
     def any(self) -> bool:
-        """Whether there is anything that could suppress an alert."""
+        """Return whether anything could suppress an alert."""
         return bool(self.silences or self.windows)
 
     def look_again(self) -> None:
-        """Work out anew what is open, something having changed."""
+        """Invalidate the cache of open windows after a change."""
         self._looked = None
 
     def mutes(self, alert: Alert, target: Target | None, now: datetime) -> Suppression | None:
-        """What silences an alert now, or None. A person's silence goes before a window."""
+        """Return what silences an alert now, or None. Silences take precedence over windows."""
         opened = self.open(now)
         windows: list[tuple[Window, tuple[Matcher, ...], datetime]] = []
         for silence in self.silences.values():

@@ -1,4 +1,4 @@
-"""Alerts and rows of the outbox as they lie on disk, also as the version before wrote them."""
+"""Decoding of stored alerts and outbox rows, including those of the previous version."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _OLD_NAMES: dict[type, dict[str, str]] = {
     },
     Row: {"beside": "sibling_channels", "news": "first_notification"},
 }
-"""What fields were called in 0.1; may go once no journal or database of it is taken over."""
+"""Field names of version 0.1; needed as long as its journals and databases are supported."""
 
 
 def decode(data: bytes | str, kind: Any) -> Any:
-    """An object out of the journal or the database.
+    """Decode an object from the journal or the database.
 
     Args:
         data: JSON, as ``encoding.encode`` writes it.
-        kind: the object's class; fields of an ``Alert`` or a ``Row`` may have their old names.
+        kind: the object's class; an ``Alert`` or a ``Row`` may have its old field names.
 
     Raises:
-        msgspec.MsgspecError: it is no such object.
+        msgspec.MsgspecError: the data is not such an object.
     """
     names = _OLD_NAMES.get(kind)
     if names is None:

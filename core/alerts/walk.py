@@ -1,4 +1,4 @@
-"""One step of an alert's life under way."""
+"""The working state of one step of the state machine."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _MOMENTS = ("since", "firing_since", "fired", "resolved", "last_notified", "hold
 
 @define
 class Walk:
-    """What one step starts from, the alert as it is by now, and what changed.
+    """The input of one step, the alert as changed so far, and its changes.
 
     Attributes:
         key: rule and target.
-        alert: None: there is none, or none any more.
-        verdict: what the rule says.
+        alert: None if there is none, or none any more.
+        verdict: the rule's verdict.
         now: the moment of the step.
-        policy: how the alert is treated.
+        policy: how the alert is handled.
         suppression: what mutes the alert now.
-        changes: what the step has changed so far.
+        changes: changes made so far.
     """
 
     key: Key
@@ -45,17 +45,17 @@ class Walk:
     changes: list[Transition] = field(factory=list)
 
     def set(self, **fields: Any) -> Alert:
-        """Change fields of the alert, which is there; returns it."""
+        """Set fields of the alert, which must exist; return it."""
         assert self.alert is not None  # noqa: S101
         self.alert = evolve(self.alert, **fields)
         return self.alert
 
     def notify(self, kind: Change, *, reason: str = "", why: str = "") -> None:
-        """Note a change that people are notified of, unless there is a ``reason`` not to."""
+        """Add a change that people are notified of, unless ``reason`` says why not."""
         self._note(kind, notify=not reason, reason=reason, why=why)
 
     def record(self, kind: Change) -> None:
-        """Note a change that nobody is notified of."""
+        """Add a change that is recorded without a notification."""
         self._note(kind)
 
     def _note(self, kind: Change, **fields: Any) -> None:
@@ -66,7 +66,7 @@ class Walk:
         self.changes.append(change)
 
     def thaw(self) -> None:
-        """The verdict is known again: every moment of the alert moves on by the gap."""
+        """Unfreeze the alert: shift all its times by as long as it was frozen."""
         if self.alert is None or self.alert.frozen is None:
             return
         gap = max(0.0, self.now.steady - self.alert.frozen)
@@ -81,10 +81,10 @@ class Walk:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether people still wait for the recovery."""
+        """Whether the recovery still has to be notified."""
         return self.alert is not None and self.alert.notified
 
     @property
     def is_settling(self) -> bool:
-        """Whether tocsin has not looked around since its start."""
+        """Whether the settling phase after a start suppresses the alert."""
         return self.suppression is not None and self.suppression.cause is Cause.SETTLING
