@@ -1,32 +1,32 @@
 """The life cycle of an alert, as one pure function.
 
 =============  ==================================================  ================================
-state          how it is held                                      leaves it when
+state          representation                                      left when
 =============  ==================================================  ================================
 (none)         no alert                                            rising or firing → pending
 pending        PENDING                                             firing for ``for_seconds`` →
                                                                    firing; clear → (none)
 firing         FIRING                                              clear → resolved
-acknowledged   FIRING, ``acknowledged_by`` set: no repeats, no     clear → resolved; taken back →
-               escalation; over once the recovery was told         firing
+acknowledged   FIRING, ``acknowledged_by`` set: no repeats, no     clear → resolved; withdrawn →
+               escalation; ends with the recovery's notification   firing
 escalated      FIRING, ``escalated``: severity raised, channels    clear → resolved
                added, after ``escalate_after`` repeats
-suppressed     FIRING, ``suppression`` set: lives on, is not sent  suppression over → told then
-                                                                   (released); clear → resolved
-resolved       RESOLVED, for a cooldown                            firing again (after the wait) →
+suppressed     FIRING, ``suppression`` set: continues, but no      suppression ends → notified then
+               notification is sent                                (released); clear → resolved
+resolved       RESOLVED, for a cooldown                            firing for ``for_seconds`` →
                                                                    reopened; cooldown over → closed
-reopened       FIRING, ``flaps`` ≥ 1: told when a cooldown has     clear → resolved
-(flap)         passed since the last message; while it flaps
-               (twice or more, each time shorter than a
-               cooldown) every 4 cooldowns, and its recovery
-               waits until it has lasted a cooldown
-frozen         any, ``frozen`` set: the verdict is unknown; no     verdict known again: every moment
-               time passes for it                                  moves on by the gap
+reopened       FIRING, ``flaps`` ≥ 1: notified a cooldown after    clear → resolved
+(flap)         the last notification; while it flaps (reopened
+               twice or more, each time firing for less than a
+               cooldown) every 4 cooldowns, and its recovery is
+               held back until it has lasted a cooldown
+frozen         any, ``frozen`` set: the verdict is unknown; no     verdict known → all its times are
+               time passes for it                                  shifted by the gap
 =============  ==================================================  ================================
 
-Messages go out for the firing, at once; each cooldown a repeat; the escalation in place of the
-repeat after the last, or at once where it is graver than it was; the recovery, once, to channels
-that delivered the firing, also while suppressed: who got a failure gets its end.
+Notifications are sent for the firing, at once; for a repeat, each cooldown; for an escalation, in
+place of the repeat after the last, or at once if the severity rises; and for the recovery, once, to
+the channels that delivered the firing, even while the alert is suppressed.
 """
 
 from __future__ import annotations

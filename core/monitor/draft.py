@@ -1,4 +1,4 @@
-"""What one event has come to so far."""
+"""The result of one event while it is computed."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from tocsin.core.monitor.recent_alerts import RecentAlerts
 
 @define
 class Draft:
-    """What one event has come to so far.
+    """The result of one event while it is computed.
 
     Attributes:
-        entry: what the journal is to hold, but for alerts and rows.
-        changes: of alerts; their rows are still to be made.
-        rows: that came or changed, for the journal, history and whoever reads them.
-        fixed: rows that the journal alone has to know as they are now.
-        stored: what was seen, for history.
-        published: news for whoever listens: kind and data.
-        past: what goes on of an earlier run.
-        send: what the channel that asked is to send.
-        outcome: the answer to a person.
+        entry: for the journal, without alerts and rows.
+        changes: changes of alerts, whose rows are not made yet.
+        rows: new or changed rows, for the journal, history and the API.
+        fixed: rows whose present state only the journal needs.
+        stored: observations, events and audit entries for history.
+        published: to be published on the bus, as kind and data.
+        past: the state restored from an earlier run.
+        send: the message that the requesting channel is to send.
+        outcome: the answer to a person's request.
     """
 
     entry: Entry | None = None
@@ -43,17 +43,18 @@ class Draft:
     outcome: Outcome = UNASKED
 
     def finished(self, rows: list[Row] | tuple[Row, ...]) -> None:
-        """Rows that go nowhere any more."""
+        """Add rows that are not to be sent any more, and publish them."""
         self.rows += rows
         self.published += [("notification", evolve(row, notice=None)) for row in rows]
 
     def audited(self, entry: AuditEntry) -> None:
-        """A person did something."""
+        """Store and publish an audit entry."""
         self.stored.append(entry)
         self.published.append(("audit", entry))
 
     def effects(self, engine: Engine, recent: RecentAlerts) -> Effects:
-        """The effects, with the alerts that changed: the engine's and those for readers."""
+        """Return the effects, with the alerts that changed, and clear the engine's lists of
+        changes."""
         dirty, engine.table.dirty = engine.table.dirty, set()
         rows = (*self.rows, *self.fixed)
         judge, engine.evaluator.asked = tuple(engine.evaluator.asked), []

@@ -1,4 +1,4 @@
-"""Effects: all that leaves the monitor. One executor performs them."""
+"""Effects: the output of the monitor. The executor performs them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Stored: TypeAlias = Observation | Event | Alert | Row | Silence | AuditEntry
 
 @frozen
 class SendMessage:
-    """What a channel sends, once the journal has it: the answer to the event ``MessageDue``."""
+    """The message that a channel may send once the journal has it: the answer to ``MessageDue``."""
 
     id: UUID
     rows: tuple[Row, ...]
@@ -28,12 +28,12 @@ class SendMessage:
 
 @frozen(kw_only=True)
 class Outcome:
-    """What became of what a person wants.
+    """The outcome of a person's request.
 
     Attributes:
-        alert: as it is now; None where it was refused.
-        refused: why it was, as a sentence; empty where it was not.
-        is_missing: it was, because there is no such alert.
+        alert: the alert after the change; None if the request was refused.
+        refused: why it was refused, as a sentence; empty if it was not.
+        is_missing: whether it was refused because there is no such alert.
     """
 
     alert: Alert | None = None
@@ -42,24 +42,24 @@ class Outcome:
 
 
 UNASKED = Outcome()
-"""No person asked for anything."""
+"""The outcome of events that are no person's request."""
 
 
 @frozen(kw_only=True)
 class Effects:
-    """What follows from one event, in the order in which it is done.
+    """The effects of one event.
 
     Attributes:
-        entry: what the journal is to hold, in one transaction; None where nothing changed.
-        stored: what history is to hold.
-        published: news for whoever listens: kind and data.
-        judge: rules to be asked elsewhere.
-        transitions: changes of alerts; observers hear of them once the journal has committed.
-        queued: rows for their channels, after the commit and not before.
-        send: what the channel that asked is to send; None: nothing of it.
-        outcome: the answer to a person.
-        past: what went on of an earlier run.
-        look_at: steady seconds at which a rule wants to be asked again first; None: none does.
+        entry: to be committed to the journal in one transaction; None if nothing changed.
+        stored: to be stored in history.
+        published: to be published on the bus, as kind and data.
+        judge: rules to evaluate elsewhere.
+        transitions: changes of alerts; observers are notified once the journal has committed.
+        queued: rows to give to their channels once the journal has committed.
+        send: the message that the requesting channel is to send; None: nothing.
+        outcome: the answer to a person's request.
+        past: the state restored from an earlier run.
+        look_at: steady time, in seconds, of the earliest recheck of a rule; None: there is none.
     """
 
     entry: Entry | None = None
@@ -75,4 +75,4 @@ class Effects:
 
 
 NOTHING = Effects()
-"""Nothing follows."""
+"""No effects."""

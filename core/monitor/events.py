@@ -1,4 +1,4 @@
-"""Events: all that enters the monitor, one class for each kind. See :mod:`tocsin.core.monitor`."""
+"""Events: the input of the monitor, one class for each kind. See :mod:`tocsin.core.monitor`."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Observed:
 
 @frozen
 class Happened:
-    """Something happened to a target, as its source tells it."""
+    """A source reported an event of a target."""
 
     event: ContainerEvent
 
 
 @frozen
 class BeatReceived:
-    """A job has reported, by the key of its heartbeat check."""
+    """A job has sent a heartbeat. ``key``: of its heartbeat check."""
 
     key: str
     beat: Heartbeat
@@ -46,8 +46,11 @@ class BeatReceived:
 
 @frozen
 class TargetPut:
-    """A target has come, or has changed. ``source`` sees it, if any; ``declared``: it is named in
-    the configuration."""
+    """A target was added or changed.
+
+    ``source``: the source that reports it, if any; ``declared``: whether the configuration names
+    it.
+    """
 
     target: Target
     source: str | None = None
@@ -56,7 +59,7 @@ class TargetPut:
 
 @frozen
 class TargetGone:
-    """A target is watched no more; ``why`` says it in a clause."""
+    """A target was removed; ``why`` is the reason as a clause."""
 
     name: str
     why: str = "the target was removed"
@@ -64,14 +67,14 @@ class TargetGone:
 
 @frozen
 class CheckPut:
-    """A target that is there has a new check, or a changed one."""
+    """A check of a known target was added or changed."""
 
     check: CheckState
 
 
 @frozen
 class CheckGone:
-    """A check of a target is made no more."""
+    """A check was removed."""
 
     target: str
     check: str
@@ -79,7 +82,7 @@ class CheckGone:
 
 @frozen
 class RunsSkipped:
-    """Runs of a check were left out: the one before was still going, or they came too late."""
+    """Runs of a check were skipped: the previous one was still running, or they were too late."""
 
     target: str
     check: str
@@ -88,7 +91,7 @@ class RunsSkipped:
 
 @frozen
 class Judged:
-    """A rule that runs elsewhere, or tocsin about itself, has come to a verdict."""
+    """A rule that runs elsewhere, or tocsin's self-monitoring, has returned a verdict."""
 
     key: Key
     verdict: Verdict
@@ -96,9 +99,13 @@ class Judged:
 
 @frozen
 class Started:
-    """A run begins, after its first ``Configured``. ``saved``: what the journal holds of an earlier
-    one; ``is_settled``: no looking around is needed; ``reads_until``: steady time until which
-    targets that come wait for what history has of them."""
+    """A run begins, after its first ``Configured``.
+
+    Attributes:
+        saved: what the journal holds of an earlier run.
+        is_settled: whether no settling phase is needed.
+        reads_until: steady time until which new targets wait for their stored history.
+    """
 
     saved: Saved
     is_settled: bool = True
@@ -107,27 +114,27 @@ class Started:
 
 @frozen
 class LookedBack:
-    """What history has of the time before the start was read, or cannot be: the results and events
-    of targets, oldest first. Their rules judge anew."""
+    """The stored history of targets was read, oldest first, or cannot be read (then it is empty).
+    Their rules are evaluated again."""
 
     seen: Mapping[str, tuple[Sequence[Observation], Sequence[ContainerEvent]]]
 
 
 @frozen
 class Ticked:
-    """Time has passed."""
+    """A timer has expired."""
 
 
 @frozen
 class Settled:
-    """Looking around after a start is over. ``freeze``: everything has been looked at."""
+    """The settling phase after a start is over. ``freeze``: every check had its chance to run."""
 
     freeze: bool
 
 
 @frozen
 class Configured:
-    """A configuration is in force. ``grace``: see ``Inhibition``."""
+    """A configuration was loaded. ``grace``: see ``Inhibition``, in seconds."""
 
     rules: RuleSet
     channels: Mapping[str, ChannelSettings]
@@ -137,13 +144,13 @@ class Configured:
 
 @frozen
 class Rechecked:
-    """What suppresses alerts may have changed, of all targets."""
+    """Suppressions may have changed, for alerts of any target."""
 
 
 @frozen
 class SilencePut:
-    """A person has made, changed or ended a silence or a window. ``audit``: the row that says so,
-    written where it is not refused."""
+    """A person has created, changed or ended a silence or a window. ``audit``: the entry that
+    records it."""
 
     silence: Silence
     audit: AuditEntry | None = None
@@ -151,21 +158,22 @@ class SilencePut:
 
 @frozen
 class Audited:
-    """A person has done something else."""
+    """A person has done something that changes neither targets nor alerts."""
 
     audit: AuditEntry
 
 
 @frozen
 class SilencesForgotten:
-    """Silences that ended long ago; history keeps them."""
+    """Silences that ended long ago are deleted here; history keeps them."""
 
     ids: tuple[UUID, ...]
 
 
 @frozen
 class Acknowledged:
-    """A person looks after an alert, or (``by`` None) does no more. ``audit``: see SilencePut."""
+    """A person acknowledged an alert, or (``by`` None) withdrew that. ``audit``: records it, if
+    accepted."""
 
     alert: UUID
     by: str | None
@@ -175,8 +183,14 @@ class Acknowledged:
 
 @frozen
 class MessageDue:
-    """A channel is about to send rows. ``message``: the id under which they lie on disk already;
-    None: they become a message now. ``digest``: the channel is past its rate limit."""
+    """A channel is about to send rows.
+
+    Attributes:
+        channel: its name.
+        rows: the rows.
+        message: id of the message that holds them on disk; None: they form a new message now.
+        digest: whether they were held back by the channel's rate limit.
+    """
 
     channel: str
     rows: tuple[Row, ...]
@@ -186,21 +200,21 @@ class MessageDue:
 
 @frozen
 class RowsTried:
-    """Rows that a channel has tried in vain and tries again, perhaps in other messages."""
+    """Rows whose delivery failed and will be tried again, perhaps in other messages."""
 
     rows: tuple[Row, ...]
 
 
 @frozen
 class RowsLate:
-    """Rows that a channel could not deliver for so long that others are to be told of them."""
+    """Rows that have been failing for so long that other channels have to deliver them, too."""
 
     rows: tuple[Row, ...]
 
 
 @frozen
 class RowsFinished:
-    """Rows that a channel is done with: delivered, dead or superseded."""
+    """Rows that a channel has finished: delivered, dead or superseded."""
 
     rows: tuple[Row, ...]
 
@@ -215,7 +229,7 @@ class ChannelChanged:
 
 @frozen
 class ChannelShut:
-    """A channel's provider wants nothing until a steady time."""
+    """A channel's provider asked for no request until a steady time."""
 
     channel: str
     until: float
@@ -223,7 +237,8 @@ class ChannelShut:
 
 @frozen
 class Restored:
-    """What history remembers of an earlier run whose journal is gone or damaged."""
+    """The state of an earlier run was read from the database, its journal being missing
+    or damaged."""
 
     past: Past
 

@@ -1,4 +1,4 @@
-"""What goes on of an earlier run, where its journal is gone or damaged."""
+"""The state of an earlier run, restored when its journal is missing or damaged."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ from tocsin.core.journal.file import Entry
 
 @frozen(kw_only=True)
 class Past:
-    """What goes on of an earlier run. ``ended``: alerts resolved not long ago. ``bare``: alert and
-    channel of what is owed without its notice. ``known``: the database has said what it knows.
-    ``found``: something of it was taken up."""
+    """The state to restore from an earlier run.
+
+    Attributes:
+        alerts: open alerts.
+        ended: alerts that resolved not long ago.
+        rows: outbox rows.
+        silences: silences and maintenance windows.
+        bare: alert and channel of notifications that are pending but whose notice is lost.
+        known: whether the database could be read.
+        found: whether anything was restored.
+    """
 
     alerts: tuple[Alert, ...] = ()
     ended: tuple[Alert, ...] = ()
@@ -27,5 +35,5 @@ class Past:
     found: bool = False
 
     def entry(self) -> Entry:
-        """What of it the journal has to hold, but for the alerts."""
+        """Return the part that the journal must store, without the alerts."""
         return Entry(silences=self.silences, rows=self.rows, restored=self.known)

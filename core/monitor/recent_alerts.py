@@ -1,4 +1,5 @@
-"""The newest alerts and rows of the ledger, shown though the database is away."""
+"""The newest alerts and outbox rows, kept in memory so that they can be shown without
+the database."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from tocsin.core.alerts.model import Alert
 from tocsin.core.alerts.outbox import Row
 
 MOST = 2000
-"""Alerts, and rows, kept in memory."""
+"""Maximum number of alerts, and of rows, kept in memory."""
 
 
 @define
@@ -21,12 +22,12 @@ class RecentAlerts:
     alerts: OrderedDict[UUID, Alert] = field(factory=OrderedDict)
     rows: OrderedDict[UUID, Row] = field(factory=OrderedDict)
     own: set[UUID] | None = None
-    """Ids of all alerts and rows of this run, for as long as it is not known what the database
-    remembers: that has these, too, older than they are by then."""
+    """Ids of all alerts and rows of this run, kept until the database's content is known: the
+    database contains these too, possibly in an older state."""
     _unstored: list[Alert | Row] = field(factory=list)
 
     def keep(self, alert: Alert) -> None:
-        """An alert as it is now; what never fired is nobody's business."""
+        """Add or update an alert; alerts that never fired are ignored."""
         if alert.fired_at is None:
             return
         self.alerts[alert.id] = alert
@@ -38,7 +39,7 @@ class RecentAlerts:
         self._unstored.append(alert)
 
     def note(self, row: Row) -> None:
-        """A row as it is now."""
+        """Add or update a row."""
         self.rows[row.id] = row
         if self.own is not None:
             self.own.add(row.id)
@@ -47,6 +48,6 @@ class RecentAlerts:
         self._unstored.append(row)
 
     def take_unstored(self) -> tuple[Alert | Row, ...]:
-        """What has changed since this was asked last, for history."""
+        """Return the changes since the last call, to be stored in history."""
         taken, self._unstored = tuple(self._unstored), []
         return taken

@@ -1,7 +1,7 @@
 """Replay: the alerts that a configuration would have raised over stored history.
 
-The rules being pure and the engine without side effects, the past is driven through the very code
-that judges the present, with the times of the stored results as its clock.
+Since rules are pure and the monitor has no side effects, replay runs the code of live operation,
+with the times of the stored results as its clock.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from tocsin.core.state import CheckState
 from tocsin.core.store.past import PastResult
 
 _SEEN = ("container", REPLICATED)
-"""Kinds of targets that a source sees."""
+"""Kinds of targets that a source reports."""
 
 PART = 1000
-"""After so many results it is told how far the replay has come."""
+"""Results between two reports of progress."""
 
 LEAST = 0.001
-"""Seconds by which time goes on at least from one thing that falls due to the next."""
+"""Minimum step, in seconds, between two due times, so that replay always advances."""
 
 
 @frozen(kw_only=True)
@@ -47,7 +47,7 @@ class Episode:
 
 @define
 class Replay:
-    """Drives a monitor over the past."""
+    """Runs a monitor over stored history."""
 
     settings: Settings
     episodes: list[Episode] = field(factory=list)
@@ -65,7 +65,12 @@ class Replay:
     async def run(
         self, past: AsyncIterable[list[PastResult]], happened: list[Event]
     ) -> AsyncIterator[datetime]:
-        """Take in the past, in order; yields now and then how far it has come."""
+        """Process the history, which must be in order of time; yield the time reached now and then.
+
+        Args:
+            past: batches of stored results.
+            happened: stored events of targets.
+        """
         waiting = list(happened)
         async for results in past:
             until = results[-1].at if results else None
@@ -81,15 +86,15 @@ class Replay:
                 yield until
 
     def finish(self) -> list[Episode]:
-        """All episodes, by the time they fired; those still open last as long as history does."""
+        """Return all episodes by the time they fired, including those still open at the end."""
         left = [_episode(first, None) for first in self._open.values()]
         return sorted([*self.episodes, *left], key=lambda e: (e.fired_at, e.rule, e.target))
 
     def _take(self, item: PastResult | Event) -> None:
         at = _at(item)
         now = Moment(at.timestamp(), at)
-        # What fell due between two results fell due at its own time. Whether something still
-        # suppresses what fires is looked at with each result: that changes with one.
+        # Timers that expire between two results are handled at their own time. Suppressions change
+        # only with a result, so they are checked with each result alone.
         engine = self._monitor.engine
         while (due := engine.next_due(looking=False)) is not None and due <= now.steady:
             self._reached = max(due, self._reached + LEAST)

@@ -1,4 +1,4 @@
-"""Going on with what an earlier run left: out of a whole journal, or of what history remembers."""
+"""Recovery after a restart: from an intact journal, or from what the database has."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ QUEUED = Decision.QUEUED
 
 
 def load(saved: Saved, engine: Engine, recent: RecentAlerts, deliveries: Deliveries) -> None:
-    """Go on with a journal that is whole; of one that is not, with nothing yet."""
+    """Load the state that was read from the journal.
+
+    ``saved`` has no alerts and no rows if the journal was damaged; :func:`taken_up` adds them.
+    """
     engine.table.load(saved.alerts)
     engine.table.dirty.clear()
     engine.evaluator.rule_states.kept.update(saved.rule_states)
     for row in saved.rows:
-        recent.note(row)  # history may not have it yet; its id makes that harmless
+        recent.note(row)  # history may lack it; storing it again by its id is harmless
         deliveries.note(row)
     for alert in saved.alerts:
         recent.keep(alert)
@@ -39,12 +42,21 @@ def load(saved: Saved, engine: Engine, recent: RecentAlerts, deliveries: Deliver
 def taken_up(
     engine: Engine, recent: RecentAlerts, deliveries: Deliveries, past: Past, now: Moment
 ) -> tuple[Past, list[Transition]]:
-    """Go on with what was left of an earlier run; returns what went on of it, and what changed.
+    """Restore the state of an earlier run after the database could be read.
 
-    Results may have come before the database could be read, and begun alerts of their own. Where
-    nobody was told of those, the start being still under way, the stored one takes their place, and
-    in history they end. An alert that was told meanwhile goes on in place of the stored one, and
-    what was still to be told of that one is told no more.
+    Results may have arrived earlier and created new alerts. If no channel has delivered such an
+    alert, the stored one replaces it, and the new one ends in history. If one has, the new alert
+    stays, the stored one ends, and its pending notifications are superseded.
+
+    Args:
+        engine: the alerts of this run.
+        recent: the newest alerts and rows.
+        deliveries: the outbox.
+        past: the state of the earlier run.
+        now: the moment of the event.
+
+    Returns:
+        What was restored, and the changes of alerts.
     """
     own, recent.own = recent.own or set(), None
     replaced: set[UUID] = set()

@@ -1,4 +1,4 @@
-"""What channels could not tell: of whose end they tell nobody, and where it goes instead."""
+"""Undelivered firings of a channel, and the other channels that get them instead."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tocsin.core.contracts.notifier import Kind
 from tocsin.core.monitor.underway import Underway
 
 MOST = 20_000
-"""Episodes that are kept of one channel."""
+"""Maximum number of episodes kept for one channel."""
 
 
 @define
 class Undelivered:
-    """Firings that a channel was to tell and could not. An episode is an alert and how often it had
-    fired again."""
+    """Firings that a channel could not deliver. An episode is an alert and its number of
+    reopenings."""
 
     episodes: dict[tuple[UUID, int], None] = field(factory=dict)
 
     def note(self, row: Row) -> None:
-        """A row as it is now."""
+        """Record the present state of a row."""
         notice = row.notice
         if notice is None:
             return
@@ -42,7 +42,8 @@ class Undelivered:
                 del self.episodes[next(iter(self.episodes))]
 
     def ends(self, rows: Iterable[Row]) -> list[Row]:
-        """Of some rows in their order those that tell the end of what was never told."""
+        """Return the rows, of some in their order, that are recoveries of firings never
+        delivered."""
         begun: set[UUID] = set()
         found = []
         for row in rows:
@@ -67,17 +68,17 @@ def fallback_rows(
     underway: Underway,
     now: Moment,
 ) -> dict[UUID, Row]:
-    """The rows for other channels in place of some that were not delivered, by the ids of these.
+    """Return rows for other channels in place of undelivered ones, by the ids of these.
 
-    A row goes to the channel that the configuration names as the fallback, else to any that works
-    and was not told by itself. What came from elsewhere already goes no further.
+    A row goes to the configured fallback of its channel, or else to any other channel that works
+    and is not notified of the alert anyway. A row that is itself a fallback gets no other.
 
     Args:
-        rows: what was not delivered, of whatever channels.
-        channels: those of the configuration in force.
-        failing: which of them cannot deliver now.
-        engine: knows who has heard of an alert.
-        underway: knows who is still to be told of it.
+        rows: undelivered rows, of any channels.
+        channels: the channels of the configuration in force.
+        failing: names of those that cannot deliver now.
+        engine: the alerts, with the channels that delivered them.
+        underway: the channels whose notification of an alert is still queued.
         now: the moment of the event.
     """
     made: dict[UUID, Row] = {}

@@ -1,4 +1,4 @@
-"""Which channels are still to be told that an alert fires: by the rows of the outbox."""
+"""The channels whose notification of a firing is still queued, by the rows of the outbox."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tocsin.core.contracts.notifier import Kind
 
 @define
 class Underway:
-    """Rows that tell of a firing and are to go out, by alert."""
+    """Queued rows that notify of a firing, by alert."""
 
     _rows: dict[UUID, dict[UUID, str]] = field(factory=dict)
-    """By alert: row and channel."""
+    """By alert: the channel of each row id."""
 
     def note(self, row: Row) -> None:
-        """A row as it is now."""
+        """Record the present state of a row."""
         if row.notice is None or row.notice.kind is Kind.RESOLVED:
             return
         if row.decision is Decision.QUEUED:
@@ -29,5 +29,5 @@ class Underway:
                 del self._rows[row.alert]
 
     def channels(self, alert: UUID) -> frozenset[str]:
-        """The channels that are still to be told of an alert, and may never be."""
+        """Return the channels whose notification of an alert's firing is queued."""
         return frozenset(self._rows.get(alert, {}).values())

@@ -1,6 +1,6 @@
-"""What a message leaves out. Each stage is given rows and returns those that pass, and those that
-are withdrawn, with the reason: the root may have been found, or somebody may have spoken, while
-they waited."""
+"""Withdrawal of rows just before a message is formed. While they waited, their alert may have been
+explained by another, silenced, or superseded. Each function returns the rows that are sent, and
+those withdrawn with the reason."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.contracts.notifier import Kind
 
 Sifted: TypeAlias = tuple[list[Row], list[Row]]
-"""Rows that pass, and rows that are withdrawn."""
+"""Rows that are sent, and rows that are withdrawn."""
 
 _NEWS = (Kind.FIRED, Kind.RESOLVED)
 
 
 def withdrawn(row: Row, decision: Decision, why: str) -> Row:
-    """A row that does not go out."""
+    """Return the row, marked as not sent, with the reason."""
     return evolve(row, decision=decision, reason=why, revision=row.revision + 1)
 
 
 def inhibited(rows: list[Row], engine: Engine, now: Moment) -> Sifted:
-    """Leave out what the failure of another target explains."""
+    """Withdraw rows of alerts that the failure of another target explains."""
     return _covered(rows, engine, lambda a: engine.inhibition.over(a.key, a, now.steady))
 
 
 def silenced(rows: list[Row], engine: Engine, now: Moment) -> Sifted:
-    """Leave out what a silence or a maintenance window covers."""
+    """Withdraw rows of alerts that a silence or a maintenance window covers."""
     return _covered(
         rows,
         engine,
@@ -47,7 +47,7 @@ def _covered(
     for row in rows:
         alert = engine.table.find(row.alert)
         told = row.notice is not None and row.notice.kind is Kind.RESOLVED
-        # What has resolved meanwhile is told, both halves of it; so is every recovery.
+        # An alert that has resolved meanwhile is sent, firing and recovery; so is every recovery.
         found = None
         if alert is not None and alert.phase is Phase.FIRING and not told:
             found = cover(alert)
@@ -59,8 +59,11 @@ def _covered(
 
 
 def superseded(rows: Iterable[Row]) -> Sifted:
-    """Leave out what the same message tells anyway: of several notices about one alert the newest
-    says it all; only the first firing and the end are both told."""
+    """Withdraw rows that a newer one of the same alert makes redundant.
+
+    Of each alert, only its first firing and its newest notices (of the firing and of the end)
+    remain.
+    """
     noticed = [(row, row.notice) for row in rows if row.notice is not None]
     newest = {(row.alert, notice.kind is Kind.RESOLVED): row for row, notice in noticed}
     first: set[UUID] = set()
