@@ -1,5 +1,5 @@
-"""Alerting at work: what is seen goes into the engine, what changes into the journal, and from
-there to the channels, to history and to whoever listens. ``manager`` puts the parts together."""
+"""Alerting in operation: results enter the engine, changes the journal, and from there go to the
+channels, to history and to subscribers. ``manager`` connects the parts."""
 
 from tocsin.core.alerting.manager import Alerting
 

@@ -1,4 +1,4 @@
-"""How what tells people fares: the journal, and each channel."""
+"""The health of the journal and the channels."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from tocsin.core.notify import Channel
 
 
 def condition(trouble: str | None, channels: Mapping[str, Channel]) -> dict[str, ComponentHealth]:
-    """By component. ``trouble``: why the journal cannot be written, or what was wrong with its
-    file; or None."""
+    """Return the health by component.
+
+    ``trouble``: why the journal cannot be written, or what was wrong with its file; or None.
+    """
     parts = {
         "journal": ComponentHealth(status=Health.OK)
         if trouble is None

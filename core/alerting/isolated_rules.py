@@ -1,4 +1,4 @@
-"""Rules of third-party plugins: each runs on its plugin's thread, with a deadline; a slow one
+"""Rules of third-party plugins: each runs on its plugin's thread with a timeout, so that a slow one
 delays no other."""
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from tocsin.core.plugin.sandbox import Isolation, PluginFault
 from tocsin.core.shapes import fit_verdict
 
 DEADLINE = 5.0
-"""Seconds a rule may take."""
+"""Timeout of a rule, in seconds."""
 
 REST = (60.0, 3600.0)
-"""Seconds of the first rest of a plugin whose rule does not end, doubled each time, and of the
-longest."""
+"""Initial and maximum pause, in seconds, of a plugin whose rule did not return; it doubles each
+time."""
 
 LEAST_AGAIN = 1.0
-"""Seconds after which a rule is asked again at the earliest, though nothing new was seen."""
+"""Minimum delay, in seconds, before a rule is rechecked without a new result."""
 
 _FAILED = Verdict.unknown("the rule failed")
 _NOTHING_TO_SAY = Verdict.over("the rule does not apply to it")
@@ -31,7 +31,8 @@ _NOTHING_TO_SAY = Verdict.over("the rule does not apply to it")
 
 @frozen
 class _Rest:
-    """Until when (monotonic seconds) no rule of a plugin is asked, for how long, and why."""
+    """A pause of a plugin's rules: its end (monotonic seconds), its length in seconds, and the
+    reason."""
 
     until: float
     seconds: float
@@ -40,20 +41,22 @@ class _Rest:
 
 @define
 class IsolatedRuleRunner:
-    """Runs rules elsewhere. Their verdicts come back to ``executor`` as events; ``faults`` keeps
-    what they do wrong."""
+    """Runs rules on the threads of their plugins.
+
+    Verdicts return to ``executor`` as events; ``faults`` records the rules' errors.
+    """
 
     clock: Clock
     isolation: Isolation
     executor: Executor
     faults: RuleFaults
     _rests: dict[str, _Rest] = field(factory=dict)
-    """Of plugins whose rules cost them their thread."""
+    """Pauses of plugins whose rules blocked their thread."""
     _busy: dict[Key, History | None] = field(factory=dict)
-    """Rules under way, and the newest history that came meanwhile."""
+    """Rules in progress, and the newest history that arrived since."""
 
     def run(self, asked: Judge) -> None:
-        """Have a rule judge; while it still does, only the newest history waits."""
+        """Evaluate a rule; while it runs, only the newest further history waits."""
         bound, key, history = asked.rule, asked.key, asked.history
         if key in self._busy:
             self._busy[key] = history
@@ -68,7 +71,7 @@ class IsolatedRuleRunner:
                 verdict, fault = await self._ask(bound, latest)
                 rules = self.executor.monitor.engine.evaluator
                 if rules.target(key[1]) is None or not rules.watches(key):
-                    break  # gone while it was asked; what it says is of nothing
+                    break  # target or rule was removed meanwhile; the verdict is obsolete
                 if fault is None:
                     self.faults.clear(key)
                 else:
@@ -79,7 +82,7 @@ class IsolatedRuleRunner:
             del self._busy[key]
 
     async def _ask(self, bound: BoundRule, history: History) -> tuple[Verdict, str | None]:
-        """The verdict, and what went wrong."""
+        """Return the verdict, and what went wrong or None."""
         if (rest := self._rests.get(bound.plugin)) and self.clock.monotonic() < rest.until:
             return _FAILED, f"rests, since it {rest.reason}"
         at = self.clock.now()
@@ -102,7 +105,8 @@ class IsolatedRuleRunner:
         return answer
 
     def _rest(self, plugin: str, reason: str) -> None:
-        """Ask no rule of a plugin for a while; those that wait for its thread fail together."""
+        """Pause all rules of a plugin, so that those waiting for its thread do not fail
+        one by one."""
         now, before = self.clock.monotonic(), self._rests.get(plugin)
         if before is None or now >= before.until:
             seconds = REST[0] if before is None else min(before.seconds * 2, REST[1])

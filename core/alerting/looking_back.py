@@ -1,4 +1,4 @@
-"""After a start: what history has of the time before it, for rules that look back."""
+"""After a start: reading stored history for rules that look back."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ from tocsin.core.store import Store, StoreUnavailable
 log = get_logger(__name__)
 
 COMING = 60.0
-"""Seconds after the start for which targets that come are told what was before."""
+"""Seconds after the start in which new targets get their stored history."""
 
 PATIENCE = 20.0
-"""Seconds for which a rule waits for that at most; then it judges by what it has seen itself."""
+"""Maximum time, in seconds, for which a rule waits for it; then it is evaluated without."""
 
 EVERY = 0.5
-"""Seconds between two looks at who waits."""
+"""Seconds between checks for waiting targets."""
 
 
 Seen: TypeAlias = dict[str, tuple[Sequence[Observation], Sequence[Event]]]
-"""Results and events of targets."""
+"""Results and events by target."""
 
 
 async def look_back(executor: Executor, clock: Clock) -> None:
-    """Read what history has of targets that wait for it, and have their rules judge; ends when none
-    waits and none will."""
+    """Read the stored history of waiting targets and have their rules evaluated.
+
+    Ends when no target waits and none can be added any more.
+    """
     began = executor.steady.now()
     reading, store, steady = (
         executor.monitor.engine.evaluator.reading,
@@ -58,7 +60,7 @@ async def look_back(executor: Executor, clock: Clock) -> None:
                     seen = await _read(reading, store, began)
                 except Exception:
                     if not has_failed:
-                        log.exception("what was before the start could not be read")
+                        log.exception("the stored history before the start could not be read")
                     has_failed = True
             late = [n for n, at in since.items() if steady.now().steady - at >= PATIENCE]
             seen = dict.fromkeys(late, ((), ())) | seen
@@ -74,7 +76,7 @@ async def _read(reading: Reading, store: Store, began: Moment) -> Seen:
             list(waiting), began.wall - timedelta(seconds=longest), began.wall, MOST
         )
     except StoreUnavailable as error:
-        log.warning("what was before the start cannot be read yet", reason=str(error))
+        log.warning("the stored history before the start cannot be read yet", reason=str(error))
         return {}
     seen = {name: (list[Observation](), list[Event]()) for name in waiting}
     for result in results:

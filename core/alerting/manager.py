@@ -1,4 +1,4 @@
-"""The manager: wires the engine, the journal, the channels, and what people ask of them."""
+"""The manager: connects the engine, the journal, the channels and people's commands."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ from tocsin.core.store import Store
 log = get_logger(__name__)
 
 TICK = 1.0
-"""Seconds between two looks at tocsin itself."""
+"""Seconds between checks of tocsin's own health."""
 
 
 class Alerting:
-    """Everything about alerts."""
+    """All parts of alerting."""
 
     def __init__(
         self,
@@ -87,12 +87,12 @@ class Alerting:
 
     @property
     def monitor(self) -> Monitor:
-        """All that is known of alerts."""
+        """The state of targets, alerts and deliveries."""
         return self.executor.monitor
 
     @property
     def state(self) -> LiveState:
-        """What is known now of targets and checks."""
+        """The current state of targets and checks."""
         return self.executor.monitor.state
 
     @property
@@ -113,7 +113,7 @@ class Alerting:
     # Life
 
     async def start(self) -> None:
-        """Take up where an earlier run ended, and begin."""
+        """Restore the state of an earlier run, and start all parts."""
         saved = await self.journal.start()
         self.executor.steady = DurableMonotonicClock(self._clock, saved.anchor)
         self._settling = Settling.after(saved.life, saved.anchor, self.steady.anchor())
@@ -123,7 +123,7 @@ class Alerting:
         )  # fmt: skip
         self._restoring = saved.fresh or saved.doubtful
         self._saved = saved if self._restoring else None
-        if saved.doubtful:  # told once the database has said what became of it
+        if saved.doubtful:  # the database may have newer states: see _restore
             saved = evolve(saved, alerts=(), rows=())
         until = self.steady.now().steady + COMING
         self.executor.handle(events.Started(saved, self._settling.life.settled, until))
@@ -140,7 +140,7 @@ class Alerting:
         ]
 
     async def stop(self) -> None:
-        """End: messages under way are finished, the rest lies in the journal."""
+        """Stop; deliveries in progress may finish, and the other rows remain in the journal."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, self.executor.stop(), return_exceptions=True)
@@ -151,7 +151,7 @@ class Alerting:
         await self.journal.stop()
 
     async def apply(self, settings: Settings) -> None:
-        """Take over a configuration. Alerts go on; channels that are the same do, too."""
+        """Apply a configuration; alerts and unchanged channels continue."""
         self.settings = settings
         self._configure()
         await self.board.apply(settings.channels)
@@ -166,7 +166,7 @@ class Alerting:
             events.Configured(book_of(settings), settings.channels, settings.maintenance, grace)
         )
 
-    # What enters
+    # Input
 
     def _judged(self, key: Key, verdict: Verdict) -> None:
         self.executor.handle(events.Judged(key, verdict))
@@ -177,18 +177,18 @@ class Alerting:
 
     def _recovered(self, plugin: str) -> None:
         if self._plugins.recover(plugin):
-            log.info("a plugin's rules judge again", plugin=plugin)
+            log.info("a plugin's rules work again", plugin=plugin)
 
-    # What time does
+    # Timers
 
     async def _go_on(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Work that must not end: without it no alert would wait, repeat or be released."""
+        """Repeat work that must never end: without it no alert would be repeated or released."""
         never = asyncio.Event()
         while True:
             try:
                 await work()
             except Exception:
-                log.exception("alerting failed inside tocsin and goes on", at=work.__name__)
+                log.exception("a task of alerting failed and is restarted", at=work.__name__)
             await self._clock.wait(never, self._clock.monotonic() + TICK)
 
     async def _keep_time(self) -> None:
@@ -201,7 +201,7 @@ class Alerting:
             await self._clock.wait(executor.awoken, until)
 
     async def _watch(self) -> None:
-        """Look after the settling, and after tocsin itself."""
+        """Track the settling phase and tocsin's own health."""
         never = asyncio.Event()
         if self._restoring:
             self.executor.spawn(self._restore())
@@ -222,13 +222,13 @@ class Alerting:
             )
         about = verdicts(self._itself.health(), self._plugins.records, list(self.engine.alerts))
         for key, verdict in about:
-            # Parts that have not been tried yet in this life seem to be well.
+            # A part that was not used since the start looks healthy without having been tested.
             if has_looked or verdict.state is not VerdictState.CLEAR:
                 self._judged(key, verdict)
         self.silencing.forget()
 
     def _settle(self, now: Moment) -> None:
-        """See how far looking around is, and have the journal know that this life goes on."""
+        """Update the settling phase, and write a sign of life to the journal."""
         settling = self._settling
         had_looked = settling.has_looked
         settling.look(now.steady, self._itself.has_looked_around())
@@ -238,7 +238,8 @@ class Alerting:
             self.journal.submit(Entry(life=life, anchor=self.steady.anchor()))
 
     async def _restore(self) -> None:
-        """The journal is gone or damaged, or this is the first start."""
+        """Restore the state from the database: the journal is missing or damaged, or this is the
+        first start."""
         saved = self._saved or Saved()
         try:
             past = await restored(self._store, self._clock, saved, self._go_on_without)
@@ -252,12 +253,12 @@ class Alerting:
         self.board.resume(went_on.rows, {})
         if went_on.found and saved.fresh:
             self.journal.report("it was gone; what the database remembers goes on")
-        self._look()  # what fires was kept waiting for this alone
+        self._look()  # notify now of alerts that waited for the restoration
 
     def _go_on_without(self) -> None:
         self._restoring = False
 
-    # What people do
+    # For the API
 
     @property
     def channels(self) -> Mapping[str, Channel]:
@@ -265,7 +266,10 @@ class Alerting:
         return self.board.channels
 
     async def test(self, name: str) -> tuple[bool, str]:
-        """Send a test message by a channel; whether that worked, and what was answered.
+        """Send a test message through a channel.
+
+        Returns:
+            Whether it was delivered, and the provider's answer or the error.
 
         Raises:
             KeyError: there is no such channel.
@@ -273,10 +277,10 @@ class Alerting:
         return await self.channels[name].test()
 
     def health(self) -> dict[str, ComponentHealth]:
-        """The journal, and each channel."""
+        """Return the health of the journal and of each channel."""
         return condition(self.journal.trouble or self.journal.incident, self.channels)
 
     def active(self) -> list[Alert]:
-        """Alerts that fire now, newest first."""
+        """Return the firing alerts, newest first."""
         firing = [a for a in self.engine.alerts.values() if a.phase is Phase.FIRING]
         return sorted(firing, key=lambda a: a.id, reverse=True)

@@ -1,4 +1,4 @@
-"""Telling observers what changes: each in its own time, never in the way of an alert."""
+"""Notification of observer plugins about changes of alerts, each in a task of its own."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tocsin.core.plugin.sandbox import Isolation, PluginFault, describe
 log = get_logger(__name__)
 
 DEADLINE = 10.0
-"""Seconds an observer may take over one change."""
+"""Timeout, in seconds, of an observer's handling of one change."""
 
 CLOSE_DEADLINE = 2.0
-"""Seconds an observer may take to let go of what it holds."""
+"""Timeout, in seconds, for an observer to release its resources."""
 
 QUEUE = 1000
-"""Changes kept for an observer that is slower than what happens; then the oldest give way."""
+"""Maximum number of changes queued for an observer; beyond it the oldest are dropped."""
 
 
 def change_of(transition: Transition) -> AlertChange:
-    """What observers see of a transition."""
+    """Return the observers' view of a transition."""
     alert = transition.alert
     return AlertChange(
         id=transition.id,
@@ -50,7 +50,7 @@ def change_of(transition: Transition) -> AlertChange:
 
 @define(eq=False)
 class _Watch:
-    """One observer and what it has not heard yet."""
+    """One observer and its queue of changes."""
 
     settings: ObserverSettings
     observer: Observer
@@ -63,8 +63,8 @@ class _Watch:
 
 @define
 class Observers:
-    """All observers. ``failed`` and ``works`` are told of plugins that break their contract, and of
-    those that keep to it again."""
+    """All observers. ``failed`` is called with a plugin and the reason when it breaks its contract,
+    ``works`` with a plugin that works again."""
 
     isolation: Isolation
     failed: Callable[[str, str], None]
@@ -72,7 +72,7 @@ class Observers:
     _watches: dict[str, _Watch] = field(init=False, factory=dict)
 
     def tell(self, changes: Iterable[Transition]) -> None:
-        """Put changes that are in the journal into every observer's line. Never waits."""
+        """Queue changes that are in the journal for every observer. Never waits."""
         if not self._watches:
             return
         for change in map(change_of, changes):
@@ -83,7 +83,7 @@ class Observers:
                 watch.ready.set()
 
     async def apply(self, settings: Mapping[str, ObserverSettings]) -> None:
-        """Take over a configuration; observers that are the same go on undisturbed."""
+        """Apply a configuration; unchanged observers keep running."""
         for name, watch in list(self._watches.items()):
             if settings.get(name) != watch.settings:
                 del self._watches[name]
@@ -96,7 +96,7 @@ class Observers:
                 watch.task = asyncio.create_task(self._serve(watch), name=f"observer {name}")
 
     async def stop(self) -> None:
-        """End; what was not told by now is not told."""
+        """Stop; changes still queued are dropped."""
         watches, self._watches = list(self._watches.values()), {}
         await asyncio.gather(*map(self._end, watches))
 
@@ -131,7 +131,7 @@ class Observers:
         except TimeoutError:
             self._fault(watch, f"did not end within {DEADLINE:g} s")
         else:
-            if watch.faulty:  # what else of the plugin failed is not for us to forgive
+            if watch.faulty:  # clear only this observer's error, not others of its plugin
                 watch.faulty = False
                 self.works(plugin)
 

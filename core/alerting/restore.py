@@ -1,4 +1,4 @@
-"""A start whose journal is gone or damaged: what the database remembers counts."""
+"""Restoring the state of an earlier run from the database, if the journal is missing or damaged."""
 
 from __future__ import annotations
 
@@ -23,30 +23,36 @@ from tocsin.core.store.alerts import Waiting
 log = get_logger(__name__)
 
 MOST = 2.0
-"""Seconds for which alerts wait for the database."""
+"""Maximum time, in seconds, for which notifications wait for the database."""
 
 MOST_OWN = 20.0
-"""The same for the embedded one, which this process is about to start."""
+"""The same for the embedded database, which this process has to start first."""
 
 AGAIN = 0.2
-"""Seconds between two looks whether it can be read; five times as many after each failure."""
+"""Seconds between checks whether the database can be read; multiplied by five after
+each failure."""
 
 TRIES = 4
-"""Failures to read it after which nothing is restored."""
+"""Failed reads after which nothing is restored."""
 
 KEPT = timedelta(days=7)
-"""What was to be told longer ago than this is told no more."""
+"""Maximum age of pending notifications that are restored."""
 
 QUEUED = Decision.QUEUED
 
 
 async def restored(store: Store, clock: Clock, saved: Saved, go_on: Callable[[], None]) -> Past:
-    """What the database remembers, together with ``saved``, which could be read of a damaged
-    journal: of an alert the later revision counts, and what either has as delivered is delivered.
+    """Return the database's state of an earlier run, merged with what the journal holds of it.
 
-    It is awaited until the database can be read; ``go_on`` is called where that takes so long that
-    alerts are to be told meanwhile. What could be read of a damaged journal is not kept back for
-    longer than ``MOST_OWN``: then it goes on alone.
+    Of each alert the later revision is used, and a row that either has as delivered is delivered.
+    Waits until the database can be read; with a damaged journal, at most ``MOST_OWN`` seconds,
+    after which its content is used alone.
+
+    Args:
+        store: the database.
+        clock: the time.
+        saved: what could be read of a damaged journal.
+        go_on: called when the wait is too long, so that notifications are sent without it.
     """
 
     def give_up() -> None:
@@ -61,7 +67,7 @@ async def restored(store: Store, clock: Clock, saved: Saved, go_on: Callable[[],
         while store.health().status is not Health.DISABLED and failures < TRIES:
             waited = loop.time() - began
             is_late = waited >= MOST_OWN
-            # Perhaps it can be read, though not all is written yet.
+            # The database may be readable before all queued writes are done.
             enough = is_late if saved.doubtful else waited >= MOST
             if store.caught_up or (enough and store.can_be_read):
                 try:
@@ -124,8 +130,10 @@ def whole_entry(
     held: Saved | None,
     anchor: Anchor,
 ) -> Entry:
-    """All that the journal has to hold, for a new one; ``held``: what was not taken up yet, None
-    where there is nothing more to be taken up."""
+    """Return the complete content for a new journal.
+
+    ``held``: what the old journal held and was not restored yet; None if there is nothing.
+    """
     left = held or Saved()
     rests = {channel.settings.name: channel.record.retry_after_until for channel in channels}
     waiting = {row.id: row for channel in channels for row in channel.queue.rows}

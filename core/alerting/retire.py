@@ -1,4 +1,5 @@
-"""Alerts of an earlier run, or of another configuration, that nothing will ever be said about."""
+"""Alerts that no rule or check will ever resolve, after a restart or a change of the
+configuration."""
 
 from __future__ import annotations
 
@@ -9,8 +10,10 @@ from tocsin.core.state import LiveState
 
 
 def abandoned(engine: Engine, state: LiveState) -> dict[Key, str]:
-    """Alerts whose target is not there any more, or that no rule or no check looks after, each with
-    the reason; right only while every source sees."""
+    """Return alerts without a target, rule or check, each with the reason.
+
+    The result is valid only while every source works, so that no target is missing by error.
+    """
     gone: dict[Key, str] = {}
     for key in engine.alerts:
         rule, target = key

@@ -1,4 +1,4 @@
-"""What tocsin raises about itself: ``monitor_impaired`` and ``plugin_failed``."""
+"""Alerts about tocsin itself: ``monitor_impaired`` and ``plugin_failed``."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ SELF = "tocsin"
 """The target of alerts about tocsin as a whole."""
 
 PLUGIN = "plugin "
-"""What the target's name of a plugin's alert begins with."""
+"""Prefix of the target name in alerts about a plugin."""
 
 
 class SelfView(Protocol):
-    """What tocsin can say of itself."""
+    """tocsin's view of its own state."""
 
     def health(self) -> Mapping[str, ComponentHealth]:
-        """How its parts fare, by name."""
+        """Return the health of its components, by name."""
 
     def has_looked_around(self) -> bool:
-        """Whether every source and check has been heard of since the start."""
+        """Return whether every source and check has reported since the start."""
 
     def sees_all(self) -> bool:
-        """Whether every source sees now, so that a target that none reports is gone."""
+        """Return whether every source works now, so that a target that none reports was removed."""
 
 
 _ELSEWHERE = ("plugins", "service")
-"""Components that do not keep tocsin from seeing, or have an alert of their own."""
+"""Components that do not impair monitoring, or have an alert of their own."""
 
 
 PATIENCE = 300.0
-"""Seconds for which a channel, or the dead man's ping, may fail: they are tried again."""
+"""Seconds for which a channel or the dead man's ping may fail, while it is retried."""
 
 
 def _passing(part: ComponentHealth) -> bool:
@@ -47,7 +47,7 @@ def verdicts(
     plugins: Iterable[PluginRecord],
     open_alerts: Iterable[Key],
 ) -> Iterator[tuple[Key, Verdict]]:
-    """The verdicts on tocsin itself as it stands."""
+    """Yield the verdicts of the rules about tocsin itself."""
     trouble = {
         name: part.message or part.status.value
         for name, part in sorted(health.items())

@@ -1,5 +1,8 @@
-"""How long a start looks around before it tells: counted over the lives of tocsin that follow one
-another, so that one that is killed again and again tells all the same."""
+"""The settling phase after a start, in which no notification is sent until every check has run.
+
+Its time is summed over consecutive runs, so that a tocsin that is killed again and again still
+notifies.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,27 @@ from tocsin.core.alerts.durable_clock import Anchor, goes_on
 from tocsin.core.journal.file import Life
 
 SETTLE_MOST = 60.0
-"""Seconds for which checks that have not run yet are waited for."""
+"""Maximum length of the settling phase, in seconds."""
 
 SIGN_EVERY, SIGN_EVERY_YOUNG = 20.0, 5.0
-"""Seconds between two signs of life in the journal: usually, and while looking around."""
+"""Seconds between signs of life in the journal: normally, and during the settling phase."""
 
 NEXT_LIFE = 60.0
-"""Seconds after its last sign of life in which a start continues an earlier life."""
+"""Seconds after a run's last sign of life within which a start continues that run."""
 
 BRIEF = 10.0
-"""Seconds after the last sign of life that count as looking around; what is longer was off."""
+"""Seconds after the last sign of life that count towards settling; the rest counts as downtime."""
 
 
 @define
 class Settling:
-    """Where a start is with looking around. Times are steady seconds.
+    """The state of the settling phase. Times are steady seconds.
 
     Attributes:
-        life: what the journal is to remember of this life.
-        began: when this life began.
-        has_looked: this life has seen all there is, or waited for it for long enough.
-        signed: when the journal got the last sign of life.
+        life: what the journal is to keep about this run.
+        began: when this run began.
+        has_looked: whether every check of this run has run, or was waited for long enough.
+        signed: when the last sign of life was written to the journal.
     """
 
     life: Life
@@ -39,15 +42,15 @@ class Settling:
 
     @classmethod
     def after(cls, before: Life | None, anchor: Anchor | None, here: Anchor) -> Settling:
-        """A start.
+        """Return the state at a start.
 
-        A life that was killed before it had settled, or stopped, is continued: the time for which
-        it looked around counts. After one that had settled and was killed, nothing is waited for:
-        the state of all alerts is known. After a long pause, a boot of the machine, or an orderly
-        stop of a life that had settled, looking around begins anew.
+        A run that was killed or stopped before it had settled is continued: its settling time
+        counts. After one that had settled and was killed, there is no settling phase, since the
+        state of all alerts is known. After a long pause, a reboot, or an orderly stop of a settled
+        run, settling begins anew.
 
         Args:
-            before: the earlier life, or None.
+            before: the earlier run, or None.
             anchor: its last sign of life.
             here: this moment.
         """
@@ -61,19 +64,20 @@ class Settling:
         return cls(evolve(before, since=before.since + max(0.0, off - BRIEF), ended=False), now)
 
     def look(self, now: float, looked_around: bool) -> None:
-        """Note how far looking around is. ``looked_around``: this life has seen all there is."""
+        """Update the phase. ``looked_around``: whether every check of this run has run."""
         self.has_looked = self.has_looked or looked_around or now - self.began >= SETTLE_MOST
         if not self.life.settled and (self.has_looked or now - self.life.since >= SETTLE_MOST):
             self.life = evolve(self.life, settled=True)
             self.signed = 0.0  # the next life is to know
 
     def sign(self, now: float) -> Life | None:
-        """What to write down as a sign of life now, or None where the last is not old."""
+        """Return the sign of life to write to the journal now, or None if the last one
+        is recent."""
         if now - self.signed < (SIGN_EVERY if self.life.settled else SIGN_EVERY_YOUNG):
             return None
         self.signed = now
         return self.life
 
     def ended(self) -> Life:
-        """What the journal is to remember after an orderly stop."""
+        """Return what to write to the journal after an orderly stop."""
         return evolve(self.life, ended=True)

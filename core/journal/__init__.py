@@ -1,1 +1,1 @@
-"""What must outlive this process, in one local file."""
+"""The journal: all state that must survive a restart, in one local file."""

@@ -1,4 +1,4 @@
-"""What earlier versions kept in files of their own, and the journal holds now."""
+"""State that earlier versions kept in files of their own and that is in the journal now."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ HEARTBEATS = "heartbeats.json"
 
 
 def beats_in(file: Path) -> dict[str, Heartbeat] | None:
-    """The last beats by key; None where there is no such file, or it cannot be read, which is
-    logged. A damaged one is kept under another name."""
+    """Return the last heartbeats by key; None if there is no such file or it cannot be read.
+
+    Read errors are logged, and a damaged file is renamed.
+    """
     try:
         return msgspec.json.decode(file.read_bytes(), type=dict[str, Heartbeat])
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """The journal's file: its tables, and how they are read and written. Nothing here waits or retries.
 
-The tables have row numbers, though each has a key of its own: rows of up to four kilobytes then lie
-in their page whole, and what a damaged file still holds can be read by ranges of numbers.
+The tables have a rowid although each has a key of its own: rows of up to four kilobytes then fit
+into their page, and what remains of a damaged file can be read by ranges of rowids.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from tocsin.core.encoding import encode
 from tocsin.core.runtime.sqlite_file import DamagedError, connect, transaction
 
 RECENT = 86400.0
-"""Seconds of finished rows that a start reads."""
+"""Age, in seconds, up to which finished rows are read at a start."""
 
 RULE_STATE = "carried "
-"""What the names of lines of ``meta`` begin with that hold the state of a rule."""
+"""Prefix of the names in ``meta`` that hold the state of a rule."""
 
 BESIDE = ("-wal", "-shm")
-"""What the names of SQLite's files beside the journal end with."""
+"""Suffixes of SQLite's files next to the journal."""
 
 UNREADABLE = (sqlite3.Error, msgspec.MsgspecError, KeyError, ValueError, TypeError)
-"""What reading a damaged file may raise."""
+"""Exceptions that reading a damaged file may raise."""
 
 _TABLES = {
     "meta": "(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -47,13 +47,19 @@ _TABLES = {
 }
 _INDEX = "CREATE INDEX outbox_open ON outbox (open, steady)"
 _BEATS = "CREATE TABLE IF NOT EXISTS beats (key TEXT PRIMARY KEY, data BLOB NOT NULL)"
-"""After all others: files of versions that had none have those at the same pages."""
+"""Created after all other tables, so that these begin at the same pages as in files of versions
+without it."""
 
 
 @frozen(kw_only=True)
 class Life:
-    """One life of tocsin. ``since``: the steady time from which it looks around; ``settled``: it
-    has, and tells; ``ended``: it was stopped in order."""
+    """One run of tocsin, as the settling phase sees it.
+
+    Attributes:
+        since: the steady time at which settling began.
+        settled: whether it is over.
+        ended: whether the run was stopped in order.
+    """
 
     since: float
     settled: bool = False
@@ -62,8 +68,11 @@ class Life:
 
 @frozen(kw_only=True)
 class Entry:
-    """What belongs together. ``retry_after_until``: steady times before which a channel must not be
-    used. ``restored``: what an earlier run left was taken up, as far as anybody knows of it."""
+    """Changes that are committed together.
+
+    ``retry_after_until``: steady times before which a channel must not be used. ``restored``: the
+    state of an earlier run was restored, as far as it is known.
+    """
 
     alerts: tuple[Alert, ...] = ()
     closed: tuple[Key, ...] = ()
@@ -75,18 +84,29 @@ class Entry:
     life: Life | None = None
     restored: bool = False
     rule_states: Mapping[Key, Mapping[str, Any]] = Factory(dict)
-    """States of rules without an alert; empty: there is none any more."""
+    """States of rules without an alert; empty: the state was deleted."""
     beats: Mapping[str, Heartbeat] = Factory(dict)
-    """The last beats of jobs, by key."""
+    """The last heartbeats, by key."""
 
 
 @frozen(kw_only=True)
 class Saved:
-    """What an earlier run left. ``life``: how it stood with that run at its ``anchor``. ``rows``:
-    unfinished, and those finished not long ago, oldest first. ``references``: what providers called
-    their last message about an alert that is still open, by channel and alert. ``fresh``: there was
-    no journal. ``doubtful``: there was, and it may be older than what was written last, or lack
-    some of it; history may know more. ``clean``: who used it last closed it."""
+    """The state that an earlier run left.
+
+    Attributes:
+        alerts: alerts that are not closed.
+        rows: unfinished rows, and those finished not long ago, oldest first.
+        references: the provider's name of the last message, by channel and open alert.
+        silences: silences and maintenance windows.
+        retry_after_until: steady times before which a channel must not be used.
+        anchor: the last moment that the run recorded.
+        life: its settling phase at the anchor.
+        fresh: there was no journal.
+        doubtful: there was one, but it may lack the last changes; history may know more.
+        clean: the last process that used it closed it.
+        rule_states: states of rules without an alert.
+        beats: the last heartbeats, by key.
+    """
 
     alerts: tuple[Alert, ...] = ()
     rows: tuple[Row, ...] = ()
@@ -103,10 +123,11 @@ class Saved:
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """Open the journal, making it where there is none.
+    """Open the journal; create it if there is none.
 
     Raises:
-        sqlite3.Error, OSError: it cannot be opened, or written.
+        sqlite3.Error: it cannot be opened or written.
+        OSError: it cannot be opened or written.
         DamagedError: it is another kind of database.
     """
     db = connect(path, ahead=True)
@@ -119,7 +140,7 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def _lay_out(db: sqlite3.Connection) -> None:
-    """Make the tables; those of earlier versions, without row numbers, are copied into new ones."""
+    """Create the tables; copy those of earlier versions, which have no rowid, into new ones."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version:
         raise DamagedError(f"it has the version {version}, which this tocsin does not know")
@@ -147,14 +168,14 @@ def _lay_out(db: sqlite3.Connection) -> None:
 
 
 def check(db: sqlite3.Connection) -> None:
-    """Look at every page. Raises DamagedError, sqlite3.Error."""
+    """Check every page. Raises DamagedError, sqlite3.Error."""
     (said,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if said != "ok":
         raise DamagedError(" ".join(str(said).split())[:200])
 
 
 def read(db: sqlite3.Connection) -> Saved:
-    """Everything that a start needs. Raises what ``UNREADABLE`` lists."""
+    """Return everything that a start needs. Raises any of ``UNREADABLE``."""
     meta = dict(db.execute("SELECT name, value FROM meta").fetchall())
     anchor = msgspec.json.decode(meta["anchor"], type=Anchor) if "anchor" in meta else None
     since = 0.0 if anchor is None else anchor.steady - RECENT
@@ -185,7 +206,7 @@ def read(db: sqlite3.Connection) -> Saved:
 
 
 def _beats(db: sqlite3.Connection) -> list[tuple[str, Heartbeat]]:
-    # A file that cannot be written is read as an earlier version left it, without the table.
+    # A read-only file of an earlier version lacks the table.
     there = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'beats'").fetchone()
     return _decode(db.execute("SELECT data FROM beats"), tuple[str, Heartbeat]) if there else []
 
@@ -196,7 +217,8 @@ def _key(name: str) -> Key:
 
 
 def references(alerts: Iterable[UUID], rows: Iterable[Row]) -> dict[tuple[str, UUID], str]:
-    """What providers called their last message about some alerts, by channel and alert."""
+    """Return the provider's name of the last message about the given alerts, by channel
+    and alert."""
     known = set(alerts)
     return {
         (row.channel, row.alert): row.reference
@@ -206,8 +228,12 @@ def references(alerts: Iterable[UUID], rows: Iterable[Row]) -> dict[tuple[str, U
 
 
 def put(db: sqlite3.Connection, entry: Entry) -> None:
-    """Write an entry, within the caller's transaction. Raises sqlite3.Error; encoding may raise
-    anything, for what a plugin put in."""
+    """Write an entry, within the caller's transaction.
+
+    Raises:
+        sqlite3.Error: the file cannot be written.
+        Exception: a value supplied by a plugin cannot be encoded.
+    """
     db.executemany(
         "INSERT INTO alerts (rule, target, data) VALUES (?, ?, ?) "
         "ON CONFLICT (rule, target) DO UPDATE SET data = excluded.data",

@@ -1,9 +1,9 @@
-"""The journal: what must survive us, in one local file, on a thread of its own.
+"""The journal: the state that must survive a restart, written by a thread of its own.
 
-SQLite in WAL mode with ``synchronous=FULL``: when a commit has returned, the disk has it
+SQLite in WAL mode with ``synchronous=FULL``: when a commit has returned, it is on disk
 (https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html#pragma_synchronous). One
-transaction holds an alert's change together with its outbox rows, before anything is sent. What is
-submitted while a commit is under way goes into the next one together.
+transaction holds an alert's change together with its outbox rows, before anything is sent. All
+entries submitted during a commit are written together in the next one.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from tocsin.core.runtime import crash_points
 __all__ = ["Entry", "Journal", "JournalError", "Saved"]
 
 RETRY = 2.0
-"""Seconds between two tries to write what could not be written."""
+"""Seconds between attempts to write entries that could not be written."""
 
 PATIENCE = 2.0
-"""Seconds for which an alert waits for a disk that does not answer."""
+"""Maximum time, in seconds, for which an alert waits for a commit."""
 
 LOOK = 2.0
-"""Seconds between two looks whether the file is still there, while nothing is written."""
+"""Seconds between checks that the file still exists, while nothing is written."""
 
 
 class JournalError(Exception):
-    """The journal cannot be written now; the entry waits in memory and is written when it can."""
+    """The journal cannot be written now; the entry stays in memory and is written later."""
 
 
 @frozen(eq=False)
@@ -47,8 +47,8 @@ class _Job:
 class Journal:
     """The journal of one data directory.
 
-    ``whole`` gives all that the journal has to hold; it is called in the event loop, where the file
-    was lost, so that a new one is written from memory.
+    ``whole`` returns the complete content of the journal; it is called in the event loop after the
+    file was lost, so that a new one is written from memory.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,24 +70,24 @@ class Journal:
 
     @property
     def incident(self) -> str | None:
-        """What was wrong with its file, for as long as that is to be told, or None."""
+        """What was wrong with its file, for as long as that is to be reported, or None."""
         return self._keeper.incident
 
     @property
     def running(self) -> bool:
-        """Started, and not stopped."""
+        """Whether it was started and not stopped."""
         return self._thread is not None
 
     @property
     def waiting(self) -> int:
-        """Entries that wait in memory to be written."""
+        """Number of entries that wait in memory to be written."""
         return len(self._backlog)
 
-    # Life
+    # Start and stop
 
     async def start(self) -> Saved:
-        """Open the file and read what an earlier run left. Never raises: without a disk that can be
-        written, alerts live in memory, and ``trouble`` says so."""
+        """Open the file and return what an earlier run left. Never raises: if the disk cannot be
+        written, all state stays in memory, and ``trouble`` names the cause."""
         saved = await asyncio.to_thread(self._keeper.start)
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._serve, name="tocsin journal", daemon=True)
@@ -95,8 +95,10 @@ class Journal:
         return await self._take_beats(saved)
 
     async def _take_beats(self, saved: Saved) -> Saved:
-        """Take over the last beats that an earlier version kept in a file of their own. It goes
-        once the journal has them; until then each start reads it again."""
+        """Import the heartbeats that an earlier version kept in a file of their own.
+
+        The file is deleted once the journal has them; until then each start reads it again.
+        """
         file = self.path.with_name(HEARTBEATS)
         if (found := await asyncio.to_thread(beats_in, file)) is None:
             return saved
@@ -108,24 +110,24 @@ class Journal:
         return evolve(saved, beats={**known, **newer})
 
     async def stop(self) -> None:
-        """Write what was submitted, and close."""
+        """Write what was submitted, and close the file."""
         if self._thread is not None:
-            with suppress(JournalError):  # where the file was lost, all of it is asked for before
+            with suppress(JournalError):  # also lets a lost file be written anew first
                 await self.commit(Entry())
             self._queue.put(None)
             await asyncio.to_thread(self._thread.join, 10)
             self._thread = None
 
     async def commit(self, entry: Entry) -> None:
-        """Write an entry; on return it is on disk.
+        """Write an entry; return once it is on disk.
 
         Raises:
-            JournalError: it is not, and will be written once that is possible.
+            JournalError: it could not be written yet; it is written once that is possible.
         """
         await self.wait(self.submit(entry))
 
     async def wait(self, done: asyncio.Future[None]) -> None:
-        """Wait for what :meth:`submit` gave. Raises JournalError."""
+        """Wait for the result of :meth:`submit`, at most PATIENCE seconds. Raises JournalError."""
         await asyncio.wait({done}, timeout=PATIENCE)
         if not done.done():
             raise JournalError(
@@ -134,21 +136,25 @@ class Journal:
         done.result()
 
     def submit(self, entry: Entry) -> asyncio.Future[None]:
-        """Write an entry, in the order of the calls; the future is done when it is on disk, or
-        fails with JournalError."""
+        """Queue an entry; entries are written in the order of the calls.
+
+        Returns:
+            A future that completes when the entry is on disk, or fails with JournalError.
+        """
         assert self._loop is not None  # noqa: S101
         job = _Job(entry, self._loop.create_future())
         if self._held is None:
             self._queue.put([job])
         else:
             self._held.append(job)
-        # Nobody may ask.
+        # Retrieve the exception, so that asyncio does not report it if no one awaits the future.
         job.done.add_done_callback(lambda f: None if f.cancelled() else f.exception())
         return job.done
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """What is submitted within is on disk as a whole, or not at all. Nothing may be awaited."""
+        """Commit everything submitted within the block in one transaction. The block must not
+        await."""
         held: list[_Job] = []
         self._held = held
         try:
@@ -207,7 +213,7 @@ class Journal:
                     job.done.set_exception(error)
 
         assert self._loop is not None  # noqa: S101
-        with suppress(RuntimeError):  # the loop is closed: nobody waits
+        with suppress(RuntimeError):  # the loop is closed, so no one waits
             self._loop.call_soon_threadsafe(answer)
 
     def _ask_for_whole(self) -> None:

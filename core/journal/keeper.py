@@ -1,5 +1,5 @@
-"""The journal's file in use: opened, written, watched; and what becomes of it where it is damaged,
-lost, or cannot be written. All of it blocks, and belongs to one thread at a time."""
+"""The journal's file in use: opening, writing, watching, and recovery if it is damaged, lost or
+cannot be written. All methods block, and belong to one thread at a time."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ from tocsin.core.runtime.sqlite_file import DamagedError, is_damage, transaction
 log = get_logger(__name__)
 
 TRIES = 3
-"""So often entries are written, where the file is lost in the meantime."""
+"""Attempts to write entries if the file is lost meanwhile."""
 
 SAID = 3.0
-"""Seconds for which it is still said that the journal was lost, after alerts told of it."""
+"""Seconds for which an incident is still reported after the alert about it was due."""
 
 
 class Keeper:
-    """Keeps one file.
+    """Manages the journal's file.
 
     Attributes:
         path: the file.
         trouble: why it cannot be written, or None.
-        incident: what was wrong with it, for as long as that is to be told, or None.
+        incident: what was wrong with it, for as long as that is to be reported, or None.
     """
 
     def __init__(self, path: Path, ask_for_whole: Callable[[], None]) -> None:
-        """``ask_for_whole`` is called where the file was lost: a new one is to hold everything."""
+        """``ask_for_whole`` is called after the file was lost, to request its complete content."""
         self.path = path
         self.trouble: str | None = None
         self.incident: str | None = None
@@ -59,8 +59,8 @@ class Keeper:
         self._upkeep = Upkeep()
 
     def start(self) -> Saved:
-        """Open the file and read what an earlier run left. Never raises: without a disk that can be
-        written there is ``trouble``."""
+        """Open the file and return what an earlier run left. Never raises: if the disk cannot be
+        written, ``trouble`` names the cause."""
         try:
             return self._take_over()
         except (*UNREADABLE, DamagedError, OSError) as error:
@@ -70,7 +70,7 @@ class Keeper:
             return self._begin_anew(str(error) or type(error).__name__)
 
     def _take_over(self) -> Saved:
-        """Open the file, look whether it is whole, and read it."""
+        """Open the file, check that it is complete, and read it."""
         there = self.path.exists()
         wal = self.path.with_name(f"{self.path.name}-wal")
         if there and not self.path.stat().st_size:
@@ -90,14 +90,14 @@ class Keeper:
             saved = evolve(saved, doubtful=not saved.fresh)
         self._lacking = saved.fresh or saved.doubtful
         self._mark(db)
-        # Into the file itself: without its write-ahead log it then says that this is missing.
+        # Move the mark into the main file, where it reveals a write-ahead log lost later.
         db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         with suppress(sqlite3.Error):
             shrink(db)
         return saved
 
     def _begin_anew(self, reason: str) -> Saved:
-        """Set a damaged file aside, and begin a new one with what can be read of it."""
+        """Move a damaged file aside, and begin a new one with what can be read of it."""
         self._close()
         saved, aside = Saved(), None
         try:
@@ -118,13 +118,17 @@ class Keeper:
         return saved
 
     def report(self, what: str) -> None:
-        """Say what was wrong with the file, in the log and as an incident."""
+        """Record damage to the file, in the log and as the incident."""
         self.incident, self._said_since = what, None
         log.error("the journal's file was damaged", file=str(self.path), reason=what)
 
     def reported(self, now: float, wait: float) -> None:
-        """Alerts go out at the steady second ``now``, after ``wait`` seconds of trouble: an
-        incident is over once it could be told."""
+        """End the incident once an alert about it could be sent.
+
+        Args:
+            now: steady seconds; alerts are being sent.
+            wait: seconds of trouble after which the alert about it fires.
+        """
         if self.incident is None:
             return
         if self._said_since is None:
@@ -136,12 +140,12 @@ class Keeper:
         if self._db is None:
             self._db = open_file(self.path)
             self._watch = Watch(self.path)
-            if mark:  # which also shows whether it can be written
+            if mark:  # this write also tests whether the file is writable
                 self._mark(self._db)
         return self._db
 
     def _mark(self, db: sqlite3.Connection) -> None:
-        """Note that the file is in use, and whether it lacks what was in an earlier one."""
+        """Mark the file as in use, and as lacking an earlier one's content if it does."""
         with transaction(db):
             note(db, "running")
             if self._lacking:
@@ -155,26 +159,26 @@ class Keeper:
             self._db = self._watch = None
 
     def _look(self) -> bool:
-        """Whether the file that is open is still the journal. Where it is not, all that the journal
-        has to hold is asked for, and written into a new one."""
+        """Return whether the open file is still the journal; if not, begin a new one
+        from memory."""
         lost = None if self._watch is None else self._watch.lost()
         if lost is not None:
             self._lose(f"{lost} while tocsin ran")
         return lost is None
 
     def _lose(self, what: str) -> None:
-        """Go on with a new file, to be written from memory."""
+        """Give up the file; a new one is written from memory."""
         self._close()
         self._lacking = True
         self._ask_for_whole()
-        with suppress(FileNotFoundError):  # what stands there now is somebody else's, or broken
+        with suppress(FileNotFoundError):  # a file there now is foreign or damaged
             what += f"; what is there instead lies in {set_aside(self.path)}"
-        for suffix in BESIDE:  # of no file any more
+        for suffix in BESIDE:  # they belong to no file any more
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         self.report(f"{what}; it is written anew from memory")
 
     def write(self, entries: list[Entry]) -> str | None:
-        """Write entries, or just look after the file; returns why that is not possible now."""
+        """Write entries (none: only check the file); return why that failed, or None."""
         try:
             self._write_all(entries)
         except (sqlite3.Error, OSError) as error:
@@ -185,7 +189,7 @@ class Keeper:
         return None
 
     def _write_all(self, entries: list[Entry]) -> None:
-        """Write entries into the file that is there, once more where it was lost meanwhile."""
+        """Write entries; write them again if the file was lost meanwhile."""
         for _ in range(TRIES):
             self._look()
             try:
@@ -203,7 +207,7 @@ class Keeper:
         raise OSError("its file is lost again and again")
 
     def _one_by_one(self, entries: list[Entry]) -> None:
-        """Write what can be put into words, and leave out what cannot."""
+        """Write each entry in a transaction of its own, and skip those that cannot be encoded."""
         for entry in entries:
             try:
                 self._transact(self._open(), [entry])
@@ -218,7 +222,7 @@ class Keeper:
         return self.say(f"{self.path} cannot be written: {error}")
 
     def say(self, trouble: str) -> str:
-        """Say why the file is not written; returns that."""
+        """Record and log why the file cannot be written; return it."""
         if self.trouble is None:
             log.error("the journal cannot be written; alerts go on in memory", reason=trouble)
         self.trouble = trouble
@@ -232,7 +236,7 @@ class Keeper:
             crash_points.point("before commit")
 
     def end(self) -> None:
-        """Close the file and note that nothing is missing in it."""
+        """Close the file and mark it as complete."""
         with suppress(sqlite3.Error, OSError):
             if self._db is not None and self._look():
                 self._db.execute("DELETE FROM meta WHERE name = 'running'")

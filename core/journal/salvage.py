@@ -1,4 +1,4 @@
-"""A journal that cannot be used as it is: set aside, and read as far as that goes.
+"""A damaged journal: moved aside, and read as far as possible.
 
 The file itself is never changed: SQLite reads a copy.
 """
@@ -26,21 +26,25 @@ from tocsin.core.contracts.model import Heartbeat
 from tocsin.core.journal.file import BESIDE, UNREADABLE, Saved, open_file, read, references
 
 MOST_QUERIES = 20_000
-"""Queries that one table may cost: where an inner page is gone, each range below it fails."""
+"""Maximum number of queries for one table: after the loss of an inner page, every range below it
+fails."""
 
 MOST_ASIDE = 5
-"""Damaged journals that are kept."""
+"""Number of damaged journals that are kept."""
 
 _HIGHEST = 1 << 22
-"""The highest row number that is looked for where the file does not say which it is."""
+"""The highest rowid to search for if the file does not reveal it."""
 
 
 def set_aside(path: Path) -> Path:
-    """Give a journal, and what SQLite has beside it, a name with the time; returns the name. Of all
-    that were, the newest are kept.
+    """Rename a journal and its SQLite files, with the time in the name; delete all but the newest
+    MOST_ASIDE.
+
+    Returns:
+        The new path.
 
     Raises:
-        OSError: it is not there, or its directory cannot be written.
+        OSError: the file does not exist, or its directory cannot be written.
     """
     stamp = f"{path.name}.broken-{int(time.time())}"
     names = (path.with_name(stamp if not n else f"{stamp}-{n}") for n in itertools.count())
@@ -59,10 +63,11 @@ def set_aside(path: Path) -> Path:
 
 
 def read_copy(path: Path) -> Saved:
-    """What an earlier run left, where nothing can be written; nothing, where it cannot be read.
+    """Return what an earlier run left if the directory cannot be written; nothing if it cannot be
+    read.
 
-    SQLite needs room beside a file in WAL mode, and so reads a copy; where there is no room for
-    that either, the file alone, if nothing lies beside it that was not moved into it yet.
+    SQLite writes next to a file in WAL mode, so a copy is read. If there is no room for a copy, the
+    file is read alone, provided that its write-ahead log is empty.
     """
     if not path.exists():
         return Saved()
@@ -83,13 +88,13 @@ def read_copy(path: Path) -> Saved:
 
 
 def salvage(path: Path) -> Saved:
-    """What can be read of the journal ``path``. Never raises, whatever the file holds.
+    """Return what can be read of a damaged journal. Never raises.
 
-    Where the first page is damaged, that of a new journal takes its place in the copy: tables are
-    always made in the same order, and so begin at the same pages.
+    If the first page is damaged, the copy gets that of a new journal: tables are always created in
+    the same order, and so begin at the same pages.
     """
     best = Saved()
-    # Beside the file: elsewhere there may be no room for it.
+    # In the same directory: other file systems may lack the space.
     with suppress(OSError), tempfile.TemporaryDirectory(dir=path.parent) as place:
         copy = Path(place) / "journal.db"
         for mended in (False, True):
@@ -104,7 +109,7 @@ def salvage(path: Path) -> Saved:
                 suppress(*UNREADABLE, OSError),
                 closing(sqlite3.connect(copy, isolation_level=None)) as db,
             ):
-                # Without it SQLite refuses a file that lacks pages at its end.
+                # Otherwise SQLite refuses a file that lacks pages at its end.
                 db.execute("PRAGMA writable_schema=ON")
                 found = _read(db)
                 if _size(found) > _size(best):
@@ -124,7 +129,7 @@ def _give_first_page(damaged: Path, new: Path) -> None:
     open_file(new).close()
     with new.open("rb") as source, damaged.open("r+b") as file:
         page = source.read(4096)
-        # Its own count of pages is not this file's; without a valid one SQLite goes by the size.
+        # Clear the page count, which is not this file's; SQLite then uses the file's size.
         file.write(page[:92] + b"\0\0\0\0" + page[96:])
 
 
@@ -158,7 +163,7 @@ def _read(db: sqlite3.Connection) -> Saved:
 
 
 def _items(db: sqlite3.Connection, table: str, kind: Any) -> Iterator[Any]:
-    """The rows of a table that can be read: a range that fails is halved, down to single rows."""
+    """Yield the readable rows of a table: a range that fails is halved, down to single rows."""
     highest = _HIGHEST
     with suppress(sqlite3.Error):
         (most,) = db.execute(f"SELECT max(rowid) FROM {table}").fetchone()
@@ -173,7 +178,7 @@ def _items(db: sqlite3.Connection, table: str, kind: Any) -> Iterator[Any]:
         except sqlite3.Error:
             if low < high:
                 middle = (low + high) // 2
-                # The lower half first: where the highest number is not known, it has the rows.
+                # The lower half first: if the highest rowid is unknown, the rows are there.
                 ranges += [(middle + 1, high), (low, middle)]
             continue
         for (data,) in found:

@@ -1,4 +1,4 @@
-"""Keeping the journal's file small."""
+"""Limits the size of the journal's file."""
 
 from __future__ import annotations
 
@@ -10,39 +10,40 @@ from attrs import define
 from tocsin.core.journal.file import Entry
 
 KEPT = 7 * 86400.0
-"""Seconds for which finished outbox rows are kept."""
+"""Age, in seconds, up to which finished outbox rows are kept."""
 
 MOST_FINISHED = 5000
-"""So many finished outbox rows are kept at most; a start reads them."""
+"""Maximum number of finished outbox rows; a start reads them."""
 
 MOST_BYTES = 8 << 20
-"""The same in bytes of what they hold."""
+"""Maximum size of their data, in bytes."""
 
 PRUNE_EVERY = 60.0
-"""Seconds between two looks for finished rows that have to go."""
+"""Seconds between two runs of :func:`prune`."""
 
 PRUNE_AFTER = 1000
-"""So many rows written have it look at once: fewer than one look deletes, so that it keeps up."""
+"""Written rows after which :func:`prune` runs at once: fewer than one run deletes, so that it keeps
+up."""
 
 PRUNED_AT_ONCE = 5000
-"""Rows that are deleted in one transaction."""
+"""Maximum number of rows deleted in one transaction."""
 
 SPARE_PAGES = 2048
-"""Unused pages (of 4 KiB) that the file may have; of more it is freed at a start."""
+"""Number of unused pages (of 4 KiB) above which a start shrinks the file."""
 
 
 @define
 class Upkeep:
-    """Keeps the number and the size of the finished rows bounded. Times are steady seconds."""
+    """Bounds the number and the size of finished rows. Times are steady seconds."""
 
     now: float = 0.0
     looked_at: float = 0.0
     written: int = 0
-    """Rows since then."""
+    """Rows written since then."""
 
     def after(self, db: sqlite3.Connection, entries: Iterable[Entry]) -> None:
-        """Delete what has to go, once entries were written, within the caller's transaction; of
-        very many some, the rest another time. Raises sqlite3.Error."""
+        """Prune if that is due, after entries were written, within the caller's transaction. Raises
+        sqlite3.Error."""
         for entry in entries:
             self.written += len(entry.rows)
             self.now = self.now if entry.anchor is None else entry.anchor.steady
@@ -52,9 +53,19 @@ class Upkeep:
 
 
 def prune(db: sqlite3.Connection, before: float, most: int, most_bytes: int) -> None:
-    """Delete finished rows from before a steady second, and the oldest of more than ``most`` or of
-    more than ``most_bytes`` in all; of very many some, the rest another time. What is still to be
-    told stays. Raises sqlite3.Error."""
+    """Delete finished rows that are too old or too many; unfinished rows stay.
+
+    At most PRUNED_AT_ONCE rows are deleted, the rest by later calls.
+
+    Args:
+        db: the journal, within a transaction.
+        before: steady seconds; older rows are deleted.
+        most: maximum number of rows.
+        most_bytes: maximum size of their data.
+
+    Raises:
+        sqlite3.Error: the file cannot be written.
+    """
     db.execute(
         "DELETE FROM outbox WHERE rowid IN (SELECT id FROM (SELECT rowid AS id, steady, "
         "row_number() OVER newest AS number, sum(length(data)) OVER newest AS bytes "
@@ -65,8 +76,11 @@ def prune(db: sqlite3.Connection, before: float, most: int, most_bytes: int) -> 
 
 
 def shrink(db: sqlite3.Connection) -> None:
-    """Give back what a file that once held far more has unused. Raises sqlite3.Error, where the
-    disk has no room for the shorter file beside the longer one; nothing is lost then."""
+    """Release the unused pages of a file that was once much larger.
+
+    Raises:
+        sqlite3.Error: the disk has no room for the shorter copy; nothing is lost.
+    """
     (unused,) = db.execute("PRAGMA freelist_count").fetchone()
     if unused > SPARE_PAGES:
         db.execute("VACUUM")

@@ -1,4 +1,4 @@
-"""Whether the journal's files are still those that are written, and hold what was written."""
+"""Checks that the journal's files are still those being written, and hold what was written."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ _MAGIC = (0x377F0682, 0x377F0683)
 
 
 class Watch:
-    """The files behind a connection: the journal and its write-ahead log, which never shrink while
-    the connection is open. Whoever deletes, replaces or empties one makes SQLite write to where
-    nobody will read."""
+    """The files behind a connection: the journal and its write-ahead log.
+
+    Neither shrinks while the connection is open. If one is deleted, replaced or truncated, SQLite
+    keeps writing to a file that no one will read.
+    """
 
     def __init__(self, path: Path) -> None:
         self._paths = (path, path.with_name(f"{path.name}-wal"))
         self._known = [self._look(each) for each in self._paths]
 
     def lost(self) -> str | None:
-        """What has become of them since, as a clause, or None. Takes some microseconds; raises
-        OSError."""
+        """Return what has happened to the files, as a clause, or None. Takes a few microseconds.
+
+        Raises:
+            OSError: a file cannot be examined.
+        """
         for n, path in enumerate(self._paths):
             before, now = self._known[n], self._look(path)
             if before is None:
@@ -55,9 +60,12 @@ def _begins_well(path: Path) -> bool:
 
 
 def frames_in(wal: Path) -> int | None:
-    """Frames of a write-ahead log up to its last commit, by their marks alone; None where it has
-    content that nobody could apply. SQLite stops at the first frame whose checksum is wrong, and
-    says nothing (https://www.sqlite.org/fileformat2.html#the_write_ahead_log)."""
+    """Return the number of frames of a write-ahead log up to its last commit, judged by their
+    salts; None if it has content that cannot be applied.
+
+    SQLite silently stops at the first frame whose checksum is wrong
+    (https://www.sqlite.org/fileformat2.html#the_write_ahead_log).
+    """
     try:
         size = wal.stat().st_size
     except FileNotFoundError:

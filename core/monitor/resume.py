@@ -104,7 +104,7 @@ def taken_up(
         engine.table.revise(identity, partial(record_deferral, channel=channel, underway=()))
     owed = sum(row.decision is QUEUED for row in rows) + len(bare)
     if before or owed:
-        log.info("an earlier run goes on", alerts=len(before), to_be_told=owed)
+        log.info("the state of an earlier run was restored", alerts=len(before), to_be_told=owed)
     past = evolve(past, rows=rows, bare=bare, found=bool(before or owed))
     return past, changes + engine.review({key[1] for key in before}, now)
 

@@ -1,5 +1,8 @@
-"""The way of a message from the rows of the outbox to the provider: group → limit → (the monitor
-says what goes out) → enrich → deliver → (the monitor notes it); ``channel.turn`` is all of it."""
+"""Delivery of notifications, from the rows of the outbox to the provider.
+
+Stages: group → limit → (the monitor decides what is sent) → enrich → deliver → (the monitor records
+the outcome); ``Channel.turn`` runs all of them.
+"""
 
 from tocsin.core.notify.channel import Channel
 from tocsin.core.notify.enrich import Enricher

@@ -1,4 +1,4 @@
-"""All channels: made from the configuration, changed by a reload, given what is theirs."""
+"""All channels: creation from the configuration, reload, and distribution of rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tocsin.core.plugin.supervisor import keep_running
 log = get_logger(__name__)
 
 CLOSE_DEADLINE = 2.0
-"""Seconds a notifier may take to let go of what it holds."""
+"""Timeout, in seconds, for a notifier to release its resources."""
 
 
 @define
@@ -38,13 +38,16 @@ class ChannelManager:
         return iter(self.channels.values())
 
     def make(self, settings: Mapping[str, ChannelSettings]) -> None:
-        """Make the channels that are not there yet."""
+        """Create the channels that do not exist yet."""
         for name, one in settings.items():
             if name not in self.channels:
                 self.channels[name] = Channel(one, self.tools)
 
     def resume(self, rows: Iterable[Row], retry_after_until: Mapping[str, float]) -> None:
-        """Rows of an earlier run; ``retry_after_until``: see ``Channel.resume``."""
+        """Give the rows of an earlier run to their channels.
+
+        ``retry_after_until``: by channel, see ``open_at`` of :meth:`Channel.resume`.
+        """
         queued = [row for row in rows if row.decision is Decision.QUEUED]
         for name, channel in self.channels.items():
             channel.resume(
@@ -53,18 +56,18 @@ class ChannelManager:
         self._orphans(row for row in queued if row.channel not in self.channels)
 
     def start(self) -> None:
-        """Begin to deliver, and to listen."""
+        """Start delivery, and the listeners of notifiers that receive commands."""
         for channel in self:
             self._start(channel)
 
     async def stop(self) -> None:
-        """End: messages under way are finished, the rest lies in the journal."""
+        """Stop; deliveries in progress may finish, and the other rows remain in the journal."""
         await self._deafen(*self._listeners)
         await asyncio.gather(*(channel.stop() for channel in self))
         await asyncio.gather(*(self._close(channel.settings) for channel in self))
 
     async def apply(self, settings: Mapping[str, ChannelSettings]) -> None:
-        """Take over a configuration; channels that are the same go on undisturbed."""
+        """Apply a configuration; unchanged channels keep running."""
         old = self.channels
         self.channels = {n: c for n, c in old.items() if settings.get(n) == c.settings}
         kept = set(self.channels)
@@ -73,11 +76,11 @@ class ChannelManager:
             channel = old[name]
             await self._deafen(name)
             await channel.stop()
-            # Whoever takes its place begins anew.
+            # Its successor starts without its failures.
             self.tools.executor.handle(events.ChannelChanged(name, is_failing=False))
             rows = channel.queue.leave()
             if name in self.channels:
-                # Whoever asked to be left alone is asked no sooner for a changed line.
+                # The provider's back-off request stays in force across a changed setting.
                 self.channels[name].resume(rows, channel.record.retry_after_until)
             else:
                 self._orphans(rows)
@@ -108,7 +111,7 @@ class ChannelManager:
 
         def ended(reason: str, seconds: float) -> None:
             log.warning(
-                "a channel does not hear; it still tells", channel=name, reason=reason,
+                "a channel stopped receiving commands; it still sends", channel=name, reason=reason,
                 next_start_seconds=seconds,
             )  # fmt: skip
 
@@ -131,7 +134,7 @@ class ChannelManager:
                 )
 
     def put(self, rows: Iterable[Row]) -> None:
-        """Rows that are on disk: each to its channel."""
+        """Give rows that are on disk to their channels."""
         queued = [row for row in rows if row.decision is Decision.QUEUED]
         for name in dict.fromkeys(row.channel for row in queued):
             mine = [row for row in queued if row.channel == name]
@@ -141,9 +144,9 @@ class ChannelManager:
                 self._orphans(mine)
 
     def _orphans(self, rows: Iterable[Row]) -> None:
-        """Rows of channels that are configured no more."""
+        """Mark rows of channels that are no longer configured as undeliverable."""
         why = "the channel is no longer configured"
         lost = [withdrawn(row, Decision.DEAD, why) for row in rows]
-        for name in dict.fromkeys(row.channel for row in lost):  # what one was to tell, once
+        for name in dict.fromkeys(row.channel for row in lost):  # one event for each channel
             mine = tuple(row for row in lost if row.channel == name)
             self.tools.executor.handle(events.RowsFinished(mine))

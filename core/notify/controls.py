@@ -1,4 +1,5 @@
-"""What people do from within a channel: acknowledge, silence, read logs, restart; all audited."""
+"""Commands of people from within a channel: acknowledge, silence, read logs, restart. All are
+audited."""
 
 from __future__ import annotations
 
@@ -26,25 +27,25 @@ from tocsin.core.units import format_duration
 T = TypeVar("T")
 
 LONGEST = 2000
-"""Characters of a log line in an answer."""
+"""Maximum length of a log line in an answer, in characters."""
 
 
 class Actions(Protocol):
-    """What the rest of tocsin can do to targets for people."""
+    """Actions on targets that other parts of tocsin perform for people."""
 
     async def logs(self, target: str, lines: int) -> list[LogLine]:
-        """The last lines of a target. Raises ActionError."""
+        """Return the last lines of a target. Raises ActionError."""
 
     async def restart(self, target: str, actor: str, role: str) -> None:
-        """Restart a target; audits by itself. Raises ActionError."""
+        """Restart a target and write the audit entry. Raises ActionError."""
 
     def may_restart(self, target: str) -> bool:
-        """Whether that is allowed."""
+        """Return whether people may restart a target."""
 
 
 @frozen
 class ControlContext:
-    """What the controls of every channel work with."""
+    """The resources shared by the controls of all channels."""
 
     clock: Clock
     executor: Executor
@@ -54,8 +55,10 @@ class ControlContext:
 
 @define
 class ChannelControls:
-    """The controls given to one channel's notifier; see ``notices.Controls``. They may be used from
-    any thread's event loop: what they do happens in the core's."""
+    """The controls given to one channel's notifier; see ``notices.Controls``.
+
+    They may be called from the event loop of any thread: the work runs in the core's loop.
+    """
 
     context: ControlContext
     channel: str
@@ -100,7 +103,7 @@ class ChannelControls:
         return await self._at_home(work())
 
     async def logs(self, target: str, lines: int) -> list[LogLine]:
-        """The last lines of a target. Raises ActionError."""
+        """Return the last lines of a target. Raises ActionError."""
 
         async def work() -> list[LogLine]:
             found = (await self.context.actions.logs(target, lines))[-lines:]
@@ -109,7 +112,7 @@ class ChannelControls:
         return await self._at_home(work())
 
     async def restart(self, target: str, by: str) -> str:
-        """Restart a target, where that is allowed. Raises ActionError."""
+        """Restart a target, if that is allowed. Raises ActionError."""
 
         async def work() -> str:
             await self.context.actions.restart(target, clean(by), f"channel {self.channel}")

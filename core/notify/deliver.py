@@ -1,4 +1,4 @@
-"""Stage 6: delivery to the provider: timeout, backoff, ``Retry-After``, errors of the notifier."""
+"""Delivery to the provider: timeout, backoff, ``Retry-After``, errors of the notifier."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Attempt:
                 plugin, send, notifier.timeout + GRACE, expects=(NotifyError,)
             )
             if wrong is not None:
-                log.warning("a receipt is not as agreed", plugin=plugin, reason=wrong)
+                log.warning("a notifier returned an invalid receipt", plugin=plugin, reason=wrong)
         except NotifyError as error:
             said = clean(str(error))
             if (lack := own_shortage(error)) is not None:
@@ -135,7 +135,7 @@ async def put_into_words(
     try:
         return await enrich(message, settings.notifier)
     except Exception as error:
-        log.exception("a message could not be put into words", channel=settings.name)
+        log.exception("a message could not be rendered", channel=settings.name)
         why = f"tocsin itself could not put it into words: {describe(error)}"
         return Failure(message=clean(why), answered=True)
 

@@ -1,4 +1,4 @@
-"""Just before delivery: what people want to see beside the bare fact."""
+"""Enriching, just before delivery: log lines, status and rendered text are added to a message."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tocsin.core.units import time_zone
 log = get_logger(__name__)
 
 PATIENCE = 2.0
-"""Seconds for which a message waits for log lines; it goes out without them then."""
+"""Maximum time, in seconds, to wait for log lines; then the message is sent without them."""
 
 LONGEST = 2000
-"""Characters of a log line in a message."""
+"""Maximum length of a log line in a message, in characters."""
 
 MOST = 5
-"""So many alerts of one message come with log lines."""
+"""Maximum number of alerts with log lines in one message."""
 
 
 def _nothing(_: str, __: int) -> Awaitable[list[LogLine]]:
@@ -33,7 +33,8 @@ def _nothing(_: str, __: int) -> Awaitable[list[LogLine]]:
 
 
 def _cleaned(notice: Notice) -> Notice:
-    """A second line: a notifier may send the fields of a notice as they are."""
+    """Return the notice without control characters and secrets, as a second line of defence: a
+    notifier may send its fields unchanged."""
     return evolve(
         notice,
         target=visible(notice.target),
@@ -47,8 +48,8 @@ def _cleaned(notice: Notice) -> Notice:
 class Enricher:
     """Adds log lines, the status of every target and the rendered text to a message.
 
-    ``logs`` gives a target's last lines; ``target_statuses`` every target, worst first;
-    ``can_restart`` tells whether people may restart a target.
+    ``logs``: returns the last lines of a target; ``target_statuses``: returns every target, worst
+    first; ``can_restart``: returns whether people may restart a target.
     """
 
     renderer: Renderer = field(factory=lambda: Renderer(clean=clean))
@@ -57,13 +58,13 @@ class Enricher:
     target_statuses: Callable[[], tuple[TargetStatus, ...]] = tuple
     can_restart: Callable[[str], bool] = lambda _: False
     _zone: ZoneInfo = field(init=False)
-    """Kept, so that nothing has to be read when a message is made."""
+    """Cached, so that no file is read while a message is made."""
 
     def __attrs_post_init__(self) -> None:
         self._zone = time_zone(self.timezone)
 
     async def __call__(self, message: Message, notifier: Notifier | None) -> Message:
-        """The message as it is sent. Never raises but for cancellation."""
+        """Return the message as it is sent. Errors of log lookups are logged, not raised."""
         notices = message.notices
         if notifier is not None:
             notices = await self._with_logs(notices, notifier.log_lines)

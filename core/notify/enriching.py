@@ -1,4 +1,4 @@
-"""What notices are filled with: words from templates, how everything stands, log lines."""
+"""The enricher of a configuration: templates, status of targets, log lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = get_logger(__name__)
 
 
 def enricher_of(settings: Settings, state: LiveState, actions: Actions | None) -> Enricher:
-    """The enricher of a configuration. ``actions`` None: there are no log lines."""
+    """Return the enricher of a configuration. ``actions`` None: messages have no log lines."""
 
     def trouble(reason: str) -> None:
         log.warning("a template failed; tocsin's own was used", reason=reason)

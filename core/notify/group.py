@@ -1,6 +1,7 @@
-"""Stage 1: gather. An idle channel holds a notice for a moment and sends; what comes in the seconds
-after a message goes out as the next one. A channel with a ``batch`` collects what is not critical:
-the first of it opens a batch, and all that has come until its end goes out together."""
+"""Grouping: an idle channel waits ``hold`` seconds for further rows before it sends; rows that
+arrive in the ``window`` after a message form the next one. A channel with a ``batch`` collects rows
+that are not critical: the first opens a batch, and all that arrive until its end are sent together.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +16,17 @@ from tocsin.core.contracts.rule import Severity
 from tocsin.core.monitor.withdraw import superseded
 
 CROWDED = 500
-"""So many rows wait before those go that a newer one makes idle."""
+"""Number of waiting rows from which superseded rows are removed."""
 
 
 @define
 class Group:
-    """The rows that wait, with the monotonic time each came at."""
+    """The waiting rows, each with the monotonic time of its arrival."""
 
     settings: ChannelSettings
     window_ends: float = 0.0
     crowded: int = CROWDED
-    """So many rows have it look for idle ones."""
+    """Number of waiting rows at which :meth:`thin` next removes superseded ones."""
     _rows: list[tuple[float, Row]] = field(factory=list)
 
     def __len__(self) -> int:
@@ -33,17 +34,17 @@ class Group:
 
     @property
     def rows(self) -> list[Row]:
-        """What waits, oldest first."""
+        """The waiting rows, oldest first."""
         return [row for _, row in self._rows]
 
     def put(self, rows: Iterable[Row], now: float) -> None:
-        """Rows come in."""
+        """Add rows."""
         self._rows += [(now, row) for row in rows]
 
     def thin(self) -> list[Row]:
-        """Where very many wait, as for a channel that is out of order for hours, leave out what a
-        newer one of the same alert says, and return it: what is owed then grows with the alerts,
-        and not with the time."""
+        """Remove and return the rows that a newer one of the same alert supersedes, if very many
+        wait (as after hours of outage), so that the backlog grows with the number of alerts and not
+        with time."""
         if len(self._rows) < self.crowded:
             return []
         passed, left = superseded(self.rows)
@@ -61,24 +62,27 @@ class Group:
         return at + (self.settings.hold if batch is None or not self._collected(row) else batch)
 
     def due(self, but: Container[UUID] = ()) -> float | None:
-        """The monotonic time at which something is to go out, or None. ``but``: alerts whose news
-        has to wait."""
+        """Return the monotonic time at which rows are to be sent, or None.
+
+        ``but``: ids of alerts whose rows have to wait.
+        """
         times = (self._ripe_at(at, row) for at, row in self._rows if row.alert not in but)
         first = min(times, default=None)
         return None if first is None else max(first, self.window_ends)
 
     def take(self, now: float, but: Container[UUID] = ()) -> list[Row]:
-        """What goes out now, oldest first; what is still being collected stays."""
+        """Remove and return the rows to send now, oldest first; batches still being
+        collected stay."""
         free = [(at, row) for at, row in self._rows if row.alert not in but]
         ripe = {self._collected(row) for at, row in free if self._ripe_at(at, row) <= now}
         return self._take(lambda _, row: row.alert not in but and self._collected(row) in ripe)
 
     def take_all(self, but: Container[UUID] = ()) -> list[Row]:
-        """Everything, oldest first."""
+        """Remove and return all rows, oldest first."""
         return self._take(lambda _, row: row.alert not in but)
 
     def take_older(self, than: float) -> list[Row]:
-        """What came at this monotonic time or before."""
+        """Remove and return the rows that arrived at the monotonic time ``than`` or before."""
         return self._take(lambda at, _: at <= than)
 
     def _take(self, wanted: Callable[[float, Row], bool]) -> list[Row]:
@@ -93,5 +97,5 @@ class Group:
         return taken
 
     def sent(self, now: float) -> None:
-        """A message has gone out."""
+        """Record that a message was sent."""
         self.window_ends = now + self.settings.window

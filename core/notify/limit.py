@@ -1,4 +1,4 @@
-"""Stage 5: a channel's rate limit. Nothing is dropped: what has to wait goes into a digest."""
+"""A channel's rate limit. No row is dropped: those that must wait are sent as a digest."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Limit:
     _sent: deque[float] = field(factory=deque)
 
     def free_at(self, now: float) -> float:
-        """The monotonic time from which the next message may go out."""
+        """Return the monotonic time from which the next message may be sent."""
         while self._sent and now - self._sent[0] >= self.per:
             self._sent.popleft()
         return now if len(self._sent) < self.messages else self._sent[0] + self.per
 
     def sent(self, now: float) -> None:
-        """A message has gone out."""
+        """Count a message that was sent at ``now``."""
         self._sent.append(now)

@@ -1,4 +1,4 @@
-"""Messages that are fixed on disk and not delivered yet, and which of them is tried next."""
+"""Messages that are fixed on disk and not delivered yet, and the order of their attempts."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from tocsin.core.ids import new_id
 from tocsin.core.notify.deliver import FALLBACK_AFTER, MOST_FAULTS
 
 UNPROVEN = 3
-"""So many messages may fail, none having been taken since, before new ones are put off: by then
-the channel is more likely at fault than the messages."""
+"""Number of failing messages, since one was last delivered, from which new messages are put off: by
+then the channel is a more likely cause than the messages."""
 
 PUT_OFF = 60.0
-"""Seconds for which a new message is put off then, doubled with each more that fails."""
+"""Seconds for which a new message is put off then, doubled with each further failing message."""
 
 PIECES = 4
-"""Into so many pieces a message is divided that fails for now, while nothing shows that the channel
-takes others."""
+"""Number of failing messages below which one may be divided after temporary failures, while nothing
+shows that the channel delivers others."""
 
 TRIES_UNDIVIDED = 2
-"""Failed tries before that."""
+"""Failed attempts before such a message is divided."""
 
 
 @define(eq=False)
 class Outgoing:
     """A message that is fixed on disk. Times are monotonic seconds.
 
-    ``ends``: when it is given up; ``open_at``: not to be tried before. ``failing_since``: its first
-    failure; ``passed``: the channel has taken another message since, so that this one is at fault.
+    ``ends``: when it is given up; ``open_at``: time of the next attempt. ``failing_since``: time of
+    its first failure; ``passed``: the channel has delivered another message since then, so that
+    this message is the cause of its failures.
     """
 
     id: UUID
@@ -48,16 +49,19 @@ class Outgoing:
 
     @property
     def alerts(self) -> set[UUID]:
-        """What it is about."""
+        """Ids of the alerts that it is about."""
         return {row.alert for row in self.rows}
 
     @property
     def is_unproven(self) -> bool:
-        """It fails, and nothing shows that the channel would take another."""
+        """Whether it fails, and nothing shows that the channel would deliver another."""
         return self.failing_since is not None and not self.passed
 
     def message(self, channel: str, references: Mapping[tuple[str, UUID], str]) -> Message:
-        """What its channel's notifier is given; ``references`` by channel and alert."""
+        """Return the message to pass to the notifier.
+
+        ``references``: the provider's name of the last message, by channel and alert.
+        """
         notices = tuple(
             evolve(row.notice, reply_to=references.get((channel, row.alert)))
             for row in self.rows
@@ -69,7 +73,7 @@ class Outgoing:
         )
 
     def tried(self, *, fault: bool) -> None:
-        """Count an attempt; ``fault``: in which the notifier broke."""
+        """Count an attempt; ``fault``: whether it ended in an error of the notifier itself."""
         self.tries += 1
         self.rows = [
             evolve(row, attempts=row.attempts + 1, faults=row.faults + 1 if fault else 0)
@@ -77,7 +81,7 @@ class Outgoing:
         ]
 
     def halves(self) -> list[Outgoing]:
-        """Its first and its second half, as messages of their own."""
+        """Return its first and second half as new messages."""
         middle = len(self.rows) // 2
         made = []
         for part in (self.rows[:middle], self.rows[middle:]):
@@ -106,17 +110,18 @@ class Pending:
 
     @property
     def rows(self) -> list[Row]:
-        """All their rows."""
+        """All rows of the messages."""
         return [row for message in self.messages for row in message.rows]
 
     @property
     def alerts(self) -> set[UUID]:
-        """What they are about: later news of these wait, so that no end overtakes its beginning."""
+        """Ids of their alerts. Newer rows of these have to wait, so that no recovery overtakes its
+        firing."""
         return {row.alert for row in self.rows}
 
     @property
     def is_failing(self) -> bool:
-        """Whether any of them has failed."""
+        """Whether any message has failed."""
         return any(message.failing_since is not None for message in self.messages)
 
     @property
@@ -126,8 +131,8 @@ class Pending:
         return 0.0 if unproven < UNPROVEN else PUT_OFF * 2.0 ** min(unproven - UNPROVEN, 20)
 
     def next(self) -> Outgoing | None:
-        """The one that may be tried first, of those that need not wait for an earlier one about
-        the same alert; None where there is none."""
+        """Return the message with the earliest next attempt, of those that need not wait for an
+        earlier message about the same alert; None if there is none."""
         found: Outgoing | None = None
         before: set[UUID] = set()
         for message in self.messages:
@@ -138,12 +143,13 @@ class Pending:
         return found
 
     def may_divide(self, message: Outgoing, *, refused: bool, answered: bool) -> bool:
-        """Whether a message that failed is to be tried in halves.
+        """Return whether a failed message is to be tried in halves.
 
         Args:
-            message: the one that failed.
-            refused: it was refused for good.
-            answered: it was surely not taken, so that no half of it can arrive twice.
+            message: the message that failed.
+            refused: whether the failure is permanent.
+            answered: whether the provider certainly did not take it, so that no half can arrive
+                twice.
         """
         if len(message.rows) < 2 or refused:
             return len(message.rows) > 1
@@ -151,22 +157,29 @@ class Pending:
         return answered and (message.passed or (few and message.tries >= TRIES_UNDIVIDED))
 
     def divide(self, message: Outgoing) -> list[Outgoing]:
-        """Put its halves in its place, and return them."""
+        """Replace a message by its halves, and return them."""
         at, halves = self.messages.index(message), message.halves()
         self.messages[at : at + 1] = halves
         return halves
 
     def has_taken(self) -> None:
-        """The channel has taken a message."""
+        """Record that the channel has delivered a message."""
         for message in self.messages:
             message.passed = message.failing_since is not None
 
     def late(
         self, waiting: Iterable[Row], failing: float, monotonic: float, steady: float
     ) -> list[Row]:
-        """Rows that fail for so long that another channel is to be told: of the messages, and of
-        those ``waiting`` behind one of them, or for the channel, which is ``failing`` for so many
-        seconds."""
+        """Return rows that have failed for FALLBACK_AFTER seconds, so that another channel has to
+        deliver them, too.
+
+        Args:
+            waiting: rows in no message, which wait for an earlier message of their alert or for the
+                channel.
+            failing: seconds for which the channel has been failing; 0 if it has not.
+            monotonic: the time.
+            steady: the same in steady seconds.
+        """
         for_long: dict[UUID, float] = {}
         for message in self.messages:
             since = message.failing_since

@@ -1,4 +1,4 @@
-"""What a channel still has to deliver: rows that gather, and messages that are fixed."""
+"""A channel's undelivered rows: those not yet in a message, and messages fixed on disk."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from tocsin.core.notify.pending import Outgoing, Pending
 
 @define
 class Queue:
-    """The rows of one channel that are not finished. All times are monotonic seconds.
+    """The unfinished rows of one channel. All times are monotonic seconds.
 
     Attributes:
+        settings: the channel's configuration.
         group: rows that are in no message yet.
         pending: messages that are fixed on disk and not delivered.
-        forming: rows on their way from the group into a message.
+        forming: rows taken from the group for a message that is being formed.
     """
 
     settings: ChannelSettings
@@ -31,7 +32,7 @@ class Queue:
     pending: Pending = field(factory=Pending)
     forming: list[Row] = field(factory=list)
     _late: set[UUID] = field(factory=set)
-    """Rows that another channel delivers too, this one having failed for too long."""
+    """Ids of rows that another channel delivers, too, since this one has failed for too long."""
 
     @property
     def rows(self) -> list[Row]:
@@ -39,13 +40,16 @@ class Queue:
         return [*self.pending.rows, *self.forming, *self.group.rows]
 
     def put(self, rows: Iterable[Row], now: float) -> list[Row]:
-        """Add rows. Returns those that a newer row of their alert made superfluous."""
+        """Add rows; return the rows that a newer one of their alert supersedes."""
         self.group.put(rows, now)
         return self.group.thin()
 
     def resume(self, rows: Iterable[Row], now: float) -> list[Row]:
-        """Add rows of an earlier run: those of a fixed message go out as that same message. Returns
-        what :meth:`put` does."""
+        """Add the rows of an earlier run. Rows of a fixed message are sent as that same message.
+
+        Returns:
+            The superseded rows, as :meth:`put` does.
+        """
         fixed: dict[UUID, list[Row]] = {}
         loose = []
         for row in rows:
@@ -60,31 +64,37 @@ class Queue:
         return self.put(loose, now)
 
     def put_back(self, now: float) -> list[Row]:
-        """Gather the rows again whose message was not formed. Returns what :meth:`put` does."""
+        """Return the rows whose message was not formed to the group; return what
+        :meth:`put` does."""
         rows, self.forming = self.forming, []
         return self.put(rows, now)
 
     def leave(self) -> list[Row]:
-        """Take all rows out, for the channel that takes this one's place."""
+        """Remove and return all rows, for the channel's successor."""
         rows = self.rows
         self.pending, self.forming = Pending(), []
         self.group.take_all()
         return rows
 
     def next(self) -> tuple[Outgoing | None, float]:
-        """The message that may be tried first, None without one; and when a new one is due."""
+        """Return the message to try first (or None), and the time at which a new one is due."""
         due = self.group.due(self.pending.alerts)
         return self.pending.next(), inf if due is None else due + self.pending.put_off
 
     def take(self, now: float, *, everything: bool) -> tuple[Row, ...]:
-        """Take the rows of a new message out of the group: what is due, or everything that need not
-        wait for an earlier message."""
+        """Move the rows of a new message out of the group and return them.
+
+        Args:
+            now: the time.
+            everything: whether to take all rows that need not wait for an earlier message, instead
+                of those that are due.
+        """
         but = self.pending.alerts
         self.forming = self.group.take_all(but) if everything else self.group.take(now, but)
         return tuple(self.forming)
 
     def formed(self, send: SendMessage | None, at: datetime, now: float) -> Outgoing | None:
-        """The rows that were taken are in this message, or withdrawn."""
+        """Add the message formed from the rows taken; return it, or None if all were withdrawn."""
         self.forming = []
         if send is None:
             return None
@@ -93,13 +103,13 @@ class Queue:
         return outgoing
 
     def remove(self, outgoing: Outgoing) -> None:
-        """A message is finished; nothing happens where it never was in the queue."""
+        """Remove a message; do nothing if it is not in the queue."""
         if outgoing in self.pending.messages:
             self.pending.messages.remove(outgoing)
 
     def give_up(self, now: float, *, is_failing: bool) -> list[list[Row]]:
-        """Take out what was tried for too long: the rows of each such message, and those that
-        waited as long for a channel that fails."""
+        """Remove and return the rows that were tried for ``give_up_after`` seconds: those of each
+        such message, and, if the channel fails, those that waited as long."""
         over = [message for message in self.pending.messages if message.ends <= now]
         self.pending.messages = [m for m in self.pending.messages if m not in over]
         given_up = [message.rows for message in over]
@@ -108,12 +118,13 @@ class Queue:
         return [rows for rows in given_up if rows]
 
     def late(self, failing: float, now: float, steady: float) -> tuple[Row, ...]:
-        """Rows that are late since the last call, so that another channel has to deliver them too.
+        """Return rows that became late since the last call; another channel has to deliver them,
+        too.
 
         Args:
-            failing: seconds for which the channel has been failing; 0 where it has not.
+            failing: seconds for which the channel has been failing; 0 if it has not.
             now: the time.
-            steady: the same on the durable clock that the rows' times are of.
+            steady: the same in steady seconds, as the rows' times are.
         """
         late = self.pending.late([*self.forming, *self.group.rows], failing, now, steady)
         fresh = tuple(row for row in late if row.id not in self._late)

@@ -1,4 +1,4 @@
-"""What an attempt to deliver a message means for the message and for its channel."""
+"""The consequences of a delivery attempt for the message and its channel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = get_logger(__name__)
 
 @define(eq=False)
 class Recorder:
-    """Records how attempts of one channel end: in its queue, its availability, and as events.
+    """Records the outcome of one channel's attempts: in its queue, its availability, and as events.
 
     Attributes:
         sent_total: messages delivered since the start.
@@ -48,7 +48,7 @@ class Recorder:
         return self.tools.clock.monotonic()
 
     def delivered(self, outgoing: Outgoing, receipt: Receipt) -> None:
-        """The provider took a message."""
+        """Record that the provider took a message."""
         now = self.tools.clock.now()
         self.sent_total += 1
         self.last_sent = now
@@ -64,7 +64,7 @@ class Recorder:
         self.queue.group.sent(self._now)
 
     async def failed(self, outgoing: Outgoing, failure: Failure) -> None:
-        """An attempt did not deliver: the message is divided, tried again later, or given up."""
+        """Record a failed attempt: divide the message, schedule a retry, or give it up."""
         self.failed_total += 1
         now, pending = self._now, self.queue.pending
         refused = failure.permanent or outgoing.rows[0].faults >= MOST_FAULTS
@@ -94,11 +94,11 @@ class Recorder:
         crash_points.point("halves on disk")
 
     def _try_later(self, outgoing: Outgoing, failure: Failure) -> None:
-        """Have a message wait for its next attempt; the channel waits as well, unless it takes
-        others."""
+        """Schedule the next attempt of a message, and have the channel wait as well, unless it
+        delivers others."""
         now = self._now
         seconds = backoff(outgoing.rows[0].attempts, failure)
-        # A provider that asks for a rest finds no fault in the message, at first.
+        # The first Retry-After answers are a matter of the channel, not of the message.
         asked = failure.retry_after is not None and outgoing.tries <= TRIES_UNDIVIDED
         outgoing.open_at = now if asked else now + seconds
         self.tools.executor.handle(events.RowsTried(tuple(outgoing.rows)))
@@ -108,7 +108,7 @@ class Recorder:
             self.availability.wait(failure, now)
 
     def dead(self, rows: Sequence[Row], reason: str) -> None:
-        """Give up rows: they go to the dead letters."""
+        """Give up rows: move them to the dead letters."""
         log.error("a message could not be delivered and goes to the dead letters",
                   channel=self.settings.name, reason=reason, notices=len(rows))  # fmt: skip
         crash_points.point("given up")
@@ -121,10 +121,10 @@ class Recorder:
         done = tuple(evolve(row, revision=row.revision + 1, **said) for row in rows)
         self.tools.executor.handle(events.RowsFinished(done))
 
-    # What it means for the channel
+    # Consequences for the channel
 
     def works(self) -> None:
-        """Something arrived."""
+        """Record that the channel delivered something."""
         was_failing = self.availability.trouble is not None
         self.availability.works()
         if was_failing:
@@ -142,15 +142,15 @@ class Recorder:
             self._changed(is_failing=True)
 
     def disable(self, reason: str) -> None:
-        """The channel is of no use until a person mends it."""
+        """Mark the channel as unusable until a person repairs it."""
         before = self.availability.trouble
         self.availability.disabled = self.availability.trouble = reason
         if before is None:
             self._changed(is_failing=True)
 
     def back_off(self, seconds: float) -> None:
-        """The provider wants no request for a while: until then nothing is sent and no listener
-        asks it, also after a restart."""
+        """Obey a provider's request for a delay: until then nothing is sent and no listener
+        connects, even after a restart."""
         self.availability.back_off(seconds, self._now)
         self.tools.executor.handle(
             events.ChannelShut(self.settings.name, self.retry_after_until or 0.0)
@@ -158,8 +158,8 @@ class Recorder:
 
     @property
     def retry_after_until(self) -> float | None:
-        """The time on the durable clock until which the provider asked the channel to back off;
-        None where that is past."""
+        """The steady time, in seconds, until which the provider asked for no request; None if it is
+        past."""
         wait = self.availability.asked_until - self._now
         return self.tools.executor.steady.now().steady + wait if wait > 0 else None
 

@@ -1,4 +1,4 @@
-"""How everything stands, for messages that show the whole system."""
+"""The status of all targets, for messages that show the whole system."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ORDER = {Status.DOWN: 0, Status.DEGRADED: 1, Status.UNKNOWN: 2, Status.UP: 3}
 
 
 def target_statuses(state: LiveState) -> tuple[TargetStatus, ...]:
-    """Every target, worst first, critical ones before others, then by name."""
+    """Return every target's status: worst first, critical targets before others, then by name."""
     found = [
         TargetStatus(
             target=one.target.name, kind=one.target.kind, status=one.status,

@@ -1,4 +1,4 @@
-"""What the channels work with."""
+"""The resources shared by all channels."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from tocsin.core.notify.enrich import Enricher
 from tocsin.core.plugin.sandbox import Isolation
 
 MOST_REFERENCES = 20_000
-"""So many messages are known by the name that their provider gave them."""
+"""Maximum number of provider references kept."""
 
 
 @define
 class Tools:
-    """What every channel works with. ``executor`` takes the events that a channel makes."""
+    """The resources shared by all channels. ``executor`` handles the events of channels."""
 
     clock: Clock
     isolation: Isolation
     executor: Executor
     enrich: Enricher = field(factory=Enricher)
     references: OrderedDict[tuple[str, UUID], str] = field(factory=OrderedDict)
-    """What providers called their last message, by channel and alert, oldest first."""
+    """The provider's name of the last message, by channel and alert, oldest first."""
 
     def refer(self, channel: str, alert: UUID, reference: str) -> None:
-        """Keep what a provider called a message; the oldest give way."""
+        """Keep the provider's name of a message; drop the oldest ones over the limit."""
         self.references[channel, alert] = reference
         self.references.move_to_end((channel, alert))
         while len(self.references) > MOST_REFERENCES:

@@ -1,4 +1,4 @@
-"""The life of what works by turns in a task of its own."""
+"""A worker: a task that repeats one turn of work until it is stopped."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from tocsin.core.logs import get_logger
 log = get_logger(__name__)
 
 IN_FLIGHT = 5.0
-"""Seconds that a turn under way may still take when tocsin stops."""
+"""Seconds that a turn in progress may still take when the worker stops."""
 
 REST = 1.0
-"""Seconds of rest after a turn that failed inside tocsin."""
+"""Pause, in seconds, after a turn that failed because of an error in tocsin."""
 
 
 class Worker(ABC):
-    """Works turn after turn until it is stopped.
+    """Runs one turn after the other until it is stopped.
 
     Attributes:
         name: of the channel.
-        wake: set where there is something to do.
-        stopping: set where no further turn begins.
+        wake: set when there is work to do.
+        stopping: set when no further turn may begin.
     """
 
     def __init__(self, name: str) -> None:
@@ -33,19 +33,21 @@ class Worker(ABC):
 
     @abstractmethod
     async def turn(self) -> None:
-        """Wait for something to do, and do it."""
+        """Wait for work and do it."""
 
     @abstractmethod
     def recover(self) -> None:
-        """Go back to before a turn that failed inside tocsin."""
+        """Restore the state before a turn that failed because of an error in tocsin."""
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the task."""
         self._task = asyncio.create_task(self._run(), name=f"channel {self.name}")
 
     async def stop(self) -> None:
-        """End; a turn under way has IN_FLIGHT seconds to finish. May be called twice at once, by a
-        reload and by the end of tocsin."""
+        """Stop; a turn in progress has IN_FLIGHT seconds to finish.
+
+        A reload and the shutdown may call it at the same time.
+        """
         self.stopping.set()
         self.wake.set()
         if (task := self._task) is not None:
