@@ -68,7 +68,7 @@ class Settling:
         self.has_looked = self.has_looked or looked_around or now - self.began >= SETTLE_MOST
         if not self.life.settled and (self.has_looked or now - self.life.since >= SETTLE_MOST):
             self.life = evolve(self.life, settled=True)
-            self.signed = 0.0  # the next life is to know
+            self.signed = 0.0  # write the change to the journal at once
 
     def sign(self, now: float) -> Life | None:
         """Return the sign of life to write to the journal now, or None if the last one

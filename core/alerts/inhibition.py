@@ -171,9 +171,9 @@ class Inhibition:
         return Cause.HELD if now - alert.since < PATIENCE else None
 
     def _sure(self, root: Alert, mine: Alert | None, now: float) -> bool:
-        """Return whether a firing root alert is taken as still valid. One whose verdict has been
-        unknown for some time is not, if the other alert has a known verdict: the root, too, may be
-        observed at any moment."""
+        """Return whether a firing root alert still counts as down. If its verdict is unknown while
+        that of the other alert is known, it does so for PATIENCE seconds: its next result may
+        follow soon."""
         if root.frozen is None:
             return True
         if mine is None:
@@ -181,7 +181,7 @@ class Inhibition:
         return mine.frozen is not None or now - max(root.frozen, mine.thawed or 0.0) < PATIENCE
 
     def _before(self, root: Alert, key: Key, mine: Alert | None) -> bool:
-        """Return whether the root failed first, if the targets depend on each other in a cycle."""
+        """Return False if the targets depend on each other in a cycle and the root failed later."""
         if mine is None or key[1] not in self.graph.above(root.target):
             return True
         return (root.since, root.id) < (mine.since, mine.id)

@@ -127,16 +127,24 @@ class Policy:
 class Alert:
     """One rule's finding on one target, from start to end. ``float`` times are steady seconds.
 
-    ``since``: when the condition began; ``firing_since``: since when the verdict has been *firing*,
-    from which the policy's ``for_seconds`` count. ``notified``: notifications of the firing were
-    queued or sent, and none yet of its end. ``notified_channels``: channels that delivered such a
-    notification and get the recovery; ``ever_notified``: there was such a channel; ``undelivered``:
-    no channel could deliver the firing. ``deferred_channels``: channels whose notification was
-    withdrawn just before it was sent and is sent later. ``last_notified``: when the last
-    notification was due. ``rule_state``: the state that the rule keeps between verdicts.
-    ``frozen``: since when the verdict is unknown; ``thawed``: when it was last known again.
-    ``hold_until``: until when the recovery of a flapping alert is held back. ``revision`` counts
-    changes.
+    Attributes:
+        rule_state: the state that the rule keeps between verdicts.
+        since: when the condition began.
+        firing_since: since when the verdict has been *firing*; the policy's ``for_seconds`` count
+            from then.
+        last_notified: when the last notification was due.
+        notified: notifications of the firing were queued or sent, and none yet of its end.
+        ever_notified: a channel delivered one of them.
+        undelivered: no channel could deliver any of them.
+        notified_channels: channels that delivered one, and get the recovery.
+        deferred_channels: channels whose notification was withdrawn just before it was sent, and is
+            sent later.
+        downtime: seconds from the start of the condition to its end.
+        flaps: number of reopenings.
+        hold_until: until when the recovery of a flapping alert is held back.
+        frozen: since when the verdict is unknown.
+        thawed: when the verdict last became known again.
+        revision: number of changes.
     """
 
     id: UUID = Factory(new_id)

@@ -41,12 +41,30 @@ NOBODY = "-"
 
 @frozen(kw_only=True)
 class Row:
-    """One change of an alert for one channel. ``steady``: steady seconds, for ordering and ages.
+    """One change of an alert for one channel.
 
-    ``message``: id of the message that it is sent in, once that is formed; ``notice``: None if
-    nothing is to be sent. ``first_notification``: the channel has not delivered the firing yet;
-    ``sibling_channels``: all channels that the change is for. ``faults``: the number of latest
-    attempts in a row that ended in an error of the notifier. ``revision`` counts its changes.
+    Attributes:
+        id: identifies the row.
+        alert: id of the alert.
+        rule: the alert's rule.
+        target: the alert's target.
+        channel: name of the channel, or ``NOBODY``.
+        transition: the kind of change.
+        at: when it changed.
+        steady: the same in steady seconds, for ordering and ages.
+        decision: the state of the row.
+        reason: why it is not sent, or what it is about, as a clause.
+        notice: what is sent; None if nothing is.
+        message: id of the message that it is sent in, once that is formed.
+        digest: whether the message is a digest, since the rate limit held rows back.
+        attempts: number of attempts.
+        faults: number of the latest attempts in a row that ended in an error of the notifier.
+        first_notification: whether no earlier row notified the channel that the alert fires.
+        sibling_channels: all channels that the change is for.
+        delivered_at: when the provider took it.
+        answer: the provider's answer.
+        reference: the provider's name of the message.
+        revision: number of changes of the row.
     """
 
     id: UUID = Factory(new_id)

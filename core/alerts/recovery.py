@@ -24,7 +24,7 @@ def resolve(walk: Walk, alert: Alert) -> None:
         rule_state=walk.verdict.rule_state,
     )
     if not alert.notified:
-        if alert.undelivered:  # what fires next counts as the first firing
+        if alert.undelivered:  # the next firing counts as the first
             walk.set(last_notified=None, undelivered=False)
         walk.notify(Change.RESOLVED, reason="unheard", why="nobody was told that it fired")
     elif flapping:

@@ -160,8 +160,8 @@ class RuleSet:
         return bound is not None and bound.rule.inhibits
 
     def yields(self, rule: str, target: str) -> bool:
-        """Return whether a more severe alert that says that the target is down explains
-        this one."""
+        """Return whether a more severe alert that says that the target is down may explain this
+        one."""
         bound = self.overrides.get(target, {}).get(rule, self.rules.get(rule))
         return bound is not None and (bound.rule.inhibits or bound.rule.explained_by_down)
 

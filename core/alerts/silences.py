@@ -113,7 +113,11 @@ class Silence:
 
 
 def check_schedule(text: str) -> str:
-    """Return a cron expression unchanged. Raises ValueError if it is invalid."""
+    """Return a cron expression unchanged.
+
+    Raises:
+        ValueError: it is invalid.
+    """
     try:
         CronSim(text, datetime(2026, 1, 1))
     except CronSimError as error:

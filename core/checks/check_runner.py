@@ -1,4 +1,4 @@
-"""One run of one check: the deadline, the retries, and whose fault a failure is."""
+"""One run of one check: timeout, retries, and whether tocsin itself caused a failure."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from tocsin.core.runtime.shortage import OUT_OF, own_shortage, present_shortage
 from tocsin.core.shapes import fit_result
 
 DEADLINE_GRACE = 1.0
-"""Seconds the core waits beyond a probe's own timeout before it cancels the run."""
+"""Seconds added to a probe's own timeout, after which the run is cancelled."""
 
 DOUBT = 15.0
-"""Seconds that doubting a result may take."""
+"""Maximum time, in seconds, for the confirmation of a ``down`` result."""
 
 STANDSTILL = 1.0
-"""Seconds for which tocsin may stand still during a run, or a quarter of the timeout: the process
-is stopped, the machine suspended, the event loop held."""
+"""Seconds, or a quarter of the timeout if that is less, for which tocsin may stand still during a
+run (process stopped, machine suspended, event loop blocked) before its result is discarded."""
 
 STANDSTILLS = 3
-"""Times that a run is made at most because tocsin stood still."""
+"""Maximum number of times that a run is made because tocsin stood still."""
 
 RETRY_PAUSE = 0.2
 """Seconds between two tries of one run."""
 
 
 class Runnable(Protocol):
-    """What the runner asks of a probe."""
+    """The part of a probe that the runner uses."""
 
     @property
     def timeout(self) -> float:
-        """Seconds."""
+        """Timeout of one try, in seconds."""
 
     @property
     def retries(self) -> int:
-        """Further tries before a ``down`` counts."""
+        """Number of further tries before a ``down`` counts."""
 
     async def check(self, target: Target) -> Result:
-        """Look once."""
+        """Make one try and return its result."""
 
 
 @define
@@ -57,12 +57,13 @@ class Runner:
 
     Attributes:
         clock: the time.
-        isolation: what plugins are called through.
-        faults: what probes did wrong.
-        confirm_down: gives the result that counts in place of one that says ``down``, by plugin,
-            probe, target and result.
-        last_shortage: when a check could not be made since tocsin itself lacked something
-            (monotonic seconds), and what; others report lacks of the resolver and of descriptors.
+        isolation: runs the code of plugins.
+        faults: records errors of probes.
+        confirm_down: confirms or replaces a ``down`` result, given plugin, probe, target and
+            result.
+        last_shortage: when a check last failed for lack of a resource of this machine (monotonic
+            seconds), and which; shortages of the resolver and of descriptors are reported
+            elsewhere.
     """
 
     clock: Clock
@@ -78,7 +79,14 @@ class Runner:
         plugin: str,
         probe: Runnable,
     ) -> Observation:
-        """What a check sees, run once, retries included. Never raises."""
+        """Run a check once, with retries, and return the observation. Never raises.
+
+        Args:
+            target: the target to check.
+            name: of the check.
+            plugin: that the probe belongs to.
+            probe: makes the tries.
+        """
         key = (plugin, f"{target.name}/{name}")
         if (reason := self.faults.why_resting(key)) is not None:
             return self._seen(target, name, Result.unknown(f"probe is quarantined: {reason}"))
@@ -99,8 +107,8 @@ class Runner:
         return self._seen(target, name, result)
 
     async def _once(self, key: tuple[str, str], target: Target, probe: Runnable) -> Result:
-        """Look, and again where tocsin stood still meanwhile: what it saw then says nothing, and
-        what it measured is wrong."""
+        """Make one try, and repeat it if tocsin stood still meanwhile, which invalidates the result
+        and its measurements."""
         for number in range(STANDSTILLS):
             if number:
                 await asyncio.sleep(RETRY_PAUSE)
@@ -136,7 +144,7 @@ class Runner:
             self.faults.faulted(key, fault)
             return Result.unknown(f"probe failed: plugin {plugin} {fault}")
         except TimeoutError:
-            # Perhaps the probe hangs and not the target: the alarm must ring for the latter.
+            # The cause may be the probe, but if it is the target, an alert must fire.
             self.faults.overran(key, probe.timeout)
             return Result.down(f"no answer within {probe.timeout:g} s")
         if wrong is None:
@@ -149,11 +157,14 @@ class Runner:
         return Observation(target=target.name, check=name, at=self.clock.now(), result=result)
 
     async def close(self, plugin: str, probe: Probe) -> None:
-        """Close a probe. A fault of its at this point is ignored."""
+        """Close a probe; ignore errors and timeouts of the plugin."""
         with suppress(PluginFault, TimeoutError):
             await self.isolation.call(plugin, probe.close, DEADLINE_GRACE)
 
 
 def patience_with(timeout: float, retries: int) -> float:
-    """Seconds that a run takes at most, with all its tries."""
+    """Return the maximum time of a run, with all its retries, in seconds.
+
+    ``timeout``: of one try, in seconds; ``retries``: number of further tries.
+    """
     return (retries + 1) * (timeout + DEADLINE_GRACE + RETRY_PAUSE) + DOUBT

@@ -1,9 +1,9 @@
-"""When checks run: one heap, one sleeping task, no task per idle check.
+"""Scheduler: starts checks when they are due, with one heap and one task for all checks.
 
-Each check has its place on a grid of monotonic time, ``phase + n × interval``, the phase being a
-hash of its id, so that load is even. A run that comes due while the one before is still going is
-skipped and counted; so are the places missed while the machine slept. How many run at once, and who
-is next, is the matter of ``runs`` and ``slots``.
+Each check runs on a grid of monotonic time, ``phase + n × interval``, where the phase is a hash of
+its id, so that the load is even. A run that comes due while the previous one is still in progress
+is skipped and counted, and so are runs missed while the machine slept. ``runs`` and ``slots`` limit
+how many runs are in progress at once, and decide which is next.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from tocsin.core.checks.slots import CONFIGURATION, Pace, Slots
 from tocsin.core.clock import Clock
 
 BURST = 200.0
-"""First runs a second after a start. Slow enough to be no storm, fast enough that a small
-installation is seen within a second."""
+"""First runs per second after a start: no load spike, and no long wait in small installations."""
 
 SHORTEST_SLEEP = 0.002
-"""Seconds that what comes due may wait for more to come due: waking up costs as much as a check."""
+"""Minimum sleep, in seconds, so that several due checks share one wake-up, which costs as much as a
+check."""
 
 LOOK_EVERY = 0.1
-"""Seconds between two looks at how many runs there are descriptors for."""
+"""Seconds between checks of how many file descriptors are free."""
 
 LONGEST_SLEEP = 1.0
-"""Seconds after which it looks at what runs, though nothing is due."""
+"""Maximum sleep, in seconds; runs in progress are examined that often even if none is due."""
 
 
 @define
 class Scheduler:
-    """Runs checks on time.
+    """Runs checks when they are due.
 
     Attributes:
         clock: the time.
-        limit: how many runs may begin before others wait their turn.
-        at_once: how many of these the limit of descriptors allows, which may change.
-        room: how many more runs there are descriptors for.
-        runs: those that are going on, or wait.
-        skipped_total: runs that were left out.
-        is_keeping_time: whether :meth:`run` is at work.
+        limit: maximum number of runs in progress; further runs wait.
+        at_once: returns how many of ``limit`` the process's limit of file descriptors allows now.
+        room: returns for how many further runs there are file descriptors.
+        runs: runs that are in progress or wait.
+        skipped_total: number of skipped runs.
+        is_keeping_time: whether :meth:`run` is in progress.
     """
 
     LIMIT: ClassVar[int] = 1000
@@ -67,7 +67,7 @@ class Scheduler:
     _wake: asyncio.Event = field(init=False, factory=asyncio.Event)
 
     def __attrs_post_init__(self) -> None:
-        """Divide the slots."""
+        """Create the runs and their slots."""
         self.runs = Runs(self.clock, Slots(self.at_once(self.limit)))
         self._last_tick = self.clock.monotonic()
 
@@ -86,16 +86,16 @@ class Scheduler:
 
         Args:
             check_id: ``target/check``.
-            interval: seconds.
+            interval: seconds between runs.
             run: makes one run.
-            skipped: is called with the number of runs that were left out.
-            spread: seconds, at most one interval, within which the first run comes, by its phase.
-            owner: who asks for the check; owners have equal shares of the slots.
-            patience: seconds that a run may take with all its tries.
+            skipped: called with the number of runs that were skipped.
+            spread: seconds, at most one interval, within which the first run starts, at its phase.
+            owner: who requested the check; owners have equal shares of the slots.
+            patience: maximum time, in seconds, of a run with all its retries.
         """
         self.remove(check_id)
         now = self.clock.monotonic()
-        # With many checks the first run is that of the grid, so that no check runs twice early on.
+        # With many checks the first run is on the grid, so that no check soon runs a second time.
         place = phase(check_id)
         first = slot_after(place * interval, interval, now)
         if spread < interval:
@@ -109,17 +109,18 @@ class Scheduler:
         self._push(job)
 
     def remove(self, check_id: str) -> None:
-        """Remove a check, if it is there, and cancel the run of it that is going on."""
+        """Remove a check, if it exists, and cancel its run."""
         if job := self._jobs.pop(check_id, None):
             self.runs.leave(job)
 
     def owner(self, check_id: str) -> str | None:
-        """Who asked for a check; None where there is no such check."""
+        """Return the owner of a check; None if it does not exist."""
         job = self._jobs.get(check_id)
         return None if job is None else job.share.owner
 
     def hasten(self, check_id: str, seconds: float) -> None:
-        """Run a check in ``seconds`` from now, if it is not due before; then on its grid again."""
+        """Run a check in ``seconds`` from now, unless it is due earlier; then continue
+        on its grid."""
         job = self._jobs.get(check_id)
         due = self.clock.monotonic() + seconds
         if job is not None and due < job.due:
@@ -138,11 +139,11 @@ class Scheduler:
             self._wake.set()
 
     def tick(self) -> float | None:
-        """Begin all that is due now. Returns the monotonic time of the next, None without one."""
+        """Start all runs that are due; return the monotonic time of the next one, or None."""
         now, runs = self.clock.monotonic(), self.runs
         runs.own_time += min(now - self._last_tick, LONGEST_SLEEP)
         self._last_tick = now
-        if now >= self._look_at:  # meanwhile, runs count what they take and give back
+        if now >= self._look_at:  # in between, runs keep the count of descriptors
             self._look_at = now + LOOK_EVERY
             runs.room = self.room()
             runs.slots.resize(self.at_once(self.limit))
@@ -151,7 +152,7 @@ class Scheduler:
         while heap:
             due, _, job = heap[0]
             if job.gone or due != job.due:
-                heapq.heappop(heap)  # removed, or moved to another time since
+                heapq.heappop(heap)  # the check was removed or rescheduled
                 continue
             if due > now:
                 return due
@@ -164,7 +165,8 @@ class Scheduler:
         return None
 
     async def run(self) -> None:
-        """Keep time until cancelled; then cancel what runs and wait for it to end."""
+        """Start due runs until cancelled; then cancel the runs in progress and wait for
+        their end."""
         self.is_keeping_time = True
         loop = asyncio.get_running_loop()
         try:
@@ -186,14 +188,14 @@ class Scheduler:
             await self.drain()
 
     async def drain(self) -> None:
-        """Cancel the runs that are going on, and wait a few seconds at most for them to end."""
+        """Cancel the runs in progress, and wait a few seconds at most for their end."""
         await self.runs.drain(self)
 
     def stats(self) -> SchedulerStats:
-        """How it fares."""
+        """Return the scheduler's counters and times."""
         return self.runs.stats(len(self._jobs), self.skipped_total)
 
 
 def spread_for(checks: int) -> float:
-    """Seconds over which to spread the first runs of so many checks."""
+    """Return the seconds over which to spread the first runs of so many checks."""
     return checks / BURST

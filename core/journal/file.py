@@ -70,8 +70,16 @@ class Life:
 class Entry:
     """Changes that are committed together.
 
-    ``retry_after_until``: steady times before which a channel must not be used. ``restored``: the
-    state of an earlier run was restored, as far as it is known.
+    Attributes:
+        alerts: new or changed alerts.
+        closed: keys of closed alerts.
+        rows: new or changed outbox rows.
+        silences: new or changed silences.
+        gone_silences: ids of deleted silences.
+        retry_after_until: by channel, the steady time before which it must not be used.
+        anchor: the present moment.
+        life: the settling phase of this run.
+        restored: the state of an earlier run was restored, as far as it is known.
     """
 
     alerts: tuple[Alert, ...] = ()

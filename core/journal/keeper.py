@@ -47,7 +47,8 @@ class Keeper:
     """
 
     def __init__(self, path: Path, ask_for_whole: Callable[[], None]) -> None:
-        """``ask_for_whole`` is called after the file was lost, to request its complete content."""
+        """Set the path; ``ask_for_whole`` is called to request the complete content for
+        a new file."""
         self.path = path
         self.trouble: str | None = None
         self.incident: str | None = None

@@ -52,8 +52,7 @@ class Executor:
         rules: runs rules of third-party plugins.
         channels: receive the rows to deliver.
         observers: plugins that are notified of changes of alerts.
-        due: steady time, in seconds, until which the timer task sleeps; None until the task sets
-            it.
+        due: steady time, in seconds, at which the timer task wakes up by itself; None: not at all.
         awoken: set to wake the timer task before ``due``.
     """
 

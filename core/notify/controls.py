@@ -65,7 +65,15 @@ class ChannelControls:
     _home: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
 
     async def acknowledge(self, alert: UUID, by: str) -> str:
-        """Acknowledge a firing alert. Raises ActionError."""
+        """Acknowledge a firing alert; return a confirmation.
+
+        Args:
+            alert: id of the alert.
+            by: the person's name.
+
+        Raises:
+            ActionError: the alert does not fire, or is acknowledged already.
+        """
 
         async def work() -> str:
             entry = self._entry("acknowledge", str(alert), by)
@@ -78,7 +86,16 @@ class ChannelControls:
         return await self._at_home(work())
 
     async def silence(self, alert: UUID, seconds: float, by: str) -> str:
-        """Silence an alert's target and rule for a while. Raises ActionError."""
+        """Silence an alert's target and rule; return a confirmation.
+
+        Args:
+            alert: id of the alert.
+            seconds: duration of the silence.
+            by: the person's name.
+
+        Raises:
+            ActionError: the alert does not fire.
+        """
 
         async def work() -> str:
             found = self._firing(alert)
@@ -103,7 +120,11 @@ class ChannelControls:
         return await self._at_home(work())
 
     async def logs(self, target: str, lines: int) -> list[LogLine]:
-        """Return the last lines of a target. Raises ActionError."""
+        """Return the last lines of a target.
+
+        Raises:
+            ActionError: they cannot be read.
+        """
 
         async def work() -> list[LogLine]:
             found = (await self.context.actions.logs(target, lines))[-lines:]
@@ -112,7 +133,11 @@ class ChannelControls:
         return await self._at_home(work())
 
     async def restart(self, target: str, by: str) -> str:
-        """Restart a target, if that is allowed. Raises ActionError."""
+        """Restart a target; return a confirmation.
+
+        Raises:
+            ActionError: restarting is not allowed, or failed.
+        """
 
         async def work() -> str:
             await self.context.actions.restart(target, clean(by), f"channel {self.channel}")

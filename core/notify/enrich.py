@@ -48,8 +48,12 @@ def _cleaned(notice: Notice) -> Notice:
 class Enricher:
     """Adds log lines, the status of every target and the rendered text to a message.
 
-    ``logs``: returns the last lines of a target; ``target_statuses``: returns every target, worst
-    first; ``can_restart``: returns whether people may restart a target.
+    Attributes:
+        renderer: renders the text.
+        timezone: of the times in the text.
+        logs: returns the last lines of a target.
+        target_statuses: returns every target, worst first.
+        can_restart: returns whether people may restart a target.
     """
 
     renderer: Renderer = field(factory=lambda: Renderer(clean=clean))

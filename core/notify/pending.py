@@ -32,9 +32,16 @@ TRIES_UNDIVIDED = 2
 class Outgoing:
     """A message that is fixed on disk. Times are monotonic seconds.
 
-    ``ends``: when it is given up; ``open_at``: time of the next attempt. ``failing_since``: time of
-    its first failure; ``passed``: the channel has delivered another message since then, so that
-    this message is the cause of its failures.
+    Attributes:
+        id: identifies the message.
+        rows: what it is formed from.
+        at: when it was formed.
+        ends: when it is given up.
+        open_at: earliest time of the next attempt.
+        tries: number of attempts.
+        failing_since: time of its first failure.
+        passed: the channel has delivered another message since then, so that this one is the cause.
+        enriched: the message as it is sent, once that is made.
     """
 
     id: UUID
