@@ -105,8 +105,7 @@ class IsolatedRuleRunner:
         return answer
 
     def _rest(self, plugin: str, reason: str) -> None:
-        """Pause all rules of a plugin, so that those waiting for its thread do not fail
-        one by one."""
+        """Pause a plugin's rules, so that those waiting for its thread do not fail one by one."""
         now, before = self.clock.monotonic(), self._rests.get(plugin)
         if before is None or now >= before.until:
             seconds = REST[0] if before is None else min(before.seconds * 2, REST[1])

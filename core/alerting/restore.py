@@ -29,8 +29,7 @@ MOST_OWN = 20.0
 """The same for the embedded database, which this process has to start first."""
 
 AGAIN = 0.2
-"""Seconds between checks whether the database can be read; multiplied by five after
-each failure."""
+"""Seconds between checks of the database; multiplied by five after each failed read."""
 
 TRIES = 4
 """Failed reads after which nothing is restored."""

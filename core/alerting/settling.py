@@ -71,8 +71,7 @@ class Settling:
             self.signed = 0.0  # write the change to the journal at once
 
     def sign(self, now: float) -> Life | None:
-        """Return the sign of life to write to the journal now, or None if the last one
-        is recent."""
+        """Return the sign of life to write to the journal now; None if the last is recent."""
         if now - self.signed < (SIGN_EVERY if self.life.settled else SIGN_EVERY_YOUNG):
             return None
         self.signed = now

@@ -76,8 +76,7 @@ class AlertTable:
                     yield key
 
     def next_due(self) -> float | None:
-        """Return the earliest steady time at which :meth:`take_due` may yield
-        something, or None."""
+        """Return the steady time from which :meth:`take_due` may yield a key, or None."""
         return self._timers[0][0] if self._timers else None
 
     # Changes by people and channels

@@ -19,8 +19,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @frozen(kw_only=True)
 class Anchor:
-    """One moment on both clocks: ``monotonic`` and ``steady`` seconds, and the id of
-    the ``boot``."""
+    """One moment: its ``monotonic`` and ``steady`` seconds, and the id of the ``boot``."""
 
     boot: str
     monotonic: float

@@ -1,5 +1,4 @@
-"""State changes of a firing alert: notification, repetition, escalation, suppression,
-resolution."""
+"""State changes of a firing alert: notify, repeat, escalate, suppress, resolve."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Changes of an alert by people and channels: acknowledgement, delivery, deferral,
-failure. Pure."""
+"""Changes of an alert by people and channels: acknowledgement, delivery, failure. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +12,7 @@ from tocsin.core.alerts.model import Alert, Change, Moment, Phase, Transition
 def record_acknowledgement(
     alert: Alert, by: str | None, comment: str, now: Moment
 ) -> tuple[Alert, Transition]:
-    """Return the alert after an acknowledgement, or (``by`` None) its withdrawal, and
-    the change."""
+    """Return the alert after an acknowledgement (``by`` None: its end), and the change."""
     changed = evolve(
         alert,
         acknowledged_by=by,

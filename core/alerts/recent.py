@@ -144,7 +144,6 @@ class Reading:
         observations: Sequence[Observation] = (),
         events: Sequence[Event] = (),
     ) -> None:
-        """Give a target its stored history, empty if it cannot be read, so that its
-        rules may run."""
+        """Set a target's stored history, empty if it cannot be read; its rules may run now."""
         if (recent := self.waiting.pop(name, None)) is not None:
             recent.read(observations, events)

@@ -1,5 +1,4 @@
-"""The end of an alert: resolution, one notification of the recovery, and closing after
-a cooldown."""
+"""The end of an alert: resolution, notification of the recovery, closing."""
 
 from __future__ import annotations
 

@@ -26,8 +26,7 @@ BURST = 200.0
 """First runs per second after a start: no load spike, and no long wait in small installations."""
 
 SHORTEST_SLEEP = 0.002
-"""Minimum sleep, in seconds, so that several due checks share one wake-up, which costs as much as a
-check."""
+"""Minimum sleep, in seconds, so that due checks share a wake-up, which costs as much as a check."""
 
 LOOK_EVERY = 0.1
 """Seconds between checks of how many file descriptors are free."""
@@ -119,8 +118,7 @@ class Scheduler:
         return None if job is None else job.share.owner
 
     def hasten(self, check_id: str, seconds: float) -> None:
-        """Run a check in ``seconds`` from now, unless it is due earlier; then continue
-        on its grid."""
+        """Run a check after ``seconds``, unless it is due earlier; then continue on its grid."""
         job = self._jobs.get(check_id)
         due = self.clock.monotonic() + seconds
         if job is not None and due < job.due:
@@ -165,8 +163,7 @@ class Scheduler:
         return None
 
     async def run(self) -> None:
-        """Start due runs until cancelled; then cancel the runs in progress and wait for
-        their end."""
+        """Start due runs until cancelled; then cancel the runs in progress and await their end."""
         self.is_keeping_time = True
         loop = asyncio.get_running_loop()
         try:

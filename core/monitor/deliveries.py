@@ -91,7 +91,7 @@ class Deliveries:
 
         Returns:
             The message to send (None: nothing is left of it), the rows withdrawn from it, and new
-                rows for other channels in place of these.
+            rows for other channels in place of these.
         """
         rows, left = list(due.rows), list[Row]()
         if due.message is None:

@@ -1,4 +1,4 @@
-"""The state of an earlier run, restored when its journal is missing or damaged."""
+"""The state of an earlier run, to be restored if its journal is missing or damaged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Past:
         rows: outbox rows.
         silences: silences and maintenance windows.
         bare: alert and channel of notifications that are pending but whose notice is lost.
-        known: whether the database could be read.
+        known: whether the database was read, or is disabled.
         found: whether anything was restored.
     """
 

@@ -1,5 +1,4 @@
-"""Commands of people from within a channel: acknowledge, silence, read logs, restart. All are
-audited."""
+"""Commands from within a channel: acknowledge, silence, read logs, restart. All are audited."""
 
 from __future__ import annotations
 
@@ -55,7 +54,7 @@ class ControlContext:
 
 @define
 class ChannelControls:
-    """The controls given to one channel's notifier; see ``notices.Controls``.
+    """The controls given to one channel's notifier: see ``contracts.notifier.Controls``.
 
     They may be called from the event loop of any thread: the work runs in the core's loop.
     """

@@ -60,8 +60,7 @@ class Failure:
 
 
 class _NoReceipt(PluginFault):
-    """The notifier returned no valid receipt; it may have sent the message, so it is
-    not divided."""
+    """No valid receipt was returned; the message may have been sent, so it is not divided."""
 
 
 @define

@@ -71,8 +71,7 @@ class Group:
         return None if first is None else max(first, self.window_ends)
 
     def take(self, now: float, but: Container[UUID] = ()) -> list[Row]:
-        """Remove and return the rows to send now, oldest first; batches still being
-        collected stay."""
+        """Remove and return the rows to send now, oldest first; rows of open batches stay."""
         free = [(at, row) for at, row in self._rows if row.alert not in but]
         ripe = {self._collected(row) for at, row in free if self._ripe_at(at, row) <= now}
         return self._take(lambda _, row: row.alert not in but and self._collected(row) in ripe)

@@ -64,8 +64,7 @@ class Queue:
         return self.put(loose, now)
 
     def put_back(self, now: float) -> list[Row]:
-        """Return the rows whose message was not formed to the group; return what
-        :meth:`put` does."""
+        """Move the rows of an unformed message back to the group; return what :meth:`put` does."""
         rows, self.forming = self.forming, []
         return self.put(rows, now)
 
