@@ -1,4 +1,4 @@
-"""What network probes share: words for what goes wrong, TLS contexts, certificate ages."""
+"""Helpers shared by network probes: error messages, TLS contexts, certificate expiry."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ from tocsin import Result, own_shortage
 
 
 class Unusable(Exception):
-    """What a check was given, such as a file, cannot be used; that says nothing of its target."""
+    """An input of a check, such as a file, is unusable; the target's state stays unknown."""
 
     def result(self, metrics: dict[str, float]) -> Result:
-        """The check is unknown, and says why."""
+        """Return an unknown result whose message is the reason."""
         return Result.unknown(own_shortage(self) or str(self), metrics=metrics)
 
 
 def check_server_name(_: object, attribute: Attribute[Any], value: str | None) -> None:
-    """Validate an option that names a server. Raises ValueError."""
+    """Validate an option that names a server.
+
+    Raises:
+        ValueError: the value cannot be a server name.
+    """
     try:
         possible = b"\0" not in (value or "").encode("idna")
     except UnicodeError:
@@ -36,17 +40,21 @@ def check_server_name(_: object, attribute: Attribute[Any], value: str | None) -
 
 @lru_cache(maxsize=64)
 def tls_context(verify: bool, ca_file: str | None) -> ssl.SSLContext:
-    """A client context. Making one reads all certificates of the machine, so they are kept.
+    """Return a client context, cached because creating one reads all CA certificates.
+
+    Args:
+        verify: whether to verify the server's certificate and host name.
+        ca_file: path of the CA certificates; None for those of the machine.
 
     Raises:
-        Unusable: the CA file, or the machine's, cannot be read, or holds no certificate.
+        Unusable: the CA file, or the machine's, cannot be read or contains no certificate.
     """
     machine = ssl.get_default_verify_paths().cafile
     try:
         if ca_file is None and machine is not None:
-            Path(machine).open("rb").close()  # ssl would go on, and trust nobody
+            Path(machine).open("rb").close()  # ssl would ignore the error and trust no CA
         context = ssl.create_default_context(cafile=ca_file)
-    except (OSError, ValueError) as error:  # ssl.SSLError, too
+    except (OSError, ValueError) as error:  # includes ssl.SSLError
         file = f"ca_file {ca_file}" if ca_file is not None else f"the machine's {machine}"
         bad = isinstance(error, ssl.SSLError | ValueError)
         why = "it holds no certificate" if bad else in_words(error)
@@ -58,7 +66,7 @@ def tls_context(verify: bool, ca_file: str | None) -> ssl.SSLContext:
 
 
 def certificate_days(connection: ssl.SSLObject | None) -> float | None:
-    """Days until the peer's verified certificate expires; None where it is not known."""
+    """Return the days until the peer's verified certificate expires, or None if unknown."""
     if connection is None:
         return None
     certificate = connection.getpeercert()
@@ -66,19 +74,19 @@ def certificate_days(connection: ssl.SSLObject | None) -> float | None:
         return None
     try:
         expires = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
-    except ValueError:  # a time that no calendar has
+    except ValueError:  # not a valid date
         return None
     return round((expires - time.time()) / 86400, 3)
 
 
 def in_words(error: BaseException) -> str:
-    """A network error as a clause people understand; without addresses' credentials."""
+    """Return a readable clause for a network error, without credentials from addresses."""
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message or error.reason or "unknown reason"
         return f"the certificate is not valid: {reason}"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}"
-    if isinstance(error, socket.gaierror | UnicodeError):  # no name of that shape can be
+    if isinstance(error, socket.gaierror | UnicodeError):  # UnicodeError: not a valid host name
         return "the host name cannot be resolved"
     if isinstance(error, ConnectionRefusedError):
         return "the connection was refused"

@@ -1,7 +1,7 @@
-"""Regular expressions of the configuration on texts of strangers, bounded in time.
+"""Time-limited searches of third-party text with regular expressions of the configuration.
 
-Python's own ``re`` cannot be stopped and holds the interpreter while it runs: ``(a+)+$`` on forty
-letters holds all of tocsin for years. ``regex`` knows the same expressions and takes a limit.
+Python's own ``re`` cannot be interrupted and blocks the interpreter while it runs: ``(a+)+$`` on
+forty letters blocks all of tocsin for years. ``regex`` supports the same expressions and a timeout.
 """
 
 from __future__ import annotations
@@ -13,22 +13,26 @@ from typing import Any
 from tocsin.plugins.probes._threads import in_thread
 
 AT_ONCE = 16_384
-"""Characters that are searched without a thread; ``regex`` looks at its limit now and then only."""
+"""Most characters searched without a thread: ``regex`` checks its timeout only occasionally."""
 
 BRIEFLY = 0.02
-"""Seconds of CPU that a search on the event loop may take, before a thread takes over."""
+"""Seconds of CPU that a search may take on the event loop before it is repeated on a thread."""
 
 PATIENCE = 0.5
 """Seconds of CPU that a search on a thread may take."""
 
 
 class TooSlow(Exception):
-    """An expression did not come to an end. The message says what to do about it."""
+    """A search exceeded its time limit. The message contains the remedy."""
 
 
 @lru_cache(maxsize=1000)
 def compiled(pattern: str) -> Any:
-    """A compiled expression. Raises ValueError where it is none."""
+    """Return the compiled expression.
+
+    Raises:
+        ValueError: the pattern is not a valid regular expression.
+    """
     import regex  # it is large, and few checks have an expression
 
     try:
@@ -38,17 +42,17 @@ def compiled(pattern: str) -> Any:
 
 
 async def found(pattern: str, text: str) -> bool:
-    """Whether an expression matches somewhere in a text.
+    """Return whether an expression matches anywhere in a text.
 
     Raises:
-        TooSlow: it is not known after a second or so.
+        TooSlow: the search did not finish within about a second.
     """
     search = compiled(pattern).search
     if len(text) <= AT_ONCE:
         try:
             return bool(search(text, timeout=BRIEFLY))
         except TimeoutError:
-            pass  # perhaps it needs more time than a loop has
+            pass  # it may need more time than the event loop allows
     outcome = in_thread(lambda: search(text, timeout=PATIENCE, concurrent=True), "search")
     try:
         return bool(await asyncio.wait_for(asyncio.wrap_future(outcome), PATIENCE + 0.3))

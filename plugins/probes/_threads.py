@@ -1,7 +1,7 @@
-"""Blocking work that may never come back, on threads that nobody shares.
+"""Blocking calls that may hang, each on its own daemon thread.
 
-A call that hangs takes no place from others, as it would in a pool, and, its thread being a daemon,
-does not keep tocsin from ending.
+A hanging call does not block other calls, as it would in a thread pool. Because its thread is a
+daemon, it does not prevent tocsin from exiting.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ T = TypeVar("T")
 
 
 def in_thread(function: Callable[[], T], name: str) -> Future[T]:
-    """Run a blocking function on a thread of its own, called ``tocsin`` and ``name``. Whoever calls
-    sees to it that those that hang do not become many."""
+    """Run a blocking function on its own thread, named ``tocsin NAME``.
+
+    The number of threads is not limited: the caller must limit how many hanging calls it starts.
+    """
     outcome: Future[T] = Future()
 
     def work() -> None:
@@ -32,25 +34,29 @@ def in_thread(function: Callable[[], T], name: str) -> Future[T]:
 
 
 class SharedCalls:
-    """Blocking looks at things that may hang: at each thing, one at a time. Whoever asks meanwhile
-    gets the same answer; one that was given up is not joined by another until it comes back."""
+    """Blocking calls that may hang, at most one at a time for each object.
+
+    Concurrent callers for the same object share one call and its result. After a call timed out,
+    further callers get TimeoutError at once until it returns.
+    """
 
     def __init__(self) -> None:
         self._under_way: dict[Hashable, Future[Any]] = {}
         self._given_up: set[Hashable] = set()
 
     async def look(self, name: str, what: Hashable, function: Callable[[], T], seconds: float) -> T:
-        """What ``function`` gives.
+        """Return the result of ``function``, run on a thread, or of the call under way.
 
         Args:
-            name: the kind of thing, and of the thread's name.
-            what: the thing, among those of its kind.
-            function: looks at it.
-            seconds: for how long to wait.
+            name: the kind of object; also part of the thread's name.
+            what: identifies the object among those of its kind.
+            function: the blocking call that examines the object.
+            seconds: the longest time to wait.
 
         Raises:
-            TimeoutError: it gives nothing within ``seconds``, or an earlier look still hangs.
-                Otherwise what the function raises.
+            TimeoutError: the call did not return within ``seconds``, or an earlier call that
+                timed out still hangs.
+            Exception: whatever ``function`` raises.
         """
         key = (name, what)
         call: Future[T] | None = self._under_way.get(key)
@@ -71,4 +77,4 @@ class SharedCalls:
 
 
 LOOKS = SharedCalls()
-"""One for the process: a thread that hangs outlives its check, a reload, and the app."""
+"""The instance shared by the process: a hanging thread outlives its check, a reload and the app."""

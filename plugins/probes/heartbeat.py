@@ -1,4 +1,4 @@
-"""The heartbeat probe: silence is the alarm."""
+"""The heartbeat probe: a job that stops reporting is down."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class HeartbeatProbe(PushProbe):
     grace: Seconds = option(default=300.0, validator=validators.ge(0))
 
     def judge(self, target: Target, last: Heartbeat | None, silence: float) -> Result:
-        """Judge by the last beat and the silence since."""
+        """Return the result for the last beat and the silence, in seconds, since then."""
         expected = f"expected every {format_duration(self.period)}"
         if silence > self.period + self.grace:
             if last is None:
@@ -50,5 +50,5 @@ class HeartbeatProbe(PushProbe):
 
 @hookimpl
 def tocsin_probes() -> dict[str, type[PushProbe]]:
-    """Announce the probe."""
+    """Register the probe."""
     return {"heartbeat": HeartbeatProbe}

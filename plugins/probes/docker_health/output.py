@@ -1,22 +1,22 @@
-"""What a program's output says in a line."""
+"""Selection of the most informative line of a program's output."""
 
 from __future__ import annotations
 
 import re
 
 MOST = 8192
-"""Characters that are looked at; an engine keeps half as many."""
+"""Most characters examined; an engine keeps half as many."""
 
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -~]?"
 )
-"""Colours, titles and movements of the cursor (ECMA-48)."""
+"""Escape sequences for colours, titles and cursor movements (ECMA-48)."""
 
 _NOISE = re.compile(
     r"% Total\s.*|Dload\s+Upload\s.*|[\d.kMG:\s-]+|[\s^~|{}()\[\]=*#.,;-]*"
     r"|Traceback \(most recent call last\):|Stack ?trace:|\S+:\d+|Node\.js v\S+"
 )
-"""The progress table of curl, frames, and what stands around a stack."""
+"""The progress table of curl, frames, and the lines around a stack trace."""
 
 _NAMED = re.compile(
     r"(?:[\w$]+\.)*\w*(?:Error|Exception|Exit|panic|fatal|FATAL|ERROR)\b.*:\s*\S|\S+: \(\d+\) "
@@ -30,8 +30,10 @@ _WRONG = re.compile(
 
 
 def telling_line(output: str) -> str:
-    """The line that says what went wrong: one that names an error, else one that sounds like one,
-    the last of several; else the first. Lines of a stack and of a progress table come after all.
+    """Return the line that best explains a failure.
+
+    The last line that names an error is preferred, then the last that contains a word of failure,
+    then the first other line. Stack trace and progress table lines have the lowest priority.
     """
     lines = [x for x in re.split(r"[\r\n]+", _SEQUENCE.sub("", output[:MOST])) if x.strip()]
     weights = [_weight(line) for line in lines]

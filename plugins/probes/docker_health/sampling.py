@@ -1,4 +1,4 @@
-"""Taking readings of many containers at once."""
+"""Reading resource counters of many containers at once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from tocsin.plugins.probes.docker_health.engine import Engine, EngineAway, part
 
 
 class Sampler:
-    """Reads counters and leaves each container its usage."""
+    """Reads counters and stores the computed usage in each container's record."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     async def read(self, chosen: list[Known]) -> None:
-        """Read counters of several containers: files in one go, else the engine, at once."""
+        """Read the counters of several containers and update their usage.
+
+        All cgroup files are read in one call; the engine's API is queried, concurrently, for the
+        containers whose files cannot be read.
+        """
         wanted = [(k.id, k.pid, _own_network(k.document)) for k in chosen]
         readings = await self._engine.run(
             lambda: [stats.read_cgroup(*item) if item[1] else None for item in wanted]
@@ -37,8 +41,8 @@ class Sampler:
             self._take(known, stats.from_api(document))
         except EngineAway:
             raise
-        except Exception:  # noqa: BLE001 - no answer, or one that is not understood
-            known.usage = None  # what is not known is not shown as it was
+        except Exception:  # noqa: BLE001 - no answer, or an unexpected one
+            known.usage = None  # do not show an outdated value
 
     @staticmethod
     def _take(known: Known, reading: stats.Reading | None) -> None:
