@@ -1,5 +1,7 @@
-"""What can be done to a container: read its logs, restart it, inspect it. What is found is cleaned,
-and secrets are hidden, by the core."""
+"""Actions on a container: read its logs, restart it, inspect it.
+
+The core sanitizes the output and masks secrets.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from tocsin.plugins.probes.docker_health.tail import last_lines
 if TYPE_CHECKING:
     from tocsin.plugins.probes.docker_health.watch import Watch
 
-STOP_TIMEOUT = 10
+STOP_TIMEOUT = 10  # seconds, for a container that sets none
 
 
 async def _about(watch: Watch, target: str, ask: Callable[[Known], Awaitable[Any]]) -> Any:
@@ -45,8 +47,13 @@ async def _about(watch: Watch, target: str, ask: Callable[[Known], Awaitable[Any
 
 
 async def logs(watch: Watch, target: str, lines: int) -> list[LogLine]:
-    """The last lines. The two streams are asked for one by one, which is how they are told apart,
-    and put together by time."""
+    """Return the last lines of a container's output, oldest first.
+
+    The two streams are requested separately, to know the stream of each line, and merged by time.
+
+    Raises:
+        ActionError: the container does not exist, or the engine refused or did not answer.
+    """
     found: list[tuple[float, LogLine]] = []
 
     async def ask(known: Known) -> None:
@@ -60,8 +67,10 @@ async def logs(watch: Watch, target: str, lines: int) -> list[LogLine]:
 
 
 def dated(lines: Iterable[bytes], stream: str) -> Iterator[tuple[float, LogLine]]:
-    """Lines of a stream, each with the second at which it has its place: one without a time of its
-    own stays behind the line before."""
+    """Yield the lines of a stream, each with the Unix time in seconds to sort it by.
+
+    A line without a timestamp gets the time of the line before it, or 0.
+    """
     moment = 0.0
     for raw in lines:
         line = _line(raw, stream)
@@ -77,7 +86,13 @@ def _line(raw: bytes, stream: str) -> LogLine:
 
 
 async def restart(watch: Watch, target: str) -> None:
-    """Restart; a container that does not stop by itself is killed after its own stop timeout."""
+    """Restart a container; the engine kills it if it does not stop within its stop timeout.
+
+    The timeout is the container's own, at most 60 seconds, else ``STOP_TIMEOUT``.
+
+    Raises:
+        ActionError: the container does not exist, or the engine refused or did not answer.
+    """
 
     async def ask(known: Known) -> None:
         own = (known.document.get("Config") or {}).get("StopTimeout")
@@ -88,7 +103,11 @@ async def restart(watch: Watch, target: str) -> None:
 
 
 async def inspect(watch: Watch, target: str) -> Mapping[str, Any]:
-    """The engine's document."""
+    """Return the engine's inspect document of a container.
+
+    Raises:
+        ActionError: the container does not exist, or the engine refused or did not answer.
+    """
     document: Mapping[str, Any] = await _about(
         watch, target, lambda known: watch.engine.about("inspect_container", known.id)
     )

@@ -1,5 +1,7 @@
-"""The last lines that a container wrote, whatever it wrote: long lines are cut while they are read,
-and no more is kept, read, or waited for than is worth it."""
+"""Reading the last lines of a container's log within limits of memory, traffic and time.
+
+Long lines are truncated while they are read.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,16 @@ import docker
 import requests
 
 MAX_LINE = 16_000
-"""Bytes of a line, with its time, that are kept."""
+"""Most bytes kept of a line, its timestamp included."""
 
 MAX_KEPT = 2_000_000
-"""Bytes kept of all lines; older ones are left out."""
+"""Most bytes kept of all lines; the oldest lines are dropped."""
 
 MAX_READ = 64_000_000
-"""Bytes read of one answer; then fewer lines are asked for, since the newest come last."""
+"""Most bytes read of one response; beyond it, fewer lines are requested: the newest come last."""
 
 MAX_SECONDS = 8.0
-"""Seconds for reading an answer; what has come by then must do."""
+"""Most seconds spent reading; lines received by then are returned."""
 
 _HEADER = 8
 
@@ -36,7 +38,7 @@ class Tail:
         self._cut = 0
 
     def feed(self, data: bytes) -> None:
-        """Take in what came."""
+        """Process received bytes."""
         *ended, rest = data.split(b"\n")
         for part in ended:
             self._add(part)
@@ -44,7 +46,7 @@ class Tail:
         self._add(rest)
 
     def lines(self) -> list[bytes]:
-        """The lines, oldest first; one that has not ended is one of them."""
+        """Return the lines, oldest first, an unterminated last line included."""
         if self._line or self._cut:
             self._end()
         return list(self._kept)
@@ -67,9 +69,11 @@ class Tail:
 
 
 def payload(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """What is in the frames of the engine's stream (a header of 8 bytes with the length in its last
-    four, https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerAttach);
-    a frame is passed on piece by piece, whatever length it claims."""
+    """Yield the payload of the frames of the engine's stream.
+
+    A frame has a header of 8 bytes with the length in the last four (https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerAttach).
+    Its payload is passed on in pieces as they arrive, so the claimed length needs no memory.
+    """
     header = bytearray()
     left = 0
     for chunk in chunks:
@@ -92,7 +96,15 @@ def payload(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def last_lines(
     api: docker.APIClient, container: str, lines: int, stream: str, terminal: bool
 ) -> list[bytes]:
-    """The last lines of ``stdout`` or ``stderr``, each with its time in front; blocking."""
+    """Return the last lines of a stream, each prefixed with its timestamp. Blocking.
+
+    Args:
+        api: the client of the engine.
+        container: the id of the container.
+        lines: how many lines at most.
+        stream: ``stdout`` or ``stderr``.
+        terminal: whether the container has a TTY, whose output has no frames.
+    """
     deadline = time.monotonic() + MAX_SECONDS
     while True:
         tail = Tail(lines)
@@ -105,7 +117,7 @@ def last_lines(
 
 
 class _Chunks:
-    """What the engine answers, as it comes. ``too_many``: there was more than is read."""
+    """The chunks of the engine's response; ``too_many`` is set if it exceeded ``MAX_READ``."""
 
     def __init__(
         self, api: docker.APIClient, container: str, lines: int, stream: str, deadline: float
@@ -133,7 +145,7 @@ class _Chunks:
 
 
 def _check(response: requests.Response) -> None:
-    """Raise the SDK's error for an answer that is none."""
+    """Raise the SDK's error for an HTTP error response."""
     try:
         response.raise_for_status()
     except requests.exceptions.HTTPError as error:
