@@ -1,4 +1,4 @@
-"""What an HTTP exchange gives: an answer, or what went wrong in a clause."""
+"""The outcome of an HTTP exchange: an answer or an error, and its timings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tocsin import decode_text
 from tocsin.plugins.probes._net import Unusable
 
 MOST_CODINGS = 2
-"""Compressions on top of each other that are undone."""
+"""Most nested compressions that are decompressed."""
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")
@@ -35,11 +35,11 @@ class Timings:
     certificate_days: float | None = None
 
     def mark_dns(self) -> None:
-        """The name is resolved."""
+        """Record that the host name is resolved."""
         self.dns = time.monotonic()
 
     def phases(self) -> dict[str, float]:
-        """Seconds of the phases that were reached. TLS is part of connecting."""
+        """Return the seconds of each phase reached. TLS is part of connecting."""
         metrics = {}
         start = self.began
         if self.dns is not None:
@@ -54,7 +54,7 @@ class Timings:
 
 
 class Trouble(Exception):
-    """There was no answer; the message says why, in a clause that people understand."""
+    """No usable answer was received; the message is a readable clause with the reason."""
 
 
 @frozen
@@ -66,15 +66,16 @@ class Answer:
     content_type: str
     body: bytes
     coding: str = ""
-    """The Content-Encoding of ``body``, where it is one that is not undone here."""
+    """The Content-Encoding left on ``body`` because it is not supported, or empty."""
     trouble: str | None = None
     """Why ``body`` is not what its Content-Encoding says."""
 
     def text(self) -> str:
-        """The body in its own character set, without a byte-order mark.
+        """Return the body decoded by its character set, without a byte-order mark.
 
         Raises:
-            Trouble: it is not what it says. Unusable: tocsin cannot undo how it is encoded.
+            Trouble: the body does not match its Content-Encoding.
+            Unusable: the Content-Encoding is not supported.
         """
         if self.trouble is not None:
             raise Trouble(self.trouble)
@@ -86,12 +87,12 @@ class Answer:
 
 
 def unpack(body: bytes, codings: str, most: int) -> tuple[bytes, str]:
-    """A body without its compression, cut at ``most`` bytes, and what is left to be undone.
+    """Return the decompressed body, cut at ``most`` bytes, and the codings left on it.
 
-    A kilobyte may stand for a megabyte, so nothing past the limit is ever unpacked.
+    A kilobyte may expand to a megabyte, so nothing past the limit is decompressed.
 
     Raises:
-        Trouble: it is not compressed as it says.
+        Trouble: the body is not compressed as its headers say.
     """
     steps = [step for name in codings.lower().split(",") if (step := name.strip())]
     while steps and len(steps) <= MOST_CODINGS:

@@ -37,7 +37,7 @@ class Reading:
 
 @frozen(kw_only=True)
 class Usage:
-    """What two readings come to."""
+    """Usage computed from two readings: percentages, and sizes in bytes."""
 
     cpu_percent: float | None
     memory_bytes: int | None
@@ -48,7 +48,7 @@ class Usage:
 
 
 def usage(before: Reading | None, now: Reading) -> Usage:
-    """The usage between two readings; CPU needs both."""
+    """Return the usage between two readings; only the CPU percentage needs both."""
     cpu = None
     then = None if before is None or now.at <= before.at else before.cpu_seconds
     if before is not None and now.cpu_seconds is not None and then is not None:
@@ -66,8 +66,17 @@ def usage(before: Reading | None, now: Reading) -> Usage:
 
 
 def read_cgroup(container_id: str, pid: int, own_network: bool) -> Reading | None:
-    """Read the kernel's files of a container; blocking, some 100 µs. None where they cannot be
-    read: another host, another pid namespace, or the container has ended."""
+    """Return the counters from the kernel's files of a container. Blocks for some 100 µs.
+
+    Args:
+        container_id: must be part of the process's cgroup path.
+        pid: of the container's main process on this host.
+        own_network: whether the container has its own network namespace.
+
+    Returns:
+        None if the files cannot be read: another host, another pid namespace, or the container
+        has ended.
+    """
     try:
         groups = _groups(pid)
         if not any(container_id in path for path in groups.values()):
