@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tocsin.core.alerting import Alerting
 from tocsin.core.auth import TokenStore, ensure_admin
 from tocsin.core.bus import Bus
 from tocsin.core.checks.check_runner import Runner
@@ -41,6 +40,7 @@ from tocsin.core.deadman import Deadman
 from tocsin.core.embedded import EmbeddedPostgres
 from tocsin.core.hiding import know
 from tocsin.core.http import ApiServer
+from tocsin.core.lifecycle import Alerting
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin.manager import PluginManager, tocsin_version
 from tocsin.core.plugin.sandbox import Isolation

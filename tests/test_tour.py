@@ -19,7 +19,6 @@ from tests.alerting.well import Well
 from tests.conftest import eventually
 from tests.notifiers.receiver import Receiver
 from tocsin import Status
-from tocsin.core.alerting import Alerting
 from tocsin.core.alerts.model import Phase
 from tocsin.core.alerts.outbox import Decision
 from tocsin.core.bus import Bus
@@ -31,6 +30,7 @@ from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.journal.file import open_file, read
+from tocsin.core.lifecycle import Alerting
 from tocsin.core.monitor import Effects, Monitor, events
 from tocsin.core.monitor.events import MonitorEvent
 from tocsin.core.plugin.manager import PluginManager

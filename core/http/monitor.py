@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from tocsin.core.alerting import Alerting
 from tocsin.core.auth import TokenStore
 from tocsin.core.bus import Bus
 from tocsin.core.checks.runs import SchedulerStats
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import Settings
 from tocsin.core.contracts.model import AuditEntry, ComponentHealth, Heartbeat, LogLine
+from tocsin.core.lifecycle import Alerting
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.state import LiveState

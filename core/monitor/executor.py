@@ -31,8 +31,8 @@ from tocsin.core.runtime import crash_points
 from tocsin.core.store import Store
 
 if TYPE_CHECKING:
-    from tocsin.core.alerting.isolated_rules import IsolatedRuleRunner
-    from tocsin.core.alerting.observers import Observers
+    from tocsin.core.lifecycle.isolated_rules import IsolatedRuleRunner
+    from tocsin.core.lifecycle.observers import Observers
     from tocsin.core.notify.channel_manager import ChannelManager
 
 log = get_logger(__name__)

@@ -24,7 +24,6 @@ from tocsin import (
     hookimpl,
     private,
 )
-from tocsin.core.alerting import Alerting
 from tocsin.core.alerts.matchers import parse_all
 from tocsin.core.alerts.model import Alert
 from tocsin.core.alerts.silences import Silence, Window
@@ -33,6 +32,7 @@ from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings, Settings
 from tocsin.core.contracts.model import AuditEntry, ComponentHealth, Observation
 from tocsin.core.journal.journal import Entry
+from tocsin.core.lifecycle import Alerting
 from tocsin.core.monitor import events
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation

@@ -13,7 +13,7 @@ import pytest
 from tests.alerting.conftest import Desk, MakeDesk
 from tests.conftest import eventually
 from tests.store.helpers import NOWHERE
-from tocsin.core.alerting import restore
+from tocsin.core.lifecycle import restore
 from tocsin.core.store import Store
 from tocsin.core.store.alerts import AlertFilter
 

@@ -158,7 +158,7 @@ async def test_what_tocsin_says_of_itself_is_not_taken_back_by_a_kill(make_desk:
 
 
 HASTY = """
-from tocsin.core.alerting import settling
+from tocsin.core.lifecycle import settling
 settling.SETTLE_MOST, settling.SIGN_EVERY_YOUNG, settling.BRIEF = 15.0, 1.0, 3.0
 from tocsin.core.cli.main import main
 main()

@@ -13,12 +13,12 @@ from attrs import frozen
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import eventually
 from tocsin import History, Rule, Target, Verdict, hookimpl
-from tocsin.core.alerting.isolated_rules import IsolatedRuleRunner
 from tocsin.core.alerts.durable_clock import DurableMonotonicClock
 from tocsin.core.alerts.model import Policy
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.rule_set import BoundRule, Judge, RuleSet
 from tocsin.core.contracts.rule import VerdictState
+from tocsin.core.lifecycle.isolated_rules import IsolatedRuleRunner
 from tocsin.core.monitor import Effects, Monitor, events
 from tocsin.core.monitor.events import MonitorEvent
 from tocsin.core.monitor.executor import Executor

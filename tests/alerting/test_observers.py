@@ -153,7 +153,7 @@ async def test_a_slow_observer_delays_nobody_and_loses_the_oldest(
     """One that hangs holds nothing up; what it could not take is counted, the newest is kept."""
     diary(observed).gate.clear()
     watch = observed.alerting.observers._watches["diary"]
-    monkeypatch.setattr("tocsin.core.alerting.observers.QUEUE", 100)
+    monkeypatch.setattr("tocsin.core.lifecycle.observers.QUEUE", 100)
     watch.waiting = deque(watch.waiting, maxlen=100)
     for n in range(30):
         observed.add(f"t{n}")

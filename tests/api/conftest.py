@@ -12,7 +12,6 @@ from attrs import evolve
 from pytest_aiohttp import AiohttpClient
 
 from tests.alerting.well import Well
-from tocsin.core.alerting import Alerting
 from tocsin.core.auth import Role, TokenStore
 from tocsin.core.bus import Bus
 from tocsin.core.checks.restarts import Restarts
@@ -42,6 +41,7 @@ from tocsin.core.contracts.model import (
     Target,
 )
 from tocsin.core.http import ApiServer
+from tocsin.core.lifecycle import Alerting
 from tocsin.core.monitor import events
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation

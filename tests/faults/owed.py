@@ -12,7 +12,7 @@ from tests.faults.records import NEVER, Answer, Delivery, Evidence, Life, Told
 
 SETTLED = 1.5
 """Seconds from the last target's first answer until a process has noticed that it has looked
-around: ``core.alerting.manager.TICK``, and a moment."""
+around: ``core.lifecycle.manager.TICK``, and a moment."""
 
 COMMITTED = 1.0
 """Seconds from an answer until what it means is in the journal, on a machine with much to do."""

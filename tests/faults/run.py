@@ -23,7 +23,7 @@ of anything that the rows break is some 12 s. What is not well then is counted a
 
 OWN_ALERTS = 1.5
 """Seconds of calm in which the end of an alert about tocsin itself is made, too
-(``core.alerting.manager.TICK``)."""
+(``core.lifecycle.manager.TICK``)."""
 
 START_PATIENCE = 60.0
 

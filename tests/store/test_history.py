@@ -11,10 +11,10 @@ import asyncpg
 import pytest
 
 from tests.store.helpers import NOWHERE, container, fill, make, rows, seen
-from tocsin.core.alerting.self_monitoring import verdicts
 from tocsin.core.contracts.model import Event, Health, Observation, Result, Status
 from tocsin.core.contracts.rule import VerdictState
 from tocsin.core.ids import new_id
+from tocsin.core.lifecycle.self_monitoring import verdicts
 from tocsin.core.store import Chart, Store
 from tocsin.core.store import rollup as rollup_module
 from tocsin.core.store.batch import Batch, ResultRow

@@ -9,14 +9,6 @@ from typing import Any
 
 from attrs import evolve
 
-from tocsin.core.alerting.health import condition
-from tocsin.core.alerting.isolated_rules import IsolatedRuleRunner
-from tocsin.core.alerting.looking_back import COMING, look_back
-from tocsin.core.alerting.observers import Observers
-from tocsin.core.alerting.restore import restored, whole_entry
-from tocsin.core.alerting.retire import abandoned
-from tocsin.core.alerting.self_monitoring import SELF, SelfView, verdicts
-from tocsin.core.alerting.settling import Settling
 from tocsin.core.alerts.durable_clock import DurableMonotonicClock
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Alert, Key, Moment, Phase
@@ -29,6 +21,14 @@ from tocsin.core.config.settings import Settings
 from tocsin.core.contracts.model import ComponentHealth
 from tocsin.core.contracts.rule import Verdict, VerdictState
 from tocsin.core.journal.journal import Entry, Journal, Saved
+from tocsin.core.lifecycle.health import condition
+from tocsin.core.lifecycle.isolated_rules import IsolatedRuleRunner
+from tocsin.core.lifecycle.looking_back import COMING, look_back
+from tocsin.core.lifecycle.observers import Observers
+from tocsin.core.lifecycle.restore import restored, whole_entry
+from tocsin.core.lifecycle.retire import abandoned
+from tocsin.core.lifecycle.self_monitoring import SELF, SelfView, verdicts
+from tocsin.core.lifecycle.settling import Settling
 from tocsin.core.logs import get_logger
 from tocsin.core.monitor import Monitor, events
 from tocsin.core.monitor.executor import Executor
