@@ -33,7 +33,7 @@ from tocsin.core.runtime.sqlite_file import (
 )
 
 PREFIX = "tocsin_"
-"""Tokens can be told at sight, by people and by secret scanners."""
+"""Prefix by which people and secret scanners recognize a token."""
 
 TOKEN_BYTES = 32
 """256 random bits."""
@@ -179,7 +179,7 @@ class TokenStore:
                 tokens[n] = evolve(tokens[n], revoked_at=now)
 
     def find(self, plain: str) -> TokenInfo | None:
-        """The token, whatever its state; the time it takes tells nothing of the stored hashes."""
+        """Return the token, whatever its state. The time it takes reveals nothing of the hashes."""
         digest = _hash(plain)
         found = None
         for token in self.all():

@@ -1,4 +1,5 @@
-"""News inside the process: publishers never wait, slow listeners are told what they lost."""
+"""Publish and subscribe inside the process: publishers never wait; slow subscribers lose the oldest
+messages and learn how many."""
 
 from __future__ import annotations
 

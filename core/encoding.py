@@ -65,8 +65,8 @@ def _known(value: Any) -> Any:
 
 
 def whole(value: Any) -> Any:
-    """The same, with a question mark for each half of a character (a lone surrogate, from a file's
-    name or a program's output), which nobody can write down. Whole text is given back as it is."""
+    """Return the value with each lone surrogate (from a file's name or a program's output), which
+    cannot be encoded, replaced by a question mark; other text is returned as it is."""
     if type(value) is str:
         return value if value.isascii() else value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):

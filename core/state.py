@@ -37,7 +37,7 @@ class CheckState:
     broken: str | None = None
     """Why the check cannot run at all, or None."""
     remark: bool = False
-    """It tells of labels that are not heeded, and sees nothing of the target."""
+    """It only reports labels that were ignored, and sees nothing of the target."""
     last: Observation | None = None
     since: datetime | None = None
     """Since when the status is what it is."""
@@ -159,9 +159,9 @@ class LiveState:
     Its news are ``target`` (name, what happened), ``result`` (every observation) and ``status``
     (every change of a check's status).
 
-    Every change has a running number, which the target changed keeps: who knows the number of the
-    last one it has seen can ask for what came after. ``epoch`` tells this process's numbers from
-    those of another.
+    Every change has a running number, which the changed target keeps: a reader that knows the
+    number of the last change it has seen can ask for later ones. ``epoch`` distinguishes the
+    numbers of this process from those of another.
     """
 
     def __init__(self) -> None:
@@ -169,7 +169,7 @@ class LiveState:
         self.beats: dict[str, Heartbeat] = {}
         """The last beat of each job, by key."""
         self.news: list[tuple[str, Any]] = []
-        """Kind and data of what has changed; whoever publishes it clears it."""
+        """Kind and data of what has changed; the monitor publishes and clears it."""
         self.epoch = secrets.token_hex(6)
         self.revision = 0
         """The number of the latest change."""

@@ -1,5 +1,5 @@
-"""What a source tells from a thread of its own, on its way into the core: bounded in number, in
-rate, and in the share of the core's time. Who tells faster than that waits."""
+"""The queue of calls that a source makes from a thread of its own into the core. It is bounded in
+length, in rate, and in its share of the core's time; a source that calls faster has to wait."""
 
 from __future__ import annotations
 
@@ -29,8 +29,13 @@ PATIENCE = 0.2
 
 
 class Intake:
-    """The way in for one run of a source. ``blame`` is told that it floods, in the core's loop;
-    ``waits`` is called, in the thread that tells, while that waits for room."""
+    """The queue of one run of a source.
+
+    Args:
+        loop: the core's event loop, in which the queued calls are made.
+        blame: called in that loop with a clause when the source floods the queue.
+        waits: called in the source's thread while it waits for room.
+    """
 
     def __init__(
         self,
@@ -57,7 +62,7 @@ class Intake:
             while not self._closed and not self._room.acquire(timeout=PATIENCE):
                 self._waits()
         if self._closed:
-            time.sleep(PATIENCE)  # whoever goes on all the same takes no time from others
+            time.sleep(PATIENCE)  # a source that keeps calling must not take time from others
             raise PluginFault("goes on telling though its run is over")
         self._calls.append((function, args))
         with self._lock:

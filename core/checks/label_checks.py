@@ -19,7 +19,7 @@ from tocsin.core.contracts.base import Source
 from tocsin.core.hiding import clean
 
 LABELS = "labels"
-"""The check that tells which labels are not heeded."""
+"""Name of the check that says which labels were ignored, and why."""
 
 TOLD, LONGEST = 5, 300
 """How many labels it names one by one, and characters of a reason."""

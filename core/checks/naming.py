@@ -1,7 +1,7 @@
 """What targets are called: by the names that sources give them, or by those that labels ask for.
 
 A name that a source gives is the target's own and always its to have. A label may ask for another
-one, as long as nobody else is, or is to be, called so.
+one, as long as no other target has that name or is about to get it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Names:
         """Give a target its name. Returns it, and a sentence that says why it is not the one that
         was asked for, or None.
 
-        Whoever had its own name by a label has to be given another one: see :meth:`displaced`.
+        A target that got this name by a label must then get another one: see :meth:`displaced`.
         """
         self.take_back(own)
         source, name = own
@@ -94,8 +94,8 @@ class Names:
                 del self._alike[each]
 
     def _is_meant(self, name: str, claim: Claim) -> bool:
-        """Whether the configuration means a target by a name that is not its own: nobody else is
-        called so, or may be meant, and the declared target takes it."""
+        """Return whether the configuration means this target by a name that is not its own: no
+        other target has the name or could be meant, and the declared target accepts this one."""
         said = None if self._settings is None else self._settings.targets.get(name)
         if name not in self._said or name in self._owner or len(self._also[name]) > 1:
             return False

@@ -18,11 +18,11 @@ STARVED_AFTER = 60.0
 """Seconds for which a check may wait for its turn, or a run go on though its time is over."""
 
 TOLD_FOR = 60.0
-"""Seconds for which it tells that it did, or that it lacked something."""
+"""Seconds for which health reports a standstill or a shortage after it ended."""
 
 
 def punctuality(scheduler: Scheduler) -> ComponentHealth:
-    """How the scheduler fares.
+    """Return the health of the scheduler.
 
     Failed: no check begins or ends though some are due, or checks of the configuration that have
     not been slow wait for too long. Degraded: others wait for too long, or runs do not end.

@@ -2,8 +2,9 @@
 
 Each owner (the configuration, or a source whose labels ask for checks) has a share for each pace of
 its checks. Half of the slots are divided evenly among the shares that have checks and are theirs
-alone; the other half goes to whoever asks first. A run that goes on for longer than SLOW_AFTER is
-counted in its owner's share of slow checks from then on, so that it makes room for quick ones.
+alone; the other half is given to the checks that come first. A run that lasts longer than
+SLOW_AFTER is counted in its owner's share of slow checks from then on, so that it makes room for
+quick ones.
 """
 
 from __future__ import annotations

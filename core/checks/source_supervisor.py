@@ -59,9 +59,9 @@ READERS = 3
 @define(eq=False)
 class SourceSink:
     """The core's end of one run of a source; may be called from any thread (see
-    ``contracts.Sink``). What is told from another thread goes through ``intake``, which is bounded.
+    ``contracts.Sink``). Calls from another thread go through ``intake``, which is bounded.
 
-    ``blame`` is told what the source does wrong, as a clause.
+    ``blame`` is called with each fault of the source, as a clause.
     """
 
     name: str
@@ -69,7 +69,7 @@ class SourceSink:
     clock: Clock
     intake: Intake
     recovered: Callable[[], object]
-    """Told when the source sees: what its plugin was blamed for is over."""
+    """Called when the source sees again: the faults of its plugin are over."""
     blame: Callable[[str], object]
     kind: str = "container"
     """Of the targets that it sees."""
@@ -88,18 +88,21 @@ class SourceSink:
             self.intake.put(self._contained, function, *args)
 
     def _contained(self, function: Callable[..., object], *args: Any) -> None:
-        """What a source tells of one target costs no other one anything, whatever it is."""
+        """Call a function; an error in what is reported of one target affects no other target."""
         try:
             function(*args)
-        except Exception as error:  # noqa: BLE001 - told, and not passed on
+        except Exception as error:  # noqa: BLE001 - reported as a fault of the source
             self.blame(f"told what was not understood ({function.__name__.strip('_')}): "
                        f"{describe(error)}")  # fmt: skip
 
     def _fit(
         self, fit: Callable[[], tuple[T, str | None]], found: list[str] | None = None
     ) -> T | None:
-        """What a source hands over, as it may go on; None where nothing is left of it. In the
-        thread that tells it, since it may be code. ``found`` takes what was wrong."""
+        """Return the valid part of what a source handed over; None where nothing is valid.
+
+        It is validated in the source's thread, since reading it may run the source's code.
+        ``found`` collects sentences about what was wrong.
+        """
         try:
             value, wrong = fit()
         except PluginFault as fault:
@@ -259,7 +262,7 @@ class SourceSupervisor:
                 log.error("a source breaks its contract", source=name, plugin=plugin, reason=what)
 
         def new_sink() -> SourceSink:
-            """For each run one of its own: what an earlier one still tells is not heard."""
+            """Make a sink for one run; calls that an earlier run still makes are ignored."""
             intake = Intake(loop, blame, lambda: self._isolation.awaited(plugin))
             return SourceSink(
                 name, self._inventory, self._clock, intake,

@@ -1,4 +1,4 @@
-"""Characters that nobody wants to meet in a text: terminal sequences, controls, invisible marks."""
+"""Removal of terminal sequences, control characters and invisible marks from texts."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class _Cleaner:
         return clean(text, lines=self.lines, longest=self.longest) if self.left >= 0 else LEFT_OUT
 
     def table(self, table: Mapping[Any, Any], depth: int, programs: Collection[str]) -> Any:
-        """A table; what it says of a command tells which of its options are passwords."""
+        """Clean a table. If it names a command, that decides which of its options are passwords."""
         if called := [name for name in _COMMANDS if name in table]:
             programs = {*programs, *(word for name in called for word in _words(table[name]))}
         said = next((table[key] for key in _NAMES if isinstance(table.get(key), str)), "")

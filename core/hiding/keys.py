@@ -16,7 +16,7 @@ _LINE_ENDS = re.compile(r"\\+[nrt]")
 
 
 def hide_keys(text: str, found: Callable[[str], object] | None) -> str:
-    """A text without what stands between the lines that begin and end a key; ``found`` is told."""
+    """Return a text without the private keys in it; ``found`` is called with each of them."""
 
     def hide(match: re.Match[str]) -> str:
         begin, key, end = match.groups(default="")

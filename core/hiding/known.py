@@ -43,7 +43,7 @@ _PORT = re.compile(r"\d{1,5}(?:[/?#,]|$)")
 
 
 def stands_out(secret: str) -> bool:
-    """Whether a secret can be told from an ordinary word or number."""
+    """Return whether a secret can be distinguished from an ordinary word or number."""
     if len(secret) < SHORTEST:
         return False
     return len(secret) > _LONGEST_WORD or _WORD.fullmatch(secret) is None
@@ -134,8 +134,8 @@ def _in_base64(data: bytes) -> Iterator[str]:
 
 
 def _may_be_half(half: str, form: str) -> bool:
-    """Whether what stands at a text's end tells something: of a URL or a header it may be
-    ``https://``, and what is secret in there has forms of its own."""
+    """Return whether the end of a text may be half of a secret. The beginning of a URL or of a
+    header is not: the secret part of those has forms of its own."""
     return stands_out(half) and not _LIKE_WORDS.search(form)
 
 
@@ -198,7 +198,7 @@ class Known:
         return text if len(text) < CUT else self._without_halves(text)
 
     def _without_halves(self, text: str) -> str:
-        """Whoever cuts a text to a length may cut a secret in two."""
+        """Hide halves of secrets at both ends of a text, which may have been cut to a length."""
         if self._begins is not None and (
             self._begins.isdisjoint(_pieces(text[-CUT:]))
             and self._ends.isdisjoint(_pieces(text[:CUT]))

@@ -1,4 +1,4 @@
-"""What looks like a secret, whoever it belongs to.
+"""Texts that look like a secret, though they are not in the configuration.
 
 The shapes of tokens are those of gitleaks (https://github.com/gitleaks/gitleaks, MIT), taken over
 as facts: it is a program in Go, and detect-secrets, the library in Python, searches files of source
@@ -18,7 +18,7 @@ from tocsin.core.hiding.keys import hide_keys
 from tocsin.core.hiding.names import HIDDEN, KEYS, SHORT_KEYS, is_secret_name
 
 Found = Callable[[str], object]
-"""Is told each secret that is hidden."""
+"""Called with each secret that is hidden."""
 
 _TRIGGERS = (
     "pass", "pwd", "secret", "token", "key", "authori", "cookie", "cred", "dsn", "://", "bearer",

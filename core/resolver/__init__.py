@@ -1,1 +1,1 @@
-"""Looking host names up, so that a resolver that is away silences nobody."""
+"""Look-ups of host names that keep working as far as possible while the resolver is away."""

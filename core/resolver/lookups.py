@@ -1,9 +1,9 @@
-"""Looking host names up, so that a resolver that is away silences nobody.
+"""Look-ups of host names that keep working as far as possible while the resolver is away.
 
 Checks and delivery (channels, the dead man's ping, the uplink) have threads of their own each, few
 of them: a lookup by the system's resolver cannot be ended before it ends by itself. Addresses, and
-names of the hosts file, take no thread at all. Who asks for a name that is being looked up waits
-for that lookup. A check waits PATIENCE seconds at most; delivery takes the last good answer.
+names of the hosts file, take no thread at all. A second request for a name waits for the look-up
+that is under way. A check waits PATIENCE seconds at most; delivery takes the last good answer.
 """
 
 from __future__ import annotations

@@ -77,8 +77,8 @@ def _refuse_or_tell(directory: Path, place: Path, error: OSError) -> None:
 
 
 def _narrow(path: Path) -> None:
-    """Take from others what an earlier version, or a copy, left open to them. The directory itself
-    may be passed through and listed: that is for whoever runs tocsin to say."""
+    """Remove other users' access to files that an earlier version, or a copy, left open. The mode
+    of the directory itself is left alone: the user who runs tocsin decides who may list it."""
     try:
         changed = narrow(path, without=("postgres", "postgres.new"))
         status = path.stat()

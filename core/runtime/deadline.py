@@ -4,7 +4,7 @@
 with thousands of checks a second that is a tenth of a core.
 
 Time for which the event loop itself stood still (the process was stopped, the machine suspended, a
-callback took long) counts for no deadline: whoever is waited for may have answered long ago.
+callback took long) counts for no deadline: the answer may have arrived long ago.
 """
 
 from __future__ import annotations
@@ -86,8 +86,9 @@ class standstill:  # noqa: N801 - it reads as deadline does
 
 
 def lost_clock() -> Callable[[], float]:
-    """What tells, in any thread, for how many seconds of monotonic time the event loop that runs
-    now has stood still while anything had a deadline; 0 where no event loop runs."""
+    """Return a function, callable from any thread, that returns for how many seconds of monotonic
+    time the running event loop has stood still while anything had a deadline. Where no event loop
+    runs, it returns 0."""
     try:
         return _wheel().lost
     except RuntimeError:
@@ -126,13 +127,13 @@ class _Wheel:
         return place
 
     def watch(self, more: int) -> None:
-        """Turn for those who want to know of standstills, too."""
+        """Turn the wheel while standstills are watched for, too; ``more`` watchers than before."""
         self._watchers += more
         self._begin()
 
     def stand_still_total(self) -> float:
-        """Seconds for which the loop has stood still while the wheel turned. Whoever asks first
-        after a standstill notes it."""
+        """Return the seconds for which the loop has stood still while the wheel turned. The first
+        call after a standstill records it."""
         if self._turning:
             by_clock = time.clock_gettime(_CLOCK)
             if by_clock - self._turned_by_clock > STILL:
@@ -152,7 +153,7 @@ class _Wheel:
             self.loop.call_later(TURN, self._turn)
 
     def _now(self) -> float:
-        """Monotonic time without standstills. Whoever comes first after one notes it."""
+        """Return the monotonic time without standstills. The first call after one records it."""
         now = time.monotonic()
         if self._turning and now - self._turned > STILL:
             self._lost += now - self._turned - TURN
