@@ -20,11 +20,11 @@ from tocsin.core.units import Seconds
 
 
 class Secret(str):
-    """Text that must never be shown. ``repr`` and structured logs print ``'***'``; it is used, in
-    plain, by way of :meth:`reveal`."""
+    """Text that must never be shown: ``str``, ``repr``, formatting and logs give ``'***'``. A
+    plugin gets the plain text from :meth:`reveal` at the moment it needs it."""
 
     def reveal(self) -> str:
-        """The plain text."""
+        """Return the plain text."""
         return str.__str__(self)
 
     def __repr__(self) -> str:
@@ -40,7 +40,9 @@ class Secret(str):
 class ActionError(Exception):
     """An action (logs, restart, inspect) could not be done; the message is one clear sentence.
 
-    ``missing`` tells a target that is not there from one that refused.
+    Args:
+        message: the sentence.
+        missing: the target does not exist, or keeps no such thing; False: it refused.
     """
 
     def __init__(self, message: str, *, missing: bool = False) -> None:
@@ -51,8 +53,10 @@ class ActionError(Exception):
 class ServiceError(Exception):
     """A service cannot run; the message is one clear sentence with a remedy.
 
-    ``permanent``: nothing will change by itself (a package is not installed), so that it is tried
-    again only when the configuration is read again.
+    Args:
+        message: the sentence.
+        permanent: the cause does not go away by itself (a package is not installed): the service is
+            not started again before the configuration is read again.
     """
 
     def __init__(self, message: str, *, permanent: bool = False) -> None:
@@ -65,16 +69,17 @@ class Probe(ABC):
     """Observes one target each ``interval``.
 
     Attributes:
-        autostart: class variable; checks that there are though the configuration does not mention
-            the probe, by id (``target/check``), each with its options as in ``tocsin.toml``.
-        by_label: class variable; whether labels of a container may ask for the probe. Labels come
-            with images, which strangers make: True only where they can do no harm by it.
-        config_only: class variable; options of such a probe that labels cannot set, since with
-            them it would read files, change what it looks at, or hold up everything else.
-        interval: seconds between two runs; unset, the global ``interval`` holds.
-        timeout: seconds after which a run counts as failed. The core cancels a run that is still
-            going a little later.
-        retries: further tries, at once, before a ``down`` counts.
+        autostart: class variable; checks that exist even if the configuration does not mention the
+            probe: by id (``target/check``), each with its options as in ``tocsin.toml``.
+        by_label: class variable; whether labels of a container may create a check of this probe.
+            Labels come with images, which third parties make: True only for a probe that cannot be
+            misused in this way.
+        config_only: class variable; options that labels cannot set, because with them the probe
+            would read files, change what it checks, or delay other checks.
+        interval: seconds between two runs; None: the global ``interval``.
+        timeout: seconds after which a run counts as failed. The core cancels a run that lasts
+            longer, one second later.
+        retries: further tries, immediately, before a ``down`` counts.
     """
 
     autostart: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -87,27 +92,34 @@ class Probe(ABC):
 
     @abstractmethod
     async def check(self, target: Target) -> Result:
-        """Look once at ``target``. Return what was seen; an exception is the probe's fault."""
+        """Observe ``target`` once and return the result.
+
+        A failure of the target is a result (``Result.down``). An exception counts as a fault of the
+        probe: the check is ``unknown``, and the plugin is named.
+        """
 
     def network_host(self, target: Target) -> str | None:
-        """The host a check goes to over the network, or None. While tocsin's own uplink is gone
-        (``[uplink]``), a ``down`` from a host outside is ``unknown``."""
+        """Return the host that a check connects to over the network; None: it uses no network.
+
+        While tocsin's own uplink is down (``[uplink]``), a ``down`` of a host outside becomes
+        ``unknown``.
+        """
         return None
 
     async def close(self) -> None:
-        """Let go of what the probe holds; called when its check ends (reload, stop)."""
+        """Release the probe's resources; called when its check ends (reload, stop)."""
 
 
 @frozen(kw_only=True)
 class PushProbe(ABC):
-    """Judges a target by the beats that a job sends to ``POST /api/v1/heartbeats/{name}``.
+    """Judges a target by the heartbeats that a job sends to ``POST /api/v1/heartbeats/{name}``.
 
     Attributes:
-        by_label, config_only: class variables; see :class:`Probe`. ``key`` is always among the
-            latter: beats of a job go to whom the configuration says.
-        period: seconds between two beats.
-        grace: seconds of silence forgiven beyond the period.
-        key: the name in the URL; unset, the target's name.
+        by_label, config_only: class variables; see :class:`Probe`. ``key`` always counts as
+            ``config_only``: the configuration decides which check receives a job's heartbeats.
+        period: seconds between two heartbeats.
+        grace: further seconds before a late heartbeat counts as missing.
+        key: the name in the URL; None: the target's name.
     """
 
     by_label: ClassVar[bool] = False
@@ -119,29 +131,34 @@ class PushProbe(ABC):
 
     @abstractmethod
     def judge(self, target: Target, last: Heartbeat | None, silence: float) -> Result:
-        """Judge by the ``last`` beat and the seconds of ``silence`` since it. Pure and quick.
+        """Return the result now. Pure and quick.
 
-        Where there was no beat yet, ``silence`` counts from the time the check began.
+        Args:
+            target: the target of the check.
+            last: the last heartbeat; None: there was none.
+            silence: seconds since the last heartbeat, or since the check began.
         """
 
 
 @frozen(kw_only=True)
 class Claim:
-    """What the labels of a target ask for that others may have to be asked about, and what they ask
-    for in vain. The target is known by its own name to its source, whatever it is called.
+    """What the labels of a target ask for and the core has to decide, and what was refused.
+
+    The source keeps using the target's own name, whatever name the core gives to it.
 
     Attributes:
-        name: what it is to be called in place of its own name, where nobody else is; None: so.
-        also: names by which the configuration may declare it, or say that others depend on it,
-            where it is not called so by its own name: of a container, its service.
-        by_image: whether the name may come with the image, and not from who runs the container: it
-            counts only where the ``match`` of a declared target accepts it.
-        identity: what it is, for the ``match`` of a declared target: its ``name``, ``image``,
-            ``project`` and ``service``, as far as it has them.
-        depends_on: whether the target's ``depends_on`` is what a label asks for: it does not count
-            for a target that the configuration declares, unless its ``match`` accepts this one.
-        refused: a sentence for each label that cannot be heeded, which names it. They are shown as
-            the message of a check of the target, ``labels``, which is unknown.
+        name: the name that a label asks for; None: the target's own name. The core gives it unless
+            another target has it.
+        also: further names by which the configuration may mean the target: of a container, its
+            service.
+        by_image: whether the name may come with the image instead of from the person who runs the
+            container: it counts only if the ``match`` of a declared target accepts this one.
+        identity: ``name``, ``image``, ``project`` and ``service`` of the target, as far as it has
+            them, for the ``match`` of a declared target.
+        depends_on: whether the target's ``depends_on`` comes from a label: it does not count for a
+            target that the configuration declares, unless its ``match`` accepts this one.
+        refused: a sentence for each label that cannot be used, which names the label. They are
+            shown as the message of the check ``labels`` of the target, which is ``unknown``.
     """
 
     name: str | None = None
@@ -153,7 +170,8 @@ class Claim:
 
 
 class Sink(Protocol):
-    """Where a source puts what it sees. Every method may be called from any thread."""
+    """Receives what a source sees. Every method may be called from any thread; in a thread other
+    than the core's, a call may wait for room in a queue."""
 
     def discovered(
         self,
@@ -161,26 +179,33 @@ class Sink(Protocol):
         checks: Mapping[str, Mapping[str, Any]] | None = None,
         claim: Claim | None = None,
     ) -> None:
-        """A target is there (or changed). ``checks`` are further checks its labels ask for, each a
-        table as in ``tocsin.toml``: ``{"http": {"probe": "http", "url": …}}``; with ``unable``, a
-        clause that says why, it cannot run for now and is unknown. Only probes that are
-        ``by_label``, or named in the source's ``label_probes``, are used. ``claim`` is what else
-        its labels ask for."""
+        """Report a target that exists, or has changed.
+
+        Args:
+            target: the target, under its own name.
+            checks: further checks that its labels ask for, by name, each a table as in
+                ``tocsin.toml``: ``{"http": {"probe": "http", "url": …}}``. A table with ``unable``,
+                a clause, is a check that cannot run for now and is ``unknown`` for that reason.
+                Only probes that are ``by_label`` or named in ``label_probes`` are used.
+            claim: what else its labels ask for.
+        """
 
     def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
-        """The state of a target, now unless ``at`` (aware UTC) says otherwise."""
+        """Report the state of a target; ``at`` is aware UTC, None: now."""
 
     def happened(self, event: Event) -> None:
-        """An event to keep in the target's history."""
+        """Report an event, which is kept in the target's history."""
 
     def retired(self, target: str, message: str) -> None:
-        """The target was removed on purpose. One declared in config turns ``down``, "missing"."""
+        """Report that a target was removed on purpose; ``message`` says how. A target that the
+        configuration declares turns ``down`` ("missing")."""
 
     def synced(self, targets: Collection[str]) -> None:
-        """A full inventory was taken: what is not in ``targets`` is gone; tocsin sees again."""
+        """Report a full inventory: targets that are not in it are gone, and the source sees again
+        after :meth:`impaired`."""
 
     def impaired(self, message: str) -> None:
-        """The source cannot see: its targets turn ``unknown`` until :meth:`synced`."""
+        """Report that the source cannot see: its targets are ``unknown`` until :meth:`synced`."""
 
 
 @frozen(kw_only=True)
@@ -188,14 +213,15 @@ class Source(ABC):
     """Streams observations of many targets.
 
     Attributes:
-        autostart: class variable; a name under which one instance with default options runs
-            though the configuration does not mention it, or None.
-        interval: seconds between two samples of metrics; unset, the global ``interval`` holds.
-        label_probes: further probes that labels may ask for, with all their options.
-        label_timeout: seconds that labels may ask for as a timeout, at most.
-        label_interval: seconds that labels may ask for as an interval or period, at least.
-        label_checks: checks that the labels of one container may ask for.
-        label_checks_in_all: checks that the labels of all its targets together may ask for.
+        autostart: class variable; the name under which an instance with default options runs even
+            if the configuration does not mention it; None: no such instance.
+        target_kind: class variable; the kind of the targets that it finds.
+        interval: seconds between two samples of metrics; None: the global ``interval``.
+        label_probes: further probes that labels may use, with all their options.
+        label_timeout: the longest timeout in seconds that labels may set.
+        label_interval: the shortest interval or period in seconds that labels may set.
+        label_checks: the most checks that the labels of one target may create.
+        label_checks_in_all: the most checks that the labels of all its targets may create.
     """
 
     autostart: ClassVar[str | None] = None
@@ -210,13 +236,18 @@ class Source(ABC):
 
     @abstractmethod
     async def run(self, name: str, interval: float, sink: Sink) -> None:
-        """Watch until cancelled, under the configured ``name``; tell ``sink``.
+        """Watch until cancelled, and report to ``sink``.
 
-        An exception ends this run; the core tells of it and starts a new one after a backoff.
+        An exception ends the run; the core reports it and starts a new run after a backoff.
+
+        Args:
+            name: the source's name in the configuration.
+            interval: seconds between two samples of metrics.
+            sink: receives what the source sees during this run.
         """
 
     async def logs(self, target: str, lines: int) -> list[LogLine]:
-        """The last ``lines`` lines of a target, oldest first. Raises ActionError."""
+        """Return the last ``lines`` lines of a target's log, oldest first. Raises ActionError."""
         raise ActionError(f"{target} keeps no logs that tocsin can read")
 
     async def restart(self, target: str) -> None:
@@ -224,19 +255,19 @@ class Source(ABC):
         raise ActionError(f"{target} cannot be restarted by tocsin")
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
-        """All that the source knows, JSON-serialisable; the core hides secrets. Raises
-        ActionError."""
+        """Return all that the source knows of a target, JSON-serialisable; the core hides secrets
+        in it. Raises ActionError."""
         raise ActionError(f"{target} cannot be inspected by tocsin")
 
 
 @frozen(kw_only=True)
 class ServiceContext:
-    """What a service is given.
+    """What a service gets from the core.
 
     Attributes:
-        api_url: where the API is.
-        directory: a place of its own to keep things in, there and mode 0700.
-        token_file: holds a token of the role viewer, mode 0600: what the service reads with.
+        api_url: the URL of the API.
+        directory: a directory of the service's own; it exists and has mode 0700.
+        token_file: a file of mode 0600 with an API token of the role viewer.
     """
 
     api_url: str
@@ -250,17 +281,20 @@ class Service(ABC):
 
     @abstractmethod
     async def run(self, context: ServiceContext) -> None:
-        """Serve until cancelled. An exception ends this run; a new one starts after a backoff.
+        """Serve until cancelled. An exception ends the run; the core starts a new one after a
+        backoff.
 
         Raises:
-            ServiceError: it cannot run, and why.
+            ServiceError: the service cannot run.
         """
 
     def url(self) -> str | None:
-        """Where people find it; shown when tocsin starts."""
+        """Return the address at which people find the service; shown when tocsin starts. None: it
+        has none."""
         return None
 
 
 def private(**kwargs: Any) -> Any:
-    """A field that is not an option: state a plugin keeps for itself (``init=False``)."""
+    """Return an attrs field that is no option but the plugin's own state (``init=False``). Takes
+    the arguments of ``attrs.field``."""
     return field(init=False, repr=False, eq=False, **kwargs)

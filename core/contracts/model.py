@@ -1,4 +1,4 @@
-"""What is watched and what was seen: frozen data, no behaviour beyond small derivations."""
+"""Targets and what was seen of them: immutable data with small derivations only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tocsin.core.runtime.shortage import own_shortage
 
 
 class Status(StrEnum):
-    """What a check saw. ``unknown`` means tocsin could not see; it is not ``down``."""
+    """The status that a check saw. ``unknown``: tocsin could not see; it does not mean ``down``."""
 
     UP = "up"
     DEGRADED = "degraded"
@@ -24,14 +24,15 @@ class Status(StrEnum):
 
 
 REPLICATED = "replicated-service"
-"""The kind of target that is a service made of containers: what is said of the kind ``container``
-holds for it, too."""
+"""Kind of a target that is a service of several containers. Rules for the kind ``container`` apply
+to it, too."""
 
 _BADNESS = {Status.UP: 0, Status.UNKNOWN: 1, Status.DEGRADED: 2, Status.DOWN: 3}
 
 
 def worst(statuses: list[Status]) -> Status:
-    """The worst of several: down, degraded, unknown, up; ``unknown`` where there is none."""
+    """Return the worst status, in the order down, degraded, unknown, up; ``unknown`` for an empty
+    list."""
     return max(statuses, key=_BADNESS.__getitem__, default=Status.UNKNOWN)
 
 
@@ -57,9 +58,15 @@ class Reason(StrEnum):
 class Target:
     """A thing watched: a container, a URL, a database, a backup, a host disk.
 
-    ``expected`` maps a metric name to the level that is normal for this target. ``service`` names
-    the target whose instance it is, if it is one of several: that one tells whether it is down, and
-    whoever depends on an instance depends on all of them.
+    Attributes:
+        name: unique among all targets.
+        kind: such as ``container``, ``service`` or ``host``.
+        critical: whether its alerts are critical.
+        depends_on: names of the targets that it needs.
+        expected: the normal level of its metrics, by metric name.
+        labels: as its source or the configuration gives them.
+        service: name of the target of which this one is an instance, if there are several. The
+            service decides whether it is down; a dependency on one instance is one on all.
     """
 
     name: str
@@ -100,7 +107,7 @@ class Container:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """What is known of :data:`CONTAINER_METRICS`, by name."""
+        """Return the known values of :data:`CONTAINER_METRICS`, by name."""
         values = ((name, getattr(self, name)) for name in CONTAINER_METRICS)
         return {name: float(value) for name, value in values if value is not None}
 
@@ -110,15 +117,21 @@ CONTAINER_METRICS = tuple(
     for field in fields(Container)
     if field.name.endswith(("_percent", "_bytes", "_count"))
 )
-"""A container's metrics: the facts whose names end in the unit, as the name of any metric does."""
+"""Names of a container's metrics: the fields whose names end in a unit, as every metric's does."""
 
 
 @frozen(kw_only=True)
 class Result:
     """What one run of a check saw.
 
-    ``latency`` is in seconds. Metric names carry their unit as a suffix (``_seconds``, ``_bytes``,
-    ``_percent``). ``attributes`` is JSON-serialisable. ``container`` is set by container sources.
+    Attributes:
+        status: the status.
+        message: one sentence for people.
+        latency: seconds that the target took to answer; None: the core measures the run.
+        metrics: finite numbers by name; a name ends in its unit (``_seconds``, ``_bytes``,
+            ``_percent``).
+        attributes: further facts; JSON-serialisable.
+        container: facts about a container; set by sources.
     """
 
     status: Status
@@ -130,34 +143,43 @@ class Result:
 
     @classmethod
     def up(cls, message: str = "", **fields: Any) -> Result:
-        """The target does its job."""
+        """Return a result that the target works."""
         return cls(status=Status.UP, message=message, **fields)
 
     @classmethod
     def degraded(cls, message: str, **fields: Any) -> Result:
-        """The target works, but not as it should."""
+        """Return a result that the target works, but not as it should."""
         return cls(status=Status.DEGRADED, message=message, **fields)
 
     @classmethod
     def down(cls, message: str, **fields: Any) -> Result:
-        """The target does not do its job."""
+        """Return a result that the target does not work."""
         return cls(status=Status.DOWN, message=message, **fields)
 
     @classmethod
     def failed(cls, error: BaseException, message: str = "", **fields: Any) -> Result:
-        """What an error says of the target: ``down`` with ``message``, or ``unknown`` where the
-        error comes from a shortage of tocsin's own (descriptors, memory, threads, ports)."""
+        """Return the result of an error.
+
+        Args:
+            error: the error.
+            message: one sentence; empty: the error's own text.
+            fields: further fields of the result.
+
+        Returns:
+            ``down``; or ``unknown`` where the error shows that tocsin itself lacks something (file
+            descriptors, memory, threads, ports).
+        """
         if (lack := own_shortage(error)) is not None:
             return cls.unknown(lack, **fields)
         return cls.down(message or str(error) or type(error).__name__, **fields)
 
     @classmethod
     def unknown(cls, message: str, **fields: Any) -> Result:
-        """The probe could not see; says nothing about the target."""
+        """Return a result that the probe could not see; it says nothing about the target."""
         return cls(status=Status.UNKNOWN, message=message, **fields)
 
     def with_latency(self, seconds: float) -> Result:
-        """The same result, with ``seconds`` as latency where the probe gave none."""
+        """Return the result with ``seconds`` as latency where the probe gave none."""
         return self if self.latency is not None else evolve(self, latency=seconds)
 
 
@@ -172,7 +194,7 @@ class Observation:
 
     @property
     def check_id(self) -> str:
-        """The check's id, ``target/check``."""
+        """Return the check's id, ``target/check``."""
         return f"{self.target}/{self.check}"
 
 
@@ -222,7 +244,7 @@ class Heartbeat:
 
 
 class Health(StrEnum):
-    """How a part of tocsin itself fares."""
+    """The state of a component of tocsin itself."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -232,7 +254,7 @@ class Health(StrEnum):
 
 @frozen(kw_only=True)
 class ComponentHealth:
-    """One line of ``/health``: a component of tocsin, how it fares, and why in a sentence."""
+    """The state of one component of tocsin, as ``/health`` shows it, and a sentence as reason."""
 
     status: Health
     message: str = ""

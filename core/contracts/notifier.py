@@ -1,4 +1,4 @@
-"""What notifiers are given and what they answer: notices, messages, and the notifier contract."""
+"""The contract of notifiers: what they are given (messages of notices) and what they answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tocsin.core.units import Seconds
 
 
 class Kind(StrEnum):
-    """What a notice tells."""
+    """What happened to the alert of a notice."""
 
     FIRED = "fired"
     REPEATED = "repeated"
@@ -31,17 +31,31 @@ class Kind(StrEnum):
 
 @frozen(kw_only=True)
 class Notice:
-    """One change of one alert, as it is told to people.
+    """One change of one alert, of which people are notified.
 
-    ``id`` is the notice's own and kept over retries; ``alert`` is the alert's. ``at``: when it
-    changed, ``since``: when the trouble began (both aware UTC); ``downtime`` in seconds, once
-    resolved; ``recovered`` is false where the alert ended without all being seen to be well (its
-    target, check or metric is gone), as ``message`` says. ``affected`` names the targets that
-    depend on this one. ``details`` has what the rule found (``exit_code``, ``reason``, ``metric``,
-    ``value`` …). ``reply_to`` is what the notifier gave as :attr:`Receipt.reference` for its last
-    message about this alert. ``logs`` are the target's last lines, as many as
-    :attr:`Notifier.log_lines` asks for; ``can_restart``: people may restart the target through
-    tocsin.
+    Attributes:
+        id: of the notice; the same at every retry.
+        alert: id of the alert.
+        kind: what happened to the alert.
+        rule: name of the alert's rule.
+        target: name of the alert's target.
+        severity: of the alert now.
+        message: what the rule says, in a sentence; of an end, why it ended.
+        at: when the alert changed, aware UTC.
+        since: when the trouble began, aware UTC.
+        downtime: seconds from ``since`` to the end; None while it lasts.
+        recovered: of an end: whether the target was seen to be well. False: the target, check or
+            metric is gone.
+        affected: names of the targets that depend on this one.
+        details: what the rule found (``exit_code``, ``reason``, ``metric``, ``value`` …).
+        flaps: how often the alert fired again soon after its end.
+        repeats: how many reminders were sent.
+        critical: whether the target is critical.
+        target_kind: kind of the target.
+        fallback_for: name of the channel that should have sent this and could not.
+        reply_to: the :attr:`Receipt.reference` of the channel's last message about this alert.
+        logs: the target's last log lines, as many as :attr:`Notifier.log_lines` asks for.
+        can_restart: whether people may restart the target through tocsin.
     """
 
     id: UUID
@@ -62,21 +76,20 @@ class Notice:
     critical: bool = False
     target_kind: str = ""
     fallback_for: str | None = None
-    """The channel that should have told this and could not."""
     reply_to: str | None = None
     logs: tuple[LogLine, ...] = ()
     can_restart: bool = False
 
     @property
     def title(self) -> str:
-        """The alert's name as a heading: ``Container down: web``."""
+        """Return the alert's name as a heading: ``Container down: web``."""
         words = self.rule.replace("_", " ").replace("-", " ")
         return f"{words[:1].upper()}{words[1:]}: {self.target}"
 
 
 @frozen(kw_only=True)
 class TargetStatus:
-    """How one target stands. ``since``: since when the status is what it is, aware UTC."""
+    """The status of one target; ``since`` is when it became that, aware UTC."""
 
     target: str
     kind: str
@@ -88,13 +101,17 @@ class TargetStatus:
 
 @frozen(kw_only=True)
 class Message:
-    """What goes out at once on one channel. ``id`` is kept over retries: receivers that keep it in
-    mind see each message once.
+    """One message of one channel.
 
-    ``digest``: there was more to tell than the channel's limit allows one by one. ``words`` is all
-    of it as the templates put it, to be escaped and sent as it is. ``system``: every target, worst
-    first, where :attr:`Notifier.wants_system` asks for it. ``timezone``: of the times that people
-    read.
+    Attributes:
+        id: the same at every retry: a receiver that remembers it sees each message once.
+        channel: name of the channel.
+        notices: what the message is about; at least one.
+        created_at: when the message was formed, aware UTC.
+        digest: whether it collects notices that the channel's rate limit had held back.
+        words: the whole message as the templates rendered it; to be escaped and sent as it is.
+        system: every target, worst first; empty unless :attr:`Notifier.wants_system`.
+        timezone: IANA name of the time zone of times that people read.
     """
 
     id: UUID
@@ -108,20 +125,25 @@ class Message:
 
     @property
     def thread(self) -> str | None:
-        """The ``reply_to`` of all of its notices; None where they have none or not the same one:
-        what comes later about any of them then belongs to this message."""
+        """Return the ``reply_to`` that all notices share; None where they share none: later
+        messages about these alerts then refer to this message."""
         found = {notice.reply_to for notice in self.notices}
         return found.pop() if len(found) == 1 else None
 
     @property
     def severity(self) -> Severity:
-        """The worst of what still fires; info where all is resolved."""
+        """Return the highest severity of the alerts that still fire; info where all have ended."""
         open_ones = [n.severity for n in self.notices if n.kind is not Kind.RESOLVED]
         return max(open_ones, key=lambda s: s.rank, default=Severity.INFO)
 
 
 def test_message(channel: str, now: datetime) -> Message:
-    """What a person has a channel send, to see whether it works."""
+    """Return the message that a test of a channel sends.
+
+    Args:
+        channel: name of the channel.
+        now: aware UTC.
+    """
     notice = Notice(
         id=new_id(), alert=new_id(), kind=Kind.TEST, rule="test", target="tocsin",
         severity=Severity.INFO, message="This is a test of tocsin. Nothing is wrong.", at=now,
@@ -132,44 +154,51 @@ def test_message(channel: str, now: datetime) -> Message:
 
 @frozen(kw_only=True)
 class Receipt:
-    """What the provider answered, as a sentence; ``reference`` names the message at the provider
-    and comes back as :attr:`Notice.reply_to`."""
+    """The provider's answer to a message that it took.
+
+    Attributes:
+        answer: the answer, as a sentence without secrets.
+        reference: the provider's id of the message; given back as :attr:`Notice.reply_to`.
+    """
 
     answer: str = "accepted"
     reference: str | None = None
 
 
 class Controls(Protocol):
-    """What people may do from within a channel. ``by`` names who does; each is audited.
+    """What people may do through a channel. ``by`` names the person; every action is audited.
 
-    Every method raises :class:`ActionError`, a sentence, where it cannot be done.
+    Every method raises :class:`ActionError`, with a sentence, where the action cannot be done.
     """
 
     async def acknowledge(self, alert: UUID, by: str) -> str:
-        """Acknowledge a firing alert; what was done, in a sentence."""
+        """Acknowledge a firing alert. Returns what was done, as a sentence."""
 
     async def silence(self, alert: UUID, seconds: float, by: str) -> str:
-        """Silence an alert's target and rule for a while; what was done, in a sentence."""
+        """Silence the target and rule of an alert for ``seconds``. Returns what was done, as a
+        sentence."""
 
     async def logs(self, target: str, lines: int) -> list[LogLine]:
-        """The last lines of a target."""
+        """Return the last ``lines`` lines of a target's log, oldest first."""
 
     async def restart(self, target: str, by: str) -> str:
-        """Restart a target, where that is allowed; what was done, in a sentence."""
+        """Restart a target, where that is allowed. Returns what was done, as a sentence."""
 
 
 class NotifyError(Exception):
     """A message could not be delivered; the text is one clear sentence without secrets.
 
     Args:
-        permanent: trying again is of no use. A message of several notices is then tried in halves,
-            down to the notice that is refused.
-        retry_after: seconds for which the provider wants to be left alone.
-        disable: the channel as a whole is of no use until the configuration is changed.
-        everything: with ``permanent``: any other message would be refused as well (the login is
-            wrong, the recipient does not exist), so that halves of it are of no use.
-        answered: without ``permanent``: the provider answered that it has not taken the message.
-            One that goes on failing while others are taken is then tried in halves, too.
+        message: the sentence.
+        permanent: a retry would fail as well. A message of several notices is then sent in halves,
+            until the notice that is refused is found.
+        retry_after: seconds for which the provider wants no request.
+        disable: the channel cannot work until the configuration is changed.
+        everything: with ``permanent``: any other message would be refused as well (wrong login,
+            unknown recipient), so that halves are not tried.
+        answered: without ``permanent``: the provider answered that it did not take the message, so
+            that a part of it cannot arrive twice. If it keeps failing while other messages are
+            taken, it is sent in halves, too.
     """
 
     def __init__(
@@ -191,11 +220,11 @@ class NotifyError(Exception):
 
 
 LONGEST_REST = 366 * 86400.0
-"""Seconds; who asks for more than a year does not mean it."""
+"""Seconds; a longer ``retry_after`` is taken for an error."""
 
 
 def _patience(seconds: float) -> float | None:
-    """What a provider asked for, where it is a time that can be waited for."""
+    """Return a usable number of seconds from what a provider asked for, or None."""
     if not isinstance(seconds, int | float) or seconds != seconds:  # not a number
         return None
     return float(min(max(0, seconds), LONGEST_REST))
@@ -208,35 +237,41 @@ def _positive(_: object, attribute: Any, value: float) -> None:
 
 @frozen(kw_only=True)
 class Notifier(ABC):
-    """Tells people. One instance for each channel.
+    """Delivers messages to people. There is one instance for each channel.
 
     Attributes:
-        timeout: seconds one attempt may take. The core cancels it a little later.
+        min_severity: class variable; default of the channel's option: the least severity of alerts
+            that the channel gets.
+        batch: class variable; default of the channel's option: seconds for which notices that are
+            not critical are collected into one message; None: as long as critical ones.
+        log_lines: class variable; how many of a target's last log lines come with a notice.
+        wants_system: class variable; whether messages come with the status of every target.
+        timeout: seconds that one attempt may take. The core cancels it one second later.
     """
 
     min_severity: ClassVar[Severity] = Severity.INFO
-    """What a channel of this kind is told of, unless it says otherwise."""
-
     batch: ClassVar[float | None] = None
-    """Seconds for which what is not critical is collected; None: no longer than the rest."""
-
     log_lines: ClassVar[int] = 0
-    """How many of a target's last log lines come with its notice."""
-
     wants_system: ClassVar[bool] = False
-    """Whether a message comes with the status of every target."""
 
     timeout: Seconds = field(default=30.0, validator=_positive)
 
     @abstractmethod
     async def send(self, message: Message) -> Receipt:
-        """Deliver a message. Raises NotifyError. Any other exception counts as temporary, but for
-        one that comes again and again: the message is given up then, after about two minutes,
-        unless it is an OSError, which is the network's."""
+        """Deliver a message.
+
+        Raises:
+            NotifyError: it was not delivered. Any other exception counts as a temporary fault of
+                the notifier; if it comes at every retry, the message is given up after about two
+                minutes. An OSError counts as a fault of the network, and is retried longer.
+        """
 
     async def listen(self, controls: Controls) -> None:
-        """Two-way notifiers take in here what people answer, until cancelled. An exception ends it;
-        the core starts it again after a backoff, or after ``retry_after`` of a NotifyError."""
+        """Receive what people answer, until cancelled; for notifiers that work both ways.
+
+        An exception ends it; the core calls it again after a backoff, or after ``retry_after`` of a
+        NotifyError.
+        """
 
     async def close(self) -> None:
-        """Let go of what the notifier holds; called when its channel ends (reload, stop)."""
+        """Release the notifier's resources; called when its channel ends (reload, stop)."""

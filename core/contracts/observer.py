@@ -20,8 +20,9 @@ class AlertChange:
     ``kind`` is ``pending``, ``cancelled``, ``fired``, ``reopened``, ``released``, ``repeated``,
     ``flapping``, ``escalated``, ``suppressed``, ``acknowledged``, ``unacknowledged``, ``resolved``
     or ``closed``. ``id`` is the change's own, ``alert`` the alert's; ``at`` is aware UTC.
-    ``notify``: people were to be told; where they were not, ``reason`` names why and ``why`` says
-    it in a sentence. ``downtime`` in seconds, once resolved; ``actor`` is the person behind it.
+    ``notify``: whether people are notified of it; where they are not, ``reason`` is a word for the
+    cause and ``why`` a sentence. ``downtime`` is in seconds, once resolved; ``actor`` is the person
+    who caused the change.
     """
 
     id: UUID

@@ -1,4 +1,4 @@
-"""A message in words: what a template's text becomes, before a channel dresses it."""
+"""A rendered message: the structure of a template's text, before a notifier formats it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LABEL = re.compile(r"^([A-Z][\w '()-]{0,30}): +(\S.*)$", re.DOTALL)
 
 @frozen(kw_only=True)
 class Line:
-    """A line: ``📦 Container: web`` is an icon, a label and a text; both may be empty."""
+    """A line such as ``📦 Container: web``: icon, label and text; icon and label may be empty."""
 
     text: str
     label: str = ""
@@ -27,7 +27,7 @@ class Line:
 
 @frozen(kw_only=True)
 class Section:
-    """Lines that belong together, under a heading or none."""
+    """Lines that belong together; ``heading`` and ``icon`` may be empty."""
 
     lines: tuple[Line, ...]
     heading: str = ""
@@ -36,7 +36,7 @@ class Section:
 
 @frozen(kw_only=True)
 class RenderedMessage:
-    """A whole message: plain text without control characters, to be escaped by whoever shows it."""
+    """A whole message of plain text without control characters; a notifier has to escape it."""
 
     title: str
     icon: str = ""
@@ -44,7 +44,7 @@ class RenderedMessage:
 
     @property
     def text(self) -> str:
-        """All of it as plain text."""
+        """Return the whole message as plain text."""
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -58,8 +58,8 @@ class RenderedMessage:
 
 
 def read(text: str) -> RenderedMessage:
-    """What a template has made: the first line is the title, empty lines part sections, and a line
-    that ends in a colon heads one."""
+    """Return the structure of a template's text: the first line is the title, empty lines separate
+    sections, and a first line that ends in a colon is a section's heading."""
     blocks: list[list[str]] = [[]]
     title = ""
     for raw in text.splitlines():

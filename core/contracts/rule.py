@@ -1,4 +1,4 @@
-"""What rules see and what they say: severities, histories, verdicts, and the rule contract."""
+"""The contract of rules: what a rule is given (a history) and what it returns (a verdict)."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 info, 1 warning, 2 critical."""
+        """Return 0 for info, 1 for warning, 2 for critical."""
         return ("info", "warning", "critical").index(self.value)
 
     def raised(self) -> Severity:
-        """The next one up; critical stays."""
+        """Return the next higher severity; critical stays critical."""
         return (Severity.WARNING, Severity.CRITICAL, Severity.CRITICAL)[self.rank]
 
 
 class VerdictState(StrEnum):
-    """What a rule finds. ``rising``: it has begun, and is not enough for an alert yet."""
+    """The state that a rule finds. ``rising``: something is wrong, but no alert yet."""
 
     CLEAR = "clear"
     RISING = "rising"
@@ -41,13 +41,19 @@ class VerdictState(StrEnum):
 
 @frozen(kw_only=True)
 class Verdict:
-    """A rule's finding.
+    """A rule's finding on one target.
 
-    ``message`` is one sentence; ``details`` go into messages and the API (JSON-serialisable).
-    ``rule_state`` is kept, with an alert or without, over restarts of tocsin, and handed back as
-    :attr:`History.rule_state`; an ``unknown`` verdict without one leaves what was kept.
-    ``recheck_after``: seconds after which time alone may change the verdict. ``recovered``: a clear
-    verdict rests on what was seen; else its alert ends because nothing is to be seen any more.
+    Attributes:
+        state: the finding.
+        message: one sentence for people.
+        details: values for messages and the API; JSON-serialisable.
+        rule_state: what the rule wants to remember; JSON-serialisable. It is kept with or without
+            an alert, also over restarts of tocsin, and given back as :attr:`History.rule_state`. An
+            ``unknown`` verdict with an empty one keeps the state of the verdict before.
+        recheck_after: seconds after which time alone may change the verdict, so that the rule has
+            to be asked again; None: only a new result can change it.
+        recovered: of a clear verdict: whether the target was seen to be well. False: the alert ends
+            because its subject cannot be seen any more.
     """
 
     state: VerdictState
@@ -59,47 +65,54 @@ class Verdict:
 
     @classmethod
     def clear(cls, message: str = "", **fields: Any) -> Verdict:
-        """All is well."""
+        """Return a verdict that nothing is wrong."""
         return cls(state=VerdictState.CLEAR, message=message, **fields)
 
     @property
     def is_no_news(self) -> bool:
-        """Where there is no alert and no state is kept, nothing follows from it."""
+        """Return whether the verdict changes nothing where there is no alert and no kept state."""
         quiet = self.state in (VerdictState.CLEAR, VerdictState.UNKNOWN)
         return quiet and self.recheck_after is None and not self.rule_state
 
     @classmethod
     def over(cls, message: str, **fields: Any) -> Verdict:
-        """What was wrong is not to be seen any more (its target, check or metric is gone), which
-        does not mean that all is well: people are told that it ended, and by ``message`` why."""
+        """Return a verdict that the subject of the alert is gone (target, check or metric), which
+        does not mean that it is well: people are notified that the alert ended, with ``message`` as
+        the reason."""
         return cls(state=VerdictState.CLEAR, message=message, recovered=False, **fields)
 
     @classmethod
     def rising(cls, message: str, **fields: Any) -> Verdict:
-        """Something has begun (the first of three failures) that is no alert yet."""
+        """Return a verdict of a trouble that is no alert yet (the first of three failures)."""
         return cls(state=VerdictState.RISING, message=message, **fields)
 
     @classmethod
     def firing(cls, message: str, **fields: Any) -> Verdict:
-        """It calls for an alert."""
+        """Return a verdict that calls for an alert."""
         return cls(state=VerdictState.FIRING, message=message, **fields)
 
     @classmethod
     def unknown(cls, message: str = "", **fields: Any) -> Verdict:
-        """It cannot be told: an alert that is open freezes as it is."""
+        """Return a verdict that nothing can be said: an open alert is frozen in its state."""
         return cls(state=VerdictState.UNKNOWN, message=message, **fields)
 
 
 @frozen(kw_only=True)
 class History:
-    """A target's recent past, as far as a rule asked for it (:attr:`Rule.lookback`).
+    """A target's recent past, as far back as the rule asks for (:attr:`Rule.lookback`).
 
-    ``latest`` has the newest observation of each check; ``observations`` and ``events`` those
-    within the lookback, oldest first. ``failures`` counts, of each check, results that were
-    ``down`` in a row. ``source`` names the check that a source feeds (a container's own state), or
-    is None. ``firing``: the rule's alert on this target is firing now (for hysteresis).
-    ``rule_state`` is what the last verdict asked to be kept. ``checks`` names all checks of the
-    target: one that is not in ``latest`` has not been heard of since the start.
+    Attributes:
+        target: the target.
+        latest: the newest observation of each check, by the check's name.
+        observations: the observations within the lookback, oldest first.
+        events: the events within the lookback, oldest first.
+        failures: consecutive ``down`` results of each check, by the check's name.
+        source: name of the check whose results come from a source (a container's own state); None:
+            there is none.
+        firing: whether the rule's alert on this target fires now (for hysteresis).
+        rule_state: the state that the rule's last verdict carried.
+        checks: names of all checks of the target; one that is not in ``latest`` has had no result
+            since tocsin started.
     """
 
     target: Target
@@ -114,7 +127,7 @@ class History:
 
     @property
     def unseen(self) -> bool:
-        """Nothing that is known of the target says anything: every check is ``unknown``."""
+        """Return whether every check of the target is ``unknown``."""
         return all(o.result.status is Status.UNKNOWN for o in self.latest.values())
 
 
@@ -124,15 +137,17 @@ class Rule(ABC):
     give the same verdict, so that ``tocsin replay`` can run it over the past.
 
     Attributes:
-        inhibits: class variable; whether its alert explains the failures of dependent targets,
-            which are then not told (it means: this target is down).
-        rule_state_suffices: class variable; whether its ``rule_state`` has all that it needs of the
-            time before a start of tocsin. Other rules with a lookback are given the results and
-            events of then, as far as history has them; their facts about a container are few.
-        explained_by_down: class variable; whether its alert is not told while one of a rule that
-            inhibits, on the same target and graver, is; of a rule with ``inhibits`` it never is.
-        stands_for_down: class variable; whether its alert is told in place of those of rules that
-            inhibit, on the same target; it takes over their severity and channels.
+        inhibits: class variable; whether its alert means that the target is down, and so explains
+            failures of dependent targets, of which nobody is notified then.
+        rule_state_suffices: class variable; whether its ``rule_state`` holds all that it needs of
+            the time before tocsin started. Other rules with a lookback are given the results and
+            events of that time from history, with few facts about containers.
+        explained_by_down: class variable; whether nobody is notified of its alert while a graver
+            alert of a rule with ``inhibits`` fires on the same target. Does not apply to rules with
+            ``inhibits`` themselves.
+        stands_for_down: class variable; whether people are notified of its alert in place of those
+            of rules with ``inhibits`` on the same target; it takes over their severity and
+            channels.
     """
 
     inhibits: ClassVar[bool] = False
@@ -142,20 +157,27 @@ class Rule(ABC):
 
     @property
     def lookback(self) -> float:
-        """Seconds of observations and events that :meth:`evaluate` needs; 0: only the newest."""
+        """Return the seconds of past that :meth:`evaluate` needs; 0: only the newest results."""
         return 0.0
 
     @property
     def looks_at(self) -> tuple[str, ...] | None:
-        """Names of the metrics by which alone :meth:`evaluate` judges: while no check of a target
-        has one of them, no alert of the rule is open there and it keeps no state, it is not asked.
-        None: it is asked at every result."""
+        """Return the names of the only metrics that :meth:`evaluate` uses; None: it uses more.
+
+        The core does not call a rule for a target of which no check has one of these metrics,
+        unless the rule has an open alert or a kept state there.
+        """
         return None
 
     def applies(self, target: Target) -> bool:
-        """Whether the rule has anything to say about a target. Pure."""
+        """Return whether the rule is meant for a target. Pure."""
         return True
 
     @abstractmethod
     def evaluate(self, history: History, now: datetime) -> Verdict:
-        """Judge. Pure and quick; called on every result of the target."""
+        """Return the verdict. Pure and quick; called on every result of the target.
+
+        Args:
+            history: the target's recent past.
+            now: the time of the judgement, aware UTC; use no other clock.
+        """
