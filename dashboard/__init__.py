@@ -1,4 +1,4 @@
-"""The dashboard: a Streamlit application, found and supervised like any stranger's service.
+"""The dashboard: a Streamlit application, found and supervised like any third-party service.
 
 This module is the plugin and alone knows tocsin's public API; it imports without Streamlit. All
 else in this package runs in a process of its own and reads nothing but the HTTP API:
@@ -79,8 +79,8 @@ class DashboardService(Service):
         host: the address to listen on.
         port: the TCP port.
         sign_in: ask each reader for a token of their own before anything is shown; unset, that is
-            done unless nobody but this machine can reach it: where ``host`` is no loopback
-            address, and where ``base_path`` or ``hosts`` speak of a reverse proxy.
+            done where other machines can reach the dashboard: ``host`` is no loopback address, or
+            ``base_path`` or ``hosts`` show that a reverse proxy is in front.
         base_path: the path under which a reverse proxy serves it.
         hosts: the names in readers' address bars, such as "watch.example.org", where a reverse
             proxy is in front; requests for other names and from other pages are refused.
@@ -93,7 +93,7 @@ class DashboardService(Service):
     hosts: tuple[str, ...] = field(default=(), validator=_hosts)
 
     def url(self) -> str | None:
-        """Where people find it; None where what it needs is not installed."""
+        """Return the address of the dashboard; None where its packages are not installed."""
         if _absent():
             return None
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -101,7 +101,7 @@ class DashboardService(Service):
         return f"http://{host}:{self.port}" + (f"/{base}" if base else "")
 
     def settings(self, api_url: str, token_file: str) -> Settings:
-        """What the child process is told."""
+        """Return the settings of the child process."""
         local = is_loopback(self.host)
         proxied = bool(self.base_path.strip("/") or self.hosts)
         return Settings(

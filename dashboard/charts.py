@@ -1,4 +1,4 @@
-"""Charts. Their colours stand on light and dark ground alike; texts of strangers are escaped."""
+"""Charts. Their colours fit light and dark themes; names and messages are escaped."""
 
 from __future__ import annotations
 

@@ -95,8 +95,9 @@ class _Answer:
 
 @define
 class Shared:
-    """Answers that many readers want at about the same time, each asked for once: nobody asks again
-    while it is on its way, and it is good for ``kept`` seconds. They are read only."""
+    """A cache of answers that many readers want at about the same time. Each is requested once:
+    other readers wait for the request under way, and share the answer for ``kept`` seconds. Answers
+    must not be changed."""
 
     kept: float
     _answers: dict[Hashable, _Answer] = field(factory=dict)

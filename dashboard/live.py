@@ -39,6 +39,6 @@ class LiveList:
         for item in answer["items"]:
             self.items[item["name"]] = item
         self.total = answer["total"]
-        # What did not fit into one answer would never be told again: begin anew.
+        # What did not fit into one answer would never be sent again: read the whole list again.
         self.revision = None if answer["next"] and not answer["whole"] else answer["revision"]
         return self.items

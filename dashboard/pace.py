@@ -72,7 +72,7 @@ class Pace:
         Args:
             what: a reader, and a part of a page.
             cost: what it cost this time.
-            least: seconds between two looks where nobody else is there.
+            least: seconds between two looks while there is one reader only.
             now: the time.
 
         Returns:
@@ -105,8 +105,8 @@ def live(least: float) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """A part of a page that is drawn again and again, each ``least`` seconds or less often.
 
     Streamlit's own ``run_every`` asks for the next look though the one before is not done, and asks
-    as often whatever it costs: where many read, nobody sees a page to its end. Here the browser
-    waits once it has been drawn, and not at all while its tab is hidden.
+    as often whatever it costs: with many readers no page would ever be drawn to its end. Here the
+    browser waits after each look, and does not ask while its tab is hidden.
     """
 
     def decorate(draw: Callable[P, None]) -> Callable[P, None]:

@@ -34,7 +34,7 @@ def make(start: str) -> dict[str, Any]:
 def link(
     page: str, label: str, *, icon: str | None = None, query: Mapping[str, str] | None = None
 ) -> None:
-    """A link to a page; the label is a stranger's text."""
+    """Show a link to a page; the label is untrusted text."""
     st.page_link(_MADE[page], label=plain(label, 80), icon=icon, query_params=dict(query or {}))
 
 

@@ -33,10 +33,10 @@ MISSES = 6
 
 @frozen(kw_only=True)
 class Settings:
-    """What the child is told. ``sign_in``: readers need a token of their own. ``hosts``: names that
-    requests may be for, beside this machine's own; ``any_host``: readers come from the network, by
-    whatever name they know. The token itself is in
-    ``token_file``, so that no listing shows it."""
+    """The settings of the child process. ``sign_in``: readers need a token of their own. ``hosts``:
+    names that requests may be for, beside this machine's own; ``any_host``: readers come from the
+    network, under any name. The token itself is in ``token_file``, so that no process listing shows
+    it."""
 
     host: str
     port: int
@@ -106,7 +106,7 @@ def _end(child: asyncio.subprocess.Process, number: int) -> None:
 
 
 async def _read(child: asyncio.subprocess.Process, said: deque[str]) -> None:
-    """Keep the last lines; a pipe that nobody reads would stop the child."""
+    """Read the child's output and keep the last lines; a full pipe would block the child."""
     assert child.stdout is not None  # noqa: S101 - it was asked for
     while chunk := await child.stdout.read(65536):
         lines = chunk.decode(errors="replace").splitlines()

@@ -27,7 +27,7 @@ from tocsin.dashboard.theme import THEME
 SCRIPT = Path(__file__).with_name("script.py")
 
 HEADERS = {
-    # Nothing is loaded from, or told to, any other host, whatever a log line or a name contains.
+    # Nothing is loaded from, or sent to, any other host, whatever a log line or a name contains.
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
         "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
@@ -164,11 +164,11 @@ class Doors:
 
 
 class Guarded:
-    """Lets in whom :class:`Doors` lets in, adds :data:`HEADERS` to every answer, and tells the page
-    where its server is.
+    """Refuses what :class:`Doors` refuses, adds :data:`HEADERS` to every answer, and writes the
+    address of the server into the page.
 
-    Left to itself the page looks for its server under the path of each view first, and browsers
-    write the misses to their console.
+    Without that address Streamlit's page tries the path of each view first, and browsers log the
+    failures.
     """
 
     def __init__(self, app: ASGIApp, doors: Doors, base: str = "") -> None:

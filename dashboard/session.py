@@ -46,9 +46,9 @@ class Reader:
 
 @frozen
 class ReaderApi(Api):
-    """The API under a reader's token, which does not ask again with a token that was refused: all
-    readers come from one address, and tocsin counts the refusals of an address. What others with
-    the same token have just been told is not asked for again."""
+    """The API under a reader's token. A token that was refused is not sent again, since all readers
+    come from one address and tocsin limits the refusals of an address. Readers with the same token
+    share answers for a short time."""
 
     def get(self, path: str, **query: Any) -> Any:
         """What a GET answers; it is not to be changed. Raises ApiError."""
@@ -87,7 +87,7 @@ def _http(url: str) -> httpx.Client:
 
 
 def settings() -> Settings:
-    """What this process was told."""
+    """Return the settings of this process."""
     return _settings()
 
 

@@ -53,8 +53,8 @@ def of_alert(alert: Item) -> Tone:
 
 
 def foremost(alerts: Iterable[Item], number: int) -> list[Item]:
-    """Those to be shown where there is room for so many: what fires and is told, the worst first;
-    what somebody looks after; then all others, which are over or suppressed, the newest first."""
+    """Return the ``number`` alerts to show first: firing ones, the worst first; acknowledged ones;
+    then resolved and suppressed ones, the newest first."""
     order = {"firing": 0, "acknowledged": 1}
     newest = sorted(alerts, key=lambda alert: alert["id"], reverse=True)
     newest.sort(key=lambda a: (order.get(a["state"], 2), of_alert(a).rank * (a["state"] in order)))

@@ -1,4 +1,4 @@
-"""Text fit to be shown. Names, messages and log lines come from strangers.
+"""Text that is safe to show. Names, messages and log lines are untrusted.
 
 Durations, sizes and time zones are written here anew: the dashboard knows tocsin by its HTTP API.
 

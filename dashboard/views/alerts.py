@@ -1,4 +1,4 @@
-"""Alerts over time, and why each was, or was not, told."""
+"""The alerts over time, and why people were or were not notified of each."""
 
 from __future__ import annotations
 

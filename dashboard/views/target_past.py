@@ -94,7 +94,7 @@ def _marks(alerts: Sequence[Item], events: Sequence[Item]) -> list[charts.Mark]:
         for alert in alerts
     ]  # fmt: skip
     for event in events:
-        if event["action"] == "start":  # an engine tells a restart as stop, start and restart
+        if event["action"] == "start":  # an engine reports a restart as stop, start and restart
             marks.append(charts.Mark(at=event["at"], kind="restart", text="Started"))
         elif event["action"] in ("die", "oom"):
             code = event["attributes"].get("exitCode")
