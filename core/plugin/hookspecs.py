@@ -59,7 +59,7 @@ def tocsin_services() -> Mapping[str, type[Service]]:
 
 @hookspec
 def tocsin_observers() -> Mapping[str, type[Observer]]:
-    """Observers by name: told of every change of every alert."""
+    """Observers by name; each receives every change of every alert."""
     raise NotImplementedError
 
 

@@ -1,6 +1,6 @@
 """Finding plugins and keeping the book on them.
 
-Every plugin is found through the entry-point group ``tocsin``, ours and strangers' alike. Names are
+Every plugin is found through the entry-point group ``tocsin``, built-in and third-party alike. Names are
 checked against the allow and deny lists before anything is loaded, because loading runs code. What
 a plugin does wrong marks it failed, with its reason, and nothing else.
 """
@@ -131,7 +131,7 @@ class PluginManager:
 
     def load(self) -> None:
         """Find and load every plugin. Never raises for a plugin's fault."""
-        # Ours first: a stranger who takes one of our names is the one to be refused.
+        # Built-in ones first: a third-party plugin that uses one of their names is refused.
         found = sorted(self._discover(), key=lambda e: (_distribution(e)[0] != "tocsin", e.name))
         for entry in found:
             if entry.name in self._records:

@@ -1,4 +1,4 @@
-"""What a plugin class can be told: its attrs fields, as people see them."""
+"""The options of a plugin class: its attrs fields, as people see them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def options_of(cls: Any) -> list[Option]:
         return []
     try:
         hints = get_type_hints(cls, include_extras=True)
-    except Exception:  # noqa: BLE001 - a stranger's annotations may name anything
+    except Exception:  # noqa: BLE001 - third-party annotations may name anything
         hints = {}
     options = [
         Option(

@@ -38,7 +38,7 @@ BLOCKED_AFTER = 2.0
 """Seconds without a sign of life after which a thread counts as blocked."""
 
 LONG_STANDSTILL = 10.0
-"""Seconds for which tocsin may stand still before it tells."""
+"""Seconds for which tocsin may stand still before that is reported."""
 
 MOST_GIVEN_UP = 2
 """Threads of one plugin that go on though they were given up, with which it gets no other."""
@@ -156,7 +156,7 @@ class PluginThread:
             self._pending.discard(lost)
             end.cancel()
             if not waiter.cancel() and not waiter.cancelled():
-                waiter.exception()  # asyncio would log what nobody has asked for
+                waiter.exception()  # else asyncio logs that it was never retrieved
 
     def awaited(self) -> None:
         """The thread that calls waits for the core, if it is the thread's."""
@@ -264,7 +264,7 @@ async def _guarded(
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        raise PluginFault(describe(error)) from error  # nobody asked it to end
+        raise PluginFault(describe(error)) from error  # it was not cancelled by the core
     except GeneratorExit:
         raise
     except PluginFault:

@@ -88,7 +88,7 @@ def show(value: object) -> str:
         return f"a number of {value.bit_length()} bits"
     try:
         text = repr(value[:60] if isinstance(value, str) else value)
-    except BaseException:  # noqa: BLE001 - a stranger's repr
+    except BaseException:  # noqa: BLE001 - a third-party repr
         return f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}…"
 
@@ -240,5 +240,5 @@ def is_aware(given: object) -> TypeGuard[datetime]:
     """Whether it is a time with its zone."""
     try:
         return type(given) is datetime and given.utcoffset() is not None
-    except Exception:  # noqa: BLE001 - a stranger's time zone
+    except Exception:  # noqa: BLE001 - a third-party time zone
         return False

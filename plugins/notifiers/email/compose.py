@@ -68,7 +68,7 @@ def check_address(address: str) -> None:
 
 
 def sender_for(user: str | None) -> str:
-    """Who the mail is from, where nobody says."""
+    """Return the sender where the configuration gives none."""
     if user is not None:
         try:
             check_address(user)

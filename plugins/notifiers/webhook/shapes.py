@@ -19,7 +19,7 @@ VERSION = 1
 """Of the standard shape; raised when a field goes or changes its meaning."""
 
 EXPIRES = timedelta(days=7)
-"""For how long Alertmanager believes that an alert fires, unless it hears more."""
+"""How long Alertmanager takes an alert for firing without a new message about it."""
 
 COLOURS = {Severity.CRITICAL: 0xD32F2F, Severity.WARNING: 0xF9A825, Severity.INFO: 0x1976D2}
 GREEN = 0x2E7D32
