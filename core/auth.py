@@ -107,6 +107,7 @@ class TokenStore:
 
     def _read_now(self) -> dict[UUID, TokenInfo]:
         if (stamp := _stamp(self._path)) is None:
+            self._stamp = None  # it may come back as it was
             return {}
         if self._known is not None and stamp == self._stamp:
             return self._known
@@ -211,7 +212,7 @@ class TokenStore:
             tokens = msgspec.json.decode(self._earlier.read_bytes(), type=tuple[TokenInfo, ...])
         except FileNotFoundError:
             return {}
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise _damaged(self._earlier, error) from error
         return {token.id: token for token in tokens}
 
@@ -236,7 +237,7 @@ def _read(db: sqlite3.Connection, path: Path) -> dict[UUID, TokenInfo]:
     rows = db.execute("SELECT data FROM tokens ORDER BY id").fetchall()
     try:
         tokens = [msgspec.json.decode(data, type=TokenInfo) for (data,) in rows]
-    except (msgspec.MsgspecError, TypeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
         raise DamagedError(str(error)) from error
     return {token.id: token for token in tokens}
 

@@ -105,6 +105,7 @@ def test_names_are_printable(store: TokenStore, name: str) -> None:
         ("tokens.db", b"{"),
         ("tokens.db", b"\xa5" * 8192),
         ("tokens.json", b"{"),  # of an earlier version
+        ("tokens.json", b'[{"name": "\xff"}]'),
     ],
 )
 def test_a_damaged_file_is_told_and_left_alone(
@@ -129,6 +130,7 @@ def test_a_damaged_file_is_told_and_left_alone(
     [
         "UPDATE tokens SET data = 5",
         "UPDATE tokens SET data = substr(data, 9)",
+        "UPDATE tokens SET data = CAST(X'7B226E616D65223A22FF227D' AS BLOB)",
         "ALTER TABLE tokens RENAME TO others",
     ],
 )
@@ -143,6 +145,16 @@ def test_a_file_with_other_content_is_damaged(
         store.find(plain)
     with pytest.raises(ValueError, match="is damaged"):
         store.create("b", Role.VIEWER)
+
+
+def test_a_file_that_comes_back_is_read(store: TokenStore, tmp_path: Path) -> None:
+    """As when a volume was away for a moment: nothing of the file has changed meanwhile."""
+    plain = store.create("a", Role.ADMIN)
+    assert store.find(plain)
+    (tmp_path / "tokens.db").rename(tmp_path / "away")
+    assert store.find(plain) is None
+    (tmp_path / "away").rename(tmp_path / "tokens.db")
+    assert store.find(plain)
 
 
 def test_a_change_that_is_not_finished_keeps_nobody_waiting(

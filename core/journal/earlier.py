@@ -24,9 +24,9 @@ def beats_in(file: Path) -> dict[str, Heartbeat] | None:
         return msgspec.json.decode(file.read_bytes(), type=dict[str, Heartbeat])
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         log.warning("heartbeats could not be read", file=str(file), error=str(error))
-        if isinstance(error, msgspec.MsgspecError):
+        if not isinstance(error, OSError):
             with suppress(OSError):
                 file.replace(f"{file}.broken")
         return None

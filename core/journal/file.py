@@ -264,7 +264,8 @@ def put(db: sqlite3.Connection, entry: Entry) -> None:
         list(entry.retry_after_until.items()),
     )
     db.executemany(
-        "INSERT OR REPLACE INTO beats (key, data) VALUES (?, ?)",
+        "INSERT INTO beats (key, data) VALUES (?, ?) "
+        "ON CONFLICT (key) DO UPDATE SET data = excluded.data",
         [(key, encode((key, beat))) for key, beat in entry.beats.items()],
     )
     for name, value in (("anchor", entry.anchor), ("life", entry.life)):

@@ -182,5 +182,5 @@ def _items(db: sqlite3.Connection, table: str, kind: Any) -> Iterator[Any]:
                 ranges += [(middle + 1, high), (low, middle)]
             continue
         for (data,) in found:
-            with suppress(msgspec.MsgspecError, TypeError):
+            with suppress(msgspec.MsgspecError, UnicodeDecodeError, TypeError):
                 yield decode(data, kind)

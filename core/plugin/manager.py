@@ -1,6 +1,6 @@
 """Finding plugins and keeping the book on them.
 
-Every plugin is found through the entry-point group ``tocsin``, built-in and third-party alike. Names are
+Every plugin, built-in or third-party, is found through the entry-point group ``tocsin``. Names are
 checked against the allow and deny lists before anything is loaded, because loading runs code. What
 a plugin does wrong marks it failed, with its reason, and nothing else.
 """

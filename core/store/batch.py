@@ -205,7 +205,7 @@ def decode(data: bytes) -> Batch:
     """Decode a batch from the spool.
 
     Raises:
-        msgspec.MsgspecError: the data are damaged.
+        msgspec.MsgspecError, UnicodeDecodeError: the data are damaged.
     """
     return msgspec.msgpack.decode(data, type=Batch)
 

@@ -180,7 +180,7 @@ class Spool:
     def _read(self, batch_id: UUID) -> Batch | None:
         try:
             return decode(self._path(batch_id).read_bytes())
-        except (FileNotFoundError, msgspec.MsgspecError):
+        except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
 
     def _enter(self, batch_id: UUID, size: int, rows: int) -> None:

@@ -195,18 +195,19 @@ async def test_the_old_file_of_beats_stays_until_the_journal_has_them(
     assert not file.exists()
 
 
+@pytest.mark.parametrize("content", [b"{broken", b'{"job": {"message": "\xff"}}'])
 async def test_a_damaged_old_file_of_beats_is_said_once(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     """It is kept under another name, one line of the log says so; tocsin starts."""
     said: list[str] = []
     monkeypatch.setattr(earlier.log, "warning", lambda event, **_: said.append(event))
     await desk.stop()
-    (tmp_path / "heartbeats.json").write_text("{broken")
+    (tmp_path / "heartbeats.json").write_bytes(content)
     for _ in range(2):
         await desk.restart()
     assert said == ["heartbeats could not be read"]
-    assert (tmp_path / "heartbeats.json.broken").read_text() == "{broken"
+    assert (tmp_path / "heartbeats.json.broken").read_bytes() == content
     assert desk.state.beats == {}
 
 

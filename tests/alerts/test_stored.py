@@ -127,3 +127,17 @@ async def test_an_alert_of_the_version_before_goes_on(tmp_path: Path, clock: Set
     await desk.wait(10)
     assert desk.told() == [("resolved", "web")]
     await desk.stop()
+
+
+def test_one_row_that_is_no_text_costs_no_other(tmp_path: Path) -> None:
+    """A byte that is no UTF-8 within one row of a damaged journal: the others are read."""
+    path = written(tmp_path / "journal.db")
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(
+            "INSERT INTO outbox (rowid, id, open, steady, data) VALUES (?, 'x', 1, 0, ?)",
+            (0, b'{"channel": "\xff"}'),
+        )
+        db.execute(
+            "INSERT INTO alerts (rule, target, data) VALUES ('x', 'x', ?)", (b'{"rule": "\xff"}',)
+        )
+    check(salvage(path))

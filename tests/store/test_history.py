@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -283,8 +284,11 @@ async def test_two_keep_house_in_turn(database: str, tmp_path: Path, clock: Sett
         await store.stop()
 
 
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"\xc1" + data[:10], lambda data: data.replace(b"\xa11", b"\xa1\xff")]
+)
 async def test_a_torn_file_of_the_spool_is_set_aside(
-    database: str, tmp_path: Path, clock: SettableClock
+    database: str, tmp_path: Path, clock: SettableClock, damage: Callable[[bytes], bytes]
 ) -> None:
     """A file that the disk damaged does not keep the others from being written."""
     gone = make(NOWHERE, tmp_path, clock)
@@ -293,7 +297,8 @@ async def test_a_torn_file_of_the_spool_is_set_aside(
         clock.advance(1)
         await gone._writer.turn()
     files = sorted((tmp_path / "spool").glob("*.batch"))
-    files[1].write_bytes(b"\xc1" + files[1].read_bytes()[:10])
+    assert damage(whole := files[1].read_bytes()) != whole
+    files[1].write_bytes(damage(whole))
     (tmp_path / "spool" / "left.partial").write_bytes(b"half")
     store = make(database, tmp_path, clock)
     await store.flush()
