@@ -297,7 +297,8 @@ async def test_a_torn_file_of_the_spool_is_set_aside(
         clock.advance(1)
         await gone._writer.turn()
     files = sorted((tmp_path / "spool").glob("*.batch"))
-    assert damage(whole := files[1].read_bytes()) != whole
+    whole = files[1].read_bytes()
+    assert damage(whole) != whole
     files[1].write_bytes(damage(whole))
     (tmp_path / "spool" / "left.partial").write_bytes(b"half")
     store = make(database, tmp_path, clock)
