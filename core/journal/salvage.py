@@ -93,29 +93,34 @@ def salvage(path: Path) -> Saved:
     If the first page is damaged, the copy gets that of a new journal: tables are always created in
     the same order, and so begin at the same pages.
     """
+    # The system's directory for temporary files may lack the space, or the journal's own.
+    for room in (path.parent, None):
+        with suppress(OSError), tempfile.TemporaryDirectory(dir=room) as place:
+            return _salvage_copy(path, Path(place) / "journal.db")
+    return Saved()
+
+
+def _salvage_copy(path: Path, copy: Path) -> Saved:
     best = Saved()
-    # In the same directory: other file systems may lack the space.
-    with suppress(OSError), tempfile.TemporaryDirectory(dir=path.parent) as place:
-        copy = Path(place) / "journal.db"
-        for mended in (False, True):
-            for suffix in ("", *BESIDE[:1]):
-                source = path.with_name(path.name + suffix)
-                if source.exists():
-                    shutil.copyfile(source, copy.with_name(copy.name + suffix))
-            if mended:
-                with suppress(*UNREADABLE, OSError):
-                    _give_first_page(copy, Path(place) / "new.db")
-            with (
-                suppress(*UNREADABLE, OSError),
-                closing(sqlite3.connect(copy, isolation_level=None)) as db,
-            ):
-                # Otherwise SQLite refuses a file that lacks pages at its end.
-                db.execute("PRAGMA writable_schema=ON")
-                found = _read(db)
-                if _size(found) > _size(best):
-                    best = found
-            if best.anchor is not None:
-                break
+    for mended in (False, True):
+        for suffix in ("", *BESIDE[:1]):
+            source = path.with_name(path.name + suffix)
+            if source.exists():
+                shutil.copyfile(source, copy.with_name(copy.name + suffix))
+        if mended:
+            with suppress(*UNREADABLE, OSError):
+                _give_first_page(copy, copy.with_name("new.db"))
+        with (
+            suppress(*UNREADABLE, OSError),
+            closing(sqlite3.connect(copy, isolation_level=None)) as db,
+        ):
+            # Otherwise SQLite refuses a file that lacks pages at its end.
+            db.execute("PRAGMA writable_schema=ON")
+            found = _read(db)
+            if _size(found) > _size(best):
+                best = found
+        if best.anchor is not None:
+            break
     return best
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -140,4 +140,13 @@ def test_one_row_that_is_no_text_costs_no_other(tmp_path: Path) -> None:
         db.execute(
             "INSERT INTO alerts (rule, target, data) VALUES ('x', 'x', ?)", (b'{"rule": "\xff"}',)
         )
+    check(salvage(path))
+
+
+def test_a_damaged_journal_on_a_full_disk_is_salvaged_elsewhere(small_disk: Path) -> None:
+    """Where its own directory has no room for a copy, the system's has."""
+    path = written(small_disk / "journal.db")
+    with (small_disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+        while True:
+            ballast.write(b"x" * 512)
     check(salvage(path))
