@@ -6,6 +6,7 @@ was made or revoked by another process meanwhile would be gone, or good again.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import os
@@ -92,6 +93,8 @@ class TokenStore:
         self._known: dict[UUID, TokenInfo] | None = None
         """As they were read last, and what the file's stamp was then."""
         self._stamp: tuple[object, ...] | None = None
+        self._last: tuple[TokenInfo, ...] | None = None
+        """All tokens, those of an earlier version included, as they were returned last."""
 
     def all(self) -> tuple[TokenInfo, ...]:
         """All tokens, oldest first. Raises OSError, ValueError for a file that cannot be used."""
@@ -99,11 +102,21 @@ class TokenStore:
         with _telling(self._path):
             try:
                 self._known = self._read_now()
-            except sqlite3.Error as error:
-                # A change that is not finished yet does not hold yet; nothing is waited for.
-                if self._known is None or not is_busy(error):
+            except (sqlite3.Error, OSError) as error:
+                if self._last is None or not self._holds(error):
                     raise
-        return tuple({**earlier, **self._known}.values())
+                return self._last
+        self._last = tuple({**earlier, **self._known}.values())
+        return self._last
+
+    def _holds(self, error: sqlite3.Error | OSError) -> bool:
+        """Whether what was returned last holds though the file could not be read."""
+        if isinstance(error, sqlite3.Error):
+            return is_busy(error)  # a change that is not finished yet does not hold yet
+        if error.errno not in (errno.EMFILE, errno.ENFILE) or self._stamp is None:
+            return False
+        status = self._path.stat()  # which takes no descriptor
+        return self._stamp[:3] == (status.st_dev, status.st_ino, status.st_mtime_ns)
 
     def _read_now(self) -> dict[UUID, TokenInfo]:
         if (stamp := _stamp(self._path)) is None:
@@ -208,6 +221,8 @@ class TokenStore:
 
     def _of_earlier(self) -> dict[UUID, TokenInfo]:
         """Tokens of an earlier version that were not taken over yet."""
+        if not self._earlier.exists():
+            return {}
         try:
             tokens = msgspec.json.decode(self._earlier.read_bytes(), type=tuple[TokenInfo, ...])
         except FileNotFoundError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -12,11 +14,13 @@ import time
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
+import msgspec
 import pytest
 
 from tests.running import Running
-from tocsin.core.auth import PREFIX, Role, TokenStore, ensure_admin
+from tocsin.core.auth import PREFIX, Role, TokenInfo, TokenStore, ensure_admin
 from tocsin.core.runtime.owned import write_private
 
 
@@ -145,6 +149,49 @@ def test_a_file_with_other_content_is_damaged(
         store.find(plain)
     with pytest.raises(ValueError, match="is damaged"):
         store.create("b", Role.VIEWER)
+
+
+def test_during_a_change_those_of_an_earlier_version_still_hold(
+    store: TokenStore, tmp_path: Path
+) -> None:
+    """Another process takes them over, and begins the next change: nobody is locked out."""
+    info = TokenInfo(
+        id=uuid4(), name="a", role=Role.ADMIN, created_at=datetime.now(UTC),
+        hash=hashlib.sha256(b"plain").hexdigest(),
+    )  # fmt: skip
+    (tmp_path / "tokens.json").write_bytes(msgspec.json.encode([info]))
+    assert store.find("plain")
+    TokenStore(tmp_path / "tokens.db").take_over()
+    with closing(sqlite3.connect(tmp_path / "tokens.db", isolation_level=None)) as db:
+        db.execute("BEGIN EXCLUSIVE")
+        assert store.find("plain")
+        db.execute("ROLLBACK")
+    assert store.find("plain")
+
+
+def test_without_descriptors_tokens_hold_as_they_were_read(
+    store: TokenStore, tmp_path: Path
+) -> None:
+    """Connections that are open already go on; a file that has changed meanwhile is an error."""
+    plain = store.create("a", Role.ADMIN)
+    assert store.find(plain)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = []
+    most = len(list(Path("/proc/self/fd").iterdir())) + 8
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open("/dev/null", os.O_RDONLY))
+        assert store.find(plain)
+        os.utime(tmp_path / "tokens.db", (1, 1))
+        with pytest.raises(OSError, match="Too many open files"):
+            store.find(plain)
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert store.find(plain)
 
 
 def test_a_file_that_comes_back_is_read(store: TokenStore, tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from attrs import Factory, evolve, fields, frozen
+from msgspec import Meta
 
 from tocsin.core.ids import new_id
 from tocsin.core.runtime.shortage import own_shortage
@@ -237,7 +238,7 @@ class LogLine:
 class Heartbeat:
     """A push by a job that a heartbeat check watches. ``status`` is ``up`` or ``down``."""
 
-    at: datetime
+    at: Annotated[datetime, Meta(tz=True)]
     status: Status = Status.UP
     message: str = ""
     metrics: Mapping[str, float] = Factory(dict)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -46,9 +47,9 @@ _TABLES = {
     "gates": "(channel TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID",
 }
 _INDEX = "CREATE INDEX outbox_open ON outbox (open, steady)"
-_BEATS = "CREATE TABLE IF NOT EXISTS beats (key TEXT PRIMARY KEY, data BLOB NOT NULL)"
-"""Created after all other tables, so that these begin at the same pages as in files of versions
-without it."""
+_BEATS = "CREATE TABLE beats (key TEXT PRIMARY KEY, data BLOB NOT NULL)"
+"""Created after all other tables and before the index, as VACUUM orders them: every table then
+begins at the same page in each file, and the others as in files of versions without this one."""
 
 
 @frozen(kw_only=True)
@@ -157,8 +158,8 @@ def _lay_out(db: sqlite3.Connection) -> None:
         with transaction(db):
             for name, columns in _TABLES.items():
                 db.execute(f"CREATE TABLE {name} {columns}")
-            db.execute(_INDEX)
             db.execute(_BEATS)
+            db.execute(_INDEX)
         return
     if missing := sorted(_TABLES.keys() - found.keys()):
         raise DamagedError(f"it lacks the tables {', '.join(missing)}")
@@ -172,7 +173,10 @@ def _lay_out(db: sqlite3.Connection) -> None:
                 db.execute(f"INSERT INTO {name} SELECT * FROM old_{name}")
                 db.execute(f"DROP TABLE old_{name}")
             db.execute(_INDEX)
-    db.execute(_BEATS)
+    if "beats" not in found:
+        db.execute(_BEATS)
+        with suppress(sqlite3.Error):  # no room for it: then salvage may not find this table
+            db.execute("VACUUM")
 
 
 def check(db: sqlite3.Connection) -> None:

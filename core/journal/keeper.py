@@ -58,6 +58,8 @@ class Keeper:
         self._lacking = False
         self._db: sqlite3.Connection | None = None
         self._upkeep = Upkeep()
+        self._owed: list[Entry] = []
+        """What was read of a damaged file and could not be written into the new one yet."""
 
     def start(self) -> Saved:
         """Open the file and return what an earlier run left. Never raises: if the disk cannot be
@@ -106,13 +108,15 @@ class Keeper:
             saved = salvage(aside)
             kept = f"{len(saved.alerts)} alerts and {len(saved.rows)} messages were read from it"
             self.report(f"{self.path.name} was damaged ({reason}) and lies in {aside}; {kept}")
-            self._take_over()
             entry = Entry(
                 alerts=saved.alerts, rows=saved.rows, silences=saved.silences, anchor=saved.anchor,
                 retry_after_until=saved.retry_after_until, beats=saved.beats,
             )  # fmt: skip
-            self._transact(self._open(), [entry])
+            self._owed = [entry]
+            self._take_over()
+            self._write_owed()
         except (sqlite3.Error, DamagedError, OSError) as again:
+            self._lacking = bool(self._owed)
             if aside is None:
                 self.report(f"{self.path.name} is damaged ({reason}) and cannot be set aside")
             self._fail(again)
@@ -194,6 +198,7 @@ class Keeper:
         for _ in range(TRIES):
             self._look()
             try:
+                self._write_owed()
                 if entries or self.trouble is not None:
                     self._transact(self._open(), entries)
             except (sqlite3.Error, DamagedError, OSError) as error:
@@ -206,6 +211,11 @@ class Keeper:
             if self._look():
                 return
         raise OSError("its file is lost again and again")
+
+    def _write_owed(self) -> None:
+        if self._owed:
+            self._transact(self._open(), self._owed)
+            self._owed = []
 
     def _one_by_one(self, entries: list[Entry]) -> None:
         """Write each entry in a transaction of its own, and skip those that cannot be encoded."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,9 +21,12 @@ from tests.alerting.test_survival import fill
 from tests.conftest import eventually
 from tocsin.core.checks.heartbeats import Heartbeats
 from tocsin.core.contracts.model import Heartbeat, Status
-from tocsin.core.journal import earlier, journal
+from tocsin.core.journal import earlier, journal, keeper
+from tocsin.core.journal.file import Entry, open_file, put
+from tocsin.core.journal.salvage import salvage
 from tocsin.core.monitor.events import BeatReceived
 from tocsin.core.runtime.process import PROCESS
+from tocsin.core.runtime.sqlite_file import transaction
 from tocsin.testing import SettableClock
 
 
@@ -89,6 +94,62 @@ async def test_beats_are_read_of_a_damaged_journal(
     shutil.rmtree(desk.directory / "left")
     await lost.kill(desk, lambda _: None)
     assert desk.state.beats == kept
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+@pytest.mark.parametrize("is_vacuumed", [False, True])
+def test_beats_are_found_without_the_first_page(
+    tmp_path: Path, is_old: bool, is_vacuumed: bool
+) -> None:
+    """Also of a file that a version without beats made, and of one that was made shorter."""
+    path = tmp_path / "journal.db"
+    if is_old:
+        with closing(open_file(path)) as db:
+            db.execute("DROP TABLE beats")
+            rows = [(str(n), n, b"x" * 500) for n in range(200)]
+            db.executemany("INSERT INTO outbox (id, open, steady, data) VALUES (?, 0, ?, ?)", rows)
+    with closing(open_file(path)) as db:
+        with transaction(db):
+            put(db, Entry(beats={"job": Heartbeat(at=datetime.now(UTC))}))
+        if is_vacuumed:
+            db.execute("VACUUM")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    lost.garbage_first_page(tmp_path)
+    assert salvage(path).beats.keys() == {"job"}
+
+
+async def test_what_was_salvaged_waits_for_a_disk_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new file cannot be made at first: what was read of the damaged one is written with the
+    first entries that can be."""
+    path, beat = tmp_path / "journal.db", Heartbeat(at=datetime.now(UTC))
+    first = journal.Journal(path)
+    await first.start()
+    await first.commit(Entry(beats={"kept": beat}))
+    await first.stop()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("INSERT INTO silences (id, data) VALUES ('x', 'nonsense')")
+    calls = 0
+
+    def failing(path: Path) -> sqlite3.Connection:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return open_file(path)
+
+    monkeypatch.setattr(keeper, "open_file", failing)
+    second = journal.Journal(path)
+    assert (await second.start()).beats.keys() == {"kept"}
+    assert second.trouble is not None
+    await second.commit(Entry(beats={"new": beat}))
+    await second.stop()
+    third = journal.Journal(path)
+    saved = await third.start()
+    await third.stop()
+    assert saved.beats.keys() == {"kept", "new"}
+    assert saved.fresh or saved.doubtful, "history is asked what the damaged file lacked"
 
 
 async def test_a_journal_of_a_version_without_beats_goes_on(
@@ -195,7 +256,10 @@ async def test_the_old_file_of_beats_stays_until_the_journal_has_them(
     assert not file.exists()
 
 
-@pytest.mark.parametrize("content", [b"{broken", b'{"job": {"message": "\xff"}}'])
+@pytest.mark.parametrize(
+    "content",
+    [b"{broken", b'{"job": {"message": "\xff"}}', b'{"job": {"at": "2026-01-01T00:00:00"}}'],
+)
 async def test_a_damaged_old_file_of_beats_is_said_once(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
