@@ -25,7 +25,7 @@ LATE = 5.0
 """Seconds beyond the timeout for which a call to the engine may take."""
 
 _ANNOUNCE = 'echo "tocsin: $$" >&2; exec "$@"'
-"""What ``sh`` does first: the engine tells no pid that is one inside the container."""
+"""What ``sh`` does first: the engine gives no pid that is one inside the container."""
 
 _ANNOUNCED = re.compile(rb"^tocsin: (\d{1,10})\n", re.MULTILINE)
 _LINE = 32

@@ -128,5 +128,5 @@ class _File:
 
 def _changed(info: os.stat_result, now: float) -> float:
     """When a file was last written. Programs may date a file as they like, and one dated in the
-    future would look new for ever: then the time counts at which the file system was told."""
+    future would look new for ever: then the time of the last metadata change counts."""
     return info.st_mtime if info.st_mtime <= now else min(info.st_mtime, info.st_ctime)

@@ -90,9 +90,9 @@ class Reader(asyncio.Protocol):
         if not self.answer.done():
             self.answer.cancel()
         elif not self.answer.cancelled():
-            self.answer.exception()  # seen, even where nobody waits any more
+            self.answer.exception()  # retrieved, even if no caller waits any more
 
-    # What the connection tells
+    # Calls of the connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the request."""
@@ -154,7 +154,7 @@ class Reader(asyncio.Protocol):
         else:
             self._fail(error or self._broken or Trouble("the connection was closed early"))
 
-    # What the parser tells
+    # Calls of the parser
 
     def on_message_begin(self) -> None:
         """Another answer follows one that was only interim (status 1xx)."""

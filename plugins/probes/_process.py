@@ -94,7 +94,7 @@ async def run(
 
 
 class _Program(asyncio.SubprocessProtocol):
-    """Collects output, and tells the end of the program apart from the end of its pipes."""
+    """Collects output, and distinguishes the end of the program from the end of its pipes."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

@@ -186,8 +186,8 @@ class DiskProbe(Probe):
 
 
 def _read_only() -> set[str]:
-    """Mount points of file systems that nobody can write, which are as full as they are meant to
-    be (proc_pid_mountinfo(5)). Through a mount that alone is read-only others may fill them."""
+    """Return the mount points of file systems that are read-only by nature, and so as full as they
+    are meant to be (proc_pid_mountinfo(5)). If only a mount is read-only, others may fill them."""
     try:
         lines = MOUNTS.read_text(errors="surrogateescape").split("\n")
     except OSError:
@@ -206,7 +206,7 @@ def _under(root: str, path: str) -> str:
 
 
 def _look(path: str) -> _Room | str:
-    """The room on one mount point, or why it cannot be told."""
+    """Return the free space of one mount point, or why it is not known."""
     try:
         usage = psutil.disk_usage(path)
         inodes = os.statvfs(path)

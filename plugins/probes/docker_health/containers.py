@@ -48,7 +48,7 @@ STOP_COUNTS_FOR = 30.0
 OOM_COUNTS_FOR = 5.0
 """Seconds between an ``oom`` event and an end within which the one is the other's cause."""
 
-REPEATED = 10.0  # seconds that a new connection reaches back at most for what was told already
+REPEATED = 10.0  # most seconds of known events that a new connection asks for again
 
 SIGNALLED = 128
 """What is added to the number of the signal that ended a process, for its exit code."""
@@ -91,7 +91,7 @@ def signal_number(signal: str) -> str:
 
 @define(eq=False)
 class Known:
-    """One container, by id: its last inspect document, and what was heard of it."""
+    """One container, by id: its last inspect document, and what events said about it."""
 
     id: str
     document: dict[str, Any]
@@ -156,7 +156,7 @@ class Known:
             self.missed_at = time.monotonic()
 
     def heard(self, ahead: float = 0.0) -> Heard:
-        """What was heard, as of now; ``ahead``: seconds by which the engine's clock is ahead."""
+        """Return what events said by now; ``ahead``: seconds the engine's clock is ahead."""
         now = time.monotonic()
         recent = [end for end in self.ends if now - end < LOOP_WINDOW]
         engine = time.time() + ahead
@@ -207,9 +207,9 @@ class Known:
         self.killed_at = now
 
     def stopped(self, at: float) -> None:
-        """A ``stop`` event, before or after the end: somebody stopped it, though Podman tells of no
+        """A ``stop`` event, before or after the end: somebody stopped it, though Podman reports no
         signal, and Docker perhaps of one that ends other programs only."""
-        # One that waits for its next try may have ended a minute ago, and is told of nothing else.
+        # One that waits for its next try may have ended a minute ago, without any further event.
         ended = not self.running and state_of(self.document) != "restarting"
         is_old = ended and at - self.died_at > STOP_COUNTS_FOR
         if is_old or self.kill_signal in (*ENDING_SIGNALS, BY_HAND):
@@ -259,7 +259,7 @@ class Slot:
     target: str
     members: dict[str, Known] = field(factory=dict)
     held: bool = False
-    """Its end is not told yet: it may be a redeploy."""
+    """Its end is not reported yet: it may be a redeploy."""
     replacing: float = 0.0
     """Monotonic moment from which on a redeploy goes on; 0, there is none."""
     service: Service | None = None
@@ -271,7 +271,7 @@ class Slot:
     left: bool = False
     """It is what is left of an instance that another one has replaced: no target any more."""
     told: Result | None = None
-    """What was told of it last."""
+    """The result that was reported last."""
 
     @property
     def current(self) -> Known | None:
@@ -396,7 +396,7 @@ class Registry:
         self.drop(container_id)
         renamed, _ = self.put(document, known.as_of)
         known.document = document
-        renamed.members[container_id] = known  # what was heard of it is still true
+        renamed.members[container_id] = known  # what events said about it still holds
 
     def by_target(self, target: str) -> Slot | None:
         """The slot of a target."""

@@ -27,14 +27,14 @@ CALL_TIMEOUT = 10
 """Seconds for one call."""
 
 PAST_TIMEOUT = 4
-"""Seconds for being told of past events, of which an engine remembers 256."""
+"""Timeout in seconds of a request for past events, of which an engine remembers 256."""
 
 AGREE, STEADY = 5.0, 2.0
-"""Seconds by which an engine's clock, which is told in whole ones, may be off ours before its times
-are told in ours; and by which it must have moved to be taken for off by more."""
+"""Seconds by which an engine's clock, which counts whole seconds, may differ from ours before its
+times are converted; and by which it must have moved before the difference is taken as greater."""
 
 SILENCE: Final = object()
-"""Told in place of an event where a stream has not even begun within CALL_TIMEOUT."""
+"""Delivered in place of an event where a stream has not begun within CALL_TIMEOUT."""
 
 THREADS = 6
 THREADS_OF_THE_WHOLE = 3

@@ -71,7 +71,7 @@ def labels_of(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def given_labels(document: Mapping[str, Any]) -> dict[str, str]:
-    """The labels that whoever made the container gave it, as far as its image does not have the
+    """The labels that were given to the container itself, as far as its image does not have the
     same; none, where that is not known."""
     image = document.get(IMAGE_LABELS)
     if not isinstance(image, Mapping):
@@ -88,7 +88,7 @@ def member_of(document: Mapping[str, Any]) -> tuple[str, str, str] | None:
     """Project, service and number of a container that Compose made; None for any other.
 
     Compose writes project and service on the images that it builds, and anybody may write anything
-    on an image: what it gives to containers only tells them apart.
+    on an image: what it gives to containers only distinguishes them.
     """
     labels, given = labels_of(document), given_labels(document)
     if not (labels.get(SERVICE) and given.get(NUMBER) and given.get(CONFIG_HASH)):
@@ -230,7 +230,7 @@ def container_of(
     document: Mapping[str, Any], heard: Heard, usage: Usage | None = None, ahead: float = 0.0
 ) -> Container:
     """The facts of one container; ``ahead``: seconds by which the engine's clock is ahead of the
-    one by which times are to be told."""
+    one by which times are to be converted."""
     state = part(document, "State")
     status = state_of(document)
     policy = str(part(document, "HostConfig", "RestartPolicy").get("Name") or "no")

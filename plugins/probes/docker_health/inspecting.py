@@ -164,7 +164,7 @@ class Inspector:
 
 
 def by_list(item: Mapping[str, Any]) -> dict[str, Any]:
-    """A container's document as far as the engine's list of containers tells it."""
+    """Return a container's document as far as the engine's list of containers gives it."""
     created, names = item.get("Created"), item.get("Names")
     if not (isinstance(created, int) and 0 <= created < 1 << 36):
         created = 0
@@ -187,7 +187,7 @@ def exit_code_of(attributes: Mapping[str, Any]) -> int:
 
 
 def by_end(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """A container's document as far as the event of its end tells it."""
+    """Return a container's document as far as the event of its end gives it."""
     code = exit_code_of(attributes)
     state = {**part(document, "State"), "Status": "exited", "Pid": 0, "ExitCode": code}
     return {**document, "State": state}

@@ -1,4 +1,4 @@
-"""Why a container is in the state it is in. Pure functions over facts and what was heard before."""
+"""Why a container is in the state it is in: pure functions of facts and of earlier events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SETTLED = 10.0
 
 @frozen(kw_only=True)
 class Heard:
-    """What events told about a container's last end.
+    """What events said about a container's last end.
 
     ``signal``: the number of the signal by which somebody ended it, else of what a ``kill`` event
     named shortly before, or :data:`BY_HAND`. ``oom``: an ``oom`` event at the end; ``oom_before``:
@@ -53,7 +53,7 @@ class Heard:
 def reason_of(
     state: str, health: str, exit_code: int | None, oom_killed: bool, policy: str, heard: Heard
 ) -> Reason:
-    """The reason, by the engine's state and by what was heard."""
+    """Return the reason, by the engine's state and by earlier events."""
     looping = heard.restarts >= LOOP_RESTARTS
     if state == "running":
         if looping and heard.running_for is not None and heard.running_for < SETTLED:
@@ -78,7 +78,7 @@ def reason_of(
         return Reason.OOM_KILLED
     if exit_code == 0 and policy in ("", "no", "on-failure"):
         return Reason.COMPLETED
-    # An end nobody witnessed: an engine brings back what it is told to keep, unless a person
+    # An end without an event: an engine restarts what its policy says, unless a person
     # stopped it; and few programs exit by themselves as if killed.
     if heard.blind and (policy in ("always", "unless-stopped") or exit_code in (137, 143)):
         return Reason.STOPPED

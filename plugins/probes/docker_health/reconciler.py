@@ -66,7 +66,7 @@ class Reconciler:
 
     async def take(self) -> frozenset[str]:
         """Take it, and tell. Returns the ids of the containers that came, went, started or ended
-        since the last one, as far as no event has told of it so far. Raises EngineAway."""
+        since the last one, as far as no event has reported it so far. Raises EngineAway."""
         async with self._taking:
             return await self._take()
 
@@ -138,7 +138,7 @@ class Reconciler:
         return slot, known
 
     def _put_unseen(self, document: dict[str, Any], asked: float) -> None:
-        """A container that is there, but of which the engine tells no more than its name."""
+        """Take a container of which the engine gives no more than its name."""
         if (found := self.put(document, asked)) is not None:
             found[1].misses = MUTE_AFTER
 
@@ -152,7 +152,7 @@ class Reconciler:
         self._destroyed.add(container_id)
 
     async def _look_back(self, slot: Slot) -> None:
-        """For an end nobody witnessed, ask the engine for the events it still remembers."""
+        """For an end without an event, ask the engine for the events it still remembers."""
         known = slot.current
         if known is None or not known.blind or state_of(known.document) != "exited":
             return

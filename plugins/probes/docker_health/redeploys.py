@@ -73,8 +73,8 @@ class Redeploys:
         self._teller.tell(slot)
 
     def begin(self, slot: Slot) -> None:
-        """Compose makes a container anew. Where that takes longer than the grace, what is, is told:
-        a start that fails has no event."""
+        """Compose recreates a container. Where that takes longer than the grace, the state is
+        reported: a start that fails has no event."""
         slot.replacing = time.monotonic()
         self._spawn(self._limit(slot, slot.replacing))
 

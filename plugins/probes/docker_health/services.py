@@ -146,7 +146,7 @@ class Service:
         return changed
 
     def result(self, now: float, ahead: float = 0.0) -> Result | None:
-        """How it does, by what was told of its instances last. None where nothing was.
+        """Return its state, by the last reported states of its instances; None where there is none.
 
         Args:
             now: the monotonic moment.
@@ -171,7 +171,8 @@ class Service:
         return completed[0] if completed else Result.unknown(told[0].message)
 
     def _seen(self, slot: Slot, now: float, ahead: float) -> Result | None:
-        """How an instance does: as was told last, unless what has its place does not stay up."""
+        """Return the state of an instance: the last reported one, unless its successor does not
+        stay up."""
         replica, known = self.replicas.get(slot.place), slot.current
         if replica is None or known is None or self._is_done(slot):
             return slot.told
@@ -294,7 +295,7 @@ def combined(told: dict[str, Result], *, loops_count: bool = True) -> Result:
     Args:
         told: of each, which is not empty.
         loops_count: whether one that starts over and over counts in the metric ``replicas_down``;
-            it does not where another alert tells of it.
+            it does not where another alert covers it.
     """
     serving = {n: r for n, r in told.items() if _serves(r)}
     failing = {n: r for n, r in told.items() if _fails(r)}
@@ -376,5 +377,5 @@ def _end(known: Known, ahead: float) -> Container | None:
         return None
     try:
         return container_of(known.document, known.heard(ahead), None, ahead)
-    except Exception:  # noqa: BLE001 - what it is will be told as not understood
+    except Exception:  # noqa: BLE001 - reported as not understood elsewhere
         return None

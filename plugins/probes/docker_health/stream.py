@@ -1,4 +1,4 @@
-"""The stream of events, and the doubt whether it tells all of them.
+"""The stream of events, and the check whether it delivers all of them.
 
 A stream may fall silent though its connection seems to be there: half open, or lost in a proxy. So
 the engine is asked every few seconds, by a request of its own, for the events of the last seconds,
@@ -30,7 +30,7 @@ LATE = 2.0
 """Seconds for which an event may be under way on the stream."""
 
 OVERLAP = 2.0
-"""Seconds that are asked for again: the engine's clock tells whole ones."""
+"""Seconds that are asked for again, since the engine counts whole seconds."""
 
 KEPT = 4096
 """Events, and containers, that are remembered."""
@@ -47,7 +47,7 @@ V = TypeVar("V")
 
 
 class Stream:
-    """Tells each event once, whether the stream or a question brought it.
+    """Hands on each event once, whether it came by the stream or by a request for past events.
 
     Args:
         engine: is connected.
@@ -67,22 +67,22 @@ class Stream:
         self._take_inventory = take_inventory
         self.ended = asyncio.Event()
         self.is_silent = False
-        """It did not tell what happened, and has told nothing since it was renewed."""
+        """It missed something, and has delivered nothing since it was renewed."""
         self._number = 0
         self._since: float | None = None
         """The newest event, in seconds of the engine's clock."""
         self._from: float | None = None
         """From when on the engine is asked."""
         self._sure = 0.0
-        """From when on the stream of this connection has to tell: by then it has begun."""
+        """From when on the stream of this connection has to deliver: by then it has begun."""
         self._told: OrderedDict[_Key, None] = OrderedDict()
         self._said: OrderedDict[_Key, None] = OrderedDict()
-        """What the stream itself told."""
+        """The events that the stream itself delivered."""
         self._announced: OrderedDict[str, tuple[float, int]] = OrderedDict()
         """By container, the monotonic moment of the last event about it, and the newest one's
         time."""
         self.began = 0.0
-        """When this connection began, by the engine's clock: what it tells of before is no news."""
+        """When this connection began, by the engine's clock; earlier events are known already."""
         self._looked = 0.0
         """The monotonic moment of the last inventory."""
 
@@ -163,7 +163,7 @@ class Stream:
         if early:  # the stream may not have begun yet, but then the first inventory knew of them
             await self.look()
         for happened in lacking:
-            # What is newer than that was told already, and undoes it.
+            # Newer events were handed on already, and supersede it.
             if happened.nano >= self._announced.get(happened.container, (0.0, 0))[1]:
                 self._take(happened)
         if not lacking or self.is_silent:

@@ -1,4 +1,4 @@
-"""What is told of a target: its state as a result, and what happened to it as an event."""
+"""Reports to the core: the state of a target as a result, and what happened to it as an event."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from tocsin.plugins.probes.docker_health.reasons import Heard, result_of
 from tocsin.plugins.probes.docker_health.services import Service
 
 _OF_INTEREST = {"die": "exitCode", "kill": "signal", "rename": "oldName"}
-"""What is kept of an event; all else that it carries may be labels of the same name."""
+"""The attributes of an event that are kept; others may be labels of the same name."""
 
 
 class Teller:
-    """Tells a sink, in the name of a source."""
+    """Reports what one source sees to its sink."""
 
     def __init__(
         self, name: str, sink: Sink, registry: Registry, addresses: Addresses, engine: Engine
@@ -53,7 +53,7 @@ class Teller:
         self._engine = engine
 
     def discover(self, slot: Slot) -> None:
-        """Tell what a target is: what its labels say, and the checks they ask for."""
+        """Report a target with its labels and the checks that they ask for, and its service."""
         self.arrange()
         self.discover_alone(slot)
         self.discover_service(slot.service)
@@ -80,7 +80,7 @@ class Teller:
         return evolve(asked, target=target, claim=claim)
 
     def discover_service(self, service: Service | None) -> None:
-        """Tell what a service is: what its instances' labels say."""
+        """Report a service, as the labels of its instances describe it."""
         if service is None or service.target is None:
             return
         suffix, each = self._registry.suffix, []
@@ -119,7 +119,7 @@ class Teller:
 
     def rearranged(self) -> dict[Slot, None]:
         """Bring the targets of services into line with the containers there are. Returns the
-        containers that are to be told of anew."""
+        containers whose state has to be reported again."""
         services = self._registry.services
         if not services.changed and not services.stale:
             return {}
@@ -146,7 +146,7 @@ class Teller:
         return again
 
     def tell(self, slot: Slot) -> None:
-        """Tell the state of a target, unless its end is held back for now, and of its service."""
+        """Report the state of a target, unless its end is held back for now, and of its service."""
         self.tell_alone(slot)
         self.arrange()
         service = slot.service
@@ -154,13 +154,13 @@ class Teller:
             self.tell_service(service)  # once for all that are well
 
     def tell_all(self, slots: Iterable[Slot]) -> None:
-        """Tell the states of many."""
+        """Report the states of several targets."""
         for slot in slots:
             self.tell_alone(slot)
         self.tell_services(slots)
 
     def tell_services(self, slots: Iterable[Slot]) -> None:
-        """Tell what the states of containers, told before, make of their services."""
+        """Report the services of containers whose states were reported before."""
         self.arrange()
         for service in dict.fromkeys(slot.service for slot in slots):
             if service is not None:
@@ -175,7 +175,7 @@ class Teller:
             self._put(slot, self._state(slot, known))
 
     def _put(self, slot: Slot, result: Result) -> None:
-        """Tell a state of a container, and note where its service is another one by that."""
+        """Report a state of a container, and note whether it changes the state of its service."""
         before, slot.told = slot.told, result
         if (facts := result.container) is not None and facts.state == "running":
             slot.is_sick = facts.health == "unhealthy"
@@ -185,7 +185,7 @@ class Teller:
             self._sink.observed(slot.target, result)
 
     def tell_service(self, service: Service) -> None:
-        """Tell the state of a service, where it is a target."""
+        """Report the state of a service, if it is a target."""
         if (
             service.target is not None
             and (combined := service.result(time.monotonic(), self._engine.ahead)) is not None
@@ -205,7 +205,7 @@ class Teller:
         result = result_of(facts, heard, health_detail(known.document), start_error(known.document))
         message = result.message
         if result.status is Status.DOWN and not known.running and is_one_off(known.document):
-            # Whoever runs a job by hand sees how it ends, and nothing waits for it to come back.
+            # The person who runs a job by hand sees how it ends, and nothing depends on it.
             result = evolve(result, status=Status.DEGRADED, attributes={"one_off": True})
             message = f"one-off job: {message}"
         if known.document.get(IMAGE_LABELS, {}) is None:
@@ -213,7 +213,7 @@ class Teller:
         return evolve(result, metrics=_metrics(facts, heard), message=message)
 
     def tell_removed(self, slot: Slot, known: Known) -> None:
-        """Tell that the last container of a target is no more."""
+        """Report that the last container of a target was removed."""
         with self.about(known.id, "its end"):
             facts = container_of(
                 known.document, known.heard(self._engine.ahead), None, self._engine.ahead
@@ -242,7 +242,7 @@ class Teller:
 
     @contextmanager
     def about(self, container_id: str, what: str, name: object = None) -> Iterator[None]:
-        """Contain whatever goes wrong about one container: it is unknown, with the reason, and all
+        """Contain any error about one container: it is unknown, with the reason, and all
         others are none the worse. Only that the engine is away goes further.
 
         Args:

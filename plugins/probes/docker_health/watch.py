@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 PING_EVERY = 5.0
 PING_TIMEOUT = 4.0
 VERIFY_EVERY = 5.0
-"""Seconds between two questions whether the stream of events told all."""
+"""Seconds between two checks whether the stream delivered all events."""
 
 RETRY = (0.5, 10.0)
 INSPECT_PATIENCE = 0.05
@@ -228,7 +228,7 @@ class Watch:
         if found is None:
             answer = await self._inspector.inspect(container_id)
             if answer.document is None:
-                return  # gone already; or not told by the engine, which the inventory will see
+                return  # gone already; or missing in the answer, which the inventory will see
             taken = self._reconciler.put(answer.document, answer.asked)
             if taken is None:
                 return
@@ -244,7 +244,7 @@ class Watch:
             slot, known = found
         at = happened.at
         if kind == "start" and known.has_ended_since(at, self._stream.began):
-            return  # from before we listened, and told after a reconnect, which reaches back
+            return  # from before this connection, which asks for past events, too
         self._teller.report(slot, happened)
         if kind == "kill":
             known.killed(attributes.get("signal", ""))
