@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 from table import line, machine  # noqa: E402
 from tests.running import Running  # noqa: E402
 
-BOUND = 0.050
+BOUND = 0.020
 PATHS = {
     "status": "/api/v1/status",
     "containers, a page of 100": "/api/v1/containers",

@@ -153,11 +153,11 @@ def measure(count: int, seconds: float) -> None:
     bound = count == 13
     line(
         f"{count} containers at {INTERVAL:g} s: the core process",
-        "<= 1 % of a core, <= 100 MB" if bound else "-",
+        "<= 0.5 % of a core, <= 70 MB" if bound else "-",
         f"{cost.core:.2%} of a core, {cost.rss:.0f} MB resident ({cost.pss:.0f} proportional); "
         f"engine {cost.engine:+.2%}; PostgreSQL apart: {cost.database:.2%}, "
         f"{cost.database_pss:.0f} MB",
-        holds=(cost.core <= 0.01 and cost.rss <= 100) if bound else None,
+        holds=(cost.core <= 0.005 and cost.rss <= 70) if bound else None,
     )
     line(
         f"the same {count} containers in docker stats",

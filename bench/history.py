@@ -47,7 +47,7 @@ from tocsin.testing import SettableClock  # noqa: E402
 
 SPANS = {"24 h": 24, "7 d": 168, "30 d": 720}
 ROUNDS = 20
-CHART_BOUND, RETENTION_BOUND = 0.1, 1.0
+CHART_BOUND, RETENTION_BOUND = 0.05, 1.0
 Ask = Callable[[str, float], Awaitable[object]]
 """Ask for something about a target over some hours."""
 
