@@ -218,8 +218,8 @@ class PluginManager:
         return provides
 
     def _checked(self, hook: str, implementation: Callable[[], object]) -> list[Provided]:
-        """What a hook gives, looked at where it can hurt nobody: tables and classes of a plugin
-        run code of its own."""
+        """Return what a hook provides, validated. Its tables and classes may run the plugin's code:
+        call this only where a fault is contained."""
         answer = implementation()
         if inspect.iscoroutine(answer):
             answer.close()
@@ -252,7 +252,7 @@ class PluginManager:
         return provided
 
     def missing(self, name: str) -> str | None:
-        """Why nothing called ``name`` is there, or None where nobody has heard of it.
+        """Return why ``name`` is not available; None if no plugin is known to provide it.
 
         A plugin that failed to load may have provided anything, so while there is one, an unknown
         name is held to be its.

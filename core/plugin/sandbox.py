@@ -87,7 +87,7 @@ class PluginThread:
         asyncio.set_event_loop(loop)
 
         def trouble(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-            if self._loop is loop:  # of a thread that was given up, all has been said
+            if self._loop is loop:  # a thread that was given up was reported already
                 loop.default_exception_handler(context)
 
         loop.set_exception_handler(trouble)
@@ -120,7 +120,7 @@ class PluginThread:
 
         Raises:
             PluginFault: it raised, could not be cancelled, or blocked the thread; or there is no
-                thread or event loop to be had, which own_shortage tells.
+                thread or event loop left, which own_shortage recognizes.
             TimeoutError: it was cancelled at the deadline, and obeyed.
         """
         try:
@@ -192,7 +192,7 @@ class PluginThread:
             self._given_up.append(thread)
 
     def interrupt(self) -> None:
-        """Try to end what goes on in threads that were given up."""
+        """Try to end the calls that still run in threads that were given up."""
         for thread in self._given_up:
             interrupt(thread)
 

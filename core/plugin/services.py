@@ -32,7 +32,7 @@ URL_DEADLINE = 2.0
 
 @define
 class _Running:
-    """A service, its task, and what is to be said of it."""
+    """A service, its task, and its health."""
 
     plugin: str
     service: Service
@@ -43,10 +43,10 @@ class _Running:
 
 
 class ServiceSupervisor:
-    """Starts the services that the configuration has; restarts what ends.
+    """Starts the configured services, and restarts those that end.
 
-    ``without`` names those that are not to run, whatever the configuration says. ``failed`` is told
-    of a plugin that breaks its contract, and how.
+    ``without`` names services that must not run even if they are configured. ``failed`` is called
+    with a plugin that breaks its contract, and a clause that says how.
     """
 
     def __init__(

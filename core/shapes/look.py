@@ -1,4 +1,4 @@
-"""Looking at one thing that a plugin handed over: what is wrong with it, and what goes on of it."""
+"""Validation of one value that a plugin handed over: what is wrong, and which part is usable."""
 
 from __future__ import annotations
 

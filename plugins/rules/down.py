@@ -75,7 +75,7 @@ class DownRule(Rule):
             if result.attributes.get("one_off"):
                 return Verdict.over(result.message)
             between = result.status is Status.DEGRADED
-            if between and result.attributes.get("replacing"):  # nor does what waits to be told end
+            if between and result.attributes.get("replacing"):  # a waiting alert does not end
                 return Verdict.unknown(result.message)
             if between and history.firing and not _runs(facts):
                 return Verdict.unknown(result.message)
@@ -131,8 +131,8 @@ class DownRule(Rule):
         )
 
     def _kept(self, history: History, check: str) -> list[float] | None:
-        """What is carried of a check that had failed often enough already: kept as it is, so that
-        an alert that goes on is not written down anew for each result."""
+        """Return the kept state of a check that had failed often enough already; unchanged, so that
+        a lasting alert is not written to the journal for each result."""
         carried: list[float] | None = history.rule_state.get(check)
         return carried if carried is not None and carried[0] >= self.failures else None
 

@@ -27,7 +27,7 @@ class RestartLoopRule(Rule):
     """Fire when a container was restarted too often within a sliding window.
 
     A restart is an end that a start follows. Where the engine's own restart count went up by more
-    than that (nobody listened just then), the count is believed; another container in its place
+    than that (events were missed), the count is used; another container in its place
     begins anew.
 
     Attributes:
@@ -104,7 +104,7 @@ def _moments(history: History) -> list[float]:
     ends = [e.at.timestamp() for e in history.events if e.action == "die"]
     witnessed = [end for end in ends if end <= last_start]
     counted = list(_counted(history))
-    # What the count knows and no event told happened before it was noticed.
+    # Restarts that are counted but have no event happened before the count was read.
     missed = len(counted) - len(witnessed)
     found = witnessed + (counted[-missed:] if missed > 0 else [])
     begin = min(

@@ -209,7 +209,7 @@ def _name_of(metric: str) -> str:
 
 
 def _may_be_late(result: Result) -> bool:
-    """Whether what was measured still goes on, as far as is known."""
+    """Return whether the measured target still runs, as far as is known."""
     facts = result.container
     return result.status is not Status.DOWN and (facts is None or facts.state == "running")
 

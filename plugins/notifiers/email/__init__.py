@@ -135,7 +135,7 @@ class EmailNotifier(Notifier):
 
     def __attrs_post_init__(self) -> None:
         layout()  # now: there may be no descriptor left to read files with when a mail is to go out
-        with suppress(OSError, ssl.SSLError):  # told where it is needed
+        with suppress(OSError, ssl.SSLError):  # reported when a mail is sent
             _tls(self.verify, self.ca_file, _changed(self.ca_file))
 
     async def send(self, message: Message) -> Receipt:

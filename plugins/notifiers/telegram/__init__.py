@@ -222,7 +222,7 @@ class TelegramNotifier(Notifier):
                         task.add_done_callback(self._answering.discard)
                 if updates and not numbered:  # what would be given again at once
                     raise NotifyError("Telegram answered what are no updates")
-        except asyncio.CancelledError:  # where it breaks off instead, what was heard is still done
+        except asyncio.CancelledError:  # other errors leave received presses to be done
             await self.close()
             raise
 

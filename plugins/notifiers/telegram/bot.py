@@ -39,11 +39,11 @@ class Bot:
     _sent: dict[str, deque[float]] = field(factory=dict)
     _moved: dict[str, str] = field(factory=dict)
     offset: int | None = None
-    """Of the next update, also for whoever listens next: what was heard does not come again."""
+    """Id of the next update to ask for; kept for the next listener, so that none comes twice."""
     listening: asyncio.Lock = field(factory=asyncio.Lock)
     """Only one may read the updates of a bot."""
     ears: list[Callable[[Mapping[str, Any]], Awaitable[bool]]] = field(factory=list)
-    """Who listens: each takes a press that is its own, and tells whether it was."""
+    """Listeners: each handles a press that is its own, and returns whether it was."""
 
     async def call(self, method: str, limit: float, /, **fields: Any) -> Any:
         """Call a method and wait ``limit`` seconds at most; its result.

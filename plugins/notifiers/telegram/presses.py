@@ -51,7 +51,7 @@ class Offer:
     actions: list[Action]
 
     def begin(self, action: Action) -> None:
-        """An action is under way: nobody else is offered it. Logs can be had as often as liked."""
+        """Note that an action is under way: it is offered no more, except logs."""
         if action is not Action.LOGS and action in self.actions:
             self.actions.remove(action)
 
@@ -64,7 +64,7 @@ class Offer:
         if action is not self.actions[0]:
             return SIGNS[action]
         name, half = self.target, LONGEST_LABEL // 2
-        if len(name) > LONGEST_LABEL:  # of replicas the end tells which
+        if len(name) > LONGEST_LABEL:  # the end distinguishes replicas
             name = f"{name[: half - 1]}…{name[-half:]}"
         return f"{SIGNS[action]} {name}"
 
