@@ -293,9 +293,6 @@ def _whole(state: str, kind: Any) -> Any:
     try:
         return decode(state, kind)
     except msgspec.MsgspecError as error:
-        log.warning(
-            "a row of the database cannot be decoded and is ignored",
-            kind=kind.__name__,
-            reason=str(error),
-        )
+        log.warning("a row of the database cannot be decoded and is ignored",
+                    kind=kind.__name__, reason=str(error))  # fmt: skip
         return None

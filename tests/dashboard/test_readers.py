@@ -6,6 +6,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from streamlit import config
 
 from tests.dashboard.conftest import Pages, calm, shown
 from tests.dashboard.test_pages import ALL
@@ -13,6 +14,8 @@ from tests.dashboard.town import Town
 from tocsin.core.auth import Role
 from tocsin.dashboard import client, signin
 from tocsin.dashboard.pace import Pace
+from tocsin.dashboard.process import Settings
+from tocsin.dashboard.serve import options
 
 
 def asked(town: Town) -> int:
@@ -112,3 +115,15 @@ def test_the_more_readers_there_are_the_less_often_a_page_is_drawn() -> None:
     waits = [pace.drawn(("page", n), 0.2, 2.0, 100.0) for n in range(8)]
     assert waits == pytest.approx([2.0, 2.0, 2.0, 2.0, 2.5, 3.0, 3.5, 4.0])
     assert pace.drawn(("page", 8), 0.2, 2.0, 1000.0) == 2.0
+
+
+def test_streamlit_knows_the_options_of_the_server() -> None:
+    """Each is one of its own; it does not search for garbage after each look, which took five times
+    as long as the look."""
+    settings = Settings(
+        host="127.0.0.1", port=1, base_path="", sign_in=False, hosts=[], any_host=False,
+        api_url="http://127.0.0.1:2", token_file="token",
+    )  # fmt: skip
+    chosen = options(settings)
+    assert chosen["runner.postScriptGC"] is False
+    assert chosen.keys() <= config._config_options_template.keys()
