@@ -73,6 +73,7 @@ class Recent:
         made = self._plain
         if (
             made is None
+            or made.rule_state  # a rule wrote into it
             or made.target is not self.target
             or made.checks is not self.checks
             or made.source != self.source

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from math import inf
 from uuid import UUID
@@ -106,15 +106,16 @@ class Queue:
         if outgoing in self.pending.messages:
             self.pending.messages.remove(outgoing)
 
-    def give_up(self, now: float, *, is_failing: bool) -> list[list[Row]]:
-        """Remove and return the rows that were tried for ``give_up_after`` seconds: those of each
-        such message, and, if the channel fails, those that waited as long."""
-        over = [message for message in self.pending.messages if message.ends <= now]
-        self.pending.messages = [m for m in self.pending.messages if m not in over]
-        given_up = [message.rows for message in over]
-        if is_failing or self.pending.is_failing:
-            given_up.append(self.group.take_older(now - self.settings.give_up_after))
-        return [rows for rows in given_up if rows]
+    def give_up(self, now: float, *, is_failing: bool) -> Iterator[list[Row]]:
+        """Remove and yield, one after another, the rows that were tried for ``give_up_after``
+        seconds: those of each such message, and, if the channel fails, those that waited as long.
+        """
+        for message in [m for m in self.pending.messages if m.ends <= now]:
+            self.remove(message)
+            yield message.rows
+        is_failing = is_failing or self.pending.is_failing
+        if is_failing and (old := self.group.take_older(now - self.settings.give_up_after)):
+            yield old
 
     def late(self, failing: float, now: float, steady: float) -> tuple[Row, ...]:
         """Return rows that became late since the last call; another channel has to deliver them,

@@ -26,8 +26,11 @@ from tocsin.core.shapes.look import (
 
 def fit_result(given: object, hook: str = "check") -> tuple[Result, str | None]:
     """What a probe or source saw. Raises PluginFault."""
-    if type(given) is Result and _is_plain(given):  # as nearly all are
-        return given, None
+    try:
+        if type(given) is Result and _is_plain(given):  # as nearly all are
+            return given, None
+    except Exception:  # noqa: BLE001, S110 - the guarded look names what is wrong
+        pass
     return guarded(lambda: _fit_result(read_as(Result, given, hook)), "its result")
 
 

@@ -747,3 +747,24 @@ def test_a_rule_is_asked_where_what_it_looks_at_is_measured() -> None:
     driver.wait(1000)
     see(height=11)  # after which there is no alert any more
     assert see(height=11) == see(height=11)
+
+
+@frozen(kw_only=True)
+class Scribbling(Rule):
+    """Counts in the table that it is given, and hands nothing on."""
+
+    def evaluate(self, history: History, now: datetime) -> Verdict:
+        """At the third time it fires."""
+        state: Any = history.rule_state
+        state["n"] = state.get("n", 0) + 1
+        return Verdict.firing("third") if state["n"] >= 3 else Verdict.clear()
+
+
+def test_what_a_rule_writes_into_its_history_is_not_kept() -> None:
+    """Neither for its next verdict nor for another rule: only ``rule_state`` of a verdict is."""
+    bound = [BoundRule(name=n, rule=Scribbling(), plugin="x", policy=Policy()) for n in "ab"]
+    driver = Driver({"web": ()}, RuleSet(rules={r.name: r for r in bound}, overrides={}, own={}))
+    for _ in range(5):
+        driver.see("web", "up")
+    assert driver.told == []
+    assert driver.engine.alerts == {}

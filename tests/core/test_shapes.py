@@ -109,10 +109,11 @@ def test_a_part_that_is_wrong_costs_only_itself(field: str, value: Any) -> None:
         changed(Result.up(), metrics=Hostile()), changed(Result.up(), attributes=Hostile()),
         changed(Result.up(), container="c1"),
         changed(Result.up(), container=changed(FACTS, reason="up")),
+        Result.__new__(Result),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_a_fault(given: Any) -> None:
-    """No result, a status of another type, a table that raises."""
+    """No result, a status of another type, a table that raises, an object that was never made."""
     with pytest.raises(PluginFault):
         fit_result(given)
 
