@@ -50,6 +50,7 @@ from tocsin.core.runtime import descriptors
 from tocsin.core.runtime.data_dir import API_URL, StartError
 from tocsin.core.runtime.disk import is_unwritable
 from tocsin.core.runtime.owned import write_private
+from tocsin.core.runtime.turns import short_turns
 from tocsin.core.state import LiveState
 from tocsin.core.store import Store
 
@@ -202,7 +203,7 @@ class Tocsin:
         with suppress(OSError):
             (self.data_dir / API_URL).unlink()
         await self.sources.stop()
-        self.inventory.close()
+        self.inventory.checks.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -364,7 +365,7 @@ class Tocsin:
         Raises:
             KeyError: no heartbeat check has this key.
         """
-        return self.inventory.beat(key, beat)
+        return self.inventory.checks.beat(key, beat)
 
     async def reload(self) -> Settings:
         """Read the configuration again and apply it as a whole, or keep the current one.
@@ -375,12 +376,14 @@ class Tocsin:
             ConfigError: the new configuration has errors; the current one stays in force.
         """
         async with self._reloading:
-            settings = await asyncio.to_thread(load_config, self._path, self._env, self.plugins)
+            with short_turns():
+                settings = await asyncio.to_thread(load_config, self._path, self._env, self.plugins)
             self.settings = settings
             know(settings.secrets)
             self.note_unbuilt(settings)
             await self.alerting.apply(settings)
-            self.inventory.apply(settings)
+            for _ in self.inventory.applying(settings):
+                await asyncio.sleep(0)
             await self.sources.apply(settings)
             self.deadman.apply(settings.deadman)
             await self.services.apply(settings.services, self.api_url)

@@ -114,7 +114,7 @@ async def machine(
     await eventually(lambda: made.alerting.engine.muting.settled)
     made.inventory.apply(made.settings)
     yield made
-    made.inventory.close()
+    made.inventory.checks.close()
     await made.scheduler.drain()
     await made.alerting.stop()
 

@@ -1,1 +1,1 @@
-"""What is checked, when, and by what."""
+"""Targets and checks: what exists, when it is checked, and how a check is run."""

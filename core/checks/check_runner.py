@@ -98,7 +98,7 @@ class Runner:
                 break
             await asyncio.sleep(RETRY_PAUSE)
         if result.status is Status.DOWN and (lack := present_shortage()) is not None:
-            text = f"{lack}, so this says nothing: {result.message}"
+            text = f"{lack}, so this result is not valid: {result.message}"
             result = evolve(result, status=Status.UNKNOWN, message=text)
         if result.status is Status.DOWN and self.confirm_down is not None:
             result = await self.confirm_down(plugin, probe, target, result)
@@ -124,7 +124,7 @@ class Runner:
                 return result
         if result.status in (Status.UP, Status.UNKNOWN):
             return result
-        text = f"tocsin stood still for {lost:.0f} s, so this says nothing: {result.message}"
+        text = f"tocsin stood still for {lost:.0f} s, so this result is not valid: {result.message}"
         return evolve(result, status=Status.UNKNOWN, message=text)
 
     async def _look(self, key: tuple[str, str], target: Target, probe: Runnable) -> Result:

@@ -1,4 +1,4 @@
-"""How long each job has been silent, and whose beats they are."""
+"""How long ago each job sent its last heartbeat, and which check receives a job's heartbeats."""
 
 from __future__ import annotations
 
@@ -13,54 +13,69 @@ from tocsin.core.runtime.deadline import lost_clock
 
 
 class Heartbeats:
-    """The silence of jobs, by key. ``beats``: the last beat of each, which others keep."""
+    """The time since each job's last heartbeat, by key.
+
+    Args:
+        beats: the last heartbeats by key; kept up to date by others.
+        clock: the time.
+    """
 
     def __init__(self, beats: Mapping[str, Heartbeat], clock: Clock) -> None:
         self._beats = beats
         self._clock = clock
         self._lost = lost_clock()
         self._heard: dict[str, float] = {}
-        """The second of the last beat, or in which watching began, by _hearing."""
+        """When the last heartbeat arrived, or watching began, in the time of _hearing."""
 
     def _hearing(self) -> float:
-        """Monotonic seconds without those for which tocsin stood still: no beat could arrive."""
+        """Return monotonic seconds without those for which tocsin stood still, when no heartbeat
+        could arrive."""
         return self._clock.monotonic() - self._lost()
 
     def watch(self, key: str) -> None:
-        """Count a key's silence: since the beat of an earlier run, or from now on."""
+        """Begin to watch a key: count from the heartbeat of an earlier run, or else from now."""
         age = 0.0
         if (beat := self._beats.get(key)) is not None:
-            # Wall time is all there is across a restart; a clock set back must not give a bonus.
+            # Only wall time continues across a restart; a clock set back must not extend the time.
             age = max(0.0, (self._clock.now() - beat.at).total_seconds())
         self._heard.setdefault(key, self._hearing() - age)
 
     def receive(self, key: str) -> None:
-        """A beat came."""
+        """Record that a heartbeat has arrived."""
         self._heard[key] = self._hearing()
 
     def last(self, key: str) -> tuple[Heartbeat | None, float]:
-        """The last beat, if any, and the seconds of silence since (or since the watch began)."""
+        """Return the last heartbeat (None if there was none), and the seconds since, or since the
+        watch began."""
         now = self._hearing()
         return self._beats.get(key), now - self._heard.get(key, now)
 
 
 class Keys:
-    """Which check the beats of a key go to: of those that want it, one of the configuration before
-    one that a label asks for, else the one that came first. When it goes, the next one has it."""
+    """Which check receives the heartbeats of a key. Checks of the configuration take precedence
+    over checks requested by labels; otherwise the first check keeps the key until it is removed."""
 
     def __init__(self) -> None:
         self._wanted: dict[str, dict[str, bool]] = {}
-        """By key, the ids of the checks that want it, and whether the configuration has them."""
+        """By key: ids of the checks that want it, and whether the configuration has them."""
         self._key: dict[str, str] = {}
         self._owner: dict[str, str] = {}
 
     def owner(self, key: str) -> str | None:
-        """The id of the check that has a key."""
+        """Return the id of the check that receives the heartbeats of a key, or None."""
         return self._owner.get(key)
 
     def want(self, check_id: str, key: str | None, *, configured: bool = False) -> set[str]:
-        """Say which key a check wants, or that it wants none (any more). One that still wants the
-        same keeps its turn. Returns the checks whose key was given or taken by this."""
+        """Set the key that a check wants. A check that still wants the same keeps its place.
+
+        Args:
+            check_id: the check.
+            key: the key; None: none any more.
+            configured: whether the check is of the configuration.
+
+        Returns:
+            Ids of the other checks that gained or lost a key by this.
+        """
         before = self._key.pop(check_id, None)
         changed: set[str] = set()
         if before is not None and before != key:
@@ -88,7 +103,7 @@ class Keys:
 
 @define
 class BeatJudge:
-    """A push probe in the shape of a polled one: judges by the last beat."""
+    """Adapts a push probe to the interface of a polled one: it judges by the last heartbeat."""
 
     probe: PushProbe
     check_id: str
@@ -100,10 +115,10 @@ class BeatJudge:
     retries: int = 0
 
     async def check(self, target: Target) -> Result:
-        """Judge now, and be called again the moment the verdict can change by silence alone."""
+        """Return the result now; schedule a run at the time when silence alone may change it."""
         if (owner := self.keys.owner(self.key)) != self.check_id:
             return Result.unknown(
-                f"cannot run: the beats of {self.key!r} go to {owner}; only one check can have them"
+                f"cannot run: heartbeats of {self.key!r} go to {owner}; a key serves one check only"
             )
         last, silence = self.heartbeats.last(self.key)
         for limit in (self.probe.period, self.probe.period + self.probe.grace):

@@ -1,5 +1,5 @@
-"""The queue of calls that a source makes from a thread of its own into the core. It is bounded in
-length, in rate, and in its share of the core's time; a source that calls faster has to wait."""
+"""The queue of calls that a source makes into the core from its own thread. It is limited in
+length, rate and share of the core's time; a source that calls faster has to wait."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 from tocsin.core.plugin.faults import PluginFault
 
 ROOM = 200
-"""Calls that wait to be taken in; a further one waits for room."""
+"""Maximum number of queued calls; a further call waits for room."""
 
 BURST, RATE = 20_000.0, 500.0
-"""Calls taken in at once, as for an inventory, and a second from then on."""
+"""Calls that are accepted at once, as for an inventory, and calls per second afterwards."""
 
 SLICE = 0.005
-"""Seconds for which calls are taken in before all else has its turn, for as long at least."""
+"""Maximum time, in seconds, of calls in one go; then other tasks run for at least as long."""
 
 FLOOD = 10.0
-"""Seconds without a pause at that rate, after which the source is named."""
+"""Seconds of calls at that rate without a pause, after which the source is reported."""
 
 PATIENCE = 0.2
-"""Seconds between two looks of a thread that waits."""
+"""Seconds between two checks by a thread that waits for room."""
 
 
 class Intake:
@@ -52,18 +52,23 @@ class Intake:
         self._busy_since: float | None = None
 
     def put(self, function: Callable[..., object], *args: Any) -> None:
-        """Have the core call a function. From any thread but the core's; in the order of calls.
+        """Queue a call of a function in the core's loop. For any thread but the core's; calls are
+        made in the same order.
+
+        Args:
+            function: the function.
+            args: its arguments.
 
         Raises:
-            PluginFault: the run is over.
+            PluginFault: the run has ended.
         """
         if not self._room.acquire(blocking=False):
             self._waits()
             while not self._closed and not self._room.acquire(timeout=PATIENCE):
                 self._waits()
         if self._closed:
-            time.sleep(PATIENCE)  # a source that keeps calling must not take time from others
-            raise PluginFault("goes on telling though its run is over")
+            time.sleep(PATIENCE)  # slows down a source that keeps calling
+            raise PluginFault("still reports although its run has ended")
         self._calls.append((function, args))
         with self._lock:
             idle, self._scheduled = not self._scheduled, True
@@ -71,7 +76,7 @@ class Intake:
             self._loop.call_soon_threadsafe(self._take)
 
     def close(self) -> None:
-        """The run is over: what waits is dropped, and nothing is taken any more."""
+        """Drop what is queued and reject further calls, since the run has ended."""
         self._closed = True
 
     def _take(self) -> None:
@@ -103,4 +108,4 @@ class Intake:
             self._busy_since = now
         elif now - self._busy_since >= FLOOD and not self._closed:
             self._busy_since = now
-            self._blame(f"tells more than {RATE:g} things a second; it is slowed down")
+            self._blame(f"reports more than {RATE:g} items a second and is slowed down")

@@ -1,35 +1,30 @@
-"""Which targets and checks there are: the configuration's and the sources', merged.
+"""The targets and checks that exist: those of the configuration and of the sources, merged.
 
-Sources discover, the configuration refines and wins. Whatever changes, by reload or discovery,
-:meth:`Inventory.refresh` brings one target's checks into line and leaves alone what is the same.
+Sources discover targets; the configuration adds to them and takes precedence. After any change, by
+reload or discovery, :meth:`Inventory.refresh` updates one target's checks; equal ones are kept.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from attrs import evolve, frozen
 
-from tocsin.core.checks.check_runner import Runner, patience_with
-from tocsin.core.checks.heartbeats import BeatJudge, Heartbeats, Keys
-from tocsin.core.checks.label_checks import LABELS, LabelChecks
+from tocsin.core.checks.bound_checks import BoundChecks
+from tocsin.core.checks.check_runner import Runner
+from tocsin.core.checks.label_checks import LabelChecks
 from tocsin.core.checks.naming import Names, Own
 from tocsin.core.checks.scheduler import Scheduler, spread_for
 from tocsin.core.checks.slots import CONFIGURATION
 from tocsin.core.clock import Clock
 from tocsin.core.config.errors import Catalog
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings, TargetSettings
-from tocsin.core.contracts.base import Claim, Probe, PushProbe
-from tocsin.core.contracts.model import Heartbeat, Observation, Reason, Result, Target
-from tocsin.core.hiding import clean
+from tocsin.core.contracts.base import Claim
+from tocsin.core.contracts.model import Reason, Result, Target
 from tocsin.core.logs import get_logger
 from tocsin.core.monitor.events import (
-    BeatReceived,
-    CheckGone,
     CheckPut,
-    RunsSkipped,
     TargetGone,
     TargetPut,
 )
@@ -38,12 +33,15 @@ from tocsin.core.state import CheckState, LiveState
 
 log = get_logger(__name__)
 
-UNWATCHED = "the configuration watches it no more"
+STEP = 100
+"""Number of targets that are updated for a new configuration before checks may run."""
+
+UNWATCHED = "the configuration no longer watches it"
 
 
 @frozen
 class _Found:
-    """A target as its source described it, what it is called here, and what its labels come to."""
+    """A target as its source described it, its name, and the checks that its labels request."""
 
     source: str
     target: Target
@@ -56,7 +54,7 @@ class _Found:
 
 
 class Inventory:
-    """Keeps the live state and the scheduler in line with configuration and discovery."""
+    """Updates the live state and the scheduler according to configuration and discovery."""
 
     def __init__(
         self,
@@ -70,27 +68,35 @@ class Inventory:
     ) -> None:
         self.settings = settings
         self.executor = executor
-        self._scheduler = scheduler
-        self._runner = runner
-        self._heartbeats = Heartbeats(executor.monitor.state.beats, clock)
+        self.checks = BoundChecks(
+            executor=executor, scheduler=scheduler, runner=runner, clock=clock
+        )  # fmt: skip
         self._clock = clock
         self._found: dict[Own, _Found] = {}
         self._label_checks = LabelChecks(catalog)
         self._names = Names()
         self._names.configure(settings)
-        self._bound: dict[str, CheckSettings] = {}
-        self._keys = Keys()
-        self._closing: set[asyncio.Task[None]] = set()
 
     @property
     def state(self) -> LiveState:
-        """What is known now of targets and checks."""
+        """The present state of targets and checks."""
         return self.executor.monitor.state
 
-    # What the configuration says
+    # Changes of the configuration
 
     def apply(self, settings: Settings) -> None:
-        """Take over a configuration; what it leaves unchanged goes on undisturbed."""
+        """Apply a configuration; unchanged checks continue."""
+        for _ in self.applying(settings):
+            pass
+
+    def applying(self, settings: Settings) -> Iterator[None]:
+        """Apply a configuration in steps of some milliseconds, so that checks run in between.
+
+        It is in force from the first step on, also for what sources find meanwhile.
+
+        Yields:
+            None, after each step.
+        """
         self.settings = settings
         self._names.configure(settings)
         for own in [own for own in self._found if own[0] not in settings.sources]:
@@ -99,15 +105,16 @@ class Inventory:
             self._place(own, found.target, found.tables, found.claim)
         for own, found in list(self._found.items()):  # an interval or a plugin may have changed
             self._found[own] = evolve(found, checks=self._build(found))
-        wanted = dict.fromkeys((*settings.targets, *(f.name for f in self._found.values())))
-        for name in [name for name in self.state.targets if name not in wanted]:
-            self._remove(name, UNWATCHED)
+        wanted = (*settings.targets, *(f.name for f in self._found.values()))
         spread = spread_for(sum(len(t.checks) for t in settings.targets.values()))
-        for name in wanted:
+        for number, name in enumerate(dict.fromkeys((*self.state.targets, *wanted)), 1):
             self.refresh(name, spread)
+            if number % STEP == 0:
+                yield
 
     def refresh(self, name: str, spread: float = 0.0, gone: str = UNWATCHED) -> None:
-        """Bring one target into line, new checks within ``spread`` s; ``gone``: why it may go."""
+        """Update one target and its checks. ``spread``: seconds over which first runs are spread;
+        ``gone``: the reason if the target no longer exists."""
         said, found = self.settings.targets.get(name), self._found_as(name)
         if (said is None and found is None) or (said is not None and not said.enabled):
             self._remove(name, gone)
@@ -127,16 +134,16 @@ class Inventory:
             keep.add(source.name)
             self._watch_by(source, name)
         for gone in [c for c in self.state.targets[name].checks if c not in keep]:
-            self._remove_check(name, gone)
+            self.checks.remove(name, gone)
         for check in wanted.values():
             configured = said is not None and check.name in said.checks
             owner = CONFIGURATION if configured or found is None else found.source
-            self._bind(name, check, spread, owner)
+            self.checks.bind(name, check, spread, owner)
 
     def _source_of(
         self, name: str, said: TargetSettings | None, found: _Found | None
     ) -> SourceSettings | None:
-        """The source that sees a target, or is expected to."""
+        """Return the source that reports a target, or is expected to."""
         sources = self.settings.sources
         if found is not None:
             return sources.get(found.source)
@@ -162,96 +169,16 @@ class Inventory:
         )
         self.executor.handle(CheckPut(made))
         if source.broken is not None:
-            self._tell(target, source.name, Result.unknown(source.broken))
-
-    def _bind(self, target: str, check: CheckSettings, spread: float, owner: str) -> None:
-        check_id = f"{target}/{check.name}"
-        key = (check.probe.key or target) if isinstance(check.probe, PushProbe) else None
-        self._want(check_id, key, configured=owner == CONFIGURATION)
-        before = self._bound.get(check_id)
-        same_owner = self._scheduler.owner(check_id) in (owner, None)
-        if before is not None and before.runs_like(check) and same_owner:
-            return
-        if before is not None:
-            self._release(check_id, before)
-        self._bound[check_id] = check
-        state = CheckState(
-            target=target,
-            name=check.name,
-            probe=clean(check.probe_name, longest=100),  # a label may say anything
-            interval=check.interval,
-            broken=None if check.broken is None else clean(check.broken),
-            remark=check.name == LABELS,
-        )
-        self.executor.handle(CheckPut(state))
-        if check.probe is None:
-            reason = check.broken or f"no probe called {check.probe_name!r} is installed"
-            if state.remark:
-                log.warning("labels are not heeded", target=target, reason=reason)
-            words = reason if state.remark else f"cannot run: {reason}"
-            self._tell(target, check.name, Result.unknown(words))
-            return
-        self._scheduler.put(
-            check_id,
-            check.interval,
-            self._run_of(target, check, check.probe),
-            lambda missed: self.executor.handle(RunsSkipped(target, check.name, missed)),
-            spread=spread,
-            owner=owner,
-            patience=patience_with(check.timeout, check.retries),
-        )
-
-    def _run_of(
-        self, target: str, check: CheckSettings, probe: Probe | PushProbe
-    ) -> Callable[[], Awaitable[None]]:
-        check_id, plugin = f"{target}/{check.name}", check.plugin or ""
-        runnable: Probe | BeatJudge
-        if isinstance(probe, PushProbe):
-            key = probe.key or target
-            self._heartbeats.watch(key)
-            runnable = BeatJudge(
-                probe, check_id, key, self._keys, self._heartbeats,
-                lambda s: self._scheduler.hasten(check_id, s),
-            )  # fmt: skip
-        else:
-            runnable = probe
-
-        async def run() -> None:
-            if known := self.state.targets.get(target):
-                seen = await self._runner.run(known.target, check.name, plugin, runnable)
-                if self._bound.get(check_id) is check:  # it may have been taken away meanwhile
-                    self.executor.observe(seen)
-
-        return run
+            self.checks.observe(target, source.name, Result.unknown(source.broken))
 
     def _remove(self, name: str, why: str) -> None:
         known = self.state.targets.get(name)
         if known is not None:
             for check in list(known.checks):
-                self._remove_check(name, check)
+                self.checks.remove(name, check)
             self.executor.handle(TargetGone(name, why))
 
-    def _remove_check(self, target: str, name: str) -> None:
-        check_id = f"{target}/{name}"
-        if (check := self._bound.pop(check_id, None)) is not None:
-            self._release(check_id, check)
-            self._want(check_id, None)
-        self.executor.handle(CheckGone(target, name))
-
-    def _want(self, check_id: str, key: str | None, *, configured: bool = False) -> None:
-        """A check wants the beats of a key, or none; whom that gives or takes them judges anew."""
-        for other in self._keys.want(check_id, key, configured=configured):
-            self._scheduler.hasten(other, 0)
-
-    def _release(self, check_id: str, check: CheckSettings) -> None:
-        self._scheduler.remove(check_id)
-        self._runner.faults.forget(check_id)
-        if isinstance(check.probe, Probe):
-            task = asyncio.ensure_future(self._runner.close(check.plugin or "", check.probe))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-
-    # What the sources say
+    # Reports of sources
 
     def discovered(
         self,
@@ -260,7 +187,7 @@ class Inventory:
         tables: Mapping[str, Mapping[str, Any]] | None,
         claim: Claim | None = None,
     ) -> None:
-        """A source sees a target, for the first time or in a new shape."""
+        """Add or change a target that a source reports."""
         name = self._place((source, target.name), target, tables or {}, claim or Claim())
         if name is not None:
             self.refresh(name)
@@ -272,8 +199,8 @@ class Inventory:
         tables: Mapping[str, Mapping[str, Any]],
         claim: Claim,
     ) -> str | None:
-        """Give what a source found its name, and build its checks. Returns the name where there is
-        anything new."""
+        """Name a discovered target and create its checks; return the name if anything changed, else
+        None."""
         known = self._found.get(own)
         displaced = self._names.displaced(own, claim)
         name, why = self._names.give(own, claim)
@@ -284,12 +211,12 @@ class Inventory:
             depends_on = ()
             if target.depends_on and said.depends_on is None:
                 remedy = f"depends_on or match in [targets.{name}] does"
-                refused = (*refused, f"the label tocsin.depends_on adds nothing to it; {remedy}")
+                refused = (*refused, f"the label tocsin.depends_on is not used for it; {remedy}")
         found = _Found(own[0], target, tables, claim, name, depends_on, refused, {})
         if known is not None and found == evolve(known, checks={}):
             return None
         self._found[own] = found = evolve(found, checks=self._build(found))
-        for other in displaced:  # it was called so by a label, and has to make way
+        for other in displaced:  # it got this name by a label, and is renamed
             self._place_again(other)
         if known is not None and known.name != name:
             self._move(own, known.name, name)
@@ -305,18 +232,18 @@ class Inventory:
             self.refresh(new)
 
     def _move(self, own: Own, before: str, name: str) -> None:
-        """A target is called by another name: what its source saw of it goes along."""
+        """Rename a target; its source's last result is kept."""
         known = self.state.targets.get(before)
         check = None if known is None else known.checks.get(own[0])
         self._leave(own[0], before, "not found on the engine")
         self.refresh(name)
         if check is not None and check.last is not None:
-            self._tell(name, own[0], check.last.result)
+            self.checks.observe(name, own[0], check.last.result)
 
     def _leave(self, source: str, name: str, message: str) -> None:
-        """A name stands for something else now, or for nothing: forget what was seen under it."""
-        self._remove_check(name, source)
-        self.refresh(name, gone="it goes by another name now")
+        """Delete what was reported under a name that now means another target, or none."""
+        self.checks.remove(name, source)
+        self.refresh(name, gone="it has another name now")
         for other in self._names.alone((name,)):
             self._place_again(other)
         if self._names.owner(name) is None:
@@ -332,23 +259,23 @@ class Inventory:
         return None if own is None else self._found.get(own)
 
     def _described(self, found: _Found) -> Target:
-        """What a source found, by the names that targets have here."""
+        """Return a discovered target, with the names that tocsin has given to targets."""
         others = dict.fromkeys(self._names.of((found.source, own)) for own in found.depends_on)
         depends_on = tuple(other for other in others if other != found.name)
         service = found.target.service and self._names.of((found.source, found.target.service))
         return evolve(found.target, name=found.name, depends_on=depends_on, service=service)
 
     def name_of(self, source: str, own: str) -> str:
-        """What the target is called that a source knows by its own name."""
+        """Return the name of a target by its source's own name."""
         return self._names.of((source, own))
 
     def own_name(self, source: str, name: str) -> str:
-        """What a source itself calls a target."""
+        """Return a source's own name of a target."""
         own = self._names.owner(name)
         return own[1] if own is not None and own[0] == source else name
 
     def retired(self, source: str, name: str, message: str) -> None:
-        """A target, by its own name, was removed on purpose: forget it; or miss it, if declared."""
+        """Remove a target (by its own name) that was removed on purpose; a declared one is down."""
         self._retire([(source, name)], message)
 
     def _retire(self, gone: list[Own], message: str = "not found on the engine") -> None:
@@ -358,15 +285,15 @@ class Inventory:
             also += self._found[own].claim.also
             self._forget(own)
             self.refresh(names[own], gone=f"it was {message}")
-        for other in self._names.alone(also):  # it may be meant alone now
+        for other in self._names.alone(also):  # the configuration may mean it unambiguously now
             self._place_again(other)
         for source, name in [(o[0], n) for o, n in names.items() if not self._names.owner(n)]:
             self._miss(source, name, message)
 
     def synced(self, source: str, names: Collection[str]) -> None:
-        """A source took a full inventory; what it did not see is gone, or missing."""
+        """Apply a source's full inventory: targets not in it are removed or, if declared, down."""
         self._retire([own for own in self._found if own[0] == source and own[1] not in names])
-        for each in self._label_checks.short_of(source):  # others may be gone
+        for each in self._label_checks.short_of(source):  # removed targets may have made room
             found = self._found[each]
             checks = self._build(found)
             if checks.keys() != found.checks.keys():
@@ -378,21 +305,11 @@ class Inventory:
                 self._miss(source, name, "not found on the engine")
 
     def impaired(self, source: str, message: str) -> None:
-        """A source cannot see: its targets are unknown, whatever they were."""
+        """Set all targets of a source to unknown, since it cannot see them."""
         for name, known in self.state.targets.items():
             if known.source == source and source in known.checks:
                 facts = known.container and evolve(known.container, reason=Reason.UNSEEN)
-                self._tell(name, source, Result.unknown(message, container=facts))
-
-    def beat(self, key: str, beat: Heartbeat) -> str:
-        """Take in a heartbeat; returns the id of its check. Raises KeyError for an unknown key."""
-        check_id = self._keys.owner(key)
-        if check_id is None:
-            raise KeyError(key)
-        self.executor.handle(BeatReceived(key, beat))
-        self._heartbeats.receive(key)
-        self._scheduler.hasten(check_id, 0)
-        return check_id
+                self.checks.observe(name, source, Result.unknown(message, container=facts))
 
     def _miss(self, source: str, name: str, message: str) -> None:
         known = self.state.targets.get(name)
@@ -401,19 +318,11 @@ class Inventory:
         last = known.checks[source].last
         if last is None or last.result.attributes.get("reason") != Reason.MISSING:
             text = f"missing: declared in the configuration, {message}"
-            self._tell(name, source, Result.down(text, attributes={"reason": Reason.MISSING}))
+            self.checks.observe(
+                name, source, Result.down(text, attributes={"reason": Reason.MISSING})
+            )
 
     def _build(self, found: _Found) -> dict[str, CheckSettings]:
         source, own = self.settings.sources.get(found.source), (found.source, found.target.name)
         return self._label_checks.build(own, found.name, found.tables, found.refused,
                                         source=source, interval=self.settings.interval)  # fmt: skip
-
-    def _tell(self, target: str, check: str, result: Result) -> None:
-        seen = Observation(target=target, check=check, at=self._clock.now(), result=result)
-        self.executor.observe(seen)
-
-    def close(self) -> None:
-        """Let go of every check."""
-        for check_id, check in self._bound.items():
-            self._release(check_id, check)
-        self._bound.clear()

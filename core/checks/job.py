@@ -1,4 +1,4 @@
-"""A check as the scheduler knows it: its place in time, and its present run."""
+"""A check as the scheduler manages it: its schedule, and its present run."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class Job:
     Attributes:
         id: ``target/check``.
         target: its target.
-        interval: between two places on its grid.
-        offset: of its grid past a multiple of the interval.
+        interval: time between two places on its grid.
+        offset: time by which its grid is shifted from multiples of the interval.
         run: makes one run.
         due: when it is to run next.
-        skipped: is called with the number of runs that were left out.
-        share: the share of slots it has, by its owner and its pace.
-        patience: for how long a run may take with all its tries.
-        task: its present run.
-        number: of its present run.
+        skipped: called with the number of runs that were skipped.
+        share: its share of the slots, by owner and pace.
+        patience: maximum time of a run with all its retries.
+        task: the task of its present run.
+        number: number of its present run.
         slot: the share in which its present run is counted.
-        began: when its present run began, or it began to wait, in the scheduler's own time.
+        began: when its present run began, or began to wait, in the scheduler's own time.
         waits_since: when the run that waits for a slot was due.
-        gone: it was removed.
+        gone: whether it was removed.
     """
 
     id: str
@@ -54,21 +54,21 @@ class Job:
     gone: bool = False
 
     def advance(self, now: float) -> int:
-        """Move on to the next place on the grid after ``now``. Returns how many were missed."""
+        """Move on to the first place on the grid after ``now``; return how many were missed."""
         upcoming = slot_after(self.offset, self.interval, now)
         missed = int((now - self.due) / self.interval)
         half = self.interval / 2
         if upcoming - self.due < half and upcoming - now < half:
-            upcoming += self.interval  # do not run twice in quick succession after the first run
+            upcoming += self.interval  # no second run soon after the first one
         self.due = upcoming
         return missed
 
 
 def phase(check_id: str) -> float:
-    """A check's place in its interval, from 0 up to 1, by a hash that is the same everywhere."""
+    """Return a check's place in its interval, from 0 up to 1: a hash that never changes."""
     return zlib.crc32(check_id.encode()) / 2**32
 
 
 def slot_after(offset: float, interval: float, now: float) -> float:
-    """The first place on a check's grid after ``now``, in monotonic seconds."""
+    """Return the first place on a check's grid after ``now``, in monotonic seconds."""
     return ((now - offset) // interval + 1) * interval + offset

@@ -1,4 +1,4 @@
-"""The checks that the labels of found targets ask for, within the bounds of their source."""
+"""The checks that labels of discovered targets request, within the limits of their source."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ LABELS = "labels"
 """Name of the check that says which labels were ignored, and why."""
 
 TOLD, LONGEST = 5, 300
-"""How many labels it names one by one, and characters of a reason."""
+"""Maximum number of ignored labels that it lists, and of characters of a reason."""
 
 
 @define
 class LabelChecks:
-    """Builds them, and counts them by source."""
+    """Creates the checks, and counts them by source."""
 
     catalog: Catalog
     _counts: dict[Own, int] = field(init=False, factory=dict)
     _in_all: Counter[str] = field(init=False, factory=Counter)
     _short: dict[Own, None] = field(init=False, factory=dict)
-    """Targets whose labels ask for more checks than are allowed."""
+    """Targets whose labels request more checks than are allowed."""
 
     def build(
         self,
@@ -45,15 +45,15 @@ class LabelChecks:
         source: SourceSettings | None,
         interval: float,
     ) -> dict[str, CheckSettings]:
-        """The checks of a target, and, where any labels are refused, the one that says so.
+        """Return the checks of a target, with one that lists the rejected labels, if any.
 
         Args:
             own: the target, by its source and its own name.
-            name: what it is called here.
-            tables: the checks that its labels ask for.
-            refused: sentences about labels that are not heeded.
-            source: the settings of its source; None where it has none any more.
-            interval: seconds between two runs of a check that does not say.
+            name: the name of the target.
+            tables: the checks that its labels request, by name.
+            refused: sentences about labels that are ignored.
+            source: settings of its source; None if it has none any more.
+            interval: seconds between two runs of a check that sets no interval.
         """
         self.forget(own)
         running = None if source is None else source.source
@@ -62,12 +62,12 @@ class LabelChecks:
         taken, beyond = too_many(len(tables), left, own[0], bounds)
         checks, reasons = {}, list(refused)
         if beyond is not None:
-            reasons.insert(0, beyond)  # of more sentences than are shown, not this one is left out
+            reasons.insert(0, beyond)  # first, so that it is shown even among many reasons
             self._short[own] = None
         for check_name, table in islice(tables.items(), taken):
             if check_name in (own[0], LABELS) or bad_name(check_name, MAX_CHECK_NAME):
                 reasons.append(
-                    f"the label tocsin.check.{check_name} asks for a check of no good name"
+                    f"the label tocsin.check.{check_name} has a check name that is not allowed"
                 )
                 continue
             check = self._one(own[0], name, check_name, table, running or UNSAID, interval)
@@ -85,12 +85,12 @@ class LabelChecks:
         return checks
 
     def forget(self, own: Own) -> None:
-        """A target is gone, or its checks are about to be built anew."""
+        """Remove the checks of a target that is gone, or whose checks are built anew."""
         self._in_all[own[0]] -= self._counts.pop(own, 0)
         self._short.pop(own, None)
 
     def short_of(self, source: str) -> list[Own]:
-        """The targets of a source whose labels ask for more checks than are allowed."""
+        """Return the targets of a source whose labels request more checks than are allowed."""
         return [own for own in self._short if own[0] == source]
 
     def _one(
@@ -118,5 +118,5 @@ class LabelChecks:
 
 
 def _readable(reason: str) -> str:
-    """A reason in which labels are quoted, fit to be shown."""
+    """Return a reason that quotes labels, cleaned and shortened for display."""
     return clean(reason[: 2 * LONGEST])[:LONGEST]

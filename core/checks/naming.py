@@ -1,7 +1,7 @@
-"""What targets are called: by the names that sources give them, or by those that labels ask for.
+"""The names of targets: given by their sources, or requested by labels.
 
-A name that a source gives is the target's own and always its to have. A label may ask for another
-one, as long as no other target has that name or is about to get it.
+A target always has a right to the name that its source gives it (its own name). A label may request
+another one, unless another target has that name or has a right to it.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from tocsin.core.config.settings import Settings
 from tocsin.core.contracts.base import Claim
 
 Own = tuple[str, str]
-"""A source, and the name that it gives a target."""
+"""A source, and its own name of a target."""
 
 
 class Names:
-    """Gives each target its name, as the labels, the configuration and the others allow."""
+    """Assigns each target its name, according to labels, configuration and other targets."""
 
     def __init__(self) -> None:
         self._settings: Settings | None = None
         self._kept: dict[str, str] = {}
-        """Names of the configuration, by how they look."""
+        """Names of the configuration, by their :func:`looks`."""
         self._said: frozenset[str] = frozenset()
         """Names of the configuration, as they are written."""
         self._also: dict[str, dict[Own, None]] = {}
-        """Who may be declared by a name that is not its own."""
+        """By name: targets that the configuration may mean by it, though their own differs."""
         self._meant: dict[Own, tuple[str, ...]] = {}
-        """By which names."""
+        """The same, by target."""
         self._given: dict[Own, str] = {}
         self._owner: dict[str, Own] = {}
         self._alike: dict[str, dict[Own, None]] = {}
-        """Who has a name, given or its own, that looks so."""
+        """Targets whose assigned or own name looks alike, by :func:`looks`."""
 
     def configure(self, settings: Settings) -> None:
-        """Keep the names that a configuration declares, or says that a target depends on."""
+        """Set the names that a configuration declares, or lists as dependencies."""
         self._settings = settings
         said = settings.targets.values()
         names = [name for target in said for name in target.depends_on or ()]
@@ -45,18 +45,24 @@ class Names:
         self._kept = {looks(name): name for name in (*names, *settings.targets)}
 
     def of(self, own: Own) -> str:
-        """The name that a target has, its own where it is not known."""
+        """Return the name of a target; its own if none is assigned."""
         return self._given.get(own, own[1])
 
     def owner(self, name: str) -> Own | None:
-        """Whose name it is."""
+        """Return the target that has a name, or None."""
         return self._owner.get(name)
 
     def give(self, own: Own, claim: Claim) -> tuple[str, str | None]:
-        """Give a target its name. Returns it, and a sentence that says why it is not the one that
-        was asked for, or None.
+        """Assign a target its name.
 
-        A target that got this name by a label must then get another one: see :meth:`displaced`.
+        Another target that got this name by a label must then be renamed: see :meth:`displaced`.
+
+        Args:
+            own: the target.
+            claim: what its labels request.
+
+        Returns:
+            The name, and a sentence that says why it is not the requested one, or None.
         """
         self.take_back(own)
         source, name = own
@@ -70,7 +76,7 @@ class Names:
         if name == own[1] and name not in self._said:
             name = next((n for n in claim.also if self._is_meant(n, claim)), name)
         holder = self._owner.get(name)
-        if holder is not None and holder[1] == name:  # of another source; the first keeps it
+        if holder is not None and holder[1] == name:  # of another source; the first one keeps it
             name, why = f"{name}@{source}", f"the source {holder[0]} has a target called {name!r}"
         self._given[own], self._owner[name] = name, own
         for each in {looks(name), looks(own[1])}:
@@ -78,7 +84,7 @@ class Names:
         return name, why
 
     def take_back(self, own: Own) -> None:
-        """A target is gone, or is about to be given another name."""
+        """Release a target's name, since it is gone or is about to get another."""
         name = self._given.pop(own, None)
         if name is None:
             return
@@ -102,20 +108,21 @@ class Names:
         return said is None or not said.match or _fits(said.match, claim.identity)
 
     def alone(self, also: Iterable[str]) -> list[Own]:
-        """Who alone may be declared by one of these names now, and goes by its own."""
+        """Return the targets that are the only ones that one of these names may mean, and that
+        have their own name now."""
         alone = [tuple(self._also.get(name, ())) for name in also]
         return [one[0] for one in alone if len(one) == 1 and self.of(one[0]) == one[0][1]]
 
     def displaced(self, own: Own, claim: Claim) -> list[Own]:
-        """Who has, by a label, a name that looks like the one that is a target's own, or one by
-        which the target may be meant as well."""
+        """Return the targets that have to be renamed after ``own`` appeared: by a label, they have
+        a name that looks like its own name, or one by which the configuration may mean it."""
         look = looks(own[1])
         found = [other for other in self._alike.get(look, ()) if looks(self._given[other]) == look]
         found += [holder for name in claim.also if (holder := self._owner.get(name)) is not None]
         return [other for other in found if other != own and self._given[other] != other[1]]
 
     def accepts(self, name: str, claim: Claim) -> bool:
-        """Whether the declared target of a name accepts, by ``match``, what makes a claim."""
+        """Return whether a declared target accepts, by ``match``, the target of a claim."""
         said = None if self._settings is None else self._settings.targets.get(name)
         return said is not None and _fits(said.match, claim.identity)
 
@@ -124,30 +131,31 @@ class Names:
         if reason := bad_name(name):
             return f"{asked}: {reason}"
         suffix = f"@{own[0]}"
-        # Where a source does not name its targets so, one may come to be called so: see give.
+        # If a source does not name its targets like this, give() may still do so.
         if "@" in (name.removesuffix(suffix) if own[1].endswith(suffix) else name):
-            return f"{asked}: '@' stands before the name of a source only"
+            return f"{asked}: '@' may only stand before the name of a source"
         look = looks(name)
         kept = name if self._settings and name in self._settings.targets else self._kept.get(look)
         accepted = self.accepts(name, claim)
         if kept is not None and not (kept == name and accepted):
-            remedy = f"match in [targets.{kept}] lets a container be that target"
-            return f"{asked}, which is a name of the configuration; {remedy}"
+            remedy = f"match in [targets.{kept}] makes a container that target"
+            return f"{asked}, which the configuration uses; {remedy}"
         if claim.by_image and not accepted:
             remedy = f"name the container so, or accept its image by match in [targets.{name}]"
-            return f"{asked} and is its image's, as far as is known; {remedy}"
+            return f"{asked} and seems to come with the image; {remedy}"
         if any(other != own for other in self._alike.get(look, ())):
-            return f"{asked}, as another target is called"
+            return f"{asked}, which is the name of another target"
         return None
 
 
 def looks(name: str) -> str:
-    """What people take for the same name: whatever the case, or the form of a character."""
+    """Return what names that people take for the same have in common: case and the form of
+    characters (Unicode NFKC) are ignored."""
     return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _fits(match: Mapping[str, str], identity: Mapping[str, str]) -> bool:
-    """Whether all patterns fit; none at all fits nothing."""
+    """Return whether all patterns match; without any pattern, nothing does."""
     return bool(match) and all(
         fnmatchcase(identity.get(key, ""), pattern) for key, pattern in match.items()
     )

@@ -1,4 +1,4 @@
-"""The faults of probes: which plugin is at fault, and which checks rest for it."""
+"""Faults of probes: which plugin is at fault, and which checks are quarantined because of them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import PluginFault
 
 FAULTS_TO_QUARANTINE = 3
-"""Faults in a row after which a check rests."""
+"""Number of faults in a row after which a check is quarantined."""
 
 QUARANTINE = (60.0, 3600.0)
-"""Seconds of the first rest, doubled each time, and of the longest."""
+"""Initial and maximum length of a quarantine, in seconds; it doubles each time."""
 
 Key: TypeAlias = tuple[str, str]
 """Plugin, and ``target/check``."""
@@ -35,12 +35,12 @@ class _Record:
 
 @define
 class ProbeFaults:
-    """Counts what probes do wrong, and marks their plugins as failed.
+    """Counts faults of probes, and marks their plugins as failed.
 
     Attributes:
         clock: the time.
-        plugins: where plugins are marked.
-        failed: called with each plugin that turns failed, and the reason.
+        plugins: the records of the plugins.
+        failed: called with each plugin that becomes failed, and the reason.
     """
 
     clock: Clock
@@ -49,23 +49,23 @@ class ProbeFaults:
     _records: dict[Key, _Record] = field(init=False, factory=dict)
 
     def why_resting(self, key: Key) -> str | None:
-        """Why a check rests now; None where it does not."""
+        """Return why a check is quarantined now; None if it is not."""
         record = self._records.get(key)
         resting = record is not None and self.clock.monotonic() < record.resting_until
         return record.reason if record is not None and resting else None
 
     def is_right(self, key: Key) -> None:
-        """A probe did nothing wrong."""
+        """Record that a probe returned a valid result."""
         if self._records.pop(key, None) is not None:
             self._recover(key[0])
 
     def is_imperfect(self, key: Key, wrong: str) -> None:
-        """A result is not as agreed, but what is right about it counts."""
+        """Record that a result was partly invalid; the valid part is used."""
         self._records[key] = _Record(reason=wrong)
         self._mark(key, wrong, None)
 
     def faulted(self, key: Key, fault: PluginFault) -> None:
-        """A probe raised or returned nothing of use."""
+        """Record that a probe raised an error or returned nothing usable."""
         record = self._records.setdefault(key, _Record())
         record.faults += 1
         record.reason = str(fault)
@@ -77,9 +77,11 @@ class ProbeFaults:
         self._mark(key, str(fault), rest)
 
     def overran(self, key: Key, timeout: float) -> None:
-        """A run was cancelled at its deadline of ``timeout`` seconds. Perhaps the target hangs,
-        perhaps the probe does: the plugin is marked only when it happens again and again, and goes
-        on being run, since it obeys its cancellation."""
+        """Record that a run was cancelled at its deadline of ``timeout`` seconds.
+
+        The cause may be the target as well as the probe. The plugin is marked only if it happens
+        repeatedly, and the check continues to run, since the probe obeys its cancellation.
+        """
         record = self._records.setdefault(key, _Record())
         record.overruns += 1
         if (times := record.overruns) >= FAULTS_TO_QUARANTINE:
@@ -98,7 +100,7 @@ class ProbeFaults:
             self.plugins.recover(plugin)
 
     def forget(self, check_id: str) -> None:
-        """A check is gone."""
+        """Delete the record of a removed check."""
         for key in [key for key in self._records if key[1] == check_id]:
             del self._records[key]
             self._recover(key[0])

@@ -1,6 +1,6 @@
-"""Whether checks are really being run: judged by what the scheduler started and ended, not by a
-task that lives. Time counts only while the scheduler kept it, so that neither a suspended machine
-nor a stopped process looks like starvation."""
+"""Health of the scheduler and of this machine's resources. The scheduler is judged by the runs that
+it started and ended, not by whether its task exists. Time counts only while the scheduler measured
+it, so that a suspended machine or a stopped process does not look like a starved scheduler."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tocsin.core.runtime import descriptors
 from tocsin.core.units import format_duration
 
 STARVED_AFTER = 60.0
-"""Seconds for which a check may wait for its turn, or a run go on though its time is over."""
+"""Seconds for which a check may wait for its turn, or a run continue beyond its maximum time."""
 
 TOLD_FOR = 60.0
 """Seconds for which health reports a standstill or a shortage after it ended."""
@@ -24,8 +24,8 @@ TOLD_FOR = 60.0
 def punctuality(scheduler: Scheduler) -> ComponentHealth:
     """Return the health of the scheduler.
 
-    Failed: no check begins or ends though some are due, or checks of the configuration that have
-    not been slow wait for too long. Degraded: others wait for too long, or runs do not end.
+    Failed: no run begins or ends though some are due, or checks of the configuration that were not
+    slow wait for too long. Degraded: other checks wait for too long, or runs do not end.
     """
     if not scheduler.is_keeping_time:
         return ComponentHealth(status=Health.FAILED, message="no check is being run")
@@ -39,9 +39,7 @@ def punctuality(scheduler: Scheduler) -> ComponentHealth:
             stuck.append(job.id)
     said = [_waiting(owner, slow, times) for (owner, slow), times in sorted(waits.items())]
     if stuck:
-        said.append(
-            f"{len(stuck)} runs of checks go on though their time is over, such as {stuck[0]}"
-        )
+        said.append(f"{len(stuck)} runs of checks exceed their maximum time, such as {stuck[0]}")
     if not said:
         return ComponentHealth(status=Health.OK)
     idle = now - scheduler.runs.progress
@@ -53,46 +51,53 @@ def punctuality(scheduler: Scheduler) -> ComponentHealth:
 
 
 def open_files() -> ComponentHealth:
-    """Whether there are enough descriptors."""
+    """Return the health of the file descriptors: degraded while checks wait for them."""
     if not descriptors.for_delivery_only():
         return ComponentHealth(status=Health.OK)
     return ComponentHealth(
         status=Health.DEGRADED,
         message=(
-            f"{max(0, descriptors.left())} of {descriptors.limit()} are left: checks wait, so that "
+            f"{max(0, descriptors.left())} of {descriptors.limit()} are left: checks wait so that "
             "alerts can be delivered; raise the limit of tocsin's process (ulimit -n, LimitNOFILE)"
         ),
     )
 
 
 def host_names() -> ComponentHealth:
-    """Whether checks can look host names up."""
+    """Return the health of host name lookups by checks."""
     trouble = lookups.LOOKUPS.trouble()
     status = Health.OK if trouble is None else Health.DEGRADED
     return ComponentHealth(status=status, message=trouble or "")
 
 
 def shortages(last: tuple[float, str] | None, now: float) -> ComponentHealth:
-    """Whether a check could not be made a short while ago since tocsin lacks something. ``last``:
-    when, and which sentence says so; ``now`` by the same clock, in seconds."""
+    """Return the health of this machine's other resources: degraded if a check lacked one recently.
+
+    Args:
+        last: when a check last lacked one (monotonic seconds), and the sentence that says so.
+        now: monotonic seconds.
+    """
     if last is None or now - last[0] > TOLD_FOR:
         return ComponentHealth(status=Health.OK)
     return ComponentHealth(status=Health.DEGRADED, message=f"{last[1]}; checks are unknown")
 
 
 def standstills(last: tuple[float, float] | None) -> ComponentHealth:
-    """Whether tocsin stood still a short while ago for long, and so saw nothing. ``last``: when, by
-    the monotonic clock, and for how many seconds."""
+    """Return whether tocsin stood still recently for a long time, and so observed nothing.
+
+    Args:
+        last: when that ended (monotonic seconds), and how many seconds it lasted.
+    """
     if last is None or time.monotonic() - last[0] > TOLD_FOR:
         return ComponentHealth(status=Health.OK)
-    text = f"tocsin stood still for {format_duration(last[1])} and saw nothing meanwhile"
+    text = f"tocsin stood still for {format_duration(last[1])} and observed nothing meanwhile"
     return ComponentHealth(
         status=Health.DEGRADED, message=f"{text}: its process was stopped, or the machine suspended"
     )
 
 
 def _waiting(owner: str, slow: bool, times: list[float]) -> str:
-    whose = f"that labels seen by {owner} ask for" if owner else "of the configuration"
+    whose = f"requested by labels that {owner} reports" if owner else "of the configuration"
     which = f"{whose}, whose last runs were slow," if slow else whose
     return (
         f"{len(times)} checks {which} wait for their turn, the longest for "

@@ -1,4 +1,4 @@
-"""Restarting a target for somebody: only where that is allowed, not twice in a row, audited."""
+"""Restart of targets on a person's request: only if allowed, not twice in a row, and audited."""
 
 from __future__ import annotations
 
@@ -16,16 +16,23 @@ PAUSE = 10.0
 
 
 class NotAllowed(ActionError):
-    """The configuration does not allow it."""
+    """The configuration does not allow the restart."""
 
 
 class TooSoon(ActionError):
-    """It was restarted a moment ago."""
+    """The target was restarted less than PAUSE seconds ago."""
 
 
 @define
 class Restarts:
-    """``do`` restarts a target; ``allowed`` gives the patterns of ``[actions] restart``."""
+    """Restarts targets.
+
+    Attributes:
+        do: restarts a target.
+        allowed: returns the patterns of ``[actions] restart``.
+        clock: the time.
+        audit: stores an audit entry.
+    """
 
     clock: Clock
     do: Callable[[str], Awaitable[None]]
@@ -34,14 +41,21 @@ class Restarts:
     _recent: dict[str, float] = field(factory=dict)
 
     def may(self, target: str) -> bool:
-        """Whether the configuration allows restarting a target."""
+        """Return whether the configuration allows restarting a target."""
         return any(fnmatchcase(target, pattern) for pattern in self.allowed())
 
     async def restart(self, target: str, actor: str, role: str) -> None:
-        """Restart a target; audited, whatever comes of it.
+        """Restart a target, and write an audit entry whatever the outcome.
+
+        Args:
+            target: name of the target.
+            actor: who requested it.
+            role: role of the actor.
 
         Raises:
-            NotAllowed, TooSoon: it was not tried. ActionError: it failed.
+            NotAllowed: the configuration does not allow it.
+            TooSoon: the target was restarted less than PAUSE seconds ago.
+            ActionError: the restart failed.
         """
 
         def note(outcome: str) -> None:
@@ -67,7 +81,7 @@ class Restarts:
         except ActionError as error:
             note(f"failed: {error}")
             raise
-        except BaseException as error:  # a fault of ours, or tocsin stops meanwhile
+        except BaseException as error:  # an error in tocsin, or tocsin stops meanwhile
             note(f"failed: {type(error).__name__}")
             raise
         note("ok")

@@ -1,4 +1,4 @@
-"""The runs of checks that are going on, and those that wait for a slot."""
+"""The runs of checks: those in progress, and those that wait for a slot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DRAIN = 3.0
 
 @frozen(kw_only=True)
 class SchedulerStats:
-    """How the scheduler fares. Lateness in seconds, over the most recent runs."""
+    """Counters of the scheduler. Lateness is in seconds, over the most recent runs."""
 
     checks: int = 0
     running: int = 0
@@ -36,17 +36,16 @@ class SchedulerStats:
 
 @define
 class Runs:
-    """Begins runs, as many at once as there are slots and descriptors for.
+    """Starts runs, as many at once as there are slots and file descriptors.
 
     Attributes:
         clock: the time.
-        slots: how the slots are shared out.
-        room: how many more runs there are descriptors for.
-        total: runs begun so far.
-        own_time: seconds for which the scheduler has kept time; a pause of the whole process does
-            not count.
-        progress: the own time at which a run began or ended last.
-        running: the jobs whose runs are going on.
+        slots: the slots.
+        room: number of further runs for which there are file descriptors.
+        total: number of runs begun so far.
+        own_time: seconds measured by the scheduler, without pauses of the whole process.
+        progress: the own time at which a run last began or ended.
+        running: jobs with a run in progress.
     """
 
     clock: Clock
@@ -57,14 +56,22 @@ class Runs:
     progress: float = 0.0
     running: set[Job] = field(factory=set)
     _young: deque[tuple[float, Job, int]] = field(factory=deque)
-    """Runs that were begun less than SLOW_AFTER ago, or have not been looked at since."""
+    """Runs that began less than SLOW_AFTER ago, or were not examined since."""
     _leaving: deque[tuple[float, Job]] = field(factory=deque)
-    """Removed checks whose runs were cancelled, and until when their slots wait for that."""
+    """Removed checks whose runs were cancelled, and until when they keep their slots."""
     _lateness: deque[float] = field(factory=lambda: deque(maxlen=4096))
 
     def begin(self, job: Job, due: float, now: float) -> bool:
-        """Begin a run that is due, or have it wait for a slot. False where the run before has not
-        ended, or not begun."""
+        """Start a run that is due, or queue it for a slot.
+
+        Args:
+            job: the check.
+            due: when the run was due, in monotonic seconds.
+            now: monotonic seconds.
+
+        Returns:
+            False if the previous run has not ended, or still waits.
+        """
         if job.running or job.waiting:
             return False
         if self.room > 0 and self.slots.is_free(job.share):
@@ -75,8 +82,8 @@ class Runs:
         return True
 
     def make_room(self, now: float) -> None:
-        """Count runs that go on for long as slow ones, give up those that do not end, and begin
-        those that wait for the room."""
+        """Count long runs as slow, release the slots of removed checks whose runs do not end, and
+        start waiting runs as far as there is room."""
         young, slots = self._young, self.slots
         while young and young[0][0] + SLOW_AFTER <= now:
             _, job, number = young.popleft()
@@ -92,8 +99,8 @@ class Runs:
         self._next()
 
     def leave(self, job: Job) -> None:
-        """A check was removed: it waits no longer, and its run is cancelled. A run that ignores
-        that loses its slot after LEAVE_PATIENCE seconds."""
+        """Remove a check: it no longer waits, and its run is cancelled. A run that ignores the
+        cancellation loses its slot after LEAVE_PATIENCE seconds."""
         job.gone = True
         self._wait_no_longer(job)
         self.slots.leave(job.share)
@@ -122,7 +129,7 @@ class Runs:
     async def _run(self, job: Job, began: float) -> None:
         try:
             await job.run()
-        except Exception as error:  # noqa: BLE001 - time is kept, whatever happens
+        except Exception as error:  # noqa: BLE001 - an error must not stop the scheduler
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"the run of {job.id} failed inside tocsin", "exception": error}
             )
@@ -142,7 +149,7 @@ class Runs:
         self._release(job)
 
     def _release(self, job: Job) -> None:
-        """Free the slot of a run, whether that has ended or not."""
+        """Release the slot of a run, whether or not it has ended."""
         if job.slot is not None:
             self.slots.give_back(job.slot)
             job.slot = None
@@ -150,13 +157,13 @@ class Runs:
             self._next()
 
     def _next(self) -> None:
-        """Begin the runs that wait, as far as there is room."""
+        """Start waiting runs, as far as there is room."""
         while self.room > 0 and (job := self.slots.pop()) is not None:
             self._start(job, job.waits_since, self.clock.monotonic())
 
     async def drain(self, jobs: Iterable[Job]) -> None:
-        """Cancel the runs that are going on, and wait DRAIN seconds at most for them to end; those
-        of ``jobs`` that wait for a slot are not begun any more."""
+        """Cancel the runs in progress, and wait at most DRAIN seconds for their end; runs of
+        ``jobs`` that wait for a slot are dropped."""
         for job in jobs:
             self._wait_no_longer(job)
         tasks = [job.task for job in self.running]
@@ -164,14 +171,14 @@ class Runs:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=DRAIN)
-        for job in self.running:  # some had not even begun
+        for job in self.running:  # some may not have begun
             if job.slot is not None:
                 self.slots.give_back(job.slot)
                 job.slot = None
         self.running.clear()
 
     def stats(self, checks: int, skipped: int) -> SchedulerStats:
-        """How the runs fare; lateness over the last 4,096 of them."""
+        """Return the counters; lateness is that of the last 4,096 runs."""
         recent = sorted(self._lateness) or [0.0]
         return SchedulerStats(
             checks=checks,

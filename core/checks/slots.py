@@ -1,10 +1,9 @@
-"""How the slots for running checks are shared out, so that checks that hang starve no others.
+"""Distribution of the slots for running checks, so that checks that hang do not delay others.
 
-Each owner (the configuration, or a source whose labels ask for checks) has a share for each pace of
-its checks. Half of the slots are divided evenly among the shares that have checks and are theirs
+Each owner (the configuration, or a source whose labels request checks) has a share for each pace of
+its checks. Half of the slots are divided evenly among the shares that have checks, for their use
 alone; the other half is given to the checks that come first. A run that lasts longer than
-SLOW_AFTER is counted in its owner's share of slow checks from then on, so that it makes room for
-quick ones.
+SLOW_AFTER is then counted in its owner's share of slow checks, which makes room for quick ones.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from typing import Generic, Protocol, TypeVar
 from attrs import define, field
 
 CONFIGURATION = ""
-"""The owner of the checks that the configuration asks for."""
+"""The owner of the checks of the configuration."""
 
 SLOW_AFTER = 1.0
-"""Seconds after which a run counts as slow: it answers late, or will run into its timeout."""
+"""Seconds after which a run counts as slow: it will be late, or exceed its timeout."""
 
 
 class Pace(IntEnum):
@@ -35,7 +34,7 @@ class Waiter(Protocol):
 
     @property
     def target(self) -> str:
-        """The target that is checked."""
+        """Return the name of the target that is checked."""
 
 
 W = TypeVar("W", bound=Waiter)
@@ -48,19 +47,20 @@ class Share(Generic[W]):
     owner: str
     pace: Pace
     members: int = 0
-    """How many checks belong to it."""
+    """Number of checks that belong to it."""
     running: int = 0
     waiting: int = 0
     queues: dict[str, deque[W]] = field(factory=dict)
     """What waits, by target; the target whose turn it is comes first."""
 
     def push(self, one: W) -> None:
-        """Let a check wait for its turn."""
+        """Add a check to the queue."""
         self.waiting += 1
         self.queues.setdefault(one.target, deque()).append(one)
 
     def pop(self) -> W:
-        """The check whose turn it is: targets take turns, whatever the number of their checks."""
+        """Remove and return the next check: targets take turns, whatever the number of their
+        checks."""
         target, queue = next(iter(self.queues.items()))
         one = queue.popleft()
         del self.queues[target]
@@ -70,7 +70,7 @@ class Share(Generic[W]):
         return one
 
     def drop(self, one: W) -> None:
-        """Let a check wait no longer."""
+        """Remove a check from the queue."""
         queue = self.queues[one.target]
         queue.remove(one)
         if not queue:
@@ -80,32 +80,32 @@ class Share(Generic[W]):
 
 @define(eq=False)
 class Slots(Generic[W]):
-    """All slots. ``limit`` runs may begin; half as many again may be going on, so that those which
-    turn out to be slow do not stand in the way of others."""
+    """All slots. At most ``limit`` runs begin; half as many again may be in progress, so that those
+    that turn out to be slow do not block others."""
 
     limit: int
     running: int = field(init=False, default=0)
     waiting: int = field(init=False, default=0)
     shares: dict[tuple[str, Pace], Share[W]] = field(init=False, factory=dict)
     _own: int = field(init=False, default=0)
-    """Slots that each share has for itself."""
+    """Number of slots that each share has for itself."""
     _common: int = field(init=False, default=0)
-    """Slots that any share may use."""
+    """Number of slots that any share may use."""
     _borrowed: int = field(init=False, default=0)
-    """Those of them in use."""
+    """Number of these in use."""
 
     def __attrs_post_init__(self) -> None:
         """Divide the slots."""
         self._divide()
 
     def resize(self, limit: int) -> None:
-        """Have so many slots from now on. Runs that are one too many go on."""
+        """Change the number of slots; runs in excess of it continue."""
         if limit != self.limit:
             self.limit = limit
             self._divide()
 
     def join(self, owner: str, pace: Pace) -> Share[W]:
-        """A check belongs to a share from now on."""
+        """Add a check to a share, and return the share."""
         share = self.share(owner, pace)
         share.members += 1
         if share.members == 1:
@@ -113,14 +113,14 @@ class Slots(Generic[W]):
         return share
 
     def share(self, owner: str, pace: Pace) -> Share[W]:
-        """The share of an owner's checks of a pace."""
+        """Return the share of an owner's checks of a pace."""
         share = self.shares.get((owner, pace))
         if share is None:
             share = self.shares[owner, pace] = Share(owner, pace)
         return share
 
     def leave(self, share: Share[W]) -> None:
-        """A check belongs to its share no longer."""
+        """Remove a check from its share."""
         share.members -= 1
         if not share.members:
             self._divide()
@@ -133,11 +133,11 @@ class Slots(Generic[W]):
         self._borrowed = sum(max(0, s.running - self._own) for s in self.shares.values())
 
     def is_free(self, share: Share[W]) -> bool:
-        """Whether a check of a share may begin."""
+        """Return whether a check of a share may begin."""
         return share.running < self._own or self._borrowed < self._common
 
     def take(self, share: Share[W]) -> None:
-        """A run begins."""
+        """Count a run that begins."""
         if share.running >= self._own:
             self._borrowed += 1
         share.running += 1
@@ -146,29 +146,29 @@ class Slots(Generic[W]):
             self._divide()
 
     def give_back(self, share: Share[W]) -> None:
-        """A run has ended."""
+        """Count a run that has ended."""
         share.running -= 1
         self.running -= 1
         if share.running >= self._own:
             self._borrowed -= 1
 
     def may_move(self) -> bool:
-        """Whether a run that turns out to be slow may make room for others."""
+        """Return whether a run that turns out to be slow may make room for others."""
         return self._borrowed < self._common + self.limit // 2
 
     def push(self, share: Share[W], one: W) -> None:
-        """Let a check wait for its turn."""
+        """Add a check to its share's queue."""
         share.push(one)
         self.waiting += 1
 
     def drop(self, share: Share[W], one: W) -> None:
-        """Let a check wait no longer."""
+        """Remove a check from its share's queue."""
         share.drop(one)
         self.waiting -= 1
 
     def pop(self) -> W | None:
-        """The check whose turn it is, if there is a slot for it: quick ones first, and of equal
-        pace the one whose owner has the fewest running."""
+        """Remove and return the next check if there is a slot for it, else None: quick checks come
+        first, and of equal pace those of the owner with the fewest runs in progress."""
         if not self.waiting:
             return None
         best: Share[W] | None = None

@@ -1,4 +1,4 @@
-"""Keeping sources running, and carrying what they see into the core."""
+"""Supervision of sources, and transfer of what they report into the core."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 MOST_FOUND = 20_000
-"""Targets that one source may find."""
+"""Maximum number of targets of one source."""
 
 STOP_PATIENCE = 3.0
-"""Seconds that a source may take to end."""
+"""Timeout, in seconds, for a source to end."""
 
 READERS = 3
-"""So many requests for log lines are served at once; others wait."""
+"""Number of requests for log lines that are served at once; others wait."""
 
 
 @define(eq=False)
@@ -69,17 +69,17 @@ class SourceSink:
     clock: Clock
     intake: Intake
     recovered: Callable[[], object]
-    """Called when the source sees again: the faults of its plugin are over."""
+    """Called when the source works again, which ends the faults of its plugin."""
     blame: Callable[[str], object]
     kind: str = "container"
-    """Of the targets that it sees."""
+    """Kind of the targets that it finds."""
     home: int = field(factory=threading.get_ident)
     seen: bool = False
-    """An inventory has succeeded since the start."""
+    """Whether an inventory has succeeded since the start."""
     trouble: str | None = None
-    """Why the source cannot see, or None."""
+    """Why the source cannot see its targets, or None."""
     names: set[str] = field(factory=set)
-    """What the targets are called that it has found."""
+    """Its own names of the targets that it has found."""
 
     def _post(self, function: Callable[..., object], *args: Any) -> None:
         if threading.get_ident() == self.home:
@@ -92,16 +92,16 @@ class SourceSink:
         try:
             function(*args)
         except Exception as error:  # noqa: BLE001 - reported as a fault of the source
-            self.blame(f"told what was not understood ({function.__name__.strip('_')}): "
+            self.blame(f"reported something invalid ({function.__name__.strip('_')}): "
                        f"{describe(error)}")  # fmt: skip
 
     def _fit(
         self, fit: Callable[[], tuple[T, str | None]], found: list[str] | None = None
     ) -> T | None:
-        """Return the valid part of what a source handed over; None where nothing is valid.
+        """Return the valid part of what a source handed over; None if nothing is valid.
 
         It is validated in the source's thread, since reading it may run the source's code.
-        ``found`` collects sentences about what was wrong.
+        ``found`` collects sentences about what was invalid.
         """
         try:
             value, wrong = fit()
@@ -110,7 +110,7 @@ class SourceSink:
         if wrong is not None:
             self._post(self.blame, wrong)
             if found is not None:
-                found.append(f"what its source says of it was not understood: {wrong}")
+                found.append(f"its source's description of it is invalid: {wrong}")
         return value
 
     def discovered(
@@ -143,9 +143,9 @@ class SourceSink:
             self.names.add(target.name)
         try:
             self.inventory.discovered(self.name, target, checks, claim)
-        except Exception as error:  # noqa: BLE001 - it is watched for what is left of it
+        except Exception as error:  # noqa: BLE001 - the target is watched without its labels
             bare = Target(name=target.name, kind=self.kind)
-            reason = f"what its source says of it was not understood: {describe(error)}"
+            reason = f"its source's description of it is invalid: {describe(error)}"
             self.inventory.discovered(self.name, bare, None, Claim(refused=(reason,)))
 
     def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
@@ -194,7 +194,7 @@ class SourceSink:
 
     def _synced(self, targets: frozenset[str], is_whole: bool) -> None:
         if self.trouble is not None and self.seen:
-            log.info("a source sees again", source=self.name, targets=len(targets))
+            log.info("a source works again", source=self.name, targets=len(targets))
         self.seen, self.trouble = True, None
         self.names &= targets
         if is_whole:
@@ -204,7 +204,7 @@ class SourceSink:
     def _impaired(self, message: str) -> None:
         if self.trouble is None:
             level = log.warning if self.seen else log.info
-            level("a source cannot see; watching the rest", source=self.name, reason=message)
+            level("a source cannot see its targets", source=self.name, reason=message)
         self.trouble = message
         self.inventory.impaired(self.name, message)
 
@@ -218,7 +218,7 @@ class _Running:
 
 
 class SourceSupervisor:
-    """Starts, restarts and stops the configured sources; does actions through them."""
+    """Starts, restarts and stops the configured sources, and performs actions through them."""
 
     def __init__(
         self,
@@ -235,11 +235,11 @@ class SourceSupervisor:
         self._running: dict[str, _Running] = {}
         self._broken: dict[str, str] = {}
         self._at_fault: dict[str, str] = {}
-        """Sources for which their plugins are blamed, and these."""
+        """Sources for which their plugin is marked as failed, and that plugin."""
         self._reading = asyncio.Semaphore(READERS)
 
     async def apply(self, settings: Settings) -> None:
-        """Run the sources of a configuration; those it leaves unchanged go on undisturbed."""
+        """Apply a configuration; unchanged sources keep running."""
         for name, running in list(self._running.items()):
             if settings.sources.get(name) != running.settings:
                 await self._stop(name)
@@ -248,7 +248,7 @@ class SourceSupervisor:
         self._broken = {}
         for name, source in settings.sources.items():
             if source.source is None:
-                self._broken[name] = source.broken or "its plugin is not there"
+                self._broken[name] = source.broken or "its plugin is not available"
             elif name not in self._running:
                 self._start(source, source.source)
 
@@ -262,7 +262,7 @@ class SourceSupervisor:
                 log.error("a source breaks its contract", source=name, plugin=plugin, reason=what)
 
         def new_sink() -> SourceSink:
-            """Make a sink for one run; calls that an earlier run still makes are ignored."""
+            """Return a sink for one run; calls that an earlier run still makes are ignored."""
             intake = Intake(loop, blame, lambda: self._isolation.awaited(plugin))
             return SourceSink(
                 name, self._inventory, self._clock, intake,
@@ -294,7 +294,8 @@ class SourceSupervisor:
         self._running[name] = _Running(settings, source, new_sink(), task)
 
     def _forgive(self, name: str, plugin: str) -> None:
-        """A source is well, or gone; its plugin is, unless another source of it is not."""
+        """Clear the fault of a source that works or is removed, and that of its plugin, unless
+        another source of the plugin has one."""
         self._at_fault.pop(name, None)
         if plugin not in self._at_fault.values():
             self._plugins.recover(plugin)
@@ -306,22 +307,23 @@ class SourceSupervisor:
         await asyncio.wait({running.task}, timeout=STOP_PATIENCE)
 
     async def stop(self) -> None:
-        """Stop every source."""
+        """Stop all sources."""
         await asyncio.gather(*map(self._stop, list(self._running)))
 
     def looked_around(self) -> bool:
-        """Whether every source has taken an inventory, or said why it cannot."""
+        """Return whether every source has taken an inventory, or reported why it cannot."""
         return all(r.sink.seen or r.sink.trouble is not None for r in self._running.values())
 
     def sees_all(self) -> bool:
-        """Whether every source sees: a target that is not there now is not there at all."""
+        """Return whether every source works, so that a target that none reports does not exist."""
         return not self._broken and all(
             (r.sink.seen and r.sink.trouble is None) or (r.settings.automatic and not r.sink.seen)
             for r in self._running.values()
         )
 
     def health(self) -> dict[str, ComponentHealth]:
-        """Each source's health. One that runs by default and never saw anything is no trouble."""
+        """Return the health of each source. A source that runs by default and never worked counts
+        as disabled."""
         parts = {
             f"source.{name}": ComponentHealth(status=Health.DEGRADED, message=reason)
             for name, reason in self._broken.items()
@@ -340,8 +342,12 @@ class SourceSupervisor:
         return parts
 
     async def logs(self, target: str, lines: int) -> list[LogLine]:
-        """The last lines of a target, clean. Raises ActionError."""
-        async with self._reading:  # so that many readers need no more memory than a few
+        """Return the last ``lines`` log lines of a target, cleaned.
+
+        Raises:
+            ActionError: they cannot be read.
+        """
+        async with self._reading:  # limits the memory that many readers need
 
             async def read(source: Source, own: str) -> list[LogLine]:
                 return fit_lines(await source.logs(own, lines), lines)
@@ -349,11 +355,19 @@ class SourceSupervisor:
             return await asyncio.to_thread(cleaned_lines, await self._do(target, read, 20))
 
     async def restart(self, target: str) -> None:
-        """Restart a target. Raises ActionError."""
+        """Restart a target.
+
+        Raises:
+            ActionError: it failed.
+        """
         await self._do(target, lambda source, own: source.restart(own), 90)
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
-        """All that its source knows of a target, without secrets. Raises ActionError."""
+        """Return all that its source knows of a target, without secrets.
+
+        Raises:
+            ActionError: it cannot be read.
+        """
 
         async def read(source: Source, own: str) -> dict[str, Any]:
             return fit_document(await source.inspect(own))
@@ -365,13 +379,22 @@ class SourceSupervisor:
     async def _do(
         self, target: str, act: Callable[[Source, str], Coroutine[Any, Any, T]], deadline: float
     ) -> T:
-        """Do something through the source that sees a target, by the name which that gives it."""
+        """Perform an action through the source of a target, under the source's own name of it.
+
+        Args:
+            target: name of the target.
+            act: performs the action.
+            deadline: timeout in seconds.
+
+        Raises:
+            ActionError: there is no such target or source, or the action failed.
+        """
         known = self._inventory.state.targets.get(target)
         if known is None:
             raise ActionError(f"there is no target called {target!r}", missing=True)
         running = self._running.get(known.source or "")
         if running is None:
-            raise ActionError(f"{target} is not seen by a source that could do this")
+            raise ActionError(f"{target} does not belong to a source that can do this")
         own = self._inventory.own_name(running.settings.name, target)
         try:
             return await self._isolation.call(
@@ -381,7 +404,7 @@ class SourceSupervisor:
                 expects=(ActionError,),
             )
         except TimeoutError:
-            raise ActionError(f"{target} gave no answer within {deadline:g} s") from None
+            raise ActionError(f"{target} did not answer within {deadline:g} s") from None
         except ActionError as error:
             raise ActionError(clean(str(error)), missing=error.missing) from error
         except PluginFault as fault:

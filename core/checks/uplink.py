@@ -1,8 +1,8 @@
-"""Telling a target that is down from an uplink of our own that is gone.
+"""Distinguishes a target that is down from a failure of tocsin's own uplink.
 
-Whenever a check of something outside finds it down, tocsin first makes sure that it can reach the
-outside at all: it connects to the ``[uplink] addresses``, any of which will do. If none answers,
-what was seen says nothing about the target and counts as unknown, until one answers again.
+If a check of an outside host finds it down, tocsin first makes sure that it has any connection to
+the outside: it connects to the ``[uplink] addresses``, any one of which suffices. If none can be
+reached, the result says nothing about the target and becomes unknown, until one can be reached.
 """
 
 from __future__ import annotations
@@ -25,37 +25,48 @@ from tocsin.core.resolver.lookups import addresses, connect_to, look_up
 log = get_logger(__name__)
 
 FRESH = 5.0
-"""Seconds for which it holds that the uplink is gone: the pause between tries."""
+"""Seconds for which a failure of the uplink is not checked again."""
 
 RESOLVE_PATIENCE = 2.0
-"""Seconds a name may take to be resolved before it counts as one outside."""
+"""Timeout, in seconds, of the lookup of a name; then it counts as an outside name."""
 
 
 @define
 class Uplink:
-    """Whether the outside can be reached; asked only while something there seems to be down."""
+    """Whether the outside can be reached; checked only while an outside host seems to be down."""
 
     clock: Clock
     isolation: Isolation
     settings: UplinkSettings = field(factory=UplinkSettings)
     trouble: str | None = field(init=False, default=None)
-    """Why the outside cannot be seen now, or None."""
+    """Why the outside cannot be reached now, or None."""
     _began: float = field(init=False, default=0.0)
     _checked: float | None = field(init=False, default=None)
-    """When the last look began, and ended."""
+    """When the last attempt ended, in monotonic seconds; _began: when it began."""
     _lock: asyncio.Lock = field(init=False, factory=asyncio.Lock)
     _task: asyncio.Task[None] | None = field(init=False, default=None)
 
     async def confirm_down(
         self, plugin: str, probe: object, target: Target, result: Result
     ) -> Result:
-        """What a result that says ``down`` is worth: itself, or ``unknown``. Never raises."""
+        """Confirm a ``down`` result, or replace it by ``unknown`` if the uplink failed. Never
+        raises.
+
+        Args:
+            plugin: the plugin that the probe belongs to.
+            probe: the probe.
+            target: the target that was checked.
+            result: the result.
+
+        Returns:
+            The same result, or an ``unknown`` one.
+        """
         if not self.settings.addresses or not isinstance(probe, Probe):
             return result
         host = await self._reached(plugin, probe, target)
         if host is None or not await is_outside(host) or await self.is_up():
             return result
-        text = f"tocsin's own uplink is gone, so this says nothing: {result.message}"
+        text = f"tocsin's own uplink failed, so this result is not valid: {result.message}"
         return evolve(result, status=Status.UNKNOWN, message=text)
 
     async def _reached(self, plugin: str, probe: Probe, target: Target) -> str | None:
@@ -68,10 +79,10 @@ class Uplink:
         return None
 
     async def is_up(self) -> bool:
-        """Whether any address answers. That one did a moment ago says nothing of now: the check
-        that failed since may be the first to notice."""
+        """Return whether any address can be reached. An earlier success does not count, since the
+        check that has failed since may be the first to notice a failure of the uplink."""
         asked = self.clock.monotonic()
-        async with self._lock:  # many checks fail at once; one look serves them all
+        async with self._lock:  # many checks fail at the same time; one attempt serves them all
             now = self.clock.monotonic()
             if self._checked is None:
                 holds = False
@@ -111,12 +122,12 @@ class Uplink:
         before, self.trouble = self.trouble, None
         if reached:
             if before is not None:
-                log.info("the outside can be reached again")
+                log.info("the uplink works again")
             return
         shown = ", ".join(self.settings.addresses)
-        self.trouble = f"none of {shown} can be reached: what lies outside counts as unknown"
+        self.trouble = f"none of {shown} can be reached: outside hosts that are down are unknown"
         if before is None:
-            log.warning("the uplink is gone", reason=self.trouble)
+            log.warning("the uplink failed", reason=self.trouble)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._wait_for_it(), name="uplink")
 
@@ -127,7 +138,7 @@ class Uplink:
             await self.is_up()
 
     def apply(self, settings: UplinkSettings) -> None:
-        """Take over a configuration."""
+        """Apply a configuration."""
         if settings != self.settings:
             self.settings = settings
             self.trouble = self._checked = None
@@ -139,14 +150,14 @@ class Uplink:
             self._task = None
 
     async def stop(self) -> None:
-        """End."""
+        """Stop the task that waits for the uplink."""
         task = self._task
         self._end()
         if task is not None:
             await asyncio.gather(task, return_exceptions=True)
 
     def health(self) -> Mapping[str, ComponentHealth]:
-        """The uplink, where it is configured."""
+        """Return the uplink's health; nothing if none is configured."""
         if not self.settings.addresses:
             return {}
         if self.trouble is None:
@@ -155,15 +166,16 @@ class Uplink:
 
 
 async def is_outside(host: str) -> bool:
-    """Whether a host lies beyond the local network: a global address, a name of several parts that
-    resolves to one, or one that cannot be resolved (names outside cannot without an uplink)."""
+    """Return whether a host is beyond the local network: its address is global, its name has
+    several parts and resolves to a global address, or its name cannot be resolved (without an
+    uplink, names of outside hosts cannot)."""
     with contextlib.suppress(ValueError):
         return ip_address(host).is_global
     if "." not in host:
-        return False  # a name of this machine, or of a container beside us
+        return False  # a name of this machine, or of a container in the same network
     try:
         async with asyncio.timeout(RESOLVE_PATIENCE):
-            found = await look_up(host, 0, timeout=RESOLVE_PATIENCE)  # as checks: it is their name
+            found = await look_up(host, 0, timeout=RESOLVE_PATIENCE)  # with the checks' threads
     except (OSError, RuntimeError, TimeoutError, UnicodeError):
         return True
     return any(ip_address(one.partition("%")[0]).is_global for one in addresses(found))

@@ -118,7 +118,7 @@ SENTENCES = [
     "the token is not valid; send one as 'Authorization: Bearer …'",
     "HTTP 401: the token is missing", "unexpected token < in JSON at position 0",
     "2 passed, 1 failed",
-    "the Docker Engine at unix:///var/run/docker.sock cannot be asked", "author=Bob signed-off",
+    "the Docker Engine at unix:///var/run/docker.sock cannot be queried", "author=Bob signed-off",
     "checkpoint complete: wrote 41 buffers (0.3%); sync=0.010 s", "key 'a-b' exists",
     "user=bob op=login",
     "token-service: started", "cookie-consent: loaded 3 files", "authorization=none",
@@ -513,7 +513,7 @@ def test_endless_and_odd_data_ends() -> None:
 
     shown = clean_data({"a": endless, "b": Odd(), "c": float("nan"), "d": list(range(10**5))})
     assert len(json.dumps(shown)) < 50_000
-    assert shown["b"] == "<Odd whose text cannot be had: RuntimeError>"
+    assert shown["b"] == "<Odd whose text cannot be read: RuntimeError>"
 
 
 def test_data_is_bounded_in_all() -> None:

@@ -188,8 +188,30 @@ async def room(tmp_path: Path, clock: SettableClock) -> AsyncIterator[Room]:
     made = Room(tmp_path, clock)
     await made.executor.journal.start()
     yield made
-    made.inventory.close()
+    made.inventory.checks.close()
     await made.executor.journal.stop()
+
+
+async def test_a_large_configuration_leaves_turns_to_checks(room: Room) -> None:
+    """A configuration is taken over in steps; what a source finds or loses between two of them is
+    judged by the new configuration, and stays as it was found."""
+    room.find("old")
+    room.find("lost")
+    room.declare(*(TargetSettings(name=f"t{n}") for n in range(250)))
+    new = evolve(
+        room.settings,
+        targets={f"u{n}": TargetSettings(name=f"u{n}", critical=True) for n in range(250)},
+    )
+    steps = room.inventory.applying(new)
+    next(steps)
+    assert 0 < len([name for name in room.state.targets if name[0] == "t"]) < 250, "half way"
+    room.find("u249")
+    room.find("late")
+    room.inventory.retired("docker", "lost", "removed")
+    for _ in steps:
+        pass
+    assert {"late", "old", *new.targets} == set(room.state.targets)
+    assert all(room.state.targets[name].target.critical for name in new.targets)
 
 
 async def test_the_configuration_refines_what_a_source_finds(room: Room) -> None:
@@ -330,7 +352,7 @@ async def test_an_undeclared_container_that_goes_is_forgotten(room: Room) -> Non
     assert room.state.targets == {}
     room.declare(TargetSettings(name="site", checks={"echo": check()}))
     room.declare()
-    assert said[-1] == "the configuration watches it no more"
+    assert said[-1] == "the configuration no longer watches it"
 
 
 async def test_a_reload_touches_only_what_changed(room: Room) -> None:

@@ -69,7 +69,7 @@ async def test_sys_exit_in_a_task_of_its_own_costs_only_the_lane() -> None:
     async def fine() -> str:
         return "fine"
 
-    with pytest.raises(PluginFault, match="in a task of its own"):
+    with pytest.raises(PluginFault, match="in a background task"):
         await plugin_thread.call(spawn, 60)
     assert await plugin_thread.call(fine, 5) == "fine"
     plugin_thread.stop()
@@ -98,7 +98,7 @@ async def test_a_lane_that_ends_before_its_call_is_pending_fails_it(
         await task
 
     monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", late)
-    with pytest.raises(PluginFault, match="in a task of its own"):
+    with pytest.raises(PluginFault, match="in a background task"):
         await plugin_thread.call(spawn, 2)
     plugin_thread.stop()
 
@@ -420,7 +420,7 @@ async def test_a_plugin_whose_threads_go_on_gets_no_more() -> None:
         plugin_thread.abandon(PluginFault("blocked", severe=True))
         with pytest.raises(PluginFault, match="blocked"):
             await task
-    with pytest.raises(PluginFault, match="still keeps 2 threads busy"):
+    with pytest.raises(PluginFault, match="still blocks 2 threads"):
         await plugin_thread.call(fine, 5)
     go.set()
     await eventually(lambda: not any(thread.is_alive() for thread in plugin_thread._given_up))

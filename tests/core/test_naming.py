@@ -79,7 +79,7 @@ async def room(tmp_path: Path, clock: SettableClock) -> AsyncIterator[Names]:
     made = Names(tmp_path, clock)
     await made.executor.journal.start()
     yield made
-    made.inventory.close()
+    made.inventory.checks.close()
     await made.executor.journal.stop()
 
 
@@ -220,7 +220,7 @@ async def test_a_name_that_an_image_asks_for_has_to_be_accepted(room: Names) -> 
     asks = tocsin.Claim(name="db", by_image=True, identity={"image": "db:1"})
     room.see("web", depends_on=("db",))
     room.sink().discovered(Target(name="evil", kind="container"), None, asks)
-    assert "is its image's" in room.refused("evil")
+    assert "seems to come with the image" in room.refused("evil")
     room.declare(TargetSettings(name="db", kind="container", match={"image": "db:*"}))
     assert set(room.state.targets) == {"web", "db"}
 
@@ -258,7 +258,7 @@ async def test_the_real_one_gets_its_name_back(room: Names) -> None:
     assert (room.status("pay"), set(room.of("pay").checks)) == (Status.UP, {"docker"})
     assert room.of("evil").checks["docker"].status is Status.DOWN
     assert "x" in room.of("evil").checks
-    assert "as another target is called" in room.refused("evil")
+    assert "which is the name of another target" in room.refused("evil")
     room.sink().retired("pay", "removed on purpose")
     room.see("evil", "pay")  # as each inventory tells it again
     assert set(room.state.targets) == {"pay"}
@@ -338,7 +338,7 @@ def beats(name: str = "beat", key: str | None = None, **options: Any) -> CheckSe
 
 
 def beat(room: Names, key: str) -> str:
-    return room.inventory.beat(key, Heartbeat(at=room.clock.now()))
+    return room.inventory.checks.beat(key, Heartbeat(at=room.clock.now()))
 
 
 async def test_labels_set_no_key_of_a_heartbeat(room: Names) -> None:
@@ -415,7 +415,7 @@ async def test_a_label_does_not_take_the_name_by_which_sources_are_told_apart(ro
     room.see("pay", source="nas", result=Result.down("dead"))
     assert set(room.state.targets) == {"evil", "pay", "pay@nas"}
     assert (room.status("pay@nas"), room.status("evil", "nas")) == (Status.DOWN, Status.UP)
-    assert "'@' stands before the name of a source only" in room.refused("evil")
+    assert "'@' may only stand before the name of a source" in room.refused("evil")
 
 
 async def test_a_refused_label_does_not_make_its_target_unknown(room: Names) -> None:

@@ -83,7 +83,7 @@ async def test_labels_that_starve_themselves_are_no_failure(
     assert recorder.runs["good/c"] >= 9
     told = punctuality(scheduler)
     assert told.status is Health.DEGRADED
-    assert "checks that labels seen by docker ask for wait for their turn" in told.message
+    assert "checks requested by labels that docker reports wait for their turn" in told.message
 
 
 async def test_runs_that_do_not_end_in_their_time_are_named(

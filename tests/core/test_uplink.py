@@ -94,7 +94,7 @@ async def test_what_lies_outside_is_unknown_without_the_uplink(
     await outside.close()
     result = await seen(uplink, SHOP)
     assert result.status is Status.UNKNOWN
-    assert result.message.startswith("tocsin's own uplink is gone")
+    assert result.message.startswith("tocsin's own uplink failed")
     assert "cannot be resolved" in result.message
     assert (await seen(uplink, BESIDE)).status is Status.DOWN
     health = uplink.health()["uplink"]
