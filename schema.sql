@@ -1,14 +1,14 @@
--- tocsin's whole schema, version 6. PostgreSQL 14 or newer.
+-- tocsin's complete schema, version 6. PostgreSQL 14 or newer.
 --
--- Everything lies in the schema "tocsin", so that it can live in a database that has other tenants:
--- the plan puts it beside the application's own tables in "forex". container_metrics and
--- system_alerts keep the plan's names and columns; some types are wider.
+-- All tables are in the schema "tocsin", so that a database can be shared with applications: the plan
+-- puts them into the database "forex", next to the application's own tables. container_metrics and
+-- system_alerts have the names and columns of the plan; some types are wider.
 --
--- Time series are partitioned by range: raw samples and one-minute roll-ups by day, coarser ones by
--- month. Partitions are made ahead by tocsin (core/store/partitions.py) and dropped by retention;
--- there is no DEFAULT partition, since it would have to be scanned whenever one is added. Primary keys
--- find one check's history; block range indexes, of a few kilobytes, find a stretch of time, for rows
--- come in the order of time.
+-- Time series are partitioned by range: raw samples and one-minute roll-ups by day, coarser roll-ups by
+-- month. tocsin creates partitions in advance (core/store/partitions.py) and drops them by retention.
+-- There is no DEFAULT partition, since it would have to be scanned whenever a partition is added.
+-- Primary keys are used for the history of one check; block range indexes, which take a few kilobytes,
+-- are used for time ranges, since rows are inserted in the order of time.
 --
 -- Applied by core/store/migrate.py in one transaction under an advisory lock.
 
@@ -17,15 +17,15 @@ CREATE TABLE schema_version (
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 
--- Each batch of history carries an id of ours. Its row is written in the batch's own transaction, so
--- that a batch whose COMMIT was never answered is written once and not twice.
+-- tocsin gives each batch of history an id. Its row is written in the batch's own transaction, so
+-- that a batch whose COMMIT was never answered is not written twice.
 CREATE TABLE ingest_batches (
     id uuid PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX ingest_batches_at ON ingest_batches (at);
 
--- A number for each check, so that a sample does not repeat two names.
+-- A number for each check, so that samples need not repeat the names of target and check.
 CREATE TABLE checks (
     id     integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     target text NOT NULL,
@@ -39,7 +39,7 @@ CREATE TABLE check_results (
     status          smallint    NOT NULL,   -- 0 up, 1 degraded, 2 down, 3 unknown
     latency_seconds real,
     message         text,
-    metrics         jsonb,                  -- name: number; container metrics lie in container_metrics
+    metrics         jsonb,                  -- name: number; container metrics are in container_metrics
     PRIMARY KEY (check_id, at)
 ) PARTITION BY RANGE (at);
 CREATE INDEX check_results_at ON check_results
@@ -48,12 +48,12 @@ CREATE INDEX check_results_at ON check_results
 CREATE SEQUENCE container_metrics_id_seq;
 CREATE TABLE container_metrics (
     id               bigint       NOT NULL DEFAULT nextval('container_metrics_id_seq'),
-    check_id         integer      NOT NULL, -- the source's check: check_results has the same moment
+    check_id         integer      NOT NULL, -- the source's check; check_results has a row with the same time
     container_name   text         NOT NULL,
     timestamp        timestamptz  NOT NULL,
     status           varchar(20)  NOT NULL, -- running, stopped, restarting, paused
     health_status    varchar(20),           -- healthy, unhealthy, starting, none
-    cpu_percent      real,                  -- 100 = one core, so it passes 999 on big hosts
+    cpu_percent      real,                  -- 100 = one core, so it can exceed 999 on large hosts
     memory_bytes     bigint,
     memory_percent   real,
     network_rx_bytes bigint,
@@ -66,14 +66,14 @@ CREATE INDEX idx_container_metrics_name_time ON container_metrics (container_nam
 CREATE INDEX container_metrics_timestamp ON container_metrics
     USING brin (timestamp) WITH (pages_per_range = 32, autosummarize = on);
 
--- The metrics that one row of a roll-up has, in order: few checks differ in theirs, so that a row needs
--- not repeat the names.
+-- The names of the metrics in one row of a roll-up, in order. Most checks share them, so that rows
+-- refer to a set instead of repeating the names.
 CREATE TABLE metric_sets (
     id    integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     names text[] NOT NULL
 );
 
--- Roll-ups: how often each status was seen, and what was measured, latency among it.
+-- Roll-ups: the number of results with each status, and statistics of the metrics, including latency.
 CREATE TABLE check_rollup_1m (
     check_id   integer     NOT NULL,
     at         timestamptz NOT NULL,        -- start of the interval
@@ -92,13 +92,13 @@ CREATE INDEX check_rollup_1m_at ON check_rollup_1m
 CREATE INDEX check_rollup_1h_at ON check_rollup_1h
     USING brin (at) WITH (pages_per_range = 32, autosummarize = on);
 
--- Up to where each roll-up is complete.
+-- The time up to which each roll-up is complete.
 CREATE TABLE rollup_state (
     resolution text PRIMARY KEY,
     done_until timestamptz NOT NULL
 );
 
--- Moments of samples that came late: the next round of roll-ups begins at the oldest of them.
+-- Times of samples that arrived late: the next roll-up starts at the oldest of them.
 CREATE TABLE rollup_late (
     at timestamptz NOT NULL
 );
@@ -127,16 +127,16 @@ CREATE TABLE system_alerts (
     resolved_at       timestamptz,
     notification_sent boolean      NOT NULL DEFAULT false,
     flaps             integer      NOT NULL DEFAULT 0,
-    revision          bigint       NOT NULL DEFAULT 0, -- a later one replaces an earlier one
-    state             jsonb                 -- the whole alert, for a start without its journal
+    revision          bigint       NOT NULL DEFAULT 0, -- a higher revision replaces a lower one
+    state             jsonb                 -- the whole alert, for a start without a journal
 );
 CREATE INDEX idx_alerts_active ON system_alerts (created_at DESC) WHERE resolved_at IS NULL;
 CREATE INDEX system_alerts_container ON system_alerts (container_name, id DESC);
 CREATE INDEX idx_alerts_created ON system_alerts (created_at DESC);
 
--- The ledger: each decision to tell, or not to tell, a channel of an alert's transition.
+-- The ledger: each decision whether to notify a channel of a transition of an alert.
 CREATE TABLE notifications (
-    id           uuid PRIMARY KEY,          -- UUIDv7, kept over retries
+    id           uuid PRIMARY KEY,          -- UUIDv7, the same for all retries
     alert_id     uuid        NOT NULL,
     channel      text        NOT NULL,
     transition   text        NOT NULL,
@@ -145,10 +145,10 @@ CREATE TABLE notifications (
     attempts     integer     NOT NULL DEFAULT 0,
     created_at   timestamptz NOT NULL,
     delivered_at timestamptz,
-    message_id   uuid,                      -- the message it went out in, with others perhaps
-    answer       text        NOT NULL DEFAULT '', -- what the provider said
+    message_id   uuid,                      -- the message that contained it, possibly with others
+    answer       text        NOT NULL DEFAULT '', -- the provider's answer
     revision     bigint      NOT NULL DEFAULT 0,
-    state        jsonb                      -- the whole row while it waits, for a start without its journal
+    state        jsonb                      -- the whole row while it is pending, for a start without a journal
 );
 CREATE INDEX notifications_queued ON notifications (id) WHERE decision = 'queued';
 CREATE INDEX notifications_created ON notifications (created_at DESC, id DESC);
@@ -161,7 +161,7 @@ CREATE TABLE silences (
     ends_at    timestamptz NOT NULL,
     created_by text        NOT NULL,
     comment    text        NOT NULL DEFAULT '',
-    maintenance jsonb                       -- the window in which alone it holds, if any
+    maintenance jsonb                       -- the maintenance window to which it is limited, if any
 );
 CREATE INDEX silences_ends_at ON silences (ends_at);
 

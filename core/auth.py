@@ -1,7 +1,7 @@
-"""Who may do what: bearer tokens with roles, kept as hashes in one small file.
+"""Authentication and authorization: bearer tokens with roles, stored as hashes in one small file.
 
-It is no part of the journal, which is written anew from memory where it is damaged: a token that
-was made or revoked by another process meanwhile would be gone, or good again.
+The tokens are not part of the journal. A damaged journal is rewritten from memory; that would drop
+a token that another process has created since, or make a revoked one valid again.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from tocsin.core.runtime.sqlite_file import (
 )
 
 PREFIX = "tocsin_"
-"""Prefix by which people and secret scanners recognize a token."""
+"""Prefix by which people and secret scanners recognise a token."""
 
 TOKEN_BYTES = 32
-"""256 random bits."""
+"""Length of a token's random part: 256 bits."""
 
 _TABLE = "CREATE TABLE IF NOT EXISTS tokens (id TEXT PRIMARY KEY, data BLOB NOT NULL)"
 
 
 class Role(StrEnum):
-    """Each role may do what the one before may."""
+    """The roles of tokens. Each role has the permissions of the one before it, and more."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -51,17 +51,17 @@ class Role(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 for the least."""
+        """Return the position in the order of roles; 0 has the fewest permissions."""
         return list(Role).index(self)
 
     def covers(self, needed: Role) -> bool:
-        """Whether this role may do what ``needed`` may."""
+        """Return whether this role has the permissions of ``needed``."""
         return self.rank >= needed.rank
 
 
 @frozen(kw_only=True)
 class TokenInfo:
-    """A token without the token: times are aware UTC, ``hash`` is SHA-256 in hex."""
+    """What is stored of a token; times are aware UTC, ``hash`` is its SHA-256 in hex."""
 
     id: UUID
     name: str
@@ -73,31 +73,36 @@ class TokenInfo:
 
     @property
     def state(self) -> str:
-        """``valid``, ``expired`` or ``revoked``."""
+        """Return the current state: ``valid``, ``expired`` or ``revoked``."""
         return self.state_at(datetime.now(UTC))
 
     def state_at(self, now: datetime) -> str:
-        """The state at a moment."""
+        """Return the state at a time."""
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= now else "valid"
 
 
 class TokenStore:
-    """The tokens' file. The command line changes it while a server reads it."""
+    """The file of tokens. The command line may change it while a server reads it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._earlier = path.with_name("tokens.json")
-        """Where versions before kept them."""
+        """The file in which earlier versions stored the tokens."""
         self._known: dict[UUID, TokenInfo] | None = None
-        """As they were read last, and what the file's stamp was then."""
-        self._stamp: tuple[object, ...] | None = None
+        """The tokens as of the last reading of the file."""
+        self._stamp: tuple[object, ...] | None = None  # of the file at that reading
         self._last: tuple[TokenInfo, ...] | None = None
-        """All tokens, those of an earlier version included, as they were returned last."""
+        """What ``all`` returned last: all tokens, including those of an earlier version."""
 
     def all(self) -> tuple[TokenInfo, ...]:
-        """All tokens, oldest first. Raises OSError, ValueError for a file that cannot be used."""
+        """Return all tokens, oldest first.
+
+        Raises:
+            OSError: a file cannot be read now.
+            ValueError: a file is damaged.
+        """
         earlier = self._of_earlier()  # first: another process may be moving them
         with _telling(self._path):
             try:
@@ -110,34 +115,35 @@ class TokenStore:
         return self._last
 
     def _holds(self, error: sqlite3.Error | OSError) -> bool:
-        """Whether what was returned last holds though the file could not be read."""
+        """Return whether the last result is still valid although the file cannot be read."""
         if isinstance(error, sqlite3.Error):
-            return is_busy(error)  # a change that is not finished yet does not hold yet
+            return is_busy(error)  # another process's change is not committed yet
         if error.errno not in (errno.EMFILE, errno.ENFILE) or self._stamp is None:
             return False
-        status = self._path.stat()  # which takes no descriptor
+        status = self._path.stat()  # needs no file descriptor
         return self._stamp[:3] == (status.st_dev, status.st_ino, status.st_mtime_ns)
 
     def _read_now(self) -> dict[UUID, TokenInfo]:
         if (stamp := _stamp(self._path)) is None:
-            self._stamp = None  # it may come back as it was
+            self._stamp = None  # the same file may be put back later
             return {}
         if self._known is not None and stamp == self._stamp:
             return self._known
         wait = 5.0 if self._known is None else 0.0
-        uri = f"{self._path.absolute().as_uri()}?mode=rw"  # also of a file that can only be read
+        uri = f"{self._path.absolute().as_uri()}?mode=rw"  # "rw" also opens a read-only file
         with closing(sqlite3.connect(uri, wait, uri=True, isolation_level=None)) as db:
             db.execute("BEGIN")
             known = _read(db, self._path)
-            # Reading undoes a change that was cut off: the stamp has to be of what was read.
+            # Reading may roll back an interrupted change. The stamp is kept only if it
+            # belongs to the content that was read.
             self._stamp = stamp if stamp == _stamp(self._path) else None
         return known
 
     def take_over(self) -> None:
-        """Move here what an earlier version left, as soon as it can be written.
+        """Move the tokens of an earlier version into this file, if it can be written now.
 
         Raises:
-            ValueError: it is damaged.
+            ValueError: a file is damaged.
         """
         if self._earlier.exists():
             with suppress(OSError), self._changing():
@@ -146,13 +152,17 @@ class TokenStore:
     def create(
         self, name: str, role: Role, ttl: float | None = None, keep: Path | None = None
     ) -> str:
-        """Make a token that is good for ``ttl`` seconds (None: for good); returns it in plain.
+        """Create a token and return its plain text, which is stored nowhere else.
 
-        ``keep``: a private file to put it into first. Where that cannot be written there is no
-        token either, and not one that nobody knows.
+        Args:
+            name: name of the token.
+            role: role of the token.
+            ttl: seconds until it expires; None for never.
+            keep: a private file to write the plain text to. It is written before the token is
+                committed, so that no token exists whose plain text is lost.
 
         Raises:
-            ValueError: the name is taken by a valid token, or is no name.
+            ValueError: a valid token has this name, the name is invalid, or the file is damaged.
             OSError: the files cannot be written.
         """
         if not name or len(name) > 100 or not name.isprintable():
@@ -162,7 +172,7 @@ class TokenStore:
         with self._changing() as tokens:
             if any(t.name == name and t.state_at(now) == "valid" for t in tokens):
                 raise ValueError(
-                    f"there is a token called {name!r}; revoke it first, or choose another"
+                    f"there is a token called {name!r}; revoke it first, or choose another name"
                 )
             tokens.append(
                 TokenInfo(
@@ -179,7 +189,13 @@ class TokenStore:
         return plain
 
     def revoke(self, name: str) -> None:
-        """Make the tokens of that name (or id) useless. Raises KeyError where there is none."""
+        """Revoke the tokens with this name or id.
+
+        Raises:
+            KeyError: there is no such token that is not revoked yet.
+            ValueError: the file is damaged.
+            OSError: the file cannot be written.
+        """
         now = datetime.now(UTC)
         with self._changing() as tokens:
             found = [
@@ -193,7 +209,14 @@ class TokenStore:
                 tokens[n] = evolve(tokens[n], revoked_at=now)
 
     def find(self, plain: str) -> TokenInfo | None:
-        """Return the token, whatever its state. The time it takes reveals nothing of the hashes."""
+        """Return the token with this plain text, in any state, or None.
+
+        The comparison takes constant time, so that its duration reveals nothing about the hashes.
+
+        Raises:
+            OSError: a file cannot be read now.
+            ValueError: a file is damaged.
+        """
         digest = _hash(plain)
         found = None
         for token in self.all():
@@ -220,7 +243,7 @@ class TokenStore:
                 left.unlink()
 
     def _of_earlier(self) -> dict[UUID, TokenInfo]:
-        """Tokens of an earlier version that were not taken over yet."""
+        """Return the tokens of an earlier version that were not moved yet."""
         if not self._earlier.exists():
             return {}
         try:
@@ -233,8 +256,11 @@ class TokenStore:
 
 
 def _stamp(path: Path) -> tuple[object, ...] | None:
-    """What no two states of a file have in common: SQLite counts its changes in bytes 24 to 27
-    (https://www.sqlite.org/fileformat2.html#file_change_counter). None where there is no file."""
+    """Return values that differ between any two states of a file; None if there is no file.
+
+    They include SQLite's change counter, bytes 24 to 27 of the header:
+    https://www.sqlite.org/fileformat2.html#file_change_counter
+    """
     try:
         with path.open("rb", buffering=0) as file:
             status = os.fstat(file.fileno())
@@ -244,11 +270,15 @@ def _stamp(path: Path) -> tuple[object, ...] | None:
 
 
 def _read(db: sqlite3.Connection, path: Path) -> dict[UUID, TokenInfo]:
-    """The tokens, within the caller's transaction."""
+    """Return the tokens; called within a transaction.
+
+    Raises:
+        DamagedError: the file holds something other than tokens.
+    """
     if not db.execute("SELECT 1 FROM sqlite_master").fetchone():
-        if path.stat().st_size:  # a few bytes of something else, which SQLite would write over
+        if path.stat().st_size:  # a few foreign bytes, which SQLite would overwrite
             raise DamagedError("it holds no tokens")
-        return {}  # what would have been the first change did not come to its end
+        return {}  # the first change was interrupted
     rows = db.execute("SELECT data FROM tokens ORDER BY id").fetchall()
     try:
         tokens = [msgspec.json.decode(data, type=TokenInfo) for (data,) in rows]
@@ -259,7 +289,7 @@ def _read(db: sqlite3.Connection, path: Path) -> dict[UUID, TokenInfo]:
 
 @contextmanager
 def _telling(path: Path) -> Iterator[None]:
-    """Raises ValueError for a damaged file, OSError for one that cannot be used now."""
+    """Turn errors of SQLite into ValueError (damaged file) or OSError (file not usable now)."""
     try:
         yield
     except (sqlite3.Error, DamagedError) as error:
@@ -270,18 +300,20 @@ def _telling(path: Path) -> Iterator[None]:
 
 def _damaged(path: Path, error: Exception) -> ValueError:
     return ValueError(
-        f"{path} is damaged ({error}); restore it, or delete it and start tocsin anew for a new "
-        "admin token"
+        f"{path} is damaged ({error}); restore it, or delete it and restart tocsin, which then "
+        "creates a new admin token"
     )
 
 
 def ensure_admin(data_dir: Path, tokens: TokenStore) -> Path:
-    """At the first start, make an admin token and keep it in ``admin.token``, mode 0600.
+    """Create an admin token in ``admin.token`` (mode 0600) if that file holds no valid one.
 
-    Also when that file holds a token that is good no more. Returns the file's path.
+    Returns:
+        The path of ``admin.token``.
 
     Raises:
-        OSError, ValueError: the files cannot be read or written, or are damaged.
+        OSError: the files cannot be read or written.
+        ValueError: the file of tokens is damaged.
     """
     tokens.take_over()
     path = data_dir / "admin.token"
@@ -290,15 +322,16 @@ def ensure_admin(data_dir: Path, tokens: TokenStore) -> Path:
 
 
 def ensure_token(path: Path, tokens: TokenStore, name: str, role: Role) -> None:
-    """See that ``path`` holds a good token of that role, readable by its owner only.
+    """Ensure that ``path`` holds a valid token of a role and is readable by its owner only.
 
     Raises:
-        OSError, ValueError: the files cannot be read or written, or are damaged.
+        OSError: the files cannot be read or written.
+        ValueError: the file of tokens is damaged.
     """
     now = datetime.now(UTC)
     try:
         known = tokens.find(path.read_bytes().decode("utf-8", "surrogateescape").strip())
-        with suppress(OSError):  # on a file system that cannot be written
+        with suppress(OSError):  # the file system may be read-only
             path.chmod(0o600)
     except FileNotFoundError:
         known = None
@@ -309,5 +342,5 @@ def ensure_token(path: Path, tokens: TokenStore, name: str, role: Role) -> None:
 
 
 def _hash(plain: str) -> str:
-    # What came as a header may be any bytes; aiohttp hands the odd ones on as surrogates.
+    # A header may hold any bytes; aiohttp decodes those that are not UTF-8 as surrogates.
     return hashlib.sha256(plain.encode("utf-8", "surrogateescape")).hexdigest()

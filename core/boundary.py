@@ -1,7 +1,8 @@
-"""The boundary: what plugins, engines and people hand over is cleaned here, once, where it enters.
+"""Removes secrets and harmful characters from the data that plugins, engines and people provide.
 
-Live state, rules, journal, history, messages, API and command line all hold what has passed. Rows
-of an earlier version are cleaned when they are read back.
+This is done once, where the data enter tocsin. Live state, rules, journal, history, messages, API
+and command line hold cleaned data only. Rows that an earlier version stored are cleaned when they
+are read.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from tocsin.core.contracts.rule import Verdict
 from tocsin.core.hiding import are_plain, clean, clean_data, hide, visible
 
 LONGEST_LINE = 16_000
-"""Characters of a log line that are kept."""
+"""Longest line of a target's log, in characters; the rest is cut off."""
 
 MOST_OF_LOG = 2_000_000
-"""Characters of all log lines of one request."""
+"""Most characters of all log lines of one request."""
 
 
 _NUMBERS = {
@@ -37,14 +38,14 @@ _NUMBERS = {
     for field in fields(Container)
     if field.name in ("exit_code", *CONTAINER_METRICS)
 }
-"""A container's numbers, and what stands for one that is none."""
+"""The numeric fields of a container, with the values that replace an invalid number."""
 
 _MOST = 1e18
-"""No container has so much of anything, and no database column holds more."""
+"""Numbers from this size on are invalid: implausible, and too large for the database's columns."""
 
 
 def cleaned_result(result: Result) -> Result:
-    """A result without secrets and harmful characters; mostly the same one."""
+    """Return the result without secrets and harmful characters; the same object if it is clean."""
     changed: dict[str, Any] = {}
     if (message := clean(result.message)) != result.message:
         changed["message"] = message
@@ -54,7 +55,7 @@ def cleaned_result(result: Result) -> Result:
     if result.attributes:
         changed["attributes"] = plain(result.attributes)
     facts = result.container
-    if facts is not None:  # Compose's project and service are labels, which anybody may write
+    if facts is not None:  # Compose's project and service come from labels, which anyone may set
         said = {name: getattr(facts, name) for name in ("image", "state", "project", "service")}
         clear: dict[str, Any] = {name: text and clean(text) for name, text in said.items()}
         for name, unsaid in _NUMBERS.items():
@@ -67,18 +68,18 @@ def cleaned_result(result: Result) -> Result:
 
 
 def cleaned_observation(observation: Observation) -> Observation:
-    """An observation with a clean result."""
+    """Return the observation with a clean result."""
     result = cleaned_result(observation.result)
     return observation if result is observation.result else evolve(observation, result=result)
 
 
 def cleaned_event(event: Event) -> Event:
-    """An event without secrets and harmful characters."""
+    """Return the event without secrets and harmful characters."""
     return evolve(event, action=clean(event.action), attributes=plain(event.attributes))
 
 
 def cleaned_verdict(verdict: Verdict) -> Verdict:
-    """A rule's verdict without secrets and harmful characters."""
+    """Return the verdict without secrets and harmful characters."""
     if not (verdict.message or verdict.details or verdict.rule_state):
         return verdict
     return evolve(
@@ -90,7 +91,7 @@ def cleaned_verdict(verdict: Verdict) -> Verdict:
 
 
 def cleaned_entry(entry: AuditEntry) -> AuditEntry:
-    """What a person changed, likewise."""
+    """Return the entry of the audit log without secrets and harmful characters."""
     return evolve(
         entry, actor=clean(entry.actor), subject=clean(entry.subject),
         outcome=clean(entry.outcome), details=plain(entry.details),
@@ -98,9 +99,12 @@ def cleaned_entry(entry: AuditEntry) -> AuditEntry:
 
 
 def cleaned_lines(lines: Iterable[LogLine]) -> list[LogLine]:
-    """Log lines likewise, each a line, none endless; of more than :data:`MOST_OF_LOG` characters
-    the newest. A key in PEM format goes over several lines. Takes up to a second: not for the event
-    loop."""
+    """Return log lines without secrets and harmful characters, limited in length.
+
+    Of more than :data:`MOST_OF_LOG` characters the newest lines are kept. Private keys in PEM
+    format are removed although they extend over several lines. This takes up to a second; do not
+    call it in the event loop.
+    """
     kept: list[LogLine] = []
     left = MOST_OF_LOG
     for line in reversed(list(lines)):
@@ -120,7 +124,12 @@ def cleaned_lines(lines: Iterable[LogLine]) -> list[LogLine]:
 
 
 def cleaned_rows(rows: Iterable[Mapping[str, Any]], *, raw: Iterable[str] = ()) -> list[Any]:
-    """Rows of history, which an earlier version may have written."""
+    """Return rows of history, which an earlier version may have stored, without secrets.
+
+    Args:
+        rows: the rows.
+        raw: names of columns that are returned unchanged.
+    """
     kept = frozenset(raw)
     return [
         {name: value if name in kept else _cell(value) for name, value in row.items()}
@@ -135,7 +144,7 @@ def _cell(value: Any) -> Any:
 
 
 def plain(value: Mapping[str, Any]) -> Any:
-    """Data of a plugin as clean JSON, whatever it was."""
-    with suppress(Exception):  # what a plugin says may be anything
+    """Return a plugin's data, of any type, as clean JSON-compatible data."""
+    with suppress(Exception):  # a plugin may provide any objects
         value = msgspec.to_builtins(value, enc_hook=str, str_keys=True)
     return clean_data(value) if value else {}

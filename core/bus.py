@@ -1,5 +1,7 @@
-"""Publish and subscribe inside the process: publishers never wait; slow subscribers lose the oldest
-messages and learn how many."""
+"""Publish and subscribe within the process.
+
+Publishers never wait. A slow subscriber loses the oldest messages, and can read how many.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from attrs import frozen
 
 @frozen
 class News:
-    """One message: a running number, its kind (``result``, ``status``, ``target`` …), its data."""
+    """One message: a sequence number, a kind (``result``, ``status``, ``target`` …), and data."""
 
     number: int
     kind: str
@@ -22,7 +24,11 @@ class News:
 
 
 class Subscription:
-    """What one listener has not read yet, at most ``limit`` messages; older ones are counted."""
+    """The queue of one subscriber: at most ``limit`` unread messages.
+
+    Attributes:
+        lost: number of messages that were dropped because the queue was full.
+    """
 
     def __init__(self, kinds: frozenset[str] | None, limit: int) -> None:
         self._kinds = kinds
@@ -31,7 +37,7 @@ class Subscription:
         self.lost = 0
 
     def offer(self, news: News) -> None:
-        """Put a message in line; the oldest gives way where the line is full."""
+        """Queue a message of a subscribed kind; if the queue is full, the oldest is dropped."""
         if self._kinds is not None and news.kind not in self._kinds:
             return
         if len(self._queue) == self._queue.maxlen:
@@ -40,7 +46,7 @@ class Subscription:
         self._ready.set()
 
     async def batch(self) -> list[News]:
-        """All that is in line, oldest first; waits while there is nothing."""
+        """Return all queued messages, oldest first; wait until there is one."""
         while not self._queue:
             self._ready.clear()
             await self._ready.wait()
@@ -50,10 +56,10 @@ class Subscription:
 
 
 class Bus:
-    """Publishes news to any number of subscriptions. Used from the core's event loop only.
+    """Publishes messages to any number of subscriptions. Used from the core's event loop only.
 
-    Keeps the last ``keep`` messages of each kind, so that the flood of results does not wash the
-    rare changes of status away.
+    The last ``keep`` messages of each kind are kept: by kind, so that the many results do not
+    displace the rare changes of status.
     """
 
     def __init__(self, keep: int = 1000) -> None:
@@ -61,11 +67,11 @@ class Bus:
         self._keep = keep
         self._recent: dict[str, deque[News]] = {}
         self._forgotten: dict[str, int] = {}
-        """Of each kind, the number of the newest message that is kept no more."""
+        """For each kind, the number of the newest message that is no longer kept."""
         self._subscriptions: set[Subscription] = set()
 
     def publish(self, kind: str, data: Any) -> None:
-        """Tell everyone. Never blocks, never raises."""
+        """Send a message to all subscriptions. Never blocks, never raises."""
         self._number += 1
         news = News(self._number, kind, data)
         recent = self._recent.get(kind)
@@ -78,15 +84,18 @@ class Bus:
             subscription.offer(news)
 
     def since(self, number: int, *kinds: str) -> tuple[list[News], bool]:
-        """What is kept of the messages of ``kinds`` after ``number``, oldest first, and whether
-        that is all there were."""
+        """Return the messages of some kinds after a number, as far as they are kept.
+
+        Returns:
+            The messages, oldest first; and whether none is missing.
+        """
         news = [n for kind in kinds for n in self._recent.get(kind, ()) if n.number > number]
         whole = all(self._forgotten.get(kind, 0) <= number for kind in kinds)
         return sorted(news, key=lambda n: n.number), whole
 
     @contextmanager
     def subscribe(self, *kinds: str, limit: int = 1000) -> Iterator[Subscription]:
-        """Listen to ``kinds`` (to all where none is named) for the length of a ``with`` block."""
+        """Subscribe to ``kinds`` (without any: to all) within a ``with`` block."""
         subscription = Subscription(frozenset(kinds) or None, limit)
         self._subscriptions.add(subscription)
         try:

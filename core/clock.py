@@ -1,6 +1,7 @@
-"""Time, as a part that tests can replace.
+"""The clock, which tests can replace.
 
-Monotonic time schedules, wall time only labels (SPEC: clock jumps move no deadline).
+Deadlines and intervals use monotonic time, so that a jump of the wall clock moves none of them.
+Wall clock time is only used to label data.
 """
 
 from __future__ import annotations
@@ -13,27 +14,27 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the core asks of time."""
+    """The clock that the core uses."""
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary start, never going back."""
+        """Return seconds since an arbitrary start; the value never decreases."""
 
     def now(self) -> datetime:
-        """The wall clock: an aware datetime in UTC."""
+        """Return the wall clock time as an aware datetime in UTC."""
 
     async def wait(self, event: asyncio.Event, until: float | None) -> None:
-        """Return once ``event`` is set, or at the monotonic time ``until`` (None: never)."""
+        """Wait for ``event``, at most until the monotonic time ``until`` (None: no limit)."""
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The clock of the machine."""
 
     def monotonic(self) -> float:
-        """Seconds of ``time.monotonic``."""
+        """Return the seconds of ``time.monotonic``."""
         return time.monotonic()
 
     def now(self) -> datetime:
-        """The machine's wall clock in UTC."""
+        """Return the machine's wall clock time in UTC."""
         return datetime.now(UTC)
 
     async def wait(self, event: asyncio.Event, until: float | None) -> None:

@@ -101,7 +101,7 @@ class Deadman:
         return {
             "deadman": ComponentHealth(
                 status=Health.DEGRADED,
-                message=f"the ping did not arrive: {self.trouble}",
+                message=f"the last ping failed: {self.trouble}",
                 details={"failing_seconds": failing},
             )
         }

@@ -27,7 +27,7 @@ would be unsafe.
 
 
 def check_dsn(url: str) -> None:
-    """Check that a URL names a PostgreSQL database, and that its parts can be told apart safely.
+    """Check that a URL names a PostgreSQL database, and that its parts can be split safely.
 
     If a password contains an unescaped ``/``, libraries take a part of it for the host and show
     that in their errors.
@@ -37,7 +37,7 @@ def check_dsn(url: str) -> None:
             the URL but an unsupported parameter.
     """
     if not url.startswith(("postgresql://", "postgres://")):
-        raise ValueError("must read postgresql://user:password@host:port/database")
+        raise ValueError("must have the form postgresql://user:password@host:port/database")
     if not _can_be_read(url):
         raise ValueError(
             "cannot be read as a URL; in the password write / ? # [ ] @ as %2F %3F %23 %5B %5D %40"
@@ -46,7 +46,7 @@ def check_dsn(url: str) -> None:
         values = _CANNOT_BE_KEPT.get(name, ())
         if values is None or value in values:
             wanted = f"{name} = {value}" if values else name
-            raise ValueError(f"asks for {wanted}, which tocsin cannot see to; leave it out")
+            raise ValueError(f"requires {wanted}, which tocsin does not support; remove it")
 
 
 def usable_dsn(url: str) -> str:

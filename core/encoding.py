@@ -1,4 +1,4 @@
-"""Text and JSON of what plugins and the world outside hand over, whatever is in it."""
+"""Conversion of third-party data to text and JSON; it never fails, whatever the data are."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ _KNOWN = re.compile(
     r"utf-?(8|16|32)(-?[bl]e)?|(us-)?ascii|latin-?[1-9]|iso-?8859-1?[0-9]|(windows-|cp)125[0-8]"
     r"|koi8-[ru]|shift-?jis|sjis|cp932|euc-?(jp|kr)|cp949|gb(2312|k|18030)|big5(-?hkscs)?|tis-?620"
 )
-"""Character sets that are decoded, in lower case with hyphens: those that pages are written in.
-Python's other codecs may take quadratic time (punycode, idna), run escapes or unpack archives."""
+"""Character sets that are decoded, in lower case with hyphens: those in use on web pages. Python's
+other codecs may take quadratic time (punycode, idna), interpret escapes or decompress data.
+"""
 
 _MOST_WRONG = 10_000
-"""Bytes that do not fit the character set, past which a text is not taken to be in it."""
+"""Number of decoding errors above which a text is assumed to be in another character set."""
 
 
 def _bounded_replace(error: UnicodeError) -> tuple[str, int]:
-    """U+FFFD for what does not fit, as ``replace`` does, but so often only: each is a callback."""
+    """Replace invalid bytes with U+FFFD, as ``replace`` does, but only :data:`_MOST_WRONG` times.
+
+    The number is limited because each error costs a call of this function.
+    """
     if not isinstance(error, UnicodeDecodeError):
         raise error
     wrong = error.__dict__["wrong"] = error.__dict__.get("wrong", 0) + 1
@@ -34,16 +38,21 @@ codecs.register_error("tocsin-replace", _bounded_replace)
 
 
 def charset_of(content_type: str) -> str:
-    """The character set that a Content-Type names; "" where it names none that can be used."""
+    """Return the character set that a Content-Type names; "" if it names no supported one."""
     found = _CHARSET.search(content_type[:1000])
     name = found[1].lower().replace("_", "-") if found else ""
     return name if _KNOWN.fullmatch(name) else ""
 
 
 def decode_text(raw: bytes, content_type: str = "") -> str:
-    """Bytes that somebody else wrote, as text: in the character set that ``content_type`` names,
-    where that is a usual one, else in UTF-8. What does not fit becomes U+FFFD. Never raises, and
-    takes time in proportion to the length, whatever the bytes are."""
+    """Decode third-party bytes; invalid ones become U+FFFD.
+
+    This never raises, and takes linear time whatever the bytes are.
+
+    Args:
+        raw: the bytes.
+        content_type: a Content-Type; if it names no supported character set, UTF-8 is used.
+    """
     if name := charset_of(content_type):
         try:
             return raw.decode(name, "tocsin-replace")
@@ -53,7 +62,7 @@ def decode_text(raw: bytes, content_type: str = "") -> str:
 
 
 def encode(item: Any) -> bytes:
-    """As JSON; what JSON does not know becomes text, half a character a question mark."""
+    """Encode as JSON: unknown types as their text, a lone surrogate as a question mark."""
     try:
         return msgspec.json.encode(item, enc_hook=str)
     except UnicodeEncodeError:
@@ -65,8 +74,10 @@ def _known(value: Any) -> Any:
 
 
 def whole(value: Any) -> Any:
-    """Return the value with each lone surrogate (from a file's name or a program's output), which
-    cannot be encoded, replaced by a question mark; other text is returned as it is."""
+    """Return the value with each lone surrogate in its texts replaced by a question mark.
+
+    Lone surrogates come from file names and outputs of programs, and cannot be encoded.
+    """
     if type(value) is str:
         return value if value.isascii() else value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):

@@ -10,29 +10,33 @@ from uuid_utils.compat import uuid7
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 253_402_300_799_000
-"""Milliseconds until the end of the last year that a date can name."""
+"""Milliseconds from the epoch to the end of the year 9999, the last one that datetime supports."""
 
 
 def new_id() -> UUID:
-    """Return a fresh UUIDv7 (RFC 9562 section 5.7)."""
+    """Return a new UUIDv7 (RFC 9562 section 5.7)."""
     return uuid7()
 
 
 @define(eq=False)
 class Ids:
-    """The ids that follow from one event: a function of the event's own id, and of how many there
-    were before. Who handles the same events again makes the same ids. They sort as the event does.
+    """Generates the ids of objects that one event creates.
+
+    Each id is a function of the event's id and of the number of ids before it. If the same events
+    are handled again, the same ids result. They sort like the event's id.
 
     Attributes:
-        event: the event's id, a UUIDv7; made when the first id is asked for, unless it is given.
+        event: the event's id, a UUIDv7; if None, it is created with the first id.
     """
 
     event: UUID | None = None
     _made: int = 0
 
     def new(self) -> UUID:
-        """The next id. A UUIDv7 ends in 32 random bits (RFC 9562 section 6.2, method 1): these
-        count on."""
+        """Return the next id: the event's id with its last 32 bits, which are random, increased.
+
+        See RFC 9562 section 6.2, method 1.
+        """
         if self.event is None:
             self.event = new_id()
         low = (self.event.int + self._made) & 0xFFFF_FFFF
@@ -41,5 +45,5 @@ class Ids:
 
 
 def time_of(identity: UUID) -> datetime:
-    """When a UUIDv7 was made; of another kind some moment."""
+    """Return the time at which a UUIDv7 was created; for other UUIDs the result is meaningless."""
     return _EPOCH + timedelta(milliseconds=min(identity.int >> 80, _LATEST))

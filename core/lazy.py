@@ -1,7 +1,7 @@
-"""Packages that import a module of theirs when one of its names is first asked for.
+"""Lazy imports: a package imports one of its modules when one of its names is first used.
 
-Whatever is imported from ``tocsin`` imports the package ``tocsin`` first: commands that only ask a
-running tocsin would wait for all of the public API.
+Every import from ``tocsin`` imports the package ``tocsin`` first. Without lazy imports, commands
+that only query a running tocsin would wait for the import of the whole public API.
 """
 
 from __future__ import annotations
@@ -13,8 +13,13 @@ from typing import Any
 
 
 def on_demand(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
-    """What a package takes as its ``__getattr__``: by ``names``, a module of the package has these
-    names, separated by spaces; one that is to have another name here is written ``its=ours``."""
+    """Return a function for use as a package's ``__getattr__``.
+
+    Args:
+        package: name of the package.
+        names: for each module of the package the names that it provides, separated by spaces. A
+            name that differs in the package is written ``its=ours``.
+    """
     places: dict[str, tuple[str, str]] = {}
     for module, its in names.items():
         for name in its.split():

@@ -26,7 +26,7 @@ MOST_OURS, MOST_THEIRS = 2000, 1000
 
 MOST_SOURCES = 500
 OTHERS = "others"
-"""The name under which further sources are counted together, beyond :data:`MOST_SOURCES`."""
+"""The name under which all sources beyond :data:`MOST_SOURCES` are counted together."""
 
 
 def clean(text: str, *, lines: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""What is known now: targets, their checks and last results. In memory, rebuilt on start."""
+"""The current state of targets and checks, in memory; it is rebuilt at each start."""
 
 from __future__ import annotations
 
@@ -21,46 +21,46 @@ from tocsin.core.contracts.model import (
 )
 
 REMOVED_KEPT = 10_000
-"""Targets gone that are remembered, for those who ask what has changed since they last looked."""
+"""Most removed targets that are remembered, for clients that ask for changes since a revision."""
 
 
 @define(eq=False)
 class CheckState:
-    """One check of one target as it stands."""
+    """The current state of one check of one target."""
 
     target: str
     name: str
     probe: str
     interval: float
-    """Seconds between two runs (of a source: between two samples)."""
+    """Seconds between two runs, or between two samples of a source."""
     polled: bool = True
     broken: str | None = None
-    """Why the check cannot run at all, or None."""
+    """Why the check cannot run, or None."""
     remark: bool = False
-    """It only reports labels that were ignored, and sees nothing of the target."""
+    """Whether the check only reports ignored labels, and does not observe the target."""
     last: Observation | None = None
     since: datetime | None = None
-    """Since when the status is what it is."""
+    """Time since which the status is unchanged."""
     failures: int = 0
-    """Results other than up, in a row."""
+    """Number of consecutive results other than up."""
     runs: int = 0
     skipped: int = 0
-    """Runs left out because the one before was still going, or came too late."""
+    """Number of runs that were skipped because the previous one was still running or late."""
 
     @property
     def id(self) -> str:
-        """``target/name``."""
+        """Return ``target/name``."""
         return f"{self.target}/{self.name}"
 
     @property
     def status(self) -> Status:
-        """The status last seen; unknown before the first result."""
+        """Return the status of the last result; unknown before the first one."""
         return Status.UNKNOWN if self.last is None else self.last.result.status
 
 
 @frozen
 class _Summary:
-    """What the checks of a target come to, at a revision."""
+    """The combined results of a target's checks at a revision."""
 
     revision: int
     status: Status
@@ -70,26 +70,26 @@ class _Summary:
 
 @define(eq=False)
 class TargetState:
-    """One target as it stands."""
+    """The current state of one target."""
 
     target: Target
     declared: bool
-    """Named in the configuration."""
+    """Whether the configuration names the target."""
     source: str | None
-    """The source that sees it, or None."""
+    """Name of the source that discovered the target, or None."""
     checks: dict[str, CheckState]
     first_seen: datetime
     revision: int = 0
-    """The number of its latest change; see :class:`LiveState`."""
+    """Number of its latest change; see :class:`LiveState`."""
     _summary: _Summary | None = None
-    """Made once for each revision: it is asked for far more often than it changes."""
+    """Cached for each revision, since it is read far more often than it changes."""
 
     @property
     def status(self) -> Status:
-        """The worst status of the checks that have seen something; else unknown.
+        """Return the worst status of the checks: down, degraded, unknown, then up.
 
-        An unknown check beside one that sees does not make the target unknown: but where none
-        is down or degraded and one is unknown, the target is not known to be up.
+        An unknown check does not hide that another one is down or degraded. If none is, and one is
+        unknown, the target is unknown.
         """
         return self._summed_up().status
 
@@ -105,44 +105,47 @@ class TargetState:
         return self._summary
 
     def _seeing(self) -> list[CheckState]:
-        """The checks by which the target is judged; a remark only where there is nothing else."""
+        """Return the checks that decide the status; remarks only if there are no others."""
         every = list(self.checks.values())
         return [check for check in every if not check.remark] or every
 
     @property
     def worst_check(self) -> CheckState | None:
-        """The check that decides the status. Of several, what a source saw says most (a container
-        that has crashed explains the refused connection); then the longest-standing one."""
+        """Return the check that decides the status; None before the first result.
+
+        Of several, a source's check comes first, since it explains the others (a crashed container
+        explains a refused connection), then the one whose status is unchanged for longest.
+        """
         status = self.status
         deciding = [c for c in self._seeing() if c.status is status and c.last is not None]
         return min(deciding, key=lambda c: (c.polled, c.since is None, c.since), default=None)
 
     @property
     def message(self) -> str:
-        """The sentence of the check that decides the status."""
+        """Return the message of the check that decides the status."""
         check = self.worst_check
         return "no result yet" if check is None or check.last is None else check.last.result.message
 
     @property
     def since(self) -> datetime | None:
-        """Since when the deciding check is in its status."""
+        """Return the time since which the deciding check has its status."""
         check = self.worst_check
         return None if check is None else check.since
 
     @property
     def last_seen(self) -> datetime | None:
-        """When the newest result of any check came."""
+        """Return the time of the newest result of any check."""
         return self._summed_up().last_seen
 
     @property
     def container(self) -> Container | None:
-        """The facts its source gave last, where it is a container."""
+        """Return the newest facts from the source if the target is a container, else None."""
         return self._summed_up().container
 
 
 @frozen
 class StatusChange:
-    """A check went from one status to another."""
+    """A change of a check's status, or of the reason for the same status."""
 
     target: str
     check: str
@@ -153,36 +156,33 @@ class StatusChange:
 
 
 class LiveState:
-    """All targets by name. The monitor alone changes it; everybody may read it, from the core's
-    event loop.
+    """All targets by name. Only the monitor changes it; any part may read it in the event loop.
 
-    Its news are ``target`` (name, what happened), ``result`` (every observation) and ``status``
+    Its news are ``target`` (name and kind of change), ``result`` (every observation) and ``status``
     (every change of a check's status).
 
-    Every change has a running number, which the changed target keeps: a reader that knows the
-    number of the last change it has seen can ask for later ones. ``epoch`` distinguishes the
-    numbers of this process from those of another.
+    Changes are numbered, and each target has the number of its latest change, so that a client can
+    ask for the changes after a number. ``epoch`` distinguishes the numbers of different processes.
     """
 
     def __init__(self) -> None:
         self.targets: dict[str, TargetState] = {}
         self.beats: dict[str, Heartbeat] = {}
-        """The last beat of each job, by key."""
+        """The last heartbeat of each job, by key."""
         self.news: list[tuple[str, Any]] = []
-        """Kind and data of what has changed; the monitor publishes and clears it."""
+        """Kind and data of each unpublished change; the monitor publishes and clears them."""
         self.epoch = secrets.token_hex(6)
         self.revision = 0
-        """The number of the latest change."""
+        """Number of the latest change."""
         self._removed: OrderedDict[str, int] = OrderedDict()
         self._forgotten = 0
-        """The number of the latest removal that is remembered no more."""
+        """Number of the latest removal that is no longer remembered."""
 
     def __iter__(self) -> Iterator[TargetState]:
         return iter(self.targets.values())
 
     def put(self, target: Target, *, declared: bool, source: str | None, at: datetime) -> bool:
-        """Add a target, or replace what is known of it; its checks and results stay. False where
-        nothing changed."""
+        """Add or update a target, keeping its checks and results; return whether it changed."""
         known = self.targets.get(target.name)
         if known is None:
             self.targets[target.name] = known = TargetState(target, declared, source, {}, at)
@@ -190,7 +190,7 @@ class LiveState:
             self.news.append(("target", {"target": target.name, "change": "added"}))
             return True
         if (known.target, known.declared, known.source) != (target, declared, source):
-            if known.target.kind != target.kind:  # to those who watch one kind, it is gone
+            if known.target.kind != target.kind:  # clients that list one kind see a removal
                 self._remember_removed(target.name)
             known.target, known.declared, known.source = target, declared, source
             self._touch(known)
@@ -199,10 +199,10 @@ class LiveState:
         return False
 
     def removed_since(self, number: int) -> list[str] | None:
-        """Names of targets that went, or changed their kind, after the change ``number``; None
-        where that is not remembered (any more), or has not been yet.
+        """Return the names of targets that were removed or changed their kind after a change.
 
-        Some of them may be back by now.
+        Some of them may exist again. None if the removals since ``number`` are no longer
+        remembered, or if that number does not exist yet.
         """
         if not self._forgotten <= number <= self.revision:
             return None
@@ -220,7 +220,7 @@ class LiveState:
             self._forgotten = self._removed.popitem(last=False)[1]
 
     def drop(self, name: str) -> bool:
-        """Forget a target and its checks. False where it is not known."""
+        """Remove a target and its checks; return whether it was there."""
         if self.targets.pop(name, None) is None:
             return False
         self._remember_removed(name)
@@ -228,8 +228,14 @@ class LiveState:
         return True
 
     def put_check(self, check: CheckState) -> bool:
-        """Add a check to a target that is there, keeping the results of one of the same name; of
-        such a one False."""
+        """Add a check, or replace the one of the same name and keep its results.
+
+        Returns:
+            Whether the check is new.
+
+        Raises:
+            KeyError: there is no such target.
+        """
         target = self.targets[check.target]
         checks = target.checks
         known = checks.get(check.name)
@@ -242,7 +248,7 @@ class LiveState:
         return known is None
 
     def drop_check(self, target: str, name: str) -> bool:
-        """Forget one check. False where it is not known."""
+        """Remove a check; return whether it was there."""
         known = self.targets.get(target)
         if known is None or known.checks.pop(name, None) is None:
             return False
@@ -250,13 +256,13 @@ class LiveState:
         return True
 
     def skip(self, target: str, name: str, missed: int) -> None:
-        """Runs of a check were left out."""
+        """Count runs of a check that were skipped."""
         known = self.targets.get(target)
         if known is not None and (check := known.checks.get(name)) is not None:
             check.skipped += missed
 
     def record(self, observation: Observation) -> bool:
-        """Take in a result. False where the target or check is not (or no longer) known."""
+        """Record a result; return False if there is no such target or check (any more)."""
         target = self.targets.get(observation.target)
         check = None if target is None else target.checks.get(observation.check)
         if target is None or check is None:
@@ -283,7 +289,7 @@ class LiveState:
 
 
 def _differs(before: Result, after: Result) -> bool:
-    """News for a reader: another status, or another reason for the same one."""
+    """Return whether the status differs, or a container's reason for the same status."""
     if before.status is not after.status:
         return True
     if before.container is None or after.container is None:

@@ -63,7 +63,7 @@ def parse_duration(value: object) -> Seconds:
         try:
             number = float(value)
         except OverflowError:
-            raise ValueError("a number of that length is not a duration") from None
+            raise ValueError("a number with so many digits is not a duration") from None
     if not 0 <= number < 1e10:  # also rejects nan and inf
         raise wrong
     return number

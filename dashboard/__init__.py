@@ -1,13 +1,13 @@
-"""The dashboard: a Streamlit application, found and supervised like any third-party service.
+"""The dashboard: a Streamlit application, loaded and supervised like any third-party service.
 
-This module is the plugin and alone knows tocsin's public API; it imports without Streamlit. All
-else in this package runs in a process of its own and reads nothing but the HTTP API:
+This module is the plugin. It is the only one that uses tocsin's public Python API, and it imports
+without Streamlit. The application runs in a child process and reads only the HTTP API:
 
-1. ``process``   the child process: its environment, its life, its end
-2. ``serve``     what runs in it: the server, the look, the sign-in routes
+1. ``process``   the child process: its environment, supervision and termination
+2. ``serve``     what runs in it: the server, the theme, the sign-in routes
 3. ``app``       the pages and their addresses; ``views`` the pages themselves
-4. ``client``    the API and its refusals; ``live`` what changed since; ``session`` who reads
-5. ``words``, ``tones``, ``parts``, ``charts``  text fit to be shown, and what is shown of it
+4. ``client``    the API and its errors; ``live`` incremental lists; ``session`` the current reader
+5. ``words``, ``tones``, ``parts``, ``charts``  safe text, and the elements that pages share
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def _hosts(_: object, __: object, value: tuple[str, ...]) -> None:
     for name in value:
         if not _is_ip(name) and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", name):
             raise ValueError(
-                f"{name!r} is no host name; write it as readers do, without https:// and without "
-                "a port, such as 'watch.example.org'"
+                f"{name!r} is not a host name; write it as it appears in the browser's address "
+                "bar, without https:// and without a port, such as 'watch.example.org'"
             )
 
 
@@ -63,7 +63,7 @@ def _is_ip(text: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
+    """Return whether an address can be reached from this machine only."""
     return host == "localhost" or (_is_ip(host) and ipaddress.ip_address(host).is_loopback)
 
 
@@ -77,13 +77,13 @@ class DashboardService(Service):
 
     Attributes:
         host: the address to listen on.
-        port: the TCP port.
-        sign_in: ask each reader for a token of their own before anything is shown; unset, that is
-            done where other machines can reach the dashboard: ``host`` is no loopback address, or
-            ``base_path`` or ``hosts`` show that a reverse proxy is in front.
-        base_path: the path under which a reverse proxy serves it.
-        hosts: the names in readers' address bars, such as "watch.example.org", where a reverse
-            proxy is in front; requests for other names and from other pages are refused.
+        port: the TCP port to listen on.
+        sign_in: whether readers must sign in with a personal token before anything is shown; if
+            unset, they must where other machines can reach the dashboard: ``host`` is not a
+            loopback address, or ``base_path`` or ``hosts`` show that a reverse proxy is used.
+        base_path: the URL path under which a reverse proxy serves the dashboard.
+        hosts: the host names in readers' address bars, such as "watch.example.org", if a reverse
+            proxy is used; requests for other names and from pages of other origins are refused.
     """
 
     host: str = field(default="127.0.0.1", validator=_host)
@@ -93,7 +93,7 @@ class DashboardService(Service):
     hosts: tuple[str, ...] = field(default=(), validator=_hosts)
 
     def url(self) -> str | None:
-        """Return the address of the dashboard; None where its packages are not installed."""
+        """Return the address of the dashboard, or None if its packages are not installed."""
         if _absent():
             return None
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -101,7 +101,12 @@ class DashboardService(Service):
         return f"http://{host}:{self.port}" + (f"/{base}" if base else "")
 
     def settings(self, api_url: str, token_file: str) -> Settings:
-        """Return the settings of the child process."""
+        """Return the settings of the child process.
+
+        Args:
+            api_url: base URL of the HTTP API.
+            token_file: path of the file with the dashboard's own token.
+        """
         local = is_loopback(self.host)
         proxied = bool(self.base_path.strip("/") or self.hosts)
         return Settings(
@@ -116,10 +121,14 @@ class DashboardService(Service):
         )
 
     async def run(self, context: ServiceContext) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled.
+
+        Raises:
+            ServiceError: a package is missing (permanent), or the child process ended.
+        """
         if absent := _absent():
             raise ServiceError(
-                f"{', '.join(absent)}: not installed; pip install 'tocsin[dashboard]' brings it",
+                f"{', '.join(absent)}: not installed; run: pip install 'tocsin[dashboard]'",
                 permanent=True,
             )
         settings = self.settings(context.api_url, str(context.token_file))
@@ -129,5 +138,5 @@ class DashboardService(Service):
 
 @hookimpl
 def tocsin_services() -> Mapping[str, Any]:
-    """The service ``dashboard``."""
+    """Register the service ``dashboard``."""
     return {"dashboard": DashboardService}

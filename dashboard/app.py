@@ -1,4 +1,4 @@
-"""The pages, their addresses, and who may see them."""
+"""The pages, their addresses, and who may see them: the entry point of each script run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tocsin.dashboard.pace import live
 from tocsin.dashboard.style import STYLE
 
 RETRY = 5
-"""Seconds between two tries where not even the reader is known."""
+"""Seconds between two attempts while the reader cannot be determined."""
 
 
 def main(start: str = "overview") -> None:
-    """Show the page that the address names; ``start`` is the one at the root."""
+    """Show the page that the address names; ``start`` is the page at the root address."""
     st.set_page_config(page_title="tocsin", page_icon="🔔", layout="wide")
     st.html(STYLE)
     made = pages.make(start)
@@ -34,7 +34,11 @@ def main(start: str = "overview") -> None:
 
 @live(RETRY)
 def _later(errors: list[ApiError]) -> None:
-    """Say why there is no page, and look again after a while: nothing else would."""
+    """Show why there is no page, and retry after a while, since nothing else would.
+
+    Args:
+        errors: the error to show at first; the list is empty when this part is drawn again.
+    """
     if errors:
         error = errors.pop()
     else:

@@ -1,4 +1,4 @@
-"""Charts. Their colours fit light and dark themes; names and messages are escaped."""
+"""Plotly charts. Colours fit light and dark themes; names and messages are escaped."""
 
 from __future__ import annotations
 
@@ -24,30 +24,39 @@ SECONDS = {"1h": 3600, "6h": 6 * 3600, "24h": 86400, "7d": 7 * 86400, "30d": 30 
 
 @frozen(kw_only=True)
 class _Form:
-    """How figures of a unit are written, as d3-format has it; ``least`` is the lowest top of an
-    axis, below which a curve would be noise made large."""
+    """The number formats of a unit, in the syntax of d3-format.
+
+    Attributes:
+        tick: format of the labels of the axis.
+        hover: format of the value at the pointer.
+        least: minimum upper end of the axis, so that noise is not magnified.
+    """
 
     tick: str
     hover: str
     least: float
 
 
-# The prefixes of SI make 0.2 % read as "200m%", and are what is usual for the rest.
+# SI prefixes would turn 0.2 % into "200m%"; for the other units they are usual.
 _FORMS = {
     "%": _Form(tick="~g", hover=".3~r", least=1.0),
     "B": _Form(tick="~s", hover=".3~s", least=1000.0),
     "s": _Form(tick="~s", hover=".3~s", least=0.001),
 }
 _LEAST_RATE = 10.0
-"""Bytes per second that the axis of a rate shows at least."""
+"""Minimum upper end of the axis of a rate, in bytes per second."""
 
 
 @frozen(kw_only=True)
 class Frame:
-    """The time axis of a chart, from ``since`` to ``until``, with a point each ``step`` seconds.
+    """The time axis of a chart, from ``since`` to ``until``, with one point per ``step`` seconds.
 
-    It moves a point at a time, at most once a minute, and holds no point that still changes: as
-    soon as anything in a chart differs, Streamlit puts up a new one, without the reader's zoom.
+    The axis advances by whole points, at most once a minute, and has no points whose values still
+    change: if anything in a chart differs, Streamlit replaces it and the reader's zoom is lost.
+
+    Attributes:
+        done: time up to which data is final.
+        zone: time zone of the reader.
     """
 
     since: datetime
@@ -57,20 +66,20 @@ class Frame:
     zone: tzinfo
 
     def drawn(self, points: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The points that change no more; all where there are hardly any yet."""
+        """Return the points whose values are final, or all points if fewer than two are final."""
         length = timedelta(seconds=self.step)
         kept = [p for p in points if self.since <= _at(p["at"]) <= self.done - length]
         return kept if len(kept) > 1 else list(points)
 
 
 def asked(hours: float, now: datetime | None = None) -> dict[str, str]:
-    """The stretch of time to ask the API for: the last ``hours``, up to the end of this minute."""
+    """Return the time range to request: the last ``hours``, up to the end of this minute."""
     until = _floor(now, 60) + timedelta(seconds=60)
     return {"since": (until - timedelta(hours=hours)).isoformat(), "until": until.isoformat()}
 
 
 def frame_of(view: Mapping[str, Any], zone: tzinfo, now: datetime | None = None) -> Frame:
-    """The time axis of a chart of the API (its ``since``, ``until`` and ``step``)."""
+    """Return the time axis for an answer of the API (its ``since``, ``until`` and ``step``)."""
     pace = max(float(view["step"]), 60.0)
     done = _floor(now, pace)
     until = done + timedelta(seconds=pace)
@@ -85,7 +94,7 @@ def _floor(now: datetime | None, seconds: float) -> datetime:
 
 @frozen(kw_only=True)
 class Mark:
-    """Something that happened: a symbol on the time axis, and what is said of it."""
+    """An event: a symbol on the time axis with a text that is shown at the pointer."""
 
     at: str
     kind: str
@@ -94,7 +103,7 @@ class Mark:
 
 @frozen(kw_only=True)
 class Level:
-    """A line across: a limit, or what is expected."""
+    """A horizontal line: a limit or an expected value."""
 
     value: float
     label: str
@@ -102,7 +111,7 @@ class Level:
 
 
 def safe(text: object, limit: int = 160) -> str:
-    """A text that Plotly shows as it is: it reads a little HTML everywhere."""
+    """Escape a text for Plotly, which interprets some HTML tags in every text."""
     return html.escape(clean(text, limit), quote=True)
 
 
@@ -113,9 +122,10 @@ def _at(text: str) -> datetime:
 
 
 def local(at: datetime, zone: tzinfo) -> datetime:
-    """A time on the reader's clock, for Plotly, which shows what it is given.
+    """Convert a time to the reader's time zone, without zone: Plotly does not convert times.
 
-    For that alone: between two such times lies an hour too much or too little where clocks change.
+    Use the result for display only. The difference between two such times is an hour wrong if
+    daylight saving time begins or ends between them.
     """
     return at.astimezone(zone).replace(tzinfo=None)
 
@@ -130,7 +140,17 @@ def usage(
     marks: Iterable[Mark] = (),
     colour: str = SERIES[0],
 ) -> go.Figure:
-    """One metric over time: its average as a line, up to its maximum as a shade."""
+    """Draw one metric over time: the average as a line, and a shaded area up to the maximum.
+
+    Args:
+        points: points of the API, each with ``metrics``.
+        metric: name of the metric.
+        unit: ``%``, ``B`` (bytes) or ``s`` (seconds).
+        frame: the time axis.
+        levels: horizontal lines; those far above the values are left out.
+        marks: events on the time axis.
+        colour: colour of the line, as ``#rrggbb``.
+    """
     form = _FORMS[unit]
     moments, mean, high = series(frame.drawn(points), metric, frame.step)
     times = [local(at, frame.zone) for at in moments]
@@ -140,14 +160,14 @@ def usage(
     )
     figure.add_scatter(
         x=times, y=mean, fill="tonexty", line={"width": 2, "color": colour},
-        mode="lines" if len(times) > 1 else "markers",  # a line of one point cannot be seen
+        mode="lines" if len(times) > 1 else "markers",  # a line with one point is invisible
         fillcolor=_faint(colour, 0.18), showlegend=False, customdata=high,
         hovertemplate=f"%{{y:{form.hover}}}{unit} (max %{{customdata:{form.hover}}}{unit})"
         "<extra></extra>",
     )  # fmt: skip
     top = max((value for value in high if value is not None), default=0.0)
     for level in levels:
-        if level.value > 4 * max(top, 1e-9) and top:  # far above: it would flatten the curve
+        if level.value > 4 * max(top, 1e-9) and top:  # far above: would flatten the curve
             continue
         top = max(top, level.value)
         figure.add_hline(
@@ -163,7 +183,7 @@ def usage(
 
 
 def traffic(points: Sequence[Mapping[str, Any]], *, frame: Frame) -> go.Figure | None:
-    """Bytes per second received (above) and sent (below); None where nothing was measured."""
+    """Draw bytes per second received (above 0) and sent (below 0); None if not measured."""
     figure = go.Figure()
     pairs = (("network_rx_bytes", "received", 1), ("network_tx_bytes", "sent", -1))
     drawn, tops = frame.drawn(points), []
@@ -188,11 +208,11 @@ def traffic(points: Sequence[Mapping[str, Any]], *, frame: Frame) -> go.Figure |
 
 
 def trend(view: Mapping[str, Any], *, unit: str, frame: Frame) -> go.Figure:
-    """The same metric of several targets, the highest first."""
+    """Draw one metric of several targets, the target with the highest average first."""
     form = _FORMS[unit]
     figure = go.Figure()
     found = [(item["target"], frame.drawn(item["points"])) for item in view["items"]]
-    # By what is drawn: with each result their averages change a little, and pass each other.
+    # Sorted by the drawn points, since the order by the API's averages changes with each result.
     found.sort(key=lambda pair: (-fsum(p["avg"] for p in pair[1]) / max(1, len(pair[1])), pair[0]))
     for n, (target, points) in enumerate(found):
         figure.add_scatter(
@@ -213,7 +233,7 @@ def trend(view: Mapping[str, Any], *, unit: str, frame: Frame) -> go.Figure:
 
 
 def by_type(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> go.Figure:
-    """How often alerts fired, by type and severity."""
+    """Draw the number of alerts by type and severity."""
     figure = go.Figure()
     totals: dict[str, int] = {}
     for row in rows:
@@ -237,7 +257,7 @@ def by_type(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> go.
 
 
 def by_hour(counts: Sequence[int], zone: str) -> go.Figure:
-    """At which hour of the day alerts fired."""
+    """Draw the number of alerts by hour of the day; ``counts`` has one item per hour."""
     figure = go.Figure()
     figure.add_bar(
         x=list(range(24)), y=list(counts), marker={"color": SERIES[0], "cornerradius": 4},
@@ -253,21 +273,30 @@ def by_hour(counts: Sequence[int], zone: str) -> go.Figure:
 
 
 def _whole(top: int) -> int:
-    """The distance of a few lines over a count: a power of ten, or twice or five times one."""
+    """Return the distance of at most five grid lines: 1, 2 or 5 times a power of ten."""
     steps = (factor * 10**power for power in range(12) for factor in (1, 2, 5))
     return int(next(step for step in steps if step * 5 >= top))
 
 
 def show(figure: go.Figure, key: str, alt: str) -> None:
-    """Put a chart on the page. ``alt`` says what it shows, and no figure that changes of itself:
-    Streamlit takes a chart with another ``alt`` for another chart."""
+    """Put a chart on the page.
+
+    Args:
+        figure: the chart.
+        key: Streamlit's key of the element.
+        alt: text alternative. It must not contain changing values, because Streamlit treats a
+            chart with another ``alt`` as another chart.
+    """
     st.plotly_chart(figure, key=key, config=CONFIG, alt=alt, width="stretch")
 
 
 def series(
     points: Sequence[Mapping[str, Any]], metric: str, step: float
 ) -> tuple[list[datetime], list[float | None], list[float | None]]:
-    """Times, averages and maxima of a metric; a gap where nothing was seen for a while."""
+    """Return times, averages and maxima of a metric, with None where points are missing.
+
+    Points are missing after more than three steps of ``step`` seconds, and at least 180 seconds.
+    """
     times: list[datetime] = []
     mean: list[float | None] = []
     high: list[float | None] = []
@@ -289,7 +318,10 @@ def series(
 def speeds(
     points: Sequence[Mapping[str, Any]], metric: str, step: float
 ) -> tuple[list[datetime], list[float | None]]:
-    """A counter as a rate per second; a counter that went back began anew."""
+    """Return times and a counter's rates per second, with None where points are missing.
+
+    The rate is None, too, where the counter was reset, that is, where its value decreased.
+    """
     times: list[datetime] = []
     rates: list[float | None] = []
     last: tuple[datetime, float] | None = None
@@ -308,7 +340,7 @@ def speeds(
 
 
 def _short(value: float) -> float:
-    """Without the last digits, which differ between raw data and what is rolled up."""
+    """Round to five significant digits: further ones differ between raw and rolled-up data."""
     return float(f"{value:.5g}")
 
 

@@ -1,4 +1,4 @@
-"""tocsin's HTTP API, and the ways in which it can refuse."""
+"""The client of tocsin's HTTP API, and its errors."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ import httpx
 from attrs import define, field, frozen
 
 TIMEOUT = httpx.Timeout(10.0, connect=2.0)
-"""Seconds. Restarting a container waits for the engine: see :data:`PATIENT`."""
+"""Timeout of most requests, in seconds."""
 
 PATIENT = httpx.Timeout(60.0, connect=2.0)
+"""Timeout, in seconds, of requests that wait for the engine, such as restarting a container."""
 
 
 class Kind(StrEnum):
-    """Why there is no answer."""
+    """Why a request has no result."""
 
     UNREACHABLE = "unreachable"
     UNKNOWN_READER = "unknown-reader"  # the token is missing, wrong, expired or revoked
@@ -28,7 +29,7 @@ class Kind(StrEnum):
     MISSING = "missing"
     REFUSED = "refused"
     BUSY = "busy"
-    AWAY = "away"  # the history's database is
+    AWAY = "away"  # the database of history does not answer
     FAULT = "fault"
 
 
@@ -42,7 +43,13 @@ _KINDS = {
 
 
 class ApiError(Exception):
-    """The API gave no answer; the message is its own sentence. ``retry_after`` in seconds."""
+    """The API refused a request or did not answer.
+
+    Attributes:
+        kind: why.
+        detail: the API's own sentence.
+        retry_after: seconds after which to retry, if the API names them.
+    """
 
     def __init__(self, kind: Kind, detail: str, retry_after: float | None = None) -> None:
         super().__init__(detail)
@@ -53,18 +60,26 @@ class ApiError(Exception):
 
 @frozen
 class Api:
-    """The API under one reader's token."""
+    """The API, accessed with one reader's token."""
 
     http: httpx.Client
     token: str
 
     def get(self, path: str, **query: Any) -> Any:
-        """What a GET answers. Parameters that are None are left out. Raises ApiError."""
+        """Return the answer to a GET request; query parameters that are None are left out.
+
+        Raises:
+            ApiError: the API refused the request or did not answer.
+        """
         given = {name: value for name, value in query.items() if value is not None}
         return self._ask("GET", path, params=given)
 
     def post(self, path: str, body: Any = None) -> Any:
-        """What a POST answers. Raises ApiError."""
+        """Return the answer to a POST request.
+
+        Raises:
+            ApiError: the API refused the request or did not answer.
+        """
         return self._ask("POST", path, json={} if body is None else body, timeout=PATIENT)
 
     def _ask(self, method: str, path: str, **options: Any) -> Any:
@@ -79,7 +94,7 @@ class Api:
             body = answer.json()
         except (json.JSONDecodeError, UnicodeDecodeError):
             body = None
-        # /health answers 503 with its own document when tocsin does not do its job.
+        # While tocsin is not healthy, /health answers 503 with a regular document.
         if answer.is_success or (path == "/health" and isinstance(body, dict)):
             return body
         raise _refusal(answer, body)
@@ -95,22 +110,32 @@ class _Answer:
 
 @define
 class Shared:
-    """A cache of answers that many readers want at about the same time. Each is requested once:
-    other readers wait for the request under way, and share the answer for ``kept`` seconds. Answers
-    must not be changed."""
+    """A thread-safe cache of answers that many readers request at about the same time.
+
+    Each answer is requested once: other readers wait for the request in progress and share its
+    answer, or its error, for ``kept`` seconds. Answers must not be modified.
+    """
 
     kept: float
     _answers: dict[Hashable, _Answer] = field(factory=dict)
     _lock: Lock = field(factory=Lock)
 
     def get(self, what: Hashable, ask: Callable[[], Any]) -> Any:
-        """The answer to ``what``. Raises ApiError."""
+        """Return the cached answer, or request it.
+
+        Args:
+            what: key of the request in the cache.
+            ask: sends the request and returns its answer.
+
+        Raises:
+            ApiError: the request failed, now or within the last ``kept`` seconds.
+        """
         with self._lock:
             answer = self._answers.setdefault(what, _Answer())
         with answer.lock:
             if answer.at is None or time.monotonic() >= answer.at + self.kept:
                 answer.at, answer.value, answer.error = None, None, None
-                self._forget()  # which keeps what is on its way
+                self._forget()  # keeps the requests in progress
                 try:
                     answer.value = ask()
                 except ApiError as error:
@@ -122,7 +147,7 @@ class Shared:
         return answer.value
 
     def _forget(self) -> None:
-        """Drop what is no longer good."""
+        """Drop expired answers."""
         now = time.monotonic()
         with self._lock:
             for what, answer in list(self._answers.items()):
@@ -130,7 +155,7 @@ class Shared:
                     del self._answers[what]
 
     def clear(self) -> None:
-        """Somebody has changed something: what is known is no longer good."""
+        """Drop all answers, because a reader has changed something."""
         with self._lock:
             self._answers.clear()
 
@@ -143,13 +168,13 @@ def _refusal(answer: httpx.Response, body: Any) -> ApiError:
     after = answer.headers.get("Retry-After", "")
     return ApiError(
         kind,
-        str(detail or f"it answered {answer.status_code}"),
+        str(detail or f"tocsin answered with HTTP status {answer.status_code}"),
         float(after) if after.isdigit() else None,
     )
 
 
 def connect(url: str) -> httpx.Client:
-    """A client that is shared by all readers; it knows of no proxy and follows no redirect."""
+    """Return an HTTP client for all readers; it uses no proxy and follows no redirects."""
     return httpx.Client(
         base_url=url, timeout=TIMEOUT, trust_env=False,
         limits=httpx.Limits(max_connections=32, max_keepalive_connections=16),
@@ -157,5 +182,5 @@ def connect(url: str) -> httpx.Client:
 
 
 def path_of(*parts: str) -> str:
-    """A path below ``/api/v1`` whose parts may hold any character."""
+    """Return a path below ``/api/v1``; the parts may contain any characters."""
     return "/api/v1/" + "/".join(quote(part, safe="") for part in parts)

@@ -1,7 +1,7 @@
-"""Actions of people, each confirmed first.
+"""Dialogs in which readers confirm an action, such as restarting a container.
 
-A dialog is opened by the script as a whole, not by the part of the page that refreshes itself: that
-would close it. :func:`ask` remembers what is wanted, :func:`open_dialog` shows it.
+A dialog is opened by a run of the whole page. If a part of the page that refreshes itself opened
+it, the next refresh would close it. :func:`ask` stores the request, :func:`open_dialog` shows it.
 """
 
 from __future__ import annotations
@@ -19,33 +19,42 @@ SILENCES = {"1 hour": "1h", "4 hours": "4h", "1 day": "1d", "1 week": "7d"}
 
 
 def ask(action: str, **about: Any) -> None:
-    """Open a dialog with the next run of the whole page."""
+    """Run the whole page again and open a dialog.
+
+    Args:
+        action: name of the dialog.
+        about: data that the dialog needs, such as the target.
+    """
     st.session_state["_dialog"] = (action, about)
     st.rerun()
 
 
 def button(action: str, label: str, icon: str, key: str, **about: Any) -> None:
-    """A button that opens a dialog; without the role it leads to signing in, or says why not."""
+    """Show a button that opens a dialog.
+
+    The button is disabled, with an explanation, if the reader's token lacks the role. A reader
+    without a personal token is asked to sign in first.
+    """
     who = session.reader()
     held = who is not None and who.own and not who.may("operator")
     why = f"Your token {who.name} has the role {who.role}." if held and who else None
     pressed = st.button(
         label, icon=icon, key=key, disabled=held,
-        help=None if why is None else plain(f"{why} This needs an operator."),
+        help=None if why is None else plain(f"{why} This action needs the role operator."),
     )  # fmt: skip
     if pressed:
         ask(action, **about)
 
 
 def open_dialog() -> None:
-    """Show the dialog that was asked for, if any."""
+    """Show the requested dialog, if any; before it, the sign-in dialog if that is needed."""
     wanted = st.session_state.get("_dialog")
     if wanted is None:
         return
     action, about = wanted
     who = session.reader()
     own = who is not None and who.own
-    if action == "sign-in" and own:  # done meanwhile, on the page that asks for nothing else
+    if action == "sign-in" and own:  # signed in meanwhile on the sign-in page
         _close()
         return
     if action != "sign-in" and not own:
@@ -66,7 +75,7 @@ def _done(message: str) -> None:
 
 
 def _act(path: str, body: Any, message: str) -> None:
-    """Do it; tell of it, or of why it was refused."""
+    """Send the request, then close the dialog with a message, or show why it was refused."""
     try:
         with st.spinner("Working …"):
             session.api().post(path, body)
@@ -88,7 +97,7 @@ def _buttons(label: str, icon: str) -> bool:
 
 @st.dialog("Sign in", icon=":material/login:", on_dismiss=_close)
 def _sign_in(about: dict[str, Any]) -> None:
-    st.markdown("What people do is done, and audited, under their own token.")
+    st.markdown("Actions need a personal token; the audit log names it.")
     if states.sign_in_form("sign-in-dialog"):
         if then := about.get("then"):
             st.session_state["_dialog"] = then
@@ -100,7 +109,7 @@ def _sign_in(about: dict[str, Any]) -> None:
 @st.dialog("Acknowledge", icon=":material/done_all:", on_dismiss=_close)
 def _acknowledge(about: dict[str, Any]) -> None:
     st.text(clean(f"{title_of(about['type'])}: {about['target'] or 'tocsin'}"))
-    st.caption("Repeats and escalation stop; the recovery is still told.")
+    st.caption("Repeats and escalation stop; recovery notifications are still sent.")
     comment = st.text_input("Comment (optional)", max_chars=500, key="ack-comment")
     if _buttons("Acknowledge", ":material/done_all:"):
         path = path_of("alerts", about["id"], "acknowledge")
@@ -109,7 +118,7 @@ def _acknowledge(about: dict[str, Any]) -> None:
 
 @st.dialog("Silence", icon=":material/notifications_off:", on_dismiss=_close)
 def _silence(about: dict[str, Any]) -> None:
-    st.text(clean(f"Alerts of {about['target']} are kept from being told."))
+    st.text(clean(f"No notifications are sent for alerts of {about['target']}."))
     span = st.segmented_control(
         "For", list(SILENCES), default="1 hour", required=True, key="silence-for"
     )
@@ -132,7 +141,7 @@ def _restart(about: dict[str, Any]) -> None:
         _act(path_of("containers", about["target"], "restart"), None, "Restarted")
 
 
-@st.dialog("What the engine knows", icon=":material/data_object:", width="large", on_dismiss=_close)
+@st.dialog("Container config", icon=":material/data_object:", width="large", on_dismiss=_close)
 def _inspect(about: dict[str, Any]) -> None:
     st.text(clean(about["target"]))
     with states.guarded():

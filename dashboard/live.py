@@ -1,4 +1,4 @@
-"""Lists that are read once, and then only what changed in them."""
+"""Lists of the API that are read once and then updated with their changes only."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from attrs import define, field
 from tocsin.dashboard.client import Api
 
 MOST = 1000
-"""Items of a list that are kept; past them, the search looks among all."""
+"""Maximum number of items kept of a list; if there are more, the API does the search."""
 
 
 @define
 class LiveList:
-    """One list of the API (``containers``, ``targets``) as it stands, in one request each time.
+    """A list of the API (``containers``, ``targets``), updated by one request per refresh.
 
-    ``filters`` are more of the API's own, and stay.
+    Attributes:
+        path: path of the list.
+        filters: further query parameters, the same in each request.
+        query: the names' search term of the last refresh.
+        total: number of matching items, including those that are not kept.
+        items: the items by name.
+        revision: revision of the list, from which the next refresh requests changes.
     """
 
     path: str
@@ -27,7 +33,15 @@ class LiveList:
     revision: str | None = None
 
     def refresh(self, api: Api, query: str | None = None) -> dict[str, Any]:
-        """Take in what changed. ``query``: only names that contain this. Raises ApiError."""
+        """Apply the changes since the last refresh and return the items by name.
+
+        Args:
+            api: the API.
+            query: text that the names must contain; None for all.
+
+        Raises:
+            ApiError: the API refused the request or did not answer.
+        """
         if query != self.query:
             self.query, self.revision = query, None
         answer = api.get(self.path, limit=MOST, since=self.revision, q=query,
@@ -39,6 +53,6 @@ class LiveList:
         for item in answer["items"]:
             self.items[item["name"]] = item
         self.total = answer["total"]
-        # What did not fit into one answer would never be sent again: read the whole list again.
+        # Changes that did not fit into one answer are not sent again: read the whole list next.
         self.revision = None if answer["next"] and not answer["whole"] else answer["revision"]
         return self.items

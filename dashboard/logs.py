@@ -1,4 +1,4 @@
-"""Log lines: cleaned, searched, coloured by their level, and never markup."""
+"""Log lines: cleaned, searched, coloured by level, and escaped so that none acts as markup."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attrs import frozen
 from tocsin.dashboard.words import clean, moment
 
 LEVELS = {"Error": "error", "Warning": "warn", "Info": "info", "Debug": "debug"}
-"""Levels by the words that people choose."""
+"""Levels by their labels in the filter."""
 _WORDS = {
     "error": "error", "err": "error", "fatal": "error", "critical": "error", "panic": "error",
     "crit": "error", "emerg": "error", "alert": "error", "severe": "error",
@@ -27,12 +27,19 @@ _LEVEL = re.compile(
     re.IGNORECASE,
 )
 _EARLY = 80
-"""Characters at a line's start in which its level is looked for."""
+"""Number of characters at the start of a line that are searched for its level."""
 
 
 @frozen
 class Line:
-    """A line fit to be shown. ``level`` is one of the values of :data:`LEVELS`, or empty."""
+    """A log line that is safe to show.
+
+    Attributes:
+        at: time, as the API writes it.
+        text: the cleaned line.
+        level: one of the values of :data:`LEVELS`, or empty.
+        error: whether the line was written to stderr.
+    """
 
     at: str | None
     text: str
@@ -41,13 +48,13 @@ class Line:
 
 
 def level_of(text: str) -> str:
-    """The level that a line names near its start; empty where it names none."""
+    """Return the level that a line names near its start, or "" if it names none."""
     found = _LEVEL.search(text[:_EARLY])
     return _WORDS[found[1].lower()] if found else ""
 
 
 def read(items: Iterable[Mapping[str, Any]]) -> list[Line]:
-    """Lines of the API."""
+    """Convert log items of the API to lines that are safe to show."""
     lines = []
     for item in items:
         text = clean(item["text"], 2000)
@@ -56,7 +63,13 @@ def read(items: Iterable[Mapping[str, Any]]) -> list[Line]:
 
 
 def select(lines: Sequence[Line], search: str, levels: Iterable[str]) -> list[Line]:
-    """Lines that contain every word of a search and are of one of the levels (none: of any)."""
+    """Return the lines that contain every word of a search and have one of the levels.
+
+    Args:
+        lines: the lines.
+        search: words, separated by spaces; case is ignored.
+        levels: the levels; if empty, lines of all levels are returned.
+    """
     words = search.lower().split()
     wanted = set(levels)
     return [
@@ -67,7 +80,7 @@ def select(lines: Sequence[Line], search: str, levels: Iterable[str]) -> list[Li
 
 
 def render(lines: Iterable[Line], zone: tzinfo, now: datetime | None = None) -> str:
-    """Lines as HTML, those of another day with their date. All that is not our own is escaped."""
+    """Return lines as HTML, with all text escaped; lines of another day have a date."""
     today = (now or datetime.now(UTC)).astimezone(zone).date()
     rows = []
     for line in lines:
@@ -76,7 +89,7 @@ def render(lines: Iterable[Line], zone: tzinfo, now: datetime | None = None) -> 
             at = at.astimezone(zone)
             clock = f"{at:%H:%M:%S}" if at.date() == today else f"{at:%-d %b %H:%M:%S}"
             time = f'<time datetime="{at.isoformat()}">{clock}</time>'
-        # The word says what the colour says, for lines that came by the stream of errors alone.
+        # Colour alone must not mark a line as an error: without a level, the stream is named.
         mark = "<b>stderr</b>" if line.error and not line.level else ""
         kind = line.level or ("warn" if line.error else "plain")
         rows.append(f'<div class="{kind}">{time}{mark}{html.escape(line.text)}</div>')

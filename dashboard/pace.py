@@ -1,4 +1,4 @@
-"""When a page is drawn again: as often as it may be, and less often the more readers there are."""
+"""Refresh intervals of pages, which grow with the number of readers to limit CPU use."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from attrs import define, field
 P = ParamSpec("P")
 
 SHARE = 0.4
-"""Of one core: so much may drawing take in all, since sending takes about as much again."""
+"""Maximum share of one CPU core for all drawing together; sending takes about as much again."""
 
 AWAY = 3.0
-"""So many times the seconds between two looks a reader may be silent before they count no more."""
+"""Number of refresh intervals after which a silent reader no longer counts."""
 
 _WAIT = """
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -32,7 +32,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     }
     const app = document.querySelector("[data-testid=stApp]")?.dataset
     parentElement.waiting = setTimeout(again, 1500 * data.seconds + 1500)
-    // A look is on its way; not where its server has ended meanwhile.
+    // A refresh is in progress, unless its server has ended meanwhile.
     if (app?.testScriptState === "running" && app.testConnectionState === "CONNECTED") return
     if (asked === 2) {
       const health = window.__streamlit.BACKEND_BASE_URL + "/_stcore/health"
@@ -46,13 +46,16 @@ export default function ({ data, parentElement, setTriggerValue }) {
   return () => clearTimeout(parentElement.waiting)
 }
 """
-"""Asks for the next look; once more where nothing comes of it, as while the connection is lost. A
-server that was started anew in the midst of a first look knows nothing of the page: it is loaded
-again."""
+"""Browser code that requests the next refresh after ``seconds``, and repeats the request if it has
+no effect, as while the connection is lost. After two requests without effect it reloads the page
+if the server answers: a server that restarted during the page's first run does not know the page.
+"""
 
 
 @define
 class _Drawn:
+    """Mean cost, minimum interval, and the time until which a part of a page counts."""
+
     cost: float
     least: float
     until: float = 0.0
@@ -60,24 +63,26 @@ class _Drawn:
 
 @define
 class Pace:
-    """What drawing costs, by reader and part of a page. Times are monotonic seconds, costs seconds
-    of CPU."""
+    """The cost of drawing, by reader and part of a page.
+
+    Times are monotonic seconds; costs are CPU seconds.
+    """
 
     _drawn: dict[object, _Drawn] = field(factory=dict)
     _lock: Lock = field(factory=Lock)
 
     def drawn(self, what: object, cost: float, least: float, now: float) -> float:
-        """Note that something was drawn.
+        """Record that a part of a page was drawn.
 
         Args:
-            what: a reader, and a part of a page.
-            cost: what it cost this time.
-            least: seconds between two looks while there is one reader only.
+            what: the reader and the part.
+            cost: CPU seconds of this drawing.
+            least: seconds between two refreshes while the load is low.
             now: the time.
 
         Returns:
-            Seconds until it is to be drawn again: as many times ``least`` as all together would
-            take more than :data:`SHARE`.
+            Seconds until the next refresh: ``least``, multiplied by the factor by which the load
+            of all readers exceeds :data:`SHARE`.
         """
         with self._lock:
             before = self._drawn.get(what)
@@ -102,11 +107,11 @@ def _again() -> Callable[..., object]:
 
 
 def live(least: float) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """A part of a page that is drawn again and again, each ``least`` seconds or less often.
+    """Decorate a part of a page that is redrawn every ``least`` seconds or less often.
 
-    Streamlit's own ``run_every`` asks for the next look though the one before is not done, and asks
-    as often whatever it costs: with many readers no page would ever be drawn to its end. Here the
-    browser waits after each look, and does not ask while its tab is hidden.
+    Streamlit's own ``run_every`` requests the next run before the previous one is finished, and at
+    the same rate whatever a run costs: with many readers no page would ever be drawn completely.
+    Here the browser waits after each run, and requests none while its tab is hidden.
     """
 
     def decorate(draw: Callable[P, None]) -> Callable[P, None]:
@@ -129,7 +134,7 @@ def live(least: float) -> Callable[[Callable[P, None]], Callable[P, None]]:
 
 
 def _wait(name: str, began: float, least: float) -> None:
-    """Have the browser ask for the next look."""
+    """Make the browser request the next refresh."""
     reader = st.session_state.setdefault("_reader_id", uuid4().hex)
     cost = time.thread_time() - began
     seconds = _pace().drawn((reader, name), cost, least, time.monotonic())

@@ -13,7 +13,7 @@ _MADE: dict[str, Any] = {}
 
 
 def make(start: str) -> dict[str, Any]:
-    """Every page; ``start`` is the one at the root of the address."""
+    """Create the pages and return them by name; ``start`` is the page at the root address."""
     from tocsin.dashboard.views import alerts, history, overview, system, target
 
     kinds: dict[str, tuple[Callable[[], None], str, str]] = {
@@ -34,15 +34,15 @@ def make(start: str) -> dict[str, Any]:
 def link(
     page: str, label: str, *, icon: str | None = None, query: Mapping[str, str] | None = None
 ) -> None:
-    """Show a link to a page; the label is untrusted text."""
+    """Show a link to a page; the label may be untrusted text."""
     st.page_link(_MADE[page], label=plain(label, 80), icon=icon, query_params=dict(query or {}))
 
 
 def target_link(name: str, *, icon: str | None = None) -> None:
-    """A link to a target's page."""
+    """Show a link to a target's page."""
     link("target", name, icon=icon, query={"name": name})
 
 
 def go(page: str, query: Mapping[str, str] | None = None) -> None:
-    """Show another page."""
+    """Switch to another page."""
     st.switch_page(_MADE[page], query_params=dict(query or {}))

@@ -1,4 +1,4 @@
-"""Pieces that several pages share."""
+"""Elements that several pages share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Item = Mapping[str, Any]
 
 
 def header(title: str, icon: str, *, hint: str = "") -> None:
-    """The head of a page: its title, and who reads."""
+    """Show the head of a page: its title and the reader menu."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title(f"{icon} {plain(title, 80)}", anchor=False, width="stretch")
         if hint:
@@ -24,7 +24,7 @@ def header(title: str, icon: str, *, hint: str = "") -> None:
 
 
 def reader_menu() -> None:
-    """Who reads, and signing in or out."""
+    """Show the reader's name, role and sign-out button, or a sign-in button."""
     who = session.reader()
     if who is None or not who.own:
         if st.button("Sign in", icon=":material/login:", key="sign-in", type="tertiary"):
@@ -34,14 +34,14 @@ def reader_menu() -> None:
     with st.popover(label, icon=":material/account_circle:", type="tertiary"):
         st.text(clean(f"{who.name}: {who.role}"))
         if who.expires_at:
-            st.caption(f"This token is good until {when(who.expires_at, session.zone())}.")
+            st.caption(f"This token is valid until {when(who.expires_at, session.zone())}.")
         if st.button("Sign out", icon=":material/logout:", key="sign-out"):
             session.sign_out()
             st.rerun()
 
 
 def blind(health: Item) -> bool:
-    """Say what tocsin cannot see or do now; whether there is anything."""
+    """Show a warning with tocsin's degraded and failed components; return if there are any."""
     wrong = [
         (name, part)
         for name, part in health["components"].items()
@@ -49,13 +49,13 @@ def blind(health: Item) -> bool:
     ]
     if wrong:
         lines = [f"- {plain(name, 60)}: {plain(part['message'], 240)}" for name, part in wrong]
-        told = "\n".join(["**tocsin cannot see or do everything now:**", *lines])
+        told = "\n".join(["**Some components of tocsin are degraded or failed:**", *lines])
         st.warning(told, icon=":material/visibility_off:")
     return bool(wrong)
 
 
 def icon_of(kind: str) -> str:
-    """The icon of a kind of target."""
+    """Return the icon of a kind of target."""
     return _ICONS.get(kind, ":material/language:")
 
 
@@ -67,14 +67,17 @@ _ICONS = {
 
 
 def now_line() -> str:
-    """``Updated 14:30:05``."""
+    """Return the time of this refresh, such as ``Updated 14:30:05``."""
     return f"Updated {datetime.now(UTC).astimezone(session.zone()):%H:%M:%S}"
 
 
 def bar(counts: Sequence[Sequence[int]], words: str, *, small: bool = False) -> str:
-    """An uptime bar: one stretch of time each, coloured by the worst that was seen in it.
+    """Return an uptime bar as HTML: one segment per period, coloured by the worst status in it.
 
-    Only our own words go into it.
+    Args:
+        counts: per period, the numbers of results that were up, degraded, down and unknown.
+        words: text alternative. It is not escaped and must not contain untrusted text.
+        small: whether the bar is low, for a card.
     """
     kinds = []
     for up, degraded, down, unknown in counts:
@@ -88,7 +91,13 @@ def bar(counts: Sequence[Sequence[int]], words: str, *, small: bool = False) -> 
 
 
 def alert_rows(alerts: Iterable[Item], *, key: str, ack: bool = True) -> None:
-    """Alerts, one a row: icon, when, on what, what, and what a person can do."""
+    """Show alerts, one per row: severity, time, target, message and the possible action.
+
+    Args:
+        alerts: the alerts.
+        key: prefix of Streamlit's keys, unique on the page.
+        ack: whether firing alerts have a button to acknowledge them.
+    """
     zone = session.zone()
     for alert in alerts:
         tone = tones.of_alert(alert)

@@ -1,4 +1,4 @@
-"""The script that Streamlit runs for each reader and each click."""
+"""The script that Streamlit runs for each reader and each interaction."""
 
 from tocsin.dashboard.app import main
 

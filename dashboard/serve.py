@@ -1,4 +1,4 @@
-"""What runs in the child process: ``python -m tocsin.dashboard.serve``."""
+"""The entry point of the child process: ``python -m tocsin.dashboard.serve``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tocsin.dashboard.theme import THEME
 SCRIPT = Path(__file__).with_name("script.py")
 
 HEADERS = {
-    # Nothing is loaded from, or sent to, any other host, whatever a log line or a name contains.
+    # Browsers load nothing from other hosts and send them nothing, whatever names and logs contain.
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
         "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
@@ -41,15 +41,15 @@ HEADERS = {
 
 
 _PRELOAD = re.compile(rb'<link\s+rel="preload".*?/>\s*', re.DOTALL)
-"""The page asks for a font that our theme does not use."""
+"""Matches the preloading of a font that our theme does not use."""
 
 
 WATCH = b"""<script>
 (() => {
   let misses = 0, isBroken = false, run = "", anew = 0
-  // Without this part of its program the page never asks for the next look.
+  // A page whose program could not be loaded in whole never asks for data again.
   addEventListener("vite:preloadError", () => { isBroken = true })
-  const isFirst = () => {  // what loading it again does not help, it helps no more
+  const isFirst = () => {  // reload once for each run of the server, not in a loop
     try {
       const last = sessionStorage.getItem("tocsin-loaded-again")
       sessionStorage.setItem("tocsin-loaded-again", run)
@@ -83,7 +83,7 @@ WATCH = b"""<script>
     if (misses === 2) {
       const time = new Date(Date.now() - 3000).toLocaleTimeString()
       bar.textContent = "No connection to tocsin since " + time +
-        ". Below is what it saw before that; this page comes back by itself."
+        ". Below is what it saw before that; this page reconnects by itself."
       document.body.append(bar)
       document.documentElement.classList.add("tocsin-stale")
     } else if (there) {
@@ -103,15 +103,17 @@ WATCH = b"""<script>
 .tocsin-stale [data-testid="stApp"] { filter: grayscale(1); opacity: .55; }
 .tocsin-stale [data-testid="stDialog"] { display: none; }
 </style>"""
-"""Says that what is shown is old, where the server is gone: Streamlit leaves the cards as they are,
-green, under a window that asks about the internet. Loads the page again where a part of it could
-not be loaded, or where nothing was drawn for half a minute after the server was started anew."""
+"""Browser code that shows a banner while the server does not answer: Streamlit leaves the cards as
+they are, green, under a dialog about the internet connection. It reloads the page if a part of the
+page's program could not be loaded, or if nothing was drawn for 30 seconds after a restart of the
+server; at most once per run of the server, since another reload would not help."""
 
 OURS = ("localhost", "127.0.0.1", "::1")
+"""The names of this machine."""
 
 
 def _split(netloc: str) -> str:
-    """The host of ``host:port``, in lower case; "" where it is none."""
+    """Return the host of ``host:port`` in lower case, or "" if the text is invalid."""
     try:
         parts = urlsplit(f"//{netloc}")
         _ = parts.port
@@ -132,11 +134,15 @@ def _is_address(text: str) -> bool:
 
 @frozen(kw_only=True)
 class Doors:
-    """Who is let in: requests for a name that is ours, from pages that are ours.
+    """Decides which requests are accepted: those for a known host name, from a known origin.
 
-    A browser says which name its reader asked for (Host) and which page asks (Origin). Any page may
-    have its own name pointed at this machine, and any may open a connection to it. ``any_name``:
-    readers sign in, and such a page could not; ``any_address``: no page can point an address.
+    Browsers send the requested host name (Host) and the page that requests (Origin). Any web site
+    can point its own name at this machine (DNS rebinding), and any page can connect to it.
+
+    Attributes:
+        hosts: the names under which readers reach the dashboard.
+        any_name: accept all names: readers must sign in, which such a site cannot do.
+        any_address: accept all IP addresses, since no site can point an address elsewhere.
     """
 
     hosts: frozenset[str]
@@ -144,13 +150,13 @@ class Doors:
     any_address: bool = False
 
     def refusal(self, host: str, origin: str | None) -> str:
-        """Why a request is not let in, in a sentence with the remedy; "" where it is."""
+        """Return why a request is refused, in a sentence with the remedy; "" if it is accepted."""
         name = _split(host)
         known = name in self.hosts or name in OURS or self.any_name
         if not name or not (known or (self.any_address and _is_address(name))):
             return (
-                "The dashboard is not known under this name. Where readers reach it under it, add "
-                "it to hosts in [services.dashboard] of tocsin.toml."
+                "The dashboard does not serve this host name. If readers use this name, add it to "
+                "hosts in [services.dashboard] of tocsin.toml."
             )
         if origin is None:
             return ""
@@ -158,14 +164,14 @@ class Doors:
         if page == host.lower() or (_split(page) in self.hosts and _split(page) not in OURS):
             return ""
         return (
-            "Another page asks for this. Where a reverse proxy serves the dashboard, name it in "
-            "hosts in [services.dashboard] of tocsin.toml."
+            "A page of another origin sent this. If a reverse proxy serves the dashboard, add its "
+            "host name to hosts in [services.dashboard] of tocsin.toml."
         )
 
 
 class Guarded:
-    """Refuses what :class:`Doors` refuses, adds :data:`HEADERS` to every answer, and writes the
-    address of the server into the page.
+    """ASGI middleware: refuses what :class:`Doors` refuses, adds :data:`HEADERS` to every response,
+    and writes the address of the server into the page.
 
     Without that address Streamlit's page tries the path of each view first, and browsers log the
     failures.
@@ -195,8 +201,8 @@ class Guarded:
             return
         if scope["type"] == "websocket":
             if origin is not None:
-                # Streamlit holds the two against each other, and a proxy may have put its own Host.
-                # Where they differ it would ask a service of the internet for our address.
+                # Streamlit compares the two, and a proxy may have replaced Host. If they differ,
+                # Streamlit asks an internet service for the address of this machine.
                 MutableHeaders(scope=scope)["host"] = origin.partition("://")[2]
             await self._app(scope, receive, send)
             return
@@ -222,7 +228,7 @@ class Guarded:
                 message = {"type": "http.response.body", "body": body}
             await send(message)
 
-        # What is packed could not be rewritten.
+        # Request no compression, since a compressed page cannot be rewritten.
         scope["headers"] = [h for h in scope["headers"] if h[0] != b"accept-encoding"] if (
             scope["path"].rpartition("/")[2].count(".") == 0
         ) else scope["headers"]  # fmt: skip
@@ -236,7 +242,7 @@ class Guarded:
 
 
 def options(settings: Settings) -> dict[str, Any]:
-    """Streamlit's options."""
+    """Return Streamlit's options."""
     chosen: dict[str, Any] = {
         "server.address": settings.host,
         "server.port": settings.port,
@@ -255,7 +261,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "client.showSidebarNavigation": False,
         "logger.level": "warning",
         "runner.magicEnabled": False,
-        # After each look it took five times what the look took; Python looks for garbage by itself.
+        # It takes five times as long as the run before it; Python collects garbage by itself.
         "runner.postScriptGC": False,
         **THEME,
     }
@@ -263,7 +269,7 @@ def options(settings: Settings) -> dict[str, Any]:
 
 
 def die_with_parent() -> None:
-    """End this process when the pipe from its parent does."""
+    """End this process when the pipe from its parent is closed."""
 
     def wait() -> None:
         while sys.stdin.buffer.read(4096):
@@ -274,7 +280,7 @@ def die_with_parent() -> None:
 
 
 def main() -> None:
-    """Serve until killed."""
+    """Serve until this process is killed."""
     settings = Settings.from_environment()
     die_with_parent()
     base = f"/{settings.base_path}" if settings.base_path else ""

@@ -1,4 +1,4 @@
-"""Who reads: the dashboard's own token on this machine alone, or the reader's."""
+"""The current reader, with a personal token or, on this machine only, the dashboard's own token."""
 
 from __future__ import annotations
 
@@ -20,18 +20,26 @@ from tocsin.dashboard.words import zone_of
 
 RANKS = {"viewer": 0, "operator": 1, "admin": 2}
 ME_KEPT = 30.0
-"""Seconds for which a token's name and role are taken as known."""
+"""Seconds for which a token's name and role are cached."""
 
 SHARED = 1.5
-"""Seconds for which an answer of the API is good for all readers with the same token."""
+"""Seconds for which readers with the same token share an answer of the API."""
 
 PATIENCE = 5.0
-"""Seconds of quiet after "too many requests" where tocsin does not say how many."""
+"""Seconds without requests after "too many requests" if tocsin does not name a time."""
 
 
 @frozen(kw_only=True)
 class Reader:
-    """A token and what is known of it. ``own``: the reader brought it."""
+    """A reader's token and its properties.
+
+    Attributes:
+        token: the token.
+        own: whether it is the reader's personal token; else it is the dashboard's own.
+        name: name of the token.
+        role: role of the token, a key of :data:`RANKS`.
+        expires_at: time at which the token expires, as the API writes it.
+    """
 
     token: str
     own: bool
@@ -40,23 +48,25 @@ class Reader:
     expires_at: str | None = None
 
     def may(self, role: str) -> bool:
-        """Whether the reader may act: with a token of their own, of at least that role."""
+        """Return whether the reader has a personal token of at least this role."""
         return self.own and RANKS.get(self.role, 0) >= RANKS[role]
 
 
 @frozen
 class ReaderApi(Api):
-    """The API under a reader's token. A token that was refused is not sent again, since all readers
-    come from one address and tocsin limits the refusals of an address. Readers with the same token
-    share answers for a short time."""
+    """The API, accessed with a reader's token.
+
+    A refused token is not sent again, because tocsin limits refusals by address and all readers
+    share the dashboard's address. Readers with the same token share answers for a short time.
+    """
 
     def get(self, path: str, **query: Any) -> Any:
-        """What a GET answers; it is not to be changed. Raises ApiError."""
+        """Return the answer to a GET request, which must not be modified. Raises ApiError."""
         what = (self.token, path, tuple(sorted((k, str(v)) for k, v in query.items())))
         return _shared().get(what, lambda: super(ReaderApi, self).get(path, **query))
 
     def post(self, path: str, body: Any = None) -> Any:
-        """What a POST answers. Raises ApiError."""
+        """Return the answer to a POST request. Raises ApiError."""
         try:
             return super().post(path, body)
         finally:
@@ -92,29 +102,29 @@ def settings() -> Settings:
 
 
 def cookie() -> str | None:
-    """The cookie that the browser came with."""
+    """Return the cookie that the browser sent when it connected."""
     return st.context.cookies.get(COOKIE)
 
 
 def zone() -> tzinfo:
-    """The time zone of the reader's browser."""
+    """Return the time zone of the reader's browser."""
     return zone_of(st.context.timezone)
 
 
 def own_token() -> str | None:
-    """The token the reader has signed in with, in this tab or another."""
+    """Return the token with which the reader has signed in, in this tab or another."""
     return READERS.token(_cookie())
 
 
 def _cookie() -> str | None:
-    """The reader's cookie: the one just given, of which this tab's connection does not know yet,
-    or the one it came with."""
+    """Return the reader's cookie: the one issued in this tab, which the connection does not have
+    yet, or else the one that the browser sent."""
     given: str | None = st.session_state.get("_cookie")
     return given or cookie()
 
 
 def reader() -> Reader | None:
-    """Who reads; None where the reader has to sign in first. Raises ApiError."""
+    """Return the reader, or None if the reader must sign in first. Raises ApiError."""
     token = own_token()
     if token is None:
         if settings().sign_in:
@@ -132,12 +142,12 @@ def _shared_token() -> str:
         return Path(settings().token_file).read_text().strip()
     except OSError as error:
         raise ApiError(
-            Kind.UNKNOWN_READER, "the dashboard's own token is not there; restart tocsin"
+            Kind.UNKNOWN_READER, "the dashboard's own token cannot be read; restart tocsin"
         ) from error
 
 
 def api() -> Api:
-    """The API as this reader. Raises ApiError."""
+    """Return the API with the reader's token. Raises ApiError."""
     who = reader()
     if who is None:
         raise ApiError(Kind.UNKNOWN_READER, "sign in first")
@@ -145,7 +155,7 @@ def api() -> Api:
 
 
 def _refused_before(token: str) -> None:
-    """Raise the ApiError that this token met, while it holds: for good, or as long as asked."""
+    """Raise again the ApiError of this token: always, or until the time to retry has come."""
     known: tuple[str, float, ApiError] | None = st.session_state.get("_refusal")
     if known is None or known[0] != token:
         return
@@ -165,22 +175,22 @@ def _remember(token: str, error: ApiError) -> None:
 
 
 def try_token(token: str) -> dict[str, Any]:
-    """Whose token it is. Raises ApiError."""
+    """Return a token's name, role and expiry from the API. Raises ApiError."""
     me: dict[str, Any] = Api(_http(settings().api_url), token.strip()).get("/api/v1/me")
     return me
 
 
 def sign_in(token: str) -> None:
-    """Remember the reader's token for a day, in this tab and, by a cookie, in others. This tab,
-    too, keeps the cookie alone: what ends it anywhere ends it here."""
-    READERS.dismiss(_cookie())  # the browser is about to forget it
+    """Keep the reader's token for a day, for all tabs of the browser by means of a cookie. This tab
+    also keeps only the cookie, so that signing out in another tab applies here."""
+    READERS.dismiss(_cookie())  # the browser is about to replace it
     given, code = READERS.admit(token.strip())
     st.session_state.update({"_cookie": given, "_send": ("sign-in", code)})
     st.session_state.pop("_refusal", None)
 
 
 def sign_out() -> None:
-    """Forget the reader's token, in every tab."""
+    """Forget the reader's token, for all tabs."""
     READERS.dismiss(_cookie())
     for key in ("_cookie", "_me", "_refusal"):
         st.session_state.pop(key, None)
@@ -188,11 +198,11 @@ def sign_out() -> None:
 
 
 def hand_over() -> None:
-    """Tell the browser of a sign-in or sign-out that has just happened."""
+    """Make the browser set or delete its cookie after a sign-in or sign-out."""
     if sent := st.session_state.pop("_send", None):
         what, code = sent
         base = f"/{settings().base_path}" if settings().base_path else ""
         url, header = json.dumps(f"{base}/tocsin/{what}"), json.dumps(code)
-        # Both are our own: a fixed path, and random letters.
+        # Both are safe in a script: a fixed path, and random letters.
         script = f"fetch({url}, {{method: 'POST', headers: {{'X-Tocsin-Code': {header}}}}})"
         st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)

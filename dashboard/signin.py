@@ -1,7 +1,7 @@
-"""Readers who have signed in: their token stays on this side, their browser keeps a cookie.
+"""Signed-in readers: this process keeps their tokens, their browsers keep a cookie.
 
-The cookie is random, HttpOnly and good for a day; it is set in exchange for a code that is good
-once, since a Streamlit script cannot set one. All of it is in memory: a restart signs out.
+The cookie is random, HttpOnly and valid for a day. A Streamlit script cannot set a cookie; the
+browser gets it for a single-use code. All data is in memory: a restart signs all readers out.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ KEPT = 24 * 3600.0
 """Seconds that a reader stays signed in."""
 
 CODE_KEPT = 60.0
+"""Seconds for which a code is valid."""
+
 MOST = 1000
-"""Readers at once; past them the oldest has to sign in again."""
+"""Maximum number of signed-in readers; beyond it, the oldest must sign in again."""
 
 
 @define
 class Readers:
-    """Tokens by the hash of the cookie that stands for them. Used from many threads."""
+    """The tokens of signed-in readers, by the hash of their cookie. Thread-safe."""
 
     _lock: threading.Lock = field(factory=threading.Lock)
     _tokens: dict[str, tuple[str, float]] = field(factory=dict)
     _codes: dict[str, tuple[str, float]] = field(factory=dict)
 
     def admit(self, token: str) -> tuple[str, str]:
-        """Keep a token; returns its cookie, and the code for which the browser gets the cookie."""
+        """Keep a token; return its cookie, and the code that the browser exchanges for it."""
         cookie, code = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         now = time.monotonic()
         with self._lock:
@@ -45,13 +47,13 @@ class Readers:
         return cookie, code
 
     def exchange(self, code: str) -> str | None:
-        """The cookie for a code, once."""
+        """Return the cookie for a code, once; None if the code is unknown or expired."""
         with self._lock:
             self._forget(time.monotonic())
             return self._codes.pop(_hash(code), ("", 0.0))[0] or None
 
     def token(self, cookie: str | None) -> str | None:
-        """The token that a cookie stands for."""
+        """Return the token that belongs to a cookie, or None if there is none."""
         if not cookie:
             return None
         with self._lock:
@@ -59,7 +61,7 @@ class Readers:
             return self._tokens.get(_hash(cookie), ("", 0.0))[0] or None
 
     def dismiss(self, cookie: str | None) -> None:
-        """Forget a reader."""
+        """Forget the reader with this cookie."""
         if cookie:
             with self._lock:
                 self._tokens.pop(_hash(cookie), None)
@@ -73,12 +75,16 @@ class Readers:
 
 
 READERS = Readers()
-"""Those of this process."""
+"""The signed-in readers of this process."""
 
 
 def routes(base: str) -> list[Route]:
-    """Signing in and out, under the path that the dashboard is served under: ``""`` or ``/path``.
-    The cookie goes nowhere else, for a proxy may serve other things beside it."""
+    """Return the routes for signing in and out.
+
+    Args:
+        base: path of the dashboard, ``""`` or ``/path``. The cookie is limited to it, because a
+            proxy may serve other applications under other paths.
+    """
     kept: dict[str, Any] = {"path": base or "/", "httponly": True, "samesite": "strict"}
 
     async def exchange(request: Request) -> Response:
@@ -87,13 +93,13 @@ def routes(base: str) -> list[Route]:
         if cookie is None:
             return Response(status_code=403)
         response = Response(status_code=204)
-        # A proxy speaks TLS and we do not: the browser says what it speaks.
+        # TLS ends at the proxy, so only the browser's Origin says whether TLS is used.
         secure = request.headers.get("Origin", str(request.url)).startswith("https://")
         response.set_cookie(COOKIE, cookie, max_age=int(KEPT), secure=secure, **kept)
         return response
 
     async def sign_out(request: Request) -> Response:
-        """Take the cookie back. The header keeps pages of elsewhere from doing so."""
+        """Delete the cookie. Pages of other origins cannot send the required header."""
         if "X-Tocsin-Code" not in request.headers:
             return Response(status_code=403)
         READERS.dismiss(request.cookies.get(COOKIE))

@@ -1,4 +1,4 @@
-"""What is shown when there is nothing to show: each state has its words and its way out."""
+"""What is shown in place of missing content: each state has its text and its remedy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tocsin.dashboard.words import clean, count
 _STATES = {
     Kind.UNREACHABLE: (
         ":material/cloud_off:", "tocsin cannot be reached",
-        "It may be starting, or stopped. This page comes back by itself.",
+        "It may be starting, or stopped. This page retries automatically.",
     ),
     Kind.UNKNOWN_READER: (
         ":material/key_off:", "This token is not accepted",
@@ -23,30 +23,37 @@ _STATES = {
     ),
     Kind.NOT_ALLOWED: (
         ":material/lock:", "Your role may not see this",
-        "Somebody with the role it needs can, or can give you a token that does.",
+        "Sign in with a token of the required role, or ask an administrator for one.",
     ),
     Kind.MISSING: (
-        ":material/search_off:", "There is no such thing",
+        ":material/search_off:", "Not found",
         "It may have been removed, or renamed.",
     ),
     Kind.BUSY: (
         ":material/hourglass_top:", "Too many requests",
-        "tocsin asks for a little patience. This page comes back by itself.",
+        "tocsin accepts no requests for a moment. This page retries automatically.",
     ),
     Kind.AWAY: (
-        ":material/database_off:", "History is away",
-        "Its database does not answer. Checks and alerts go on, and what they see is kept.",
+        ":material/database_off:", "History is unavailable",
+        "Its database does not answer. Checks and alerts continue, and their results are kept.",
     ),
-    Kind.REFUSED: (":material/block:", "tocsin refused", "The reason stands below."),
+    Kind.REFUSED: (":material/block:", "tocsin refused the request", "The reason is:"),
     Kind.FAULT: (
-        ":material/bug_report:", "A fault inside tocsin",
-        "Its log has the details.",
+        ":material/bug_report:", "Internal error in tocsin",
+        "See the log of tocsin for details.",
     ),
 }  # fmt: skip
 
 
 def empty(icon: str, title: str, hint: str = "", detail: str = "") -> None:
-    """A quiet panel that says why there is nothing here, and what to do."""
+    """Show a panel that says why there is no content, and what to do.
+
+    Args:
+        icon: the icon, as Streamlit writes it.
+        title: the reason, as Markdown.
+        hint: the remedy, as Markdown.
+        detail: further text, which may be untrusted.
+    """
     with st.container(border=True, horizontal_alignment="center", gap="xsmall"):
         st.space("xsmall")
         st.markdown(f"#### {icon} {title}", text_alignment="center", anchors=False)
@@ -58,17 +65,22 @@ def empty(icon: str, title: str, hint: str = "", detail: str = "") -> None:
 
 
 def refused(error: ApiError, what: str = "", *, key: str = "part") -> None:
-    """Why the API gave no answer. ``what`` names what is missing from the page for it; no two on a
-    page have the same ``key`` and ``what``."""
+    """Show why the API gave no answer.
+
+    Args:
+        error: the error.
+        what: name of the part of the page that is missing.
+        key: with ``what``, identifies the panel on the page.
+    """
     own = session.own_token() is not None
     if error.kind is Kind.UNKNOWN_READER and not own and session.settings().sign_in:
-        st.rerun()  # signed out elsewhere, or a day has passed: the whole page asks to sign in
+        st.rerun()  # signed out in another tab, or expired: the whole page asks to sign in
     icon, title, hint = _STATES[error.kind]
     if error.kind is Kind.BUSY and error.retry_after:
-        hint = f"tocsin asks for {count(math.ceil(error.retry_after), 'second')} of patience."
+        hint = f"tocsin accepts requests again in {count(math.ceil(error.retry_after), 'second')}."
     detail = "" if error.kind is Kind.UNREACHABLE else error.detail
     empty(icon, f"{what}: {title[0].lower()}{title[1:]}" if what else title, hint, detail)
-    # tocsin asks only those for patience whose token it does not accept.
+    # tocsin limits only requests whose token it does not accept.
     if error.kind in (Kind.UNKNOWN_READER, Kind.BUSY) and own:
         with st.container(horizontal=True, horizontal_alignment="center"):
             again = f"sign-in-again-{key}-{what.lower()}"
@@ -80,7 +92,7 @@ def refused(error: ApiError, what: str = "", *, key: str = "part") -> None:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """A page is drawn for the first time: what takes long says so. Its refreshes are silent."""
+    """Show progress of slow requests while a page is first drawn; refreshes show none."""
     st.session_state["_loading"] = True
     try:
         yield
@@ -90,9 +102,13 @@ def loading() -> Iterator[None]:
 
 @contextmanager
 def guarded(what: str = "") -> Iterator[None]:
-    """Show why the API gave no answer in place of what needed it."""
+    """Show why the API gave no answer, in place of the content that needs it.
+
+    Args:
+        what: name of that part of the page.
+    """
     loads = st.session_state.get("_loading", False)
-    st.session_state["_loading"] = False  # one inside another has nothing to add
+    st.session_state["_loading"] = False  # nested parts show no second spinner
     try:
         with st.spinner("Loading …") if loads else nullcontext():
             yield
@@ -103,15 +119,15 @@ def guarded(what: str = "") -> Iterator[None]:
 
 
 def sign_in_form(key: str) -> bool:
-    """Ask for the reader's own token; True once it is taken."""
+    """Ask for the reader's personal token; return whether one was accepted."""
     with st.form(key, border=False):
         token = st.text_input(
             "Token", type="password", autocomplete="current-password", placeholder="tocsin_…"
         )
         sent = st.form_submit_button("Sign in", type="primary", icon=":material/login:")
     st.caption(
-        "`tocsin token create NAME --role operator` makes one; a viewer may look, an operator may "
-        "acknowledge, silence and restart."
+        "`tocsin token create NAME --role operator` creates one; a viewer may read, an operator "
+        "may acknowledge, silence and restart."
     )
     if not sent:
         return False
@@ -128,7 +144,7 @@ def sign_in_form(key: str) -> bool:
 
 
 def sign_in_page() -> None:
-    """The whole page, where readers need a token of their own."""
+    """Show the sign-in page, in place of any page that needs a personal token."""
     with st.container(horizontal_alignment="center"):
         st.space("large")
         with st.container(border=True, width=440):

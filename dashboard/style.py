@@ -1,4 +1,4 @@
-"""The little that the theme cannot say: our own rules, none of them from anybody's text."""
+"""CSS rules for what the theme cannot express. They contain no untrusted text."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ STYLE = f"""<style>
 }}
 {_TONES}
 [class*="st-key-tone-"], [class*="st-key-panel-"] {{ background: light-dark(#fff, #171e27); }}
-/* A link to an alert, on the page of alerts, is no current page. */
+/* On the alerts page, a link to an alert must not look like the current page. */
 [class*="st-key-row-"] [data-testid="stPageLink"] a,
 [class*="st-key-note-"] [data-testid="stPageLink"] a {{
   background: none !important;
 }}
 [class*="st-key-row-"] [data-testid="stPageLink"] a *,
 [class*="st-key-note-"] [data-testid="stPageLink"] a * {{ font-weight: 400; }}
-/* The link of a card is as large as the card. */
+/* The link of a card covers the whole card. */
 [class*="st-key-tone-"] {{ position: relative; }}
 [class*="st-key-tone-"]:hover {{ box-shadow: 0 2px 10px rgb(0 0 0 / 14%); }}
 [class*="st-key-tone-"]:focus-within {{ outline: 2px solid currentcolor; outline-offset: 1px; }}

@@ -1,4 +1,4 @@
-"""The look, light and dark, as Streamlit's own options; the reader's system chooses."""
+"""The light and dark themes as Streamlit options; the reader's system selects one."""
 
 from __future__ import annotations
 
@@ -50,4 +50,4 @@ THEME: dict[str, Any] = {
     **{f"theme.light.{name}": value for name, value in _LIGHT.items()},
     **{f"theme.dark.{name}": value for name, value in _DARK.items()},
 }
-"""Options of Streamlit by name."""
+"""Streamlit's options by name."""

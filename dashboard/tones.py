@@ -1,4 +1,4 @@
-"""What a status looks like: always a colour, an icon and a word together."""
+"""The appearance of a status: always a colour, an icon and a word together."""
 
 from __future__ import annotations
 
@@ -12,8 +12,16 @@ from tocsin.dashboard.words import duration, percent, plain, size
 
 @frozen
 class Tone:
-    """A way to show a status. ``colour`` is one of Streamlit's names, ``hex`` the same in charts;
-    ``rank`` sorts, the worst first."""
+    """The appearance of a status.
+
+    Attributes:
+        key: name in code and CSS.
+        word: label.
+        colour: Streamlit's name of the colour.
+        icon: icon, as Streamlit writes it.
+        hex: the colour in charts.
+        rank: order by severity; the worst status has rank 0.
+    """
 
     key: str
     word: str
@@ -38,17 +46,17 @@ Item = Mapping[str, Any]
 
 
 def of_status(status: str) -> Tone:
-    """Of a target or a check."""
+    """Return the tone of a target's or a check's status."""
     return _OF_STATUS.get(status, UNKNOWN)
 
 
 def of_health(status: str) -> Tone:
-    """Of a part of tocsin, a plugin or a channel."""
+    """Return the tone of the status of a component of tocsin, a plugin or a channel."""
     return _OF_HEALTH.get(status, UNKNOWN)
 
 
 def of_alert(alert: Item) -> Tone:
-    """Of an alert: green once it is over."""
+    """Return the tone of an alert: of its severity, or green if the alert is resolved."""
     return OK if alert["state"] == "resolved" else _OF_SEVERITY.get(alert["severity"], UNKNOWN)
 
 
@@ -62,14 +70,14 @@ def foremost(alerts: Iterable[Item], number: int) -> list[Item]:
 
 
 def of_item(item: Item, alerts: Iterable[Item]) -> Tone:
-    """Of a target: its status, or the worst alert that fires on it where that is worse."""
+    """Return the tone of a target: of its status or of its worst active alert, if that is worse."""
     tones = [of_status(item["status"])]
     tones += [of_alert(a) for a in alerts if a["state"] != "resolved" and a["severity"] != "info"]
     return min(tones, key=lambda tone: tone.rank)
 
 
 def badge(tone: Tone, text: str | None = None) -> str:
-    """A tone as Markdown: coloured, with its icon, and a word or a plain text of its own."""
+    """Return a Markdown badge with the tone's colour and icon, and a text or the tone's label."""
     return f":{tone.colour}-badge[{tone.icon} {plain(text) if text else tone.word}]"
 
 
@@ -90,7 +98,7 @@ _STATES = {
 
 
 def headline(item: Item, alerts: list[Item]) -> str:
-    """What is to be said of a target in a few words: what is wrong, else how long it is up."""
+    """Return a target's state in a few words: what is wrong, or else how long it has been up."""
     reason = item.get("reason", "")
     status = item["status"]
     if "state" not in item:  # no container
@@ -109,8 +117,10 @@ def headline(item: Item, alerts: list[Item]) -> str:
 
 
 def figures(item: Item, headline: str) -> str:
-    """A container's figures in a line: CPU, memory and, unless the headline says it or it does not
-    run, how long it is up. A line breaks between two of them alone."""
+    """Return a container's CPU, memory and uptime in a line that breaks only between figures.
+
+    The uptime is left out if the headline is the uptime or the container does not run.
+    """
     told = [f"CPU {percent(item['cpu_percent'])}", f"Mem {size(item['memory_bytes'])}"]
     up = f"Up {duration(item.get('uptime_seconds'))}"
     if item["state"] == "running" and headline != up:

@@ -1,9 +1,10 @@
 """Text that is safe to show. Names, messages and log lines are untrusted.
 
-Durations, sizes and time zones are written here anew: the dashboard knows tocsin by its HTTP API.
+Durations, sizes and time zones are formatted here, not with tocsin's own functions, because the
+dashboard depends on tocsin's HTTP API only.
 
-Streamlit reads Markdown in labels, captions and badges: :func:`plain` is for what stands there,
-:func:`clean` for components that show text as it is.
+Streamlit interprets Markdown in labels, captions and badges: use :func:`plain` for these, and
+:func:`clean` for components that show text unchanged.
 """
 
 from __future__ import annotations
@@ -15,11 +16,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 _UNSAFE = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 _MARKUP = set("\\`*_{}[]()<>#+-.!|~$^=&:@/\"'%")
 _JOINER = "\u2060"
-"""Invisible; keeps what stands on both sides from being read as one word of markup."""
+"""The invisible "word joiner", which prevents its neighbours from forming markup together."""
 
 
 def clean(text: object, limit: int = 400) -> str:
-    """One line without control and bidi characters, cut to a length."""
+    """Return a text as one line without control and bidi characters.
+
+    Args:
+        text: the text.
+        limit: maximum length; a longer text is cut and ends with an ellipsis.
+    """
     line = str(text).replace("\r\n", "\n").replace("\n", " ⏎ ").replace("\t", "    ")
     if not line.isprintable():
         line = "".join("�" if unicodedata.category(c) in _UNSAFE else c for c in line)
@@ -27,11 +33,16 @@ def clean(text: object, limit: int = 400) -> str:
 
 
 def plain(text: object, limit: int = 400) -> str:
-    """A text as Markdown that shows it letter by letter: nothing in it is markup, nor a link."""
+    """Return Markdown that shows a text literally, without any markup or links.
+
+    Args:
+        text: the text.
+        limit: maximum length of the text shown.
+    """
     out = []
     line = clean(text, limit)
     for n, c in enumerate(line):
-        # Icons, emoji and bare addresses are looked for after escapes are undone.
+        # Streamlit looks for icons, emoji and bare addresses after it has removed escapes.
         if (c == ":" and n + 1 < len(line) and not line[n + 1].isspace()) or c == "@":
             out.append(f"\\{c}{_JOINER}")
         elif c == "." and line[max(0, n - 3) : n].lower() == "www":
@@ -42,7 +53,7 @@ def plain(text: object, limit: int = 400) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """The two largest units: ``7d 4h``."""
+    """Format a duration with its two largest units, such as ``7d 4h``."""
     if seconds is None:
         return "–"
     left = max(0, int(seconds))
@@ -58,7 +69,7 @@ def duration(seconds: float | None) -> str:
 
 
 def size(count: float | None) -> str:
-    """Bytes for people: ``340 MB``."""
+    """Format a number of bytes with a decimal unit, such as ``340 MB``."""
     if count is None:
         return "–"
     value = float(count)
@@ -70,7 +81,7 @@ def size(count: float | None) -> str:
 
 
 def percent(value: float | None, digits: int | None = None) -> str:
-    """``12 %``, ``3.4 %``."""
+    """Format a percentage, such as ``12 %`` or ``3.4 %``."""
     if value is None:
         return "–"
     if digits is None:
@@ -79,7 +90,7 @@ def percent(value: float | None, digits: int | None = None) -> str:
 
 
 def share(value: float | None) -> str:
-    """An availability from 0 to 1 as ``99.95 %``; never rounded up to 100."""
+    """Format an availability from 0 to 1 as ``99.95 %``; it is never rounded up to 100."""
     if value is None:
         return "no data"
     if value >= 1:
@@ -88,7 +99,7 @@ def share(value: float | None) -> str:
 
 
 def moment(text: str | None) -> datetime | None:
-    """A time of the API."""
+    """Parse a time of the API."""
     if not text:
         return None
     found = datetime.fromisoformat(text)
@@ -96,7 +107,7 @@ def moment(text: str | None) -> datetime | None:
 
 
 def zone_of(name: str | None) -> tzinfo:
-    """A time zone by its name; UTC where it is not known."""
+    """Return a time zone by its name, or UTC if the name is unknown."""
     try:
         return ZoneInfo(name) if name else UTC
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -104,7 +115,7 @@ def zone_of(name: str | None) -> tzinfo:
 
 
 def when(text: str | None, zone: tzinfo, now: datetime | None = None) -> str:
-    """A time of the API for people: the clock today, else the day too."""
+    """Format a time of the API: the time of day, and the date if it is not today."""
     at = moment(text)
     if at is None:
         return "never"
@@ -114,7 +125,7 @@ def when(text: str | None, zone: tzinfo, now: datetime | None = None) -> str:
 
 
 def ago(text: str | None, now: datetime | None = None) -> str:
-    """How long ago a time of the API was."""
+    """Format how long ago a time of the API was."""
     at = moment(text)
     if at is None:
         return "never"
@@ -123,18 +134,18 @@ def ago(text: str | None, now: datetime | None = None) -> str:
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
-    """``1 alert``, ``2 alerts``."""
+    """Format a count with its noun, such as ``1 alert`` or ``2 alerts``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def said_of(alert_type: str, message: str) -> str:
-    """An alert in a line: its title and its message, which may begin with the title."""
+    """Return an alert's title and message in a line; a title in the message is not repeated."""
     title = title_of(alert_type)
     return message if message.startswith(title) else f"{title}: {message}"
 
 
 def title_of(alert_type: str) -> str:
-    """``container_down`` as ``Container down``."""
+    """Convert an alert type such as ``container_down`` to a title such as ``Container down``."""
     words = ["CPU" if word == "cpu" else word for word in alert_type.split("_")]
     title = " ".join(words)
     return clean(title[:1].upper() + title[1:], 60)

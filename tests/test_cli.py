@@ -68,7 +68,7 @@ def test_a_right_configuration_is_said_to_be(tmp_path: Path) -> None:
         '[targets.db.checks.q]\nprobe = "postgres-query"\ndsn = "postgresql://u:hunter2@h/d"\n'
     )
     tocsin = cli(tmp_path, config)
-    assert "right, 1 targets, 1 checks" in tocsin.run("config", "check").stdout
+    assert "valid, 1 targets, 1 checks" in tocsin.run("config", "check").stdout
     shown = tocsin.run("config", "show").stdout
     assert "hunter2" not in shown
     assert json.loads(shown)["targets"]["db"]["checks"]["q"]["query"] == "SELECT 1"
@@ -128,7 +128,7 @@ def test_status_logs_and_tokens_of_a_running_one(tmp_path: Path, postgres: str) 
         assert "the token is revoked" in refused.stderr
         del running.env["TOCSIN_TOKEN"]
         doctor = running.run("doctor")
-        assert "says ok" in doctor.stdout
+        assert "reports ok" in doctor.stdout
         assert running.run("logs", "nothing").stderr.startswith("tocsin: there is no container")
 
 

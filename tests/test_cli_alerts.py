@@ -101,7 +101,7 @@ def test_alerts_are_listed_shown_acknowledged_and_silenced(
 
         added = running.run("silence", "add", f"target={name}", "--for", "2h", "-m", "work")
         assert added.returncode == 0
-        assert f"target={name} is silent until " in added.stdout
+        assert f"target={name} is silenced until " in added.stdout
         silences = running.run("silence", "list").stdout
         assert name in silences
         running.until(lambda: "silenced by admin" in running.run("alerts", ending).stdout)
@@ -135,7 +135,7 @@ def test_alerts_are_listed_shown_acknowledged_and_silenced(
             assert len(failed.stderr.strip().splitlines()) == 1, failed.stderr
         port.open()
         running.until(lambda: ("ops", "resolved") in recorder.about("health_check_failed", name))
-        assert running.run("alerts").stdout == "No alert fires.\n"
+        assert running.run("alerts").stdout == "No alert is firing.\n"
         assert "resolved" in running.run("alerts", "--all").stdout
 
 

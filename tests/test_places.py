@@ -317,7 +317,7 @@ def test_the_address_is_that_of_the_tocsin_that_runs(data: Path, here: Path) -> 
     with pytest.raises(Failure, match="no tocsin runs"):
         client(data)
     with data_directory(data):
-        with pytest.raises(Failure, match="its address is not there"):
+        with pytest.raises(Failure, match="file with its address is missing"):
             client(data)  # what a killed one left behind is gone
         record(data, "http://127.0.0.1:1")
         assert client(data).url == "http://127.0.0.1:1"

@@ -57,7 +57,7 @@ class Engine:
         changes: list[Transition] = []
         for key in list(self.alerts):
             if key[0] not in rules.own and not self.evaluator.watches(key):
-                changes += self.judge(key, Verdict.over("its rule was taken away"), now)
+                changes += self.judge(key, Verdict.over("its rule was removed"), now)
             else:  # its policy, or whether it explains other alerts, may have changed
                 self.table.put(self.alerts[key])
         self.evaluator.forget()
@@ -73,7 +73,7 @@ class Engine:
             if recent.latest:  # a removed check no longer counts as failed
                 changes += self._judge_all(self.evaluator.evaluate(recent, self.alerts, now), now)
             else:
-                changes += self._end(target.name, "its checks were taken away", now)
+                changes += self._end(target.name, "its checks were removed", now)
         if moved:
             changes += self.recheck({target.name, *self.graph.below(target.name)}, now)
         return changes
@@ -154,7 +154,7 @@ class Engine:
         freeze.
         """
         self.muting.settled = True
-        unseen = Verdict.unknown("nothing seen since the start") if freeze else None
+        unseen = Verdict.unknown("no result since the start") if freeze else None
         changes: list[Transition] = []
         for key in list(self.alerts):
             if (verdict := self._verdicts.get(key, unseen)) is not None:

@@ -31,11 +31,11 @@ def fire(walk: Walk, alert: Alert) -> None:
     )
     kind = Change.REOPENED if again else Change.FIRED
     if alert.notified:  # its recovery was held back, so people still know it as firing
-        walk.notify(kind, reason="flapping", why="its recovery had not been told yet")
+        walk.notify(kind, reason="flapping", why="its recovery was not notified yet")
     elif walk.suppression is not None:
         walk.notify(kind, reason=walk.suppression.cause, why=walk.suppression.message)
     elif alert.last_notified is not None and now < next_notification(alert, walk.policy):
-        walk.notify(kind, reason="cooldown", why="it fired before, not long ago")
+        walk.notify(kind, reason="cooldown", why="people were notified less than a cooldown ago")
     else:
         _announce(walk, kind if alert.flaps < FLAPS else Change.FLAPPING)
 

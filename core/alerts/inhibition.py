@@ -98,7 +98,7 @@ class Inhibition:
         if not self._roots and not self._leaders:
             return None
         if (leader := self._leader(key, mine, now)) is not None:
-            message = f"{leader.rule} on {leader.target} tells of it"
+            message = f"{leader.rule} on {leader.target} covers it"
             return Suppression(cause=Cause.INHIBITED, by=leader.target, message=message)
         found: list[tuple[Alert, Cause]] = []
         above = self.graph.above(key[1]) & self._roots.keys()
@@ -121,13 +121,13 @@ class Inhibition:
             message = f"{root.rule} on {root.target} explains it"
             if root.phase is Phase.RESOLVED:
                 word = "recovered" if root.recovered else "gone"
-                message = f"{root.target} has just {word}; this one may too"
+                message = f"{root.target} has just {word}; this one may follow"
             return Suppression(cause=Cause.INHIBITED, by=root.target, message=message)
         root = min((alert for alert, _ in found), key=lambda a: (a.since, a.target))
         return Suppression(
             cause=Cause.HELD,
             by=root.target,
-            message=f"waiting whether {root.target} is the cause ({root.rule} is pending)",
+            message=f"waiting to see if {root.target} is the cause ({root.rule} is pending)",
         )
 
     def _of_service(

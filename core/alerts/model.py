@@ -81,7 +81,7 @@ class Suppression:
 SETTLING = Suppression(
     cause=Cause.SETTLING,
     by="tocsin",
-    message="tocsin has just started and first looks around",
+    message="tocsin has just started; some checks have not run yet",
 )
 
 

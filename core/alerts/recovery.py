@@ -25,9 +25,9 @@ def resolve(walk: Walk, alert: Alert) -> None:
     if not alert.notified:
         if alert.undelivered:  # the next firing counts as the first
             walk.set(last_notified=None, undelivered=False)
-        walk.notify(Change.RESOLVED, reason="unheard", why="nobody was told that it fired")
+        walk.notify(Change.RESOLVED, reason="unheard", why="no channel delivered its firing")
     elif flapping:
-        walk.notify(Change.RESOLVED, reason="flapping", why="told once it has lasted a cooldown")
+        walk.notify(Change.RESOLVED, reason="flapping", why="sent once it has lasted a cooldown")
     elif walk.is_settling:
         walk.notify(Change.RESOLVED, reason=Cause.SETTLING, why="tocsin has just started")
     else:

@@ -25,10 +25,10 @@ _SENT = {"sent": "green", "queued": "cyan", "dead": "bold red"}
 
 @click.command()
 @click.argument("alert", required=False)
-@click.option("--all", "everything", is_flag=True, help="Also those that have resolved.")
+@click.option("--all", "everything", is_flag=True, help="Also list resolved alerts.")
 @click.option("--target", help="Only alerts of this target.")
-@click.option("-n", "--limit", default=50, show_default=True, help="How many at most.")
-@click.option("--json", "as_json", is_flag=True, help="Print the API's answer.")
+@click.option("-n", "--limit", default=50, show_default=True, help="Most alerts to list.")
+@click.option("--json", "as_json", is_flag=True, help="Print the API's answer as JSON.")
 @pass_context
 def alerts(
     context: Context,
@@ -38,8 +38,11 @@ def alerts(
     limit: int,
     as_json: bool,
 ) -> None:
-    """List the alerts that fire, newest first. With an ALERT's id (its end will do), show that one
-    and why each channel was, or was not, told. Exit status: 0 none fires, 1 some do."""
+    """List the firing alerts, newest first.
+
+    With ALERT (an id, or its last characters), show that alert, and for each channel why it was
+    notified or not. Exit status: 0 if no alert is firing, else 1.
+    """
     client = Client(context)
     if alert is not None:
         detail = client.get(f"/api/v1/alerts/{quote(find(client, alert), safe='')}")
@@ -53,7 +56,7 @@ def alerts(
     if as_json:
         context.console.print_json(data=page)
     elif not page["items"]:
-        context.console.print("No alerts." if everything else "No alert fires.")
+        context.console.print("No alerts." if everything else "No alert is firing.")
     else:
         context.console.print(_table(page["items"]))
     raise SystemExit(any(item["resolved_at"] is None for item in page["items"]))
@@ -88,7 +91,7 @@ def _table(items: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", expand=is_terminal())
     for name in ("", "alert", "target", "for", "state", "id"):
         table.add_column(name, no_wrap=True)
-    table.add_column("what it says", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("message", no_wrap=True, overflow="ellipsis", ratio=1)
     for item in items:
         icon, style = LOOK[item["severity"]]
         resolved = item["resolved_at"] is not None
@@ -131,7 +134,7 @@ def _one(detail: dict[str, Any]) -> Group:
         by = f"  acked     by {item['acknowledged_by']}, {_when(item['acknowledged_at'])}"
         lines.append(Text(by))
     if item["suppressed_by"]:
-        lines.append(Text(f"  not told  {item['suppressed_by']}"))
+        lines.append(Text(f"  muted     {item['suppressed_by']}"))
     if detail["affected"]:
         lines.append(Text(f"  affects   {', '.join(detail['affected'])}"))
     table = Table(box=None, pad_edge=False, header_style="dim", expand=is_terminal())
@@ -156,11 +159,11 @@ def _when(text: str) -> str:
 
 @click.command()
 @click.argument("alert")
-@click.option("-m", "--comment", default="", help="What you have to say about it.")
-@click.option("--undo", is_flag=True, help="Take the acknowledgement back.")
+@click.option("-m", "--comment", default="", help="Comment on the acknowledgement.")
+@click.option("--undo", is_flag=True, help="Withdraw the acknowledgement.")
 @pass_context
 def ack(context: Context, alert: str, comment: str, undo: bool) -> None:
-    """Acknowledge an ALERT (its id, or how that ends): no repeats, only its end is told."""
+    """Acknowledge an ALERT (its id, or the end of it); only its recovery is still notified."""
     client = Client(context)
     word = "unacknowledge" if undo else "acknowledge"
     path = f"/api/v1/alerts/{quote(find(client, alert), safe='')}/{word}"

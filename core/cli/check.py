@@ -41,14 +41,14 @@ SOURCE_DEADLINE = 15.0
 def check(context: Context, patterns: tuple[str, ...], as_json: bool) -> None:
     """Run checks once, now, without a running tocsin.
 
-    PATTERNS name targets or checks, * allowed: 'postgres', 'postgres/tcp', '*/http'. Without any,
-    everything is checked. Exit status: 0 all up, 1 degraded, 2 down, 3 unknown.
+    PATTERNS name targets or checks, * allowed: 'postgres', 'postgres/tcp', '*/http'. Without
+    PATTERNS, all checks are run. Exit status: 0 all up, 1 degraded, 2 down, 3 unknown.
     """
     settings = context.settings()
     seen = asyncio.run(_check_all(settings, context.plugins(), patterns))
     if not seen:
         named = " ".join(patterns)
-        raise Failure(f"nothing matches {named!r}" if patterns else "there is nothing to check", 3)
+        raise Failure(f"no check matches {named!r}" if patterns else "there is nothing to check", 3)
     if as_json:
         context.console.print_json(
             data=[
@@ -75,7 +75,7 @@ def worst_exit(statuses: list[Status]) -> int:
 
 def _table(seen: list[Observation]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("", "check", "took", "what it saw"):
+    for column in ("", "check", "took", "message"):
         table.add_column(column, justify="right" if column == "took" else "left")
     for observation in seen:
         result = observation.result
@@ -118,7 +118,7 @@ async def _check_all(
             if isinstance(item.probe, Probe):
                 runs.append(one(target, item, item.probe))
             else:
-                reason = item.broken or "a heartbeat is judged by the running tocsin only"
+                reason = item.broken or "only a running tocsin can check a heartbeat"
                 seen.append(_unknown(said.name, item.name, reason))
     sources = [_snapshot(s, isolation, patterns, seen) for s in settings.sources.values()]
     await asyncio.gather(*runs, *sources)

@@ -90,7 +90,7 @@ class Client:
             ) from error
         except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
             reason = str(error) or "no answer in time"
-            raise Failure(f"{self.url} did not answer as tocsin does: {reason}") from error
+            raise Failure(f"{self.url} did not give a valid answer of tocsin: {reason}") from error
 
     def get(self, path: str, **params: Any) -> Any:
         """Send a GET request from synchronous code; parameters that are None are left out."""
@@ -154,11 +154,11 @@ def _find_address(data_dir: Path) -> str | None:
         return _read(data_dir / API_URL)
     except FileNotFoundError:
         raise Failure(
-            f"tocsin runs on {data_dir}, and its address is not there: it is starting or stopping, "
-            "or its disk is full; wait, or set TOCSIN_URL"
+            f"tocsin runs on {data_dir}, but the file with its address is missing: it is starting "
+            "or stopping, or its disk is full; wait, or set TOCSIN_URL"
         ) from None
     except (OSError, ValueError) as error:
-        raise Failure(f"the address in {data_dir / API_URL} {_reason(error)}; start tocsin anew, "
+        raise Failure(f"the address in {data_dir / API_URL} {_reason(error)}; restart tocsin, "
                       "or set TOCSIN_URL") from error  # fmt: skip
 
 

@@ -16,18 +16,18 @@ def config() -> None:
 @config.command()
 @pass_context
 def check(context: Context) -> None:
-    """Report every error with its place. Exit status 2 when there is one."""
+    """Report every error with its location. Exit status 2 if there is any."""
     settings = context.settings()
     for warning in settings.warnings:
         click.echo(f"warning: {warning}", err=True)
     targets, checks = settings.declared()
-    besides = "".join(f", {check} by itself" for check in settings.automatic())
-    where = context.path or "no file: the defaults and the environment"
-    click.echo(f"{where}: right, {targets} targets, {checks} checks{besides}")
+    besides = "".join(f", {check} (automatic)" for check in settings.automatic())
+    where = context.path or "no file: defaults and environment"
+    click.echo(f"{where}: valid, {targets} targets, {checks} checks{besides}")
 
 
 @config.command()
 @pass_context
 def show(context: Context) -> None:
-    """Print the configuration in force, defaults filled in, secrets hidden, as JSON."""
+    """Print the configuration in force as JSON, with defaults filled in and secrets hidden."""
     context.console.print_json(data=redacted(context.settings()))

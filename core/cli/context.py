@@ -108,7 +108,7 @@ class Context:
             return ""
         if not isinstance(found, FoundFile):
             return ""
-        return f"; for what ./{found} says, name it: tocsin --config ./{found} …"
+        return f"; to use ./{found}, name it explicitly: tocsin --config ./{found} …"
 
     def plugins(self) -> PluginManager:
         """Return the plugins, which are loaded once.
@@ -154,7 +154,7 @@ def _unfound(error: ConfigError) -> Failure:
     """Return a Failure that says why no running tocsin can be found, and what to set instead."""
     remedy = "set TOCSIN_URL and TOCSIN_TOKEN, or TOCSIN_DATA_DIR: the file is not needed then"
     lines = [*(str(problem) for problem in error.problems), remedy]
-    return Failure("\n  ".join(["where tocsin runs is not known:", *lines]), 2)
+    return Failure("\n  ".join(["the running tocsin cannot be found:", *lines]), 2)
 
 
 pass_context = click.make_pass_decorator(Context)

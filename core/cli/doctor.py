@@ -25,7 +25,7 @@ Finding = tuple[tuple[str, str], str, str]
 @click.command()
 @pass_context
 def doctor(context: Context) -> None:
-    """Look over this installation and say what is missing. Exit status 1 when it is broken."""
+    """Check this installation and report what is missing. Exit status 1 if it is broken."""
     bad = False
     for (icon, style), what, message in _findings(context):
         bad = bad or icon == BAD[0]
@@ -45,7 +45,7 @@ def _findings(context: Context) -> Iterator[Finding]:
     except Failure as failure:
         yield BAD, "config", failure.format_message()
         return
-    yield OK, "config", str(context.path or "no file; the defaults and the environment")
+    yield OK, "config", str(context.path or "no file: defaults and environment")
     for warning in settings.warnings:
         yield WARN, "config", warning
     yield _data_dir(settings.data_dir)
@@ -58,9 +58,9 @@ def _findings(context: Context) -> Iterator[Finding]:
     if importlib.util.find_spec("uvloop") is None:
         yield WARN, "speed", "uvloop is not installed: 'pip install tocsin[fast]'"
     for name, trouble in asyncio.run(check_sources(settings)).items():
-        yield (OK, name, "its engine answers") if trouble is None else (WARN, name, trouble)
+        yield (OK, name, "the engine answers") if trouble is None else (WARN, name, trouble)
     if not settings.channels:
-        yield WARN, "channels", "none: nobody is told of anything"
+        yield WARN, "channels", "none: no notifications are sent"
     try:
         client = Client(context)
         health = client.get("/health")
@@ -70,7 +70,7 @@ def _findings(context: Context) -> Iterator[Finding]:
             if part["status"] not in ("ok", "disabled")
         ]
         state = OK if health["status"] == "ok" else WARN
-        yield state, "running", f"{client.url} says {health['status']} " + "; ".join(parts)
+        yield state, "running", f"{client.url} reports {health['status']} " + "; ".join(parts)
     except Failure as failure:
         yield WARN, "running", failure.format_message()
 
@@ -81,7 +81,7 @@ def _data_dir(path: os.PathLike[str]) -> Finding:
     while not os.path.exists(nearest):  # noqa: PTH110
         nearest = os.path.dirname(nearest)  # noqa: PTH120
     if not os.access(nearest, os.W_OK):
-        return BAD, "data", f"{place} cannot be written; set TOCSIN_DATA_DIR to a place that can"
+        return BAD, "data", f"{place} is not writable; set TOCSIN_DATA_DIR to a writable directory"
     free = shutil.disk_usage(nearest).free
     if free < 500_000_000:
         return WARN, "data", f"{place} has only {free // 1_000_000} MB free"

@@ -70,7 +70,7 @@ class LastResort:
                     at = float("inf")
                 elif then < at:
                     at, status = then, code
-        os.write(2, b"tocsin: it did not end in time, as threads still run; it is ended\n")
+        os.write(2, b"tocsin: some threads did not end in time; the process is terminated\n")
         os._exit(status)
 
 

@@ -13,21 +13,21 @@ import click
 from tocsin.core.cli.last_resort import leave
 
 COMMANDS = {
-    "run": "Watch everything, until stopped (Ctrl-C or SIGTERM; SIGHUP reloads the configuration).",
+    "run": "Monitor everything until SIGINT (Ctrl-C) or SIGTERM; SIGHUP reloads the configuration.",
     "check": "Run checks once, now, without a running tocsin.",
     "status": "Show every target, worst first.",
-    "alerts": "List the alerts that fire, newest first.",
-    "ack": "Acknowledge an ALERT (its id, or how that ends): no repeats, only its end is told.",
-    "silence": "Silence alerts for a while, list what is silenced, end a silence.",
-    "maintenance": "Plan maintenance: once or by a schedule; list the windows, end one.",
-    "logs": "Show the last lines a container wrote, oldest first; standard error in red.",
-    "replay": "Run rules over stored history: which alerts would have come and gone, which did.",
-    "test-notification": "Send a test message by a CHANNEL, or all; say what providers answered.",
+    "alerts": "List the firing alerts, newest first.",
+    "ack": "Acknowledge an ALERT (its id, or the end of it); only its recovery is still notified.",
+    "silence": "Silence alerts for a limited time; list and end silences.",
+    "maintenance": "Plan maintenance windows, once or by a schedule; list and end them.",
+    "logs": "Show the last lines of a container's log, oldest first; standard error in red.",
+    "replay": "Run rules on stored history and compare the resulting alerts with the actual ones.",
+    "test-notification": "Send a test message through one CHANNEL or all; show the answers.",
     "plugins": "List plugins; with NAME, one plugin and its options.",
     "config": "Check and show the configuration.",
     "token": "Create, list and revoke API tokens.",
-    "new-plugin": "Make a folder tocsin-NAME with a probe that works, its test and its packaging.",
-    "doctor": "Look over this installation and say what is missing.",
+    "new-plugin": "Create a folder tocsin-NAME with a working probe, its test and its packaging.",
+    "doctor": "Check this installation and report what is missing.",
 }
 """Commands of core with their help; the module of a command is imported only when it is used."""
 _ELSEWHERE = {"ack": "alerts"}
@@ -56,7 +56,7 @@ class _Group(click.Group):
             entry.dist and entry.dist.name != "tocsin" for entry in entry_points(group="tocsin")
         ):
             formatter.write_paragraph()
-            formatter.write_text("Plugins may add commands: 'tocsin plugins' tells which.")
+            formatter.write_text("Plugins may add commands: 'tocsin plugins' lists them.")
 
     def _added(self, ctx: click.Context) -> list[click.Command]:
         from tocsin.core.cli.context import Context, Failure
@@ -79,7 +79,7 @@ class _Group(click.Group):
 @click.version_option(package_name="tocsin", prog_name="tocsin")
 @click.pass_context
 def cli(ctx: click.Context, config: Path | None, no_external: bool) -> None:
-    """Watch containers, services, databases, backups and disks, and ring when one fails."""
+    """Monitor containers, services, databases, backups and disks, and raise alerts on failures."""
     from tocsin.core.cli.context import Context  # imported late: the help does not need it
 
     ctx.obj = Context(config=config, external=not no_external)
@@ -99,8 +99,8 @@ def main() -> None:
 
         text = " ".join(clean(str(error)).split()) or type(error).__name__
         click.echo(
-            f"tocsin: a fault in tocsin itself ({type(error).__name__}: {text}); "
-            "set TOCSIN_DEBUG=1 for the details",
+            f"tocsin: internal error ({type(error).__name__}: {text}); "
+            "set TOCSIN_DEBUG=1 for a traceback",
             err=True,
         )
         leave(70)

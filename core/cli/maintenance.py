@@ -16,18 +16,22 @@ from tocsin.core.units import format_duration
 
 @click.group()
 def maintenance() -> None:
-    """Plan maintenance: once or by a schedule; list the windows, end one."""
+    """Plan maintenance windows, once or by a schedule; list and end them."""
 
 
 @maintenance.command()
 @click.argument("name")
 @click.argument("matchers", nargs=-1)
-@click.option("--for", "duration", metavar="DURATION", required=True, help="How long, such as 2h.")
-@click.option("--schedule", metavar="CRON", help="When it opens, such as '0 3 * * 0'; else once.")
-@click.option("--timezone", metavar="ZONE", help="The schedule's zone, such as Europe/Berlin.")
-@click.option("--start", metavar="TIME", help="From when on, such as 2026-01-15T18:00:00Z; now.")
-@click.option("--until", metavar="TIME", help="When the schedule ends; in a year.")
-@click.option("-m", "--comment", default="", help="Why.")
+@click.option("--for", "duration", metavar="DURATION", required=True, help="Length, such as 2h.")
+@click.option(
+    "--schedule", metavar="CRON", help="When it opens, such as '0 3 * * 0' [default: once]."
+)
+@click.option(
+    "--timezone", metavar="ZONE", help="Time zone of the schedule, such as Europe/Berlin."
+)
+@click.option("--start", metavar="TIME", help="Start, such as 2026-01-15T18:00:00Z [default: now].")
+@click.option("--until", metavar="TIME", help="End of the schedule [default: in a year].")
+@click.option("-m", "--comment", default="", help="Reason for the maintenance.")
 @pass_context
 def add(
     context: Context,
@@ -40,7 +44,7 @@ def add(
     until: str | None,
     comment: str,
 ) -> None:
-    """Plan a window NAME for the alerts that match all MATCHERS (none: for everything)."""
+    """Plan a window NAME for the alerts that match all MATCHERS (without any: for all alerts)."""
     given = {
         "name": name, "matchers": list(matchers), "duration": duration, "schedule": schedule,
         "timezone": timezone, "starts_at": start, "until": until, "comment": comment,
@@ -49,14 +53,14 @@ def add(
     made = Client(context).send("POST", "/api/v1/maintenance", body)
     covers = ", ".join(made["matchers"]) or "everything"
     click.echo(f"maintenance {made['name']} of {covers}: {_state(made)}")
-    click.echo(f"end it for good: tocsin maintenance end {made['name']}")
+    click.echo(f"to end it: tocsin maintenance end {made['name']}")
 
 
 @maintenance.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print the API's answer.")
+@click.option("--json", "as_json", is_flag=True, help="Print the API's answer as JSON.")
 @pass_context
 def list_(context: Context, as_json: bool) -> None:
-    """List the windows of the configuration and those that people made."""
+    """List the windows from the configuration and those that were created through the API."""
     items = Client(context).get("/api/v1/maintenance")["items"]
     if as_json:
         context.console.print_json(data={"items": items})
@@ -84,9 +88,9 @@ def list_(context: Context, as_json: bool) -> None:
 @click.argument("name")
 @pass_context
 def end(context: Context, name: str) -> None:
-    """End the window NAME for good: what still fires is told."""
+    """End the window NAME and remove it; alerts that are still firing are notified."""
     Client(context).send("DELETE", f"/api/v1/maintenance/{quote(name, safe='')}")
-    click.echo("it has ended")
+    click.echo("the maintenance has ended")
 
 
 def _state(item: dict[str, str | None]) -> str:
@@ -94,4 +98,4 @@ def _state(item: dict[str, str | None]) -> str:
         return f"open until {when(item['until'])}"
     if item["next_start"] is not None:
         return f"opens {when(item['next_start'])}"
-    return "opens no more"
+    return "does not open again"

@@ -45,7 +45,7 @@ from tocsin import Probe, Result, Target, hookimpl
 
 @frozen(kw_only=True)
 class {cls}(Probe):
-    """Say in one line what it checks. Fields are the check's options in tocsin.toml."""
+    """Describe in one line what it checks. Fields are the check's options in tocsin.toml."""
 
     greeting: str = "hello"
 
@@ -70,7 +70,7 @@ from tocsin_{module} import {cls}
 
 
 async def test_it_sees_a_target_that_is_up():
-    """A target in order is up, with its metric."""
+    """A healthy target is up, with its metric."""
     result = await {cls}().check(Target(name="web"))
     assert result.status is Status.UP
     assert result.metrics == {{"letters": 3}}
@@ -86,7 +86,7 @@ _README = """\
 
 A probe for [tocsin](https://pypi.org/project/tocsin/).
 
-    pip install -e '.[test]'   # install it beside tocsin
+    pip install -e '.[test]'   # install it into tocsin's environment
     pytest                     # its tests
     tocsin plugins             # it is listed
 
@@ -104,12 +104,14 @@ Use it in `tocsin.toml`:
     "--into",
     type=click.Path(path_type=Path, file_okay=False),
     default=".",
-    help="The folder in which tocsin-NAME is made.",
+    help="The folder in which tocsin-NAME is created.",
 )
 def new_plugin(name: str, into: Path) -> None:
-    """Make a folder tocsin-NAME with a probe that works, its test and its packaging."""
+    """Create a folder tocsin-NAME with a working probe, its test and its packaging."""
     if not _NAME.fullmatch(name):
-        raise Failure(f"{name!r} is no plugin name; use small letters, digits and hyphens", 2)
+        raise Failure(
+            f"{name!r} is not a plugin name; use lower-case letters, digits and hyphens", 2
+        )
     folder = into / f"tocsin-{name}"
     module = name.replace("-", "_")
     words = {
@@ -128,7 +130,9 @@ def new_plugin(name: str, into: Path) -> None:
         for file, text in files.items():
             (folder / file).write_text(text.format(**words))
     except FileExistsError:
-        raise Failure(f"{folder} is there already; choose another name, or remove it") from None
+        raise Failure(f"{folder} already exists; choose another name, or remove it") from None
     except OSError as error:
         raise Failure(f"{folder} cannot be written ({error.strerror})") from error
-    click.echo(f"{folder} is made: pip install -e '{folder}[test]', then 'tocsin plugins' lists it")
+    click.echo(
+        f"{folder} was created: pip install -e '{folder}[test]', then 'tocsin plugins' lists it"
+    )

@@ -19,10 +19,14 @@ STYLE = {"ok": "green", "failed": "bold red", "disabled": "dim"}
 @click.command()
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--live", is_flag=True, help="Ask the running tocsin, which knows what failed since.")
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Query the running tocsin, which knows what failed since its start.",
+)
 @pass_context
 def plugins(context: Context, name: str | None, as_json: bool, live: bool) -> None:
-    """List plugins; with NAME, one plugin and its options. Exit status 1 when one has failed."""
+    """List plugins; with NAME, one plugin and its options. Exit status 1 if one has failed."""
     if live:
         items: list[dict[str, Any]] = Client(context).get("/api/v1/plugins", limit=1000)["items"]
     else:

@@ -25,22 +25,22 @@ from tocsin.core.store.alerts import AlertFilter
 from tocsin.core.units import format_duration, parse_duration
 
 TELL_EVERY = 10.0
-"""Seconds between two progress messages if no terminal shows a progress bar."""
+"""Seconds between two progress messages if there is no terminal for a progress bar."""
 
 
 @click.command()
 @click.option("--since", default="24h", show_default=True, help="How far back, such as 7d.")
 @click.option(
     "--with", "new", type=click.Path(path_type=Path), metavar="FILE",
-    help="The configuration to try; unset, the one in force (--config FILE replay does the same).",
+    help="The configuration to try [default: the one in force]; same as --config FILE replay.",
 )  # fmt: skip
 @click.option("--config", "also", type=click.Path(path_type=Path), hidden=True)
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @pass_context
 def replay(
     context: Context, since: str, new: Path | None, also: Path | None, as_json: bool
 ) -> None:
-    """Run rules over stored history: which alerts would have come and gone, which did."""
+    """Run rules on stored history and compare the resulting alerts with the actual ones."""
     try:
         seconds = parse_duration(since)
     except (ValueError, OverflowError) as error:
@@ -102,7 +102,7 @@ def _table(episodes: list[Episode]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", expand=is_terminal())
     for name in ("", "alert", "target", "fired", "lasted"):
         table.add_column(name, no_wrap=True)
-    table.add_column("what it said", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("message", no_wrap=True, overflow="ellipsis", ratio=1)
     for episode in episodes:
         icon, style = LOOK[episode.severity.value]
         lasted = "still firing"
@@ -123,7 +123,7 @@ def _table(episodes: list[Episode]) -> Table:
 def _compare(episodes: list[Episode], real: list[dict[str, Any]], results: int) -> str:
     fired = {(e.rule, e.target) for e in episodes}
     came = {(row["alert_type"], row["container_name"]) for row in real}
-    words = [f"{len(episodes)} firings over {results} results; {len(real)} alerts really fired."]
+    words = [f"{len(episodes)} alerts from {results} results; {len(real)} alerts actually fired."]
     if more := sorted(fired - came):
         words.append("New: " + ", ".join(f"{r} on {t}" for r, t in more[:20]) + ".")
     if less := sorted(k for k in came - fired if k[0] not in ("monitor_impaired", "plugin_failed")):

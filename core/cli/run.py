@@ -45,7 +45,7 @@ WANTS = {
 @click.option("--no-dashboard", is_flag=True, help="Do not start the dashboard.")
 @pass_context
 def run(context: Context, no_dashboard: bool) -> None:
-    """Watch everything, until stopped (Ctrl-C or SIGTERM; SIGHUP reloads the configuration)."""
+    """Monitor everything until SIGINT (Ctrl-C) or SIGTERM; SIGHUP reloads the configuration."""
     asked: list[int] = []
     # Until it has a handler, this signal would end the process.
     signal.signal(signal.SIGHUP, lambda number, _: asked.append(number))
@@ -62,7 +62,7 @@ def _run(context: Context, no_dashboard: bool, asked: Collection[int]) -> None:
         if not is_unwritable(error):
             raise Failure(
                 f"the log file {settings.log.file} cannot be written ({error.strerror or error}); "
-                "set [log] file or TOCSIN_LOG_FILE to a place that can, or to none"
+                "set [log] file or TOCSIN_LOG_FILE to a writable place, or unset it"
             ) from error
         configure(evolve(settings.log, file=None), sys.stderr)
         log.warning(
@@ -154,13 +154,13 @@ def _welcome(context: Context, monitor: Tocsin) -> None:
     settings = monitor.settings
     failed = [record for record in monitor.plugins.records if record.status == "failed"]
     targets, checks = settings.declared()
-    besides = "".join(f", {check} by itself" for check in settings.automatic())
+    besides = "".join(f", {check} (automatic)" for check in settings.automatic())
     click.echo(f"tocsin {monitor.version} is watching")
     click.echo(f"  API      {monitor.api_url}  (health: {monitor.api_url}/health)")
     for name, url in monitor.services.urls().items():
         click.echo(f"  {name:<8} {url}")
     click.echo(f"  token    {monitor.data_dir / 'admin.token'}  (for the API; the CLI finds it)")
-    click.echo(f"  config   {context.path or 'none: containers are found by themselves'}")
+    click.echo(f"  config   {context.path or 'none: containers are discovered automatically'}")
     click.echo(f"  watching {targets} declared targets with {checks} checks{besides}")
     click.echo(f"  history  {_history(settings)}")
     click.echo(f"  channels {_channels(settings)}")
@@ -178,7 +178,7 @@ def _history(settings: Settings) -> str:
 
 def _channels(settings: Settings) -> str:
     """Return the names of the channels, and the variables that further ones need."""
-    names = ", ".join(settings.channels) or "none: nobody is told of anything"
+    names = ", ".join(settings.channels) or "none: no notifications are sent"
     there = {channel.notifier_name for channel in settings.channels.values()}
     missing = [
         f"{name} (set {variables})" for name, variables in WANTS.items() if name not in there
@@ -191,6 +191,6 @@ async def _reload(monitor: Tocsin) -> None:
         await monitor.reload()
     except ConfigError as error:
         log.error(
-            "the new configuration is broken; the old one goes on",
+            "the new configuration has errors; the current one stays in force",
             problems=[str(problem) for problem in error.problems],
         )

@@ -15,14 +15,14 @@ from tocsin.core.cli.context import Context, Failure, pass_context
 
 @click.group()
 def silence() -> None:
-    """Silence alerts for a while, list what is silenced, end a silence."""
+    """Silence alerts for a limited time; list and end silences."""
 
 
 @silence.command()
 @click.argument("matchers", nargs=-1, required=True)
-@click.option("--for", "duration", metavar="DURATION", help="How long, such as 2h.")
-@click.option("--until", metavar="TIME", help="Until when, such as 2026-01-15T18:00:00Z.")
-@click.option("-m", "--comment", default="", help="Why.")
+@click.option("--for", "duration", metavar="DURATION", help="Length, such as 2h.")
+@click.option("--until", metavar="TIME", help="End, such as 2026-01-15T18:00:00Z.")
+@click.option("-m", "--comment", default="", help="Reason for the silence.")
 @pass_context
 def add(
     context: Context,
@@ -33,16 +33,18 @@ def add(
 ) -> None:
     """Silence the alerts that match all MATCHERS, such as target=web* rule!=disk_space_low."""
     if (duration is None) == (until is None):
-        raise Failure("say how long: either --for 2h or --until 2026-01-15T18:00:00Z", 2)
+        raise Failure(
+            "give the length or the end: either --for 2h or --until 2026-01-15T18:00:00Z", 2
+        )
     length = {"duration": duration} if duration is not None else {"until": until}
     body = {"matchers": list(matchers), "comment": comment, **length}
     made = Client(context).send("POST", "/api/v1/silences", body)
-    click.echo(f"{', '.join(made['matchers'])} is silent until {when(made['ends_at'])}")
-    click.echo(f"end it before: tocsin silence end {made['id'][-8:]}")
+    click.echo(f"{', '.join(made['matchers'])} is silenced until {when(made['ends_at'])}")
+    click.echo(f"to end it earlier: tocsin silence end {made['id'][-8:]}")
 
 
 @silence.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print the API's answers.")
+@click.option("--json", "as_json", is_flag=True, help="Print the API's answer as JSON.")
 @pass_context
 def list_(context: Context, as_json: bool) -> None:
     """List silences."""
@@ -72,14 +74,17 @@ def list_(context: Context, as_json: bool) -> None:
 @click.argument("silence_id", metavar="SILENCE")
 @pass_context
 def end(context: Context, silence_id: str) -> None:
-    """End a SILENCE (its id, or how that ends): what still fires is told."""
+    """End a SILENCE (its id, or the end of it); alerts that are still firing are notified."""
     client = Client(context)
     items = client.get("/api/v1/silences")["items"]
     found = [item["id"] for item in items if item["id"].endswith(silence_id.lower())]
     if len(found) != 1 or len(silence_id) < 4:
-        raise Failure(f"no silence, or more than one, ends in {silence_id!r}; see 'silence list'")
+        raise Failure(
+            f"no silence, or more than one, has an id that ends in {silence_id!r}; "
+            "'tocsin silence list' shows them"
+        )
     client.send("DELETE", f"/api/v1/silences/{quote(found[0], safe='')}")
-    click.echo("it has ended")
+    click.echo("the silence has ended")
 
 
 def when(text: str) -> str:

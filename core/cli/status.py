@@ -25,9 +25,9 @@ LOOK = {
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the API's answers instead of a table.")
-@click.option("-w", "--watch", is_flag=True, help="Show it anew every two seconds.")
-@click.option("--all", "everything", is_flag=True, help="Also the checks of each target.")
+@click.option("--json", "as_json", is_flag=True, help="Print the API's answers as JSON.")
+@click.option("-w", "--watch", is_flag=True, help="Refresh every two seconds.")
+@click.option("--all", "everything", is_flag=True, help="Also show the checks of each target.")
 @pass_context
 def status(context: Context, as_json: bool, watch: bool, everything: bool) -> None:
     """Show every target, worst first. Exit status: 0 up, 1 degraded, 2 down, 3 unknown."""
@@ -88,8 +88,8 @@ def _page(
     if not targets:
         return Group(head, Text("Nothing is watched yet: start a container, or declare a target."))
     table = Table(box=None, pad_edge=False, header_style="dim", expand=is_terminal())
-    for column in ("", "target", "up for", "restarts", "cpu", "memory", "what it says"):
-        wide = column == "what it says"
+    for column in ("", "target", "up for", "restarts", "cpu", "memory", "message"):
+        wide = column == "message"
         table.add_column(
             column,
             justify="left" if column in ("", "target") or wide else "right",

@@ -1,4 +1,4 @@
-"""``tocsin test-notification``: whether a message arrives."""
+"""The command ``tocsin test-notification``: sends a test message."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PATIENCE = 180.0
 @click.argument("channel", required=False)
 @pass_context
 def test_notification(context: Context, channel: str | None) -> None:
-    """Send a test message by a CHANNEL, or all; say what providers answered."""
+    """Send a test message through one CHANNEL or all; show the answers."""
     body = {} if channel is None else {"channel": channel}
     client = Client(context)
-    with context.console.status("waiting for what the providers answer"):
+    with context.console.status("waiting for the providers' answers"):
         report = client.send("POST", "/api/v1/test-notification", body, PATIENCE)
     items = report["items"]
     if not items:

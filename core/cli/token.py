@@ -39,7 +39,7 @@ def _telling() -> Iterator[None]:
 
 @click.group()
 def token() -> None:
-    """Create, list and revoke API tokens. A running tocsin heeds the change at once."""
+    """Create, list and revoke API tokens. A running tocsin applies the change at once."""
 
 
 @token.command()
@@ -51,10 +51,12 @@ def token() -> None:
     show_default=True,
     help="viewer reads, operator also acts, admin also administers.",
 )
-@click.option("--expires", metavar="DURATION", help="For how long it is good, such as 90d.")
+@click.option(
+    "--expires", metavar="DURATION", help="How long it is valid, such as 90d [default: for ever]."
+)
 @pass_context
 def create(context: Context, name: str, role: str, expires: str | None) -> None:
-    """Make a token called NAME and print it. It is shown this once; only its hash is kept."""
+    """Create a token called NAME and print it. It cannot be shown again later."""
     with _telling():
         ttl = None if expires is None else parse_duration(expires)
         plain = _store(context).create(name, Role(role), ttl)
@@ -85,7 +87,7 @@ def list_(context: Context) -> None:
 @click.argument("name")
 @pass_context
 def revoke(context: Context, name: str) -> None:
-    """Make the token called NAME useless, at once and for good."""
+    """Revoke the token called NAME, at once and permanently."""
     try:
         with _telling():
             _store(context).revoke(name)

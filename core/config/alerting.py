@@ -246,8 +246,8 @@ def needs_of(rule: Rule) -> tuple[float, tuple[str, ...] | None, str | None]:
     if is_ours(type(rule)):
         return rule.lookback, rule.looks_at, None
     try:
-        back: object = call_with_deadline(lambda: rule.lookback, DEADLINE, "its lookback was asked")
-        at: object = call_with_deadline(lambda: rule.looks_at, DEADLINE, "its looks_at was asked")
+        back: object = call_with_deadline(lambda: rule.lookback, DEADLINE, "its lookback was read")
+        at: object = call_with_deadline(lambda: rule.looks_at, DEADLINE, "its looks_at was read")
     except PluginFault as fault:
         return 0.0, None, str(fault)
     if not is_number(back) or not 0 <= back <= MOST_LOOKBACK:
@@ -272,7 +272,7 @@ def bound_of(settings: RuleSettings, inline: bool) -> BoundRule | None:
     blind = settings.rule is None
     return BoundRule(
         name=settings.name,
-        rule=settings.rule or UnavailableRule(reason=settings.broken or "it is not there"),
+        rule=settings.rule or UnavailableRule(reason=settings.broken or "it is not available"),
         plugin=settings.plugin or "",
         policy=settings.policy,
         lookback=settings.lookback,

@@ -32,7 +32,9 @@ def automatic_targets(
     for probe, entry in catalog.probes.items():
         wanted = getattr(entry.cls, "autostart", {})
         if not isinstance(wanted, Mapping):
-            warnings.append(f"plugin {entry.plugin}: autostart of {probe!r} is no table of checks")
+            warnings.append(
+                f"plugin {entry.plugin}: autostart of {probe!r} is not a table of checks"
+            )
             continue
         for check_id, options in wanted.items():
             target, _, name = str(check_id).partition("/")

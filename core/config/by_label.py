@@ -98,7 +98,7 @@ def build_check(
     check = make_check(name, table, (target, name), catalog, problems, interval)
     if check is None:
         if not problems.found:
-            problems.at_line(None, "the check is switched off")
+            problems.at_line(None, "the check is disabled")
         raise ConfigError(tuple(problems.found))
     return check
 

@@ -119,8 +119,7 @@ class Environment:
             if name is None:
                 self.problems.add(
                     path,
-                    "'${' begins no ${NAME} or ${NAME:-default}; "
-                    "write $${ where the text itself is meant",
+                    "'${' does not begin a ${NAME} or ${NAME:-default}; write $${ for a literal ${",
                 )
                 return match[0]
             value = self.get(name)

@@ -148,7 +148,7 @@ def _content(path: FilePath) -> bytes:
             if reason := why_not_ours(status, owners):
                 raise _refused(path, f"it {reason}")
             if shared and status.st_nlink > 1:
-                raise _refused(path, "it is a link to a file that lies elsewhere, too")
+                raise _refused(path, "it is a hard link to a file that is also elsewhere")
             return file.read()
     finally:
         os.close(directory)
@@ -157,7 +157,7 @@ def _content(path: FilePath) -> bytes:
 def _refused(path: FilePath, reason: str) -> ConfigError:
     reason = reason.replace("(chmod go-w)", f"(chmod go-w . {path})")
     message = (
-        f"nobody named this file, and {reason}, so it is not read; "
+        f"this file was not named explicitly, and {reason}, so it is not read; "
         f"if you trust it, name it: tocsin --config ./{path} …"
     )
     return ConfigError((ConfigProblem(file=f"./{path}", message=message),))

@@ -63,7 +63,7 @@ def out_of_bounds(
         else:
             continue
         fixed = remedy is None or (option == "interval" and value > most)
-        lifted = "" if fixed else f"; {remedy} in [sources.{name}] moves this bound"
+        lifted = "" if fixed else f"; {remedy} in [sources.{name}] changes this limit"
         given = _show(option, value)
         return f"the label tocsin.check.{check}.{option} asks for {given}, {bound}{lifted}"
     return None
@@ -92,6 +92,6 @@ def too_many(asked: int, left: int, name: str, source: Source = UNSAID) -> tuple
     if left < min(asked, source.label_checks):
         option, bound = "label_checks_in_all", f"{source.label_checks_in_all} in all"
     return taken, (
-        f"the labels ask for {asked} checks, and {asked - taken} of them are left out: allowed are "
-        f"{bound}; {option} in [sources.{name}] moves this bound"
+        f"the labels ask for {asked} checks, and {asked - taken} of them are left out: the limit "
+        f"is {bound}; {option} in [sources.{name}] changes this limit"
     )

@@ -336,7 +336,7 @@ class _Loader:
             if said.enabled and said.kind is None and not said.checks:
                 self.warnings.append(
                     f"target {name!r} has no checks and no kind: it is watched only if a source "
-                    'finds it; write kind = "container" to be told when it is missing'
+                    'finds it; write kind = "container" to be notified when it is missing'
                 )
         return targets
 

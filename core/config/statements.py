@@ -59,7 +59,7 @@ def loads(text: str) -> dict[str, Any]:
         line = next((n for n, x in enumerate(text.split("\n"), 1) if _NUMBER.search(x)), None)
         raise Fault("a number has too many digits", line) from None
     except RecursionError:
-        raise Fault("brackets lie too deep within brackets", None) from None
+        raise Fault("brackets are nested too deeply", None) from None
 
 
 def statements(lines: list[str]) -> Iterator[Statement]:

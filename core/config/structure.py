@@ -234,13 +234,13 @@ def construct(
     try:
         if is_ours(cls):
             return make(), None
-        return call_with_deadline(make, DEADLINE, "it was made"), None
+        return call_with_deadline(make, DEADLINE, "it was built"), None
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - third-party code may raise anything
         cause = error.__cause__ if isinstance(error, PluginFault) and error.__cause__ else error
         if (fault := own_fault(cause)) is not None:
-            return None, f"{fault} while it was made" if cause is not error else fault
+            return None, f"{fault} while it was built" if cause is not error else fault
         said = problems if asked_for else Problems(problems.file)
         before = len(said.found)
         explain(cause, path, said)

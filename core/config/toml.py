@@ -34,7 +34,7 @@ def parse(text: str, problems: Problems) -> dict[str, Any]:
     except Fault:
         tree = _salvage(lines, problems)
     if _too_deep(tree):
-        problems.at_line(None, f"tables lie within tables more than {MAX_DEPTH} deep")
+        problems.at_line(None, f"tables are nested more than {MAX_DEPTH} deep")
         return {}
     problems.lines = locate("\n".join(lines))
     return tree

@@ -14,7 +14,9 @@ def check_uplink(uplink: UplinkSettings, problems: Problems) -> UplinkSettings:
     for index, address in enumerate(uplink.addresses):
         host, _, port = address.rpartition(":")
         if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= MAX_PORT:
-            message = f"{address!r} is to read host:port, such as '1.1.1.1:443' or '[::1]:53'"
+            message = (
+                f"{address!r} must have the form host:port, such as '1.1.1.1:443' or '[::1]:53'"
+            )
             problems.add(("uplink", "addresses", f"[{index}]"), message)
     if not 0 < uplink.timeout <= 30:
         problems.add(("uplink", "timeout"), "must be more than 0 s and at most 30 s")

@@ -1,1 +1,1 @@
-"""What plugins implement, and what they are given."""
+"""The interfaces that plugins implement, and the data passed between them and the core."""

@@ -55,8 +55,8 @@ class ServiceError(Exception):
 
     Args:
         message: the sentence.
-        permanent: the cause does not go away by itself (a package is not installed): the service is
-            not started again before the configuration is read again.
+        permanent: the cause does not disappear without a person (a package is not installed): the
+            service is not started again until the configuration is reloaded.
     """
 
     def __init__(self, message: str, *, permanent: bool = False) -> None:
@@ -66,7 +66,7 @@ class ServiceError(Exception):
 
 @frozen(kw_only=True)
 class Probe(ABC):
-    """Observes one target each ``interval``.
+    """Checks one target every ``interval``.
 
     Attributes:
         autostart: class variable; checks that exist even if the configuration does not mention the
@@ -92,7 +92,7 @@ class Probe(ABC):
 
     @abstractmethod
     async def check(self, target: Target) -> Result:
-        """Observe ``target`` once and return the result.
+        """Check ``target`` once and return the result.
 
         A failure of the target is a result (``Result.down``). An exception counts as a fault of the
         probe: the check is ``unknown``, and the plugin is named.
@@ -147,16 +147,16 @@ class Claim:
     The source keeps using the target's own name, whatever name the core gives to it.
 
     Attributes:
-        name: the name that a label asks for; None: the target's own name. The core gives it unless
-            another target has it.
+        name: the name that a label asks for; None: the target's own name. The core uses it unless
+            another target already has it.
         also: further names by which the configuration may mean the target: of a container, its
             service.
-        by_image: whether the name may come with the image instead of from the person who runs the
-            container: it counts only if the ``match`` of a declared target accepts this one.
+        by_image: whether the name may come from the image and not from the person who runs the
+            container. It is then used only if ``match`` of a declared target accepts this one.
         identity: ``name``, ``image``, ``project`` and ``service`` of the target, as far as it has
             them, for the ``match`` of a declared target.
-        depends_on: whether the target's ``depends_on`` comes from a label: it does not count for a
-            target that the configuration declares, unless its ``match`` accepts this one.
+        depends_on: whether the target's ``depends_on`` comes from a label. A target that the
+            configuration declares ignores it, unless its ``match`` accepts this one.
         refused: a sentence for each label that cannot be used, which names the label. They are
             shown as the message of the check ``labels`` of the target, which is ``unknown``.
     """
@@ -170,7 +170,7 @@ class Claim:
 
 
 class Sink(Protocol):
-    """Receives what a source sees. Every method may be called from any thread; in a thread other
+    """Receives what a source reports. Every method may be called from any thread; in a thread other
     than the core's, a call may wait for room in a queue."""
 
     def discovered(
@@ -191,21 +191,21 @@ class Sink(Protocol):
         """
 
     def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
-        """Report the state of a target; ``at`` is aware UTC, None: now."""
+        """Report the state of a target. ``at``: when it was seen, aware UTC; None: now."""
 
     def happened(self, event: Event) -> None:
         """Report an event, which is kept in the target's history."""
 
     def retired(self, target: str, message: str) -> None:
-        """Report that a target was removed on purpose; ``message`` says how. A target that the
-        configuration declares turns ``down`` ("missing")."""
+        """Report that a target was removed on purpose; ``message`` says how, as a clause. If the
+        configuration declares the target, it becomes ``down`` (missing)."""
 
     def synced(self, targets: Collection[str]) -> None:
-        """Report a full inventory: targets that are not in it are gone, and the source sees again
-        after :meth:`impaired`."""
+        """Report a full inventory: targets that are not in it are gone. It also ends the state set
+        by :meth:`impaired`."""
 
     def impaired(self, message: str) -> None:
-        """Report that the source cannot see: its targets are ``unknown`` until :meth:`synced`."""
+        """Report that the source cannot see its targets: ``unknown`` until :meth:`synced`."""
 
 
 @frozen(kw_only=True)
@@ -243,7 +243,7 @@ class Source(ABC):
         Args:
             name: the source's name in the configuration.
             interval: seconds between two samples of metrics.
-            sink: receives what the source sees during this run.
+            sink: receives what the source reports during this run.
         """
 
     async def logs(self, target: str, lines: int) -> list[LogLine]:
@@ -255,8 +255,8 @@ class Source(ABC):
         raise ActionError(f"{target} cannot be restarted by tocsin")
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
-        """Return all that the source knows of a target, JSON-serialisable; the core hides secrets
-        in it. Raises ActionError."""
+        """Return all that the source knows of a target, JSON-serialisable; the core removes secrets
+        from it. Raises ActionError."""
         raise ActionError(f"{target} cannot be inspected by tocsin")
 
 
@@ -266,7 +266,7 @@ class ServiceContext:
 
     Attributes:
         api_url: the URL of the API.
-        directory: a directory of the service's own; it exists and has mode 0700.
+        directory: a directory for this service alone; it exists and has mode 0700.
         token_file: a file of mode 0600 with an API token of the role viewer.
     """
 
@@ -277,7 +277,7 @@ class ServiceContext:
 
 @frozen(kw_only=True)
 class Service(ABC):
-    """A long-running companion that the core starts, supervises and stops."""
+    """A long-running part, such as the dashboard, that the core starts, supervises and stops."""
 
     @abstractmethod
     async def run(self, context: ServiceContext) -> None:
@@ -289,12 +289,12 @@ class Service(ABC):
         """
 
     def url(self) -> str | None:
-        """Return the address at which people find the service; shown when tocsin starts. None: it
-        has none."""
+        """Return the URL at which people open the service, shown when tocsin starts; None if there
+        is none."""
         return None
 
 
 def private(**kwargs: Any) -> Any:
-    """Return an attrs field that is no option but the plugin's own state (``init=False``). Takes
-    the arguments of ``attrs.field``."""
+    """Return an attrs field that holds a plugin's internal state and is not an option
+    (``init=False``). Takes the arguments of ``attrs.field``."""
     return field(init=False, repr=False, eq=False, **kwargs)

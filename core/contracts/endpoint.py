@@ -21,10 +21,13 @@ ROLES = ("viewer", "operator", "admin")
 class Request:
     """One authorized and decoded request to an endpoint.
 
-    ``actor`` is the name of the caller's token and ``role`` the role of that token. ``path`` maps
-    the variables of the path to their values, ``query`` the query parameters. ``body`` is the
-    decoded JSON body, None for a GET. ``system`` lists every target, worst first; it is empty
-    unless the endpoint sets :attr:`Endpoint.wants_system`.
+    Attributes:
+        actor: name of the caller's token.
+        role: role of that token.
+        path: values of the variables of the path, by name.
+        query: the query parameters.
+        body: the decoded JSON body; None for a GET.
+        system: every target, worst first; empty unless :attr:`Endpoint.wants_system` is set.
     """
 
     actor: str
@@ -38,15 +41,15 @@ class Request:
 def _path(_: object, attribute: Attribute[str], value: str) -> None:
     if not re.fullmatch(r"(?:[\w.-]+|{\w+})(?:/(?:[\w.-]+|{\w+}))*", value, re.ASCII):
         raise ValueError(
-            f"{attribute.name} {value!r} is to read like 'items/{{id}}': names and {{variables}} "
-            "between slashes, none at the start"
+            f"{attribute.name} {value!r} is invalid: write names and {{variables}} separated by "
+            "slashes, without a slash at the start, such as 'items/{id}'"
         )
 
 
 def _one_of(*words: str) -> Any:
     def check(_: object, attribute: Attribute[str], value: str) -> None:
         if value not in words:
-            raise ValueError(f"{attribute.name} {value!r} is none of {', '.join(words)}")
+            raise ValueError(f"{attribute.name} {value!r} must be one of {', '.join(words)}")
 
     return check
 
@@ -55,11 +58,15 @@ def _one_of(*words: str) -> Any:
 class Endpoint:
     """An operation under ``/api/v1/plugins/NAME/``, where NAME is the name of the plugin.
 
-    ``path`` is relative to that prefix, for example ``items/{id}``. ``role`` is the role that the
-    caller needs. ``handler`` returns a value that is sent as JSON; the first line of its docstring
-    is the summary of the operation. If it raises :class:`~tocsin.ActionError`, the answer is 404
-    if ``missing`` is set, else 409. Any other exception counts as a fault of the plugin and is
-    answered with 502. ``wants_system`` fills :attr:`Asked.system`.
+    Attributes:
+        path: relative to that prefix, for example ``items/{id}``.
+        handler: returns a value that is sent as JSON; the first line of its docstring is the
+            summary of the operation. If it raises :class:`~tocsin.ActionError`, the answer is 404
+            if ``missing`` is set, else 409. Any other exception counts as a fault of the plugin and
+            is answered with 502.
+        method: the HTTP method.
+        role: the role that the caller needs.
+        wants_system: whether :attr:`Request.system` is filled.
     """
 
     path: str = field(validator=_path)
@@ -72,5 +79,5 @@ class Endpoint:
 
     @property
     def name(self) -> str:
-        """Method and path, for example ``GET items/{id}``."""
+        """The method and path, for example ``GET items/{id}``."""
         return f"{self.method} {self.path}"

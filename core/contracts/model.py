@@ -1,4 +1,4 @@
-"""Targets and what was seen of them: immutable data with small derivations only."""
+"""Targets and what was observed of them: immutable data with small derivations only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tocsin.core.runtime.shortage import own_shortage
 
 
 class Status(StrEnum):
-    """The status that a check saw. ``unknown``: tocsin could not see; it does not mean ``down``."""
+    """The status that a check saw. ``unknown``: tocsin cannot tell; it does not mean ``down``."""
 
     UP = "up"
     DEGRADED = "degraded"
@@ -48,11 +48,11 @@ class Reason(StrEnum):
     STOPPED = "stopped"  # by a person or a tool: docker stop, docker kill, compose stop
     COMPLETED = "completed"  # exit 0 and a restart policy that lets it end
     PAUSED = "paused"
-    RESTARTING = "restarting"  # the engine is between two tries (restart loop)
+    RESTARTING = "restarting"  # the engine waits before the next attempt (restart loop)
     CREATED = "created"
     MISSING = "missing"  # declared in config, not on the engine
     REMOVED = "removed"
-    UNSEEN = "unseen"  # the engine cannot be asked
+    UNSEEN = "unseen"  # the engine does not answer
 
 
 @frozen(kw_only=True)
@@ -86,7 +86,7 @@ class Container:
 
     id: str
     image: str
-    state: str  # the engine's word: created, running, paused, restarting, removing, exited, dead
+    state: str  # engine's name: created, running, paused, restarting, removing, exited, dead
     reason: Reason
     health: str = "none"  # healthy, unhealthy, starting, none
     exit_code: int | None = None
@@ -118,7 +118,7 @@ CONTAINER_METRICS = tuple(
     for field in fields(Container)
     if field.name.endswith(("_percent", "_bytes", "_count"))
 )
-"""Names of a container's metrics: the fields whose names end in a unit, as every metric's does."""
+"""Names of a container's metrics: the fields whose names end in a unit, as those of all metrics."""
 
 
 @frozen(kw_only=True)
@@ -176,17 +176,17 @@ class Result:
 
     @classmethod
     def unknown(cls, message: str, **fields: Any) -> Result:
-        """Return a result that the probe could not see; it says nothing about the target."""
+        """Return a result that the status is not known; it implies nothing about the target."""
         return cls(status=Status.UNKNOWN, message=message, **fields)
 
     def with_latency(self, seconds: float) -> Result:
-        """Return the result with ``seconds`` as latency where the probe gave none."""
+        """Return the result with ``seconds`` as its latency if the probe set none."""
         return self if self.latency is not None else evolve(self, latency=seconds)
 
 
 @frozen(kw_only=True)
 class Observation:
-    """A result in its place: which check of which target, and when (aware UTC)."""
+    """A result with its check, its target and its time (aware UTC)."""
 
     target: str
     check: str
@@ -201,7 +201,7 @@ class Observation:
 
 @frozen(kw_only=True)
 class Event:
-    """Something that happened to a target, in its source's words (``die``, ``oom``, ``start``)."""
+    """Something that happened to a target, as its source names it (``die``, ``oom``, ``start``)."""
 
     target: str
     source: str
@@ -227,7 +227,7 @@ class AuditEntry:
 
 @frozen(kw_only=True)
 class LogLine:
-    """One line a target wrote. ``stream`` is ``stdout`` or ``stderr``; ``at`` is aware UTC."""
+    """One line of a target's log. ``stream`` is ``stdout`` or ``stderr``; ``at`` is aware UTC."""
 
     text: str
     stream: str = "stdout"

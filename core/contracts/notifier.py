@@ -39,20 +39,20 @@ class Notice:
         kind: what happened to the alert.
         rule: name of the alert's rule.
         target: name of the alert's target.
-        severity: of the alert now.
-        message: what the rule says, in a sentence; of an end, why it ended.
+        severity: present severity of the alert.
+        message: the rule's message, one sentence; for an end: why the alert ended.
         at: when the alert changed, aware UTC.
         since: when the trouble began, aware UTC.
         downtime: seconds from ``since`` to the end; None while it lasts.
-        recovered: of an end: whether the target was seen to be well. False: the target, check or
-            metric is gone.
+        recovered: for an end: whether the target was observed to be well. False: the target, check
+            or metric no longer exists.
         affected: names of the targets that depend on this one.
         details: what the rule found (``exit_code``, ``reason``, ``metric``, ``value`` …).
         flaps: how often the alert fired again soon after its end.
         repeats: how many reminders were sent.
         critical: whether the target is critical.
         target_kind: kind of the target.
-        fallback_for: name of the channel that should have sent this and could not.
+        fallback_for: name of the channel that should have sent this and could not; None: this one.
         reply_to: the :attr:`Receipt.reference` of the channel's last message about this alert.
         logs: the target's last log lines, as many as :attr:`Notifier.log_lines` asks for.
         can_restart: whether people may restart the target through tocsin.
@@ -104,7 +104,7 @@ class Message:
     """One message of one channel.
 
     Attributes:
-        id: the same at every retry: a receiver that remembers it sees each message once.
+        id: the same at every retry, so that a receiver can discard duplicates.
         channel: name of the channel.
         notices: what the message is about; at least one.
         created_at: when the message was formed, aware UTC.
@@ -154,7 +154,7 @@ def test_message(channel: str, now: datetime) -> Message:
 
 @frozen(kw_only=True)
 class Receipt:
-    """The provider's answer to a message that it took.
+    """The provider's answer to a message that it accepted.
 
     Attributes:
         answer: the answer, as a sentence without secrets.
@@ -168,7 +168,8 @@ class Receipt:
 class Controls(Protocol):
     """What people may do through a channel. ``by`` names the person; every action is audited.
 
-    Every method raises :class:`ActionError`, with a sentence, where the action cannot be done.
+    Raises:
+        ActionError: from every method, with a sentence, if the action cannot be done.
     """
 
     async def acknowledge(self, alert: UUID, by: str) -> str:
@@ -220,11 +221,11 @@ class NotifyError(Exception):
 
 
 LONGEST_REST = 366 * 86400.0
-"""Seconds; a longer ``retry_after`` is taken for an error."""
+"""Seconds; a longer ``retry_after`` is shortened to this, since it is probably an error."""
 
 
 def _patience(seconds: float) -> float | None:
-    """Return a usable number of seconds from what a provider asked for, or None."""
+    """Return a provider's delay in seconds, at most LONGEST_REST; None if it is no number."""
     if not isinstance(seconds, int | float) or seconds != seconds:  # not a number
         return None
     return float(min(max(0, seconds), LONGEST_REST))
@@ -240,7 +241,7 @@ class Notifier(ABC):
     """Delivers messages to people. There is one instance for each channel.
 
     Attributes:
-        min_severity: class variable; default of the channel's option: the least severity of alerts
+        min_severity: class variable; default of the channel's option: the lowest severity of alerts
             that the channel gets.
         batch: class variable; default of the channel's option: seconds for which notices that are
             not critical are collected into one message; None: as long as critical ones.
@@ -267,10 +268,14 @@ class Notifier(ABC):
         """
 
     async def listen(self, controls: Controls) -> None:
-        """Receive what people answer, until cancelled; for notifiers that work both ways.
+        """Receive people's commands until cancelled; for notifiers that can also receive.
 
-        An exception ends it; the core calls it again after a backoff, or after ``retry_after`` of a
-        NotifyError.
+        Args:
+            controls: performs the commands.
+
+        Raises:
+            Exception: the core calls the method again after a backoff, or after the
+                ``retry_after`` of a NotifyError.
         """
 
     async def close(self) -> None:

@@ -17,12 +17,23 @@ from tocsin.core.contracts.rule import Severity
 class AlertChange:
     """One change in the life of one alert.
 
-    ``kind`` is ``pending``, ``cancelled``, ``fired``, ``reopened``, ``released``, ``repeated``,
-    ``flapping``, ``escalated``, ``suppressed``, ``acknowledged``, ``unacknowledged``, ``resolved``
-    or ``closed``. ``id`` is the change's own, ``alert`` the alert's; ``at`` is aware UTC.
-    ``notify``: whether people are notified of it; where they are not, ``reason`` is a word for the
-    cause and ``why`` a sentence. ``downtime`` is in seconds, once resolved; ``actor`` is the person
-    who caused the change.
+    Attributes:
+        id: identifies the change.
+        alert: id of the alert.
+        kind: ``pending``, ``cancelled``, ``fired``, ``reopened``, ``released``, ``repeated``,
+            ``flapping``, ``escalated``, ``suppressed``, ``acknowledged``, ``unacknowledged``,
+            ``resolved`` or ``closed``.
+        rule: name of the alert's rule.
+        target: name of the alert's target.
+        severity: of the alert after the change.
+        message: the rule's message, one sentence.
+        at: when the alert changed, aware UTC.
+        notify: whether people are notified of the change.
+        reason: the code of the cause if they are not.
+        why: the cause as a sentence.
+        actor: the person who caused the change, if any.
+        downtime: seconds from the start of the trouble to its end, once resolved.
+        details: what the rule found.
     """
 
     id: UUID
@@ -53,7 +64,11 @@ class Observer(ABC):
     async def changed(self, change: AlertChange) -> None:
         """Process one change.
 
-        An exception counts as a fault of the plugin; the next change is delivered nevertheless.
+        Args:
+            change: the change.
+
+        Raises:
+            Exception: counts as a fault of the plugin; the next change is delivered nevertheless.
         """
 
     async def close(self) -> None:

@@ -48,12 +48,12 @@ class Verdict:
         message: one sentence for people.
         details: values for messages and the API; JSON-serialisable.
         rule_state: what the rule wants to remember; JSON-serialisable. It is kept with or without
-            an alert, also over restarts of tocsin, and given back as :attr:`History.rule_state`. An
-            ``unknown`` verdict with an empty one keeps the state of the verdict before.
+            an alert, also over restarts of tocsin, and passed back as :attr:`History.rule_state`.
+            If an ``unknown`` verdict has none, the state of the verdict before is kept.
         recheck_after: seconds after which time alone may change the verdict, so that the rule has
             to be asked again; None: only a new result can change it.
-        recovered: of a clear verdict: whether the target was seen to be well. False: the alert ends
-            because its subject cannot be seen any more.
+        recovered: for a clear verdict: whether the target was observed to be well. False: the alert
+            ends because its subject can no longer be observed.
     """
 
     state: VerdictState
@@ -76,14 +76,20 @@ class Verdict:
 
     @classmethod
     def over(cls, message: str, **fields: Any) -> Verdict:
-        """Return a verdict that the subject of the alert is gone (target, check or metric), which
-        does not mean that it is well: people are notified that the alert ended, with ``message`` as
-        the reason."""
+        """Return a verdict that the alert's subject (target, check or metric) no longer exists.
+
+        People are notified that the alert ended, but not that the target is well.
+
+        Args:
+            message: the reason, as a clause.
+            fields: further fields of the verdict.
+        """
         return cls(state=VerdictState.CLEAR, message=message, recovered=False, **fields)
 
     @classmethod
     def rising(cls, message: str, **fields: Any) -> Verdict:
-        """Return a verdict of a trouble that is no alert yet (the first of three failures)."""
+        """Return a verdict that something is wrong, but not yet enough for an alert (such as the
+        first of three failures)."""
         return cls(state=VerdictState.RISING, message=message, **fields)
 
     @classmethod
@@ -93,7 +99,7 @@ class Verdict:
 
     @classmethod
     def unknown(cls, message: str = "", **fields: Any) -> Verdict:
-        """Return a verdict that nothing can be said: an open alert is frozen in its state."""
+        """Return a verdict that the state is not known; an open alert is then frozen."""
         return cls(state=VerdictState.UNKNOWN, message=message, **fields)
 
 
@@ -134,17 +140,17 @@ class History:
 @frozen(kw_only=True)
 class Rule(ABC):
     """Turns a target's recent results into a verdict. Pure: the same history and the same ``now``
-    give the same verdict, so that ``tocsin replay`` can run it over the past.
+    give the same verdict, so that ``tocsin replay`` can evaluate the rule on stored history.
 
     Attributes:
-        inhibits: class variable; whether its alert means that the target is down, and so explains
-            failures of dependent targets, of which nobody is notified then.
+        inhibits: class variable; whether its alert means that the target is down. Failures of
+            dependent targets are then explained by it, and their notifications are suppressed.
         rule_state_suffices: class variable; whether its ``rule_state`` holds all that it needs of
             the time before tocsin started. Other rules with a lookback are given the results and
             events of that time from history, with few facts about containers.
-        explained_by_down: class variable; whether nobody is notified of its alert while a graver
-            alert of a rule with ``inhibits`` fires on the same target. Does not apply to rules with
-            ``inhibits`` themselves.
+        explained_by_down: class variable; whether notifications of its alert are suppressed while a
+            more severe alert of a rule with ``inhibits`` fires on the same target. Does not apply
+            to rules with ``inhibits`` themselves.
         stands_for_down: class variable; whether people are notified of its alert in place of those
             of rules with ``inhibits`` on the same target; it takes over their severity and
             channels.
@@ -170,7 +176,7 @@ class Rule(ABC):
         return None
 
     def applies(self, target: Target) -> bool:
-        """Return whether the rule is meant for a target. Pure."""
+        """Return whether the rule should watch a target. Pure."""
         return True
 
     @abstractmethod

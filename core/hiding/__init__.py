@@ -1,8 +1,8 @@
-"""What must not be seen: secrets, and characters that do harm.
+"""Removal of what must not be shown: secrets, and characters that do harm.
 
-Everything that comes from outside (results, events, log lines, reasons of exceptions, what people
-write) passes :func:`clean`, or :func:`clean_data`, once, where it enters the core; what is kept,
-shown and sent is clean by that. Reading order: ``names``, ``characters``, ``known``, ``shapes``,
+Everything that comes from outside (results, events, log lines, texts of exceptions, people's input)
+passes :func:`clean` or :func:`clean_data` once, where it enters the core, so that all that is
+stored, shown and sent is clean. Reading order: ``names``, ``characters``, ``known``, ``shapes``,
 ``escaped``, ``data``.
 """
 

@@ -1,4 +1,4 @@
-"""Cleaning data: what a plugin or an engine hands over as JSON."""
+"""Cleaning of data that a plugin or an engine hands over, to be used as JSON."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tocsin.core.hiding.text import LONGEST, clean
 
 DEEPEST = 20
 MOST = 2000
-"""Items of one list or table that are kept."""
+"""Maximum number of items of one list or table that are kept."""
 
 MOST_IN_ALL = 200_000
-"""Characters of all texts together."""
+"""Maximum number of characters of all texts together."""
 
 NODE = 10
-"""Characters that a value counts for besides its text."""
+"""Characters that each value counts for in addition to its text."""
 
 LEFT_OUT = "…"
 
@@ -34,9 +34,15 @@ _COMMANDS = ("Path", "Entrypoint", "Cmd", "Args", "Test", "command", "args")
 def clean_data(
     value: Any, *, longest: int = LONGEST, lines: bool = True, most: int = MOST_IN_ALL
 ) -> Any:
-    """Data with every text in it clean, and nothing shown under a name such as ``password``, in an
-    environment, or as an argument that is a password. What JSON does not know becomes text; what
-    is past ``most`` characters in all is left out."""
+    """Return data in which every text is clean, and values are hidden if their key is a name such
+    as ``password``, or if they are environment variables or arguments that are passwords.
+
+    Args:
+        value: the data; what JSON cannot represent becomes text.
+        longest: maximum length of one text, in characters.
+        lines: whether texts keep their line ends.
+        most: maximum number of characters in all; the rest is left out.
+    """
     return _Cleaner(longest, lines, most).clean(value, "", 0, frozenset())
 
 
@@ -47,7 +53,7 @@ class _Cleaner:
     left: int
 
     def clean(self, value: Any, name: str, depth: int, programs: Collection[str]) -> Any:
-        """One value, by the name it stands under."""
+        """Clean one value; ``name`` is the key that it has in its table."""
         if value is None or isinstance(value, bool):
             return value
         self.left -= NODE
@@ -64,7 +70,7 @@ class _Cleaner:
                     for key, item in islice(value.items(), MOST)
                 }
         if isinstance(value, float) and not math.isfinite(value):
-            return str(value)  # JSON has no such numbers
+            return str(value)  # JSON has no such numbers (infinity, not a number)
         if type(value) in (int, float):
             return value
         if isinstance(value, str):
@@ -75,11 +81,11 @@ class _Cleaner:
             return self.list(list(value)[:MOST], name, depth + 1, programs)
         try:
             return self.text(str(value))
-        except Exception as error:  # noqa: BLE001 - a plugin's __str__; cleaning never raises
-            return f"<{type(value).__name__} whose text cannot be had: {type(error).__name__}>"
+        except Exception as error:  # noqa: BLE001 - from a plugin's __str__; cleaning never raises
+            return f"<{type(value).__name__} whose text cannot be read: {type(error).__name__}>"
 
     def text(self, text: str) -> str:
-        """A text."""
+        """Clean a text."""
         self.left -= min(len(text), self.longest)
         return clean(text, lines=self.lines, longest=self.longest) if self.left >= 0 else LEFT_OUT
 
@@ -96,8 +102,8 @@ class _Cleaner:
         }
 
     def list(self, items: list[Any], name: str, depth: int, programs: Collection[str]) -> list[Any]:
-        """A list: an environment, arguments, or anything."""
-        if name == "Env":  # every value: a list of secret-looking names would miss one
+        """Clean a list: an environment, arguments, or any other list."""
+        if name == "Env":  # all values are hidden: a list of secret names would miss some
             return [_ENVIRONMENT.sub(rf"\1={HIDDEN}", self.text(str(item))) for item in items]
         if (len(items) > 1 or programs) and all(isinstance(item, str) for item in items):
             few: list[str] = []
@@ -119,8 +125,13 @@ def _words(value: Any) -> list[str]:
 def clean_arguments(
     items: Collection[str], programs: Collection[str] = (), *, longest: int = LONGEST
 ) -> list[str]:
-    """A program's arguments without those that are passwords. ``programs``: further words of the
-    same command, where the program itself stands elsewhere."""
+    """Return a program's arguments without passwords.
+
+    Args:
+        items: the arguments.
+        programs: further words of the same command, if the program is named elsewhere.
+        longest: maximum length of one argument, in characters.
+    """
     names = " ".join([*programs, *_words(list(items))])
     letters = "".join(one for program, one, _ in PROGRAMS if program.search(names))
     shown: list[str] = []
@@ -147,7 +158,7 @@ def clean_arguments(
 
 
 def _in_header(before: str, second: str, value: str) -> bool:
-    """Whether an argument belongs to a header that was taken apart at its blanks."""
+    """Return whether an argument belongs to a header that was split at its spaces."""
     if before.lower() in ("bearer", "basic", "token") and second[-1:] == ":":
         return True
     name = before.strip("'\"")
@@ -160,7 +171,8 @@ _PAIR = re.compile(f"({USER})(=?)")
 
 
 def _split(plain: str, before: str) -> tuple[str, str]:
-    """An option that takes a user and a password, and its value; in one argument or in two."""
+    """Return the option that takes a user and a password, and its value, which are in one argument
+    or in two; empty if there is none."""
     if _PAIR.fullmatch(before) and plain[:1] != "-":
         return before, plain
     option = _PAIR.match(plain)

@@ -1,7 +1,7 @@
 r"""Secrets in texts that were escaped on their way: by ``repr``, in JSON, in a URL, in HTML.
 
-There ``\\nBearer abc`` is one word with the letter that names its line end. So such a text is also
-read as it was before, and what is found there is hidden here.
+In such a text, ``\\nBearer abc`` is one word together with the letter of the line end. So the text
+is also examined in its unescaped form, and the secrets found there are hidden in the original.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from tocsin.core.hiding.known import Known, stands_out
 from tocsin.core.hiding.names import HIDDEN
 
 DEEPEST = 3
-"""Times that a text may have been escaped over again."""
+"""Maximum number of times that a text may have been escaped."""
 
 MOST = 50
-"""Secrets that are hidden one by one in an escaped text; with more of them nothing is shown."""
+"""Maximum number of secrets hidden one by one in an escaped text; with more, nothing is shown."""
 
 _ESCAPE = re.compile(
     r"((?:\\x[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2})+)|\\([abefnrtv])|\\([0-3][0-7]{2}|0)"
@@ -35,14 +35,19 @@ _LETTERS = {
     "t": "\t",
     "v": "\v",
 }
-_PART = re.compile(r"[^\s\"'\\,:=<>{}()\[\]]{6,}")  # what stays as it is when it is escaped twice
+_PART = re.compile(r"[^\s\"'\\,:=<>{}()\[\]]{6,}")  # what does not change when it is escaped again
 _BETWEEN = re.compile(r"""(['"])\s*,\s*\1""")
-"""What stands between two words of a list."""
+"""The separator of two words in a list."""
 _ENTITIES = {"quot": '"', "apos": "'", "amp": "&", "lt": "<", "gt": ">", "nbsp": " "}
 
 
 def look_for(text: str, found: shapes.Found | None = None) -> str:
-    """A text without what looks like a secret, in it or in what it was before it was escaped."""
+    """Return a text without what looks like a secret, in it or in its unescaped form.
+
+    Args:
+        text: the text.
+        found: called with each secret.
+    """
     return _look_for(text, found, DEEPEST)
 
 
@@ -53,14 +58,14 @@ def _look_for(text: str, found: shapes.Found | None, deep: int) -> str:
                 found(secret)
         text = without(text, secrets)
         left = (secret.replace(HIDDEN, "") for secret in _read(text, deep))
-        if any(any(map(str.isalnum, secret)) for secret in left):  # it is not written out in here
+        if any(any(map(str.isalnum, secret)) for secret in left):  # it is not in the text literally
             return HIDDEN
     return shapes.look_for(text, found)
 
 
 def _read(text: str, deep: int) -> set[str]:
-    """What looks like a secret in a text as it was before it was escaped, or taken apart: a key
-    that a command line's words had in them is one again where a list of them is read as a line."""
+    """Return what looks like a secret in a text after it was unescaped, or in a list of arguments
+    after it was joined into a command line."""
     secrets: set[str] = set()
     if (line := _BETWEEN.sub(" ", text)) != text:
         _look_for(line, secrets.add, deep - 1)
@@ -74,7 +79,7 @@ def _read(text: str, deep: int) -> set[str]:
 
 
 def _character(match: re.Match[str]) -> str:
-    """What an escape stands for."""
+    """Return the character that an escape sequence represents."""
     octets, letter, octal, u, braced, long, itself, decimal, hexadecimal, entity = match.groups()
     if octets is not None:
         raw = bytes.fromhex(re.sub(r"\\x|%", "", octets))
@@ -95,7 +100,7 @@ def _character(match: re.Match[str]) -> str:
 
 
 def without(text: str, secrets: Set[str]) -> str:
-    """A text without secrets that were found in another form of it."""
+    """Return a text without secrets that were found in another form of it."""
     if not secrets:
         return text
     if len(secrets) > MOST:
@@ -103,6 +108,6 @@ def without(text: str, secrets: Set[str]) -> str:
     parts = {part for secret in secrets for part in _PART.findall(secret)}
     text = Known(secrets | parts).hide(text)
     for secret in secrets:
-        if not stands_out(secret) and secret.strip():  # a word: as long as it stands by itself
+        if not stands_out(secret) and secret.strip():  # a plain word: hidden as a whole word only
             text = re.sub(rf"(?:(?<!\w)|(?<=-[A-Za-z])){re.escape(secret)}(?!\w)", HIDDEN, text)
     return text

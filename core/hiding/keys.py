@@ -12,7 +12,7 @@ _PEM = re.compile(
     r"((?:[^-]|-(?!----END)){0,20000}+)(-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?"
 )
 _LINE_ENDS = re.compile(r"\\+[nrt]")
-"""As an escaped text has them."""
+"""Line ends as written in an escaped text."""
 
 
 def hide_keys(text: str, found: Callable[[str], object] | None) -> str:

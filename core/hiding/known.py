@@ -1,9 +1,9 @@
-"""Secrets that are known: the configuration's, their parts, and how they look elsewhere.
+"""Known secrets: those of the configuration, their parts, and their encoded forms.
 
-A secret that stands out (``xK9#…``, a token) is hidden wherever it is seen. One that is an ordinary
-word, a short one or a number (``postgres``, ``12345``) is not: sentences that merely use the word
-would become unreadable, and would tell the password by their gaps. It is hidden where it stands as
-a secret, after a key, in a URL, as an argument; for that it need not be known (see ``shapes``).
+A secret that stands out (``xK9#…``, a token) is hidden wherever it occurs. One that is an ordinary
+word, short, or a number (``postgres``, ``12345``) is not: sentences that merely use the word would
+become unreadable, and their gaps would reveal the password. It is hidden where its position marks
+it as a secret (after a key, in a URL, as an argument); see ``shapes``, which needs no known secret.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 from tocsin.core.hiding.names import HIDDEN, is_secret_name
 
 SHORTEST = 6
-"""Characters of what is hidden everywhere."""
+"""Minimum length, in characters, of a secret that is hidden everywhere."""
 
 BEGINNING = 8
-"""Characters at which the beginning of one is hidden as well, wherever a text was cut in two."""
+"""Characters from which on the beginning of a secret is hidden as well, if a text was cut there."""
 
 FEW = 60
-"""Up to so many forms are looked for one by one, which is fastest; more by their beginnings."""
+"""Number of forms up to which each is searched for, which is fastest; more are indexed by their
+beginnings."""
 
 CUT = 150
-"""Texts of at least so many characters may have been cut, and end in half a secret."""
+"""Length, in characters, from which on a text may have been cut, and so end in half a secret."""
 
 _WORD = re.compile(r"[A-Za-z][a-z]*(?:[-_. ][a-z]+)?|[A-Z]+|\d+")
 _LONGEST_WORD = 16
@@ -50,8 +51,8 @@ def stands_out(secret: str) -> bool:
 
 
 def parts_of(secret: str) -> Iterator[str]:
-    """A secret and what of it is secret by itself: the password of a URL, what follows ``Bearer``,
-    the token behind a bot's number, the values of a cookie, each line of a key."""
+    """Yield a secret and its parts that are secrets by themselves: the password of a URL, the text
+    after ``Bearer``, the token after a bot's number, the values of a cookie, each line of a key."""
     secret = secret.strip()
     yield secret
     lines = secret.split("\n")
@@ -72,7 +73,7 @@ def _of_url(rest: str) -> Iterator[str]:
     user, colon, password = userinfo.partition(":")
     if at and colon and "/" not in user and not _PORT.match(password):
         yield password
-        # Where such characters are not escaped, libraries take the password apart.
+        # If such characters are not escaped, libraries split the password there.
         yield from re.split(r"[/?#@:\[\]]", password)
     elif at and "/" not in userinfo:
         yield user
@@ -102,13 +103,14 @@ def _of_text(secret: str) -> Iterator[str]:
     elif secret.startswith("whsec_"):
         yield secret[len("whsec_") :]
     for name, value in _VALUE.findall(secret):
-        # A connection string names host and user as well; a cookie's values all are secrets.
+        # A connection string contains host and user as well; in a cookie, all values are secrets.
         if is_secret_name(name) or _RANDOM.fullmatch(value) or _SESSION.search(name):
             yield value.strip("'")
 
 
 def forms_of(secret: str) -> Iterator[str]:
-    """How a secret may be written: in URLs, JSON, Python, HTML, hexadecimal, Base64."""
+    """Yield the forms in which a secret may be written: in URLs, JSON, Python, HTML, hexadecimal
+    and Base64."""
     yield secret
     yield unquote_plus(secret)
     for quoted in (quote(secret, safe=""), quote(secret), quote_plus(secret)):
@@ -124,8 +126,8 @@ def forms_of(secret: str) -> Iterator[str]:
 
 
 def _in_base64(data: bytes) -> Iterator[str]:
-    """What the Base64 of any text with ``data`` in it has in common: it may begin at each of three
-    places in a group of four letters (``user:password`` for every user)."""
+    """Yield what the Base64 forms of all texts that contain ``data`` have in common, one for each
+    of three positions in a group of four letters (such as ``user:password`` for any user)."""
     for before in range(3):
         whole = base64.b64encode(bytes(before) + data).decode()
         part = whole[(8 * before + 5) // 6 : 8 * (before + len(data)) // 6]
@@ -134,23 +136,23 @@ def _in_base64(data: bytes) -> Iterator[str]:
 
 
 def _may_be_half(half: str, form: str) -> bool:
-    """Return whether the end of a text may be half of a secret. The beginning of a URL or of a
-    header is not: the secret part of those has forms of its own."""
+    """Return whether the end of a text may be half of a secret. Half of a URL or header does not
+    count: the secret part of those has forms of its own."""
     return stands_out(half) and not _LIKE_WORDS.search(form)
 
 
 def _pieces(text: str) -> list[str]:
-    """All that a secret in a text may begin or end with."""
+    """Return all substrings of a text with which a form of a secret may begin or end."""
     return [text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)]
 
 
 def _without_cut(text: str, form: str) -> str:
-    """A text without what begins like a form of a secret: who cuts a text goes on after."""
+    """Hide beginnings of a form of a secret after which a text was cut and then continues."""
     pieces, done, at, head = [], 0, 0, form[:BEGINNING]
     while (at := text.find(head, at)) >= 0:
         pairs = zip(text[at : at + len(form)], form, strict=False)
         size = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-        following = text[at + size : at + size + 1]  # another secret may begin alike
+        following = text[at + size : at + size + 1]  # another secret may have the same beginning
         if _GOES_ON.match(following) is None and _may_be_half(form[:size], form):
             pieces += [text[done:at], HIDDEN]
             at = done = at + size
@@ -160,7 +162,7 @@ def _without_cut(text: str, form: str) -> str:
 
 
 class Known:
-    """Secrets that are hidden wherever they stand."""
+    """Secrets that are hidden wherever they occur."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: set[str] = set()
@@ -170,7 +172,7 @@ class Known:
         self.add(secrets)
 
     def add(self, secrets: Iterable[str]) -> bool:
-        """Learn more secrets; whether there was a new one."""
+        """Add secrets; return whether any was new."""
         plain = {str.__str__(secret) for secret in secrets}
         new = {secret for secret in plain if stands_out(secret)} - self._secrets
         if not new:
@@ -184,7 +186,7 @@ class Known:
         return True
 
     def hide(self, text: str) -> str:
-        """A text without them."""
+        """Return a text without the secrets."""
         forms: Iterable[str] = ()
         if self._begins is None:
             forms = self._forms
@@ -193,7 +195,7 @@ class Known:
         if begun := [form for form in forms if form[:BEGINNING] in text]:
             for form in begun:
                 text = text.replace(form, HIDDEN)
-            for form in begun:  # only now: a secret begins like its own other forms
+            for form in begun:  # only afterwards: forms of one secret may share their beginning
                 text = _without_cut(text, form)
         return text if len(text) < CUT else self._without_halves(text)
 

@@ -1,4 +1,4 @@
-"""Names that say that what follows is a secret, and words after them that are none."""
+"""Names whose values are secrets, and words after such names that are no secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEYS = (
     r"|functions|license|hmac|app|fernet|unseal)[-_. ]?key"
     r"|dsn|jwt|connection[-_. ]?string|masterauth|kennwort|phpsessid|jsessionid"
 )
-"""A regular expression of the words; short ones such as ``pass`` are in :data:`SHORT_KEYS`."""
+"""A regular expression for words in such names; short ones like ``pass`` are in SHORT_KEYS."""
 
 SHORT_KEYS = r"(?:pass|sig|signature|creds?|bearer|ps?w)(?![a-z])"
 
@@ -59,13 +59,13 @@ def _judge(name: str) -> bool:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a key's name says that its value is a secret: ``PGPASSWORD``, ``X-Api-Key``,
-    ``dbPass``; not ``password_file``, ``token_count``, ``passed``."""
+    """Return whether a key's name says that its value is a secret: ``PGPASSWORD``, ``X-Api-Key``
+    and ``dbPass`` do; ``password_file``, ``token_count`` and ``passed`` do not."""
     return len(name) <= 200 and _judge(name)
 
 
 def speaks(low: str) -> bool:
-    """Whether a text in lower case holds a word after which a secret may stand."""
+    """Return whether a text in lower case has a word after which a secret may follow."""
     return (
         "pass" in low or "token" in low or "secret" in low or "auth" in low or "pw" in low
         or "identified" in low or "_user" in low

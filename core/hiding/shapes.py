@@ -1,11 +1,11 @@
 """Texts that look like a secret, though they are not in the configuration.
 
-The shapes of tokens are those of gitleaks (https://github.com/gitleaks/gitleaks, MIT), taken over
-as facts: it is a program in Go, and detect-secrets, the library in Python, searches files of source
-line by line with each of its rules, brings requests along, and has had no release since 2024.
+The formats of tokens are those of gitleaks (https://github.com/gitleaks/gitleaks, MIT), taken over
+as facts. It is a Go program; detect-secrets, the Python library, applies each of its rules to every
+line of source files, depends on requests, and has had no release since 2024.
 
-Every expression is linear on any text: what may repeat is bounded, possessive, or eats what it has
-looked at.
+Every expression takes linear time on any text: repetitions are bounded, possessive, or consume what
+was examined.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TRIGGERS = (
 )  # fmt: skip
 _LONG = re.compile(r"\S{20}")
 
-# ---- tokens, by their first letters
+# ---- tokens, by their prefixes
 
 _TOKENS = re.compile(
     r"(?<![A-Za-z0-9_-])(?:"
@@ -60,7 +60,7 @@ _QUERY = re.compile(
     r"([?&](?:key|code|auth|sid)=)((?=[^\s&#\d]{0,60}\d)(?=[^\s&#a-zA-Z]{0,60}[a-zA-Z])"
     r"[\w.~%+/=-]{8,2000}+)"
 )
-_CUT_URL = re.compile(  # somewhere before its ``@``; a port has no letters
+_CUT_URL = re.compile(  # cut somewhere before its ``@``; a port has no letters
     r"(://[^/:?#\[]{1,200}+:)((?=\D{0,40}\d)(?=[^a-zA-Z]{0,40}[a-zA-Z])[^\s/?#$<{%\]),']{4,400}+)$"
 )
 _BARE = re.compile(r"[\w.~%-]{20,}")
@@ -75,7 +75,7 @@ _KEY = re.compile(
     r"(?:!\w{1,20}\s{1,3}|[|>][-+]?(?:\s|\\n){1,9}+|[a-z]{1,2}(?=[\"'])|(?=\"{3}|'{3}))?"
     r"|[\"'],\s{0,3}b?(?=[\"'])|(?:\s[^<>\n]{0,200}+)?(?:>|&gt;)(?:<!\[CDATA\[)?)"
 )
-_MORE = (  # what ends a value ends none where no other key and no end follows
+_MORE = (  # a character that ends a value does not if no other key and no end follows
     r"(?:[^\s\"'&;,<>)\]}]|[&;,)\]}](?![\w.-]{0,40}\s{0,3}[=:]|[\s\"'&;,<>)\]}]|$|\w{1,9};)"
     r"|[\"'](?=\w))"
 )
@@ -86,7 +86,7 @@ _VALUE = re.compile(
     r"|'(?:[^'\\\n]|\\.){0,8000}+'?|(?:&(?:quot|#3[49]);)?"
     rf"[^\s\"'&;,<>)\]}}\\]{_MORE}{{0,8000}}+"
 )
-_NAMED = re.compile(  # name and value side by side, as Kubernetes, ECS and XML have them
+_NAMED = re.compile(  # name and value as separate fields, as in Kubernetes, ECS and XML
     rf"(?i)(\b(?:name|key){_QUOTED}?\s{{0,3}}[=:]\s{{0,3}}{_QUOTED}?)([\w.-]{{1,80}}+)"
     rf"({_QUOTED}?(?:[,;]?(?:\s|\\n){{0,20}}+{_QUOTED}?value{_QUOTED}?\s{{0,3}}[=:]\s{{0,3}}|>))"
     r"(\\{0,4}\"[^\"\n]{0,8000}+|'[^'\n]{0,8000}+|[^\s\"'<>,;&]{1,8000}+)"
@@ -95,7 +95,7 @@ _GO_DSN = re.compile(r"(?<![^\s\"'`(=])([\w.-]{1,80}+):([^\s\"'`/]{1,400})(?=@(?
 _DOCKER_AUTH = re.compile(
     r"(\"(?:auth|_auth|identitytoken)\\?\"\s{0,3}:\s{0,3}\\?\")([\w+/=-]{8,4000}+)"
 )
-_SPOKEN = re.compile(  # without a sign between: only what is no word
+_SPOKEN = re.compile(  # without a separator: only what is not a word
     r"(?i)((?<![\w/.-])(?:\w{0,40}(?:password|passwd|passphrase|token|secret_access_key)|requirepass|masterauth"
     r"|bindpw|rootpw|auth|pass)(?:\s(?:is|default)\b:?)?\s{1,3}[\"']?)"
     r"((?=[^\s\"'\d]{0,40}\d)(?=[^\s\"'a-z]{0,40}[a-z])(?-i:(?=[^\s\"'A-Z]{0,40}[A-Z]))[^\s\"']{8,400}+)"
@@ -152,7 +152,7 @@ PROGRAMS = tuple(
         (r"\bcurl\b", "b", _GAP),
     )
 )
-"""Programs, the letters of their options that take a password, and those options in a text."""
+"""Programs, their option letters that take a password, and these options in a text."""
 
 PORTS = re.compile(r"[\d.]{0,20}:?\d{1,5}:\d{1,5}(?:/\w+)?")
 _CONTAINERS = re.compile(r"\b(?:docker|podman|nerdctl|compose|run|exec|chown)\b")
@@ -190,12 +190,12 @@ _POSITIONAL = re.compile(
 
 
 def look_for(text: str, found: Found | None = None) -> str:
-    """A text without what looks like a secret."""
+    """Return a text without what looks like a secret; ``found`` is called with each secret."""
     if (
         not ("=" in text or ":" in text or "-" in text or "'" in text or ">" in text)
         and (len(text) < 20 or _LONG.search(text) is None)
         and not names.speaks(text.lower())
-    ):  # most texts end here
+    ):  # true for most texts
         if "earer" not in text and "asic" not in text:
             return text
         return _SCHEME.sub(lambda match: _scheme(match, found), text)
@@ -248,7 +248,7 @@ def _told(secret: str, found: Found | None, shown: str = HIDDEN) -> str:
 
 
 def _url(text: str, found: Found | None) -> str:
-    """``://…`` up to the end of the word. A password may hold everything, ``@`` included."""
+    """Hide the password in ``://…`` up to the end of the word; it may contain any character."""
     if "@" not in text:
         return _CUT_URL.sub(lambda match: match[1] + _told(match[2], found), text)
     pieces, done = [], 0
@@ -260,7 +260,7 @@ def _url(text: str, found: Found | None) -> str:
         pieces.append(text[done:end])
         done = end
         if text[end : end + 1] == ":" and not _PORT.match(text, end + 1):
-            # Another URL in the same word has an @ of its own.
+            # Another URL in the same word has its own @.
             following = text.find("://", end)
             stop = last if following < 0 else text.rfind("@", end, following)
             stop = last if stop < 0 else stop
@@ -287,7 +287,7 @@ def _header(match: re.Match[str], found: Found | None) -> str:
 
 
 def _scheme(match: re.Match[str], found: Found | None) -> str:
-    """``Bearer abc123…``, but not ``basic authentication``."""
+    """Hide the credential in ``Bearer abc123…``, but not in ``basic authentication``."""
     word, blank, credential = match.groups()
     if (
         credential.rstrip(".").isalpha()
@@ -301,8 +301,8 @@ def _scheme(match: re.Match[str], found: Found | None) -> str:
 
 
 def _assigned(text: str, found: Found | None) -> str:
-    """``key = value`` in the ways of shells, JSON, YAML, Python, XML. What is no secret is only
-    passed over up to its value, which may hold another key."""
+    """Hide the value in ``key = value`` as in shells, JSON, YAML, Python and XML. A value that is
+    no secret is not skipped, since it may contain another key."""
     pieces, done, at = [], 0, 0
     while (match := _KEY.search(text, at)) is not None:
         at = match.end()
@@ -320,12 +320,13 @@ def _is_key(match: re.Match[str], text: str) -> bool:
     if match[2].endswith((">", "&gt;", "CDATA[")) and "=" not in match[2][:4]:
         return text[begin - 1 : begin] == "<" or text[begin - 4 : begin] == "&lt;"
     if match[2][1:2] == "," and re.search(r"\(b?[\"']$", text[max(0, begin - 3) : begin]) is None:
-        return False  # of a pair, not of a list
+        return False  # an element of a pair, not of a list
     return is_secret_name(text[begin : match.end(1)])
 
 
 def _is_harmless(match: re.Match[str], value: re.Match[str]) -> bool:
-    """Whether a value is none: a placeholder, a count, a scheme, or a sentence that goes on."""
+    """Return whether a value is no secret: a placeholder, a number, a scheme, or part of a
+    sentence."""
     (key, between), word, text = match.groups(), value[0], match.string
     bare, spoken_key, key = word.strip("\"'\\[]{}()"), key, key.lower()
     if bare == HIDDEN or (HIDDEN in word and "://" in word) or not any(map(str.isalnum, word)):
@@ -338,8 +339,8 @@ def _is_harmless(match: re.Match[str], value: re.Match[str]) -> bool:
         return True
     counts = 12 if key.endswith("tokens") else 6 if key.endswith("s") or key == "sig" else 0
     if bare.isdigit() and len(bare) < counts:
-        return True  # ``pass``, ``tokens``
-    if key == "pwd" and word.startswith("/"):  # a directory
+        return True  # the number of ``passes`` or ``tokens``
+    if key == "pwd" and word.startswith("/"):  # the working directory
         return True
     if ":" not in between or word[0] in "\"'\\":
         return False
@@ -376,7 +377,7 @@ def _arguments(text: str, low: str, found: Found | None) -> str:
     def short(match: re.Match[str]) -> str:
         if HIDDEN in match[3] or PORTS.fullmatch(match[3]):
             return match[0]
-        if match[1] == "-b" and "=" not in match[3]:  # a file of cookies
+        if match[1] == "-b" and "=" not in match[3]:  # a file with cookies
             return match[0]
         return match[1] + match[2] + _in_quotes(match[3], found)
 
@@ -395,7 +396,7 @@ def _arguments(text: str, low: str, found: Found | None) -> str:
 
 
 def is_pair(option: str, user: str, password: str, low: str) -> bool:
-    """Whether what an option such as ``-u`` is given is a user and a password."""
+    """Return whether the argument of an option such as ``-u`` is a user and a password."""
     if HIDDEN in password or password.startswith("//") or (user[:-1] + password).isdigit():
         return False
     if user[-1] != ":" and {"%": "smb", ",": "ftp"}[user[-1]] not in low:
@@ -403,7 +404,7 @@ def is_pair(option: str, user: str, password: str, low: str) -> bool:
     web = any(program in low for program in ("curl", "http", "wget", "check_"))
     if option in ("-a", "--auth") or (option[:2] != "--" and len(option) > 2):
         return web
-    return web or _CONTAINERS.search(low) is None  # theirs is a user and a group
+    return web or _CONTAINERS.search(low) is None  # for containers it is a user and a group
 
 
 def _in_quotes(value: str, found: Found | None) -> str:

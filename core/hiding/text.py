@@ -1,4 +1,4 @@
-"""Cleaning one text."""
+"""Cleaning of one text."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from tocsin.core.hiding.known import Known
 from tocsin.core.hiding.names import HIDDEN
 
 LONGEST = 4000
-"""Characters of a text that is kept; of what a program wrote, see the callers."""
+"""Maximum length of a stored text, in characters; callers set another one for program output."""
 
 _MARGIN = 600
-"""Characters beyond the end that are looked at: a secret may be cut in two there."""
+"""Characters beyond the maximum that are examined: a secret may be cut in two there."""
 
 _NOTE = 40
-"""Characters for saying how much was cut."""
+"""Characters reserved for the note that says how much was cut."""
 
 _SHORT = 300
-"""Texts up to this length mostly come again and again."""
+"""Length, in characters, up to which the results of cleaning are cached: such texts recur."""
 
 MOST_NAMES = 10_000
-"""Most names that are remembered as fit."""
+"""Maximum number of names that are cached as clean."""
 
 
 class Secrets:
-    """The known secrets, and what was checked against them and need not be checked again."""
+    """The known secrets, and caches of texts that were checked against them."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._known = Known(secrets)
         self._plain_names: set[str] = set()
         self.clean_again = lru_cache(maxsize=8192)(self.clean)
-        """As clean, remembering the results; for short texts, which mostly come again."""
+        """:meth:`clean` with a cache; for short texts, which usually recur."""
 
     def add(self, secrets: Iterable[str]) -> None:
-        """Learn more secrets."""
+        """Add secrets."""
         if self._known.add(secrets):
             self.clean_again.cache_clear()
             self._plain_names.clear()
 
     def hide(self, text: str) -> str:
-        """A text without secrets; other characters stay as they are."""
+        """Return a text without secrets; other characters are not changed."""
         return look_for(self._known.hide(text))
 
     def are_plain(self, names: Collection[str]) -> bool:
-        """Whether names, which mostly come again, are fit as they are."""
+        """Return whether names, which usually recur, are clean as they are."""
         if self._plain_names.issuperset(names):
             return True
         plain = all(self.hide(visible(str(name))) == name for name in names)
@@ -55,7 +55,7 @@ class Secrets:
         return plain
 
     def clean(self, text: str, lines: bool) -> str:
-        """Clean a text of bounded length; see the function of this name."""
+        """Clean a text of bounded length; see :func:`clean`."""
         fitted = fit(text, lines=lines)
         if fitted == text:
             return self.hide(text)
@@ -65,45 +65,48 @@ class Secrets:
         secrets: set[str] = set()
         for reading in (blank, fitted, *others):
             look_for(reading, secrets.add)
-        # Hidden before a sequence can swallow a letter of it, which would make it another text.
+        # Secrets are hidden first: a removed sequence may take a letter with it and so change one.
         parts = without(self._known.hide(text), secrets).split(HIDDEN)
         shown = self.hide(without(HIDDEN.join(fit(part, lines=lines) for part in parts), secrets))
         for reading in others:
             if (hidden := self.hide(reading)) != reading and len(hidden) < len(shown):
-                shown = without(hidden, secrets)  # which has more of its secrets hidden
+                shown = without(hidden, secrets)  # in this form, more of its secrets are hidden
         return shown
 
 
 SECRETS = Secrets()
-"""One for the process, since logs, commands and plugins clean texts without knowing an app. A
-stopped app's secrets stay: what is logged after its end may still contain them."""
+"""One object for the process, since logs, commands and plugins clean texts without knowing an app.
+The secrets of a stopped app stay, since texts that are logged after its end may contain them."""
 
 
 def know(secrets: Iterable[str]) -> None:
-    """Hide these secrets, and what can be made of them, in every text from now on."""
+    """Hide these secrets, and what can be derived from them, in every text from now on."""
     SECRETS.add(secrets)
 
 
 def hide(text: str, known: Known | None = None) -> str:
-    """A text without secrets; other characters stay as they are."""
+    """Return a text without secrets; other characters are not changed."""
     return SECRETS.hide(text) if known is None else look_for(known.hide(text))
 
 
 def are_plain(names: Collection[str]) -> bool:
-    """Whether names, which mostly come again, are fit as they are."""
+    """Return whether names, which usually recur, are clean as they are."""
     return SECRETS.are_plain(names)
 
 
 def clean(text: str, *, lines: bool = False, longest: int = LONGEST) -> str:
-    """A text fit to be kept and shown: no secrets, no terminal sequences, no control or bidi
-    characters, and not endless.
+    """Return a text that may be stored and shown: without secrets, terminal sequences, control
+    characters and bidirectional marks, and of limited length.
 
-    Line ends are written out as an escape, so that no text can pass for a line of its own;
-    ``lines`` keeps them.
+    Args:
+        text: the text.
+        lines: whether to keep line ends; otherwise they are written as escapes, so that no text can
+            pass for a separate line.
+        longest: maximum length, in characters.
     """
     if not text:
         return ""
-    text = str.__str__(text) if type(text) is str else str(text)  # a Secret is three asterisks
+    text = str.__str__(text) if type(text) is str else str(text)  # str() of a Secret is asterisks
     if len(text) <= min(_SHORT, longest):
         return SECRETS.clean_again(text, lines)
     if len(text) <= longest:

@@ -1,4 +1,4 @@
-"""The HTTP API. Each resource has a file of its own; ``server`` joins them into one application."""
+"""The HTTP API. Each resource has a separate file; ``server`` joins them into one application."""
 
 from tocsin.core.http.server import ROUTES, ApiServer
 

@@ -142,9 +142,9 @@ async def reload(call: Call) -> ReloadView:
         settings = await call.monitor.reload()
     except ConfigError as error:
         problems = tuple(str(problem) for problem in error.problems)
-        call.audit("reload", "configuration", "refused: it is broken")
+        call.audit("reload", "configuration", "refused: it has errors")
         raise Problem(
-            422, "the new configuration is broken; the old one goes on", errors=problems
+            422, "the new configuration has errors; the current one stays in force", errors=problems
         ) from error
     except BaseException as error:  # a defect in tocsin, or shutdown during the reload
         call.audit("reload", "configuration", f"failed: {type(error).__name__}")

@@ -297,7 +297,7 @@ def alert_id(call: Call) -> UUID:
         return UUID(call.path["id"])
     except ValueError:
         raise Problem(
-            404, f"{call.path['id'][:60]!r} is no id of an alert; 'tocsin alerts' lists them"
+            404, f"{call.path['id'][:60]!r} is not the id of an alert; 'tocsin alerts' lists them"
         ) from None
 
 

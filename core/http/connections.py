@@ -41,7 +41,7 @@ SAY_EVERY = 60.0
 """Seconds between two log lines about refused connections."""
 
 _BODY = b'{"type":"about:blank","title":"Service Unavailable","status":503,\
-"detail":"the API has as many connections as it may; try again"}'
+"detail":"the limit of API connections is reached; try again later"}'
 _REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n"
     b"Content-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)

@@ -107,7 +107,7 @@ def families(monitor: Monitor) -> Iterator[Family]:
     )  # fmt: skip
     yield (
         "tocsin_check_skipped_total", "counter",
-        "Runs left out because the one before was still going or time had passed.",
+        "Runs skipped because the previous one was still running or it was too late.",
         (({"target": c.target, "check": c.name}, float(c.skipped)) for c in checks),
     )  # fmt: skip
     yield (
@@ -146,13 +146,13 @@ def _containers(targets: list[TargetState]) -> Iterator[Family]:
     yield family(
         "memory_usage_bytes", "gauge", "Memory in use, less inactive file cache.", "memory_bytes"
     )
-    yield family("memory_limit_bytes", "gauge", "Memory it may use.", "memory_limit_bytes")
+    yield family("memory_limit_bytes", "gauge", "Memory limit.", "memory_limit_bytes")
     yield family(
         "network_receive_bytes_total", "counter", "Bytes received.", "network_rx_bytes"
     )  # fmt: skip
     yield family("network_transmit_bytes_total", "counter", "Bytes sent.", "network_tx_bytes")
     yield family(
-        "restarts_total", "counter", "Restarts by the engine since it was made.", "restart_count"
+        "restarts_total", "counter", "Restarts by the engine since its creation.", "restart_count"
     )
     yield (
         "tocsin_container_start_time_seconds", "gauge",
@@ -177,22 +177,22 @@ def _own(monitor: Monitor) -> Iterator[Family]:
         [({}, monitor.started_at.timestamp())],
     )  # fmt: skip
     yield (
-        "tocsin_component_healthy", "gauge", "1 while a component of tocsin is in order, else 0.",
+        "tocsin_component_healthy", "gauge", "1 while a component of tocsin is healthy, else 0.",
         [
             ({"component": name}, float(part.status in (Health.OK, Health.DISABLED)))
             for name, part in monitor.health().items()
         ],
     )  # fmt: skip
     yield (
-        "tocsin_plugin_failed", "gauge", "1 while a plugin is failed, else 0.",
+        "tocsin_plugin_failed", "gauge", "1 while a plugin has failed, else 0.",
         [({"plugin": r.name}, float(r.status == "failed")) for r in monitor.plugins.records],
     )  # fmt: skip
     yield ("tocsin_checks", "gauge", "Checks scheduled.", [({}, stats.checks)])
     yield ("tocsin_checks_running", "gauge", "Checks running now.", [({}, stats.running)])
     yield ("tocsin_runs_total", "counter", "Runs started.", [({}, stats.runs_total)])
-    yield ("tocsin_runs_skipped_total", "counter", "Runs left out.", [({}, stats.skipped_total)])
+    yield ("tocsin_runs_skipped_total", "counter", "Runs skipped.", [({}, stats.skipped_total)])
     yield (
-        "tocsin_lateness_seconds", "gauge", "How late recent runs started, by percentile.",
+        "tocsin_lateness_seconds", "gauge", "Delay of the start of recent runs, by percentile.",
         [
             ({"percentile": "50"}, stats.lateness_p50),
             ({"percentile": "99"}, stats.lateness_p99),
@@ -214,7 +214,12 @@ def _own(monitor: Monitor) -> Iterator[Family]:
             "gauge",
             "Rows of history not written yet.",
         ),
-        ("spool_bytes", "tocsin_history_spool_bytes", "gauge", "History waiting on disk."),
+        (
+            "spool_bytes",
+            "tocsin_history_spool_bytes",
+            "gauge",
+            "Size of the history waiting on disk.",
+        ),
         ("rows_dropped", "tocsin_history_rows_dropped_total", "counter", "Rows of history lost."),
     ):
         yield name, kind, text, [({}, float(details.get(key, 0)))]
@@ -244,7 +249,7 @@ def _alerting(monitor: Monitor) -> Iterator[Family]:
         [({"channel": name}, float(c.record.failed_total)) for name, c in channels],
     )  # fmt: skip
     yield (
-        "tocsin_channel_notices_waiting", "gauge", "Notices that a channel has yet to deliver.",
+        "tocsin_channel_notices_waiting", "gauge", "Notifications a channel has not delivered yet.",
         [({"channel": name}, float(len(c.queue.rows))) for name, c in channels],
     )  # fmt: skip
     yield (

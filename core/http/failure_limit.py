@@ -1,4 +1,4 @@
-"""How often an address may send a token that is refused."""
+"""A limit on how often an address may send an invalid token."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from tocsin.core.clock import Clock
 
 @define
 class FailureLimit:
-    """Counts refused tokens per address; past ``limit`` within ``window`` seconds it is too much.
+    """Counts requests with an invalid token, or none, by address.
 
-    A good token is never refused for its address: with 256 random bits guessing is hopeless, the
-    limit only keeps the noise, and its cost, down.
+    A valid token is accepted even from an address over the limit. Guessing a token of 256 random
+    bits is infeasible anyway; the limit only reduces log lines and load.
+
+    Attributes:
+        clock: the clock.
+        limit: failures of an address within ``window`` that are tolerated.
+        window: length of the time window, in seconds.
+        addresses: most addresses that are remembered.
     """
 
     clock: Clock
@@ -24,7 +30,11 @@ class FailureLimit:
     _failures: OrderedDict[str, list[float]] = field(factory=OrderedDict)
 
     def failed(self, address: str) -> float:
-        """Count a failure; returns the seconds to wait, 0 while it is not too much."""
+        """Count a failure.
+
+        Returns:
+            Seconds until the address may try again; 0 if it is within the limit.
+        """
         now = self.clock.monotonic()
         times = [t for t in self._failures.pop(address, []) if now - t < self.window]
         times.append(now)

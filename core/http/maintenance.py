@@ -124,7 +124,7 @@ async def create_window(call: Call, body: WindowBody) -> WindowView:
     if body.name in quiet.made_windows(now) or any(w.name == body.name for w in quiet.windows):
         raise Problem(
             409,
-            f"there is a maintenance window {body.name!r} already; end it, or take another name",
+            f"there is a maintenance window {body.name!r} already; end it, or choose another name",
         )
     try:
         made = _silence(call, body, now)
@@ -155,7 +155,7 @@ def _silence(call: Call, body: WindowBody, now: datetime) -> Silence:
     time_zone(zone)
     if body.schedule is None:
         if body.until is not None:
-            raise ValueError("until goes with a schedule; one that is open once has a duration")
+            raise ValueError("until needs a schedule; without one, duration alone sets the end")
         starts, ends = times(body.starts_at, None, body.duration, now)
     else:
         check_schedule(body.schedule)
@@ -180,7 +180,7 @@ async def end_window(call: Call) -> WindowView:
     if silence is None:
         if any(window.name == name for window in quiet.windows):
             raise Problem(
-                409, f"[maintenance.{name}] stands in the configuration; take it out there"
+                409, f"[maintenance.{name}] is in the configuration file; remove it there"
             )
         raise not_found("maintenance window", name[:100])
     entry = call.entry("end-maintenance", name)

@@ -1,4 +1,4 @@
-"""Pagination: ``limit`` items after a ``cursor``, the key of the last item of the page before."""
+"""Pagination: ``limit`` items after a ``cursor``, the key of the previous page's last item."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from attrs import frozen
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000, description="Items on a page.")]
-_NEXT = "The ``next`` of the page before."
+_NEXT = "The ``next`` of the previous page."
 NameCursor = Annotated[str, msgspec.Meta(max_length=500, description=_NEXT)]
 IdCursor = Annotated[UUID, msgspec.Meta(description=_NEXT)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -42,7 +42,7 @@ def page(
         items: the whole list, in any order.
         key: returns the unique sort key of an item.
         limit: most items on the page.
-        cursor: key of the last item of the page before; None for the first page.
+        cursor: key of the last item of the previous page; None for the first page.
 
     Returns:
         The items of the page, and the next cursor, None on the last page.

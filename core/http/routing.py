@@ -173,10 +173,10 @@ async def perform(route: Route, call: Call) -> web.StreamResponse:
     given = call.request.query
     for name, text in (*call.path.items(), *given.items()):
         if trouble := _unfit(name):
-            raise Problem(422, f"the name of a parameter is wrong: it holds {trouble}")
+            raise Problem(422, f"the name of a parameter is wrong: it contains {trouble}")
         if trouble := _unfit(text):
             status = 400 if name in call.path else 422
-            raise Problem(status, f"{show(name)} is wrong: it holds {trouble}")
+            raise Problem(status, f"{show(name)} is wrong: it contains {trouble}")
     if route.query is not None:
         read_query = getattr(route.query, "read", None)
         arguments["query"] = (
@@ -203,7 +203,7 @@ def _unfit(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "a lone surrogate, which is no valid text"
+        return "a lone surrogate, which is not valid text"
     return ""
 
 
@@ -258,7 +258,7 @@ def query_of(kind: Any, given: Mapping[str, str]) -> Any:
         # time.
         if value is None or (isinstance(value, datetime) and "-" not in text):
             raise Problem(
-                422, f"a query parameter is wrong: {name}: {show(text)!r} is no value for it"
+                422, f"a query parameter is wrong: {name}: {show(text)!r} is not a valid value"
             )
     _check_moments(query, "a query parameter")
     return query
@@ -288,13 +288,13 @@ async def read_raw(request: web.Request, most: int | None = None) -> bytes:
         async with asyncio.timeout(BODY_WITHIN):
             raw = await (request.read() if most is None else _begin_of(request, most))
     except TimeoutError as error:
-        raise Problem(408, f"the body did not come within {BODY_WITHIN:g} s") from error
+        raise Problem(408, f"the body did not arrive within {BODY_WITHIN:g} s") from error
     except web.HTTPRequestEntityTooLarge as error:
         raise Problem(413, f"the body is larger than {MAX_BODY} bytes") from error
     except ConnectionError as error:
         raise Problem(400, "the connection ended before the body did") from error
     except web.RequestPayloadError as error:
-        raise Problem(400, "the body is not what its headers say (encoding, length)") from error
+        raise Problem(400, "the body does not match its headers (encoding, length)") from error
     return _unpacked(raw, coding_of(request))
 
 
@@ -329,7 +329,7 @@ def coding_of(request: web.Request) -> str:
     if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
         raise Problem(
             415,
-            f"a body of the content-encoding {show(coding)} cannot be read; send it without one",
+            f"the content-encoding {show(coding)} is not supported; send the body without one",
         )
     return coding.removeprefix("identity")
 
@@ -348,11 +348,11 @@ def _unpacked(raw: bytes, coding: str) -> bytes:
     try:
         body = unpacking.decompress(raw, MAX_BODY + 1)
     except zlib.error as error:
-        raise Problem(400, "the body is not what its headers say (encoding)") from error
+        raise Problem(400, "the body does not match its headers (encoding)") from error
     if len(body) > MAX_BODY:
         raise Problem(413, f"the body is larger than {MAX_BODY} bytes")
     if not unpacking.eof:
-        raise Problem(400, "the body is not what its headers say (encoding): it ends early")
+        raise Problem(400, "the body does not match its headers (encoding): it ends early")
     return body
 
 
@@ -372,7 +372,7 @@ def convert_body(kind: Any, given: Any) -> Any:
         Problem: 422, the JSON does not fit the class.
     """
     if not isinstance(given, dict):
-        raise Problem(422, "the body is wrong: it is to be a JSON object")
+        raise Problem(422, "the body is wrong: it must be a JSON object")
     known = {f.name for f in attrs.fields(kind)}
     # If an unknown field were ignored, a misspelt "status" would report a failed job as a success.
     if unknown := sorted(given.keys() - known):

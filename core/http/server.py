@@ -135,7 +135,7 @@ class ApiServer:
         return handle
 
     def _authenticate(self, route: Route, request: web.Request) -> TokenInfo | None:
-        """Return the token of a request, None if none is needed. Raises Problem."""
+        """Return the token of a request; None if the route needs none. Raises Problem."""
         if route.role is None:
             return None
         scheme, _, plain = request.headers.get("Authorization", "").partition(" ")
@@ -149,10 +149,10 @@ class ApiServer:
             if wait:
                 raise Problem(
                     429,
-                    "too many requests without a good token from this address",
+                    "too many requests without a valid token from this address",
                     headers={"Retry-After": str(int(wait) + 1)},
                 )
-            hint = "send one as 'Authorization: Bearer …'; 'tocsin token create' makes one"
+            hint = "send one as 'Authorization: Bearer …'; 'tocsin token create' creates one"
             raise Problem(401, f"the token is {state}; {hint}", headers=_CHALLENGE)
         if not token.role.covers(route.role):
             raise Problem(
@@ -168,7 +168,7 @@ class ApiServer:
         except (OSError, ValueError) as error:
             log.error("the tokens cannot be read", reason=str(error))
             raise Problem(
-                503, "tokens cannot be checked now; tocsin's log says why", headers=_SOON
+                503, "tokens cannot be checked now; tocsin's log has the reason", headers=_SOON
             ) from error
 
     @web.middleware
@@ -188,7 +188,7 @@ class ApiServer:
             log.exception("a request failed inside tocsin", path=path, reference=reference)
             response = Problem(
                 500,
-                f"a fault inside tocsin; its log has the details under {reference}",
+                f"internal error; tocsin's log has the details under {reference}",
                 instance=f"urn:uuid:{reference}",
             ).response(path)
         if not response.prepared:
@@ -202,7 +202,7 @@ def _of_http(error: web.HTTPException, request: web.BaseRequest) -> Problem:
         allowed = ", ".join(sorted(error.allowed_methods))
         return Problem(
             405,
-            f"{request.method} is not possible here, only {allowed}",
+            f"{request.method} is not allowed here, only {allowed}",
             headers={"Allow": allowed},
         )
     if error.status == 404:
@@ -225,12 +225,12 @@ class _Protocol(RequestHandler):
     ) -> web.StreamResponse:
         """Answer a request that is not HTTP, or that failed outside of the middleware."""
         if isinstance(exc, UnicodeEncodeError):  # aiohttp quotes what was sent and cannot encode it
-            status, exc, message = 400, None, "a header holds bytes that are no text"
+            status, exc, message = 400, None, "a header contains bytes that are not text"
         super().handle_error(request, status, exc, message)  # writes the log
-        detail = "a fault inside tocsin; its log has the details"
+        detail = "internal error; tocsin's log has the details"
         if status < 500:
             why = show((message or "").partition("\n")[0].strip().rstrip(":"))
-            detail = f"the request cannot be read: {why or 'it is no HTTP'}"
+            detail = f"the request cannot be read: {why or 'it is not HTTP'}"
         answer = Problem(status, detail).response("")
         answer.headers.update(HEADERS)
         answer.force_close()

@@ -73,9 +73,11 @@ def asked(texts: Sequence[str]) -> tuple[Matcher, ...]:
         ValueError: a matcher is malformed, has control characters, or looks like a secret.
     """
     if not all(is_plain(text) for text in texts):
-        raise ValueError("a matcher has no control characters and line breaks; write ? for one")
+        raise ValueError(
+            "a matcher must not contain control characters or line breaks; write ? for each"
+        )
     if any(clean(text) != text for text in texts):
-        raise ValueError("a matcher holds what looks like a secret; write * in its place")
+        raise ValueError("a matcher contains what looks like a secret; write * in its place")
     return parse_all(texts)
 
 

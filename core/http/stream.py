@@ -85,7 +85,7 @@ def _counted(call: Call) -> Iterator[None]:
     of_token = streams[token] >= MOST_OF_TOKEN
     if of_token or streams.total() >= MOST:
         bound = f"{MOST_OF_TOKEN} with this token" if of_token else str(MOST)
-        text = f"there are {bound} event streams, and no more are allowed; end some"
+        text = f"the limit of event streams is reached ({bound}); close some"
         raise Problem(503, text, headers={"Retry-After": "10"})
     streams[token] += 1
     try:
@@ -172,7 +172,7 @@ class _Feed:
             writing.cancel()
             if self._call.request.transport is not None:
                 self._call.request.transport.abort()
-            raise ConnectionResetError("the reader takes nothing")
+            raise ConnectionResetError("the client reads nothing")
         writing.result()
 
 

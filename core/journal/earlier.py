@@ -1,4 +1,4 @@
-"""State that earlier versions kept in files of their own and that is in the journal now."""
+"""State that earlier versions kept in separate files and that is in the journal now."""
 
 from __future__ import annotations
 

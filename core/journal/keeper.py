@@ -85,9 +85,9 @@ class Keeper:
         _, applied, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         why = None
         if not saved.clean and not frames and not applied:
-            why = f"{wal.name} is gone, and with it what was written last"
+            why = f"{wal.name} is missing, and with it the last changes"
         elif frames is None or frames > max(applied, 0):
-            why = f"{wal.name} is damaged, and what it held is lost"
+            why = f"{wal.name} is damaged, and its content is lost"
         if why is not None:
             self.report(why)
             saved = evolve(saved, doubtful=not saved.fresh)
@@ -107,7 +107,7 @@ class Keeper:
             aside = set_aside(self.path)
             saved = salvage(aside)
             kept = f"{len(saved.alerts)} alerts and {len(saved.rows)} messages were read from it"
-            self.report(f"{self.path.name} was damaged ({reason}) and lies in {aside}; {kept}")
+            self.report(f"{self.path.name} was damaged ({reason}), moved to {aside}; {kept}")
             entry = Entry(
                 alerts=saved.alerts, rows=saved.rows, silences=saved.silences, anchor=saved.anchor,
                 retry_after_until=saved.retry_after_until, beats=saved.beats,
@@ -118,7 +118,7 @@ class Keeper:
         except (sqlite3.Error, DamagedError, OSError) as again:
             self._lacking = bool(self._owed)
             if aside is None:
-                self.report(f"{self.path.name} is damaged ({reason}) and cannot be set aside")
+                self.report(f"{self.path.name} is damaged ({reason}) and cannot be moved aside")
             self._fail(again)
         return saved
 
@@ -177,10 +177,10 @@ class Keeper:
         self._lacking = True
         self._ask_for_whole()
         with suppress(FileNotFoundError):  # a file there now is foreign or damaged
-            what += f"; what is there instead lies in {set_aside(self.path)}"
+            what += f"; the file found there was moved to {set_aside(self.path)}"
         for suffix in BESIDE:  # they belong to no file any more
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-        self.report(f"{what}; it is written anew from memory")
+        self.report(f"{what}; a new one is written from memory")
 
     def write(self, entries: list[Entry]) -> str | None:
         """Write entries (none: only check the file); return why that failed, or None."""
@@ -210,7 +210,7 @@ class Keeper:
                 self._one_by_one(entries)
             if self._look():
                 return
-        raise OSError("its file is lost again and again")
+        raise OSError("its file is lost repeatedly")
 
     def _write_owed(self) -> None:
         if self._owed:
@@ -225,7 +225,7 @@ class Keeper:
             except (sqlite3.Error, DamagedError, OSError):
                 raise
             except Exception as error:  # noqa: BLE001 - see above
-                log.error("an entry of the journal is left out", reason=type(error).__name__)
+                log.error("an entry of the journal cannot be written", reason=type(error).__name__)
 
     def _fail(self, error: Exception) -> str:
         # A connection that has met a full disk may hold a broken transaction.
@@ -235,7 +235,7 @@ class Keeper:
     def say(self, trouble: str) -> str:
         """Record and log why the file cannot be written; return it."""
         if self.trouble is None:
-            log.error("the journal cannot be written; alerts go on in memory", reason=trouble)
+            log.error("the journal cannot be written; alerts stay in memory", reason=trouble)
         self.trouble = trouble
         return trouble
 

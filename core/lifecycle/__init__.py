@@ -1,4 +1,4 @@
-"""What goes on around the monitor while tocsin runs: the start with what an earlier run left, time,
+"""Everything around the monitor while tocsin runs: restoring the state of an earlier run, time,
 a reload, third-party rules and observers, and what tocsin raises about itself. ``manager`` connects
 the parts."""
 

@@ -84,7 +84,7 @@ class IsolatedRuleRunner:
     async def _ask(self, bound: BoundRule, history: History) -> tuple[Verdict, str | None]:
         """Return the verdict, and what went wrong or None."""
         if (rest := self._rests.get(bound.plugin)) and self.clock.monotonic() < rest.until:
-            return _FAILED, f"rests, since it {rest.reason}"
+            return _FAILED, f"is paused, since it {rest.reason}"
         at = self.clock.now()
 
         async def evaluate() -> tuple[Verdict, str | None]:

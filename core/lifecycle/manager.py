@@ -252,7 +252,7 @@ class Alerting:
                 self.executor.handle(events.Settled(freeze=True))
         self.board.resume(went_on.rows, {})
         if went_on.found and saved.fresh:
-            self.journal.report("it was gone; what the database remembers goes on")
+            self.journal.report("it was missing; its state was restored from the database")
         self._look()  # notify now of alerts that waited for the restoration
 
     def _go_on_without(self) -> None:

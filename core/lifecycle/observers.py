@@ -1,4 +1,4 @@
-"""Notification of observer plugins about changes of alerts, each in a task of its own."""
+"""Notification of observer plugins about changes of alerts, each in its own task."""
 
 from __future__ import annotations
 

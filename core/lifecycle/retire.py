@@ -21,9 +21,9 @@ def abandoned(engine: Engine, state: LiveState) -> dict[Key, str]:
         if rule in OWN_ALERTS:
             continue
         if target not in engine.evaluator.targets:
-            gone[key] = "the target is watched no more"
+            gone[key] = "the target is no longer watched"
         elif not engine.evaluator.watches(key):
-            gone[key] = "its rule was taken away"
+            gone[key] = "its rule was removed"
         elif known is not None and not known.checks:
-            gone[key] = "its checks were taken away"
+            gone[key] = "its checks were removed"
     return gone

@@ -100,7 +100,7 @@ class Deliveries:
             rows, older = superseded(rows)
             left = [*covered, *muted, *older]
         unheard = self._undelivered.get(due.channel, Undelivered()).ends(rows)
-        why = "it could not be told that it fired"
+        why = "this channel could not deliver its firing"
         left += (ends := [withdrawn(row, Decision.UNHEARD, why) for row in unheard])
         rows = [row for row in rows if row not in unheard]
         for row in left:

@@ -153,7 +153,7 @@ class Executor:
             await self.journal.wait(done)
         except JournalError as error:
             log.warning(
-                "the journal cannot be written; messages go out all the same", reason=str(error)
+                "the journal cannot be written; messages are sent nevertheless", reason=str(error)
             )
         self.channels.put(rows)
 

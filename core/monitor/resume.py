@@ -80,7 +80,7 @@ def taken_up(
                 by, comment = alert.acknowledged_by, alert.comment
                 changes.append(engine.table.acknowledge(newcomer, by, comment, now))
             continue
-        changes += engine.judge(key, Verdict.over("it goes on as the alert of before"), now)
+        changes += engine.judge(key, Verdict.over("the alert of the earlier run continues"), now)
         if key in engine.alerts:
             recent.keep(engine.alerts[key])
         if newcomer.acknowledged_by is not None and alert.acknowledged_by is None:
@@ -112,7 +112,7 @@ def taken_up(
 def _superseded(row: Row) -> Row:
     if row.decision is not QUEUED:
         return row
-    why = "another alert went on in its place"
+    why = "another alert continues in its place"
     return evolve(row, decision=Decision.SUPERSEDED, reason=why, revision=row.revision + 1)
 
 
@@ -122,6 +122,6 @@ def _replaced(alert: Alert, now: Moment) -> Alert:
         phase=Phase.RESOLVED,
         resolved=now.steady,
         resolved_at=now.wall,
-        resolution="another alert went on in its place",
+        resolution="another alert continues in its place",
         revision=alert.revision + 1,
     )

@@ -80,12 +80,12 @@ def route(
     if change.kind is Change.FIRED:
         least = {name: channels[name].min_severity.value for name in weak}
         rows += [
-            _row(change, name, now, Decision.SEVERITY, f"the channel begins at {least[name]}")
+            _row(change, name, now, Decision.SEVERITY, f"its min_severity is {least[name]}")
             for name in weak
         ]
     if not names and not rows:
         if change.kind is Change.RESOLVED:
-            decision, why = Decision.UNHEARD, change.why or "no channel was told that it fired"
+            decision, why = Decision.UNHEARD, change.why or "no channel delivered its firing"
         elif change.notify:
             decision, why = Decision.NO_CHANNEL, "no channel is configured for it"
         else:

@@ -75,13 +75,13 @@ def superseded(rows: Iterable[Row]) -> Sifted:
             first.add(row.alert)
             passed.append((row, notice))
         else:
-            why = f"a newer notice ({last.transition}) goes out with it"
+            why = f"a newer notice ({last.transition}) is sent with it"
             left.append(withdrawn(row, Decision.SUPERSEDED, why))
     fired = {row.alert for row, notice in passed if notice.kind is Kind.FIRED}
     kept = []
     for row, notice in passed:
         if row.alert in fired and notice.kind not in (*_NEWS, Kind.ESCALATED):
-            why = "its first notice goes out only now"
+            why = "its first notice is sent only now"
             left.append(withdrawn(row, Decision.SUPERSEDED, why))
         else:
             kept.append(row)

@@ -132,7 +132,7 @@ class Channel(Worker):
             failing = 0.0 if since is None else now - since
             if late := self.queue.late(failing, now, self.tools.executor.steady.now().steady):
                 self.tools.executor.handle(events.RowsLate(late))
-        why = self.availability.trouble or "it was to be left alone for too long"
+        why = self.availability.trouble or "the provider asked for too long a pause"
         for rows in self.queue.give_up(now, is_failing=since is not None):
             self.record.dead(rows, why)
 
@@ -183,7 +183,7 @@ class Channel(Worker):
         known, record = self.availability, self.record
         if (wait := known.asked_until - self._now()) > 0:
             why = f": {known.trouble}" if known.trouble else ""
-            return False, f"it is to be left alone for another {wait:.0f} s{why}"
+            return False, f"the provider asked for a pause of another {wait:.0f} s{why}"
         message = test_message(self.settings.name, self.tools.clock.now())
         outcome = await self.attempt(await self.tools.enrich(message, self.settings.notifier))
         if isinstance(outcome, Receipt):

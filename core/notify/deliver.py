@@ -135,7 +135,7 @@ async def put_into_words(
         return await enrich(message, settings.notifier)
     except Exception as error:
         log.exception("a message could not be rendered", channel=settings.name)
-        why = f"tocsin itself could not put it into words: {describe(error)}"
+        why = f"tocsin itself could not render it: {describe(error)}"
         return Failure(message=clean(why), answered=True)
 
 

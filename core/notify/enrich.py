@@ -29,7 +29,7 @@ MOST = 5
 
 
 def _nothing(_: str, __: int) -> Awaitable[list[LogLine]]:
-    raise LookupError("nobody keeps logs")
+    raise LookupError("no source provides logs")
 
 
 def _cleaned(notice: Notice) -> Notice:

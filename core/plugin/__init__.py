@@ -1,1 +1,1 @@
-"""Finding plugins, running them, and surviving them."""
+"""Discovery, loading and isolation of plugins."""

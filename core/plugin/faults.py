@@ -1,4 +1,4 @@
-"""What a plugin does wrong, in words; and a deadline for its synchronous calls."""
+"""Faults of plugins, their description, and a deadline for synchronous calls of plugins."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from tocsin.core.contracts.notifier import NotifyError
 T = TypeVar("T")
 
 LONGEST = 20_000
-"""Characters of an error's text that are looked at; what is shown is much shorter."""
+"""Maximum number of characters of an error's text that are read; far fewer are shown."""
 
 
 def is_ours(cls: type) -> bool:
-    """Whether a class is tocsin's own, and no plugin author's."""
+    """Return whether a class is part of tocsin, and not a plugin author's."""
     return cls.__module__.partition(".")[0] == "tocsin"
 
 
 class PluginFault(Exception):
     """A plugin broke its contract. The message completes the sentence "plugin x …".
 
-    ``severe`` faults (a blocked loop, a coroutine that cannot be cancelled, a leak) cost the plugin
-    its thread; others only the one run.
+    Args:
+        message: the clause.
+        severe: whether the fault (a blocked loop, a coroutine that cannot be cancelled, a leak)
+            costs the plugin its thread; other faults end only the one run.
     """
 
     def __init__(self, message: str, *, severe: bool = False) -> None:
@@ -34,14 +36,14 @@ class PluginFault(Exception):
 
 
 def describe(error: BaseException) -> str:
-    """Say in a clause what went wrong inside a plugin. Never raises."""
+    """Return a clause that describes an error inside a plugin. Never raises."""
     try:
         if isinstance(error, PluginFault | ActionError | NotifyError | ServiceError):
             return str(error)[:LONGEST]
         if isinstance(error, SystemExit):
             return f"called sys.exit({error.code if error.code is not None else ''})"[:300]
         text = " ".join(str(error)[:LONGEST].split())[:300]
-    except BaseException:  # noqa: BLE001 - it has no words of its own, whatever it does instead
+    except BaseException:  # noqa: BLE001 - the error's __str__ itself fails, in whatever way
         text = ""
     return f"raised {type(error).__name__}" + (f": {text}" if text else "")
 
@@ -49,8 +51,13 @@ def describe(error: BaseException) -> str:
 def plain_error(
     error: ActionError | NotifyError | ServiceError,
 ) -> ActionError | NotifyError | ServiceError | PluginFault:
-    """The same error without anything of the plugin's own: its text can be had, and what it asks
-    for is of the right type. A PluginFault where that is not so."""
+    """Return the error as an object of exactly tocsin's class, with valid field types.
+
+    An object of a plugin's subclass may run the plugin's code whenever it is read.
+
+    Returns:
+        The error; a PluginFault if the original cannot be read.
+    """
     try:
         text = str(error)[:LONGEST]
         if isinstance(error, ActionError):
@@ -72,18 +79,23 @@ def plain_error(
 
 
 def call_with_deadline(function: Callable[[], T], seconds: float, doing: str) -> T:
-    """Call a plugin's synchronous function on a thread of its own and wait at most ``seconds``.
+    """Call a plugin's synchronous function in a new thread and wait at most ``seconds``.
+
+    Args:
+        function: the function.
+        seconds: maximum time to wait, in seconds.
+        doing: what happens meanwhile, as a clause for the error ("it was imported").
 
     Raises:
         PluginFault: it raised (``SystemExit`` included) or did not return in time; in the latter
-            case its daemon thread is left behind.
+            case its daemon thread continues.
     """
     outcome: Future[T] = Future()
 
     def call() -> None:
         try:
             outcome.set_result(function())
-        except BaseException as error:  # noqa: BLE001 - sys.exit in a plugin must not pass
+        except BaseException as error:  # noqa: BLE001 - sys.exit in a plugin must not end tocsin
             outcome.set_exception(error)
 
     threading.Thread(target=call, name=f"tocsin {doing}", daemon=True).start()
@@ -97,5 +109,5 @@ def call_with_deadline(function: Callable[[], T], seconds: float, doing: str) ->
         raise PluginFault(f"did not return within {seconds:g} s while {doing}") from None
     except BaseException as error:
         if not outcome.done():
-            raise  # our own interruption, not the plugin's
+            raise  # the core's own interruption, not the plugin's
         raise PluginFault(f"{describe(error)} while {doing}") from error

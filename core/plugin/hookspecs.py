@@ -1,7 +1,7 @@
-"""The hooks. Each is synchronous and returns frozen descriptions: classes by name.
+"""The hooks. Each is synchronous and returns what a plugin provides: classes by name, or a list.
 
-A plugin module announces itself through the entry-point group ``tocsin`` and implements any of
-these with ``@tocsin.hookimpl``.
+A plugin module is registered under the entry-point group ``tocsin`` and implements any of these
+functions with ``@tocsin.hookimpl``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import click
 
 GROUP = "tocsin"
-"""The entry-point group, and pluggy's project name."""
+"""The entry-point group, and pluggy's name of the project."""
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
@@ -29,47 +29,47 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 @hookspec
 def tocsin_probes() -> Mapping[str, type[Probe] | type[PushProbe]]:
-    """Probes by the name that ``probe = "…"`` of a check uses."""
+    """Return probes by the name that ``probe = "…"`` of a check uses."""
     raise NotImplementedError
 
 
 @hookspec
 def tocsin_sources() -> Mapping[str, type[Source]]:
-    """Sources by the name that ``probe = "…"`` of a ``[sources.…]`` table uses."""
+    """Return sources by the name that ``probe = "…"`` of a ``[sources.…]`` table uses."""
     raise NotImplementedError
 
 
 @hookspec
 def tocsin_rules() -> Mapping[str, type[Rule]]:
-    """Rules by name."""
+    """Return rules by name."""
     raise NotImplementedError
 
 
 @hookspec
 def tocsin_notifiers() -> Mapping[str, type[Notifier]]:
-    """Notifiers by the name that ``notifier = "…"`` of a channel uses."""
+    """Return notifiers by the name that ``notifier = "…"`` of a channel uses."""
     raise NotImplementedError
 
 
 @hookspec
 def tocsin_services() -> Mapping[str, type[Service]]:
-    """Long-running companions by name."""
+    """Return long-running services, such as the dashboard, by name."""
     raise NotImplementedError
 
 
 @hookspec
 def tocsin_observers() -> Mapping[str, type[Observer]]:
-    """Observers by name; each receives every change of every alert."""
+    """Return observers by name; each receives every change of every alert."""
     raise NotImplementedError
 
 
 @hookspec
 def tocsin_endpoints() -> Sequence[Endpoint]:
-    """Operations added to the API, under ``/api/v1/plugins/NAME/``."""
+    """Return operations to add to the API, under ``/api/v1/plugins/NAME/``."""
     raise NotImplementedError
 
 
 @hookspec
 def tocsin_commands() -> Sequence[click.Command]:
-    """Commands added to the ``tocsin`` command line."""
+    """Return commands to add to the ``tocsin`` command line."""
     raise NotImplementedError

@@ -1,8 +1,8 @@
-"""Finding plugins and keeping the book on them.
+"""Discovery of plugins, and the record of what each provides and whether it works.
 
 Every plugin, built-in or third-party, is found through the entry-point group ``tocsin``. Names are
-checked against the allow and deny lists before anything is loaded, because loading runs code. What
-a plugin does wrong marks it failed, with its reason, and nothing else.
+checked against the allow and deny lists before anything is loaded, because loading runs code. An
+error in a plugin marks that plugin as failed, with the reason; all others continue.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tocsin.core.plugin.sandbox import PluginFault, call_with_deadline, describe
 from tocsin.core.shapes import check_class, is_name, show
 
 LOAD_DEADLINE = 20.0
-"""Seconds a plugin may take to import, and again for each of its hooks."""
+"""Timeout, in seconds, for the import of a plugin, and again for each of its hooks."""
 
 _KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
     "tocsin_probes": ("probe", (Probe, PushProbe)),
@@ -53,8 +53,13 @@ _LISTS: dict[str, tuple[str, Any, str]] = {
 
 @frozen
 class Provided:
-    """One thing a plugin provides: its kind (``probe`` …), its name, its class (of a command or an
-    endpoint: itself)."""
+    """One thing that a plugin provides.
+
+    Attributes:
+        kind: ``probe``, ``source`` and so on.
+        name: its name.
+        cls: its class; for a command or an endpoint: the object.
+    """
 
     kind: str
     name: str
@@ -63,7 +68,7 @@ class Provided:
 
 @frozen
 class Entry:
-    """A class, and the plugin it came from."""
+    """A class, and the name of the plugin that provides it."""
 
     cls: Any
     plugin: str
@@ -71,9 +76,17 @@ class Entry:
 
 @frozen(kw_only=True)
 class PluginRecord:
-    """A plugin as it stands. ``status`` is ``ok``, ``failed`` or ``disabled``, ``reason`` says why.
+    """The present state of a plugin.
 
-    ``retry_at`` (aware UTC) is set while the plugin is quarantined.
+    Attributes:
+        name: name of its entry point.
+        kinds: the kinds of what it provides.
+        distribution: normalised name of its distribution.
+        version: version of its distribution.
+        status: ``ok``, ``failed`` or ``disabled``.
+        reason: why it failed or is disabled.
+        retry_at: when it is tried again, while it is quarantined; aware UTC.
+        provides: what it provides.
     """
 
     name: str
@@ -89,7 +102,11 @@ class PluginRecord:
 class PluginManager:
     """Discovers, loads and records plugins; the catalog of what they provide.
 
-    ``discover`` yields the entry points; tests of plugin authors pass their own.
+    Args:
+        settings: which plugins may be loaded.
+        discover: returns the entry points; None: those installed. Tests of plugin authors pass
+            their own.
+        deadline: timeout, in seconds, of the import and of each hook.
     """
 
     def __init__(
@@ -105,7 +122,7 @@ class PluginManager:
         self._pluggy.add_hookspecs(hookspecs)
         self._records: dict[str, PluginRecord] = {}
         self.unbuilt: dict[str, str] = {}
-        """Plugins of which something could not be made, and why."""
+        """By plugin: why an object of one of its classes could not be created."""
         self.probes: dict[str, Entry] = {}
         self.sources: dict[str, Entry] = {}
         self.rules: dict[str, Entry] = {}
@@ -114,7 +131,7 @@ class PluginManager:
         self.observers: dict[str, Entry] = {}
         self.commands: list[click.Command] = []
         self.endpoints: list[tuple[str, Endpoint]] = []
-        """With the name of their plugin."""
+        """Endpoints, each with the name of its plugin."""
         self._shelves = {
             "probe": self.probes,
             "source": self.sources,
@@ -130,14 +147,14 @@ class PluginManager:
         return [self._records[name] for name in sorted(self._records)]
 
     def load(self) -> None:
-        """Find and load every plugin. Never raises for a plugin's fault."""
-        # Built-in ones first: a third-party plugin that uses one of their names is refused.
+        """Find and load every plugin. Errors in plugins are recorded, not raised."""
+        # Built-in plugins come first: a third-party plugin that uses one of their names is refused.
         found = sorted(self._discover(), key=lambda e: (_distribution(e)[0] != "tocsin", e.name))
         for entry in found:
             if entry.name in self._records:
                 other = self._records[entry.name].distribution
                 mine = _distribution(entry)[0]
-                if other != mine:  # one distribution met twice on sys.path is no clash
+                if other != mine:  # one distribution found twice on sys.path is no conflict
                     self._refuse_twin(entry, other)
                 continue
             self.add(entry.name, entry.load, *_distribution(entry))
@@ -160,7 +177,14 @@ class PluginManager:
         distribution: str | None = None,
         its_version: str | None = None,
     ) -> None:
-        """Load one plugin: ``load`` returns the object that carries its hook implementations."""
+        """Load one plugin and record the result.
+
+        Args:
+            name: name of its entry point.
+            load: returns the object that has the hook implementations.
+            distribution: normalised name of its distribution.
+            its_version: version of its distribution.
+        """
         record = PluginRecord(name=name, distribution=distribution, version=its_version)
         if refusal := self._refusal(name, distribution):
             self._records[name] = evolve(record, status="disabled", reason=refusal)
@@ -168,7 +192,7 @@ class PluginManager:
         try:
             plugin = call_with_deadline(load, self._deadline, "it was imported")
             call_with_deadline(
-                lambda: self._register(plugin, name), self._deadline, "its hooks were looked at"
+                lambda: self._register(plugin, name), self._deadline, "its hooks were registered"
             )
             provides = self._provided(name)
         except PluginFault as fault:
@@ -218,8 +242,8 @@ class PluginManager:
         return provides
 
     def _checked(self, hook: str, implementation: Callable[[], object]) -> list[Provided]:
-        """Return what a hook provides, validated. Its tables and classes may run the plugin's code:
-        call this only where a fault is contained."""
+        """Return what a hook provides, validated. Reading its tables and classes may run the
+        plugin's code, so call this only where errors are contained."""
         answer = implementation()
         if inspect.iscoroutine(answer):
             answer.close()
@@ -240,7 +264,7 @@ class PluginManager:
                 raise PluginFault(f"has a class {cls.__name__} that lacks {missing}")
             if not is_name(name) or "/" in name or name.startswith("."):
                 raise PluginFault(
-                    f"calls a {kind} {show(name)}: a name is text of one line without '/'"
+                    f"provides a {kind} of the name {show(name)}: use one line of text without '/'"
                 )
             check_class(cls, kind)
             if holder := self._shelves[kind].get(name):
@@ -254,8 +278,8 @@ class PluginManager:
     def missing(self, name: str) -> str | None:
         """Return why ``name`` is not available; None if no plugin is known to provide it.
 
-        A plugin that failed to load may have provided anything, so while there is one, an unknown
-        name is held to be its.
+        A plugin that failed to load may have provided anything, so if there is one, an unknown name
+        is attributed to it.
         """
         record = self._records.get(name)
         if record is not None and record.status != "ok":
@@ -266,7 +290,16 @@ class PluginManager:
         return None
 
     def fail(self, name: str, reason: str, retry_at: datetime | None = None) -> bool:
-        """Mark a loaded plugin failed (quarantined until ``retry_at``). True where that is news."""
+        """Mark a loaded plugin as failed.
+
+        Args:
+            name: the plugin.
+            reason: what went wrong, as a clause.
+            retry_at: end of its quarantine, aware UTC; None: it is not quarantined.
+
+        Returns:
+            Whether it was not failed before.
+        """
         record = self._records.get(name)
         if record is None:
             return False
@@ -275,8 +308,8 @@ class PluginManager:
         return record.status != "failed"
 
     def recover(self, name: str) -> bool:
-        """Mark a loaded plugin as working, as far as all of it could be made. True where that is
-        news."""
+        """Mark a loaded plugin as working, unless one of its objects could not be created. Return
+        whether it was not marked so before."""
         if (why := self.unbuilt.get(name)) is not None:
             self.fail(name, why)
             return False
@@ -290,7 +323,13 @@ class PluginManager:
 def load_plugins(
     path: Path | None, env: Mapping[str, str], *, external: bool = True
 ) -> PluginManager:
-    """Find and load the plugins that a configuration lets in."""
+    """Find and load the plugins that a configuration allows.
+
+    Args:
+        path: the configuration file.
+        env: the environment variables.
+        external: whether to load third-party plugins.
+    """
     plugins = PluginManager(read_plugin_settings(path, env, external=external))
     plugins.load()
     return plugins
@@ -301,7 +340,7 @@ def _state(record: PluginRecord) -> str:
 
 
 def _distribution(entry: EntryPoint) -> tuple[str, str]:
-    """The distribution's normalised name and version."""
+    """Return the distribution's normalised name and its version."""
     if entry.dist is None:
         return "unknown", ""
     return entry.dist.name.lower().replace("_", "-"), entry.dist.version
@@ -324,11 +363,11 @@ def _check_endpoints(plugin: str, provides: list[Provided]) -> None:
     endpoints = [item.name for item in provides if item.kind == "endpoint"]
     names = [re.sub(r"{\w+}", "{}", name) for name in endpoints]
     if names and not re.fullmatch(r"[\w.-]+", plugin, re.ASCII):
-        raise PluginFault(f"has endpoints, but its name {plugin!r} cannot stand in a URL")
+        raise PluginFault(f"has endpoints, so its name {plugin!r} must consist of [A-Za-z0-9_.-]")
     if twice := [name for name in names if names.count(name) > 1]:
         raise PluginFault(f"has two endpoints {twice[0]}")
 
 
 def tocsin_version() -> str:
-    """The version of the installed distribution."""
+    """Return the version of the installed distribution."""
     return version("tocsin")

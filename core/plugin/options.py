@@ -1,4 +1,4 @@
-"""The options of a plugin class: its attrs fields, as people see them."""
+"""The options of a plugin class, which are its attrs fields, for display."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tocsin.core.units import Bytes, Seconds
 
 @attrs.frozen(kw_only=True)
 class Option:
-    """One option: its name, its type in words, whether it must be given, else its default."""
+    """One option: name, readable type, whether it is required, and the default if it is not."""
 
     name: str
     type: str
@@ -24,12 +24,13 @@ class Option:
 
 
 def options_of(cls: Any) -> list[Option]:
-    """The options of a plugin class, required ones first. Empty for what is no attrs class."""
+    """Return the options of a plugin class, required ones first; none if it is not an attrs
+    class."""
     if not attrs.has(cls):
         return []
     try:
         hints = get_type_hints(cls, include_extras=True)
-    except Exception:  # noqa: BLE001 - third-party annotations may name anything
+    except Exception:  # noqa: BLE001 - third-party annotations may contain anything
         hints = {}
     options = [
         Option(
@@ -45,7 +46,7 @@ def options_of(cls: Any) -> list[Option]:
 
 
 def summary_of(cls: Any) -> str:
-    """The first line of the docstring."""
+    """Return the first line of a class's docstring or of a command's help."""
     text = inspect.getdoc(cls) or getattr(cls, "help", None) or ""
     return text.strip().split("\n")[0]
 

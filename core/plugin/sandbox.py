@@ -1,8 +1,9 @@
-"""Surviving plugins: deadlines for their synchronous calls, event loops of their own for the rest.
+"""Isolation of plugins: deadlines for synchronous calls, and event loops for their coroutines.
 
 A third-party coroutine never runs in the core's event loop. Each plugin has a
-:class:`PluginThread`, a thread with an event loop: one that blocks, or calls ``sys.exit``, stops
-only itself. Plugins listed in ``[plugins] inline`` (ours, as delivered) run without one, for speed.
+:class:`PluginThread`, a thread with an event loop: a plugin that blocks, or calls ``sys.exit``,
+stops only its own thread. The plugins in ``[plugins] inline`` (by default, the built-in ones) run
+in the core's loop, for speed.
 """
 
 from __future__ import annotations
@@ -32,19 +33,19 @@ T = TypeVar("T")
 Expected = tuple[type[ActionError | NotifyError | ServiceError], ...]
 
 TICK = 0.25
-"""Seconds between two signs of life of a thread."""
+"""Seconds between two signs of life of a plugin's thread."""
 
 BLOCKED_AFTER = 2.0
 """Seconds without a sign of life after which a thread counts as blocked."""
 
 LONG_STANDSTILL = 10.0
-"""Seconds for which tocsin may stand still before that is reported."""
+"""Seconds for which the process may stand still (stopped, suspended) before that is reported."""
 
 MOST_GIVEN_UP = 2
-"""Threads of one plugin that go on though they were given up, with which it gets no other."""
+"""Number of abandoned threads of one plugin that are still running, at which it gets no new one."""
 
 LEAKED_TASKS = 100
-"""Tasks left behind by finished runs, above which a plugin counts as leaking."""
+"""Number of tasks left by finished runs, above which a plugin counts as leaking."""
 
 
 class PluginThread:
@@ -57,19 +58,24 @@ class PluginThread:
         self._thread: threading.Thread | None = None
         self._last_tick = 0.0
         self._pending: set[Future[PluginFault]] = set()
-        """One for each call: the fault that ends it, where the thread is given up."""
+        """One for each call: the fault that ends it if the thread is abandoned."""
         self._fault: PluginFault | None = None
-        """Why the loop ended, where it did."""
+        """Why the loop ended, if it did."""
         self._given_up: list[threading.Thread] = []
-        """Threads that were given up and may go on."""
+        """Threads that were abandoned and may still run."""
 
     def start(self) -> None:
-        """Bring the loop up where it is not."""
+        """Start the thread and its loop, unless they run.
+
+        Raises:
+            PluginFault: MOST_GIVEN_UP abandoned threads of the plugin still run.
+            OSError, RuntimeError, MemoryError: no thread or event loop can be created.
+        """
         if self._loop is not None:
             return
         self._given_up = [thread for thread in self._given_up if thread.is_alive()]
         if len(self._given_up) >= MOST_GIVEN_UP:
-            raise PluginFault(f"still keeps {len(self._given_up)} threads busy that were given up")
+            raise PluginFault(f"still blocks {len(self._given_up)} threads, so it gets no new one")
         loop = asyncio.new_event_loop()
         self._loop, self._last_tick, self._fault = loop, time.monotonic(), None
         guard_lookups(loop)
@@ -78,7 +84,7 @@ class PluginThread:
         )
         try:
             self._thread.start()
-        except BaseException:  # no threads are left; another try begins anew
+        except BaseException:  # no thread can be started; the next call tries again
             self._loop = None
             loop.close()
             raise
@@ -87,7 +93,7 @@ class PluginThread:
         asyncio.set_event_loop(loop)
 
         def trouble(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-            if self._loop is loop:  # a thread that was given up was reported already
+            if self._loop is loop:  # the fault of an abandoned thread was reported already
                 loop.default_exception_handler(context)
 
         loop.set_exception_handler(trouble)
@@ -102,10 +108,10 @@ class PluginThread:
         loop.call_soon(tick)
         try:
             loop.run_forever()
-        except BaseException as error:  # noqa: BLE001 - raised by a task the plugin left behind
+        except BaseException as error:  # noqa: BLE001 - raised by a task that the plugin left
             if self._loop is loop:
                 self._loop = None
-                self._give_up(PluginFault(f"{describe(error)} in a task of its own", severe=True))
+                self._give_up(PluginFault(f"{describe(error)} in a background task", severe=True))
         finally:
             for task in asyncio.all_tasks(loop):
                 task.cancel()
@@ -116,24 +122,32 @@ class PluginThread:
         seconds: float | None,
         expects: Expected = (),
     ) -> T:
-        """Run a coroutine in the thread; cancel it after so many ``seconds`` (None: never).
+        """Run a coroutine in the thread.
+
+        Args:
+            make: creates the coroutine.
+            seconds: time in seconds after which it is cancelled; None: never.
+            expects: tocsin's own errors that it may raise; any other is a fault.
+
+        Returns:
+            The coroutine's result.
 
         Raises:
-            PluginFault: it raised, could not be cancelled, or blocked the thread; or there is no
-                thread or event loop left, which own_shortage recognizes.
-            TimeoutError: it was cancelled at the deadline, and obeyed.
+            PluginFault: it raised, could not be cancelled, or blocked the thread; or no thread or
+                event loop could be created, which own_shortage recognizes.
+            TimeoutError: it was cancelled at the deadline and ended.
         """
         try:
             self.start()
         except (OSError, RuntimeError, MemoryError) as error:
-            raise PluginFault(f"could not be given a thread: {describe(error)}") from error
+            raise PluginFault(f"has no thread to run in: {describe(error)}") from error
         loop = self._loop
         assert loop is not None  # noqa: S101 - start() has just set it
         future = asyncio.run_coroutine_threadsafe(_guarded(make, seconds, expects), loop)
         lost: Future[PluginFault] = Future()
         self._pending.add(lost)
         if self._loop is not loop and self._fault is not None:
-            self._give_up(self._fault)  # the loop ended before anybody knew of this call
+            self._give_up(self._fault)  # the loop ended before this call was registered
         self.running += 1
         waiter, end = asyncio.wrap_future(future), asyncio.wrap_future(lost)
         try:
@@ -141,7 +155,7 @@ class PluginThread:
             with standstill() as still:
                 done = await _first(waiter, end, patience)
                 given = 0.0
-                while not done and (stood := still.seconds - given) > 0:  # it had no time meanwhile
+                while not done and (stood := still.seconds - given) > 0:  # it could not run then
                     given += stood
                     done = await _first(waiter, end, stood + BLOCKED_AFTER)
             if not done:
@@ -159,32 +173,33 @@ class PluginThread:
                 waiter.exception()  # else asyncio logs that it was never retrieved
 
     def awaited(self) -> None:
-        """The thread that calls waits for the core, if it is the thread's."""
+        """Record that the thread waits for the core. Ignored if called from another thread."""
         if self._thread is threading.current_thread():
             self._last_tick = time.monotonic()
 
     def blocked_for(self) -> float:
-        """Seconds since the thread's loop last turned, 0 where it is not running anything."""
+        """Return the seconds since the loop's last sign of life, if that makes the thread count as
+        blocked; else 0."""
         if self._loop is None or not self.running:
             return 0.0
         silence = time.monotonic() - self._last_tick
         return silence if silence > BLOCKED_AFTER else 0.0
 
     def leaked(self) -> int:
-        """How many tasks finished runs have left behind."""
+        """Return the number of tasks that finished runs have left behind."""
         if self._loop is None:
             return 0
         try:
             return max(0, len(asyncio.all_tasks(self._loop)) - self.running)
-        except RuntimeError:  # the set changed while it was read, from another thread
+        except RuntimeError:  # the set was changed by the other thread while it was read
             return 0
 
     def abandon(self, fault: PluginFault) -> None:
-        """Give the thread up: fail what runs in it, ask it to end; the next call starts anew.
+        """Abandon the thread: fail its calls and ask it to end. The next call starts a new one.
 
         A thread cannot be killed. One that loops in the plugin's own code is interrupted where that
         is safe (see :func:`interrupt`); one stuck in a system call ends when the call returns.
-        While several of them go on, the plugin gets no new one.
+        While several of them still run, the plugin gets no new one.
         """
         thread, self._loop = self._thread, None
         self._give_up(fault)
@@ -192,7 +207,7 @@ class PluginThread:
             self._given_up.append(thread)
 
     def interrupt(self) -> None:
-        """Try to end the calls that still run in threads that were given up."""
+        """Try to end the calls that still run in abandoned threads."""
         for thread in self._given_up:
             interrupt(thread)
 
@@ -202,19 +217,19 @@ class PluginThread:
             if not future.done():
                 try:
                     future.set_result(fault)
-                except Exception:  # noqa: BLE001, S112 - it finished at this very moment
+                except Exception:  # noqa: BLE001, S112 - it was completed at the same moment
                     continue
 
     def stop(self) -> None:
-        """End the thread; its loop stops at its next tick."""
+        """End the thread; its loop stops at its next sign of life."""
         self._loop = None
 
 
 def interrupt(thread: threading.Thread) -> None:
-    """Raise ``SystemExit`` in a thread that was given up, if it executes code of the plugin itself.
+    """Raise ``SystemExit`` in an abandoned thread, if it executes code of the plugin itself.
 
-    Not while it is in the standard library or in tocsin, nor while it was called from there: it may
-    hold a lock that the core needs, and would never give it back. Such a thread is looked at again.
+    This is not done while it executes the standard library or tocsin, or was called from there: it
+    may hold a lock that the core needs, and would never release it. Such a thread is tried again.
     """
     frame = sys._current_frames().get(thread.ident or 0)
     if not thread.is_alive() or frame is None or _is_shared(frame.f_code, _OURS):
@@ -229,14 +244,14 @@ def interrupt(thread: threading.Thread) -> None:
 
 
 _TURN = asyncio.events.Handle._run.__code__
-"""What is below all that a thread's loop calls."""
+"""The code at the bottom of the stack of everything that a thread's loop calls."""
 
 _LIBRARY = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen")
 _OURS = (str(Path(__file__).parent), str(Path(__file__).resolve().parent))
 
 
 def _is_shared(code: CodeType, besides: tuple[str, ...] = ()) -> bool:
-    """Whether code is the standard library's, or lies in one of the directories ``besides``."""
+    """Return whether code belongs to the standard library, or is in one of ``besides``."""
     path = code.co_filename
     return path.startswith(besides) or (path.startswith(_LIBRARY) and "-packages" not in path)
 
@@ -244,7 +259,8 @@ def _is_shared(code: CodeType, besides: tuple[str, ...] = ()) -> bool:
 async def _first(
     one: asyncio.Future[Any], other: asyncio.Future[Any], seconds: float | None
 ) -> bool:
-    """Whether one of two is done within so many seconds (None: wait for it)."""
+    """Wait for either of two futures, at most ``seconds`` (None: without limit); return whether one
+    is done."""
     done, _ = await asyncio.wait({one, other}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     return bool(done)
 
@@ -252,7 +268,8 @@ async def _first(
 async def _guarded(
     make: Callable[[], Coroutine[Any, Any, T]], seconds: float | None, expects: Expected
 ) -> T:
-    """Keep ``SystemExit`` and its like inside: asyncio would end the loop for them."""
+    """Run a coroutine and turn its errors into PluginFault; ``SystemExit`` and the like would
+    otherwise end the loop."""
     try:
         with deadline(seconds) as limit:
             return await make()
@@ -279,14 +296,19 @@ async def _guarded(
 
 
 class Isolation:
-    """Runs plugins' coroutines: inline, or each plugin in its thread; watches over the threads."""
+    """Runs coroutines of plugins, inline or in the plugin's thread, and monitors the threads.
+
+    Args:
+        inline: names of the plugins that run in the core's loop.
+        report: called with a plugin and the fault for which its thread was abandoned.
+    """
 
     def __init__(self, inline: frozenset[str], report: Callable[[str, PluginFault], None]) -> None:
         self.inline = inline
         self._report = report
         self.last_standstill: tuple[float, float] | None = None
-        """When tocsin stood still for long last (monotonic seconds), and for how many seconds; a
-        shorter standstill after it does not hide it."""
+        """The last long standstill of tocsin: its end in monotonic seconds, and its length in
+        seconds. A shorter standstill afterwards does not replace it."""
         self._threads: dict[str, PluginThread] = {}
 
     def call(
@@ -296,11 +318,20 @@ class Isolation:
         seconds: float | None,
         expects: Expected = (),
     ) -> Coroutine[Any, Any, T]:
-        """Run a plugin's coroutine for at most so many seconds (None: as long as it takes).
+        """Run a plugin's coroutine.
+
+        Args:
+            plugin: name of the plugin.
+            make: creates the coroutine.
+            seconds: time in seconds after which it is cancelled; None: never.
+            expects: tocsin's own errors that it may raise; any other is a fault.
+
+        Returns:
+            A coroutine with the same result.
 
         Raises:
-            PluginFault: the plugin broke its contract. TimeoutError: cancelled at the deadline.
-            Of tocsin's own errors for plugins those that are ``expects``: any other is a fault.
+            PluginFault: the plugin broke its contract.
+            TimeoutError: it was cancelled at the deadline.
         """
         if plugin in self.inline:
             return _guarded(make, seconds, expects)
@@ -310,12 +341,12 @@ class Isolation:
         return thread.call(make, seconds, expects)
 
     async def watch(self) -> None:
-        """Look after the threads until cancelled."""
+        """Monitor the threads until cancelled."""
         while True:
             with standstill() as still:
                 await asyncio.sleep(TICK)
                 lost = still.seconds
-            if lost:  # the threads had no time either, and come to it now
+            if lost:  # the threads could not run either, and need time to catch up
                 if lost >= LONG_STANDSTILL:
                     self.last_standstill = (time.monotonic(), lost)
                 continue
@@ -340,8 +371,8 @@ class Isolation:
             thread.abandon(fault)
 
     def awaited(self, plugin: str) -> None:
-        """A plugin's thread waits for the core, and is not to blame for that. Called in that
-        thread; from another thread of the plugin it does nothing."""
+        """Record that a plugin's thread waits for the core, so that it does not count as blocked.
+        Ignored if called from another thread."""
         if thread := self._threads.get(plugin):
             thread.awaited()
 

@@ -1,4 +1,4 @@
-"""Keeping the companions of plugins running (the dashboard is one)."""
+"""Supervision of the services that plugins provide, such as the dashboard."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tocsin.core.shapes import is_name, show
 log = get_logger(__name__)
 
 LONGEST_URL = 2000
-"""Characters."""
+"""Maximum length of a service's URL, in characters."""
 
 STOP_PATIENCE = 5.0
-"""Seconds that services may take to end."""
+"""Timeout, in seconds, for services to end."""
 
 URL_DEADLINE = 2.0
-"""Seconds that a service may take to say where people find it."""
+"""Timeout, in seconds, for a service to return its URL."""
 
 
 @define
@@ -39,14 +39,19 @@ class _Running:
     task: asyncio.Task[None]
     health: ComponentHealth = field(factory=lambda: ComponentHealth(status=Health.OK))
     told: str = ""
-    """The last reason that was logged: a port that stays taken is worth one line."""
+    """The last reason that was logged, so that a recurring one is logged once."""
 
 
 class ServiceSupervisor:
     """Starts the configured services, and restarts those that end.
 
-    ``without`` names services that must not run even if they are configured. ``failed`` is called
-    with a plugin that breaks its contract, and a clause that says how.
+    Args:
+        isolation: runs the code of plugins.
+        tokens: creates the API tokens of services.
+        data_dir: the data directory, in which each service gets a directory.
+        clock: the time.
+        without: services that must not run even if they are configured.
+        failed: called with a plugin that broke its contract, and a clause that says how.
     """
 
     def __init__(
@@ -67,7 +72,12 @@ class ServiceSupervisor:
         self._running: dict[str, _Running] = {}
 
     async def apply(self, services: Mapping[str, ServiceSettings], api_url: str) -> None:
-        """Run what is configured; leave alone what is as it was and works."""
+        """Apply a configuration; services that are unchanged and running continue.
+
+        Args:
+            services: the configured services, by name.
+            api_url: URL of the API.
+        """
         wanted = {
             name: settings
             for name, settings in services.items()
@@ -78,7 +88,7 @@ class ServiceSupervisor:
             for name, running in self._running.items()
             if name not in wanted
             or wanted[name].service != running.service
-            or running.task.done()  # it could not run; perhaps now it can
+            or running.task.done()  # it could not run; a new attempt may succeed
         ]
         await self._stop(changed)
         for name, settings in wanted.items():
@@ -117,7 +127,7 @@ class ServiceSupervisor:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             ensure_token(token, self._tokens, f"service {name}", Role.VIEWER)
         except (OSError, ValueError) as error:
-            raise ServiceError(f"its token cannot be kept in {directory}: {error}") from error
+            raise ServiceError(f"cannot store its API token in {directory}: {error}") from error
         return ServiceContext(api_url=api_url, directory=directory, token_file=token)
 
     async def stop(self) -> None:
@@ -134,8 +144,7 @@ class ServiceSupervisor:
             self._running.pop(name, None)
 
     def urls(self) -> dict[str, str]:
-        """Where people find the services that have an address, by name; without those that cannot
-        run here."""
+        """Return the URLs of the running services that have one, by name."""
         return self.addresses(
             {
                 name: (running.plugin, running.service)
@@ -145,13 +154,14 @@ class ServiceSupervisor:
         )
 
     def addresses(self, services: Mapping[str, tuple[str, Service]]) -> dict[str, str]:
-        """The same of services by name, each with its plugin."""
+        """Return the URLs of services that have one, by name. ``services``: plugin and service, by
+        name."""
         found: dict[str, str] = {}
         for name, (plugin, service) in services.items():
             try:
-                url: object = call_with_deadline(service.url, URL_DEADLINE, "its url was asked")
+                url: object = call_with_deadline(service.url, URL_DEADLINE, "its url() was called")
                 if url is not None and not (isinstance(url, str) and is_name(url, LONGEST_URL)):
-                    raise PluginFault(f"gave {show(url)} as its url, not text of one line")
+                    raise PluginFault(f"returned {show(url)} from url, not one line of text")
             except PluginFault as fault:
                 self._failed(plugin, f"service {name} {fault}")
                 continue
@@ -160,5 +170,5 @@ class ServiceSupervisor:
         return found
 
     def health(self) -> dict[str, ComponentHealth]:
-        """Each service's health."""
+        """Return the health of each service."""
         return {f"service.{name}": running.health for name, running in self._running.items()}

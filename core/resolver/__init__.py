@@ -1,1 +1,1 @@
-"""Look-ups of host names that keep working as far as possible while the resolver is away."""
+"""Lookups of host names that keep working as far as possible while the resolver does not answer."""

@@ -1,5 +1,5 @@
-"""Event loops whose own lookups go the way of ``lookups``: those of libraries (asyncpg, aiosmtplib)
-and of plugins, which would else wait in threads that all of the process share."""
+"""Event loops whose own lookups use ``lookups``: those of libraries (asyncpg, aiosmtplib) and of
+plugins, which would otherwise wait in threads that the whole process shares."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from tocsin.core.resolver.lookups import connect_to, look_up
 
 _HARMLESS = socket.AI_ADDRCONFIG | socket.AI_NUMERICSERV
-"""Flags of getaddrinfo that change nothing for us."""
+"""Flags of getaddrinfo that make no difference here."""
 
 
 def guard_lookups(loop: asyncio.AbstractEventLoop) -> None:
-    """Let an event loop look host names up by :func:`look_up`: for a check where a check asks, else
-    for delivery. What listens, and what asks for more than addresses of TCP, goes the usual way."""
+    """Make an event loop look up host names by :func:`look_up`: for a check if a check asks, else
+    for delivery. Requests for listening, or for more than TCP addresses, are not changed."""
     own_getaddrinfo, own_connection = loop.getaddrinfo, loop.create_connection
 
     async def getaddrinfo(
@@ -48,7 +48,7 @@ def guard_lookups(loop: asyncio.AbstractEventLoop) -> None:
             raise
 
     vars(loop)["getaddrinfo"] = getaddrinfo
-    # uvloop's does not ask its getaddrinfo; asyncio's tries one address after the other.
+    # uvloop's does not call its getaddrinfo; asyncio's tries the addresses one after the other.
     vars(loop)["create_connection"] = create_connection
 
 

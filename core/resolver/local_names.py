@@ -1,6 +1,6 @@
 """Addresses that need no resolver: numeric hosts, and names in the hosts file.
 
-They are worked out at once, without a thread, so that they never wait for a resolver that is away.
+They are computed at once, without a thread, so that they never wait for a resolver.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from contextlib import suppress
 from pathlib import Path
 
 Address = tuple[int, tuple[str | int, ...]]
-"""An address family, and the socket address with 0 in place of the port."""
+"""An address family, and the socket address with 0 as the port."""
 
 HOSTS = Path("/etc/hosts")
 SWITCH = Path("/etc/nsswitch.conf")
 
 MOST = 4_000_000
-"""Bytes of the hosts file that are read; some block hundreds of thousands of names with it."""
+"""Maximum number of bytes read of the hosts file; some block hundreds of thousands of names."""
 
 _SHORT = re.compile(r"(0x[0-9a-f]+|[0-9]+)(\.(0x[0-9a-f]+|[0-9]+)){0,3}", re.IGNORECASE)
-"""IPv4 addresses as inet_aton(3) takes them: ``127.1``, ``2130706433``."""
+"""IPv4 addresses as inet_aton(3) accepts them: ``127.1``, ``2130706433``."""
 
 
 def numeric(host: str) -> Address | None:
-    """A host that is an address; None where it is a name.
+    """Return the address if a host is one; None if it is a name.
 
     Raises:
-        socket.gaierror: an IPv6 address with a zone that is no network interface here.
+        socket.gaierror: an IPv6 address has a zone that is no network interface here.
     """
     if ":" in host:
         host = host[1:-1] if (host[0], host[-1]) == ("[", "]") else host
@@ -52,19 +52,22 @@ def _zone(zone: str) -> int:
     try:
         return socket.if_nametoindex(zone)
     except OSError:
-        raise socket.gaierror(socket.EAI_NONAME, f"there is no interface {zone!r}") from None
+        raise socket.gaierror(socket.EAI_NONAME, f"no network interface {zone!r}") from None
 
 
 class _Read:
-    """What was read from a file, for as long as the file is the same."""
+    """A file that is read again only after it has changed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._stamp: tuple[int, ...] | None = None
 
     def new_lines(self) -> list[list[str]] | None:
-        """Its lines as words, without comments; None where the file is the one that was read last.
-        Raises OSError; it is then read at the next call."""
+        """Return its lines as words, without comments; None if it is unchanged since the last call.
+
+        Raises:
+            OSError: it cannot be read; the next call tries again.
+        """
         found = os.stat(self.path)  # noqa: PTH116
         stamp = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
         if stamp == self._stamp:
@@ -76,18 +79,18 @@ class _Read:
 
 
 class HostsFile:
-    """The names in a hosts file, and whether ``nsswitch.conf`` puts it before the resolver."""
+    """The names in a hosts file, and whether ``nsswitch.conf`` ranks it before the resolver."""
 
     def __init__(self, hosts: Path = HOSTS, switch: Path = SWITCH) -> None:
         self._hosts, self._switch = _Read(hosts), _Read(switch)
         self._names: dict[str, list[Address]] = {}
         self._is_first = True
-        self.find("localhost", socket.AF_UNSPEC)  # now: sending an alert is to open no file
+        self.find("localhost", socket.AF_UNSPEC)  # read the files now, not when an alert is sent
 
     def find(self, host: str, family: int) -> list[Address] | None:
-        """The addresses that it gives for a name; None where the resolver is to be asked: it has
-        none of that family, or the resolver comes before it."""
-        with suppress(OSError):  # no file is left, or may be opened: what was read last holds
+        """Return the addresses of a name; None if the resolver has to be asked, since the file has
+        none of that family or the resolver is ranked before it."""
+        with suppress(OSError):  # if a file cannot be opened, what was read last stays valid
             if (lines := self._hosts.new_lines()) is not None:
                 self._names = _parse(lines)
         with suppress(OSError):
@@ -109,7 +112,7 @@ def _parse(lines: list[list[str]]) -> dict[str, list[Address]]:
                     if found not in rows:
                         rows.append(found)
     for rows in names.values():
-        rows.sort(key=lambda one: one[0] != socket.AF_INET6)  # as getaddrinfo: IPv6 first
+        rows.sort(key=lambda one: one[0] != socket.AF_INET6)  # IPv6 first, as getaddrinfo does
     return names
 
 

@@ -1,9 +1,9 @@
-"""Look-ups of host names that keep working as far as possible while the resolver is away.
+"""Lookups of host names that keep working as far as possible while the resolver does not answer.
 
-Checks and delivery (channels, the dead man's ping, the uplink) have threads of their own each, few
-of them: a lookup by the system's resolver cannot be ended before it ends by itself. Addresses, and
-names of the hosts file, take no thread at all. A second request for a name waits for the look-up
-that is under way. A check waits PATIENCE seconds at most; delivery takes the last good answer.
+Checks and delivery (channels, the dead man's ping, the uplink) each have a few threads: a lookup by
+the system's resolver cannot be cancelled. Addresses, and names in the hosts file, need no thread. A
+second request for a name waits for the lookup in progress. A check waits at most PATIENCE seconds;
+delivery uses the last good answer.
 """
 
 from __future__ import annotations
@@ -24,64 +24,64 @@ from tocsin.core.resolver.threads import Lookup, LookupThreads
 from tocsin.core.runtime.shortage import LookupTrouble, is_clear
 
 PATIENCE = 5.0
-"""Seconds that a check waits for a lookup, or SHARE of its own timeout where that is less."""
+"""Seconds that a check waits for a lookup, or SHARE of its own timeout if that is less."""
 
 SHARE = 0.8
 
 LONG = 1.0
-"""Seconds after which a lookup that a check has given up counts as one without an answer."""
+"""Seconds after which a lookup that its check has given up counts as unanswered."""
 
 FRESH = 5.0
-"""Seconds for which an answer holds without asking again."""
+"""Seconds for which an answer is used again."""
 
 DELIVERY_PATIENCE = 2.0
-"""Seconds that delivery waits for a lookup before it takes the last good answer."""
+"""Seconds that delivery waits for a lookup before it uses the last good answer."""
 
 STALE = 86400.0
-"""Seconds for which delivery may take the last good answer of a resolver that is away."""
+"""Seconds for which delivery may use the last good answer while the resolver does not answer."""
 
 DELIVERY_AT_MOST = 20.0
-"""Seconds that delivery waits where there is no answer to take."""
+"""Seconds that delivery waits if there is no earlier answer."""
 
 MOST_KEPT = 4096
-"""Names whose last answers are kept."""
+"""Maximum number of names whose last answers are kept."""
 
 EYEBALLS = 0.25
-"""Seconds that an address of a name may take before the next is tried beside it (RFC 8305)."""
+"""Seconds after which the next address of a name is tried in parallel (RFC 8305)."""
 
 FORGOTTEN = 600.0
-"""Seconds after which a name that could not be looked up, and is not asked for, is no trouble."""
+"""Seconds after which a failed name that is no longer requested is not reported any more."""
 
 
 @define
 class LookupWatch:
-    """The lookups of one run of a check: those that have given no answer, not even that there is no
-    such name, are tocsin's own trouble. What is looked up in its ``with`` block, in tasks that the
-    block begins and in other threads that it waits for, is looked up for the check."""
+    """The lookups of one run of a check. Those without any answer, not even that there is no such
+    name, are a problem of tocsin and not of the target. It covers what is looked up in its ``with``
+    block, in tasks that the block starts, and in other threads that it waits for."""
 
     _open: dict[str, None] = field(factory=dict)
     _token: Token[LookupWatch | None] = field(init=False)
 
     def __enter__(self) -> LookupWatch:
-        """From now on."""
+        """Begin to record."""
         self._token = _watch.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Up to here."""
+        """End the recording."""
         _watch.reset(self._token)
 
     def trouble(self) -> str | None:
-        """What could not be looked up, as a clause, or None."""
+        """Return what could not be looked up, as a clause, or None."""
         host = next(iter(self._open), None)
         return None if host is None else str(LookupTrouble(host, "no answer in time"))
 
     def begin(self, host: str) -> None:
-        """A lookup begins."""
+        """Record that a lookup begins."""
         self._open[host] = None
 
     def answered(self, host: str) -> None:
-        """It gave an answer."""
+        """Record that a lookup was answered."""
         self._open.pop(host, None)
 
 
@@ -89,29 +89,29 @@ _watch: ContextVar[LookupWatch | None] = ContextVar("tocsin_lookups", default=No
 
 
 def lookups_of_check() -> LookupWatch:
-    """For a ``with`` block that makes one run of a check."""
+    """Return a context manager for one run of a check, which records its lookups."""
     return LookupWatch()
 
 
 @define(eq=False)
 class Lookups:
-    """The threads that look host names up, and what they found."""
+    """The threads that look up host names, and the results."""
 
     checks: LookupThreads = Factory(lambda: LookupThreads("tocsin lookup", 32))
     delivery: LookupThreads = Factory(lambda: LookupThreads("tocsin delivery lookup", 8))
     hosts_file: HostsFile = Factory(HostsFile)
     answers: dict[tuple[str, int], tuple[float, list[Address]]] = Factory(dict)
-    """By name and family: when there was an answer last, and which."""
+    """By name and family: when the last answer came, and the answer."""
     failing: dict[str, tuple[float, str]] = Factory(dict)
-    """Names that checks could not look up: when last, and why."""
+    """Names that checks could not look up: when that was last, and why."""
 
     def forget(self) -> None:
-        """Forget what was found: the next tocsin of this process begins without it."""
+        """Forget all results, so that the next tocsin in this process starts without them."""
         self.answers.clear()
         self.failing.clear()
 
     def trouble(self) -> str | None:
-        """Which names checks could not look up when they tried last, as a sentence, or None."""
+        """Return which names checks could not look up the last time, as a sentence, or None."""
         now = time.monotonic()
         for host in [host for host, (at, _) in self.failing.items() if now - at > FORGOTTEN]:
             del self.failing[host]
@@ -124,18 +124,19 @@ class Lookups:
         )
 
     def without_resolver(self, host: str, family: int) -> list[Address] | None:
-        """Return the addresses of an address or a name in the hosts file. Raises gaierror."""
+        """Return the addresses of a numeric host or a name in the hosts file, else None. Raises
+        gaierror."""
         one = numeric(host)
         if one is None:
             return self.hosts_file.find(host, family)
         if family not in (socket.AF_UNSPEC, one[0]):
-            raise socket.gaierror(socket.EAI_NONAME, "the address is not of the family asked for")
+            raise socket.gaierror(socket.EAI_NONAME, "the address is not of the requested family")
         return [one]
 
     async def for_check(
         self, host: str, family: int, timeout: float | None, watch: LookupWatch
     ) -> list[Address]:
-        """Look a name up for a check, as look_up does."""
+        """Look up a name for a check; see :func:`look_up`."""
         if (kept := self._kept(host, family, FRESH)) is not None:
             return kept
         patience = PATIENCE if timeout is None else min(PATIENCE, SHARE * timeout)
@@ -147,9 +148,9 @@ class Lookups:
             self.failing[host] = (time.monotonic(), trouble.why)
             raise
         except asyncio.CancelledError as error:
-            # For who makes a timeout of it.
+            # For callers that turn this into a timeout.
             error.__cause__ = LookupTrouble(host, "no answer in time")
-            if (now := time.monotonic()) - began > LONG:  # else the check was removed, as it seems
+            if (now := time.monotonic()) - began > LONG:  # else the check was probably removed
                 self.failing[host] = (now, "no answer in time")
             raise
         except (socket.gaierror, UnicodeError):
@@ -161,7 +162,7 @@ class Lookups:
         return found
 
     async def for_delivery(self, host: str, family: int) -> list[Address]:
-        """Look a name up for delivery, as look_up does."""
+        """Look up a name for delivery; see :func:`look_up`."""
         if (kept := self._kept(host, family, FRESH)) is not None:
             return kept
         last = self._kept(host, family, STALE)
@@ -180,7 +181,7 @@ class Lookups:
     async def _ask(
         self, threads: LookupThreads, host: str, family: int, seconds: float
     ) -> list[Address]:
-        """Look up, or wait for who does. Raises as look_up."""
+        """Look up a name, or wait for the lookup in progress. Raises as :func:`look_up`."""
         lookup = threads.ask(host, family)
         if not await _ended(lookup, seconds):
             threads.give_up(lookup)
@@ -200,7 +201,7 @@ class Lookups:
 
 
 async def _ended(lookup: Lookup, seconds: float) -> bool:
-    """Whether a lookup, which others may wait for in other event loops, ends in time."""
+    """Return whether a lookup ends in time. Others may wait for it in other event loops."""
     loop, over = asyncio.get_running_loop(), asyncio.Event()
 
     def tell(_: object) -> None:
@@ -214,25 +215,25 @@ async def _ended(lookup: Lookup, seconds: float) -> bool:
 
 
 LOOKUPS = Lookups()
-"""One for the process: plugins look names up in any thread and event loop, and a lookup that hangs
-cannot be ended, so the number of its threads has to be bounded for the whole process."""
+"""One object for the process: plugins look up names in any thread and event loop, and a lookup that
+hangs cannot be cancelled, so the number of threads has to be limited for the whole process."""
 
 
 async def look_up(
     host: str, port: int, *, family: int = socket.AF_UNSPEC, timeout: float | None = None
 ) -> list[AddrInfoType]:
-    """The addresses of a host, as ``getaddrinfo`` gives them for TCP.
+    """Return the addresses of a host, as ``getaddrinfo`` gives them for TCP.
 
     Args:
         host: an address, or a name.
-        port: put into the addresses.
+        port: the port to put into the addresses.
         family: AF_UNSPEC, AF_INET or AF_INET6.
-        timeout: of the check, in seconds; given, the lookup is one for a check.
+        timeout: timeout of the check in seconds; None: the lookup is for delivery.
 
     Raises:
         socket.gaierror: there is no such name, or it has no address of that family.
-        UnicodeError: no name has such a shape.
-        LookupTrouble: the resolver is away; ``own_shortage`` knows it.
+        UnicodeError: the name is malformed.
+        LookupTrouble: the resolver does not answer; ``own_shortage`` recognizes it.
     """
     found = LOOKUPS.without_resolver(host, family)
     if found is None:
@@ -248,22 +249,23 @@ async def look_up(
 
 
 async def connect_to(host: str, port: int, *, timeout: float | None = None) -> socket.socket:
-    """A connected, non-blocking TCP socket to a host; of several addresses the first that answers.
+    """Return a connected, non-blocking TCP socket; of several addresses, the first to answer.
 
     Args:
         host: an address, or a name.
         port: its port.
-        timeout: as for look_up; connecting has no timeout of its own.
+        timeout: as for :func:`look_up`; connecting has no timeout.
 
     Raises:
-        OSError: as look_up, or no address can be connected to. UnicodeError: as look_up.
+        OSError: the lookup failed, or no address can be connected to.
+        UnicodeError: the name is malformed.
     """
     found = await look_up(host, port, timeout=timeout)
     return await start_connection(found, happy_eyeballs_delay=EYEBALLS)
 
 
 class TocsinResolver(AbstractResolver):
-    """For ``aiohttp.TCPConnector(resolver=…)``; ``timeout`` is the one of :func:`look_up`."""
+    """A resolver for ``aiohttp.TCPConnector(resolver=…)``; ``timeout``: see :func:`look_up`."""
 
     def __init__(self, timeout: float | None = None) -> None:
         self._timeout = timeout
@@ -271,7 +273,7 @@ class TocsinResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The addresses of a host. Raises OSError."""
+        """Return the addresses of a host. Raises OSError."""
         return [
             ResolveResult(
                 hostname=host, host=str(place[0]), port=port, family=kind, proto=proto,
@@ -283,9 +285,9 @@ class TocsinResolver(AbstractResolver):
         ]  # fmt: skip
 
     async def close(self) -> None:
-        """There is nothing to let go."""
+        """Do nothing: there are no resources."""
 
 
 def addresses(found: Sequence[AddrInfoType]) -> list[str]:
-    """The addresses alone."""
+    """Return the addresses alone, without ports."""
     return [str(row[4][0]) for row in found]

@@ -1,5 +1,5 @@
-"""Threads that look host names up by the system's resolver (``getaddrinfo``, so that
-``nsswitch.conf`` holds), a bounded number of them."""
+"""A limited number of threads that look up host names by the system's resolver (``getaddrinfo``,
+which obeys ``nsswitch.conf``)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from attrs import Factory, define, field
 from tocsin.core.resolver.local_names import Address
 
 SLOW_AFTER = 2.0
-"""Seconds after which a lookup counts as slow: names that were so last have half of the threads,
-so that others are still looked up."""
+"""Seconds after which a lookup counts as slow. Names that were slow the last time may use half of
+the threads, so that others are still looked up."""
 
 STUCK_AFTER = 60.0
-"""Seconds after which a lookup is begun anew beside one that does not end."""
+"""Seconds after which a second lookup is started in place of one that does not end."""
 
 
 @define(eq=False)
 class Lookup:
-    """A lookup under way, or waiting for a thread. ``waiting``: how many still want it."""
+    """A lookup in progress, or waiting for a thread. ``waiting``: number of those that want it."""
 
     host: str
     family: int
@@ -34,27 +34,31 @@ class Lookup:
 
     @property
     def has_begun(self) -> bool:
-        """Whether a thread has taken it up."""
+        """Return whether a thread has begun it."""
         return self.began is not None
 
 
 @define(eq=False)
 class LookupThreads:
-    """At most ``most`` daemon threads, started as they are needed. Used from any thread."""
+    """At most ``most`` daemon threads, started when needed. Can be used from any thread."""
 
     name: str
     most: int
     _there: int = field(init=False, default=0)
     _idle: int = field(init=False, default=0)
     _slow: int = field(init=False, default=0)
-    """Threads that look up names which were slow the last time."""
+    """Number of threads that look up names that were slow the last time."""
     _queue: deque[Lookup] = field(init=False, factory=deque)
     _under_way: dict[tuple[str, int], Lookup] = field(init=False, factory=dict)
     _were_slow: dict[str, None] = field(init=False, factory=dict)
     _changed: threading.Condition = field(init=False, factory=threading.Condition)
 
     def ask(self, host: str, family: int) -> Lookup:
-        """Look a name up, or join who does. Raises RuntimeError: no thread can be started."""
+        """Look up a name, or join the lookup in progress.
+
+        Raises:
+            RuntimeError: no thread can be started.
+        """
         with self._changed:
             one = self._under_way.get((host, family))
             if one is not None and not _is_stuck(one):
@@ -73,13 +77,13 @@ class LookupThreads:
             return one
 
     def keep_ready(self) -> None:
-        """Start a thread now, while there are any to be had."""
+        """Start a thread in advance, while one can be started."""
         with self._changed:
             if not self._there:
                 self._start()
 
     def give_up(self, one: Lookup) -> None:
-        """Somebody does not wait for a lookup any more."""
+        """Record that one caller no longer waits for a lookup."""
         with self._changed:
             one.waiting -= 1
             if one.has_begun:
@@ -101,9 +105,9 @@ class LookupThreads:
                 rows = socket.getaddrinfo(
                     one.host, None, one.family, socket.SOCK_STREAM, socket.IPPROTO_TCP
                 )
-                # A port is no part of a name: one lookup serves them all.
+                # The port is not part of the name: one lookup serves all ports.
                 found: list[Address] = [(int(row[0]), (row[4][0], 0, *row[4][2:])) for row in rows]
-            except BaseException as error:  # noqa: BLE001 - raised where the outcome is waited for
+            except BaseException as error:  # noqa: BLE001 - raised where the result is awaited
                 self._over(one)
                 one.outcome.set_exception(error)
             else:

@@ -1,1 +1,1 @@
-"""The process and its machine: time limits, descriptors, memory, files."""
+"""The process and its machine: time limits, file descriptors, memory, files."""

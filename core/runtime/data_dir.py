@@ -1,4 +1,4 @@
-"""The data directory: made, held by one tocsin alone, and closed to other users."""
+"""The data directory: created, locked by one tocsin, and closed to other users."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tocsin.core.runtime.owned import SHARED, narrow, user_name
 log = get_logger(__name__)
 
 LOCK = "lock"
-"""The file of the data directory that a running tocsin holds."""
+"""The file in the data directory that a running tocsin locks."""
 
 API_URL = "api.url"
-"""The file of the data directory that says where the API is while it runs."""
+"""The file in the data directory with the URL of the API while tocsin runs."""
 
 
 class StartError(Exception):
@@ -28,26 +28,29 @@ class StartError(Exception):
 
 @contextmanager
 def data_directory(path: Path) -> Iterator[Path]:
-    """Make the data directory and hold it for this process alone.
+    """Return a context manager that creates the data directory and locks it for this process.
 
-    Where it cannot be written now, be it full, read-only or without permission, tocsin runs all the
-    same and keeps in memory what it must: somebody has to tell of it.
+    If it cannot be written now (full, read-only, no permission), tocsin runs nevertheless and keeps
+    what it must in memory, so that it can alert people to it.
+
+    Args:
+        path: the directory.
 
     Raises:
-        StartError: it is no directory, belongs to another user, or another tocsin holds it.
+        StartError: it is no directory, belongs to another user, or is used by another tocsin.
     """
     with ExitStack() as stack:
         _make(path)
-        # The directory, too: a file cannot be made in every one.
+        # The directory is locked, too, since a file cannot be created in every directory.
         _hold(stack, path, os.O_RDONLY | os.O_DIRECTORY)
-        # Not emptied: it may be another one's.
+        # The file is not emptied: it may be in use by another tocsin.
         lock = _hold(stack, path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
-        with suppress(OSError):  # of one that was killed: its port may be anybody's by now
+        with suppress(OSError):  # of a killed tocsin: another program may use its port now
             (path / API_URL).unlink(missing_ok=True)
         if lock is not None:
-            with suppress(OSError):  # for people who look; a full disk does without
+            with suppress(OSError):  # for people who look; optional, if the disk is full
                 os.ftruncate(lock, os.write(lock, f"{os.getpid()}\n".encode()))
-        elif not (path / API_URL).exists():  # else commands would go by what an earlier run wrote
+        elif not (path / API_URL).exists():  # else commands would use what an earlier run wrote
             _hold(stack, path / LOCK, os.O_RDONLY | os.O_NOFOLLOW)
         _narrow(path)
         yield path
@@ -59,7 +62,7 @@ def _make(path: Path) -> None:
         if path.stat().st_uid not in (os.geteuid(), 0):
             raise StartError(
                 f"the data directory {path} belongs to {user_name(path.stat().st_uid)}, not to "
-                f"{user_name(os.geteuid())}; give it to whom tocsin runs as (chown), or set "
+                f"{user_name(os.geteuid())}; change its owner to that user (chown), or set "
                 "TOCSIN_DATA_DIR to another place"
             )
     except OSError as error:
@@ -72,13 +75,13 @@ def _refuse_or_tell(directory: Path, place: Path, error: OSError) -> None:
             f"the data directory {directory} cannot be used ({error.strerror}); "
             "set data_dir in tocsin.toml or TOCSIN_DATA_DIR to one that can be written"
         ) from error
-    log.error("the data directory cannot be written; what tocsin keeps there stays in memory",
+    log.error("the data directory cannot be written; its content stays in memory",
               path=str(place), reason=str(error))  # fmt: skip
 
 
 def _narrow(path: Path) -> None:
-    """Remove other users' access to files that an earlier version, or a copy, left open. The mode
-    of the directory itself is left alone: the user who runs tocsin decides who may list it."""
+    """Remove other users' access to files that an earlier version, or a copy, left accessible. The
+    directory's own mode is not changed: the user who runs tocsin decides who may list it."""
     try:
         changed = narrow(path, without=("postgres", "postgres.new"))
         status = path.stat()
@@ -86,7 +89,7 @@ def _narrow(path: Path) -> None:
             path.chmod(status.st_mode & ~SHARED)
             changed += 1
         if changed:
-            log.warning("files that other users could use were narrowed to their owner",
+            log.warning("access of other users to files was removed",
                         directory=str(path), files=changed)  # fmt: skip
     except OSError as error:
         log.warning("other users may be able to use files of the data directory",
@@ -94,16 +97,25 @@ def _narrow(path: Path) -> None:
 
 
 def _hold(stack: ExitStack, place: Path, flags: int) -> int | None:
-    """Lock the data directory, or a file of it; returns the descriptor, or None where that is not
-    possible. A command that looks whether tocsin runs holds the file for a moment.
+    """Lock the data directory, or a file in it.
+
+    A command that checks whether tocsin runs locks the file for a moment.
+
+    Args:
+        stack: releases the lock.
+        place: the directory or file.
+        flags: for ``os.open``.
+
+    Returns:
+        The descriptor; None if it cannot be locked.
 
     Raises:
-        StartError: another tocsin holds it, or it is something else.
+        StartError: another tocsin has locked it, or it is something else.
     """
     directory = place if flags & os.O_DIRECTORY else place.parent
     try:
         descriptor = os.open(place, flags | os.O_CLOEXEC, 0o600)
-    except FileNotFoundError:  # what could not be made, as was said
+    except FileNotFoundError:  # it could not be created, which is already logged
         return None
     except OSError as error:
         _refuse_or_tell(directory, place, error)
@@ -119,8 +131,8 @@ def _hold(stack: ExitStack, place: Path, flags: int) -> int | None:
                     "another place"
                 ) from error
             time.sleep(pause)
-        except OSError as error:  # file systems of other machines lock only what can be written
-            log.warning("it cannot be locked", path=str(place), reason=str(error))
+        except OSError as error:  # network file systems lock only writable files
+            log.warning("the data directory cannot be locked", path=str(place), reason=str(error))
             break
         else:
             break

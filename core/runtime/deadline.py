@@ -1,10 +1,10 @@
-"""Deadlines by the thousand: one timer turns a wheel, and each deadline is a place on it.
+"""Thousands of deadlines with one timer, which turns a wheel on which each has a place.
 
-``asyncio.timeout`` arms a timer of its own each time, and nearly all of them are taken away unused;
-with thousands of checks a second that is a tenth of a core.
+``asyncio.timeout`` sets a separate timer each time, and nearly all of them are cancelled unused;
+with thousands of checks a second that costs a tenth of a core.
 
 Time for which the event loop itself stood still (the process was stopped, the machine suspended, a
-callback took long) counts for no deadline: the answer may have arrived long ago.
+callback took long) does not count: the answer may have arrived long ago.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from collections.abc import Callable
 from types import TracebackType
 
 TURN = 0.05
-"""Seconds between two turns of the wheel: how late a deadline may be."""
+"""Seconds between two turns of the wheel, and so the maximum delay of a deadline."""
 
 STILL = 0.5
-"""Seconds between two turns past which the loop has stood still."""
+"""Seconds between two turns from which on the event loop counts as having been blocked."""
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""It goes on while the machine is suspended, which the monotonic clock does not."""
+"""A clock that also advances while the machine is suspended, unlike the monotonic one."""
 
 
-class deadline:  # noqa: N801 - it reads as asyncio.timeout does
-    """``with deadline(5): …`` raises TimeoutError when the block takes longer (None: never does).
+class deadline:  # noqa: N801 - named like asyncio.timeout
+    """``with deadline(5): …`` raises TimeoutError if the block takes more seconds (None: never).
 
-    As ``asyncio.timeout``, for the current task, and up to 50 ms late.
+    Like ``asyncio.timeout``, for the current task, and up to 50 ms late.
     """
 
     __slots__ = ("_asked", "_place", "_task", "expired", "seconds")
@@ -35,7 +35,7 @@ class deadline:  # noqa: N801 - it reads as asyncio.timeout does
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
         self.expired = False
-        """Whether the time ran out."""
+        """Whether the deadline passed."""
 
     def __enter__(self) -> deadline:
         if self.seconds is not None:
@@ -59,14 +59,14 @@ class deadline:  # noqa: N801 - it reads as asyncio.timeout does
             raise TimeoutError from error
 
     def expire(self) -> None:
-        """The time is over: cancel what takes too long."""
+        """Cancel the task, since the deadline has passed."""
         self.expired = True
         self._task.cancel()
 
 
-class standstill:  # noqa: N801 - it reads as deadline does
-    """``with standstill() as still: …``; ``still.seconds`` is for how long the event loop has stood
-    still since, a suspended machine included."""
+class standstill:  # noqa: N801 - named like deadline
+    """``with standstill() as still: …``; ``still.seconds`` is the time for which the event loop has
+    stood still since the block began, including that of a suspended machine."""
 
     __slots__ = ("_before", "_wheel")
 
@@ -81,14 +81,14 @@ class standstill:  # noqa: N801 - it reads as deadline does
 
     @property
     def seconds(self) -> float:
-        """To be asked inside the block."""
+        """Seconds of standstill since the block began; read inside the block."""
         return self._wheel.stand_still_total() - self._before
 
 
 def lost_clock() -> Callable[[], float]:
-    """Return a function, callable from any thread, that returns for how many seconds of monotonic
-    time the running event loop has stood still while anything had a deadline. Where no event loop
-    runs, it returns 0."""
+    """Return a function, callable from any thread, that returns how many seconds of monotonic time
+    the running event loop has stood still while anything had a deadline; 0 without an event
+    loop."""
     try:
         return _wheel().lost
     except RuntimeError:
@@ -96,8 +96,8 @@ def lost_clock() -> Callable[[], float]:
 
 
 class _Wheel:
-    """All deadlines of one event loop, by the turn at which they end. Turns are counted in time for
-    which the loop did not stand still."""
+    """All deadlines of one event loop, by the turn at which they end. Turns are counted in time
+    during which the loop did not stand still."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -105,19 +105,19 @@ class _Wheel:
         self._turning = False
         self._watchers = 0
         self._turned = self._turned_by_clock = 0.0
-        """When it turned last, by the monotonic clock and by _CLOCK."""
+        """When it last turned, by the monotonic clock and by _CLOCK."""
         self._lost = self._still = 0.0
         """Seconds for which the loop stood still: by the monotonic clock, and by _CLOCK."""
 
     def current_task(self) -> asyncio.Task[object]:
-        """The task that a deadline is for."""
+        """Return the task that a deadline is for."""
         task = asyncio.current_task(self.loop)
         if task is None:
-            raise RuntimeError("a deadline is for a task to keep")
+            raise RuntimeError("a deadline can only be used inside a task")
         return task
 
     def put(self, one: deadline, seconds: float) -> set[deadline]:
-        """Give a deadline its place."""
+        """Add a deadline; return the set that it is in."""
         self._begin()
         number = int((self._now() + max(0.0, seconds)) / TURN) + 1
         place = self._places.get(number)
@@ -127,7 +127,7 @@ class _Wheel:
         return place
 
     def watch(self, more: int) -> None:
-        """Turn the wheel while standstills are watched for, too; ``more`` watchers than before."""
+        """Change the number of ``standstill`` blocks by ``more``; they keep the wheel turning."""
         self._watchers += more
         self._begin()
 
@@ -142,7 +142,7 @@ class _Wheel:
         return self._still
 
     def lost(self) -> float:
-        """As stand_still_total, without the time of a suspended machine. For any thread."""
+        """Return the same without the time of a suspended machine. For any thread."""
         since = time.monotonic() - self._turned
         return self._lost + (since - TURN if self._turning and since > STILL else 0.0)
 
@@ -175,7 +175,7 @@ class _Wheel:
 
 
 def _wheel() -> _Wheel:
-    """The wheel of the running event loop, which keeps it."""
+    """Return the wheel of the running event loop."""
     loop = asyncio.get_running_loop()
     kept = vars(loop)
     wheel: _Wheel = kept.get("tocsin_wheel") or kept.setdefault("tocsin_wheel", _Wheel(loop))

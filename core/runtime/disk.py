@@ -1,4 +1,4 @@
-"""Telling a place that cannot be written now from other trouble: it is tried again later."""
+"""Recognition of places that cannot be written now, which is tried again later."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ _UNWRITABLE = (
 
 
 def is_unwritable(error: OSError) -> bool:
-    """Whether it says that nothing can be written there now: no room is left, the file system is
-    read-only or fails, or permission is missing."""
+    """Return whether an error says that a place cannot be written now: the disk is full, the file
+    system is read-only or faulty, or permission is missing."""
     return error.errno in _UNWRITABLE

@@ -1,8 +1,8 @@
-"""How Python looks for garbage, for a process that keeps much and makes little of it.
+"""Tuning of Python's garbage collector for a process that keeps many objects and makes few cycles.
 
-What is set up at the start stays, and what a check makes is freed by its reference counts as soon
-as the check is over. The collector, which by default looks through the young objects at every 700th
-new one and through all of them now and then, would spend a third of a busy core on finding nothing.
+What is set up at the start stays, and what a check makes is freed by reference counting as soon as
+the check is over. With its default settings (young objects are examined at every 700th new one, and
+all objects now and then), the collector would use a third of a busy core and find nothing.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import gc
 
 YOUNG = 20_000
-"""New objects before the young ones are looked through; some 2 ms each time."""
+"""Number of new objects after which the young ones are examined; that takes about 2 ms."""
 
 
 def settle() -> None:
-    """Take what there is now for permanent, and look at what comes less often."""
+    """Exempt all present objects from collection, and collect new ones less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, 20, 20)

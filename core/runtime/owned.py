@@ -1,5 +1,5 @@
-"""Whose a file is: what somebody else could have written is not what it seems, and files that are
-written are their owner's alone."""
+"""Ownership of files: refusal of files that another user could have written, and creation of files
+that only their owner can read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHARED = stat.S_IWGRP | stat.S_IWOTH
 
 
 def user_name(uid: int) -> str:
-    """A user as people call it."""
+    """Return a user's name; ``user UID`` if it has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -24,7 +24,12 @@ def user_name(uid: int) -> str:
 
 
 def why_not_ours(status: os.stat_result, owners: Collection[int]) -> str | None:
-    """Why somebody else than ``owners`` could have written a file or directory, or None."""
+    """Return why a user other than ``owners`` could have written a file or directory, or None.
+
+    Args:
+        status: its status.
+        owners: ids of the users who may have written it.
+    """
     if status.st_uid not in owners:
         return f"belongs to {user_name(status.st_uid)}, not to {user_name(os.geteuid())}"
     if status.st_mode & SHARED:
@@ -33,28 +38,37 @@ def why_not_ours(status: os.stat_result, owners: Collection[int]) -> str | None:
 
 
 def open_directory(path: str | Path) -> int:
-    """A descriptor of a directory that holds while its name may come to mean another. Raises
-    OSError."""
+    """Return a descriptor of a directory, which stays valid if the name is given to another one.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
     return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def open_file(name: str, directory: int, *, follow: bool = False) -> int:
-    """A descriptor of a regular file of a directory, for reading; waits for no pipe.
+    """Return a descriptor of a regular file in a directory, for reading. Does not wait for a pipe.
+
+    Args:
+        name: name of the file.
+        directory: descriptor of the directory.
+        follow: whether the file may be a symbolic link.
 
     Raises:
-        OSError: it cannot be opened, or is something else (ELOOP: a symbolic link).
+        OSError: it cannot be opened, or is not a regular file (ELOOP: a symbolic link).
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     descriptor = os.open(name, flags, dir_fd=directory)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(0, "it is no regular file")
+        raise OSError(0, "it is not a regular file")
     return descriptor
 
 
 @contextmanager
 def private_files() -> Iterator[None]:
-    """Meanwhile what this process makes is its user's alone, SQLite's and libraries' files too."""
+    """Create files for the owner alone within a ``with`` block, including those of SQLite and other
+    libraries."""
     before, outer = os.umask(0o077), PROCESS.given_umask
     PROCESS.given_umask = before if outer is None else outer
     try:
@@ -65,8 +79,8 @@ def private_files() -> Iterator[None]:
 
 
 def program_umask() -> int:
-    """The umask for programs that are run for others, such as a backup script: that which tocsin
-    was started with. tocsin's own, which they would inherit, hides all files from other users."""
+    """Return the umask for programs that are run for others, such as a backup script: the one that
+    tocsin was started with. They would inherit tocsin's own, which hides files from other users."""
     if PROCESS.given_umask is not None:
         return PROCESS.given_umask
     mask = os.umask(0o077)
@@ -75,8 +89,17 @@ def program_umask() -> int:
 
 
 def narrow(directory: Path, without: Collection[str] = ()) -> int:
-    """Take what lies in a directory from group and others, but for entries ``without``; returns how
-    many files that were. What belongs to another user is left alone."""
+    """Remove the access of group and others from everything in a directory.
+
+    Files of other users are not changed.
+
+    Args:
+        directory: the directory.
+        without: names of entries to omit.
+
+    Returns:
+        The number of files changed.
+    """
     changed = 0
     for folder, folders, files in os.walk(directory):
         if folder == os.fspath(directory):
@@ -93,12 +116,12 @@ def narrow(directory: Path, without: Collection[str] = ()) -> int:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Put a file in place whole or not at all, readable by its owner only."""
+    """Write a file completely or not at all, readable by its owner only."""
     partial = path.with_suffix(".partial")
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o600)  # also where a crash left a file with another mode behind
+            os.fchmod(descriptor, 0o600)  # also if a crash left a file with another mode
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

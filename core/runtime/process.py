@@ -1,4 +1,4 @@
-"""State that the kernel keeps for a whole process, and a hook of tests; no app can own them."""
+"""State that the kernel keeps for the whole process, and a hook for tests; no app can own these."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from attrs import define
 
 @define
 class Process:
-    """What tocsin changed in its process, as long as it is changed; unset while none runs."""
+    """What tocsin has changed in its process, while it is changed; unset while no tocsin runs."""
 
     given_umask: int | None = None
-    """The umask that the process was started with (umask(2)), while its own is another."""
+    """The umask that the process was started with (umask(2)), while another is set."""
 
     given_files: tuple[int, int] | None = None
     """The limits of open files that it was started with (RLIMIT_NOFILE), while they are raised."""
 
     files_left: tuple[float, int] = (float("-inf"), 0)
-    """When its descriptors were counted last, by the monotonic clock, and how many were left."""
+    """When descriptors were last counted (monotonic seconds), and how many were left."""
 
     crash_hook: Callable[[str], None] | None = None
-    """Called at each of ``crash_points``, where a test ends the process as a whole."""
+    """Called at each of ``crash_points``; a test ends the whole process there."""
 
 
 PROCESS = Process()

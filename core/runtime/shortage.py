@@ -1,5 +1,5 @@
-"""Telling a shortage of tocsin's own (descriptors, memory, threads, ports, a resolver) from what is
-wrong with a target: it says nothing about the target, which is ``unknown`` then, never ``down``."""
+"""Distinguishes a shortage of tocsin's own (descriptors, memory, threads, ports, resolver) from a
+failure of a target. A shortage says nothing about the target, which becomes ``unknown``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from tocsin.core.runtime.descriptors import are_scarce
 
 OUT_OF = "tocsin is out of "
-"""What sentences about a shortage begin with."""
+"""Beginning of sentences about a shortage."""
 
 _LACKS = {
     errno.EMFILE: "open files: raise the limit of tocsin's process (ulimit -n, LimitNOFILE)",
@@ -24,10 +24,10 @@ _PORTS = "local addresses or ports to connect from"
 _THREADS = "threads: raise the limit of processes (ulimit -u, TasksMax)"
 
 _NUMBER = re.compile(r"\[Errno (-?\d+)\]")
-"""Of errors that were put together as text: asyncio's "Multiple exceptions: …"."""
+"""Finds numbers in errors that were merged into text, as asyncio's "Multiple exceptions: …"."""
 
 _VAGUE = (socket.gaierror, ssl.SSLError)
-"""Errors of libraries that open files themselves, and do not say that they could not."""
+"""Errors of libraries that open files themselves and do not report that they could not."""
 
 
 _CLEAR = frozenset(
@@ -35,15 +35,15 @@ _CLEAR = frozenset(
     for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY", "EAI_FAMILY", "EAI_SERVICE")
     if (number := getattr(socket, name, None)) is not None
 )
-"""Answers of the resolver: there is no such name, or it has no address. Others are none."""
+"""Errors that are answers of the resolver: there is no such name, or it has no address."""
 
 
 class LookupTrouble(OSError):
-    """A host name could not be looked up, which is the resolver's trouble and not the name's.
+    """A host name could not be looked up, because of the resolver and not because of the name.
 
     Args:
         host: the name.
-        why: a clause.
+        why: the reason, as a clause.
     """
 
     def __init__(self, host: str, why: str) -> None:
@@ -52,23 +52,23 @@ class LookupTrouble(OSError):
 
 
 def is_clear(error: socket.gaierror) -> bool:
-    """Whether the resolver has answered that there is no such name."""
+    """Return whether the resolver answered that there is no such name."""
     return error.errno in _CLEAR
 
 
 def own_shortage(error: BaseException) -> str | None:
-    """What tocsin itself ran out of, if an error comes from that.
+    """Return what tocsin itself lacks, if that caused an error.
 
     Args:
-        error: what was raised; its causes, contexts and the errors that it wraps count, too.
+        error: the exception; its causes, contexts and wrapped errors are examined, too.
 
     Returns:
-        A clause such as ``"tocsin is out of memory"``, for the message of a result that is
-        ``unknown``; None where the error is about something else.
+        A clause such as ``"tocsin is out of memory"``, for the message of an ``unknown`` result;
+        None if the error has another cause.
     """
     try:
         return _shortage(error)
-    except Exception:  # noqa: BLE001 - attributes of a plugin's error may be anything
+    except Exception:  # noqa: BLE001 - attributes of a plugin's exception may raise anything
         return None
 
 
@@ -89,13 +89,13 @@ def _shortage(error: BaseException) -> str | None:
             return _sentence(_LACKS[errno.EMFILE])
         if isinstance(one, socket.gaierror) and isinstance(one.errno, int) and not is_clear(one):
             return f"tocsin could not look up the name: {(one.strerror or str(one)).lower()}"
-        # One of several addresses that cannot be used from here says nothing.
+        # One of several addresses that cannot be used from this machine is no shortage.
         ports_only = ports_only or (bool(numbers) and set(numbers) == {errno.EADDRNOTAVAIL})
     return _sentence(_PORTS) if ports_only else None
 
 
 def present_shortage() -> str | None:
-    """What tocsin is out of at this moment, whatever an error says; None where there is enough."""
+    """Return what tocsin lacks at this moment, independent of an error; None if nothing."""
     return _sentence(_LACKS[errno.EMFILE]) if are_scarce() else None
 
 
@@ -105,7 +105,7 @@ def _sentence(what: str) -> str:
 
 def _numbers(error: BaseException) -> list[int]:
     if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
-        # The resolver has numbers of its own; one of them says "see errno", or is of memory.
+        # The resolver has its own numbers; one means "see errno", one is for memory.
         lacks = isinstance(error, socket.gaierror) and error.errno == socket.EAI_MEMORY
         return [errno.ENOMEM] if lacks else []
     if error.errno is not None:
@@ -114,7 +114,7 @@ def _numbers(error: BaseException) -> list[int]:
 
 
 def _wrapped(error: BaseException) -> Iterator[BaseException]:
-    """An error and all that it was made from, each once."""
+    """Yield an error and everything that it was made from, each once."""
     seen: set[int] = set()
     left: list[object] = [error]
     while left:

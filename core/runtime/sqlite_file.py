@@ -1,4 +1,4 @@
-"""Files of the data directory that SQLite keeps: how they are opened, and what its errors mean."""
+"""SQLite files in the data directory: how they are opened, and what their errors mean."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _DAMAGE = frozenset(
 
 
 class DamagedError(Exception):
-    """The file holds something else than it should; says what, as a clause."""
+    """The file does not hold what it should; the message says what is wrong, as a clause."""
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether an error is of the file's content, and not of the disk or the machine."""
+    """Return whether an error concerns the file's content, and not the disk or the machine."""
     return isinstance(error, DamagedError) or _code(error) in _DAMAGE
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Whether another process is changing the file."""
+    """Return whether another process is changing the file."""
     return _code(error) == sqlite3.SQLITE_BUSY
 
 
 def as_os_error(error: Exception, path: Path) -> OSError:
-    """An error of the disk or the machine in the words of the operating system."""
+    """Return an error of the disk or the machine as an OSError of the operating system."""
     if _code(error) == sqlite3.SQLITE_FULL:
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     return OSError(errno.EIO, str(error), str(path))
@@ -43,20 +43,22 @@ def _code(error: Exception) -> int:
 
 
 def connect(path: Path, *, ahead: bool) -> sqlite3.Connection:
-    """Open a file to change it, making it where there is none, for its owner alone. When a commit
-    has returned, the disk has it. Nothing else in this process may have the file open: closing any
-    descriptor of it gives up this process's locks (https://www.sqlite.org/howtocorrupt.html#_2_2_).
+    """Open a file for writing, and create it, for its owner alone, if it does not exist.
+
+    When a commit has returned, the data is on disk. Nothing else in this process may have the file
+    open: closing any descriptor of it releases this process's locks
+    (https://www.sqlite.org/howtocorrupt.html#_2_2_).
 
     Args:
         path: the file.
-        ahead: writes go into a log beside it first, which is fast and needs more files; it is used
-            by one connection. Without, the file alone holds all while nothing is being changed.
+        ahead: whether to write to a write-ahead log first, which is fast and needs more files; only
+            one connection uses it. Otherwise the file alone holds everything between changes.
 
     Raises:
-        sqlite3.Error, OSError: it cannot be opened, or written.
+        sqlite3.Error, OSError: it cannot be opened or written.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # SQLite would make it for all whom the umask allows, and say less of why it cannot.
+    # SQLite would create it with the umask's mode, and its errors say less about the cause.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
@@ -67,7 +69,7 @@ def connect(path: Path, *, ahead: bool) -> sqlite3.Connection:
         if ahead:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
-        else:  # also that the end of a change is on the disk: a token revoked stays revoked
+        else:  # the end of a change, too, must be on disk: a revoked token stays revoked
             db.execute("PRAGMA synchronous=EXTRA")
     except BaseException:
         db.close()
@@ -77,7 +79,8 @@ def connect(path: Path, *, ahead: bool) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """What is done within is on disk as a whole, or not at all. Raises sqlite3.Error."""
+    """Return a context manager for one transaction: on disk as a whole, or not at all. Raises
+    sqlite3.Error."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -1,9 +1,9 @@
-"""What plugins hand over, looked at once, where it enters: types, finite numbers, sizes.
+"""Validation of what plugins hand over: types, finite numbers, sizes. Done once, at the entry.
 
-It is looked at where the plugin's own code runs, since its tables and texts may be code as well.
-Where a part is wrong that the rest can do without, that part is left out, and a clause says what
-was wrong with it: a metric that is no number does not keep an alarm from ringing. Where nothing is
-left, :class:`PluginFault` is raised. Secrets and control characters are the boundary's matter.
+Validation runs where the plugin's code runs, since reading the plugin's tables and texts may run
+its code. An invalid part that is not essential is left out, and a clause describes it, so that an
+invalid metric does not prevent an alert. If nothing usable remains, :class:`PluginFault` is raised.
+Removal of secrets and control characters is done by ``core.boundary``.
 """
 
 from __future__ import annotations

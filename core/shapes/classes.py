@@ -1,4 +1,4 @@
-"""What classes of plugins say of themselves, and what tocsin reads of their objects."""
+"""Validation of plugin classes and of the objects made of them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,15 @@ _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
 
 
 def check_class(cls: Any, kind: str) -> None:
-    """Look at the class variables of a plugin's class. Raises PluginFault."""
+    """Validate the class variables of a plugin's class.
+
+    Args:
+        cls: the class.
+        kind: ``probe``, ``source``, ``rule``, ``notifier`` and so on.
+
+    Raises:
+        PluginFault: a variable has an invalid value.
+    """
     for name, (is_fit, wanted) in _VARIABLES.get(kind, {}).items():
         value = getattr(cls, name)
         if not is_fit(value):
@@ -79,11 +87,15 @@ _OPTIONS: tuple[tuple[type, Mapping[str, Callable[[Any], bool]]], ...] = (
 
 
 def check_instance(instance: Any) -> None:
-    """Look at what tocsin itself reads of a plugin's object; a class may have replaced it by
-    something else. Raises PluginFault."""
+    """Validate the options of a plugin's object that tocsin itself reads; its class may have
+    replaced them by something else.
+
+    Raises:
+        PluginFault: an option has an invalid value.
+    """
     for base, options in _OPTIONS:
         if isinstance(instance, base):
             for name, is_fit in options.items():
                 value = getattr(instance, name)
                 if not is_fit(value):
-                    raise PluginFault(f"has {show(value)} as {name}, which tocsin cannot use")
+                    raise PluginFault(f"has {show(value)} as {name}, which is invalid")

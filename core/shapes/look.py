@@ -1,4 +1,4 @@
-"""Validation of one value that a plugin handed over: what is wrong, and which part is usable."""
+"""Validation of one value that a plugin handed over: what is invalid, and which part is usable."""
 
 from __future__ import annotations
 
@@ -18,55 +18,55 @@ from tocsin.core.plugin.faults import PluginFault, describe
 T = TypeVar("T")
 
 LONGEST_NAME = 100
-"""Characters of a name."""
+"""Maximum length of a name, in characters."""
 
 LONGEST_TARGET = 255
-"""Characters of the name of a target that a source found: engines allow that many."""
+"""Maximum length of a discovered target's name, in characters: engines allow that many."""
 
 LONGEST_LINE = 1_000_000
-"""Characters of a log line, before it is cut to what is shown."""
+"""Maximum length of a log line, in characters, before it is shortened for display."""
 
 LONGEST_TEXT = 20_000
-"""Characters of a text; what is shown of it is cut again."""
+"""Maximum length of a text, in characters; it is shortened further for display."""
 
 LONGEST_REFERENCE = 1000
-"""Characters of what a provider calls a message."""
+"""Maximum length of a provider's id of a message, in characters."""
 
 MOST_METRICS = 500
-"""Metrics of one result."""
+"""Maximum number of metrics of one result."""
 
 MOST_ITEMS = 5000
-"""Values in one table of data, at whatever depth."""
+"""Maximum number of values in one table of data, over all levels."""
 
 MOST_DEPENDENCIES = 1000
 MOST_TARGETS = 100_000
-"""Names in one inventory."""
+"""Maximum number of names in one inventory."""
 
 MOST_STATE = 64_000
-"""Characters, about, that a verdict may carry."""
+"""Maximum size of a rule's state, in characters (estimated)."""
 
 LARGEST = 1e300
-"""No metric is larger; sums of such numbers are still numbers."""
+"""Maximum of a metric; sums of such numbers are still finite."""
 
 LARGEST_WHOLE = 2**63
 LONGEST_WAIT = 366 * 86400.0
-"""Seconds."""
+"""Maximum length of a duration, in seconds."""
 
 AHEAD = timedelta(hours=1)
-"""An observation of the future beyond this is of now."""
+"""An observation whose time is further in the future is given the present time."""
 
 _PLAIN = (str, int, float, bool, type(None))
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether a value is a finite number, true and false not being numbers."""
+    """Return whether a value is a finite number; booleans are not numbers."""
     if type(value) is float:
         return isfinite(value)
     return type(value) is int and -LARGEST_WHOLE < value < LARGEST_WHOLE
 
 
 def are_numbers(given: object) -> bool:
-    """Whether it is a plain table of not too many finite numbers."""
+    """Return whether a value is a plain dict of at most MOST_METRICS finite numbers."""
     if type(given) is not dict or len(given) > MOST_METRICS:
         return False
     for key, value in given.items():
@@ -78,12 +78,12 @@ def are_numbers(given: object) -> bool:
 
 
 def is_name(value: object, longest: int = LONGEST_NAME) -> bool:
-    """Whether a value is text of one line, and of no more characters than ``longest``."""
+    """Return whether a value is one line of text with at most ``longest`` characters."""
     return type(value) is str and 0 < len(value) <= longest and visible(value) == value
 
 
 def show(value: object) -> str:
-    """A value for a sentence, whatever it is, shortened."""
+    """Return a short text form of any value, for an error message."""
     if type(value) is int and abs(value) >= LARGEST_WHOLE:
         return f"a number of {value.bit_length()} bits"
     try:
@@ -95,38 +95,45 @@ def show(value: object) -> str:
 
 @frozen
 class Look:
-    """One look at what a plugin handed over; collects what is wrong, and what to put in place."""
+    """Collects the invalid parts of one object, and the values that replace them."""
 
     wrong: list[str]
     changed: dict[str, Any]
 
     @classmethod
     def new(cls) -> Look:
-        """A look that has not found anything yet."""
+        """Return an empty one."""
         return cls([], {})
 
     def instead(self, name: str, value: Any, given: object, wanted: str) -> None:
-        """Put another value in place of one that is wrong."""
+        """Replace an invalid value.
+
+        Args:
+            name: the field.
+            value: the replacement.
+            given: the invalid value.
+            wanted: what would be valid, as in "a number".
+        """
         self.changed[name] = value
         self.wrong.append(f"{name} {show(given)}, not {wanted}")
 
     def text(self, name: str, given: object, longest: int = LONGEST_TEXT) -> None:
-        """A text, which is cut where it is too long."""
+        """Validate a text; shorten it if it is too long."""
         if type(given) is str:
             if len(given) > longest:
                 self.changed[name] = given[:longest]
         elif isinstance(given, str):
-            self.changed[name] = str(given)[:longest]  # a Secret is three asterisks
+            self.changed[name] = str(given)[:longest]  # str() of a Secret is three asterisks
         else:
             self.instead(name, "", given, "text")
 
     def seconds(self, name: str, given: object) -> None:
-        """A number of seconds, or None."""
+        """Validate a number of seconds, or None."""
         if given is not None and not (is_number(given) and 0 <= given <= LONGEST_WAIT):
             self.instead(name, None, given, "a number of seconds")
 
     def numbers(self, name: str, given: object) -> None:
-        """Numbers by name."""
+        """Validate a table of numbers by name."""
         if are_numbers(given):
             return
         kept: dict[str, float] = {}
@@ -147,7 +154,7 @@ class Look:
                 kept[str(key)] = number
 
     def data(self, name: str, given: object) -> None:
-        """Data as JSON; what JSON does not know becomes text."""
+        """Validate data as JSON; what JSON cannot represent becomes text."""
         if not given and type(given) is dict:
             return
         if not isinstance(given, Mapping):
@@ -163,7 +170,12 @@ class Look:
             self.changed[name] = bounded
 
     def done(self, given: T, what: str) -> tuple[T, str | None]:
-        """What may go on, and what was wrong with it."""
+        """Return the usable object, and a clause that says what was invalid, or None.
+
+        Args:
+            given: the object.
+            what: what it is, as in "a result".
+        """
         if self.changed:
             given = evolve(given, **self.changed)  # type: ignore[misc]
         if not self.wrong:
@@ -173,13 +185,13 @@ class Look:
 
 
 class _Room:
-    """Copies data, as much as there is room for."""
+    """Copies data up to a maximum number of values."""
 
     def __init__(self, left: int) -> None:
         self.left = left
 
     def copy(self, value: Any, depth: int) -> Any:
-        """A copy of what fits."""
+        """Return a copy of the part that fits."""
         self.left -= 1
         if self.left < 0:
             return None
@@ -203,7 +215,7 @@ class _Room:
 def _number(value: object) -> float | int | None:
     if is_number(value):
         return value
-    if not isinstance(value, Real):  # numpy's numbers are such, text is not
+    if not isinstance(value, Real):  # numpy's numbers are Real
         return None
     try:
         number = float(value)
@@ -213,7 +225,16 @@ def _number(value: object) -> float | int | None:
 
 
 def read_as(cls: type[T], given: object, hook: str) -> T:
-    """An object of exactly the class, without code of a plugin. Raises PluginFault."""
+    """Return an object of exactly the class ``cls``, so that reading it runs no code of a plugin.
+
+    Args:
+        cls: the class.
+        given: an object of the class or of a subclass.
+        hook: the method that returned it.
+
+    Raises:
+        PluginFault: it is no such object, or cannot be read.
+    """
     if type(given) is cls:
         return given
     if not isinstance(given, cls):
@@ -227,7 +248,15 @@ def read_as(cls: type[T], given: object, hook: str) -> T:
 
 
 def guarded(look: Callable[[], T], what: str) -> T:
-    """A look at what may be code of a plugin: whatever it raises is its fault."""
+    """Call a function that may run code of a plugin.
+
+    Args:
+        look: the function.
+        what: what it reads, as in "its result".
+
+    Raises:
+        PluginFault: the function raised an exception.
+    """
     try:
         return look()
     except PluginFault:
@@ -237,7 +266,7 @@ def guarded(look: Callable[[], T], what: str) -> T:
 
 
 def is_aware(given: object) -> TypeGuard[datetime]:
-    """Whether it is a time with its zone."""
+    """Return whether a value is a datetime with a time zone."""
     try:
         return type(given) is datetime and given.utcoffset() is not None
     except Exception:  # noqa: BLE001 - a third-party time zone

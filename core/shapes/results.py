@@ -1,4 +1,4 @@
-"""What probes, rules and notifiers return."""
+"""Validation of what probes, rules and notifiers return."""
 
 from __future__ import annotations
 
@@ -25,17 +25,25 @@ from tocsin.core.shapes.look import (
 
 
 def fit_result(given: object, hook: str = "check") -> tuple[Result, str | None]:
-    """What a probe or source saw. Raises PluginFault."""
+    """Return the usable part of a probe's or source's result, and what was invalid, or None.
+
+    Args:
+        given: the value.
+        hook: the method that returned it.
+
+    Raises:
+        PluginFault: it is not a result, or has no valid status.
+    """
     try:
-        if type(given) is Result and _is_plain(given):  # as nearly all are
+        if type(given) is Result and _is_plain(given):  # the usual case
             return given, None
-    except Exception:  # noqa: BLE001, S110 - the guarded look names what is wrong
+    except Exception:  # noqa: BLE001, S110 - the validation below says what is wrong
         pass
     return guarded(lambda: _fit_result(read_as(Result, given, hook)), "its result")
 
 
 def _is_plain(result: Result) -> bool:
-    """Whether a result is fit as it is, which runs no code of a plugin."""
+    """Return whether a result is valid and reading it runs no code of a plugin."""
     message, latency, attributes = result.message, result.latency, result.attributes
     return (
         type(result.status) is Status
@@ -67,7 +75,7 @@ _TIMES = ("created_at", "started_at", "finished_at")
 
 
 def _fit_container(look: Look, given: object) -> None:
-    """A container's facts; its numbers are looked at by ``boundary.cleaned_result``."""
+    """Validate a container's facts; its numbers are validated by ``boundary.cleaned_result``."""
     facts = read_as(Container, given, "check")
     inner = Look.new()
     for name in _TEXTS:
@@ -91,8 +99,15 @@ def _fit_container(look: Look, given: object) -> None:
 
 
 def fit_verdict(given: object, least_again: float = 0.0) -> tuple[Verdict, str | None]:
-    """What a rule finds; it is asked again no sooner than after ``least_again`` seconds. Raises
-    PluginFault."""
+    """Return the usable part of a rule's verdict, and what was invalid, or None.
+
+    Args:
+        given: the value.
+        least_again: minimum of ``recheck_after``, in seconds.
+
+    Raises:
+        PluginFault: it is not a verdict, or has no valid state.
+    """
 
     def look_at() -> tuple[Verdict, str | None]:
         verdict = read_as(Verdict, given, "evaluate")
@@ -106,7 +121,7 @@ def fit_verdict(given: object, least_again: float = 0.0) -> tuple[Verdict, str |
         state = look.changed.get("rule_state", verdict.rule_state)
         if state and (size := _size(state)) > MOST_STATE:
             look.changed["rule_state"] = {}
-            look.wrong.append(f"{size} characters to carry, more than {MOST_STATE}")
+            look.wrong.append(f"{size} characters of rule_state, more than {MOST_STATE}")
         again = verdict.recheck_after
         look.seconds("recheck_after", again)
         if "recheck_after" not in look.changed and again is not None and again < least_again:
@@ -117,7 +132,7 @@ def fit_verdict(given: object, least_again: float = 0.0) -> tuple[Verdict, str |
 
 
 def _size(value: Any) -> int:
-    """Characters that a value takes, about."""
+    """Return the estimated size of a value, in characters."""
     if isinstance(value, str):
         return len(value) + 2
     if isinstance(value, Mapping):
@@ -128,14 +143,18 @@ def _size(value: Any) -> int:
 
 
 def fit_receipt(given: object) -> tuple[Receipt, str | None]:
-    """What a notifier was answered. Raises PluginFault."""
+    """Return the usable part of a notifier's receipt, and what was invalid, or None.
+
+    Raises:
+        PluginFault: it is not a receipt.
+    """
 
     def look_at() -> tuple[Receipt, str | None]:
         receipt = read_as(Receipt, given, "send")
         look = Look.new()
         look.text("answer", receipt.answer)
         if receipt.reference is not None and not is_name(receipt.reference, LONGEST_REFERENCE):
-            look.instead("reference", None, receipt.reference, "a short text of one line")
+            look.instead("reference", None, receipt.reference, "one short line of text")
         return look.done(receipt, "a receipt")
 
     return guarded(look_at, "its receipt")

@@ -1,4 +1,4 @@
-"""What sources tell: targets, what their labels ask for, events, inventories."""
+"""Validation of what sources report: targets, requests of labels, events, inventories."""
 
 from __future__ import annotations
 
@@ -32,18 +32,27 @@ from tocsin.core.shapes.look import (
 
 
 def fit_own_name(given: object) -> str:
-    """What a source calls a target. Raises PluginFault."""
+    """Return a source's name of a target.
+
+    Raises:
+        PluginFault: the name is invalid.
+    """
     if not isinstance(given, str) or not given or len(given) > LONGEST_TARGET or "/" in given:
         raise PluginFault(
-            f"called a target {show(given)}; a name is text of 1 to {LONGEST_TARGET} characters "
-            "without '/'"
+            f"called a target {show(given)}; a name must be text of 1 to {LONGEST_TARGET} "
+            "characters without '/'"
         )
     return visible(str(given))
 
 
 def fit_target(given: object) -> tuple[Target, str | None]:
-    """A target that a source found. Its labels stay as they are: probes and matchers go by them.
-    Raises PluginFault: nothing is left by which it could be watched."""
+    """Return the usable part of a discovered target, and what was invalid, or None.
+
+    Its labels are not changed, since probes and matchers use them.
+
+    Raises:
+        PluginFault: it cannot be watched, since its name is invalid or it is not a target.
+    """
 
     def look_at() -> tuple[Target, str | None]:
         target = read_as(Target, given, "discovered")
@@ -94,11 +103,15 @@ def _fit_labels(look: Look, given: object) -> None:
         if isinstance(key, str) and isinstance(text, str)
     }
     if len(look.changed["labels"]) < len(given):
-        look.wrong.append("labels that are no texts")
+        look.wrong.append("labels that are not text")
 
 
 def fit_tables(given: object) -> tuple[Mapping[str, Mapping[str, Any]], str | None]:
-    """The checks that the labels of a target ask for. Raises PluginFault."""
+    """Return the valid checks that a target's labels request, and what was invalid, or None.
+
+    Raises:
+        PluginFault: they cannot be read.
+    """
     look = Look.new()
 
     def look_at() -> tuple[Mapping[str, Mapping[str, Any]], str | None]:
@@ -115,7 +128,11 @@ def fit_tables(given: object) -> tuple[Mapping[str, Mapping[str, Any]], str | No
 
 
 def fit_claim(given: object) -> tuple[Claim | None, str | None]:
-    """What labels claim. Raises PluginFault."""
+    """Return the usable part of what labels claim, and what was invalid, or None.
+
+    Raises:
+        PluginFault: it is not a claim.
+    """
 
     def look_at() -> tuple[Claim | None, str | None]:
         if given is None:
@@ -144,7 +161,15 @@ def fit_claim(given: object) -> tuple[Claim | None, str | None]:
 
 
 def fit_event(given: object, now: datetime) -> tuple[Event, str | None]:
-    """What happened to a target. Raises PluginFault."""
+    """Return the usable part of an event, and what was invalid, or None.
+
+    Args:
+        given: the value.
+        now: replaces an invalid time; aware UTC.
+
+    Raises:
+        PluginFault: it is not an event, or its target or id is invalid.
+    """
 
     def look_at() -> tuple[Event, str | None]:
         event = read_as(Event, given, "happened")
@@ -155,7 +180,7 @@ def fit_event(given: object, now: datetime) -> tuple[Event, str | None]:
             look.text(field, getattr(event, field), LONGEST_NAME)
         look.data("attributes", event.attributes)
         if (at := fit_time(event.at, now)) is not event.at:
-            look.instead("at", at, event.at, "an aware datetime that is past")
+            look.instead("at", at, event.at, "an aware datetime that is not in the future")
         if type(event.id) is not UUID:
             raise PluginFault(f"gave an event whose id is {show(event.id)}, not a UUID")
         return look.done(event, "an event")
@@ -164,7 +189,7 @@ def fit_event(given: object, now: datetime) -> tuple[Event, str | None]:
 
 
 def fit_time(given: object, now: datetime) -> datetime:
-    """When something was seen: ``now`` where that cannot be."""
+    """Return the time of an observation; ``now`` if it is missing, in the future or too old."""
     if not is_aware(given):
         return now
     try:
@@ -174,7 +199,11 @@ def fit_time(given: object, now: datetime) -> datetime:
 
 
 def fit_names(given: Iterable[object]) -> tuple[frozenset[str], str | None]:
-    """The names of a full inventory, without those that cannot be. Raises PluginFault."""
+    """Return the valid names of a full inventory, and what was invalid, or None.
+
+    Raises:
+        PluginFault: it cannot be read, or has more than MOST_TARGETS names.
+    """
     names = guarded(lambda: list(islice(given, MOST_TARGETS + 1)), "its inventory")
     if len(names) > MOST_TARGETS:
         raise PluginFault(f"has more than {MOST_TARGETS} targets")
@@ -188,7 +217,11 @@ def fit_names(given: Iterable[object]) -> tuple[frozenset[str], str | None]:
 
 
 def fit_lines(given: object, most: int) -> list[LogLine]:
-    """The last lines that a target wrote, at most so many. Raises PluginFault."""
+    """Return the last log lines of a target, at most ``most``.
+
+    Raises:
+        PluginFault: they are not a list of log lines.
+    """
 
     def look_at() -> list[LogLine]:
         if not isinstance(given, list | tuple):
@@ -207,7 +240,11 @@ def fit_lines(given: object, most: int) -> list[LogLine]:
 
 
 def fit_document(given: object) -> dict[str, Any]:
-    """All that a source knows of a target. Raises PluginFault."""
+    """Return all that a source knows of a target, as a dict.
+
+    Raises:
+        PluginFault: it is not a table.
+    """
     if not isinstance(given, Mapping):
         raise PluginFault(f"returned {type(given).__name__} from inspect, not a table")
     return guarded(lambda: dict(given), "its document")

@@ -83,9 +83,9 @@ def reason(error: BaseException) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "the connection is refused"
     if isinstance(error, FileNotFoundError):
-        return "its socket is not there"
+        return "its socket does not exist"
     if isinstance(error, asyncpg.InvalidPasswordError):
-        return "it refuses the user or the password"
+        return "it rejects the user or the password"
     # The detail of a server's error repeats the data that were to be written; its message does not.
     server = isinstance(error, asyncpg.PostgresError) and error.args
     text = " ".join(str(error.args[0] if server else error).split())
@@ -99,7 +99,7 @@ class Connections:
     Args:
         dsn: returns the database URL; called for each new connection.
         size: most connections at a time.
-        settings: PostgreSQL settings for each connection, beside the pool's own.
+        settings: PostgreSQL settings for each connection, in addition to the pool's own.
     """
 
     def __init__(self, dsn: Dsn, size: int, settings: dict[str, str] | None = None) -> None:
@@ -154,7 +154,7 @@ class Connections:
             raise Unreachable(reason(error)) from error
         except ValueError:  # its message may hold a part of the password
             raise BadDsn(
-                "DATABASE_URL cannot be read; it is to look like "
+                "DATABASE_URL cannot be parsed; it must have the form "
                 "postgresql://user:password@host:5432/name, with special characters of the "
                 "password percent-encoded (@ as %40, / as %2F)"
             ) from None

@@ -194,7 +194,7 @@ class Ingest:
 
 
 def _days(times: Sequence[datetime]) -> set[date]:
-    """The days that moments are of, which are mostly of one."""
+    """Return the days of these times, fast for times that are mostly of one day."""
     if not times:
         return set()
     first, last = day_of(min(times)), day_of(max(times))

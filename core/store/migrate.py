@@ -120,8 +120,8 @@ async def migrate(connection: Connection) -> int:
         found: int = await connection.fetchval("SELECT max(version) FROM schema_version")
         if found > SCHEMA_VERSION:
             raise RuntimeError(
-                f"the database has schema version {found}, this tocsin knows {SCHEMA_VERSION}; "
-                "run the newer tocsin, or another database"
+                f"the database has schema version {found}, this tocsin supports {SCHEMA_VERSION}; "
+                "run the newer tocsin, or use another database"
             )
         for number, statements in MIGRATIONS:
             if number > found:
@@ -146,5 +146,9 @@ async def _show(connection: Connection) -> None:
             source = f"SELECT {columns} FROM tocsin.{name}"
             await connection.execute(f"CREATE VIEW public.{name} AS {source}")
         elif kind != "v":
-            why = "tocsin may make no view there" if kind is None else "another table has its name"
+            why = (
+                "tocsin may not create a view there"
+                if kind is None
+                else "another table has its name"
+            )
             log.info("a table is not shown in the schema public", table=f"tocsin.{name}", why=why)

@@ -122,8 +122,8 @@ class Overview:
         """Return for each target the share of the known time in which no check was down.
 
         It is computed on a grid that depends only on the time range and on the longest interval of
-        the target's checks. A check covers a whole point that lies between others of its own, and
-        as much of its first and last point as its results do.
+        the target's checks. A check covers a point that lies between two other points of
+        that check as a whole, and as much of its first and last point as its results do.
 
         Args:
             checks: target, name and interval in seconds of each check.

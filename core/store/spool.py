@@ -1,6 +1,7 @@
-"""Batches waiting on disk while the database is away: one fsynced file each, bounded in all.
+"""A queue of batches on disk, used while the database is unavailable.
 
-Files, and not rows of SQLite's: a row cannot be deleted on a full disk, which stays full then.
+Each batch is one fsynced file, and the total size is limited. It is not an SQLite database, since
+SQLite cannot delete a row on a full disk, which would therefore stay full.
 """
 
 from __future__ import annotations
@@ -21,18 +22,23 @@ log = get_logger(__name__)
 
 SUFFIX = ".batch"
 BLOCK = 4096
-"""Bytes that a file takes at least; a day of small batches would else fill a disk unseen."""
+"""Least size that a file is counted with, in bytes: it occupies at least one block of the disk."""
 
 REJECTED_KEPT = 100
-"""Files kept of what the database refused."""
+"""Most files of rejected batches that are kept."""
 
 
 class Spool:
-    """A queue of batches in a directory, oldest first; UUIDv7 names sort by time.
+    """A queue of batches in a directory, oldest first; their names are UUIDv7 and sort by time.
 
-    Past ``limit`` bytes the samples of the oldest batches give way; where none are left but in the
-    newest, the oldest batch does. A batch the database refuses for what it holds is set aside in
-    ``rejected/``. All of it is counted in ``losses``.
+    If it grows beyond ``limit``, the samples of the oldest batches are dropped. If only the newest
+    batch still has samples, the oldest batch is dropped. A batch that the database rejects because
+    of its content is moved to ``rejected/``.
+
+    Args:
+        directory: directory of the files.
+        limit: most bytes on disk, except that the newest batch is always kept.
+        losses: counts what is dropped and set aside.
     """
 
     def __init__(self, directory: Path, limit: int, losses: Losses) -> None:
@@ -42,22 +48,26 @@ class Spool:
         self._sizes: dict[UUID, int] = {}  # oldest first
         self._rows: dict[UUID, int] = {}
         self.size = 0
-        """Bytes on disk."""
+        """Size on disk, in bytes."""
         self.rows = 0
-        """Rows waiting, as far as they were put by this process."""
+        """Number of rows in the queue, without those that an earlier process added."""
         self._thin: set[UUID] = set()
-        """Batches that hold no samples any more."""
+        """Batches whose samples were dropped."""
         self._full = False
-        # Of its own: whoever fills the threads that all share must not keep history from the disk.
+        # A separate pool: if the shared threads are all busy, history is still written.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tocsin spool")
 
     @property
     def aside(self) -> Path:
-        """Where refused batches are kept."""
+        """Return the directory of rejected batches."""
         return self._directory / "rejected"
 
     def open(self) -> None:
-        """Take over what an earlier process left. Raises OSError."""
+        """Queue the batches that an earlier process left.
+
+        Raises:
+            OSError: the directory cannot be used.
+        """
         self._make_directory()
         for path in self._directory.glob("*.partial"):
             path.unlink(missing_ok=True)
@@ -72,14 +82,14 @@ class Spool:
         return len(self._sizes)
 
     def close(self) -> None:
-        """Let the thread go; what is under way is finished."""
+        """Stop the thread after its current work, without waiting for it."""
         self._thread.shutdown(wait=False)
 
     async def put(self, batch: Batch) -> None:
-        """Add a batch, durably, without keeping the event loop waiting for the disk.
+        """Add a batch durably, without blocking the event loop.
 
         Raises:
-            OSError: the disk refuses.
+            OSError: it cannot be written.
         """
         loop = asyncio.get_running_loop()
         size = await loop.run_in_executor(self._thread, self._save, batch)
@@ -87,11 +97,19 @@ class Spool:
         await self._bound()
 
     def put_now(self, batch: Batch) -> None:
-        """The same, for when nothing can be awaited any more. Raises OSError."""
+        """Add a batch durably from code that cannot await. Blocks.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         self._enter(batch.id, self._save(batch), len(batch))
 
     def first(self) -> Batch | None:
-        """The oldest batch; unreadable ones are set aside. Raises OSError."""
+        """Return the oldest batch, setting unreadable ones aside; None if the queue is empty.
+
+        Raises:
+            OSError: a file cannot be read or moved.
+        """
         while self._sizes:
             oldest = next(iter(self._sizes))
             batch = self._read(oldest)
@@ -101,17 +119,25 @@ class Spool:
         return None
 
     def done(self, batch_id: UUID) -> None:
-        """A batch is written. Raises OSError."""
+        """Remove a batch that was written to the database.
+
+        Raises:
+            OSError: its file cannot be removed.
+        """
         self._forget(batch_id)
 
     async def reject(self, batch: Batch, why: str) -> None:
-        """Set a batch aside that the database refuses. Raises OSError."""
+        """Set aside a batch that the database rejected.
+
+        Raises:
+            OSError: it cannot be written or moved.
+        """
         await self.put(batch)
         self._set_aside(batch.id, why)
 
     def _set_aside(self, batch_id: UUID, why: str) -> None:
         self._losses.set_aside()
-        log.error("a batch of history was refused and set aside", file=str(self.aside), reason=why)
+        log.error("a batch of history was rejected and set aside", file=str(self.aside), reason=why)
         self.aside.mkdir(exist_ok=True)
         path = self._path(batch_id)
         if path.exists():
@@ -125,14 +151,14 @@ class Spool:
         data = encode(batch)
         path = self._path(batch.id)
         partial = path.with_suffix(".partial")
-        self._make_directory()  # at the start the disk may have had no room for it
+        self._make_directory()  # the disk may have been full at the start
         try:
             with partial.open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)
-            directory = os.open(self._directory, os.O_RDONLY)  # the new name is to last, too
+            directory = os.open(self._directory, os.O_RDONLY)  # makes the new name durable
             try:
                 os.fsync(directory)
             finally:
@@ -153,7 +179,7 @@ class Spool:
                 self._drop(older[0])
             else:
                 await self._make_thin(oldest)
-            if not self._full:  # once an outage, and not for each batch
+            if not self._full:  # once for each outage, not for each batch
                 log.warning(
                     "the spool is full; its oldest samples are dropped, alerts are kept",
                     bytes=self.size,

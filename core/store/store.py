@@ -141,7 +141,7 @@ class Store:
             raise StoreUnavailable(self._writer.disabled)
         if self._writer.away is not None or len(self._spool):
             why = self._writer.away[1] if self._writer.away else "batches are still waiting"
-            raise StoreUnavailable(f"the database is away: {why}")
+            raise StoreUnavailable(f"the database is unavailable: {why}")
 
     async def tidy(self, *, full: bool = True) -> None:
         """Run one round of housekeeping now.
@@ -199,13 +199,16 @@ class Store:
             "batches_rejected": losses.batches,
         }
         if away is not None:
-            message = f"away since {away[0]:%Y-%m-%dT%H:%M:%SZ}: {away[1]}; history waits on disk"
+            message = (
+                f"unavailable since {away[0]:%Y-%m-%dT%H:%M:%SZ}: {away[1]}; "
+                "history is kept on disk meanwhile"
+            )
             if losses.recent:
-                message += f", but for {losses.rows} rows that were dropped"
+                message += f", except {losses.rows} rows that were dropped"
             return ComponentHealth(status=Health.DEGRADED, message=message, details=details)
         if not self._writer.reached:
             return ComponentHealth(
-                status=Health.OK, message="being reached for the first time", details=details
+                status=Health.OK, message="connecting for the first time", details=details
             )
         if losses.recent:
             message = (
@@ -227,7 +230,7 @@ class Store:
         if self._writer.disabled is not None:
             raise StoreUnavailable(self._writer.disabled)
         if self._writer.disabled is None and not self._writer.reached and not self._writer.away:
-            raise StoreUnavailable("the database is being reached for the first time; try again")
+            raise StoreUnavailable("the first connection to the database is being made; try again")
         if self._writer.away is not None:
             raise StoreUnavailable(f"history cannot be read now: {self._writer.away[1]}")
         try:

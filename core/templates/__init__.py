@@ -1,4 +1,4 @@
-"""Message templates: one for each kind of alert, each replaceable by a file."""
+"""Message templates: one for each kind of alert, each of which a file can replace."""
 
 from tocsin.core.templates.renderer import Renderer, TemplateProblem, check_directory
 

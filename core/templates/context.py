@@ -21,10 +21,10 @@ LONGEST_NAME = 120
 ICONS = {Severity.CRITICAL: "🚨", Severity.WARNING: "⚠️", Severity.INFO: "ℹ️"}
 
 FEW = 10
-"""Most alerts of a group that are listed with their messages; of a larger group only names are."""
+"""Maximum number of alerts of a group listed with messages; a larger group is listed by names."""
 
 VERY_FEW = 5
-"""Most alerts in a message that are listed with all details."""
+"""Maximum number of alerts in a message that are listed with all details."""
 
 NAMES_IN_A_TITLE = 3
 
@@ -135,14 +135,14 @@ def short_id(notice: Notice) -> str:
 
 
 def _occasion(notice: Notice) -> str:
-    """Return what is special about a notification: a repeat with its age, or an escalation."""
+    """Return a note that a notification is a repeat, with its age, or an escalation; else ""."""
     if notice.kind is Kind.REPEATED:
         return f" (still, {format_duration((notice.at - notice.since).total_seconds())})"
     return " (escalated)" if notice.kind is Kind.ESCALATED else ""
 
 
 def _moment(text: object, zone: str) -> str:
-    """Format a time given as text; "" if it is none."""
+    """Format a time given as text; "" if the text is not a time."""
     try:
         return in_zone(datetime.fromisoformat(str(text)), zone)
     except ValueError:
@@ -223,7 +223,7 @@ def _state_of(notice: Notice) -> str:
 
 
 def _explains(notice: Notice, told: Container[str]) -> int:
-    """Return how many of the other alerts it explains."""
+    """Return how many of the targets in ``told`` an alert that still fires explains."""
     return 0 if notice.kind is Kind.RESOLVED else sum(a in told for a in notice.affected)
 
 

@@ -44,7 +44,7 @@ LARGEST = 64_000
 """Largest template file, in bytes."""
 
 MOST_SAID = 500
-"""Most different failures that are reported, each once."""
+"""Maximum number of different failures that are reported, each once."""
 
 
 class TemplateProblem(Exception):
@@ -53,8 +53,8 @@ class TemplateProblem(Exception):
 
 @cache
 def _own_code() -> Mapping[str, CodeType]:
-    """Return tocsin's own templates by file name, compiled once: the code, which takes 30 ms, is
-    the same for every renderer."""
+    """Return tocsin's own templates by file name, compiled once: compiling takes
+    30 ms, and the code is the same for every renderer."""
     env = _environment(str, _OwnLoader())
     texts = files("tocsin.core.templates") / "texts"
     return {
@@ -87,7 +87,7 @@ def _environment(finalize: Callable[[Any], Any], loader: jinja2.BaseLoader) -> S
 
 
 def _theirs(directory: Path, name: str) -> tuple[str, str, None] | None:
-    """Read a template file from a user's directory; None if it is not one."""
+    """Read a template file from a user's directory; None if there is none."""
     file = directory / name
     if _NAME.fullmatch(name) is None or not file.is_file():  # reading a pipe would block
         return None
@@ -162,7 +162,7 @@ class Renderer:
         try:
             if fields is not None:
                 return read(self._ours.select_template(candidates).render(fields))
-        except Exception as error:  # noqa: BLE001 - nor may tocsin's own template prevent it
+        except Exception as error:  # noqa: BLE001 - also if tocsin's own template fails
             self._say(f"tocsin's own template {_reason(error, name)}")
         notices = message.notices
         lines = [Line(text=self._clean(f"{n.target}: {n.message}")[:LONGEST]) for n in notices[:50]]

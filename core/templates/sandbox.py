@@ -31,14 +31,14 @@ from jinja2.runtime import BlockReference
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 STEPS = 50_000
-"""Most steps of one rendering; a step takes about a microsecond."""
+"""Maximum number of steps of one rendering; a step takes about a microsecond."""
 
 LONGEST_TEXT = 20_000
-"""Longest text that a template may make, in characters."""
+"""Longest text that a template may create, in characters."""
 
 LARGEST_LIST = 1_000_000
-"""Largest list that a template may make: 16 for each value, including those in nested lists, plus 1
-for each character of a text.
+"""Largest list that a template may create: 16 for each value, including those in nested lists, plus
+1 for each character of a text.
 """
 
 LOADING = 100
@@ -146,7 +146,7 @@ def _turns(value: Iterable[Any], cost: int) -> Iterator[Any]:
 def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a filter or test so that its arguments and its result are charged."""
 
-    @functools.wraps(function)  # keeps Jinja's marks of what it has to be passed
+    @functools.wraps(function)  # keeps the attributes that tell Jinja what to pass
     def call(*args: Any, **options: Any) -> Any:
         for value in (*args, *options.values()):
             _sized(value)
@@ -176,7 +176,7 @@ def _replace(text: Any, old: str, new: str, count: int = -1) -> str:
 def _sum(value: Iterable[Any], attribute: str | int | None = None) -> Any:
     """Add numbers; unlike Jinja's filter it does not join lists, which takes quadratic time."""
     if attribute is not None:
-        raise TooMuch("sum knows no attribute here; write map(attribute=...)|sum")
+        raise TooMuch("sum does not support an attribute here; write map(attribute=...)|sum")
     return sum(value)
 
 
@@ -260,7 +260,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             made = nodes.Filter(value, filter_name, constants, [], None, None)
             return made.set_lineno(value.lineno)
 
-        node: Any  # its fields are of any kind
+        node: Any  # its fields have various types
         part: Any
         for node in source.find_all(nodes.Node):
             what = next((said for kind, said in _FORBIDDEN if isinstance(node, kind)), None)
@@ -277,7 +277,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         for part in [*source.find_all(nodes.Block), source]:
             empty = nodes.Const("").set_lineno(part.lineno)
             part.body.insert(0, nodes.Output([called(_PAY, empty, _weight(part))]))
-        # the comparison of equal lists goes through all of them
+        # Comparing equal lists visits all of their items.
         for part in source.find_all(nodes.Compare):
             for side in [part, *part.ops]:
                 side.expr = called(_SIZED, side.expr)
@@ -293,7 +293,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
             if not isinstance(value, int | float) and not (
                 operator == "+" and isinstance(value, str | list | tuple)
             ):
-                raise TooMuch(f"{operator} is for numbers here, not for {type(value).__name__}")
+                raise TooMuch(
+                    f"{operator} works with numbers only, not with {type(value).__name__}"
+                )
         return _sized(super().call_binop(context, operator, left, right))
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **options: Any) -> Any:  # noqa: N805
@@ -324,7 +326,7 @@ def _weight(node: nodes.Node) -> int:
 
 
 def _wrap(node: nodes.Node, wrapped: Callable[[nodes.Expr], nodes.Expr]) -> None:
-    """Charge lists and mappings where they are made: one that holds itself twice grows quickly."""
+    """Charge lists and mappings where they are created; repeated doubling makes them large."""
     for field in node.fields:
         value = getattr(node, field)
         for child in value if isinstance(value, list) else [value]:

@@ -1,1 +1,1 @@
-"""The testing kit for plugin authors, which tocsin's own tests use, too."""
+"""The testing kit for plugin authors, which tocsin's own tests also use."""

@@ -56,8 +56,12 @@ def check_verdict(verdict: object) -> None:
     assert "\n" not in verdict.message, f"the message has line breaks: {verdict.message!r}"
     for what in (verdict.details, verdict.rule_state):
         again = msgspec.json.decode(msgspec.json.encode(what))
-        assert msgspec.json.encode(again) == msgspec.json.encode(what), "it is not JSON"
-    assert verdict.recheck_after is None or verdict.recheck_after > 0, "again lies in the past"
+        assert msgspec.json.encode(again) == msgspec.json.encode(what), (
+            "details or rule_state is not JSON"
+        )
+    assert verdict.recheck_after is None or verdict.recheck_after > 0, (
+        "recheck_after is not positive"
+    )
 
 
 def histories() -> list[History]:
@@ -186,7 +190,7 @@ async def check_notifier_conformance(notifier: Notifier) -> list[Receipt]:
         async with asyncio.timeout(notifier.timeout + GRACE):
             receipt = await notifier.send(message)
         assert isinstance(receipt, Receipt), f"send() returned {type(receipt).__name__}"
-        assert receipt.answer, "the receipt says nothing"
+        assert receipt.answer, "the receipt has no answer"
         for secret in _secrets(notifier):
             assert secret.reveal() not in repr(receipt), "the receipt shows a secret"
         receipts.append(receipt)
@@ -227,7 +231,7 @@ async def check_refusal(
     assert found.permanent is permanent, f"permanent is {found.permanent}: {found}"
     assert found.retry_after == retry_after, f"retry_after is {found.retry_after}"
     text = str(found)
-    assert text, "the error says nothing"
+    assert text, "the error has no text"
     assert "\n" not in text, "the error has line breaks"
     for secret in _secrets(notifier):
         assert secret.reveal() not in text, "the error shows a secret"

@@ -81,7 +81,9 @@ async def check_endpoint_conformance(endpoint: Endpoint, *requests: Request) -> 
     Raises:
         AssertionError: it violates the contract.
     """
-    assert inspect.iscoroutinefunction(endpoint.handler), "the handler is no async function"
+    assert inspect.iscoroutinefunction(endpoint.handler), (
+        "the handler is not async; define it with async def"
+    )
     assert inspect.getdoc(endpoint.handler), "the handler has no docstring; users are shown it"
     answers: list[Any] = []
     for request in requests or (Request(actor="tests", role=endpoint.role),):
@@ -91,7 +93,7 @@ async def check_endpoint_conformance(endpoint: Endpoint, *requests: Request) -> 
         except ActionError as error:
             answers.append(None)
             refusal = str(error)
-            assert refusal, "the refusal says nothing"
+            assert refusal, "the refusal has no text"
             continue
         try:
             answers.append(msgspec.json.decode(msgspec.json.encode(answer)))

@@ -36,7 +36,7 @@ def check_result(result: object) -> None:
     for name, value in result.metrics.items():
         assert _METRIC.fullmatch(name), f"metric {name!r} is not lower_case_with_unit"
         assert isinstance(value, int | float), f"metric {name} is {value!r}, not a number"
-        assert not isinstance(value, bool), f"metric {name} is a truth value, not a number"
+        assert not isinstance(value, bool), f"metric {name} is a boolean, not a number"
         assert math.isfinite(value), f"metric {name} is {value}"
     try:
         msgspec.json.encode(result.attributes)
@@ -50,7 +50,7 @@ def check_class(cls: type) -> None:
     Raises:
         AssertionError: they are not.
     """
-    assert attrs.has(cls), f"{cls.__name__} is no attrs class; decorate it with @attrs.frozen"
+    assert attrs.has(cls), f"{cls.__name__} is not an attrs class; decorate it with @attrs.frozen"
     assert summary_of(cls), f"{cls.__name__} has no docstring; its first line is shown to users"
     for option in options_of(cls):
         assert option.name == option.name.lower(), f"option {option.name} is not lower case"
@@ -65,10 +65,10 @@ def check_labels(cls: type[Probe] | type[PushProbe]) -> None:
     Raises:
         AssertionError: it is wrong.
     """
-    assert isinstance(cls.by_label, bool), "by_label is no class variable; write ClassVar[bool]"
+    assert isinstance(cls.by_label, bool), "by_label is not a class variable; write ClassVar[bool]"
     names = {option.name for option in options_of(cls)}
     for name in cls.config_only:
-        assert name in names, f"config_only names {name}, which is no option"
+        assert name in names, f"config_only names {name}, which is not an option"
 
 
 def check_secrets_hidden(instance: object) -> None:

@@ -75,6 +75,6 @@ class RecordingNotifier(Notifier):
         while not condition():
             if asyncio.get_running_loop().time() > deadline:
                 raise AssertionError(
-                    f"it did not come true within {seconds:g} s: {self.notified()}"
+                    f"the condition was not true within {seconds:g} s: {self.notified()}"
                 )
             await asyncio.sleep(0.01)

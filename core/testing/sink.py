@@ -76,5 +76,5 @@ class RecordingSink:
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
-                raise AssertionError(f"it did not come true within {seconds:g} s")
+                raise AssertionError(f"the condition was not true within {seconds:g} s")
             await asyncio.sleep(0.01)

@@ -15,11 +15,12 @@ from tocsin.dashboard.pace import live
 from tocsin.dashboard.words import clean, count, duration, moment, plain, said_of, title_of, when
 
 EVERY = 3
-"""Seconds between two looks."""
+"""Seconds between two refreshes."""
 
 PAGE = 50
 LEDGER_PAGE = 40
-VIEWS = ("Timeline", "Why told, why not")
+VIEWS = ("Timeline", "Why notified, why not")
+
 STATES = ("Firing", "Acknowledged", "Suppressed", "Resolved")
 SPANS = {"Any time": None, "24 hours": 24, "7 days": 168, "30 days": 720}
 
@@ -55,7 +56,7 @@ def _timeline() -> None:
             label_visibility="collapsed", wrap=True,
         )  # fmt: skip
         name = st.text_input(
-            "Target", key="target", bind="query-params", placeholder="Target, by its whole name",
+            "Target", key="target", bind="query-params", placeholder="Full name of the target",
             icon=":material/search:", width=250, label_visibility="collapsed",
         )  # fmt: skip
         span = st.selectbox(
@@ -80,8 +81,8 @@ def _timeline() -> None:
             filtered = bool(severity or chosen or name or hours or before)
             states.empty(
                 ":material/notifications_off:" if not filtered else ":material/filter_alt_off:",
-                "No alert fits the filter" if filtered else "No alert yet",
-                "Choose other filters." if filtered else "What rings appears here by itself.",
+                "No alert matches the filter" if filtered else "No alert yet",
+                "Choose other filters." if filtered else "New alerts appear here automatically.",
             )  # fmt: skip
         for day, members in _days(items).items():
             st.markdown(f"##### {day}", anchors=False)
@@ -92,8 +93,11 @@ def _timeline() -> None:
 
 
 def _cursor(*filters: object) -> str | None:
-    """The page's cursor out of the address; anything else is no page. Other filters than the last
-    time begin with the newest: a cursor is a place among what was shown then."""
+    """Return the cursor in the address, or None for the newest items.
+
+    An invalid cursor is ignored. If the filters have changed, the cursor is removed, because it
+    refers to the list under the previous filters.
+    """
     if st.session_state.setdefault("_alert_filters", filters) != filters:
         st.session_state["_alert_filters"] = filters
         st.query_params.pop("before", None)
@@ -156,7 +160,9 @@ def _row(alert: Item) -> None:
                     st.markdown("**tocsin**", width="content")
                 st.caption(plain(_facts(alert)), width="content")
             st.text(clean(said_of(alert["alert_type"], alert["message"]), 220))
-        pages.link("alerts", "Why told", icon=":material/receipt_long:", query={"id": alert["id"]})
+        pages.link(
+            "alerts", "Why notified", icon=":material/receipt_long:", query={"id": alert["id"]}
+        )
         if alert["explained_by"]:
             pages.target_link(alert["explained_by"], icon=":material/account_tree:")
         elif alert["state"] == "firing":
@@ -167,7 +173,7 @@ def _row(alert: Item) -> None:
 
 
 def _facts(alert: Item) -> str:
-    """What else is to be known of an alert, in a few words."""
+    """Return the other facts of an alert in a few words, such as who was notified."""
     told = []
     if alert["state"] == "resolved":
         told.append(f"{alert['severity']}, lasted {duration(alert['downtime_seconds'])}")
@@ -176,13 +182,15 @@ def _facts(alert: Item) -> str:
     if alert["acknowledged_by"]:
         told.append(f"acknowledged by {alert['acknowledged_by']}")
     if alert["suppressed_by"]:
-        told.append(f"not told: {alert['suppressed_by']}")
+        told.append(f"not notified: {alert['suppressed_by']}")
     if alert["escalated"]:
         told.append("escalated")
     if alert["flaps"]:
         told.append(f"fired again {count(alert['flaps'], 'time')}")
     if not told:
-        told.append("told " + ", ".join(alert["heard"]) if alert["heard"] else "nobody was told")
+        told.append(
+            "notified " + ", ".join(alert["heard"]) if alert["heard"] else "nobody was notified"
+        )
     return " · ".join(told)
 
 
@@ -190,8 +198,8 @@ def _facts(alert: Item) -> str:
 def _one(chosen: str) -> None:
     with states.guarded():
         identity = _uuid(chosen)
-        if identity is None:  # some words are other operations of the API
-            raise ApiError(Kind.MISSING, f"{chosen[:60]!r} is no id of an alert")
+        if identity is None:  # some words would be other operations of the API
+            raise ApiError(Kind.MISSING, f"{chosen[:60]!r} is not the id of an alert")
         api = session.api()
         detail = api.get(path_of("alerts", identity))
         alert, zone = detail["alert"], session.zone()
@@ -238,7 +246,7 @@ def _one(chosen: str) -> None:
 
 def _story(rows: Sequence[Item]) -> None:
     with st.container(border=True, key="panel-story"):
-        st.markdown("**:material/receipt_long: Why it was, or was not, told**")
+        st.markdown("**:material/receipt_long: Why channels were, or were not, notified**")
         if not rows:
             st.caption("Nothing has been decided yet.")
         for row in rows:
@@ -299,8 +307,8 @@ def _ledger() -> None:
         )  # fmt: skip
         if not found["items"]:
             states.empty(
-                ":material/receipt_long:", "Nothing was decided",
-                "Each alert leaves a row here for each channel: told, or why not.",
+                ":material/receipt_long:", "No decisions found",
+                "Each alert adds a row for each channel: notified, or why not.",
             )  # fmt: skip
         else:
             with st.container(border=True, key="panel-ledger"):

@@ -1,4 +1,4 @@
-"""The past day, week or month: how available targets were, what they used, when it rang."""
+"""The past day, week or month: the targets' availability and usage, and the alerts' frequency."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tocsin.dashboard.pace import live
 from tocsin.dashboard.words import count, percent, plain, share, size, title_of
 
 EVERY = 60
-"""Seconds between two looks."""
+"""Seconds between two refreshes."""
 
 SPANS = {"24h": 24, "7d": 168, "30d": 720}
 PAGE = 25
@@ -22,13 +22,18 @@ TOP = 8
 
 @define
 class _Rows:
-    """Which page of the targets is read: the cursors that led there, for one search alone."""
+    """The current page of the list of targets.
+
+    Attributes:
+        query: the search to which the cursors belong.
+        cursors: the cursors of the pages from the first to the current one.
+    """
 
     query: str | None = None
     cursors: list[str | None] = field(factory=lambda: [None])
 
     def back(self) -> None:
-        """To the page before."""
+        """Go to the previous page."""
         self.cursors.pop()
 
 
@@ -59,19 +64,19 @@ def _history() -> None:
 
 
 def _uptime(api: Api, hours: int, query: str | None) -> None:
-    # By name, so that each page is one request, whatever the number of targets.
+    # Sorted by name, so that a page takes one request, whatever the number of targets.
     rows: _Rows = st.session_state.setdefault("_rows", _Rows())
     if rows.query != query:
         rows.query, rows.cursors = query, [None]
     ask = {"hours": hours, "points": 48, "q": query, "limit": PAGE}
     found = api.get(path_of("uptime"), **ask, cursor=rows.cursors[-1])
-    if not found["items"] and len(rows.cursors) > 1:  # what stood there is gone
+    if not found["items"] and len(rows.cursors) > 1:  # the items of this page are gone
         rows.cursors = [None]
         found = api.get(path_of("uptime"), **ask)
     with st.container(border=True, gap="small", key="panel-uptime"):
         st.markdown("##### :material/vital_signs: Uptime", anchors=False)
         if not found["items"]:
-            st.caption("No target fits the search." if query else "Nothing is watched yet.")
+            st.caption("No target matches the search." if query else "Nothing is watched yet.")
         for item in found["items"]:
             _row(item)
         if found["items"]:
@@ -141,14 +146,14 @@ def _trends(api: Api, hours: int) -> None:
             )
             if not view["items"]:
                 states.empty(":material/hourglass_empty:", "No data yet",
-                             "The curves begin with the first samples.")  # fmt: skip
+                             "The charts begin with the first samples.")  # fmt: skip
                 continue
             top = view["items"][0]
-            st.caption(plain(f"The {len(view['items'])} that use most; {top['target']} on average ")
+            st.caption(plain(f"The {len(view['items'])} highest; average of {top['target']}: ")
                        + f"**{form(top['avg'])}**")  # fmt: skip
             frame = charts.frame_of(view, zone)
             charts.show(charts.trend(view, unit=unit, frame=frame), f"trend-{metric}-figure",
-                        f"{title} of the targets that use most")  # fmt: skip
+                        f"{title} of the targets with the highest averages")  # fmt: skip
 
 
 def _frequency(api: Api, hours: int) -> None:
@@ -162,11 +167,11 @@ def _frequency(api: Api, hours: int) -> None:
             charts.show(charts.by_type(view["by_type"], titles), "by-type-figure",
                         f"{count(total, 'alert')} by type")  # fmt: skip
         else:
-            st.caption("It did not ring.")
+            st.caption("No alert fired in this range.")
     with right, st.container(border=True, height="stretch", key="panel-by-hour"):
         st.markdown("##### :material/schedule: Alerts by hour of the day", anchors=False)
         if total:
             charts.show(charts.by_hour(view["by_hour"], view["timezone"]), "by-hour-figure",
                         f"{count(total, 'alert')} by hour of the day")  # fmt: skip
         else:
-            st.caption("It did not ring.")
+            st.caption("No alert fired in this range.")

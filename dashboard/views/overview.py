@@ -1,4 +1,4 @@
-"""The overview: how everything is, in one look."""
+"""The overview: the state of all targets on one page."""
 
 from __future__ import annotations
 
@@ -16,27 +16,34 @@ from tocsin.dashboard.pace import live
 from tocsin.dashboard.words import ago, clean, count, percent, plain
 
 EVERY = 2
-"""Seconds between two looks."""
+"""Seconds between two refreshes."""
 
 PAGE = 60
-"""Cards at once."""
+"""Number of cards on a page."""
 
 SHOWN = 2
-"""Names in a card."""
+"""Number of names in a card."""
 
 RARELY = 60.0
-"""Seconds for which uptime bars and, while no alert changes, recent alerts are good."""
+"""Seconds for which uptime bars and, while no alert changes, recent alerts are cached."""
 
 RECENT = 6
-"""Alerts in the list of recent ones."""
+"""Number of alerts in the list of recent alerts."""
 
 GROUPS = {"No groups": "", "By project": "project", "By status": "status", "By kind": "kind"}
-"""The words stand in the address too, as those of all filters do."""
+"""The labels are also part of the address, as those of all filters are."""
 
 
 @define
 class Overview:
-    """What one reader's overview knows, refreshed in a fixed number of requests."""
+    """The data of one reader's overview, refreshed with a fixed number of requests.
+
+    Attributes:
+        wrong: targets that are down and degraded, read only if there are too many to keep all.
+        active: active alerts by target ("" for tocsin itself), the worst first.
+        recent: the alerts to show in the list of recent alerts.
+        bars: uptime bars by target.
+    """
 
     containers: LiveList = field(factory=lambda: LiveList(path_of("containers")))
     targets: LiveList = field(factory=lambda: LiveList(path_of("targets")))
@@ -58,11 +65,11 @@ class Overview:
 
     @property
     def many(self) -> bool:
-        """Whether there are more targets than are kept here."""
+        """Whether there are more targets than a list keeps."""
         return int(sum(self.status["targets"].values())) > MOST
 
     def refresh(self, api: Api, query: str | None) -> None:
-        """Look again; ``query`` only counts where there are too many. Raises ApiError."""
+        """Read the changes; ``query`` limits them if there are too many. Raises ApiError."""
         self.status, self.health = api.get(path_of("status")), api.get("/health")
         if self.many:
             for failing in self.wrong.values():
@@ -84,7 +91,7 @@ class Overview:
             self._shown, self._recent_at = shown, now
 
     def items(self) -> list[tuple[Any, tones.Tone]]:
-        """Targets with their tones, the worst first; a container's facts where it is one."""
+        """Return the targets, as containers if they are, with their tones, the worst first."""
         both = {**self.targets.items, **self.containers.items}
         kinds = {name: item["kind"] for name, item in self.targets.items.items()}
         toned = [
@@ -95,7 +102,7 @@ class Overview:
         return sorted(toned, key=lambda pair: (pair[1].rank, pair[0]["name"]))
 
     def worst(self) -> dict[str, tuple[int, list[str]]]:
-        """How many targets are critical or a warning, and names of them, whatever is searched."""
+        """Return the number and the names of targets by key of tone, whatever the search is."""
         names: dict[str, list[str]] = {key: [] for key in tones.TONES}
         if not self.many:
             for item, tone in self.items():
@@ -110,7 +117,7 @@ class Overview:
                 toned[name] = min(worst, key=lambda tone: tone.rank)
         for name in sorted(toned):
             names[toned[name].key].append(name)
-        # Lists end somewhere, their totals do not.
+        # Lists are limited in length, their totals are not.
         more = {
             tone: self.wrong[status].total - len(self.wrong[status].items)
             for status, tone in (("down", "critical"), ("degraded", "warning"))
@@ -118,7 +125,13 @@ class Overview:
         return {key: (len(found) + more.get(key, 0), found) for key, found in names.items()}
 
     def uptime(self, api: Api, query: str | None, wanted: int) -> dict[str, Any]:
-        """Uptime bars of the last 24 hours by target; none while history is away."""
+        """Return uptime bars of the last 24 hours by target; none if history is unavailable.
+
+        Args:
+            api: the API.
+            query: text that the names must contain; None for all.
+            wanted: maximum number of targets.
+        """
         now, of = time.monotonic(), (query, wanted)
         if of != self._bars_of or now > self._bars_at + RARELY:
             self._bars_of, self._bars_at = of, now
@@ -156,7 +169,7 @@ def _live() -> None:
 def _nothing() -> None:
     states.empty(
         ":material/deployed_code:", "Nothing is watched yet",
-        "Start a container, or name a target in `tocsin.toml`; it appears here by itself.",
+        "Start a container, or name a target in `tocsin.toml`; it appears here automatically.",
     )  # fmt: skip
 
 
@@ -170,7 +183,7 @@ def _cards(known: Overview) -> None:
     is_blind = parts.blind(known.health)
     with st.grid(6, min_column_width=150, gap="small"):
         rest = ", ".join(f"{containers[word]} {word}" for word in _OTHERS if containers[word])
-        # Green only where all run that should: a finished job should not.
+        # Green only if all containers run that should; a completed job should not.
         awaited = containers["total"] - containers["completed"]
         _card(
             tones.OK, "Running",
@@ -192,19 +205,19 @@ def _cards(known: Overview) -> None:
             st.metric(
                 ":material/ecg_heart: Health",
                 "–" if score is None else percent(score, 0),
-                help="The share of targets in order; a critical one counts three times, one that "
-                "is degraded half.",
+                help="The percentage of targets that are up; a critical target counts three "
+                "times, and a degraded one half.",
             )
             st.progress(0 if score is None else min(100, int(score)))
             if unknown := status["targets"]["unknown"]:
-                st.caption(f"without {count(unknown, 'target')} nobody can see")
+                st.caption(f"without {count(unknown, 'target')} of unknown status")
         with st.container(border=True, height="stretch", key="panel-card-last"):
             st.metric(":material/schedule: Last check", ago(status["last_check"]))
             st.caption(parts.now_line())
 
 
 def _names(names: list[str], number: int) -> str:
-    """Some of the names, and how many there are beyond; what has to fit into a card."""
+    """Return a few of the names and the number of the others, short enough for a card."""
     shown = ", ".join(clean(name, 24) for name in names[:SHOWN])
     more = number - min(SHOWN, len(names))
     return f"{shown} and {more} more" if shown and more > 0 else shown
@@ -224,7 +237,7 @@ def _card(
 
 
 def _controls() -> tuple[str | None, set[str], str]:
-    """What to look for: a part of the name, statuses (none: all), and by what to group."""
+    """Show the filters and return them: part of the name, statuses (none: all), and grouping."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         query = st.text_input(
             "Search", key="q", bind="query-params", placeholder="Search by name",
@@ -250,7 +263,7 @@ def _grid(known: Overview, api: Api, query: str | None, chosen: set[str], by: st
     ]
     if not items:
         states.empty(
-            ":material/filter_alt_off:", "No target fits the filter",
+            ":material/filter_alt_off:", "No target matches the filter",
             "Clear the search or choose another status.",
         )  # fmt: skip
         return
@@ -261,7 +274,7 @@ def _grid(known: Overview, api: Api, query: str | None, chosen: set[str], by: st
     if total > 1:
         with st.container(horizontal=True, vertical_alignment="center"):
             number = st.pagination(total, key="page", bind="query-params")
-            st.caption(f"{count(len(items), 'target')}, {PAGE} a page")
+            st.caption(f"{count(len(items), 'target')}, {PAGE} per page")
     shown = items[(number - 1) * PAGE : number * PAGE]
     bars = known.uptime(
         api, query if known.many else None, MOST if known.targets.total > 100 else 100
@@ -318,7 +331,7 @@ def _available(found: Any) -> str:
 
 
 def _slug(name: str) -> str:
-    """A key that is a CSS class: letters and digits, and no two names the same."""
+    """Return a key that is valid as a CSS class and unique for each name."""
     return "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in name)
 
 
@@ -331,4 +344,4 @@ def _recent(known: Overview) -> None:
         if known.recent:
             parts.alert_rows(known.recent, key="recent")
         else:
-            st.caption("No alert yet. All quiet.")
+            st.caption("No alert yet.")

@@ -1,4 +1,4 @@
-"""tocsin itself: its parts, its channels, its plugins, what people changed."""
+"""tocsin itself: its components, channels and plugins, and the audit log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tocsin.dashboard.pace import live
 from tocsin.dashboard.words import ago, clean, count, duration, moment, plain, when
 
 EVERY = 5
-"""Seconds between two looks."""
+"""Seconds between two refreshes."""
 
 Item = Mapping[str, Any]
 
@@ -67,7 +67,7 @@ def _age(started: Any) -> str:
 
 def _parts(health: Item) -> None:
     with st.container(border=True, height="stretch", key="panel-parts"):
-        st.markdown("##### :material/memory: Parts", anchors=False)
+        st.markdown("##### :material/memory: Components", anchors=False)
         for name, part in health["components"].items():
             _line(name, tones.of_health(part["status"]), part["status"], part["message"])
 
@@ -86,11 +86,11 @@ def _channels(items: Sequence[Item]) -> None:
         st.markdown("##### :material/send: Channels", anchors=False)
         if not items:
             st.caption(
-                "Nobody is told of anything: `TELEGRAM_BOT_TOKEN`, `SMTP_HOST` or a "
-                "`[channels.NAME]` table brings the first channel."
+                "No channel is configured, so nobody is notified: set `TELEGRAM_BOT_TOKEN` or "
+                "`SMTP_HOST`, or add a `[channels.NAME]` table to `tocsin.toml`."
             )
         for channel in items:
-            told = [f"{channel['notifier']}, from {channel['min_severity']} on",
+            told = [f"{channel['notifier']}, {channel['min_severity']} and above",
                     f"{channel['sent']:,} sent"]  # fmt: skip
             if channel["failed"]:
                 told.append(f"{channel['failed']:,} failed")
@@ -151,7 +151,7 @@ def _audit(api: Api) -> None:
         st.markdown("##### :material/history_edu: What people changed", anchors=False)
         who = session.reader()
         if who is None or not who.may("admin"):
-            st.caption("An administrator who has signed in sees it here.")
+            st.caption("Sign in with an administrator's token to see the audit log.")
             return
         with states.guarded("Audit"):
             rows = api.get(path_of("audit"), limit=15)["items"]

@@ -1,4 +1,4 @@
-"""One target: what it is, how it went, what it wrote, and what a person can do."""
+"""One target: its facts, its past, its log, and the actions that are possible."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from tocsin.dashboard.words import (
 )
 
 EVERY = 3
-"""Seconds between two looks at the facts."""
+"""Seconds between two refreshes of the facts."""
 
 RARELY = 60.0
-"""Seconds for which the number of restarts is good."""
+"""Seconds for which the number of restarts is cached."""
 
 Item = Mapping[str, Any]
 
@@ -38,10 +38,10 @@ def page() -> None:
     if not name:
         parts.header("Target", ":material/deployed_code:")
         states.empty(
-            ":material/search:", "No target is named",
-            "Choose one on the overview.",
+            ":material/search:", "No target is selected",
+            "Choose one on the overview page.",
         )  # fmt: skip
-        pages.link("overview", "To the overview", icon=":material/arrow_back:")
+        pages.link("overview", "Go to the overview", icon=":material/arrow_back:")
         return
     pages.link("overview", "Overview", icon=":material/arrow_back:")
     _facts(name)
@@ -111,8 +111,8 @@ def _actions(name: str, item: Item, detail: Item, firing: Sequence[Item]) -> Non
 
 
 def _restarts(api: Api, name: str, item: Item) -> str:
-    """How often it was restarted in a week, by history, asked for once a minute; while that is
-    away, what the engine counts."""
+    """Return the number of restarts in a week, read from history once a minute, or the engine's
+    own count if history is unavailable."""
     if "state" not in item:
         return ""
     known = st.session_state.get("_restarts")

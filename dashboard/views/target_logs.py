@@ -1,4 +1,4 @@
-"""What a container wrote."""
+"""The log of a container."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from tocsin.dashboard.pace import live
 from tocsin.dashboard.words import count
 
 EVERY = 10
-"""Seconds between two looks."""
+"""Seconds between two refreshes."""
 
 HEIGHT = 430
-"""Of the lines, in pixels; fewer than ``FEW`` rows of ``ROW`` letters need less."""
+"""Height of the list of lines in pixels; fewer than ``FEW`` rows, at ``ROW`` characters per row,
+take only the height that they need."""
 FEW, ROW = 16, 60
 
 LINES = {"100 lines": 100, "500 lines": 500, "2000 lines": 2000}
@@ -23,7 +24,7 @@ LINES = {"100 lines": 100, "500 lines": 500, "2000 lines": 2000}
 
 @live(EVERY)
 def show_logs(name: str) -> None:
-    """Draw it; nothing where the target is no container."""
+    """Draw the log of a target, or nothing if the target is not a container."""
     if not st.session_state.get("_is_container"):
         return
     with st.container(border=True, key="panel-logs"):
@@ -49,11 +50,11 @@ def show_logs(name: str) -> None:
             found = logs.read(session.api().get(path, lines=LINES[lines or "100 lines"])["items"])
             shown = logs.select(found, search or "", {logs.LEVELS[x] for x in levels or ()})
             if not found:
-                st.caption("It has not written anything yet.")
+                st.caption("The container has not written anything yet.")
             elif not shown:
-                st.caption(f"None of the last {count(len(found), 'line')} fits.")
+                st.caption(f"None of the last {count(len(found), 'line')} matches.")
             else:
-                # The container scrolls: it stays, while the lines in it are put there anew.
+                # The Streamlit container scrolls, and keeps its position while lines are replaced.
                 rows = sum(1 + len(line.text) // ROW for line in shown)
                 height: int | Literal["content"] = "content" if rows < FEW else HEIGHT
                 with st.container(height=height, border=False, key="log-lines"):

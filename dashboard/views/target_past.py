@@ -1,4 +1,4 @@
-"""How a target went: its charts, its health checks, what happened to it."""
+"""The past of a target: its charts, health checks, restarts and alerts."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tocsin.dashboard.pace import live
 from tocsin.dashboard.words import count, moment, percent, plain, said_of, share, size, when
 
 EVERY = 20
-"""Seconds between two looks."""
+"""Seconds between two refreshes."""
 
 RANGES = ("1h", "6h", "24h", "7d", "30d")
 MOST_MARKS = 40
 MOST_EVENTS = 200
 POINTS = 240
 BAR = 60
-"""Stretches of a bar, about."""
+"""Approximate number of segments of an uptime bar."""
 
 Item = Mapping[str, Any]
 
 
 def look(api: Api, name: str) -> tuple[Item, Item]:
-    """A target and the detail around it; a container's facts where it is one. Raises ApiError."""
+    """Return a target, as a container if it is one, and the document around it. Raises ApiError."""
     try:
         detail = api.get(path_of("containers", name))
         return detail["container"], detail
@@ -42,7 +42,7 @@ def look(api: Api, name: str) -> tuple[Item, Item]:
 
 @live(EVERY)
 def show_past(name: str) -> None:
-    """Draw it."""
+    """Draw the past of a target."""
     span = st.segmented_control(
         "Range", RANGES, default="24h", required=True, key="range", bind="query-params",
         label_visibility="collapsed",
@@ -73,7 +73,7 @@ def show_past(name: str) -> None:
 
 
 def restarts_of(events: Sequence[Item]) -> int:
-    """How often it started again after an end, by its events, the newest first."""
+    """Return the number of starts after an end; ``events`` has the newest event first."""
     again = 0
     ended = False
     for event in reversed(events):
@@ -94,7 +94,7 @@ def _marks(alerts: Sequence[Item], events: Sequence[Item]) -> list[charts.Mark]:
         for alert in alerts
     ]  # fmt: skip
     for event in events:
-        if event["action"] == "start":  # an engine reports a restart as stop, start and restart
+        if event["action"] == "start":  # engines report a restart as stop, start and restart
             marks.append(charts.Mark(at=event["at"], kind="restart", text="Started"))
         elif event["action"] in ("die", "oom"):
             code = event["attributes"].get("exitCode")
@@ -108,7 +108,7 @@ def _usage(item: Item, history: Item, marks: Sequence[charts.Mark]) -> None:
     if not points:
         states.empty(
             ":material/hourglass_empty:", "No data yet",
-            "The curves begin with the first samples.",
+            "The charts begin with the first samples.",
         )  # fmt: skip
         return
     frame = charts.frame_of(history, session.zone())
@@ -151,7 +151,7 @@ def _levels(expected: Item, metric: str, limit: float | None) -> list[charts.Lev
 
 
 def _chart(title: str, figure: charts.Figure | None, values: Sequence[str]) -> None:
-    """A chart above its average, its maximum and what is now."""
+    """Show a chart, and below it the average, the maximum and the current value."""
     key = f"chart-{title.lower()}"
     with st.container(border=True, gap="xsmall", height="stretch", key=f"panel-{key}"):
         st.markdown(f"**{title}**")
@@ -159,7 +159,7 @@ def _chart(title: str, figure: charts.Figure | None, values: Sequence[str]) -> N
             st.caption("No data in this range.")
             return
         words = [f"{word} **{value}**" for word, value in zip(_WORDS, values, strict=True)]
-        charts.show(figure, key, f"{title} over time; the figures stand below")
+        charts.show(figure, key, f"{title} over time; the values are listed below")
         st.caption("   ·   ".join(words))
 
 
@@ -214,12 +214,12 @@ def _health(
 
 
 def _label(check: str) -> str:
-    """The name of a check as Markdown. It stands in the address too, so usual names stay bare."""
+    """Return a check's name as Markdown; usual names are unchanged, as the address has it too."""
     return check if re.fullmatch(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*", check) else plain(check)
 
 
 def _latency(history: Item) -> None:
-    """How long a check took; nothing where it does not say."""
+    """Show the response time of a check, if the check reports one."""
     mean, top = _figures(history["points"], "latency_seconds")
     if mean is None or top is None:
         return
@@ -227,16 +227,24 @@ def _latency(history: Item) -> None:
         history["points"], "latency_seconds", unit="s",
         frame=charts.frame_of(history, session.zone()), colour=charts.SERIES[2],
     )  # fmt: skip
-    charts.show(figure, "chart-latency", "Response time; the figures stand below")
+    charts.show(figure, "chart-latency", "Response time; the values are listed below")
     words = f"average **{mean * 1000:,.0f} ms**   ·   maximum **{top * 1000:,.0f} ms**"
     st.caption(f"Response time: {words}")
 
 
 def buckets(history: Item, interval: float, now: datetime | None = None) -> list[list[int]]:
-    """A check's history in about :data:`BAR` stretches of equal length, those without data empty.
+    """Divide a check's history into about :data:`BAR` segments of equal length.
 
-    Each is whole points long, and long enough for one result at least, with ``interval`` seconds
-    between two. One that has just begun and has no result yet is left out.
+    A segment is a whole number of points, and long enough for at least one result. A last segment
+    without a result is left out, because it has just begun.
+
+    Args:
+        history: answer of the API.
+        interval: seconds between two results.
+        now: the time; by default the current time.
+
+    Returns:
+        Per segment, the numbers of results that were up, degraded, down and unknown.
     """
     since, until = (moment(history[key]) for key in ("since", "until"))
     assert since is not None  # noqa: S101
@@ -245,7 +253,7 @@ def buckets(history: Item, interval: float, now: datetime | None = None) -> list
         return [[0, 0, 0, 0] for _ in range(BAR)]
     step = timedelta(seconds=history["step"])
     times = [at for point in history["points"] if (at := moment(point["at"]))]
-    # Points stand on a grid of their own, which may begin before what was asked for.
+    # The API aligns points to a grid, which may begin before the requested range.
     origin = times[0] - ceil((times[0] - since) / step) * step
     whole = max(1, ceil((min(until, now or datetime.now(UTC)) - origin) / step))
     each = max(1, round(whole / BAR), ceil(1.5 * interval / history["step"]))
@@ -279,7 +287,7 @@ def _happened(alerts: Sequence[Item], events: Sequence[Item], *, cut: bool) -> N
                 st.markdown(f":{tone.colour}[{tone.icon}]", width=24)
                 st.caption(plain(text, 120), width="stretch")
         if not told:
-            st.caption("Nothing happened in this range.")
+            st.caption("No events in this range.")
 
 
 _EVENTS = {

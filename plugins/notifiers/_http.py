@@ -1,4 +1,4 @@
-"""What the notifiers that speak HTTP share: answers, and addresses that must not be reached."""
+"""HTTP requests of the notifiers, which refuse private addresses unless these are allowed."""
 
 from __future__ import annotations
 
@@ -19,31 +19,33 @@ from tocsin import NotifyError, TocsinResolver
 T = TypeVar("T")
 
 MAX_ANSWER = 1_000_000
-"""Bytes of an answer that are read."""
+"""Maximum bytes of an answer that are read."""
 
 _NOT_PUBLIC = tuple(
     ipaddress.ip_network(text)
     for text in (
-        # https://www.iana.org/assignments/iana-ipv4-special-registry, with what lies in its blocks:
-        # clouds keep metadata at 169.254.0.0/16, 192.0.0.192 (Oracle), 100.100.100.200 (Alibaba).
+        # https://www.iana.org/assignments/iana-ipv4-special-registry. Its blocks include metadata
+        # services of clouds: 169.254.0.0/16, 192.0.0.192 (Oracle), 100.100.100.200 (Alibaba).
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
         "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16",
         "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
-        "168.63.129.16/32",  # Azure's metadata and DNS, in a public block
+        "168.63.129.16/32",  # Azure's metadata and DNS services, in a public block
         # https://www.iana.org/assignments/iana-ipv6-special-registry: Teredo, benchmarks, ORCHID,
-        # documentation. What is outside of 2000::/3 has a special or an old use.
+        # documentation. Addresses outside of 2000::/3 have a special or an obsolete use.
         "2001::/23", "2001:db8::/32", "3ffe::/16", "3fff::/20",
     )
 )  # fmt: skip
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _OPEN = ipaddress.ip_network("2000::/3")
-"""All that is assigned of IPv6 as global unicast."""
+"""The part of IPv6 from which global unicast addresses are assigned."""
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the open internet, also where it is written as an IPv6
-    address that stands for an IPv4 one (``::ffff:10.0.0.1``, 6to4, NAT64, ISATAP). What is no
-    address at all is not public."""
+    """Return whether an IP address is a public one; text that is not an address is not public.
+
+    An IPv6 address that contains an IPv4 address (mapped as in ``::ffff:10.0.0.1``, 6to4, NAT64,
+    ISATAP) is public only if that one is.
+    """
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -61,13 +63,19 @@ def is_public(address: str) -> bool:
 
 @define
 class Guard:
-    """A socket factory that refuses private addresses. It sees the address that is connected to,
-    so that neither a name that resolves to it nor a redirect comes past it."""
+    """A socket factory that refuses private addresses.
+
+    It checks the address of the connection itself, so that neither a host name that resolves to a
+    private address nor a redirect can bypass it.
+
+    Attributes:
+        refused: the private address that was refused last; None: none was.
+    """
 
     refused: str | None = None
 
     def __call__(self, info: Any) -> socket.socket:
-        """Make the socket. Raises OSError for a private address."""
+        """Return a non-blocking socket. Raises PermissionError for a private address."""
         family, kind, proto, _, address = info
         if not is_public(address[0]):
             self.refused = address[0]
@@ -79,22 +87,22 @@ class Guard:
 
 @define
 class Progress:
-    """How many parts of a message its receiver has taken: a retry goes on from there."""
+    """Counts the parts of a message that its receiver accepted, so that a retry sends the rest."""
 
     _taken: dict[UUID, int] = Factory(dict)
 
     def left(self, message: UUID, parts: Sequence[T]) -> Sequence[T]:
-        """The parts that are still to go."""
+        """Return the parts that are not accepted yet."""
         return parts[self._taken.get(message, 0) :]
 
     def one(self, message: UUID) -> None:
-        """One more was taken."""
+        """Count one more part as accepted; only the newest 100 messages are remembered."""
         self._taken[message] = self._taken.get(message, 0) + 1
         while len(self._taken) > 100:
             del self._taken[next(iter(self._taken))]
 
     def forget(self, message: UUID) -> None:
-        """All were taken."""
+        """Forget a message, all parts of which were accepted."""
         self._taken.pop(message, None)
 
 
@@ -107,10 +115,21 @@ async def post(
     allow_private: bool,
     verify: bool = True,
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """POST; status, headers and the beginning of the answer. Redirects are not followed.
+    """Send a POST request, without following redirects.
+
+    Args:
+        url: the URL.
+        body: the body of the request.
+        headers: the headers of the request.
+        timeout: seconds for the whole exchange.
+        allow_private: whether private addresses may be reached.
+        verify: whether to check the server's certificate.
+
+    Returns:
+        Status, headers and body of the answer; a body beyond :data:`MAX_ANSWER` bytes is cut.
 
     Raises:
-        NotifyError: nothing was answered, in a sentence that does not show the URL.
+        NotifyError: there was no answer. The text does not show the URL, which may be a secret.
     """
     guard = Guard()
     connector = aiohttp.TCPConnector(
@@ -141,7 +160,7 @@ async def post(
         raise NotifyError(f"no answer within {timeout:g} s") from None
     except (aiohttp.InvalidURL, ValueError):
         raise NotifyError(
-            "the URL is none that can be used", permanent=True, everything=True
+            "the URL is not valid; correct it", permanent=True, everything=True
         ) from None
     except (aiohttp.ClientError, OSError) as error:
         if guard.refused is not None:
@@ -154,27 +173,27 @@ async def post(
 
 
 def _in_words(error: Exception) -> str:
-    """What went wrong, without the URL, which may hold a secret."""
+    """Describe an error without the URL, which may contain a secret."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "the name of the host cannot be resolved"
+        return "the host name cannot be resolved"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return "the server's certificate is not trusted"
     if isinstance(error, aiohttp.ClientSSLError):
-        return "no TLS connection can be made"
+        return "the TLS connection failed"
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(cause, OSError) and cause.strerror:
         return f"no connection: {cause.strerror}"
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the server hung up without an answer"
+        return "the server closed the connection without an answer"
     return f"the request failed: {type(error).__name__}"
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3: seconds or a date), or None."""
+    """Return the delay in seconds of ``Retry-After`` (RFC 9110, 10.2.3: seconds or a date)."""
     text = headers.get("Retry-After", "").strip()
     if not 0 < len(text) <= 64:
         return None
-    if re.fullmatch(r"[0-9]{1,15}(\.[0-9]+)?", text):  # Discord's may have a fraction
+    if re.fullmatch(r"[0-9]{1,15}(\.[0-9]+)?", text):  # Discord's may be fractional
         return float(text)
     try:
         at = email.utils.parsedate_to_datetime(text)

@@ -1,4 +1,4 @@
-"""Running a program inside a container: ``docker exec``."""
+"""Runs programs inside containers, as ``docker exec`` does."""
 
 from __future__ import annotations
 
@@ -19,41 +19,42 @@ from tocsin.plugins.probes._process import Finished
 from tocsin.plugins.probes._threads import in_thread
 
 KILL_SECONDS = 1.0
-"""How long the killing of a program is waited for; it goes on behind."""
+"""Seconds to wait for a program to be killed; after that the killing continues on its thread."""
 
 LATE = 5.0
-"""Seconds beyond the timeout for which a call to the engine may take."""
+"""Seconds beyond the timeout that one call to the Docker Engine may take."""
 
 _ANNOUNCE = 'echo "tocsin: $$" >&2; exec "$@"'
-"""What ``sh`` does first: the engine gives no pid that is one inside the container."""
+"""Script that prints the pid of ``sh`` and replaces ``sh`` by the command. The pid that the engine
+reports is not valid inside the container."""
 
 _ANNOUNCED = re.compile(rb"^tocsin: (\d{1,10})\n", re.MULTILINE)
 _LINE = 32
-"""Bytes that it takes at most."""
+"""Most bytes of the line that ``_ANNOUNCE`` prints."""
 
 _NOT_THERE = (126, 127)
-"""Exit codes of an exec whose program is not there."""
+"""Exit codes of an exec whose program does not exist or cannot be started."""
 
 _Key = tuple[str | None, str, tuple[str, ...]]
 
 
 @define
 class _Containers:
-    """What runs have found out of containers."""
+    """What earlier runs found out about containers."""
 
     left: dict[_Key, _Exec] = Factory(dict)
-    """By engine, container and command: the run that did not end in time."""
+    """Runs that did not end in time, by engine, container and command."""
 
     without_shell: dict[tuple[str | None, str], str] = Factory(dict)
-    """By engine and name: the id of a container whose image has no ``sh``."""
+    """Ids of containers whose image has no ``sh``, by engine and container name."""
 
 
 _CONTAINERS = _Containers()
-"""One for the process: a program that does not end outlives its check, a reload, and the app."""
+"""Shared by the process: a program that does not end outlives its check, a reload and the app."""
 
 
 class StillRunning(Exception):
-    """The last run of this command in this container goes on; there is to be no second one."""
+    """The last run of this command in this container has not ended, so no second one may start."""
 
 
 _AWAY: tuple[type[Exception], ...] = (docker.errors.DockerException, *_ssh.TROUBLE)
@@ -69,16 +70,25 @@ async def run_in_container(
     output_limit: int,
     host: str | None,
 ) -> Finished:
-    """Run a program in a container; as :func:`._process.run`.
+    """Run a program in a container and return how it ended, like :func:`._process.run`.
 
-    At the timeout, and if the caller is cancelled, the program and its group are killed inside the
-    container by the container's own ``sh``, since the engine has no call for it. Where there is no
-    ``sh`` it is killed from here, if it can be seen from here; else it goes on, and further runs
-    are refused until it has ended.
+    At the timeout, and if the caller is cancelled, the program and its process group are killed
+    inside the container by the container's own ``sh``, because the engine has no call for this.
+    Without ``sh`` the program is killed from outside the container, if its process is visible to
+    tocsin. Otherwise it continues, and further runs are refused until it has ended.
+
+    Args:
+        container: name or id of the container.
+        command: the program and its arguments; no shell interprets them.
+        timeout: seconds until the program is killed.
+        env: environment variables added to those of the container.
+        cwd: folder inside the container; None: the container's own.
+        output_limit: bytes kept of each of stdout and stderr.
+        host: address of the Docker Engine; None: ``DOCKER_HOST`` or the local engine.
 
     Raises:
-        OSError: the engine does not answer, or the container is not there or not running.
-        StillRunning: an earlier run that could not be ended goes on.
+        OSError: the engine does not answer, or the container does not exist or does not run.
+        StillRunning: an earlier run that could not be killed has not ended.
     """
     began = time.monotonic()
     work = _Exec(container, command, env, cwd, output_limit, host, timeout)
@@ -105,7 +115,7 @@ async def run_in_container(
 
 
 class _Exec:
-    """One run. Blocking; ``run`` is on one thread, ``end`` on another."""
+    """One run of a program. Its methods block; ``run`` and ``end`` are called on two threads."""
 
     def __init__(
         self,
@@ -131,10 +141,15 @@ class _Exec:
         self._pid: int | None = None  # inside the container
         self._over = False
         self.ended = False
-        """It was to end before it did by itself."""
+        """Whether ``end`` was called before the program ended by itself."""
 
     def run(self) -> tuple[int, bytes, bytes]:
-        """Run the program until it ends; its exit code and output. Raises OSError, StillRunning."""
+        """Run the program until it ends and return its exit code, stdout and stderr.
+
+        Raises:
+            OSError: the engine does not answer, or the container does not exist or does not run.
+            StillRunning: an earlier run has not ended.
+        """
         try:
             left = _CONTAINERS.left.get(self._key)
             if left is not None and left.goes_on():
@@ -164,13 +179,22 @@ class _Exec:
         if self.ended or code in _NOT_THERE:
             return code, stdout, stderr
         if _CONTAINERS.without_shell.setdefault(place, container) != container:
-            del _CONTAINERS.without_shell[place]  # another by that name, perhaps of another image
+            # Another container has this name now, perhaps with an image that has ``sh``.
+            del _CONTAINERS.without_shell[place]
         return code, stdout, stderr
 
     def _execute(
         self, before: list[str], *, announced: bool = False
     ) -> tuple[int, bytes, bytes, str]:
-        """Run the command with ``before`` before it: exit code, output, the container's id."""
+        """Run the command, preceded by the words of ``before``.
+
+        Args:
+            before: program and arguments that start the command.
+            announced: whether ``before`` prints the pid first (``_ANNOUNCE``).
+
+        Returns:
+            The exit code, stdout, stderr and the id of the container.
+        """
         created = self._api.exec_create(
             self._container, [*before, *self._command], environment=self._env, workdir=self._cwd
         )
@@ -185,31 +209,34 @@ class _Exec:
             if announced and self._pid is None and (found := _ANNOUNCED.search(stderr)):
                 self._pid = int(found[1])
                 del stderr[found.start() : found.end()]
-            if self.ended:  # before there was a stream to close
+            if self.ended:  # ``end`` was called before it could see and close the stream
                 self._kill()
                 break
         if self.ended:
             return -9, b"", b"", ""
         state = self._api.exec_inspect(self._id)
         if state["ExitCode"] is None:
-            raise OSError(0, "it closed its output and goes on")
+            raise OSError(0, "it closed its output but still runs")
         self._api.close()
         return state["ExitCode"], bytes(stdout), bytes(stderr[: self._limit]), state["ContainerID"]
 
     def end(self) -> None:
-        """Kill the program, and have ``run`` return whether that worked or not."""
+        """Kill the program and make ``run`` return, even if the killing fails."""
         self.ended = True
         if self._id is not None:
             _CONTAINERS.left[self._key] = self
         if self._stream is not None:
             self._kill()
-            with contextlib.suppress(docker.errors.DockerException, OSError):  # not over SSH
+            # Over SSH the SDK cannot close the stream and raises.
+            with contextlib.suppress(docker.errors.DockerException, OSError):
                 self._stream.close()
 
     def goes_on(self) -> bool:
-        """Whether the program runs all the same; if so, it is killed once more.
+        """Return whether the program still runs after ``end``; if so, kill it once more.
 
-        Raises what the engine says, but for an exec that it does not know any more.
+        Raises:
+            docker.errors.DockerException: the engine's error, except for an exec that it no longer
+                knows.
         """
         if not self._over:
             self.end()
@@ -228,7 +255,7 @@ class _Exec:
             if not state["Running"]:
                 return
             if self._pid is not None:
-                # An exec begins a session, so its pid is also its group's.
+                # An exec starts a new session, so its pid is also the id of its process group.
                 line = f"kill -9 -{self._pid} || kill -9 {self._pid}"
                 killer = self._api.exec_create(state["ContainerID"], ["sh", "-c", line])
                 self._api.exec_start(killer["Id"], detach=True)
@@ -236,8 +263,8 @@ class _Exec:
                 os.kill(pid, 9)
 
     def _is_ours(self, pid: int) -> bool:
-        """Whether the engine's pid is, on this host, the very program, not a stranger of that
-        number: tocsin in a container sees other processes than the engine."""
+        """Return whether ``pid``, as the engine reports it, is the program in tocsin's own pid
+        namespace. If tocsin runs in a container, another process may have that pid there."""
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
                 seen = file.read().rstrip(b"\0").split(b"\0")

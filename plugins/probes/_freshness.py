@@ -1,4 +1,4 @@
-"""Is there a fresh backup: the newest file that matches, its age and size."""
+"""Judges backup files: the age and size of the newest file that matches, and their number."""
 
 from __future__ import annotations
 
@@ -15,12 +15,20 @@ MAX_FILES = 100_000
 
 @frozen(kw_only=True)
 class Freshness:
-    """What the newest file must be. Ages in seconds, sizes in bytes.
+    """Requirements for the files that match a pattern.
 
-    Links to one file, hard or symbolic, are one backup.
+    Hard and symbolic links to one file count as one backup.
 
-    A file changed within the last ``settle`` seconds may still be written: it is left out as long
-    as there is an older one, and is not judged where there is none.
+    A file changed within the last ``settle`` seconds may be incomplete: it is ignored if there is
+    an older file, and its size and age are not judged if there is none.
+
+    Attributes:
+        pattern: absolute path as for ``glob``; ``**`` matches folders at any depth.
+        max_age: highest age of the newest file, in seconds.
+        settle: seconds without a change after which a file counts as complete.
+        min_size: lowest size of the newest file, in bytes.
+        max_shrink_percent: by how many percent the newest file may be smaller than the one before.
+        min_count: lowest number of matching files.
     """
 
     pattern: str
@@ -31,16 +39,20 @@ class Freshness:
     min_count: int
 
     def look(self, now: float) -> Result:
-        """Look at the files; blocking. ``now``: the wall time, as files carry it."""
+        """Find the files and return the result. Blocks.
+
+        Args:
+            now: the current Unix time in seconds, to compare with the times of files.
+        """
         files: dict[tuple[int, int], _File] = {}
         for path in glob.iglob(self.pattern, recursive=True):  # noqa: PTH207 - a whole pattern
             try:
                 info = os.stat(path)  # noqa: PTH116
             except OSError:
-                continue  # gone since, or a dangling link
+                continue  # removed since it was listed, or a dangling link
             if stat.S_ISREG(info.st_mode):
                 place = (info.st_dev, info.st_ino)
-                # A file is one backup, whatever links lead to it, such as "-latest".
+                # A link such as "-latest" is no further backup; prefer the name of the file itself.
                 if place not in files or os.path.realpath(files[place].path) != files[place].path:
                     files[place] = _File(_changed(info, now), info.st_size, path)
             if len(files) >= MAX_FILES:
@@ -51,14 +63,14 @@ class Freshness:
             if lack := self._unseen():
                 return Result.unknown(lack, metrics=metrics)
             return Result.down(f"no file matches {self.pattern}", metrics=metrics)
-        # What is older than it may be is judged, however long a file takes to settle.
+        # A file older than ``max_age`` is judged even if ``settle`` is longer.
         settle = self.settle if self.max_age is None else min(self.settle, self.max_age)
         settled = [file for file in found if now - file.changed >= settle]
         busy = found[0] if len(settled) < len(found) else None
         newest = settled[0] if settled else found[0]
         age = max(0.0, now - newest.changed)
         metrics |= {"newest_age_seconds": age, "newest_size_bytes": float(newest.size)}
-        # A new file is believed only when it has settled; so much longer the old one will do.
+        # A new file counts only once it has settled, so the old one may be that much older.
         patience = 0.0 if busy is None else settle
         trouble = self._trouble(settled, age, patience) or self._too_few(found)
         if trouble:
@@ -71,15 +83,15 @@ class Freshness:
         return Result.up(text, metrics=metrics, attributes={"newest": newest.path})
 
     def _unseen(self) -> str | None:
-        """Why no file may have been found though there are some: ``glob`` takes a folder that it
-        cannot open for an empty one."""
+        """Return why existing files may not have been found, or None. ``glob`` treats a folder that
+        it cannot open as empty."""
         root = self.pattern
         while root != "/" and (glob.has_magic(root) or not os.path.isdir(root)):  # noqa: PTH112
             root = os.path.dirname(root)  # noqa: PTH120
         try:
             os.scandir(root).close()
         except PermissionError:
-            return f"tocsin may not look into {root} (permission denied)"
+            return f"tocsin may not read the folder {root} (permission denied)"
         except OSError as error:
             return own_shortage(error)
         return None
@@ -90,7 +102,10 @@ class Freshness:
         newest = settled[0]
         if self.max_age is not None and age > self.max_age + patience:
             limit = format_duration(self.max_age)
-            return f"the newest, {newest.name}, is {format_duration(age)} old, allowed is {limit}"
+            return (
+                f"the newest, {newest.name}, is {format_duration(age)} old, "
+                f"expected at most {limit}"
+            )
         if newest.size < self.min_size:
             return (
                 f"the newest, {newest.name}, has {format_bytes(newest.size, 1000)}, "
@@ -114,7 +129,7 @@ class Freshness:
 
 @frozen(order=True)
 class _File:
-    """A file: when it was last changed (wall time), its size and its path."""
+    """A file: the Unix time of its last change, its size in bytes, its path. Orders by time."""
 
     changed: float
     size: int
@@ -122,11 +137,14 @@ class _File:
 
     @property
     def name(self) -> str:
-        """The name without its folder."""
+        """The file name without the folder."""
         return os.path.basename(self.path)  # noqa: PTH119
 
 
 def _changed(info: os.stat_result, now: float) -> float:
-    """When a file was last written. Programs may date a file as they like, and one dated in the
-    future would look new for ever: then the time of the last metadata change counts."""
+    """Return the Unix time at which a file was last changed.
+
+    Programs can set a file's modification time. A file with a time in the future would count as
+    new until then; for such a file the time of the last metadata change counts.
+    """
     return info.st_mtime if info.st_mtime <= now else min(info.st_mtime, info.st_ctime)

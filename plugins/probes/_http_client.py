@@ -1,5 +1,5 @@
-"""One HTTP/1.1 exchange on asyncio's own transports: any method, redirects with their cookies, a
-connection of its own for each request."""
+"""A small HTTP/1.1 client on asyncio transports: any method, redirects with cookies, and a new
+connection for each request."""
 
 from __future__ import annotations
 
@@ -20,19 +20,32 @@ from tocsin.plugins.probes._http_exchange import REDIRECTS, Answer, Timings, Tro
 from tocsin.plugins.probes._http_reader import Reader
 
 EYEBALLS = 0.25
-"""Seconds that an address of a name may take before the next is tried beside it (RFC 8305)."""
+"""Seconds to wait for one address of a host before the next is tried in parallel (RFC 8305)."""
 
 MOST_COOKIES, MOST_COOKIE = 50, 4096
-"""Cookies that are kept, and characters of one."""
+"""Most cookies that are kept, and most characters of one ``Set-Cookie`` header."""
 
 _OF_ONE_ORIGIN = frozenset({"authorization", "cookie", "host", "proxy-authorization"})
-"""Headers that are not sent to where another origin redirects."""
+"""Headers that are not sent on when a redirect leads to another origin."""
 _NO_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 @frozen(kw_only=True)
 class HttpRequest:
-    """What is to be asked, and how much of the answer is read."""
+    """A request to send, and limits for the answer.
+
+    Attributes:
+        url: http or https URL, with credentials for basic authentication if there are any.
+        method: upper-case method.
+        headers: headers that replace or extend the default ones.
+        body: the body; None: none.
+        family: AF_UNSPEC, AF_INET or AF_INET6; restricts the addresses of the host.
+        tls: context for https.
+        server_name: name for SNI and the certificate check; None: the host of the URL.
+        redirects: most redirects to follow; 0: return the redirect itself.
+        max_body: bytes of the body to read at most, before and after decompression.
+        timeout: timeout of the check in seconds, from which that of look-ups follows.
+    """
 
     url: URL
     method: str
@@ -48,7 +61,15 @@ class HttpRequest:
 
 @frozen
 class Prepared:
-    """A request, ready to be sent. ``address``: the host is one, and no name."""
+    """A request whose bytes are ready to be sent.
+
+    Attributes:
+        request: the request.
+        host: host name or address to connect to.
+        port: port to connect to.
+        address: whether ``host`` is an IP address, which needs no look-up.
+        message: the bytes of the request.
+    """
 
     request: HttpRequest
     host: str
@@ -56,17 +77,25 @@ class Prepared:
     address: bool
     message: bytes
     server_name: str | None
-    """For TLS; None: there is none."""
+    """Name for SNI and the certificate check; None: the connection does not use TLS."""
 
 
 def prepare(request: HttpRequest, cookies: str = "") -> Prepared:
-    """A request made ready. Raises ValueError where its URL has no host."""
+    """Build the bytes of a request.
+
+    Args:
+        request: the request.
+        cookies: further cookies, in the form of a ``Cookie`` header.
+
+    Raises:
+        ValueError: the URL has no host.
+    """
     url = request.url
     host = url.raw_host
     if not host:
         raise ValueError("the URL has no host")
     named = url.host_port_subcomponent or host
-    if ":" in host:  # what follows "%" is this machine's matter (RFC 6874)
+    if ":" in host:  # a zone ("%eth0") has a meaning on this machine only (RFC 6874): not sent
         host, named = host.replace("%25", "%", 1), re.sub(r"%[^\]]*\]", "]", named)
     fields = {"host": ("Host", named), "connection": ("Connection", "close")}
     if url.raw_user is not None:
@@ -104,11 +133,16 @@ def _is_address(host: str) -> bool:
 
 
 async def exchange(prepared: Prepared, timings: Timings) -> Answer:
-    """Send a request, follow redirects, and read the last answer.
+    """Send a request, follow redirects, and return the last answer.
+
+    Args:
+        prepared: the first request.
+        timings: receives the times at which the phases of the last request end.
 
     Raises:
-        OSError: a host cannot be resolved or connected to; ssl.SSLError among them.
-        Trouble: what came back is no whole answer. UnicodeError: no host has such a name.
+        OSError: a host cannot be resolved or connected to, or TLS fails (ssl.SSLError).
+        Trouble: no complete answer was received, or a redirect cannot be followed.
+        UnicodeError: the host of a URL is not a valid host name.
     """
     loop, left = asyncio.get_running_loop(), prepared.request.redirects
     cookies: _Cookies | None = None
@@ -135,17 +169,21 @@ async def exchange(prepared: Prepared, timings: Timings) -> Answer:
         try:
             prepared = prepare(request, cookies.header(request.url))
         except ValueError:
-            raise Trouble("redirected to an address that is no URL") from None
+            raise Trouble("redirected to an invalid URL") from None
         timings.dns = timings.connected = timings.first_byte = None
 
 
 def _redirected(request: HttpRequest, status: int, location: bytes) -> HttpRequest:
-    """The request that a redirect asks for. Raises Trouble."""
+    """Return the request that follows a redirect (RFC 9110, section 15.4).
+
+    Raises:
+        Trouble: the location is not an http or https URL.
+    """
     try:
         url = request.url.join(URL(location.decode("utf-8", "replace").strip()))
         same = url.origin() == request.url.origin() if url.raw_host else False
     except ValueError:
-        raise Trouble("redirected to an address that is no URL") from None
+        raise Trouble("redirected to an invalid URL") from None
     if url.scheme not in ("http", "https"):
         raise Trouble("redirected to an address that is not HTTP")
     headers = request.headers
@@ -161,13 +199,18 @@ def _redirected(request: HttpRequest, status: int, location: bytes) -> HttpReque
 
 @define
 class _Cookies:
-    """What answers set on the way from redirect to redirect, which many sites wait for."""
+    """Cookies set by redirects. Many sites redirect again until they get them back."""
 
     _kept: dict[tuple[str, str], tuple[str, bool, bool]] = field(factory=dict)
-    """By host and name: value, whether for all hosts below, and whether for TLS alone."""
+    """By domain and name: the value, whether subdomains get it too, whether only https does."""
 
     def keep(self, url: URL, lines: list[bytes]) -> None:
-        """Keep the cookies of an answer (RFC 6265, section 5.2; paths and dates are not heeded)."""
+        """Keep the cookies of an answer (RFC 6265, section 5.2), ignoring Path and Expires.
+
+        Args:
+            url: the URL that was requested.
+            lines: values of the ``Set-Cookie`` headers.
+        """
         host = (url.raw_host or "").lower()
         for line in lines[:MOST_COOKIES]:
             pair, *rest = line.decode("utf-8", "replace")[:MOST_COOKIE].split(";")
@@ -183,7 +226,7 @@ class _Cookies:
                 del self._kept[key]
 
     def header(self, url: URL) -> str:
-        """What a request carries; "" where there is nothing."""
+        """Return the value of the ``Cookie`` header for a URL; "" if no cookie applies."""
         host = (url.raw_host or "").lower()
         return "; ".join(
             f"{name}={value}"
@@ -199,7 +242,14 @@ def _connect(
     reader: Reader,
     address: str | socket.socket,
 ) -> Coroutine[Any, Any, object]:
-    """Connect to an address of the host, or by a socket that is connected, TLS included."""
+    """Return a coroutine that connects to the host, with TLS if requested.
+
+    Args:
+        loop: the running event loop.
+        prepared: the request to send.
+        reader: protocol of the connection.
+        address: an IP address, or a socket that is connected already.
+    """
     name, request = prepared.server_name, prepared.request
     tls = None if name is None else request.tls
     if isinstance(address, str):

@@ -12,7 +12,7 @@ from tocsin import decode_text
 from tocsin.plugins.probes._net import Unusable
 
 MOST_CODINGS = 2
-"""Most nested compressions that are decompressed."""
+"""Most compressions that are undone if a body is compressed repeatedly."""
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")
@@ -21,12 +21,20 @@ _MARKS = (
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 MOST_REASON = 100
-"""Characters of the words in a status line that are kept."""
+"""Most bytes of a reason phrase (``Not Found``) that are kept."""
 
 
 @define
 class Timings:
-    """Monotonic seconds at which the phases of a request ended; days the certificate has."""
+    """Times at which the phases of a request ended, in monotonic seconds (``time.monotonic``).
+
+    Attributes:
+        began: start of the first request.
+        dns: the host name was resolved; None: not yet, or there is nothing to resolve.
+        connected: the connection was ready, TLS included.
+        first_byte: the first byte of the answer arrived.
+        certificate_days: days until the server's certificate expires.
+    """
 
     began: float = Factory(time.monotonic)
     dns: float | None = None
@@ -59,7 +67,14 @@ class Trouble(Exception):
 
 @frozen
 class Answer:
-    """What came back: the status line, and as much of the body as was wanted."""
+    """An answer: its status line and the beginning of its body.
+
+    Attributes:
+        status: status code.
+        reason: reason phrase, such as ``Not Found``.
+        content_type: value of the Content-Type header, or empty.
+        body: the decompressed body, cut at the request's ``max_body``.
+    """
 
     status: int
     reason: str
@@ -68,7 +83,7 @@ class Answer:
     coding: str = ""
     """The Content-Encoding left on ``body`` because it is not supported, or empty."""
     trouble: str | None = None
-    """Why ``body`` is not what its Content-Encoding says."""
+    """Why ``body`` cannot be decompressed as its Content-Encoding says, or None."""
 
     def text(self) -> str:
         """Return the body decoded by its character set, without a byte-order mark.
@@ -87,9 +102,15 @@ class Answer:
 
 
 def unpack(body: bytes, codings: str, most: int) -> tuple[bytes, str]:
-    """Return the decompressed body, cut at ``most`` bytes, and the codings left on it.
+    """Decompress a body. A kilobyte may expand to a megabyte, so nothing past ``most`` is read.
 
-    A kilobyte may expand to a megabyte, so nothing past the limit is decompressed.
+    Args:
+        body: the body as received.
+        codings: value of the Content-Encoding header: the codings in the order of application.
+        most: bytes after which the body is cut.
+
+    Returns:
+        The decompressed body, and the codings still applied to it because they are not supported.
 
     Raises:
         Trouble: the body is not compressed as its headers say.
@@ -107,6 +128,6 @@ def unpack(body: bytes, codings: str, most: int) -> tuple[bytes, str]:
 
 
 def _inflate(body: bytes, name: str, most: int) -> bytes:
-    # 47: a zlib or gzip header; some servers send deflate without any (-15).
+    # wbits 47: zlib or gzip header; -15: no header, as some servers send "deflate".
     raw = name == "deflate" and not (body[:1] and body[0] & 15 == 8)
     return zlib.decompressobj(-15 if raw else 47).decompress(body, most)

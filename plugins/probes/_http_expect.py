@@ -1,7 +1,8 @@
-"""What an HTTP answer is expected to be: status ranges, and values of a JSON body.
+"""Expectations of an HTTP answer: ranges of status codes, and values in a JSON body.
 
-The paths are read here, since neither library of RFC 9535 bounds what a path costs: on a megabyte
-of strange JSON ``$..*..*`` takes minutes (jsonpath-rfc9535), ``$.*.*`` gigabytes (python-jsonpath).
+This module has its own parser for JSON paths, because no library for RFC 9535 limits the cost of a
+path: on a megabyte of unusual JSON ``$..*..*`` takes minutes (jsonpath-rfc9535) and ``$.*.*``
+takes gigabytes of memory (python-jsonpath).
 """
 
 from __future__ import annotations
@@ -32,15 +33,16 @@ _STEP = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-"""A child segment of RFC 9535, section 2.5.1, with one name or index in it; a name after a dot may
-have hyphens, too."""
+"""A child segment with one name or index (RFC 9535, section 2.5.1). Beyond the RFC, a name after a
+dot may contain hyphens."""
 
 _LARGEST = 2**53 - 1
-"""The largest index, section 2.1."""
+"""The largest absolute value of an index (RFC 9535, section 2.1)."""
 
 _QUOTING = re.compile(r"\\.|\"", re.DOTALL)
 _AS_DOUBLE = {"\\'": "'", '"': '\\"', '\\"': "\\'"}
-"""What stands between single quotes, as JSON writes it; what may not, as JSON refuses it."""
+"""Translation from a single-quoted text to JSON's double quotes. ``\\"`` is invalid between single
+quotes, so it becomes ``\\'``, which JSON refuses."""
 
 _COMPARISON = re.compile(r"\s*+(<=|>=|==|!=|<|>)(.*\S)\s*")
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -50,12 +52,16 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def parse_statuses(value: Sequence[int | str]) -> list[range]:
-    """Status codes and ranges such as ``200``, ``"301"``, ``"200-299"``. Raises ValueError."""
+    """Parse status codes and ranges such as ``200``, ``"301"``, ``"200-299"``.
+
+    Raises:
+        ValueError: an item is neither, or there is none.
+    """
     found = []
     for item in value:
         match = re.fullmatch(r"(\d{3})(?:\s*-\s*(\d{3}))?", str(item).strip())
         if match is None or (match[2] and match[2] < match[1]):
-            raise ValueError(f'{item!r} is no status; write 200 or "200-299"')
+            raise ValueError(f'{item!r} is not a status code; write 200 or "200-299"')
         found.append(range(int(match[1]), int(match[2] or match[1]) + 1))
     if not found:
         raise ValueError('give at least one status, such as "200-299"')
@@ -63,13 +69,21 @@ def parse_statuses(value: Sequence[int | str]) -> list[range]:
 
 
 def show_statuses(value: Sequence[int | str]) -> str:
-    """The same, for people."""
+    """Return status codes and ranges as text for a message."""
     return " or ".join(str(item) for item in value)
 
 
 @frozen
 class Expectation:
-    """A value in a JSON document, and what it must be."""
+    """A value in a JSON document, and the value to compare it with.
+
+    Attributes:
+        path: the JSON path as written in the configuration.
+        steps: the names and indexes of the path.
+        compare: comparison of the actual with the wanted value.
+        sign: operator of the comparison, such as ``<``.
+        wanted: value to compare with.
+    """
 
     path: str
     steps: tuple[str | int, ...]
@@ -78,7 +92,7 @@ class Expectation:
     wanted: Any
 
     def trouble(self, document: Any) -> str | None:
-        """What is wrong with a JSON document, or None."""
+        """Return a clause that says how a JSON document differs from the expectation, or None."""
         value = document
         step: Any
         for step in self.steps:
@@ -92,7 +106,7 @@ class Expectation:
             if type(value) is bool or type(self.wanted) is bool:
                 right = self.compare(value is self.wanted, True)
             elif isinstance(value, float) and not math.isfinite(value):
-                right = False  # JSON has no such number, so it is none that was wanted
+                right = False  # JSON has no NaN and no infinity, so none is ever wanted
             else:
                 right = self.compare(value, self.wanted)
         except (TypeError, OverflowError, RecursionError):
@@ -105,7 +119,7 @@ class Expectation:
 
 
 def _shown(value: Any) -> str:
-    """A value of a document in a few words, however large it is."""
+    """Return a short text for a value of a JSON document, however large the value is."""
     if isinstance(value, dict | list):
         return ("an object" if isinstance(value, dict) else "a list") + f" of {len(value)}"
     if isinstance(value, int) and abs(value) >= 10**30:
@@ -114,9 +128,13 @@ def _shown(value: Any) -> str:
 
 
 def read_json(text: str) -> Any:
-    """A body as JSON. Raises Trouble."""
-    # What JSON makes has no cycles; to look for some meanwhile, among all that tocsin holds, takes
-    # several times as long as reading a megabyte of lists.
+    """Parse a body as JSON.
+
+    Raises:
+        Trouble: the body is not JSON, or exceeds the parser's limits.
+    """
+    # Parsed JSON has no reference cycles. The garbage collector, searching all objects of tocsin
+    # for cycles meanwhile, would take several times as long as parsing a megabyte of lists.
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -125,7 +143,7 @@ def read_json(text: str) -> Any:
         raise Trouble(
             f"the body is not JSON: {error.msg}, line {error.lineno} column {error.colno}"
         ) from None
-    except ValueError:  # Python's limit on digits
+    except ValueError:  # Python limits the digits of an integer (sys.set_int_max_str_digits)
         raise Trouble("the body is not JSON that can be read: a number is too long") from None
     except RecursionError:
         raise Trouble("the body is not JSON that can be read: nested too deeply") from None
@@ -135,18 +153,23 @@ def read_json(text: str) -> Any:
 
 
 def json_expectation(path: str, wanted: str | int | float | bool) -> Expectation:
-    """A path such as ``$.queue[0].depth`` and a value, or a comparison such as ``"< 100"``.
+    """Parse one entry of the option ``json``.
 
-    The paths are those of RFC 9535 whose segments are one name or one index each, nothing more.
-    Raises ValueError.
+    Args:
+        path: a JSON path (RFC 9535) such as ``$.queue[0].depth``; each segment must be one name or
+            one index.
+        wanted: the value that must be there, or a comparison such as ``"< 100"``.
+
+    Raises:
+        ValueError: the path or the value cannot be used.
     """
     if not path.startswith("$"):
-        raise ValueError(f"{path!r} is no path; write it as $.name[0].other")
+        raise ValueError(f"{path!r} is not a JSON path; write it as $.name[0].other")
     try:
         steps = _steps(path)
     except ValueError:
         raise ValueError(
-            f"{path!r} cannot be used: only names and indexes, such as $.name[0]['other-name']"
+            f"{path!r} cannot be used; use only names and indexes, such as $.name[0]['other-name']"
         ) from None
     sign = "=="
     comparison = _COMPARISON.fullmatch(wanted) if isinstance(wanted, str) else None
@@ -156,13 +179,13 @@ def json_expectation(path: str, wanted: str | int | float | bool) -> Expectation
         with suppress(ValueError, RecursionError):
             wanted = json.loads(wanted)
     if isinstance(wanted, float) and not math.isfinite(wanted):
-        raise ValueError(f"{path!r} is compared with {wanted}, which is no number of JSON")
+        raise ValueError(f"{path!r} is compared with {wanted}, which is not a JSON number")
     return Expectation(path, steps, _OPERATORS[sign], sign, wanted)
 
 
 def _steps(path: str) -> tuple[str | int, ...]:
-    """The names and indexes of a path. Raises ValueError."""
-    path.encode()  # a lone surrogate may stand nowhere
+    """Return the names and indexes of a path. Raises ValueError."""
+    path.encode()  # raises UnicodeError, a ValueError, for a lone surrogate
     steps: list[str | int] = []
     position = 1
     while position < len(path):
@@ -181,7 +204,11 @@ def _steps(path: str) -> tuple[str | int, ...]:
 
 
 def _unquoted(text: str) -> str:
-    """What a string literal stands for: but for the quotes it is JSON's. Raises ValueError."""
+    """Return the text of a quoted name, which follows JSON except for single quotes.
+
+    Raises:
+        ValueError: the quoted name is not valid.
+    """
     if text[0] == "'":
         inner = _QUOTING.sub(lambda match: _AS_DOUBLE.get(match[0], match[0]), text[1:-1])
         text = f'"{inner}"'

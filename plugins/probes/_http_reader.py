@@ -1,4 +1,4 @@
-"""Reading one HTTP/1.1 answer, as forgiving as browsers and curl are."""
+"""Reads one HTTP/1.1 answer, and tolerates the same faults in it as browsers and curl do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tocsin.plugins.probes._http_client import Prepared
 
 MOST_HEAD = 65536
-"""Bytes of status line and headers, or of trailers, that are read at most."""
+"""Most bytes of status line and headers, or of trailers, that are read."""
 
 _END = re.compile(rb"\r?\n\r?\n")
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -38,7 +38,15 @@ _CONTROLS = bytes({*range(32), 127} - {9})
 
 
 class Reader(asyncio.Protocol):
-    """Sends one request as soon as there is a connection, and puts the answer together."""
+    """Sends one request when the connection is ready, and assembles the answer.
+
+    The parser (httptools) calls the ``on_…`` methods.
+
+    Attributes:
+        answer: future of the answer or the error.
+        location: value of the Location header of the answer, or None.
+        cookies: values of the Set-Cookie headers of the answer.
+    """
 
     __slots__ = (
         "_body",
@@ -66,9 +74,9 @@ class Reader(asyncio.Protocol):
         self.answer = answer
         self._prepared, self._timings = prepared, timings
         self._transport: asyncio.Transport | None = None
-        self._received = 0  # since the last piece of the body
-        self._head = b""  # all that came before the headers ended
-        self._broken: Trouble | None = None  # what the parser does not take in them
+        self._received = 0  # bytes since the last piece of the body
+        self._head = b""  # all bytes received before the headers ended
+        self._broken: Trouble | None = None  # why the parser refuses these headers
         self._repaired = False
         self._begin()
 
@@ -83,21 +91,21 @@ class Reader(asyncio.Protocol):
         self.on_message_begin()
 
     def end(self) -> None:
-        """Let the connection go, whatever is still to come."""
+        """Close the connection at once, even if the answer is not complete."""
         if self._transport is not None:
             self._transport.abort()
-        del self._parser  # which holds us, too
+        del self._parser  # the parser refers back to this object: break the reference cycle
         if not self.answer.done():
             self.answer.cancel()
         elif not self.answer.cancelled():
-            self.answer.exception()  # retrieved, even if no caller waits any more
+            self.answer.exception()  # mark as retrieved: perhaps no caller waits any more
 
     # Calls of the connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the request."""
         self._transport = cast("asyncio.Transport", transport)
-        if self.answer.done():  # given up meanwhile
+        if self.answer.done():  # the caller has given up meanwhile
             self._transport.abort()
             return
         self._timings.connected = time.monotonic()
@@ -107,7 +115,7 @@ class Reader(asyncio.Protocol):
         self._transport.write(self._prepared.message)
 
     def data_received(self, data: bytes) -> None:
-        """Read on."""
+        """Pass the bytes to the parser, and repair the headers if it refuses them."""
         if self.answer.done():
             return
         if self._timings.first_byte is None:
@@ -135,7 +143,7 @@ class Reader(asyncio.Protocol):
                 self._broken = trouble
 
     def _repair(self) -> None:
-        """Begin anew with headers that the parser takes, once all of them are there."""
+        """Parse again with repaired headers, once all headers have arrived."""
         data = repaired(self._head)
         if data is not None:
             self._broken, self._head, self._repaired = None, b"", True
@@ -143,12 +151,12 @@ class Reader(asyncio.Protocol):
             self._feed(data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Judge by how far the answer came."""
+        """Complete the answer or fail, depending on how much of it has arrived."""
         if self.answer.done():
             return
         if self._headed:
             if error is None and not self._sized:
-                self.on_message_complete()  # such a body ends with its connection
+                self.on_message_complete()  # a body without a length ends with the connection
             else:
                 self._fail(Trouble("the body ended early"))
         else:
@@ -157,18 +165,18 @@ class Reader(asyncio.Protocol):
     # Calls of the parser
 
     def on_message_begin(self) -> None:
-        """Another answer follows one that was only interim (status 1xx)."""
+        """Reset the state of the headers; also called after an interim answer (status 1xx)."""
         self._reason = self._content_type = self._coding = b""
         self._headed = self._sized = False
         self.location: bytes | None = None
         self.cookies: list[bytes] = []
 
     def on_status(self, reason: bytes) -> None:
-        """A piece of the words in the status line."""
+        """Add a piece of the reason phrase in the status line."""
         self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
+        """Keep the value of one header if it is used."""
         if (name := name.lower()) not in _HEEDED:
             return
         match name:
@@ -176,7 +184,7 @@ class Reader(asyncio.Protocol):
                 self._content_type = value
             case b"content-length":
                 self._sized = True
-            case b"transfer-encoding":  # of another kind the end of the connection is the end
+            case b"transfer-encoding":  # unless chunked, the body ends with the connection
                 self._sized = self._sized or b"chunked" in value.lower()
             case b"content-encoding":
                 self._coding += b"," + value
@@ -186,7 +194,7 @@ class Reader(asyncio.Protocol):
                 self.cookies.append(value)
 
     def on_headers_complete(self) -> None:
-        """See whether a body is to come, and of interest."""
+        """Complete the answer if no body follows or the body is not used."""
         self._headed = (status := self._parser.get_status_code()) >= 200
         if self._headed:
             self._head = b""
@@ -196,7 +204,7 @@ class Reader(asyncio.Protocol):
                 self.on_message_complete()
 
     def on_body(self, data: bytes) -> None:
-        """A piece of the body; what is beyond the limit is of no interest."""
+        """Add a piece of the body; complete the answer once ``max_body`` bytes have arrived."""
         self._received = 0
         self._body += data
         if len(self._body) >= (most := self._prepared.request.max_body):
@@ -204,7 +212,7 @@ class Reader(asyncio.Protocol):
             self.on_message_complete()
 
     def on_message_complete(self) -> None:
-        """The answer is there."""
+        """Set the answer, unless it is interim (status 1xx)."""
         status = self._parser.get_status_code()
         if self.answer.done() or (100 <= status < 200 and status != 101):
             return
@@ -213,7 +221,7 @@ class Reader(asyncio.Protocol):
             most = self._prepared.request.max_body
             try:
                 body, coding = unpack(body, self._coding.decode("latin-1"), most)
-            except Trouble as error:  # nothing to a check that does not look at the body
+            except Trouble as error:  # does not matter to a check that ignores the body
                 trouble = str(error)
         self.answer.set_result(
             Answer(
@@ -232,11 +240,17 @@ class Reader(asyncio.Protocol):
 
 
 def repaired(data: bytes) -> bytes | None:
-    """An answer that begins with headers which the parser refuses, and browsers and curl take:
-    blanks around a name, lines that are no header, a length beside chunks, the same length twice.
+    """Repair headers that the parser refuses but browsers and curl accept.
+
+    These are spaces around a name, lines without a valid header, a Content-Length together with
+    chunked encoding, and the same Content-Length several times.
+
+    Args:
+        data: all bytes of the answer received so far.
 
     Returns:
-        The same with sound headers; None where they do not end yet.
+        The answer with valid headers and without interim answers; None: the headers have not
+        arrived completely.
     """
     while True:
         if (end := _END.search(data)) is None:
@@ -248,7 +262,7 @@ def repaired(data: bytes) -> bytes | None:
     fields: list[tuple[bytes, bytes]] = []
     for line in lines:
         name, colon, value = line.partition(b":")
-        if line[:1] in (b" ", b"\t") and fields:  # goes on with the one before (RFC 9112, 5.2)
+        if line[:1] in (b" ", b"\t") and fields:  # continues the previous line (RFC 9112, 5.2)
             fields[-1] = (fields[-1][0], fields[-1][1] + b" " + line.strip())
         elif colon and _NAME.fullmatch(name := name.strip()):
             fields.append((name, value.translate(None, _CONTROLS).strip()))

@@ -35,7 +35,7 @@ def check_server_name(_: object, attribute: Attribute[Any], value: str | None) -
     except UnicodeError:
         possible = False
     if not possible:
-        raise ValueError(f"{attribute.name} is no name that a server can have")
+        raise ValueError(f"{attribute.name} is not a valid server name; write a host name")
 
 
 @lru_cache(maxsize=64)
@@ -44,7 +44,7 @@ def tls_context(verify: bool, ca_file: str | None) -> ssl.SSLContext:
 
     Args:
         verify: whether to verify the server's certificate and host name.
-        ca_file: path of the CA certificates; None for those of the machine.
+        ca_file: path of the CA certificates; None: those of the machine.
 
     Raises:
         Unusable: the CA file, or the machine's, cannot be read or contains no certificate.
@@ -57,7 +57,7 @@ def tls_context(verify: bool, ca_file: str | None) -> ssl.SSLContext:
     except (OSError, ValueError) as error:  # includes ssl.SSLError
         file = f"ca_file {ca_file}" if ca_file is not None else f"the machine's {machine}"
         bad = isinstance(error, ssl.SSLError | ValueError)
-        why = "it holds no certificate" if bad else in_words(error)
+        why = "it contains no certificate" if bad else in_words(error)
         raise Unusable(f"{file} cannot be used: {why}") from error
     if not verify:
         context.check_hostname = False

@@ -1,4 +1,4 @@
-"""Time-limited searches of third-party text with regular expressions of the configuration.
+"""Searches text with regular expressions from the configuration, with a time limit.
 
 Python's own ``re`` cannot be interrupted and blocks the interpreter while it runs: ``(a+)+$`` on
 forty letters blocks all of tocsin for years. ``regex`` supports the same expressions and a timeout.
@@ -33,7 +33,7 @@ def compiled(pattern: str) -> Any:
     Raises:
         ValueError: the pattern is not a valid regular expression.
     """
-    import regex  # it is large, and few checks have an expression
+    import regex  # imported only if needed: it is large, and few checks have an expression
 
     try:
         return regex.compile(pattern)
@@ -58,6 +58,6 @@ async def found(pattern: str, text: str) -> bool:
         return bool(await asyncio.wait_for(asyncio.wrap_future(outcome), PATIENCE + 0.3))
     except TimeoutError:
         raise TooSlow(
-            f"{pattern!r} takes too long on what was answered; write it without repetitions within "
+            f"{pattern!r} takes too long to match against the answer; write it without nested "
             "repetitions"
         ) from None

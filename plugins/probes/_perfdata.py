@@ -1,7 +1,7 @@
-"""Output of Monitoring Plugins: the text, and the performance data.
+"""Parses the output of Monitoring Plugins: text and performance data.
 
-https://www.monitoring-plugins.org/doc/guidelines.html, "Plugin Output for Nagios" and
-"Performance data".
+Source: https://www.monitoring-plugins.org/doc/guidelines.html, sections "Plugin Output for Nagios"
+and "Performance data".
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ITEM = re.compile(
 _VALUE = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)([^\d\s.+-]*)")
 _UNIT = re.compile(r"([kKMGTPE]i?|[mgtp](?=b(?:/s)?$)|)([bB]|bits?|bps|Bps|Hz|)(/s)?")
 _POWERS = {letter: power for power, letter in enumerate("KMGTPE", 1)}
-_UNITS = {  # unit: suffix of our metric's name, factor
+_UNITS = {  # unit: suffix of the metric's name, factor of the value
     "": ("", 1.0),
     "s": ("_seconds", 1.0),
     "ms": ("_seconds", 1e-3),
@@ -38,13 +38,17 @@ _ENDS = (
 )  # fmt: skip
 MAX_METRICS = 200
 MAX_VALUE = 64
-"""Characters of a value: none is longer, and matching takes quadratic time."""
+"""Most characters of a value. Real values are shorter, and matching takes quadratic time."""
 
 
 def split(output: str) -> tuple[str, str, str]:
-    """The first line's text, the further text, and all performance data.
+    """Split the output of a plugin.
 
-    Text | perfdata on the first line; then further text, and after another ``|`` more perfdata.
+    The first line is ``text | performance data``; the following lines are further text and, after
+    another ``|``, more performance data.
+
+    Returns:
+        The text of the first line, the further text, and all performance data.
     """
     first, _, rest = output.partition("\n")
     text, _, data = first.partition("|")
@@ -53,13 +57,17 @@ def split(output: str) -> tuple[str, str, str]:
 
 
 def parse(data: str) -> dict[str, float]:
-    """Metrics by name, in seconds, bytes and percent. What cannot be read is left out."""
+    """Parse performance data, and skip items that are not valid.
+
+    Returns:
+        Values by metric name, converted to base units: seconds, bytes, bits, percent.
+    """
     metrics: dict[str, float] = {}
     position = 0
     while position < len(data) and len(metrics) < MAX_METRICS:
         match = _ITEM.match(data, position)
         if match is None or match.end() == position:
-            # Skip one word and try again: a single bad item must not cost the others.
+            # Skip one word and try again, so that an invalid item does not hide the others.
             gap = re.compile(r"\s*\S+").match(data, position)
             if gap is None:
                 break
@@ -79,7 +87,7 @@ def parse(data: str) -> dict[str, float]:
 
 def _number(text: str) -> tuple[float, str] | None:
     match = _VALUE.fullmatch(text.replace(",", ".")) if len(text) <= MAX_VALUE else None
-    if match is None:  # "U" means that the plugin does not know
+    if match is None:  # such as "U": the plugin could not determine the value
         return None
     suffix, factor = _unit(match[2])
     value = float(match[1]) * factor
@@ -87,9 +95,11 @@ def _number(text: str) -> tuple[float, str] | None:
 
 
 def _unit(text: str) -> tuple[str, float]:
-    """The suffix that stands for a unit, and what its values are multiplied with. Bytes go by
-    1,024, as plugins count them, all else by 1,000; ``Mb`` are bits and ``mb`` are bytes, which
-    many write so. A unit that is none of these is left out."""
+    """Return the suffix of the metric's name for a unit, and the factor for its values.
+
+    Prefixes of bytes are powers of 1,024, as plugins use them, all others powers of 1,000. ``Mb``
+    is bits; ``mb`` is bytes, since many plugins write it so. An unknown unit has no suffix.
+    """
     if (known := _UNITS.get(text) or _UNITS.get(text.lower())) is not None:
         return known
     if (match := _UNIT.fullmatch(text)) is None:
@@ -106,7 +116,8 @@ def _unit(text: str) -> tuple[str, float]:
 
 
 def _nth(name: str, number: int) -> str:
-    """A name that labels share: of the second, ``disk_percent`` is ``disk_2_percent``."""
+    """Number a name that several labels share: the second ``disk_percent`` is
+    ``disk_2_percent``."""
     if number == 1:
         return name
     stem, suffix = next(
@@ -116,6 +127,6 @@ def _nth(name: str, number: int) -> str:
 
 
 def _safe(label: str) -> str:
-    """A label as a metric name: ``/`` is root, everything odd an underscore."""
+    """Turn a label into a metric name: ``/`` becomes ``root``, other invalid characters ``_``."""
     name = "root" if label == "/" else re.sub(r"[^A-Za-z0-9_]+", "_", label).strip("_")
     return (name or "value")[:80].lower()

@@ -1,4 +1,4 @@
-"""Running a program so that nothing of it can be left behind."""
+"""Runs programs such that their child processes do not outlive them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,23 @@ from attrs import frozen
 from tocsin import program_umask, restore_limits
 
 KILL_AFTER = 0.5
-"""Seconds between asking a process group to end and killing it."""
+"""Seconds between SIGTERM and SIGKILL to a process group."""
 
 LAST_WORDS = 0.2
-"""Seconds for output that is still on its way when the program has ended."""
+"""Seconds to wait, after the program has ended, until its output pipes are closed."""
 
 
 @frozen(kw_only=True)
 class Finished:
-    """How a program ended: ``code`` is its exit status, negative for the signal that killed it."""
+    """How a program ended.
+
+    Attributes:
+        code: exit status; negative: number of the signal that killed it.
+        stdout: standard output, cut at the limit.
+        stderr: standard error, cut at the limit.
+        timed_out: whether the timeout ended it.
+        seconds: how long it ran.
+    """
 
     code: int
     stdout: str
@@ -41,18 +49,25 @@ async def run(
     cwd: str | None,
     output_limit: int,
 ) -> Finished:
-    """Run a program without a shell, in a session (and so a process group) of its own, with the
-    umask that tocsin was started with.
+    """Run a program without a shell, and return how it ended.
 
-    At ``timeout`` seconds, and if the caller is cancelled, the whole group is ended, grandchildren
-    included. Output past ``output_limit`` bytes a stream is read and thrown away.
+    The program runs in its own session, hence its own process group, with the umask that tocsin
+    was started with. At the timeout, and if the caller is cancelled, the whole group is ended,
+    including grandchildren.
+
+    Args:
+        command: the program and its arguments.
+        timeout: seconds until the program is ended.
+        env: its environment variables.
+        cwd: its working directory; None: that of tocsin.
+        output_limit: bytes kept of each of stdout and stderr; further output is read and discarded.
 
     Raises:
         OSError: the program cannot be started.
     """
     began = time.monotonic()
     mask = program_umask()
-    # uvloop knows no umask; it runs the child's side of a fork in Python anyway.
+    # uvloop has no umask option; it runs Python code in the forked child anyway.
     plain = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
     umask: dict[str, Any] = {"umask": mask} if plain else {"preexec_fn": partial(os.umask, mask)}
     transport, protocol = await asyncio.get_running_loop().subprocess_exec(
@@ -76,9 +91,9 @@ async def run(
         except TimeoutError:
             timed_out = True
     finally:
-        # Also after a normal end: children it left in its group would go on unseen.
+        # Also after a normal end, because children left in the group would continue unnoticed.
         await asyncio.shield(_end_group(transport.get_pid(), protocol))
-        # A grandchild that left the group may hold the pipes open: wait no longer for it.
+        # A grandchild that left the group may keep the pipes open; do not wait longer for it.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS):
                 await protocol.closed.wait()
@@ -94,7 +109,7 @@ async def run(
 
 
 class _Program(asyncio.SubprocessProtocol):
-    """Collects output, and distinguishes the end of the program from the end of its pipes."""
+    """Collects output, and distinguishes the end of the program from the closing of its pipes."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -104,23 +119,23 @@ class _Program(asyncio.SubprocessProtocol):
         self.closed = asyncio.Event()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Keep what fits."""
+        """Keep the output up to the limit."""
         kept = self.output[fd]
         kept += data[: max(0, self._limit - len(kept))]
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        """Everyone who held this pipe has let go of it."""
+        """Note that all processes have closed this pipe."""
         self._open -= 1
         if not self._open:
             self.closed.set()
 
     def process_exited(self) -> None:
-        """The program itself has ended."""
+        """Note that the program itself has ended."""
         self.exited.set()
 
 
 async def _end_group(group: int, protocol: _Program) -> None:
-    """End a process group: politely, then not. Its leader's pid is its number."""
+    """End a process group: SIGTERM, then SIGKILL. ``group`` is the pid of its leader."""
     if not protocol.exited.is_set():
         _signal(group, signal.SIGTERM)
         with contextlib.suppress(TimeoutError):

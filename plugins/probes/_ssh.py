@@ -27,8 +27,8 @@ def explained(address: str, trouble: str) -> str:
     ended = "Remote end closed" in trouble or "Socket is closed" in trouble
     if address.startswith("ssh://") and ended:
         return (
-            "the host lets tocsin in, but 'docker system dial-stdio' says nothing there; "
-            "install docker, and let that user use it"
+            "the SSH login works, but 'docker system dial-stdio' gives no answer on that host; "
+            "install docker there, and allow that user to use it"
         )
     return trouble
 

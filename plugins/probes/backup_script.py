@@ -1,7 +1,8 @@
-"""The backup-script probe: run a program, or look whether there is a fresh backup.
+"""The backup-script probe: run a check program, or check that the newest backup file is fresh.
 
-A program speaks as Monitoring Plugins do (exit status, text, performance data), so that each of
-the many existing ``check_*`` programs is a probe.
+A program reports as Monitoring Plugins do, by exit status, text and performance data, so each of
+the many existing ``check_*`` programs can be used
+(https://www.monitoring-plugins.org/doc/guidelines.html).
 """
 
 from __future__ import annotations
@@ -36,26 +37,26 @@ from tocsin.plugins.probes._threads import LOOKS
 _STATUSES = {0: Status.UP, 1: Status.DEGRADED, 2: Status.DOWN, 3: Status.UNKNOWN}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _EXTRA = 0.3
-"""Seconds kept back from the timeout for ending a program."""
+"""Seconds reserved from the timeout for ending a program."""
 
 
 @frozen(kw_only=True)
 class BackupScriptProbe(Probe):
-    """Run a check program (Monitoring Plugins), or see that the newest backup is fresh.
+    """Run a check program (Monitoring Plugins), or check that the newest backup is fresh.
 
     Attributes:
-        command: the program and its arguments; an absolute path, no shell.
-        env: environment variables for it; it gets no others but PATH and LANG.
-        cwd: the folder it runs in.
-        container: the container to run it in (docker exec), unset: here.
-        docker_host: the engine of that container.
-        output_limit: how much of its output is read.
-        files: instead of a command: a pattern of backup files, ** for folders at any depth.
-        max_age: the newest file may be this old.
-        settle: a file changed within this time may still be being written and is left out.
-        min_size: the newest file must be this large.
-        max_shrink_percent: the newest file may be this much smaller than the one before.
-        min_count: so many files must match.
+        command: absolute path of the program, and its arguments; it runs without a shell.
+        env: environment variables of the program; besides these it gets only PATH and LANG.
+        cwd: working directory of the program.
+        container: container to run the program in (docker exec); unset: where tocsin runs.
+        docker_host: address of that container's Docker Engine; unset: DOCKER_HOST or the local one.
+        output_limit: most output that is read, of stdout and stderr each.
+        files: instead of a command: pattern of backup files; ** matches folders at any depth.
+        max_age: the newest file must not be older than this.
+        settle: a file changed within this time may be incomplete and is ignored.
+        min_size: the newest file must be at least this large.
+        max_shrink_percent: most percent by which the newest file may be smaller than the previous.
+        min_count: at least this many files must match.
     """
 
     command: tuple[str, ...] = ()
@@ -72,7 +73,7 @@ class BackupScriptProbe(Probe):
     min_count: int = 1
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what cannot work."""
+        """Validate combinations of options. Raises ValueError."""
         if bool(self.command) == (self.files is not None):
             raise ValueError('give either command = ["/path", …] or files = "/path/*.dump"')
         if self.command and not os.path.isabs(self.command[0]):  # noqa: PTH117
@@ -83,12 +84,12 @@ class BackupScriptProbe(Probe):
             raise ValueError(lack)
         if self.files is not None and self.container is not None:
             raise ValueError(
-                "files are looked at from here, not in a container; mount the folder, or use a "
-                "command in the container"
+                "files and container cannot be combined: tocsin reads files where it runs; mount "
+                "the folder there, or run a command in the container"
             )
 
     async def check(self, target: Target) -> Result:
-        """Run the program, or look at the files."""
+        """Run the program, or examine the files, and return the result."""
         if self.files is not None:
             return await self._fresh(self.files)
         environment = {"PATH": _PATH, "LANG": "C.UTF-8"}
@@ -140,13 +141,13 @@ class BackupScriptProbe(Probe):
         if not text:
             text = self._hide(done.stderr).strip().split("\n")[0]
         if done.code in _STATUSES:
-            status, message = _STATUSES[done.code], text or f"{name} said nothing"
+            status, message = _STATUSES[done.code], text or f"{name} printed nothing"
         elif done.code < 0:
             status = Status.UNKNOWN
             message = f"{name} was killed by {_signal_name(-done.code)}"
         else:
             status = Status.UNKNOWN
-            message = f"{name} exited with {done.code}, which is no plugin status" + (
+            message = f"{name} exited with {done.code}, which is not a plugin status" + (
                 f": {text}" if text else ""
             )
         return Result(
@@ -162,7 +163,7 @@ class BackupScriptProbe(Probe):
         return os.path.basename(self.command[0])  # noqa: PTH119
 
     def _hide(self, text: str) -> str:
-        """The output without the secrets that were given to the program."""
+        """Replace the secrets in ``env`` of four characters or more by ``***``."""
         for secret in self.env.values():
             if len(plain := secret.reveal()) >= 4:
                 text = text.replace(plain, "***")
@@ -178,5 +179,5 @@ def _signal_name(number: int) -> str:
 
 @hookimpl
 def tocsin_probes() -> dict[str, type[Probe]]:
-    """Announce the probe."""
+    """Register the probe."""
     return {"backup-script": BackupScriptProbe}

@@ -1,4 +1,4 @@
-"""The disk probe: how much room is left on mount points."""
+"""The disk probe: free space and free inodes of mount points."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 @frozen
 class _Room:
+    """Free space of a mount point; sizes in bytes."""
+
     path: str
     total: int
     free: int
@@ -39,21 +41,22 @@ class _Room:
 
 @frozen(kw_only=True)
 class DiskProbe(Probe):
-    """See how much room is left on mount points; the fullest one decides. One that could be written
-    and cannot any more is down: so Linux answers to errors of a disk.
+    """Check the free space of mount points; the fullest one decides.
+
+    A file system that becomes read-only is down: Linux remounts one so after errors of its disk.
 
     Attributes:
-        paths: mount points, or any paths on them; unset, all local file systems that can be
-            written.
-        exclude: patterns of mount points left out, such as "/boot*".
-        min_free_percent: less free than this is down.
-        degraded_free_percent: less free than this is degraded.
-        min_free_bytes: less free than this is down, whatever the percentage.
+        paths: mount points, or any paths on them; unset: all writable local file systems.
+        exclude: patterns of mount points to ignore, such as "/boot*".
+        min_free_percent: less free space than this is down.
+        degraded_free_percent: less free space than this is degraded.
+        min_free_bytes: less free space than this is down, whatever the percentage.
         min_inodes_free_percent: fewer free inodes than this is down.
-        root: where the host's file system is seen, if not at "/" (in a container: "/host").
+        root: where the host's file system is mounted, if not at "/" (in a container: "/host").
     """
 
-    # That there is too little room is for disk_space_low to tell; down, too, it would ring twice.
+    # min_free_percent is 0, since the rule disk_space_low reports low space: a check that is down
+    # as well would cause a second alert.
     autostart: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "host/disk": {"paths": ["/"], "min_free_percent": 0}
     }
@@ -72,11 +75,11 @@ class DiskProbe(Probe):
     )
     root: str = "/"
     _writable: set[str] = private(factory=set)
-    """Mount points that could be written when they were last looked at."""
+    """Mount points that have been writable in an earlier run."""
 
     async def check(self, target: Target) -> Result:
-        """Look at each mount point, each on a thread of its own, since a dead one never answers."""
-        patience = self.timeout * 0.4  # twice, with some time to spare
+        """Examine each mount point on its own thread, since a dead one blocks forever."""
+        patience = self.timeout * 0.4  # spent up to twice (list, examine), with time to spare
         try:
             paths = await self._chosen(patience)
         except TimeoutError:
@@ -86,7 +89,7 @@ class DiskProbe(Probe):
                 own_shortage(error) or f"the mount points cannot be listed: {error}"
             )
         if not paths:
-            return Result.unknown("no mount point to look at; name some in paths")
+            return Result.unknown("no mount point was found to check; set paths")
         rooms: list[_Room] = []
         silent: list[str] = []
         lack: str | None = None
@@ -101,7 +104,7 @@ class DiskProbe(Probe):
             elif isinstance(outcome, BaseException):
                 lack = own_shortage(outcome)
                 if lack is None and isinstance(outcome, PermissionError):
-                    lack = f"tocsin may not look at {path} (permission denied)"
+                    lack = f"tocsin may not access {path} (permission denied)"
                 if lack is None:
                     raise outcome
             elif isinstance(outcome, str):
@@ -119,23 +122,24 @@ class DiskProbe(Probe):
         result = self._judge(rooms, silent, failed)
         if lack is None or result.status is Status.DOWN:
             return result
-        # What could be looked at may still be too full for a rule.
+        # The metrics of the other mount points still count for rules such as disk_space_low.
         return Result.unknown(lack, metrics=result.metrics, attributes=result.attributes)
 
     async def _chosen(self, seconds: float) -> list[str]:
-        """The mount points to look at. Raises TimeoutError."""
+        """Return the mount points to examine. Raises TimeoutError after ``seconds``."""
         if self.paths:
             return [_under(self.root, path) for path in self.paths]
         return await LOOKS.look("disks", (self.root, self.exclude), self._local, seconds)
 
     def _local(self) -> list[str]:
-        fixed = _read_only() - self._writable  # what became so has met an error, most likely
+        # One that was writable and is read-only now stays: most likely its disk has an error.
+        fixed = _read_only() - self._writable
         found = [
             part.mountpoint
             for part in psutil.disk_partitions(all=False)
             if part.fstype not in _VIRTUAL and part.mountpoint not in fixed
         ] or ["/"]
-        # One device may be mounted at many places (bind mounts); the shortest path stands for it.
+        # One device may be mounted in several places (bind mounts); use the shortest path.
         devices: dict[int, str] = {}
         for path in sorted(found, key=len):
             if any(fnmatchcase(path, pattern) for pattern in self.exclude):
@@ -186,8 +190,11 @@ class DiskProbe(Probe):
 
 
 def _read_only() -> set[str]:
-    """Return the mount points of file systems that are read-only by nature, and so as full as they
-    are meant to be (proc_pid_mountinfo(5)). If only a mount is read-only, others may fill them."""
+    """Return the mount points of read-only file systems, whose free space cannot change.
+
+    A read-only mount of a writable file system is not among them: other mounts may fill it. Source:
+    the super options in proc_pid_mountinfo(5).
+    """
     try:
         lines = MOUNTS.read_text(errors="surrogateescape").split("\n")
     except OSError:
@@ -197,7 +204,7 @@ def _read_only() -> set[str]:
         words, _, more = line.partition(" - ")
         if len(fields := words.split(" ")) > 5 and len(further := more.split(" ")) > 2:
             place = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields[4])
-            found[place] = "ro" in further[2].split(",")  # what is mounted last is seen
+            found[place] = "ro" in further[2].split(",")  # the last mount at a place hides others
     return {place for place, read_only in found.items() if read_only}
 
 
@@ -206,15 +213,19 @@ def _under(root: str, path: str) -> str:
 
 
 def _look(path: str) -> _Room | str:
-    """Return the free space of one mount point, or why it is not known."""
+    """Return the free space of one mount point, or a clause that says why it is unknown.
+
+    Raises:
+        OSError: tocsin itself lacks permission, descriptors or memory.
+    """
     try:
         usage = psutil.disk_usage(path)
         inodes = os.statvfs(path)
     except OSError as error:
         if own_shortage(error) is not None or isinstance(error, PermissionError):
             raise
-        return f"{path} cannot be looked at ({error.strerror})"
-    # As df counts it: what is reserved for root is neither used nor free.
+        return f"{path} cannot be accessed ({error.strerror})"
+    # Percentages as df(1) computes them: space reserved for root is neither used nor free.
     usable = usage.used + usage.free
     return _Room(
         path,
@@ -236,5 +247,5 @@ def _words(room: _Room) -> str:
 
 @hookimpl
 def tocsin_probes() -> dict[str, type[Probe]]:
-    """Announce the probe."""
+    """Register the probe."""
     return {"disk": DiskProbe}

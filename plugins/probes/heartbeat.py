@@ -13,12 +13,12 @@ from tocsin import Heartbeat, PushProbe, Result, Seconds, Status, Target, format
 
 @frozen(kw_only=True)
 class HeartbeatProbe(PushProbe):
-    """Wait for a job to report to POST /api/v1/heartbeats/NAME; its silence is down.
+    """Expect a job to report to POST /api/v1/heartbeats/NAME; down if it stops reporting.
 
     Attributes:
-        period: how often the job reports.
-        grace: how much later than that it may be; late is degraded, past the grace is down.
-        key: NAME in the URL, if it is not the target's name.
+        period: longest time between two reports of the job.
+        grace: further time for a late report; late is degraded, later than the grace is down.
+        key: NAME in the URL; unset: the target's name.
     """
 
     by_label: ClassVar[bool] = True
@@ -27,7 +27,7 @@ class HeartbeatProbe(PushProbe):
     grace: Seconds = option(default=300.0, validator=validators.ge(0))
 
     def judge(self, target: Target, last: Heartbeat | None, silence: float) -> Result:
-        """Return the result for the last beat and the silence, in seconds, since then."""
+        """Return the result for the last report (None: none yet) and the seconds since then."""
         expected = f"expected every {format_duration(self.period)}"
         if silence > self.period + self.grace:
             if last is None:

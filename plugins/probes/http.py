@@ -1,4 +1,4 @@
-"""The http probe: one request, and what its answer must be."""
+"""The http probe: send one request and check the answer."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def _check_url(_: object, __: object, url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must read http://host/path or https://host/path")
-    with suppress(UnicodeError):  # a host that can have no such name is the check's to tell
-        URL(url)  # which a port out of range, for one, is refused by
+    with suppress(UnicodeError):  # the check itself reports an invalid host name
+        URL(url)  # raises ValueError, for example if the port is out of range
 
 
 def _check_method(_: object, __: object, value: str) -> None:
     if not _TOKEN.fullmatch(value):
-        raise ValueError(f"method is no word such as GET: {value[:40]!r}")
+        raise ValueError(f"method must be one word such as GET, not {value[:40]!r}")
 
 
 def _check_line(_: object, attribute: Attribute[Any], value: Secret | None) -> None:
@@ -54,7 +54,7 @@ def _check_line(_: object, attribute: Attribute[Any], value: Secret | None) -> N
 def _check_headers(_: object, __: object, value: Mapping[str, Secret]) -> None:
     for name, secret in value.items():
         if not _TOKEN.fullmatch(name):
-            raise ValueError(f"{name[:40]!r} is no name of a header")
+            raise ValueError(f"{name[:40]!r} is not a valid header name")
         if set(secret.reveal()) & _ENDS:
             raise ValueError(f"the header {name[:40]} must be one line")
 
@@ -80,7 +80,14 @@ def _check_json(_: object, __: object, value: Mapping[str, Any]) -> None:
 
 @frozen
 class _Means:
-    """How a check asks, worked out at its first run."""
+    """The prepared request and expectations of a check, built at its first run.
+
+    Attributes:
+        prepared: the request.
+        statuses: the expected status codes.
+        reads_body: whether any option depends on the body.
+        expectations: those of the option ``json``.
+    """
 
     prepared: _http_client.Prepared
     statuses: frozenset[int]
@@ -93,31 +100,31 @@ class HttpProbe(Probe):
     """Send an HTTP request and check status, body, certificate and speed.
 
     Attributes:
-        url: http:// or https:// address.
-        method: the request's method.
-        headers: headers to send; they are never shown.
-        body: text to send.
+        url: http:// or https:// URL.
+        method: request method.
+        headers: headers to send; their values are never shown.
+        body: text to send as the body.
         user: user name for basic authentication.
         password: password for basic authentication.
         bearer: token for bearer authentication.
-        expected_status: what is right: numbers and ranges, such as [200, "300-399"].
-        contains: text the body must hold.
-        not_contains: text the body must not hold.
-        matches: regular expression the body must match somewhere.
-        json: what values of a JSON body must be: {"$.status" = "ok", "$.queue[0].depth" = "< 100"};
-            a path has the names and indexes of RFC 9535, quotes included: $['last run'].
-        redirects: how many redirects to follow; 0 takes the redirect as the answer.
-        max_body: how much of the body is read.
-        verify: check the certificate.
-        ca_file: certificates to trust, instead of the machine's.
-        server_name: the name to ask for and check, if not the host of the URL.
+        expected_status: status codes and ranges that count as up, such as [200, "300-399"].
+        contains: text that the body must contain.
+        not_contains: text that the body must not contain.
+        matches: regular expression that must match somewhere in the body.
+        json: expected values in a JSON body: {"$.status" = "ok", "$.queue[0].depth" = "< 100"};
+            a path consists of names and indexes (RFC 9535), quoted if needed: $['last run'].
+        redirects: most redirects to follow; 0: the redirect itself is the answer.
+        max_body: most of the body that is read.
+        verify: whether to verify the certificate.
+        ca_file: CA certificates to trust instead of the machine's.
+        server_name: name for SNI and the certificate check; unset: the host of the URL.
         family: any, ipv4 or ipv6.
-        degraded_above: slower than this is degraded.
-        certificate_warn_days: a certificate that ends sooner is degraded.
+        degraded_above: an answer slower than this is degraded.
+        certificate_warn_days: a certificate that expires in fewer days is degraded.
     """
 
     by_label: ClassVar[bool] = True
-    # A regular expression, or a body without end, could hold up everything else.
+    # A regular expression or an endless body, set by a label, could delay all other checks.
     config_only: ClassVar[tuple[str, ...]] = ("method", "body", "ca_file", "matches", "max_body")
 
     url: str = option(validator=_check_url)
@@ -146,11 +153,14 @@ class HttpProbe(Probe):
     _means: list[_Means] = private(factory=list)
 
     def network_host(self, target: Target) -> str | None:
-        """The host of the URL."""
+        """Return the host of the URL."""
         return urlsplit(self.url).hostname
 
     async def check(self, target: Target) -> Result:
-        """Send one request over a connection of its own: a kept one would hide a dead listener."""
+        """Send one request and judge the answer.
+
+        Each run opens a new connection: reusing one would hide that the server accepts no more.
+        """
         timings = Timings()
         try:
             with deadline(self.timeout):
@@ -163,9 +173,9 @@ class HttpProbe(Probe):
             return Result.failed(error, str(error), metrics=timings.phases())
         except Unusable as error:
             return error.result(timings.phases())
-        except UnicodeError:  # no host has such a name
+        except UnicodeError:  # not a valid host name
             return Result.down("the host name cannot be resolved", metrics=timings.phases())
-        except OSError as error:  # of TLS, too
+        except OSError as error:  # includes ssl.SSLError
             return Result.failed(error, in_words(error), metrics=timings.phases())
         return await self._judge(means, answer, timings)
 
@@ -235,7 +245,7 @@ class HttpProbe(Probe):
         return Result.up(f"{answer.status} {answer.reason}".strip(), metrics=metrics, latency=took)
 
     async def _trouble(self, means: _Means, answer: Answer) -> str | None:
-        """What is wrong with the body."""
+        """Return a clause that says what is wrong with the body, or None."""
         cut = " in the part that was read" if len(answer.body) >= self.max_body else ""
         text = answer.text()
         if self.contains and self.contains not in text:
@@ -250,5 +260,5 @@ class HttpProbe(Probe):
 
 @hookimpl
 def tocsin_probes() -> dict[str, type[Probe]]:
-    """Announce the probe."""
+    """Register the probe."""
     return {"http": HttpProbe}

@@ -1,4 +1,4 @@
-"""The postgres-query probe: connect, ask, compare."""
+"""The postgres-query probe: connect, run a query, compare its first value."""
 
 from __future__ import annotations
 
@@ -36,22 +36,29 @@ from tocsin.plugins.probes._net import Unusable, in_words
 Value = int | float | str | bool
 
 MOST_ROUNDS = 100_000
-"""Rounds of hashing of a password that a server may ask for; PostgreSQL asks for 4,096 where
-``scram_iterations`` is not set. They run in the event loop: this many take some 50 ms."""
+"""Most rounds of password hashing (SCRAM, RFC 5802) that a server may demand. PostgreSQL's default
+for ``scram_iterations`` is 4,096. Hashing blocks the event loop; this many take about 50 ms."""
 
 _rounds: ContextVar[list[int] | None] = ContextVar("tocsin_postgres_rounds", default=None)
-"""In a check: the numbers of rounds that were refused."""
+"""Numbers of rounds refused in the current check; None outside of checks."""
 
 
 class _Hashing:
-    """``hashlib`` for asyncpg, which does whatever number of rounds a server asks for: two thousand
-    million hold everything up for a quarter of an hour. tocsin's own database may ask for any."""
+    """``hashlib`` for asyncpg, with a limit on the rounds of password hashing in checks.
+
+    asyncpg does as many rounds as a server demands; two billion block tocsin for a quarter of an
+    hour. The limit does not apply to tocsin's own database.
+    """
 
     def __getattr__(self, name: str) -> Any:
         return getattr(hashlib, name)
 
     def pbkdf2_hmac(self, name: str, password: bytes, salt: bytes, rounds: int) -> bytes:
-        """The rounds. Raises ValueError where a server that is checked wants too many."""
+        """Hash a password, like ``hashlib.pbkdf2_hmac``.
+
+        Raises:
+            ValueError: the server of a check demands more than ``MOST_ROUNDS``.
+        """
         refused = _rounds.get()
         if refused is not None and rounds > MOST_ROUNDS:
             refused.append(rounds)
@@ -59,28 +66,28 @@ class _Hashing:
         return hashlib.pbkdf2_hmac(name, password, salt, rounds)
 
 
-# One for the process: asyncpg has no other place for it. It is without state.
+# Replaced for the whole process, because asyncpg offers no other way. The object has no state.
 vars(asyncpg.protocol.protocol)["hashlib"] = _Hashing()
 
 
 @frozen(kw_only=True)
 class PostgresQueryProbe(Probe):
-    """Connect to PostgreSQL, run a read-only statement, compare its first value.
+    """Connect to PostgreSQL, run a read-only query, compare its first value.
 
     Attributes:
-        dsn: postgresql://user:password@host:port/database; or give the parts below.
-        host: host name, address or socket directory.
-        port: the server's port.
-        user: who connects.
-        password: the password.
-        database: the database.
+        dsn: postgresql://user:password@host:port/database; or set host and the options below.
+        host: host name, address or directory of the Unix socket.
+        port: port of the server.
+        user: user name.
+        password: password of the user.
+        database: name of the database.
         query: one statement; it runs in a READ ONLY transaction.
-        expect: the first value must equal this.
+        expect: the first value of the first row must equal this.
         min: the first value must be at least this.
         max: the first value must be at most this.
-        degraded_min: less than this is degraded.
-        degraded_max: more than this is degraded.
-        degraded_above: slower than this is degraded.
+        degraded_min: a first value lower than this is degraded.
+        degraded_max: a first value higher than this is degraded.
+        degraded_above: a run that takes longer than this is degraded.
     """
 
     dsn: Secret | None = None
@@ -100,7 +107,7 @@ class PostgresQueryProbe(Probe):
     degraded_above: Seconds | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what cannot work."""
+        """Validate combinations of options. Raises ValueError."""
         if (self.dsn is None) == (self.host is None):
             raise ValueError("give either dsn or host (with user, password, database), not both")
         if self.dsn is not None:
@@ -112,14 +119,14 @@ class PostgresQueryProbe(Probe):
                 ) from None
 
     def network_host(self, target: Target) -> str | None:
-        """The host; None for a socket."""
+        """Return the first host; None: only Unix sockets are used."""
         return self._host()
 
     def _host(self) -> str | None:
         return next(iter(self._hosts()), None)
 
     def _hosts(self) -> list[str]:
-        """The hosts to try, in order; without sockets."""
+        """Return the hosts to try, in order, without Unix sockets."""
         if self.dsn is None:
             hosts = [self.host or ""]
         else:
@@ -129,7 +136,7 @@ class PostgresQueryProbe(Probe):
         return [host for host in bare if host and not host.startswith("/")]
 
     async def check(self, target: Target) -> Result:
-        """Connect and ask once."""
+        """Connect, run the query once, and return the result."""
         metrics: dict[str, float] = {}
         began = time.monotonic()
         connection: Any = None
@@ -140,7 +147,8 @@ class PostgresQueryProbe(Probe):
                 connection = await self._connect()
                 metrics["connect_seconds"] = time.monotonic() - began
                 before = time.monotonic()
-                # Ended by closing the connection: a ROLLBACK would wait for a frozen server.
+                # Closing the connection ends the transaction; a ROLLBACK would wait for a frozen
+                # server.
                 milliseconds = max(1, int(self.timeout * 1000))
                 await connection.execute(
                     f"BEGIN READ ONLY; SET LOCAL statement_timeout = {milliseconds}"
@@ -156,29 +164,29 @@ class PostgresQueryProbe(Probe):
             return Result.down(f"no answer to the query within {self.timeout:g} s", metrics=metrics)
         except asyncpg.TargetServerAttributeNotMatched:
             wanted = self._in_dsn("target_session_attrs")
-            text = f"no server is what target_session_attrs = {wanted} asks for"
+            text = f"no server meets target_session_attrs = {wanted} of the dsn"
             return Result.down(text, metrics=metrics)
         except Unusable as error:
             return error.result(metrics)
         except asyncpg.ClientConfigurationError as error:
-            text = f"the connection cannot be made as it is configured: {_clean(error)}"
+            text = f"the connection settings cannot be used: {_clean(error)}"
             return Unusable(text).result(metrics)
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             return Result.failed(error, _clean(error), metrics=metrics)
         except ssl.SSLError as error:
-            if error.library in ("PEM", "X509"):  # a file of ours, and not the server's answer
-                return Unusable(f"a file that the dsn names is of no use: {error.reason}").result(
+            if error.library in ("PEM", "X509"):  # a local file, not the server's answer
+                return Unusable(f"a TLS file of the dsn cannot be used: {error.reason}").result(
                     metrics
                 )
             return Result.failed(error, in_words(error), metrics=metrics)
         except (OSError, UnicodeError) as error:
             return Result.failed(error, in_words(error), metrics=metrics)
-        except Exception as error:  # noqa: BLE001 - values beyond Python's, frames that are none
+        except Exception as error:  # noqa: BLE001 - values that Python cannot hold, invalid frames
             if refused:
                 return Result.unknown(
-                    f"the server asks for {refused[0]:,} rounds of hashing of the password, and a "
-                    f"check does {MOST_ROUNDS:,} at most; set the password anew there with a lower "
-                    "scram_iterations", metrics=metrics,
+                    f"the server demands {refused[0]:,} rounds of password hashing, and a check "
+                    f"does at most {MOST_ROUNDS:,}; lower scram_iterations there and set the "
+                    "password again", metrics=metrics,
                 )  # fmt: skip
             text = f"the server's answer cannot be read ({type(error).__name__})"
             return Result.failed(error, text, metrics=metrics)
@@ -188,7 +196,7 @@ class PostgresQueryProbe(Probe):
         return self._judge(row, metrics, time.monotonic() - began)
 
     def _in_dsn(self, name: str) -> str | None:
-        """A parameter of the DSN."""
+        """Return a parameter of the DSN's query string, or None."""
         query = "" if self.dsn is None else urlsplit(self.dsn.reveal()).query
         return dict(parse_qsl(query)).get(name)
 
@@ -210,18 +218,19 @@ class PostgresQueryProbe(Probe):
             database=self.database,
             timeout=self.timeout,
             loop=loop,
-            # pgbouncer refuses other settings, and may give each transaction another server.
+            # PgBouncer refuses other server settings. It may also run each transaction on another
+            # server connection, where prepared statements of the cache do not exist.
             server_settings={"application_name": "tocsin check"},
             statement_cache_size=0,
         )
 
     def _judge(self, row: Any, metrics: dict[str, float], took: float) -> Result:
         if row is None or len(row) == 0:
-            return Result.down("the query gave no row", metrics=metrics, latency=took)
+            return Result.down("the query returned no row", metrics=metrics, latency=took)
         value = row[0]
         number = float(value) if isinstance(value, int | float | Decimal) else None
         if number is not None and not math.isfinite(number):
-            number = None  # it is less and more than nothing: no bound would ever be passed
+            number = None  # NaN would violate no limit; infinity is not a usable value either
         if number is not None:
             metrics["value"] = number
         if trouble := self._trouble(value, number):
@@ -267,9 +276,11 @@ def _shown(value: Any) -> str:
 
 
 class _Loop:
-    """The event loop as asyncpg is to see it: of a host's addresses the first that answers is
-    connected to, and where there are several hosts each has its share of the time. asyncpg itself
-    would wait for the first address until there is no time left."""
+    """The event loop for asyncpg, with a different way to connect.
+
+    It uses the first address of a host that answers, and gives each of several hosts an equal share
+    of the timeout. asyncpg itself would spend the whole timeout on the first address.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float, hosts: int) -> None:
         self._loop, self._timeout = loop, timeout
@@ -281,7 +292,12 @@ class _Loop:
     async def create_connection(
         self, factory: Any, host: str, port: int, *, ssl: Any = None
     ) -> tuple[Any, Any]:
-        """Connect. Raises OSError, of which TimeoutError is one, and UnicodeError."""
+        """Connect to a host, as ``AbstractEventLoop.create_connection`` does.
+
+        Raises:
+            OSError: the host cannot be resolved or connected to; TimeoutError: not in time.
+            UnicodeError: not a valid host name.
+        """
         async with asyncio.timeout(self._share):
             connected = await connect_to(host, port, timeout=self._timeout)
         try:
@@ -295,8 +311,12 @@ class _Loop:
 
 
 def _see_readable(name: str, path: str | None) -> None:
-    """See that a file of the DSN can be read, which asyncpg fails at as it does at a server. Raises
-    Unusable."""
+    """Check that a file named in the DSN is readable. asyncpg raises the same errors for a file as
+    for the server, so its errors do not show which of them failed.
+
+    Raises:
+        Unusable: the file cannot be read.
+    """
     try:
         if path:
             Path(path).open("rb").close()
@@ -305,12 +325,12 @@ def _see_readable(name: str, path: str | None) -> None:
 
 
 def _clean(error: Exception) -> str:
-    """The server's words on one line; it names users and databases, never passwords."""
+    """Return the server's error message on one line. It names users and databases, no passwords."""
     text = clean_text(" ".join(str(error).split()), longest=240)
     return text or type(error).__name__
 
 
 @hookimpl
 def tocsin_probes() -> dict[str, type[Probe]]:
-    """Announce the probe."""
+    """Register the probe."""
     return {"postgres-query": PostgresQueryProbe}

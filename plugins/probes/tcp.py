@@ -1,4 +1,4 @@
-"""The tcp probe: connect; perhaps TLS, send and expect."""
+"""The tcp probe: connect to a port; optionally use TLS, send a text and check the answer."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from tocsin.plugins.probes._net import (
 )
 
 MAX_READ = 64 * 1024
+"""Most bytes of the answer that are read."""
 
 
 def _regex(_: object, attribute: Attribute[str], value: str | None) -> None:
@@ -45,19 +46,19 @@ def _regex(_: object, attribute: Attribute[str], value: str | None) -> None:
 
 @frozen(kw_only=True)
 class TcpProbe(Probe):
-    r"""Connect to a TCP port; if asked, speak TLS, send a text and expect an answer.
+    r"""Connect to a TCP port; optionally use TLS, send a text and check the answer.
 
     Attributes:
         host: host name or address.
         port: 1 to 65535.
-        tls: speak TLS.
-        verify: check the certificate.
-        ca_file: certificates to trust, instead of the machine's.
-        server_name: the name to ask for and check, if not the host.
-        send: text to send; \r, \n, \t and \xNN as in Python.
-        expect: regular expression to be found in the answer.
-        degraded_above: connecting slower than this is degraded.
-        certificate_warn_days: a certificate that ends sooner is degraded.
+        tls: whether to use TLS.
+        verify: whether to verify the certificate.
+        ca_file: CA certificates to trust instead of the machine's.
+        server_name: name for SNI and the certificate check; unset: the host.
+        send: text to send; \r, \n, \t and \xNN have the same meaning as in Python.
+        expect: regular expression that must match somewhere in the answer.
+        degraded_above: a run that takes longer than this is degraded.
+        certificate_warn_days: a certificate that expires in fewer days is degraded.
     """
 
     by_label: ClassVar[bool] = True
@@ -75,11 +76,11 @@ class TcpProbe(Probe):
     certificate_warn_days: float = 14.0
 
     def network_host(self, target: Target) -> str:
-        """The host."""
+        """Return the host, without the brackets of an IPv6 address."""
         return self.host.strip("[]")
 
     async def check(self, target: Target) -> Result:
-        """Connect once."""
+        """Connect once and return the result."""
         place = f"{self.host}:{self.port}"
         writer: asyncio.StreamWriter | None = None
         metrics: dict[str, float] = {}
@@ -109,7 +110,7 @@ class TcpProbe(Probe):
             return Result.unknown(f"{place}: {error}", metrics=metrics)
         except Unusable as error:
             return error.result(metrics)
-        except (OSError, EOFError, ValueError) as error:  # ValueError: no host has such a name
+        except (OSError, EOFError, ValueError) as error:  # ValueError: not a valid host name
             return Result.failed(error, f"{place}: {in_words(error)}", metrics=metrics)
         finally:
             if writer is not None:
@@ -122,8 +123,11 @@ class TcpProbe(Probe):
         return self._judge(place, writer.get_extra_info("ssl_object"), metrics, took)
 
     async def _read(self, reader: asyncio.StreamReader, wanted: str) -> tuple[str, bool]:
-        """Read until the expected text came, the peer closed, or it is too much; what came, and
-        whether it was that."""
+        """Read until the expression matches, the peer closes, or ``MAX_READ`` bytes are read.
+
+        Returns:
+            The text received, and whether the expression matches it.
+        """
         data = b""
         while True:
             chunk = await reader.read(4096)
@@ -162,7 +166,10 @@ async def _opened(connected: socket.socket) -> tuple[asyncio.StreamReader, async
 
 
 def _bytes(text: str) -> bytes:
-    r"""A text with its ``\r``, ``\n``, ``\t`` and ``\xNN`` made real (TOML may have done so)."""
+    r"""Replace the escapes ``\r``, ``\n``, ``\t``, ``\\`` and ``\xNN``, and encode as UTF-8.
+
+    TOML replaces escapes itself in a basic string, but not in a literal string.
+    """
     simple = {"\\r": "\r", "\\n": "\n", "\\t": "\t", "\\\\": "\\"}
     return re.sub(
         r"\\(?:r|n|t|\\|x[0-9A-Fa-f]{2})",
@@ -173,5 +180,5 @@ def _bytes(text: str) -> bytes:
 
 @hookimpl
 def tocsin_probes() -> dict[str, type[Probe]]:
-    """Announce the probe."""
+    """Register the probe."""
     return {"tcp": TcpProbe}

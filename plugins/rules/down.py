@@ -1,5 +1,5 @@
-"""The rules ``down``, a target does not run or fails its checks, and ``replicas``, some instances
-of a service do not run."""
+"""The rules ``down`` (a target does not run, or its checks fail) and ``replicas`` (some instances
+of a service are down)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tocsin import (
 
 
 class Of(StrEnum):
-    """What is looked at."""
+    """What the rule judges: the state that a source reports, or the results of checks."""
 
     RUNNING = "running"
     CHECKS = "checks"
@@ -38,9 +38,9 @@ class DownRule(Rule):
     """Fire when a target is down.
 
     Attributes:
-        of: "running": what its source says of it (a container that is not running); "checks": its
-            own checks (http, tcp, a query, the health check of the image).
-        failures: how many results in a row must be down before a check counts as failed.
+        of: "running": the state that its source reports (a container that is not running);
+            "checks": its own checks (http, tcp, a query, the health check of the image).
+        failures: number of consecutive down results after which a check counts as failed.
         paused: whether a paused container counts as down.
     """
 
@@ -51,31 +51,31 @@ class DownRule(Rule):
     paused: bool = True
 
     def applies(self, target: Target) -> bool:
-        """Whether an instance of a service runs is a matter of the service."""
+        """Return False for the instances of a service in mode "running": the service is judged."""
         return self.of is not Of.RUNNING or target.service is None
 
     def evaluate(self, history: History, now: datetime) -> Verdict:
-        """Judge by the newest results."""
+        """Return the verdict on the newest results."""
         return self._running(history) if self.of is Of.RUNNING else self._checks(history)
 
     def _running(self, history: History) -> Verdict:
         last = history.latest.get(history.source or "")
         if last is None:
-            # Not seen by a source: its own checks decide, in the other mode.
+            # Without a source only the checks of the target count, which mode "checks" judges.
             gone = history.source is None
-            return Verdict.over("no source sees it any more") if gone else Verdict.unknown()
+            return Verdict.over("no source reports it any more") if gone else Verdict.unknown()
         result, facts = last.result, last.result.container
         if result.status is Status.UNKNOWN:
             return Verdict.unknown(result.message)
         reason = str(facts.reason if facts is not None else result.attributes.get("reason", ""))
         looping = reason == Reason.RESTARTING
-        # A container between two crashes is not back, though it runs for a moment; nor is one that
-        # is about to be made anew.
+        # A container in a restart loop has not recovered, even if it runs for a moment between two
+        # crashes. Neither has a container that is being replaced.
         if not looping and result.status is not Status.DOWN:
             if result.attributes.get("one_off"):
                 return Verdict.over(result.message)
             between = result.status is Status.DEGRADED
-            if between and result.attributes.get("replacing"):  # a waiting alert does not end
+            if between and result.attributes.get("replacing"):  # "clear" would end a pending alert
                 return Verdict.unknown(result.message)
             if between and history.firing and not _runs(facts):
                 return Verdict.unknown(result.message)
@@ -89,7 +89,7 @@ class DownRule(Rule):
         failed: list[Observation] = []
         rising: list[tuple[int, Observation]] = []
         seen = unknown = 0
-        # What the verdict rests on: the checks that fail, and those that did when last seen.
+        # The checks that fail now, and those without a result now that failed in their last one.
         rule_state = _unseen(history)
         for name, last in history.latest.items():
             if name == history.source:
@@ -120,19 +120,18 @@ class DownRule(Rule):
             text = f"{last.check} failed {count} of {self.failures} times: {last.result.message}"
             return Verdict.rising(text, rule_state=rule_state)
         if rule_state or (unknown and unknown == seen):
-            return Verdict.unknown("what would tell cannot be seen now", rule_state=rule_state)
+            return Verdict.unknown("its checks have no result now", rule_state=rule_state)
         lost = [
             n
             for n in history.rule_state
             if n not in history.latest or (n == history.source and not own)
         ]
-        return (
-            Verdict.over(f"what failed is checked no more: {', '.join(lost)}") if lost else _PASSING
-        )
+        return Verdict.over(f"no longer checked: {', '.join(lost)}") if lost else _PASSING
 
     def _kept(self, history: History, check: str) -> list[float] | None:
-        """Return the kept state of a check that had failed often enough already; unchanged, so that
-        a lasting alert is not written to the journal for each result."""
+        """Return the kept state of a check that had already failed often enough, else None. The
+        state stays unchanged, so that the journal is not written on each result of a lasting alert.
+        """
         carried: list[float] | None = history.rule_state.get(check)
         return carried if carried is not None and carried[0] >= self.failures else None
 
@@ -142,8 +141,8 @@ def _runs(facts: Container | None) -> bool:
 
 
 def _says_nothing(result: Result) -> bool:
-    """Whether a container's health check cannot say anything now: it has not yet since the start,
-    or what it looks at does not run, though it is not done."""
+    """Return whether a container's health check has no result now: there was none since the start,
+    or the container does not run (but has not completed its work)."""
     facts = result.container
     if facts is None:
         return False
@@ -151,7 +150,7 @@ def _says_nothing(result: Result) -> bool:
 
 
 def _unseen(history: History) -> dict[str, list[float]]:
-    """What was carried of checks that cannot be seen now, or were not yet since a start."""
+    """Return the kept state of checks that are ``unknown`` or had no result yet since the start."""
     return {
         name: carried
         for name, carried in history.rule_state.items()
@@ -164,8 +163,10 @@ def _unseen(history: History) -> dict[str, list[float]]:
 
 
 def _count(history: History, check: str, last: Observation) -> int:
-    """Failures in a row, those before a restart of tocsin included: ``rule_state`` has the count,
-    and the moment of the last result that went into it."""
+    """Return the consecutive failures of a check, including those before a restart of tocsin.
+
+    ``rule_state`` holds the count and the time of the last result in it, in epoch seconds.
+    """
     count = history.failures.get(check, 0)
     if check in history.rule_state:
         before, at = history.rule_state[check]
@@ -174,8 +175,11 @@ def _count(history: History, check: str, last: Observation) -> int:
 
 
 def _health_of_image(history: History) -> Observation | None:
-    """The source's result, where the container has a health check: the engine has counted its
-    failures already (``retries`` of HEALTHCHECK). It calls each one unhealthy that has ended."""
+    """Return the source's result if the container runs and has a health check, else None.
+
+    The engine has already counted the failures (``retries`` of HEALTHCHECK). Containers that do not
+    run are left out, because the engine reports all of them as unhealthy.
+    """
     last = history.latest.get(history.source or "")
     if last is None or last.result.status is Status.UNKNOWN:
         return None
@@ -210,16 +214,16 @@ def _details(observation: Observation, reason: str) -> dict[str, Any]:
 
 @frozen(kw_only=True)
 class ReplicasRule(Rule):
-    """Fire when some instances of a service do not serve."""
+    """Fire when some instances of a service are down."""
 
     explained_by_down: ClassVar[bool] = True
 
     def evaluate(self, history: History, now: datetime) -> Verdict:
-        """Judge by what the service's source counted last."""
+        """Return the verdict on the newest count of the service's source."""
         last = history.latest.get(history.source or "")
         metrics = {} if last is None else last.result.metrics
         down = metrics.get("replicas_down")
-        # Where some are down and the others cannot be seen, so much is known.
+        # If the state of some instances is unknown, those that are known to be down still count.
         if last is None or (last.result.status is Status.UNKNOWN and not down):
             return Verdict.unknown("" if last is None else last.result.message)
         if down is None:

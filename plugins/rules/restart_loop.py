@@ -1,4 +1,4 @@
-"""The ``restart-loop`` rule: a container that starts over and over."""
+"""The ``restart-loop`` rule: a container restarts again and again."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tocsin import (
 class RestartLoopRule(Rule):
     """Fire when a container was restarted too often within a sliding window.
 
-    A restart is an end that a start follows. Where the engine's own restart count went up by more
-    than that (events were missed), the count is used; another container in its place
-    begins anew.
+    A restart is a ``die`` event followed by a ``start`` event. If the engine's restart count rose
+    by more (events were missed), the count is used. If another container takes its place, counting
+    starts anew.
 
     Attributes:
-        restarts: how many within the window are too many.
+        restarts: number of restarts within the window at which the rule fires.
         window: length of the sliding window.
     """
 
@@ -43,15 +43,15 @@ class RestartLoopRule(Rule):
 
     @property
     def lookback(self) -> float:
-        """Seconds: the window."""
+        """Return the window, in seconds."""
         return self.window
 
     def applies(self, target: Target) -> bool:
-        """Only containers are restarted."""
+        """Return whether the target is a container; nothing else is restarted."""
         return target.kind == "container"
 
     def evaluate(self, history: History, now: datetime) -> Verdict:
-        """Count what lies within the window."""
+        """Return the verdict on the restarts within the window."""
         last = history.latest.get(history.source or "")
         if last is None or last.result.status is Status.UNKNOWN:
             return Verdict.unknown("" if last is None else last.result.message)
@@ -59,10 +59,10 @@ class RestartLoopRule(Rule):
         oldest = now.timestamp() - self.window
         moments = [m for m in _moments(history) if m > oldest][-4 * self.restarts :]
         if facts is None:
-            return Verdict.over("it is not there to restart any more")
-        # What does not run does not restart either, and is not well.
+            return Verdict.over("the container no longer exists")
+        # A container that does not run no longer restarts, but it has not recovered.
         over = Verdict.clear if facts.state == "running" else Verdict.over
-        # Between two tries that are far apart, the loop goes on all the same.
+        # The engine may wait longer than the window before it restarts the container again.
         goes_on = history.firing and facts.reason is Reason.RESTARTING
         if not moments and not goes_on:
             return over("it has stopped restarting")
@@ -88,8 +88,10 @@ class RestartLoopRule(Rule):
 
 
 def _last_exit_code(history: History, facts: Container) -> int | None:
-    """The exit code of the last end. A result seen while the container runs again may have none:
-    then the event of the end has it."""
+    """Return the exit code of the last end, or None if it is not known.
+
+    The result of a container that runs again may have none; then the last ``die`` event has it.
+    """
     if facts.exit_code is not None:
         return facts.exit_code
     codes = [e.attributes.get("exitCode") for e in history.events if e.action == "die"]
@@ -98,13 +100,13 @@ def _last_exit_code(history: History, facts: Container) -> int | None:
 
 
 def _moments(history: History) -> list[float]:
-    """When it was restarted, in epoch seconds, oldest first."""
+    """Return the times of the restarts, in epoch seconds, oldest first."""
     starts = [e.at.timestamp() for e in history.events if e.action == "start"]
     last_start = max(starts, default=0.0)
     ends = [e.at.timestamp() for e in history.events if e.action == "die"]
     witnessed = [end for end in ends if end <= last_start]
     counted = list(_counted(history))
-    # Restarts that are counted but have no event happened before the count was read.
+    # Restarts that are counted but have no event get the time at which the count was read.
     missed = len(counted) - len(witnessed)
     found = witnessed + (counted[-missed:] if missed > 0 else [])
     begin = min(
@@ -117,7 +119,7 @@ def _moments(history: History) -> list[float]:
 
 
 def _counted(history: History) -> Iterator[float]:
-    """One moment for each step up of the engine's restart count."""
+    """Yield a time, in epoch seconds, for each increment of the engine's restart count."""
     seen = [
         (o.at.timestamp(), o.result.container)
         for o in history.observations
@@ -132,7 +134,8 @@ def _counted(history: History) -> Iterator[float]:
 
 
 def _before(history: History, first: Container) -> tuple[str, int] | None:
-    """What was carried over a restart of tocsin, where it is older than the first observation."""
+    """Return the container id and restart count that the rule kept before the first observation, or
+    None if there are none or they are newer."""
     carried = history.rule_state
     if "count" not in carried or carried["count"] > first.restart_count:
         return None

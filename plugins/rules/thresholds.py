@@ -1,4 +1,4 @@
-"""The ``thresholds`` rule: a metric beyond a level."""
+"""The ``thresholds`` rule: a metric is above or below a level."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ _WORDS = {
 _UNMEASURED = "no longer measured"
 
 MISSING_MOST = 300.0
-"""Seconds for which a metric that was beyond may be missing: what measures it may be late, as after
-a start, or fail once."""
+"""Seconds for which a metric that was beyond its level may be missing before the alert ends: the
+measurement may be late, as after a start, or fail once."""
 
 
 @frozen(kw_only=True)
 class ThresholdRule(Rule):
-    """Fire when a metric is beyond a level; "for" of the rule says how long it has to be.
+    """Fire when a metric is beyond a level; the rule's "for" sets how long it has to be.
 
-    NaN is as good as not measured: it is beyond no level, and an alert stands still meanwhile.
+    NaN counts as not measured: it is beyond no level, and an open alert keeps its state.
 
     Attributes:
-        metric: name of the metric, such as "memory_percent"; unset, with times_expected: every one
-            that the target's expected table names.
+        metric: name of the metric, such as "memory_percent"; unset (only with times_expected):
+            every metric that the target's expected table names.
         operator: one of ">", ">=", "<", "<=".
-        level: the level, in the metric's own unit.
-        clear: the level at which it is over again (hysteresis); unset, the same level.
-        times_expected: in place of level, this multiple of what the target expects.
-        check: only this check's metric; unset, every check that gives it.
+        level: the level, in the metric's unit.
+        clear: the level at which the alert ends (hysteresis); unset: the same level.
+        times_expected: instead of level: this multiple of the value that the target expects.
+        check: the check whose metric is used; unset: every check that reports it.
     """
 
     metric: str | None = None
@@ -83,17 +83,17 @@ class ThresholdRule(Rule):
 
     @property
     def looks_at(self) -> tuple[str, ...] | None:
-        """The metric, where it is one for all targets."""
+        """Return the metric, if it is the same for all targets."""
         return None if self.metric is None else (self.metric,)
 
     def applies(self, target: Target) -> bool:
-        """Without a level of its own, only targets that expect something."""
+        """Return whether the target has a level (with times_expected: an expected value)."""
         if self.times_expected is None:
             return True
         return self.metric in target.expected if self.metric else bool(target.expected)
 
     def evaluate(self, history: History, now: datetime) -> Verdict:
-        """Compare the newest values."""
+        """Compare the newest values with their levels."""
         values = list(self._values(history))
         unseen, missing = self._unseen(history, now)
         if not values and not unseen:
@@ -120,7 +120,7 @@ class ThresholdRule(Rule):
             return Verdict.firing(text, details=details, rule_state=rule_state)
         if unseen:
             again = MISSING_MOST + 1 if missing else None
-            words = "the metric cannot be seen now"
+            words = "the metric has no value now"
             return Verdict.unknown(
                 words, rule_state={"beyond": unseen, **missing}, recheck_after=again
             )
@@ -132,8 +132,12 @@ class ThresholdRule(Rule):
         return Verdict.clear(said[:1].upper() + said[1:])
 
     def _unseen(self, history: History, now: datetime) -> tuple[list[list[str]], dict[str, float]]:
-        """Check and metric of what was beyond when it was last seen, and cannot be seen now, or was
-        not yet since a start; and since when a check that works does not give its metric."""
+        """Find the metrics that were beyond their level when last measured, and have no value now.
+
+        Returns:
+            Check and metric of each; and, as ``missing``, since when (epoch seconds) a check that
+            works has not reported its metric.
+        """
         unseen: list[list[str]] = []
         missing: dict[str, float] = {}
         names = self._names(history)
@@ -159,7 +163,7 @@ class ThresholdRule(Rule):
         return [self.metric] if self.metric is not None else list(history.target.expected)
 
     def _values(self, history: History) -> Iterator[tuple[str, str, float, float]]:
-        """Check, metric, value, level."""
+        """Yield check, metric, value and level of each measured value."""
         expected, names = history.target.expected, self._names(history)
         for check, last in history.latest.items():
             if self.check is not None and check != self.check:
@@ -171,7 +175,7 @@ class ThresholdRule(Rule):
                 if level is None:
                     continue
                 value = last.result.metrics.get(name, math.nan)
-                if not math.isnan(value):  # which is beyond nothing, nor back
+                if not math.isnan(value):  # NaN is neither beyond the level nor back
                     yield check, name, float(value), level
 
     def _words(self, name: str, value: float, level: float) -> str:
@@ -202,14 +206,14 @@ _UNITS = ("_percent", "_bytes", "_seconds")
 
 
 def _name_of(metric: str) -> str:
-    """A metric's name as people say it: ``memory``, ``response time p95``."""
+    """Return a metric's name for people: ``memory``, ``response time p95``."""
     if metric in _NAMES:
         return _NAMES[metric]
     return next((metric[: -len(u)] for u in _UNITS if metric.endswith(u)), metric).replace("_", " ")
 
 
 def _may_be_late(result: Result) -> bool:
-    """Return whether the measured target still runs, as far as is known."""
+    """Return whether the target still runs, as far as is known, so that its metric is only late."""
     facts = result.container
     return result.status is not Status.DOWN and (facts is None or facts.state == "running")
 

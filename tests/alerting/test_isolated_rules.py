@@ -154,7 +154,7 @@ async def test_a_rule_that_costs_its_lane_rests(clock: SettableClock) -> None:
     await results(50)
     assert isolation.asked == isolation.resets == 1
     assert {verdict.state for verdict in executor.judged} == {VerdictState.UNKNOWN}
-    assert "rests" in blamed[-1]
+    assert "is paused" in blamed[-1]
     clock.advance(61)
     await results(50)
     clock.advance(61)

@@ -100,12 +100,12 @@ async def test_an_alert_of_a_target_that_is_no_more_is_ended(desk: Desk) -> None
     await desk.restart()
     await desk.wait(5)
     assert desk.told() == [("resolved", "web")]
-    assert desk.notifier().notices[0].message == "the target is watched no more"
+    assert desk.notifier().notices[0].message == "the target is no longer watched"
 
 
 @pytest.mark.parametrize(
     ("gone", "why"),
-    [("rule", "its rule was taken away"), ("check", "its checks were taken away")],
+    [("rule", "its rule was removed"), ("check", "its checks were removed")],
 )
 async def test_an_alert_that_nothing_looks_after_any_more_is_ended(
     desk: Desk, gone: str, why: str

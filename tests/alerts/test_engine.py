@@ -346,10 +346,8 @@ def test_each_way_to_end_has_its_own_words() -> None:
     """A target, a rule or a check that is gone ends its alerts, and nothing has recovered."""
     ways: dict[str, Callable[[Driver], list[Transition]]] = {
         "it was removed": lambda d: d.engine.drop("web", d.moment, "it was removed"),
-        "its rule was taken away": lambda d: d.engine.configure(EMPTY, d.moment),
-        "its checks were taken away": lambda d: d.engine.put(
-            Target(name="web"), None, {}, d.moment
-        ),
+        "its rule was removed": lambda d: d.engine.configure(EMPTY, d.moment),
+        "its checks were removed": lambda d: d.engine.put(Target(name="web"), None, {}, d.moment),
     }
     for words, end in ways.items():
         driver = Driver({"web": ()})
@@ -387,7 +385,7 @@ def test_a_restart_loop_is_one_alert() -> None:
     loop_for(driver, 850)
     assert rung(driver)[1:] == [("escalated", "loop", "critical")]
     assert driver.engine.inhibition.policy(("loop", "web")).channels == ("c", "mail")
-    assert {c.why for c in driver.changes if c.reason == "inhibited"} == {"loop on web tells of it"}
+    assert {c.why for c in driver.changes if c.reason == "inhibited"} == {"loop on web covers it"}
     loop_for(driver, 60)
     assert rung(driver)[2:] == [("repeated", "loop", "critical")]
     driver.see("web", "up")

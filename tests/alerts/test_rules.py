@@ -255,7 +255,7 @@ def test_a_health_check_that_has_not_said_anything_yet_is_no_recovery() -> None:
     failed = rule.evaluate(past(seen(Result.down("refused"), "http")), NOW)
     left = past(seen(Result.up(), "tcp"), firing=True, rule_state=failed.rule_state)
     verdict = rule.evaluate(left, NOW)
-    assert (verdict.message, verdict.recovered) == ("what failed is checked no more: http", False)
+    assert (verdict.message, verdict.recovered) == ("no longer checked: http", False)
 
 
 def test_a_container_that_is_made_anew_is_not_back_yet() -> None:

@@ -183,9 +183,9 @@ def test_endpoints_that_cannot_be_are_refused() -> None:
     for bad in ("/x", "x/", "a//b", "", "a b", "{}", "x?y"):
         with pytest.raises(ValueError, match="names and {variables}"):
             Endpoint(path=bad, handler=echo)
-    with pytest.raises(ValueError, match="'PATCH' is none of GET"):
+    with pytest.raises(ValueError, match="'PATCH' must be one of GET"):
         Endpoint(path="x", handler=echo, method="PATCH")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="'root' is none of viewer"):
+    with pytest.raises(ValueError, match="'root' must be one of viewer"):
         Endpoint(path="x", handler=echo, role="root")  # type: ignore[arg-type]
     twins = manager(Endpoint(path="x/{a}", handler=echo), Endpoint(path="x/{b}", handler=echo))
     assert "has two endpoints GET x/{}" in str(twins.records[0].reason)

@@ -135,9 +135,9 @@ REQUESTS: tuple[tuple[bytes, int, str], ...] = (
          400, "cannot be read"),
         (b"POST / HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: foo\r\n\r\n", 400, "cannot be read"),
         (b"GET / HTTP/1.1\r\n" + HEAD + b"Expect: the-worst\r\n\r\n", 417, "worst"),
-        (b"GET / HTTP/1.1\r\n" + HEAD + b"Expect: \xff\r\n\r\n", 400, "no text"),
+        (b"GET / HTTP/1.1\r\n" + HEAD + b"Expect: \xff\r\n\r\n", 400, "not text"),
         (b"GET /nothing HTTP/1.1\r\n" + HEAD + b"\r\n", 404, "nothing at /nothing"),
-        (b"PATCH /health HTTP/1.1\r\n" + HEAD + b"\r\n", 405, "not possible here"),
+        (b"PATCH /health HTTP/1.1\r\n" + HEAD + b"\r\n", 405, "not allowed here"),
         (b"OPTIONS * HTTP/1.1\r\n" + HEAD + b"\r\n", 404, "nothing at"),
         (b"CONNECT a:1 HTTP/1.1\r\n" + HEAD + b"\r\n", 0, ""),
         (b"POST /api/v1/silences HTTP/1.1\r\n" + HEAD + b"Authorization: Bearer %TOKEN%\r\n"

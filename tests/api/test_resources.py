@@ -231,7 +231,7 @@ async def test_a_fault_inside_is_a_reference_and_no_traceback(
     monkeypatch.setattr(stack, "dependents", boom)
     problem = await ask.get("/api/v1/targets/web", 500)
     assert "secret detail" not in json.dumps(problem)
-    assert "its log has the details under" in problem["detail"]
+    assert "tocsin's log has the details under" in problem["detail"]
 
 
 async def test_a_database_that_is_away_is_a_503(ask: Asker, stack: Stack) -> None:

@@ -135,11 +135,11 @@ def test_a_broken_reload_keeps_the_old_configuration(tmp_path: Path, database: s
         running.config.write_text(TICKING + '[targets.x.checks.y]\nprobe = "htp"\nport = 1\n')
         status, problem = running.ask("/api/v1/reload", "POST")
         assert status == 422
-        assert "the old one goes on" in problem["detail"]
+        assert "the current one stays in force" in problem["detail"]
         assert any("tocsin.toml:11" in error and "htp" in error for error in problem["errors"])
         assert running.process is not None
         running.process.send_signal(signal.SIGHUP)
-        running.until(lambda: "the old one goes on" in running.output())
+        running.until(lambda: "the current one stays in force" in running.output())
         assert [t["name"] for t in running.get("/api/v1/targets")["items"]] == ["disk"]
         more = '[targets.more.checks.disk]\nprobe = "disk"\npaths = ["/"]\n'
         running.config.write_text(TICKING + more)
@@ -169,12 +169,12 @@ def test_the_hosts_disk_rings_though_nobody_asked_for_it(tmp_path: Path, databas
         return [target["name"] for target in running.get("/api/v1/targets")["items"]]
 
     with Running(tmp_path, config, env, host_disk=True) as running:
-        assert "0 declared targets with 0 checks, host/disk by itself" in running.output()
+        assert "0 declared targets with 0 checks, host/disk (automatic)" in running.output()
         running.until(lambda: ("ops", "fired") in recorder.about("disk_space_low", "host"))
         (check,) = running.get("/api/v1/checks")["items"]
         assert (check["target"], check["name"], check["probe"]) == ("host", "disk", "disk")
         assert check["message"].startswith("/ has")
-        assert "0 checks, host/disk by itself" in running.run("config", "check").stdout
+        assert "0 checks, host/disk (automatic)" in running.run("config", "check").stdout
         shown = json.loads(running.run("config", "show").stdout)["targets"]["host"]
         assert (shown["automatic"], shown["checks"]["disk"]["paths"]) == (True, ["/"])
         room = f'[targets.room.checks.disk]\nprobe = "disk"\npaths = ["{tmp_path}"]\n'
@@ -326,7 +326,7 @@ def test_logs_are_json_and_tell_no_secret(tmp_path: Path, database: str) -> None
     """Without a terminal every log line is a JSON object; tokens and passwords are in none."""
     env = {"DATABASE_URL": "postgresql://user:hunter2secret@127.0.0.1:1/none"}
     with Running(tmp_path, TICKING, env) as running:
-        running.until(lambda: "away" in running.output())
+        running.until(lambda: "unavailable" in running.output())
         token = running.token()
         running.ask(f"/api/v1/targets?q={token}")
         assert running.stop() == 0

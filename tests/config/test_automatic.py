@@ -88,5 +88,5 @@ def test_a_plugins_mistake_is_a_warning(load: Load, catalog: Shelves) -> None:
         'plugin strange: nameless."": a name has 1 to 64 characters; the check is left out',
         "plugin strange: host.table: expected a table with a probe, got 5; the check is left out",
         "plugin strange: a name has 1 to 100 characters; the check is left out",
-        "plugin stranger: autostart of 'worse' is no table of checks",
+        "plugin stranger: autostart of 'worse' is not a table of checks",
     ]

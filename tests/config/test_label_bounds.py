@@ -22,7 +22,7 @@ async def room(tmp_path: Path, clock: SettableClock) -> Any:
     made = Room(tmp_path, clock)
     yield made
     await made.scheduler.drain()
-    made.inventory.close()
+    made.inventory.checks.close()
     made.isolation.stop()
 
 
@@ -93,8 +93,8 @@ async def test_checks_beyond_the_number_are_one_that_says_so(room: Room) -> None
     tables = {f"c{n}": {"probe": "echo"} for n in range(1100)}
     broken = ask(room, tables)
     assert broken == {
-        "labels": "the labels ask for 1100 checks, and 1080 of them are left out: allowed are 20 "
-        "for each container; label_checks in [sources.docker] moves this bound"
+        "labels": "the labels ask for 1100 checks, and 1080 of them are left out: the limit is 20 "
+        "for each container; label_checks in [sources.docker] changes this limit"
     }
     assert len(room.state.targets["web"].checks) == 22  # the source's own
     assert room.scheduler.stats().checks == 20
@@ -120,7 +120,7 @@ async def test_the_checks_of_all_containers_are_bounded(room: Room) -> None:
     for name in ("a", "b"):
         assert ask(room, tables, name, label_checks_in_all=12) == {}
     broken = ask(room, tables, "c", label_checks_in_all=12)
-    assert "3 of them are left out: allowed are 12 in all; label_checks_in_all" in broken["labels"]
+    assert "3 of them are left out: the limit is 12 in all; label_checks_in_all" in broken["labels"]
     assert room.scheduler.stats().checks == 12
     room.inventory.synced("docker", ["b", "c"])
     assert room.scheduler.stats().checks == 10

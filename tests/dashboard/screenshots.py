@@ -35,7 +35,7 @@ PAGES = {
     "overview": "/",
     "target": "/target?name=vector-db",
     "alerts": "/alerts",
-    "why-told": "/alerts?view=Why+told%2C+why+not",
+    "why-notified": "/alerts?view=Why+notified%2C+why+not",
     "history": "/history?span=7d",
     "system": "/system",
 }

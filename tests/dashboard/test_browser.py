@@ -131,11 +131,14 @@ def test_every_view_opens_from_its_address(browser: Browser, served: Served) -> 
     with visit(browser) as (page, _):
         for address, text in (
             ("/alerts?severity=Warning", "High CPU (97 %)"),
-            ("/alerts?view=Why+told%2C+why+not", re.compile("resolved → ops|Nothing was decided")),
+            (
+                "/alerts?view=Why+notified%2C+why+not",
+                re.compile("resolved → ops|No decisions found"),
+            ),
             ("/history?span=7d", "Alerts by hour of the day"),
             ("/system", "Plugins"),
             ("/target?name=vector-db&range=6h", "Health checks"),
-            ("/target?name=nothing", "There is no such thing"),
+            ("/target?name=nothing", "Not found"),
         ):
             page.goto(served.url + address)
             expect(page.get_by_text(text).first).to_be_visible()

@@ -146,7 +146,7 @@ def test_a_search_in_the_history_begins_at_its_first_page(pages: Pages, empty_to
     at.text_input(key="find").set_value("svc-0").run()
     calm(at)
     text = shown(at)
-    assert "No target fits the search" not in text
+    assert "No target matches the search" not in text
     assert "svc-00" in text
     assert len(bars(at)) == 10
     at.text_input(key="find").set_value("").run()

@@ -54,7 +54,7 @@ def test_behind_a_proxy_readers_sign_in(
 @pytest.mark.parametrize("name", ["https://a", "a:80", "a/b", "", "a b", "*", "*.a", "a\n"])
 def test_a_host_is_a_name(name: str) -> None:
     """What is no name is refused with an example of one."""
-    with pytest.raises(ValueError, match=r"write it as readers do"):
+    with pytest.raises(ValueError, match=r"write it as it appears in"):
         DashboardService(hosts=(name,))
 
 

@@ -133,7 +133,7 @@ async def test_its_process_lives_and_dies_with_it(
     told = " ".join([*process.cmdline(), *process.environ().values()])
     assert "tocsin_secret" not in told
     assert "hunter2" not in told
-    with pytest.raises(ServiceError, match=f"port {service.port} is taken on 127.0.0.1; set"):
+    with pytest.raises(ServiceError, match=f"port {service.port} is in use on 127.0.0.1; change"):
         await DashboardService(port=service.port).run(Place(tmp_path).given)
     process.kill()
     with pytest.raises(ServiceError, match="ended with exit status -9"):
@@ -275,7 +275,7 @@ def test_without_streamlit_all_else_works(tmp_path: Path, postgres: str) -> None
             lambda: running.get("/health")["components"]["service.dashboard"]["message"]
         )
         assert part == (
-            "streamlit, plotly, httpx: not installed; pip install 'tocsin[dashboard]' brings it"
+            "streamlit, plotly, httpx: not installed; run: pip install 'tocsin[dashboard]'"
         )
         health = running.get("/health")["components"]["service.dashboard"]
         assert health["status"] == "disabled"

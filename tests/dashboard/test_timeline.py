@@ -36,7 +36,7 @@ def test_what_fires_is_shown_below_more_than_a_page(pages: Pages, empty_town: To
     text = shown(pages.open("alerts", state="Firing"))
     assert "long-ago" in text
     assert "brief-" not in text
-    assert "No alert fits the filter" in shown(pages.open("alerts", state="Acknowledged"))
+    assert "No alert matches the filter" in shown(pages.open("alerts", state="Acknowledged"))
     at = pages.open("alerts", before=following(empty_town, "alerts?limit=50"))
     calm(at)
     assert "long-ago" in shown(at)
@@ -65,12 +65,12 @@ def test_the_ledger_has_older_pages(pages: Pages, empty_town: Town) -> None:
     alone begins with the newest again."""
     many_alerts(empty_town, 30)
     pages.point(empty_town)
-    at = pages.open("alerts", view="Why told, why not")
+    at = pages.open("alerts", view="Why notified, why not")
     calm(at)
     assert "long-ago" not in shown(at)
     assert not at.button(key="older").disabled
     before = following(empty_town, "notifications?limit=40")
-    at = pages.open("alerts", view="Why told, why not", before=before)
+    at = pages.open("alerts", view="Why notified, why not", before=before)
     calm(at)
     assert "long-ago" in shown(at)
     assert "brief-029" not in shown(at)
@@ -111,7 +111,7 @@ def test_what_tocsin_cannot_see_stands_on_top(pages: Pages, empty_town: Town) ->
     all else; once all is well nothing of that is left."""
     pages.point(empty_town)
     up("api", empty_town)
-    assert "cannot see" not in shown(pages.open())
+    assert "degraded or failed" not in shown(pages.open())
     before = empty_town.stack.parts
     gone = ComponentHealth(status=Health.FAILED, message="the engine does not answer")
     empty_town.stack.parts = {**before, "source docker": gone}
@@ -121,4 +121,4 @@ def test_what_tocsin_cannot_see_stands_on_top(pages: Pages, empty_town: Town) ->
     text = shown(at)
     assert text.index("the engine does not answer") < text.index("Running")
     empty_town.stack.parts = before
-    assert "cannot see" not in shown(pages.open())
+    assert "degraded or failed" not in shown(pages.open())

@@ -260,7 +260,7 @@ class World:
                     raise OSError("it has not said where its API is")
                 with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
                     said = json.loads(answer.read())
-                # Until the database was met the component says ok, and that it is being reached.
+                # Until the database was met the component says ok, with a message.
                 met = said["components"]["database"]["message"] == ""
                 ok = said["status"] == "ok" and met
             except (OSError, ValueError, KeyError):

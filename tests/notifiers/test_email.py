@@ -182,7 +182,7 @@ async def test_what_is_wrong_with_a_server_is_said(server: MailServer) -> None:
     assert "offers no STARTTLS" in str(error)
     error = await check_refusal(notifier_of(server, security="tls"), permanent=False)
     assert str(error) == (
-        "127.0.0.1: it does not begin with TLS at this port; see security, ca_file and verify"
+        "127.0.0.1: the port does not use implicit TLS; see security, ca_file and verify"
     )
 
 
@@ -342,11 +342,11 @@ async def test_an_encoded_word_begins_no_header_and_no_body(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"to": ()}, "at least one address"), ({"to": ("nobody",)}, "no mail address"),
-        ({"to": ("a@example.org\r\nBcc: b@example.org",)}, "no mail address"),
-        ({"to": ("a b@example.org",)}, "no mail address"),
-        ({"to": ("jürgen@bücher.example",)}, "beyond ASCII"),
-        ({"sender": "x\n@y"}, "no mail address"),
+        ({"to": ()}, "at least one address"), ({"to": ("nobody",)}, "is not a mail address"),
+        ({"to": ("a@example.org\r\nBcc: b@example.org",)}, "is not a mail address"),
+        ({"to": ("a b@example.org",)}, "is not a mail address"),
+        ({"to": ("jürgen@bücher.example",)}, "outside of ASCII"),
+        ({"sender": "x\n@y"}, "is not a mail address"),
         ({"host": "mail example"}, "name or address"), ({"host": "mail:587"}, "goes into port"),
         ({"host": "[::1]:25"}, "goes into port"), ({"host": "[::1]"}, "no brackets"),
         ({"port": 0}, "from 1 to 65535"),

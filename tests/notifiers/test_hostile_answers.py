@@ -115,7 +115,7 @@ async def test_updates_of_any_shape_end_no_listening(caplog: pytest.LogCaptureFi
 
     async with saying(answer) as (url, asked):
         notifier = bot(url)
-        with pytest.raises(NotifyError, match="what are no updates"):  # the second round
+        with pytest.raises(NotifyError, match="invalid updates"):  # the second round
             await notifier.listen(None)  # type: ignore[arg-type]
         await notifier.close()
     assert asked.count("getUpdates") == 2

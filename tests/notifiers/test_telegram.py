@@ -241,7 +241,7 @@ async def test_logs_that_cannot_be_sent_leave_their_button(api: BotApi, unhurrie
         api.fail_at = ("sendMessage", 2)
         api.press(api.buttons(1)["📜 Logs"], message=1)
         await eventually(lambda: "editMessageText" in api.calls)
-        assert api.answers[0]["text"] == "Not done: Telegram said: Internal Server Error"
+        assert api.answers[0]["text"] == "Not done: Telegram answered: Internal Server Error"
         api.press(api.buttons(1)["📜 Logs"], message=1)
         await eventually(lambda: len(api.sent) == 2)
 
@@ -542,7 +542,7 @@ async def test_refusals_are_told_in_a_sentence(api: BotApi, unhurried: None) -> 
     assert "chat not found" in str(error)
     api.blocked = True
     error = await check_refusal(notifier_of(api), permanent=True)
-    assert "let it in again" in str(error)
+    assert "add it to the chat again" in str(error)
 
 
 async def test_a_server_that_is_away_or_hangs_is_temporary(api: BotApi) -> None:

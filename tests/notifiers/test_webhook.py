@@ -93,7 +93,7 @@ async def test_a_wrong_clock_of_ours_costs_no_message(
     other = Secret("whsec_" + base64.b64encode(b"x" * 32).decode())
     error = await check_refusal(notifier_of(receiver, secret=other), permanent=True)
     assert len(receiver.requests) == 4
-    assert f"our clock is 40d {'ahead of' if days > 0 else 'behind'} its" in str(error)
+    assert f"local clock is 40d {'ahead of' if days > 0 else 'behind'} the receiver's" in str(error)
     await check_refusal(notifier_of(receiver, secret=None), permanent=True)
     assert len(receiver.requests) == 5  # not signed: no clock is to blame
 
@@ -120,7 +120,7 @@ async def test_each_answer_has_its_meaning(
     assert error.disable is (status == 410)
     assert len(receiver.requests) == 1  # no redirect was followed
     if status == 301:
-        assert "set url to the final place" in str(error)
+        assert "set url to the final URL" in str(error)
 
 
 async def test_a_refusal_says_what_the_provider_said(receiver: Receiver) -> None:
@@ -220,7 +220,7 @@ async def test_a_private_address_is_refused_at_connect(receiver: Receiver, host:
     notifier = WebhookNotifier(url=Secret(f"http://{host}:{port}/hook"))
     error = await check_refusal(notifier, permanent=True)
     unusual = host in ("127.1", "2130706433")  # yarl takes these for no host at all
-    words = "the URL is none that" if unusual else "is a private address; set allow_private = true"
+    words = "the URL is not valid" if unusual else "is a private address; set allow_private = true"
     assert words in str(error)
     assert receiver.requests == []
 
@@ -371,7 +371,7 @@ async def test_the_conformance_suite(receiver: Receiver) -> None:
         ({"secret": Secret("whsec_***")}, "not base64"),
         ({"headers": {"webhook-id": Secret("1")}}, "set by tocsin"),
         ({"headers": {"X": Secret("a\r\nY: b")}}, "line break"),
-        ({"headers": {"a b": Secret("1")}}, "no name of a header"),
+        ({"headers": {"a b": Secret("1")}}, "not a valid header name"),
     ],
 )  # fmt: skip
 def test_wrong_options_are_refused(options: dict[str, Any], says: str) -> None:

@@ -44,10 +44,10 @@ def script(tmp_path: Path, text: str) -> tuple[str, ...]:
         ("echo 'WARNING - tight'; exit 1", Status.DEGRADED, "WARNING - tight"),
         ("echo 'CRITICAL - full'; exit 2", Status.DOWN, "CRITICAL - full"),
         ("echo 'UNKNOWN - eh'; exit 3", Status.UNKNOWN, "UNKNOWN - eh"),
-        ("echo odd; exit 17", Status.UNKNOWN, "exited with 17, which is no plugin status: odd"),
+        ("echo odd; exit 17", Status.UNKNOWN, "exited with 17, which is not a plugin status: odd"),
         ("kill -9 $$", Status.UNKNOWN, "killed by SIGKILL"),
         ("echo to stderr >&2; exit 2", Status.DOWN, "to stderr"),
-        ("exit 0", Status.UP, "said nothing"),
+        ("exit 0", Status.UP, "printed nothing"),
     ],
 )
 async def test_exit_status_and_text_are_those_of_monitoring_plugins(
@@ -231,7 +231,7 @@ def dump(folder: Path, name: str, size: int, age: float) -> None:
     [
         ({}, Status.UP, "new.dump, 1h old, 5.0 kB"),
         ({"max_age": 7200.0}, Status.UP, "new.dump"),
-        ({"max_age": 600.0}, Status.DOWN, "is 1h old, allowed is 10m"),
+        ({"max_age": 600.0}, Status.DOWN, "is 1h old, expected at most 10m"),
         ({"min_size": 6000}, Status.DOWN, "has 5.0 kB, expected at least 6.0 kB"),
         ({"max_shrink_percent": 40.0}, Status.DOWN, "50% smaller than the one before"),
         ({"max_shrink_percent": 60.0}, Status.UP, "new.dump"),
@@ -259,7 +259,7 @@ async def test_a_backup_must_be_fresh(
         ({"min_size": 5000, "max_shrink_percent": 30.0}, 10, Status.UP, "old.dump, 1h old, 10"),
         ({}, 10, Status.UP, "; young.dump is being written"),
         ({"max_age": 7200.0}, 10, Status.UP, "old.dump"),
-        ({"max_age": 1800.0}, 10, Status.DOWN, "old.dump, is 1h old, allowed is 30m"),
+        ({"max_age": 1800.0}, 10, Status.DOWN, "old.dump, is 1h old, expected at most 30m"),
         # While it is written, and until it has settled, the old one will do so much longer.
         ({"max_age": 3500.0}, 10, Status.UP, "old.dump"),
         # Written no more, it is what it is.
@@ -475,7 +475,7 @@ async def test_a_run_that_is_cancelled_is_ended_too(busybox: str) -> None:
         ({"command": ("check",)}, "absolute path"),
         ({"files": "*.dump"}, "absolute path"),
         ({"command": ("/x",), "files": "/x"}, "either command"),
-        ({"files": "/x", "container": "c"}, "not in a container"),
+        ({"files": "/x", "container": "c"}, "files and container cannot be combined"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options: dict[str, Any], words: str) -> None:

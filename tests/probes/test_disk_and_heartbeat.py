@@ -106,7 +106,7 @@ async def test_bytes_can_be_asked_for(tmp_path: Path) -> None:
 async def test_a_path_that_is_not_there_is_down() -> None:
     """A mount point that has gone is told, not passed over."""
     result = await DiskProbe(paths=("/no/such/mount",)).check(TARGET)
-    assert (result.status, "cannot be looked at" in result.message) == (Status.DOWN, True)
+    assert (result.status, "cannot be accessed" in result.message) == (Status.DOWN, True)
 
 
 async def test_what_tocsin_may_not_look_at_is_unknown(tmp_path: Path) -> None:

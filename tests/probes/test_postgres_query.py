@@ -75,13 +75,13 @@ def test_a_dsn_that_cannot_be_read_is_refused(character: str) -> None:
 @pytest.mark.parametrize(
     ("parameter", "status", "message"),
     [
-        ("target_session_attrs=standby", Status.DOWN, "target_session_attrs = standby asks for"),
-        ("target_session_attrs=read-only", Status.DOWN, "no server is what"),
+        ("target_session_attrs=standby", Status.DOWN, "target_session_attrs = standby of the dsn"),
+        ("target_session_attrs=read-only", Status.DOWN, "no server meets"),
         ("target_session_attrs=primary", Status.UP, "the value is 1"),
-        ("target_session_attrs=any-one", Status.UNKNOWN, "as it is configured"),
-        ("sslmode=sometimes", Status.UNKNOWN, "as it is configured"),
+        ("target_session_attrs=any-one", Status.UNKNOWN, "settings cannot be used"),
+        ("sslmode=sometimes", Status.UNKNOWN, "settings cannot be used"),
         ("sslmode=verify-ca&sslrootcert=/nowhere.pem", Status.UNKNOWN, "sslrootcert /nowhere.pem"),
-        ("sslmode=verify-ca&sslrootcert=/dev/null", Status.UNKNOWN, "a file that the dsn names"),
+        ("sslmode=verify-ca&sslrootcert=/dev/null", Status.UNKNOWN, "a TLS file of the dsn"),
         ("sslmode=require&sslcert=/nowhere.pem", Status.UNKNOWN, "sslcert /nowhere.pem cannot be"),
     ],
 )
@@ -227,4 +227,4 @@ async def test_a_server_does_not_choose_how_long_a_password_is_hashed(rounds: in
         assert result.status is Status.DOWN
     else:
         assert result.status in (Status.UNKNOWN, Status.DOWN)
-        assert "rounds of hashing" in result.message or rounds > 2**31
+        assert "rounds of password hashing" in result.message or rounds > 2**31

@@ -138,9 +138,9 @@ async def test_a_ca_file_of_no_use_is_our_own_fault(
 @pytest.mark.parametrize("name", ["db..internal", "." * 3, "a" * 64, "a\0b", "xn--\u00fc"])
 def test_a_server_name_that_can_be_none_is_refused(name: str) -> None:
     """TLS cannot ask for it, so that the check could never be made."""
-    with pytest.raises(ValueError, match="server_name is no name that a server can have"):
+    with pytest.raises(ValueError, match="server_name is not a valid server name"):
         TcpProbe(host="x", port=1, tls=True, server_name=name)
-    with pytest.raises(ValueError, match="server_name is no name that a server can have"):
+    with pytest.raises(ValueError, match="server_name is not a valid server name"):
         HttpProbe(url="https://x/", server_name=name)
 
 

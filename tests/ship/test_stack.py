@@ -77,7 +77,7 @@ def test_with_an_empty_env_it_runs_and_says_what_is_not_configured(stack: Stack)
     """All parts are well, PostgreSQL included; the start names the variables that are missing."""
     stack.until(lambda: {p["status"] for p in stack.health()["components"].values()} == {"ok"})
     log = docker("logs", MONITOR)
-    assert "channels none: nobody is told of anything" in log
+    assert "channels none: no notifications are sent" in log
     assert "telegram (set TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID)" in log
     assert "email (set SMTP_HOST and ADMIN_EMAIL)" in log
     assert stack.ask("/api/v1/status")[0] == 200

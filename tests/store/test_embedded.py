@@ -164,7 +164,7 @@ async def test_a_directory_of_another_version_is_named(server: Server) -> None:
     """Data of a PostgreSQL that is not installed is left alone, with the version in the reason."""
     server.directory.mkdir()
     (server.directory / "PG_VERSION").write_text("9\n")
-    with pytest.raises(EmbeddedError, match="made by PostgreSQL 9"):
+    with pytest.raises(EmbeddedError, match="created by PostgreSQL 9"):
         await server.start()
 
 
@@ -206,10 +206,10 @@ async def test_what_is_wrong_with_its_directory_is_said_and_nothing_is_deleted(
     kept = control.read_bytes()
     control.write_bytes(b"")
     assert 'could not read file "global/pg_control"' in (said := await why())
-    assert said.endswith("put a backup in its place, or move it away to begin a new history")
+    assert said.endswith("replace it with a backup, or move it away to start a new history")
     control.write_bytes(kept)
     version.rename(aside)
-    assert "pg holds files, and is no database" in await why()
+    assert "pg contains files but no database" in await why()
     version.touch()
     assert "its PG_VERSION is damaged" in await why()
     aside.rename(version)

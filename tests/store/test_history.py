@@ -331,7 +331,7 @@ async def test_a_disk_that_refuses_is_counted_and_survived(
     health = store.health()
     assert health.details["rows_dropped"] == 1
     assert health.status is Health.DEGRADED
-    assert "but for 1 rows that were dropped" in health.message
+    assert "except 1 rows that were dropped" in health.message
     (tmp_path / "spool").unlink()
     store.write(seen(clock))
     await store._writer.turn()

@@ -1,4 +1,4 @@
-"""The email notifier: HTML and text with the status of the whole system, by SMTP."""
+"""The email notifier: sends HTML and text, with the status of the whole system, by SMTP."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from tocsin.plugins.notifiers.email.compose import check_address, compose, layou
 MAX_PORT = 65535
 
 LEAVE = 2.0
-"""Seconds for the server's answer to QUIT."""
+"""Seconds to wait for the server's answer to QUIT."""
 
 OWN_NAME = 1.0
-"""Seconds for finding out what this machine is called."""
+"""Seconds to wait for the full name of this host."""
 
 
 class Security(StrEnum):
-    """How the connection is kept secret. ``auto``: TLS at once on port 465; else STARTTLS where the
-    server offers it, and no password without."""
+    """How the connection is encrypted. ``auto``: implicit TLS on port 465; otherwise STARTTLS if
+    the server offers it, and without encryption no password is sent."""
 
     AUTO = "auto"
     STARTTLS = "starttls"
@@ -53,7 +53,7 @@ def _check_host(_: object, __: object, host: str) -> None:
         raise ValueError("must be the name or address of a mail server")
     if ":" in host and not _is_address(host):
         raise ValueError(
-            "must be a name or address alone; the port goes into port (SMTP_PORT), and an IPv6 "
+            "must be only a name or address; the port goes into port (SMTP_PORT), and an IPv6 "
             "address has no brackets"
         )
 
@@ -76,17 +76,17 @@ def _check_sender(_: object, __: object, sender: str | None) -> None:
 
 
 class _OwnName:
-    """What we call ourselves to a mail server: the full name of this machine. Finding that out asks
-    the resolver, so it has a thread of its own; while there is no answer, the short name does."""
+    """The full name of this host, which identifies it to a mail server (EHLO). The lookup may
+    block, so that it runs in a separate thread; until it succeeds, the short name is used."""
 
     def __init__(self) -> None:
         self._found = ""
         self._asked = False
 
     async def get(self) -> str:
-        """The name."""
+        """Return the full name, or the short one if the lookup takes longer than OWN_NAME."""
         if not self._asked:
-            with suppress(RuntimeError):  # no threads are left: the next mail tries again
+            with suppress(RuntimeError):  # no thread can be started: the next mail tries again
                 threading.Thread(target=self._look_up, daemon=True).start()
                 self._asked = True
         for _ in range(20):
@@ -101,18 +101,18 @@ class _OwnName:
 
 @frozen(kw_only=True)
 class EmailNotifier(Notifier):
-    """Send mail: what is critical at once, the rest collected into a summary.
+    """Send mail: critical alerts at once, the others collected in a summary.
 
     Attributes:
         host: the mail server.
-        port: its port: 587 (submission), 465 (TLS at once), 25.
-        to: who gets the mail.
-        sender: who it is from; unset: the user, or tocsin at this machine.
-        user: for logging in.
-        password: for logging in; an app password where the provider has such.
+        port: its port: 587 (submission), 465 (implicit TLS) or 25.
+        to: addresses of the recipients.
+        sender: address of the sender; unset: the user, or tocsin at this host.
+        user: user name for the login.
+        password: password for the login; an app password if the provider uses such.
         security: auto, starttls, tls or none.
         verify: check the server's certificate.
-        ca_file: certificates to trust beside the system's.
+        ca_file: file of certificates to trust in addition to the system's.
     """
 
     min_severity = Severity.CRITICAL
@@ -130,16 +130,16 @@ class EmailNotifier(Notifier):
     verify: bool = True
     ca_file: str | None = None
     _taken: dict[UUID, set[str]] = private(factory=dict)
-    """Who has a message already, while others are still to get it."""
+    """By message: the recipients that have it already, while others do not."""
     _own_name: _OwnName = private(factory=_OwnName)
 
     def __attrs_post_init__(self) -> None:
-        layout()  # now: there may be no descriptor left to read files with when a mail is to go out
+        layout()  # now, since there may be no free file descriptor when a mail is sent
         with suppress(OSError, ssl.SSLError):  # reported when a mail is sent
             _tls(self.verify, self.ca_file, _changed(self.ca_file))
 
     async def send(self, message: Message) -> Receipt:
-        """Send it. Raises NotifyError."""
+        """Send a message to the recipients that do not have it yet. Raises NotifyError."""
         sender = self.sender or sender_for(self.user)
         mail = compose(message, sender, self.to)
         taken = self._taken.get(message.id, set())
@@ -167,7 +167,7 @@ class EmailNotifier(Notifier):
     async def _deliver(
         self, raw: bytes, sender: str, to: list[str]
     ) -> dict[str, aiosmtplib.SMTPResponse]:
-        """One session; the recipients that were refused. Raises NotifyError."""
+        """Run an SMTP session and return the refused recipients. Raises NotifyError."""
         at_once = self.security == Security.TLS or (
             self.security == Security.AUTO and self.port == 465
         )
@@ -177,7 +177,7 @@ class EmailNotifier(Notifier):
             raise NotifyError(
                 f"ca_file {self.ca_file} cannot be used: {error}", permanent=True, everything=True
             ) from None
-        own = await self._own_name.get()  # the library asks in threads of all
+        own = await self._own_name.get()  # the library would look it up in asyncio's shared threads
         client = aiosmtplib.SMTP(
             hostname=self.host, port=self.port, use_tls=at_once, start_tls=False,
             tls_context=context, timeout=self.timeout,
@@ -233,24 +233,29 @@ class EmailNotifier(Notifier):
         except aiosmtplib.SMTPHeloError as error:
             if error.code < 500:
                 raise
-            await client.helo()  # of a server that knows no extensions
+            await client.helo()  # the server supports no extensions
         if client.supports_extension("starttls"):
             await client.starttls(tls_context=context)
             return
         if self.security == Security.STARTTLS:
-            raise NotifyError(f"{self.host} offers no STARTTLS", permanent=True, everything=True)
+            raise NotifyError(
+                f"{self.host} offers no STARTTLS; set security = 'tls' if it uses implicit TLS",
+                permanent=True,
+                everything=True,
+            )
         if self.password is not None and not _local(self.host):
             raise NotifyError(
                 f"{self.host} offers no STARTTLS, and the password is not sent in the clear; "
-                "set security = 'tls', or 'none' to send it all the same",
+                "set security = 'tls', or 'none' to send it anyway",
                 permanent=True,
                 everything=True,
             )
 
 
 def _greeting(own: str, client: aiosmtplib.SMTP) -> str:
-    """What we call ourselves where our name is none that a server elsewhere could look up, as in a
-    container, or is "localhost", which many refuse: the address it sees (RFC 5321, 4.1.3)."""
+    """Return the name for EHLO: the full name of this host, or its address (RFC 5321, 4.1.3) if
+    other hosts cannot look up the name (in a container), or it is "localhost", which many refuse.
+    """
     name = own.rstrip(".")
     if "." in name and name.partition(".")[0] != "localhost" and not name.endswith(".localdomain"):
         return name
@@ -267,8 +272,8 @@ def _changed(file: str | None) -> float:
 
 @lru_cache(maxsize=16)
 def _tls(verify: bool, ca_file: str | None, changed: float) -> ssl.SSLContext:
-    """A client context. Making one reads all certificates of the machine, which takes tens of
-    milliseconds: they are kept until the file changes."""
+    """Return a client context. Making one reads all certificates of the system, which takes tens of
+    milliseconds, so that it is kept until ``ca_file`` changes."""
     context = ssl.create_default_context()
     if ca_file is not None:
         context.load_verify_locations(ca_file)
@@ -279,7 +284,7 @@ def _tls(verify: bool, ca_file: str | None, changed: float) -> ssl.SSLContext:
 
 
 async def _take_leave(client: aiosmtplib.SMTP) -> None:
-    """Say QUIT. The mail is accepted by then, whatever becomes of that."""
+    """Send QUIT. Errors are ignored, since the server has already accepted the mail."""
     with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
         async with asyncio.timeout(LEAVE):
             await client.quit()
@@ -303,9 +308,9 @@ def _local(host: str) -> bool:
 
 
 def _untrusted(host: str, error: ssl.SSLError) -> NotifyError:
-    why = getattr(error, "verify_message", "") or error.reason or "no TLS connection can be made"
+    why = getattr(error, "verify_message", "") or error.reason or "the TLS connection failed"
     if why == "WRONG_VERSION_NUMBER":
-        why = "it does not begin with TLS at this port"
+        why = "the port does not use implicit TLS"
     return NotifyError(f"{host}: {_in_a_line(str(why))}; see security, ca_file and verify")
 
 

@@ -1,4 +1,4 @@
-"""A message as a mail: headers, text, HTML, log files."""
+"""Composes the mail of a message: headers, text, HTML, log files."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ import jinja2
 from tocsin import Message, Notice, Severity, Status, TargetStatus, format_duration
 
 MOST_ROWS = 100
-"""Targets in the table of the whole system; those that are up are left out first."""
+"""Maximum number of targets in the system table; those that are up are left out first."""
 
 MOST_REPLIES = 10
-"""Earlier mails that one refers to."""
+"""Maximum number of earlier mails that a mail refers to."""
 
 _ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
 _ENCODED = "=?"
-"""How an encoded word begins."""
+"""The beginning of an encoded word (RFC 2047)."""
 
 
 class _Ids(UnstructuredHeader):
-    """Message ids, folded between them alone: the library writes one that is longer than a line as
-    an encoded word, in which no mail program finds it."""
+    """A header of message ids, which is folded only between ids: the library would write an id
+    longer than a line as an encoded word, in which mail programs do not find it."""
 
     def fold(self, *, policy: EmailPolicy) -> str:
         ids = f"{policy.linesep} ".join(str(self).split())
@@ -39,10 +39,10 @@ class _Ids(UnstructuredHeader):
 
 
 def _policy() -> EmailPolicy[EmailMessage]:
-    """Bodies in ASCII, since not every server on the way takes eight bits."""
+    """Return a policy with bodies in ASCII, since some mail servers do not accept 8 bits."""
     headers = HeaderRegistry()
     for name in ("in-reply-to", "references"):
-        headers.map_to_type(name, _Ids)  # type: ignore[arg-type]  # it mixes in BaseHeader
+        headers.map_to_type(name, _Ids)  # type: ignore[arg-type]  # the registry adds BaseHeader
     return SMTP.clone(cte_type="7bit", header_factory=headers)
 
 
@@ -52,11 +52,11 @@ _ICONS = {Status.UP: "🟢", Status.DEGRADED: "🟡", Status.DOWN: "🔴", Statu
 
 
 def check_address(address: str) -> None:
-    """Raise ValueError for what is no plain mail address (which a line break would not be)."""
+    """Check that a text is a plain mail address, without line breaks. Raises ValueError."""
     if not address.isascii():
         raise ValueError(
-            f"{address!r} has letters beyond ASCII, which not every server takes; "
-            "write its domain as xn--…, or use another address"
+            f"{address!r} has characters outside of ASCII, which some mail servers do not accept; "
+            "write the domain in its xn--… form, or use another address"
         )
     try:
         found = Address(addr_spec=address)
@@ -64,11 +64,11 @@ def check_address(address: str) -> None:
     except (ValueError, IndexError):
         fits = False
     if not fits or any(c.isspace() or not c.isprintable() for c in address):
-        raise ValueError(f"{address!r} is no mail address such as admin@example.org")
+        raise ValueError(f"{address!r} is not a mail address; write one such as admin@example.org")
 
 
 def sender_for(user: str | None) -> str:
-    """Return the sender where the configuration gives none."""
+    """Return the default sender: the user if it is a mail address, else ``tocsin`` at this host."""
     if user is not None:
         try:
             check_address(user)
@@ -76,24 +76,24 @@ def sender_for(user: str | None) -> str:
             pass
         else:
             return user
-    # Its own name as it is: to ask for a domain could take long where no name server answers.
+    # The host name as it is: a lookup of its domain could take long if no name server answers.
     host = re.sub(r"[^A-Za-z0-9.-]", "", socket.gethostname()).strip(".-") or "localhost"
     return f"tocsin@{host}"
 
 
 def one_line(text: str, longest: int = 200) -> str:
-    """A text without control characters and line breaks."""
+    """Return a text without control characters and line breaks, at most ``longest`` characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:longest]
 
 
 def header(text: str) -> str:
-    """A text that cannot begin another header: on one line, and no encoded word (RFC 2047). The
-    library decodes such a word that it is given, and writes out the line breaks in it."""
+    """Return a text that cannot start another header: on one line, and without encoded words
+    (RFC 2047), which the library would decode, and write any line breaks in them."""
     return one_line(text).replace(_ENCODED, "= ?")
 
 
 def compose(message: Message, sender: str, to: Sequence[str]) -> EmailMessage:
-    """The mail. The same message gives the same ``Message-ID``, whenever it is composed."""
+    """Return the mail of a message. Its ``Message-ID`` is the same each time it is composed."""
     domain = sender.rpartition("@")[2]
     mail = EmailMessage(policy=_POLICY)
     mail["Subject"] = header(f"[tocsin] {message.words.title}")
@@ -107,7 +107,7 @@ def compose(message: Message, sender: str, to: Sequence[str]) -> EmailMessage:
     if replies:
         mail["In-Reply-To"] = replies[0]
         mail["References"] = " ".join(replies)
-    # RFC 3834: no out-of-office answers, please.
+    # RFC 3834: asks mail systems not to answer automatically (out of office).
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "All"
     if message.severity is Severity.CRITICAL:
@@ -126,7 +126,7 @@ def compose(message: Message, sender: str, to: Sequence[str]) -> EmailMessage:
 
 
 def shown(system: Sequence[TargetStatus]) -> tuple[Sequence[TargetStatus], int]:
-    """The rows of the table (worst come first), and how many are left out."""
+    """Return the rows of the table (worst first), and the number of those left out."""
     return system[:MOST_ROWS], max(0, len(system) - MOST_ROWS)
 
 
@@ -169,7 +169,7 @@ def _text(message: Message, rows: Sequence[TargetStatus], hidden: int) -> str:
 
 @cache
 def layout() -> jinja2.Template:
-    """The frame of a mail, read and compiled once."""
+    """Return the HTML layout of all mails, read and compiled once."""
     text = (files(__package__) / "layout.html").read_text("utf-8")
     env = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined

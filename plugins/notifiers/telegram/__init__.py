@@ -1,4 +1,4 @@
-"""The telegram notifier: messages with buttons, and what people press."""
+"""The telegram notifier: sends messages with buttons, and handles presses of these."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ POLL = 50
 """Seconds for which a request for updates stays open."""
 
 MOST_UPDATES = 100
-"""Of one answer: the Bot API gives no more."""
+"""Maximum number of updates in an answer; the Bot API returns no more."""
 
 LOG_LINES = 30
 MOST_PARTS = 12
-"""Messages that a digest may take: 12 hold more than 1,500 names."""
+"""Maximum number of messages for a digest; 12 hold more than 1,500 names."""
 
 MOST_OFFERS = 5
-"""Alerts in one message that have buttons."""
+"""Maximum number of alerts in a message with buttons."""
 
 USED = "This button was used already, or is from before a restart of tocsin."
 
@@ -93,14 +93,14 @@ def _check_url(_: object, __: object, url: str) -> None:
 
 @frozen(kw_only=True)
 class TelegramNotifier(Notifier):
-    """Send messages by a Telegram bot; people act by pressing buttons.
+    """Send messages through a Telegram bot, with buttons to act on alerts.
 
     Attributes:
-        token: what BotFather gave.
+        token: the bot's token, from BotFather.
         chat_id: the chat, group or channel to write to.
-        allowed_users: ids of the people whose presses count; none: messages have no buttons.
-        api_url: the Bot API's server.
-        thread_id: the topic in a group that has topics.
+        allowed_users: ids of the people who may use buttons; none: messages have no buttons.
+        api_url: URL of the Bot API server.
+        thread_id: id of the topic to write to, in a group that has topics.
     """
 
     log_lines = 1
@@ -122,10 +122,10 @@ class TelegramNotifier(Notifier):
             self._bots.append(bot_of(self.api_url, self.token))
         return self._bots[0]
 
-    # Out
+    # Sending
 
     async def send(self, message: Message) -> Receipt:
-        """Send it, in as many messages as a digest needs. Raises NotifyError."""
+        """Send a message; a digest may need several on Telegram. Raises NotifyError."""
         self._timezone[0] = message.timezone
         lines = list(lines_of(message.words))
         single = message.notices[0] if len(message.notices) == 1 else None
@@ -147,7 +147,7 @@ class TelegramNotifier(Notifier):
         return Receipt(answer=f"message {first} in chat {self.chat_id}", reference=reference)
 
     async def _send(self, html: str, **fields: Any) -> int | None:
-        """One message; its id."""
+        """Send one message and return its id, or None if Telegram gave none."""
         try:
             return await self._try(html, "HTML", **fields)
         except Moved:
@@ -165,7 +165,7 @@ class TelegramNotifier(Notifier):
         return number_of(mapping_of(result).get("message_id")) or None
 
     def _card(self, message: Message, lines: list[str]) -> Card | None:
-        """Buttons for an alert, or for each of a few."""
+        """Return buttons for the alerts of a message; None if it has none or too many of them."""
         told = [n for n in message.notices if n.kind not in (Kind.RESOLVED, Kind.TEST)]
         offers = [self._offer(notice) for notice in {n.alert: n for n in told}.values()]
         if not self.allowed_users or not 1 <= len(offers) <= MOST_OFFERS:
@@ -181,10 +181,10 @@ class TelegramNotifier(Notifier):
             actions.append(Action.RESTART)
         return Offer(notice.alert, notice.target, actions)
 
-    # In
+    # Receiving
 
     async def listen(self, controls: Controls) -> None:
-        """Take in presses until cancelled. Raises NotifyError."""
+        """Handle presses of buttons until cancelled. Raises NotifyError."""
         if not self.allowed_users:
             await asyncio.Event().wait()
 
@@ -216,25 +216,25 @@ class TelegramNotifier(Notifier):
                     numbered += 1
                     self._bot.offset = number + 1
                     if query := mapping_of(update.get("callback_query")):
-                        # A restart takes its time, and others press meanwhile.
+                        # In a task, since a restart takes long and others may press meanwhile.
                         task = asyncio.create_task(self._heard(query))
                         self._answering.add(task)
                         task.add_done_callback(self._answering.discard)
-                if updates and not numbered:  # what would be given again at once
-                    raise NotifyError("Telegram answered what are no updates")
-        except asyncio.CancelledError:  # other errors leave received presses to be done
+                if updates and not numbered:  # the same answer would come again at once
+                    raise NotifyError("Telegram answered with invalid updates")
+        except asyncio.CancelledError:  # after other errors, presses are still handled
             await self.close()
             raise
 
     async def close(self) -> None:
-        """Leave what is still to be answered."""
+        """Cancel the handling of presses that are not answered yet."""
         tasks = tuple(self._answering)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _heard(self, query: Mapping[str, Any]) -> None:
-        with suppress(NotifyError):  # an answer that cannot be given
+        with suppress(NotifyError):  # the press cannot be answered
             for hear in tuple(self._bot.ears):
                 if await hear(query):
                     return
@@ -266,7 +266,7 @@ class TelegramNotifier(Notifier):
                 card.notes.append(f"<i>{escape(fit(note, 300))}</i>")
         try:
             await self._answer(query, text, loud=failed)
-        except NotifyError:  # Telegram takes an answer for some seconds only
+        except NotifyError:  # Telegram accepts an answer only for some seconds
             if failed:
                 await self._say(escape(fit(text, 300)), message)
         await self._edit(card, message, note)
@@ -296,14 +296,14 @@ class TelegramNotifier(Notifier):
     async def _say(
         self, html: str, message: Mapping[str, Any], keyboard: Mapping[str, Any] | None = None
     ) -> None:
-        """Reply to the message that was pressed."""
+        """Reply to the message whose button was pressed."""
         reply = _reply(text_of(message.get("message_id")))
         await self._send(html, reply_parameters=reply, reply_markup=keyboard)
 
     async def _edit(self, card: Card, message: Mapping[str, Any], note: str | None) -> None:
-        """Show who did what, with the buttons that are left. A message that cannot be edited any
-        more is replied to."""
-        async with card.editing:  # the keyboard made last is the one that is shown
+        """Show in the message who did what, and the buttons that are left. If the message can no
+        longer be edited, reply to it instead."""
+        async with card.editing:  # so that the keyboard made last is also shown last
             try:
                 await patiently(lambda: self._try_edit(card, message))
             except NotifyError as error:

@@ -1,5 +1,5 @@
-"""One bot: calls of the Bot API, and its limits: a message a second in a chat, 20 a minute in a
-group, and whatever ``retry_after`` says
+"""A Telegram bot: calls of the Bot API within its limits, which are one message per second in a
+chat, 20 per minute in a group, and the delays that ``retry_after`` asks for
 (https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this)."""
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ SPACING = 1.05
 """Seconds between two messages to a chat."""
 
 GROUP_LIMIT = (20, 60.0)
-"""Messages to a group, and seconds in which."""
+"""Maximum number of messages to a group, and the period in seconds."""
 
 PATIENCE = 15.0
-"""Seconds for which a message waits for its turn here; longer waits are the core's."""
+"""Longest delay of a message here, in seconds; the core handles longer ones (``retry_after``)."""
 
 
 @define(eq=False)
@@ -41,15 +41,21 @@ class Bot:
     offset: int | None = None
     """Id of the next update to ask for; kept for the next listener, so that none comes twice."""
     listening: asyncio.Lock = field(factory=asyncio.Lock)
-    """Only one may read the updates of a bot."""
+    """Held by the listener that reads the updates; only one may do so."""
     ears: list[Callable[[Mapping[str, Any]], Awaitable[bool]]] = field(factory=list)
-    """Listeners: each handles a press that is its own, and returns whether it was."""
+    """Handlers of presses, one per channel; each returns whether the press belonged to it."""
 
     async def call(self, method: str, limit: float, /, **fields: Any) -> Any:
-        """Call a method and wait ``limit`` seconds at most; its result.
+        """Call a method of the Bot API and return its result.
+
+        Args:
+            method: name of the method.
+            limit: timeout in seconds.
+            **fields: parameters of the method; those that are None are left out.
 
         Raises:
-            NotifyError: it failed, or must not be tried yet. The text never holds the token.
+            NotifyError: the call failed, or Telegram accepts none yet. The text never contains the
+                token.
         """
         self._check_open()
         body = json.dumps({k: v for k, v in fields.items() if v is not None}).encode()
@@ -58,13 +64,13 @@ class Bot:
             body,
             {"Content-Type": "application/json"},
             timeout=limit,
-            allow_private=True,  # a Bot API server of one's own
+            allow_private=True,  # users may run their own Bot API server
         )
         try:
             answer = json.loads(raw)
             ok = bool(answer["ok"])
         except (ValueError, KeyError, TypeError, RecursionError):
-            what = "what is no Bot API answer" if status == 200 else f"{status}"
+            what = "with an invalid body; check api_url" if status == 200 else f"{status}"
             permanent = status not in (200, 408, 429) and status < 500
             raise NotifyError(f"Telegram answered {what}", permanent=permanent) from None
         if ok:
@@ -74,7 +80,7 @@ class Bot:
     def _check_open(self) -> None:
         wait = self._open_at - time.monotonic()
         if wait > 0:
-            raise NotifyError(f"Telegram wants to be left alone for {wait:.0f} s", retry_after=wait)
+            raise NotifyError(f"Telegram accepts no requests for {wait:.0f} s", retry_after=wait)
 
     def _refusal(self, answer: Mapping[str, Any], chat: str) -> NotifyError:
         code = answer.get("error_code")
@@ -84,14 +90,14 @@ class Bot:
         if code == 429:
             asked = more.get("retry_after")
             error = NotifyError(
-                f"Telegram said: {said}",
+                f"Telegram answered: {said}",
                 retry_after=asked if isinstance(asked, int | float) else 30,
             )
             self._open_at = time.monotonic() + (error.retry_after or 0.0)
             return error
         if chat and (moved := text_of(more.get("migrate_to_chat_id"))):
             self._moved[chat] = moved
-            return Moved(f"the group is now {self._moved[chat]}; write that as chat_id")
+            return Moved(f"the group's id is now {self._moved[chat]}; set chat_id to it")
         if code in (401, 404):
             return NotifyError(
                 f"Telegram does not know this bot ({said}); check the token that BotFather gave",
@@ -104,24 +110,27 @@ class Bot:
             )
         if code == 403:
             return NotifyError(
-                f"the bot may not write to chat {chat} ({said}); let it in again",
+                f"the bot may not write to chat {chat} ({said}); add it to the chat again",
                 permanent=True,
                 everything=True,
             )
         if isinstance(code, int) and 400 <= code < 500:
             kind = Unparsable if "parse entities" in said else NotifyError
-            # One chat is written to: what is wrong with it is wrong for every message.
+            # A channel writes to one chat, so that an error of the chat applies to every message.
             of_chat = any(word in said.lower() for word in ("chat", "topic", "thread", "peer"))
-            return kind(f"Telegram said: {said}", permanent=True, everything=of_chat)
-        return NotifyError(f"Telegram said: {said or code}")
+            return kind(f"Telegram answered: {said}", permanent=True, everything=of_chat)
+        return NotifyError(f"Telegram answered: {said or code}")
 
     def chat(self, chat: str) -> str:
-        """A chat's id as it is now: a group that has grown has a new one."""
+        """Return a chat's current id: a group that becomes a supergroup gets a new one."""
         return self._moved.get(chat, chat)
 
     async def turn(self, chat: str) -> None:
-        """Wait until the limits let another message into a chat. Raises NotifyError, with the
-        time to wait, where that is long."""
+        """Wait until the limits allow another message to a chat.
+
+        Raises:
+            NotifyError: that takes longer than PATIENCE; ``retry_after`` is the delay.
+        """
         self._check_open()
         sent = self._sent.setdefault(chat, deque(maxlen=GROUP_LIMIT[0]))
         now = time.monotonic()
@@ -137,35 +146,35 @@ class Bot:
 
 
 def mapping_of(value: Any) -> Mapping[str, Any]:
-    """A part of an answer that should be an object; an empty one where it is none."""
+    """Return a part of an answer that should be an object; an empty one if it is not."""
     return value if isinstance(value, dict) else {}
 
 
 def number_of(value: Any) -> int:
-    """A whole number of an answer; 0 for all else."""
+    """Return a whole number of an answer; 0 for anything else."""
     return value if type(value) is int and abs(value) < 2**63 else 0
 
 
 def text_of(value: Any) -> str:
-    """A text or whole number of an answer, as text; "" for all else."""
+    """Return a text or whole number of an answer as text; "" for anything else."""
     return value if isinstance(value, str) else str(number_of(value) or "")
 
 
 class Moved(NotifyError):
-    """The chat has another id now."""
+    """The chat has a new id."""
 
 
 class Unparsable(NotifyError):
-    """Telegram could not read the HTML."""
+    """Telegram could not parse the HTML."""
 
 
 _BOTS: WeakValueDictionary[tuple[str, str], Bot] = WeakValueDictionary()
-"""One for the process, since Telegram's limits belong to the token and channels with the same token
-do not know each other. A bot goes with the last channel that has it."""
+"""The bots of this process, by server and token. They are shared because Telegram's limits apply to
+the token. A bot is removed with the last channel that uses it."""
 
 
 def bot_of(api_url: str, token: Secret) -> Bot:
-    """The bot of a token; the same one for all that ask."""
+    """Return the bot of a token; all callers get the same one."""
     key = (api_url.rstrip("/"), token.reveal())
     bot = _BOTS.get(key)
     if bot is None:
@@ -174,7 +183,7 @@ def bot_of(api_url: str, token: Secret) -> Bot:
 
 
 async def patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """What a call gives, as soon as Telegram's limits let it through. Raises NotifyError."""
+    """Repeat a call until Telegram's limits allow it; return its result. Raises NotifyError."""
     while True:
         try:
             return await call()

@@ -1,5 +1,7 @@
-"""A message as Telegram's HTML (https://core.telegram.org/bots/api#html-style): everything from
-elsewhere escaped, cut before it is escaped, so that no entity is ever broken."""
+"""Converts messages to Telegram's HTML (https://core.telegram.org/bots/api#html-style).
+
+All values are escaped. They are cut before that, so that no entity is split.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from html import escape
 from tocsin import Line, LogLine, RenderedMessage
 
 LIMIT = 4096
-"""UTF-16 code units of one message. Telegram counts them without the markup; so do we with it."""
+"""Maximum UTF-16 code units of a message. Telegram does not count the markup; tocsin does."""
 
 RULE = "━" * 21
 MORE = "…"
@@ -19,12 +21,12 @@ _COMMAND = re.compile(r"^((?:\d+\. )?[^:]{1,80}: )((?:docker|tocsin|du) .+)$")
 
 
 def units(text: str) -> int:
-    """The length as Telegram counts it."""
+    """Return the length as Telegram counts it: in UTF-16 code units."""
     return len(text) + sum(char > "\uffff" for char in text)
 
 
 def fit(text: str, longest: int) -> str:
-    """A plain text cut so that, escaped, it has at most ``longest`` units."""
+    """Cut a plain text so that it has at most ``longest`` units once it is escaped."""
     if units(escape(text)) <= longest:
         return text
     low, high = 0, len(text)
@@ -49,7 +51,7 @@ def _line(line: Line, longest: int = 1500) -> str:
 
 
 def lines_of(words: RenderedMessage) -> Iterator[str]:
-    """The message line by line, each whole in itself."""
+    """Yield the lines of a message; each closes the HTML elements that it opens."""
     yield f"<b>{escape(fit(f'{words.icon} {words.title}'.strip(), 600))}</b>"
     yield RULE
     for number, section in enumerate(words.sections):
@@ -63,7 +65,7 @@ def lines_of(words: RenderedMessage) -> Iterator[str]:
 
 
 def parts(lines: Iterable[str], most: int, limit: int = LIMIT) -> list[str]:
-    """Lines in at most ``most`` messages; the last says where something is missing."""
+    """Join lines to at most ``most`` messages; an ellipsis at the end marks missing lines."""
     made = [""]
     for line in lines:
         longer = f"{made[-1]}\n{line}" if made[-1] else line
@@ -78,7 +80,7 @@ def parts(lines: Iterable[str], most: int, limit: int = LIMIT) -> list[str]:
 
 
 def log_text(target: str, lines: Iterable[LogLine]) -> str:
-    """The last lines of a target, the newest kept where not all fit."""
+    """Return the last log lines of a target; if not all fit, the newest of them."""
     head = f"<b>📜 {escape(fit(target, 300))}</b>"
     kept: list[str] = []
     room = LIMIT - units(head) - len("\n<pre></pre>") - 1
@@ -94,7 +96,7 @@ def log_text(target: str, lines: Iterable[LogLine]) -> str:
 
 
 def plain(html: str) -> str:
-    """Our HTML without its markup, for a server that will not take it."""
+    """Remove the markup from tocsin's HTML, for a server that cannot parse it."""
     text = re.sub(r"</?(?:b|i|code|pre)>", "", html)
     for entity, char in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&#x27;", "'")):
         text = text.replace(entity, char)

@@ -1,4 +1,4 @@
-"""Buttons: opaque tokens that stand for one action on one alert, each good for one press."""
+"""Buttons: random tokens, each of which stands for one action on one alert and works once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from uuid import UUID
 from attrs import define, field, frozen
 
 MOST = 2000
-"""Tokens that are remembered; the oldest go first."""
+"""Maximum number of tokens that are remembered; the oldest are removed first."""
 
 
 class Action(StrEnum):
@@ -37,30 +37,30 @@ SIGNS = {
     Action.LOGS: "📜",
     Action.RESTART: "🔄",
 }
-"""Labels in the row of one of several alerts; the first of a row has the target's name besides."""
+"""Labels if each of several alerts has a row; the first in a row also has the target's name."""
 
 LONGEST_LABEL = 24
 
 
 @define(eq=False)
 class Offer:
-    """What may be done about one alert; ``actions`` are still to be had."""
+    """The buttons of one alert; ``actions`` are those that are still offered."""
 
     alert: UUID
     target: str
     actions: list[Action]
 
     def begin(self, action: Action) -> None:
-        """Note that an action is under way: it is offered no more, except logs."""
+        """Stop offering an action that has begun, except logs."""
         if action is not Action.LOGS and action in self.actions:
             self.actions.remove(action)
 
     def give_back(self, action: Action) -> None:
-        """It was not done, and is offered again."""
+        """Offer an action again that was not done."""
         self.actions = [a for a in Action if a is action or a in self.actions]
 
     def short_label(self, action: Action) -> str:
-        """A button's text where several alerts have a row each."""
+        """Return a button's text if several alerts have a row each."""
         if action is not self.actions[0]:
             return SIGNS[action]
         name, half = self.target, LONGEST_LABEL // 2
@@ -71,7 +71,7 @@ class Offer:
 
 @define(eq=False)
 class Card:
-    """A message with buttons. ``notes`` say who did what."""
+    """A message with buttons. ``notes`` say who did what; ``editing`` is held during an edit."""
 
     lines: list[str]
     offers: list[Offer]
@@ -81,7 +81,7 @@ class Card:
 
 @frozen
 class Press:
-    """What a token stands for."""
+    """The meaning of a token."""
 
     card: Card
     offer: Offer
@@ -90,12 +90,12 @@ class Press:
 
 @define(eq=False)
 class Presses:
-    """The tokens given out, in memory alone: a press after a restart of tocsin does nothing."""
+    """The valid tokens, kept in memory only: after a restart of tocsin old buttons do nothing."""
 
     _given: dict[str, Press] = field(factory=dict)
 
     def keyboard(self, card: Card) -> dict[str, Any]:
-        """A fresh inline keyboard. Those given out before hold until it is :meth:`shown`."""
+        """Return a keyboard with new tokens; older ones are valid until it is :meth:`shown`."""
         several = len(card.offers) > 1
         rows = []
         for offer in card.offers:
@@ -112,7 +112,7 @@ class Presses:
         return {"inline_keyboard": rows}
 
     def shown(self, card: Card, keyboard: dict[str, Any]) -> None:
-        """People see this keyboard now: the card's other tokens are void."""
+        """Invalidate the card's other tokens, since people now see this keyboard."""
         seen = {b["callback_data"] for row in keyboard["inline_keyboard"] for b in row}
         for token in [t for t, press in self._given.items() if press.card is card]:
             if token not in seen:
@@ -122,13 +122,13 @@ class Presses:
         return isinstance(token, str) and token in self._given
 
     def take(self, token: str) -> Press | None:
-        """What a token stands for, once; None where the card offers that no more."""
+        """Return the meaning of a token and invalidate it; None if it is no longer offered."""
         press = self._given.pop(token, None)
         return press if press is not None and press.action in press.offer.actions else None
 
 
 def person(who: Mapping[str, Any]) -> str:
-    """A person as the audit names them: what they call themselves, and what they cannot change."""
+    """Return a person's name for the audit: the chosen name and the id, which never changes."""
     names = [who.get("username"), who.get("first_name"), "somebody"]
     said = next(name for name in names if name and isinstance(name, str))
     shown = "".join(c for c in said if c.isprintable())[:40]

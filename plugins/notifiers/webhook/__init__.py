@@ -1,4 +1,4 @@
-"""The webhook notifier: JSON to a URL, signed, in the shape that the receiver wants."""
+"""The webhook notifier: posts signed JSON to a URL, in the format of the receiver."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from tocsin.plugins.notifiers._http import Progress, post, retry_after
 from tocsin.plugins.notifiers.webhook.shapes import SHAPES, Shape
 
 TOLERATED = 120.0
-"""Seconds by which clocks may differ; receivers that verify times tolerate five minutes."""
+"""Seconds by which the clocks may differ; receivers that check times tolerate five minutes."""
 
 _REFUSED = (400, 401, 403)
-"""How a receiver answers to a signature, or its time, that it does not believe."""
+"""Statuses with which receivers reject a signature or its time."""
 
 _OURS = ("content-type", "content-length", "host", "transfer-encoding")
 
@@ -55,15 +55,15 @@ def _check_secret(_: object, __: object, secret: Secret | None) -> None:
 def _check_headers(_: object, __: object, headers: Mapping[str, Secret]) -> None:
     for name, value in headers.items():
         if not name or not all(c.isalnum() or c in "-_" for c in name) or not name.isascii():
-            raise ValueError(f"{name!r} is no name of a header")
+            raise ValueError(f"{name!r} is not a valid header name")
         if name.lower() in _OURS or name.lower().startswith("webhook-"):
-            raise ValueError(f"{name} is set by tocsin")
+            raise ValueError(f"{name} is set by tocsin; remove it")
         if any(c in "\r\n\0" for c in value.reveal()):
             raise ValueError(f"the value of {name} has a line break")
 
 
 def key_of(secret: Secret) -> bytes:
-    """The signing key: after ``whsec_`` in base64, else the text itself. Raises ValueError."""
+    """Return the signing key: ``whsec_`` and base64, or the text itself. Raises ValueError."""
     text = secret.reveal()
     if not text.startswith("whsec_"):
         key = text.encode()
@@ -71,7 +71,7 @@ def key_of(secret: Secret) -> bytes:
         try:
             key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
         except ValueError as error:
-            raise ValueError("what follows whsec_ is not base64") from error
+            raise ValueError("the text after whsec_ is not base64") from error
     if len(key) < 16:
         raise ValueError("must have at least 16 bytes; make one with: openssl rand -base64 32")
     return key
@@ -82,11 +82,11 @@ class WebhookNotifier(Notifier):
     """POST each message as JSON to a URL.
 
     Attributes:
-        url: where to. It counts as a secret, since many receivers know us by it alone.
-        shape: what the receiver understands: standard, slack, discord, teams, ntfy, alertmanager.
-        secret: signs the message (Standard Webhooks); ``whsec_`` and base64, or any text.
-        headers: more headers, such as Authorization; their values are secrets.
-        allow_private: reach private and link-local addresses, too.
+        url: the URL. It counts as a secret, since many receivers identify senders by it alone.
+        shape: format of the receiver: standard, slack, discord, teams, ntfy, alertmanager.
+        secret: key that signs messages (Standard Webhooks): ``whsec_`` and base64, or any text.
+        headers: additional headers, such as Authorization; their values are secrets.
+        allow_private: also send to private and link-local addresses.
         verify: check the server's certificate.
     """
 
@@ -99,10 +99,10 @@ class WebhookNotifier(Notifier):
     _done: Progress = private(factory=Progress)
 
     async def send(self, message: Message) -> Receipt:
-        """Post it. Raises NotifyError."""
+        """Post a message, in as many requests as the format needs. Raises NotifyError."""
         requests = SHAPES[self.shape](message, self.url.reveal())
         left = self._done.left(message.id, requests)
-        answer = "it was accepted before"
+        answer = "accepted in an earlier attempt"
         for number, (url, body) in enumerate(left, len(requests) - len(left)):
             identity = f"{message.id}-{number}" if number else str(message.id)
             headers = {"Content-Type": "application/json", "User-Agent": "tocsin"}
@@ -114,7 +114,10 @@ class WebhookNotifier(Notifier):
             said = _said(raw)
             if status in _REFUSED and abs(ahead) > TOLERATED:
                 how = "ahead of" if ahead > 0 else "behind"
-                said += f" (our clock is {format_duration(round(abs(ahead) / 60) * 60)} {how} its)"
+                said += (
+                    f" (the local clock is {format_duration(round(abs(ahead) / 60) * 60)} {how}"
+                    " the receiver's)"
+                )
             _judge(status, answered, said)
             self._done.one(message.id)
             answer = f"answered {status}" + _said(raw)
@@ -134,10 +137,10 @@ class WebhookNotifier(Notifier):
         )
 
     def _signature(self, identity: str, body: bytes, ahead: float) -> Mapping[str, str]:
-        """The headers of Standard Webhooks 1.0
+        """Return the headers of Standard Webhooks 1.0
         (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md):
-        HMAC-SHA256 over id, time and body. The id is kept over retries, the time is not.
-        ``ahead``: seconds by which our clock is to be taken for wrong."""
+        HMAC-SHA256 over id, time and body. Retries have the same id, but a new time.
+        ``ahead``: seconds to subtract from this host's clock."""
         at = str(int(time.time() - ahead))
         headers = {"webhook-id": identity, "webhook-timestamp": at}
         if self.secret is not None:
@@ -148,27 +151,25 @@ class WebhookNotifier(Notifier):
 
 
 def _judge(status: int, headers: Mapping[str, str], said: str) -> None:
-    """Raise NotifyError for whatever is no success."""
+    """Raise NotifyError unless the status means success."""
     if 200 <= status < 300:
         return
     if 300 <= status < 400:
         try:
             host = urlsplit(headers.get("Location", "")).hostname
-        except ValueError:  # of no shape that an address has
+        except ValueError:  # not a valid URL
             host = None
         where = f" to {host}" if host else ""
         raise NotifyError(
-            f"it answered {status}: redirects{where} are not followed; set url to the final place",
+            f"it answered {status}: redirects{where} are not followed; set url to the final URL",
             permanent=True,
             everything=True,
         )
     if status == 410:
-        raise NotifyError(
-            "it answered 410 Gone: nobody wants these messages any more", disable=True
-        )
+        raise NotifyError("it answered 410 Gone: this URL no longer accepts messages", disable=True)
     answer = f"it answered {status}{_meaning(status)}{said}"
     if status in (408, 425, 429) or status >= 500:
-        # A gateway (502, 504) does not know what became of it.
+        # A gateway (502, 504) does not know whether the server accepted the request.
         answered = status not in (408, 429, 502, 503, 504)
         raise NotifyError(answer, retry_after=retry_after(headers), answered=answered)
     everything = status in (401, 403, 404, 405)
@@ -178,8 +179,8 @@ def _judge(status: int, headers: Mapping[str, str], said: str) -> None:
 
 
 def _ahead(headers: Mapping[str, str]) -> float:
-    """Seconds by which our clock is ahead of the one that answered, by its ``Date``; 0 where it
-    does not say."""
+    """Return the seconds by which this host's clock is ahead of the receiver's, according to the
+    header ``Date``; 0 without that header."""
     try:
         return time.time() - parsedate_to_datetime(headers.get("Date", "")).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):

@@ -1,4 +1,4 @@
-"""Payloads: a message as each receiver wants it."""
+"""Converts a message to the requests that each kind of receiver accepts."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Requests = Sequence[tuple[str, bytes]]
 """URL and body of each request."""
 
 VERSION = 1
-"""Of the standard shape; raised when a field goes or changes its meaning."""
+"""Version of the standard format; raised when a field is removed or changes its meaning."""
 
 EXPIRES = timedelta(days=7)
-"""How long Alertmanager takes an alert for firing without a new message about it."""
+"""Time after which Alertmanager ends an alert if there is no new message about it."""
 
 COLOURS = {Severity.CRITICAL: 0xD32F2F, Severity.WARNING: 0xF9A825, Severity.INFO: 0x1976D2}
 GREEN = 0x2E7D32
 
 
 class Shape(StrEnum):
-    """What a receiver understands."""
+    """The formats of receivers."""
 
     STANDARD = "standard"
     SLACK = "slack"
@@ -53,7 +53,7 @@ def _heading(message: Message) -> str:
 
 
 def _paragraphs(message: Message, bold: str, escape: Callable[[str], str]) -> Iterator[str]:
-    """Each section as lines, labels set off by ``bold``."""
+    """Yield each section as lines, with its heading and labels between ``bold`` marks."""
     for section in message.words.sections:
         lines = [f"{bold}{escape(section.heading)}{bold}"] if section.heading else []
         for line in section.lines:
@@ -63,7 +63,7 @@ def _paragraphs(message: Message, bold: str, escape: Callable[[str], str]) -> It
 
 
 def _pieces(text: str, longest: int) -> list[str]:
-    """A text in pieces, parted at line ends or, in a line that is too long, anywhere."""
+    """Split a text into pieces of at most ``longest`` characters, at line ends if possible."""
     pieces = [""]
     for line in text.split("\n"):
         rest = line
@@ -75,7 +75,7 @@ def _pieces(text: str, longest: int) -> list[str]:
                 pieces.append("")
                 continue
             at = longest - 1
-            if "&" in rest[at - 6 : at]:  # not through an entity
+            if "&" in rest[at - 6 : at]:  # do not split an entity such as &amp;
                 at = rest.rindex("&", 0, at)
             pieces[-1], rest = rest[:at] + "\n", rest[at:]
         else:
@@ -84,7 +84,7 @@ def _pieces(text: str, longest: int) -> list[str]:
 
 
 def standard(message: Message, url: str) -> Requests:
-    """Ours: ``type``, ``timestamp`` and ``data``, as Standard Webhooks recommends."""
+    """Return a request in tocsin's format, after Standard Webhooks: type, timestamp, data."""
     kinds = {notice.kind.value for notice in message.notices}
     return [
         (
@@ -134,12 +134,13 @@ def _alert(notice: Notice) -> Mapping[str, Any]:
 
 
 def slack(message: Message, url: str) -> Requests:
-    """Slack's incoming webhooks, Block Kit (https://docs.slack.dev/reference/block-kit/blocks/):
-    at most 50 blocks, a section of at most 3,000 characters."""
+    """Return requests for Slack's incoming webhooks, in Block Kit
+    (https://docs.slack.dev/reference/block-kit/blocks/): a message has at most 50 blocks, a section
+    at most 3,000 characters."""
 
     def escape(text: str) -> str:
         text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        # What marks text up has no escape; a word joiner keeps it from pairing.
+        # Slack has no escapes for markup; a word joiner prevents that two characters form a pair.
         return "".join(f"\u2060{c}" if c in "*_~`" else c for c in text)
 
     heading = {"type": "plain_text", "text": _cut(_heading(message), 150), "emoji": True}
@@ -156,8 +157,9 @@ def slack(message: Message, url: str) -> Requests:
 
 
 def discord(message: Message, url: str) -> Requests:
-    """Discord's webhooks (https://discord.com/developers/docs/resources/webhook#execute-webhook):
-    an embed's title has at most 256 characters, its description 4,096, a message 6,000 in all."""
+    """Return requests for Discord's webhooks
+    (https://discord.com/developers/docs/resources/webhook#execute-webhook): an embed's title has at
+    most 256 characters, its description 4,096, a message 6,000 in all."""
 
     def escape(text: str) -> str:
         return "".join(f"\\{c}" if c in "\\*_~`|>[]()#-<@" else c for c in text)
@@ -187,7 +189,7 @@ def discord(message: Message, url: str) -> Requests:
 
 
 def teams(message: Message, url: str) -> Requests:
-    """Microsoft Teams: an Adaptive Card for a Workflows webhook (28 KB at most;
+    """Return requests for Microsoft Teams: Adaptive Cards for a Workflows webhook (at most 28 KB;
     https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using)."""
     colour = {Severity.CRITICAL: "attention", Severity.WARNING: "warning"}.get(
         message.severity, "good" if message.words.icon == "✅" else "accent"
@@ -243,7 +245,7 @@ def _card(body: list[Any]) -> Mapping[str, Any]:
 
 
 def _plain_card(text: str) -> str:
-    """Text for a card, which reads a part of Markdown: links and emphasis."""
+    """Escape the Markdown that a card interprets: links and emphasis."""
     return "".join(f"\\{c}" if c in "\\*_[]()" else c for c in text)
 
 
@@ -252,8 +254,8 @@ _TAGS = {Severity.CRITICAL: "rotating_light", Severity.WARNING: "warning", Sever
 
 
 def ntfy(message: Message, url: str) -> Requests:
-    """ntfy (https://docs.ntfy.sh/publish/#publish-as-json): the URL is the topic's; a message has
-    at most 4,096 bytes."""
+    """Return requests for ntfy (https://docs.ntfy.sh/publish/#publish-as-json). ``url`` is that of
+    the topic; a message has at most 4,096 bytes."""
     parts = urlsplit(url)
     base, _, topic = parts.path.rstrip("/").rpartition("/")
     root = urlunsplit((parts.scheme, parts.netloc, base + "/", parts.query, ""))
@@ -278,8 +280,12 @@ def ntfy(message: Message, url: str) -> Requests:
 
 
 def alertmanager(message: Message, url: str) -> Requests:
-    """Alertmanager's API v2 (``POST /api/v2/alerts``): one alert by rule, target and severity. When
-    the severity rises, or all is over, those of the other severities end."""
+    """Return a request for Alertmanager's API v2 (``POST /api/v2/alerts``).
+
+    Each combination of rule, target and severity is an alert of its own there. When the severity
+    rises, the request also ends the alerts of the other severities; at the end of an alert, it ends
+    those of all severities.
+    """
     alerts = [alert for notice in message.notices for alert in _managed(notice, message)]
     base = url.rstrip("/")
     if not base.endswith("/api/v2/alerts"):

@@ -1,10 +1,12 @@
 """The docker-health source: every container of a Docker Engine, event-driven.
 
-Reading order: ``source`` (options), ``watch`` (one connection's life), ``engine`` (the SDK kept
-off the event loop), ``inspecting`` (asking about one container), ``inventory`` (about all),
-``containers`` (who is who, over redeploys), ``redeploys`` (ends held back, targets that retire),
-``reasons``, ``facts`` and ``output`` (pure: what an inspect document means), ``stats`` and
-``sampling`` (CPU, memory, network), ``telling``, ``labels`` and ``addresses``, ``actions`` and
+Reading order: ``source`` (options), ``watch`` (the life of a connection), ``engine`` (the blocking
+SDK, run on threads), ``stream`` (events), ``inspecting`` (queries about one container),
+``reconciler`` (the inventory of all containers), ``containers`` (which container is which target,
+also across redeploys), ``redeploys`` (ends that are held back, targets that are retired),
+``services`` and ``replicas`` (several containers as one target), ``reasons``, ``facts`` and
+``output`` (pure functions: what an inspect document means), ``stats`` and ``sampling`` (CPU,
+memory, network), ``telling`` (reports to the core), ``labels`` and ``addresses``, ``actions`` and
 ``tail``.
 """
 
@@ -16,5 +18,5 @@ from tocsin.plugins.probes.docker_health.source import DockerSource
 
 @hookimpl
 def tocsin_sources() -> dict[str, type[Source]]:
-    """Announce the source."""
+    """Return the source of this plugin by its name."""
     return {"docker-health": DockerSource}

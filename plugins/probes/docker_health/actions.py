@@ -22,7 +22,7 @@ from tocsin.plugins.probes.docker_health.tail import last_lines
 if TYPE_CHECKING:
     from tocsin.plugins.probes.docker_health.watch import Watch
 
-STOP_TIMEOUT = 10  # seconds, for a container that sets none
+STOP_TIMEOUT = 10  # seconds, for a container that sets no stop timeout
 
 
 async def _about(watch: Watch, target: str, ask: Callable[[Known], Awaitable[Any]]) -> Any:
@@ -38,11 +38,11 @@ async def _about(watch: Watch, target: str, ask: Callable[[Known], Awaitable[Any
         raise ActionError(f"the engine refuses: {error}") from None
     except Unanswered as error:
         raise ActionError(
-            f"the Docker Engine at {watch.source.address} did not do it: {error}"
+            f"the Docker Engine at {watch.source.address} did not complete the request: {error}"
         ) from None
     except EngineAway as error:
         raise ActionError(
-            f"the Docker Engine at {watch.source.address} cannot be asked: {error}"
+            f"the Docker Engine at {watch.source.address} cannot be queried: {error}"
         ) from None
 
 
@@ -88,7 +88,7 @@ def _line(raw: bytes, stream: str) -> LogLine:
 async def restart(watch: Watch, target: str) -> None:
     """Restart a container; the engine kills it if it does not stop within its stop timeout.
 
-    The timeout is the container's own, at most 60 seconds, else ``STOP_TIMEOUT``.
+    The timeout is the one that the container sets, at most 60 seconds, else ``STOP_TIMEOUT``.
 
     Raises:
         ActionError: the container does not exist, or the engine refused or did not answer.

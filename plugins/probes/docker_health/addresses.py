@@ -1,4 +1,7 @@
-"""At which address a container can be asked: its checks by label mean "the container itself"."""
+"""The network address of a container as seen from tocsin.
+
+Checks that a container's labels ask for, and that name no host, connect to the container itself.
+"""
 
 from __future__ import annotations
 
@@ -36,26 +39,31 @@ _MOUNTED = re.compile(
 
 @frozen
 class Place:
-    """The address of a container, or None and a clause that says why there is none."""
+    """The address of a container, or None with the reason as a clause."""
 
     address: str | None
     why: str = ""
 
 
 class Addresses:
-    """Finds addresses of the containers of one engine, as seen from where tocsin runs."""
+    """Finds the addresses of the containers of one engine, as seen from where tocsin runs."""
 
     def __init__(self, engine: str) -> None:
         parts = urlsplit(engine)
         self._local = parts.scheme == "unix" or parts.hostname in ("localhost", LOOPBACK, "::1")
         self._on_host = self._local
-        """Whether tocsin shares the loopback of the engine's host."""
+        """Whether tocsin shares the loopback interface of the engine's host."""
         self._within: frozenset[str] | None = None
-        """The networks of tocsin's own container; None: it runs in no container, or as if."""
+        """Networks of tocsin's own container; None: no container, or one on the host's network."""
 
     async def look(self, engine: Engine) -> None:
-        """See where tocsin runs; what was seen before holds where the engine does not answer about
-        tocsin's own container. Raises EngineAway."""
+        """Determine where tocsin runs: outside containers, or in which networks of the engine.
+
+        The earlier result is kept if the engine does not answer about tocsin's own container.
+
+        Raises:
+            EngineAway: the engine cannot be queried.
+        """
         with contextlib.suppress(Unanswered):
             await self._look(engine)
 
@@ -72,9 +80,13 @@ class Addresses:
             self._within = None if self._on_host else frozenset(_networks(own))
 
     def of(self, document: Document, find: Callable[[str], Document | None]) -> Place:
-        """The address of a container; ``find`` knows the documents of others by their ids.
+        """Return the address of a container.
 
-        A container that does not run has none: what it had may be another's by now.
+        A container that does not run has none: its last address may belong to another one by now.
+
+        Args:
+            document: the container's inspect document.
+            find: returns the inspect document of a container by its id, or None.
         """
         if state_of(document) not in ("running", "paused"):
             return Place(None, NOT_NOW)
@@ -93,7 +105,14 @@ class Addresses:
 
 
 def own_ids(mounts: Path = Path("/proc/self/mountinfo")) -> list[str]:
-    """Ids, perhaps short ones, of the container this process runs in, if it runs in any."""
+    """Return the ids, full or short, that the container of this process may have.
+
+    Docker mounts files from a directory that is named by the full id; the default host name is the
+    short id. The list is empty outside a container.
+
+    Args:
+        mounts: the mount table of this process (proc(5)).
+    """
     found = []
     with contextlib.suppress(OSError, UnicodeError):
         found += _MOUNTED.findall(mounts.read_text())[:1]
@@ -104,7 +123,7 @@ def own_ids(mounts: Path = Path("/proc/self/mountinfo")) -> list[str]:
 async def _inspect(engine: Engine, container_id: str) -> Document | None:
     with contextlib.suppress(NoSuchContainer, Refused):
         document: Document = part(await engine.about("inspect_container", container_id))
-        if str(document.get("Id")).startswith(container_id):  # and is not just called so
+        if str(document.get("Id")).startswith(container_id):  # it may be another's name
             return document
     return None
 
@@ -114,13 +133,13 @@ def _mode(document: Document) -> str:
 
 
 def _joined(document: Document) -> str | None:
-    """The id of the container whose network this one uses, or None."""
+    """Return the id of the container whose network this one uses, or None."""
     kind, _, other = _mode(document).partition(":")
     return other if kind == "container" else None
 
 
 def _networks(document: Document) -> dict[str, str]:
-    """Addresses by network."""
+    """Return the container's address in each network, by the id of the network."""
     return {
         str(part(network).get("NetworkID") or name): str(address)
         for name, network in part(document, "NetworkSettings", "Networks").items()

@@ -1,6 +1,8 @@
-"""The Docker SDK, which blocks, kept off the event loop: a small pool of threads for what is asked
-about single containers, a few more for what concerns the whole engine, which must not wait behind
-them, and one for the stream of events."""
+"""Access to a Docker Engine: the Docker SDK, which blocks, runs on threads.
+
+A small pool serves requests about single containers. Requests about the whole engine have a pool
+of their own, because they must not wait for the former. One more thread reads the event stream.
+"""
 
 from __future__ import annotations
 
@@ -24,58 +26,62 @@ from tocsin import clean_text, own_shortage
 from tocsin.plugins.probes import _ssh
 
 CALL_TIMEOUT = 10
-"""Seconds for one call."""
+"""Timeout of a call, in seconds."""
 
 PAST_TIMEOUT = 4
-"""Timeout in seconds of a request for past events, of which an engine remembers 256."""
+"""Timeout in seconds of a request for past events; an engine keeps the last 256."""
 
 AGREE, STEADY = 5.0, 2.0
-"""Seconds by which an engine's clock, which counts whole seconds, may differ from ours before its
-times are converted; and by which it must have moved before the difference is taken as greater."""
+"""Seconds by which the engine's clock, read in whole seconds, may differ from ours before its times
+are converted; and by which the difference must change before it is updated."""
 
 SILENCE: Final = object()
-"""Delivered in place of an event where a stream has not begun within CALL_TIMEOUT."""
+"""Delivered in place of an event if the stream has not begun within CALL_TIMEOUT."""
 
 THREADS = 6
 THREADS_OF_THE_WHOLE = 3
 CONNECTIONS = THREADS + THREADS_OF_THE_WHOLE + 1
-"""With the stream of events. An sshd lets ten be open at once (MaxSessions)."""
+"""Most connections, the event stream included. By default, sshd allows ten (MaxSessions)."""
 
 
 def part(answer: object, *path: str) -> Mapping[str, Any]:
-    """A table in an answer of the engine; empty where there is none, or something else."""
+    """Return the table at a path of an answer; empty if it is missing or of another type."""
     for key in path:
         answer = answer.get(key) if isinstance(answer, Mapping) else None
     return answer if isinstance(answer, Mapping) else {}
 
 
 class EngineAway(Exception):
-    """The engine cannot be asked; the message says why in a clause."""
+    """The engine cannot be queried; the message says why, as a clause."""
 
 
 class NoSuchContainer(Exception):
-    """The engine does not know the container (any more)."""
+    """The engine does not know the container, or no longer."""
 
 
 class Refused(Exception):
-    """The engine answered no; the message is its own."""
+    """The engine rejected the request (HTTP 4xx); the message is the engine's."""
 
 
 class Unanswered(Exception):
-    """The engine did not do what it was asked about one container, which says nothing about the
-    others: no answer in time, or an error of its own."""
+    """The engine did not complete a request: no answer in time, or a server error (HTTP 5xx).
+
+    If the request concerns one container, this says nothing about the others.
+    """
 
 
 class Cut(Unanswered):
-    """The connection ended before the answer came, as by a proxy, which says nothing of the engine:
-    whatever changes nothing may be asked again."""
+    """The connection ended before the answer came; perhaps a proxy closed it.
+
+    This says nothing about the engine, so a request that changes nothing may be repeated.
+    """
 
 
 _QUESTIONS = frozenset(("inspect_container", "inspect_image", "stats"))
-"""Methods that change nothing."""
+"""Methods that change nothing, and may be repeated."""
 
 TRIES = 3
-"""How often what changes nothing is asked where the connection ends."""
+"""How often a request that changes nothing is sent while its connection ends."""
 
 _TROUBLE: tuple[type[Exception], ...] = (
     requests.exceptions.RequestException,
@@ -87,7 +93,7 @@ _TROUBLE: tuple[type[Exception], ...] = (
 
 
 def _why(error: BaseException) -> str:
-    """What keeps an engine from answering, in a clause."""
+    """Return the reason why an engine does not answer, as a clause."""
     if (lack := own_shortage(error)) is not None:
         return lack
     text = str(error)
@@ -108,7 +114,7 @@ def _why(error: BaseException) -> str:
 
 
 def _was_cut(error: object, depth: int = 4) -> bool:
-    """Whether an error, or what it is about, is the end of a connection."""
+    """Return whether an error, or one of its causes, is the end of a connection."""
     if isinstance(error, ConnectionResetError | BrokenPipeError | http.client.IncompleteRead):
         return True
     inner = (*error.args, error.__cause__) if isinstance(error, Exception) and depth else ()
@@ -117,7 +123,7 @@ def _was_cut(error: object, depth: int = 4) -> bool:
 
 @contextlib.contextmanager
 def _of_the_whole() -> Iterator[None]:
-    """What fails here fails for every container."""
+    """Convert errors to EngineAway: a failed request about the engine concerns all containers."""
     try:
         yield
     except (NoSuchContainer, Refused, Unanswered) as error:
@@ -129,27 +135,27 @@ def _filters(filters: Mapping[str, str]) -> str:
 
 
 def _wait_for_ever(api: Any, answer: Any) -> None:
-    """An answer that has begun may go on with pauses of any length."""
+    """Remove the read timeout of an answer that has begun: events may be far apart."""
     socket = api._get_raw_response_socket(answer)
     with contextlib.suppress(AttributeError):
         api._disable_socket_timeout(socket)
 
 
 class _Listening:
-    """A stream of events that a thread reads, or is about to."""
+    """An event stream that a thread reads, or is about to read."""
 
     def __init__(self) -> None:
         self._stream: CancellableStream[Any] | None = None
         self._is_over = False
 
     def begin(self, stream: CancellableStream[Any]) -> None:
-        """It has begun."""
+        """Set the stream, now that it has begun; close it if :meth:`end` came first."""
         self._stream = stream
         if self._is_over:
             self.end()
 
     def end(self) -> None:
-        """End it, also one that has yet to begin."""
+        """Close the stream, now or as soon as it begins."""
         self._is_over = True
         if self._stream is not None:
             with contextlib.suppress(Exception):
@@ -168,10 +174,14 @@ class Engine:
         self.api: docker.APIClient | None = None
         self._listening: _Listening | None = None
         self.ahead = 0.0
-        """Seconds by which its clock was ahead of ours when last asked; 0 where they agree."""
+        """Seconds by which its clock was ahead of ours at the last query; 0 if they agree."""
 
     async def connect(self) -> None:
-        """Reach the engine. Raises EngineAway."""
+        """Connect to the engine; an earlier connection is closed.
+
+        Raises:
+            EngineAway: the engine cannot be reached.
+        """
         with _of_the_whole():
             if self.api is not None:
                 await self._on(self._whole, self.api.close)
@@ -201,7 +211,7 @@ class Engine:
     async def _ask(
         self, pool: ThreadPoolExecutor, function: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
-        """Ask what changes nothing; once more where the connection ends."""
+        """Run a request that changes nothing; repeat it if the connection ends."""
         for left in reversed(range(TRIES)):
             try:
                 return await self._on(pool, function, *args, **kwargs)
@@ -217,34 +227,42 @@ class Engine:
         return method
 
     async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a method of ``docker.APIClient`` that concerns the engine. Raises EngineAway."""
+        """Call a method of ``docker.APIClient`` that concerns the whole engine.
+
+        Raises:
+            EngineAway: the engine cannot be queried.
+        """
         with _of_the_whole():
             return await self._ask(self._whole, self._method(method), *args, **kwargs)
 
     async def about(self, method: str, container_id: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a method that concerns one container.
+        """Call a method of ``docker.APIClient`` that concerns one container.
 
         Raises:
-            NoSuchContainer, Refused, Unanswered: as they say.
-            EngineAway: not connected.
+            NoSuchContainer: the engine does not know the container.
+            Refused: the engine rejected the request.
+            Unanswered: the engine did not complete the request.
+            EngineAway: there is no connection.
         """
         ask = self._ask if method in _QUESTIONS else self._on
         return await ask(self._pool, self._method(method), container_id, *args, **kwargs)
 
     async def read(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a function of ours about one container, with the client; raises as :meth:`about`."""
+        """Call a function of this plugin with the SDK's client; raises as :meth:`about` does."""
         if self.api is None:
             raise EngineAway("not connected")
         return await self._ask(self._pool, function, self.api, *args)
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Run blocking code of ours on the pool."""
+        """Run a blocking function of this plugin on the pool for single containers."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
 
     async def now(self) -> float:
-        """Ask whether the engine is there, and for its clock: whole seconds since 1970.
+        """Return the time of the engine's clock, in whole seconds since 1970.
 
-        Raises EngineAway."""
+        Raises:
+            EngineAway: the engine does not answer.
+        """
         with _of_the_whole():
             return float(await self._ask(self._whole, self._now))
 
@@ -264,11 +282,17 @@ class Engine:
         return now
 
     async def past(self, since: float, until: float, **filters: str) -> list[object]:
-        """The events between two moments of the engine's clock, neither of them still to come.
+        """Return the events between two past moments of the engine's clock, as it sent them.
+
+        Args:
+            since: seconds since 1970; the fraction is dropped.
+            until: seconds since 1970, likewise. The engine would wait for a future moment.
+            filters: as in the API of the engine.
 
         Raises:
-            Refused, Unanswered: as they say.
-            EngineAway: not connected.
+            Refused: the engine rejected the request.
+            Unanswered: the engine did not complete the request.
+            EngineAway: there is no connection.
         """
         found: list[object] = await self._ask(self._whole, self._past, since, until, filters)
         return found
@@ -287,10 +311,13 @@ class Engine:
         return self.api
 
     def listen(self, since: float | None, on_event: Callable[[object | None], None]) -> None:
-        """Read events on a thread of its own until the stream ends or :meth:`hang_up`.
+        """Read events on a new thread until the stream ends or :meth:`hang_up` is called.
 
-        ``on_event`` is called in the current event loop with each event; with SILENCE where the
-        stream does not even begin; and with None at the end.
+        Args:
+            since: seconds since 1970, of the engine's clock, from which on events are read; None:
+                from now on.
+            on_event: is called in the current event loop with each event, and at the end with
+                None, or with SILENCE if the stream did not begin in time.
         """
         api, loop = self._client(), asyncio.get_running_loop()
         listening = self._listening = _Listening()
@@ -306,7 +333,7 @@ class Engine:
                     "since": None if since is None else int(since),
                     "filters": _filters({"type": "container"}),
                 }
-                # The SDK's own ``events`` would wait for the beginning of an answer for ever.
+                # The SDK's ``events`` sets no timeout for the beginning of the answer.
                 answer = api._get(
                     api._url("/events"), params=params, stream=True,
                     timeout=api.timeout,
@@ -319,7 +346,7 @@ class Engine:
                         post(event)
             except requests.exceptions.ReadTimeout:
                 last = SILENCE
-            except Exception:  # noqa: BLE001, S110 - however it ends, it has ended
+            except Exception:  # noqa: BLE001, S110 - any error ends the stream
                 pass
             post(last)
 
@@ -327,17 +354,17 @@ class Engine:
 
     @property
     def can_hang_up(self) -> bool:
-        """Whether a stream can be ended while the connection stays; not through SSH."""
+        """Whether the stream can be closed while the connection stays open; not through SSH."""
         return not str(self._client().base_url).startswith("http+docker://ssh")
 
     def hang_up(self) -> None:
-        """End the stream of events."""
+        """Close the event stream, if there is one."""
         listening, self._listening = self._listening, None
         if listening is not None:
             listening.end()
 
     def close(self) -> None:
-        """Let go of everything; calls that are going on end by their timeout."""
+        """Release all threads and connections; running calls end by their timeout."""
         self.hang_up()
         for pool in (self._pool, self._whole):
             pool.shutdown(wait=False, cancel_futures=True)

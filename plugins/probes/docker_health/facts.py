@@ -1,4 +1,4 @@
-"""What the engine's inspect document says, as :class:`tocsin.Container`."""
+"""Conversion of the engine's inspect document to a :class:`tocsin.Container`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tocsin.plugins.probes.docker_health.stats import Usage
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
 _LONG_ID = re.compile(r" \([0-9a-f]{64}\)")
 LONGEST_ERROR = 300
-"""Characters."""
+"""Most characters of the error of a failed start."""
 
 MOST_PORTS, LONGEST_PORT = 1000, 100
-"""How many ports are shown, and how many characters of each."""
+"""Most ports that are shown, and most characters of each."""
 
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
@@ -38,18 +38,18 @@ _POD = re.compile(
     r"-[2-9bcdf-hj-np-tv-xz]{5}"
     r"|(?P<set>.+)-\d{1,5}"
 )
-"""Names of pods, as Kubernetes makes them from the name of a Deployment, a CronJob, a DaemonSet or
-a Job (letters and digits of its SafeEncodeString at the end), or of a StatefulSet (a number):
+"""Pod names that Kubernetes derives from the name of a Deployment, CronJob, DaemonSet or Job (with
+a suffix from the alphabet of its SafeEncodeString) or of a StatefulSet (with a number):
 https://kubernetes.io/docs/concepts/workloads/controllers/"""
 
 _SERVICE_NAME = re.compile(r"[\w.-]{1,200}", re.ASCII)
 
 IMAGE_LABELS = "tocsin.image-labels"
-"""Where a document keeps the labels of its image; None: the image could not be inspected."""
+"""Key of the image's labels in a document; the value None: the image could not be inspected."""
 
 
 def parse_time(text: object, ahead: float = 0.0) -> datetime | None:
-    """The engine's time (nanoseconds), less ``ahead`` seconds, as aware UTC; year 1 means never."""
+    """Convert a time of the engine, less ``ahead`` seconds, to UTC; None for year 1 (never)."""
     match = _TIME.fullmatch(text) if isinstance(text, str) else None
     if match is None or match[1].startswith("0001"):
         return None
@@ -58,12 +58,12 @@ def parse_time(text: object, ahead: float = 0.0) -> datetime | None:
     try:
         at = datetime.fromisoformat(f"{match[1]}.{micro}{zone}").astimezone(UTC)
         return at - timedelta(seconds=ahead)
-    except (ValueError, OverflowError):  # no such day
+    except (ValueError, OverflowError):  # a date that does not exist
         return None
 
 
 def labels_of(document: Mapping[str, Any]) -> dict[str, str]:
-    """The container's labels, those of its image among them."""
+    """Return the container's labels, which include those of its image."""
     return {
         key: text for key, text in part(document, "Config", "Labels").items()
         if isinstance(text, str)
@@ -71,8 +71,10 @@ def labels_of(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def given_labels(document: Mapping[str, Any]) -> dict[str, str]:
-    """The labels that were given to the container itself, as far as its image does not have the
-    same; none, where that is not known."""
+    """Return the labels that the container does not have from its image.
+
+    The result is empty if the labels of the image are not known.
+    """
     image = document.get(IMAGE_LABELS)
     if not isinstance(image, Mapping):
         return {}
@@ -80,15 +82,15 @@ def given_labels(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def needs_image(document: Mapping[str, Any]) -> bool:
-    """Whether it matters which labels are the image's."""
+    """Return whether labels of the container must be told apart from those of its image."""
     return not labels_of(document).keys().isdisjoint((SERVICE, NAME, SWARM_SERVICE))
 
 
 def member_of(document: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    """Project, service and number of a container that Compose made; None for any other.
+    """Return project, service and number of a container that Compose created; None for others.
 
-    Compose writes project and service on the images that it builds, and anybody may write anything
-    on an image: what it gives to containers only distinguishes them.
+    Images may have the labels of project and service, too: Compose sets them on images that it
+    builds, and anyone can set them. So the labels that only containers get are required.
     """
     labels, given = labels_of(document), given_labels(document)
     if not (labels.get(SERVICE) and given.get(NUMBER) and given.get(CONFIG_HASH)):
@@ -97,8 +99,11 @@ def member_of(document: Mapping[str, Any]) -> tuple[str, str, str] | None:
 
 
 def is_build_step(document: Mapping[str, Any]) -> bool:
-    """Whether the classic builder made the container, for one step of a build: of an image by its
-    digest, without the restart policy that docker run and Compose give, and without a log."""
+    """Return whether the classic builder created the container for one step of a build.
+
+    Such a container has an image given by digest, no log, and not the restart policy that
+    ``docker run`` and Compose set.
+    """
     policy = part(document, "HostConfig", "RestartPolicy").get("Name")
     log = part(document, "HostConfig", "LogConfig").get("Type")
     image = str(part(document, "Config").get("Image", ""))
@@ -111,28 +116,31 @@ def is_build_step(document: Mapping[str, Any]) -> bool:
 
 
 def is_one_off(document: Mapping[str, Any]) -> bool:
-    """Whether it is a job that Compose runs once, beside a service (``compose run``)."""
+    """Return whether the container is a one-off job of Compose (``compose run``)."""
     return given_labels(document).get(ONE_OFF) == "True"
 
 
 def service_of(document: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Project and service of a container that serves as one of its replicas; a job that Compose
-    runs once (``compose run``) is none."""
+    """Return project and service of a container that is a replica of a Compose service.
+
+    None for any other container, also for a one-off job (``compose run``).
+    """
     member = member_of(document)
     return None if member is None or labels_of(document).get(ONE_OFF) == "True" else member[:2]
 
 
 @frozen
 class Membership:
-    """Which service a container is an instance of.
+    """The service that a container is an instance of.
 
     Attributes:
-        key: what identifies the service on its engine, first who runs it: "compose", "swarm" or
-            "k8s".
-        names: what it is called, and what it is called where that is taken.
-        place: of two instances in one place, the newer one has replaced the other.
-        generation: of which rollout the instance is, where that is known.
-        may_complete: it may be a job, of which one run that completes makes good for all before.
+        key: identifies the service on its engine; the first item is its orchestrator: "compose",
+            "swarm" or "k8s".
+        names: its name, and the name to use if another target has the former.
+        place: identifies the replica: of two instances in one place, the newer one has replaced
+            the other.
+        generation: the rollout that the instance belongs to; empty if it is not known.
+        may_complete: the service may be a job: a run that completes cancels all earlier failures.
     """
 
     key: tuple[str, ...]
@@ -143,11 +151,11 @@ class Membership:
 
 
 def membership_of(document: Mapping[str, Any]) -> Membership | None:
-    """The service that a container is an instance of; None for one that stands for itself.
+    """Return the service that a container is an instance of; None for a single container.
 
-    Swarm writes its labels on each container that it makes (an image may have them, too); a kubelet
-    that uses Docker names containers ``k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT``, and none of these
-    has a "_" in it.
+    Swarm sets its labels on each container that it creates (an image may have them, too). A kubelet
+    that uses Docker names containers ``k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT``; no part contains
+    a "_".
     """
     of = _member_of_compose(document) or _task_of_swarm(document) or _container_of_pod(document)
     return of if of is not None and all(map(_SERVICE_NAME.fullmatch, of.names)) else None
@@ -183,12 +191,12 @@ def _container_of_pod(document: Mapping[str, Any]) -> Membership | None:
 
 
 def name_of(document: Mapping[str, Any]) -> str:
-    """The container's name."""
+    """Return the container's name without the leading slash."""
     return str(document.get("Name") or "").lstrip("/")
 
 
 def ports_of(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Published ports as ``8003:8000/tcp``, others as ``8000/tcp``."""
+    """Return published ports as ``8003:8000/tcp``, others as ``8000/tcp``."""
     shown: dict[str, None] = {}
     for inner, bindings in sorted(part(document, "NetworkSettings", "Ports").items()):
         for binding in bindings or [None]:
@@ -199,7 +207,7 @@ def ports_of(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def health_detail(document: Mapping[str, Any]) -> str:
-    """The line of the last health check's output that says most."""
+    """Return the most informative line of the output of the last health check."""
     log = part(document, "State", "Health").get("Log")
     if not isinstance(log, list) or not log:
         return ""
@@ -209,19 +217,21 @@ def health_detail(document: Mapping[str, Any]) -> str:
 
 
 def state_of(document: Mapping[str, Any]) -> str:
-    """The engine's word for the state."""
+    """Return the state as the engine names it."""
     return str(part(document, "State").get("Status", "unknown"))
 
 
 def start_error(document: Mapping[str, Any]) -> str:
-    """Why the last start failed (a port that is taken, a mount, no such program), in a line; empty
-    where it did not. The engine forgets it as soon as a start succeeds."""
+    """Return why the last start failed (port in use, mount, missing program); empty if it did not.
+
+    The engine forgets the error as soon as a start succeeds.
+    """
     state = part(document, "State")
     status, code = state_of(document), state.get("ExitCode")
     if status not in ("created", "exited"):
         return ""
     words = _LONG_ID.sub("", clean_text(" ".join(str(state.get("Error") or "").split())))
-    if len(words) > LONGEST_ERROR:  # what went wrong is at the end, after all that it went through
+    if len(words) > LONGEST_ERROR:  # the cause is at the end, after the steps before it
         words = "…" + words[-LONGEST_ERROR:]
     return words or (f"exit code {code}" if status == "created" and code else "")
 
@@ -229,8 +239,14 @@ def start_error(document: Mapping[str, Any]) -> str:
 def container_of(
     document: Mapping[str, Any], heard: Heard, usage: Usage | None = None, ahead: float = 0.0
 ) -> Container:
-    """The facts of one container; ``ahead``: seconds by which the engine's clock is ahead of the
-    one by which times are to be converted."""
+    """Return the facts of one container.
+
+    Args:
+        document: its inspect document.
+        heard: what events reported about it.
+        usage: its resource usage, if it was measured.
+        ahead: seconds by which the engine's clock is ahead of ours; times are corrected by it.
+    """
     state = part(document, "State")
     status = state_of(document)
     policy = str(part(document, "HostConfig", "RestartPolicy").get("Name") or "no")
@@ -241,7 +257,7 @@ def container_of(
     oom = bool(state.get("OOMKilled")) or (heard.oom and not alive)
     reason = Reason.CRASHED if failed else reason_of(status, health, code, oom, policy, heard)
     if status == "running" and reason is Reason.RESTARTING:
-        code = heard.exit_code  # the engine forgets it with each start; in a loop it still matters
+        code = heard.exit_code  # the engine forgets it at each start; in a loop it is needed
     project, service, _ = member_of(document) or (None, None, None)
     limit = part(document, "HostConfig").get("Memory") or None
     return Container(

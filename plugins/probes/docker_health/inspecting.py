@@ -1,4 +1,4 @@
-"""Asking the engine about one container; and what stands in for an answer where there is none."""
+"""Queries about one container, and documents made of events where the engine does not answer."""
 
 from __future__ import annotations
 
@@ -24,25 +24,26 @@ from tocsin.plugins.probes.docker_health.engine import (
 from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS, needs_image
 
 IMAGES_KEPT = 1000
-"""Images whose labels are remembered; an image never changes."""
+"""Most images whose labels are cached; an image never changes."""
 
 IMAGES_AGAIN = 60.0
-"""Seconds for which an image is not inspected once the engine did not answer about it; none at all,
-once it was silent about two."""
+"""Seconds for which an image is not inspected again after the engine did not answer about it; after
+two images without a timely answer, no image is inspected for as long."""
 
 SILENT = 5.0
-"""Seconds after which no answer is a silence, for which others wait."""
+"""Seconds after which an unanswered request about an image delays too many others."""
 
 
 @frozen(kw_only=True)
 class Inspected:
-    """What came of asking.
+    """The result of an inspect request.
 
     Attributes:
-        id: of the container.
-        asked: the monotonic moment before; what is known from later is newer.
-        document: the engine's, or None.
-        silent: there is none though the container is there, as far as anybody knows.
+        id: id of the container.
+        asked: monotonic time of the request; information of a later time is newer.
+        document: the engine's document, or None.
+        silent: there is no document, but the container may exist: the engine did not say that it
+            does not.
     """
 
     id: str
@@ -56,10 +57,11 @@ class Happened:
     """An event of the engine about a container.
 
     Attributes:
-        container: its id.
-        kind: the action without its detail; ``detail``: of ``health_status``, what came of it.
-        nano: when, in nanoseconds of the engine's clock since 1970.
-        attributes: what else it says, texts; labels of the container are among them.
+        container: id of the container.
+        kind: the action without its detail.
+        detail: the result, for the kind ``health_status``.
+        nano: time of the event, in nanoseconds since 1970 of the engine's clock.
+        attributes: further texts; the labels of the container are among them.
     """
 
     container: str
@@ -70,12 +72,12 @@ class Happened:
 
     @property
     def at(self) -> float:
-        """When, in seconds."""
+        """Time of the event, in seconds since 1970 of the engine's clock."""
         return self.nano / 1e9
 
     @classmethod
     def of(cls, event: object) -> Happened | None:
-        """Out of the engine's document; None for what is no such event."""
+        """Parse an event document of the engine; None if it is not an event about a container."""
         told = part(event)
         action, nano = told.get("Action"), told.get("timeNano", 0)
         container, attributes = part(told, "Actor").get("ID"), part(told, "Actor", "Attributes")
@@ -96,21 +98,25 @@ class Happened:
 
 
 class Inspector:
-    """Inspects containers and counts, for each, how often the engine did not answer in a row."""
+    """Inspects containers, and counts the unanswered requests in a row for each of them."""
 
     def __init__(self, engine: Engine, registry: Registry) -> None:
         self._engine = engine
         self._registry = registry
         self._images: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._resting: dict[str, float] = {}
-        """By image, until when it is not inspected."""
+        """By image, the monotonic time until which it is not inspected."""
         self._none_until = 0.0
         self._silent: str | None = None
-        """The image about which the engine was silent last."""
+        """The last image about which the engine gave no timely answer."""
         self._one_image = asyncio.Lock()
 
     async def inspect(self, container_id: str) -> Inspected:
-        """Ask about one container. Raises EngineAway where there is no connection at all."""
+        """Inspect one container.
+
+        Raises:
+            EngineAway: there is no connection to the engine.
+        """
         asked = time.monotonic()
         try:
             document = await self._engine.about("inspect_container", container_id)
@@ -122,7 +128,7 @@ class Inspector:
             return Inspected(id=container_id, asked=asked, document=None, silent=True)
         if not isinstance(document, dict):
             return Inspected(id=container_id, asked=asked, document=None, silent=True)
-        document["Id"] = container_id  # by which alone it is known here
+        document["Id"] = container_id  # the id by which it is known here
         if needs_image(document):
             document[IMAGE_LABELS] = await self._labels_of_image(str(document.get("Image")))
         if (found := self._registry.find(container_id)) is not None:
@@ -130,7 +136,7 @@ class Inspector:
         return Inspected(id=container_id, asked=asked, document=document)
 
     async def _labels_of_image(self, image: str) -> Mapping[str, Any] | None:
-        """The labels of an image; None where it cannot be inspected."""
+        """Return the labels of an image; None if it cannot be inspected."""
         async with self._one_image:
             if image in self._images:
                 self._images.move_to_end(image)
@@ -157,21 +163,21 @@ class Inspector:
             return labels
 
     async def renew(self, known: Known) -> None:
-        """Ask about a container that is known, and keep the answer."""
+        """Inspect a known container, and store the answer in its record."""
         answer = await self.inspect(known.id)
         if answer.document is not None:
             known.take(answer.document, answer.asked)
 
 
 def by_list(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a container's document as far as the engine's list of containers gives it."""
+    """Return the part of a container's document that the engine's list of containers contains."""
     created, names = item.get("Created"), item.get("Names")
     if not (isinstance(created, int) and 0 <= created < 1 << 36):
         created = 0
     listed = [str(name) for name in names] if isinstance(names, list) else []
     return {
         "Id": str(item["Id"]),
-        # Links of others are among them.
+        # Names under which other containers link to it have two slashes.
         "Name": next((name for name in listed if name.count("/") == 1), ""),
         "Created": datetime.fromtimestamp(created, UTC).isoformat(timespec="microseconds"),
         "Config": {"Image": item.get("Image"), "Labels": item.get("Labels")},
@@ -180,22 +186,28 @@ def by_list(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def exit_code_of(attributes: Mapping[str, Any]) -> int:
-    """The exit code that the event of an end names; 0 where it names none, or what is none: a label
-    ``exitCode`` of the container stands in its place."""
+    """Return the exit code in the attributes of a ``die`` event; 0 if there is no valid one.
+
+    A label ``exitCode`` of the container may replace it in the attributes.
+    """
     code = str(attributes.get("exitCode"))
     return int(code) if re.fullmatch(r"\d{1,10}", code, re.ASCII) else 0
 
 
 def by_end(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a container's document as far as the event of its end gives it."""
+    """Return a container's document, updated by the attributes of its ``die`` event."""
     code = exit_code_of(attributes)
     state = {**part(document, "State"), "Status": "exited", "Pid": 0, "ExitCode": code}
     return {**document, "State": state}
 
 
 def by_start(document: Mapping[str, Any], at: float) -> dict[str, Any]:
-    """A container's document as far as the event of its start, at a moment of the engine's clock,
-    tells it."""
+    """Return a container's document, updated by its ``start`` event.
+
+    Args:
+        document: the document before.
+        at: time of the event, in seconds since 1970 of the engine's clock.
+    """
     state = {
         **part(document, "State"), "Status": "running", "Pid": 0, "ExitCode": 0,
         "Error": "", "OOMKilled": False, "StartedAt": datetime.fromtimestamp(at, UTC).isoformat(),

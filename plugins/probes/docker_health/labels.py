@@ -1,5 +1,7 @@
-"""What a container's labels ask of tocsin. Each is read by itself: one that cannot be understood
-costs nothing but what it asks for, and is told."""
+"""Settings in a container's labels: target options, dependencies and checks.
+
+Each label is read separately. An invalid one is reported, and affects only the setting it is for.
+"""
 
 from __future__ import annotations
 
@@ -33,20 +35,20 @@ _NOISE = ("com.docker.compose.", "org.opencontainers.", "org.label-schema.", "de
 
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 LONGEST_VALUE = 1000
-"""Characters of a label that is read as anything but text."""
+"""Most characters of a label that is parsed as a TOML value; a longer one is text."""
 
 MOST_LABELS, LONGEST_LABEL = 100, 500
-"""How many labels of other programs are shown, and how many characters of each."""
+"""Most labels of other programs that are shown, and most characters of each."""
 
 MOST_NAMES, LONGEST_NAME = 100, 100
 
 Services = Callable[[str, str], list[str]]
-"""The targets of a Compose service, by project and service."""
+"""Returns the targets of a Compose service, given project and service."""
 
 
 @frozen
 class LabelSettings:
-    """What all labels of a container come to."""
+    """The settings in all labels of a container."""
 
     target: Target
     checks: dict[str, dict[str, Any]]
@@ -56,11 +58,19 @@ class LabelSettings:
 def read_labels(
     name: str, document: Mapping[str, Any], registry: Registry, place: Place, suffix: str
 ) -> LabelSettings:
-    """Read the labels of a container that is the target ``name`` and can be asked at ``place``."""
+    """Read the labels of a container.
+
+    Args:
+        name: the container's target.
+        document: its inspect document.
+        registry: finds the targets of Compose services.
+        place: the address that its checks connect to.
+        suffix: is appended to names of targets.
+    """
     labels, given, refused = labels_of(document), given_labels(document), list[str]()
-    if is_one_off(document):  # what its service asks for is not for it
+    if is_one_off(document):  # settings of its service do not apply to it
         labels = {key: text for key, text in labels.items() if not key.startswith("tocsin.")}
-    _truth("tocsin.enable", labels, refused)  # it is on; but it may be to be told
+    _truth("tocsin.enable", labels, refused)  # only to report an invalid value
     member = member_of(document)
     if member is None or given.get(DEPENDS_ON) is None:
         labels.pop(DEPENDS_ON, None)
@@ -85,15 +95,15 @@ def read_labels(
 
 
 def is_on(labels: Mapping[str, str]) -> bool:
-    """Whether the container is to be watched: ``tocsin.enable`` says false, or nothing."""
+    """Return whether the container is to be watched: not if ``tocsin.enable`` is false."""
     return _truth("tocsin.enable", labels, []) is not False
 
 
 def _truth(label: str, labels: Mapping[str, str], refused: list[str]) -> bool | None:
-    """Whether a label says true or false; None where it says neither."""
+    """Return the boolean value of a label; None if it is missing or invalid."""
     text = labels.get(label, "").strip().lower()
     if text and text not in (*_YES, *_NO):
-        refused.append(f"the label {label} says neither true nor false")
+        refused.append(f"the label {label} is neither true nor false")
     return True if text in _YES else False if text in _NO else None
 
 
@@ -103,7 +113,14 @@ def target_of(
     service_targets: Services,
     refused: list[str] | None = None,
 ) -> Target:
-    """The target. Sentences about labels that cannot be heeded are added to ``refused``."""
+    """Return the target that the labels describe.
+
+    Args:
+        name: name of the target.
+        labels: labels of the container.
+        service_targets: finds the targets of Compose services.
+        refused: a sentence is added about each label that cannot be used.
+    """
     refused = [] if refused is None else refused
     expected: dict[str, float] = {}
     for key, value in labels.items():
@@ -120,7 +137,7 @@ def target_of(
         critical=_truth("tocsin.critical", labels, refused) is True,
         depends_on=tuple(d for d in dependencies(labels, service_targets, refused) if d != name),
         expected=expected,
-        # The core makes them fit to be shown, which it cannot once a part of them is replaced.
+        # The core cleans them for display, which works only on the original text.
         labels={_cut(key): _cut(labels[key]) for key in shown[:MOST_LABELS]},
     )
 
@@ -137,22 +154,31 @@ def _number(metric: str, text: str) -> float:
     else:
         number = parse_duration(text) if metric.endswith("_seconds") else float(text)
     if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"{text!r} is not a number from 0 on")
+        raise ValueError(f"{text!r} is not a number of at least 0")
     return number
 
 
 def dependencies(
     labels: Mapping[str, str], service_targets: Services, refused: list[str] | None = None
 ) -> list[str]:
-    """``tocsin.depends_on=a,b``; else what Compose 2 notes: ``db:service_healthy:false,…``."""
+    """Return the targets that a container depends on.
+
+    They are those of ``tocsin.depends_on=a,b``, else those of the label that Compose 2 sets:
+    ``db:service_healthy:false,…``.
+
+    Args:
+        labels: labels of the container.
+        service_targets: finds the targets of Compose services.
+        refused: a sentence is added if ``tocsin.depends_on`` is invalid.
+    """
     own = labels.get("tocsin.depends_on")
     if own is not None:
         names = [name for each in own.split(",", 10 * MOST_NAMES) if (name := each.strip())]
         good = [n for n in names if len(n) <= LONGEST_NAME and "/" not in n and n.isprintable()]
         if good != names[:MOST_NAMES] and refused is not None:
             refused.append(
-                "the label tocsin.depends_on names more than targets: each has 1 to "
-                f"{LONGEST_NAME} characters and no '/', and there are {MOST_NAMES} at most"
+                "the label tocsin.depends_on has invalid names, or too many: write names of 1 to "
+                f"{LONGEST_NAME} characters without '/', and {MOST_NAMES} of them at most"
             )
         return good[:MOST_NAMES]
     project, found = labels.get(PROJECT, ""), []
@@ -166,11 +192,16 @@ def dependencies(
 def checks_of(
     labels: Mapping[str, str], place: Place, refused: list[str] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Further checks, as tables of ``tocsin.toml``.
+    """Return the checks that the labels ask for, as tables of ``tocsin.toml``.
 
-    ``tocsin.http=:8000/health`` and ``tocsin.tcp=5432`` mean the container's own address, and are
-    unable to run where it has none; ``tocsin.check.NAME.OPTION=value`` says anything that a table
-    can, as far as labels may.
+    ``tocsin.http=:8000/health`` and ``tocsin.tcp=5432`` connect to the container's own address,
+    and cannot run if it has none. ``tocsin.check.NAME.OPTION=value`` sets any option of a check
+    that labels may set.
+
+    Args:
+        labels: labels of the container.
+        place: the container's own address.
+        refused: a sentence is added about each label that cannot be used.
     """
     checks: dict[str, dict[str, Any]] = {}
     host = place.address
@@ -204,11 +235,11 @@ def checks_of(
 
 
 def _value(text: str) -> Any:
-    """A label's text as the TOML value it looks like, else as text."""
+    """Parse a label as a TOML value; return it as text if that fails."""
     if len(text) > LONGEST_VALUE:
         return text
     try:
         value: Any = tomllib.loads(f"x = {text}")["x"]
-    except Exception:  # noqa: BLE001 - of the parser's own limits it says nothing
+    except Exception:  # noqa: BLE001 - the parser's limits are undocumented
         return text
     return value if isinstance(value, int | float | bool | list | str) else text

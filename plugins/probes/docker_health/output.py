@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 MOST = 8192
-"""Most characters examined; an engine keeps half as many."""
+"""Most characters examined; an engine keeps 4096 of a health check's output."""
 
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -~]?"
@@ -16,7 +16,7 @@ _NOISE = re.compile(
     r"% Total\s.*|Dload\s+Upload\s.*|[\d.kMG:\s-]+|[\s^~|{}()\[\]=*#.,;-]*"
     r"|Traceback \(most recent call last\):|Stack ?trace:|\S+:\d+|Node\.js v\S+"
 )
-"""The progress table of curl, frames, and the lines around a stack trace."""
+"""The progress table of curl, drawn frames, and the lines around a stack trace."""
 
 _NAMED = re.compile(
     r"(?:[\w$]+\.)*\w*(?:Error|Exception|Exit|panic|fatal|FATAL|ERROR)\b.*:\s*\S|\S+: \(\d+\) "

@@ -1,4 +1,4 @@
-"""Why a container is in the state it is in: pure functions of facts and of earlier events."""
+"""The reason of a container's state: pure functions of its facts and of earlier events."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from attrs import frozen
 from tocsin import Container, Reason, Result, format_duration
 
 ENDING_SIGNALS = frozenset({"2", "3", "9", "15"})
-"""INT, QUIT, KILL, TERM: what people end containers with. HUP or USR1 only tell them something."""
+"""Signals that end a container: INT, QUIT, KILL, TERM. HUP or USR1 only notify its process."""
 
 BY_HAND = "stop"
-"""In place of a number: somebody ended it, by a signal that the engine does not name."""
+"""In place of a number: a person ended it, by a signal that the engine does not name."""
 
 SIGNAL_NAMES = {"1": "SIGHUP", "2": "SIGINT", "3": "SIGQUIT", "9": "SIGKILL", "15": "SIGTERM"}
 
 KILLED = 128 + 9
-"""Exit code of what SIGKILL ended, as by the kernel for want of memory."""
+"""Exit code of a process that SIGKILL ended, such as the kernel sends when memory runs out."""
 
 LOOP_RESTARTS = 3
 LOOP_WINDOW = 300.0
-"""Seconds."""
+"""A container that ends LOOP_RESTARTS times within this many seconds is in a restart loop."""
 
 SETTLED = 10.0
 """Seconds a container must run after a restart before it counts as running again."""
@@ -27,16 +27,21 @@ SETTLED = 10.0
 
 @frozen(kw_only=True)
 class Heard:
-    """What events said about a container's last end.
+    """What events reported about a container's last end.
 
-    ``signal``: the number of the signal by which somebody ended it, else of what a ``kill`` event
-    named shortly before, or :data:`BY_HAND`. ``oom``: an ``oom`` event at the end; ``oom_before``:
-    only such as it outlived, so that the engine's flag is of them; ``ooms``: how many within the
-    last :data:`LOOP_WINDOW`, None where there was none since it started.
-    ``restarts``: ends within the last :data:`LOOP_WINDOW`; ``window``: seconds since the first one;
-    ``exit_code``: that of the last one, None where there is none.
-    ``running_for``: seconds since it started, None where it does not run. ``blind``: its end was
-    not witnessed.
+    Attributes:
+        signal: number of the signal by which a person ended it, or :data:`BY_HAND`; else the
+            signal of a ``kill`` event shortly before, or None.
+        oom: an ``oom`` event accompanied the end.
+        oom_before: there were only ``oom`` events that it survived, which explain the engine's
+            flag.
+        ooms: number of ``oom`` events within the last :data:`LOOP_WINDOW`; None if there was none
+            since it started.
+        restarts: number of ends within the last :data:`LOOP_WINDOW`.
+        exit_code: exit code of the last of these ends; None if there is none.
+        window: seconds since the first of these ends.
+        running_for: seconds since it started; None if it does not run.
+        blind: its end was not observed.
     """
 
     signal: str | None = None
@@ -53,7 +58,16 @@ class Heard:
 def reason_of(
     state: str, health: str, exit_code: int | None, oom_killed: bool, policy: str, heard: Heard
 ) -> Reason:
-    """Return the reason, by the engine's state and by earlier events."""
+    """Return the reason of a container's state.
+
+    Args:
+        state: the state as the engine names it.
+        health: the engine's health status; "none" without a health check.
+        exit_code: exit code of the last end; None if it does not matter.
+        oom_killed: the engine's flag, or an ``oom`` event, of the last run.
+        policy: the restart policy.
+        heard: what events reported.
+    """
     looping = heard.restarts >= LOOP_RESTARTS
     if state == "running":
         if looping and heard.running_for is not None and heard.running_for < SETTLED:
@@ -73,21 +87,27 @@ def reason_of(
         return Reason.UNSEEN
     if heard.signal in ENDING_SIGNALS or heard.signal == BY_HAND:
         return Reason.STOPPED
-    # The engine's flag, and its event, are of any process; who was killed did not exit by itself.
+    # The engine's flag and event may be of any process; the exit code tells if it was the main one.
     if exit_code == KILLED and (heard.oom or (oom_killed and not heard.oom_before)):
         return Reason.OOM_KILLED
     if exit_code == 0 and policy in ("", "no", "on-failure"):
         return Reason.COMPLETED
-    # An end without an event: an engine restarts what its policy says, unless a person
-    # stopped it; and few programs exit by themselves as if killed.
+    # An end that was not observed: an engine obeys the restart policy unless a person stopped the
+    # container; and few programs exit by themselves with the code of a signal.
     if heard.blind and (policy in ("always", "unless-stopped") or exit_code in (137, 143)):
         return Reason.STOPPED
     return Reason.CRASHED
 
 
 def result_of(facts: Container, heard: Heard, detail: str = "", not_started: str = "") -> Result:
-    """The result: status and one sentence. ``detail``: last output of a failing health check;
-    ``not_started``: why the last start failed."""
+    """Return the result: a status and one sentence.
+
+    Args:
+        facts: the container.
+        heard: what events reported about it.
+        detail: output of a failing health check.
+        not_started: why the last start failed; empty if it did not.
+    """
     reason, code = facts.reason, facts.exit_code
     if not_started:
         return Result.down(f"could not start: {not_started}", container=facts)

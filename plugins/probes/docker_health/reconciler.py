@@ -1,4 +1,4 @@
-"""Taking the inventory: all that the engine lists, one by one, and what is gone since the last."""
+"""The inventory: inspects all containers of the engine, and finds those that no longer exist."""
 
 from __future__ import annotations
 
@@ -36,9 +36,19 @@ from tocsin.plugins.probes.docker_health.telling import Teller
 
 
 class Reconciler:
-    """Brings the registry into line with the engine. Events go on meanwhile, and know better.
+    """Updates the registry from the engine's list of containers.
 
-    ``wants`` says whether a container of a name is to be watched.
+    Events are handled meanwhile, and take precedence because they are newer.
+
+    Args:
+        engine: the connection.
+        inspector: inspects the listed containers.
+        registry: is updated.
+        addresses: is updated first: it finds out where tocsin runs.
+        teller: reports targets and their states.
+        redeploys: handles containers that no longer exist.
+        sink: is notified when the inventory is complete.
+        wants: returns whether a container of the given name is to be watched.
     """
 
     def __init__(
@@ -61,12 +71,19 @@ class Reconciler:
         self._sink = sink
         self._wants = wants
         self._destroyed: set[str] = set()
-        """What was destroyed since this inventory began."""
+        """Ids of containers that were destroyed since this inventory began."""
         self._taking = asyncio.Lock()
 
     async def take(self) -> frozenset[str]:
-        """Take it, and tell. Returns the ids of the containers that came, went, started or ended
-        since the last one, as far as no event has reported it so far. Raises EngineAway."""
+        """Take an inventory, and report targets and states.
+
+        Returns:
+            The ids of containers that appeared, disappeared, started or ended since the last
+            inventory and whose change no event has reported so far.
+
+        Raises:
+            EngineAway: the engine cannot be queried.
+        """
         async with self._taking:
             return await self._take()
 
@@ -76,7 +93,7 @@ class Reconciler:
         before = self._registry.ids()
         listed = await self._engine.call("containers", all=True)
         if not isinstance(listed, list):
-            raise EngineAway("its list of containers is not understood")
+            raise EngineAway("its list of containers is not a list")
         items = {str(item["Id"]): item for each in listed if (item := part(each)).get("Id")}
         answers = await asyncio.gather(*map(self._inspector.inspect, items))
         slots: dict[str, Slot] = {}
@@ -84,13 +101,13 @@ class Reconciler:
         for item, answer in zip(items.values(), answers, strict=True):
             name = by_list(item)["Name"]
             was = self._run_of(answer.id)
-            with self._teller.about(answer.id, "what the engine says of it", name):
+            with self._teller.about(answer.id, "the answer of the engine", name):
                 if answer.document is not None:
                     if not isinstance(answer.document.get("Name"), str):
                         answer.document["Name"] = name
                     self.put(answer.document, answer.asked)
                 elif not answer.silent:
-                    continue  # gone; its event says so
+                    continue  # gone; an event reports it
                 elif self._registry.find(answer.id) is None:
                     self._put_unseen(by_list(item), answer.asked)
             if (found := self._registry.find(answer.id)) is not None:
@@ -104,14 +121,14 @@ class Reconciler:
         every = {**dict.fromkeys(slots.values()), **self._teller.rearranged()}
         for slot in every:
             self._teller.discover_alone(slot)
-            await asyncio.sleep(0)  # what labels ask for takes its time
+            await asyncio.sleep(0)  # labels take time: let other tasks run
         for service in dict.fromkeys(slot.service for slot in every):
             self._teller.discover_service(service)
             await asyncio.sleep(0)
         self._sink.synced(self._registry.targets())
         for slot in every:
             if slot.current is not None:
-                with self._teller.about(slot.current.id, "its past"):
+                with self._teller.about(slot.current.id, "its past events"):
                     await self._look_back(slot)
             self._teller.tell_alone(slot)
             await asyncio.sleep(0)
@@ -119,13 +136,16 @@ class Reconciler:
         return frozenset(changed)
 
     def _run_of(self, container_id: str) -> tuple[bool, str] | None:
-        """Whether a container runs, and since when; None for one that is not known."""
+        """Return whether a container runs, and its last start; None if it is unknown."""
         found = self._registry.find(container_id)
         return None if found is None else (found[1].running, _start_of(found[1].document))
 
     def put(self, document: dict[str, Any], asked: float) -> tuple[Slot, Known] | None:
-        """Take in a container's document, asked for at the monotonic moment ``asked``: its slot and
-        record; None where it is not to be watched, or gone meanwhile."""
+        """Store a container's document that was requested at the monotonic time ``asked``.
+
+        Returns:
+            Its slot and record; None if it is not to be watched, or was destroyed meanwhile.
+        """
         container_id = str(document["Id"])
         if container_id in self._destroyed or not self._wanted(document):
             return None
@@ -138,7 +158,7 @@ class Reconciler:
         return slot, known
 
     def _put_unseen(self, document: dict[str, Any], asked: float) -> None:
-        """Take a container of which the engine gives no more than its name."""
+        """Store a container that is listed, but about which the engine does not answer."""
         if (found := self.put(document, asked)) is not None:
             found[1].misses = MUTE_AFTER
 
@@ -148,11 +168,11 @@ class Reconciler:
         return is_on(labels_of(document)) and self._wants(plain_name(document))
 
     def destroyed(self, container_id: str) -> None:
-        """A container was destroyed; an inventory that is being taken may still list it."""
+        """Note that a container was destroyed; an inventory that is under way may still list it."""
         self._destroyed.add(container_id)
 
     async def _look_back(self, slot: Slot) -> None:
-        """For an end without an event, ask the engine for the events it still remembers."""
+        """Explain an end that was not observed by the past events that the engine still keeps."""
         known = slot.current
         if known is None or not known.blind or state_of(known.document) != "exited":
             return
@@ -165,8 +185,8 @@ class Reconciler:
         except (Refused, Unanswered, NoSuchContainer):
             return
         if known.as_of != as_of:
-            return  # it has gone on meanwhile
-        known.died_at = finished  # events come in any order
+            return  # newer information came meanwhile
+        known.died_at = finished  # now, because the events may come in any order
         for event in filter(None, map(Happened.of, events)):
             if event.kind == "kill":
                 known.killed(event.attributes.get("signal", ""))

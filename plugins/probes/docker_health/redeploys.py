@@ -1,4 +1,4 @@
-"""Ends that may be no ends: Compose making a container anew; and targets that are gone for good."""
+"""Ends of containers that may be part of a redeploy by Compose, and removal of targets."""
 
 from __future__ import annotations
 
@@ -22,15 +22,25 @@ from tocsin.plugins.probes.docker_health.services import Service
 from tocsin.plugins.probes.docker_health.telling import Teller
 
 REDEPLOY_HINT = 0.5
-"""Seconds within which Compose, having stopped a container, shows that it makes it anew."""
+"""Seconds after the stop of a container within which Compose begins to recreate it."""
 
 _WANTED = ("accepted", "ready", "running")
-"""What Swarm desires of a task that is to run; "ready" while it waits to start it again."""
+"""States that Swarm desires for a task that is to run; "ready": before it starts it again."""
 
 
 class Redeploys:
-    """Holds back the end of a container that may be made anew, for at most ``grace`` seconds, and
-    retires a target that stays without one for as long. ``spawn`` runs work beside."""
+    """Holds back the end of a container that may be recreated, and retires targets without one.
+
+    Args:
+        engine: the connection.
+        grace: seconds for which an end is held back at most, and after which a target that still
+            has no container is retired.
+        registry: all targets.
+        teller: reports their states.
+        inspector: inspects containers.
+        sink: is notified of retired targets.
+        spawn: runs a coroutine as a task.
+    """
 
     def __init__(
         self,
@@ -51,30 +61,35 @@ class Redeploys:
         self._spawn = spawn
 
     def forget(self) -> list[Slot]:
-        """A lost connection has ended all waiting: nothing is held back any more. Returns the
-        targets without a container, which still wait to be retired."""
+        """Hold back nothing any more, after a lost connection has ended all waiting tasks.
+
+        Returns:
+            The targets without a container, which are still to be retired.
+        """
         slots = list(self._registry.slots.values())
         for slot in slots:
             slot.held, slot.replacing = False, 0.0
         return [slot for slot in slots if not slot.members]
 
     def died(self, slot: Slot, known: Known) -> None:
-        """A container has ended; hold that back where it may be a redeploy."""
+        """Handle the end of a container: hold it back if it may be part of a redeploy."""
         if _may_be_redeploy(known):
             slot.held = True
             self._spawn(self._hold(slot))
 
     async def _hold(self, slot: Slot) -> None:
-        """Keep the end of a container back for the moment it takes Compose to show its intent."""
+        """Hold back the end of a container until Compose would have begun to recreate it."""
         await asyncio.sleep(REDEPLOY_HINT)
         if slot.held and (slot.replacing or len(slot.members) > 1):
-            self.begin(slot)  # however long the old one took to stop, the new one has the grace
+            self.begin(slot)  # the new one has the whole grace, however long the stop took
         slot.held = False
         self._teller.tell(slot)
 
     def begin(self, slot: Slot) -> None:
-        """Compose recreates a container. Where that takes longer than the grace, the state is
-        reported: a start that fails has no event."""
+        """Note that Compose recreates a container.
+
+        If this takes longer than the grace, the state is reported: a failed start has no event.
+        """
         slot.replacing = time.monotonic()
         self._spawn(self._limit(slot, slot.replacing))
 
@@ -87,7 +102,7 @@ class Redeploys:
             self._teller.tell(slot)
 
     def gone(self, container_id: str) -> None:
-        """A container is no more; its target retires where no other takes its place in time."""
+        """Remove a container; retire its target unless another one replaces it in time."""
         found = self._registry.find(container_id)
         if found is None:
             return
@@ -101,8 +116,11 @@ class Redeploys:
         self.retire(slot)
 
     async def tell_apart(self, slot: Slot) -> None:
-        """See that containers which run at the same time hide nothing of each other, whatever they
-        claim to be. What is known of one may be old: the engine is asked before that counts."""
+        """Make containers of a slot that run at the same time separate targets.
+
+        Otherwise one would hide the state of another. They are inspected first, because what is
+        known of them may be outdated.
+        """
         running = [member for member in slot.members.values() if member.running]
         if len(running) < 2:
             return
@@ -125,8 +143,10 @@ class Redeploys:
             self._teller.arrange()
 
     async def end_services(self) -> None:
-        """Retire services that an orchestrator has given up here: it has stopped all instances, or
-        wants none, and there is none again within the grace."""
+        """Retire services that their orchestrator no longer runs on this engine.
+
+        It has stopped all instances, or wants none, and no new one appears within the grace.
+        """
         services, now = self._registry.services, time.monotonic()
         for service in list(services):
             since = service.without
@@ -139,7 +159,7 @@ class Redeploys:
                     continue
                 lacking = await self._wanted(service)
             except Unanswered:
-                continue  # nothing is known that was not known before
+                continue  # nothing new is known
             if service.without != since:
                 continue
             service.lacking, service.over = lacking, lacking is None
@@ -148,7 +168,11 @@ class Redeploys:
         self._teller.arrange()
 
     async def _is_dismissed(self, service: Service) -> bool:
-        """Whether Swarm wants no task of a service, or knows it no more. Raises Unanswered."""
+        """Return whether Swarm wants no task of a service, or does not know the service any more.
+
+        Raises:
+            Unanswered: a manager did not complete the request.
+        """
         if service.key[0] != "swarm":
             return False
         try:
@@ -158,8 +182,15 @@ class Redeploys:
         return part(known, "Spec", "Mode", "Replicated").get("Replicas") == 0
 
     async def _wanted(self, service: Service) -> str | None:
-        """Why a task that Swarm wants does not run; None where it wants none, where one runs, on
-        another node, or where only a manager would know. Raises Unanswered."""
+        """Return why a task that Swarm wants does not run.
+
+        Returns:
+            None if Swarm wants no task, if one runs (also on another node), or if this engine is
+            no manager of the swarm, and so does not know.
+
+        Raises:
+            Unanswered: a manager did not complete the request.
+        """
         if service.key[0] != "swarm":
             return None
         of_it = {"service": service.key[1]}
@@ -177,11 +208,14 @@ class Redeploys:
         return clean_text(str(words[0]), longest=240)
 
     async def _of_manager(self, ask: Callable[[Any], Any]) -> Any:
-        """What a manager of the swarm answers; None where the engine is none, or does not say.
+        """Return the answer of the engine as a manager of the swarm.
+
+        Returns:
+            None if it is no manager, or rejects the request.
 
         Raises:
-            NoSuchContainer: there is no such service.
-            Unanswered: as it says.
+            NoSuchContainer: the service does not exist.
+            Unanswered: the engine did not complete the request.
         """
         try:
             return await self._engine.read(ask)
@@ -193,8 +227,11 @@ class Redeploys:
             return None
 
     async def _is_manager(self) -> bool:
-        """Whether the engine manages a swarm; others answer 503, or know no such question. Raises
-        Unanswered."""
+        """Return whether the engine manages a swarm; others reject requests about a swarm.
+
+        Raises:
+            Unanswered: the engine did not complete the request.
+        """
         try:
             info = await self._engine.read(lambda api: api.info())
         except (NoSuchContainer, Refused):
@@ -203,5 +240,5 @@ class Redeploys:
 
 
 def _may_be_redeploy(known: Known) -> bool:
-    """Compose stops politely what it makes anew; a bare SIGKILL is somebody's hand."""
+    """Return whether Compose may have stopped it; SIGKILL alone is a person's action."""
     return SERVICE in labels_of(known.document) and known.heard().signal not in (None, "9")

@@ -1,4 +1,4 @@
-"""Replicas: what an orchestrator keeps running by new containers, and whether it stays up."""
+"""Replicas, which an orchestrator keeps running by new containers: whether they stay up."""
 
 from __future__ import annotations
 
@@ -13,40 +13,42 @@ from tocsin import Container, Reason, format_duration
 from tocsin.plugins.probes.docker_health.reasons import LOOP_RESTARTS, LOOP_WINDOW, SETTLED
 
 AT_ONCE = 15.0
-"""Seconds after the end of a container within which another one in its place starts to keep it up,
-and not by a schedule."""
+"""Seconds after the end of a container within which the start of the next one in its place counts
+as a restart, and not as a scheduled run."""
 
 OUTLASTED = 3.0
-"""A loop is over once a run has lasted this many times the longest time between two of its ends."""
+"""A loop ends with a run this many times as long as the longest time between two of its ends."""
 
 
 @define
 class Replica:
     """A place that an orchestrator keeps filled: a slot of a Swarm service, a container of a pod.
-    Each try to run it is a container of its own, so that none of them restarts."""
+
+    Each attempt to run it is a new container, so no single container restarts.
+    """
 
     generation: str = ""
-    """Of which rollout its containers are, where that is known."""
+    """The rollout that its containers belong to; empty if it is not known."""
     newest: str = ""
-    """When the newest container in it was created, be it there or not: no older one that has ended
-    is the instance again."""
+    """Creation time of its newest container, which may be gone: an older one that has ended never
+    becomes the instance again."""
     ends: deque[float] = field(factory=lambda: deque(maxlen=100))
-    """Monotonic moments at which a container in it failed, and another one followed."""
+    """Monotonic times at which a container in it failed, and another one followed."""
     last: str = ""
-    """How the last of them ended, in a clause."""
+    """How the last of these containers ended, as a clause."""
     finished: float | None = None
-    """The monotonic moment at which a container in it ended last."""
+    """Monotonic time of the last end of a container in it."""
     _noted: deque[str] = field(factory=lambda: deque(maxlen=100))
-    """Ids of containers whose ends are known."""
+    """Ids of containers whose ends were counted."""
 
     def loop(self, now: float, began: float | None) -> str | None:
-        """That a container in it does not stay up, in a clause; None where it does.
+        """Return a clause that says that its containers do not stay up; None if they do.
 
         Args:
-            now: the monotonic moment.
-            began: when the container began to run; None where none does. One that runs on while
-                others fail beside it is none of those; one that has run for longer than the time
-                between any two ends before it stays up.
+            now: monotonic time.
+            began: monotonic time at which the current container started; None if none runs. Ends
+                of other containers after this start do not count. A container stays up once it
+                has run for longer than the time between any two earlier ends.
         """
         recent = self._ends_before(began, now)
         if len(recent) < LOOP_RESTARTS:
@@ -63,13 +65,13 @@ class Replica:
     def ended(
         self, container: str, end: Container, now: float, *, fails: bool, is_sick: bool
     ) -> None:
-        """A container has ended, and another one has, or will have, its place.
+        """Count the end of a container that another one replaces, or will replace.
 
         Args:
             container: its id.
             end: its facts.
-            now: the monotonic moment.
-            fails: whether that was a failure; else it was stopped to be replaced.
+            now: monotonic time.
+            fails: whether the end was a failure; otherwise it was stopped to be replaced.
             is_sick: whether its health check had failed.
         """
         if container in self._noted:
@@ -89,7 +91,7 @@ class Replica:
             self.last = "stopped as unhealthy" if is_sick else words
 
     def _forget_outlasted(self, began: float, over: float) -> None:
-        """Forget the ends before a run that has lasted longer than these by far."""
+        """Discard the ends before a run that lasted far longer than the times between them."""
         ends = self._ends_before(began, over)
         if len(ends) > 1 and over - began > max(SETTLED, OUTLASTED * _longest(ends)):
             self.ends = deque(set(self.ends) - set(ends), maxlen=self.ends.maxlen)
@@ -100,5 +102,5 @@ def _longest(ends: list[float]) -> float:
 
 
 def _monotonic(moment: datetime | None, now: float) -> float | None:
-    """The monotonic moment of a time in our clock's terms; none is still to come."""
+    """Convert a time of our clock to monotonic time, at most ``now``."""
     return None if moment is None else now - max(0.0, time.time() - moment.timestamp())

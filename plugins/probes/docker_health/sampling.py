@@ -34,7 +34,7 @@ class Sampler:
     async def _read_by_api(self, known: Known) -> None:
         try:
             api = self._engine.api
-            # Before API 1.41 there is no one-shot: the call then takes a second, on its own thread.
+            # Before API 1.41 there is no one-shot: the call then takes a second, on a pool thread.
             modern = api is not None and tuple(map(int, api.api_version.split("."))) >= (1, 41)
             once = {"one_shot": True} if modern else {}
             document = await self._engine.about("stats", known.id, stream=False, **once)

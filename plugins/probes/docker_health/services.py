@@ -1,7 +1,7 @@
-"""Services: what several containers do together, and which of them count as its instances.
+"""Services: groups of containers with the same task, and which containers count as instances.
 
-A service that has several instances, or whose containers are made anew under other names (Swarm,
-Kubernetes), is a target beside its instances: it is down while none of them serves.
+A service with several instances, or whose containers are replaced under new names (Swarm,
+Kubernetes), is a target in addition to its instances. It is down while none of them serves.
 """
 
 from __future__ import annotations
@@ -29,81 +29,83 @@ if TYPE_CHECKING:
 
 _DONE = (Reason.COMPLETED, Reason.REMOVED, Reason.CREATED)
 MOST_NAMED = 3
-"""Instances that do not serve whose reasons are given."""
+"""Most instances whose messages are quoted in the message of the service."""
 
 
 @define(eq=False)
 class Service:
-    """A service and its instances. ``target``: what it is called, None where it is no target of its
-    own."""
+    """A service and its instances."""
 
     key: tuple[str, ...]
     names: tuple[str, str]
     slots: dict[Slot, None] = field(factory=dict)
     replicas: dict[str, Replica] = field(factory=dict)
-    """By the place that they keep filled."""
+    """The replicas by place."""
     target: str | None = None
+    """Name of its target; None if it is no target."""
     without: float | None = None
-    """Monotonic moment since which it has no instance; None while it has one."""
+    """Monotonic time since which it has no instance; None while it has one."""
     over: bool = False
-    """It has had none for so long that it is a target no more."""
+    """It has had no instance for so long that it is no target any more."""
     lacking: str | None = None
-    """Why an instance that there should be is not there."""
+    """Why an instance that its orchestrator wants does not exist; None if none is missing."""
     may_complete: bool = False
     """It may be a job: see :class:`Membership`."""
     last_done: str = ""
-    """Of a job, when the newest container that completed was created."""
+    """For a job, creation time of the newest container that completed."""
     dismissed: bool = False
-    """Its orchestrator wants no instance of it: one that has failed is no failure any more."""
+    """Its orchestrator wants no instance: one that has failed no longer counts as a failure."""
     newest: str = ""
-    """When the newest of its containers was created, be it there or not."""
+    """Creation time of its newest container, which may be gone."""
 
     @property
     def is_orchestrated(self) -> bool:
-        """Whether its containers are made anew under other names."""
+        """Whether an orchestrator replaces its containers by new ones with other names."""
         return self.key[0] != "compose"
 
     @property
     def is_there(self) -> bool:
-        """Whether there is a container of it, or should be one, or may be for all that is known."""
+        """Whether it has a container, should have one, or may get one within the grace."""
         is_between = self.without is not None and not self.over
         return bool(self.slots) or is_between or self.lacking is not None
 
     @property
     def instances(self) -> list[Slot]:
-        """Those that count; what is left of instances that others have replaced does not."""
+        """The containers that count as instances: not those that others have replaced."""
         return [slot for slot in self.slots if not slot.left]
 
     @property
     def runs(self) -> bool:
-        """Whether a container of it runs."""
+        """Whether any of its containers runs."""
         return any(slot.current is not None and slot.current.running for slot in self.slots)
 
     @property
     def is_target(self) -> bool:
-        """Whether it is to be a target of its own: what was one stays one while it is there."""
+        """Whether it is to be a target; once it is one, it stays one while it exists."""
         if self.is_orchestrated or self.target is not None:
             return self.is_there and not self.over
         return len(self.slots) > 1
 
     @property
     def why_gone(self) -> str:
-        """Why it is no target any more, by the name that it had."""
+        """Why the target of its earlier name was removed, as a clause."""
         if self.target is not None:
-            return "called otherwise"
+            return "renamed"
         return "stopped by its orchestrator" if self.over else "removed on purpose"
 
     def may_be_needed_by(self, slot: Slot) -> bool:
-        """Whether a container may depend on it by Compose's labels."""
+        """Return whether a container may depend on it by Compose's labels."""
         return slot.key[:2] == ("compose", self.key[1])
 
     def sort_out(self, now: float, ahead: float = 0.0) -> list[Slot]:
-        """See, at a monotonic moment, which containers are left of instances that an orchestrator
-        has replaced, or stopped. Returns those of which that was not known, or is so no more.
+        """Find the containers of instances that an orchestrator has replaced or stopped.
 
         Args:
-            now: the moment.
+            now: monotonic time.
             ahead: seconds by which the engine's clock is ahead.
+
+        Returns:
+            The slots for which this has changed, either way.
         """
         if not self.is_orchestrated:
             return []
@@ -112,7 +114,7 @@ class Service:
             replica = self.replicas.setdefault(slot.place, Replica(slot.generation))
             replica.newest = max(replica.newest, known.created)
         newest = max((replica.newest for replica in self.replicas.values()), default="")
-        # What comes after it was dismissed is wanted again.
+        # A container that is created after the dismissal shows that the service is wanted again.
         self.dismissed = self.dismissed and not self.runs and newest <= self.newest
         self.newest = max(self.newest, newest)
         ends = {slot: end for slot, known in there.items() if (end := _end(known, ahead))}
@@ -135,7 +137,7 @@ class Service:
                     replica = self.replicas[slot.place]
                     replica.ended(known.id, end, now, fails=fails, is_sick=slot.is_sick)
         if any(not slot.left for slot in there):
-            if self.over:  # it begins anew
+            if self.over:  # the service was started again
                 for replica in self.replicas.values():
                     replica.ends.clear()
             self.without, self.over, self.lacking = None, False, None
@@ -146,11 +148,14 @@ class Service:
         return changed
 
     def result(self, now: float, ahead: float = 0.0) -> Result | None:
-        """Return its state, by the last reported states of its instances; None where there is none.
+        """Return its state, computed from the last reported states of its instances.
 
         Args:
-            now: the monotonic moment.
+            now: monotonic time.
             ahead: seconds by which the engine's clock is ahead.
+
+        Returns:
+            None if no state was reported yet.
         """
         if self.lacking is not None:
             return Result.down(f"no instance of it runs: {self.lacking}")
@@ -171,8 +176,8 @@ class Service:
         return completed[0] if completed else Result.unknown(told[0].message)
 
     def _seen(self, slot: Slot, now: float, ahead: float) -> Result | None:
-        """Return the state of an instance: the last reported one, unless its successor does not
-        stay up."""
+        """Return the last reported state of an instance, or a restart loop if its containers do
+        not stay up."""
         replica, known = self.replicas.get(slot.place), slot.current
         if replica is None or known is None or self._is_done(slot):
             return slot.told
@@ -180,7 +185,7 @@ class Service:
         return slot.told if loop is None else _looping(slot.told or Result.unknown(""), loop)
 
     def _is_done(self, slot: Slot) -> bool:
-        """Whether a container has completed, and nothing keeps it up."""
+        """Return whether a container has completed, and no orchestrator starts it again."""
         facts = None if slot.told is None else slot.told.container
         if facts is None or facts.reason is not Reason.COMPLETED:
             return False
@@ -190,8 +195,11 @@ class Service:
         return over is not None and time.time() - over.timestamp() > AT_ONCE
 
     def _between(self, seen: Mapping[Slot, Result | None], now: float) -> dict[Slot, Result]:
-        """What stands for the places that no instance fills now: one that has yet to start, or the
-        last that was there, where none stays up and it is known that one will follow."""
+        """Return a state for each place that no instance fills now.
+
+        It is that of an instance that is yet to start, or that of the last one if the containers
+        of the place do not stay up, and another one will follow.
+        """
         found: dict[Slot, Result] = {}
         new = [s for s, r in seen.items() if r is None or _reason_in(r) is Reason.CREATED]
         gone = [s for s, r in seen.items() if r is not None and _reason_in(r) is Reason.REMOVED]
@@ -210,7 +218,7 @@ class Service:
             if replica is None or slot.told is None or replica.newest < self.last_done:
                 continue
             if replica.generation != rollout.generation:
-                continue  # replaced, by containers in other places
+                continue  # replaced by containers in other places
             if (loop := replica.loop(now, None)) is not None:
                 found[slot] = _looping(slot.told, loop)
         return found
@@ -222,25 +230,25 @@ def _created(slot: Slot) -> str:
 
 @define
 class Services:
-    """All services of an engine; ``suffix`` goes behind the name of each."""
+    """All services of an engine; ``suffix`` is appended to the name of each."""
 
     suffix: str = ""
     changed: dict[Service, None] = field(factory=dict)
-    """Those of which an instance has come, gone or changed since that was last looked at."""
+    """Services with an instance that was added, removed or changed, and not yet processed."""
     stale: bool = False
-    """Names may clash that did not before."""
+    """Names may have become ambiguous since they were last assigned."""
     _known: dict[tuple[str, ...], Service] = field(factory=dict)
 
     def __iter__(self) -> Iterator[Service]:
         return iter(self._known.values())
 
     def enlist(self, slot: Slot) -> None:
-        """Make a container an instance of the service that it belongs to now."""
+        """Add a container to the service that it belongs to now."""
         if slot.current is None:
             return
         if slot.service is not None and slot.current.document.get(IMAGE_LABELS, {}) is None:
-            return  # which labels are its own is not known for now
-        # Of two that claim to be the same one, the second stands for itself.
+            return  # which labels are from its image is not known for now
+        # Of two containers with the same identity, the second is no instance.
         of = None if slot.key[0] == "id" else membership_of(slot.current.document)
         if (None if slot.service is None else slot.service.key) == (None if of is None else of.key):
             return
@@ -253,19 +261,25 @@ class Services:
             service.slots[slot] = self.changed[service] = None
 
     def leave(self, slot: Slot) -> None:
-        """A container is an instance no more."""
+        """Remove a container from its service."""
         if slot.service is not None:
             slot.service.slots.pop(slot, None)
             self.changed[slot.service] = None
             slot.service, slot.left = None, False
 
     def of_compose(self, project: str, service: str) -> Service | None:
-        """A service of Compose, by project and name."""
+        """Return a service of Compose."""
         return self._known.get(("compose", project, service))
 
     def arrange(self, taken: Iterable[str]) -> list[tuple[Service, str | None]]:
-        """Give each service that is a target its name, one that no container has. Returns those
-        that are called otherwise now, and what they were called before."""
+        """Assign unique target names to all services that are targets.
+
+        Args:
+            taken: names of the targets of containers.
+
+        Returns:
+            The services whose name has changed, each with its earlier name.
+        """
         used, self.stale = set(taken), False
         wanted = dict.fromkeys(service for service in self if service.is_target)
         alike: dict[str, int] = {}
@@ -290,12 +304,12 @@ class Services:
 
 
 def combined(told: dict[str, Result], *, loops_count: bool = True) -> Result:
-    """What the states of all instances, by name, come to.
+    """Return the state of a service from the states of its instances.
 
     Args:
-        told: of each, which is not empty.
-        loops_count: whether one that starts over and over counts in the metric ``replicas_down``;
-            it does not where another alert covers it.
+        told: the states by name of instance; not empty.
+        loops_count: whether an instance in a restart loop counts in the metric ``replicas_down``;
+            False if another alert covers it.
     """
     serving = {n: r for n, r in told.items() if _serves(r)}
     failing = {n: r for n, r in told.items() if _fails(r)}
@@ -315,7 +329,7 @@ def combined(told: dict[str, Result], *, loops_count: bool = True) -> Result:
     text = f"{len(serving)} of {count} replicas {serve}{_named({**failing, **others})}"
     if serving:
         return Result.degraded(text, metrics=metrics)
-    # None serves; but what is not seen may, and what is made anew will.
+    # None is known to serve; but an unseen one may, and a replaced one soon will.
     if any(r.status is not Status.UNKNOWN for r in others.values()):
         return Result.degraded(text, metrics=metrics, attributes={"replacing": True})
     if others:
@@ -360,8 +374,8 @@ def _reason_in(result: Result) -> Reason | None:
 
 
 def _began(known: Known, now: float, ahead: float) -> float | None:
-    """The monotonic moment at which a container began to run, be it seen to start or not; None for
-    one that does not run."""
+    """Return the monotonic time at which a container started, observed or as the engine reports;
+    None if it does not run."""
     if not known.running:
         return None
     if known.began:
@@ -371,11 +385,11 @@ def _began(known: Known, now: float, ahead: float) -> float | None:
 
 
 def _end(known: Known, ahead: float) -> Container | None:
-    """The facts of a container that has ended, as far as they can be understood."""
+    """Return the facts of a container that has ended; None if it runs, or they are invalid."""
     is_over = state_of(known.document) in ("exited", "dead", "stopped")
     if not is_over and not start_error(known.document):
         return None
     try:
         return container_of(known.document, known.heard(ahead), None, ahead)
-    except Exception:  # noqa: BLE001 - reported as not understood elsewhere
+    except Exception:  # noqa: BLE001 - Teller.about reports it
         return None

@@ -1,4 +1,4 @@
-"""The source's options, and its actions."""
+"""The options and actions of the source."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 @frozen(kw_only=True)
 class DockerSource(Source):
-    """Watch every container of a Docker Engine: state, health, why it stopped, what it uses.
+    """Watch all containers of a Docker Engine: state, health, reason of an end, resource usage.
 
     Attributes:
-        host: unix:///path, tcp://host:port or ssh://user@host; unset, DOCKER_HOST or the usual.
-        tls_ca: certificate of the engine's CA, for tcp:// with TLS.
-        tls_cert: our certificate, for tcp:// with TLS.
-        tls_key: its key.
-        include: patterns of the containers to watch; unset, all.
-        exclude: patterns of containers to leave out.
-        reconcile: how often the whole inventory is taken, besides listening to events.
-        redeploy_grace: how long a container may be away while Compose makes it anew.
+        host: unix:///path, tcp://host:port or ssh://user@host; unset: DOCKER_HOST, else
+            unix:///var/run/docker.sock.
+        tls_ca: file with the certificate of the engine's CA, for tcp:// with TLS.
+        tls_cert: file with the client certificate, for tcp:// with TLS.
+        tls_key: file with the key of the client certificate.
+        include: patterns of names of containers to watch; unset: all.
+        exclude: patterns of names of containers to leave out.
+        reconcile: interval of the full inventory, which finds what events did not report.
+        redeploy_grace: how long a container may be missing while Compose recreates it.
     """
 
     autostart: ClassVar[str | None] = "docker"
@@ -48,7 +49,7 @@ class DockerSource(Source):
     _watch: list[Watch] = private(factory=list)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what cannot work."""
+        """Reject invalid options and combinations."""
         if self.host is not None and not self.host.startswith(
             ("unix://", "tcp://", "ssh://", "http://", "https://")
         ):
@@ -56,16 +57,20 @@ class DockerSource(Source):
         if lack := _ssh.lacking(self.host):
             raise ValueError(lack)
         if bool(self.tls_cert) != bool(self.tls_key):
-            raise ValueError("tls_cert and tls_key go together")
+            raise ValueError("tls_cert and tls_key must be set together: set both, or neither")
 
     @property
     def address(self) -> str:
-        """The engine's address."""
+        """Address of the engine."""
         return self.host or os.environ.get("DOCKER_HOST") or DEFAULT_HOST
 
     def client(self) -> docker.APIClient:
-        """Connect to the engine; blocking."""
-        if lack := _ssh.lacking(self.address):  # of DOCKER_HOST, which is no option to be refused
+        """Connect to the engine; blocks.
+
+        Raises:
+            docker.errors.DockerException: the engine cannot be reached.
+        """
+        if lack := _ssh.lacking(self.address):  # for DOCKER_HOST, which is not validated above
             raise docker.errors.DockerException(lack)
         tls: docker.tls.TLSConfig | bool = False
         if self.tls_ca or self.tls_cert:
@@ -88,13 +93,13 @@ class DockerSource(Source):
         return api
 
     def wants(self, name: str) -> bool:
-        """Whether a container of that name is to be watched."""
+        """Return whether a container of that name is to be watched."""
         if any(fnmatchcase(name, pattern) for pattern in self.exclude):
             return False
         return not self.include or any(fnmatchcase(name, pattern) for pattern in self.include)
 
     async def run(self, name: str, interval: float, sink: Sink) -> None:
-        """Watch until cancelled."""
+        """Watch the engine until cancelled."""
         watch = Watch(self, name, interval, sink)
         self._watch[:] = [watch]
         try:
@@ -109,13 +114,13 @@ class DockerSource(Source):
         return self._watch[0]
 
     async def logs(self, target: str, lines: int) -> list[LogLine]:
-        """The last lines, both streams in the order of their time."""
+        """Return the last lines of both output streams, in order of time."""
         return await actions.logs(self._running(), target, lines)
 
     async def restart(self, target: str) -> None:
-        """Restart, with the container's own stop timeout."""
+        """Restart a container, with the stop timeout that it sets."""
         await actions.restart(self._running(), target)
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
-        """The engine's document, secrets hidden."""
+        """Return the engine's inspect document of a container; the core hides secrets in it."""
         return await actions.inspect(self._running(), target)

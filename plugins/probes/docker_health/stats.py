@@ -1,7 +1,8 @@
-"""CPU, memory and network of a container: from cgroup files where they can be read (v1 and v2),
-else from the engine's statistics.
+"""CPU, memory and network usage of a container.
 
-CPU as ``docker stats`` counts it: 100 is one core. Memory without inactive file cache, as there.
+Source: the kernel's cgroup files (v1 and v2) if they can be read, else the engine's statistics.
+As in ``docker stats``, a CPU usage of 100 percent is one core, and memory excludes the inactive
+file cache.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ PROC = Path("/proc")
 
 @frozen(kw_only=True)
 class Reading:
-    """Counters at one moment: ``at`` in monotonic seconds, CPU in seconds, sizes in bytes; None for
-    each that is not counted (a kernel may be without the memory controller)."""
+    """Counters at one moment: ``at`` in monotonic seconds, CPU in seconds, sizes in bytes.
+
+    A counter that does not exist is None (a kernel may lack the memory controller).
+    """
 
     at: float
     cpu_seconds: float | None
@@ -80,7 +83,7 @@ def read_cgroup(container_id: str, pid: int, own_network: bool) -> Reading | Non
     try:
         groups = _groups(pid)
         if not any(container_id in path for path in groups.values()):
-            return None  # that number is some other process here
+            return None  # another process has this pid here
         read_cpu, read_memory = (
             (_cpu_v2, _memory_v2) if "cpuacct" not in groups else (_cpu_v1, _memory_v1)
         )
@@ -90,7 +93,7 @@ def read_cgroup(container_id: str, pid: int, own_network: bool) -> Reading | Non
     except (OSError, ValueError, KeyError, IndexError):
         return None
     if cpu is None and memory is None:
-        return None  # perhaps the engine can tell
+        return None  # the engine may have counters
     return Reading(
         at=at,
         cpu_seconds=cpu,
@@ -102,7 +105,7 @@ def read_cgroup(container_id: str, pid: int, own_network: bool) -> Reading | Non
 
 
 def _or_none(read: Callable[[Mapping[str, str]], T], groups: Mapping[str, str]) -> T | None:
-    """What a controller says; None where it is not there."""
+    """Return what a controller counts; None if the controller does not exist."""
     try:
         return read(groups)
     except (FileNotFoundError, KeyError):
@@ -110,7 +113,7 @@ def _or_none(read: Callable[[Mapping[str, str]], T], groups: Mapping[str, str]) 
 
 
 def _groups(pid: int) -> dict[str, str]:
-    """Controller to path, out of ``/proc/PID/cgroup`` (cgroups(7)); version 2 has no controller."""
+    """Return path by controller from ``/proc/PID/cgroup``, see cgroups(7); in v2 the key is ""."""
     groups = {}
     for line in (PROC / str(pid) / "cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
@@ -152,12 +155,12 @@ def _field(path: Path, name: str) -> int:
 
 
 def _network(pid: int) -> tuple[int | None, int | None]:
-    """Bytes received and sent over all interfaces but lo; None where there is no other."""
+    """Return bytes received and sent on all interfaces but lo; None if there is no other."""
     rows = [
         line.partition(":") for line in (PROC / str(pid) / "net/dev").read_text().splitlines()[2:]
     ]
     counts = [values.split() for name, _, values in rows if name.strip() != "lo"]
-    # Tunnel devices exist in every network namespace; only eth and its like carry traffic.
+    # Tunnel devices exist in every network namespace, but only eth and similar carry traffic.
     counts = [c for c in counts if len(c) >= 9]
     if not any(name.strip().startswith(("eth", "en", "veth")) for name, _, _ in rows):
         return None, None
@@ -165,25 +168,25 @@ def _network(pid: int) -> tuple[int | None, int | None]:
 
 
 def _limit(limit: int) -> int:
-    """A limit in force; where there is none (or none that matters), the host's memory."""
+    """Return the effective limit in bytes: at most the memory of the host."""
     total = psutil.virtual_memory().total
     return limit if 0 < limit < total else total
 
 
 def from_api(document: Mapping[str, Any]) -> Reading | None:
-    """A reading out of the engine's statistics; None for a container that has ended."""
+    """Convert the engine's statistics to a reading; None for a container that has ended."""
     cpu, memory = part(document, "cpu_stats", "cpu_usage"), part(document, "memory_stats")
     networks = part(document, "networks")
     total, used = _count(cpu, "total_usage"), _count(memory, "usage")
     limit = _count(memory, "limit")
     if "privateworkingset" in memory:
-        total = None  # Windows counts in other units
+        total = None  # Windows counts in units of 100 ns
     if used is not None:
         details = part(memory, "stats")
         cache = _count(details, "total_inactive_file") or _count(details, "inactive_file")
         used = max(0, used - (cache or 0))
         limit = limit or psutil.virtual_memory().total
-    # Of one that has ended an engine gives all counters as zero, or none.
+    # For a container that has ended, an engine reports all counters as zero, or none.
     if used is None and not total and not networks:
         return None
     return Reading(
@@ -202,7 +205,7 @@ def _count(table: Mapping[str, Any], name: str) -> int | None:
 
 
 def _sum(networks: Mapping[str, Any], name: str) -> int | None:
-    """Over all networks that count it; None where none does."""
+    """Return the sum over all networks that have this counter; None if none has it."""
     counts = [
         count for each in networks.values() if (count := _count(part(each), name)) is not None
     ]

@@ -1,8 +1,8 @@
-"""The stream of events, and the check whether it delivers all of them.
+"""The event stream, and the check that it delivers all events.
 
-A stream may fall silent though its connection seems to be there: half open, or lost in a proxy. So
-the engine is asked every few seconds, by a request of its own, for the events of the last seconds,
-which it remembers. What the stream did not announce is taken from there, and the stream is renewed.
+A stream may stop delivering while its connection seems to be open: half open, or lost in a proxy.
+So a separate request asks the engine every few seconds for its recent events. Events that the
+stream did not deliver are taken from the answer, and the stream is reopened.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from tocsin.plugins.probes.docker_health.inspecting import Happened
 log = logging.getLogger(__name__)
 
 LATE = 2.0
-"""Seconds for which an event may be under way on the stream."""
+"""Seconds that an event may take to arrive on the stream."""
 
 OVERLAP = 2.0
-"""Seconds that are asked for again, since the engine counts whole seconds."""
+"""Seconds that are requested again, because the engine counts whole seconds."""
 
 KEPT = 4096
-"""Events, and containers, that are remembered."""
+"""Most events, and most containers, that are remembered."""
 
 TOLD = frozenset(
     "create start die kill stop oom pause unpause restart rename destroy update "
     "health_status".split()
 )
-"""The kinds of events that are handed on."""
+"""The kinds of events that are passed on."""
 
 _Key = tuple[int, str, str]
 K = TypeVar("K")
@@ -47,13 +47,13 @@ V = TypeVar("V")
 
 
 class Stream:
-    """Hands on each event once, whether it came by the stream or by a request for past events.
+    """Passes on each event once, from the stream or from a request for past events.
 
     Args:
-        engine: is connected.
+        engine: the connection.
         source: name of the source, for the log.
-        tell: is handed each event.
-        take_inventory: returns the ids of the containers of which it found changes.
+        tell: is called with each event.
+        take_inventory: takes an inventory, and returns the ids of containers that have changed.
     """
 
     def __init__(
@@ -67,27 +67,27 @@ class Stream:
         self._take_inventory = take_inventory
         self.ended = asyncio.Event()
         self.is_silent = False
-        """It missed something, and has delivered nothing since it was renewed."""
+        """The stream missed an event, and has delivered nothing since it was reopened."""
         self._number = 0
         self._since: float | None = None
-        """The newest event, in seconds of the engine's clock."""
+        """Time of the newest event, in seconds of the engine's clock."""
         self._from: float | None = None
-        """From when on the engine is asked."""
+        """Time from which on past events are requested, by the engine's clock."""
         self._sure = 0.0
-        """From when on the stream of this connection has to deliver: by then it has begun."""
+        """Time from which on the stream must deliver events: it has begun by then."""
         self._told: OrderedDict[_Key, None] = OrderedDict()
         self._said: OrderedDict[_Key, None] = OrderedDict()
         """The events that the stream itself delivered."""
         self._announced: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        """By container, the monotonic moment of the last event about it, and the newest one's
-        time."""
+        """By container, the monotonic time at which the last event about it was passed on, and the
+        newest event's time in nanoseconds of the engine's clock."""
         self.began = 0.0
-        """When this connection began, by the engine's clock; earlier events are known already."""
+        """Start of this connection, by the engine's clock; earlier events are known already."""
         self._looked = 0.0
-        """The monotonic moment of the last inventory."""
+        """Monotonic time of the last inventory."""
 
     def connect(self, now: float) -> None:
-        """Begin with a new connection to the engine, whose clock says ``now``."""
+        """Open the stream on a new connection; ``now`` is the time of the engine's clock."""
         self.ended.clear()
         self._from, self._looked, self.began = None, time.monotonic(), now
         if self._since is not None:
@@ -96,7 +96,7 @@ class Stream:
         self._since = self._since or now
 
     def open_again(self) -> None:
-        """The stream has ended, and the engine answers all the same."""
+        """Open the stream again after it has ended, though the engine still answers."""
         self.ended.clear()
         self.began = max(self.began, time.time() + self._engine.ahead)
         self._open()
@@ -108,15 +108,15 @@ class Stream:
 
     def _on_event(self, number: int, event: object | None) -> None:
         if number != self._number:
-            return  # of a stream that was given up
+            return  # from a stream that was given up
         if event is None:
             self.ended.set()
         elif event is SILENCE:
-            self._doubt("it does not begin")
+            self._doubt("it does not begin in time")
         elif (happened := Happened.of(event)) is not None:
             if self.is_silent:
                 self.is_silent = False
-                log.warning("the stream of events of source %s tells again", self._source)
+                log.warning("source %s: the event stream delivers events again", self._source)
             _keep(self._said, _key(happened), None)
             self._take(happened)
 
@@ -132,12 +132,19 @@ class Stream:
 
     def _doubt(self, why: str) -> None:
         if not self.is_silent:
-            log.warning("the stream of events of source %s is silent: %s; it is renewed, and the "
-                        "engine is asked meanwhile", self._source, why)  # fmt: skip
+            log.warning("source %s: the event stream misses events: %s; it is reopened, and the "
+                        "engine is polled meanwhile", self._source, why)  # fmt: skip
         self.is_silent = True
 
     async def verify(self, now: float) -> None:
-        """Ask what happened up to ``now``, of the engine's clock. Raises EngineAway."""
+        """Request the recent events, and compare them with those that the stream delivered.
+
+        Args:
+            now: time of the engine's clock, in seconds since 1970.
+
+        Raises:
+            EngineAway: the engine cannot be queried, or the stream cannot be reopened alone.
+        """
         if self._from is None or self._from > now + OVERLAP:  # its clock may have been set back
             self._from, self._sure = now, now + OVERLAP
             self.began = min(self.began, now)
@@ -145,7 +152,7 @@ class Stream:
             try:
                 past = await self._engine.past(self._from, now, type="container")
             except (Refused, NoSuchContainer):
-                pass  # what lets no such question through lets us rely on the stream alone
+                pass  # a proxy may forbid this request: then there is only the stream
             except Unanswered:
                 await self.look()
             else:
@@ -160,33 +167,39 @@ class Stream:
         lacking = [each for each in lacking if each.at >= self._sure]
         for happened in early:
             _keep(self._said, _key(happened), None)
-        if early:  # the stream may not have begun yet, but then the first inventory knew of them
+        if early:  # the stream may not have begun yet; the inventory shows what has changed
             await self.look()
         for happened in lacking:
-            # Newer events were handed on already, and supersede it.
+            # Newer events about the container were passed on already, and supersede this one.
             if happened.nano >= self._announced.get(happened.container, (0.0, 0))[1]:
                 self._take(happened)
         if not lacking or self.is_silent:
             return
         await asyncio.sleep(LATE)
         if any(_key(each) not in self._said for each in lacking):
-            self._doubt(f"{lacking[0].kind} of {lacking[0].container[:12]} was not announced")
+            self._doubt(f"{lacking[0].kind} of {lacking[0].container[:12]} was not delivered")
 
     async def look(self) -> None:
-        """Take an inventory. Where no event has announced what it finds since the one before, nor
-        does within a moment, the stream is renewed. Raises EngineAway."""
+        """Take an inventory; reopen the stream if it missed a change that the inventory found.
+
+        A change counts as missed if no event about the container came since the last inventory,
+        nor within :data:`LATE` seconds.
+
+        Raises:
+            EngineAway: the engine cannot be queried, or the stream cannot be reopened alone.
+        """
         since, self._looked = self._looked, time.monotonic()
         if not (found := await self._take_inventory()):
             return
         await asyncio.sleep(LATE)
         unheard = [each for each in found if self._announced.get(each, (0.0, 0))[0] < since]
         if unheard and not self.is_silent:
-            self._doubt(f"what the inventory found of {unheard[0][:12]} was not announced")
+            self._doubt(f"a change of container {unheard[0][:12]} was not delivered")
             self._renew()
 
     def _renew(self) -> None:
         if not self._engine.can_hang_up:
-            raise EngineAway("its stream of events is silent")
+            raise EngineAway("its event stream misses events")
         self._engine.hang_up()
         self._open()
 

@@ -37,11 +37,11 @@ from tocsin.plugins.probes.docker_health.reasons import Heard, result_of
 from tocsin.plugins.probes.docker_health.services import Service
 
 _OF_INTEREST = {"die": "exitCode", "kill": "signal", "rename": "oldName"}
-"""The attributes of an event that are kept; others may be labels of the same name."""
+"""By kind of event, the attribute that is kept; others may be labels of the same name."""
 
 
 class Teller:
-    """Reports what one source sees to its sink."""
+    """Reports the targets of one source, their states and events to its sink."""
 
     def __init__(
         self, name: str, sink: Sink, registry: Registry, addresses: Addresses, engine: Engine
@@ -53,13 +53,13 @@ class Teller:
         self._engine = engine
 
     def discover(self, slot: Slot) -> None:
-        """Report a target with its labels and the checks that they ask for, and its service."""
+        """Report a target with the settings in its labels, and its service."""
         self.arrange()
         self.discover_alone(slot)
         self.discover_service(slot.service)
 
     def discover_alone(self, slot: Slot) -> None:
-        """The same, without what that makes of its service."""
+        """Report a target with the settings in its labels, without its service."""
         if (current := slot.current) is None:
             return
         with self.about(current.id, "its labels"):
@@ -73,14 +73,14 @@ class Teller:
         asked = read_labels(slot.target, current.document, self._registry, place, suffix)
         if slot.service is None or slot.service.target is None:
             return asked
-        # What it is asked to be called, or to depend on, is its service's.
+        # The labels for name and dependencies apply to its service.
         service = slot.service.target
         target = evolve(asked.target, depends_on=(service,), service=service)
         claim = evolve(asked.claim, name=None, also=(), depends_on=False)
         return evolve(asked, target=target, claim=claim)
 
     def discover_service(self, service: Service | None) -> None:
-        """Report a service, as the labels of its instances describe it."""
+        """Report a service with the settings in the labels of its instances."""
         if service is None or service.target is None:
             return
         suffix, each = self._registry.suffix, []
@@ -108,7 +108,7 @@ class Teller:
         )
 
     def arrange(self) -> None:
-        """Bring the targets of services into line with the containers there are."""
+        """Update the targets of services for changed containers, and report what this affects."""
         again = self.rearranged()
         for slot in again:
             self.discover_alone(slot)
@@ -118,8 +118,11 @@ class Teller:
             self.tell_all(again)
 
     def rearranged(self) -> dict[Slot, None]:
-        """Bring the targets of services into line with the containers there are. Returns the
-        containers whose state has to be reported again."""
+        """Update the targets of services for changed containers.
+
+        Returns:
+            The slots that are to be reported again.
+        """
         services = self._registry.services
         if not services.changed and not services.stale:
             return {}
@@ -146,12 +149,12 @@ class Teller:
         return again
 
     def tell(self, slot: Slot) -> None:
-        """Report the state of a target, unless its end is held back for now, and of its service."""
+        """Report the state of a target, unless its end is held back, and that of its service."""
         self.tell_alone(slot)
         self.arrange()
         service = slot.service
         if service is not None and slot is next(iter(service.instances), None):
-            self.tell_service(service)  # once for all that are well
+            self.tell_service(service)  # once for all healthy instances
 
     def tell_all(self, slots: Iterable[Slot]) -> None:
         """Report the states of several targets."""
@@ -160,14 +163,14 @@ class Teller:
         self.tell_services(slots)
 
     def tell_services(self, slots: Iterable[Slot]) -> None:
-        """Report the services of containers whose states were reported before."""
+        """Report the services of containers whose states were just reported."""
         self.arrange()
         for service in dict.fromkeys(slot.service for slot in slots):
             if service is not None:
                 self.tell_service(service)
 
     def tell_alone(self, slot: Slot) -> None:
-        """The same, without what that makes of its service."""
+        """Report the state of a target, unless its end is held back, without its service."""
         known = slot.current
         if known is None or slot.held:
             return
@@ -175,7 +178,7 @@ class Teller:
             self._put(slot, self._state(slot, known))
 
     def _put(self, slot: Slot, result: Result) -> None:
-        """Report a state of a container, and note whether it changes the state of its service."""
+        """Report the state of a container, and note whether its service is affected."""
         before, slot.told = slot.told, result
         if (facts := result.container) is not None and facts.state == "running":
             slot.is_sick = facts.health == "unhealthy"
@@ -205,11 +208,11 @@ class Teller:
         result = result_of(facts, heard, health_detail(known.document), start_error(known.document))
         message = result.message
         if result.status is Status.DOWN and not known.running and is_one_off(known.document):
-            # The person who runs a job by hand sees how it ends, and nothing depends on it.
+            # The person who runs a one-off job sees how it ends, and nothing depends on it.
             result = evolve(result, status=Status.DEGRADED, attributes={"one_off": True})
             message = f"one-off job: {message}"
         if known.document.get(IMAGE_LABELS, {}) is None:
-            message += " (taken for no part of a Compose project: its image cannot be inspected)"
+            message += " (not treated as part of a Compose project: its image cannot be inspected)"
         return evolve(result, metrics=_metrics(facts, heard), message=message)
 
     def tell_removed(self, slot: Slot, known: Known) -> None:
@@ -223,7 +226,7 @@ class Teller:
             self.arrange()
 
     def report(self, slot: Slot, happened: Happened) -> None:
-        """Keep an event in the target's history."""
+        """Report an event of a target, and of its service, for their history."""
         kept = {"container": happened.container[:12]}
         name = _OF_INTEREST.get(happened.kind)
         if name is not None and name in happened.attributes:
@@ -242,13 +245,15 @@ class Teller:
 
     @contextmanager
     def about(self, container_id: str, what: str, name: object = None) -> Iterator[None]:
-        """Contain any error about one container: it is unknown, with the reason, and all
-        others are none the worse. Only that the engine is away goes further.
+        """Handle any error in the block: one container becomes unknown, others are not affected.
 
         Args:
-            container_id: of the container.
-            what: which part of what the engine says of it the block deals with.
-            name: the container's, where it may not be known yet.
+            container_id: id of the container.
+            what: the data that the block handles; the subject of the reported sentence.
+            name: name of the container, if the registry may not know it yet.
+
+        Raises:
+            EngineAway: the only error that is passed on.
         """
         try:
             yield
@@ -273,7 +278,7 @@ class Teller:
 
 
 def _differs(before: Result, after: Result) -> bool:
-    """Whether a container does otherwise than before."""
+    """Return whether a state differs from the one before in status or reason."""
     old, new = before.container, after.container
     if before.status is not after.status or (old is None) != (new is None):
         return True

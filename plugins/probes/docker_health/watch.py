@@ -1,4 +1,4 @@
-"""Watching one engine: events first, then the inventory, then both for as long as it answers."""
+"""Watching one engine: first events, then the inventory, then both while it answers."""
 
 from __future__ import annotations
 
@@ -39,22 +39,31 @@ if TYPE_CHECKING:
 PING_EVERY = 5.0
 PING_TIMEOUT = 4.0
 VERIFY_EVERY = 5.0
-"""Seconds between two checks whether the stream delivered all events."""
+"""Seconds between two checks that the stream delivered all events."""
 
 RETRY = (0.5, 10.0)
+"""Shortest and longest pause between two connections, in seconds."""
+
 INSPECT_PATIENCE = 0.05
-"""Seconds for which the end of a container waits for its document; then the event must do, for an
-engine that tidies up after a container does not answer about it."""
+"""Seconds to wait for the document after a ``die`` event; then the event is used alone, because an
+engine that cleans up after a container does not answer about it."""
 
 FIRST_SAMPLE = 1.2
 """Seconds between the first two CPU readings of a container."""
 
 FIRST_START = 3.0
-"""Seconds after which a container that was made is looked at: a start that fails has no event."""
+"""Seconds after which a created container is inspected: a failed start has no event."""
 
 
 class Watch:
-    """One source's run."""
+    """One run of a source.
+
+    Args:
+        source: the options.
+        name: name of the source.
+        interval: seconds between two reports of all states.
+        sink: receives the reports.
+    """
 
     def __init__(self, source: DockerSource, name: str, interval: float, sink: Sink) -> None:
         self.source = source
@@ -91,7 +100,7 @@ class Watch:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Watch until cancelled, through any number of connections."""
+        """Watch the engine until cancelled; connect again after each lost connection."""
         backoff = RETRY[0]
         while True:
             began = time.monotonic()
@@ -103,7 +112,7 @@ class Watch:
                     away = away.exceptions[0]
                     why = str(away.exceptions[0])
                 self.sink.impaired(
-                    f"the Docker Engine at {self.source.address} cannot be asked: {why}"
+                    f"the Docker Engine at {self.source.address} cannot be queried: {why}"
                 )
             self.engine.hang_up()
             self._stop_tasks()
@@ -113,7 +122,7 @@ class Watch:
             backoff = min(2 * backoff, RETRY[1])
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release all tasks, threads and connections."""
         self._stop_tasks()
         self.engine.close()
 
@@ -127,7 +136,7 @@ class Watch:
         empty = self._redeploys.forget()
         for slot in self.registry.slots.values():
             for member in slot.members.values():
-                member.blind = True  # who knows what happened meanwhile
+                member.blind = True  # events may have been missed
                 member.misses = 0
         self._stream.connect(now)
         async with asyncio.TaskGroup() as group:
@@ -141,8 +150,10 @@ class Watch:
             group.create_task(self._sample())
 
     async def _until_the_stream_ends(self) -> None:
-        """The stream ends with the engine, or alone: a proxy may close it. Then it is opened again,
-        and reaches back; what the engine does not remember, the inventory finds."""
+        """Open the stream again when it ends while the engine still answers; a proxy may close it.
+
+        The new stream begins at the last event; an inventory finds what the engine has forgotten.
+        """
         pause = 0.0
         while True:
             began = time.monotonic()
@@ -160,7 +171,7 @@ class Watch:
             await self._answer()
 
     async def _answer(self) -> None:
-        """See that the engine answers. Raises EngineAway."""
+        """Check that the engine answers; raise EngineAway if it does not."""
         try:
             async with asyncio.timeout(PING_TIMEOUT):
                 await self.engine.call("ping")
@@ -202,16 +213,16 @@ class Watch:
 
     @staticmethod
     async def _quietly(work: Coroutine[Any, Any, None]) -> None:
-        """An engine that goes away in the middle is noticed, and told, by the ping."""
+        """Ignore EngineAway: the ping detects and reports a lost connection."""
         with contextlib.suppress(EngineAway):
             await work
 
     async def _in_turn(self, happened: Happened) -> None:
-        """Events of one container one after the other, of several at once."""
+        """Handle an event after the earlier ones of the same container; others run concurrently."""
         lock = self._locks.setdefault(happened.container, asyncio.Lock())
         name = happened.attributes.get("name")
         async with lock:
-            with self._teller.about(happened.container, "what happened to it", name):
+            with self._teller.about(happened.container, "an event about it", name):
                 await self._handle(happened)
         if happened.kind == "destroy":
             self._locks.pop(happened.container, None)
@@ -228,7 +239,7 @@ class Watch:
         if found is None:
             answer = await self._inspector.inspect(container_id)
             if answer.document is None:
-                return  # gone already; or missing in the answer, which the inventory will see
+                return  # gone already; if there was no answer, the inventory finds it
             taken = self._reconciler.put(answer.document, answer.asked)
             if taken is None:
                 return
@@ -244,7 +255,7 @@ class Watch:
             slot, known = found
         at = happened.at
         if kind == "start" and known.has_ended_since(at, self._stream.began):
-            return  # from before this connection, which asks for past events, too
+            return  # an outdated event: the stream begins before this connection
         self._teller.report(slot, happened)
         if kind == "kill":
             known.killed(attributes.get("signal", ""))
@@ -291,7 +302,7 @@ class Watch:
             slot.held, slot.replacing = False, 0.0
             await self._redeploys.tell_apart(slot)
             slot = self.registry.slot_of(known) or slot
-            self._teller.discover(slot)  # it may have another address
+            self._teller.discover(slot)  # its address may have changed
             if document is not None:
                 await self._sampler.read([known])
             self._spawn(self._after(FIRST_SAMPLE, slot, known))
@@ -302,7 +313,7 @@ class Watch:
         self._teller.tell(slot)
 
     async def _correct(self, slot: Slot, known: Known, asking: asyncio.Task[Inspected]) -> None:
-        """Tell what the engine says of an end after all, where nothing newer is known by then."""
+        """Report a late answer about an end, unless something newer is known by then."""
         answer = await asking
         if answer.document is not None and known.take(answer.document, answer.asked):
             self._teller.tell(slot)

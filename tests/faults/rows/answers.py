@@ -29,7 +29,8 @@ ANSWERS: dict[str, tuple[bytes, dict[str, str], str]] = {
 
 
 class HostileAnswers(Fault):
-    """Eight watched services answer with codecs, nesting, digits, backtracking and bombs."""
+    """Eight monitored services send hostile answers: codecs, deep nesting, long digits,
+    backtracking and decompression bombs."""
 
     name = "hostile-answers"
 

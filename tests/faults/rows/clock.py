@@ -77,8 +77,8 @@ def set_clock(stamp: Path, seconds: float) -> None:
 
 
 class ClockAhead(_Clocks):
-    """tocsin goes on, or is started, with the wall clock 40 days ahead, the database's as well;
-    later it is right again."""
+    """The wall clock is set 40 days ahead, also that of the database, while tocsin runs or before
+    it is started; later it is set right again."""
 
     name = "clock-ahead"
 
@@ -106,8 +106,8 @@ class ClockAhead(_Clocks):
 
 
 class ClockChange(_Clocks):
-    """Summer time begins or ends in the midst of the run, while a maintenance window and a silence
-    hold, and the dead man's switch pings."""
+    """Summer time begins or ends during the run, while a maintenance window and a silence are
+    active and the dead man's switch pings."""
 
     name = "clock-change"
 

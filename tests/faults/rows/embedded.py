@@ -23,7 +23,7 @@ HOW = ("killed", "full", "damaged", "another's", "read-only", "stale")
 
 class EmbeddedTrouble(Fault):
     """The embedded PostgreSQL is killed, its disk is full, or it is started on a directory that is
-    read-only, another user's, damaged, or has a stale postmaster.pid."""
+    read-only, owned by another user, damaged, or has a stale postmaster.pid."""
 
     name = "embedded-trouble"
     needs = frozenset({ROOT})

@@ -81,7 +81,8 @@ class Engine:
 
 
 class EngineFrozen(Fault):
-    """The Docker Engine is frozen; a container dies meanwhile, and is told of after the thaw."""
+    """The Docker Engine is frozen; a container dies meanwhile and has to be reported after the
+    engine continues."""
 
     name = "engine-frozen"
     needs = frozenset({ROOT, ENGINE})
@@ -158,7 +159,7 @@ class _ProxyThread:
 
 
 class StreamSilent(EngineFrozen):
-    """The engine's stream of events falls silent and stays open; a container dies then."""
+    """The engine's stream of events stays open but sends nothing more; then a container dies."""
 
     name = "stream-silent"
     blind = frozenset(CONTAINERS[:1])  # for the seconds until it is asked for
@@ -184,7 +185,7 @@ class StreamSilent(EngineFrozen):
 
 
 class StreamCut(StreamSilent):
-    """A proxy ends all its connections to the engine every second or so, and the engine is well; a
+    """A proxy closes all its connections to the engine about every second while the engine works; a
     container dies meanwhile."""
 
     name = "stream-cut"
@@ -212,8 +213,9 @@ class StreamCut(StreamSilent):
 
 
 class SocketPermissions(EngineFrozen):
-    """The engine's socket loses its permissions, or its name, to a tocsin that cannot pass over
-    that, and its connections end; a container dies meanwhile, and is told of afterwards."""
+    """The engine's socket loses its permissions or its name, for a tocsin that cannot override
+    that, and its connections are closed; a container dies meanwhile and has to be reported
+    afterwards."""
 
     name = "socket-permissions"
 
@@ -255,8 +257,8 @@ class SocketPermissions(EngineFrozen):
 
 
 class EngineClock(EngineFrozen):
-    """The engine's clock is an hour behind ours, or ahead until it is set back, while a container
-    dies; then that one starts, and another dies."""
+    """A container dies while the engine's clock is an hour slow, or fast and later set back; then
+    that container starts, and another one dies."""
 
     name = "engine-clock"
     blind = frozenset()

@@ -58,8 +58,8 @@ class _Tarpit:
 
 
 class Tarpit(Fault):
-    """1,200 checks of something that never answers, with a timeout of an hour, come with a reload
-    of the configuration, and go with another."""
+    """A reload adds 1,200 checks of a server that never answers, with a timeout of an hour; another
+    reload removes them."""
 
     name = "tarpit"
     asks = 'probe = "tcp"\nhost = "127.0.0.1"\nport = {port}\nexpect = "a word"\n'
@@ -113,8 +113,8 @@ class Tarpit(Fault):
 
 
 class TlsStalled(Tarpit):
-    """1,200 checks of sites that accept the connection, and never answer the TLS handshake, come
-    with a reload of the configuration, and go with another."""
+    """A reload adds 1,200 checks of sites that accept the connection but never answer the TLS
+    handshake; another reload removes them."""
 
     name = "tls-stalled"
     asks = 'probe = "http"\nurl = "https://127.0.0.1:{port}/"\n'
@@ -166,8 +166,8 @@ class _SlowClients:
 
 
 class SlowConnections(Fault):
-    """1,100 half-open requests without a token at the API of a tocsin that may open 1,024 files;
-    those that are closed come again."""
+    """1,100 half-open requests without a token are kept up at the API of a tocsin that may open
+    1,024 files."""
 
     name = "slow-connections"
 
@@ -187,8 +187,8 @@ class SlowConnections(Fault):
 
 
 class FewDescriptors(Tarpit):
-    """tocsin may open 128 to 256 files from its start, or from then on; 200 checks hang, and 300
-    half-open requests come to its API, and come again."""
+    """tocsin may open only 128 to 256 files, from its start or from some time on, while 200 checks
+    hang and 300 half-open requests to its API are kept up."""
 
     name = "few-descriptors"
     many = 200

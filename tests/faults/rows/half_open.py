@@ -13,8 +13,8 @@ CHANNEL = "ops"
 
 
 class HalfOpen(Fault):
-    """Connections to PostgreSQL and to the receiver of one channel stay open and carry nothing;
-    then they are reset, or stay so for ever, and new ones are carried."""
+    """Connections to PostgreSQL and to the receiver of one channel stay open but transfer nothing;
+    then they are reset, or stay so for ever, while new connections work."""
 
     name = "half-open"
     deaf = frozenset({CHANNEL})

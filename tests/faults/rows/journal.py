@@ -37,7 +37,8 @@ class _Said(Fault):
 
 
 class JournalDamaged(_Said):
-    """tocsin is stopped, its journal is cut, emptied, deleted or overwritten, and it is started."""
+    """tocsin is stopped, its journal is truncated, emptied, deleted or overwritten, and tocsin is
+    started."""
 
     name = "journal-damaged"
 
@@ -55,7 +56,7 @@ class JournalDamaged(_Said):
 
 
 class JournalVanished(_Said):
-    """The journal's files are deleted or emptied while tocsin runs; later it is killed, and started
+    """The journal's files are deleted or emptied while tocsin runs; later it is killed and started
     again."""
 
     name = "journal-vanished"
@@ -76,8 +77,8 @@ class JournalVanished(_Said):
 
 
 class ReadOnly(Fault):
-    """tocsin is stopped, and started on a data directory that has become read-only; later that can
-    be written again."""
+    """tocsin is stopped, and started on a data directory that has become read-only; later it is
+    writable again."""
 
     name = "read-only"
     needs = frozenset({ROOT})

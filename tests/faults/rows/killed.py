@@ -14,8 +14,8 @@ from tests.faults.world import World
 
 
 class Killed(Fault):
-    """tocsin is killed with SIGKILL several times, at random or on the heels of a change, now and
-    then while it starts, and started again after a while."""
+    """tocsin is killed with SIGKILL several times, at random or right after a change, sometimes
+    during its start, and is started again after a while."""
 
     name = "killed"
 
@@ -76,7 +76,8 @@ class _Hanging:
 
 
 class CrashLoop(Fault):
-    """tocsin is killed every few seconds, and no life sees everything, since one check hangs."""
+    """tocsin is killed every few seconds, so that no process has seen every check, since one check
+    hangs."""
 
     name = "crash-loop"
 

@@ -36,8 +36,8 @@ ATTACKS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
 
 
 class LabelsHostile(Fault):
-    """Containers have labels that cannot be read, and that claim names, dependencies and places of
-    others; some of these fail meanwhile, a container is killed and a service stopped."""
+    """Containers have labels that cannot be read, or that claim the names, dependencies and places
+    of others; some of these fail meanwhile, a container is killed and a service stopped."""
 
     name = "labels-hostile"
     needs = frozenset({ROOT, ENGINE})

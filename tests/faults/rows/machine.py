@@ -22,9 +22,8 @@ LOOK = 0.25
 
 
 class ReadOnlyRoot(Fault):
-    """tocsin can write to its data directory alone: every other file system, /tmp included, is
-    read-only; it is killed and started again, and PostgreSQL
-    is stopped."""
+    """tocsin can write only to its data directory; all other file systems, /tmp included, are
+    read-only. It is killed and started again, and PostgreSQL is stopped."""
 
     name = "read-only-root"
     needs = frozenset({ROOT})
@@ -84,8 +83,8 @@ class _Group:
 
 
 class MemoryLimit(Fault):
-    """tocsin may have 2 to 16 MiB of memory more than it has, and 40 checks of bodies of a megabyte
-    come with a reload of the configuration; when the kernel kills it, it is started again."""
+    """tocsin may use only 2 to 16 MiB of memory more than it does, and a reload adds 40 checks with
+    bodies of a megabyte; if the kernel kills it, it is started again."""
 
     name = "memory-limit"
     needs = frozenset({ROOT})

@@ -10,7 +10,7 @@ from tests.faults.world import World
 
 
 class Paused(Fault):
-    """tocsin is stopped with SIGSTOP while its checks are under way, and goes on."""
+    """tocsin is stopped with SIGSTOP while its checks are running, and continued."""
 
     name = "paused"
     rings = False

@@ -179,8 +179,8 @@ PATIENCE = 10.0
 
 
 class PluginsHostile(Fault):
-    """Plugins raise, exit, hang, loop, flood, and hand over what is no number and what is not
-    theirs, as a reload of the configuration brings them and another takes them away."""
+    """A reload adds plugins that raise, exit, hang, loop, flood, and return invalid numbers and
+    names of others' targets; another reload removes them."""
 
     name = "plugins-hostile"
     plugin_threads = len(PLUGINS)

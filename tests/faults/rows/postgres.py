@@ -19,7 +19,7 @@ MORE = 150
 
 
 class PostgresStopped(Fault):
-    """PostgreSQL is stopped in order, and started again."""
+    """PostgreSQL is shut down cleanly, and started again."""
 
     name = "postgres-stopped"
 
@@ -31,7 +31,7 @@ class PostgresStopped(Fault):
 
 
 class PostgresFrozen(Fault):
-    """PostgreSQL and all its processes are frozen: connections stay open, nothing answers."""
+    """PostgreSQL and all its processes are frozen: connections stay open, but nothing answers."""
 
     name = "postgres-frozen"
 
@@ -43,7 +43,7 @@ class PostgresFrozen(Fault):
 
 
 class PostgresKilled(Fault):
-    """PostgreSQL is killed with SIGKILL, and started again on what it left."""
+    """PostgreSQL is killed with SIGKILL, and started again on the data that it left."""
 
     name = "postgres-killed"
 
@@ -58,8 +58,8 @@ class PostgresKilled(Fault):
 
 
 class SmallSpool(PostgresStopped):
-    """PostgreSQL is stopped, and the spool holds a few seconds of history; later tocsin, which says
-    how much it has dropped, is stopped and started."""
+    """PostgreSQL is stopped, and the spool can hold only a few seconds of history; later tocsin,
+    which reports how much it has dropped, is stopped and started."""
 
     name = "small-spool"
 
@@ -116,7 +116,8 @@ async def _alerted(dsn: str) -> set[str]:
 
 
 class PostgresAwayFirst(Fault):
-    """PostgreSQL is stopped, or frozen, before tocsin's very first start, and comes later."""
+    """PostgreSQL is stopped or frozen before tocsin's very first start, and becomes available
+    later."""
 
     name = "postgres-away-first"
     from_start = True

@@ -8,7 +8,7 @@ from tests.faults.world import World
 
 
 class Receiver500(Fault):
-    """The receiver of one channel answers each message with 500."""
+    """The receiver of one channel answers every message with 500."""
 
     name = "receiver-500"
     deaf = frozenset({"ops"})
@@ -21,8 +21,8 @@ class Receiver500(Fault):
 
 
 class RefusedNotice(Fault):
-    """The receiver of one channel refuses, for good, each message that names one target; what comes
-    within two seconds goes out in one message."""
+    """The receiver of one channel permanently refuses every message that names one target; notices
+    of two seconds are sent as one message."""
 
     name = "refused-notice"
     refused = frozenset({("ops", TARGETS[1])})

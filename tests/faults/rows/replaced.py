@@ -21,8 +21,8 @@ RULE = "replicas_down"
 
 
 class Replaced(EngineFrozen):
-    """The tasks of a Swarm service are replaced one after the other, and a Compose service of three
-    replicas loses one for good."""
+    """The tasks of a Swarm service are replaced one after the other, and a Compose service with
+    three replicas permanently loses one."""
 
     name = "replaced"
     blind = frozenset()

@@ -59,7 +59,8 @@ def _answer(question: bytes) -> bytes:
 
 
 class DeadResolver(Fault):
-    """The name server stops answering; twelve targets are watched by name, three checks each."""
+    """The name server stops answering; twelve targets, with three checks each, are addressed by
+    name."""
 
     name = "dead-resolver"
     needs = frozenset({ROOT})

@@ -25,7 +25,8 @@ test -e {3}
 
 
 class PlantedSecrets(Fault):
-    """A program and a web site fail, and say secrets in every way: text, header, body, colours."""
+    """A program and a web site fail, and output secrets in every way: text, header, body,
+    colours."""
 
     name = "planted-secrets"
 

@@ -160,7 +160,7 @@ async def test_one_container_the_engine_does_not_answer_about_is_alone_unknown(
         result = await reached(sink, sick, Reason.UNSEEN)
         assert result.status is Status.UNKNOWN
         assert result.message == "the engine does not answer about it"
-        with pytest.raises(ActionError, match="did not do it: "):
+        with pytest.raises(ActionError, match="did not complete the request: "):
             await source.inspect(sick)
         await asyncio.to_thread(docker, "kill", well)
         assert (await reached(sink, well, Reason.STOPPED)).status is Status.DOWN

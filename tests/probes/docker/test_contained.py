@@ -93,7 +93,7 @@ async def test_all_hostile_labels_at_once_come_to_a_target(
     assert {"a", "deep", "hex", "date", "nan", "http", "tcp", "labels"} <= broken.keys()
     assert all(reason and reason.isprintable() and len(reason) < 2000 for reason in broken.values())
     encode([check.last for check in state.checks.values()])
-    room.inventory.close()
+    room.inventory.checks.close()
 
 
 _TEXT = st.text(max_size=40)

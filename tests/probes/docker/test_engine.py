@@ -482,7 +482,8 @@ async def test_no_engine_is_one_clear_sentence(tmp_path: Path) -> None:
     source = DockerSource(host=f"unix://{tmp_path}/none.sock")
     sink = await check_source_conformance(source)
     assert sink.troubles == [
-        f"the Docker Engine at unix://{tmp_path}/none.sock cannot be asked: there is no such socket"
+        f"the Docker Engine at unix://{tmp_path}/none.sock cannot be queried: "
+        "there is no such socket"
     ]
 
 

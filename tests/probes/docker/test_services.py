@@ -194,7 +194,7 @@ def test_services_of_the_same_name_have_their_projects_in_front() -> None:
     scene.see(container(7, "api"))
     assert scene.targets() == {"api", "shop-api", "shop-api-1", "shop-api-2"}
     assert scene.sink.targets["api"].kind == "container"
-    assert ("api", "called otherwise") in scene.sink.gone
+    assert ("api", "renamed") in scene.sink.gone
 
 
 def test_what_its_replicas_are_asked_for_is_asked_of_the_service() -> None:

@@ -98,7 +98,7 @@ def sshd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
 
 
 async def trouble(url: str) -> str:
-    """What a source says of an engine that cannot be asked."""
+    """What a source says of an engine that cannot be queried."""
     sink = RecordingSink()
     task = asyncio.create_task(DockerSource(host=url).run("nas", 5.0, sink))
     try:
@@ -142,7 +142,7 @@ async def test_a_host_that_goes_and_comes_back(lab: Lab, sshd: Sshd) -> None:
         await sink.until(lambda: len(sink.inventories) > inventories)
         await asyncio.to_thread(docker, "kill", lab.name("web"))
         await reached(sink, lab.name("web"), Reason.STOPPED)
-    assert f"the Docker Engine at {sshd.url} cannot be asked" in sink.troubles[0]
+    assert f"the Docker Engine at {sshd.url} cannot be queried" in sink.troubles[0]
 
 
 async def test_a_host_that_does_not_let_tocsin_in(sshd: Sshd) -> None:
@@ -158,9 +158,9 @@ async def test_a_host_that_does_not_let_tocsin_in(sshd: Sshd) -> None:
     assert "uthentication" in await trouble(sshd.url)
     sshd.stop()
     sshd.start("ForceCommand /bin/false")
-    assert "the host lets tocsin in, but 'docker system dial-stdio'" in await trouble(sshd.url)
+    assert "the SSH login works, but 'docker system dial-stdio'" in await trouble(sshd.url)
     sshd.stop()
-    assert "cannot be asked" in await trouble(sshd.url)
+    assert "cannot be queried" in await trouble(sshd.url)
 
 
 async def test_it_keeps_to_the_contract_by_ssh(sshd: Sshd) -> None:
