@@ -42,6 +42,7 @@ from tocsin.core.hiding import know
 from tocsin.core.http import ApiServer
 from tocsin.core.lifecycle import Alerting
 from tocsin.core.logs import get_logger
+from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.manager import PluginManager, tocsin_version
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.plugin.services import ServiceSupervisor
@@ -103,6 +104,7 @@ class Tocsin:
         self.isolation = Isolation(
             frozenset(settings.plugins.inline),
             lambda plugin, fault: self._blame(plugin, str(fault)),
+            Contexts(self.data_dir, self.clock, env),
         )
         self.scheduler = Scheduler(
             self.clock,
@@ -127,6 +129,7 @@ class Tocsin:
             itself=self,
             actions=self,
         )
+        self.isolation.contexts.events = self.alerting.executor
         self.inventory = Inventory(
             settings,
             executor=self.alerting.executor,
@@ -212,7 +215,7 @@ class Tocsin:
         await self.alerting.stop()
         await self.store.stop()
         await self._embedded.stop()
-        self.isolation.stop()
+        await self.isolation.stop()
         lookups.LOOKUPS.forget()
 
     async def _make_admin(self) -> None:

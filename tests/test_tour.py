@@ -17,6 +17,7 @@ import pytest
 import tocsin.core
 from tests.alerting.well import Well
 from tests.conftest import eventually
+from tests.contexts import contexts
 from tests.notifiers.receiver import Receiver
 from tocsin import Status
 from tocsin.core.alerts.model import Phase
@@ -70,7 +71,7 @@ class Machine:
         plugins = PluginManager(PluginSettings())
         plugins.load()
         self.settings = load_config(config, {"TOCSIN_DATA_DIR": str(directory)}, plugins)
-        isolation = Isolation(frozenset(self.settings.plugins.inline), lambda *_: None)
+        isolation = Isolation(frozenset(self.settings.plugins.inline), lambda *_: None, contexts())
         self.store = Store(None, directory / "spool", clock=clock)
         self.alerting = Alerting(
             self.settings, data_dir=directory, clock=clock, store=self.store, bus=Bus(),

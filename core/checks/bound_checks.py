@@ -7,15 +7,16 @@ from collections.abc import Awaitable, Callable
 
 from attrs import define, field
 
-from tocsin.core.checks.check_runner import Runner, patience_with
+from tocsin.core.checks.check_runner import Runnable, Runner, patience_with
 from tocsin.core.checks.heartbeats import BeatJudge, Heartbeats, Keys
 from tocsin.core.checks.label_checks import LABELS
+from tocsin.core.checks.polled_check import PolledCheck
 from tocsin.core.checks.scheduler import Scheduler
 from tocsin.core.checks.slots import CONFIGURATION
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import CheckSettings
-from tocsin.core.contracts.base import Probe, PushProbe
 from tocsin.core.contracts.model import Heartbeat, Observation, Result
+from tocsin.core.contracts.probe import Probe, PushProbe
 from tocsin.core.hiding import clean
 from tocsin.core.logs import get_logger
 from tocsin.core.monitor.events import BeatReceived, CheckGone, CheckPut, RunsSkipped
@@ -41,6 +42,7 @@ class BoundChecks:
     runner: Runner
     clock: Clock
     _bound: dict[str, CheckSettings] = field(init=False, factory=dict)
+    _runnables: dict[str, Runnable] = field(init=False, factory=dict)
     _keys: Keys = field(init=False, factory=Keys)
     _heartbeats: Heartbeats = field(init=False)
     _closing: set[asyncio.Task[None]] = field(init=False, factory=set)
@@ -137,7 +139,7 @@ class BoundChecks:
         self, target: str, check: CheckSettings, probe: Probe | PushProbe
     ) -> Callable[[], Awaitable[None]]:
         check_id, plugin = f"{target}/{check.name}", check.plugin or ""
-        runnable: Probe | BeatJudge
+        runnable: Runnable
         if isinstance(probe, PushProbe):
             key = probe.key or target
             self._heartbeats.watch(key)
@@ -146,7 +148,8 @@ class BoundChecks:
                 lambda s: self.scheduler.hasten(check_id, s),
             )  # fmt: skip
         else:
-            runnable = probe
+            runnable = PolledCheck(probe, self.runner.isolation.contexts.of(plugin, check_id))
+        self._runnables[check_id] = runnable
         targets = self.executor.monitor.state.targets
 
         async def run() -> None:
@@ -166,7 +169,8 @@ class BoundChecks:
     def _release(self, check_id: str, check: CheckSettings) -> None:
         self.scheduler.remove(check_id)
         self.runner.faults.forget(check_id)
-        if isinstance(check.probe, Probe):
-            task = asyncio.ensure_future(self.runner.close(check.plugin or "", check.probe))
+        runnable = self._runnables.pop(check_id, None)
+        if runnable is not None and runnable.is_open:
+            task = asyncio.ensure_future(self.runner.close(check.plugin or "", runnable))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)

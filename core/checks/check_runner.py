@@ -11,7 +11,6 @@ from attrs import define, evolve, field
 
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.clock import Clock
-from tocsin.core.contracts.base import Probe
 from tocsin.core.contracts.model import Observation, Result, Status, Target
 from tocsin.core.plugin.sandbox import Isolation, PluginFault
 from tocsin.core.resolver.lookups import lookups_of_check
@@ -21,6 +20,9 @@ from tocsin.core.shapes import fit_result
 
 DEADLINE_GRACE = 1.0
 """Seconds added to a probe's own timeout, after which the run is cancelled."""
+
+OPEN_DEADLINE = 10.0
+"""Timeout, in seconds, for a probe to open."""
 
 DOUBT = 15.0
 """Maximum time, in seconds, for the confirmation of a ``down`` result."""
@@ -37,7 +39,7 @@ RETRY_PAUSE = 0.2
 
 
 class Runnable(Protocol):
-    """The part of a probe that the runner uses."""
+    """The part of a check that the runner uses."""
 
     @property
     def timeout(self) -> float:
@@ -47,8 +49,18 @@ class Runnable(Protocol):
     def retries(self) -> int:
         """Number of further tries before a ``down`` counts."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a try can be made without :meth:`open`."""
+
+    async def open(self) -> None:
+        """Prepare for the first try."""
+
     async def check(self, target: Target) -> Result:
         """Make one try and return its result."""
+
+    async def close(self) -> None:
+        """Release the resources; no try follows."""
 
 
 @define
@@ -69,7 +81,7 @@ class Runner:
     clock: Clock
     isolation: Isolation
     faults: ProbeFaults
-    confirm_down: Callable[[str, object, Target, Result], Awaitable[Result]] | None = None
+    confirm_down: Callable[[str, Runnable, Target, Result], Awaitable[Result]] | None = None
     last_shortage: tuple[float, str] | None = field(init=False, default=None)
 
     async def run(
@@ -77,7 +89,7 @@ class Runner:
         target: Target,
         name: str,
         plugin: str,
-        probe: Runnable,
+        check: Runnable,
     ) -> Observation:
         """Run a check once, with retries, and return the observation. Never raises.
 
@@ -85,15 +97,15 @@ class Runner:
             target: the target to check.
             name: of the check.
             plugin: that the probe belongs to.
-            probe: makes the tries.
+            check: makes the tries.
         """
         key = (plugin, f"{target.name}/{name}")
         if (reason := self.faults.why_resting(key)) is not None:
             return self._seen(target, name, Result.unknown(f"probe is quarantined: {reason}"))
-        tries = probe.retries + 1
+        tries = check.retries + 1
         while True:
             tries -= 1
-            result = await self._once(key, target, probe)
+            result = await self._once(key, target, check)
             if tries <= 0 or result.status is not Status.DOWN:
                 break
             await asyncio.sleep(RETRY_PAUSE)
@@ -101,12 +113,12 @@ class Runner:
             text = f"{lack}, so this result is not valid: {result.message}"
             result = evolve(result, status=Status.UNKNOWN, message=text)
         if result.status is Status.DOWN and self.confirm_down is not None:
-            result = await self.confirm_down(plugin, probe, target, result)
+            result = await self.confirm_down(plugin, check, target, result)
         if result.status is Status.UNKNOWN and result.message.startswith(OUT_OF):
             self.last_shortage = (self.clock.monotonic(), result.message.partition(", so this")[0])
         return self._seen(target, name, result)
 
-    async def _once(self, key: tuple[str, str], target: Target, probe: Runnable) -> Result:
+    async def _once(self, key: tuple[str, str], target: Target, check: Runnable) -> Result:
         """Make one try, and repeat it if tocsin stood still meanwhile, which invalidates the result
         and its measurements."""
         for number in range(STANDSTILLS):
@@ -114,11 +126,11 @@ class Runner:
                 await asyncio.sleep(RETRY_PAUSE)
             began = self.clock.monotonic()
             with standstill() as still, lookups_of_check() as lookups:
-                result = await self._look(key, target, probe)
+                result = await self._look(key, target, check)
                 lost = still.seconds
             if result.status is Status.DOWN and (lack := lookups.trouble()) is not None:
                 result = evolve(result, status=Status.UNKNOWN, message=lack)
-            if lost < min(STANDSTILL, probe.timeout / 4):
+            if lost < min(STANDSTILL, check.timeout / 4):
                 return result
             if result.status is Status.UP and lost < (self.clock.monotonic() - began) / 2:
                 return result
@@ -127,15 +139,17 @@ class Runner:
         text = f"tocsin stood still for {lost:.0f} s, so this result is not valid: {result.message}"
         return evolve(result, status=Status.UNKNOWN, message=text)
 
-    async def _look(self, key: tuple[str, str], target: Target, probe: Runnable) -> Result:
+    async def _look(self, key: tuple[str, str], target: Target, check: Runnable) -> Result:
         plugin = key[0]
-        started = self.clock.monotonic()
 
         async def look() -> tuple[Result, str | None]:
-            return fit_result(await probe.check(target))
+            return fit_result(await check.check(target))
 
         try:
-            result, wrong = await self.isolation.call(plugin, look, probe.timeout + DEADLINE_GRACE)
+            if not check.is_open:
+                await self._open(plugin, check)
+            started = self.clock.monotonic()
+            result, wrong = await self.isolation.call(plugin, look, check.timeout + DEADLINE_GRACE)
         except PluginFault as fault:
             if (lack := own_shortage(fault)) is not None:
                 return Result.unknown(lack)
@@ -145,21 +159,27 @@ class Runner:
             return Result.unknown(f"probe failed: plugin {plugin} {fault}")
         except TimeoutError:
             # The cause may be the probe, but if it is the target, an alert must fire.
-            self.faults.overran(key, probe.timeout)
-            return Result.down(f"no answer within {probe.timeout:g} s")
+            self.faults.overran(key, check.timeout)
+            return Result.down(f"no answer within {check.timeout:g} s")
         if wrong is None:
             self.faults.is_right(key)
         else:
             self.faults.is_imperfect(key, wrong)
         return result.with_latency(self.clock.monotonic() - started)
 
+    async def _open(self, plugin: str, check: Runnable) -> None:
+        try:
+            await self.isolation.call(plugin, check.open, OPEN_DEADLINE)
+        except TimeoutError:
+            raise PluginFault(f"did not open the check within {OPEN_DEADLINE:g} s") from None
+
     def _seen(self, target: Target, name: str, result: Result) -> Observation:
         return Observation(target=target.name, check=name, at=self.clock.now(), result=result)
 
-    async def close(self, plugin: str, probe: Probe) -> None:
-        """Close a probe; ignore errors and timeouts of the plugin."""
+    async def close(self, plugin: str, check: Runnable) -> None:
+        """Close a check; ignore errors and timeouts of the plugin."""
         with suppress(PluginFault, TimeoutError):
-            await self.isolation.call(plugin, probe.close, DEADLINE_GRACE)
+            await self.isolation.call(plugin, check.close, DEADLINE_GRACE)
 
 
 def patience_with(timeout: float, retries: int) -> float:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from attrs import define
 
 from tocsin.core.clock import Clock
-from tocsin.core.contracts.base import PushProbe
 from tocsin.core.contracts.model import Heartbeat, Result, Target
+from tocsin.core.contracts.probe import PushProbe
 from tocsin.core.runtime.deadline import lost_clock
 
 
@@ -113,6 +113,13 @@ class BeatJudge:
     again: Callable[[float], None]
     timeout: float = 10.0
     retries: int = 0
+    is_open: bool = True
+
+    async def open(self) -> None:
+        """Do nothing: a push probe has no runtime."""
+
+    async def close(self) -> None:
+        """Do nothing: a push probe has no runtime."""
 
     async def check(self, target: Target) -> Result:
         """Return the result now; schedule a run at the time when silence alone may change it."""

@@ -15,7 +15,7 @@ from tocsin.core.config.checks import MAX_CHECK_NAME, bad_name, broken_check
 from tocsin.core.config.errors import Catalog
 from tocsin.core.config.label_bounds import UNSAID, out_of_bounds, too_many
 from tocsin.core.config.settings import CheckSettings, SourceSettings
-from tocsin.core.contracts.base import Source
+from tocsin.core.contracts.source import Source
 from tocsin.core.hiding import clean
 
 LABELS = "labels"

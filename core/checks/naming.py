@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 from tocsin.core.config.checks import bad_name
 from tocsin.core.config.settings import Settings
-from tocsin.core.contracts.base import Claim
+from tocsin.core.contracts.source import Claim
 
 Own = tuple[str, str]
 """A source, and its own name of a target."""

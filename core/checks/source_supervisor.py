@@ -3,216 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Collection, Coroutine, Mapping
-from datetime import datetime
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from attrs import define, evolve, field
+from attrs import define
 
 from tocsin.core.boundary import cleaned_lines
 from tocsin.core.checks.intake import Intake
 from tocsin.core.checks.inventory import Inventory
+from tocsin.core.checks.source_sink import SourceSink
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import Settings, SourceSettings
-from tocsin.core.contracts.base import ActionError, Claim, Source
+from tocsin.core.contracts.base import ActionError
 from tocsin.core.contracts.model import (
     ComponentHealth,
-    Event,
     Health,
     LogLine,
-    Observation,
-    Result,
-    Target,
 )
+from tocsin.core.contracts.source import Source, SourceRuntime
 from tocsin.core.hiding import clean, clean_data
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin.manager import PluginManager
-from tocsin.core.plugin.sandbox import Isolation, PluginFault, describe
+from tocsin.core.plugin.runtimes import Runtime
+from tocsin.core.plugin.sandbox import Isolation, PluginFault
 from tocsin.core.plugin.supervisor import keep_running
 from tocsin.core.shapes import (
-    fit_claim,
     fit_document,
-    fit_event,
     fit_lines,
-    fit_names,
-    fit_own_name,
-    fit_result,
-    fit_tables,
-    fit_target,
-    fit_time,
 )
 
 log = get_logger(__name__)
 T = TypeVar("T")
 
-MOST_FOUND = 20_000
-"""Maximum number of targets of one source."""
-
 STOP_PATIENCE = 3.0
 """Timeout, in seconds, for a source to end."""
+
+CLOSE_DEADLINE = 2.0
+"""Timeout, in seconds, for a source to release its resources."""
 
 READERS = 3
 """Number of requests for log lines that are served at once; others wait."""
 
 
 @define(eq=False)
-class SourceSink:
-    """The core's end of one run of a source; may be called from any thread (see
-    ``contracts.Sink``). Calls from another thread go through ``intake``, which is bounded.
-
-    ``blame`` is called with each fault of the source, as a clause.
-    """
-
-    name: str
-    inventory: Inventory
-    clock: Clock
-    intake: Intake
-    recovered: Callable[[], object]
-    """Called when the source works again, which ends the faults of its plugin."""
-    blame: Callable[[str], object]
-    kind: str = "container"
-    """Kind of the targets that it finds."""
-    home: int = field(factory=threading.get_ident)
-    seen: bool = False
-    """Whether an inventory has succeeded since the start."""
-    trouble: str | None = None
-    """Why the source cannot see its targets, or None."""
-    names: set[str] = field(factory=set)
-    """Its own names of the targets that it has found."""
-
-    def _post(self, function: Callable[..., object], *args: Any) -> None:
-        if threading.get_ident() == self.home:
-            self._contained(function, *args)
-        else:
-            self.intake.put(self._contained, function, *args)
-
-    def _contained(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function; an error in what is reported of one target affects no other target."""
-        try:
-            function(*args)
-        except Exception as error:  # noqa: BLE001 - reported as a fault of the source
-            self.blame(f"reported something invalid ({function.__name__.strip('_')}): "
-                       f"{describe(error)}")  # fmt: skip
-
-    def _fit(
-        self, fit: Callable[[], tuple[T, str | None]], found: list[str] | None = None
-    ) -> T | None:
-        """Return the valid part of what a source handed over; None if nothing is valid.
-
-        It is validated in the source's thread, since reading it may run the source's code.
-        ``found`` collects sentences about what was invalid.
-        """
-        try:
-            value, wrong = fit()
-        except PluginFault as fault:
-            value, wrong = None, str(fault)
-        if wrong is not None:
-            self._post(self.blame, wrong)
-            if found is not None:
-                found.append(f"its source's description of it is invalid: {wrong}")
-        return value
-
-    def discovered(
-        self,
-        target: Target,
-        checks: Mapping[str, Mapping[str, Any]] | None = None,
-        claim: Claim | None = None,
-    ) -> None:
-        """See ``contracts.Sink.discovered``."""
-        wrong: list[str] = []
-        known = self._fit(lambda: fit_target(target), wrong)
-        if known is not None:
-            tables = self._fit(lambda: fit_tables(checks), wrong)
-            claimed = self._fit(lambda: fit_claim(claim), wrong)
-            if wrong:
-                claimed = claimed or Claim()
-                claimed = evolve(claimed, refused=(*wrong, *claimed.refused))
-            self._post(self._discovered, known, tables, claimed)
-
-    def _discovered(
-        self,
-        target: Target,
-        checks: Mapping[str, Mapping[str, Any]] | None,
-        claim: Claim | None,
-    ) -> None:
-        if target.name not in self.names:
-            if len(self.names) >= MOST_FOUND:
-                self.blame(f"has found more than {MOST_FOUND} targets; others are not watched")
-                return
-            self.names.add(target.name)
-        try:
-            self.inventory.discovered(self.name, target, checks, claim)
-        except Exception as error:  # noqa: BLE001 - the target is watched without its labels
-            bare = Target(name=target.name, kind=self.kind)
-            reason = f"its source's description of it is invalid: {describe(error)}"
-            self.inventory.discovered(self.name, bare, None, Claim(refused=(reason,)))
-
-    def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
-        """See ``contracts.Sink.observed``."""
-        now = self.clock.now()
-        own = self._fit(lambda: (fit_own_name(target), None))
-        seen = self._fit(lambda: fit_result(result, "observed"))
-        if own is not None and seen is not None:
-            self._post(self._observed, own, seen, now if at is None else fit_time(at, now))
-
-    def _observed(self, own: str, result: Result, at: datetime) -> None:
-        target = self.inventory.name_of(self.name, own)
-        seen = Observation(target=target, check=self.name, at=at, result=result)
-        self.inventory.executor.observe(seen)
-
-    def happened(self, event: Event) -> None:
-        """See ``contracts.Sink.happened``."""
-        known = self._fit(lambda: fit_event(event, self.clock.now()))
-        if known is not None:
-            self._post(self._happened, known)
-
-    def _happened(self, event: Event) -> None:
-        target = self.inventory.name_of(self.name, event.target)
-        self.inventory.executor.happened(evolve(event, target=target))
-
-    def retired(self, target: str, message: str) -> None:
-        """See ``contracts.Sink.retired``."""
-        own = self._fit(lambda: (fit_own_name(target), None))
-        if own is not None:
-            self._post(self._retired, own, clean(str(message)))
-
-    def _retired(self, own: str, message: str) -> None:
-        self.names.discard(own)
-        self.inventory.retired(self.name, own, message)
-
-    def synced(self, targets: Collection[str]) -> None:
-        """See ``contracts.Sink.synced``."""
-        wrong: list[str] = []
-        names = self._fit(lambda: fit_names(targets), wrong)
-        if names is not None:
-            self._post(self._synced, names, not wrong)
-
-    def impaired(self, message: str) -> None:
-        """See ``contracts.Sink.impaired``."""
-        self._post(self._impaired, clean(str(message)))
-
-    def _synced(self, targets: frozenset[str], is_whole: bool) -> None:
-        if self.trouble is not None and self.seen:
-            log.info("a source works again", source=self.name, targets=len(targets))
-        self.seen, self.trouble = True, None
-        self.names &= targets
-        if is_whole:
-            self.recovered()
-        self.inventory.synced(self.name, targets)
-
-    def _impaired(self, message: str) -> None:
-        if self.trouble is None:
-            level = log.warning if self.seen else log.info
-            level("a source cannot see its targets", source=self.name, reason=message)
-        self.trouble = message
-        self.inventory.impaired(self.name, message)
-
-
-@define(eq=False)
 class _Running:
     settings: SourceSettings
-    source: Source
+    runtime: Runtime[SourceRuntime]
     sink: SourceSink
     task: asyncio.Task[None]
 
@@ -255,6 +92,7 @@ class SourceSupervisor:
     def _start(self, settings: SourceSettings, source: Source) -> None:
         plugin = settings.plugin or ""
         name, loop = settings.name, asyncio.get_running_loop()
+        runtime = Runtime(source, self._isolation.contexts.of(plugin, name))
 
         def blame(what: str) -> None:
             self._at_fault[name] = plugin
@@ -273,10 +111,12 @@ class SourceSupervisor:
             before = self._running[name].sink
             sink = self._running[name].sink = new_sink()
             sink.seen, sink.trouble, sink.names = before.seen, before.trouble, before.names
+
+            async def watch() -> None:
+                await (await runtime.get()).run(name, settings.interval, sink)
+
             try:
-                await self._isolation.call(
-                    plugin, lambda: source.run(name, settings.interval, sink), None
-                )
+                await self._isolation.call(plugin, watch, None)
             finally:
                 sink.intake.close()
 
@@ -291,7 +131,7 @@ class SourceSupervisor:
             self._running[name].sink.impaired(why)
 
         task = asyncio.create_task(keep_running(run, self._clock, ended))
-        self._running[name] = _Running(settings, source, new_sink(), task)
+        self._running[name] = _Running(settings, runtime, new_sink(), task)
 
     def _forgive(self, name: str, plugin: str) -> None:
         """Clear the fault of a source that works or is removed, and that of its plugin, unless
@@ -305,6 +145,11 @@ class SourceSupervisor:
         running.sink.intake.close()
         running.task.cancel()
         await asyncio.wait({running.task}, timeout=STOP_PATIENCE)
+        if running.runtime.is_open:
+            with suppress(PluginFault, TimeoutError):
+                await self._isolation.call(
+                    running.settings.plugin or "", running.runtime.close, CLOSE_DEADLINE
+                )
 
     async def stop(self) -> None:
         """Stop all sources."""
@@ -349,7 +194,7 @@ class SourceSupervisor:
         """
         async with self._reading:  # limits the memory that many readers need
 
-            async def read(source: Source, own: str) -> list[LogLine]:
+            async def read(source: SourceRuntime, own: str) -> list[LogLine]:
                 return fit_lines(await source.logs(own, lines), lines)
 
             return await asyncio.to_thread(cleaned_lines, await self._do(target, read, 20))
@@ -369,7 +214,7 @@ class SourceSupervisor:
             ActionError: it cannot be read.
         """
 
-        async def read(source: Source, own: str) -> dict[str, Any]:
+        async def read(source: SourceRuntime, own: str) -> dict[str, Any]:
             return fit_document(await source.inspect(own))
 
         found = await self._do(target, read, 20)
@@ -377,7 +222,10 @@ class SourceSupervisor:
         return shown
 
     async def _do(
-        self, target: str, act: Callable[[Source, str], Coroutine[Any, Any, T]], deadline: float
+        self,
+        target: str,
+        act: Callable[[SourceRuntime, str], Coroutine[Any, Any, T]],
+        deadline: float,
     ) -> T:
         """Perform an action through the source of a target, under the source's own name of it.
 
@@ -396,10 +244,14 @@ class SourceSupervisor:
         if running is None:
             raise ActionError(f"{target} does not belong to a source that can do this")
         own = self._inventory.own_name(running.settings.name, target)
+
+        async def perform() -> T:
+            return await act(await running.runtime.get(), own)
+
         try:
             return await self._isolation.call(
                 running.settings.plugin or "",
-                lambda: act(running.source, own),
+                perform,
                 deadline,
                 expects=(ActionError,),
             )

@@ -14,10 +14,12 @@ from ipaddress import ip_address
 
 from attrs import define, evolve, field
 
+from tocsin.core.checks.check_runner import Runnable
+from tocsin.core.checks.polled_check import PolledCheck
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import UplinkSettings
-from tocsin.core.contracts.base import Probe
 from tocsin.core.contracts.model import ComponentHealth, Health, Result, Status, Target
+from tocsin.core.contracts.probe import Probe
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin.sandbox import Isolation, PluginFault
 from tocsin.core.resolver.lookups import addresses, connect_to, look_up
@@ -47,23 +49,23 @@ class Uplink:
     _task: asyncio.Task[None] | None = field(init=False, default=None)
 
     async def confirm_down(
-        self, plugin: str, probe: object, target: Target, result: Result
+        self, plugin: str, check: Runnable, target: Target, result: Result
     ) -> Result:
         """Confirm a ``down`` result, or replace it by ``unknown`` if the uplink failed. Never
         raises.
 
         Args:
             plugin: the plugin that the probe belongs to.
-            probe: the probe.
+            check: the check.
             target: the target that was checked.
             result: the result.
 
         Returns:
             The same result, or an ``unknown`` one.
         """
-        if not self.settings.addresses or not isinstance(probe, Probe):
+        if not self.settings.addresses or not isinstance(check, PolledCheck):
             return result
-        host = await self._reached(plugin, probe, target)
+        host = await self._reached(plugin, check.probe, target)
         if host is None or not await is_outside(host) or await self.is_up():
             return result
         text = f"tocsin's own uplink failed, so this result is not valid: {result.message}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -16,16 +17,21 @@ from rich.text import Text
 
 from tocsin.core.boundary import cleaned_observation
 from tocsin.core.checks.check_runner import Runner
+from tocsin.core.checks.polled_check import PolledCheck
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.uplink import Uplink
 from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.cli.status import LOOK
 from tocsin.core.clock import SystemClock
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings
-from tocsin.core.contracts.base import ActionError, Claim, Probe, Source
+from tocsin.core.contracts.base import ActionError
 from tocsin.core.contracts.model import Event, Observation, Result, Status, Target
+from tocsin.core.contracts.probe import Probe
+from tocsin.core.contracts.source import Claim, Source
 from tocsin.core.hiding import clean
+from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.plugin.runtimes import Runtime
 from tocsin.core.plugin.sandbox import Isolation, PluginFault, describe
 from tocsin.core.shapes import fit_own_name, fit_result, fit_time
 
@@ -97,7 +103,7 @@ async def _check_all(
 ) -> list[Observation]:
     """Run the matching checks and sources once; the worst results come first."""
     seen: list[Observation] = []
-    isolation = Isolation(frozenset(settings.plugins.inline), lambda *_: None)
+    isolation = _isolation(settings)
     clock = SystemClock()
     uplink = Uplink(clock, isolation, settings.uplink)
     runner = Runner(clock, isolation, ProbeFaults(clock, plugins), confirm_down=uplink.confirm_down)
@@ -106,7 +112,10 @@ async def _check_all(
 
     async def one(target: Target, check: CheckSettings, probe: Probe) -> None:
         async with limit:
-            found = await runner.run(target, check.name, check.plugin or "", probe)
+            plugin, check_id = check.plugin or "", f"{target.name}/{check.name}"
+            polled = PolledCheck(probe, isolation.contexts.of(plugin, check_id))
+            found = await runner.run(target, check.name, plugin, polled)
+            await runner.close(plugin, polled)
             seen.append(cleaned_observation(found))
 
     runs = []
@@ -124,8 +133,13 @@ async def _check_all(
     await asyncio.gather(*runs, *sources)
     watcher.cancel()
     await uplink.stop()
-    isolation.stop()
+    await isolation.stop()
     return sorted(seen, key=lambda o: (-EXIT[o.result.status], o.check_id))
+
+
+def _isolation(settings: Settings) -> Isolation:
+    contexts = Contexts(settings.data_dir, SystemClock(), os.environ)
+    return Isolation(frozenset(settings.plugins.inline), lambda *_: None, contexts)
 
 
 def _unknown(target: str, check: str, reason: str) -> Observation:
@@ -178,11 +192,11 @@ class _Snapshot:
 
 async def check_sources(settings: Settings) -> dict[str, str | None]:
     """Return for each source why it cannot see its targets; None if it can."""
-    isolation = Isolation(frozenset(settings.plugins.inline), lambda *_: None)
+    isolation = _isolation(settings)
     troubles: dict[str, str | None] = {}
     for source in settings.sources.values():
         troubles[source.name] = await _snapshot(source, isolation, (), [])
-    isolation.stop()
+    await isolation.stop()
     return troubles
 
 
@@ -198,11 +212,13 @@ async def _snapshot(
         seen.append(_unknown(f"({settings.name})", settings.name, settings.broken or "broken"))
         return settings.broken
     sink = _Snapshot(settings.name, asyncio.Event(), asyncio.get_running_loop())
-    task = asyncio.create_task(
-        isolation.call(
-            settings.plugin or "", lambda: source.run(settings.name, settings.interval, sink), None
-        )
-    )
+    plugin = settings.plugin or ""
+    runtime = Runtime(source, isolation.contexts.of(plugin, settings.name))
+
+    async def run() -> None:
+        await (await runtime.get()).run(settings.name, settings.interval, sink)
+
+    task = asyncio.create_task(isolation.call(plugin, run, None))
     waiter = asyncio.create_task(sink.done.wait())
     done, _ = await asyncio.wait(
         {task, waiter}, timeout=SOURCE_DEADLINE, return_when=asyncio.FIRST_COMPLETED

@@ -13,7 +13,7 @@ from typing import Any
 from tocsin.core.config.checks import broken_check, make_check
 from tocsin.core.config.errors import Catalog, ConfigError, Problems
 from tocsin.core.config.settings import CheckSettings
-from tocsin.core.contracts.base import PushProbe
+from tocsin.core.contracts.probe import PushProbe
 
 SHORT = ("http", "tcp")
 """Checks for which one-word labels exist (``tocsin.http``)."""

@@ -12,7 +12,8 @@ from tocsin.core.config.find_plugin import find_plugin
 from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import CheckSettings, SourceSettings
 from tocsin.core.config.structure import construct
-from tocsin.core.contracts.base import Probe, Source
+from tocsin.core.contracts.probe import Probe
+from tocsin.core.contracts.source import Source
 from tocsin.core.units import format_duration
 
 MIN_INTERVAL = 1.0

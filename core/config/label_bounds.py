@@ -11,7 +11,7 @@ from math import inf
 from typing import Any
 
 from tocsin.core.config.settings import DAY
-from tocsin.core.contracts.base import Sink, Source
+from tocsin.core.contracts.source import Sink, Source
 from tocsin.core.units import format_duration, parse_duration
 
 LONGEST_INTERVAL = DAY

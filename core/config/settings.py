@@ -11,11 +11,14 @@ from attrs import Factory, evolve, field, frozen
 
 from tocsin.core.alerts.model import Policy
 from tocsin.core.alerts.silences import Window
-from tocsin.core.contracts.base import Probe, PushProbe, Secret, Service, Source
+from tocsin.core.contracts.base import Secret
 from tocsin.core.contracts.model import Target
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.observer import Observer
+from tocsin.core.contracts.probe import Probe, PushProbe
 from tocsin.core.contracts.rule import Rule, Severity
+from tocsin.core.contracts.service import Service
+from tocsin.core.contracts.source import Source
 from tocsin.core.units import Bytes, Seconds
 
 DAY = 86400.0

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from attrs import Factory, field, frozen
 
+from tocsin.core.contracts.context import Context
 from tocsin.core.contracts.model import LogLine, Status
 from tocsin.core.contracts.rendered import RenderedMessage
 from tocsin.core.contracts.rule import Severity
@@ -236,26 +237,10 @@ def _positive(_: object, attribute: Any, value: float) -> None:
         raise ValueError(f"{attribute.name} must be more than 0 s")
 
 
-@frozen(kw_only=True)
-class Notifier(ABC):
-    """Delivers messages to people. There is one instance for each channel.
+class NotifierRuntime(ABC):
+    """What delivers the messages of one channel, and keeps what lasts between them."""
 
-    Attributes:
-        min_severity: class variable; default of the channel's option: the lowest severity of alerts
-            that the channel gets.
-        batch: class variable; default of the channel's option: seconds for which notices that are
-            not critical are collected into one message; None: as long as critical ones.
-        log_lines: class variable; how many of a target's last log lines come with a notice.
-        wants_system: class variable; whether messages come with the status of every target.
-        timeout: seconds that one attempt may take. The core cancels it one second later.
-    """
-
-    min_severity: ClassVar[Severity] = Severity.INFO
-    batch: ClassVar[float | None] = None
-    log_lines: ClassVar[int] = 0
-    wants_system: ClassVar[bool] = False
-
-    timeout: Seconds = field(default=30.0, validator=_positive)
+    __slots__ = ()
 
     @abstractmethod
     async def send(self, message: Message) -> Receipt:
@@ -279,4 +264,43 @@ class Notifier(ABC):
         """
 
     async def close(self) -> None:
-        """Release the notifier's resources; called when its channel ends (reload, stop)."""
+        """Release the runtime's resources; called when its channel ends (reload, stop)."""
+
+
+@frozen(kw_only=True)
+class Notifier(NotifierRuntime):
+    """The options of a channel, which delivers messages to people.
+
+    A notifier without state defines :meth:`send`. One that keeps anything between messages defines
+    :meth:`open`.
+
+    Attributes:
+        min_severity: class variable; default of the channel's option: the lowest severity of alerts
+            that the channel gets.
+        batch: class variable; default of the channel's option: seconds for which notices that are
+            not critical are collected into one message; None: as long as critical ones.
+        log_lines: class variable; how many of a target's last log lines come with a notice.
+        wants_system: class variable; whether messages come with the status of every target.
+        timeout: seconds that one attempt may take. The core cancels it one second later.
+    """
+
+    min_severity: ClassVar[Severity] = Severity.INFO
+    batch: ClassVar[float | None] = None
+    log_lines: ClassVar[int] = 0
+    wants_system: ClassVar[bool] = False
+
+    timeout: Seconds = field(default=30.0, validator=_positive)
+
+    async def open(self, context: Context) -> NotifierRuntime:
+        """Return what delivers; without a definition of its own, the notifier itself.
+
+        Called before the first message, and again at the next attempt if it raises.
+
+        Args:
+            context: what the core gives to the runtime.
+        """
+        return self
+
+    async def send(self, message: Message) -> Receipt:
+        """Deliver a message; see :meth:`NotifierRuntime.send`."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither send nor open")

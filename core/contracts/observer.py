@@ -10,6 +10,7 @@ from uuid import UUID
 
 from attrs import Factory, frozen
 
+from tocsin.core.contracts.context import Context
 from tocsin.core.contracts.rule import Severity
 
 
@@ -52,13 +53,10 @@ class AlertChange:
     details: Mapping[str, Any] = Factory(dict)
 
 
-@frozen(kw_only=True)
-class Observer(ABC):
-    """Receives every change of every alert, one at a time, after the journal has recorded it.
+class ObserverRuntime(ABC):
+    """What processes the changes for one :class:`Observer`."""
 
-    Changes that an observer misses, because tocsin is down or because the observer is too slow,
-    are not sent again. A plugin that must not miss a change has to be a notifier.
-    """
+    __slots__ = ()
 
     @abstractmethod
     async def changed(self, change: AlertChange) -> None:
@@ -72,4 +70,29 @@ class Observer(ABC):
         """
 
     async def close(self) -> None:
-        """Release the observer's resources; called when tocsin stops or its options change."""
+        """Release the runtime's resources; called when tocsin stops or its options change."""
+
+
+@frozen(kw_only=True)
+class Observer(ObserverRuntime):
+    """The options of an observer, which receives every change of every alert, one at a time, after
+    the journal has recorded it.
+
+    Changes that an observer misses, because tocsin is down or because the observer is too slow,
+    are not sent again. A plugin that must not miss a change has to be a notifier. An observer
+    without state defines :meth:`changed`; one that keeps anything defines :meth:`open`.
+    """
+
+    async def open(self, context: Context) -> ObserverRuntime:
+        """Return what processes changes; without a definition of its own, the observer itself.
+
+        Called before the first change, and again for the next one if it raises.
+
+        Args:
+            context: what the core gives to the runtime.
+        """
+        return self
+
+    async def changed(self, change: AlertChange) -> None:
+        """Process one change; see :meth:`ObserverRuntime.changed`."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither changed nor open")

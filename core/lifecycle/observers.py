@@ -11,8 +11,9 @@ from attrs import define, field
 
 from tocsin.core.alerts.model import Transition
 from tocsin.core.config.settings import ObserverSettings
-from tocsin.core.contracts.observer import AlertChange, Observer
+from tocsin.core.contracts.observer import AlertChange, ObserverRuntime
 from tocsin.core.logs import get_logger
+from tocsin.core.plugin.runtimes import Runtime
 from tocsin.core.plugin.sandbox import Isolation, PluginFault, describe
 
 log = get_logger(__name__)
@@ -53,7 +54,7 @@ class _Watch:
     """One observer and its queue of changes."""
 
     settings: ObserverSettings
-    observer: Observer
+    runtime: Runtime[ObserverRuntime]
     waiting: deque[AlertChange] = field(factory=lambda: deque(maxlen=QUEUE))
     ready: asyncio.Event = field(factory=asyncio.Event)
     missed: int = 0
@@ -92,7 +93,8 @@ class Observers:
                     self.works(watch.settings.plugin or "")
         for name, one in settings.items():
             if name not in self._watches and one.observer is not None:
-                watch = self._watches[name] = _Watch(one, one.observer)
+                context = self.isolation.contexts.of(one.plugin or "", name)
+                watch = self._watches[name] = _Watch(one, Runtime(one.observer, context))
                 watch.task = asyncio.create_task(self._serve(watch), name=f"observer {name}")
 
     async def stop(self) -> None:
@@ -106,7 +108,7 @@ class Observers:
             await asyncio.gather(watch.task, return_exceptions=True)
         with suppress(PluginFault, TimeoutError):
             await self.isolation.call(
-                watch.settings.plugin or "", watch.observer.close, CLOSE_DEADLINE
+                watch.settings.plugin or "", watch.runtime.close, CLOSE_DEADLINE
             )
 
     async def _serve(self, watch: _Watch) -> None:
@@ -122,8 +124,12 @@ class Observers:
             log.warning("an observer is too slow and missed changes", observer=name,
                         missed=watch.missed)  # fmt: skip
             watch.missed = 0
+
+        async def process() -> None:
+            await (await watch.runtime.get()).changed(change)
+
         try:
-            await self.isolation.call(plugin, lambda: watch.observer.changed(change), DEADLINE)
+            await self.isolation.call(plugin, process, DEADLINE)
         except PluginFault as error:
             if error.severe:
                 self.isolation.reset(plugin, error)

@@ -10,7 +10,7 @@ from attrs import define, field
 
 from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.config.settings import ChannelSettings
-from tocsin.core.contracts.notifier import Notifier, NotifyError
+from tocsin.core.contracts.notifier import Notifier, NotifierRuntime, NotifyError
 from tocsin.core.logs import get_logger
 from tocsin.core.monitor import events
 from tocsin.core.monitor.withdraw import withdrawn
@@ -64,7 +64,7 @@ class ChannelManager:
         """Stop; deliveries in progress may finish, and the other rows remain in the journal."""
         await self._deafen(*self._listeners)
         await asyncio.gather(*(channel.stop() for channel in self))
-        await asyncio.gather(*(self._close(channel.settings) for channel in self))
+        await asyncio.gather(*(self._close(channel) for channel in self))
 
     async def apply(self, settings: Mapping[str, ChannelSettings]) -> None:
         """Apply a configuration; unchanged channels keep running."""
@@ -84,26 +84,33 @@ class ChannelManager:
                 self.channels[name].resume(rows, channel.record.retry_after_until)
             else:
                 self._orphans(rows)
-            await self._close(channel.settings)
+            await self._close(channel)
         for name in self.channels.keys() - kept:
             self._start(self.channels[name])
 
     def _start(self, channel: Channel) -> None:
         channel.start()
         notifier, name = channel.settings.notifier, channel.settings.name
-        if notifier is None or self.context is None or type(notifier).listen is Notifier.listen:
+        runtime = channel.attempt.runtime
+        if notifier is None or runtime is None or self.context is None:
+            return
+        if (type(notifier).open, type(notifier).listen) == (Notifier.open, Notifier.listen):
             return
         controls = ChannelControls(self.context, name)
         plugin = channel.settings.plugin or ""
+
+        async def receive() -> None:
+            opened = await runtime.get()
+            if type(opened).listen is NotifierRuntime.listen:
+                await asyncio.Event().wait()  # it only sends
+            await opened.listen(controls)
 
         async def listen() -> None:
             never = asyncio.Event()
             while channel.availability.asked_until > self.tools.clock.monotonic():
                 await self.tools.clock.wait(never, channel.availability.asked_until)
             try:
-                await self.tools.isolation.call(
-                    plugin, lambda: notifier.listen(controls), None, expects=(NotifyError,)
-                )
+                await self.tools.isolation.call(plugin, receive, None, expects=(NotifyError,))
             except NotifyError as error:
                 if error.retry_after is not None:
                     channel.record.back_off(error.retry_after)
@@ -125,12 +132,12 @@ class ChannelManager:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _close(self, settings: ChannelSettings) -> None:
-        notifier = settings.notifier
-        if notifier is not None:
+    async def _close(self, channel: Channel) -> None:
+        runtime = channel.attempt.runtime
+        if runtime is not None and runtime.is_open:
             with suppress(PluginFault, TimeoutError):
                 await self.tools.isolation.call(
-                    settings.plugin or "", notifier.close, CLOSE_DEADLINE
+                    channel.settings.plugin or "", runtime.close, CLOSE_DEADLINE
                 )
 
     def put(self, rows: Iterable[Row]) -> None:

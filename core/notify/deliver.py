@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import random
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from tocsin.core.config.settings import ChannelSettings
-from tocsin.core.contracts.notifier import LONGEST_REST, Message, NotifyError, Receipt
+from tocsin.core.contracts.notifier import (
+    LONGEST_REST,
+    Message,
+    NotifierRuntime,
+    NotifyError,
+    Receipt,
+)
 from tocsin.core.hiding import clean
 from tocsin.core.logs import get_logger
 from tocsin.core.notify.enrich import Enricher
+from tocsin.core.plugin.runtimes import Runtime
 from tocsin.core.plugin.sandbox import Isolation, PluginFault, describe
 from tocsin.core.runtime.shortage import own_shortage
 from tocsin.core.shapes import fit_receipt
@@ -73,16 +80,23 @@ class Attempt:
 
     settings: ChannelSettings
     isolation: Isolation
+    runtime: Runtime[NotifierRuntime] | None = field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        if (notifier := self.settings.notifier) is not None:
+            context = self.isolation.contexts.of(self.settings.plugin or "", self.settings.name)
+            self.runtime = Runtime(notifier, context)
 
     async def __call__(self, message: Message) -> Receipt | Failure:
         """Try once to deliver a message; return the receipt or the failure."""
         notifier, plugin = self.settings.notifier, self.settings.plugin or ""
-        if notifier is None:
+        runtime = self.runtime
+        if notifier is None or runtime is None:
             why = self.settings.broken or "it has no notifier"
             return Failure(message=why, permanent=True, everything=True)
 
         async def send() -> tuple[Receipt, str | None]:
-            given = await notifier.send(message)
+            given = await (await runtime.get()).send(message)
             try:
                 return fit_receipt(given)
             except PluginFault as fault:

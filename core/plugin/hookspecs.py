@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from tocsin.core.contracts.base import Probe, PushProbe, Service, Source
 from tocsin.core.contracts.endpoint import Endpoint
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.observer import Observer
+from tocsin.core.contracts.probe import Probe, PushProbe
 from tocsin.core.contracts.rule import Rule
+from tocsin.core.contracts.service import Service
+from tocsin.core.contracts.source import Source
 
 if TYPE_CHECKING:
     import click

@@ -22,11 +22,13 @@ from attrs import evolve, frozen
 
 from tocsin.core.config import read_plugin_settings
 from tocsin.core.config.settings import PluginSettings
-from tocsin.core.contracts.base import Probe, PushProbe, Service, Source
 from tocsin.core.contracts.endpoint import Endpoint
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.observer import Observer
+from tocsin.core.contracts.probe import Probe, PushProbe
 from tocsin.core.contracts.rule import Rule
+from tocsin.core.contracts.service import Service
+from tocsin.core.contracts.source import Source
 from tocsin.core.hiding import clean
 from tocsin.core.plugin import hookspecs
 from tocsin.core.plugin.sandbox import PluginFault, call_with_deadline, describe
@@ -44,6 +46,11 @@ _KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
     "tocsin_observers": ("observer", (Observer,)),
 }
 
+
+_METHODS: dict[type, str] = {
+    Probe: "check", Source: "run", Notifier: "send", Observer: "changed",
+}  # fmt: skip
+"""Kinds whose classes define this method, or ``open``, which returns what has it."""
 
 _LISTS: dict[str, tuple[str, Any, str]] = {
     "tocsin_commands": ("command", click.Command, "a click command"),
@@ -259,8 +266,7 @@ class PluginManager:
                 raise PluginFault(f"returned {cls!r} from {hook}, not a subclass of {kind.title()}")
             if not hasattr(cls, "__attrs_attrs__"):
                 raise PluginFault(f"has a class {cls.__name__} that is not an attrs class")
-            if inspect.isabstract(cls):
-                missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
+            if missing := _lacking(cls):
                 raise PluginFault(f"has a class {cls.__name__} that lacks {missing}")
             if not is_name(name) or "/" in name or name.startswith("."):
                 raise PluginFault(
@@ -344,6 +350,15 @@ def _distribution(entry: EntryPoint) -> tuple[str, str]:
     if entry.dist is None:
         return "unknown", ""
     return entry.dist.name.lower().replace("_", "-"), entry.dist.version
+
+
+def _lacking(cls: type) -> str:
+    """Return the methods that a class has yet to define; "" if there are none."""
+    for base, method in _METHODS.items():
+        if issubclass(cls, base):
+            own = [getattr(cls, name) is not getattr(base, name) for name in (method, "open")]
+            return "" if any(own) else f"{method} (or open)"
+    return ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
 
 
 def _iterate(hook: str, answer: object) -> Iterable[object]:

@@ -16,12 +16,15 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import CodeType
 from typing import Any, TypeVar
 
 from tocsin.core.contracts.base import ActionError, ServiceError
 from tocsin.core.contracts.notifier import NotifyError
+from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.faults import PluginFault, call_with_deadline, describe, plain_error
 from tocsin.core.resolver.guard import guard_lookups
 from tocsin.core.runtime.deadline import deadline, standstill
@@ -31,6 +34,9 @@ __all__ = ["Isolation", "PluginFault", "PluginThread", "call_with_deadline", "de
 T = TypeVar("T")
 
 Expected = tuple[type[ActionError | NotifyError | ServiceError], ...]
+
+CLOSE_DEADLINE = 1.0
+"""Timeout, in seconds, for closing what the runtimes of a plugin share."""
 
 TICK = 0.25
 """Seconds between two signs of life of a plugin's thread."""
@@ -301,10 +307,17 @@ class Isolation:
     Args:
         inline: names of the plugins that run in the core's loop.
         report: called with a plugin and the fault for which its thread was abandoned.
+        contexts: what runtimes of plugins are given.
     """
 
-    def __init__(self, inline: frozenset[str], report: Callable[[str, PluginFault], None]) -> None:
+    def __init__(
+        self,
+        inline: frozenset[str],
+        report: Callable[[str, PluginFault], None],
+        contexts: Contexts,
+    ) -> None:
         self.inline = inline
+        self.contexts = contexts
         self._report = report
         self.last_standstill: tuple[float, float] | None = None
         """The last long standstill of tocsin: its end in monotonic seconds, and its length in
@@ -376,7 +389,11 @@ class Isolation:
         if thread := self._threads.get(plugin):
             thread.awaited()
 
-    def stop(self) -> None:
-        """End every thread."""
+    async def stop(self) -> None:
+        """Close what runtimes of plugins share, and end every thread."""
+        for plugin in self.contexts.plugins:
+            with suppress(PluginFault, TimeoutError):
+                await self.call(plugin, partial(self.contexts.close, plugin), CLOSE_DEADLINE)
+        self.contexts.stop()
         for thread in self._threads.values():
             thread.stop()

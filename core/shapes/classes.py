@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tocsin.core.contracts.base import Probe, PushProbe, Source
 from tocsin.core.contracts.notifier import Notifier
+from tocsin.core.contracts.probe import Probe, PushProbe
 from tocsin.core.contracts.rule import Severity
+from tocsin.core.contracts.source import Source
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.shapes.look import LONGEST_WAIT, is_name, is_number, show
 

@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from tocsin.core.contracts.base import Claim
 from tocsin.core.contracts.model import Event, LogLine, Target
+from tocsin.core.contracts.source import Claim
 from tocsin.core.hiding import visible
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.shapes.look import (

@@ -40,6 +40,7 @@ from tocsin.core.testing.conformance import (
     check_no_tasks_left,
     check_secrets_hidden,
 )
+from tocsin.core.testing.context import RecordingContext, opened
 
 _AT = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 GRACE = 1.0
@@ -181,6 +182,8 @@ async def check_notifier_conformance(notifier: Notifier) -> list[Receipt]:
     check_class(type(notifier))
     check_secrets_hidden(notifier)
     before = asyncio.all_tasks()
+    context = RecordingContext()
+    runtime = await opened(notifier, context)
     receipts = []
     messages = [message_of(kind) for kind in Kind]
     messages += [message_of(*Kind), message_of(Kind.FIRED, text=NASTY, target=NASTY[:100])]
@@ -188,18 +191,19 @@ async def check_notifier_conformance(notifier: Notifier) -> list[Receipt]:
     again = message_of()
     for message in [*messages, again, again]:
         async with asyncio.timeout(notifier.timeout + GRACE):
-            receipt = await notifier.send(message)
+            receipt = await runtime.send(message)
         assert isinstance(receipt, Receipt), f"send() returned {type(receipt).__name__}"
         assert receipt.answer, "the receipt has no answer"
         for secret in _secrets(notifier):
             assert secret.reveal() not in repr(receipt), "the receipt shows a secret"
         receipts.append(receipt)
-    task = asyncio.ensure_future(notifier.send(message_of()))
+    task = asyncio.ensure_future(runtime.send(message_of()))
     await asyncio.sleep(0)
     task.cancel()
     done, _ = await asyncio.wait({task}, timeout=GRACE)
     assert done, f"send() ignored its cancellation for {GRACE:g} s"
-    await notifier.close()
+    await runtime.close()
+    await context.close()
     await check_no_tasks_left(before, "send()")
     return receipts
 
@@ -222,11 +226,15 @@ async def check_refusal(
     """
     found: NotifyError | None = None
     receipt: object = None
+    context = RecordingContext()
+    runtime = await opened(notifier, context)
     try:
         async with asyncio.timeout(notifier.timeout + GRACE):
-            receipt = await notifier.send(message_of())
+            receipt = await runtime.send(message_of())
     except NotifyError as error:
         found = error
+    await runtime.close()
+    await context.close()
     assert found is not None, f"send() did not raise NotifyError but returned {receipt!r}"
     assert found.permanent is permanent, f"permanent is {found.permanent}: {found}"
     assert found.retry_after == retry_after, f"retry_after is {found.retry_after}"

@@ -19,6 +19,7 @@ from tocsin.core.testing.conformance import (
     check_no_tasks_left,
     check_secrets_hidden,
 )
+from tocsin.core.testing.context import RecordingContext, opened
 
 PATIENCE = 10.0
 KINDS = (
@@ -54,15 +55,18 @@ async def check_observer_conformance(observer: Observer) -> None:
     check_class(type(observer))
     check_secrets_hidden(observer)
     before = asyncio.all_tasks()
+    context = RecordingContext()
+    runtime = await opened(observer, context)
     for change in changes():
         async with asyncio.timeout(PATIENCE):
-            await observer.changed(change)
-    task = asyncio.ensure_future(observer.changed(changes()[0]))
+            await runtime.changed(change)
+    task = asyncio.ensure_future(runtime.changed(changes()[0]))
     await asyncio.sleep(0)
     task.cancel()
     done, _ = await asyncio.wait({task}, timeout=PATIENCE)
     assert done, f"changed() ignored its cancellation for {PATIENCE:g} s"
-    await observer.close()
+    await runtime.close()
+    await context.close()
     await check_no_tasks_left(before, "changed()")
 
 

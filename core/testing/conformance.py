@@ -14,9 +14,12 @@ import attrs
 import msgspec
 
 from tocsin.core.checks.check_runner import DEADLINE_GRACE
-from tocsin.core.contracts.base import Probe, PushProbe, Secret, Source
+from tocsin.core.contracts.base import Secret
 from tocsin.core.contracts.model import Result, Target
+from tocsin.core.contracts.probe import Probe, ProbeRuntime, PushProbe
+from tocsin.core.contracts.source import Source
 from tocsin.core.plugin.options import options_of, summary_of
+from tocsin.core.testing.context import RecordingContext, opened
 from tocsin.core.testing.sink import RecordingSink
 
 _METRIC = re.compile(r"[a-z_][a-z0-9_]*")
@@ -94,15 +97,18 @@ def _secrets(value: Any) -> list[Secret]:
     return []
 
 
-async def check_probe_conformance(probe: Probe, target: Target | None = None) -> Result:
+async def check_probe_conformance(
+    probe: Probe, target: Target | None = None, context: RecordingContext | None = None
+) -> Result:
     """Check a probe against its contract.
 
-    It has to return a valid result within its deadline, twice, in two event loops; end when it is
-    cancelled; leave no tasks behind; and show no secrets.
+    It has to open and return a valid result within its deadline, twice, in two event loops; end
+    when it is cancelled; leave no tasks behind; and show no secrets.
 
     Args:
         probe: the probe.
         target: the target to check; None for one called "conformance".
+        context: what its runtime is given; None for one that records.
 
     Returns:
         The result.
@@ -115,16 +121,19 @@ async def check_probe_conformance(probe: Probe, target: Target | None = None) ->
     check_labels(type(probe))
     check_secrets_hidden(probe)
     before = asyncio.all_tasks()
+    context = context or RecordingContext()
+    runtime = await opened(probe, context)
     async with asyncio.timeout(probe.timeout + DEADLINE_GRACE):
-        result = await probe.check(target)
+        result = await runtime.check(target)
     check_result(result)
     for secret in _secrets(probe):
         shown = result.message + msgspec.json.encode(result.attributes).decode()
         assert secret.reveal() not in shown, "the result shows a secret"
-    await _cancel_midway(probe, target)
+    await _cancel_midway(runtime, target)
     await check_no_tasks_left(before, "check()")
     await asyncio.to_thread(_in_another_loop, probe, target)
-    await probe.close()
+    await runtime.close()
+    await context.close()
     return result
 
 
@@ -146,8 +155,8 @@ async def check_no_tasks_left(before: set[asyncio.Task[Any]], what: str) -> None
     assert not left, f"{what} left tasks behind: {left}"
 
 
-async def _cancel_midway(probe: Probe, target: Target) -> None:
-    task = asyncio.ensure_future(probe.check(target))
+async def _cancel_midway(runtime: ProbeRuntime, target: Target) -> None:
+    task = asyncio.ensure_future(runtime.check(target))
     await asyncio.sleep(0.001)
     task.cancel()
     done, _ = await asyncio.wait({task}, timeout=DEADLINE_GRACE)
@@ -161,8 +170,14 @@ def _in_another_loop(probe: Probe, target: Target) -> None:
     """Check the target in another event loop: a plugin's thread may be restarted with a new one."""
 
     async def run() -> Result:
-        async with asyncio.timeout(probe.timeout + DEADLINE_GRACE):
-            return await probe.check(target)
+        context = RecordingContext()
+        runtime = await opened(probe, context)
+        try:
+            async with asyncio.timeout(probe.timeout + DEADLINE_GRACE):
+                return await runtime.check(target)
+        finally:
+            await runtime.close()
+            await context.close()
 
     check_result(asyncio.run(run()))
 
@@ -183,7 +198,9 @@ def check_push_conformance(probe: PushProbe, target: Target | None = None) -> No
         assert first == probe.judge(target, None, silence), "judge() is not pure"
 
 
-async def check_source_conformance(source: Source, name: str = "conformance") -> RecordingSink:
+async def check_source_conformance(
+    source: Source, name: str = "conformance", context: RecordingContext | None = None
+) -> RecordingSink:
     """Check a source against its contract.
 
     It has to complete an inventory within 30 s or report why it cannot, send valid results of
@@ -192,6 +209,7 @@ async def check_source_conformance(source: Source, name: str = "conformance") ->
     Args:
         source: the source.
         name: the source's name in the configuration.
+        context: what its runtime is given; None for one that records.
 
     Returns:
         What the source sent.
@@ -203,7 +221,9 @@ async def check_source_conformance(source: Source, name: str = "conformance") ->
     check_secrets_hidden(source)
     threads = set(threading.enumerate())
     sink = RecordingSink()
-    task = asyncio.ensure_future(source.run(name, 1.0, sink))
+    context = context or RecordingContext()
+    runtime = await opened(source, context)
+    task = asyncio.ensure_future(runtime.run(name, 1.0, sink))
     await sink.until(lambda: sink.inventories or sink.troubles or task.done())
     assert not task.done(), f"run() ended by itself: {task}"
     task.cancel()
@@ -211,6 +231,8 @@ async def check_source_conformance(source: Source, name: str = "conformance") ->
     assert done, "run() ignored its cancellation for 10 s"
     with contextlib.suppress(asyncio.CancelledError):
         await task
+    await runtime.close()
+    await context.close()
     for target, results in sink.results.items():
         assert target in sink.targets, f"a result of {target} came before it was discovered"
         for result in results:

@@ -9,6 +9,7 @@ import pytest
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.testing.clock import SettableClock
+from tocsin.core.testing.context import RecordingContext
 from tocsin.core.testing.notifier import RecordingNotifier
 from tocsin.core.testing.sink import RecordingSink
 
@@ -29,6 +30,12 @@ def tocsin_sink() -> RecordingSink:
 def tocsin_notifier() -> RecordingNotifier:
     """Return a notifier that records messages in place of delivering them."""
     return RecordingNotifier()
+
+
+@pytest.fixture
+def tocsin_context() -> RecordingContext:
+    """Return a context for ``open``, which records what a runtime does with it."""
+    return RecordingContext()
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Any
 
 from attrs import define, field
 
-from tocsin.core.contracts.base import Claim
 from tocsin.core.contracts.model import Event, Result, Target
+from tocsin.core.contracts.source import Claim
 
 
 @define

@@ -12,10 +12,20 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 import psutil
+from attrs import define, frozen, validators
 from attrs import field as option
-from attrs import frozen, validators
 
-from tocsin import Bytes, Probe, Result, Status, Target, hookimpl, own_shortage, private
+from tocsin import (
+    Bytes,
+    Context,
+    Probe,
+    ProbeRuntime,
+    Result,
+    Status,
+    Target,
+    hookimpl,
+    own_shortage,
+)
 from tocsin.plugins.probes._threads import LOOKS
 
 _VIRTUAL = frozenset(
@@ -74,12 +84,29 @@ class DiskProbe(Probe):
         default=5.0, validator=validators.and_(validators.ge(0), validators.le(100))
     )
     root: str = "/"
-    _writable: set[str] = private(factory=set)
+
+    async def open(self, context: Context) -> DiskCheck:
+        """Return what examines the mount points."""
+        return DiskCheck(self)
+
+
+@define(eq=False)
+class DiskCheck(ProbeRuntime):
+    """Examines the mount points of one check.
+
+    Attributes:
+        options: its options.
+    """
+
+    options: DiskProbe
+    _writable: set[str] = option(init=False, factory=set)
     """Mount points that have been writable in an earlier run."""
 
     async def check(self, target: Target) -> Result:
         """Examine each mount point on its own thread, since a dead one blocks forever."""
-        patience = self.timeout * 0.4  # spent up to twice (list, examine), with time to spare
+        patience = (
+            self.options.timeout * 0.4
+        )  # spent up to twice (list, examine), with time to spare
         try:
             paths = await self._chosen(patience)
         except TimeoutError:
@@ -127,12 +154,14 @@ class DiskProbe(Probe):
 
     async def _chosen(self, seconds: float) -> list[str]:
         """Return the mount points to examine. Raises TimeoutError after ``seconds``."""
-        if self.paths:
-            return [_under(self.root, path) for path in self.paths]
-        return await LOOKS.look("disks", (self.root, self.exclude), self._local, seconds)
+        options = self.options
+        if options.paths:
+            return [_under(options.root, path) for path in options.paths]
+        return await LOOKS.look("disks", (options.root, options.exclude), self._local, seconds)
 
     def _local(self) -> list[str]:
         # One that was writable and is read-only now stays: most likely its disk has an error.
+        options = self.options
         fixed = _read_only() - self._writable
         found = [
             part.mountpoint
@@ -142,10 +171,10 @@ class DiskProbe(Probe):
         # One device may be mounted in several places (bind mounts); use the shortest path.
         devices: dict[int, str] = {}
         for path in sorted(found, key=len):
-            if any(fnmatchcase(path, pattern) for pattern in self.exclude):
+            if any(fnmatchcase(path, pattern) for pattern in options.exclude):
                 continue
             try:
-                if not PurePosixPath(path).is_relative_to(self.root) or os.path.isfile(path):  # noqa: PTH113
+                if not PurePosixPath(path).is_relative_to(options.root) or os.path.isfile(path):  # noqa: PTH113
                     continue
                 devices.setdefault(os.stat(path).st_dev, path)  # noqa: PTH116
             except OSError:
@@ -174,17 +203,18 @@ class DiskProbe(Probe):
         down += [f"{path} does not answer" for path in silent]
         if down:
             return Result.down("; ".join(down), metrics=metrics, attributes=attributes)
-        tight = [room for room in rooms if room.free_percent < self.degraded_free_percent]
+        tight = [room for room in rooms if room.free_percent < self.options.degraded_free_percent]
         if tight:
             text = "; ".join(_words(room) for room in tight)
             return Result.degraded(text, metrics=metrics, attributes=attributes)
         return Result.up(_words(fullest), metrics=metrics, attributes=attributes)
 
     def _full(self, room: _Room) -> str | None:
-        if room.free_percent < self.min_free_percent or room.free < self.min_free_bytes:
+        options = self.options
+        if room.free_percent < options.min_free_percent or room.free < options.min_free_bytes:
             return _words(room)
         inodes = room.inodes_free_percent
-        if inodes is not None and inodes < self.min_inodes_free_percent:
+        if inodes is not None and inodes < options.min_inodes_free_percent:
             return f"{room.path} has {inodes:.1f}% of its inodes free"
         return None
 

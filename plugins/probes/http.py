@@ -12,11 +12,22 @@ from itertools import chain
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from attrs import Attribute, frozen
+from attrs import Attribute, define, field, frozen
 from attrs import field as option
 from yarl import URL
 
-from tocsin import Bytes, Probe, Result, Seconds, Secret, Target, deadline, hookimpl, private
+from tocsin import (
+    Bytes,
+    Context,
+    Probe,
+    ProbeRuntime,
+    Result,
+    Seconds,
+    Secret,
+    Target,
+    deadline,
+    hookimpl,
+)
 from tocsin.plugins.probes import _http_client, _pattern
 from tocsin.plugins.probes._http_exchange import Answer, Timings, Trouble
 from tocsin.plugins.probes._http_expect import (
@@ -150,11 +161,25 @@ class HttpProbe(Probe):
     degraded_above: Seconds | None = None
     certificate_warn_days: float = 14.0
 
-    _means: list[_Means] = private(factory=list)
-
     def network_host(self, target: Target) -> str | None:
         """Return the host of the URL."""
         return urlsplit(self.url).hostname
+
+    async def open(self, context: Context) -> HttpCheck:
+        """Return what sends the requests."""
+        return HttpCheck(self)
+
+
+@define(eq=False)
+class HttpCheck(ProbeRuntime):
+    """Sends the requests of one check.
+
+    Attributes:
+        options: its options.
+    """
+
+    options: HttpProbe
+    _means: _Means | None = field(init=False, default=None)
 
     async def check(self, target: Target) -> Result:
         """Send one request and judge the answer.
@@ -163,11 +188,11 @@ class HttpProbe(Probe):
         """
         timings = Timings()
         try:
-            with deadline(self.timeout):
-                means = self._means[0] if self._means else self._prepare()
+            with deadline(self.options.timeout):
+                means = self._means or self._prepare()
                 answer = await _http_client.exchange(means.prepared, timings)
         except TimeoutError as error:
-            text = f"no answer within {self.timeout:g} s"
+            text = f"no answer within {self.options.timeout:g} s"
             return Result.failed(error, text, metrics=timings.phases())
         except Trouble as error:
             return Result.failed(error, str(error), metrics=timings.phases())
@@ -180,40 +205,42 @@ class HttpProbe(Probe):
         return await self._judge(means, answer, timings)
 
     def _prepare(self) -> _Means:
+        options = self.options
         request = _http_client.HttpRequest(
-            url=URL(self.url),
-            method=self.method.upper(),
+            url=URL(options.url),
+            method=options.method.upper(),
             headers=self._headers(),
-            body=None if self.body is None else self.body.encode(),
-            family=_FAMILIES[self.family],
-            tls=tls_context(self.verify, self.ca_file),
-            server_name=self.server_name,
-            redirects=self.redirects,
-            max_body=self.max_body,
-            timeout=self.timeout,
+            body=None if options.body is None else options.body.encode(),
+            family=_FAMILIES[options.family],
+            tls=tls_context(options.verify, options.ca_file),
+            server_name=options.server_name,
+            redirects=options.redirects,
+            max_body=options.max_body,
+            timeout=options.timeout,
         )
-        means = _Means(
+        self._means = means = _Means(
             _http_client.prepare(request),
-            frozenset(chain(*parse_statuses(self.expected_status))),
-            bool(self.contains or self.not_contains or self.matches or self.json),
-            [json_expectation(path, wanted) for path, wanted in self.json.items()],
+            frozenset(chain(*parse_statuses(options.expected_status))),
+            bool(options.contains or options.not_contains or options.matches or options.json),
+            [json_expectation(path, wanted) for path, wanted in options.json.items()],
         )
-        self._means.append(means)
         return means
 
     def _headers(self) -> dict[str, str]:
-        given = {name: value.reveal() for name, value in self.headers.items()}
-        if self.bearer is not None:
-            given["Authorization"] = f"Bearer {self.bearer.reveal()}"
-        if self.user is not None:
-            password = "" if self.password is None else self.password.reveal()
-            pair = base64.b64encode(f"{self.user}:{password}".encode()).decode()
+        options = self.options
+        given = {name: value.reveal() for name, value in options.headers.items()}
+        if options.bearer is not None:
+            given["Authorization"] = f"Bearer {options.bearer.reveal()}"
+        if options.user is not None:
+            password = "" if options.password is None else options.password.reveal()
+            pair = base64.b64encode(f"{options.user}:{password}".encode()).decode()
             given["Authorization"] = f"Basic {pair}"
         named = {name.lower() for name in given}
         ours = {"User-Agent": "tocsin", "Accept": "*/*"}
         return {k: v for k, v in ours.items() if k.lower() not in named} | given
 
     async def _judge(self, means: _Means, answer: Answer, timings: Timings) -> Result:
+        options = self.options
         took = time.monotonic() - timings.began
         metrics = timings.phases()
         metrics["total_seconds"] = took
@@ -224,7 +251,7 @@ class HttpProbe(Probe):
             metrics["certificate_expiry_days"] = days
         trouble = None
         if answer.status not in means.statuses:
-            wanted = show_statuses(self.expected_status)
+            wanted = show_statuses(options.expected_status)
             reason = f" {answer.reason}" if answer.reason else ""
             trouble = f"status {answer.status}{reason}, expected {wanted}"
         elif means.reads_body:
@@ -236,24 +263,25 @@ class HttpProbe(Probe):
                 return Result.unknown(str(error), metrics=metrics)
         if trouble:
             return Result.down(trouble, metrics=metrics, latency=took)
-        if days is not None and days < self.certificate_warn_days:
+        if days is not None and days < options.certificate_warn_days:
             text = f"{answer.status}, but the certificate ends in {days:.0f} days"
             return Result.degraded(text, metrics=metrics, latency=took)
-        if self.degraded_above is not None and took > self.degraded_above:
+        if options.degraded_above is not None and took > options.degraded_above:
             text = f"{answer.status}, but slow: {took * 1000:.0f} ms"
             return Result.degraded(text, metrics=metrics, latency=took)
         return Result.up(f"{answer.status} {answer.reason}".strip(), metrics=metrics, latency=took)
 
     async def _trouble(self, means: _Means, answer: Answer) -> str | None:
         """Return a clause that says what is wrong with the body, or None."""
-        cut = " in the part that was read" if len(answer.body) >= self.max_body else ""
+        options = self.options
+        cut = " in the part that was read" if len(answer.body) >= options.max_body else ""
         text = answer.text()
-        if self.contains and self.contains not in text:
-            return f"the body does not contain {self.contains!r}{cut}"
-        if self.not_contains and self.not_contains in text:
-            return f"the body contains {self.not_contains!r}"
-        if self.matches and not await _pattern.found(self.matches, text):
-            return f"the body does not match {self.matches!r}{cut}"
+        if options.contains and options.contains not in text:
+            return f"the body does not contain {options.contains!r}{cut}"
+        if options.not_contains and options.not_contains in text:
+            return f"the body contains {options.not_contains!r}"
+        if options.matches and not await _pattern.found(options.matches, text):
+            return f"the body does not match {options.matches!r}{cut}"
         document = read_json(text) if means.expectations else None
         return next((t for e in means.expectations if (t := e.trouble(document))), None)
 

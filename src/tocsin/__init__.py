@@ -7,19 +7,8 @@ from typing import TYPE_CHECKING
 from tocsin.core.lazy import on_demand
 
 if TYPE_CHECKING:
-    from tocsin.core.contracts.base import (
-        ActionError,
-        Claim,
-        Probe,
-        PushProbe,
-        Secret,
-        Service,
-        ServiceContext,
-        ServiceError,
-        Sink,
-        Source,
-        private,
-    )
+    from tocsin.core.contracts.base import ActionError, Secret, ServiceError
+    from tocsin.core.contracts.context import Context, Json, Log, Storage
     from tocsin.core.contracts.endpoint import Endpoint, Request
     from tocsin.core.contracts.model import (
         REPLICATED,
@@ -39,13 +28,17 @@ if TYPE_CHECKING:
         Message,
         Notice,
         Notifier,
+        NotifierRuntime,
         NotifyError,
         Receipt,
         TargetStatus,
     )
-    from tocsin.core.contracts.observer import AlertChange, Observer
+    from tocsin.core.contracts.observer import AlertChange, Observer, ObserverRuntime
+    from tocsin.core.contracts.probe import Probe, ProbeRuntime, PushProbe
     from tocsin.core.contracts.rendered import Line, RenderedMessage, Section
     from tocsin.core.contracts.rule import History, Rule, Severity, Verdict
+    from tocsin.core.contracts.service import Service, ServiceContext
+    from tocsin.core.contracts.source import Claim, Sink, Source, SourceRuntime
     from tocsin.core.dsn import check_dsn, usable_dsn
     from tocsin.core.encoding import decode_text
     from tocsin.core.hiding import clean as clean_text
@@ -67,10 +60,11 @@ else:
     __getattr__ = on_demand(
         __name__,
         {
-            "core.contracts.base": (
-                "ActionError Claim Probe PushProbe Secret Service ServiceError Sink Source "
-                "ServiceContext private"
-            ),
+            "core.contracts.base": "ActionError Secret ServiceError",
+            "core.contracts.context": "Context Json Log Storage",
+            "core.contracts.probe": "Probe ProbeRuntime PushProbe",
+            "core.contracts.service": "Service ServiceContext",
+            "core.contracts.source": "Claim Sink Source SourceRuntime",
             "core.runtime.deadline": "deadline",
             "core.runtime.descriptors": "restore_limits",
             "core.dsn": "check_dsn usable_dsn",
@@ -84,9 +78,10 @@ else:
                 "Target"
             ),
             "core.contracts.notifier": (
-                "Controls Kind Message Notice Notifier NotifyError Receipt TargetStatus"
+                "Controls Kind Message Notice Notifier NotifierRuntime NotifyError Receipt "
+                "TargetStatus"
             ),
-            "core.contracts.observer": "AlertChange Observer",
+            "core.contracts.observer": "AlertChange Observer ObserverRuntime",
             "core.runtime.owned": "program_umask",
             "core.runtime.shortage": "own_shortage",
             "core.units": "Bytes Seconds format_bytes format_duration parse_duration parse_size",
@@ -102,21 +97,27 @@ __all__ = [
     "Bytes",
     "Claim",
     "Container",
+    "Context",
     "Controls",
     "Endpoint",
     "Event",
     "Heartbeat",
     "History",
+    "Json",
     "Kind",
     "Line",
+    "Log",
     "LogLine",
     "Message",
     "Notice",
     "Notifier",
+    "NotifierRuntime",
     "NotifyError",
     "Observation",
     "Observer",
+    "ObserverRuntime",
     "Probe",
+    "ProbeRuntime",
     "PushProbe",
     "Reason",
     "Receipt",
@@ -133,7 +134,9 @@ __all__ = [
     "Severity",
     "Sink",
     "Source",
+    "SourceRuntime",
     "Status",
+    "Storage",
     "Target",
     "TargetStatus",
     "TocsinResolver",
@@ -150,7 +153,6 @@ __all__ = [
     "own_shortage",
     "parse_duration",
     "parse_size",
-    "private",
     "program_umask",
     "restore_limits",
     "usable_dsn",

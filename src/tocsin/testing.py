@@ -1,5 +1,5 @@
-"""The testing kit for plugin authors. Its pytest fixtures (``tocsin_clock``, ``tocsin_sink``,
-``tocsin_notifier``, ``tocsin_manager``) are there wherever tocsin is installed."""
+"""The testing kit for plugin authors. Its pytest fixtures (``tocsin_clock``, ``tocsin_context``,
+``tocsin_sink``, ``tocsin_notifier``, ``tocsin_manager``) are there wherever tocsin is installed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from tocsin.core.testing.conformance import (
     check_result,
     check_source_conformance,
 )
+from tocsin.core.testing.context import RecordingContext
 from tocsin.core.testing.notifier import RecordingNotifier
 from tocsin.core.testing.sink import RecordingSink
 
 __all__ = [
+    "RecordingContext",
     "RecordingNotifier",
     "RecordingSink",
     "SettableClock",

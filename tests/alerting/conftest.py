@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from attrs import define, frozen
 
+from tests.contexts import contexts
 from tocsin import (
     ActionError,
     Controls,
@@ -22,7 +23,6 @@ from tocsin import (
     Status,
     Target,
     hookimpl,
-    private,
 )
 from tocsin.core.alerts.matchers import parse_all
 from tocsin.core.alerts.model import Alert
@@ -30,6 +30,7 @@ from tocsin.core.alerts.silences import Silence, Window
 from tocsin.core.bus import Bus
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings, Settings
+from tocsin.core.contracts.base import private
 from tocsin.core.contracts.model import AuditEntry, ComponentHealth, Observation
 from tocsin.core.journal.journal import Entry
 from tocsin.core.lifecycle import Alerting
@@ -139,7 +140,7 @@ class Desk:
     def _make(self) -> None:
         self.bus = Bus()
         isolation = Isolation(
-            frozenset([*self.settings.plugins.inline, "recording"]), lambda *_: None
+            frozenset([*self.settings.plugins.inline, "recording"]), lambda *_: None, contexts()
         )
         self.alerting = Alerting(
             self.settings, data_dir=self.directory, clock=self.clock,

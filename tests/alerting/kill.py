@@ -41,6 +41,7 @@ from typing import Any
 from attrs import frozen
 
 from tests.alerting.well import Well
+from tests.contexts import contexts
 from tocsin import Message, Notifier, NotifyError, Receipt, Result, Status, Target, hookimpl
 from tocsin.core.bus import Bus
 from tocsin.core.clock import SystemClock
@@ -213,7 +214,9 @@ async def _drive(plan: Plan, directory: Path) -> None:
     alerting = Alerting(
         settings, data_dir=directory, clock=clock,
         store=Store(None, directory / "spool", clock=clock), bus=bus,
-        isolation=Isolation(frozenset([*settings.plugins.inline, "posting"]), lambda *_: None),
+        isolation=Isolation(
+            frozenset([*settings.plugins.inline, "posting"]), lambda *_: None, contexts()
+        ),
         plugins=plugins, itself=Well(),
     )  # fmt: skip
     progress = directory / "progress"

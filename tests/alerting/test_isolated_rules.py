@@ -12,6 +12,7 @@ from attrs import frozen
 
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import eventually
+from tests.contexts import contexts
 from tocsin import History, Rule, Target, Verdict, hookimpl
 from tocsin.core.alerts.durable_clock import DurableMonotonicClock
 from tocsin.core.alerts.model import Policy
@@ -107,7 +108,7 @@ class Costly(Isolation):
     """Every call costs the plugin its thread."""
 
     def __init__(self) -> None:
-        super().__init__(frozenset(), lambda *_: None)
+        super().__init__(frozenset(), lambda *_: None, contexts())
         self.asked = self.resets = 0
 
     async def call(self, *_: Any, **__: Any) -> Any:

@@ -11,8 +11,9 @@ from attrs import frozen
 
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk, catalog
 from tests.conftest import eventually
-from tocsin import AlertChange, Observer, hookimpl, private
+from tocsin import AlertChange, Observer, hookimpl
 from tocsin.core.config import ConfigError
+from tocsin.core.contracts.base import private
 from tocsin.testing import check_observer_conformance
 
 
@@ -174,6 +175,8 @@ async def test_a_slow_observer_delays_nobody_and_loses_the_oldest(
 async def test_a_reload_changes_observers_and_closes_the_old(observed: Desk) -> None:
     """Other options: a new one, the old one closed; switched off: none."""
     old = diary(observed)
+    observed.see("web")
+    await eventually(lambda: old.changes)
     base = observed.config
     settings = observed.load(base + '\n[observers.diary]\nprefix = "x"\n')
     await observed.alerting.apply(settings)

@@ -21,7 +21,6 @@ from tocsin import (
     Status,
     Target,
     Verdict,
-    private,
 )
 from tocsin.core.alerts.graph import Graph
 from tocsin.core.alerts.matchers import parse_all
@@ -31,6 +30,7 @@ from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.rule_set import EMPTY, BoundRule, RuleSet
 from tocsin.core.alerts.silences import Silence, Window
 from tocsin.core.config.settings import ChannelSettings
+from tocsin.core.contracts.base import private
 from tocsin.core.monitor import events
 from tocsin.core.monitor.route import wanted
 from tocsin.plugins.rules.restart_loop import RestartLoopRule

@@ -12,6 +12,7 @@ from attrs import evolve
 from pytest_aiohttp import AiohttpClient
 
 from tests.alerting.well import Well
+from tests.contexts import contexts
 from tocsin.core.auth import Role, TokenStore
 from tocsin.core.bus import Bus
 from tocsin.core.checks.restarts import Restarts
@@ -94,7 +95,9 @@ class Stack:
             },
         )  # fmt: skip
         self.notifier = notifier
-        isolation = self.isolation = Isolation(frozenset(["recording"]), lambda *_: None)
+        isolation = self.isolation = Isolation(
+            frozenset(["recording"]), lambda *_: None, contexts()
+        )
         self.alerting = Alerting(
             self.settings, data_dir=directory, clock=self.clock, store=self.store,
              bus=self.bus, isolation=isolation, plugins=self.plugins,

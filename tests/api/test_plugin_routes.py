@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -66,11 +66,11 @@ class _Plugin:
 
 
 @pytest.fixture
-def stack(stack: Stack) -> Iterator[Stack]:
+async def stack(stack: Stack) -> AsyncIterator[Stack]:
     """The same, with a plugin that adds operations."""
     stack.plugins.add("shelf", lambda: _Plugin(), "tests", "0")
     yield stack
-    stack.isolation.stop()
+    await stack.isolation.stop()
 
 
 ROWS = [

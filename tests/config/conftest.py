@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Literal
 import pytest
 from attrs import Attribute, Factory, field, frozen, validators
 
-from tocsin import Bytes, Probe, PushProbe, Result, Seconds, Secret, Sink, Source, Target, private
+from tocsin import Bytes, Probe, PushProbe, Result, Seconds, Secret, Sink, Source, Target
 from tocsin.core.config import ConfigError, ConfigProblem, Settings, load_config
+from tocsin.core.contracts.base import private
 from tocsin.plugins.rules.down import DownRule
 from tocsin.testing import RecordingNotifier
 

@@ -23,7 +23,7 @@ async def room(tmp_path: Path, clock: SettableClock) -> Any:
     yield made
     await made.scheduler.drain()
     made.inventory.checks.close()
-    made.isolation.stop()
+    await made.isolation.stop()
 
 
 def ask(room: Room, tables: dict[str, Any], name: str = "web", **options: Any) -> dict[str, str]:

@@ -14,6 +14,7 @@ from attrs import define, evolve, field, frozen
 
 import tocsin
 from tests.conftest import eventually
+from tests.contexts import contexts, polled
 from tocsin.core.alerts.durable_clock import DurableMonotonicClock
 from tocsin.core.bus import Bus
 from tocsin.core.checks.check_runner import Runner
@@ -140,7 +141,7 @@ class Room:
         self.scheduler = Scheduler(clock)
         self.plugins = PluginManager(PluginSettings(), discover=tuple)
         self.plugins.add("echo", lambda: Plugin, "tests", "1")
-        self.isolation = Isolation(frozenset({"echo"}), lambda *_: None)
+        self.isolation = Isolation(frozenset({"echo"}), lambda *_: None, contexts())
         self.faults: list[str] = []
         self.runner = Runner(
             clock, self.isolation,
@@ -422,7 +423,7 @@ async def test_a_thread_that_cannot_be_started_is_no_fault_of_a_plugin(
     monkeypatch.undo()
     await room.run()
     await eventually(lambda: room.status("t") is Status.UP)
-    room.isolation.stop()
+    await room.isolation.stop()
 
 
 async def test_a_probe_that_says_down_while_nothing_is_left_is_not_believed(
@@ -493,8 +494,8 @@ async def test_retries_spare_a_target_one_failure(room: Room, tmp_path: Path) ->
             return tocsin.Result.up() if len(tries) >= 3 else tocsin.Result.down("not yet")
 
     target = Target(name="t")
-    seen = await room.runner.run(target, "c", "echo", Flaky(retries=2))
+    seen = await room.runner.run(target, "c", "echo", polled(Flaky(retries=2)))
     assert (seen.result.status, len(tries)) == (Status.UP, 3)
     tries.clear()
-    seen = await room.runner.run(target, "c", "echo", Flaky(retries=1))
+    seen = await room.runner.run(target, "c", "echo", polled(Flaky(retries=1)))
     assert (seen.result.status, len(tries)) == (Status.DOWN, 2)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import eventually
+from tests.contexts import contexts
 from tocsin import ActionError, NotifyError, ServiceError
 from tocsin.core.plugin import sandbox as isolation
 from tocsin.core.plugin.sandbox import Isolation, PluginFault, PluginThread, call_with_deadline
@@ -132,7 +133,9 @@ async def test_a_hang_that_ignores_its_cancellation_is_severe() -> None:
 async def test_a_blocked_lane_is_noticed_and_blocks_nobody(how: str) -> None:
     """A plugin that blocks its event loop is reported and given up; the core's loop turns on."""
     reports: list[tuple[str, PluginFault]] = []
-    guard = Isolation(frozenset(), lambda plugin, fault: reports.append((plugin, fault)))
+    guard = Isolation(
+        frozenset(), lambda plugin, fault: reports.append((plugin, fault)), contexts()
+    )
     watching = asyncio.create_task(guard.watch())
     ends = time.monotonic() + 8
 
@@ -162,7 +165,7 @@ async def test_a_blocked_lane_is_noticed_and_blocks_nobody(how: str) -> None:
     assert await guard.call("bad", fine, 5) == "fine"  # a new thread
     for task in (watching, turning):
         task.cancel()
-    guard.stop()
+    await guard.stop()
 
 
 async def test_what_ends_in_a_lane_that_was_given_up_is_no_news(
@@ -214,7 +217,7 @@ async def test_a_fault_of_what_is_cancelled_just_then_is_no_news(
 async def test_a_plugin_that_leaves_tasks_behind_is_reported() -> None:
     """More than a hundred tasks left behind by finished runs are a leak."""
     reports: list[str] = []
-    guard = Isolation(frozenset(), lambda _, fault: reports.append(str(fault)))
+    guard = Isolation(frozenset(), lambda _, fault: reports.append(str(fault)), contexts())
     kept: list[object] = []
 
     async def leak() -> None:
@@ -227,12 +230,12 @@ async def test_a_plugin_that_leaves_tasks_behind_is_reported() -> None:
     await guard.call("leaky", leak, 5)
     await eventually(inspected)
     assert "tasks behind" in reports[0]
-    guard.stop()
+    await guard.stop()
 
 
 async def test_inline_plugins_are_guarded_too() -> None:
     """In the core's own loop ``sys.exit`` and deadlines are still kept in."""
-    guard = Isolation(frozenset({"ours"}), lambda *_: None)
+    guard = Isolation(frozenset({"ours"}), lambda *_: None, contexts())
 
     async def leave() -> None:
         sys.exit(1)
@@ -254,17 +257,17 @@ async def test_an_error_without_words_is_a_fault_by_its_type(inline: bool) -> No
     async def fail() -> None:
         raise Mute
 
-    guard = Isolation(frozenset({"x"} if inline else ()), lambda *_: None)
+    guard = Isolation(frozenset({"x"} if inline else ()), lambda *_: None, contexts())
     with pytest.raises(PluginFault, match="raised Mute"):
         await guard.call("x", fail, 5)
-    guard.stop()
+    await guard.stop()
 
 
 @pytest.mark.parametrize("inline", [True, False])
 async def test_a_cancellation_of_its_own_is_a_fault(inline: bool) -> None:
     """A coroutine that ends as if cancelled, though nobody asked it to, is a fault that is told;
     one that is cancelled from outside is just that."""
-    guard = Isolation(frozenset({"x"} if inline else ()), lambda *_: None)
+    guard = Isolation(frozenset({"x"} if inline else ()), lambda *_: None, contexts())
 
     async def give_up() -> None:
         task = asyncio.ensure_future(asyncio.sleep(60))
@@ -278,7 +281,7 @@ async def test_a_cancellation_of_its_own_is_a_fault(inline: bool) -> None:
     outer.cancel()
     with pytest.raises(asyncio.CancelledError):
         await outer
-    guard.stop()
+    await guard.stop()
 
 
 def test_a_synchronous_call_has_a_deadline() -> None:
@@ -305,7 +308,7 @@ async def test_an_error_of_ours_in_the_wrong_place_is_a_fault(
 ) -> None:
     """What tocsin has for actions, notifiers and services passes where it is expected; from
     anything else of a plugin it is a fault like any other."""
-    guard = Isolation(frozenset({"x"} if inline else ()), lambda *_: None)
+    guard = Isolation(frozenset({"x"} if inline else ()), lambda *_: None, contexts())
 
     async def fail() -> None:
         raise kind("not here")
@@ -314,7 +317,7 @@ async def test_an_error_of_ours_in_the_wrong_place_is_a_fault(
         await guard.call("x", fail, 5)
     with pytest.raises(kind, match="not here"):
         await guard.call("x", fail, 5, expects=(kind,))  # type: ignore[arg-type]
-    guard.stop()
+    await guard.stop()
 
 
 class _Stubborn(threading.Thread):
@@ -434,7 +437,7 @@ async def test_a_long_standstill_is_told_though_a_short_one_follows(
     """On a machine that is busy after a pause the loop stands still again, for a moment: what is
     known of the pause stays, so that its alert is not taken back before it is due."""
     monkeypatch.setattr(isolation, "LONG_STANDSTILL", 1.2)
-    watched = Isolation(frozenset(), lambda *_: None)
+    watched = Isolation(frozenset(), lambda *_: None, contexts())
     watch = asyncio.create_task(watched.watch())
     await asyncio.sleep(0)
     time.sleep(1.5)  # noqa: ASYNC251 - it is what stands still

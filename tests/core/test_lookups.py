@@ -15,6 +15,7 @@ from aiohttp import web
 from attrs import evolve
 from pytest_aiohttp import AiohttpServer
 
+from tests.contexts import contexts, polled
 from tocsin import Secret, Status, Target, connect_to, look_up, own_shortage
 from tocsin.core.app import Tocsin
 from tocsin.core.checks.check_runner import Runner
@@ -31,7 +32,7 @@ from tocsin.core.resolver.local_names import HostsFile
 from tocsin.core.resolver.lookups import Lookups, lookups_of_check
 from tocsin.core.resolver.threads import LookupThreads
 from tocsin.core.runtime.shortage import LookupTrouble
-from tocsin.plugins.notifiers.webhook import WebhookNotifier
+from tocsin.plugins.notifiers.webhook import WebhookChannel, WebhookNotifier
 from tocsin.plugins.probes.http import HttpProbe
 from tocsin.plugins.probes.postgres_query import PostgresQueryProbe
 from tocsin.plugins.probes.tcp import TcpProbe
@@ -71,10 +72,10 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
 
 @pytest.fixture
 async def runner() -> AsyncIterator[Runner]:
-    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None)
+    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None, contexts())
     clock = SystemClock()
     yield Runner(clock, isolation, ProbeFaults(clock, PluginManager(PluginSettings())))
-    isolation.stop()
+    await isolation.stop()
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ async def test_a_name_that_the_resolver_is_silent_about_is_unknown(
     """Each probe says that tocsin could not look the name up; health names it until it could."""
     monkeypatch.setattr(lookups, "PATIENCE", 0.05)
     for _, probe in probes_of(host, 1):
-        result = await evolve(probe, timeout=5.0).check(TARGET)
+        result = await polled(evolve(probe, timeout=5.0)).check(TARGET)
         assert result.status is Status.UNKNOWN, result
         assert result.message.startswith(f"tocsin could not look up the name: {host} (")
     assert host in host_names().message
@@ -183,7 +184,7 @@ async def test_a_tocsin_that_stopped_leaves_no_trouble_to_the_next(
 async def test_a_name_that_does_not_exist_is_down(resolver: Resolver) -> None:
     """The resolver has answered: that is the target's trouble."""
     for _, probe in probes_of("no.test", 1):
-        result = await probe.check(TARGET)
+        result = await polled(probe).check(TARGET)
         assert (result.status, result.message.rpartition(": ")[2]) == (
             Status.DOWN, "the host name cannot be resolved",
         )  # fmt: skip
@@ -196,7 +197,7 @@ async def test_any_probe_that_still_looked_up_is_unknown(
     """A run that ends by its own timer, in whatever library, while the name is being looked up, is
     unknown: the runner knows what was under way."""
     for plugin, probe in probes_of("a.dead.test", 1):
-        seen = await runner.run(TARGET, "c", plugin, probe)
+        seen = await runner.run(TARGET, "c", plugin, polled(probe))
         assert seen.result.status is Status.UNKNOWN
 
     class Impatient(TcpProbe):
@@ -209,7 +210,7 @@ async def test_any_probe_that_still_looked_up_is_unknown(
             except TimeoutError:
                 return Result.down("no answer")
 
-    seen = await runner.run(TARGET, "c", "tcp", Impatient(host="x", port=1))
+    seen = await runner.run(TARGET, "c", "tcp", polled(Impatient(host="x", port=1)))
     assert seen.result.status is Status.UNKNOWN
     assert "a.dead.test" in seen.result.message
 
@@ -218,15 +219,19 @@ async def test_checks_cannot_fill_what_delivery_needs(resolver: Resolver, site: 
     """While lookups of checks hang in numbers, a channel reaches a numeric address and a name, and
     a check of an address is up."""
     hang = [
-        asyncio.create_task(probe.check(TARGET))
+        asyncio.create_task(polled(probe).check(TARGET))
         for n in range(40)
         for _, probe in probes_of(f"{n}.dead.test", site)
     ]
     await asyncio.sleep(0.05)
     for host in ("127.0.0.1", "hook.test"):
-        notifier = WebhookNotifier(url=Secret(f"http://{host}:{site}/"), allow_private=True)
+        notifier = WebhookChannel(
+            WebhookNotifier(url=Secret(f"http://{host}:{site}/"), allow_private=True)
+        )
         assert (await notifier.send(message_of())).answer.startswith("answered 200")
-    assert (await HttpProbe(url=f"http://127.0.0.1:{site}/").check(TARGET)).status is Status.UP
+    assert (
+        await polled(HttpProbe(url=f"http://127.0.0.1:{site}/")).check(TARGET)
+    ).status is Status.UP
     results = await asyncio.gather(*hang)
     assert {one.status for one in results} == {Status.UNKNOWN}
     assert threading.active_count() < 40

@@ -14,6 +14,7 @@ import pytest
 from attrs import frozen
 
 import tocsin
+from tests.contexts import contexts
 from tests.core.test_plugin_manager import module, record
 from tocsin import AlertChange, History, Result, ServiceContext, Sink, Target, Verdict
 from tocsin.core.alerts.engine import Engine
@@ -387,7 +388,8 @@ def test_an_address_that_cannot_be_had_fails_its_plugin_alone(
 
     blamed: list[tuple[str, str]] = []
     supervisor = ServiceSupervisor(
-        Isolation(frozenset(), lambda *_: None), TokenStore(tmp_path / "tokens.db"), tmp_path,
+        Isolation(frozenset(), lambda *_: None, contexts()),
+        TokenStore(tmp_path / "tokens.db"), tmp_path,
         SystemClock(), failed=lambda plugin, reason: blamed.append((plugin, reason)),
     )  # fmt: skip
     assert supervisor.addresses({"bad": ("p", Bad()), "good": ("q", Here())}) == {
@@ -408,20 +410,20 @@ async def test_an_error_that_cannot_be_read_is_a_fault(
 ) -> None:
     """Of whatever kind: the text of one that tocsin knows is not asked for anywhere else."""
     bad = type("Bad", (base,), {"__str__": raising(lambda: error)})
-    guard = Isolation(frozenset({"x"} if inline else ()), lambda *_: None)
+    guard = Isolation(frozenset({"x"} if inline else ()), lambda *_: None, contexts())
 
     async def fail() -> None:
         raise bad("x")
 
     with pytest.raises(PluginFault, match="raised (a )?Bad"):
         await guard.call("x", fail, 5)
-    guard.stop()
+    await guard.stop()
 
 
 async def test_what_an_error_asks_for_is_looked_at() -> None:
     """A rest that is no number, set behind the constructor's back, is none; a text of megabytes
     is cut."""
-    guard = Isolation(frozenset(), lambda *_: None)
+    guard = Isolation(frozenset(), lambda *_: None, contexts())
 
     async def fail() -> None:
         error = tocsin.NotifyError("x" * 5_000_000)
@@ -433,4 +435,4 @@ async def test_what_an_error_asks_for_is_looked_at() -> None:
         await guard.call("x", fail, 5, (tocsin.NotifyError,))
     assert (caught.value.retry_after, caught.value.permanent) == (None, True)
     assert len(str(caught.value)) < 50_000
-    guard.stop()
+    await guard.stop()

@@ -14,10 +14,10 @@ from attrs import evolve
 import tocsin
 from tests.core.test_inventory import DOCKER, Room, check, facts
 from tocsin.core.checks.intake import Intake
-from tocsin.core.checks.source_supervisor import SourceSink
+from tocsin.core.checks.source_sink import SourceSink
 from tocsin.core.config.settings import CheckSettings, TargetSettings
-from tocsin.core.contracts.base import Claim
 from tocsin.core.contracts.model import Event, Heartbeat, Result, Status, Target
+from tocsin.core.contracts.source import Claim
 from tocsin.core.state import TargetState
 from tocsin.plugins.probes import heartbeat
 from tocsin.plugins.probes.heartbeat import HeartbeatProbe

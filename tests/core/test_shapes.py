@@ -16,6 +16,7 @@ from attrs import evolve, frozen
 
 import tocsin
 from tests.conftest import eventually
+from tests.contexts import contexts
 from tests.core.test_sources import Harbour, Harness
 from tests.core.test_sources import harness as harness
 from tocsin import Container, Event, LogLine, Reason, Receipt, Result, Status, Target, Verdict
@@ -349,7 +350,7 @@ async def test_an_inventory_of_thousands_is_taken_in_at_once() -> None:
 async def test_a_thread_that_waits_is_not_a_blocked_lane() -> None:
     """A source whose loop stands still since the core is slow is not given up for that."""
     reports: list[object] = []
-    guard = isolation.Isolation(frozenset(), lambda _, fault: reports.append(fault))
+    guard = isolation.Isolation(frozenset(), lambda _, fault: reports.append(fault), contexts())
     plugin_thread = guard._threads["x"] = isolation.PluginThread("x")
 
     async def wait() -> None:
@@ -359,4 +360,4 @@ async def test_a_thread_that_waits_is_not_a_blocked_lane() -> None:
 
     await plugin_thread.call(wait, 5)
     assert (reports, plugin_thread._loop is None) == ([], False)
-    guard.stop()
+    await guard.stop()

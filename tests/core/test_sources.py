@@ -15,6 +15,7 @@ from tests.core.test_inventory import DOCKER, Plugin, Room
 from tocsin.core.checks.source_supervisor import SourceSupervisor
 from tocsin.core.cli import check
 from tocsin.core.config.settings import Settings
+from tocsin.core.contracts.base import private
 from tocsin.core.contracts.model import Health, LogLine, Status
 from tocsin.core.plugin import supervisor
 from tocsin.testing import SettableClock
@@ -24,8 +25,8 @@ from tocsin.testing import SettableClock
 class Harbour(tocsin.Source):
     """Sees one ship; can be told to fail."""
 
-    failures: list[str] = tocsin.private(factory=list)
-    runs: list[int] = tocsin.private(factory=list)
+    failures: list[str] = private(factory=list)
+    runs: list[int] = private(factory=list)
 
     async def run(self, name: str, interval: float, sink: tocsin.Sink) -> None:
         self.runs.append(1)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from attrs import frozen
 
+from tests.contexts import contexts, polled
 from tocsin import Probe, Result, Status, Target
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.probe_faults import ProbeFaults
@@ -61,12 +62,12 @@ async def outside() -> AsyncIterator[Outside]:
 @pytest.fixture
 async def uplink(outside: Outside, clock: SettableClock) -> AsyncIterator[Uplink]:
     """An uplink that one of two addresses tells of; the other never answers."""
-    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None)
+    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None, contexts())
     settings = UplinkSettings(addresses=("127.0.0.1:1", f"127.0.0.1:{outside.port}"))
     made = Uplink(clock, isolation, settings)
     yield made
     await made.stop()
-    isolation.stop()
+    await isolation.stop()
 
 
 async def seen(uplink: Uplink, probe: Probe, plugin: str = "http") -> Result:
@@ -75,7 +76,7 @@ async def seen(uplink: Uplink, probe: Probe, plugin: str = "http") -> Result:
     plugins.load()
     faults = ProbeFaults(uplink.clock, plugins)
     runner = Runner(uplink.clock, uplink.isolation, faults, confirm_down=uplink.confirm_down)
-    return (await runner.run(Target(name="shop"), "http", plugin, probe)).result
+    return (await runner.run(Target(name="shop"), "http", plugin, polled(probe))).result
 
 
 async def test_down_is_down_while_the_uplink_is_there(uplink: Uplink, outside: Outside) -> None:
@@ -130,11 +131,11 @@ async def test_many_failures_are_one_look(uplink: Uplink, outside: Outside) -> N
 
 async def test_without_addresses_nothing_is_doubted(clock: SettableClock) -> None:
     """Not configured: no health line, and down is down."""
-    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None)
+    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None, contexts())
     uplink = Uplink(clock, isolation)
     assert uplink.health() == {}
     assert (await seen(uplink, SHOP)).status is Status.DOWN
-    isolation.stop()
+    await isolation.stop()
 
 
 @frozen(kw_only=True)

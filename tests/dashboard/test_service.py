@@ -15,6 +15,7 @@ import pytest
 from attrs import field, frozen
 
 from tests.conftest import eventually
+from tests.contexts import contexts
 from tests.running import Running, free_port
 from tocsin import Service, ServiceContext, ServiceError
 from tocsin.core.auth import TokenStore
@@ -177,7 +178,7 @@ class Companion(Service):
 
 
 def supervised(tmp_path: Path, clock: SettableClock) -> ServiceSupervisor:
-    isolation = Isolation(frozenset(["p"]), lambda *_: None)
+    isolation = Isolation(frozenset(["p"]), lambda *_: None, contexts())
     return ServiceSupervisor(isolation, TokenStore(tmp_path / "tokens.db"), tmp_path, clock)
 
 

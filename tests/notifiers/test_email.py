@@ -18,7 +18,7 @@ from tocsin.core.logs import clean
 from tocsin.core.templates import Renderer
 from tocsin.core.testing.alerting import NASTY
 from tocsin.plugins.notifiers import email
-from tocsin.plugins.notifiers.email import EmailNotifier
+from tocsin.plugins.notifiers.email import EmailChannel, EmailNotifier
 from tocsin.testing import check_notifier_conformance, check_refusal, message_of
 
 PASSWORD = "hunter2-app-password"
@@ -31,12 +31,12 @@ async def server(tmp_path: Path) -> AsyncIterator[MailServer]:
     await made.stop()
 
 
-def notifier_of(server: MailServer, **options: Any) -> EmailNotifier:
+def notifier_of(server: MailServer, **options: Any) -> EmailChannel:
     options = {
         "host": "127.0.0.1", "port": server.port, "to": ("ops@example.org",),
         "sender": "tocsin@example.org", "ca_file": server.ca_file, **options,
     }  # fmt: skip
-    return EmailNotifier(**options)
+    return EmailChannel(EmailNotifier(**options))
 
 
 def part(mail: EmailMessage, kind: str) -> str:
@@ -169,18 +169,18 @@ async def test_what_is_wrong_with_a_server_is_said(server: MailServer) -> None:
     each in a sentence, none with the password."""
     await server.start(starttls=True, auth=True)
     wrong = notifier_of(server, user="ops", password=Secret("wrong-password"))
-    error = await check_refusal(wrong, permanent=True)
+    error = await check_refusal(wrong.options, permanent=True)
     assert "refused the login (535)" in str(error)
-    error = await check_refusal(notifier_of(server, ca_file=None), permanent=False)
+    error = await check_refusal(notifier_of(server, ca_file=None).options, permanent=False)
     assert "see security, ca_file and verify" in str(error)
     await notifier_of(
         server, ca_file=None, verify=False, user="ops", password=Secret(PASSWORD)
     ).send(message_of())
     await server.stop()
     await server.start()
-    error = await check_refusal(notifier_of(server, security="starttls"), permanent=True)
+    error = await check_refusal(notifier_of(server, security="starttls").options, permanent=True)
     assert "offers no STARTTLS" in str(error)
-    error = await check_refusal(notifier_of(server, security="tls"), permanent=False)
+    error = await check_refusal(notifier_of(server, security="tls").options, permanent=False)
     assert str(error) == (
         "127.0.0.1: the port does not use implicit TLS; see security, ca_file and verify"
     )
@@ -193,7 +193,7 @@ async def test_a_password_is_not_sent_in_the_clear(
     await server.start()
     monkeypatch.setattr("tocsin.plugins.notifiers.email._local", lambda _: False)
     notifier = notifier_of(server, user="ops", password=Secret(PASSWORD))
-    error = await check_refusal(notifier, permanent=True)
+    error = await check_refusal(notifier.options, permanent=True)
     assert "not sent in the clear" in str(error)
     assert server.mails == []
 
@@ -209,10 +209,10 @@ async def test_each_answer_has_its_meaning(
     """4xx is tried again, 5xx never, for the message and for its only recipient."""
     await server.start()
     server.on_data.append(answer)
-    error = await check_refusal(notifier_of(server), permanent=permanent)
+    error = await check_refusal(notifier_of(server).options, permanent=permanent)
     assert answer[:3] in str(error)
     server.refuse["ops@example.org"] = answer
-    error = await check_refusal(notifier_of(server), permanent=permanent)
+    error = await check_refusal(notifier_of(server).options, permanent=permanent)
     assert answer[:3] in str(error)
 
 
@@ -240,7 +240,7 @@ async def test_a_server_that_knows_only_helo(server: MailServer, security: str) 
     await server.start(old=True)
     notifier = notifier_of(server, security=email.Security(security))
     if security == "starttls":
-        refusal = await check_refusal(notifier, permanent=True)
+        refusal = await check_refusal(notifier.options, permanent=True)
         assert "offers no STARTTLS" in str(refusal)
     else:
         await notifier.send(message_of())
@@ -282,7 +282,7 @@ async def test_a_hanging_server_is_given_up_at_the_timeout(server: MailServer) -
     server.port = peer.sockets[0].getsockname()[1]
     for security in ("tls", "starttls", "none"):
         notifier = notifier_of(server, security=security, timeout=0.3)
-        error = await check_refusal(notifier, permanent=False)
+        error = await check_refusal(notifier.options, permanent=False)
         assert "gave no answer within 0.3 s" in str(error) or "Timed out" in str(error)
     for writer in held:
         writer.close()
@@ -362,7 +362,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], says: str) -> None:
 async def test_the_conformance_suite(server: MailServer) -> None:
     """It passes what every notifier has to."""
     await server.start()
-    await check_notifier_conformance(notifier_of(server))
+    await check_notifier_conformance(notifier_of(server).options)
 
 
 def big(message: Message, count: int) -> Message:

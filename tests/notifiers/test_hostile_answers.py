@@ -15,9 +15,10 @@ import pytest
 
 from tocsin import Kind, NotifyError, Secret
 from tocsin.plugins.notifiers._http import retry_after
-from tocsin.plugins.notifiers.telegram import TelegramNotifier
+from tocsin.plugins.notifiers.telegram import TelegramChannel, TelegramNotifier
+from tocsin.plugins.notifiers.telegram.bot import bot_of
 from tocsin.plugins.notifiers.telegram.presses import person
-from tocsin.plugins.notifiers.webhook import WebhookNotifier
+from tocsin.plugins.notifiers.webhook import WebhookChannel, WebhookNotifier
 from tocsin.testing import message_of
 
 DEEP = "[" * 50_000
@@ -45,10 +46,11 @@ async def saying(answer: Answers, *headers: str) -> AsyncIterator[tuple[str, lis
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
 
 
-def bot(url: str) -> TelegramNotifier:
-    return TelegramNotifier(
+def bot(url: str) -> TelegramChannel:
+    made = TelegramNotifier(
         token=Secret("123456:ABC-DEF"), chat_id=1, allowed_users=(42,), api_url=url, timeout=10.0
     )
+    return TelegramChannel(made, bot_of(made.api_url, made.token))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +181,7 @@ async def test_no_secret_is_cut_before_it_is_known_for_one(before: int) -> None:
     """Of an answer its beginning is kept; a token that stands where it ends is hidden whole."""
     body = ("x" * before + " AKIAPL4NT3D094571234 redis://:a9b8c7d6e5@h/0").encode()
     async with saying(lambda _: body) as (url, _):
-        receipt = await WebhookNotifier(url=Secret(url), allow_private=True).send(
+        receipt = await WebhookChannel(WebhookNotifier(url=Secret(url), allow_private=True)).send(
             message_of(Kind.FIRED)
         )
     assert "AKIAPL" not in receipt.answer
@@ -190,7 +192,7 @@ async def test_a_receiver_cannot_send_more_than_is_read() -> None:
     """A compressed answer is not unpacked, and one of any shape is what the receiver answered."""
     bomb = gzip.compress(b"a" * 200_000_000, 9)
     async with saying(lambda _: bomb, "Content-Encoding: gzip") as (url, _):
-        notifier = WebhookNotifier(url=Secret(url), allow_private=True)
+        notifier = WebhookChannel(WebhookNotifier(url=Secret(url), allow_private=True))
         began = time.thread_time()
         receipt = await notifier.send(message_of(Kind.FIRED))
         assert time.thread_time() - began < 1.0

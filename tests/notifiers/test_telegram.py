@@ -16,7 +16,8 @@ from tests.notifiers.bot_api import CHAT, TOKEN, BotApi, read_html
 from tocsin import ActionError, Kind, Line, LogLine, Message, NotifyError, Secret
 from tocsin.core.logs import clean
 from tocsin.core.templates import Renderer
-from tocsin.plugins.notifiers.telegram import TelegramNotifier
+from tocsin.plugins.notifiers.telegram import TelegramChannel, TelegramNotifier
+from tocsin.plugins.notifiers.telegram.bot import bot_of
 from tocsin.plugins.notifiers.telegram.html import LIMIT, parts, units
 from tocsin.testing import check_notifier_conformance, check_refusal, message_of
 
@@ -31,9 +32,10 @@ async def api() -> AsyncIterator[BotApi]:
     await made.stop()
 
 
-def notifier_of(api: BotApi, **options: Any) -> TelegramNotifier:
+def notifier_of(api: BotApi, **options: Any) -> TelegramChannel:
     options = {"token": Secret(TOKEN), "chat_id": CHAT, "allowed_users": (ANN,), **options}
-    return TelegramNotifier(api_url=api.url, **options)
+    made = TelegramNotifier(api_url=api.url, **options)
+    return TelegramChannel(made, bot_of(made.api_url, made.token))
 
 
 class Desk:
@@ -64,7 +66,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def listening(notifier: TelegramNotifier, desk: Desk) -> AsyncIterator[None]:
+async def listening(notifier: TelegramChannel, desk: Desk) -> AsyncIterator[None]:
     task = asyncio.create_task(notifier.listen(desk))
     try:
         yield
@@ -505,7 +507,7 @@ async def test_after_a_429_nothing_at_all_is_called(api: BotApi, seconds: int) -
     notifier, other = notifier_of(api), notifier_of(api)
     await notifier.send(message_of())
     api.slow_down(seconds)
-    await check_refusal(notifier, permanent=False, retry_after=seconds)
+    await check_refusal(notifier.options, permanent=False, retry_after=seconds)
     calls = len(api.calls)
     for one in (notifier, other):
         with pytest.raises(NotifyError) as caught:
@@ -536,22 +538,21 @@ async def test_refusals_are_told_in_a_sentence(api: BotApi, unhurried: None) -> 
     """A wrong token, a chat that does not exist, one that threw the bot out: each permanent, each
     with what to do; the token is in none of them."""
     wrong = notifier_of(api, token=Secret("111111111:" + "x" * 35))
-    error = await check_refusal(wrong, permanent=True)
+    error = await check_refusal(wrong.options, permanent=True)
     assert "check the token that BotFather gave" in str(error)
-    error = await check_refusal(notifier_of(api, chat_id=-1), permanent=True)
+    error = await check_refusal(notifier_of(api, chat_id=-1).options, permanent=True)
     assert "chat not found" in str(error)
     api.blocked = True
-    error = await check_refusal(notifier_of(api), permanent=True)
+    error = await check_refusal(notifier_of(api).options, permanent=True)
     assert "add it to the chat again" in str(error)
 
 
 async def test_a_server_that_is_away_or_hangs_is_temporary(api: BotApi) -> None:
     """Nothing listens there; then one that never answers: both are tried again later."""
-    nobody = notifier_of(api)
-    object.__setattr__(nobody, "api_url", "http://127.0.0.1:9")
+    nobody = evolve(notifier_of(api).options, api_url="http://127.0.0.1:9")
     await check_refusal(nobody, permanent=False)
     api.silent = True
-    error = await check_refusal(notifier_of(api, timeout=0.2), permanent=False)
+    error = await check_refusal(notifier_of(api, timeout=0.2).options, permanent=False)
     assert "no answer within 0.2 s" in str(error)
 
 
@@ -576,7 +577,7 @@ async def test_html_that_is_not_understood_goes_out_as_text(api: BotApi, unhurri
 async def test_the_conformance_suite(api: BotApi, unhurried: None, monkeypatch: Any) -> None:
     """It passes what every notifier has to."""
     monkeypatch.setattr("tocsin.plugins.notifiers.telegram.bot.GROUP_LIMIT", (1000, 60.0))
-    await check_notifier_conformance(notifier_of(api))
+    await check_notifier_conformance(notifier_of(api).options)
     assert api.breaches == []
 
 

@@ -33,7 +33,7 @@ from tocsin.core.templates import Renderer
 from tocsin.core.testing.alerting import NASTY
 from tocsin.plugins.notifiers import webhook
 from tocsin.plugins.notifiers._http import is_public
-from tocsin.plugins.notifiers.webhook import WebhookNotifier
+from tocsin.plugins.notifiers.webhook import WebhookChannel, WebhookNotifier
 from tocsin.plugins.notifiers.webhook.shapes import SHAPES, Shape
 from tocsin.testing import check_notifier_conformance, check_refusal, message_of
 
@@ -48,9 +48,9 @@ async def receiver() -> AsyncIterator[Receiver]:
     await made.stop()
 
 
-def notifier_of(receiver: Receiver, **options: Any) -> WebhookNotifier:
+def notifier_of(receiver: Receiver, **options: Any) -> WebhookChannel:
     options = {"allow_private": True, "secret": Secret(SECRET), **options}
-    return WebhookNotifier(url=Secret(receiver.url), **options)
+    return WebhookChannel(WebhookNotifier(url=Secret(receiver.url), **options))
 
 
 async def test_the_receiver_believes_the_signature_and_rejects_a_replay(
@@ -75,7 +75,7 @@ async def test_the_receiver_believes_the_signature_and_rejects_a_replay(
     with pytest.raises(WebhookVerificationError):
         Webhook(SECRET).verify(raw, {**headers, "webhook-timestamp": old})
     other = "whsec_" + base64.b64encode(b"x" * 32).decode()
-    await check_refusal(notifier_of(receiver, secret=Secret(other)), permanent=True)
+    await check_refusal(notifier_of(receiver, secret=Secret(other)).options, permanent=True)
     assert len(receiver.rejected) == 1
 
 
@@ -91,10 +91,10 @@ async def test_a_wrong_clock_of_ours_costs_no_message(
     assert receipt.answer == "answered 200: ok"
     assert (len(receiver.requests), len(receiver.accepted)) == (2, 1)
     other = Secret("whsec_" + base64.b64encode(b"x" * 32).decode())
-    error = await check_refusal(notifier_of(receiver, secret=other), permanent=True)
+    error = await check_refusal(notifier_of(receiver, secret=other).options, permanent=True)
     assert len(receiver.requests) == 4
     assert f"local clock is 40d {'ahead of' if days > 0 else 'behind'} the receiver's" in str(error)
-    await check_refusal(notifier_of(receiver, secret=None), permanent=True)
+    await check_refusal(notifier_of(receiver, secret=None).options, permanent=True)
     assert len(receiver.requests) == 5  # not signed: no clock is to blame
 
 
@@ -115,7 +115,9 @@ async def test_each_answer_has_its_meaning(
 ) -> None:  # fmt: skip
     """Redirects and refusals are final, overload is not, and Retry-After is handed on as it is."""
     receiver.answers.append((status, headers))
-    error = await check_refusal(notifier_of(receiver), permanent=permanent, retry_after=retry_after)
+    error = await check_refusal(
+        notifier_of(receiver).options, permanent=permanent, retry_after=retry_after
+    )
     assert str(status) in str(error)
     assert error.disable is (status == 410)
     assert len(receiver.requests) == 1  # no redirect was followed
@@ -127,7 +129,7 @@ async def test_a_refusal_says_what_the_provider_said(receiver: Receiver) -> None
     """Its own words, on one line and cut short, and what to look at."""
     receiver.answers.append((403, {}))
     receiver.says = "invalid_token\n" + "x" * 500
-    error = await check_refusal(notifier_of(receiver), permanent=True)
+    error = await check_refusal(notifier_of(receiver).options, permanent=True)
     assert str(error).startswith("it answered 403 Forbidden: invalid_token xxx")
     assert str(error).endswith("; check url, secret and headers")
     assert len(str(error)) < 200
@@ -169,7 +171,7 @@ async def test_a_retry_after_may_be_a_date(receiver: Receiver) -> None:
 async def test_a_receiver_that_hangs_or_is_not_there_is_temporary(receiver: Receiver) -> None:
     """Both are tried again; the sentence does not show the URL, which may be a secret."""
     receiver.hang = True
-    await check_refusal(notifier_of(receiver, timeout=0.2), permanent=False)
+    await check_refusal(notifier_of(receiver, timeout=0.2).options, permanent=False)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = Secret(f"http://127.0.0.1:{free.getsockname()[1]}/t0psecret")
@@ -324,8 +326,8 @@ async def test_a_real_alertmanager_shows_alerts_firing_and_resolved(alertmanager
             return bool(answer.status == 200)
 
     await eventually(lambda: _quietly(up))
-    notifier = WebhookNotifier(
-        url=Secret(alertmanager), shape=Shape.ALERTMANAGER, allow_private=True
+    notifier = WebhookChannel(
+        WebhookNotifier(url=Secret(alertmanager), shape=Shape.ALERTMANAGER, allow_private=True)
     )
     now = datetime.now(UTC)
     message = message_of(Kind.FIRED)
@@ -360,7 +362,7 @@ async def test_the_conformance_suite(receiver: Receiver) -> None:
     """It passes what every notifier has to, in every shape."""
     receiver.secret = None
     for shape in Shape:
-        await check_notifier_conformance(notifier_of(receiver, shape=shape))
+        await check_notifier_conformance(notifier_of(receiver, shape=shape).options)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import resource
 import sys
 from typing import Any
 
+from tests.contexts import contexts, polled
 from tocsin import Secret, Status, Target
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.probe_faults import ProbeFaults
@@ -45,7 +46,7 @@ SOFT = 256
 async def main(cases: dict[str, tuple[str, dict[str, Any]]]) -> None:
     """Run and print."""
     plugins = PluginManager(PluginSettings(), discover=tuple)
-    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None)
+    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None, contexts())
     clock = SystemClock()
     runner = Runner(clock, isolation, ProbeFaults(clock, plugins))
     out: dict[str, list[tuple[str, str]]] = {name: [] for name in cases}
@@ -67,7 +68,7 @@ async def main(cases: dict[str, tuple[str, dict[str, Any]]]) -> None:
                 out[name].append((result.status.value, result.message))
                 assert result.status is Status.UP or left < ENOUGH, result.message
             except Exception:
-                seen = (await runner.run(Target(name="t"), "c", kind, probe)).result
+                seen = (await runner.run(Target(name="t"), "c", kind, polled(probe))).result
                 out[name].append((seen.status.value, seen.message))
             finally:
                 for descriptor in held:

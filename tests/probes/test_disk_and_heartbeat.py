@@ -14,9 +14,10 @@ import psutil
 import pytest
 
 from tests.conftest import need
+from tests.contexts import polled
 from tocsin import Heartbeat, Status, Target
 from tocsin.plugins.probes.backup_script import BackupScriptProbe
-from tocsin.plugins.probes.disk import DiskProbe
+from tocsin.plugins.probes.disk import DiskCheck, DiskProbe
 from tocsin.plugins.probes.heartbeat import HeartbeatProbe
 from tocsin.testing import check_probe_conformance, check_push_conformance
 
@@ -39,14 +40,14 @@ def small(tmp_path: Path) -> Iterator[Path]:
 async def test_a_disk_that_fills_up_is_degraded_then_down(small: Path) -> None:
     """Free percent falls from up over degraded to down, and the metrics tell how much is left."""
     probe = DiskProbe(paths=(str(small),))
-    result = await probe.check(TARGET)
+    result = await polled(probe).check(TARGET)
     assert result.status is Status.UP
     assert result.metrics["disk_free_percent"] == 100
     assert result.metrics["disk_total_bytes"] == 10 * 2**20
     (small / "a").write_bytes(b"x" * int(8.8 * 2**20))
-    assert (await probe.check(TARGET)).status is Status.DEGRADED
+    assert (await polled(probe).check(TARGET)).status is Status.DEGRADED
     (small / "b").write_bytes(b"x" * int(0.6 * 2**20))
-    result = await probe.check(TARGET)
+    result = await polled(probe).check(TARGET)
     assert result.status is Status.DOWN
     assert f"{small} has" in result.message
     assert "free" in result.message
@@ -66,19 +67,21 @@ def test_what_cannot_be_written_cannot_run_full(tmp_path: Path) -> None:
         pytest.skip("no loop device is to be had")
     try:
         (place / "full").write_bytes(b"x" * int(psutil.disk_usage(str(place)).free * 0.98))
-        probe = DiskProbe(root=str(tmp_path))
+        probe = DiskCheck(DiskProbe(root=str(tmp_path)))
         assert asyncio.run(probe.check(TARGET)).status is Status.DOWN
         bind = ["mount", "--bind", "-o", "ro", str(place), str(bound)]
         subprocess.run(bind, check=True)
-        assert (asyncio.run(DiskProbe(root=str(bound)).check(TARGET))).status is Status.DOWN
+        assert (asyncio.run(polled(DiskProbe(root=str(bound))).check(TARGET))).status is Status.DOWN
         subprocess.run(["umount", str(bound)], check=True)
         subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
-        result = asyncio.run(DiskProbe(root=str(tmp_path)).check(TARGET))
+        result = asyncio.run(polled(DiskProbe(root=str(tmp_path))).check(TARGET))
         assert (result.status, "no mount point" in result.message) == (Status.UNKNOWN, True)
         result = asyncio.run(probe.check(TARGET))  # which has seen that it could be written
         assert result.status is Status.DOWN
         assert f"{place} has become read-only" in result.message
-        assert (asyncio.run(DiskProbe(paths=(str(place),)).check(TARGET))).status is Status.DOWN
+        assert (
+            asyncio.run(polled(DiskProbe(paths=(str(place),))).check(TARGET))
+        ).status is Status.DOWN
     finally:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
@@ -87,7 +90,7 @@ async def test_inodes_run_out_too(small: Path) -> None:
     """A disk with room but without inodes is down."""
     for n in range(97):
         (small / str(n)).touch()
-    result = await DiskProbe(paths=(str(small),)).check(TARGET)
+    result = await polled(DiskProbe(paths=(str(small),))).check(TARGET)
     assert (result.status, "inodes" in result.message) == (Status.DOWN, True)
 
 
@@ -98,14 +101,14 @@ async def test_bytes_can_be_asked_for(tmp_path: Path) -> None:
     }  # fmt: skip
     free = psutil.disk_usage(str(tmp_path)).free
     enough = DiskProbe(paths=(str(tmp_path),), min_free_bytes=free // 2, **lenient)
-    assert (await enough.check(TARGET)).status is Status.UP
+    assert (await polled(enough).check(TARGET)).status is Status.UP
     wanting = DiskProbe(paths=(str(tmp_path),), min_free_bytes=free * 2, **lenient)
-    assert (await wanting.check(TARGET)).status is Status.DOWN
+    assert (await polled(wanting).check(TARGET)).status is Status.DOWN
 
 
 async def test_a_path_that_is_not_there_is_down() -> None:
     """A mount point that has gone is told, not passed over."""
-    result = await DiskProbe(paths=("/no/such/mount",)).check(TARGET)
+    result = await polled(DiskProbe(paths=("/no/such/mount",))).check(TARGET)
     assert (result.status, "cannot be accessed" in result.message) == (Status.DOWN, True)
 
 
@@ -118,8 +121,8 @@ async def test_what_tocsin_may_not_look_at_is_unknown(tmp_path: Path) -> None:
     (closed / "a.dump").write_text("x")
     os.seteuid(65534)
     try:
-        disk = await DiskProbe(paths=(str(closed),)).check(TARGET)
-        both = await DiskProbe(paths=("/", str(closed)), min_free_percent=0).check(TARGET)
+        disk = await polled(DiskProbe(paths=(str(closed),))).check(TARGET)
+        both = await polled(DiskProbe(paths=("/", str(closed)), min_free_percent=0)).check(TARGET)
         backup = await BackupScriptProbe(files=f"{closed}/*.dump").check(TARGET)
     finally:
         os.seteuid(0)
@@ -132,7 +135,7 @@ async def test_what_tocsin_may_not_look_at_is_unknown(tmp_path: Path) -> None:
 
 async def test_local_file_systems_are_found_by_themselves() -> None:
     """Without paths the machine's own file systems are looked at, each once."""
-    result = await DiskProbe().check(TARGET)
+    result = await polled(DiskProbe()).check(TARGET)
     assert result.attributes["mounts"]
 
 

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from tests.contexts import polled
 from tocsin import Result, Status, Target, decode_text
 from tocsin.plugins.probes import _perfdata
 from tocsin.plugins.probes._http_exchange import Trouble
@@ -58,7 +59,7 @@ async def look(answer: bytes, **options: object) -> Result:
     async with saying(answer) as port:
         probe = HttpProbe(url=f"http://127.0.0.1:{port}/", timeout=20.0, **options)  # type: ignore[arg-type]
         began = time.thread_time()
-        result = await probe.check(TARGET)
+        result = await polled(probe).check(TARGET)
         assert time.thread_time() - began < MOST_CPU
     return result
 
@@ -187,7 +188,7 @@ async def test_a_tcp_answer_is_searched_with_the_same_bound() -> None:
     async with saying(b"a" * 60_000 + b"!") as port:
         probe = TcpProbe(host="127.0.0.1", port=port, send="x", expect=r"(a|aa)+\d", timeout=5.0)
         began = time.thread_time()
-        result = await probe.check(TARGET)
+        result = await polled(probe).check(TARGET)
         assert time.thread_time() - began < MOST_CPU
     assert result.status is Status.UNKNOWN
     assert "takes too long" in result.message
@@ -197,7 +198,9 @@ async def test_a_tcp_answer_is_searched_with_the_same_bound() -> None:
 async def test_no_secret_of_an_answer_is_cut_before_it_is_known_for_one(before: int) -> None:
     """Of what a server said the beginning is told; a token where that ends is hidden whole."""
     async with saying(b"x" * before + b" AKIAPL4NT3D094571234 redis://:a9b8c7d6e5@h/0") as port:
-        result = await TcpProbe(host="127.0.0.1", port=port, send="x", expect="^220").check(TARGET)
+        result = await polled(TcpProbe(host="127.0.0.1", port=port, send="x", expect="^220")).check(
+            TARGET
+        )
     assert result.status is Status.DOWN
     assert "AKIAPL" not in result.message
     assert "a9b8" not in result.message
@@ -342,7 +345,7 @@ async def test_a_redirect_to_anywhere_is_the_result(location: str) -> None:
     async with saying(answer) as port:
         probe = HttpProbe(url=f"http://127.0.0.1:{port}/", timeout=5.0, redirects=2)
         began = time.thread_time()
-        result = await probe.check(TARGET)
+        result = await polled(probe).check(TARGET)
         assert time.thread_time() - began < MOST_CPU
     assert result.status is Status.DOWN
     assert result.message
@@ -360,7 +363,7 @@ async def test_a_name_that_can_be_none_is_down(host: str) -> None:
         PostgresQueryProbe(host=host, user="a", database="b", timeout=2.0),
         HttpProbe(url=f"http://{host}/", timeout=2.0),
     ):
-        result = await probe.check(TARGET)
+        result = await polled(probe).check(TARGET)
         assert result.status is Status.DOWN
         assert result.message
     assert time.thread_time() - began < MOST_CPU

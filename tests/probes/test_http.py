@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pytest_aiohttp import AiohttpServer
 
+from tests.contexts import polled
 from tocsin import Secret, Status, Target
 from tocsin.plugins.probes._http_expect import json_expectation, read_json
 from tocsin.plugins.probes.http import HttpProbe
@@ -97,13 +98,13 @@ async def site(aiohttp_server: AiohttpServer) -> str:
 
 async def look(url: str, **options: Any) -> tuple[Status, str]:
     options.setdefault("timeout", 5.0)
-    result = await HttpProbe(url=url, **options).check(TARGET)
+    result = await polled(HttpProbe(url=url, **options)).check(TARGET)
     return result.status, result.message
 
 
 async def test_a_good_answer_is_up_with_timings(site: str) -> None:
     """200 is up; dns, connect, first byte and total are measured, status and size too."""
-    result = await HttpProbe(url=f"{site}/ok").check(TARGET)
+    result = await polled(HttpProbe(url=f"{site}/ok")).check(TARGET)
     assert (result.status, result.message) == (Status.UP, "200 OK")
     assert {"connect_seconds", "first_byte_seconds", "total_seconds"} <= result.metrics.keys()
     assert result.metrics["http_status_code"] == 200
@@ -232,11 +233,11 @@ async def test_credentials_are_sent_and_never_shown(site: str) -> None:
         url=f"{site}/ok", headers={"X-Key": Secret("k3y-value")}, user="u",
         password=Secret("pa55word"), json={"$.agent": "k3y-value"},
     )  # fmt: skip
-    result = await probe.check(TARGET)
+    result = await polled(probe).check(TARGET)
     assert result.status is Status.UP
     assert "pa55word" not in repr(probe)
     bearer = HttpProbe(url=f"{site}/ok", bearer=Secret("t0ken"), json={"$.auth": "Bearer t0ken"})
-    assert (await bearer.check(TARGET)).status is Status.UP
+    assert (await polled(bearer).check(TARGET)).status is Status.UP
 
 
 @pytest.mark.parametrize(
@@ -479,7 +480,7 @@ async def test_a_name_with_several_addresses_is_tried_until_one_answers(
         return [(*kind, (address, port)) for address in ("127.0.0.9", "127.0.0.1")]
 
     monkeypatch.setattr(socket, "getaddrinfo", both)
-    result = await HttpProbe(url=f"http://two.test:{port}/ok", timeout=5).check(TARGET)
+    result = await polled(HttpProbe(url=f"http://two.test:{port}/ok", timeout=5)).check(TARGET)
     assert result.status is Status.UP, result.message
     assert "dns_seconds" in result.metrics
 
@@ -523,11 +524,13 @@ async def test_certificates_are_checked_and_aged(
     authority.cert_pem.write_to_path(str(ca))
     url = f"https://localhost:{tls_site.port}/"
     assert "certificate is not valid" in (await look(url))[1]
-    good = await HttpProbe(url=url, ca_file=str(ca)).check(TARGET)
+    good = await polled(HttpProbe(url=url, ca_file=str(ca))).check(TARGET)
     assert good.status is Status.UP
     days = good.metrics["certificate_expiry_days"]
     assert days > 30
-    warned = await HttpProbe(url=url, ca_file=str(ca), certificate_warn_days=days + 1).check(TARGET)
+    warned = await polled(
+        HttpProbe(url=url, ca_file=str(ca), certificate_warn_days=days + 1)
+    ).check(TARGET)
     assert warned.status is Status.DEGRADED
     assert "certificate ends in" in warned.message
     by_address = f"https://127.0.0.1:{tls_site.port}/"

@@ -19,6 +19,7 @@ import trustme
 from aiohttp.client_reqrep import ConnectionKey
 from attrs import frozen
 
+from tests.contexts import contexts, polled
 from tests.probes.short_of_files import LEFT
 from tocsin import Probe, Result, Status, Target, own_shortage
 from tocsin.core.checks.check_runner import Runner
@@ -195,11 +196,11 @@ async def test_each_shortage_is_unknown_and_told(
     """The check is unknown, the plugin is not blamed, and health tells of the shortage, which
     monitor_impaired repeats, until none was met for a while."""
     plugins = PluginManager(PluginSettings())
-    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None)
+    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None, contexts())
     runner = Runner(clock, isolation, ProbeFaults(clock, plugins))
     assert shortages(runner.last_shortage, clock.monotonic()).status is Health.OK
     probe = Lacking(error=error, passes=passes)
-    seen = await runner.run(Target(name="t"), "c", "http", probe)
+    seen = await runner.run(Target(name="t"), "c", "http", polled(probe))
     assert seen.result.status is Status.UNKNOWN
     assert [record for record in plugins.records if record.status == "failed"] == []
     told = shortages(runner.last_shortage, clock.monotonic())
@@ -207,4 +208,4 @@ async def test_each_shortage_is_unknown_and_told(
     assert told.message == f"{own_shortage(error)}; checks are unknown"
     clock.advance(TOLD_FOR + 1)
     assert shortages(runner.last_shortage, clock.monotonic()).status is Health.OK
-    isolation.stop()
+    await isolation.stop()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trustme
 
+from tests.contexts import polled
 from tocsin import Status, Target
 from tocsin.plugins.probes.http import HttpProbe
 from tocsin.plugins.probes.tcp import TcpProbe
@@ -56,7 +57,7 @@ async def test_what_a_port_must_do(
     port: int, options: dict[str, Any], status: Status, message: str
 ) -> None:
     """Connecting, greeting, send and expect, speed and TLS are each judged."""
-    result = await TcpProbe(host="127.0.0.1", port=port, **options).check(TARGET)
+    result = await polled(TcpProbe(host="127.0.0.1", port=port, **options)).check(TARGET)
     assert result.status is status, result.message
     assert message in result.message
     assert "connect_seconds" in result.metrics
@@ -70,16 +71,16 @@ async def test_a_port_that_closes_at_once_gave_no_answer() -> None:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    result = await TcpProbe(host="127.0.0.1", port=port, expect="x").check(TARGET)
+    result = await polled(TcpProbe(host="127.0.0.1", port=port, expect="x")).check(TARGET)
     assert (result.status, "got nothing" in result.message) == (Status.DOWN, True)
     server.close()
 
 
 async def test_nobody_there_and_no_such_name() -> None:
     """A refused connection and an unknown host are told apart."""
-    refused = await TcpProbe(host="127.0.0.1", port=1).check(TARGET)
+    refused = await polled(TcpProbe(host="127.0.0.1", port=1)).check(TARGET)
     assert refused.message == "127.0.0.1:1: the connection was refused"
-    unknown = await TcpProbe(host="no.such.host.invalid", port=1).check(TARGET)
+    unknown = await polled(TcpProbe(host="no.such.host.invalid", port=1)).check(TARGET)
     assert "cannot be resolved" in unknown.message
 
 
@@ -99,10 +100,10 @@ async def test_tls_is_spoken_and_its_certificate_aged(tmp_path: Path) -> None:
     port = server.sockets[0].getsockname()[1]
     probe = TcpProbe(host="127.0.0.1", port=port, tls=True, server_name="localhost",
                      ca_file=str(ca))  # fmt: skip
-    result = await probe.check(TARGET)
+    result = await polled(probe).check(TARGET)
     assert result.status is Status.UP, result.message
     assert result.metrics["certificate_expiry_days"] > 30
-    strange = await TcpProbe(host="127.0.0.1", port=port, tls=True).check(TARGET)
+    strange = await polled(TcpProbe(host="127.0.0.1", port=port, tls=True)).check(TARGET)
     assert "certificate is not valid" in strange.message
     server.close()
 
@@ -112,7 +113,7 @@ async def test_an_address_may_stand_in_brackets() -> None:
     server = await asyncio.start_server(lambda _, writer: writer.close(), "::1", 0)
     port = server.sockets[0].getsockname()[1]
     for host in ("[::1]", "::1"):
-        result = await TcpProbe(host=host, port=port).check(TARGET)
+        result = await polled(TcpProbe(host=host, port=port)).check(TARGET)
         assert result.status is Status.UP, result.message
     server.close()
 
@@ -130,7 +131,7 @@ async def test_a_ca_file_of_no_use_is_our_own_fault(
         TcpProbe(host="127.0.0.1", port=port, tls=True, ca_file=str(file)),
         HttpProbe(url=f"https://127.0.0.1:{port}/", ca_file=str(file)),
     ):
-        result = await probe.check(TARGET)
+        result = await polled(probe).check(TARGET)
         assert result.status is Status.UNKNOWN, result.message
         assert f"ca_file {file} cannot be used" in result.message
 

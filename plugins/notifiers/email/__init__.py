@@ -14,18 +14,19 @@ from pathlib import Path
 from uuid import UUID
 
 import aiosmtplib
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from tocsin import (
+    Context,
     Message,
     Notifier,
+    NotifierRuntime,
     NotifyError,
     Receipt,
     Secret,
     Severity,
     clean_text,
     hookimpl,
-    private,
 )
 from tocsin.plugins.notifiers.email.compose import check_address, compose, layout, sender_for
 
@@ -129,27 +130,43 @@ class EmailNotifier(Notifier):
     security: Security = Security.AUTO
     verify: bool = True
     ca_file: str | None = None
-    _taken: dict[UUID, set[str]] = private(factory=dict)
-    """By message: the recipients that have it already, while others do not."""
-    _own_name: _OwnName = private(factory=_OwnName)
 
     def __attrs_post_init__(self) -> None:
         layout()  # now, since there may be no free file descriptor when a mail is sent
         with suppress(OSError, ssl.SSLError):  # reported when a mail is sent
             _tls(self.verify, self.ca_file, _changed(self.ca_file))
 
+    async def open(self, context: Context) -> EmailChannel:
+        """Return what sends the mails."""
+        return EmailChannel(self)
+
+
+@define(eq=False)
+class EmailChannel(NotifierRuntime):
+    """Sends the mails of one channel.
+
+    Attributes:
+        options: its options.
+    """
+
+    options: EmailNotifier
+    _taken: dict[UUID, set[str]] = field(init=False, factory=dict)
+    """By message: the recipients that have it already, while others do not."""
+    _own_name: _OwnName = field(init=False, factory=_OwnName)
+
     async def send(self, message: Message) -> Receipt:
         """Send a message to the recipients that do not have it yet. Raises NotifyError."""
-        sender = self.sender or sender_for(self.user)
-        mail = compose(message, sender, self.to)
+        options = self.options
+        sender = options.sender or sender_for(options.user)
+        mail = compose(message, sender, options.to)
         taken = self._taken.get(message.id, set())
-        left = [address for address in self.to if address not in taken]
+        left = [address for address in options.to if address not in taken]
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(options.timeout):
                 refused = await self._deliver(mail.as_bytes(), sender, left)
         except TimeoutError:
             raise NotifyError(
-                f"the mail server {self.host} gave no answer within {self.timeout:g} s"
+                f"the mail server {options.host} gave no answer within {options.timeout:g} s"
             ) from None
         temporary = {a: r for a, r in refused.items() if r.code < 500}
         if temporary:
@@ -158,8 +175,8 @@ class EmailNotifier(Notifier):
                 del self._taken[next(iter(self._taken))]
             raise NotifyError("; ".join(_refusal(a, r) for a, r in temporary.items()))
         self._taken.pop(message.id, None)
-        names = ", ".join(address for address in self.to if address not in refused)
-        answer = f"{self.host} accepted it for {names}"
+        names = ", ".join(address for address in options.to if address not in refused)
+        answer = f"{options.host} accepted it for {names}"
         if refused:
             answer += "; " + "; ".join(_refusal(a, r) for a, r in refused.items())
         return Receipt(answer=answer, reference=message.thread or str(mail["Message-ID"]))
@@ -168,29 +185,32 @@ class EmailNotifier(Notifier):
         self, raw: bytes, sender: str, to: list[str]
     ) -> dict[str, aiosmtplib.SMTPResponse]:
         """Run an SMTP session and return the refused recipients. Raises NotifyError."""
-        at_once = self.security == Security.TLS or (
-            self.security == Security.AUTO and self.port == 465
+        options = self.options
+        at_once = options.security == Security.TLS or (
+            options.security == Security.AUTO and options.port == 465
         )
         try:
-            context = _tls(self.verify, self.ca_file, _changed(self.ca_file))
+            context = _tls(options.verify, options.ca_file, _changed(options.ca_file))
         except (OSError, ssl.SSLError) as error:
             raise NotifyError(
-                f"ca_file {self.ca_file} cannot be used: {error}", permanent=True, everything=True
+                f"ca_file {options.ca_file} cannot be used: {error}",
+                permanent=True,
+                everything=True,
             ) from None
         own = await self._own_name.get()  # the library would look it up in asyncio's shared threads
         client = aiosmtplib.SMTP(
-            hostname=self.host, port=self.port, use_tls=at_once, start_tls=False,
-            tls_context=context, timeout=self.timeout,
+            hostname=options.host, port=options.port, use_tls=at_once, start_tls=False,
+            tls_context=context, timeout=options.timeout,
             local_hostname=own,
         )  # fmt: skip
         try:
             await client.connect()
             client.local_hostname = _greeting(own, client)
             try:
-                if not at_once and self.security != Security.NONE:
+                if not at_once and options.security != Security.NONE:
                     await self._secure(client, context)
-                if self.user is not None and self.password is not None:
-                    await client.login(self.user, self.password.reveal())
+                if options.user is not None and options.password is not None:
+                    await client.login(options.user, options.password.reveal())
                 refused, _ = await client.sendmail(sender, to, raw)
                 await _take_leave(client)
             finally:
@@ -204,7 +224,7 @@ class EmailNotifier(Notifier):
             raise NotifyError(text, permanent=final, everything=final) from None
         except aiosmtplib.SMTPAuthenticationError as error:
             raise NotifyError(
-                f"{self.host} refused the login ({error.code}); check user and password, "
+                f"{options.host} refused the login ({error.code}); check user and password, "
                 "and whether it wants an app password",
                 permanent=error.code >= 500,
                 everything=True,
@@ -212,22 +232,23 @@ class EmailNotifier(Notifier):
         except aiosmtplib.SMTPResponseException as error:
             said = _in_a_line(error.message)
             raise NotifyError(
-                f"{self.host} answered {error.code}: {said}",
+                f"{options.host} answered {error.code}: {said}",
                 permanent=error.code >= 500,
                 everything=isinstance(error, aiosmtplib.SMTPSenderRefused),
                 answered=isinstance(error, aiosmtplib.SMTPDataError),
             ) from None
         except ssl.SSLError as error:
-            raise _untrusted(self.host, error) from None
+            raise _untrusted(options.host, error) from None
         except (aiosmtplib.SMTPException, OSError) as error:
             if isinstance(error.__cause__, ssl.SSLError):
-                raise _untrusted(self.host, error.__cause__) from None
+                raise _untrusted(options.host, error.__cause__) from None
             raise NotifyError(
-                f"{self.host}:{self.port} cannot be used: {_in_a_line(str(error))}"
+                f"{options.host}:{options.port} cannot be used: {_in_a_line(str(error))}"
             ) from None
         return refused
 
     async def _secure(self, client: aiosmtplib.SMTP, context: ssl.SSLContext) -> None:
+        options = self.options
         try:
             await client.ehlo()
         except aiosmtplib.SMTPHeloError as error:
@@ -237,15 +258,15 @@ class EmailNotifier(Notifier):
         if client.supports_extension("starttls"):
             await client.starttls(tls_context=context)
             return
-        if self.security == Security.STARTTLS:
+        if options.security == Security.STARTTLS:
             raise NotifyError(
-                f"{self.host} offers no STARTTLS; set security = 'tls' if it uses implicit TLS",
+                f"{options.host} offers no STARTTLS; set security = 'tls' if it uses implicit TLS",
                 permanent=True,
                 everything=True,
             )
-        if self.password is not None and not _local(self.host):
+        if options.password is not None and not _local(options.host):
             raise NotifyError(
-                f"{self.host} offers no STARTTLS, and the password is not sent in the clear; "
+                f"{options.host} offers no STARTTLS, and the password is not sent in the clear; "
                 "set security = 'tls', or 'none' to send it anyway",
                 permanent=True,
                 everything=True,

@@ -11,20 +11,21 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from attrs import Factory, field, frozen
+from attrs import Factory, define, field, frozen
 
 from tocsin import (
     ActionError,
+    Context,
     Controls,
     Kind,
     Message,
     Notice,
     Notifier,
+    NotifierRuntime,
     NotifyError,
     Receipt,
     Secret,
     hookimpl,
-    private,
 )
 from tocsin.plugins.notifiers._http import Progress
 from tocsin.plugins.notifiers.telegram.bot import (
@@ -110,23 +111,30 @@ class TelegramNotifier(Notifier):
     allowed_users: tuple[int, ...] = Factory(tuple)
     api_url: str = field(default="https://api.telegram.org", validator=_check_url)
     thread_id: int | None = None
-    _presses: Presses = private(factory=Presses)
-    _done: Progress = private(factory=Progress)
-    _timezone: list[str] = private(factory=lambda: ["UTC"])
-    _bots: list[Bot] = private(factory=list)
-    _answering: set[asyncio.Task[None]] = private(factory=set)
 
-    @property
-    def _bot(self) -> Bot:
-        if not self._bots:
-            self._bots.append(bot_of(self.api_url, self.token))
-        return self._bots[0]
+    async def open(self, context: Context) -> TelegramChannel:
+        """Return what sends messages and receives presses."""
+        return TelegramChannel(self, bot_of(self.api_url, self.token))
 
-    # Sending
+
+@define(eq=False)
+class TelegramChannel(NotifierRuntime):
+    """Sends the messages of one channel, and receives what people press.
+
+    Attributes:
+        options: its options.
+    """
+
+    options: TelegramNotifier
+    _bot: Bot
+    _presses: Presses = field(init=False, factory=Presses)
+    _done: Progress = field(init=False, factory=Progress)
+    _timezone: str = field(init=False, default="UTC")
+    _answering: set[asyncio.Task[None]] = field(init=False, factory=set)
 
     async def send(self, message: Message) -> Receipt:
         """Send a message; a digest may need several on Telegram. Raises NotifyError."""
-        self._timezone[0] = message.timezone
+        self._timezone = message.timezone
         lines = list(lines_of(message.words))
         single = message.notices[0] if len(message.notices) == 1 else None
         texts = parts(lines, 1 if single is not None else MOST_PARTS)
@@ -144,7 +152,9 @@ class TelegramNotifier(Notifier):
             first = first or sent
         self._done.forget(message.id)
         reference = message.thread or (None if first is None else str(first))
-        return Receipt(answer=f"message {first} in chat {self.chat_id}", reference=reference)
+        return Receipt(
+            answer=f"message {first} in chat {self.options.chat_id}", reference=reference
+        )
 
     async def _send(self, html: str, **fields: Any) -> int | None:
         """Send one message and return its id, or None if Telegram gave none."""
@@ -156,11 +166,13 @@ class TelegramNotifier(Notifier):
             return await self._try(plain(html), None, **fields)
 
     async def _try(self, text: str, mode: str | None, **fields: Any) -> int | None:
-        chat = self._bot.chat(str(self.chat_id))
+        options = self.options
+        chat = self._bot.chat(str(options.chat_id))
         await self._bot.turn(chat)
         result = await self._bot.call(
-            "sendMessage", self.timeout, chat_id=chat, text=text, parse_mode=mode,
-            message_thread_id=self.thread_id, link_preview_options={"is_disabled": True}, **fields,
+            "sendMessage", options.timeout, chat_id=chat, text=text, parse_mode=mode,
+            message_thread_id=options.thread_id,
+            link_preview_options={"is_disabled": True}, **fields,
         )  # fmt: skip
         return number_of(mapping_of(result).get("message_id")) or None
 
@@ -168,7 +180,7 @@ class TelegramNotifier(Notifier):
         """Return buttons for the alerts of a message; None if it has none or too many of them."""
         told = [n for n in message.notices if n.kind not in (Kind.RESOLVED, Kind.TEST)]
         offers = [self._offer(notice) for notice in {n.alert: n for n in told}.values()]
-        if not self.allowed_users or not 1 <= len(offers) <= MOST_OFFERS:
+        if not self.options.allowed_users or not 1 <= len(offers) <= MOST_OFFERS:
             return None
         return Card(lines, offers)
 
@@ -185,7 +197,7 @@ class TelegramNotifier(Notifier):
 
     async def listen(self, controls: Controls) -> None:
         """Handle presses of buttons until cancelled. Raises NotifyError."""
-        if not self.allowed_users:
+        if not self.options.allowed_users:
             await asyncio.Event().wait()
 
         async def hear(query: Mapping[str, Any]) -> bool:
@@ -242,7 +254,7 @@ class TelegramNotifier(Notifier):
 
     async def _pressed(self, query: Mapping[str, Any], controls: Controls) -> None:
         who = mapping_of(query.get("from"))
-        if who.get("id") not in self.allowed_users:
+        if who.get("id") not in self.options.allowed_users:
             await self._answer(query, "You are not among the people who may do this.", loud=True)
             return
         press = self._presses.take(str(query.get("data")))
@@ -260,7 +272,7 @@ class TelegramNotifier(Notifier):
         else:
             text, failed = done[:1].upper() + done[1:], False
             if press.action is not Action.LOGS:
-                at = datetime.now(UTC).astimezone(ZoneInfo(self._timezone[0]))
+                at = datetime.now(UTC).astimezone(ZoneInfo(self._timezone))
                 about = f"{offer.target}: " if len(card.offers) > 1 else ""
                 note = f"{_DONE[press.action]} {about}{text} at {at:%H:%M %Z}"
                 card.notes.append(f"<i>{escape(fit(note, 300))}</i>")
@@ -289,7 +301,7 @@ class TelegramNotifier(Notifier):
 
     async def _answer(self, query: Mapping[str, Any], text: str, *, loud: bool = False) -> None:
         await self._bot.call(
-            "answerCallbackQuery", self.timeout, callback_query_id=text_of(query.get("id")),
+            "answerCallbackQuery", self.options.timeout, callback_query_id=text_of(query.get("id")),
             text=fit(text, 190), show_alert=loud or None,
         )  # fmt: skip
 
@@ -314,12 +326,13 @@ class TelegramNotifier(Notifier):
                 self._presses.shown(card, keyboard)
 
     async def _try_edit(self, card: Card, message: Mapping[str, Any]) -> None:
-        chat = self._bot.chat(str(self.chat_id))
+        options = self.options
+        chat = self._bot.chat(str(options.chat_id))
         await self._bot.turn(chat)
         notes = "\n".join(["", "", *card.notes]) if card.notes else ""
         keyboard = self._presses.keyboard(card)
         await self._bot.call(
-            "editMessageText", self.timeout, chat_id=chat,
+            "editMessageText", options.timeout, chat_id=chat,
             message_id=number_of(message.get("message_id")),
             text=parts(card.lines, 1, LIMIT - units(notes))[0] + notes, parse_mode="HTML",
             link_preview_options={"is_disabled": True}, reply_markup=keyboard,

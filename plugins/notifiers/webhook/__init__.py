@@ -11,18 +11,19 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from attrs import Factory, field, frozen
+from attrs import Factory, define, field, frozen
 
 from tocsin import (
+    Context,
     Message,
     Notifier,
+    NotifierRuntime,
     NotifyError,
     Receipt,
     Secret,
     clean_text,
     format_duration,
     hookimpl,
-    private,
 )
 from tocsin.plugins.notifiers._http import Progress, post, retry_after
 from tocsin.plugins.notifiers.webhook.shapes import SHAPES, Shape
@@ -96,19 +97,35 @@ class WebhookNotifier(Notifier):
     headers: Mapping[str, Secret] = field(default=Factory(dict), validator=_check_headers)
     allow_private: bool = False
     verify: bool = True
-    _done: Progress = private(factory=Progress)
+
+    async def open(self, context: Context) -> WebhookChannel:
+        """Return what posts the messages."""
+        return WebhookChannel(self)
+
+
+@define(eq=False)
+class WebhookChannel(NotifierRuntime):
+    """Posts the messages of one channel.
+
+    Attributes:
+        options: its options.
+    """
+
+    options: WebhookNotifier
+    _done: Progress = field(init=False, factory=Progress)
 
     async def send(self, message: Message) -> Receipt:
         """Post a message, in as many requests as the format needs. Raises NotifyError."""
-        requests = SHAPES[self.shape](message, self.url.reveal())
+        options = self.options
+        requests = SHAPES[options.shape](message, options.url.reveal())
         left = self._done.left(message.id, requests)
         answer = "accepted in an earlier attempt"
         for number, (url, body) in enumerate(left, len(requests) - len(left)):
             identity = f"{message.id}-{number}" if number else str(message.id)
             headers = {"Content-Type": "application/json", "User-Agent": "tocsin"}
-            headers |= {name: value.reveal() for name, value in self.headers.items()}
+            headers |= {name: value.reveal() for name, value in options.headers.items()}
             status, answered, raw = await self._post(url, body, headers, identity)
-            ahead = 0.0 if self.secret is None else _ahead(answered)
+            ahead = 0.0 if options.secret is None else _ahead(answered)
             if status in _REFUSED and abs(ahead) > TOLERATED:
                 status, answered, raw = await self._post(url, body, headers, identity, ahead)
             said = _said(raw)
@@ -127,13 +144,14 @@ class WebhookNotifier(Notifier):
     async def _post(
         self, url: str, body: bytes, headers: Mapping[str, str], identity: str, ahead: float = 0.0
     ) -> tuple[int, Mapping[str, str], bytes]:
+        options = self.options
         return await post(
             url,
             body,
             {**headers, **self._signature(identity, body, ahead)},
-            timeout=self.timeout,
-            allow_private=self.allow_private,
-            verify=self.verify,
+            timeout=options.timeout,
+            allow_private=options.allow_private,
+            verify=options.verify,
         )
 
     def _signature(self, identity: str, body: bytes, ahead: float) -> Mapping[str, str]:
@@ -141,11 +159,12 @@ class WebhookNotifier(Notifier):
         (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md):
         HMAC-SHA256 over id, time and body. Retries have the same id, but a new time.
         ``ahead``: seconds to subtract from this host's clock."""
+        options = self.options
         at = str(int(time.time() - ahead))
         headers = {"webhook-id": identity, "webhook-timestamp": at}
-        if self.secret is not None:
+        if options.secret is not None:
             signed = f"{identity}.{at}.".encode() + body
-            digest = hmac.new(key_of(self.secret), signed, hashlib.sha256).digest()
+            digest = hmac.new(key_of(options.secret), signed, hashlib.sha256).digest()
             headers["webhook-signature"] = "v1," + base64.b64encode(digest).decode()
         return headers
 

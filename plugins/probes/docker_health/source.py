@@ -8,10 +8,10 @@ from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 import docker
+from attrs import define, frozen, validators
 from attrs import field as option
-from attrs import frozen, validators
 
-from tocsin import ActionError, LogLine, Seconds, Sink, Source, private
+from tocsin import ActionError, Context, LogLine, Seconds, Sink, Source, SourceRuntime
 from tocsin.plugins.probes import _ssh
 from tocsin.plugins.probes.docker_health import actions
 from tocsin.plugins.probes.docker_health.engine import CALL_TIMEOUT, CONNECTIONS
@@ -46,7 +46,6 @@ class DockerSource(Source):
     exclude: tuple[str, ...] = ()
     reconcile: Seconds = option(default=60.0, validator=validators.ge(1))
     redeploy_grace: Seconds = option(default=30.0, validator=validators.ge(0))
-    _watch: list[Watch] = private(factory=list)
 
     def __attrs_post_init__(self) -> None:
         """Reject invalid options and combinations."""
@@ -98,20 +97,35 @@ class DockerSource(Source):
             return False
         return not self.include or any(fnmatchcase(name, pattern) for pattern in self.include)
 
+    async def open(self, context: Context) -> DockerWatch:
+        """Return what watches the engine."""
+        return DockerWatch(self)
+
+
+@define(eq=False)
+class DockerWatch(SourceRuntime):
+    """Watches the engine of one source.
+
+    Attributes:
+        options: its options.
+    """
+
+    options: DockerSource
+    _watch: Watch | None = option(init=False, default=None)
+
     async def run(self, name: str, interval: float, sink: Sink) -> None:
         """Watch the engine until cancelled."""
-        watch = Watch(self, name, interval, sink)
-        self._watch[:] = [watch]
+        watch = self._watch = Watch(self.options, name, interval, sink)
         try:
             await watch.run()
         finally:
             watch.close()
-            self._watch.clear()
+            self._watch = None
 
     def _running(self) -> Watch:
-        if not self._watch:
-            raise ActionError(f"the Docker Engine at {self.address} is not being watched")
-        return self._watch[0]
+        if self._watch is None:
+            raise ActionError(f"the Docker Engine at {self.options.address} is not being watched")
+        return self._watch
 
     async def logs(self, target: str, lines: int) -> list[LogLine]:
         """Return the last lines of both output streams, in order of time."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import evolve
 
+from tests.contexts import polled
 from tests.fuzz.inputs import mutate, nasty, said
 from tests.fuzz.judge import Judge
 from tests.fuzz.kinds import Kind
@@ -161,7 +162,8 @@ class Answers(Kind):
         for _, (sort, which, case) in cases:
             if sort in ("http", "tcp"):
                 place.now = case
-                result = await (place.http if sort == "http" else place.tcp)[which].check(TARGET)
+                probe = (place.http if sort == "http" else place.tcp)[which]
+                result = await polled(probe).check(TARGET)
             elif sort == "path":
                 asyncio.get_running_loop().call_soon(_path, place.world.judge, *case)
                 await asyncio.sleep(0)

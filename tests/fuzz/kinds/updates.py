@@ -18,15 +18,16 @@ from tests.fuzz.inputs import mutate, nasty, said, twist
 from tests.fuzz.judge import Judge
 from tests.fuzz.kinds import Kind
 from tests.fuzz.kinds.answers import answer
-from tocsin import ActionError, LogLine, Notifier, NotifyError, Secret
+from tocsin import ActionError, LogLine, NotifierRuntime, NotifyError, Secret
 from tocsin import Kind as Notice
 from tocsin.core.hiding import clean
 from tocsin.core.ids import new_id
 from tocsin.core.testing.alerting import message_of
-from tocsin.plugins.notifiers.email import EmailNotifier, Security
-from tocsin.plugins.notifiers.telegram import TelegramNotifier
+from tocsin.plugins.notifiers.email import EmailChannel, EmailNotifier, Security
+from tocsin.plugins.notifiers.telegram import TelegramChannel, TelegramNotifier
+from tocsin.plugins.notifiers.telegram.bot import bot_of
 from tocsin.plugins.notifiers.telegram.presses import Action, Card, Offer
-from tocsin.plugins.notifiers.webhook import WebhookNotifier
+from tocsin.plugins.notifiers.webhook import WebhookChannel, WebhookNotifier
 
 TOKEN = "123456789:AAE-Ml6qLxxPqZ0Jr5ZbY2e9T8w7V6u5S4r"
 USER = 42
@@ -128,11 +129,11 @@ async def place(directory: Path, judge: Judge) -> AsyncIterator[Place]:
     ]
     bot, hook, mail = [server.sockets[0].getsockname()[1] for server in servers]
     made.api_url = f"http://127.0.0.1:{bot}"  # type: ignore[attr-defined]
-    made.hook = WebhookNotifier(  # type: ignore[attr-defined]
-        url=Secret(f"http://127.0.0.1:{hook}/x"), allow_private=True
+    made.hook = WebhookChannel(  # type: ignore[attr-defined]
+        WebhookNotifier(url=Secret(f"http://127.0.0.1:{hook}/x"), allow_private=True)
     )
-    made.post = EmailNotifier(  # type: ignore[attr-defined]
-        host="127.0.0.1", port=mail, to=("ann@example.test",), security=Security.NONE
+    made.post = EmailChannel(  # type: ignore[attr-defined]
+        EmailNotifier(host="127.0.0.1", port=mail, to=("ann@example.test",), security=Security.NONE)
     )
     yield made
     for server in servers:
@@ -170,9 +171,10 @@ class Updates(Kind):
 
     async def run(self, place: Any, cases: list[tuple[int, Any]]) -> None:
         judge = place.judge
-        telegram = TelegramNotifier(
+        options = TelegramNotifier(
             token=Secret(TOKEN), chat_id=USER, allowed_users=(USER,), api_url=place.api_url
         )
+        telegram = TelegramChannel(options, bot_of(options.api_url, options.token))
         await self._listen(
             place, telegram, [case for _, (sort, case) in cases if sort == "updates"]
         )
@@ -181,9 +183,9 @@ class Updates(Kind):
                 place.reply = (
                     case if isinstance(case, bytes) else case.encode("utf-8", "surrogatepass")
                 )
-                notifier: Notifier = place.hook
+                notifier: NotifierRuntime = place.hook
                 if sort == "telegram":
-                    notifier = fresh = evolve(telegram)
+                    notifier = fresh = TelegramChannel(options, telegram._bot)
                     fresh._bot._open_at = 0.0
                     fresh._bot._sent.clear()
                 await _send(judge, sort, notifier)
@@ -193,7 +195,7 @@ class Updates(Kind):
         await asyncio.gather(*(_send(judge, "mail", place.post) for _ in tuple(place.smtp)))
         place.smtp.clear()
 
-    async def _listen(self, place: Any, telegram: TelegramNotifier, cases: list[str]) -> None:
+    async def _listen(self, place: Any, telegram: TelegramChannel, cases: list[str]) -> None:
         """Have all updates heard; whoever presses has a button."""
         telegram._bot._open_at = 0.0
         listening: asyncio.Task[None] | None = None
@@ -233,7 +235,7 @@ class Updates(Kind):
 MESSAGE = message_of(Notice.FIRED)
 
 
-async def _send(judge: Judge, sort: str, notifier: Notifier) -> None:
+async def _send(judge: Judge, sort: str, notifier: NotifierRuntime) -> None:
     """Send a message: it is taken, or refused in a sentence."""
     try:
         async with asyncio.timeout(10):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tocsin import Reason, Result
-from tocsin.plugins.probes.docker_health.source import DockerSource
+from tocsin.plugins.probes.docker_health.source import DockerSource, DockerWatch
 from tocsin.testing import RecordingSink
 
 PARTS = Path(__file__).parents[3] / ".ci/parts"
@@ -90,9 +90,10 @@ def newest(sink: RecordingSink, target: str) -> Result:
 
 
 @asynccontextmanager
-async def watching(lab: Lab, **options: Any) -> AsyncIterator[tuple[DockerSource, RecordingSink]]:
+async def watching(lab: Lab, **options: Any) -> AsyncIterator[tuple[DockerWatch, RecordingSink]]:
     """A source that watches the lab's containers only, its first inventory taken."""
-    source = DockerSource(**{"include": (f"{lab.prefix}*", f"*_{lab.prefix}*"), **options})
+    include = (f"{lab.prefix}*", f"*_{lab.prefix}*")
+    source = DockerWatch(DockerSource(**{"include": include, **options}))
     sink = RecordingSink()
     task = asyncio.create_task(source.run("docker", 5.0, sink))
     await sink.until(lambda: sink.inventories)

@@ -150,12 +150,13 @@ def test_whole_addresses_need_none_of_the_container() -> None:
 
 INSIDE = """
 import asyncio, json, sys
-from tocsin.plugins.probes.docker_health import DockerSource
+from tocsin.plugins.probes.docker_health import DockerSource, DockerWatch
 from tocsin.testing import RecordingSink
 
 async def look():
     sink = RecordingSink()
-    task = asyncio.create_task(DockerSource(include=(sys.argv[1],)).run("docker", 5.0, sink))
+    watch = DockerWatch(DockerSource(include=(sys.argv[1],)))
+    task = asyncio.create_task(watch.run("docker", 5.0, sink))
     await sink.until(lambda: sink.inventories)
     print(json.dumps(sink.checks))
 

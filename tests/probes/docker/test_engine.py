@@ -16,7 +16,7 @@ from tests.probes.docker.lab import IMAGE, SLEEP, Lab, OwnEngine, docker, newest
 from tocsin import ActionError, Reason, Result, Status
 from tocsin.core.boundary import cleaned_lines
 from tocsin.core.hiding import clean_data
-from tocsin.plugins.probes.docker_health.source import DockerSource
+from tocsin.plugins.probes.docker_health.source import DockerSource, DockerWatch
 from tocsin.testing import RecordingSink, check_source_conformance
 
 pytestmark = pytest.mark.docker
@@ -502,7 +502,8 @@ async def test_an_engine_that_restarts_is_seen_to_go_and_come_back(
     quick = ("--network=none", "--stop-signal=KILL", IMAGE, *SLEEP)
     docker(*on, "run", "-d", "--name", "kept", "--restart=always", *quick)
     docker(*on, "run", "-d", "--name", "lost", *quick)
-    source, sink = DockerSource(host=f"unix://{own_engine.socket}"), RecordingSink()
+    source = DockerWatch(DockerSource(host=f"unix://{own_engine.socket}"))
+    sink = RecordingSink()
     task = asyncio.create_task(source.run("docker", 5.0, sink))
     try:
         await reached(sink, "kept", Reason.RUNNING)

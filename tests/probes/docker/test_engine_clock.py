@@ -48,7 +48,7 @@ async def test_an_engine_whose_clock_is_off_by_an_hour(
             ended = await reached(sink, name, Reason.STOPPED)
             assert ended.container is not None
             proxy.off = min(0, proxy.off)
-            stream = source._watch[0]._stream
+            stream = source._running()._stream
             await sink.until(lambda: stream.began < time.time() + 60)
             sink.results[name].clear()
             await asyncio.to_thread(docker, "start", name)

@@ -14,7 +14,7 @@ from tests.probes.docker.proxy import Ask, Proxy, before_the_engine
 from tocsin import Reason, Status
 from tocsin.plugins.probes.docker_health import engine, stream, watch
 from tocsin.plugins.probes.docker_health import source as source_module
-from tocsin.plugins.probes.docker_health.source import DockerSource
+from tocsin.plugins.probes.docker_health.source import DockerWatch
 from tocsin.testing import RecordingSink
 
 pytestmark = pytest.mark.docker
@@ -42,9 +42,9 @@ def run(lab: Lab, short: str) -> str:
     return lab.name(short)
 
 
-async def past_the_first_moments(source: DockerSource, sink: RecordingSink) -> None:
+async def past_the_first_moments(source: DockerWatch, sink: RecordingSink) -> None:
     """Until what the stream does not tell is its fault: it has begun for certain."""
-    watched = source._watch[0]._stream
+    watched = source._running()._stream
     await sink.until(lambda: 0 < watched._sure < time.time())
 
 

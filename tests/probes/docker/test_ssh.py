@@ -21,7 +21,7 @@ from tests.probes.docker.lab import IMAGE, Lab, docker, reached, watching
 from tocsin import Reason, Status, Target
 from tocsin.plugins.probes.backup_script import BackupScriptProbe
 from tocsin.plugins.probes.docker_health import source as source_module
-from tocsin.plugins.probes.docker_health.source import DockerSource
+from tocsin.plugins.probes.docker_health.source import DockerSource, DockerWatch
 from tocsin.testing import RecordingSink, check_source_conformance
 
 pytestmark = pytest.mark.docker
@@ -100,7 +100,7 @@ def sshd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
 async def trouble(url: str) -> str:
     """What a source says of an engine that cannot be queried."""
     sink = RecordingSink()
-    task = asyncio.create_task(DockerSource(host=url).run("nas", 5.0, sink))
+    task = asyncio.create_task(DockerWatch(DockerSource(host=url)).run("nas", 5.0, sink))
     try:
         await sink.until(lambda: sink.troubles)
     finally:

@@ -11,7 +11,7 @@ import pytest
 from tests.probes.docker.lab import IMAGE, OwnEngine, docker, newest
 from tests.probes.docker.test_replicas import says
 from tocsin import Result, Status
-from tocsin.plugins.probes.docker_health.source import DockerSource
+from tocsin.plugins.probes.docker_health.source import DockerSource, DockerWatch
 from tocsin.testing import RecordingSink
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -44,7 +44,7 @@ async def test_a_service_of_swarm_through_its_life(swarm: OwnEngine) -> None:
         "--restart-delay=200ms", "--update-monitor=200ms", "--update-failure-action=continue",
         IMAGE, *HEALTHY.split(),
     )  # fmt: skip
-    source = DockerSource(host=f"unix://{swarm.socket}", redeploy_grace=1.0)
+    source = DockerWatch(DockerSource(host=f"unix://{swarm.socket}", redeploy_grace=1.0))
     sink = RecordingSink()
     task = asyncio.create_task(source.run("docker", 1.0, sink))
 

@@ -1,0 +1,54 @@
+"""A probe and its runtime, as the runner and the uplink use them."""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from tocsin.core.contracts.context import Context
+from tocsin.core.contracts.model import Result, Target
+from tocsin.core.contracts.probe import Probe, ProbeRuntime
+from tocsin.core.plugin.runtimes import Runtime
+
+
+@define(eq=False)
+class PolledCheck:
+    """One check of a probe.
+
+    Attributes:
+        probe: its options.
+        context: what the core gives to its runtime.
+    """
+
+    probe: Probe
+    context: Context
+    _runtime: Runtime[ProbeRuntime] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._runtime = Runtime(self.probe, self.context)
+
+    @property
+    def timeout(self) -> float:
+        """Timeout of one try, in seconds."""
+        return self.probe.timeout
+
+    @property
+    def retries(self) -> int:
+        """Number of further tries before a ``down`` counts."""
+        return self.probe.retries
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether a try can be made without opening the runtime first."""
+        return self._runtime.is_open or type(self.probe).open is Probe.open
+
+    async def open(self) -> None:
+        """Open the runtime; runs code of the plugin."""
+        await self._runtime.get()
+
+    async def check(self, target: Target) -> Result:
+        """Make one try and return its result; runs code of the plugin."""
+        return await (await self._runtime.get()).check(target)
+
+    async def close(self) -> None:
+        """Close the runtime; runs code of the plugin."""
+        await self._runtime.close()

@@ -1,0 +1,212 @@
+"""The contexts of plugins' runtimes, and what all runtimes of a plugin share."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import ParamSpec, Protocol, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+from attrs import define, field, frozen
+
+from tocsin.core.clock import Clock
+from tocsin.core.config.environment import Environment
+from tocsin.core.config.errors import Problems
+from tocsin.core.contracts.base import Secret
+from tocsin.core.contracts.context import Log, Storage
+from tocsin.core.contracts.model import Event
+from tocsin.core.hiding import know
+from tocsin.core.logs import get_logger
+from tocsin.core.plugin.faults import PluginFault
+from tocsin.core.plugin.storage import PluginStorage, StorageFile
+from tocsin.core.resolver.lookups import TocsinResolver
+from tocsin.core.shapes import fit_event
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+THREADS = 8
+"""Most threads of a plugin for calls that block."""
+
+BURST, RATE = 100.0, 10.0
+"""Events that a plugin may emit at once, and per second afterwards; further ones have to wait."""
+
+
+class EventSink(Protocol):
+    """Receives the events that plugins emit, in the core's loop."""
+
+    def happened(self, event: Event) -> None:
+        """Record an event of a target."""
+
+
+@define(eq=False)
+class Contexts:
+    """Makes contexts, and owns what they share.
+
+    Attributes:
+        data_dir: tocsin's data directory.
+        clock: the clock.
+        env: the environment, for secrets.
+        events: receives emitted events; None: they are dropped, as no tocsin is running.
+    """
+
+    data_dir: Path
+    clock: Clock
+    env: Mapping[str, str] = field(factory=dict)
+    events: EventSink | None = None
+    _file: StorageFile = field(init=False)
+    _shared: dict[str, _Shared] = field(init=False, factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self._file = StorageFile(self.data_dir / "plugins.db")
+
+    def of(self, plugin: str, name: str) -> RuntimeContext:
+        """Return the context of a runtime. Called in the core's loop.
+
+        Args:
+            plugin: name of the plugin.
+            name: what is opened: the id of a check, or the name of a source, channel, observer or
+                service.
+        """
+        shared = self._shared.get(plugin)
+        if shared is None:
+            shared = self._shared[plugin] = _Shared(PluginStorage(self._file, plugin))
+        return RuntimeContext(plugin, name, self, shared, _running_loop())
+
+    async def close(self, plugin: str) -> None:
+        """Close what the runtimes of a plugin share. Called in the plugin's loop."""
+        if (shared := self._shared.pop(plugin, None)) is not None:
+            await shared.close()
+
+    def stop(self) -> None:
+        """Close the file of stored values."""
+        self._file.close()
+
+    @property
+    def plugins(self) -> list[str]:
+        """The plugins that have contexts."""
+        return list(self._shared)
+
+
+@define(eq=False)
+class _Shared:
+    """What the runtimes of one plugin share."""
+
+    storage: PluginStorage
+    sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = field(factory=dict)
+    threads: ThreadPoolExecutor | None = None
+    credit: float = BURST
+    credited_at: float = field(factory=time.monotonic)
+
+    def delay(self) -> float:
+        """Take one credit for an event; return the seconds until it may be sent."""
+        now = time.monotonic()
+        self.credit = min(BURST, self.credit + (now - self.credited_at) * RATE) - 1
+        self.credited_at = now
+        return max(0.0, -self.credit / RATE)
+
+    async def close(self) -> None:
+        if self.threads is not None:
+            self.threads.shutdown(wait=False, cancel_futures=True)
+        session = self.sessions.pop(asyncio.get_running_loop(), None)
+        if session is not None:
+            await session.close()
+
+
+@frozen(eq=False)
+class RuntimeContext:
+    """See :class:`tocsin.core.contracts.context.Context`."""
+
+    plugin: str
+    name: str
+    _contexts: Contexts
+    _shared: _Shared
+    _home: asyncio.AbstractEventLoop | None
+
+    @property
+    def log(self) -> Log:
+        """Return a log whose lines carry the plugin and what was opened."""
+        log: Log = get_logger(f"tocsin.plugin.{self.plugin}").bind(
+            plugin=self.plugin, name=self.name
+        )
+        return log
+
+    @property
+    def clock(self) -> Clock:
+        """Return the clock."""
+        return self._contexts.clock
+
+    @property
+    def storage(self) -> Storage:
+        """Return the plugin's stored values."""
+        return self._shared.storage
+
+    @property
+    def directory(self) -> Path:
+        """Return the plugin's directory. Raises OSError."""
+        name = quote(self.plugin, safe="").replace(".", "%2E", self.plugin.startswith("."))
+        found = self._contexts.data_dir / "plugins" / name
+        found.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return found
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        """Return the plugin's HTTP session in the running loop."""
+        loop = asyncio.get_running_loop()
+        session = self._shared.sessions.get(loop)
+        if session is None or session.closed:
+            session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(resolver=TocsinResolver()),
+                headers={"User-Agent": "tocsin"},
+            )
+            self._shared.sessions[loop] = session
+        return session
+
+    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function in one of the plugin's threads."""
+        shared = self._shared
+        if shared.threads is None:
+            shared.threads = ThreadPoolExecutor(THREADS, f"tocsin {self.plugin}")
+        call = partial(function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(shared.threads, call)
+
+    async def secret(self, name: str) -> Secret | None:
+        """Return a secret from the environment; see the contract. Raises OSError."""
+        value = await self.in_thread(_read, self._contexts.env, name)
+        if value is None:
+            return None
+        know([value])
+        return Secret(value)
+
+    async def emit(self, event: Event) -> None:
+        """Record an event of a target, after a delay if the plugin emits many."""
+        known, wrong = fit_event(event, self.clock.now())
+        if wrong is not None:
+            raise PluginFault(wrong)
+        await asyncio.sleep(self._shared.delay())
+        if (events := self._contexts.events) is None:
+            return
+        if self._home is None or self._home is _running_loop():
+            events.happened(known)
+        else:
+            self._home.call_soon_threadsafe(events.happened, known)
+
+
+def _read(env: Mapping[str, str], name: str) -> str | None:
+    problems = Problems("the environment")
+    found = Environment(env, problems).get(name)
+    if problems.found:
+        raise OSError(str(problems.found[0]))
+    return found
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

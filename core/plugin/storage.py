@@ -1,0 +1,131 @@
+"""Values that plugins keep over restarts, in one file of the data directory."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from threading import Lock
+
+import msgspec
+from attrs import define, field
+
+from tocsin.core.contracts.context import Json
+from tocsin.core.runtime.sqlite_file import as_os_error, connect
+
+LONGEST_KEY = 200
+"""Characters."""
+
+LARGEST = 64 * 1024
+"""Bytes of one value as JSON."""
+
+MOST = 1000
+"""Keys of one plugin."""
+
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS stored (plugin TEXT, key TEXT, value BLOB NOT NULL,"
+    " PRIMARY KEY (plugin, key)) STRICT, WITHOUT ROWID"
+)
+
+
+@define(eq=False)
+class StorageFile:
+    """The file with the values of all plugins.
+
+    It is opened when a plugin first uses it. Every method blocks and may be called from any thread.
+
+    Attributes:
+        path: the file.
+    """
+
+    path: Path
+    _db: sqlite3.Connection | None = field(init=False, default=None)
+    _lock: Lock = field(init=False, factory=Lock)
+
+    def get(self, plugin: str, key: str) -> bytes | None:
+        """Return a value as JSON; None if there is none. Raises OSError."""
+        with self._lock:
+            try:
+                found = self._open().execute(
+                    "SELECT value FROM stored WHERE plugin = ? AND key = ?", (plugin, key)
+                ).fetchone()  # fmt: skip
+            except sqlite3.Error as error:
+                raise as_os_error(error, self.path) from error
+        return None if found is None else bytes(found[0])
+
+    def put(self, plugin: str, key: str, value: bytes | None) -> None:
+        """Store a value as JSON, None: remove it. Raises OSError; ValueError for too many keys."""
+        with self._lock:
+            try:
+                self._put(self._open(), plugin, key, value)
+            except sqlite3.Error as error:
+                raise as_os_error(error, self.path) from error
+
+    def _put(self, db: sqlite3.Connection, plugin: str, key: str, value: bytes | None) -> None:
+        if value is None:
+            db.execute("DELETE FROM stored WHERE plugin = ? AND key = ?", (plugin, key))
+            return
+        others = "SELECT count(*) FROM stored WHERE plugin = ? AND key <> ?"
+        if db.execute(others, (plugin, key)).fetchone()[0] >= MOST:
+            raise ValueError(f"plugin {plugin} has {MOST} stored keys; remove some with None")
+        db.execute("INSERT OR REPLACE INTO stored VALUES (?, ?, ?)", (plugin, key, value))
+
+    def close(self) -> None:
+        """Close the file; a later use opens it again."""
+        with self._lock:
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._db is None:
+            db = connect(self.path, ahead=False)
+            try:
+                db.execute(_TABLE)
+            except sqlite3.Error:
+                db.close()
+                raise
+            self._db = db
+        return self._db
+
+
+@define(eq=False)
+class PluginStorage:
+    """The values of one plugin; see :class:`tocsin.core.contracts.context.Storage`.
+
+    Attributes:
+        file: the file with the values of all plugins.
+        plugin: name of the plugin.
+    """
+
+    file: StorageFile
+    plugin: str
+
+    async def get(self, key: str) -> Json:
+        """Return the value of ``key``; None if there is none. Raises OSError."""
+        raw = await asyncio.to_thread(self.file.get, self.plugin, key)
+        found: Json = None if raw is None else msgspec.json.decode(raw)
+        return found
+
+    async def put(self, key: str, value: Json) -> None:
+        """Store a value; None removes the key. Raises OSError, ValueError."""
+        check_key(key)
+        raw = None if value is None else encoded(value)
+        await asyncio.to_thread(self.file.put, self.plugin, key, raw)
+
+
+def check_key(key: str) -> None:
+    """Raise ValueError unless a key has a length that is kept."""
+    if not key or len(key) > LONGEST_KEY:
+        raise ValueError(f"a key has 1 to {LONGEST_KEY} characters, not {len(key)}")
+
+
+def encoded(value: Json) -> bytes:
+    """Return a value as JSON. Raises ValueError if it is none, or too large."""
+    try:
+        raw = msgspec.json.encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"the value is no JSON: {error}") from error
+    if len(raw) > LARGEST:
+        raise ValueError(f"the value has {len(raw)} bytes as JSON; at most {LARGEST} are kept")
+    return raw
