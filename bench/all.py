@@ -20,7 +20,7 @@ from table import MARK, machine
 HERE = Path(__file__).parent
 BENCHES = (
     "throughput", "probes", "schedule", "detection", "outage", "api", "history", "dashboard",
-    "footprint", "soak",
+    "footprint", "commands", "soak",
 )  # fmt: skip
 
 

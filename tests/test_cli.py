@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -139,7 +141,7 @@ from tocsin.core.cli.main import cli
 for line in sys.stdin.read().splitlines():
     done = CliRunner().invoke(cli, line.split())
     loaded = {m for m in sys.modules if m.startswith(("tocsin_loud", "tocsin.plugins."))}
-    loaded |= {"tocsin.core.app", "asyncpg", "jinja2"} & {*sys.modules}
+    loaded |= {"tocsin.core.app", "aiohttp", "asyncpg", "jinja2"} & {*sys.modules}
     print(done.exit_code, *sorted(loaded), line, sep=",")
 """
 """A process that runs a command for each line it reads, and says what has been imported by then."""
@@ -175,7 +177,7 @@ def test_what_only_asks_imports_no_plugin(tmp_path: Path) -> None:
     )  # fmt: skip
     *others, run = done.stdout.splitlines()
     assert others == [f"{int(n > 6)},{line}" for n, line in enumerate(lines[:-1])]
-    assert run == "0,asyncpg,jinja2,tocsin.core.app,run --help"
+    assert run == "0,aiohttp,asyncpg,jinja2,tocsin.core.app,run --help"
 
 
 def test_a_command_that_a_plugin_adds_is_found(tmp_path: Path) -> None:
@@ -220,6 +222,52 @@ def test_a_test_of_channels_may_take_longer_than_other_commands(
     assert (done.exit_code, done.output) == (1, "✖ hook: no answer in 30 s\n")
 
 
+def test_an_answer_that_trickles_in_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something else that listens at the address, and sends a byte now and then, holds a command no
+    longer than its patience."""
+    over = threading.Event()
+
+    def trickle(listener: socket.socket) -> None:
+        connected, _ = listener.accept()
+        connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while not over.wait(0.05):
+                connected.sendall(b"x")
+
+    monkeypatch.setattr("tocsin.core.cli.client.TIMEOUT", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=trickle, args=(listener,))
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        done = CliRunner().invoke(
+            commands, ["status"], env={"TOCSIN_URL": url, "TOCSIN_TOKEN": "any"}
+        )
+        over.set()
+        thread.join()
+    assert done.exit_code == 1
+    assert f"{url} did not give a valid answer of tocsin: no answer in time" in done.output
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("ftp://127.0.0.1", "is no URL of HTTP"),
+        ("http://", "is no URL of HTTP"),
+        ("http://127.0.0.1:x", "did not give a valid answer of tocsin"),
+        ("http://no.such.host.invalid", "no tocsin answers at"),
+    ],
+)
+def test_an_address_of_no_use_is_one_clear_sentence(url: str, words: str) -> None:
+    """Whatever TOCSIN_URL says, the command ends with a sentence that has it."""
+    env = {"TOCSIN_URL": url, "TOCSIN_TOKEN": "any"}
+    done = CliRunner().invoke(commands, ["status"], env=env)
+    assert done.exit_code == 1
+    assert words in done.output
+    assert len(done.output.splitlines()) == 1
+
+
 def test_what_is_piped_is_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no terminal is, no column is cut: the last words of a long message are there."""
     message = "no answer within 5 s " * 20 + "from db-primary"
@@ -233,7 +281,7 @@ def test_what_is_piped_is_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     counts = {"up": 0, "degraded": 0, "down": 1, "unknown": 0}
     answers = {"alerts/active": [alert], "targets": [target], "containers": []}
 
-    async def ask(self: Client, method: str, path: str, *_: Any, **__: Any) -> Any:
+    def ask(self: Client, method: str, path: str, *_: Any, **__: Any) -> Any:
         name = path.removeprefix("/api/v1/")
         return {"targets": counts} if name == "status" else {"items": answers[name]}
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import fcntl
+import http.client
 import json
 import os
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-import aiohttp
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from tocsin.core.cli.context import Context, Failure
 from tocsin.core.config import read_secret
-from tocsin.core.config.settings import ApiSettings
+from tocsin.core.config.scalars import API_PORT
 from tocsin.core.runtime.data_dir import API_URL
 from tocsin.core.runtime.owned import open_directory, open_file, why_not_ours
 
@@ -44,11 +47,11 @@ class Client:
             self._token = token
         self.url = (url or _said_address(context)).rstrip("/")
 
-    async def ask(
+    def ask(
         self,
         method: str,
         path: str,
-        params: dict[str, Any] | None = None,
+        params: Mapping[str, str] | None = None,
         body: Any = None,
         patience: float | None = None,
     ) -> Any:
@@ -65,41 +68,83 @@ class Client:
             Failure: there is no answer, or an error.
         """
         headers = {"Authorization": f"Bearer {self._token}"}
-        timeout = aiohttp.ClientTimeout(total=patience or TIMEOUT)
+        content = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            content = json.dumps(body).encode()
+        query = f"?{urlencode(params)}" if params else ""
         try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.request(
-                    method,
-                    self.url + path,
-                    params=params,
-                    json=body,
-                    headers=headers,
-                    allow_redirects=False,
-                ) as answer,  # fmt: skip
-            ):
-                # Always UTF-8, as tocsin sends it: a different server must not choose the codec.
-                text = (await answer.read()).decode("utf-8", "replace")
-                if answer.status >= 400:
-                    raise Failure(_problem(answer.status, text))
-                return json.loads(text) if text else None
-        except aiohttp.ClientConnectorError as error:
+            status, text = _exchange(
+                method, f"{self.url}{path}{query}", headers, content, patience or TIMEOUT
+            )
+            if status >= 400:
+                raise Failure(_problem(status, text))
+            return json.loads(text) if text else None
+        except _NoConnection as error:
             raise Failure(
-                f"no tocsin answers at {self.url} ({error.strerror or 'no connection'}); "
+                f"no tocsin answers at {self.url} ({error}); "
                 "start one with 'tocsin run', or name another with TOCSIN_URL"
             ) from error
-        except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
+        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
             reason = str(error) or "no answer in time"
             raise Failure(f"{self.url} did not give a valid answer of tocsin: {reason}") from error
 
     def get(self, path: str, **params: Any) -> Any:
-        """Send a GET request from synchronous code; parameters that are None are left out."""
+        """Send a GET request; parameters that are None are left out. See :meth:`ask`."""
         given = {key: str(value) for key, value in params.items() if value is not None}
-        return asyncio.run(self.ask("GET", path, given))
+        return self.ask("GET", path, given)
 
     def send(self, method: str, path: str, body: Any = None, patience: float | None = None) -> Any:
-        """Send a request that changes something, from synchronous code; see :meth:`ask`."""
-        return asyncio.run(self.ask(method, path, body=body, patience=patience))
+        """Send a request that changes something; see :meth:`ask`."""
+        return self.ask(method, path, body=body, patience=patience)
+
+
+class _NoConnection(Exception):
+    """Nothing listens at the address; the text says why, as a clause."""
+
+
+def _exchange(
+    method: str, url: str, headers: Mapping[str, str], body: bytes | None, patience: float
+) -> tuple[int, str]:
+    """Send a request; return status and body of the answer.
+
+    The standard library's client serves here: importing a better one takes longer than the request.
+
+    Raises:
+        _NoConnection: there is no connection.
+        OSError, http.client.HTTPException, ValueError: there is no valid answer.
+    """
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is no URL of HTTP")
+    connection = kind(parts.hostname, parts.port, timeout=patience)
+    late = threading.Event()
+    try:
+        connection.connect()
+    except OSError as error:
+        raise _NoConnection(error.strerror or str(error) or "no connection") from error
+
+    def cut() -> None:  # an answer that trickles in would never exceed the socket's own timeout
+        late.set()
+        with suppress(OSError):
+            connection.sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(patience, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        connection.request(method, urlunsplit(("", "", parts.path, parts.query, "")), body, headers)
+        answer = connection.getresponse()
+        # Always UTF-8, as tocsin sends it: a different server must not choose the codec.
+        return answer.status, answer.read().decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        if late.is_set():
+            raise TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
+        connection.close()
 
 
 def _said_address(context: Context) -> str:
@@ -111,7 +156,7 @@ def _said_address(context: Context) -> str:
     host, port = context.address()
     host = host or "127.0.0.1"
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
-    return f"http://{host}:{port or ApiSettings().port}"
+    return f"http://{host}:{port or API_PORT}"
 
 
 def _find_token(data_dir: Path, hint: str) -> str:

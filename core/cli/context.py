@@ -14,7 +14,6 @@ from rich.console import Console
 
 from tocsin.core.config import ConfigError, find_config, read_address, read_data_dir
 from tocsin.core.config.find import FoundFile
-from tocsin.core.hiding import clean, know
 
 if TYPE_CHECKING:
     from tocsin.core.config import Settings
@@ -35,6 +34,8 @@ class Failure(click.ClickException):
 
     def show(self, file: object = None) -> None:
         """Write the message to standard error."""
+        from tocsin.core.hiding import clean  # imported late: most commands do not fail
+
         click.echo(f"tocsin: {clean(self.format_message(), lines=True, longest=64_000)}", err=True)
 
 
@@ -133,6 +134,7 @@ class Context:
             Failure: it has errors; the message lists them all.
         """
         from tocsin.core.config import load_config  # imported late, too
+        from tocsin.core.hiding import know
 
         if self._settings is None:
             try:

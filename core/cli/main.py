@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
@@ -51,6 +50,8 @@ class _Group(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        from importlib.metadata import entry_points  # imported late: other commands do without
+
         # Listing the commands of plugins would import them, which may take long.
         if any(
             entry.dist and entry.dist.name != "tocsin" for entry in entry_points(group="tocsin")

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import click
-import msgspec
 from rich.table import Table
 from rich.text import Text
 
 from tocsin.core.cli.client import Client
 from tocsin.core.cli.context import Context, Failure, pass_context
-from tocsin.core.http.admin import plugin_view
 
 STYLE = {"ok": "green", "failed": "bold red", "disabled": "dim"}
 
@@ -30,6 +28,10 @@ def plugins(context: Context, name: str | None, as_json: bool, live: bool) -> No
     if live:
         items: list[dict[str, Any]] = Client(context).get("/api/v1/plugins", limit=1000)["items"]
     else:
+        import msgspec  # imported late: the running tocsin gives its answer without
+
+        from tocsin.core.http.admin import plugin_view
+
         items = [msgspec.to_builtins(plugin_view(r)) for r in context.plugins().records]
     if name is not None:
         items = [item for item in items if item["name"] == name]

@@ -11,7 +11,7 @@ from tocsin.core.config.checks import MAX_CHECK_NAME, bad_name, enabled
 from tocsin.core.config.environment import Environment
 from tocsin.core.config.errors import Catalog, Problems
 from tocsin.core.config.find_plugin import find_plugin
-from tocsin.core.config.scalars import show
+from tocsin.core.config.scalars import port, show
 from tocsin.core.config.settings import ChannelSettings, GroupSettings
 from tocsin.core.config.structure import build, construct
 from tocsin.core.config.suggest import did_you_mean
@@ -19,7 +19,6 @@ from tocsin.core.contracts.base import Secret
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.units import Seconds
 
-MAX_PORT = 65535
 _OURS = (
     "min_severity", "hold", "window", "batch", "max_messages", "per", "fallback", "give_up_after",
 )  # fmt: skip
@@ -35,26 +34,6 @@ class _ChannelTable:
     per: Seconds = 60
     fallback: str | None = None
     give_up_after: Seconds = 86400
-
-
-def port(text: str) -> int:
-    """Parse a TCP port.
-
-    Raises:
-        ValueError: the text is not a port number.
-    """
-    if text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= MAX_PORT:
-        return int(text)
-    raise ValueError(f"expected a port from 1 to {MAX_PORT}, got {show(text)}")
-
-
-def any_port(text: str) -> int:
-    """Parse a TCP port to listen on; 0 takes any free one.
-
-    Raises:
-        ValueError: the text is not a port number.
-    """
-    return 0 if text == "0" else port(text)
 
 
 def make_channels(

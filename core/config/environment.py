@@ -12,7 +12,7 @@ from attrs import define, field
 
 from tocsin.core.config.errors import Path as KeyPath
 from tocsin.core.config.errors import Problems
-from tocsin.core.hiding import is_secret_name
+from tocsin.core.hiding.names import is_secret_name
 
 T = TypeVar("T")
 

@@ -8,8 +8,6 @@ from typing import Any, Protocol
 
 from attrs import define, evolve, field, frozen
 
-from tocsin.core.hiding import Known, hide
-
 
 @frozen(kw_only=True)
 class ConfigProblem:
@@ -134,6 +132,8 @@ class Problems:
 
     def sorted(self, secrets: Iterable[str]) -> tuple[ConfigProblem, ...]:
         """Return the errors sorted by place, without duplicates and the given secrets."""
+        from tocsin.core.hiding import Known, hide  # imported late: most commands find no error
+
         known = Known(secrets)
         told = {evolve(p, message=hide(p.message, known)): None for p in self.found}
         return tuple(sorted(told, key=lambda p: (p.line or 0, p.path, p.message)))

@@ -7,18 +7,20 @@ import os
 from collections.abc import Mapping
 from pathlib import Path as FilePath
 from pathlib import PosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve, fields, frozen
 
-from tocsin.core.config.channels import any_port
 from tocsin.core.config.environment import Environment
-from tocsin.core.config.errors import ConfigError, ConfigProblem, Problems
-from tocsin.core.config.settings import PluginSettings
-from tocsin.core.config.structure import build
+from tocsin.core.config.errors import ConfigError, ConfigProblem, Path, Problems
+from tocsin.core.config.scalars import any_port, show
 from tocsin.core.config.toml import parse
-from tocsin.core.config.values import data_directory
 from tocsin.core.runtime.owned import SHARED, open_directory, open_file, why_not_ours
+
+if TYPE_CHECKING:
+    from tocsin.core.config.settings import PluginSettings
+
+T = TypeVar("T")
 
 HERE = "tocsin.toml"
 SYSTEM = "/etc/tocsin/tocsin.toml"
@@ -76,11 +78,50 @@ def read_data_dir(path: FilePath | None, env: Mapping[str, str]) -> FilePath:
         problems.found.clear()
     environment = Environment(env, problems)
     said = environment.fill({key: table[key] for key in ("data_dir",) if key in table})
-    named = build(_DataDir, said, (), problems) or _DataDir()
+    named = _built(_DataDir, said, (), problems) or _DataDir()
     made = data_directory(named.data_dir, environment, problems, path)
     if problems.found:
         raise ConfigError(problems.sorted(environment.secrets))
     return made
+
+
+def data_directory(
+    said: FilePath | None, env: Environment, problems: Problems, file: FilePath | None
+) -> FilePath:
+    """Return ``TOCSIN_DATA_DIR``, the file's ``data_dir``, or the default directory.
+
+    The default follows the XDG Base Directory specification; for root it is /var/lib/tocsin.
+
+    Args:
+        said: the file's ``data_dir``.
+        env: the environment.
+        problems: collects what is wrong.
+        file: the configuration file; a relative path is relative to its directory.
+    """
+    if said is not None and said == FilePath():
+        problems.add(("data_dir",), "names no directory; give a path or leave it out")
+    chosen = env.read("TOCSIN_DATA_DIR", _directory, beside(file, said))
+    if chosen is not None:
+        return chosen.absolute()
+    data = env.read("XDG_DATA_HOME", _directory, None)
+    if data is not None and data.is_absolute():  # the specification says to ignore relative paths
+        return data / "tocsin"
+    home = env.get("HOME")
+    if os.geteuid() == 0 or home is None:
+        return FilePath("/var/lib/tocsin")
+    return FilePath(home) / ".local/share/tocsin"
+
+
+def beside(file: FilePath | None, path: FilePath | None) -> FilePath | None:
+    """Resolve a path in a configuration file relative to that file, not the working directory."""
+    return path if path is None or file is None else file.absolute().parent / path
+
+
+def _directory(text: str) -> FilePath:
+    try:
+        return FilePath(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{show(text)}: {error}; write the path in full") from None
 
 
 def read_address(path: FilePath | None, env: Mapping[str, str]) -> tuple[str | None, int | None]:
@@ -101,10 +142,21 @@ def read_address(path: FilePath | None, env: Mapping[str, str]) -> tuple[str | N
     missing = {"host": host is None, "port": port is None}
     api = api if isinstance(api, dict) else {}
     said = {key: api[key] for key in missing if key in api and missing[key]}
-    named = build(_Address, environment.fill(said, ("api",)), ("api",), problems) or _Address()
+    table = environment.fill(said, ("api",))
+    named = _built(_Address, table, ("api",), problems) or _Address()
     if problems.found:
         raise ConfigError(problems.sorted(environment.secrets))
     return host or named.host, named.port if port is None else port
+
+
+def _built(kind: type[T], table: Mapping[str, Any], path: Path, problems: Problems) -> T | None:
+    """Return a table as an attrs class; None if it is empty or wrong."""
+    if not table:
+        return None
+    from tocsin.core.config.structure import build  # imported late: most commands do without
+
+    made: T | None = build(kind, table, path, problems)
+    return made
 
 
 @frozen(kw_only=True)
@@ -191,6 +243,9 @@ def read_plugin_settings(
     code. If ``[plugins]`` cannot be read in full, what can be read of it applies, and third-party
     plugins stay off.
     """
+    from tocsin.core.config.settings import PluginSettings
+    from tocsin.core.config.structure import build
+
     problems = Problems(str(path))
     table = read(path, problems).get("plugins", {})
     table = Environment(env, problems).fill(table, ("plugins",))

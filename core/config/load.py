@@ -10,16 +10,16 @@ from attrs import Factory, asdict, evolve, frozen
 
 from tocsin.core.config.alerting import RuleMaker, make_windows
 from tocsin.core.config.automatic import automatic_targets
-from tocsin.core.config.channels import MAX_PORT, any_port, make_channels
+from tocsin.core.config.channels import make_channels
 from tocsin.core.config.checks import MIN_INTERVAL, bad_name, make_check, make_source
 from tocsin.core.config.environment import Environment
 from tocsin.core.config.errors import Catalog, ConfigError, Path, Problems
-from tocsin.core.config.find import read, with_variables
+from tocsin.core.config.find import beside, data_directory, read, with_variables
 from tocsin.core.config.messages import make_messages
 from tocsin.core.config.observers import make_observers
 from tocsin.core.config.redact import secrets_of
 from tocsin.core.config.references import check_references
-from tocsin.core.config.scalars import choose, number, show
+from tocsin.core.config.scalars import MAX_PORT, any_port, choose, number, show
 from tocsin.core.config.services import make_services
 from tocsin.core.config.settings import (
     DAY,
@@ -45,13 +45,7 @@ from tocsin.core.config.settings import (
 from tocsin.core.config.structure import build
 from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.config.uplink import check_uplink
-from tocsin.core.config.values import (
-    beside,
-    check_timezone,
-    data_directory,
-    database_url,
-    interval_of,
-)
+from tocsin.core.config.values import check_timezone, database_url, interval_of
 from tocsin.core.hiding import Known, hide, parts_of
 from tocsin.core.units import Seconds, parse_duration, parse_size
 

@@ -15,6 +15,10 @@ from typing import Any, TypeVar, get_args
 from tocsin.core.config.environment import Interpolated
 from tocsin.core.contracts.base import Secret
 
+MAX_PORT = 65535
+API_PORT = 8095
+"""The TCP port of the API unless another is configured."""
+
 E = TypeVar("E", bound=enum.Enum)
 
 
@@ -110,3 +114,23 @@ def literal(value: Any, kind: Any) -> Any:
             return allowed
     allowed = ", ".join(map(show, get_args(kind)))
     raise ValueError(f"expected one of {allowed}, got {show(value)}")
+
+
+def port(text: str) -> int:
+    """Parse a TCP port.
+
+    Raises:
+        ValueError: the text is not a port number.
+    """
+    if text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= MAX_PORT:
+        return int(text)
+    raise ValueError(f"expected a port from 1 to {MAX_PORT}, got {show(text)}")
+
+
+def any_port(text: str) -> int:
+    """Parse a TCP port to listen on; 0 takes any free one.
+
+    Raises:
+        ValueError: the text is not a port number.
+    """
+    return 0 if text == "0" else port(text)

@@ -11,6 +11,7 @@ from attrs import Factory, evolve, field, frozen
 
 from tocsin.core.alerts.model import Policy
 from tocsin.core.alerts.silences import Window
+from tocsin.core.config.scalars import API_PORT
 from tocsin.core.contracts.base import Secret
 from tocsin.core.contracts.model import Target
 from tocsin.core.contracts.notifier import Notifier
@@ -245,7 +246,7 @@ class ApiSettings:
     """The address on which the API listens."""
 
     host: str = "127.0.0.1"
-    port: int = 8095
+    port: int = API_PORT
 
 
 @frozen(kw_only=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from tocsin.core.config.channels import MAX_PORT
 from tocsin.core.config.errors import Problems
+from tocsin.core.config.scalars import MAX_PORT
 from tocsin.core.config.settings import UplinkSettings
 
 

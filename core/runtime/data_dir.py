@@ -8,12 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from tocsin.core.logs import get_logger
 from tocsin.core.runtime.disk import is_unwritable
 from tocsin.core.runtime.owned import SHARED, narrow, user_name
-
-log = get_logger(__name__)
 
 LOCK = "lock"
 """The file in the data directory that a running tocsin locks."""
@@ -56,6 +54,12 @@ def data_directory(path: Path) -> Iterator[Path]:
         yield path
 
 
+def _log() -> Any:
+    from tocsin.core.logs import get_logger  # imported late: commands need only names of files
+
+    return get_logger(__name__)
+
+
 def _make(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -75,7 +79,7 @@ def _refuse_or_tell(directory: Path, place: Path, error: OSError) -> None:
             f"the data directory {directory} cannot be used ({error.strerror}); "
             "set data_dir in tocsin.toml or TOCSIN_DATA_DIR to one that can be written"
         ) from error
-    log.error("the data directory cannot be written; its content stays in memory",
+    _log().error("the data directory cannot be written; its content stays in memory",
               path=str(place), reason=str(error))  # fmt: skip
 
 
@@ -89,10 +93,10 @@ def _narrow(path: Path) -> None:
             path.chmod(status.st_mode & ~SHARED)
             changed += 1
         if changed:
-            log.warning("access of other users to files was removed",
+            _log().warning("access of other users to files was removed",
                         directory=str(path), files=changed)  # fmt: skip
     except OSError as error:
-        log.warning("other users may be able to use files of the data directory",
+        _log().warning("other users may be able to use files of the data directory",
                     directory=str(path), reason=str(error))  # fmt: skip
 
 
@@ -132,7 +136,9 @@ def _hold(stack: ExitStack, place: Path, flags: int) -> int | None:
                 ) from error
             time.sleep(pause)
         except OSError as error:  # network file systems lock only writable files
-            log.warning("the data directory cannot be locked", path=str(place), reason=str(error))
+            _log().warning(
+                "the data directory cannot be locked", path=str(place), reason=str(error)
+            )
             break
         else:
             break
