@@ -2,6 +2,7 @@
 # make test   set everything up; run the checks and the fast tests: minutes, no Docker Engine needed
 # make test-real  run all other tests, on a real engine, in a real browser; what is missing is skipped
 # make coverage  the fast tests once more, and which lines they run; slow before Python 3.12
+# make packs  build the packs, install their wheels in empty environments, run their tests there
 # make bench  print the figures
 # make rooms  print how large the rooms of the house are, and who imports whom
 # make faults  inject faults into a running tocsin and judge what it tells (tests/faults)
@@ -27,7 +28,7 @@ REAL   := docker or browser or ship or fuzz or kill or slow
 # Compiled modules are kept: the tests start Python hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test fast test-real rooms faults fuzz audit coverage lint style types bench screenshots hooks lock clean
+.PHONY: run test fast test-real packs rooms faults fuzz audit coverage lint style types bench screenshots hooks lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
@@ -56,6 +57,9 @@ style: $(VENV)/.test
 
 types: $(VENV)/.test
 	$(BIN)/mypy
+
+packs: $(VENV)/.test
+	.ci/parts/packs.sh
 
 bench: $(VENV)/.test
 	$(BIN)/python bench/all.py $(ARGS)

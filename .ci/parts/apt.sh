@@ -22,6 +22,11 @@ need mmdebstrap mmdebstrap
 need faketime faketime
 need sshd openssh-server
 need chromium chromium
+need nsd nsd
+need dovecot dovecot-imapd
+need exim4 exim4-daemon-light
+need ip iproute2
+need openssl openssl
 if [ ${#missing[@]} -gt 0 ]; then
   export DEBIAN_FRONTEND=noninteractive
   policy=/usr/sbin/policy-rc.d

@@ -1,0 +1,1 @@
+"""Tests of the probes, on real servers on the loopback interface."""
