@@ -31,8 +31,9 @@ class HalfOpen(Fault):
         world.ports[CHANNEL] = self._relays[1].port
 
     def inject(self, world: World) -> None:
-        for relay in self._relays:
-            relay.fall_silent()
+        database, receiver = self._relays
+        database.fall_silent()
+        receiver.fall_silent(unused=True)  # there may have been nothing to send yet
 
     def heal(self, world: World) -> None:
         for relay in self._relays:
