@@ -15,13 +15,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
 
 import msgspec
 from attrs import evolve, field, frozen
 
+from tocsin.core.contracts.route import Role
 from tocsin.core.ids import new_id
 from tocsin.core.runtime.owned import write_private
 from tocsin.core.runtime.sqlite_file import (
@@ -40,23 +40,6 @@ TOKEN_BYTES = 32
 """Length of a token's random part: 256 bits."""
 
 _TABLE = "CREATE TABLE IF NOT EXISTS tokens (id TEXT PRIMARY KEY, data BLOB NOT NULL)"
-
-
-class Role(StrEnum):
-    """The roles of tokens. Each role has the permissions of the one before it, and more."""
-
-    VIEWER = "viewer"
-    OPERATOR = "operator"
-    ADMIN = "admin"
-
-    @property
-    def rank(self) -> int:
-        """Return the position in the order of roles; 0 has the fewest permissions."""
-        return list(Role).index(self)
-
-    def covers(self, needed: Role) -> bool:
-        """Return whether this role has the permissions of ``needed``."""
-        return self.rank >= needed.rank
 
 
 @frozen(kw_only=True)

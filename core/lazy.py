@@ -12,13 +12,16 @@ from importlib import import_module
 from typing import Any
 
 
-def on_demand(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+def on_demand(
+    package: str, names: Mapping[str, str], ended: Mapping[str, str] | None = None
+) -> Callable[[str], Any]:
     """Return a function for use as a package's ``__getattr__``.
 
     Args:
         package: name of the package.
         names: for each module of the package the names that it provides, separated by spaces. A
             name that differs in the package is written ``its=ours``.
+        ended: names that earlier versions had, with what to use instead.
     """
     places: dict[str, tuple[str, str]] = {}
     for module, its in names.items():
@@ -27,6 +30,8 @@ def on_demand(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
             places[ours or theirs] = (f"{package}.{module}", theirs)
 
     def get(name: str) -> Any:
+        if ended is not None and name in ended:
+            raise ImportError(f"{package}.{name} has ended: {ended[name]}")
         if name not in places:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module, theirs = places[name]

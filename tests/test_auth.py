@@ -20,7 +20,8 @@ import msgspec
 import pytest
 
 from tests.running import Running
-from tocsin.core.auth import PREFIX, Role, TokenInfo, TokenStore, ensure_admin
+from tocsin.core.auth import PREFIX, TokenInfo, TokenStore, ensure_admin
+from tocsin.core.contracts.route import Role
 from tocsin.core.runtime.owned import write_private
 
 

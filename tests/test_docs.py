@@ -24,10 +24,10 @@ from tocsin.core.plugin import hookspecs
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.testing import (
     RecordingSink,
-    check_endpoint_conformance,
     check_notifier_conformance,
     check_observer_conformance,
     check_probe_conformance,
+    check_route_conformance,
     check_rule_conformance,
     check_source_conformance,
 )
@@ -61,7 +61,7 @@ async def test_every_example_runs(number: int, tocsin_manager: Any) -> None:
     module = example(number)
     classes = [c for c in vars(module).values() if isinstance(c, type) and attrs.has(c)]
     own = [c for c in classes if c.__module__ == module.__name__]
-    assert own or "tocsin_endpoints" in vars(module)
+    assert own or "tocsin_routes" in vars(module)
     if any(name.startswith("tocsin_") for name in vars(module)):
         (record,) = tocsin_manager(example=module).records
         assert record.status == "ok", record.reason
@@ -81,8 +81,8 @@ async def test_every_example_runs(number: int, tocsin_manager: Any) -> None:
             await check_notifier_conformance(cls())
         elif issubclass(cls, Observer):
             await check_observer_conformance(cls())
-    for endpoint in getattr(module, "tocsin_endpoints", list)():
-        await check_endpoint_conformance(endpoint)
+    for route in getattr(module, "tocsin_routes", list)():
+        await check_route_conformance(route)
     for name, function in vars(module).items():
         if name.startswith("test_"):
             await function()

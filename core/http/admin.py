@@ -10,12 +10,12 @@ from uuid import UUID
 
 from attrs import frozen
 
-from tocsin.core.auth import Role
 from tocsin.core.config import ConfigError, redacted
+from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.http.history import unavailable
 from tocsin.core.http.paging import NewestQuery, PageQuery, page
 from tocsin.core.http.problems import Problem
-from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.routing import Call
 from tocsin.core.plugin.manager import PluginRecord
 from tocsin.core.plugin.options import Option, options_of, summary_of
 

@@ -13,14 +13,14 @@ import msgspec
 from attrs import frozen
 
 from tocsin.core.alerts.model import Alert, Cause, Suppression
-from tocsin.core.auth import Role
+from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.hiding import clean
 from tocsin.core.http.history import Moment
 from tocsin.core.http.ledger import NotificationView, ledger_of
 from tocsin.core.http.paging import IdCursor, Limit, Name
 from tocsin.core.http.problems import Problem, not_found
-from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.routing import Call
 from tocsin.core.ids import time_of
 from tocsin.core.monitor.events import Acknowledged
 from tocsin.core.store import StoreUnavailable

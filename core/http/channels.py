@@ -9,9 +9,9 @@ from typing import Annotated
 import msgspec
 from attrs import frozen
 
-from tocsin.core.auth import Role
+from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.http.problems import not_found
-from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.routing import Call
 from tocsin.core.notify import Channel
 
 routes = Routes()

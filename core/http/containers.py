@@ -11,17 +11,17 @@ from uuid import UUID
 import msgspec
 from attrs import frozen
 
-from tocsin.core.auth import Role
 from tocsin.core.boundary import cleaned_lines
 from tocsin.core.checks.restarts import NotAllowed, TooSoon
 from tocsin.core.contracts.base import ActionError
 from tocsin.core.contracts.model import Status
+from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.hiding import clean_data
 from tocsin.core.http.changes import ChangesQuery, select
 from tocsin.core.http.history import SpanQuery, span, unavailable
 from tocsin.core.http.paging import IdCursor, Limit
 from tocsin.core.http.problems import Problem, not_found
-from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.routing import Call
 from tocsin.core.http.views import (
     CONTAINERS,
     ContainerView,

@@ -15,9 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from aiohttp import web
 
 from tocsin.core.contracts.model import Health, Status
+from tocsin.core.contracts.route import Routes
 from tocsin.core.http.metrics import values_of
 from tocsin.core.http.monitor import Monitor
-from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.routing import Call
 from tocsin.core.http.views import is_container
 from tocsin.core.state import TargetState
 

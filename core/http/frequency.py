@@ -9,9 +9,10 @@ from typing import Annotated
 import msgspec
 from attrs import frozen
 
+from tocsin.core.contracts.route import Routes
 from tocsin.core.http.history import SpanQuery, span, unavailable
 from tocsin.core.http.problems import Problem
-from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.routing import Call
 from tocsin.core.units import time_zone
 
 routes = Routes()

@@ -10,8 +10,9 @@ from attrs import frozen
 from msgspec.json import encode
 
 from tocsin.core.contracts.model import Health
+from tocsin.core.contracts.route import Routes
 from tocsin.core.hiding import clean
-from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.routing import Call
 
 routes = Routes()
 

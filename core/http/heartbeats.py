@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 import msgspec
 from aiohttp import web
 from attrs import Factory, frozen
 
-from tocsin.core.auth import Role
 from tocsin.core.contracts.model import Heartbeat, Status
+from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.encoding import decode_text
 from tocsin.core.hiding import clean, visible
+from tocsin.core.http.decoding import convert_body, decode_json, query_of, read_raw
 from tocsin.core.http.problems import Problem
-from tocsin.core.http.routing import Call, Routes, convert_body, decode_json, query_of, read_raw
+from tocsin.core.http.routing import Call
 
 LONGEST = 500
 """Longest message that is kept, in characters."""
@@ -63,7 +64,7 @@ class BeatQuery:
         """
         if _fails(given.get("status")):
             return cls(status=BeatStatus.DOWN, message=given.get("message", ""))
-        return cast("BeatQuery", query_of(cls, given))
+        return query_of(cls, given)
 
 
 @frozen(kw_only=True)
@@ -113,7 +114,7 @@ class BeatBody:
                     given = {n: form[n] for n in ("status", "message") if n in form}
                     if "status" in given:
                         given["status"] = given["status"].strip().lower()
-                    return cast("BeatBody", convert_body(cls, given))
+                    return convert_body(cls, given)
             if kind.startswith("multipart/"):
                 raise Problem(415, "send JSON, a form without files, or a text")
             if not written and _says_down(raw):
@@ -122,7 +123,7 @@ class BeatBody:
                 return cls(message=decode_text(raw[: 4 * LONGEST]))
         if len(raw) > MOST:
             raise Problem(413, f"the body is larger than {MOST} bytes")
-        return cast("BeatBody", convert_body(cls, decode_json(bare)))
+        return convert_body(cls, decode_json(bare))
 
 
 def _fails(status: object) -> bool:

@@ -11,8 +11,9 @@ from uuid import UUID
 from attrs import frozen
 
 from tocsin.core.alerts.outbox import Decision, Row
+from tocsin.core.contracts.route import Routes
 from tocsin.core.http.paging import IdCursor, Limit, Name
-from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.routing import Call
 from tocsin.core.store import StoreUnavailable
 from tocsin.core.store.alerts import LedgerFilter
 

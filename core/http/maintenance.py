@@ -9,11 +9,11 @@ import msgspec
 from attrs import frozen
 
 from tocsin.core.alerts.silences import Silence, Window, check_schedule
-from tocsin.core.auth import Role
+from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.hiding import clean
 from tocsin.core.http.history import Moment
 from tocsin.core.http.problems import Problem, not_found
-from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.routing import Call
 from tocsin.core.http.silences import LONGEST, asked, shown, times
 from tocsin.core.units import parse_duration, time_zone
 

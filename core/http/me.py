@@ -6,8 +6,8 @@ from datetime import datetime
 
 from attrs import frozen
 
-from tocsin.core.auth import Role
-from tocsin.core.http.routing import Call, Routes
+from tocsin.core.contracts.route import Role, Routes
+from tocsin.core.http.routing import Call
 
 routes = Routes()
 

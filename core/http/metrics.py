@@ -10,10 +10,11 @@ import msgspec
 from attrs import frozen
 
 from tocsin.core.contracts.model import Container, Status
+from tocsin.core.contracts.route import Routes
 from tocsin.core.http.history import RangeQuery, span, unavailable
 from tocsin.core.http.paging import NameCursor, PageQuery, page
 from tocsin.core.http.problems import not_found
-from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.routing import Call
 from tocsin.core.http.views import is_container
 from tocsin.core.state import TargetState
 from tocsin.core.store import Point

@@ -3,41 +3,43 @@
 from __future__ import annotations
 
 import inspect
+import re
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
-from typing import Any, get_type_hints
+from itertools import groupby
+from typing import Any
 
 import attrs
 import msgspec
 
-from tocsin.core.http.plugin_routes import routes_of
+from tocsin.core.contracts.route import JSON, Route, Routes
+from tocsin.core.contracts.route_schema import REFERENCE, schemas_of, types_of
+from tocsin.core.encoding import encode
 from tocsin.core.http.problems import ProblemDocument
-from tocsin.core.http.routing import Call, Route, Routes
+from tocsin.core.http.routing import Call
 
 routes = Routes()
-_REFERENCE = "#/components/schemas/{name}"
+NO_NUL = r"^[^\u0000]*$"
+"""Pattern of strings without NUL, which databases cannot store."""
 
 
-def document(all_routes: list[Route], version: str) -> dict[str, Any]:
+def document(
+    core: Sequence[Route], plugins: Sequence[tuple[str, Route]], version: str
+) -> dict[str, Any]:
     """Return the OpenAPI document.
 
     Args:
-        all_routes: the operations to describe.
+        core: the core's own routes.
+        plugins: the routes of plugins, each with the name of its plugin; those of one plugin
+            follow each other.
         version: tocsin's version.
     """
-    kinds: list[Any] = [ProblemDocument]
-    for route in all_routes:
-        kinds += [k for k in (route.body, route.response) if _has_schema(k)]
-    _, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
-    paths: dict[str, dict[str, Any]] = {}
-    for route in all_routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, components)
-    for route in all_routes:
-        # Bodies with unknown fields are rejected, see convert_body.
-        if route.body is not None:
-            components[route.body.__name__]["additionalProperties"] = False
-    for schema in components.values():
-        if "description" in schema:
-            schema["description"] = inspect.cleandoc(schema["description"])
+    paths, components = _described(core, None)
+    for plugin, own in groupby(plugins, key=lambda item: item[0]):
+        more, types = _described([route for _, route in own], plugin)
+        paths |= more
+        # Names of types are prefixed with that of the plugin, so that none replaces another.
+        components |= {f"{plugin}.{name}": schema for name, schema in types.items()}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -55,26 +57,44 @@ def document(all_routes: list[Route], version: str) -> dict[str, Any]:
     }
 
 
-def _has_schema(kind: Any) -> bool:
-    return kind is not None and attrs.has(kind)
+def _described(
+    routes: Sequence[Route], plugin: str | None
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Return the paths and the component schemas of the routes of the core or of a plugin."""
+    types = [kind for route in routes for kind in types_of(route)]
+    if plugin is None:
+        types.append(ProblemDocument)
+    prefix = "" if plugin is None else f"{plugin}."
+    found, components = schemas_of(types, REFERENCE.format(name=f"{prefix}{{name}}"))
+    schemas = iter(found)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        operation = _operation(route, schemas, plugin)
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
+        if route.body is not None:
+            # Bodies with unknown fields are rejected, see convert_body.
+            reference = operation["requestBody"]["content"][JSON]["schema"]["$ref"]
+            name = reference.rpartition("/")[2].removeprefix(prefix)
+            components[name]["additionalProperties"] = False
+    for schema in components.values():
+        if "description" in schema:
+            schema["description"] = inspect.cleandoc(schema["description"])
+    return paths, components
 
 
-def _schema(kind: Any, components: dict[str, Any]) -> dict[str, Any]:
-    (schema,), found = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
-    components.update(found)
-    return schema
-
-
-NO_NUL = r"^[^\u0000]*$"
-"""Pattern of strings without NUL, which databases cannot store."""
-
-
-def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
+def _operation(
+    route: Route, schemas: Iterator[dict[str, Any]], plugin: str | None
+) -> dict[str, Any]:
+    """Describe one operation. ``schemas`` has those of its types next, in the order of types_of."""
+    name, tag = route.handler.__name__, route.handler.__module__.rpartition(".")[2]
+    if plugin is not None:
+        name, tag = route.path.removeprefix("/api/v1/plugins/"), plugin
+    name = re.sub(r"\W", "_", f"{route.method.lower()}_{name}", flags=re.ASCII)
     operation: dict[str, Any] = {
-        "operationId": f"{route.method.lower()}_{route.handler.__name__}",
+        "operationId": name,
         "summary": route.summary,
         "description": _description(route),
-        "tags": [route.handler.__module__.rpartition(".")[2]],
+        "tags": [tag],
         "parameters": [
             {
                 "name": name,
@@ -84,16 +104,16 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
             }
             for name in route.path_names
         ]
-        + _query_parameters(route, components),
-        "responses": _responses(route),
+        + _query_parameters(route, schemas),
     }
     if route.role is not None:
         operation["security"] = [{"bearer": []}]
     if route.body is not None:
         operation["requestBody"] = {
             "required": False,
-            "content": {"application/json": {"schema": _schema(route.body, components)}},
+            "content": {JSON: {"schema": next(schemas)}},
         }
+    operation["responses"] = _responses(route, schemas, plugin)
     return operation
 
 
@@ -107,17 +127,16 @@ def _description(route: Route) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _query_parameters(route: Route, components: dict[str, Any]) -> list[dict[str, Any]]:
+def _query_parameters(route: Route, schemas: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
     if route.query is None:
         return []
-    hints = get_type_hints(route.query, include_extras=True)
     parameters = []
     for field in attrs.fields(route.query):
-        schema = _without_null(_schema(hints[field.name], components))
+        schema = _without_null(next(schemas))
         if schema.get("type") == "string" and not {"enum", "format", "pattern"} & schema.keys():
             schema = {**schema, "pattern": NO_NUL}
         required = field.default is attrs.NOTHING
-        if not required and field.default is not None:
+        if not (required or field.default is None or type(field.default) is attrs.Factory):
             schema = {**schema, "default": field.default}
         parameters.append(
             {"name": field.name, "in": "query", "required": required, "schema": schema}
@@ -131,21 +150,23 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return options[0] if len(options) == 1 else schema
 
 
-def _responses(route: Route) -> dict[str, Any]:
+def _responses(
+    route: Route, schemas: Iterator[dict[str, Any]], plugin: str | None
+) -> dict[str, Any]:
     problem = {
         "content": {
             "application/problem+json": {
-                "schema": {"$ref": _REFERENCE.format(name="ProblemDocument")}
+                "schema": {"$ref": REFERENCE.format(name="ProblemDocument")}
             }
         }
     }
-    if _has_schema(route.response):
-        schema = {"$ref": _REFERENCE.format(name=route.response.__name__)}
-    else:
-        schema = {} if route.media == "application/json" else {"type": "string"}
+    unencoded: dict[str, Any] = {} if route.media == JSON else {"type": "string"}
+    schema = next(schemas) if route.is_json else unencoded
     good = {"content": {route.media: {"schema": schema}}}
     answers = {"200": {"description": "OK", **good}}
     codes = {400, *route.errors}
+    if plugin is not None:
+        codes |= {404, 409, 502, 503, 504} if route.streams else {404, 409, 502, 504}
     if route.query is not None or route.body is not None:
         codes.add(422)
     if route.body is not None:
@@ -159,11 +180,9 @@ def _responses(route: Route) -> dict[str, Any]:
 
 
 @routes.get("/api/v1/openapi.json")
-async def openapi(call: Call) -> dict[str, Any]:
+async def openapi(call: Call) -> msgspec.Raw:
     """Return this OpenAPI document."""
     # imported late: the server collects this module's routes, too
     from tocsin.core.http.server import ROUTES
 
-    every = [*ROUTES, *routes_of(call.monitor.plugins)]
-    made: dict[str, Any] = document(every, call.monitor.version)
-    return made
+    return msgspec.Raw(encode(document(ROUTES, call.monitor.plugins.routes, call.monitor.version)))

@@ -1,114 +1,150 @@
-"""Routes for the endpoints that plugins add, with the same checks as the core's own routes.
+"""Calls of the routes that plugins add, with the same checks as the core's own routes.
 
-A plugin's handler runs in isolation, with a deadline and a limit on the size of its answer.
+A plugin's handler runs in isolation, with a deadline and a limit on the size of its answer. So do
+the classes of its query and body, whose validators are the plugin's code.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import cast
 
-import msgspec
 from aiohttp import web
+from attrs import define, field
 
-from tocsin.core.auth import Role
 from tocsin.core.contracts.base import ActionError
-from tocsin.core.contracts.endpoint import PREFIX, Endpoint, Request
+from tocsin.core.contracts.route import Request, Route
+from tocsin.core.http.chunks import cut, stream_response
+from tocsin.core.http.decoding import convert_body, query_of, read_json
+from tocsin.core.http.plugin_streams import MOST_STREAMS, PluginStream
 from tocsin.core.http.problems import Problem
-from tocsin.core.http.routing import Call, Route, read_json
+from tocsin.core.http.routing import Call, check_parameters
 from tocsin.core.notify.target_status import target_statuses
-from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import PluginFault
+from tocsin.core.shapes import fit_answer
 
 DEADLINE = 10.0
-"""Seconds after which a plugin's endpoint is answered with 504."""
+"""Seconds after which a plugin's route is answered with 504. Of a stream, the first chunk counts.
+"""
 
-MAX_ANSWER = 4 * 1024 * 1024
-"""Largest answer of a plugin's endpoint, in bytes."""
-
-
-def routes_of(plugins: PluginManager) -> list[Route]:
-    """Return one route for each endpoint of each plugin."""
-    faulty: set[str] = set()
-    return [_route(plugin, endpoint, faulty) for plugin, endpoint in plugins.endpoints]
+Started = Awaitable[object] | AsyncIterator[str | bytes]
+Start = Callable[[], Started]
 
 
-def _route(plugin: str, endpoint: Endpoint, faulty: set[str]) -> Route:
-    """Build the route of one endpoint.
+@define
+class PluginRoutes:
+    """The routes of one plugin, while they are served.
 
-    ``faulty`` holds the plugins whose last call of an endpoint failed. All routes share it and
-    update it.
+    Attributes:
+        plugin: name of the plugin.
+        failed: whether its last call failed.
+        streams: number of its open streams.
     """
 
-    async def handle(call: Call) -> web.StreamResponse:
+    plugin: str
+    failed: bool = field(default=False, init=False)
+    streams: int = field(default=0, init=False)
+
+    async def perform(self, route: Route, call: Call) -> web.StreamResponse:
+        """Decode a request, call the handler and encode its answer.
+
+        Raises:
+            Problem: the request does not fit the route, the handler refuses it, or it failed.
+        """
+        check_parameters(route, call)
+        if call.who is None:
+            raise AssertionError("a plugin's route asks for a token")
         request = Request(
             actor=call.actor,
-            role="none" if call.who is None else call.who.role.value,
+            role=call.who.role,
             path=dict(call.path),
-            query=dict(call.request.query),
-            body=None if endpoint.method == "GET" else await read_json(call.request),
-            system=target_statuses(call.monitor.state) if endpoint.wants_system else (),
+            system=target_statuses(call.monitor.state) if route.wants_system else (),
         )
+        document = None if route.body is None else await read_json(call.request)
+        start = partial(_start, route, request, call.request.query, document)
+        if route.streams:
+            return await self._stream(route, call, start)
+        with self._judged(call):
+            answer = await call.monitor.isolation.call(
+                self.plugin, partial(_encoded, route, start), DEADLINE, expects=(ActionError,)
+            )
+            if isinstance(answer, Problem):
+                raise answer
+        return web.Response(body=answer, headers={"Content-Type": route.media})
 
-        async def answer() -> bytes:
-            # Encode inside the plugin's isolation: an answer that is not JSON is the plugin's
-            # fault.
-            return msgspec.json.encode(await endpoint.handler(request))
+    async def _stream(self, route: Route, call: Call, start: Start) -> web.StreamResponse:
+        """Send what the handler yields until it ends, the client leaves or tocsin stops.
 
+        Raises:
+            Problem: there are too many streams, or the handler refused or failed before its first
+                chunk. After that the connection is closed instead.
+        """
+        if self.streams >= MOST_STREAMS:
+            text = f"plugin {self.plugin} has {MOST_STREAMS} open streams, the limit; close some"
+            raise Problem(503, text, headers={"Retry-After": "10"})
+        response = stream_response(route.media)
+        self.streams += 1
         try:
-            body = await _ask(call, plugin, answer)
-            if len(body) > MAX_ANSWER:
-                raise _fault(call, plugin, f"answered with more than {MAX_ANSWER} bytes")
-        except Problem as problem:
-            if problem.status == HTTPStatus.BAD_GATEWAY:
-                faulty.add(plugin)
-            raise
-        # Clear only a failure of the plugin's endpoints, never one that another part of it had.
-        if plugin in faulty:
-            faulty.discard(plugin)
-            call.monitor.plugins.recover(plugin)
-        return web.Response(body=body, content_type="application/json")
+            with self._judged(call):
+                generator = cast("Callable[[], AsyncGenerator[str | bytes, None]]", start)
+                await PluginStream(self.plugin, call, generator).send(response, DEADLINE)
+        except Problem:
+            if not response.prepared:
+                raise
+            cut(call)
+        finally:
+            self.streams -= 1
+        return response
 
-    handle.__doc__ = endpoint.handler.__doc__
-    handle.__name__ = f"{plugin}_{endpoint.path}".translate({ord(c): "_" for c in "/{}.-"})
-    handle.__module__ = plugin
-    return Route(
-        method=endpoint.method,
-        path=f"{PREFIX}/{plugin}/{endpoint.path}",
-        role=Role(endpoint.role),
-        handler=handle,
-        query=None,
-        body=None,
-        response=Any,
-        errors=(404, 409, 413, 502, 504),
-        media="application/json",
-        free_query=True,
-    )
+    @contextmanager
+    def _judged(self, call: Call) -> Iterator[None]:
+        """Mark the plugin failed if the block raises a fault of it.
+
+        Raises:
+            Problem: 404 or 409 for an ActionError, 504 for a timeout, 502 for a fault.
+        """
+        plugins = call.monitor.plugins
+        try:
+            yield
+        except ActionError as error:
+            status = HTTPStatus.NOT_FOUND if error.missing else HTTPStatus.CONFLICT
+            raise Problem(status, str(error)) from error
+        except TimeoutError:
+            text = f"plugin {self.plugin} did not answer within {DEADLINE:g} s"
+            raise Problem(504, text) from None
+        except PluginFault as fault:
+            if fault.severe:
+                call.monitor.isolation.reset(self.plugin, fault)
+            plugins.fail(self.plugin, str(fault))
+            self.failed = True
+            raise Problem(502, f"plugin {self.plugin} {fault}") from fault
+        # Clear only a failure of the plugin's routes, never one that another part of it had.
+        if self.failed:
+            self.failed = False
+            plugins.recover(self.plugin)
 
 
-async def _ask(call: Call, plugin: str, answer: Any) -> bytes:
-    """Call the handler with the plugin's deadline and translate its errors.
+def _start(route: Route, request: Request, query: Mapping[str, str], document: object) -> Started:
+    """Call the handler with the query and body that it takes.
 
     Raises:
-        Problem: 404 or 409 for an ActionError, 504 for a timeout, 502 for a fault of the plugin.
+        Problem: they do not fit.
     """
+    arguments: dict[str, object] = {}
+    if route.query is not None:
+        arguments["query"] = query_of(route.query, query)
+    if route.body is not None:
+        arguments["body"] = convert_body(route.body, document)
+    return route.handler(request, **arguments)
+
+
+async def _encoded(route: Route, start: Start) -> bytes | Problem:
+    """Return the answer of a handler, encoded; the problem if the request does not fit."""
     try:
-        body: bytes = await call.monitor.isolation.call(
-            plugin, answer, DEADLINE, expects=(ActionError,)
-        )
-    except ActionError as error:
-        status = HTTPStatus.NOT_FOUND if error.missing else HTTPStatus.CONFLICT
-        raise Problem(status, str(error)) from error
-    except TimeoutError:
-        raise Problem(504, f"plugin {plugin} did not answer within {DEADLINE:g} s") from None
-    except PluginFault as fault:
-        if fault.severe:
-            call.monitor.isolation.reset(plugin, fault)
-        raise _fault(call, plugin, str(fault)) from fault
-    return body
-
-
-def _fault(call: Call, plugin: str, reason: str) -> Problem:
-    """Mark the plugin failed and return the 502 problem for it."""
-    call.monitor.plugins.fail(plugin, reason)
-    return Problem(502, f"plugin {plugin} {reason}")
+        answering = start()
+    except Problem as problem:  # the isolation would count any error as the plugin's fault
+        return problem
+    return fit_answer(route, await cast("Awaitable[object]", answering))

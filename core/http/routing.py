@@ -1,37 +1,21 @@
-"""Routes: typed handlers with their paths and required roles.
-
-The OpenAPI document is generated from the same declarations.
-"""
+"""Calls of the core's own routes: what a handler receives, and how it is called."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import re
-import zlib
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any, get_type_hints
+from collections.abc import Awaitable, Mapping
+from functools import partial
+from typing import Any, cast
 
-import attrs
-import msgspec
 from aiohttp import web
-from attrs import define, field, frozen
+from attrs import frozen
 
-from tocsin.core.auth import Role, TokenInfo
+from tocsin.core.auth import TokenInfo
 from tocsin.core.contracts.model import AuditEntry
+from tocsin.core.contracts.route import Route
 from tocsin.core.encoding import encode
+from tocsin.core.http.decoding import query_of, read_body, show, unfit
 from tocsin.core.http.monitor import Monitor
 from tocsin.core.http.problems import Problem
-from tocsin.core.logs import clean
-
-MAX_BODY = 64 * 1024
-"""Largest request body, in bytes, packed or unpacked."""
-
-BODY_WITHIN = 20.0
-"""Seconds within which a request body has to arrive."""
-
-Handler = Callable[..., Awaitable[Any]]
 
 
 @frozen(kw_only=True)
@@ -71,325 +55,58 @@ class Call:
             details=details,
         )
 
+    def may_go_on(self) -> bool:
+        """Return whether the token is still valid; it may expire or be revoked during a stream."""
+        now = self.monitor.clock.now()
+        try:
+            tokens = self.monitor.tokens.all()
+        except (OSError, ValueError):
+            return False
+        return self.who is not None and any(
+            token.id == self.who.id and token.state_at(now) == "valid" for token in tokens
+        )
+
     def audit(self, action: str, subject: str, outcome: str = "ok", **details: Any) -> None:
         """Record a change that the caller made in the audit log; see :meth:`entry`."""
         self.monitor.audit(self.entry(action, subject, outcome, **details))
 
 
-@frozen(kw_only=True)
-class Route:
-    """One operation of the API. With ``role`` None it needs no token."""
+def check_parameters(route: Route, call: Call) -> None:
+    """Check that the parameters of a request are text, and that the route takes a query if there is
+    one.
 
-    method: str
-    path: str
-    role: Role | None
-    handler: Handler
-    query: Any
-    body: Any
-    response: Any
-    errors: tuple[int, ...]
-    media: str
-    free_query: bool = False
-    """Whether the handler reads the query parameters itself, unchecked."""
-
-    @property
-    def summary(self) -> str:
-        """Return the first line of the handler's docstring."""
-        return (inspect.getdoc(self.handler) or "").split("\n")[0].rstrip(".")
-
-    @property
-    def path_names(self) -> list[str]:
-        """Return the names of the path's variable parts."""
-        return re.findall(r"{(\w+)}", self.path)
-
-
-@define
-class Routes:
-    """Collects the routes of one resource. Decorators fill it while the module is imported; from
-    then on it is a constant."""
-
-    routes: list[Route] = field(factory=list)
-
-    def get(
-        self, path: str, *, role: Role | None = Role.VIEWER, errors: tuple[int, ...] = (),
-        media: str = "application/json",
-    ) -> Callable[[Handler], Handler]:  # fmt: skip
-        """Return a decorator that registers a GET handler.
-
-        The handler's annotations declare what it takes and returns: ``query`` is an attrs class of
-        query parameters, ``body`` one of the JSON body. Either class may define a method ``read``
-        that parses the request itself.
-
-        Args:
-            path: path with variable parts, such as "/api/v1/alerts/{id}".
-            role: role that the caller's token needs; None for no token.
-            errors: status codes to document beyond those that follow from the declaration.
-            media: content type of the answer.
-        """
-        return self._add("GET", path, role, errors, media)
-
-    def post(
-        self, path: str, *, role: Role | None, errors: tuple[int, ...] = ()
-    ) -> Callable[[Handler], Handler]:
-        """Return a decorator that registers a POST handler; see :meth:`get`."""
-        return self._add("POST", path, role, errors, "application/json")
-
-    def delete(
-        self, path: str, *, role: Role | None, errors: tuple[int, ...] = ()
-    ) -> Callable[[Handler], Handler]:
-        """Return a decorator that registers a DELETE handler; see :meth:`get`."""
-        return self._add("DELETE", path, role, errors, "application/json")
-
-    def _add(
-        self, method: str, path: str, role: Role | None, errors: tuple[int, ...], media: str
-    ) -> Callable[[Handler], Handler]:
-        def register(handler: Handler) -> Handler:
-            hints = get_type_hints(handler, include_extras=True)
-            self.routes.append(
-                Route(
-                    method=method,
-                    path=path,
-                    role=role,
-                    handler=handler,
-                    query=hints.get("query"),
-                    body=hints.get("body"),
-                    response=hints.get("return"),
-                    errors=errors,
-                    media=media,
-                )
-            )
-            return handler
-
-        return register
+    Raises:
+        Problem: the request does not fit the route.
+    """
+    given = call.request.query
+    for name, text in (*call.path.items(), *given.items()):
+        if trouble := unfit(name):
+            raise Problem(422, f"the name of a parameter is wrong: it contains {trouble}")
+        if trouble := unfit(text):
+            status = 400 if name in call.path else 422
+            raise Problem(status, f"{show(name)} is wrong: it contains {trouble}")
+    if given and route.query is None:
+        names = show(", ".join(sorted(given)))
+        raise Problem(400, f"this takes no query parameters; leave out {names}")
 
 
 async def perform(route: Route, call: Call) -> web.StreamResponse:
-    """Decode a request, call the route's handler and encode its answer.
+    """Decode a request, call the handler of one of the core's routes and encode its answer.
+
+    The class of a query or body may define a method ``read`` that parses the request itself.
 
     Raises:
         Problem: the request does not fit the route, or the handler refuses it.
     """
-    arguments: dict[str, Any] = {}
-    given = call.request.query
-    for name, text in (*call.path.items(), *given.items()):
-        if trouble := _unfit(name):
-            raise Problem(422, f"the name of a parameter is wrong: it contains {trouble}")
-        if trouble := _unfit(text):
-            status = 400 if name in call.path else 422
-            raise Problem(status, f"{show(name)} is wrong: it contains {trouble}")
+    check_parameters(route, call)
+    arguments: dict[str, object] = {}
     if route.query is not None:
-        read_query = getattr(route.query, "read", None)
-        arguments["query"] = (
-            read_query(given) if read_query is not None else query_of(route.query, given)
-        )
-    elif given and not route.free_query:
-        names = show(", ".join(sorted(given)))
-        raise Problem(400, f"this takes no query parameters; leave out {names}")
+        read_query = getattr(route.query, "read", None) or partial(query_of, route.query)
+        arguments["query"] = read_query(call.request.query)
     if route.body is not None:
-        read = getattr(route.body, "read", None)
-        arguments["body"] = await (
-            read(call.request) if read is not None else read_body(route.body, call.request)
-        )
-    answer = await route.handler(call, **arguments)
+        read = getattr(route.body, "read", None) or partial(read_body, route.body)
+        arguments["body"] = await read(call.request)
+    answer = await cast("Awaitable[object]", route.handler(call, **arguments))
     if isinstance(answer, web.StreamResponse):
         return answer
     return web.Response(body=encode(answer), content_type=route.media)
-
-
-def _unfit(text: str) -> str:
-    """Return what neither a name nor the database can hold, as a clause; "" if valid."""
-    if "\0" in text:
-        return "a NUL character"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "a lone surrogate, which is not valid text"
-    return ""
-
-
-def show(text: str) -> str:
-    """Return a text that a client sent, shortened and cleaned so that it can be quoted."""
-    return clean(text[:100])
-
-
-def _check_moments(holder: Any, where: str) -> None:
-    """Reject times that lie outside the years 1 to 9999 in UTC.
-
-    Raises:
-        Problem: 422, a field of ``holder`` holds such a time.
-    """
-    for item in attrs.fields(type(holder)):
-        value = getattr(holder, item.name)
-        if isinstance(value, datetime) and value.tzinfo is not None:
-            try:
-                value.astimezone(UTC)
-            except OverflowError:
-                raise Problem(
-                    422,
-                    f"{where} is wrong: {item.name}: in UTC it is not between the years 1 and 9999",
-                ) from None
-
-
-def query_of(kind: Any, given: Mapping[str, str]) -> Any:
-    """Convert query parameters to an attrs class.
-
-    Args:
-        kind: the attrs class.
-        given: the parameters of the request.
-
-    Raises:
-        Problem: a parameter is unknown, repeated or malformed.
-    """
-    known = {f.name for f in attrs.fields(kind)}
-    if unknown := sorted(given.keys() - known):
-        allowed = ", ".join(sorted(known))
-        names = show(", ".join(unknown))
-        raise Problem(400, f"unknown query parameter {names}; known are {allowed}")
-    multi = getattr(given, "getall", None)
-    if multi and (twice := [name for name in given if len(multi(name)) > 1]):
-        raise Problem(400, f"query parameter {twice[0]} is given more than once")
-    try:
-        query = msgspec.convert(dict(given), kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise Problem(422, f"a query parameter is wrong: {_plain(error)}") from error
-    for name, text in given.items():
-        value = getattr(query, name)
-        # msgspec accepts more than the OpenAPI document declares: "null" as None, a number as a
-        # time.
-        if value is None or (isinstance(value, datetime) and "-" not in text):
-            raise Problem(
-                422, f"a query parameter is wrong: {name}: {show(text)!r} is not a valid value"
-            )
-    _check_moments(query, "a query parameter")
-    return query
-
-
-async def read_json(request: web.Request) -> Any:
-    """Return the decoded JSON body of a request; an empty object if it has none.
-
-    Raises:
-        Problem: the body cannot be read, or is not JSON.
-    """
-    return decode_json(await read_raw(request))
-
-
-async def read_raw(request: web.Request, most: int | None = None) -> bytes:
-    """Return the body of a request, decompressed.
-
-    Args:
-        request: the request.
-        most: with a number, only so many bytes of a larger body are read, and one more; with None,
-            a body over :data:`MAX_BODY` is rejected.
-
-    Raises:
-        Problem: the body is late, incomplete, too large, or not encoded as its headers say.
-    """
-    try:
-        async with asyncio.timeout(BODY_WITHIN):
-            raw = await (request.read() if most is None else _begin_of(request, most))
-    except TimeoutError as error:
-        raise Problem(408, f"the body did not arrive within {BODY_WITHIN:g} s") from error
-    except web.HTTPRequestEntityTooLarge as error:
-        raise Problem(413, f"the body is larger than {MAX_BODY} bytes") from error
-    except ConnectionError as error:
-        raise Problem(400, "the connection ended before the body did") from error
-    except web.RequestPayloadError as error:
-        raise Problem(400, "the body does not match its headers (encoding, length)") from error
-    return _unpacked(raw, coding_of(request))
-
-
-async def _begin_of(request: web.Request, most: int) -> bytes:
-    raw = b""
-    while len(raw) <= most and (piece := await request.content.read(most + 1 - len(raw))):
-        raw += piece
-    return raw
-
-
-def decode_json(raw: bytes) -> Any:
-    """Decode a JSON body; an empty body is an empty object.
-
-    Raises:
-        Problem: 400, the body is not JSON, or nested too deeply.
-    """
-    try:
-        return msgspec.json.decode(raw or b"{}")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem(400, f"the body is not JSON: {error}") from error
-    except RecursionError:
-        raise Problem(400, "the body is nested too deeply") from None
-
-
-def coding_of(request: web.Request) -> str:
-    """Return the compression of a request's body; "" if it has none.
-
-    Raises:
-        Problem: 415, the compression is not supported.
-    """
-    coding = ", ".join(request.headers.getall("Content-Encoding", ())).strip().lower()
-    if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
-        raise Problem(
-            415,
-            f"the content-encoding {show(coding)} is not supported; send the body without one",
-        )
-    return coding.removeprefix("identity")
-
-
-def _unpacked(raw: bytes, coding: str) -> bytes:
-    """Decompress a body, up to :data:`MAX_BODY` bytes.
-
-    aiohttp would decompress without this limit, before the token is checked.
-
-    Raises:
-        Problem: the data are damaged or incomplete, or unpack to more than the limit.
-    """
-    if not coding:
-        return raw
-    unpacking = zlib.decompressobj(47)  # accepts a zlib header or a gzip header
-    try:
-        body = unpacking.decompress(raw, MAX_BODY + 1)
-    except zlib.error as error:
-        raise Problem(400, "the body does not match its headers (encoding)") from error
-    if len(body) > MAX_BODY:
-        raise Problem(413, f"the body is larger than {MAX_BODY} bytes")
-    if not unpacking.eof:
-        raise Problem(400, "the body does not match its headers (encoding): it ends early")
-    return body
-
-
-async def read_body(kind: Any, request: web.Request) -> Any:
-    """Return the body of a request as the attrs class that its handler takes.
-
-    Raises:
-        Problem: the body cannot be read, is not JSON, or does not fit the class.
-    """
-    return convert_body(kind, await read_json(request))
-
-
-def convert_body(kind: Any, given: Any) -> Any:
-    """Convert decoded JSON to an attrs class.
-
-    Raises:
-        Problem: 422, the JSON does not fit the class.
-    """
-    if not isinstance(given, dict):
-        raise Problem(422, "the body is wrong: it must be a JSON object")
-    known = {f.name for f in attrs.fields(kind)}
-    # If an unknown field were ignored, a misspelt "status" would report a failed job as a success.
-    if unknown := sorted(given.keys() - known):
-        errors = tuple(f"unknown field {name[:100]!r}" for name in unknown[:20])
-        allowed = ", ".join(sorted(known))
-        raise Problem(422, f"the body is wrong: {errors[0]}; known are {allowed}", errors=errors)
-    try:
-        body = msgspec.convert(given, kind)
-    except msgspec.ValidationError as error:
-        raise Problem(422, f"the body is wrong: {_plain(error)}") from error
-    _check_moments(body, "the body")
-    return body
-
-
-def _plain(error: Exception) -> str:
-    """Rewrite msgspec's ``… - at `$.limit``` as ``limit: …``."""
-    text, _, place = str(error).partition(" - at `$")
-    name = place.rstrip("`").lstrip(".")
-    text = text[:1].lower() + text[1:]
-    return f"{name}: {text}" if name else text

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from tocsin.core.auth import TokenInfo
+from tocsin.core.contracts.route import Route
 from tocsin.core.http import (
     admin,
     alerts,
@@ -28,7 +27,6 @@ from tocsin.core.http import (
     me,
     metrics,
     openapi,
-    plugin_routes,
     silences,
     status,
     stream,
@@ -36,12 +34,15 @@ from tocsin.core.http import (
     trends,
     uptime,
 )
-from tocsin.core.http.connections import SAY_EVERY, Connections
+from tocsin.core.http.connections import Connections
+from tocsin.core.http.decoding import MAX_BODY, coding_of, show
 from tocsin.core.http.failure_limit import FailureLimit
 from tocsin.core.http.keys import HEADERS, STOPPING, STREAMS
+from tocsin.core.http.log_filters import quieten
 from tocsin.core.http.monitor import Monitor
+from tocsin.core.http.plugin_routes import PluginRoutes
 from tocsin.core.http.problems import Problem
-from tocsin.core.http.routing import MAX_BODY, Call, Route, coding_of, perform, show
+from tocsin.core.http.routing import Call, perform
 from tocsin.core.http.views import CONTAINERS, TARGETS, Encoded, container_view, target_view
 from tocsin.core.ids import new_id
 from tocsin.core.logs import get_logger
@@ -58,12 +59,14 @@ ROUTES: tuple[Route, ...] = tuple(
 )  # fmt: skip
 """All operations of the core, in the order in which they are documented."""
 
+Performs = Callable[[Route, Call], Awaitable[web.StreamResponse]]
+
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tocsin"'}
 _SOON = {"Retry-After": "10"}
 
 
 class ApiServer:
-    """Serves :data:`ROUTES` and endpoints of plugins; ``failures`` limits calls without a token."""
+    """Serves :data:`ROUTES` and plugins' routes; ``failures`` limits calls without a token."""
 
     def __init__(self, monitor: Monitor, failures: FailureLimit | None = None) -> None:
         self._monitor = monitor
@@ -79,11 +82,23 @@ class ApiServer:
         app[STOPPING] = asyncio.Event()
         app[STREAMS] = Counter()
         app[TARGETS], app[CONTAINERS] = Encoded(target_view), Encoded(container_view)
-        for route in (*ROUTES, *plugin_routes.routes_of(self._monitor.plugins)):
-            app.router.add_route(route.method, route.path, self._handler(route))
-            if route.method == "GET":
-                app.router.add_route("HEAD", route.path, self._handler(route))
+        for route in ROUTES:
+            self._add(app, route, perform)
+        served: dict[str, PluginRoutes] = {}
+        for plugin, route in self._monitor.plugins.routes:
+            own = served.setdefault(plugin, PluginRoutes(plugin))
+            self._add(app, route, own.perform)
         return app
+
+    def _add(self, app: web.Application, route: Route, performs: Performs) -> None:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            coding_of(request)
+            who = self._authenticate(route, request)
+            return await performs(route, Call(monitor=self._monitor, request=request, who=who))
+
+        app.router.add_route(route.method, route.path, handle)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, handle)
 
     async def start(self, host: str, port: int) -> str:
         """Start to listen and return the API's URL. Port 0 takes any free port.
@@ -125,14 +140,6 @@ class ApiServer:
         if self._connections is not None:
             self._connections.stop()
             self._connections = None
-
-    def _handler(self, route: Route) -> Any:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            coding_of(request)
-            who = self._authenticate(route, request)
-            return await perform(route, Call(monitor=self._monitor, request=request, who=who))
-
-        return handle
 
     def _authenticate(self, route: Route, request: web.Request) -> TokenInfo | None:
         """Return the token of a request; None if the route needs none. Raises Problem."""
@@ -258,42 +265,3 @@ class _Runner(web.AppRunner):
         server = await super()._make_server()
         server.__class__ = _Server  # aiohttp offers no other way to choose the protocol
         return server
-
-
-class _NoTraceback(logging.Filter):
-    """Logs what is not HTTP (a port scan, TLS on this port) at level debug, without a traceback."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError):
-            record.levelno, record.levelname = logging.DEBUG, "DEBUG"
-            record.exc_info = None
-            return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
-        return True
-
-
-class _Rarely(logging.Filter):
-    """Limits asyncio's repeated errors about missing file descriptors to one a minute."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said = float("-inf")
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        if "socket.accept() out of system resource" not in text:
-            return "_start_serving" not in text
-        record.exc_info = None
-        now = time.monotonic()
-        if now - self._said < SAY_EVERY:
-            return False
-        self._said = now
-        return True
-
-
-def quieten() -> None:
-    """Shorten what misbehaving or too many clients cause in the log. The loggers keep the filters
-    until the next server brings its own: asyncio still logs after a listener is closed."""
-    for name, own in {"aiohttp.server": _NoTraceback(), "asyncio": _Rarely()}.items():
-        logger = logging.getLogger(name)
-        logger.filters = [one for one in logger.filters if type(one) is not type(own)] + [own]

@@ -12,11 +12,11 @@ from attrs import frozen
 
 from tocsin.core.alerts.matchers import Matcher, parse_all
 from tocsin.core.alerts.silences import Silence
-from tocsin.core.auth import Role
+from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.hiding import clean, is_plain
 from tocsin.core.http.history import Moment
 from tocsin.core.http.problems import Problem, not_found
-from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.routing import Call
 from tocsin.core.units import parse_duration
 
 routes = Routes()

@@ -10,7 +10,8 @@ from attrs import frozen
 
 from tocsin.core.checks.runs import SchedulerStats
 from tocsin.core.contracts.model import Reason, Status
-from tocsin.core.http.routing import Call, Routes
+from tocsin.core.contracts.route import Routes
+from tocsin.core.http.routing import Call
 from tocsin.core.http.views import is_container
 from tocsin.core.state import TargetState
 

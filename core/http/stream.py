@@ -1,4 +1,8 @@
-"""The event stream: live updates as server-sent events (WHATWG HTML, section 9.2)."""
+"""The event stream: live updates as server-sent events (WHATWG HTML, section 9.2).
+
+It is no async generator, unlike the streams of plugins: publishers never wait for a reader. What a
+slow reader cannot take is dropped and counted, and a reconnecting one resumes from the bus.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +21,20 @@ from tocsin.core.alerts.outbox import Row
 from tocsin.core.alerts.silences import Silence
 from tocsin.core.bus import News, Subscription
 from tocsin.core.contracts.model import Observation
+from tocsin.core.contracts.route import Routes
 from tocsin.core.encoding import encode as as_json
 from tocsin.core.http.alerts import alert_view
-from tocsin.core.http.keys import HEADERS, STOPPING, STREAMS
+from tocsin.core.http.chunks import send_chunk, stream_response
+from tocsin.core.http.keys import STOPPING, STREAMS
 from tocsin.core.http.ledger import row_view
 from tocsin.core.http.problems import Problem
-from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.routing import Call
 from tocsin.core.http.silences import shown
 
 routes = Routes()
 KINDS = ("target", "status", "result", "event", "alert", "notification", "silence")
 KEEP_ALIVE = 15.0
 """Seconds without an event after which a comment is sent, so that proxies keep the connection."""
-
-PATIENCE = 30.0
-"""Seconds after which a client that reads nothing is disconnected; it can reconnect and resume."""
 
 MOST = 100
 """Most event streams in total."""
@@ -64,8 +67,7 @@ async def stream(call: Call, query: StreamQuery) -> web.StreamResponse:
     kinds = [kind.strip() for kind in query.kinds.split(",")]
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise Problem(400, f"unknown kind {unknown[0]!r}; known are {', '.join(KINDS)}")
-    headers = {**HEADERS, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
-    response = web.StreamResponse(headers=headers)
+    response = stream_response("text/event-stream")
     with suppress(ConnectionError), _counted(call):
         await response.prepare(call.request)
         if call.request.method != "HEAD":
@@ -115,22 +117,22 @@ class _Feed:
         upcoming = asyncio.ensure_future(subscription.batch())
         lost = 0
         try:
-            await self._send(first, stopping)
+            await send_chunk(self._call, self._response, first, stopping)
             while not stopping.done():
                 await asyncio.wait(
                     {upcoming, stopping}, timeout=KEEP_ALIVE, return_when=asyncio.FIRST_COMPLETED
                 )
-                if stopping.done() or not self._may_go_on():
+                if stopping.done() or not self._call.may_go_on():
                     break
                 if not upcoming.done():
-                    await self._send(b": still here\n\n", stopping)
+                    await send_chunk(self._call, self._response, b": still here\n\n", stopping)
                     continue
                 chunks = [encode(news, self._start) for news in upcoming.result()]
                 if subscription.lost > lost:
                     chunks.insert(0, _lost(subscription.lost - lost))
                     lost = subscription.lost
                 upcoming = asyncio.ensure_future(subscription.batch())
-                await self._send(b"".join(chunks), stopping)
+                await send_chunk(self._call, self._response, b"".join(chunks), stopping)
         finally:
             upcoming.cancel()
             stopping.cancel()
@@ -146,34 +148,6 @@ class _Feed:
         news, whole = self._call.monitor.bus.since(int(found[2]), *kinds)
         chunks = [] if whole else [_lost(None)]
         return b"".join(chunks + [encode(item, self._start) for item in news])
-
-    def _may_go_on(self) -> bool:
-        """Return whether the token is still valid; it may expire or be revoked meanwhile."""
-        who, now = self._call.who, self._call.monitor.clock.now()
-        try:
-            tokens = self._call.monitor.tokens.all()
-        except (OSError, ValueError):
-            return False
-        return who is not None and any(
-            token.id == who.id and token.state_at(now) == "valid" for token in tokens
-        )
-
-    async def _send(self, data: bytes, stopping: asyncio.Future[Any]) -> None:
-        """Write data, waiting for :data:`PATIENCE` seconds at most, or until tocsin stops.
-
-        Raises:
-            ConnectionError: the client has disconnected, or reads nothing.
-        """
-        writing = asyncio.ensure_future(self._response.write(data))
-        await asyncio.wait(
-            {writing, stopping}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED
-        )
-        if not writing.done():
-            writing.cancel()
-            if self._call.request.transport is not None:
-                self._call.request.transport.abort()
-            raise ConnectionResetError("the client reads nothing")
-        writing.result()
 
 
 def _lost(count: int | None) -> bytes:

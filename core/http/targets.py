@@ -8,11 +8,12 @@ from datetime import datetime
 from attrs import frozen
 
 from tocsin.core.contracts.model import Status
+from tocsin.core.contracts.route import Routes
 from tocsin.core.http.changes import ChangesQuery, select
 from tocsin.core.http.history import RangeQuery, SampleQuery, span, unavailable
 from tocsin.core.http.paging import PageQuery, page
 from tocsin.core.http.problems import not_found
-from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.routing import Call
 from tocsin.core.http.views import TARGETS, CheckView, TargetView, check_view, target_view
 from tocsin.core.state import TargetState
 from tocsin.core.store import Point

@@ -8,9 +8,10 @@ from typing import Annotated
 import msgspec
 from attrs import frozen
 
+from tocsin.core.contracts.route import Routes
 from tocsin.core.http.history import SpanQuery, span, unavailable
 from tocsin.core.http.paging import Limit, NameCursor, page
-from tocsin.core.http.routing import Call, Routes
+from tocsin.core.http.routing import Call
 from tocsin.core.store.overview import Counts
 
 routes = Routes()

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from tocsin.core.contracts.endpoint import Endpoint
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.observer import Observer
 from tocsin.core.contracts.probe import Probe, PushProbe
+from tocsin.core.contracts.route import Route
 from tocsin.core.contracts.rule import Rule
 from tocsin.core.contracts.service import Service
 from tocsin.core.contracts.source import Source
@@ -66,8 +66,8 @@ def tocsin_observers() -> Mapping[str, type[Observer]]:
 
 
 @hookspec
-def tocsin_endpoints() -> Sequence[Endpoint]:
-    """Return operations to add to the API, under ``/api/v1/plugins/NAME/``."""
+def tocsin_routes() -> Sequence[Route]:
+    """Return operations to add to the HTTP API."""
     raise NotImplementedError
 
 

@@ -8,7 +8,6 @@ error in a plugin marks that plugin as failed, with the reason; all others conti
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
@@ -22,15 +21,16 @@ from attrs import evolve, frozen
 
 from tocsin.core.config import read_plugin_settings
 from tocsin.core.config.settings import PluginSettings
-from tocsin.core.contracts.endpoint import Endpoint
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.observer import Observer
 from tocsin.core.contracts.probe import Probe, PushProbe
+from tocsin.core.contracts.route import Route
 from tocsin.core.contracts.rule import Rule
 from tocsin.core.contracts.service import Service
 from tocsin.core.contracts.source import Source
 from tocsin.core.hiding import clean
 from tocsin.core.plugin import hookspecs
+from tocsin.core.plugin.route_checks import check_hooks, placed, root_of
 from tocsin.core.plugin.sandbox import PluginFault, call_with_deadline, describe
 from tocsin.core.shapes import check_class, is_name, show
 
@@ -54,7 +54,7 @@ _METHODS: dict[type, str] = {
 
 _LISTS: dict[str, tuple[str, Any, str]] = {
     "tocsin_commands": ("command", click.Command, "a click command"),
-    "tocsin_endpoints": ("endpoint", Endpoint, "an Endpoint"),
+    "tocsin_routes": ("route", Route, "a Route"),
 }
 
 
@@ -65,7 +65,7 @@ class Provided:
     Attributes:
         kind: ``probe``, ``source`` and so on.
         name: its name.
-        cls: its class; for a command or an endpoint: the object.
+        cls: its class; for a command or a route: the object.
     """
 
     kind: str
@@ -137,8 +137,8 @@ class PluginManager:
         self.services: dict[str, Entry] = {}
         self.observers: dict[str, Entry] = {}
         self.commands: list[click.Command] = []
-        self.endpoints: list[tuple[str, Endpoint]] = []
-        """Endpoints, each with the name of its plugin."""
+        self.routes: list[tuple[str, Route]] = []
+        """Routes with their full paths, each with the name of its plugin."""
         self._shelves = {
             "probe": self.probes,
             "source": self.sources,
@@ -202,6 +202,7 @@ class PluginManager:
                 lambda: self._register(plugin, name), self._deadline, "its hooks were registered"
             )
             provides = self._provided(name)
+            routes = self._routes(name, provides)
         except PluginFault as fault:
             if self._pluggy.has_plugin(name):
                 self._pluggy.unregister(name=name)
@@ -210,10 +211,9 @@ class PluginManager:
         for item in provides:
             if item.kind in self._shelves:
                 self._shelves[item.kind][item.name] = Entry(item.cls, name)
-            elif item.kind == "endpoint":
-                self.endpoints.append((name, item.cls))
-            else:
+            elif item.kind == "command":
                 self.commands.append(item.cls)
+        self.routes += [(name, route) for route in routes]
         kinds = tuple(dict.fromkeys(item.kind for item in provides))
         self._records[name] = evolve(record, kinds=kinds, provides=tuple(provides))
 
@@ -227,6 +227,7 @@ class PluginManager:
         return None
 
     def _register(self, plugin: object, name: str) -> None:
+        check_hooks(plugin)
         try:
             self._pluggy.register(plugin, name=name)
             self._pluggy.check_pending()
@@ -243,7 +244,6 @@ class PluginManager:
                         self._deadline,
                         f"{hook} was called",
                     )
-        _check_endpoints(name, provides)
         if not provides:
             raise PluginFault("provides nothing: no @tocsin.hookimpl function was found in it")
         return provides
@@ -280,6 +280,16 @@ class PluginManager:
                 )
             provided.append(Provided(kind, name, cls))
         return provided
+
+    def _routes(self, name: str, provides: list[Provided]) -> list[Route]:
+        """Return the plugin's routes with their full paths. Raises PluginFault."""
+        own = [item.cls for item in provides if item.kind == "route"]
+        owners = {root_of(route.path): f"plugin {plugin!r}" for plugin, route in self.routes}
+        if not own:
+            return []
+        return call_with_deadline(
+            partial(placed, name, own, owners), self._deadline, "its routes were read"
+        )
 
     def missing(self, name: str) -> str | None:
         """Return why ``name`` is not available; None if no plugin is known to provide it.
@@ -372,15 +382,6 @@ def _listed(hook: str, item: Any) -> Provided:
     if not isinstance(item, wanted):
         raise PluginFault(f"returned {item!r} from {hook}, not {words}")
     return Provided(kind, str(item.name), item)
-
-
-def _check_endpoints(plugin: str, provides: list[Provided]) -> None:
-    endpoints = [item.name for item in provides if item.kind == "endpoint"]
-    names = [re.sub(r"{\w+}", "{}", name) for name in endpoints]
-    if names and not re.fullmatch(r"[\w.-]+", plugin, re.ASCII):
-        raise PluginFault(f"has endpoints, so its name {plugin!r} must consist of [A-Za-z0-9_.-]")
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise PluginFault(f"has two endpoints {twice[0]}")
 
 
 def tocsin_version() -> str:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from attrs import define, field
 
-from tocsin.core.auth import Role, TokenStore, ensure_token
+from tocsin.core.auth import TokenStore, ensure_token
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import ServiceSettings
 from tocsin.core.contracts.base import ServiceError
 from tocsin.core.contracts.model import ComponentHealth, Health
+from tocsin.core.contracts.route import Role
 from tocsin.core.contracts.service import Service, ServiceContext
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin.sandbox import Isolation, PluginFault, call_with_deadline

@@ -8,6 +8,7 @@ Removal of secrets and control characters is done by ``core.boundary``.
 
 from __future__ import annotations
 
+from tocsin.core.shapes.answers import fit_answer, fit_chunk
 from tocsin.core.shapes.classes import check_class, check_instance
 from tocsin.core.shapes.look import is_name, is_number, show
 from tocsin.core.shapes.results import fit_receipt, fit_result, fit_verdict
@@ -24,7 +25,7 @@ from tocsin.core.shapes.sources import (
 )
 
 __all__ = [
-    "check_class", "check_instance", "fit_claim", "fit_document", "fit_event", "fit_lines",
-    "fit_names", "fit_own_name", "fit_receipt", "fit_result", "fit_tables", "fit_target",
-    "fit_time", "fit_verdict", "is_name", "is_number", "show",
+    "check_class", "check_instance", "fit_answer", "fit_chunk", "fit_claim", "fit_document",
+    "fit_event", "fit_lines", "fit_names", "fit_own_name", "fit_receipt", "fit_result",
+    "fit_tables", "fit_target", "fit_time", "fit_verdict", "is_name", "is_number", "show",
 ]  # fmt: skip

@@ -9,7 +9,6 @@ from tocsin.core.lazy import on_demand
 if TYPE_CHECKING:
     from tocsin.core.contracts.base import ActionError, Secret, ServiceError
     from tocsin.core.contracts.context import Context, Json, Log, Storage
-    from tocsin.core.contracts.endpoint import Endpoint, Request
     from tocsin.core.contracts.model import (
         REPLICATED,
         Container,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from tocsin.core.contracts.observer import AlertChange, Observer, ObserverRuntime
     from tocsin.core.contracts.probe import Probe, ProbeRuntime, PushProbe
     from tocsin.core.contracts.rendered import Line, RenderedMessage, Section
+    from tocsin.core.contracts.route import Request, Role, Route, Routes
     from tocsin.core.contracts.rule import History, Rule, Severity, Verdict
     from tocsin.core.contracts.service import Service, ServiceContext
     from tocsin.core.contracts.source import Claim, Sink, Source, SourceRuntime
@@ -69,7 +69,6 @@ else:
             "core.runtime.descriptors": "restore_limits",
             "core.dsn": "check_dsn usable_dsn",
             "core.encoding": "decode_text",
-            "core.contracts.endpoint": "Request Endpoint",
             "core.hiding": "clean=clean_text",
             "core.plugin.hookspecs": "hookimpl",
             "core.resolver.lookups": "TocsinResolver connect_to look_up",
@@ -85,8 +84,14 @@ else:
             "core.runtime.owned": "program_umask",
             "core.runtime.shortage": "own_shortage",
             "core.units": "Bytes Seconds format_bytes format_duration parse_duration parse_size",
+            "core.contracts.route": "Request Role Route Routes",
             "core.contracts.rule": "History Rule Severity Verdict",
             "core.contracts.rendered": "Line Section RenderedMessage",
+        },
+        ended={
+            "Endpoint": "implement tocsin_routes() -> Sequence[Route] in place of "
+            "tocsin_endpoints, make a Route of each Endpoint, and take query and body as "
+            "parameters of the handler",
         },
     )
 
@@ -99,7 +104,6 @@ __all__ = [
     "Container",
     "Context",
     "Controls",
-    "Endpoint",
     "Event",
     "Heartbeat",
     "History",
@@ -124,6 +128,9 @@ __all__ = [
     "RenderedMessage",
     "Request",
     "Result",
+    "Role",
+    "Route",
+    "Routes",
     "Rule",
     "Seconds",
     "Secret",

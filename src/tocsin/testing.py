@@ -10,10 +10,6 @@ from tocsin.core.testing.alerting import (
     message_of,
 )
 from tocsin.core.testing.clock import SettableClock
-from tocsin.core.testing.companions import (
-    check_endpoint_conformance,
-    check_observer_conformance,
-)
 from tocsin.core.testing.conformance import (
     check_probe_conformance,
     check_push_conformance,
@@ -22,6 +18,8 @@ from tocsin.core.testing.conformance import (
 )
 from tocsin.core.testing.context import RecordingContext
 from tocsin.core.testing.notifier import RecordingNotifier
+from tocsin.core.testing.observer import check_observer_conformance
+from tocsin.core.testing.route import check_route_conformance
 from tocsin.core.testing.sink import RecordingSink
 
 __all__ = [
@@ -29,13 +27,13 @@ __all__ = [
     "RecordingNotifier",
     "RecordingSink",
     "SettableClock",
-    "check_endpoint_conformance",
     "check_notifier_conformance",
     "check_observer_conformance",
     "check_probe_conformance",
     "check_push_conformance",
     "check_refusal",
     "check_result",
+    "check_route_conformance",
     "check_rule_conformance",
     "check_source_conformance",
     "message_of",

@@ -13,7 +13,7 @@ from pytest_aiohttp import AiohttpClient
 
 from tests.alerting.well import Well
 from tests.contexts import contexts
-from tocsin.core.auth import Role, TokenStore
+from tocsin.core.auth import TokenStore
 from tocsin.core.bus import Bus
 from tocsin.core.checks.restarts import Restarts
 from tocsin.core.checks.runs import SchedulerStats
@@ -41,6 +41,7 @@ from tocsin.core.contracts.model import (
     Result,
     Target,
 )
+from tocsin.core.contracts.route import Role
 from tocsin.core.http import ApiServer
 from tocsin.core.lifecycle import Alerting
 from tocsin.core.monitor import events

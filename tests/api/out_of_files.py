@@ -17,14 +17,14 @@ import time
 from aiohttp import web
 
 from tests.probes.short_of_files import fill
-from tocsin.core.http import server
+from tocsin.core.http import log_filters
 from tocsin.core.http.connections import Connections
 
 
 async def main() -> None:
     """Serve."""
     logging.basicConfig(stream=sys.stderr)
-    server.quieten()
+    log_filters.quieten()
 
     async def handle(_: web.BaseRequest) -> web.Response:
         return web.Response(text="hello")

@@ -9,6 +9,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from tests.api.conftest import Stack
+from tocsin.core.contracts.route import Role
 from tocsin.core.http import ROUTES, ApiServer
 from tocsin.core.http.failure_limit import FailureLimit
 
@@ -159,7 +160,7 @@ async def test_a_token_made_while_it_runs_works_at_once(
     client: TestClient[Any, Any], stack: Stack
 ) -> None:
     """Another process makes and revokes tokens; the server heeds both without a restart."""
-    from tocsin.core.auth import Role, TokenStore
+    from tocsin.core.auth import TokenStore
 
     other = TokenStore(stack.data_dir / "tokens.db")
     plain = other.create("late", Role.VIEWER)

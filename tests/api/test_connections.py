@@ -14,9 +14,9 @@ from aiohttp import web
 
 from tests.api.conftest import Stack
 from tests.conftest import eventually
-from tocsin.core.auth import Role
 from tocsin.core.contracts.model import Result
-from tocsin.core.http import ApiServer, connections, routing, stream
+from tocsin.core.contracts.route import Role
+from tocsin.core.http import ApiServer, connections, decoding, stream
 from tocsin.core.http.connections import Connections
 from tocsin.core.runtime import descriptors
 
@@ -152,7 +152,7 @@ async def test_a_body_that_trickles_in_is_given_up(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Headers in time and a body that does not come: 408."""
-    monkeypatch.setattr(routing, "BODY_WITHIN", 0.3)
+    monkeypatch.setattr(decoding, "BODY_WITHIN", 0.3)
     token = api.stack.tokens.create("op", Role.OPERATOR)
     head = (
         "POST /api/v1/heartbeats/job HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"

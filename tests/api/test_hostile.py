@@ -12,8 +12,8 @@ import pytest
 
 from tests.api.conftest import Asker, Stack
 from tests.conftest import eventually
-from tocsin.core.auth import Role
 from tocsin.core.contracts.model import ComponentHealth, Health, Status, Target
+from tocsin.core.contracts.route import Role
 from tocsin.core.http import ApiServer
 
 pytestmark = pytest.mark.usefixtures("stack")

@@ -13,8 +13,8 @@ from aiohttp.test_utils import TestClient
 from attrs import evolve
 
 from tests.api.conftest import Asker, Stack, facts
-from tocsin.core.auth import Role
 from tocsin.core.contracts.model import Observation, Reason, Result, Status, Target
+from tocsin.core.contracts.route import Role
 from tocsin.core.ids import new_id
 
 pytestmark = pytest.mark.usefixtures("stack")

@@ -11,7 +11,7 @@ import pytest
 from pytest_aiohttp import AiohttpServer
 
 from tests.api.conftest import Stack
-from tocsin.core.auth import Role
+from tocsin.core.contracts.route import Role
 from tocsin.core.http import ApiServer
 from tocsin.core.http.failure_limit import FailureLimit
 

@@ -13,10 +13,10 @@ import pytest
 
 from tests.api.conftest import Asker, Stack, facts
 from tests.conftest import eventually
-from tocsin.core.auth import Role
 from tocsin.core.bus import Bus, Subscription
 from tocsin.core.contracts.model import Reason, Result
-from tocsin.core.http import ApiServer, stream
+from tocsin.core.contracts.route import Role
+from tocsin.core.http import ApiServer, chunks, stream
 
 pytestmark = pytest.mark.usefixtures("stack")
 
@@ -215,7 +215,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off(
     stack: Stack, server: tuple[ApiServer, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader that stays stalled does not hold its connection and its news for good."""
-    monkeypatch.setattr(stream, "PATIENCE", 0.05)
+    monkeypatch.setattr(chunks, "PATIENCE", 0.05)
     _, writer = await stalled(stack, server[1], until=lambda _: not stack.bus._subscriptions)
     writer.close()
 

@@ -17,8 +17,8 @@ from tests.dashboard.conftest import Pages, bars, calm, shown
 from tests.dashboard.past import HABITS
 from tests.dashboard.town import Town, log_lines, running
 from tests.store.conftest import Server, server
-from tocsin.core.auth import Role
 from tocsin.core.contracts.model import Reason, Result
+from tocsin.core.contracts.route import Role
 
 __all__ = ["server"]
 ALL = ("overview", "alerts", "history", "system", "target")

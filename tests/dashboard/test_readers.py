@@ -11,7 +11,7 @@ from streamlit import config
 from tests.dashboard.conftest import Pages, calm, shown
 from tests.dashboard.test_pages import ALL
 from tests.dashboard.town import Town
-from tocsin.core.auth import Role
+from tocsin.core.contracts.route import Role
 from tocsin.dashboard import client, signin
 from tocsin.dashboard.pace import Pace
 from tocsin.dashboard.process import Settings

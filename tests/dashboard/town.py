@@ -17,8 +17,8 @@ from tests.api.conftest import Stack
 from tests.conftest import eventually
 from tests.dashboard.past import HABITS, MB, fill, usage
 from tests.running import free_port
-from tocsin.core.auth import Role
 from tocsin.core.contracts.model import Container, LogLine, Reason, Result
+from tocsin.core.contracts.route import Role
 from tocsin.core.http import ApiServer
 
 

@@ -1,16 +1,10 @@
-"""Conformance suites for observers and endpoints."""
+"""Conformance suite for observers."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 from datetime import UTC, datetime
-from typing import Any
 
-import msgspec
-
-from tocsin.core.contracts.base import ActionError
-from tocsin.core.contracts.endpoint import Endpoint, Request
 from tocsin.core.contracts.observer import AlertChange, Observer
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.ids import new_id
@@ -68,39 +62,3 @@ async def check_observer_conformance(observer: Observer) -> None:
     await runtime.close()
     await context.close()
     await check_no_tasks_left(before, "changed()")
-
-
-async def check_endpoint_conformance(endpoint: Endpoint, *requests: Request) -> list[Any]:
-    """Check an endpoint against its contract.
-
-    Its handler has to be async and documented; it answers JSON, or refuses with an ActionError.
-
-    Args:
-        endpoint: the endpoint.
-        *requests: requests to send; without any, a plain one is sent.
-
-    Returns:
-        The answers, None for each refusal.
-
-    Raises:
-        AssertionError: it violates the contract.
-    """
-    assert inspect.iscoroutinefunction(endpoint.handler), (
-        "the handler is not async; define it with async def"
-    )
-    assert inspect.getdoc(endpoint.handler), "the handler has no docstring; users are shown it"
-    answers: list[Any] = []
-    for request in requests or (Request(actor="tests", role=endpoint.role),):
-        try:
-            async with asyncio.timeout(PATIENCE):
-                answer = await endpoint.handler(request)
-        except ActionError as error:
-            answers.append(None)
-            refusal = str(error)
-            assert refusal, "the refusal has no text"
-            continue
-        try:
-            answers.append(msgspec.json.decode(msgspec.json.encode(answer)))
-        except (TypeError, msgspec.DecodeError) as error:
-            raise AssertionError(f"the answer is not JSON: {error}") from error
-    return answers
