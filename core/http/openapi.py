@@ -76,6 +76,8 @@ def _described(
             reference = operation["requestBody"]["content"][JSON]["schema"]["$ref"]
             name = reference.rpartition("/")[2].removeprefix(prefix)
             components[name]["additionalProperties"] = False
+            if plugin is not None and components[name].get("required"):
+                operation["requestBody"]["required"] = True
     for schema in components.values():
         if "description" in schema:
             schema["description"] = inspect.cleandoc(schema["description"])

@@ -344,6 +344,7 @@ async def test_the_document_has_the_types(ask: Asker) -> None:
     taken = document["paths"][f"{UNDER}/things"]["post"]
     reference = {"$ref": "#/components/schemas/shelf.Thing"}
     assert taken["requestBody"]["content"]["application/json"]["schema"] == reference
+    assert taken["requestBody"]["required"] is True
     assert taken["responses"]["200"]["content"]["application/json"]["schema"] == reference
     assert schemas["shelf.Thing"]["additionalProperties"] is False
     listed = document["paths"][f"{UNDER}/views"]["get"]["responses"]["200"]

@@ -389,8 +389,12 @@ async def test_a_reader_that_takes_nothing_is_cut_off(
     writer.close()
 
 
-async def test_stopping_ends_every_stream(stack: Stack, server: tuple[ApiServer, int]) -> None:
-    """Readers that wait and readers that take nothing are let go when tocsin stops, cut off."""
+async def test_stopping_ends_every_stream(
+    stack: Stack, server: tuple[ApiServer, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers that wait and readers that take nothing are let go at once when tocsin stops, cut
+    off."""
+    monkeypatch.setattr(plugin_streams, "LOOK_EVERY", 60.0)
     _, stalled = await reader_of(stack, server[1], "flood")
     await stands_still()
     reader, waiting = await reader_of(stack, server[1], "count")
