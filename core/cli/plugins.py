@@ -43,6 +43,8 @@ def plugins(context: Context, name: str | None, as_json: bool, live: bool) -> No
         context.console.print(_table(items))
     else:
         context.console.print(_table(items))
+        for remark in items[0]["remarks"]:
+            context.console.print(Text(f"it {remark}", "yellow"))
         for provided in items[0]["provides"]:
             context.console.print()
             context.console.print(

@@ -34,7 +34,11 @@ class ProvidedView:
 
 @frozen(kw_only=True)
 class PluginView:
-    """A plugin. ``status`` is ok, failed or disabled; ``reason`` explains any status but ok."""
+    """A plugin. ``status`` is ok, failed or disabled; ``reason`` explains any status but ok.
+
+    ``api`` is the version of the plugin API that it was written for; ``remarks`` are about what it
+    uses and will end.
+    """
 
     name: str
     kinds: tuple[str, ...]
@@ -42,6 +46,8 @@ class PluginView:
     version: str | None
     status: str
     reason: str | None
+    api: int | None
+    remarks: tuple[str, ...]
     retry_at: datetime | None
     provides: list[ProvidedView]
 
@@ -102,6 +108,8 @@ def plugin_view(record: PluginRecord) -> PluginView:
         version=record.version,
         status=record.status,
         reason=record.reason,
+        api=record.api,
+        remarks=record.remarks,
         retry_at=record.retry_at,
         provides=[
             ProvidedView(

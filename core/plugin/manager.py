@@ -29,10 +29,14 @@ from tocsin.core.contracts.rule import Rule
 from tocsin.core.contracts.service import Service
 from tocsin.core.contracts.source import Source
 from tocsin.core.hiding import clean
+from tocsin.core.logs import get_logger
 from tocsin.core.plugin import hookspecs
+from tocsin.core.plugin.api import api_of, remark_on
 from tocsin.core.plugin.route_checks import check_hooks, placed, root_of
 from tocsin.core.plugin.sandbox import PluginFault, call_with_deadline, describe
 from tocsin.core.shapes import check_class, is_name, show
+
+log = get_logger(__name__)
 
 LOAD_DEADLINE = 20.0
 """Timeout, in seconds, for the import of a plugin, and again for each of its hooks."""
@@ -92,6 +96,8 @@ class PluginRecord:
         version: version of its distribution.
         status: ``ok``, ``failed`` or ``disabled``.
         reason: why it failed or is disabled.
+        api: version of the plugin API that it was written for; None if it was not loaded.
+        remarks: clauses about what it uses and will end.
         retry_at: when it is tried again, while it is quarantined; aware UTC.
         provides: what it provides.
     """
@@ -102,6 +108,8 @@ class PluginRecord:
     version: str | None = None
     status: str = "ok"
     reason: str | None = None
+    api: int | None = None
+    remarks: tuple[str, ...] = ()
     retry_at: datetime | None = None
     provides: tuple[Provided, ...] = ()
 
@@ -198,6 +206,9 @@ class PluginManager:
             return
         try:
             plugin = call_with_deadline(load, self._deadline, "it was imported")
+            record = evolve(record, api=call_with_deadline(
+                partial(api_of, plugin), self._deadline, "its tocsin_api was read"
+            ))  # fmt: skip
             call_with_deadline(
                 lambda: self._register(plugin, name), self._deadline, "its hooks were registered"
             )
@@ -215,7 +226,9 @@ class PluginManager:
                 self.commands.append(item.cls)
         self.routes += [(name, route) for route in routes]
         kinds = tuple(dict.fromkeys(item.kind for item in provides))
-        self._records[name] = evolve(record, kinds=kinds, provides=tuple(provides))
+        self._records[name] = evolve(
+            record, kinds=kinds, provides=tuple(provides), remarks=self._remarks(name)
+        )
 
     def _refusal(self, name: str, distribution: str | None) -> str | None:
         if name in self._settings.disabled:
@@ -233,6 +246,14 @@ class PluginManager:
             self._pluggy.check_pending()
         except Exception as error:
             raise PluginFault(f"does not fit tocsin's hooks: {describe(error)}") from error
+
+    def _remarks(self, name: str) -> tuple[str, ...]:
+        """Log and return clauses about what the plugin uses and will end."""
+        callers = self._pluggy.get_hookcallers(self._pluggy.get_plugin(name)) or ()
+        remarks = tuple(filter(None, (remark_on(caller.name) for caller in callers)))
+        for remark in remarks:
+            log.warning("a plugin has to be changed", plugin=name, reason=remark)
+        return remarks
 
     def _provided(self, name: str) -> list[Provided]:
         provides: list[Provided] = []

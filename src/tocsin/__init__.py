@@ -92,6 +92,7 @@ else:
             "Endpoint": "implement tocsin_routes() -> Sequence[Route] in place of "
             "tocsin_endpoints, make a Route of each Endpoint, and take query and body as "
             "parameters of the handler",
+            "private": "keep what changes in the runtime that open(context) returns",
         },
     )
 
