@@ -102,7 +102,7 @@ class Tocsin:
         self.tokens = TokenStore(self.data_dir / "tokens.db")
         self.note_unbuilt(settings)
         self.isolation = Isolation(
-            frozenset(settings.plugins.inline),
+            plugins.inline,
             lambda plugin, fault: self._blame(plugin, str(fault)),
             Contexts(self.data_dir, self.clock, env),
         )

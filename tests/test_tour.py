@@ -71,7 +71,7 @@ class Machine:
         plugins = PluginManager(PluginSettings())
         plugins.load()
         self.settings = load_config(config, {"TOCSIN_DATA_DIR": str(directory)}, plugins)
-        isolation = Isolation(frozenset(self.settings.plugins.inline), lambda *_: None, contexts())
+        isolation = Isolation(plugins.inline, lambda *_: None, contexts())
         self.store = Store(None, directory / "spool", clock=clock)
         self.alerting = Alerting(
             self.settings, data_dir=directory, clock=clock, store=self.store, bus=Bus(),

@@ -103,7 +103,7 @@ async def _check_all(
 ) -> list[Observation]:
     """Run the matching checks and sources once; the worst results come first."""
     seen: list[Observation] = []
-    isolation = _isolation(settings)
+    isolation = _isolation(settings, plugins)
     clock = SystemClock()
     uplink = Uplink(clock, isolation, settings.uplink)
     runner = Runner(clock, isolation, ProbeFaults(clock, plugins), confirm_down=uplink.confirm_down)
@@ -137,9 +137,9 @@ async def _check_all(
     return sorted(seen, key=lambda o: (-EXIT[o.result.status], o.check_id))
 
 
-def _isolation(settings: Settings) -> Isolation:
+def _isolation(settings: Settings, plugins: PluginManager) -> Isolation:
     contexts = Contexts(settings.data_dir, SystemClock(), os.environ)
-    return Isolation(frozenset(settings.plugins.inline), lambda *_: None, contexts)
+    return Isolation(plugins.inline, lambda *_: None, contexts)
 
 
 def _unknown(target: str, check: str, reason: str) -> Observation:
@@ -190,9 +190,9 @@ class _Snapshot:
         self.loop.call_soon_threadsafe(self.done.set)
 
 
-async def check_sources(settings: Settings) -> dict[str, str | None]:
+async def check_sources(settings: Settings, plugins: PluginManager) -> dict[str, str | None]:
     """Return for each source why it cannot see its targets; None if it can."""
-    isolation = _isolation(settings)
+    isolation = _isolation(settings, plugins)
     troubles: dict[str, str | None] = {}
     for source in settings.sources.values():
         troubles[source.name] = await _snapshot(source, isolation, (), [])

@@ -57,7 +57,7 @@ def _findings(context: Context) -> Iterator[Finding]:
         yield WARN, "database", "none: set DATABASE_URL or 'pip install tocsin[embedded]'"
     if importlib.util.find_spec("uvloop") is None:
         yield WARN, "speed", "uvloop is not installed: 'pip install tocsin[fast]'"
-    for name, trouble in asyncio.run(check_sources(settings)).items():
+    for name, trouble in asyncio.run(check_sources(settings, context.plugins())).items():
         yield (OK, name, "the engine answers") if trouble is None else (WARN, name, trouble)
     if not settings.channels:
         yield WARN, "channels", "none: no notifications are sent"

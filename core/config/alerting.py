@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from attrs import Factory, frozen
@@ -283,16 +283,16 @@ def bound_of(settings: RuleSettings, inline: bool) -> BoundRule | None:
     )
 
 
-def book_of(settings: Settings, *, all_inline: bool = False) -> RuleSet:
+def book_of(settings: Settings, *, inline: Collection[str] | None = None) -> RuleSet:
     """Return all rules as the engine takes them.
 
     Args:
         settings: the configuration.
-        all_inline: whether third-party rules also run in the core's own thread.
+        inline: names of the plugins whose rules run in the core's own thread; None: all.
     """
 
     def bind(rule: RuleSettings) -> BoundRule | None:
-        return bound_of(rule, all_inline or rule.plugin in settings.plugins.inline)
+        return bound_of(rule, inline is None or rule.plugin in inline)
 
     bound = {name: bind(rule) for name, rule in settings.rules.items()}
     return RuleSet(

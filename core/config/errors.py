@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 from attrs import define, evolve, field, frozen
@@ -69,6 +69,10 @@ class Catalog(Protocol):
     @property
     def observers(self) -> Mapping[str, CatalogEntry]:
         """Return the observers by name."""
+
+    @property
+    def inline(self) -> Collection[str]:
+        """Return the names of the plugins that run in the core's own event loop."""
 
     def missing(self, name: str) -> str | None:
         """Return why a known item is not available; None if the name is unknown."""

@@ -150,9 +150,7 @@ class _Loader:
             timezone=top.timezone,
             api=self._api(),
             database=self._database(),
-            plugins=with_variables(
-                self._section(PluginSettings, *self._table("plugins")), self.env.variables
-            ),
+            plugins=self._plugins(),
             actions=self._section(ActionSettings, *self._table("actions")),
             log=self._log(path),
             alerts=alerts,
@@ -227,6 +225,12 @@ class _Loader:
         if url is None:
             url = self.env.read("TOCSIN_DEFAULT_DATABASE_URL", database_url, None)
         return evolve(database, url=url)
+
+    def _plugins(self) -> PluginSettings:
+        plugins: PluginSettings = self._section(PluginSettings, *self._table("plugins"))
+        if plugins.inline is None:
+            plugins = evolve(plugins, inline=tuple(sorted(self.catalog.inline)))
+        return with_variables(plugins, self.env.variables)
 
     def _alerts(self, cooldown: float | None) -> AlertSettings:
         alerts: AlertSettings = self._section(AlertSettings, *self._table("alerts"))

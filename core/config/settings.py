@@ -24,24 +24,6 @@ from tocsin.core.units import Bytes, Seconds
 
 DAY = 86400.0
 
-BUILT_IN = (
-    "backup-script",
-    "dashboard",
-    "disk",
-    "docker-health",
-    "down",
-    "email",
-    "heartbeat",
-    "http",
-    "postgres-query",
-    "restart-loop",
-    "tcp",
-    "telegram",
-    "thresholds",
-    "webhook",
-)
-"""The plugins that come with tocsin. They are tested with it and run in the core's event loop."""
-
 
 @frozen(kw_only=True)
 class CheckSettings:
@@ -266,12 +248,13 @@ class DatabaseSettings:
 
 @frozen(kw_only=True)
 class PluginSettings:
-    """Which plugins may be loaded, and which run in the core's own event loop (``inline``)."""
+    """Which plugins may be loaded, and which run in the core's own event loop (``inline``; None:
+    those of tocsin's own distribution)."""
 
     disabled: tuple[str, ...] = ()
     allowed: tuple[str, ...] | None = None
     external: bool = True
-    inline: tuple[str, ...] = BUILT_IN
+    inline: tuple[str, ...] | None = None
 
 
 @frozen(kw_only=True)

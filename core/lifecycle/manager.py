@@ -162,8 +162,9 @@ class Alerting:
         settings = self.settings
         self.board.tools.enrich = enricher_of(settings, self.state, self._actions)
         grace = settings.alerts.inhibit_grace
+        book = book_of(settings, inline=self._plugins.inline)
         self.executor.handle(
-            events.Configured(book_of(settings), settings.channels, settings.maintenance, grace)
+            events.Configured(book, settings.channels, settings.maintenance, grace)
         )
 
     # Input

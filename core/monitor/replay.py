@@ -59,7 +59,7 @@ class Replay:
 
     def __attrs_post_init__(self) -> None:
         grace = self._monitor.engine.inhibition.grace
-        book = book_of(self.settings, all_inline=True)
+        book = book_of(self.settings)
         self._handle(events.Configured(book, {}, (), grace), _moment(0.0))
 
     async def run(

@@ -41,6 +41,9 @@ log = get_logger(__name__)
 LOAD_DEADLINE = 20.0
 """Timeout, in seconds, for the import of a plugin, and again for each of its hooks."""
 
+OWN = "tocsin"
+"""Name of tocsin's own distribution."""
+
 _KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
     "tocsin_probes": ("probe", (Probe, PushProbe)),
     "tocsin_sources": ("source", (Source,)),
@@ -161,10 +164,17 @@ class PluginManager:
         """Every plugin found, sorted by name."""
         return [self._records[name] for name in sorted(self._records)]
 
+    @property
+    def inline(self) -> frozenset[str]:
+        """Names of the plugins that run in the core's own event loop."""
+        if self._settings.inline is not None:
+            return frozenset(self._settings.inline)
+        return frozenset(r.name for r in self._records.values() if r.distribution == OWN)
+
     def load(self) -> None:
         """Find and load every plugin. Errors in plugins are recorded, not raised."""
         # Built-in plugins come first: a third-party plugin that uses one of their names is refused.
-        found = sorted(self._discover(), key=lambda e: (_distribution(e)[0] != "tocsin", e.name))
+        found = sorted(self._discover(), key=lambda e: (_distribution(e)[0] != OWN, e.name))
         for entry in found:
             if entry.name in self._records:
                 other = self._records[entry.name].distribution
@@ -235,7 +245,7 @@ class PluginManager:
             return "named in [plugins] disabled"
         if self._settings.allowed is not None and name not in self._settings.allowed:
             return "not named in [plugins] allowed"
-        if not self._settings.external and distribution != "tocsin":
+        if not self._settings.external and distribution != OWN:
             return "external plugins are off ([plugins] external = false or --no-external)"
         return None
 

@@ -96,9 +96,9 @@ class Hands:
         return target.startswith("web")
 
 
-def catalog() -> PluginManager:
+def catalog(settings: PluginSettings | None = None) -> PluginManager:
     """Our plugins, and the recording notifier."""
-    manager = PluginManager(PluginSettings())
+    manager = PluginManager(settings or PluginSettings())
     manager.load()
     manager.add("recording", _Plugin, "tests", "0")
     return manager
@@ -139,9 +139,7 @@ class Desk:
 
     def _make(self) -> None:
         self.bus = Bus()
-        isolation = Isolation(
-            frozenset([*self.settings.plugins.inline, "recording"]), lambda *_: None, contexts()
-        )
+        isolation = Isolation(self.plugins.inline | {"recording"}, lambda *_: None, contexts())
         self.alerting = Alerting(
             self.settings, data_dir=self.directory, clock=self.clock,
             store=self.store, bus=self.bus, isolation=isolation, plugins=self.plugins,

@@ -215,7 +215,7 @@ async def _drive(plan: Plan, directory: Path) -> None:
         settings, data_dir=directory, clock=clock,
         store=Store(None, directory / "spool", clock=clock), bus=bus,
         isolation=Isolation(
-            frozenset([*settings.plugins.inline, "posting"]), lambda *_: None, contexts()
+            plugins.inline | {"posting"}, lambda *_: None, contexts()
         ),
         plugins=plugins, itself=Well(),
     )  # fmt: skip

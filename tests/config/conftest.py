@@ -122,6 +122,8 @@ class Shelves:
         self.services: dict[str, Entry] = {}
         self.observers: dict[str, Entry] = {}
 
+    inline: tuple[str, ...] = ()
+
     def missing(self, name: str) -> str | None:
         return "plugin 'dns' failed: ImportError" if name == "dns" else None
 

@@ -23,7 +23,7 @@ from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.punctuality import host_names
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
-from tocsin.core.config.settings import BUILT_IN, PluginSettings
+from tocsin.core.config.settings import PluginSettings
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.resolver import lookups
@@ -72,7 +72,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
 
 @pytest.fixture
 async def runner() -> AsyncIterator[Runner]:
-    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None, contexts())
+    isolation = Isolation(frozenset({"http", "tcp"}), lambda *_: None, contexts())
     clock = SystemClock()
     yield Runner(clock, isolation, ProbeFaults(clock, PluginManager(PluginSettings())))
     await isolation.stop()

@@ -352,7 +352,7 @@ async def test_a_rule_that_cannot_say_whether_it_applies_is_blind_there(
         isolates=True,
         faults=RuleFaults(lambda plugin, reason: blamed.append(f"{plugin}: {reason}")),
     )
-    engine.configure(book_of(settings, all_inline=inline), NOW)
+    engine.configure(book_of(settings, inline=None if inline else ()), NOW)
     engine.put(Target(name="web"), None, {"c": None}, NOW)
     seen = Observation(target="web", check="c", at=NOW.wall, result=Result.up())
     engine.observe(seen, NOW)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import types
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pytest
 from attrs import frozen
 
 import tocsin
+from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.plugin.manager import PluginManager, PluginRecord
 from tocsin.core.plugin.options import options_of, summary_of
@@ -190,8 +191,6 @@ def test_a_stranger_with_one_of_our_plugin_names_is_not_loaded() -> None:
         def load(self) -> Any:
             raise AssertionError("it was loaded")
 
-    from importlib.metadata import entry_points
-
     evil = Entry(name="http", value="evil", group="tocsin")
     made = PluginManager(
         PluginSettings(), discover=lambda: [evil, *entry_points(group="tocsin", name="http")]
@@ -246,3 +245,17 @@ def test_options_are_shown_with_types_defaults_and_summary() -> None:
     assert (options["secret"].type, options["grace"].type) == ("secret text", "duration")
     assert options["timeout"].default == 10
     assert summary_of(Dns) == "Resolve a name."
+
+
+def test_by_default_our_own_plugins_run_inline() -> None:
+    """Those of the distribution tocsin run in the core's own loop, as their entry points say, and
+    third-party ones do not; with a list in the configuration, those that it names, and no other."""
+    ours = {p.name for p in entry_points(group="tocsin") if p.dist and p.dist.name == "tocsin"}
+    for listed, expected in ((None, ours), (("dns", "http"), {"dns", "http"}), ((), set())):
+        made = PluginManager(PluginSettings(inline=listed, disabled=("tcp",)))
+        made.load()
+        made.add("dns", good, "strange", "1.0")
+        assert made.inline == expected
+    made = PluginManager(PluginSettings())
+    made.load()
+    assert load_config(None, {}, made).plugins.inline == tuple(sorted(ours))

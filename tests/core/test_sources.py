@@ -14,10 +14,11 @@ from tests.conftest import eventually
 from tests.core.test_inventory import DOCKER, Plugin, Room
 from tocsin.core.checks.source_supervisor import SourceSupervisor
 from tocsin.core.cli import check
-from tocsin.core.config.settings import Settings
+from tocsin.core.config.settings import PluginSettings, Settings
 from tocsin.core.contracts.base import private
 from tocsin.core.contracts.model import Health, LogLine, Status
 from tocsin.core.plugin import supervisor
+from tocsin.core.plugin.manager import PluginManager
 from tocsin.testing import SettableClock
 
 
@@ -202,4 +203,5 @@ async def test_silence_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(check, "SOURCE_DEADLINE", 0.05)
     nas = evolve(DOCKER, name="nas", source=Silent())
     settings = Settings(data_dir=tmp_path, sources={"nas": nas})
-    assert await check.check_sources(settings) == {"nas": "no inventory within 0.05 s"}
+    plugins = PluginManager(PluginSettings())
+    assert await check.check_sources(settings, plugins) == {"nas": "no inventory within 0.05 s"}

@@ -14,7 +14,7 @@ from tocsin import Probe, Result, Status, Target
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.uplink import FRESH, Uplink, is_outside
-from tocsin.core.config.settings import BUILT_IN, PluginSettings, UplinkSettings
+from tocsin.core.config.settings import PluginSettings, UplinkSettings
 from tocsin.core.contracts.model import Health
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
@@ -62,7 +62,7 @@ async def outside() -> AsyncIterator[Outside]:
 @pytest.fixture
 async def uplink(outside: Outside, clock: SettableClock) -> AsyncIterator[Uplink]:
     """An uplink that one of two addresses tells of; the other never answers."""
-    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None, contexts())
+    isolation = Isolation(frozenset({"http"}), lambda *_: None, contexts())
     settings = UplinkSettings(addresses=("127.0.0.1:1", f"127.0.0.1:{outside.port}"))
     made = Uplink(clock, isolation, settings)
     yield made
@@ -131,7 +131,7 @@ async def test_many_failures_are_one_look(uplink: Uplink, outside: Outside) -> N
 
 async def test_without_addresses_nothing_is_doubted(clock: SettableClock) -> None:
     """Not configured: no health line, and down is down."""
-    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None, contexts())
+    isolation = Isolation(frozenset({"http"}), lambda *_: None, contexts())
     uplink = Uplink(clock, isolation)
     assert uplink.health() == {}
     assert (await seen(uplink, SHOP)).status is Status.DOWN

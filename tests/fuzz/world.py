@@ -19,7 +19,7 @@ from attrs import evolve, frozen
 
 from tests.fuzz.judge import Judge
 from tests.store.helpers import NOWHERE
-from tocsin import Sink
+from tocsin import Notifier, Sink, hookimpl
 from tocsin.core import app
 from tocsin.core.app import Tocsin
 from tocsin.core.checks.scheduler import Scheduler
@@ -305,6 +305,13 @@ class Idle(Scheduler):
         """Leave it."""
 
 
+class _Plugin:
+    @staticmethod
+    @hookimpl
+    def tocsin_notifiers() -> dict[str, type[Notifier]]:
+        return {"recording": RecordingNotifier}
+
+
 CONFIG = """
 [sources.docker]
 enabled = false
@@ -324,6 +331,7 @@ async def world(directory: Path, judge: Judge, database: str = NOWHERE) -> Async
     env = {"TOCSIN_DATA_DIR": str(directory / "data"), "DATABASE_URL": database}
     plugins = load_plugins(file, env, external=False)
     settings = load_config(file, env, plugins)
+    plugins.add("recording", lambda: _Plugin, "tocsin")  # runs in the core's own loop
     notifier = RecordingNotifier()
     channel = ChannelSettings(
         name="ops", notifier_name="recording", plugin="recording", notifier=notifier,
@@ -332,7 +340,6 @@ async def world(directory: Path, judge: Judge, database: str = NOWHERE) -> Async
     settings = evolve(
         settings,
         channels={"ops": channel},
-        plugins=evolve(settings.plugins, inline=(*settings.plugins.inline, "recording")),
         rules={
             name: evolve(rule, policy=evolve(rule.policy, for_seconds=0.0))
             for name, rule in settings.rules.items()

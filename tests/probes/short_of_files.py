@@ -21,7 +21,7 @@ from tocsin import Secret, Status, Target
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.clock import SystemClock
-from tocsin.core.config.settings import BUILT_IN, PluginSettings
+from tocsin.core.config.settings import PluginSettings
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.plugins.probes import _net
@@ -46,7 +46,7 @@ SOFT = 256
 async def main(cases: dict[str, tuple[str, dict[str, Any]]]) -> None:
     """Run and print."""
     plugins = PluginManager(PluginSettings(), discover=tuple)
-    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None, contexts())
+    isolation = Isolation(frozenset(PROBES), lambda *_: None, contexts())
     clock = SystemClock()
     runner = Runner(clock, isolation, ProbeFaults(clock, plugins))
     out: dict[str, list[tuple[str, str]]] = {name: [] for name in cases}

@@ -25,7 +25,7 @@ from tocsin import Probe, Result, Status, Target, own_shortage
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.punctuality import TOLD_FOR, shortages
-from tocsin.core.config.settings import BUILT_IN, PluginSettings
+from tocsin.core.config.settings import PluginSettings
 from tocsin.core.contracts.model import Health
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
@@ -196,7 +196,7 @@ async def test_each_shortage_is_unknown_and_told(
     """The check is unknown, the plugin is not blamed, and health tells of the shortage, which
     monitor_impaired repeats, until none was met for a while."""
     plugins = PluginManager(PluginSettings())
-    isolation = Isolation(frozenset(BUILT_IN), lambda *_: None, contexts())
+    isolation = Isolation(frozenset({"http"}), lambda *_: None, contexts())
     runner = Runner(clock, isolation, ProbeFaults(clock, plugins))
     assert shortages(runner.last_shortage, clock.monotonic()).status is Health.OK
     probe = Lacking(error=error, passes=passes)
