@@ -17,7 +17,7 @@ import yaml
 from click import Context
 
 from tests.faults.fault import all_rows
-from tocsin import Notifier, Observer, Probe, Rule, Source
+from tocsin import Notifier, Observer, Probe, Rule, Secret, Source
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.plugin import hookspecs
@@ -51,7 +51,8 @@ def test_every_hook_is_documented_with_its_exact_signature() -> None:
 
 def example(number: int) -> types.ModuleType:
     module = types.ModuleType(f"example{number}")
-    exec(compile(PYTHON[number], f"entry_points.md example {number}", "exec"), module.__dict__)
+    name = f"entry_points.md example {number}"
+    exec(compile(PYTHON[number], name, "exec", dont_inherit=True), module.__dict__)
     return module
 
 
@@ -78,7 +79,10 @@ async def test_every_example_runs(number: int, tocsin_manager: Any) -> None:
         elif issubclass(cls, Rule):
             check_rule_conformance(cls())
         elif issubclass(cls, Notifier):
-            await check_notifier_conformance(cls())
+            required: dict[str, Any] = {
+                f.name: Secret("x") for f in attrs.fields(cls) if f.default is attrs.NOTHING
+            }
+            await check_notifier_conformance(cls(**required))
         elif issubclass(cls, Observer):
             await check_observer_conformance(cls())
     for route in getattr(module, "tocsin_routes", list)():
@@ -101,6 +105,17 @@ def test_the_toml_examples_load(tmp_path: Path, tocsin_manager: Any) -> None:
         settings = load_config(file, {}, manager)
         said = settings.targets or settings.sources or settings.channels
         assert said or "[rules." in text or "[observers." in text
+
+
+def test_what_the_examples_declare_exists_without_configuration(tocsin_manager: Any) -> None:
+    """The channel that the variables of one define."""
+    plugins = {f"p{n}": example(n) for n in range(len(PYTHON)) if "@hookimpl" in PYTHON[n]}
+    manager = tocsin_manager(**plugins)
+    env = {"PAGER_HOST": "a", "PAGER_PASSWORD": "kQ9xLr2vTzWm4Hn8", "PAGER_NUMBERS": "1,2"}
+    settings = load_config(None, env, manager)
+    assert settings.warnings == ()
+    pager = settings.channels["pager"].notifier
+    assert (getattr(pager, "host", None), getattr(pager, "numbers", None)) == ("a", (1, 2))
 
 
 def test_the_first_example_is_as_short_as_promised() -> None:

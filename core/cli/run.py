@@ -18,7 +18,9 @@ from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.cli.last_resort import LEAVE, LastResort
 from tocsin.core.config import ConfigError
 from tocsin.core.config.settings import Settings
+from tocsin.core.config.variables import defined_channels
 from tocsin.core.logs import configure, get_logger
+from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.resolver import lookups
 from tocsin.core.resolver.guard import guard_lookups
 from tocsin.core.runtime import descriptors, gc_tuning
@@ -33,12 +35,6 @@ STOP_DEADLINE = 20.0
 
 FEW_FILES = 4096
 """Limit of open files below which a warning is logged."""
-
-WANTS = {
-    "telegram": "TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID",
-    "email": "SMTP_HOST and ADMIN_EMAIL",
-}
-"""The channels that environment variables alone can define, with the variables they need."""
 
 
 @click.command()
@@ -163,7 +159,7 @@ def _welcome(context: Context, monitor: Tocsin) -> None:
     click.echo(f"  config   {context.path or 'none: containers are discovered automatically'}")
     click.echo(f"  watching {targets} declared targets with {checks} checks{besides}")
     click.echo(f"  history  {_history(settings)}")
-    click.echo(f"  channels {_channels(settings)}")
+    click.echo(f"  channels {_channels(settings, monitor.plugins)}")
     for record in failed:
         click.echo(f"  plugin   {record.name} failed: {record.reason}")
 
@@ -176,12 +172,14 @@ def _history(settings: Settings) -> str:
     return "none is kept: set DATABASE_URL, or 'pip install tocsin[embedded]'"
 
 
-def _channels(settings: Settings) -> str:
+def _channels(settings: Settings, plugins: PluginManager) -> str:
     """Return the names of the channels, and the variables that further ones need."""
     names = ", ".join(settings.channels) or "none: no notifications are sent"
     there = {channel.notifier_name for channel in settings.channels.values()}
     missing = [
-        f"{name} (set {variables})" for name, variables in WANTS.items() if name not in there
+        f"{name} (set {' and '.join(variables)})"
+        for name, variables in defined_channels(plugins.notifiers).items()
+        if name not in there
     ]
     return f"{names}; not configured: {', '.join(missing)}" if missing else names
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from attrs import evolve, frozen
@@ -11,11 +11,11 @@ from tocsin.core.config.checks import MAX_CHECK_NAME, bad_name, enabled
 from tocsin.core.config.environment import Environment
 from tocsin.core.config.errors import Catalog, Problems
 from tocsin.core.config.find_plugin import find_plugin
-from tocsin.core.config.scalars import port, show
+from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import ChannelSettings, GroupSettings
 from tocsin.core.config.structure import build, construct
 from tocsin.core.config.suggest import did_you_mean
-from tocsin.core.contracts.base import Secret
+from tocsin.core.config.variables import defined_channels, given_options, required_variables
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.units import Seconds
 
@@ -43,11 +43,12 @@ def make_channels(
     problems: Problems,
     warnings: list[str],
     group: GroupSettings,
+    named: Collection[str] = (),
 ) -> dict[str, ChannelSettings]:
     """Build the channels, by name.
 
-    A table ``telegram`` or ``email`` is merged with what the environment gives; the table takes
-    precedence.
+    A table with the name of its notifier is merged with what the environment gives; the table
+    takes precedence.
 
     Args:
         tables: the file's ``[channels.NAME]``.
@@ -56,6 +57,7 @@ def make_channels(
         problems: collects what is wrong.
         warnings: collects what is no error but should be known.
         group: defaults for grouping notifications into messages.
+        named: the channels and notifiers that rules name.
     """
     channels: dict[str, ChannelSettings] = {}
     for name, table in tables.items():
@@ -73,19 +75,22 @@ def make_channels(
             message = "expected the name of a notifier in quotes"
             problems.add(("channels", name, "notifier"), message)
             continue
-        if notifier == name and name in _GIVEN:
-            given = _given(name, options, env, warnings)
+        if notifier == name and (entry := catalog.notifiers.get(name)) is not None:
+            given = _given(name, entry.cls, options, env, problems, warnings)
             if given is None:
                 continue
             options = {**given, **options}
         made = _channel(name, str(notifier), options, catalog, problems, group)
         if made is not None:
             channels[name] = made
-    for name in (name for name in _GIVEN if name not in tables):
-        if given := _given(name, {}, env, warnings):
+    for name in defined_channels(catalog.notifiers):
+        if name in tables:
+            continue
+        if given := _given(name, catalog.notifiers[name].cls, {}, env, problems, warnings):
             made = _channel(name, name, given, catalog, problems, group)
             if made is not None:
                 channels[name] = made
+    _add_lost(channels, tables, named, catalog, problems, group)
     _widen(channels, tables)
     for channel in channels.values():
         if channel.broken is not None:
@@ -97,6 +102,28 @@ def make_channels(
                 f"{did_you_mean(channel.fallback, channels)}",
             )
     return channels
+
+
+def _add_lost(
+    channels: dict[str, ChannelSettings],
+    tables: Mapping[str, Any],
+    named: Collection[str],
+    catalog: Catalog,
+    problems: Problems,
+    group: GroupSettings,
+) -> None:
+    """Add the channels that are named, but whose notifier was not loaded.
+
+    Environment variables may define them. They cannot be used, so that what is for them goes to
+    another channel.
+    """
+    fallbacks = {channel.fallback for channel in channels.values() if channel.fallback is not None}
+    known = {*channels, *tables, *(channel.notifier_name for channel in channels.values())}
+    for name in sorted({*named, *fallbacks} - {*known, *catalog.notifiers, "*"}):
+        if bad_name(name, MAX_CHECK_NAME) is None and catalog.missing(name) is not None:
+            made = _channel(name, name, {}, catalog, problems, group)
+            if made is not None:
+                channels[name] = made
 
 
 def _widen(channels: dict[str, ChannelSettings], tables: Mapping[str, Any]) -> None:
@@ -158,81 +185,30 @@ def _channel(
     )
 
 
-_GIVEN = {
-    "telegram": {"token": "TELEGRAM_BOT_TOKEN", "chat_id": "TELEGRAM_CHAT_ID"},
-    "email": {"host": "SMTP_HOST", "to": "ADMIN_EMAIL"},
-}
-"""The channels that environment variables alone can define, with required options and variables."""
-
-
 def _given(
-    name: str, said: Mapping[str, Any], env: Environment, warnings: list[str]
-) -> dict[str, Any] | None:
+    name: str, cls: Any, said: Mapping[str, Any], env: Environment, problems: Problems,
+    warnings: list[str],
+) -> dict[str, Any] | None:  # fmt: skip
     """Return the options that the environment gives to a channel.
 
     Args:
         name: name of the channel.
+        cls: the class of the notifier of that name.
         said: the options that the file sets.
         env: the environment.
+        problems: collects what is wrong.
         warnings: collects the variables that are missing.
 
     Returns:
         The options; None if the file leaves the channel to the environment and a variable is
             missing.
     """
-    found = _telegram(env) if name == "telegram" else _email(env, said)
-    missing = [variable for key, variable in _GIVEN[name].items() if not {key} & {*found, *said}]
+    found = given_options(cls, said, ("channels", name), env, problems)
+    required = required_variables(cls)
+    missing = [variable for key, variable in required.items() if not {key} & {*found, *said}]
     if not missing or said.keys() - {*_OURS}:
         return found
-    if said or len(missing) < len(_GIVEN[name]):
+    if said or len(missing) < len(required):
         verb = "is" if len(missing) == 1 else "are"
         warnings.append(f"{' and '.join(missing)} {verb} not set: there is no {name} channel")
     return None
-
-
-def _telegram(env: Environment) -> dict[str, Any]:
-    """Return the Telegram options that the environment sets."""
-    options: dict[str, Any] = {}
-    if token := env.get("TELEGRAM_BOT_TOKEN"):
-        options["token"] = Secret(token)
-    if chat := env.get("TELEGRAM_CHAT_ID"):
-        options["chat_id"] = chat
-    if env.get("TELEGRAM_ALLOWED_USERS"):
-        nobody: list[int] = []
-        options["allowed_users"] = env.read("TELEGRAM_ALLOWED_USERS", _ids, nobody)
-    return options
-
-
-def _ids(text: str) -> list[int]:
-    """Parse user ids, separated by commas.
-
-    Raises:
-        ValueError: one is not a number.
-    """
-    try:
-        return [int(part) for part in text.split(",") if part.strip()]
-    except ValueError as error:
-        raise ValueError(f"expected numbers separated by commas, got {show(text)}") from error
-
-
-def _email(env: Environment, said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the e-mail options that the environment sets; none if the file names another host."""
-    options: dict[str, Any] = {}
-    if to := env.get("ADMIN_EMAIL"):
-        options["to"] = [address.strip() for address in to.split(",")]
-    host, number = env.get("SMTP_HOST"), env.read("SMTP_PORT", port, 0)
-    user, password = env.get("SMTP_USER"), env.get("SMTP_PASSWORD")
-    if host and said.get("host", host) != host:
-        return options
-    if host:
-        options["host"] = host
-    if number:
-        options["port"] = number
-    if user:
-        options["user"] = user
-    if password:
-        options["password"] = Secret(password)
-    for option, variable in (("sender", "SMTP_FROM"), ("security", "SMTP_SECURITY")):
-        if value := env.get(variable):
-            options[option] = value
-    return options

@@ -87,11 +87,13 @@ class Problems:
 
     Errors that only follow from another one are suppressed: none is reported for a key whose value
     could not be read, nor for a missing key in a table of which a statement was left out. ``lines``
-    maps key paths to line numbers.
+    maps key paths to line numbers, ``variables`` those of values that come from environment
+    variables to the names of these.
     """
 
     file: str
     lines: Mapping[Path, int] = field(factory=dict)
+    variables: dict[Path, str] = field(factory=dict)
     found: list[ConfigProblem] = field(factory=list)
     _spoilt: set[Path] = field(factory=set)
     _incomplete: set[Path] = field(factory=set)
@@ -116,12 +118,16 @@ class Problems:
             self.add(path, message)
 
     def add(self, path: Path, message: str) -> None:
-        """Report an error at a path. Its line is that of the longest part with a known line."""
-        if any(path[:length] in self._spoilt for length in range(1, len(path) + 1)):
+        """Report an error at a path, or at the variable that gave the value. Its line is that of
+        the longest part with a known line."""
+        parts = [path[:length] for length in range(len(path), 0, -1)]
+        if any(part in self._spoilt for part in parts):
             return
-        line = next(
-            (self.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.lines), None
-        )
+        for part in parts:
+            if part in self.variables:
+                self.environment(self.variables[part], message)
+                return
+        line = next((self.lines[part] for part in parts if part in self.lines), None)
         self.found.append(
             ConfigProblem(file=self.file, line=line, path=dotted(path), message=message)
         )

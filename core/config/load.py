@@ -10,6 +10,7 @@ from attrs import Factory, asdict, evolve, frozen
 
 from tocsin.core.config.alerting import RuleMaker, make_windows
 from tocsin.core.config.automatic import automatic_targets
+from tocsin.core.config.channel_names import check_channel_names, named_channels
 from tocsin.core.config.channels import make_channels
 from tocsin.core.config.checks import MIN_INTERVAL, bad_name, make_check, make_source
 from tocsin.core.config.environment import Environment
@@ -167,13 +168,16 @@ class _Loader:
             maintenance=make_windows(self._tables("maintenance"), self.problems, top.timezone),
             targets=targets,
             sources=sources,
-            channels=self._channels(alerts),
+            channels=self._channels(alerts, targets),
             services=make_services(
                 self._tables("services"), self.catalog, self.problems, self.warnings
             ),
             warnings=tuple(self.warnings),
         )
-        self._check_channels(settings)
+        names_without_channel = check_channel_names(
+            settings, self._tables("channels"), rule_tables, self.catalog, self.problems
+        )
+        settings = evolve(settings, warnings=(*settings.warnings, *names_without_channel))
         # A password that equals a name is not hidden where that name appears: this would reveal the
         # password and hide the name.
         names = {*targets, *sources, *(c for target in targets.values() for c in target.checks)}
@@ -258,40 +262,15 @@ class _Loader:
             self._tell_broken(f"observer {observer.name}", observer.broken)
         return observers
 
-    def _channels(self, alerts: AlertSettings) -> dict[str, ChannelSettings]:
+    def _channels(
+        self, alerts: AlertSettings, targets: Mapping[str, TargetSettings]
+    ) -> dict[str, ChannelSettings]:
         group = GroupSettings(hold=alerts.hold, window=alerts.window)
+        named = {name for *_, name in named_channels(self.rules.values(), targets.values())}
         return make_channels(
-            self._tables("channels"), self.env, self.catalog, self.problems, self.warnings, group
-        )
-
-    def _check_channels(self, settings: Settings) -> None:
-        """Check the channels that rules name, since an alert without a channel would be lost.
-
-        A name may be that of a channel or of a notifier, which stands for all channels that use it.
-        """
-        known = {*settings.channels, *(c.notifier_name for c in settings.channels.values())}
-        known |= {*self.catalog.notifiers, *self._tables("channels"), "telegram", "email", "*"}
-        changed = [
-            (("targets", t.name, "rules", r.name), r)
-            for t in settings.targets.values()
-            for r in t.rules.values()
-        ]
-        for path, rule in [*((("rules", r.name), r) for r in settings.rules.values()), *changed]:
-            for key, names in (
-                ("channels", rule.policy.channels or ()),
-                ("escalation_channels", rule.policy.escalation_channels),
-            ):
-                for name in names:
-                    if name not in known:
-                        hint = did_you_mean(name, known)
-                        self.problems.add((*path, key), f"no channel is called {name!r}; {hint}")
-                    elif name != "*" and not any(
-                        name in (c.name, c.notifier_name) for c in settings.channels.values()
-                    ):
-                        self.warnings.append(
-                            f"rule {rule.name!r} names the channel {name!r}, "
-                            "which is not configured"
-                        )
+            self._tables("channels"), self.env, self.catalog, self.problems, self.warnings, group,
+            named,
+        )  # fmt: skip
 
     def _log(self, path: FilePath | None) -> LogSettings:
         log: LogSettings = self._section(LogSettings, *self._table("log"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import field
+from attrs import field, frozen
 
 
 class Secret(str):
@@ -28,6 +28,21 @@ class Secret(str):
 
     def __format__(self, spec: str) -> str:
         return format("***", spec)
+
+
+@frozen
+class Variable:
+    """An environment variable that gives an option.
+
+    Attributes:
+        name: name of the variable.
+        only_with: another option: the variable does not count where the file sets that option to
+            something else than the option's own variable gives. A password that belongs to the
+            host of one variable is thus not sent to another host.
+    """
+
+    name: str
+    only_with: str | None = None
 
 
 class ActionError(Exception):

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from attrs import Factory, field, frozen
 
+from tocsin.core.contracts.base import Variable
 from tocsin.core.contracts.context import Context
 from tocsin.core.contracts.model import LogLine, Status
 from tocsin.core.contracts.rendered import RenderedMessage
@@ -281,6 +282,9 @@ class Notifier(NotifierRuntime):
             not critical are collected into one message; None: as long as critical ones.
         log_lines: class variable; how many of a target's last log lines come with a notice.
         wants_system: class variable; whether messages come with the status of every target.
+        environment: class variable; by option, the environment variable that gives it to the
+            channel of the notifier's own name. If all required options have one, this channel
+            exists without configuration where these variables are set.
         timeout: seconds that one attempt may take. The core cancels it one second later.
     """
 
@@ -288,6 +292,7 @@ class Notifier(NotifierRuntime):
     batch: ClassVar[float | None] = None
     log_lines: ClassVar[int] = 0
     wants_system: ClassVar[bool] = False
+    environment: ClassVar[Mapping[str, Variable]] = {}
 
     timeout: Seconds = field(default=30.0, validator=_positive)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from attrs import fields
+
+from tocsin.core.contracts.base import Variable
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.probe import Probe, PushProbe
 from tocsin.core.contracts.rule import Severity
@@ -29,6 +33,28 @@ def _perhaps_seconds(value: object) -> bool:
     return value is None or _seconds(value)
 
 
+def _is_variable(value: object) -> bool:
+    return (
+        type(value) is Variable
+        and type(value.name) is str
+        and _VARIABLE_NAME.fullmatch(value.name) is not None
+        and isinstance(value.only_with, str | None)
+    )
+
+
+def _are_variables(value: object) -> bool:
+    """Return whether a value is a plain dict of variables by option. A dict of a class of its own
+    could run code of the plugin wherever it is read."""
+    return type(value) is dict and all(
+        type(option) is str
+        and _is_variable(variable)
+        and (variable.only_with is None or variable.only_with in value)
+        for option, variable in value.items()
+    )
+
+
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
 _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "probe": {
         "by_label": (_is_flag, "true or false"),
@@ -52,6 +78,10 @@ _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
         "batch": (_perhaps_seconds, "seconds"),
         "log_lines": (lambda v: type(v) is int and 0 <= v <= 1000, "a number from 0 to 1000"),
         "wants_system": (_is_flag, "true or false"),
+        "environment": (
+            _are_variables,
+            "a dict of Variable by option (only_with: another of these options)",
+        ),
     },
 }
 
@@ -70,6 +100,10 @@ def check_class(cls: Any, kind: str) -> None:
         value = getattr(cls, name)
         if not is_fit(value):
             raise PluginFault(f"has a class whose {name} is {show(value)}, not {wanted}")
+    if kind == "notifier":
+        options = {field.name for field in fields(cls) if field.init}
+        if more := [option for option in cls.environment if option not in options]:
+            raise PluginFault(f"has a class whose environment names {more[0]!r}, no option of it")
 
 
 def _whole(value: object) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tocsin.core.lazy import on_demand
 
 if TYPE_CHECKING:
-    from tocsin.core.contracts.base import ActionError, Secret, ServiceError
+    from tocsin.core.contracts.base import ActionError, Secret, ServiceError, Variable
     from tocsin.core.contracts.context import Context, Json, Log, Storage
     from tocsin.core.contracts.model import (
         REPLICATED,
@@ -60,7 +60,7 @@ else:
     __getattr__ = on_demand(
         __name__,
         {
-            "core.contracts.base": "ActionError Secret ServiceError",
+            "core.contracts.base": "ActionError Secret ServiceError Variable",
             "core.contracts.context": "Context Json Log Storage",
             "core.contracts.probe": "Probe ProbeRuntime PushProbe",
             "core.contracts.service": "Service ServiceContext",
@@ -148,6 +148,7 @@ __all__ = [
     "Target",
     "TargetStatus",
     "TocsinResolver",
+    "Variable",
     "Verdict",
     "check_dsn",
     "clean_text",

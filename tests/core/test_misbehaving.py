@@ -16,7 +16,7 @@ from attrs import frozen
 import tocsin
 from tests.contexts import contexts
 from tests.core.test_plugin_manager import module, record
-from tocsin import AlertChange, History, Result, ServiceContext, Sink, Target, Verdict
+from tocsin import AlertChange, History, Result, ServiceContext, Sink, Target, Variable, Verdict
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Moment
 from tocsin.core.alerts.rule_faults import RuleFaults
@@ -264,6 +264,10 @@ def test_a_name_that_cannot_be_used_fails_its_plugin(name: Any) -> None:
         ("probe", "by_label", "no"), ("probe", "config_only", 7),
         ("notifier", "min_severity", "critical"), ("notifier", "batch", "5m"),
         ("notifier", "log_lines", 10**9), ("notifier", "wants_system", None),
+        ("notifier", "environment", "PAGER"), ("notifier", "environment", {"timeout": "PAGER"}),
+        ("notifier", "environment", {"timeout": Variable("no name")}),
+        ("notifier", "environment", {"timeout": Variable("PAGER", only_with="host")}),
+        ("notifier", "environment", {"nonsense": Variable("PAGER")}),
         ("rule", "inhibits", "yes"), ("rule", "stands_for_down", 1),
         ("rule", "rule_state_suffices", None), ("rule", "explained_by_down", "x"),
     ],

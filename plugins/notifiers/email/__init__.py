@@ -6,11 +6,13 @@ import asyncio
 import socket
 import ssl
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
+from typing import ClassVar
 from uuid import UUID
 
 import aiosmtplib
@@ -25,6 +27,7 @@ from tocsin import (
     Receipt,
     Secret,
     Severity,
+    Variable,
     clean_text,
     hookimpl,
 )
@@ -120,6 +123,15 @@ class EmailNotifier(Notifier):
     batch = 300.0
     log_lines = 100
     wants_system = True
+    environment: ClassVar[Mapping[str, Variable]] = {
+        "host": Variable("SMTP_HOST"),
+        "to": Variable("ADMIN_EMAIL"),
+        "port": Variable("SMTP_PORT", only_with="host"),
+        "user": Variable("SMTP_USER", only_with="host"),
+        "password": Variable("SMTP_PASSWORD", only_with="host"),
+        "sender": Variable("SMTP_FROM", only_with="host"),
+        "security": Variable("SMTP_SECURITY", only_with="host"),
+    }
 
     host: str = field(validator=_check_host)
     port: int = field(default=587, validator=_check_port)

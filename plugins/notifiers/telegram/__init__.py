@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from html import escape
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -25,6 +25,7 @@ from tocsin import (
     NotifyError,
     Receipt,
     Secret,
+    Variable,
     hookimpl,
 )
 from tocsin.plugins.notifiers._http import Progress
@@ -105,6 +106,11 @@ class TelegramNotifier(Notifier):
     """
 
     log_lines = 1
+    environment: ClassVar[Mapping[str, Variable]] = {
+        "token": Variable("TELEGRAM_BOT_TOKEN"),
+        "chat_id": Variable("TELEGRAM_CHAT_ID"),
+        "allowed_users": Variable("TELEGRAM_ALLOWED_USERS"),
+    }
 
     token: Secret = field(validator=_check_token)
     chat_id: int | str = field(validator=_check_chat)
