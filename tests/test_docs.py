@@ -108,12 +108,13 @@ def test_the_toml_examples_load(tmp_path: Path, tocsin_manager: Any) -> None:
 
 
 def test_what_the_examples_declare_exists_without_configuration(tocsin_manager: Any) -> None:
-    """The channel that the variables of one define."""
+    """The default rule of one, and the channel that the variables of another define."""
     plugins = {f"p{n}": example(n) for n in range(len(PYTHON)) if "@hookimpl" in PYTHON[n]}
     manager = tocsin_manager(**plugins)
     env = {"PAGER_HOST": "a", "PAGER_PASSWORD": "kQ9xLr2vTzWm4Hn8", "PAGER_NUMBERS": "1,2"}
     settings = load_config(None, env, manager)
     assert settings.warnings == ()
+    assert getattr(settings.rules["very_slow"].rule, "seconds", None) == 30
     pager = settings.channels["pager"].notifier
     assert (getattr(pager, "host", None), getattr(pager, "numbers", None)) == ("a", (1, 2))
 

@@ -34,6 +34,7 @@ ALLOWED = {
     "core.resolver.lookups.LOOKUPS": "plugins look up from any thread; what hangs is the process's",
     "core.hiding.text.SECRETS": "logs, commands and plugins clean texts without an app at hand",
     "core.contracts.probe.Probe.autostart": "empty, and its type lets nobody change it",
+    "core.contracts.rule.Rule.autostart": "empty, and its type lets nobody change it",
     "core.contracts.notifier.Notifier.environment": "empty, and its type lets nobody change it",
     "core.http.*.routes": "filled by decorators while its module is imported, and never after",
     "core.config.structure._CONVERTER": "made once; what it keeps follows from a class alone",

@@ -50,14 +50,14 @@ class Engine:
     def configure(
         self, rules: RuleSet, now: Moment, grace: float | None = None
     ) -> list[Transition]:
-        """Apply a configuration; resolve alerts whose rule no longer exists."""
+        """Apply a configuration; end or freeze alerts without a rule (RuleSet.unwatched)."""
         self.evaluator.configure(rules)
         if grace is not None:
             self.inhibition.grace = grace
         changes: list[Transition] = []
         for key in list(self.alerts):
             if key[0] not in rules.own and not self.evaluator.watches(key):
-                changes += self.judge(key, Verdict.over("its rule was removed"), now)
+                changes += self.judge(key, rules.unwatched(key), now)
             else:  # its policy, or whether it explains other alerts, may have changed
                 self.table.put(self.alerts[key])
         self.evaluator.forget()

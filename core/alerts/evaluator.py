@@ -56,7 +56,7 @@ class Evaluator:
     def forget(self) -> None:
         """Delete the states and faults of rules that no longer watch their target."""
         for kept in (self.rule_states, self.faults):
-            kept.forget(lambda key: not self.watches(key))
+            kept.forget(lambda key: not self.watches(key) and not self.rules.may_lack(key))
 
     def put(
         self, target: Target, source: str | None, checks: Mapping[str, Any], now: Moment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
 
@@ -110,7 +110,12 @@ class UnavailableRule(Rule):
 
     def evaluate(self, history: History, now: datetime) -> Verdict:
         """Return an unknown verdict."""
-        return Verdict.unknown(f"its rule cannot run: {self.reason}")
+        return self.verdict(self.reason)
+
+    @staticmethod
+    def verdict(reason: str) -> Verdict:
+        """Return the verdict of a rule that cannot run for a reason, which is a clause."""
+        return Verdict.unknown(f"its rule cannot run: {reason}")
 
 
 @frozen(kw_only=True)
@@ -130,14 +135,23 @@ class Faulty(Rule):
 
 @frozen(kw_only=True)
 class RuleSet:
-    """All rules. ``overrides[target][rule]`` replaces a rule for one target; None disables it.
+    """All rules.
 
-    ``own``: the policies of the alerts that tocsin raises about itself.
+    Attributes:
+        rules: the rules by name.
+        overrides: by target and name, the rules that replace others for one target; None: the rule
+            is disabled there.
+        own: the policies of the alerts that tocsin raises about itself.
+        unloaded: which plugin failed to load and why, as a clause. It may have declared any rule
+            that is not here. None: all plugins loaded.
+        disabled: names of the rules that the configuration disables.
     """
 
     rules: Mapping[str, BoundRule]
     overrides: Mapping[str, Mapping[str, BoundRule | None]]
     own: Mapping[str, Policy]
+    unloaded: str | None = None
+    disabled: Collection[str] = ()
 
     def of(self, target: Target) -> tuple[BoundRule, ...]:
         """Return the rules that watch a target."""
@@ -153,6 +167,18 @@ class RuleSet:
                 why = f"{describe(error)} when it was asked whether it applies to {target.name}"
                 chosen.append(evolve(bound, rule=Faulty(reason=why), lookback=0.0))
         return tuple(chosen)
+
+    def may_lack(self, key: Key) -> bool:
+        """Return whether a plugin that failed to load may have declared the rule of an alert."""
+        rule, target = key
+        known = {*self.rules, *self.overrides.get(target, {}), *self.disabled}
+        return self.unloaded is not None and rule not in known
+
+    def unwatched(self, key: Key) -> Verdict:
+        """Return the verdict on an alert that no rule watches any more."""
+        if self.may_lack(key):
+            return UnavailableRule.verdict(f"no plugin provides it, but {self.unloaded}")
+        return Verdict.over("its rule was removed")
 
     def inhibits(self, rule: str, target: str) -> bool:
         """Return whether an alert explains the failures of targets that depend on its target."""

@@ -77,6 +77,13 @@ class Catalog(Protocol):
     def missing(self, name: str) -> str | None:
         """Return why a known item is not available; None if the name is unknown."""
 
+    def unloaded(self, *, disabled: bool = False) -> str | None:
+        """Return which plugin did not load and why, as a clause; None if all did.
+
+        Args:
+            disabled: whether plugins that are disabled count as well.
+        """
+
 
 Path = tuple[str, ...]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import Factory, asdict, evolve, frozen
 
-from tocsin.core.config.alerting import RuleMaker, make_windows
+from tocsin.core.config.alerting import make_windows
 from tocsin.core.config.automatic import automatic_targets
 from tocsin.core.config.channel_names import check_channel_names, named_channels
 from tocsin.core.config.channels import make_channels
@@ -20,6 +20,7 @@ from tocsin.core.config.messages import make_messages
 from tocsin.core.config.observers import make_observers
 from tocsin.core.config.redact import secrets_of
 from tocsin.core.config.references import check_references
+from tocsin.core.config.rules import RuleMaker
 from tocsin.core.config.scalars import MAX_PORT, any_port, choose, number, show
 from tocsin.core.config.services import make_services
 from tocsin.core.config.settings import (
@@ -135,7 +136,7 @@ class _Loader:
         interval = self.env.read("MONITOR_INTERVAL", interval_of, top.interval)
         check_timezone(top.timezone, self.problems)
         alerts = self._alerts(top.alert_cooldown)
-        self.maker = RuleMaker(self.catalog, self.problems, alerts)
+        self.maker = RuleMaker(self.catalog, self.problems, alerts, self.warnings)
         rule_tables = self._tables("rules")
         self.rules = self.maker.rules(rule_tables)
         for rule in self.rules.values():
@@ -337,7 +338,8 @@ class _Loader:
                 self.problems.add(place, f"expected a table, got {show(table)}")
                 continue
             base = self.rules.get(name)
-            if base is None and "rule" not in table:
+            lost = self.catalog.unloaded(disabled=True) is not None
+            if base is None and "rule" not in table and not lost:
                 hint = did_you_mean(name, self.rules)
                 self.problems.add(place, f"there is no such rule; {hint}")
                 continue

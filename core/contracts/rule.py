@@ -151,6 +151,8 @@ class Rule(ABC):
         explained_by_down: class variable; whether notifications of its alert are suppressed while a
             more severe alert of a rule with ``inhibits`` fires on the same target. Does not apply
             to rules with ``inhibits`` themselves.
+        autostart: class variable; rules that exist even if the configuration does not mention
+            them: by name, each with its options and policy as in ``[rules.NAME]``.
         stands_for_down: class variable; whether people are notified of its alert in place of those
             of rules with ``inhibits`` on the same target; it takes over their severity and
             channels.
@@ -160,6 +162,7 @@ class Rule(ABC):
     rule_state_suffices: ClassVar[bool] = False
     explained_by_down: ClassVar[bool] = False
     stands_for_down: ClassVar[bool] = False
+    autostart: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @property
     def lookback(self) -> float:

@@ -162,7 +162,7 @@ class Alerting:
         settings = self.settings
         self.board.tools.enrich = enricher_of(settings, self.state, self._actions)
         grace = settings.alerts.inhibit_grace
-        book = book_of(settings, inline=self._plugins.inline)
+        book = book_of(settings, inline=self._plugins.inline, unloaded=self._plugins.unloaded())
         self.executor.handle(
             events.Configured(book, settings.channels, settings.maintenance, grace)
         )
@@ -215,8 +215,8 @@ class Alerting:
         if not self._restoring:
             self._settle(now)
         if (has_looked := self._settling.has_looked) and self._itself.sees_all():
-            for key, why in abandoned(self.engine, self.state).items():
-                self._judged(key, Verdict.over(why))
+            for key, verdict in abandoned(self.engine, self.state).items():
+                self._judged(key, verdict)
         if has_looked:
             self.journal.reported(
                 now.steady, self.engine.evaluator.rules.policy("monitor_impaired", SELF).for_seconds

@@ -32,6 +32,7 @@ from tocsin.core.hiding import clean
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin import hookspecs
 from tocsin.core.plugin.api import api_of, remark_on
+from tocsin.core.plugin.default_rules import check_default_rules
 from tocsin.core.plugin.route_checks import check_hooks, placed, root_of
 from tocsin.core.plugin.sandbox import PluginFault, call_with_deadline, describe
 from tocsin.core.shapes import check_class, is_name, show
@@ -291,7 +292,7 @@ class PluginManager:
         kind, bases = _KINDS[hook]
         if not isinstance(answer, Mapping):
             raise PluginFault(f"returned {type(answer).__name__} from {hook}, not a dict of names")
-        provided = []
+        provided: list[Provided] = []
         for name, cls in answer.items():
             if not (isinstance(cls, type) and issubclass(cls, bases)):
                 raise PluginFault(f"returned {cls!r} from {hook}, not a subclass of {kind.title()}")
@@ -309,6 +310,9 @@ class PluginManager:
                     f"provides the {kind} {name!r}, which plugin {holder.plugin!r} "
                     f"({self._records[holder.plugin].distribution}) provides already"
                 )
+            if issubclass(cls, Rule):
+                others = [item.cls for item in provided]
+                check_default_rules(cls, others, self.rules)
             provided.append(Provided(kind, name, cls))
         return provided
 
@@ -331,9 +335,19 @@ class PluginManager:
         record = self._records.get(name)
         if record is not None and record.status != "ok":
             return f"plugin {name!r} {_state(record)}"
+        reason = self.unloaded()
+        return None if reason is None else f"no plugin provides it, but {reason}"
+
+    def unloaded(self, *, disabled: bool = False) -> str | None:
+        """Return which plugin did not load and why, as a clause; None if all did.
+
+        Args:
+            disabled: whether plugins that are disabled count as well.
+        """
         for record in self.records:
-            if record.status == "failed" and not record.provides:
-                return f"no plugin provides it, but plugin {record.name!r} {_state(record)}"
+            failed = record.status == "failed" and not record.provides
+            if failed or (disabled and record.status == "disabled"):
+                return f"plugin {record.name!r} {_state(record)}"
         return None
 
     def fail(self, name: str, reason: str, retry_at: datetime | None = None) -> bool:

@@ -53,6 +53,16 @@ def _are_variables(value: object) -> bool:
     )
 
 
+def _are_rules(value: object) -> bool:
+    return type(value) is dict and all(
+        is_name(name)
+        and type(table) is dict
+        and "rule" not in table
+        and all(type(key) is str for key in table)
+        for name, table in value.items()
+    )
+
+
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
@@ -72,6 +82,7 @@ _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
         "stands_for_down": (_is_flag, "true or false"),
         "explained_by_down": (_is_flag, "true or false"),
         "rule_state_suffices": (_is_flag, "true or false"),
+        "autostart": (_are_rules, "a dict of tables (without rule) by names of rules"),
     },
     "notifier": {
         "min_severity": (lambda value: type(value) is Severity, "a Severity"),

@@ -3,6 +3,7 @@ of a service are down)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -45,6 +46,12 @@ class DownRule(Rule):
     """
 
     inhibits: ClassVar[bool] = True
+    autostart: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "container_down": {
+            "of": "running", "for": "1m", "severity": "critical", "kinds": ["container"],
+        },
+        "health_check_failed": {"of": "checks", "failures": 3},
+    }  # fmt: skip
 
     of: Of = Of.RUNNING
     failures: int = field(default=1, validator=[validators.ge(1), validators.le(100)])
@@ -217,6 +224,9 @@ class ReplicasRule(Rule):
     """Fire when some instances of a service are down."""
 
     explained_by_down: ClassVar[bool] = True
+    autostart: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "replicas_down": {"for": "1m", "kinds": ["container"]},
+    }
 
     def evaluate(self, history: History, now: datetime) -> Verdict:
         """Return the verdict on the newest count of the service's source."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -37,6 +37,9 @@ class RestartLoopRule(Rule):
 
     rule_state_suffices: ClassVar[bool] = True
     stands_for_down: ClassVar[bool] = True
+    autostart: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "container_restarting": {"restarts": 3, "window": "5m"},
+    }
 
     restarts: int = field(default=3, validator=[validators.ge(1), validators.le(200)])
     window: Seconds = 300

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, ClassVar
 
 from attrs import field, frozen, validators
 
@@ -56,6 +57,17 @@ class ThresholdRule(Rule):
         times_expected: instead of level: this multiple of the value that the target expects.
         check: the check whose metric is used; unset: every check that reports it.
     """
+
+    autostart: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "out_of_memory": {"metric": "oom_kills", "operator": ">=", "level": 2, "clear": 1},
+        "high_memory": {"metric": "memory_percent", "level": 90, "clear": 85},
+        "high_cpu": {"metric": "cpu_percent", "level": 95, "clear": 85, "for": "2m"},
+        "disk_space_low": {
+            "metric": "disk_free_percent", "operator": "<", "level": 10, "clear": 12,
+            "severity": "critical",
+        },
+        "above_expected": {"times_expected": 2, "for": "10m"},
+    }  # fmt: skip
 
     metric: str | None = None
     operator: Operator = Operator.ABOVE

@@ -124,6 +124,9 @@ class Shelves:
 
     inline: tuple[str, ...] = ()
 
+    def unloaded(self, *, disabled: bool = False) -> str | None:
+        return None
+
     def missing(self, name: str) -> str | None:
         return "plugin 'dns' failed: ImportError" if name == "dns" else None
 

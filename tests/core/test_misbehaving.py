@@ -270,6 +270,9 @@ def test_a_name_that_cannot_be_used_fails_its_plugin(name: Any) -> None:
         ("notifier", "environment", {"nonsense": Variable("PAGER")}),
         ("rule", "inhibits", "yes"), ("rule", "stands_for_down", 1),
         ("rule", "rule_state_suffices", None), ("rule", "explained_by_down", "x"),
+        ("rule", "autostart", ["deep"]), ("rule", "autostart", {"deep": 5}),
+        ("rule", "autostart", {"": {}}), ("rule", "autostart", {"deep": {"rule": "down"}}),
+        ("rule", "autostart", Lazy(lambda: RuntimeError("not today"))),
     ],
 )  # fmt: skip
 def test_a_class_variable_of_the_wrong_type_fails_its_plugin(
