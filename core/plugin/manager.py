@@ -7,13 +7,11 @@ error in a plugin marks that plugin as failed, with the reason; all others conti
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
-from typing import Any
 
 import click
 import pluggy
@@ -21,21 +19,14 @@ from attrs import evolve, frozen
 
 from tocsin.core.config import read_plugin_settings
 from tocsin.core.config.settings import PluginSettings
-from tocsin.core.contracts.notifier import Notifier
-from tocsin.core.contracts.observer import Observer
-from tocsin.core.contracts.probe import Probe, PushProbe
 from tocsin.core.contracts.route import Route
-from tocsin.core.contracts.rule import Rule
-from tocsin.core.contracts.service import Service
-from tocsin.core.contracts.source import Source
 from tocsin.core.hiding import clean
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin import hookspecs
 from tocsin.core.plugin.api import api_of, remark_on
-from tocsin.core.plugin.default_rules import check_default_rules
+from tocsin.core.plugin.provided import HOOKS, Entry, Provided, provided_by
 from tocsin.core.plugin.route_checks import check_hooks, placed, root_of
 from tocsin.core.plugin.sandbox import PluginFault, call_with_deadline, describe
-from tocsin.core.shapes import check_class, is_name, show
 
 log = get_logger(__name__)
 
@@ -44,49 +35,6 @@ LOAD_DEADLINE = 20.0
 
 OWN = "tocsin"
 """Name of tocsin's own distribution."""
-
-_KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
-    "tocsin_probes": ("probe", (Probe, PushProbe)),
-    "tocsin_sources": ("source", (Source,)),
-    "tocsin_rules": ("rule", (Rule,)),
-    "tocsin_notifiers": ("notifier", (Notifier,)),
-    "tocsin_services": ("service", (Service,)),
-    "tocsin_observers": ("observer", (Observer,)),
-}
-
-
-_METHODS: dict[type, str] = {
-    Probe: "check", Source: "run", Notifier: "send", Observer: "changed",
-}  # fmt: skip
-"""Kinds whose classes define this method, or ``open``, which returns what has it."""
-
-_LISTS: dict[str, tuple[str, Any, str]] = {
-    "tocsin_commands": ("command", click.Command, "a click command"),
-    "tocsin_routes": ("route", Route, "a Route"),
-}
-
-
-@frozen
-class Provided:
-    """One thing that a plugin provides.
-
-    Attributes:
-        kind: ``probe``, ``source`` and so on.
-        name: its name.
-        cls: its class; for a command or a route: the object.
-    """
-
-    kind: str
-    name: str
-    cls: Any
-
-
-@frozen
-class Entry:
-    """A class, and the name of the plugin that provides it."""
-
-    cls: Any
-    plugin: str
 
 
 @frozen(kw_only=True)
@@ -232,7 +180,7 @@ class PluginManager:
             return
         for item in provides:
             if item.kind in self._shelves:
-                self._shelves[item.kind][item.name] = Entry(item.cls, name)
+                self._shelves[item.kind][item.name] = Entry(item.cls, name, distribution)
             elif item.kind == "command":
                 self.commands.append(item.cls)
         self.routes += [(name, route) for route in routes]
@@ -268,53 +216,17 @@ class PluginManager:
 
     def _provided(self, name: str) -> list[Provided]:
         provides: list[Provided] = []
-        for hook in (*_KINDS, *_LISTS):
+        for hook in HOOKS:
             for implementation in getattr(self._pluggy.hook, hook).get_hookimpls():
                 if implementation.plugin_name == name:
                     provides += call_with_deadline(
-                        partial(self._checked, hook, implementation.function),
+                        partial(provided_by, hook, implementation.function, self._shelves),
                         self._deadline,
                         f"{hook} was called",
                     )
         if not provides:
             raise PluginFault("provides nothing: no @tocsin.hookimpl function was found in it")
         return provides
-
-    def _checked(self, hook: str, implementation: Callable[[], object]) -> list[Provided]:
-        """Return what a hook provides, validated. Reading its tables and classes may run the
-        plugin's code, so call this only where errors are contained."""
-        answer = implementation()
-        if inspect.iscoroutine(answer):
-            answer.close()
-            raise PluginFault(f"has an async {hook}; write it as a plain def")
-        if hook in _LISTS:
-            return [_listed(hook, item) for item in _iterate(hook, answer)]
-        kind, bases = _KINDS[hook]
-        if not isinstance(answer, Mapping):
-            raise PluginFault(f"returned {type(answer).__name__} from {hook}, not a dict of names")
-        provided: list[Provided] = []
-        for name, cls in answer.items():
-            if not (isinstance(cls, type) and issubclass(cls, bases)):
-                raise PluginFault(f"returned {cls!r} from {hook}, not a subclass of {kind.title()}")
-            if not hasattr(cls, "__attrs_attrs__"):
-                raise PluginFault(f"has a class {cls.__name__} that is not an attrs class")
-            if missing := _lacking(cls):
-                raise PluginFault(f"has a class {cls.__name__} that lacks {missing}")
-            if not is_name(name) or "/" in name or name.startswith("."):
-                raise PluginFault(
-                    f"provides a {kind} of the name {show(name)}: use one line of text without '/'"
-                )
-            check_class(cls, kind)
-            if holder := self._shelves[kind].get(name):
-                raise PluginFault(
-                    f"provides the {kind} {name!r}, which plugin {holder.plugin!r} "
-                    f"({self._records[holder.plugin].distribution}) provides already"
-                )
-            if issubclass(cls, Rule):
-                others = [item.cls for item in provided]
-                check_default_rules(cls, others, self.rules)
-            provided.append(Provided(kind, name, cls))
-        return provided
 
     def _routes(self, name: str, provides: list[Provided]) -> list[Route]:
         """Return the plugin's routes with their full paths. Raises PluginFault."""
@@ -405,28 +317,6 @@ def _distribution(entry: EntryPoint) -> tuple[str, str]:
     if entry.dist is None:
         return "unknown", ""
     return entry.dist.name.lower().replace("_", "-"), entry.dist.version
-
-
-def _lacking(cls: type) -> str:
-    """Return the methods that a class has yet to define; "" if there are none."""
-    for base, method in _METHODS.items():
-        if issubclass(cls, base):
-            own = [getattr(cls, name) is not getattr(base, name) for name in (method, "open")]
-            return "" if any(own) else f"{method} (or open)"
-    return ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
-
-
-def _iterate(hook: str, answer: object) -> Iterable[object]:
-    if not isinstance(answer, list | tuple):
-        raise PluginFault(f"returned {type(answer).__name__} from {hook}, not a list")
-    return answer
-
-
-def _listed(hook: str, item: Any) -> Provided:
-    kind, wanted, words = _LISTS[hook]
-    if not isinstance(item, wanted):
-        raise PluginFault(f"returned {item!r} from {hook}, not {words}")
-    return Provided(kind, str(item.name), item)
 
 
 def tocsin_version() -> str:

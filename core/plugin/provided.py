@@ -1,0 +1,141 @@
+"""What a plugin provides, as its hooks say it, validated."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import click
+from attrs import frozen
+
+from tocsin.core.contracts.notifier import Notifier
+from tocsin.core.contracts.observer import Observer
+from tocsin.core.contracts.probe import Probe, PushProbe
+from tocsin.core.contracts.route import Route
+from tocsin.core.contracts.rule import Rule
+from tocsin.core.contracts.service import Service
+from tocsin.core.contracts.source import Source
+from tocsin.core.plugin.default_rules import check_default_rules
+from tocsin.core.plugin.faults import PluginFault
+from tocsin.core.shapes import check_class, is_name, show
+
+_KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "tocsin_probes": ("probe", (Probe, PushProbe)),
+    "tocsin_sources": ("source", (Source,)),
+    "tocsin_rules": ("rule", (Rule,)),
+    "tocsin_notifiers": ("notifier", (Notifier,)),
+    "tocsin_services": ("service", (Service,)),
+    "tocsin_observers": ("observer", (Observer,)),
+}
+
+
+_METHODS: dict[type, str] = {
+    Probe: "check", Source: "run", Notifier: "send", Observer: "changed",
+}  # fmt: skip
+"""Kinds whose classes define this method, or ``open``, which returns what has it."""
+
+_LISTS: dict[str, tuple[str, Any, str]] = {
+    "tocsin_commands": ("command", click.Command, "a click command"),
+    "tocsin_routes": ("route", Route, "a Route"),
+}
+
+
+HOOKS = (*_KINDS, *_LISTS)
+"""Names of the hooks."""
+
+
+@frozen
+class Provided:
+    """One thing that a plugin provides.
+
+    Attributes:
+        kind: ``probe``, ``source`` and so on.
+        name: its name.
+        cls: its class; for a command or a route: the object.
+    """
+
+    kind: str
+    name: str
+    cls: Any
+
+
+@frozen
+class Entry:
+    """A class, with the plugin that provides it and the plugin's distribution."""
+
+    cls: Any
+    plugin: str
+    distribution: str | None = None
+
+
+def provided_by(
+    hook: str, implementation: Callable[[], object], others: Mapping[str, Mapping[str, Entry]]
+) -> list[Provided]:
+    """Return what a hook of a plugin provides, validated.
+
+    Reading its tables and classes may run the plugin's code, so call this only where errors are
+    contained.
+
+    Args:
+        hook: name of the hook.
+        implementation: the plugin's implementation.
+        others: what other plugins provide, by kind and name.
+
+    Raises:
+        PluginFault: it is not what the hook is to provide, or another plugin provides it already.
+    """
+    answer = implementation()
+    if inspect.iscoroutine(answer):
+        answer.close()
+        raise PluginFault(f"has an async {hook}; write it as a plain def")
+    if hook in _LISTS:
+        return [_listed(hook, item) for item in _iterate(hook, answer)]
+    kind, bases = _KINDS[hook]
+    if not isinstance(answer, Mapping):
+        raise PluginFault(f"returned {type(answer).__name__} from {hook}, not a dict of names")
+    provided: list[Provided] = []
+    for name, cls in answer.items():
+        if not (isinstance(cls, type) and issubclass(cls, bases)):
+            raise PluginFault(f"returned {cls!r} from {hook}, not a subclass of {kind.title()}")
+        if not hasattr(cls, "__attrs_attrs__"):
+            raise PluginFault(f"has a class {cls.__name__} that is not an attrs class")
+        if missing := _lacking(cls):
+            raise PluginFault(f"has a class {cls.__name__} that lacks {missing}")
+        if not is_name(name) or "/" in name or name.startswith("."):
+            raise PluginFault(
+                f"provides a {kind} of the name {show(name)}: use one line of text without '/'"
+            )
+        check_class(cls, kind)
+        if holder := others[kind].get(name):
+            raise PluginFault(
+                f"provides the {kind} {name!r}, which plugin {holder.plugin!r} "
+                f"({holder.distribution}) provides already"
+            )
+        if issubclass(cls, Rule):
+            mine = [item.cls for item in provided]
+            check_default_rules(cls, mine, others[kind])
+        provided.append(Provided(kind, name, cls))
+    return provided
+
+
+def _lacking(cls: type) -> str:
+    """Return the methods that a class has yet to define; "" if there are none."""
+    for base, method in _METHODS.items():
+        if issubclass(cls, base):
+            own = [getattr(cls, name) is not getattr(base, name) for name in (method, "open")]
+            return "" if any(own) else f"{method} (or open)"
+    return ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
+
+
+def _iterate(hook: str, answer: object) -> Iterable[object]:
+    if not isinstance(answer, list | tuple):
+        raise PluginFault(f"returned {type(answer).__name__} from {hook}, not a list")
+    return answer
+
+
+def _listed(hook: str, item: Any) -> Provided:
+    kind, wanted, words = _LISTS[hook]
+    if not isinstance(item, wanted):
+        raise PluginFault(f"returned {item!r} from {hook}, not {words}")
+    return Provided(kind, str(item.name), item)
