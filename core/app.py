@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tocsin.core.auth import TokenStore, ensure_admin
+from tocsin.core.auth import TokenStore
 from tocsin.core.bus import Bus
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.inventory import Inventory
@@ -48,17 +48,13 @@ from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.plugin.services import ServiceSupervisor
 from tocsin.core.resolver import lookups
 from tocsin.core.runtime import descriptors
-from tocsin.core.runtime.data_dir import API_URL, StartError
-from tocsin.core.runtime.disk import is_unwritable
-from tocsin.core.runtime.owned import write_private
+from tocsin.core.runtime.data_dir import StartError
 from tocsin.core.runtime.turns import short_turns
+from tocsin.core.start_files import StartFiles
 from tocsin.core.state import LiveState
 from tocsin.core.store import Store
 
 log = get_logger(__name__)
-
-TOKEN_RETRY = 10.0
-"""Seconds between two attempts to write the admin token or the API's address."""
 
 
 class Tocsin:
@@ -94,12 +90,11 @@ class Tocsin:
         self._tasks: list[asyncio.Task[None]] = []
         self._embedded = EmbeddedPostgres()
         self._reloading = asyncio.Lock()
-        self._unwritten: dict[str, str] = {}
-        """What could not be written to the data directory yet, and why."""
-
+        self._stopped = False
         self.bus = Bus()
         self.store = self._make_store()
         self.tokens = TokenStore(self.data_dir / "tokens.db")
+        self._files = StartFiles(self.data_dir, self.tokens, self.clock)
         self.note_unbuilt(settings)
         self.isolation = Isolation(
             plugins.inline,
@@ -174,7 +169,7 @@ class Tocsin:
             StartError: a part does not start; those that were running are stopped again.
         """
         try:
-            await self._make_admin()
+            self._files.make_admin()
             await self.store.start()
             await self.alerting.start()
             settings = self.settings
@@ -185,7 +180,7 @@ class Tocsin:
                     f"the API cannot listen on {settings.api.host}:{settings.api.port} "
                     f"({error.strerror or error}); set [api] port or TOCSIN_API_PORT to a free one"
                 ) from error
-            self._tell_address()
+            self._files.tell_address(self.api_url)
             self.inventory.apply(settings)
             await self.sources.apply(settings)
             self._tasks += [
@@ -200,11 +195,11 @@ class Tocsin:
 
     async def stop(self) -> None:
         """Stop every part; history is flushed last. It is safe to call this twice."""
+        self._stopped = True
         await self.services.stop()
         await self.deadman.stop()
         await self.api.stop()
-        with suppress(OSError):
-            (self.data_dir / API_URL).unlink()
+        await self._files.stop()
         await self.sources.stop()
         self.inventory.checks.close()
         for task in self._tasks:
@@ -217,56 +212,6 @@ class Tocsin:
         await self._embedded.stop()
         await self.isolation.stop()
         lookups.LOOKUPS.forget()
-
-    async def _make_admin(self) -> None:
-        """Create the admin token if there is none; retry later if it cannot be written now.
-
-        Raises:
-            StartError: the tokens cannot be used.
-        """
-        try:
-            ensure_admin(self.data_dir, self.tokens)
-        except (OSError, ValueError) as error:
-            if not (isinstance(error, OSError) and is_unwritable(error)):
-                raise StartError(f"the tokens cannot be used: {error}") from error
-            log.warning("the admin token cannot be written; this is tried again", reason=str(error))
-            self._unwritten["admin token"] = str(error)
-            self._tasks.append(asyncio.create_task(self._make_admin_later(), name="admin token"))
-
-    async def _make_admin_later(self) -> None:
-        never = asyncio.Event()
-        while True:
-            await self.clock.wait(never, self.clock.monotonic() + TOKEN_RETRY)
-            with suppress(OSError, ValueError):
-                ensure_admin(self.data_dir, self.tokens)
-                self._unwritten.pop("admin token")
-                return
-
-    def _tell_address(self) -> None:
-        """Write the API's address to the data directory, where commands find it.
-
-        If that fails it is tried again in the background.
-        """
-        try:
-            self._write_address()
-        except OSError as error:
-            log.warning("the API's address cannot be written, so commands do not find it",
-                        url=self.api_url, file=str(self.data_dir / API_URL),
-                        reason=str(error))  # fmt: skip
-            self._unwritten["address of the API"] = str(error)
-            self._tasks.append(asyncio.create_task(self._write_address_later(), name="address"))
-
-    def _write_address(self) -> None:
-        write_private(self.data_dir / API_URL, f"{self.api_url}\n".encode())
-
-    async def _write_address_later(self) -> None:
-        never = asyncio.Event()
-        while True:
-            await self.clock.wait(never, self.clock.monotonic() + TOKEN_RETRY)
-            with suppress(OSError):
-                self._write_address()
-                self._unwritten.pop("address of the API")
-                return
 
     def _make_store(self) -> Store:
         database = self.settings.database
@@ -289,7 +234,7 @@ class Tocsin:
         """Return the health of each component of tocsin, by name."""
         failed = [record for record in self.plugins.records if record.status == "failed"]
         names = ", ".join(record.name for record in failed)
-        unwritten = "; ".join(f"{what}: {why}" for what, why in self._unwritten.items())
+        unwritten = self._files.trouble()
         return {
             "scheduler": punctuality(self.scheduler),
             "open_files": open_files(),
@@ -384,15 +329,27 @@ class Tocsin:
             self.settings = settings
             know(settings.secrets)
             self.note_unbuilt(settings)
-            await self.alerting.apply(settings)
-            for _ in self.inventory.applying(settings):
-                await asyncio.sleep(0)
-            await self.sources.apply(settings)
-            self.deadman.apply(settings.deadman)
-            await self.services.apply(settings.services, self.api_url)
-            self.uplink.apply(settings.uplink)
+            async with aclosing(self._applying(settings)) as steps:
+                async for _ in steps:
+                    if self._stopped:  # what was stopped meanwhile must not start again
+                        return settings
             log.info("configuration reloaded", file=str(self._path) if self._path else None)
             return settings
+
+    async def _applying(self, settings: Settings) -> AsyncGenerator[None, None]:
+        """Apply a configuration in steps, each of which leaves time to others."""
+        yield
+        await self.alerting.apply(settings)
+        yield
+        await self.sources.end_changed(settings)
+        for _ in self.inventory.applying(settings):
+            await asyncio.sleep(0)
+            yield
+        await self.sources.apply(settings)
+        yield
+        self.deadman.apply(settings.deadman)
+        await self.services.apply(settings.services, self.api_url)
+        self.uplink.apply(settings.uplink)
 
     def dependents(self, target: str) -> list[str]:
         """Return the sorted names of the direct and indirect dependents of a target.

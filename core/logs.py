@@ -25,6 +25,9 @@ MOST_OURS, MOST_THEIRS = 2000, 1000
 """Most lines per minute: of one event of tocsin, and of one third-party package."""
 
 MOST_SOURCES = 500
+PLUGINS = "tocsin.plugin."
+"""Begin of the names of the logs that plugins are given; each counts as one source."""
+
 OTHERS = "others"
 """The name under which all sources beyond :data:`MOST_SOURCES` are counted together."""
 
@@ -101,7 +104,9 @@ class _Bound(logging.Filter):
                 if count > (most := _most(source)):
                     self._say(f"{count - most} lines of {source} were left out of the log")
         source = _source(record)
-        if source not in self._seen and len(self._seen) >= MOST_SOURCES:
+        # Third parties cannot take the places of the core's own events.
+        places = 2 * MOST_SOURCES if _is_ours(source) else MOST_SOURCES
+        if source not in self._seen and len(self._seen) >= places:
             source = OTHERS
         count = self._seen[source] = self._seen.get(source, 0) + 1
         if count == _most(source) + 1:
@@ -121,12 +126,18 @@ def _source(record: logging.LogRecord) -> str:
     package = record.name.partition(".")[0]
     if package != "tocsin":
         return package[:100]
+    if record.name.startswith(PLUGINS):
+        return record.name[:100]
     event = record.msg.get("event") if isinstance(record.msg, dict) else record.msg
     return f"{record.name}: {str(event)[:100]}"
 
 
+def _is_ours(source: str) -> bool:
+    return source.startswith("tocsin.") and not source.startswith(PLUGINS)
+
+
 def _most(source: str) -> int:
-    return MOST_OURS if source.startswith("tocsin.") else MOST_THEIRS
+    return MOST_OURS if _is_ours(source) else MOST_THEIRS
 
 
 class _Handler(logging.StreamHandler[IO[str]]):

@@ -222,8 +222,17 @@ def test_a_test_of_channels_may_take_longer_than_other_commands(
     assert (done.exit_code, done.output) == (1, "✖ hook: no answer in 30 s\n")
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1000\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: ",
+    ],
+)
 def test_an_answer_that_trickles_in_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    head: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Something else that listens at the address, and sends a byte now and then, holds a command no
     longer than its patience."""
@@ -231,7 +240,7 @@ def test_an_answer_that_trickles_in_is_given_up(
 
     def trickle(listener: socket.socket) -> None:
         connected, _ = listener.accept()
-        connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        connected.sendall(head)
         with contextlib.suppress(OSError):
             while not over.wait(0.05):
                 connected.sendall(b"x")
@@ -266,6 +275,52 @@ def test_an_address_of_no_use_is_one_clear_sentence(url: str, words: str) -> Non
     assert done.exit_code == 1
     assert words in done.output
     assert len(done.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"", "did not give a valid answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Ty", "the answer is incomplete"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", "the answer is incomplete"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{}", "did not give a valid answer"),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", "did not give a valid answer"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", "HTTP 302"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "did not give a valid answer"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", None),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", None),
+    ],
+)
+def test_a_change_is_done_only_if_the_whole_answer_says_so(
+    answer: bytes, words: str | None
+) -> None:
+    """An answer that is cut off, leads elsewhere or is no answer of tocsin is no success."""
+
+    def give(listener: socket.socket) -> None:
+        connected, _ = listener.accept()
+        connected.recv(65536)
+        connected.sendall(answer)
+        connected.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=give, args=(listener,))
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        env = {"TOCSIN_URL": url, "TOCSIN_TOKEN": "any"}
+        done = CliRunner().invoke(commands, ["maintenance", "end", "patching"], env=env)
+        thread.join()
+    assert done.exit_code == (0 if words is None else 1)
+    assert words is None or words in done.output
+    assert len(done.output.splitlines()) == 1
+
+
+def test_a_token_is_never_quoted(tmp_path: Path) -> None:
+    """One with a line break, such as of a file with two lines, is refused without its text."""
+    env = {"TOCSIN_URL": "http://127.0.0.1:9", "TOCSIN_TOKEN": "abc\ndef-53cret"}
+    done = CliRunner().invoke(commands, ["status"], env=env)
+    assert done.exit_code == 1
+    assert "check TOCSIN_TOKEN" in done.output
+    assert "53cret" not in done.output
 
 
 def test_what_is_piped_is_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

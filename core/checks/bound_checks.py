@@ -170,7 +170,7 @@ class BoundChecks:
         self.scheduler.remove(check_id)
         self.runner.faults.forget(check_id)
         runnable = self._runnables.pop(check_id, None)
-        if runnable is not None and runnable.is_open:
+        if runnable is not None and runnable.is_used:
             task = asyncio.ensure_future(self.runner.close(check.plugin or "", runnable))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)

@@ -12,6 +12,7 @@ from attrs import define, evolve, field
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.clock import Clock
 from tocsin.core.contracts.model import Observation, Result, Status, Target
+from tocsin.core.plugin.runtimes import OPEN_DEADLINE
 from tocsin.core.plugin.sandbox import Isolation, PluginFault
 from tocsin.core.resolver.lookups import lookups_of_check
 from tocsin.core.runtime.deadline import standstill
@@ -20,9 +21,6 @@ from tocsin.core.shapes import fit_result
 
 DEADLINE_GRACE = 1.0
 """Seconds added to a probe's own timeout, after which the run is cancelled."""
-
-OPEN_DEADLINE = 10.0
-"""Timeout, in seconds, for a probe to open."""
 
 DOUBT = 15.0
 """Maximum time, in seconds, for the confirmation of a ``down`` result."""
@@ -50,8 +48,11 @@ class Runnable(Protocol):
         """Number of further tries before a ``down`` counts."""
 
     @property
-    def is_open(self) -> bool:
-        """Whether a try can be made without :meth:`open`."""
+    def is_used(self) -> bool:
+        """Whether it has to be closed."""
+
+    def is_open_in(self, loop: asyncio.AbstractEventLoop | None) -> bool:
+        """Return whether a try can be made in a loop without :meth:`open`."""
 
     async def open(self) -> None:
         """Prepare for the first try."""
@@ -146,7 +147,7 @@ class Runner:
             return fit_result(await check.check(target))
 
         try:
-            if not check.is_open:
+            if not check.is_open_in(self.isolation.loop_of(plugin)):
                 await self._open(plugin, check)
             started = self.clock.monotonic()
             result, wrong = await self.isolation.call(plugin, look, check.timeout + DEADLINE_GRACE)
@@ -169,9 +170,9 @@ class Runner:
 
     async def _open(self, plugin: str, check: Runnable) -> None:
         try:
-            await self.isolation.call(plugin, check.open, OPEN_DEADLINE)
+            await self.isolation.call(plugin, check.open, OPEN_DEADLINE + DEADLINE_GRACE)
         except TimeoutError:
-            raise PluginFault(f"did not open the check within {OPEN_DEADLINE:g} s") from None
+            raise PluginFault("did not end when its opening was cancelled") from None
 
     def _seen(self, target: Target, name: str, result: Result) -> Observation:
         return Observation(target=target.name, check=name, at=self.clock.now(), result=result)

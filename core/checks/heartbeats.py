@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from attrs import define
@@ -113,7 +114,11 @@ class BeatJudge:
     again: Callable[[float], None]
     timeout: float = 10.0
     retries: int = 0
-    is_open: bool = True
+    is_used: bool = False
+
+    def is_open_in(self, _: asyncio.AbstractEventLoop | None) -> bool:
+        """Return True: a push probe has no runtime."""
+        return True
 
     async def open(self) -> None:
         """Do nothing: a push probe has no runtime."""

@@ -188,6 +188,8 @@ class Inventory:
         claim: Claim | None = None,
     ) -> None:
         """Add or change a target that a source reports."""
+        if source not in self.settings.sources:  # its last words, after a reload removed it
+            return
         name = self._place((source, target.name), target, tables or {}, claim or Claim())
         if name is not None:
             self.refresh(name)

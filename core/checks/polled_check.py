@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from attrs import define, field
 
 from tocsin.core.contracts.context import Context
@@ -37,9 +39,13 @@ class PolledCheck:
         return self.probe.retries
 
     @property
-    def is_open(self) -> bool:
-        """Return whether a try can be made without opening the runtime first."""
-        return self._runtime.is_open or type(self.probe).open is Probe.open
+    def is_used(self) -> bool:
+        """Return whether it has to be closed."""
+        return self._runtime.is_used
+
+    def is_open_in(self, loop: asyncio.AbstractEventLoop | None) -> bool:
+        """Return whether a try can be made in a loop without opening the runtime first."""
+        return self._runtime.is_open_in(loop) or type(self.probe).open is Probe.open
 
     async def open(self) -> None:
         """Open the runtime; runs code of the plugin."""

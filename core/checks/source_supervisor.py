@@ -75,13 +75,18 @@ class SourceSupervisor:
         """Sources for which their plugin is marked as failed, and that plugin."""
         self._reading = asyncio.Semaphore(READERS)
 
-    async def apply(self, settings: Settings) -> None:
-        """Apply a configuration; unchanged sources keep running."""
+    async def end_changed(self, settings: Settings) -> None:
+        """Stop the sources that a configuration removes or changes, before it is applied: what they
+        would still report belongs to no source of it."""
         for name, running in list(self._running.items()):
             if settings.sources.get(name) != running.settings:
                 await self._stop(name)
                 if name in self._at_fault:
                     self._forgive(name, running.settings.plugin or "")
+
+    async def apply(self, settings: Settings) -> None:
+        """Apply a configuration; unchanged sources keep running."""
+        await self.end_changed(settings)
         self._broken = {}
         for name, source in settings.sources.items():
             if source.source is None:
@@ -145,7 +150,7 @@ class SourceSupervisor:
         running.sink.intake.close()
         running.task.cancel()
         await asyncio.wait({running.task}, timeout=STOP_PATIENCE)
-        if running.runtime.is_open:
+        if running.runtime.is_used:
             with suppress(PluginFault, TimeoutError):
                 await self._isolation.call(
                     running.settings.plugin or "", running.runtime.close, CLOSE_DEADLINE

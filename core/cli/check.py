@@ -32,7 +32,7 @@ from tocsin.core.hiding import clean
 from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.runtimes import Runtime
-from tocsin.core.plugin.sandbox import Isolation, PluginFault, describe
+from tocsin.core.plugin.sandbox import CLOSE_DEADLINE, Isolation, PluginFault, describe
 from tocsin.core.shapes import fit_own_name, fit_result, fit_time
 
 EXIT = {Status.UP: 0, Status.DEGRADED: 1, Status.DOWN: 2, Status.UNKNOWN: 3}
@@ -130,10 +130,12 @@ async def _check_all(
                 reason = item.broken or "only a running tocsin can check a heartbeat"
                 seen.append(_unknown(said.name, item.name, reason))
     sources = [_snapshot(s, isolation, patterns, seen) for s in settings.sources.values()]
-    await asyncio.gather(*runs, *sources)
-    watcher.cancel()
-    await uplink.stop()
-    await isolation.stop()
+    try:
+        await asyncio.gather(*runs, *sources)
+    finally:
+        watcher.cancel()
+        await uplink.stop()
+        await isolation.stop()
     return sorted(seen, key=lambda o: (-EXIT[o.result.status], o.check_id))
 
 
@@ -194,9 +196,11 @@ async def check_sources(settings: Settings, plugins: PluginManager) -> dict[str,
     """Return for each source why it cannot see its targets; None if it can."""
     isolation = _isolation(settings, plugins)
     troubles: dict[str, str | None] = {}
-    for source in settings.sources.values():
-        troubles[source.name] = await _snapshot(source, isolation, (), [])
-    await isolation.stop()
+    try:
+        for source in settings.sources.values():
+            troubles[source.name] = await _snapshot(source, isolation, (), [])
+    finally:
+        await isolation.stop()
     return troubles
 
 
@@ -231,6 +235,9 @@ async def _snapshot(
     waiter.cancel()
     with contextlib.suppress(asyncio.CancelledError, PluginFault, TimeoutError, ActionError):
         await task
+    if runtime.is_used:
+        with contextlib.suppress(PluginFault, TimeoutError):
+            await isolation.call(plugin, runtime.close, CLOSE_DEADLINE)
     seen += [cleaned_observation(o) for o in sink.seen.values() if _wanted(o.check_id, patterns)]
     if sink.trouble is not None and not (settings.automatic or patterns):
         seen.append(_unknown(f"({settings.name})", settings.name, clean(sink.trouble)))

@@ -9,11 +9,12 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from tocsin.core.cli.context import Context, Failure
 from tocsin.core.config import read_secret
@@ -45,6 +46,8 @@ class Client:
                 )
         else:
             self._token = token
+        if not (self._token.isascii() and self._token.isprintable()):
+            raise Failure("the token has characters that no token has; check TOCSIN_TOKEN")
         self.url = (url or _said_address(context)).rstrip("/")
 
     def ask(
@@ -72,12 +75,12 @@ class Client:
         if body is not None:
             headers["Content-Type"] = "application/json"
             content = json.dumps(body).encode()
-        query = f"?{urlencode(params)}" if params else ""
         try:
+            query = f"?{urlencode(params, errors='surrogateescape')}" if params else ""
             status, text = _exchange(
                 method, f"{self.url}{path}{query}", headers, content, patience or TIMEOUT
             )
-            if status >= 400:
+            if not 200 <= status < 300:
                 raise Failure(_problem(status, text))
             return json.loads(text) if text else None
         except _NoConnection as error:
@@ -85,7 +88,13 @@ class Client:
                 f"no tocsin answers at {self.url} ({error}); "
                 "start one with 'tocsin run', or name another with TOCSIN_URL"
             ) from error
-        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+        except (
+            OSError,
+            http.client.HTTPException,
+            ValueError,
+            RecursionError,
+            zlib.error,
+        ) as error:
             reason = str(error) or "no answer in time"
             raise Failure(f"{self.url} did not give a valid answer of tocsin: {reason}") from error
 
@@ -115,36 +124,63 @@ def _exchange(
         OSError, http.client.HTTPException, ValueError: there is no valid answer.
     """
     parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is no URL of HTTP")
+        raise ValueError("it is no URL of HTTP")
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname, parts.port, timeout=patience)
-    late = threading.Event()
     try:
         connection.connect()
+    except TimeoutError:
+        raise _NoConnection("no answer in time") from None
     except OSError as error:
-        raise _NoConnection(error.strerror or str(error) or "no connection") from error
+        raise _NoConnection(
+            getattr(error, "reason", None) or error.strerror or str(error)
+        ) from error
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
+    with _cut_after(patience, connection.sock) as is_late:
+        try:
+            connection.request(method, urlunsplit(("", "", path, parts.query, "")), body, headers)
+            answer = connection.getresponse()
+            raw = answer.read()
+        except (OSError, http.client.HTTPException):
+            if is_late():
+                raise TimeoutError from None
+            raise
+        finally:
+            connection.close()
+    if is_late():
+        raise TimeoutError
+    if not raw and answer.status != 204 and answer.getheader("Content-Length") != "0":
+        raise ValueError("the answer is incomplete")
+    if answer.getheader("Content-Encoding") == "gzip":
+        try:
+            raw = zlib.decompress(raw, zlib.MAX_WBITS | 16)
+        except zlib.error as error:
+            raise ValueError(f"the answer is no gzip: {error}") from error
+    # Always UTF-8, as tocsin sends it: a different server must not choose the codec.
+    return answer.status, raw.decode("utf-8", "replace")
 
-    def cut() -> None:  # an answer that trickles in would never exceed the socket's own timeout
+
+@contextmanager
+def _cut_after(seconds: float, connected: socket.socket) -> Iterator[Callable[[], bool]]:
+    """Shut a socket down when the block takes longer; give a function that tells whether it did.
+
+    The socket's own timeout starts again with each byte that trickles in.
+    """
+    late = threading.Event()
+
+    def cut() -> None:
         late.set()
         with suppress(OSError):
-            connection.sock.shutdown(socket.SHUT_RDWR)
+            connected.shutdown(socket.SHUT_RDWR)
 
-    timer = threading.Timer(patience, cut)
+    timer = threading.Timer(seconds, cut)
     timer.daemon = True
     timer.start()
     try:
-        connection.request(method, urlunsplit(("", "", parts.path, parts.query, "")), body, headers)
-        answer = connection.getresponse()
-        # Always UTF-8, as tocsin sends it: a different server must not choose the codec.
-        return answer.status, answer.read().decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException):
-        if late.is_set():
-            raise TimeoutError from None
-        raise
+        yield late.is_set
     finally:
         timer.cancel()
-        connection.close()
 
 
 def _said_address(context: Context) -> str:

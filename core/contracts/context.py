@@ -124,4 +124,8 @@ class Context(Protocol):
         """
 
     async def emit(self, event: Event) -> None:
-        """Record an event of a target; it is kept in the target's history, and rules see it."""
+        """Record an event of a target; it is kept in the target's history, and rules see it.
+
+        After 100 events at once, a plugin may emit ten a second; those beyond that are dropped, and
+        the log names the plugin. The call never waits.
+        """

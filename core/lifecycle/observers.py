@@ -106,6 +106,8 @@ class Observers:
         if watch.task is not None:
             watch.task.cancel()
             await asyncio.gather(watch.task, return_exceptions=True)
+        if not watch.runtime.is_used:
+            return
         with suppress(PluginFault, TimeoutError):
             await self.isolation.call(
                 watch.settings.plugin or "", watch.runtime.close, CLOSE_DEADLINE

@@ -118,7 +118,7 @@ class ChannelManager:
 
         def ended(reason: str, seconds: float) -> None:
             log.warning(
-                "a channel stopped receiving commands; it still sends", channel=name, reason=reason,
+                "a channel does not receive commands now", channel=name, reason=reason,
                 next_start_seconds=seconds,
             )  # fmt: skip
 
@@ -134,7 +134,7 @@ class ChannelManager:
 
     async def _close(self, channel: Channel) -> None:
         runtime = channel.attempt.runtime
-        if runtime is not None and runtime.is_open:
+        if runtime is not None and runtime.is_used:
             with suppress(PluginFault, TimeoutError):
                 await self.tools.isolation.call(
                     channel.settings.plugin or "", runtime.close, CLOSE_DEADLINE

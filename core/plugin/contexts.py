@@ -21,11 +21,14 @@ from tocsin.core.contracts.base import Secret
 from tocsin.core.contracts.context import Log, Storage
 from tocsin.core.contracts.model import Event
 from tocsin.core.hiding import know
-from tocsin.core.logs import get_logger
+from tocsin.core.logs import PLUGINS, get_logger
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.plugin.storage import PluginStorage, StorageFile
 from tocsin.core.resolver.lookups import TocsinResolver
+from tocsin.core.runtime.owned import give_to_owner
 from tocsin.core.shapes import fit_event
+
+log = get_logger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,7 +37,7 @@ THREADS = 8
 """Most threads of a plugin for calls that block."""
 
 BURST, RATE = 100.0, 10.0
-"""Events that a plugin may emit at once, and per second afterwards; further ones have to wait."""
+"""Events that a plugin may emit at once, and per second afterwards; further ones are dropped."""
 
 
 class EventSink(Protocol):
@@ -87,10 +90,13 @@ class Contexts:
         """Close the file of stored values."""
         self._file.close()
 
-    @property
-    def plugins(self) -> list[str]:
-        """The plugins that have contexts."""
-        return list(self._shared)
+    def in_use(self) -> list[str]:
+        """Return the plugins that have a session or threads."""
+        return [
+            plugin
+            for plugin, shared in self._shared.items()
+            if shared.session is not None or shared.threads is not None
+        ]
 
 
 @define(eq=False)
@@ -98,24 +104,46 @@ class _Shared:
     """What the runtimes of one plugin share."""
 
     storage: PluginStorage
-    sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = field(factory=dict)
+    session: aiohttp.ClientSession | None = None
+    home: asyncio.AbstractEventLoop | None = None
+    """The loop of the session."""
     threads: ThreadPoolExecutor | None = None
     credit: float = BURST
     credited_at: float = field(factory=time.monotonic)
+    dropped: int = 0
+    """Events that were dropped since the last that was not."""
 
-    def delay(self) -> float:
-        """Take one credit for an event; return the seconds until it may be sent."""
+    def may_emit(self) -> bool:
+        """Take one credit for an event; return False if there is none."""
         now = time.monotonic()
-        self.credit = min(BURST, self.credit + (now - self.credited_at) * RATE) - 1
+        self.credit = min(BURST, self.credit + (now - self.credited_at) * RATE)
         self.credited_at = now
-        return max(0.0, -self.credit / RATE)
+        if self.credit < 1:
+            return False
+        self.credit -= 1
+        return True
+
+    def http(self) -> aiohttp.ClientSession:
+        """Return the session of the running loop. That of a loop before it, whose thread was
+        abandoned, is dropped with its loop, which cannot close it any more."""
+        loop = asyncio.get_running_loop()
+        if self.session is None or self.session.closed or self.home is not loop:
+            if self.session is not None:
+                self.session.detach()
+            self.home = loop
+            self.session = aiohttp.ClientSession(
+                # Checks must not wait for each other's connections, nor see their cookies.
+                connector=aiohttp.TCPConnector(resolver=TocsinResolver(), limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": "tocsin"},
+            )
+        return self.session
 
     async def close(self) -> None:
         if self.threads is not None:
             self.threads.shutdown(wait=False, cancel_futures=True)
-        session = self.sessions.pop(asyncio.get_running_loop(), None)
-        if session is not None:
-            await session.close()
+        if self.session is not None and self.home is asyncio.get_running_loop():
+            await self.session.close()
 
 
 @frozen(eq=False)
@@ -131,9 +159,7 @@ class RuntimeContext:
     @property
     def log(self) -> Log:
         """Return a log whose lines carry the plugin and what was opened."""
-        log: Log = get_logger(f"tocsin.plugin.{self.plugin}").bind(
-            plugin=self.plugin, name=self.name
-        )
+        log: Log = get_logger(f"{PLUGINS}{self.plugin}").bind(plugin=self.plugin, name=self.name)
         return log
 
     @property
@@ -151,21 +177,16 @@ class RuntimeContext:
         """Return the plugin's directory. Raises OSError."""
         name = quote(self.plugin, safe="").replace(".", "%2E", self.plugin.startswith("."))
         found = self._contexts.data_dir / "plugins" / name
-        found.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for directory in (found.parent, found):
+            if not directory.exists():
+                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+                give_to_owner(directory)
         return found
 
     @property
     def http(self) -> aiohttp.ClientSession:
         """Return the plugin's HTTP session in the running loop."""
-        loop = asyncio.get_running_loop()
-        session = self._shared.sessions.get(loop)
-        if session is None or session.closed:
-            session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=TocsinResolver()),
-                headers={"User-Agent": "tocsin"},
-            )
-            self._shared.sessions[loop] = session
-        return session
+        return self._shared.http()
 
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function in one of the plugin's threads."""
@@ -177,18 +198,25 @@ class RuntimeContext:
 
     async def secret(self, name: str) -> Secret | None:
         """Return a secret from the environment; see the contract. Raises OSError."""
-        value = await self.in_thread(_read, self._contexts.env, name)
+        value = await asyncio.to_thread(_read, self._contexts.env, name)
         if value is None:
             return None
         know([value])
         return Secret(value)
 
     async def emit(self, event: Event) -> None:
-        """Record an event of a target, after a delay if the plugin emits many."""
+        """Record an event of a target; beyond the plugin's credit it is dropped."""
         known, wrong = fit_event(event, self.clock.now())
         if wrong is not None:
             raise PluginFault(wrong)
-        await asyncio.sleep(self._shared.delay())
+        shared = self._shared
+        if not shared.may_emit():
+            shared.dropped += 1
+            if shared.dropped == 1:
+                log.warning("a plugin emits too many events; those beyond its rate are dropped",
+                            plugin=self.plugin, per_second=RATE)  # fmt: skip
+            return
+        shared.dropped = 0
         if (events := self._contexts.events) is None:
             return
         if self._home is None or self._home is _running_loop():

@@ -8,6 +8,11 @@ from typing import Generic, Protocol, TypeVar
 from attrs import define, field
 
 from tocsin.core.contracts.context import Context
+from tocsin.core.plugin.faults import PluginFault
+from tocsin.core.runtime.deadline import deadline
+
+OPEN_DEADLINE = 10.0
+"""Timeout, in seconds, for a runtime to open."""
 
 
 class Closable(Protocol):
@@ -46,26 +51,54 @@ class Runtime(Generic[R]):
     _opened: R | None = field(init=False, default=None)
     _loop: asyncio.AbstractEventLoop | None = field(init=False, default=None)
     _opening: asyncio.Lock = field(init=False, factory=asyncio.Lock)
+    _is_closed: bool = field(init=False, default=False)
 
     @property
-    def is_open(self) -> bool:
-        """Return whether it has been opened, in whichever loop."""
-        return self._opened is not None
+    def is_used(self) -> bool:
+        """Return whether it was opened or begun to be, so that it has to be closed."""
+        return self._loop is not None
+
+    def is_open_in(self, loop: asyncio.AbstractEventLoop | None) -> bool:
+        """Return whether it can be used in a loop without being opened first."""
+        return self._opened is not None and self._loop is loop
 
     async def get(self) -> R:
-        """Return the runtime, and open it if it is not open in the running loop."""
+        """Return the runtime, and open it if it is not open in the running loop.
+
+        Raises:
+            PluginFault: it did not open in time, or was closed or replaced meanwhile.
+        """
         loop = asyncio.get_running_loop()
         if self._opened is not None and self._loop is loop:
             return self._opened
         if self._loop is not loop:
             self._loop, self._opened, self._opening = loop, None, asyncio.Lock()
         async with self._opening:
-            if self._opened is None:
-                self._opened = await self.options.open(self.context)
-            return self._opened
+            if self._opened is not None and self._loop is loop:
+                return self._opened
+            opened = await self._open()
+            if self._loop is not loop or self._is_closed:
+                await opened.close()
+                raise PluginFault(f"opened {self.context.name} only after its end")
+            self._opened = opened
+            return opened
+
+    async def _open(self) -> R:
+        if self._is_closed:
+            raise PluginFault(f"was asked for {self.context.name} after its end")
+        try:
+            with deadline(OPEN_DEADLINE) as limit:
+                return await self.options.open(self.context)
+        except TimeoutError as error:
+            if not limit.expired:
+                raise
+            text = f"did not open {self.context.name} within {OPEN_DEADLINE:g} s"
+            raise PluginFault(text) from error
 
     async def close(self) -> None:
-        """Close the runtime if it is open in the running loop."""
+        """Close the runtime. One that is being opened is closed as soon as it is open; one that
+        was opened in another loop, which does not run any more, is dropped."""
+        self._is_closed = True
         opened, self._opened = self._opened, None
         if opened is not None and self._loop is asyncio.get_running_loop():
             await opened.close()

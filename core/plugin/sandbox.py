@@ -70,6 +70,11 @@ class PluginThread:
         self._given_up: list[threading.Thread] = []
         """Threads that were abandoned and may still run."""
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """Return the thread's event loop; None if it does not run."""
+        return self._loop
+
     def start(self) -> None:
         """Start the thread and its loop, unless they run.
 
@@ -378,6 +383,12 @@ class Isolation:
                 thread.abandon(fault)
                 self._report(plugin, fault)
 
+    async def _close(self, plugin: str) -> None:
+        if self.loop_of(plugin) is None:  # nothing of it runs any more
+            return
+        with suppress(PluginFault, TimeoutError):
+            await self.call(plugin, partial(self.contexts.close, plugin), CLOSE_DEADLINE)
+
     def reset(self, plugin: str, fault: PluginFault) -> None:
         """Abandon a plugin's thread after a severe fault."""
         if thread := self._threads.get(plugin):
@@ -389,11 +400,17 @@ class Isolation:
         if thread := self._threads.get(plugin):
             thread.awaited()
 
+    def loop_of(self, plugin: str) -> asyncio.AbstractEventLoop | None:
+        """Return the event loop in which a plugin runs now; None if its thread does not run. Called
+        in the core's loop."""
+        if plugin in self.inline:
+            return asyncio.get_running_loop()
+        thread = self._threads.get(plugin)
+        return None if thread is None else thread.loop
+
     async def stop(self) -> None:
         """Close what runtimes of plugins share, and end every thread."""
-        for plugin in self.contexts.plugins:
-            with suppress(PluginFault, TimeoutError):
-                await self.call(plugin, partial(self.contexts.close, plugin), CLOSE_DEADLINE)
+        await asyncio.gather(*map(self._close, self.contexts.in_use()))
         self.contexts.stop()
         for thread in self._threads.values():
             thread.stop()

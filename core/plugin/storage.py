@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
-import msgspec
 from attrs import define, field
 
 from tocsin.core.contracts.context import Json
-from tocsin.core.runtime.sqlite_file import as_os_error, connect
+from tocsin.core.logs import get_logger
+from tocsin.core.runtime.owned import give_to_owner
+from tocsin.core.runtime.sqlite_file import as_os_error, connect, is_damage
+
+log = get_logger(__name__)
+T = TypeVar("T")
 
 LONGEST_KEY = 200
 """Characters."""
@@ -44,22 +53,40 @@ class StorageFile:
 
     def get(self, plugin: str, key: str) -> bytes | None:
         """Return a value as JSON; None if there is none. Raises OSError."""
+        question = "SELECT value FROM stored WHERE plugin = ? AND key = ?"
         with self._lock:
-            try:
-                found = self._open().execute(
-                    "SELECT value FROM stored WHERE plugin = ? AND key = ?", (plugin, key)
-                ).fetchone()  # fmt: skip
-            except sqlite3.Error as error:
-                raise as_os_error(error, self.path) from error
+            found = self._do(lambda db: db.execute(question, (plugin, key)).fetchone())
         return None if found is None else bytes(found[0])
 
     def put(self, plugin: str, key: str, value: bytes | None) -> None:
         """Store a value as JSON, None: remove it. Raises OSError; ValueError for too many keys."""
         with self._lock:
+            self._do(lambda db: self._put(db, plugin, key, value))
+
+    def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Use the file. After an error it is opened anew, and the work tried once more; a damaged
+        file is moved aside before.
+
+        Raises:
+            OSError: it cannot be used.
+        """
+        for is_last in (False, True):
             try:
-                self._put(self._open(), plugin, key, value)
+                return work(self._open())
             except sqlite3.Error as error:
-                raise as_os_error(error, self.path) from error
+                self._drop()
+                if is_last:
+                    raise as_os_error(error, self.path) from error
+                if is_damage(error):
+                    self._set_aside(error)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _set_aside(self, error: sqlite3.Error) -> None:
+        aside = self.path.with_name(f"{self.path.name}.damaged-{time.time():.0f}")
+        self.path.rename(aside)
+        self.path.with_name(f"{self.path.name}-journal").unlink(missing_ok=True)
+        log.error("the stored values of plugins were damaged; they begin anew",
+                  file=str(self.path), moved_to=str(aside), reason=str(error))  # fmt: skip
 
     def _put(self, db: sqlite3.Connection, plugin: str, key: str, value: bytes | None) -> None:
         if value is None:
@@ -73,16 +100,21 @@ class StorageFile:
     def close(self) -> None:
         """Close the file; a later use opens it again."""
         with self._lock:
-            if self._db is not None:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._db is not None:
+            with suppress(sqlite3.Error):
                 self._db.close()
-                self._db = None
+            self._db = None
 
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
             db = connect(self.path, ahead=False)
             try:
+                give_to_owner(self.path)
                 db.execute(_TABLE)
-            except sqlite3.Error:
+            except (OSError, sqlite3.Error):
                 db.close()
                 raise
             self._db = db
@@ -104,7 +136,7 @@ class PluginStorage:
     async def get(self, key: str) -> Json:
         """Return the value of ``key``; None if there is none. Raises OSError."""
         raw = await asyncio.to_thread(self.file.get, self.plugin, key)
-        found: Json = None if raw is None else msgspec.json.decode(raw)
+        found: Json = None if raw is None else json.loads(raw)
         return found
 
     async def put(self, key: str, value: Json) -> None:
@@ -123,7 +155,7 @@ def check_key(key: str) -> None:
 def encoded(value: Json) -> bytes:
     """Return a value as JSON. Raises ValueError if it is none, or too large."""
     try:
-        raw = msgspec.json.encode(value)
+        raw = json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"the value is no JSON: {error}") from error
     if len(raw) > LARGEST:

@@ -130,3 +130,15 @@ def write_private(path: Path, data: bytes) -> None:
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+def give_to_owner(path: Path) -> None:
+    """Give a file or directory that root made to the owner of the directory that it is in: a
+    command that root runs must not lock out the user whom tocsin runs as.
+
+    Raises:
+        OSError: it cannot be given.
+    """
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -58,8 +59,7 @@ class MemoryStorage:
         if value is None:
             self.values.pop(key, None)
         else:
-            encoded(value)
-            self.values[key] = value
+            self.values[key] = json.loads(encoded(value))  # as the real one returns it
 
 
 @define(eq=False)

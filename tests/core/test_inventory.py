@@ -215,6 +215,15 @@ async def test_a_large_configuration_leaves_turns_to_checks(room: Room) -> None:
     assert all(room.state.targets[name].target.critical for name in new.targets)
 
 
+async def test_a_source_that_a_reload_removed_finds_nothing_more(room: Room) -> None:
+    """What it still reports belongs to no source of the configuration: no target comes of it."""
+    room.find("before")
+    room.inventory.apply(evolve(room.settings, sources={}))
+    room.inventory.discovered("docker", Target(name="late", kind="container"), None)
+    assert not room.state.targets
+    assert not room.inventory._found
+
+
 async def test_the_configuration_refines_what_a_source_finds(room: Room) -> None:
     """A declared target that is discovered has the file's words, and else the source's."""
     room.declare(TargetSettings(name="db", critical=True, checks={"echo": check()}))

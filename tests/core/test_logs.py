@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.contexts import contexts
 from tocsin.core import logs
 from tocsin.core.cli.main import cli
 from tocsin.core.config import ConfigError, load_config
 from tocsin.core.config.settings import LogSettings, PluginSettings
 from tocsin.core.hiding import know
 from tocsin.core.logs import configure, get_logger
+from tocsin.core.plugin.contexts import RuntimeContext
 from tocsin.core.plugin.manager import PluginManager
 
 
@@ -107,6 +109,23 @@ def test_many_names_of_loggers_count_together() -> None:
     for number in range(2500):
         logging.getLogger(f"stranger{number}").warning("a line")
     assert len(stream.getvalue().splitlines()) < logs.MOST_SOURCES + logs.MOST_THEIRS + 10
+
+
+def test_the_log_that_a_plugin_is_given_is_bounded_too() -> None:
+    """However its lines differ, they count together; and third parties, whatever names they use,
+    leave room for the core's own events."""
+    stream = io.StringIO()
+    configure(LogSettings(), stream)
+    log = RuntimeContext("p", "site/x", contexts(), None, None).log  # type: ignore[arg-type]
+    for number in range(3000):
+        log.warning(f"text {number}")
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == logs.MOST_THEIRS + 1
+    for number in range(2 * logs.MOST_SOURCES):
+        logging.getLogger(f"stranger{number}").warning("a line")
+    for number in range(300):
+        get_logger("tocsin.core.app").error(f"event {number}")
+    assert "event 299" in stream.getvalue().splitlines()[-1]
 
 
 def test_a_line_of_megabytes_is_cut() -> None:
