@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tocsin.core.config.settings import PluginSettings
+from tocsin.core.contracts.service import ServiceContext
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.testing.clock import SettableClock
 from tocsin.core.testing.context import RecordingContext
 from tocsin.core.testing.notifier import RecordingNotifier
+from tocsin.core.testing.service import service_context
 from tocsin.core.testing.sink import RecordingSink
 
 
@@ -36,6 +39,14 @@ def tocsin_notifier() -> RecordingNotifier:
 def tocsin_context() -> RecordingContext:
     """Return a context for ``open``, which records what a runtime does with it."""
     return RecordingContext()
+
+
+@pytest.fixture
+def tocsin_service_context(tmp_path: Path) -> ServiceContext:
+    """Return what a service is given; its API does not answer."""
+    directory = tmp_path / "service"
+    directory.mkdir(mode=0o700)
+    return service_context(directory)
 
 
 @pytest.fixture

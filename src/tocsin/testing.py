@@ -1,5 +1,6 @@
 """The testing kit for plugin authors. Its pytest fixtures (``tocsin_clock``, ``tocsin_context``,
-``tocsin_sink``, ``tocsin_notifier``, ``tocsin_manager``) are there wherever tocsin is installed."""
+``tocsin_service_context``, ``tocsin_sink``, ``tocsin_notifier``, ``tocsin_manager``) are there
+wherever tocsin is installed."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from tocsin.core.testing.alerting import (
     message_of,
 )
 from tocsin.core.testing.clock import SettableClock
+from tocsin.core.testing.command import check_command_conformance
 from tocsin.core.testing.conformance import (
     check_probe_conformance,
     check_push_conformance,
@@ -20,6 +22,7 @@ from tocsin.core.testing.context import RecordingContext
 from tocsin.core.testing.notifier import RecordingNotifier
 from tocsin.core.testing.observer import check_observer_conformance
 from tocsin.core.testing.route import check_route_conformance
+from tocsin.core.testing.service import check_service_conformance
 from tocsin.core.testing.sink import RecordingSink
 
 __all__ = [
@@ -27,6 +30,7 @@ __all__ = [
     "RecordingNotifier",
     "RecordingSink",
     "SettableClock",
+    "check_command_conformance",
     "check_notifier_conformance",
     "check_observer_conformance",
     "check_probe_conformance",
@@ -35,6 +39,7 @@ __all__ = [
     "check_result",
     "check_route_conformance",
     "check_rule_conformance",
+    "check_service_conformance",
     "check_source_conformance",
     "message_of",
 ]

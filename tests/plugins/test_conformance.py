@@ -1,0 +1,269 @@
+"""The conformance suites for services and commands find what violates their contracts."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+import sys
+
+import click
+import pytest
+from attrs import field, frozen
+
+from tests.running import free_port
+from tocsin import Secret, Service, ServiceContext, ServiceError
+from tocsin import dashboard as dashboard_module
+from tocsin.dashboard import DashboardService
+from tocsin.testing import check_command_conformance, check_service_conformance
+
+
+@frozen(kw_only=True)
+class Steady(Service):
+    """Run until cancelled."""
+
+    password: Secret = field(default=Secret("hunter2-hunter2"))
+
+    async def run(self, context: ServiceContext) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_service_that_runs_until_it_is_cancelled_conforms() -> None:
+    """It is run twice, and no error is returned."""
+    assert await check_service_conformance(Steady(), seconds=0.01) is None
+
+
+async def test_a_service_that_says_why_it_cannot_run_conforms() -> None:
+    """The error is returned, for further checks."""
+
+    class Refuses(Steady):
+        """Say why."""
+
+        async def run(self, context: ServiceContext) -> None:
+            raise ServiceError("port 1 is in use; choose another one")
+
+    error = await check_service_conformance(Refuses())
+    assert str(error) == "port 1 is in use; choose another one"
+
+
+async def test_a_service_gets_what_it_gets_from_the_core(
+    tocsin_service_context: ServiceContext,
+) -> None:
+    """The token is in a private file; the fixture is the suite's own context."""
+    context = tocsin_service_context
+    assert context.token_file.read_text() == "tests"
+    assert stat.S_IMODE(context.token_file.stat().st_mode) == 0o600
+    assert context.token_file.parent == context.directory
+    assert await check_service_conformance(Steady(), context, seconds=0.01) is None
+
+
+class Ends(Steady):
+    """Return at once."""
+
+    async def run(self, context: ServiceContext) -> None:
+        return
+
+
+class Raises(Steady):
+    """Raise what is no sentence."""
+
+    async def run(self, context: ServiceContext) -> None:
+        raise KeyError("port")
+
+
+class Silent(Steady):
+    """Raise an error without words."""
+
+    async def run(self, context: ServiceContext) -> None:
+        raise ServiceError("")
+
+
+class Tells(Steady):
+    """Show a secret in the error."""
+
+    async def run(self, context: ServiceContext) -> None:
+        raise ServiceError(f"the password {self.password.reveal()} is wrong")
+
+
+class Complains(Steady):
+    """Raise when it is cancelled."""
+
+    async def run(self, context: ServiceContext) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("the port is gone")
+
+
+class Cancelled(Steady):
+    """End as if it had been cancelled."""
+
+    async def run(self, context: ServiceContext) -> None:
+        raise asyncio.CancelledError
+
+
+class Leaves(Steady):
+    """Leave a task behind."""
+
+    async def run(self, context: ServiceContext) -> None:
+        TASKS.append(asyncio.ensure_future(asyncio.sleep(60)))
+        await asyncio.Event().wait()
+
+
+class Spawns(Steady):
+    """Leave a process behind."""
+
+    async def run(self, context: ServiceContext) -> None:
+        command = (sys.executable, "-c", "import time; time.sleep(60)")
+        PROCESSES.append(await asyncio.create_subprocess_exec(*command))
+        await asyncio.Event().wait()
+
+
+class Once(Steady):
+    """Cannot be started again."""
+
+    async def run(self, context: ServiceContext) -> None:
+        marker = context.directory / "started"
+        if marker.exists():
+            raise RuntimeError("started before")
+        marker.touch()
+        await asyncio.Event().wait()
+
+
+class Lines(Steady):
+    """Have a URL of two lines."""
+
+    def url(self) -> str:
+        return "http://127.0.0.1:1/\nsecond"
+
+
+class Shows(Steady):
+    """Show a secret in the URL."""
+
+    def url(self) -> str:
+        return f"http://:{self.password.reveal()}@127.0.0.1:1/"
+
+
+class Undocumented(Steady):
+    async def run(self, context: ServiceContext) -> None:
+        await asyncio.Event().wait()
+
+
+Undocumented.__doc__ = ""
+TASKS: list[asyncio.Future[None]] = []
+PROCESSES: list[asyncio.subprocess.Process] = []
+
+
+@pytest.mark.parametrize(
+    ("cls", "words"),
+    [
+        (Ends, "ended by itself"),
+        (Raises, r"raised KeyError\('port'\), not a ServiceError"),
+        (Silent, "not one line of text"),
+        (Tells, "the error shows a secret"),
+        (Complains, "when it was cancelled"),
+        (Cancelled, "cancelled itself"),
+        (Leaves, "left tasks behind"),
+        (Spawns, "left processes behind"),
+        (Once, "RuntimeError.*not a ServiceError"),
+        (Lines, "not one line of text"),
+        (Shows, "shows a secret"),
+        (Undocumented, "no docstring"),
+    ],
+)
+async def test_each_violation_of_a_service_is_named(cls: type[Service], words: str) -> None:
+    """The message says what the service did."""
+    with pytest.raises(AssertionError, match=words):
+        await check_service_conformance(cls(), seconds=0.05 if cls is not Spawns else 1)
+    for task in TASKS:
+        task.cancel()
+    for process in PROCESSES:
+        process.kill()
+        await process.wait()
+    TASKS.clear()
+    PROCESSES.clear()
+
+
+async def test_a_service_that_ignores_its_cancellation_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The suite waits as long as tocsin does, and no longer."""
+    monkeypatch.setattr("tocsin.core.testing.service.STOP_PATIENCE", 0.05)
+    may_end = asyncio.Event()
+
+    class Stubborn(Steady):
+        """Ignore the cancellation."""
+
+        async def run(self, context: ServiceContext) -> None:
+            while not may_end.is_set():
+                try:
+                    await may_end.wait()
+                except asyncio.CancelledError:
+                    continue
+
+    with pytest.raises(AssertionError, match="ignored its cancellation"):
+        await check_service_conformance(Stubborn(), seconds=0.01)
+    may_end.set()
+
+
+async def test_the_dashboard_conforms_without_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says which packages to install, and has no URL."""
+    monkeypatch.setattr(dashboard_module, "NEEDED", ("tocsin_no_such_package",))
+    error = await check_service_conformance(DashboardService())
+    assert error is not None
+    assert error.permanent
+
+
+@pytest.mark.slow
+async def test_the_dashboard_conforms() -> None:
+    """Its child process ends with it."""
+    assert await check_service_conformance(DashboardService(port=free_port()), seconds=3) is None
+
+
+@click.group()
+def good() -> None:
+    """Do something."""
+
+
+@good.command()
+@click.argument("name")
+@click.option("--loud", is_flag=True, help="Shout.")
+def inner(name: str, loud: bool) -> None:
+    """Do it."""
+
+
+def test_a_documented_command_conforms() -> None:
+    """So does a group of commands."""
+    check_command_conformance(good)
+
+
+class Broken(click.Command):
+    """A command whose help cannot be shown."""
+
+    def get_help(self, ctx: click.Context) -> str:
+        raise RuntimeError("asked for help")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (click.Command(None, help="Help."), "the name None is not one word"),
+        (click.Command("two words", help="Help."), "'two words' is not one word"),
+        (click.Command("--loud", help="Help."), "looks like an option"),
+        (click.Command("status", help="Help."), "'tocsin status' is a command of tocsin's own"),
+        (click.Command("mine"), "'tocsin mine' has no help"),
+        (
+            click.Command("mine", help="Help.", params=[click.Option(["--loud"])]),
+            "the option --loud of 'tocsin mine' has no help",
+        ),
+        (Broken("mine", help="Help."), "--help' ended with status 1: .*asked for help"),
+        (
+            click.Group("mine", help="Help.", commands=[click.Command("inner")]),
+            "'tocsin mine inner' has no help",
+        ),
+        (click.Command("mine", help="Help.", add_help_option=False), "ended with status 2"),
+    ],
+)  # fmt: skip
+def test_each_violation_of_a_command_is_named(command: click.Command, words: str) -> None:
+    """The message says what the command lacks."""
+    with pytest.raises(AssertionError, match=words):
+        check_command_conformance(command)
