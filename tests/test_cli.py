@@ -364,21 +364,6 @@ def test_wrong_use_is_one_clear_line(tmp_path: Path) -> None:
     assert "--config names no file" in tocsin.run("config", "check").stderr
 
 
-def test_a_new_plugin_works_as_it_is_made(tmp_path: Path) -> None:
-    """The scaffold's own test passes, and its probe is a good plugin."""
-    tocsin = cli(tmp_path)
-    done = tocsin.run("new-plugin", "my-dns", "--into", str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    folder = tmp_path / "tocsin-my-dns"
-    tested = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)],
-        capture_output=True, text=True, cwd=folder, check=False,
-    )  # fmt: skip
-    assert tested.returncode == 0, tested.stdout
-    assert "2 passed" in tested.stdout
-    assert tocsin.run("new-plugin", "my-dns", "--into", str(tmp_path)).returncode == 1
-
-
 def test_the_plugin_list_is_readable_and_complete(tmp_path: Path) -> None:
     """One plugin's options are listed with type and default."""
     done = cli(tmp_path).run("plugins", "tcp")

@@ -25,7 +25,7 @@ COMMANDS = {
     "plugins": "List plugins; with NAME, one plugin and its options.",
     "config": "Check and show the configuration.",
     "token": "Create, list and revoke API tokens.",
-    "new-plugin": "Create a folder tocsin-NAME with a working probe, its test and its packaging.",
+    "new-plugin": "Create a folder tocsin-NAME with a working plugin, its tests and its packaging.",
     "doctor": "Check this installation and report what is missing.",
 }
 """Commands of core with their help; the module of a command is imported only when it is used."""
