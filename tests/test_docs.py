@@ -17,18 +17,21 @@ import yaml
 from click import Context
 
 from tests.faults.fault import all_rows
-from tocsin import Notifier, Observer, Probe, Rule, Secret, Source
+from tests.running import free_port
+from tocsin import Notifier, Observer, Probe, Rule, Secret, Service, Source
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.plugin import hookspecs
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.testing import (
     RecordingSink,
+    check_command_conformance,
     check_notifier_conformance,
     check_observer_conformance,
     check_probe_conformance,
     check_route_conformance,
     check_rule_conformance,
+    check_service_conformance,
     check_source_conformance,
 )
 
@@ -62,7 +65,7 @@ async def test_every_example_runs(number: int, tocsin_manager: Any) -> None:
     module = example(number)
     classes = [c for c in vars(module).values() if isinstance(c, type) and attrs.has(c)]
     own = [c for c in classes if c.__module__ == module.__name__]
-    assert own or "tocsin_routes" in vars(module)
+    assert own or {"tocsin_routes", "tocsin_commands"} & vars(module).keys()
     if any(name.startswith("tocsin_") for name in vars(module)):
         (record,) = tocsin_manager(example=module).records
         assert record.status == "ok", record.reason
@@ -85,6 +88,11 @@ async def test_every_example_runs(number: int, tocsin_manager: Any) -> None:
             await check_notifier_conformance(cls(**required))
         elif issubclass(cls, Observer):
             await check_observer_conformance(cls())
+        elif issubclass(cls, Service):
+            options = {"port": free_port()}
+            assert await check_service_conformance(cls(**options), seconds=0.1) is None
+    for command in getattr(module, "tocsin_commands", list)():
+        check_command_conformance(command)
     for route in getattr(module, "tocsin_routes", list)():
         await check_route_conformance(route)
     for name, function in vars(module).items():
@@ -104,7 +112,7 @@ def test_the_toml_examples_load(tmp_path: Path, tocsin_manager: Any) -> None:
         file.write_text(text)
         settings = load_config(file, {}, manager)
         said = settings.targets or settings.sources or settings.channels
-        assert said or "[rules." in text or "[observers." in text
+        assert said or any(f"[{kind}." in text for kind in ("rules", "observers", "services"))
 
 
 def test_what_the_examples_declare_exists_without_configuration(tocsin_manager: Any) -> None:
