@@ -23,6 +23,7 @@ from tocsin.core.cli.main import cli
 from tocsin.core.cli.new_plugin import KINDS, LONGEST, contents_of
 from tocsin.core.config import load_config
 from tocsin.core.plugin import hookspecs
+from tocsin.core.plugin.api import API
 from tocsin.core.plugin.manager import PluginManager, tocsin_version
 
 BIN = Path(sys.executable).parent
@@ -77,7 +78,7 @@ def test_every_kind_is_a_plugin_whose_readme_is_right(
     and the configuration in its README loads."""
     folder = made(tmp_path, kind, stateful)
     module = load(folder)
-    assert module.tocsin_api == "1"
+    assert module.tocsin_api == str(API)
     manager = tocsin_manager(**{"my-own": module})
     (record,) = manager.records
     assert record.status == "ok", record.reason

@@ -114,7 +114,8 @@ def contents_of(name: str, kind: str, *, stateful: bool = False) -> dict[str, st
         kind: one of KINDS.
         stateful: whether it has a runtime.
     """
-    from tocsin.core.plugin.manager import tocsin_version  # imported late: the help needs it not
+    from tocsin.core.plugin.api import API  # imported late: the help does without
+    from tocsin.core.plugin.manager import tocsin_version
 
     sections: dict[str, str] = {}
     for template in ("common", f"{kind}-stateful" if stateful else kind):
@@ -124,6 +125,7 @@ def contents_of(name: str, kind: str, *, stateful: bool = False) -> dict[str, st
     needed = [text for module, text in _REQUIREMENTS.items() if module in imported]
     module = name.replace("-", "_")
     words: Mapping[str, str] = {
+        "api": str(API),
         "name": name,
         "about": KINDS[kind].about,
         "short": module,
