@@ -3,7 +3,8 @@
     python bench/all.py [--quick] [--month DIR] [NAME ...]
 
 ``--quick`` takes fewer rounds: to see that the benches work, not to quote figures from. With
-``--month`` the month of history is kept in DIR, and taken from there the next time.
+``--month`` the month of history is kept in DIR, and taken from there the next time. The bench
+``hostile`` takes part if it is named, or quick.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ BENCHES = (
     "throughput", "probes", "schedule", "detection", "outage", "api", "history", "dashboard",
     "footprint", "commands", "soak",
 )  # fmt: skip
+ON_REQUEST = ("hostile",)
+"""Those that are not run in full unless they are named: they show what may go wrong, and how long
+they take depends on how much does."""
+
+BOUNDED = {"hostile": ["--seconds", "60"]}
+"""What keeps a bench short where it is one of many and not quick."""
 
 
 def run(name: str, arguments: list[str]) -> tuple[list[list[str]], bool]:
@@ -41,14 +48,15 @@ def run(name: str, arguments: list[str]) -> tuple[list[list[str]], bool]:
 def main() -> None:
     """Run what was asked for and print the table."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("names", nargs="*", choices=[*BENCHES, []], metavar="NAME")
+    options.add_argument("names", nargs="*", choices=[*BENCHES, *ON_REQUEST, []], metavar="NAME")
     options.add_argument("--quick", action="store_true")
     options.add_argument("--month", metavar="DIR", help="where the month of history lies")
     given = options.parse_args()
     table = Table("what", "bound", "figure", "", title=machine())
     broken = []
-    for name in given.names or BENCHES:
-        arguments = ["--quick"] if given.quick else []
+    chosen = given.names or (BENCHES + ON_REQUEST if given.quick else BENCHES)
+    for name in chosen:
+        arguments = ["--quick"] if given.quick else list(BOUNDED.get(name, ()))
         if name == "history" and given.month:
             arguments += ["--keep", given.month]
         figures, ended = run(name, arguments)
