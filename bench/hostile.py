@@ -80,11 +80,18 @@ class Bench:
         finally:
             await connection.close()
 
-    def alone(self, plugins: Sequence[Hostile], seconds: float, lanes: int) -> list[Outcome]:
-        """Run each by itself, so many side by side; in the order in which they are given."""
+    def alone(
+        self, plugins: Sequence[Hostile], seconds: float, lanes: int, *, quick: bool = False
+    ) -> list[Outcome]:
+        """Run each by itself, so many side by side; in the order in which they are given. Some need
+        longer, unless it is quick."""
+
+        def long(one: Hostile) -> float:
+            return seconds if quick else max(seconds, one.needs)
+
         found: dict[str, Outcome] = {}
         with ThreadPoolExecutor(lanes) as pool:
-            jobs = {pool.submit(self.run, [one], seconds, CYCLE_SHORT): one for one in plugins}
+            jobs = {pool.submit(self.run, [one], long(one), CYCLE_SHORT): one for one in plugins}
             try:
                 for job in as_completed(jobs):
                     one = jobs[job]
@@ -225,11 +232,13 @@ def measure(given: argparse.Namespace, bench: Bench) -> None:
     alone = ALONE_QUICK if given.quick else ALONE
     lanes = given.lanes or (3 if given.quick else 1)
     if given.alone:
-        outcomes = bench.alone(chosen, alone, lanes)
+        outcomes = bench.alone(chosen, alone, lanes, quick=given.quick)
         show(outcomes, f"each alone for {alone:g} s, {lanes} side by side")
         figures_alone(outcomes)
         return
-    first = bench.alone([one for one in chosen if one.deadly], alone, FIRST_LANES)
+    first = bench.alone(
+        [one for one in chosen if one.deadly], alone, FIRST_LANES, quick=given.quick
+    )
     fatal = {outcome.plugins[0].name: outcome.down() for outcome in first if outcome.down()}
     rest = [one for one in chosen if one.name not in fatal]
     seconds = given.seconds or (AT_ONCE_QUICK if given.quick else AT_ONCE)

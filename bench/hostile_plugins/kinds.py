@@ -74,6 +74,7 @@ class Hostile:
         source: the text of its module.
         config: its part of the configuration.
         asks: paths of the API that are asked for all the time.
+        needs: seconds that it has to be watched alone, because a deadline of tocsin is as long.
         deadly: whether it may take down the process that it runs in. It is run alone first.
     """
 
@@ -83,6 +84,7 @@ class Hostile:
     source: str
     config: str = ""
     asks: tuple[str, ...] = ()
+    needs: float = 0.0
     deadly: bool = False
 
 

@@ -72,7 +72,7 @@ class Endless(Mapping):
     def items(self): return ((key, It) for key in self)
 {GOOD}{HOOK}    return Endless()
 """),
-    module("hook-repr", "returns a class that cannot be written", "class|Odd|written", f"""
+    module("hook-repr", "returns a class without words", EXITED + "|class|Odd|written", f"""
 class Meta(type):
     def __repr__(cls): raise SystemExit(4)
 {HOOK}    return {{NAME: Meta("Odd", (), {{}})}}
