@@ -192,7 +192,7 @@ def figures_alone(outcomes: Sequence[Outcome]) -> None:
     row("/health and /metrics", "answer in 2 s", missing(answered))
     row("alerts of a good target", "all arrive", missing(told))
     row("it is named", "all", missing(lambda o: not unnamed(o)))
-    row("log", f"< {LINES} lines/min", missing(lambda o: o.lines < LINES))
+    row("log", f"< {LINES} lines/min", missing(lambda o: bool(o.asked) and o.lines < LINES))
     row("end", f"in {END:g} s, nothing left", missing(ended))
 
 
@@ -220,7 +220,7 @@ def figures_at_once(outcome: Outcome, seconds: float) -> None:
          holds=told(outcome))  # fmt: skip
     line(beside + "plugins named", "all", f"{due - len(names)} of {due}", holds=not names)
     line(beside + "log", f"< {LINES} lines/min", f"{outcome.lines:,.0f}",
-         holds=outcome.lines < LINES)  # fmt: skip
+         holds=bool(outcome.asked) and outcome.lines < LINES)  # fmt: skip
     line(beside + "end", f"in {END:g} s, nothing left",
          ("killed" if outcome.exit_time is None else f"{outcome.exit_time:.1f} s")
          + f", {len(outcome.left)} left", holds=ended(outcome))  # fmt: skip
