@@ -281,6 +281,7 @@ async def _guarded(
 ) -> T:
     """Run a coroutine and turn its errors into PluginFault; ``SystemExit`` and the like would
     otherwise end the loop."""
+    mine = asyncio.current_task()
     try:
         with deadline(seconds) as limit:
             return await make()
@@ -293,8 +294,10 @@ async def _guarded(
         if task is None or task.cancelling():
             raise
         raise PluginFault(describe(error)) from error  # it was not cancelled by the core
-    except GeneratorExit:
-        raise
+    except GeneratorExit as error:
+        if asyncio.current_task() is not mine:  # this coroutine is being closed from outside
+            raise
+        raise PluginFault(describe(error)) from error
     except PluginFault:
         raise
     except (ActionError, NotifyError, ServiceError) as error:

@@ -284,6 +284,32 @@ async def test_a_cancellation_of_its_own_is_a_fault(inline: bool) -> None:
     await guard.stop()
 
 
+@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize("kind", [GeneratorExit, KeyboardInterrupt, SystemExit, StopAsyncIteration])
+async def test_any_error_of_a_plugin_is_its_fault(inline: bool, kind: type[BaseException]) -> None:
+    """Also one that Python gives a meaning of its own: the task that asked goes on."""
+    guard = Isolation(frozenset({"x"} if inline else ()), lambda *_: None, contexts())
+
+    async def fail() -> None:
+        raise kind
+
+    with pytest.raises(PluginFault):
+        await guard.call("x", fail, 5)
+    await guard.stop()
+
+
+async def test_a_call_that_is_closed_ends_quietly() -> None:
+    """As Python does with the coroutines of a loop that has ended: the error stays Python's."""
+    guard = Isolation(frozenset({"x"}), lambda *_: None, contexts())
+    call = guard.call("x", lambda: asyncio.sleep(60), None)
+    task = asyncio.create_task(call)
+    await asyncio.sleep(0)
+    call.close()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await guard.stop()
+
+
 def test_a_synchronous_call_has_a_deadline() -> None:
     """A hook that hangs, raises or exits is a fault that says which and while doing what."""
     assert call_with_deadline(lambda: 7, 5, "it was called") == 7
