@@ -47,7 +47,7 @@ from tocsin.core.plugin.manager import PluginManager, tocsin_version
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.plugin.services import ServiceSupervisor
 from tocsin.core.resolver import lookups
-from tocsin.core.runtime import descriptors
+from tocsin.core.runtime import descriptors, gc_tuning
 from tocsin.core.runtime.data_dir import StartError
 from tocsin.core.runtime.turns import short_turns
 from tocsin.core.start_files import StartFiles
@@ -324,7 +324,7 @@ class Tocsin:
             ConfigError: the new configuration has errors; the current one stays in force.
         """
         async with self._reloading:
-            with short_turns():
+            with short_turns(), gc_tuning.held():
                 settings = await asyncio.to_thread(load_config, self._path, self._env, self.plugins)
             self.settings = settings
             know(settings.secrets)

@@ -45,7 +45,7 @@ def run(context: Context, no_dashboard: bool) -> None:
     asked: list[int] = []
     # Until it has a handler, this signal would end the process.
     signal.signal(signal.SIGHUP, lambda number, _: asked.append(number))
-    with private_files(), descriptors.raised_limit():
+    with private_files(), descriptors.raised_limit(), gc_tuning.held():
         _run(context, no_dashboard, asked)
 
 

@@ -8,9 +8,22 @@ all objects now and then), the collector would use a third of a busy core and fi
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 YOUNG = 20_000
 """Number of new objects after which the young ones are examined; that takes about 2 ms."""
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Collect nothing before :func:`settle`, or the end of the block: tocsin creates a million
+    objects while it starts, which stay, and each full collection would hold up the first checks."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def settle() -> None:
@@ -18,3 +31,4 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, 20, 20)
+    gc.enable()
