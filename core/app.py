@@ -111,7 +111,7 @@ class Tocsin:
             self.clock,
             self.isolation,
             ProbeFaults(self.clock, plugins, _plugin_failed),
-            confirm_down=self.uplink.confirm_down,
+            self.uplink,
         )  # fmt: skip
         self.alerting = Alerting(
             settings,

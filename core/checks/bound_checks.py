@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from attrs import define, field
 
-from tocsin.core.checks.check_runner import Runnable, Runner, patience_with
+from tocsin.core.checks.check_runner import Runner, patience_with
 from tocsin.core.checks.heartbeats import BeatJudge, Heartbeats, Keys
 from tocsin.core.checks.label_checks import LABELS
 from tocsin.core.checks.polled_check import PolledCheck
+from tocsin.core.checks.runnable import Runnable
 from tocsin.core.checks.scheduler import Scheduler
 from tocsin.core.checks.slots import CONFIGURATION
 from tocsin.core.clock import Clock
@@ -24,6 +24,47 @@ from tocsin.core.monitor.executor import Executor
 from tocsin.core.state import CheckState
 
 log = get_logger(__name__)
+
+
+@define(eq=False)
+class BoundCheck:
+    """A check of a target, which the scheduler runs.
+
+    Attributes:
+        target: name of the target.
+        settings: of the check.
+        runner: makes its runs.
+        executor: receives what they see.
+        runnable: what a run does; None if the check cannot run.
+    """
+
+    target: str
+    settings: CheckSettings
+    runner: Runner
+    executor: Executor
+    runnable: Runnable | None = None
+    _is_bound: bool = field(init=False, default=True)
+
+    async def run(self) -> None:
+        """Run the check once, and report what it saw."""
+        known = self.executor.monitor.state.targets.get(self.target)
+        if known is None or self.runnable is None:
+            return
+        settings = self.settings
+        seen = await self.runner.run(
+            known.target, settings.name, settings.plugin or "", self.runnable
+        )
+        if self._is_bound:  # it may have been removed meanwhile
+            self.executor.observe(seen)
+
+    def skip(self, missed: int) -> None:
+        """Report runs that were left out."""
+        self.executor.handle(RunsSkipped(self.target, self.settings.name, missed))
+
+    def release(self) -> Runnable | None:
+        """Drop what a run that is under way still sees. Returns what has to be closed."""
+        self._is_bound = False
+        return self.runnable if self.runnable is not None and self.runnable.is_used else None
 
 
 @define(kw_only=True)
@@ -41,8 +82,7 @@ class BoundChecks:
     scheduler: Scheduler
     runner: Runner
     clock: Clock
-    _bound: dict[str, CheckSettings] = field(init=False, factory=dict)
-    _runnables: dict[str, Runnable] = field(init=False, factory=dict)
+    _bound: dict[str, BoundCheck] = field(init=False, factory=dict)
     _keys: Keys = field(init=False, factory=Keys)
     _heartbeats: Heartbeats = field(init=False)
     _closing: set[asyncio.Task[None]] = field(init=False, factory=set)
@@ -64,11 +104,11 @@ class BoundChecks:
         self._want(check_id, key, configured=owner == CONFIGURATION)
         before = self._bound.get(check_id)
         same_owner = self.scheduler.owner(check_id) in (owner, None)
-        if before is not None and before.runs_like(check) and same_owner:
+        if before is not None and before.settings.runs_like(check) and same_owner:
             return
         if before is not None:
             self._release(check_id, before)
-        self._bound[check_id] = check
+        bound = self._bound[check_id] = BoundCheck(target, check, self.runner, self.executor)
         state = CheckState(
             target=target,
             name=check.name,
@@ -85,11 +125,11 @@ class BoundChecks:
             words = reason if state.remark else f"cannot run: {reason}"
             self.observe(target, check.name, Result.unknown(words))
             return
+        bound.runnable = self._runnable(check_id, target, check, check.probe)
         self.scheduler.put(
             check_id,
             check.interval,
-            self._run_of(target, check, check.probe),
-            lambda missed: self.executor.handle(RunsSkipped(target, check.name, missed)),
+            bound,
             spread=spread,
             owner=owner,
             patience=patience_with(check.timeout, check.retries),
@@ -98,8 +138,8 @@ class BoundChecks:
     def remove(self, target: str, name: str) -> None:
         """Remove a check from the state and the scheduler, where it is there."""
         check_id = f"{target}/{name}"
-        if (check := self._bound.pop(check_id, None)) is not None:
-            self._release(check_id, check)
+        if (bound := self._bound.pop(check_id, None)) is not None:
+            self._release(check_id, bound)
             self._want(check_id, None)
         self.executor.handle(CheckGone(target, name))
 
@@ -131,34 +171,22 @@ class BoundChecks:
 
     def close(self) -> None:
         """Release every check; the state keeps them."""
-        for check_id, check in self._bound.items():
-            self._release(check_id, check)
+        for check_id, bound in self._bound.items():
+            self._release(check_id, bound)
         self._bound.clear()
 
-    def _run_of(
-        self, target: str, check: CheckSettings, probe: Probe | PushProbe
-    ) -> Callable[[], Awaitable[None]]:
-        check_id, plugin = f"{target}/{check.name}", check.plugin or ""
-        runnable: Runnable
-        if isinstance(probe, PushProbe):
-            key = probe.key or target
-            self._heartbeats.watch(key)
-            runnable = BeatJudge(
-                probe, check_id, key, self._keys, self._heartbeats,
-                lambda s: self.scheduler.hasten(check_id, s),
-            )  # fmt: skip
-        else:
-            runnable = PolledCheck(probe, self.runner.isolation.contexts.of(plugin, check_id))
-        self._runnables[check_id] = runnable
-        targets = self.executor.monitor.state.targets
-
-        async def run() -> None:
-            if known := targets.get(target):
-                seen = await self.runner.run(known.target, check.name, plugin, runnable)
-                if self._bound.get(check_id) is check:  # it may have been removed meanwhile
-                    self.executor.observe(seen)
-
-        return run
+    def _runnable(
+        self, check_id: str, target: str, check: CheckSettings, probe: Probe | PushProbe
+    ) -> Runnable:
+        if not isinstance(probe, PushProbe):
+            contexts = self.runner.isolation.contexts
+            return PolledCheck(probe, contexts.of(check.plugin or "", check_id))
+        key = probe.key or target
+        self._heartbeats.watch(key)
+        return BeatJudge(
+            probe, check_id, key, self._keys, self._heartbeats,
+            lambda s: self.scheduler.hasten(check_id, s),
+        )  # fmt: skip
 
     def _want(self, check_id: str, key: str | None, *, configured: bool = False) -> None:
         """Give a check the heartbeats of ``key``, None: of none; checks that gain or lose a key
@@ -166,11 +194,11 @@ class BoundChecks:
         for other in self._keys.want(check_id, key, configured=configured):
             self.scheduler.hasten(other, 0)
 
-    def _release(self, check_id: str, check: CheckSettings) -> None:
+    def _release(self, check_id: str, bound: BoundCheck) -> None:
         self.scheduler.remove(check_id)
         self.runner.faults.forget(check_id)
-        runnable = self._runnables.pop(check_id, None)
-        if runnable is not None and runnable.is_used:
-            task = asyncio.ensure_future(self.runner.close(check.plugin or "", runnable))
+        if (used := bound.release()) is not None:
+            plugin = bound.settings.plugin or ""
+            task = asyncio.ensure_future(self.runner.close(plugin, used))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)

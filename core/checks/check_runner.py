@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Protocol
 
 from attrs import define, evolve, field
 
 from tocsin.core.checks.probe_faults import ProbeFaults
+from tocsin.core.checks.runnable import Confirmer, Runnable
 from tocsin.core.clock import Clock
 from tocsin.core.contracts.model import Observation, Result, Status, Target
 from tocsin.core.plugin.runtimes import OPEN_DEADLINE
@@ -36,34 +35,6 @@ RETRY_PAUSE = 0.2
 """Seconds between two tries of one run."""
 
 
-class Runnable(Protocol):
-    """The part of a check that the runner uses."""
-
-    @property
-    def timeout(self) -> float:
-        """Timeout of one try, in seconds."""
-
-    @property
-    def retries(self) -> int:
-        """Number of further tries before a ``down`` counts."""
-
-    @property
-    def is_used(self) -> bool:
-        """Whether it has to be closed."""
-
-    def is_open_in(self, loop: asyncio.AbstractEventLoop | None) -> bool:
-        """Return whether a try can be made in a loop without :meth:`open`."""
-
-    async def open(self) -> None:
-        """Prepare for the first try."""
-
-    async def check(self, target: Target) -> Result:
-        """Make one try and return its result."""
-
-    async def close(self) -> None:
-        """Release the resources; no try follows."""
-
-
 @define
 class Runner:
     """Runs checks.
@@ -72,8 +43,7 @@ class Runner:
         clock: the time.
         isolation: runs the code of plugins.
         faults: records errors of probes.
-        confirm_down: confirms or replaces a ``down`` result, given plugin, probe, target and
-            result.
+        uplink: confirms or replaces a ``down`` result.
         last_shortage: when a check last failed for lack of a resource of this machine (monotonic
             seconds), and which; shortages of the resolver and of descriptors are reported
             elsewhere.
@@ -82,7 +52,7 @@ class Runner:
     clock: Clock
     isolation: Isolation
     faults: ProbeFaults
-    confirm_down: Callable[[str, Runnable, Target, Result], Awaitable[Result]] | None = None
+    uplink: Confirmer | None = None
     last_shortage: tuple[float, str] | None = field(init=False, default=None)
 
     async def run(
@@ -113,8 +83,8 @@ class Runner:
         if result.status is Status.DOWN and (lack := present_shortage()) is not None:
             text = f"{lack}, so this result is not valid: {result.message}"
             result = evolve(result, status=Status.UNKNOWN, message=text)
-        if result.status is Status.DOWN and self.confirm_down is not None:
-            result = await self.confirm_down(plugin, check, target, result)
+        if result.status is Status.DOWN and self.uplink is not None:
+            result = await self.uplink.confirm_down(plugin, check, target, result)
         if result.status is Status.UNKNOWN and result.message.startswith(OUT_OF):
             self.last_shortage = (self.clock.monotonic(), result.message.partition(", so this")[0])
         return self._seen(target, name, result)

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from attrs import define, field
 
 from tocsin.core.checks.slots import Share
 
-Run = Callable[[], Awaitable[None]]
+
+class Work(Protocol):
+    """What the scheduler has to do for a check."""
+
+    async def run(self) -> None:
+        """Make one run."""
+
+    def skip(self, missed: int) -> None:
+        """Note that runs were left out.
+
+        Args:
+            missed: their number.
+        """
 
 
 @define(eq=False)
@@ -22,9 +34,8 @@ class Job:
         target: its target.
         interval: time between two places on its grid.
         offset: time by which its grid is shifted from multiples of the interval.
-        run: makes one run.
+        work: what its runs do.
         due: when it is to run next.
-        skipped: called with the number of runs that were skipped.
         share: its share of the slots, by owner and pace.
         patience: maximum time of a run with all its retries.
         task: the task of its present run.
@@ -39,9 +50,8 @@ class Job:
     target: str
     interval: float
     offset: float
-    run: Run
+    work: Work
     due: float
-    skipped: Callable[[int], object]
     share: Share[Job]
     patience: float
     task: asyncio.Task[None] = field(init=False)

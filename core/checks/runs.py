@@ -128,7 +128,7 @@ class Runs:
 
     async def _run(self, job: Job, began: float) -> None:
         try:
-            await job.run()
+            await job.work.run()
         except Exception as error:  # noqa: BLE001 - an error must not stop the scheduler
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"the run of {job.id} failed inside tocsin", "exception": error}

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from attrs import define, field
 
-from tocsin.core.checks.job import Job, Run, phase, slot_after
+from tocsin.core.checks.job import Job, Work, phase, slot_after
 from tocsin.core.checks.runs import Runs, SchedulerStats
 from tocsin.core.checks.slots import CONFIGURATION, Pace, Slots
 from tocsin.core.clock import Clock
@@ -74,8 +74,7 @@ class Scheduler:
         self,
         check_id: str,
         interval: float,
-        run: Run,
-        skipped: Callable[[int], object] = lambda _: None,
+        work: Work,
         *,
         spread: float = 0.0,
         owner: str = CONFIGURATION,
@@ -86,8 +85,7 @@ class Scheduler:
         Args:
             check_id: ``target/check``.
             interval: seconds between runs.
-            run: makes one run.
-            skipped: called with the number of runs that were skipped.
+            work: what its runs do.
             spread: seconds, at most one interval, within which the first run starts, at its phase.
             owner: who requested the check; owners have equal shares of the slots.
             patience: maximum time, in seconds, of a run with all its retries.
@@ -101,9 +99,7 @@ class Scheduler:
             first = min(first, now + place * spread)
         target, _, _ = check_id.partition("/")
         share = self.runs.slots.join(owner, Pace.NEW)
-        job = Job(
-            check_id, target, interval, place * interval, run, first, skipped, share, patience
-        )
+        job = Job(check_id, target, interval, place * interval, work, first, share, patience)
         self._jobs[check_id] = job
         self._push(job)
 
@@ -159,7 +155,7 @@ class Scheduler:
             missed += not runs.begin(job, due, now)
             if missed:
                 self.skipped_total += missed
-                job.skipped(missed)
+                job.work.skip(missed)
         return None
 
     async def run(self) -> None:

@@ -14,8 +14,8 @@ from ipaddress import ip_address
 
 from attrs import define, evolve, field
 
-from tocsin.core.checks.check_runner import Runnable
 from tocsin.core.checks.polled_check import PolledCheck
+from tocsin.core.checks.runnable import Runnable
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import UplinkSettings
 from tocsin.core.contracts.model import ComponentHealth, Health, Result, Status, Target

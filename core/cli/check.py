@@ -106,7 +106,7 @@ async def _check_all(
     isolation = _isolation(settings, plugins)
     clock = SystemClock()
     uplink = Uplink(clock, isolation, settings.uplink)
-    runner = Runner(clock, isolation, ProbeFaults(clock, plugins), confirm_down=uplink.confirm_down)
+    runner = Runner(clock, isolation, ProbeFaults(clock, plugins), uplink)
     watcher = asyncio.create_task(isolation.watch())
     limit = asyncio.Semaphore(100)
 

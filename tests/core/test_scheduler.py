@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import eventually
+from tests.core.works import Doing
 from tocsin.core.checks.job import phase
 from tocsin.core.checks.scheduler import Scheduler, spread_for
 from tocsin.testing import SettableClock
@@ -35,7 +34,7 @@ class Recorder:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    def of(self, check_id: str) -> Callable[[], Coroutine[Any, Any, None]]:
+    def of(self, check_id: str) -> Doing:
         async def run() -> None:
             self.runs[check_id] += 1
             self.times.append(self.clock.monotonic())
@@ -44,7 +43,7 @@ class Recorder:
             await self.gate.wait()
             self.now -= 1
 
-        return run
+        return Doing(run)
 
 
 async def play(
@@ -93,7 +92,7 @@ async def test_runs_of_one_check_never_overlap(clock: SettableClock) -> None:
     """While a run goes on, the next ones are skipped and counted, not queued."""
     scheduler, recorder = Scheduler(clock), Recorder(clock)
     skipped: list[int] = []
-    scheduler.put("t/c", 10, recorder.of("t/c"), skipped.append)
+    scheduler.put("t/c", 10, Doing(recorder.of("t/c").run, skipped.append))
     recorder.gate.clear()
     await play(scheduler, clock, 45)
     assert recorder.runs["t/c"] == 1
@@ -210,7 +209,7 @@ async def test_the_loop_keeps_real_time_and_ends_when_cancelled() -> None:
                 ended.set()
 
     task = asyncio.create_task(scheduler.run())
-    scheduler.put("t/c", 0.02, run)
+    scheduler.put("t/c", 0.02, Doing(run))
     await eventually(lambda: runs == 3)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.test_scheduler import Recorder, play, settle
+from tests.core.works import Doing
 from tocsin.core.checks.runs import LEAVE_PATIENCE
 from tocsin.core.checks.scheduler import Scheduler, spread_for
 from tocsin.core.runtime import descriptors
@@ -29,7 +28,7 @@ class Tarpit:
         self.cancelled: Counter[str] = Counter()
         self.deaf = False
 
-    def of(self, check_id: str) -> Callable[[], Coroutine[Any, Any, None]]:
+    def of(self, check_id: str) -> Doing:
         async def run() -> None:
             over = asyncio.Event()
             self.ends.append((self.clock.monotonic() + self.timeout, over))
@@ -41,7 +40,7 @@ class Tarpit:
                     if not self.deaf:
                         raise
 
-        return run
+        return Doing(run)
 
     async def turn(self) -> None:
         """End those whose time is over."""
@@ -93,12 +92,12 @@ async def test_checks_that_begin_to_hang_all_at_once_delay_others_by_a_second(
     scheduler, healthy, tarpit = Scheduler(clock), Recorder(clock), Tarpit(clock)
     hang = False
 
-    def fickle(name: str) -> Callable[[], Coroutine[Any, Any, None]]:
+    def fickle(name: str) -> Doing:
         async def run() -> None:
             if hang:
-                await tarpit.of(name)()
+                await tarpit.of(name).run()
 
-        return run
+        return Doing(run)
 
     for n in range(100):
         scheduler.put(f"good{n}/c", 10, healthy.of(f"good{n}/c"), spread=10)
@@ -246,7 +245,7 @@ def test_counts_are_true_and_no_slot_is_left_idle(
         gates: dict[str, asyncio.Event] = {}
         now: Counter[str] = Counter()
 
-        def of(name: str) -> Callable[[], Coroutine[Any, Any, None]]:
+        def of(name: str) -> Doing:
             async def run() -> None:
                 now[name] += 1
                 try:
@@ -254,7 +253,7 @@ def test_counts_are_true_and_no_slot_is_left_idle(
                 finally:
                     now[name] -= 1
 
-            return run
+            return Doing(run)
 
         for what, n, owner in steps:
             name = f"t{n % 4}/c{n}"

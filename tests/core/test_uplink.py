@@ -75,7 +75,7 @@ async def seen(uplink: Uplink, probe: Probe, plugin: str = "http") -> Result:
     plugins = PluginManager(PluginSettings())
     plugins.load()
     faults = ProbeFaults(uplink.clock, plugins)
-    runner = Runner(uplink.clock, uplink.isolation, faults, confirm_down=uplink.confirm_down)
+    runner = Runner(uplink.clock, uplink.isolation, faults, uplink)
     return (await runner.run(Target(name="shop"), "http", plugin, polled(probe))).result
 
 

@@ -1,0 +1,45 @@
+"""What the runner needs of a check, and of whoever confirms that a target is down."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from tocsin.core.contracts.model import Result, Target
+
+
+class Runnable(Protocol):
+    """The part of a check that the runner uses."""
+
+    @property
+    def timeout(self) -> float:
+        """Timeout of one try, in seconds."""
+
+    @property
+    def retries(self) -> int:
+        """Number of further tries before a ``down`` counts."""
+
+    @property
+    def is_used(self) -> bool:
+        """Whether it has to be closed."""
+
+    def is_open_in(self, loop: asyncio.AbstractEventLoop | None) -> bool:
+        """Return whether a try can be made in a loop without :meth:`open`."""
+
+    async def open(self) -> None:
+        """Prepare for the first try."""
+
+    async def check(self, target: Target) -> Result:
+        """Make one try and return its result."""
+
+    async def close(self) -> None:
+        """Release the resources; no try follows."""
+
+
+class Confirmer(Protocol):
+    """Confirms results: the uplink, see :class:`tocsin.core.checks.uplink.Uplink`."""
+
+    async def confirm_down(
+        self, plugin: str, check: Runnable, target: Target, result: Result
+    ) -> Result:
+        """Return a ``down`` result, or what replaces it."""
