@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.contexts import contexts
 from tocsin import LogLine, NotifyError, Severity, Status, TargetStatus
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings, Settings
@@ -95,10 +96,11 @@ async def send_all(settings: Settings) -> None:
     sys.addaudithook(_report)
     for name, channel in settings.channels.items():
         assert channel.notifier is not None
+        runtime = await channel.notifier.open(contexts().of(channel.plugin or "", name))
         for kinds in ([Kind.FIRED], [Kind.RESOLVED], [Kind.FIRED, Kind.RESOLVED]):
             enriched = await enrich(message(name, *kinds), channel.notifier)
             try:
-                receipt = await channel.notifier.send(enriched)
+                receipt = await runtime.send(enriched)
                 sys.stdout.write(f"sent {receipt.answer}\n")
             except NotifyError as error:
                 sys.stdout.write(f"not sent: {error}\n")

@@ -407,7 +407,7 @@ async def test_a_hang_in_a_container_leaves_nothing_behind(busybox: str) -> None
     for _ in range(3):
         result = await probe.check(TARGET)
         assert (result.status, "did not finish" in result.message) == (Status.DOWN, True)
-        await eventually(lambda: "432" not in docker("top", busybox))
+        await eventually(lambda: "sleep 432" not in docker("top", busybox))
         await eventually(lambda: execs() == 0)
 
 
@@ -423,12 +423,12 @@ async def test_what_cannot_be_ended_is_not_run_again(busybox: str) -> None:
         result = await probe.check(TARGET)
         assert result.status is Status.DOWN
         assert result.message == f"the last run of sleep still hangs in {busybox}"
-        assert docker("top", busybox).count("4321") == 1
+        assert docker("top", busybox).count("sleep 4321") == 1
         await eventually(lambda: execs() == 0)
     docker("restart", "-t", "0", busybox)
-    assert "4321" not in docker("top", busybox)
+    assert "sleep 4321" not in docker("top", busybox)
     assert "did not finish" in (await probe.check(TARGET)).message
-    assert docker("top", busybox).count("4321") == 1
+    assert docker("top", busybox).count("sleep 4321") == 1
 
 
 @pytest.mark.docker
@@ -460,11 +460,11 @@ async def test_a_run_that_is_cancelled_is_ended_too(busybox: str) -> None:
     """tocsin stops, or the check is taken away: the program in the container is killed."""
     probe = BackupScriptProbe(command=("/bin/sleep", "4321"), container=busybox, timeout=60.0)
     run = asyncio.create_task(probe.check(TARGET))
-    await eventually(lambda: "4321" in docker("top", busybox))
+    await eventually(lambda: "sleep 4321" in docker("top", busybox))
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)
     assert run.cancelled()
-    await eventually(lambda: "4321" not in docker("top", busybox))
+    await eventually(lambda: "sleep 4321" not in docker("top", busybox))
     await eventually(lambda: execs() == 0)
 
 

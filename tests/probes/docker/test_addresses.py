@@ -150,7 +150,7 @@ def test_whole_addresses_need_none_of_the_container() -> None:
 
 INSIDE = """
 import asyncio, json, sys
-from tocsin.plugins.probes.docker_health import DockerSource, DockerWatch
+from tocsin.plugins.probes.docker_health.source import DockerSource, DockerWatch
 from tocsin.testing import RecordingSink
 
 async def look():
