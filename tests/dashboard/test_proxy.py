@@ -116,7 +116,7 @@ def place(
     )
     base = f"/{request.param}" if request.param else ""
     (directory / "nginx.conf").write_text(
-        f"daemon off; pid {directory}/pid; error_log stderr; worker_processes 1;\n"
+        f"daemon off; master_process off; pid {directory}/pid; error_log stderr;\n"
         "events {}\n"
         f"http {{ access_log off; client_body_temp_path {directory}/a;"
         f" proxy_temp_path {directory}/b; fastcgi_temp_path {directory}/c;"
