@@ -262,14 +262,22 @@ def test_an_answer_that_trickles_in_is_given_up(
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("ftp://127.0.0.1", "is no URL of HTTP"),
-        ("http://", "is no URL of HTTP"),
-        ("http://127.0.0.1:x", "did not give a valid answer of tocsin"),
-        ("http://no.such.host.invalid", "no tocsin answers at"),
+        ("ftp://127.0.0.1", "ftp://127.0.0.1 is no address of tocsin; set TOCSIN_URL"),
+        ("http://", "is no address of tocsin"),
+        ("http://127.0.0.1:x", "is no address of tocsin"),
+        ("http://[::1", "is no address of tocsin"),
+        ("http://no.such.host", "no tocsin answers at http://no.such.host (no such name)"),
     ],
 )
-def test_an_address_of_no_use_is_one_clear_sentence(url: str, words: str) -> None:
+def test_an_address_of_no_use_is_one_clear_sentence(
+    url: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever TOCSIN_URL says, the command ends with a sentence that has it."""
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    monkeypatch.setattr("socket.getaddrinfo", unknown)
     env = {"TOCSIN_URL": url, "TOCSIN_TOKEN": "any"}
     done = CliRunner().invoke(commands, ["status"], env=env)
     assert done.exit_code == 1

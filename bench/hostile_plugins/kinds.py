@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from textwrap import dedent, indent
 
 from attrs import evolve, frozen
@@ -98,8 +99,9 @@ def module(name: str, does: str, named: str, body: str, *, deadly: bool = False)
 
 
 def _of(
-    kind: str, name: str, does: str, named: str, body: str, top: str, *, deadly: bool
+    kind: str, name: str, does: str, named: str, body: str, top: str = "", *, deadly: bool = False
 ) -> Hostile:
+    """A plugin of a kind: the statements of its method, or the whole body of its class."""
     body = dedent(body).strip("\n")
     if not _WHOLE.search(body):
         body = f"{HEADS[kind]}\n{indent(body, '    ')}"
@@ -112,46 +114,12 @@ def _of(
     return evolve(made, config=TABLES[kind].format(name=name))
 
 
-def probe(
-    name: str, does: str, named: str, body: str, top: str = "", *, deadly: bool = False
-) -> Hostile:
-    """A probe: the statements of ``check``, or the whole body of the class."""
-    return _of("probe", name, does, named, body, top, deadly=deadly)
-
-
-def source(
-    name: str, does: str, named: str, body: str, top: str = "", *, deadly: bool = False
-) -> Hostile:
-    """A source: the statements of ``run``, or the whole body of the class."""
-    return _of("source", name, does, named, body, top, deadly=deadly)
-
-
-def rule(
-    name: str, does: str, named: str, body: str, top: str = "", *, deadly: bool = False
-) -> Hostile:
-    """A rule: the statements of ``evaluate``, or the whole body of the class."""
-    return _of("rule", name, does, named, body, top, deadly=deadly)
-
-
-def notifier(
-    name: str, does: str, named: str, body: str, top: str = "", *, deadly: bool = False
-) -> Hostile:
-    """A notifier: the statements of ``send``, or the whole body of the class."""
-    return _of("notifier", name, does, named, body, top, deadly=deadly)
-
-
-def observer(
-    name: str, does: str, named: str, body: str, top: str = "", *, deadly: bool = False
-) -> Hostile:
-    """An observer: the statements of ``changed``, or the whole body of the class."""
-    return _of("observer", name, does, named, body, top, deadly=deadly)
-
-
-def service(
-    name: str, does: str, named: str, body: str, top: str = "", *, deadly: bool = False
-) -> Hostile:
-    """A service: the statements of ``run``, or the whole body of the class."""
-    return _of("service", name, does, named, body, top, deadly=deadly)
+probe = partial(_of, "probe")
+source = partial(_of, "source")
+rule = partial(_of, "rule")
+notifier = partial(_of, "notifier")
+observer = partial(_of, "observer")
+service = partial(_of, "service")
 
 
 def route(name: str, does: str, named: str, handler: str, options: str = "") -> Hostile:

@@ -62,7 +62,7 @@ class BoundCheck:
         self.executor.handle(RunsSkipped(self.target, self.settings.name, missed))
 
     def release(self) -> Runnable | None:
-        """Drop what a run that is under way still sees. Returns what has to be closed."""
+        """Drop what a run that is under way still sees; return what has to be closed."""
         self._is_bound = False
         return self.runnable if self.runnable is not None and self.runnable.is_used else None
 
@@ -198,7 +198,7 @@ class BoundChecks:
         self.scheduler.remove(check_id)
         self.runner.faults.forget(check_id)
         if (used := bound.release()) is not None:
-            plugin = bound.settings.plugin or ""
-            task = asyncio.ensure_future(self.runner.close(plugin, used))
+            isolation, plugin = self.runner.isolation, bound.settings.plugin or ""
+            task = asyncio.ensure_future(isolation.close(plugin, used))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)

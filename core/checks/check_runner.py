@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 from attrs import define, evolve, field
 
@@ -146,11 +145,6 @@ class Runner:
 
     def _seen(self, target: Target, name: str, result: Result) -> Observation:
         return Observation(target=target.name, check=name, at=self.clock.now(), result=result)
-
-    async def close(self, plugin: str, check: Runnable) -> None:
-        """Close a check; ignore errors and timeouts of the plugin."""
-        with suppress(PluginFault, TimeoutError):
-            await self.isolation.call(plugin, check.close, DEADLINE_GRACE)
 
 
 def patience_with(timeout: float, retries: int) -> float:

@@ -6,9 +6,10 @@ import asyncio
 from typing import Protocol
 
 from tocsin.core.contracts.model import Result, Target
+from tocsin.core.plugin.sandbox import Used
 
 
-class Runnable(Protocol):
+class Runnable(Used, Protocol):
     """The part of a check that the runner uses."""
 
     @property
@@ -19,10 +20,6 @@ class Runnable(Protocol):
     def retries(self) -> int:
         """Number of further tries before a ``down`` counts."""
 
-    @property
-    def is_used(self) -> bool:
-        """Whether it has to be closed."""
-
     def is_open_in(self, loop: asyncio.AbstractEventLoop | None) -> bool:
         """Return whether a try can be made in a loop without :meth:`open`."""
 
@@ -31,9 +28,6 @@ class Runnable(Protocol):
 
     async def check(self, target: Target) -> Result:
         """Make one try and return its result."""
-
-    async def close(self) -> None:
-        """Release the resources; no try follows."""
 
 
 class Confirmer(Protocol):

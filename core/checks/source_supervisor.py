@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from attrs import define
@@ -38,9 +37,6 @@ T = TypeVar("T")
 
 STOP_PATIENCE = 3.0
 """Timeout, in seconds, for a source to end."""
-
-CLOSE_DEADLINE = 2.0
-"""Timeout, in seconds, for a source to release its resources."""
 
 READERS = 3
 """Number of requests for log lines that are served at once; others wait."""
@@ -150,11 +146,7 @@ class SourceSupervisor:
         running.sink.intake.close()
         running.task.cancel()
         await asyncio.wait({running.task}, timeout=STOP_PATIENCE)
-        if running.runtime.is_used:
-            with suppress(PluginFault, TimeoutError):
-                await self._isolation.call(
-                    running.settings.plugin or "", running.runtime.close, CLOSE_DEADLINE
-                )
+        await self._isolation.close(running.settings.plugin or "", running.runtime)
 
     async def stop(self) -> None:
         """Stop all sources."""

@@ -32,7 +32,7 @@ from tocsin.core.hiding import clean
 from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.runtimes import Runtime
-from tocsin.core.plugin.sandbox import CLOSE_DEADLINE, Isolation, PluginFault, describe
+from tocsin.core.plugin.sandbox import Isolation, PluginFault, describe
 from tocsin.core.shapes import fit_own_name, fit_result, fit_time
 
 EXIT = {Status.UP: 0, Status.DEGRADED: 1, Status.DOWN: 2, Status.UNKNOWN: 3}
@@ -115,7 +115,7 @@ async def _check_all(
             plugin, check_id = check.plugin or "", f"{target.name}/{check.name}"
             polled = PolledCheck(probe, isolation.contexts.of(plugin, check_id))
             found = await runner.run(target, check.name, plugin, polled)
-            await runner.close(plugin, polled)
+            await isolation.close(plugin, polled)
             seen.append(cleaned_observation(found))
 
     runs = []
@@ -235,9 +235,7 @@ async def _snapshot(
     waiter.cancel()
     with contextlib.suppress(asyncio.CancelledError, PluginFault, TimeoutError, ActionError):
         await task
-    if runtime.is_used:
-        with contextlib.suppress(PluginFault, TimeoutError):
-            await isolation.call(plugin, runtime.close, CLOSE_DEADLINE)
+    await isolation.close(plugin, runtime)
     seen += [cleaned_observation(o) for o in sink.seen.values() if _wanted(o.check_id, patterns)]
     if sink.trouble is not None and not (settings.automatic or patterns):
         seen.append(_unknown(f"({settings.name})", settings.name, clean(sink.trouble)))

@@ -49,6 +49,11 @@ class Client:
         if not (self._token.isascii() and self._token.isprintable()):
             raise Failure("the token has characters that no token has; check TOCSIN_TOKEN")
         self.url = (url or _said_address(context)).rstrip("/")
+        if not _is_http(self.url):
+            raise Failure(
+                f"{self.url} is no address of tocsin; set TOCSIN_URL to one such as "
+                "http://127.0.0.1:8095"
+            )
 
     def ask(
         self,
@@ -88,13 +93,7 @@ class Client:
                 f"no tocsin answers at {self.url} ({error}); "
                 "start one with 'tocsin run', or name another with TOCSIN_URL"
             ) from error
-        except (
-            OSError,
-            http.client.HTTPException,
-            ValueError,
-            RecursionError,
-            zlib.error,
-        ) as error:
+        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
             reason = str(error) or "no answer in time"
             raise Failure(f"{self.url} did not give a valid answer of tocsin: {reason}") from error
 
@@ -106,6 +105,14 @@ class Client:
     def send(self, method: str, path: str, body: Any = None, patience: float | None = None) -> Any:
         """Send a request that changes something; see :meth:`ask`."""
         return self.ask(method, path, body=body, patience=patience)
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no port, or no IPv6 address
+        return False
 
 
 class _NoConnection(Exception):
@@ -124,10 +131,9 @@ def _exchange(
         OSError, http.client.HTTPException, ValueError: there is no valid answer.
     """
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("it is no URL of HTTP")
+    host = parts.hostname or ""  # it was checked
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=patience)
+    connection = kind(host, parts.port, timeout=patience)
     try:
         connection.connect()
     except TimeoutError:

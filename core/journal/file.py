@@ -31,9 +31,6 @@ RECENT = 86400.0
 RULE_STATE = "carried "
 """Prefix of the names in ``meta`` that hold the state of a rule."""
 
-BESIDE = ("-wal", "-shm")
-"""Suffixes of SQLite's files next to the journal."""
-
 UNREADABLE = (sqlite3.Error, msgspec.MsgspecError, KeyError, ValueError, TypeError)
 """Exceptions that reading a damaged file may raise."""
 

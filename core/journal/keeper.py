@@ -11,7 +11,6 @@ from pathlib import Path
 from attrs import evolve
 
 from tocsin.core.journal.file import (
-    BESIDE,
     UNREADABLE,
     Entry,
     Saved,
@@ -21,12 +20,12 @@ from tocsin.core.journal.file import (
     put,
     read,
 )
-from tocsin.core.journal.salvage import read_copy, salvage, set_aside
+from tocsin.core.journal.salvage import read_copy, salvage
 from tocsin.core.journal.upkeep import Upkeep, shrink
 from tocsin.core.journal.watch import Watch, frames_in
 from tocsin.core.logs import get_logger
 from tocsin.core.runtime import crash_points
-from tocsin.core.runtime.sqlite_file import DamagedError, is_damage, transaction
+from tocsin.core.runtime.sqlite_file import BESIDE, DamagedError, is_damage, set_aside, transaction
 
 log = get_logger(__name__)
 

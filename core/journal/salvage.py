@@ -5,11 +5,9 @@ The file itself is never changed: SQLite reads a copy.
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import sqlite3
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -23,43 +21,15 @@ from tocsin.core.alerts.outbox import Row, cleaned_row
 from tocsin.core.alerts.silences import Silence
 from tocsin.core.alerts.stored import decode
 from tocsin.core.contracts.model import Heartbeat
-from tocsin.core.journal.file import BESIDE, UNREADABLE, Saved, open_file, read, references
+from tocsin.core.journal.file import UNREADABLE, Saved, open_file, read, references
+from tocsin.core.runtime.sqlite_file import BESIDE
 
 MOST_QUERIES = 20_000
 """Maximum number of queries for one table: after the loss of an inner page, every range below it
 fails."""
 
-MOST_ASIDE = 5
-"""Number of damaged journals that are kept."""
-
 _HIGHEST = 1 << 22
 """The highest rowid to search for if the file does not reveal it."""
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a journal and its SQLite files, with the time in the name; delete all but the newest
-    MOST_ASIDE.
-
-    Returns:
-        The new path.
-
-    Raises:
-        OSError: the file does not exist, or its directory cannot be written.
-    """
-    stamp = f"{path.name}.broken-{int(time.time())}"
-    names = (path.with_name(stamp if not n else f"{stamp}-{n}") for n in itertools.count())
-    aside = next(name for name in names if not name.exists())
-    path.rename(aside)
-    for suffix in BESIDE:
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    kept = [
-        each for each in path.parent.glob(f"{path.name}.broken-*") if not each.name.endswith(BESIDE)
-    ]
-    for old in sorted(kept, key=lambda file: file.stat().st_mtime)[:-MOST_ASIDE]:
-        for suffix in ("", *BESIDE):
-            old.with_name(old.name + suffix).unlink(missing_ok=True)
-    return aside
 
 
 def read_copy(path: Path) -> Saved:

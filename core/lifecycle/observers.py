@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 
 from attrs import define, field
 
@@ -20,9 +19,6 @@ log = get_logger(__name__)
 
 DEADLINE = 10.0
 """Timeout, in seconds, of an observer's handling of one change."""
-
-CLOSE_DEADLINE = 2.0
-"""Timeout, in seconds, for an observer to release its resources."""
 
 QUEUE = 1000
 """Maximum number of changes queued for an observer; beyond it the oldest are dropped."""
@@ -106,12 +102,7 @@ class Observers:
         if watch.task is not None:
             watch.task.cancel()
             await asyncio.gather(watch.task, return_exceptions=True)
-        if not watch.runtime.is_used:
-            return
-        with suppress(PluginFault, TimeoutError):
-            await self.isolation.call(
-                watch.settings.plugin or "", watch.runtime.close, CLOSE_DEADLINE
-            )
+        await self.isolation.close(watch.settings.plugin or "", watch.runtime)
 
     async def _serve(self, watch: _Watch) -> None:
         while True:

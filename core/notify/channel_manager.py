@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 
 from attrs import define, field
 
@@ -16,13 +15,9 @@ from tocsin.core.monitor import events
 from tocsin.core.monitor.withdraw import withdrawn
 from tocsin.core.notify import Channel, Tools
 from tocsin.core.notify.controls import ChannelControls, ControlContext
-from tocsin.core.plugin.sandbox import PluginFault
 from tocsin.core.plugin.supervisor import keep_running
 
 log = get_logger(__name__)
-
-CLOSE_DEADLINE = 2.0
-"""Timeout, in seconds, for a notifier to release its resources."""
 
 
 @define
@@ -133,12 +128,8 @@ class ChannelManager:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _close(self, channel: Channel) -> None:
-        runtime = channel.attempt.runtime
-        if runtime is not None and runtime.is_used:
-            with suppress(PluginFault, TimeoutError):
-                await self.tools.isolation.call(
-                    channel.settings.plugin or "", runtime.close, CLOSE_DEADLINE
-                )
+        if (runtime := channel.attempt.runtime) is not None:
+            await self.tools.isolation.close(channel.settings.plugin or "", runtime)
 
     def put(self, rows: Iterable[Row]) -> None:
         """Give rows that are on disk to their channels."""

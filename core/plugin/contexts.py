@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 from urllib.parse import quote
@@ -38,6 +39,10 @@ THREADS = 8
 
 BURST, RATE = 100.0, 10.0
 """Events that a plugin may emit at once, and per second afterwards; further ones are dropped."""
+
+
+REPORT_EVERY = 60.0
+"""Seconds between two lines in the log about events of a plugin that were dropped."""
 
 
 class EventSink(Protocol):
@@ -111,17 +116,24 @@ class _Shared:
     credit: float = BURST
     credited_at: float = field(factory=time.monotonic)
     dropped: int = 0
-    """Events that were dropped since the last that was not."""
+    """Events that were dropped since the last line about it in the log."""
+    reported_at: float = -inf
+    """When that line was written, in monotonic seconds."""
 
-    def may_emit(self) -> bool:
+    def may_emit(self, plugin: str) -> bool:
         """Take one credit for an event; return False if there is none."""
         now = time.monotonic()
         self.credit = min(BURST, self.credit + (now - self.credited_at) * RATE)
         self.credited_at = now
-        if self.credit < 1:
-            return False
-        self.credit -= 1
-        return True
+        if self.credit >= 1:
+            self.credit -= 1
+            return True
+        self.dropped += 1
+        if now - self.reported_at >= REPORT_EVERY:
+            log.warning("a plugin emits too many events; those beyond its rate are dropped",
+                        plugin=plugin, per_second=RATE, dropped=self.dropped)  # fmt: skip
+            self.dropped, self.reported_at = 0, now
+        return False
 
     def http(self) -> aiohttp.ClientSession:
         """Return the session of the running loop. That of a loop before it, whose thread was
@@ -209,15 +221,8 @@ class RuntimeContext:
         known, wrong = fit_event(event, self.clock.now())
         if wrong is not None:
             raise PluginFault(wrong)
-        shared = self._shared
-        if not shared.may_emit():
-            shared.dropped += 1
-            if shared.dropped == 1:
-                log.warning("a plugin emits too many events; those beyond its rate are dropped",
-                            plugin=self.plugin, per_second=RATE)  # fmt: skip
-            return
-        shared.dropped = 0
-        if (events := self._contexts.events) is None:
+        events = self._contexts.events
+        if not self._shared.may_emit(self.plugin) or events is None:
             return
         if self._home is None or self._home is _running_loop():
             events.happened(known)

@@ -20,7 +20,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import CodeType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tocsin.core.contracts.base import ActionError, ServiceError
 from tocsin.core.contracts.notifier import NotifyError
@@ -35,8 +35,8 @@ T = TypeVar("T")
 
 Expected = tuple[type[ActionError | NotifyError | ServiceError], ...]
 
-CLOSE_DEADLINE = 1.0
-"""Timeout, in seconds, for closing what the runtimes of a plugin share."""
+CLOSE_DEADLINE = 2.0
+"""Timeout, in seconds, for a plugin to release its resources."""
 
 TICK = 0.25
 """Seconds between two signs of life of a plugin's thread."""
@@ -52,6 +52,17 @@ MOST_GIVEN_UP = 2
 
 LEAKED_TASKS = 100
 """Number of tasks left by finished runs, above which a plugin counts as leaking."""
+
+
+class Used(Protocol):
+    """What a plugin may have opened, and then has to close."""
+
+    @property
+    def is_used(self) -> bool:
+        """Whether it has to be closed."""
+
+    async def close(self) -> None:
+        """Release the resources; runs code of the plugin."""
 
 
 class PluginThread:
@@ -391,6 +402,13 @@ class Isolation:
             return
         with suppress(PluginFault, TimeoutError):
             await self.call(plugin, partial(self.contexts.close, plugin), CLOSE_DEADLINE)
+
+    async def close(self, plugin: str, used: Used) -> None:
+        """Close what a plugin has opened, if it did. Its errors and timeouts are ignored: nothing
+        more is expected of it."""
+        if used.is_used:
+            with suppress(PluginFault, TimeoutError):
+                await self.call(plugin, used.close, CLOSE_DEADLINE)
 
     def reset(self, plugin: str, fault: PluginFault) -> None:
         """Abandon a plugin's thread after a severe fault."""

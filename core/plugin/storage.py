@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from attrs import define, field
 from tocsin.core.contracts.context import Json
 from tocsin.core.logs import get_logger
 from tocsin.core.runtime.owned import give_to_owner
-from tocsin.core.runtime.sqlite_file import as_os_error, connect, is_damage
+from tocsin.core.runtime.sqlite_file import as_os_error, connect, is_damage, set_aside
 
 log = get_logger(__name__)
 T = TypeVar("T")
@@ -82,11 +81,9 @@ class StorageFile:
         raise AssertionError("the last attempt returns or raises")
 
     def _set_aside(self, error: sqlite3.Error) -> None:
-        aside = self.path.with_name(f"{self.path.name}.damaged-{time.time():.0f}")
-        self.path.rename(aside)
-        self.path.with_name(f"{self.path.name}-journal").unlink(missing_ok=True)
         log.error("the stored values of plugins were damaged; they begin anew",
-                  file=str(self.path), moved_to=str(aside), reason=str(error))  # fmt: skip
+                  file=str(self.path), moved_to=str(set_aside(self.path)),
+                  reason=str(error))  # fmt: skip
 
     def _put(self, db: sqlite3.Connection, plugin: str, key: str, value: bytes | None) -> None:
         if value is None:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+BESIDE = ("-wal", "-shm", "-journal")
+"""Suffixes of the files that SQLite keeps beside a file."""
+
+MOST_ASIDE = 5
+"""Number of damaged files of one name that are kept."""
 
 _DAMAGE = frozenset(
     (
@@ -89,3 +97,29 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         with suppress(sqlite3.Error):
             db.execute("ROLLBACK")
         raise
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file, and what SQLite keeps beside it, with the time in the name; delete all
+    but the newest MOST_ASIDE.
+
+    Returns:
+        The new path.
+
+    Raises:
+        OSError: the file does not exist, or its directory cannot be written.
+    """
+    stamp = f"{path.name}.broken-{int(time.time())}"
+    names = (path.with_name(stamp if not n else f"{stamp}-{n}") for n in itertools.count())
+    aside = next(name for name in names if not name.exists())
+    path.rename(aside)
+    for suffix in BESIDE:
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    kept = [
+        each for each in path.parent.glob(f"{path.name}.broken-*") if not each.name.endswith(BESIDE)
+    ]
+    for old in sorted(kept, key=lambda file: file.stat().st_mtime)[:-MOST_ASIDE]:
+        for suffix in ("", *BESIDE):
+            old.with_name(old.name + suffix).unlink(missing_ok=True)
+    return aside

@@ -145,7 +145,7 @@ async def test_a_damaged_file_begins_anew(made: Contexts, tmp_path: Path) -> Non
     assert [line["log_level"] for line in lines] == ["error"]
     await storage.put("key", 1)
     assert await storage.get("key") == 1
-    assert len(list(tmp_path.glob("plugins.db.damaged-*"))) == 1
+    assert len(list(tmp_path.glob("plugins.db.broken-*"))) == 1
     (tmp_path / "plugins.db").unlink()
     await storage.put("key", 2)
     assert await storage.get("key") == 2

@@ -7,11 +7,12 @@ import time
 from enum import StrEnum
 from ipaddress import ip_address
 
-from attrs import define, field
+from attrs import define, field, frozen
+from attrs import field as option
 
-from tocsin import Result, Secret
+from tocsin import Probe, Result, Seconds, Secret, Target
 from tocsin_net._certificate import Certificate, certificate_of, judged
-from tocsin_net._options import bare
+from tocsin_net._options import bare, check_host, check_line, check_server_name
 
 LEAVE = 1.0
 """Seconds to wait for the server's answer to QUIT or LOGOUT."""
@@ -47,6 +48,29 @@ def _is_local(host: str) -> bool:
         return ip_address(bare(host)).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@frozen(kw_only=True)
+class MailProbe(Probe):
+    """The options that the probes of mail servers share."""
+
+    host: str = option(validator=check_host)
+    security: Security = Security.NONE
+    verify: bool = True
+    ca_file: str | None = None
+    server_name: str | None = option(default=None, validator=check_server_name)
+    user: str | None = option(default=None, validator=check_line)
+    password: Secret | None = None
+    degraded_above: Seconds | None = None
+    certificate_warn_days: float = 14.0
+
+    def __attrs_post_init__(self) -> None:
+        """Validate what depends on several options."""
+        check_login(self.host, self.security, self.user, self.password)
+
+    def network_host(self, target: Target) -> str:
+        """Return the host, without the brackets of an IPv6 address."""
+        return bare(self.host)
 
 
 @define

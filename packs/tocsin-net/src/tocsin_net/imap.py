@@ -9,17 +9,14 @@ from typing import ClassVar
 from attrs import field as option
 from attrs import frozen, validators
 
-from tocsin import Probe, Result, Seconds, Secret, Target, clean_text, deadline, hookimpl
+from tocsin import Probe, Result, Target, clean_text, deadline, hookimpl
 from tocsin_net._certificate import context_for
 from tocsin_net._dialogue import Dialogue
 from tocsin_net._imap_client import ImapClient
-from tocsin_net._mail import LEAVE, MOST_OFFERED, Security, Session, check_login
+from tocsin_net._mail import LEAVE, MOST_OFFERED, MailProbe, Security, Session
 from tocsin_net._options import (
     bare,
-    check_host,
-    check_line,
     check_port,
-    check_server_name,
     place,
 )
 from tocsin_net._trouble import FAILURES, Trouble, failure
@@ -28,7 +25,7 @@ _PORTS = {Security.NONE: 143, Security.STARTTLS: 143, Security.TLS: 993}
 
 
 @frozen(kw_only=True)
-class ImapProbe(Probe):
+class ImapProbe(MailProbe):
     """Talk to an IMAP server: greeting, CAPABILITY, optionally STARTTLS or TLS, and a login.
 
     Attributes:
@@ -47,24 +44,7 @@ class ImapProbe(Probe):
     by_label: ClassVar[bool] = True
     config_only: ClassVar[tuple[str, ...]] = ("ca_file", "user", "password")
 
-    host: str = option(validator=check_host)
     port: int | None = option(default=None, validator=validators.optional(check_port))
-    security: Security = Security.NONE
-    verify: bool = True
-    ca_file: str | None = None
-    server_name: str | None = option(default=None, validator=check_server_name)
-    user: str | None = option(default=None, validator=check_line)
-    password: Secret | None = None
-    degraded_above: Seconds | None = None
-    certificate_warn_days: float = 14.0
-
-    def __attrs_post_init__(self) -> None:
-        """Validate what depends on several options."""
-        check_login(self.host, self.security, self.user, self.password)
-
-    def network_host(self, target: Target) -> str:
-        """Return the host, without the brackets of an IPv6 address."""
-        return bare(self.host)
 
     async def check(self, target: Target) -> Result:
         """Run one session and judge it; no mailbox is opened."""

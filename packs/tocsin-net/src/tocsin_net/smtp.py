@@ -15,8 +15,6 @@ from attrs import field as option
 from tocsin import (
     Probe,
     Result,
-    Seconds,
-    Secret,
     Target,
     clean_text,
     connect_to,
@@ -25,13 +23,10 @@ from tocsin import (
 )
 from tocsin_net._certificate import context_for
 from tocsin_net._dialogue import address_literal, quoted
-from tocsin_net._mail import LEAVE, MOST_OFFERED, Security, Session, check_login
+from tocsin_net._mail import LEAVE, MOST_OFFERED, MailProbe, Security, Session
 from tocsin_net._options import (
     bare,
-    check_host,
-    check_line,
     check_port,
-    check_server_name,
     place,
 )
 from tocsin_net._trouble import FAILURES, Trouble, because, failure, wrapped
@@ -47,7 +42,7 @@ def _check_name(_: object, attribute: Attribute[str | None], value: str | None) 
 
 
 @frozen(kw_only=True)
-class SmtpProbe(Probe):
+class SmtpProbe(MailProbe):
     """Talk to a mail server: greeting, EHLO, optionally STARTTLS or TLS, and a login.
 
     Attributes:
@@ -67,25 +62,8 @@ class SmtpProbe(Probe):
     by_label: ClassVar[bool] = True
     config_only: ClassVar[tuple[str, ...]] = ("ca_file", "user", "password", "ehlo_name")
 
-    host: str = option(validator=check_host)
     port: int = option(default=25, validator=check_port)
-    security: Security = Security.NONE
-    verify: bool = True
-    ca_file: str | None = None
-    server_name: str | None = option(default=None, validator=check_server_name)
-    user: str | None = option(default=None, validator=check_line)
-    password: Secret | None = None
     ehlo_name: str | None = option(default=None, validator=_check_name)
-    degraded_above: Seconds | None = None
-    certificate_warn_days: float = 14.0
-
-    def __attrs_post_init__(self) -> None:
-        """Validate what depends on several options."""
-        check_login(self.host, self.security, self.user, self.password)
-
-    def network_host(self, target: Target) -> str:
-        """Return the host, without the brackets of an IPv6 address."""
-        return bare(self.host)
 
     async def check(self, target: Target) -> Result:
         """Run one session and judge it; no mail is sent."""
