@@ -312,7 +312,7 @@ async def test_a_broken_route_hurts_nobody(
     plugin, the plugin is marked failed with the reason, and everything else answers; a good answer
     clears it."""
     monkeypatch.setattr(plugin_routes, "DEADLINE", 0.2)
-    monkeypatch.setattr("tocsin.core.plugin.sandbox.BLOCKED_AFTER", 0.3)
+    monkeypatch.setattr("tocsin.core.plugin.threads.BLOCKED_AFTER", 0.3)
     problem = await ask.get(f"{UNDER}/{path}", status=status)
     assert "plugin shelf" in problem["detail"]
     assert words in problem["detail"]

@@ -273,7 +273,7 @@ async def test_a_generator_that_blocks_its_thread_is_a_fault(
     ask: Asker, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A blocked thread is abandoned; its streams are cut off, and the plugin is failed."""
-    monkeypatch.setattr("tocsin.core.plugin.sandbox.BLOCKED_AFTER", 0.5)
+    monkeypatch.setattr("tocsin.core.plugin.threads.BLOCKED_AFTER", 0.5)
     monkeypatch.setattr(stack.isolation, "_report", stack.plugins.fail)
     watching = asyncio.ensure_future(stack.isolation.watch())
     answer = await ask.client.get(f"{UNDER}/count", headers=ask.headers)

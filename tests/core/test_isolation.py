@@ -10,6 +10,7 @@ import sysconfig
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import CodeType
 from typing import Any
 
@@ -18,14 +19,15 @@ import pytest
 from tests.conftest import eventually
 from tests.contexts import contexts
 from tocsin import ActionError, NotifyError, ServiceError
-from tocsin.core.plugin import sandbox as isolation
+from tocsin.core.plugin import sandbox, threads
 from tocsin.core.plugin.sandbox import Isolation, PluginFault, PluginThread, call_with_deadline
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "BLOCKED_AFTER", 0.4)
-    monkeypatch.setattr(isolation, "TICK", 0.05)
+    monkeypatch.setattr(threads, "BLOCKED_AFTER", 0.4)
+    monkeypatch.setattr(threads, "TICK", 0.05)
+    monkeypatch.setattr(sandbox, "TICK", 0.05)
 
 
 async def test_a_lane_gives_what_the_coroutine_gives() -> None:
@@ -310,6 +312,20 @@ async def test_a_call_that_is_closed_ends_quietly() -> None:
     await guard.stop()
 
 
+def test_a_call_that_is_freed_without_a_loop_ends_quietly() -> None:
+    """As happens to one that an abandoned loop has left: no error appears anywhere."""
+    loop = asyncio.new_event_loop()
+    call = threads.guarded(lambda: asyncio.sleep(60), None, ())
+    task = loop.create_task(call)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    call.close()
+    task.cancel()
+    with suppress(RuntimeError):  # the task finds its coroutine closed
+        loop.run_until_complete(task)
+    loop.close()
+
+
 def test_a_synchronous_call_has_a_deadline() -> None:
     """A hook that hangs, raises or exits is a fault that says which and while doing what."""
     assert call_with_deadline(lambda: 7, 5, "it was called") == 7
@@ -370,16 +386,16 @@ def test_our_own_code_is_never_interrupted_wherever_it_is_installed(
 ) -> None:
     """In a checkout as among the packages of a Python, where plugins are, too."""
     packages = f"{sysconfig.get_path('stdlib')}/site-packages"
-    monkeypatch.setattr(isolation, "_OURS", (f"{packages}/tocsin/core",))
+    monkeypatch.setattr(threads, "_OURS", (f"{packages}/tocsin/core",))
 
     def code(path: str) -> CodeType:
         made = compile("0", path, "eval")
         assert isinstance(made, CodeType)
         return made
 
-    assert isolation._is_shared(code(f"{packages}/tocsin/core/intake.py"), isolation._OURS)
-    assert isolation._is_shared(code(f"{sysconfig.get_path('stdlib')}/queue.py"))
-    assert not isolation._is_shared(code(f"{packages}/acme/probe.py"), isolation._OURS)
+    assert threads._is_shared(code(f"{packages}/tocsin/core/intake.py"), threads._OURS)
+    assert threads._is_shared(code(f"{sysconfig.get_path('stdlib')}/queue.py"))
+    assert not threads._is_shared(code(f"{packages}/acme/probe.py"), threads._OURS)
 
 
 async def test_a_thread_is_interrupted_only_in_the_plugins_own_code() -> None:
@@ -414,7 +430,7 @@ async def test_a_thread_is_interrupted_only_in_the_plugins_own_code() -> None:
     await eventually(inside.is_set)
 
     def ended(thread: _Stubborn) -> bool:
-        isolation.interrupt(thread)
+        threads.interrupt(thread)
         return thread.ended.is_set()
 
     await eventually(lambda: ended(spins))
@@ -443,7 +459,7 @@ async def test_a_plugin_whose_threads_go_on_gets_no_more() -> None:
     async def fine() -> str:
         return "fine"
 
-    for number in range(isolation.MOST_GIVEN_UP):
+    for number in range(threads.MOST_GIVEN_UP):
         task = asyncio.create_task(plugin_thread.call(block, 60))
         await eventually(lambda number=number: len(entered) > number)
         plugin_thread.abandon(PluginFault("blocked", severe=True))
@@ -462,7 +478,7 @@ async def test_a_long_standstill_is_told_though_a_short_one_follows(
 ) -> None:
     """On a machine that is busy after a pause the loop stands still again, for a moment: what is
     known of the pause stays, so that its alert is not taken back before it is due."""
-    monkeypatch.setattr(isolation, "LONG_STANDSTILL", 1.2)
+    monkeypatch.setattr(sandbox, "LONG_STANDSTILL", 1.2)
     watched = Isolation(frozenset(), lambda *_: None, contexts())
     watch = asyncio.create_task(watched.watch())
     await asyncio.sleep(0)

@@ -30,7 +30,7 @@ class Fault:
     ``blind``: targets that nobody can see while it lasts. ``refused``: channels
     and targets whose notices the receiver refuses for good, from the start of the fault. ``hold``:
     how long an idle channel holds a notice. ``plugin_threads``: how many plugins get a thread of
-    their own (``core.plugin.sandbox``), which they keep.
+    their own (``core.plugin.threads``), which they keep.
     """
 
     name: ClassVar[str] = ""
