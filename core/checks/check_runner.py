@@ -115,11 +115,13 @@ class Runner:
         async def look() -> tuple[Result, str | None]:
             return fit_result(await check.check(target))
 
+        found = None
         try:
             if not check.is_open_in(self.isolation.loop_of(plugin)):
-                await self._open(plugin, check)
+                found = await self._open(plugin, check)
             started = self.clock.monotonic()
-            result, wrong = await self.isolation.call(plugin, look, check.timeout + DEADLINE_GRACE)
+            if found is None:
+                found = await self.isolation.call(plugin, look, check.timeout + DEADLINE_GRACE)
         except PluginFault as fault:
             if (lack := own_shortage(fault)) is not None:
                 return Result.unknown(lack)
@@ -131,15 +133,22 @@ class Runner:
             # The cause may be the probe, but if it is the target, an alert must fire.
             self.faults.overran(key, check.timeout)
             return Result.down(f"no answer within {check.timeout:g} s")
+        result, wrong = found
         if wrong is None:
             self.faults.is_right(key)
         else:
             self.faults.is_imperfect(key, wrong)
         return result.with_latency(self.clock.monotonic() - started)
 
-    async def _open(self, plugin: str, check: Runnable) -> None:
+    async def _open(self, plugin: str, check: Runnable) -> tuple[Result, str | None] | None:
+        """Open a check; return the result, and what of it was invalid, if there can be no try."""
+
+        async def prepare() -> tuple[Result, str | None] | None:
+            result = await check.open()
+            return None if result is None else fit_result(result, "open")
+
         try:
-            await self.isolation.call(plugin, check.open, OPEN_DEADLINE + DEADLINE_GRACE)
+            return await self.isolation.call(plugin, prepare, OPEN_DEADLINE + DEADLINE_GRACE)
         except TimeoutError:
             raise PluginFault("did not end when its opening was cancelled") from None
 

@@ -7,7 +7,7 @@ import asyncio
 from attrs import define, field
 
 from tocsin.core.contracts.context import Context
-from tocsin.core.contracts.model import Result, Target
+from tocsin.core.contracts.model import CheckError, Result, Target
 from tocsin.core.contracts.probe import Probe, ProbeRuntime
 from tocsin.core.plugin.runtimes import Runtime
 
@@ -47,13 +47,20 @@ class PolledCheck:
         """Return whether a try can be made in a loop without opening the runtime first."""
         return self._runtime.is_open_in(loop) or type(self.probe).open is Probe.open
 
-    async def open(self) -> None:
-        """Open the runtime; runs code of the plugin."""
-        await self._runtime.get()
+    async def open(self) -> Result | None:
+        """Open the runtime; return the result if it cannot open yet. Runs code of the plugin."""
+        try:
+            await self._runtime.get()
+        except CheckError as error:
+            return Result.failed(error)
+        return None
 
     async def check(self, target: Target) -> Result:
         """Make one try and return its result; runs code of the plugin."""
-        return await (await self._runtime.get()).check(target)
+        try:
+            return await (await self._runtime.get()).check(target)
+        except CheckError as error:
+            return Result.failed(error)
 
     async def close(self) -> None:
         """Close the runtime; runs code of the plugin."""

@@ -23,8 +23,8 @@ class Runnable(Used, Protocol):
     def is_open_in(self, loop: asyncio.AbstractEventLoop | None) -> bool:
         """Return whether a try can be made in a loop without :meth:`open`."""
 
-    async def open(self) -> None:
-        """Prepare for the first try."""
+    async def open(self) -> Result | None:
+        """Prepare for the first try; return the result if there can be none."""
 
     async def check(self, target: Target) -> Result:
         """Make one try and return its result."""

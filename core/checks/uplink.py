@@ -29,6 +29,9 @@ log = get_logger(__name__)
 FRESH = 5.0
 """Seconds for which a failure of the uplink is not checked again."""
 
+MOST_HOSTS = 20
+"""Hosts of one check that are looked at."""
+
 RESOLVE_PATIENCE = 2.0
 """Timeout, in seconds, of the lookup of a name; then it counts as an outside name."""
 
@@ -65,20 +68,21 @@ class Uplink:
         """
         if not self.settings.addresses or not isinstance(check, PolledCheck):
             return result
-        host = await self._reached(plugin, check.probe, target)
-        if host is None or not await is_outside(host) or await self.is_up():
+        hosts = await self._reached(plugin, check.probe, target)
+        if not await _any_outside(hosts) or await self.is_up():
             return result
         text = f"tocsin's own uplink failed, so this result is not valid: {result.message}"
         return evolve(result, status=Status.UNKNOWN, message=text)
 
-    async def _reached(self, plugin: str, probe: Probe, target: Target) -> str | None:
-        async def ask() -> str | None:
+    async def _reached(self, plugin: str, probe: Probe, target: Target) -> list[str]:
+        async def ask() -> object:
             return probe.network_host(target)
 
         with contextlib.suppress(PluginFault, TimeoutError):
-            host = await self.isolation.call(plugin, ask, 1.0)
-            return host if isinstance(host, str) and host else None
-        return None
+            named = await self.isolation.call(plugin, ask, 1.0)
+            hosts = named if isinstance(named, tuple) else (named,)
+            return [host for host in hosts[:MOST_HOSTS] if isinstance(host, str) and host]
+        return []
 
     async def is_up(self) -> bool:
         """Return whether any address can be reached. An earlier success does not count, since the
@@ -165,6 +169,10 @@ class Uplink:
         if self.trouble is None:
             return {"uplink": ComponentHealth(status=Health.OK)}
         return {"uplink": ComponentHealth(status=Health.DEGRADED, message=self.trouble)}
+
+
+async def _any_outside(hosts: list[str]) -> bool:
+    return any(await asyncio.gather(*(is_outside(host) for host in hosts)))
 
 
 async def is_outside(host: str) -> bool:

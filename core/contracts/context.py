@@ -57,6 +57,9 @@ class Storage(Protocol):
     async def get(self, key: str) -> Json:
         """Return the value of ``key``; None if there is none."""
 
+    async def keys(self, prefix: str = "") -> list[str]:
+        """Return the keys that begin with ``prefix``, sorted; without one, all."""
+
     async def put(self, key: str, value: Json) -> None:
         """Store a value.
 

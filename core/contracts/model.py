@@ -121,6 +121,18 @@ CONTAINER_METRICS = tuple(
 """Names of a container's metrics: the fields whose names end in a unit, as those of all metrics."""
 
 
+class CheckError(Exception):
+    """A check cannot tell anything about its target, for a reason on tocsin's side: a file cannot
+    be read, a permission or a program is missing.
+
+    A probe raises it, from ``check`` or ``open``: the result is ``unknown`` with the message. It is
+    no fault of the plugin. :meth:`Result.failed` returns the same result.
+
+    Args:
+        message: one sentence with the reason and the remedy.
+    """
+
+
 @frozen(kw_only=True)
 class Result:
     """What one run of a check saw.
@@ -168,15 +180,23 @@ class Result:
 
         Returns:
             ``down``; or ``unknown`` where the error shows that tocsin itself lacks something (file
-            descriptors, memory, threads, ports).
+            descriptors, memory, threads, ports), or is a :class:`CheckError`, whose own text is
+            then the message.
         """
         if (lack := own_shortage(error)) is not None:
             return cls.unknown(lack, **fields)
+        if isinstance(error, CheckError):
+            return cls.unknown(str(error) or type(error).__name__, **fields)
         return cls.down(message or str(error) or type(error).__name__, **fields)
 
     @classmethod
     def unknown(cls, message: str, **fields: Any) -> Result:
-        """Return a result that the status is not known; it implies nothing about the target."""
+        """Return a result that the status is not known; it implies nothing about the target.
+
+        Args:
+            message: one sentence with the reason and, if a person can do something, the remedy.
+            fields: further fields of the result.
+        """
         return cls(status=Status.UNKNOWN, message=message, **fields)
 
     def with_latency(self, seconds: float) -> Result:

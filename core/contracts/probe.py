@@ -24,6 +24,10 @@ class ProbeRuntime(ABC):
 
         A failure of the target is a result (``Result.down``). An exception counts as a fault of the
         probe: the check is ``unknown``, and the plugin is named.
+
+        Raises:
+            CheckError: nothing can be told of the target, for a reason on tocsin's side. The check
+                is ``unknown`` with its message, and the plugin has not failed.
         """
 
     async def close(self) -> None:
@@ -67,6 +71,9 @@ class Probe(ProbeRuntime):
 
         Args:
             context: what the core gives to the runtime.
+
+        Raises:
+            CheckError: as for :meth:`ProbeRuntime.check`.
         """
         return self
 
@@ -74,11 +81,12 @@ class Probe(ProbeRuntime):
         """Check ``target`` once; see :meth:`ProbeRuntime.check`."""
         raise NotImplementedError(f"{type(self).__name__} defines neither check nor open")
 
-    def network_host(self, target: Target) -> str | None:
-        """Return the host that a check connects to over the network; None: it uses no network.
+    def network_host(self, target: Target) -> str | tuple[str, ...] | None:
+        """Return the host that a check connects to over the network, or several; None or an empty
+        tuple: it uses no network.
 
-        While tocsin's own uplink is down (``[uplink]``), a ``down`` of a host outside becomes
-        ``unknown``.
+        While tocsin's own uplink is down (``[uplink]``), a ``down`` becomes ``unknown`` if any of
+        these hosts is outside.
         """
         return None
 

@@ -57,6 +57,13 @@ class StorageFile:
             found = self._do(lambda db: db.execute(question, (plugin, key)).fetchone())
         return None if found is None else bytes(found[0])
 
+    def keys(self, plugin: str) -> list[str]:
+        """Return the keys of a plugin, sorted by code point. Raises OSError."""
+        question = "SELECT key FROM stored WHERE plugin = ? ORDER BY key"
+        with self._lock:
+            found = self._do(lambda db: db.execute(question, (plugin,)).fetchall())
+        return [key for (key,) in found]
+
     def put(self, plugin: str, key: str, value: bytes | None) -> None:
         """Store a value as JSON, None: remove it. Raises OSError; ValueError for too many keys."""
         with self._lock:
@@ -135,6 +142,11 @@ class PluginStorage:
         raw = await asyncio.to_thread(self.file.get, self.plugin, key)
         found: Json = None if raw is None else json.loads(raw)
         return found
+
+    async def keys(self, prefix: str = "") -> list[str]:
+        """Return the keys that begin with ``prefix``, sorted. Raises OSError."""
+        found = await asyncio.to_thread(self.file.keys, self.plugin)
+        return [key for key in found if key.startswith(prefix)]
 
     async def put(self, key: str, value: Json) -> None:
         """Store a value; None removes the key. Raises OSError, ValueError."""

@@ -165,13 +165,19 @@ def message_of(*kinds: Kind, text: str = "killed, exit code 137", target: str = 
     return evolve(message, words=Renderer(clean=clean).words(message))
 
 
-async def check_notifier_conformance(notifier: Notifier) -> list[Receipt]:
+async def check_notifier_conformance(
+    notifier: Notifier, context: RecordingContext | None = None
+) -> list[Receipt]:
     """Check a notifier whose provider accepts everything against its contract.
 
     It has to deliver every kind of notification, many at once, and hostile text; return valid
     receipts; accept the same message twice; end when it is cancelled; leave no tasks behind; and
     show no secrets. How refusals of a provider become a :class:`NotifyError`, permanent or not, is
     for its own tests, with :func:`check_refusal`.
+
+    Args:
+        notifier: the notifier.
+        context: what its runtime is given; None for one that records.
 
     Returns:
         The receipts.
@@ -182,7 +188,7 @@ async def check_notifier_conformance(notifier: Notifier) -> list[Receipt]:
     check_class(type(notifier))
     check_secrets_hidden(notifier)
     before = asyncio.all_tasks()
-    context = RecordingContext()
+    context = context or RecordingContext()
     runtime = await opened(notifier, context)
     receipts = []
     messages = [message_of(kind) for kind in Kind]
@@ -209,7 +215,11 @@ async def check_notifier_conformance(notifier: Notifier) -> list[Receipt]:
 
 
 async def check_refusal(
-    notifier: Notifier, *, permanent: bool, retry_after: float | None = None
+    notifier: Notifier,
+    *,
+    permanent: bool,
+    retry_after: float | None = None,
+    context: RecordingContext | None = None,
 ) -> NotifyError:
     """Check that a refusal by the provider becomes the right NotifyError, without a secret in it.
 
@@ -217,6 +227,7 @@ async def check_refusal(
         notifier: a notifier whose provider refuses.
         permanent: whether the error has to be permanent.
         retry_after: the delay in seconds that the error has to carry; None for none.
+        context: what its runtime is given; None for one that records.
 
     Returns:
         The error.
@@ -226,7 +237,7 @@ async def check_refusal(
     """
     found: NotifyError | None = None
     receipt: object = None
-    context = RecordingContext()
+    context = context or RecordingContext()
     runtime = await opened(notifier, context)
     try:
         async with asyncio.timeout(notifier.timeout + GRACE):

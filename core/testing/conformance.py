@@ -14,9 +14,10 @@ import attrs
 import msgspec
 
 from tocsin.core.checks.check_runner import DEADLINE_GRACE
+from tocsin.core.checks.polled_check import PolledCheck
 from tocsin.core.contracts.base import Secret
 from tocsin.core.contracts.model import Result, Target
-from tocsin.core.contracts.probe import Probe, ProbeRuntime, PushProbe
+from tocsin.core.contracts.probe import Probe, PushProbe
 from tocsin.core.contracts.source import Source
 from tocsin.core.plugin.options import options_of, summary_of
 from tocsin.core.testing.context import RecordingContext, opened
@@ -102,8 +103,8 @@ async def check_probe_conformance(
 ) -> Result:
     """Check a probe against its contract.
 
-    It has to open and return a valid result within its deadline, twice, in two event loops; end
-    when it is cancelled; leave no tasks behind; and show no secrets.
+    It has to open and return a valid result, or raise a CheckError, within its deadline, twice, in
+    two event loops; end when it is cancelled; leave no tasks behind; and show no secrets.
 
     Args:
         probe: the probe.
@@ -122,17 +123,16 @@ async def check_probe_conformance(
     check_secrets_hidden(probe)
     before = asyncio.all_tasks()
     context = context or RecordingContext()
-    runtime = await opened(probe, context)
-    async with asyncio.timeout(probe.timeout + DEADLINE_GRACE):
-        result = await runtime.check(target)
+    check = PolledCheck(probe, context)
+    result = await _try_once(check, target)
     check_result(result)
     for secret in _secrets(probe):
         shown = result.message + msgspec.json.encode(result.attributes).decode()
         assert secret.reveal() not in shown, "the result shows a secret"
-    await _cancel_midway(runtime, target)
+    await _cancel_midway(check, target)
     await check_no_tasks_left(before, "check()")
-    await asyncio.to_thread(_in_another_loop, probe, target)
-    await runtime.close()
+    await asyncio.to_thread(_in_another_loop, probe, target, context)
+    await check.close()
     await context.close()
     return result
 
@@ -155,8 +155,16 @@ async def check_no_tasks_left(before: set[asyncio.Task[Any]], what: str) -> None
     assert not left, f"{what} left tasks behind: {left}"
 
 
-async def _cancel_midway(runtime: ProbeRuntime, target: Target) -> None:
-    task = asyncio.ensure_future(runtime.check(target))
+async def _try_once(check: PolledCheck, target: Target) -> Result:
+    result = await check.open()  # within its own deadline
+    if result is not None:
+        return result
+    async with asyncio.timeout(check.timeout + DEADLINE_GRACE):
+        return await check.check(target)
+
+
+async def _cancel_midway(check: PolledCheck, target: Target) -> None:
+    task = asyncio.ensure_future(check.check(target))
     await asyncio.sleep(0.001)
     task.cancel()
     done, _ = await asyncio.wait({task}, timeout=DEADLINE_GRACE)
@@ -166,17 +174,18 @@ async def _cancel_midway(runtime: ProbeRuntime, target: Target) -> None:
         assert error is None, f"check() raised {error!r} when it was cancelled"
 
 
-def _in_another_loop(probe: Probe, target: Target) -> None:
+def _in_another_loop(probe: Probe, target: Target, known: RecordingContext) -> None:
     """Check the target in another event loop: a plugin's thread may be restarted with a new one."""
 
     async def run() -> Result:
-        context = RecordingContext()
-        runtime = await opened(probe, context)
+        context = RecordingContext(
+            plugin=known.plugin, name=known.name, storage=known.storage, secrets=known.secrets
+        )
+        check = PolledCheck(probe, context)
         try:
-            async with asyncio.timeout(probe.timeout + DEADLINE_GRACE):
-                return await runtime.check(target)
+            return await _try_once(check, target)
         finally:
-            await runtime.close()
+            await check.close()
             await context.close()
 
     check_result(asyncio.run(run()))

@@ -53,6 +53,10 @@ class MemoryStorage:
         """Return the value of ``key``; None if there is none."""
         return self.values.get(key)
 
+    async def keys(self, prefix: str = "") -> list[str]:
+        """Return the keys that begin with ``prefix``, sorted."""
+        return sorted(key for key in self.values if key.startswith(prefix))
+
     async def put(self, key: str, value: Json) -> None:
         """Store a value; None removes the key. Raises ValueError."""
         check_key(key)

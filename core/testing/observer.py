@@ -37,11 +37,17 @@ def changes() -> list[AlertChange]:
     ]  # fmt: skip
 
 
-async def check_observer_conformance(observer: Observer) -> None:
+async def check_observer_conformance(
+    observer: Observer, context: RecordingContext | None = None
+) -> None:
     """Check an observer against its contract.
 
     It has to accept every kind of change within its deadline, end when it is cancelled, show no
     secrets, and leave no tasks behind after it was closed.
+
+    Args:
+        observer: the observer.
+        context: what its runtime is given; None for one that records.
 
     Raises:
         AssertionError: it violates the contract.
@@ -49,7 +55,7 @@ async def check_observer_conformance(observer: Observer) -> None:
     check_class(type(observer))
     check_secrets_hidden(observer)
     before = asyncio.all_tasks()
-    context = RecordingContext()
+    context = context or RecordingContext()
     runtime = await opened(observer, context)
     for change in changes():
         async with asyncio.timeout(PATIENCE):

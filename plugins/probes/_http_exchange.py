@@ -8,8 +8,7 @@ import zlib
 
 from attrs import Factory, define, frozen
 
-from tocsin import decode_text
-from tocsin.plugins.probes._net import Unusable
+from tocsin import CheckError, decode_text
 
 MOST_CODINGS = 2
 """Most compressions that are undone if a body is compressed repeatedly."""
@@ -90,12 +89,12 @@ class Answer:
 
         Raises:
             Trouble: the body does not match its Content-Encoding.
-            Unusable: the Content-Encoding is not supported.
+            CheckError: the Content-Encoding is not supported.
         """
         if self.trouble is not None:
             raise Trouble(self.trouble)
         if self.coding:
-            raise Unusable(f"the body is encoded as {self.coding[:40]!r}, which cannot be read")
+            raise CheckError(f"the body is encoded as {self.coding[:40]!r}, which cannot be read")
         marked = next((name for mark, name in _MARKS if self.body.startswith(mark)), None)
         kind = self.content_type if marked is None else f"text/plain; charset={marked}"
         return decode_text(self.body, kind).removeprefix("\ufeff")

@@ -18,6 +18,7 @@ from yarl import URL
 
 from tocsin import (
     Bytes,
+    CheckError,
     Context,
     Probe,
     ProbeRuntime,
@@ -25,10 +26,14 @@ from tocsin import (
     Seconds,
     Secret,
     Target,
+    check_pattern,
     deadline,
+    describe_error,
     hookimpl,
+    search_text,
+    tls_context,
 )
-from tocsin.plugins.probes import _http_client, _pattern
+from tocsin.plugins.probes import _http_client
 from tocsin.plugins.probes._http_exchange import Answer, Timings, Trouble
 from tocsin.plugins.probes._http_expect import (
     Expectation,
@@ -37,7 +42,7 @@ from tocsin.plugins.probes._http_expect import (
     read_json,
     show_statuses,
 )
-from tocsin.plugins.probes._net import Unusable, check_server_name, in_words, tls_context
+from tocsin.plugins.probes._net import check_server_name
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _ENDS = frozenset("\r\n\0")
@@ -72,11 +77,6 @@ def _check_headers(_: object, __: object, value: Mapping[str, Secret]) -> None:
 
 def _check_statuses(_: object, __: object, value: list[int | str]) -> None:
     parse_statuses(value)
-
-
-def _check_regex(_: object, __: object, value: str | None) -> None:
-    if value is not None:
-        _pattern.compiled(value)
 
 
 def _check_family(_: object, __: object, value: str) -> None:
@@ -150,7 +150,7 @@ class HttpProbe(Probe):
     )
     contains: str | None = None
     not_contains: str | None = None
-    matches: str | None = option(default=None, validator=_check_regex)
+    matches: str | None = option(default=None, validator=check_pattern)
     json: Mapping[str, str | int | float | bool] = option(factory=dict, validator=_check_json)
     redirects: int = 5
     max_body: Bytes = 1_000_000
@@ -196,12 +196,12 @@ class HttpCheck(ProbeRuntime):
             return Result.failed(error, text, metrics=timings.phases())
         except Trouble as error:
             return Result.failed(error, str(error), metrics=timings.phases())
-        except Unusable as error:
-            return error.result(timings.phases())
+        except CheckError as error:
+            return Result.failed(error, metrics=timings.phases())
         except UnicodeError:  # not a valid host name
             return Result.down("the host name cannot be resolved", metrics=timings.phases())
         except OSError as error:  # includes ssl.SSLError
-            return Result.failed(error, in_words(error), metrics=timings.phases())
+            return Result.failed(error, describe_error(error), metrics=timings.phases())
         return await self._judge(means, answer, timings)
 
     def _prepare(self) -> _Means:
@@ -259,8 +259,8 @@ class HttpCheck(ProbeRuntime):
                 trouble = await self._trouble(means, answer)
             except Trouble as error:
                 trouble = str(error)
-            except (Unusable, _pattern.TooSlow) as error:
-                return Result.unknown(str(error), metrics=metrics)
+            except CheckError as error:
+                return Result.failed(error, metrics=metrics)
         if trouble:
             return Result.down(trouble, metrics=metrics, latency=took)
         if days is not None and days < options.certificate_warn_days:
@@ -280,7 +280,7 @@ class HttpCheck(ProbeRuntime):
             return f"the body does not contain {options.contains!r}{cut}"
         if options.not_contains and options.not_contains in text:
             return f"the body contains {options.not_contains!r}"
-        if options.matches and not await _pattern.found(options.matches, text):
+        if options.matches and not await search_text(options.matches, text):
             return f"the body does not match {options.matches!r}{cut}"
         document = read_json(text) if means.expectations else None
         return next((t for e in means.expectations if (t := e.trouble(document))), None)

@@ -19,6 +19,7 @@ from attrs import field as option
 from attrs import frozen, validators
 
 from tocsin import (
+    CheckError,
     Probe,
     Result,
     Seconds,
@@ -28,10 +29,10 @@ from tocsin import (
     clean_text,
     connect_to,
     deadline,
+    describe_error,
     hookimpl,
     usable_dsn,
 )
-from tocsin.plugins.probes._net import Unusable, in_words
 
 Value = int | float | str | bool
 
@@ -166,21 +167,20 @@ class PostgresQueryProbe(Probe):
             wanted = self._in_dsn("target_session_attrs")
             text = f"no server meets target_session_attrs = {wanted} of the dsn"
             return Result.down(text, metrics=metrics)
-        except Unusable as error:
-            return error.result(metrics)
+        except CheckError as error:
+            return Result.failed(error, metrics=metrics)
         except asyncpg.ClientConfigurationError as error:
             text = f"the connection settings cannot be used: {_clean(error)}"
-            return Unusable(text).result(metrics)
+            return Result.unknown(text, metrics=metrics)
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             return Result.failed(error, _clean(error), metrics=metrics)
         except ssl.SSLError as error:
             if error.library in ("PEM", "X509"):  # a local file, not the server's answer
-                return Unusable(f"a TLS file of the dsn cannot be used: {error.reason}").result(
-                    metrics
-                )
-            return Result.failed(error, in_words(error), metrics=metrics)
+                text = f"a TLS file of the dsn cannot be used: {error.reason}"
+                return Result.unknown(text, metrics=metrics)
+            return Result.failed(error, describe_error(error), metrics=metrics)
         except (OSError, UnicodeError) as error:
-            return Result.failed(error, in_words(error), metrics=metrics)
+            return Result.failed(error, describe_error(error), metrics=metrics)
         except Exception as error:  # noqa: BLE001 - values that Python cannot hold, invalid frames
             if refused:
                 return Result.unknown(
@@ -315,13 +315,13 @@ def _see_readable(name: str, path: str | None) -> None:
     for the server, so its errors do not show which of them failed.
 
     Raises:
-        Unusable: the file cannot be read.
+        CheckError: the file cannot be read.
     """
     try:
         if path:
             Path(path).open("rb").close()
     except OSError as error:
-        raise Unusable(f"{name} {path} cannot be read: {in_words(error)}") from error
+        raise CheckError(f"{name} {path} cannot be read: {describe_error(error)}") from error
 
 
 def _clean(error: Exception) -> str:

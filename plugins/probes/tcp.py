@@ -4,44 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import ssl
 import time
 from typing import ClassVar
 
-from attrs import Attribute, frozen, validators
 from attrs import field as option
+from attrs import frozen, validators
 
 from tocsin import (
+    CheckError,
     Probe,
     Result,
     Seconds,
     Target,
+    check_pattern,
     clean_text,
     connect_to,
     deadline,
     decode_text,
+    describe_error,
     hookimpl,
-)
-from tocsin.plugins.probes import _pattern
-from tocsin.plugins.probes._net import (
-    Unusable,
-    certificate_days,
-    check_server_name,
-    in_words,
+    open_stream,
+    search_text,
     tls_context,
 )
+from tocsin.plugins.probes._net import certificate_days, check_server_name
 
 MAX_READ = 64 * 1024
 """Most bytes of the answer that are read."""
-
-
-def _regex(_: object, attribute: Attribute[str], value: str | None) -> None:
-    if value is not None:
-        try:
-            _pattern.compiled(value)
-        except ValueError as error:
-            raise ValueError(f"{attribute.name} is {error}") from None
 
 
 @frozen(kw_only=True)
@@ -71,7 +61,7 @@ class TcpProbe(Probe):
     ca_file: str | None = None
     server_name: str | None = option(default=None, validator=check_server_name)
     send: str | None = None
-    expect: str | None = option(default=None, validator=_regex)
+    expect: str | None = option(default=None, validator=check_pattern)
     degraded_above: Seconds | None = None
     certificate_warn_days: float = 14.0
 
@@ -89,7 +79,7 @@ class TcpProbe(Probe):
         try:
             with deadline(self.timeout):
                 connected = await connect_to(self.host, self.port, timeout=self.timeout)
-                reader, writer = await _opened(connected)
+                reader, writer = await open_stream(connected)
                 metrics["connect_seconds"] = time.monotonic() - began
                 if self.tls:
                     before = time.monotonic()
@@ -106,12 +96,10 @@ class TcpProbe(Probe):
             doing = "no connection" if writer is None else "no expected answer"
             text = f"{place}: {doing} within {self.timeout:g} s"
             return Result.failed(error, text, metrics=metrics)
-        except _pattern.TooSlow as error:
-            return Result.unknown(f"{place}: {error}", metrics=metrics)
-        except Unusable as error:
-            return error.result(metrics)
+        except CheckError as error:
+            return Result.failed(error, metrics=metrics)
         except (OSError, EOFError, ValueError) as error:  # ValueError: not a valid host name
-            return Result.failed(error, f"{place}: {in_words(error)}", metrics=metrics)
+            return Result.failed(error, f"{place}: {describe_error(error)}", metrics=metrics)
         finally:
             if writer is not None:
                 writer.transport.abort()
@@ -133,7 +121,7 @@ class TcpProbe(Probe):
             chunk = await reader.read(4096)
             data += chunk
             text = decode_text(data)
-            if await _pattern.found(wanted, text):
+            if await search_text(wanted, text):
                 return text, True
             if not chunk or len(data) >= MAX_READ:
                 return text, False
@@ -155,14 +143,6 @@ class TcpProbe(Probe):
             text = f"{place}: slow, {took * 1000:.0f} ms"
             return Result.degraded(text, metrics=metrics, latency=took)
         return Result.up(f"{place} answers", metrics=metrics, latency=took)
-
-
-async def _opened(connected: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    try:
-        return await asyncio.open_connection(sock=connected)
-    except BaseException:
-        connected.close()
-        raise
 
 
 def _bytes(text: str) -> bytes:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tocsin.core.contracts.context import Context, Json, Log, Storage
     from tocsin.core.contracts.model import (
         REPLICATED,
+        CheckError,
         Container,
         Event,
         Heartbeat,
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
     from tocsin.core.dsn import check_dsn, usable_dsn
     from tocsin.core.encoding import decode_text
     from tocsin.core.hiding import clean as clean_text
+    from tocsin.core.peers.addresses import PublicAddresses, is_public_address
+    from tocsin.core.peers.errors import describe_error
+    from tocsin.core.peers.patterns import check_pattern, search_text
+    from tocsin.core.peers.retry_after import parse_retry_after
+    from tocsin.core.peers.streams import open_stream
+    from tocsin.core.peers.tls import tls_context
     from tocsin.core.plugin.hookspecs import hookimpl
     from tocsin.core.resolver.lookups import TocsinResolver, connect_to, look_up
     from tocsin.core.runtime.deadline import deadline
@@ -70,11 +77,17 @@ else:
             "core.dsn": "check_dsn usable_dsn",
             "core.encoding": "decode_text",
             "core.hiding": "clean=clean_text",
+            "core.peers.addresses": "PublicAddresses is_public_address",
+            "core.peers.errors": "describe_error",
+            "core.peers.patterns": "check_pattern search_text",
+            "core.peers.retry_after": "parse_retry_after",
+            "core.peers.streams": "open_stream",
+            "core.peers.tls": "tls_context",
             "core.plugin.hookspecs": "hookimpl",
             "core.resolver.lookups": "TocsinResolver connect_to look_up",
             "core.contracts.model": (
-                "REPLICATED Container Event Heartbeat LogLine Observation Reason Result Status "
-                "Target"
+                "REPLICATED CheckError Container Event Heartbeat LogLine Observation Reason Result "
+                "Status Target"
             ),
             "core.contracts.notifier": (
                 "Controls Kind Message Notice Notifier NotifierRuntime NotifyError Receipt "
@@ -101,6 +114,7 @@ __all__ = [
     "ActionError",
     "AlertChange",
     "Bytes",
+    "CheckError",
     "Claim",
     "Container",
     "Context",
@@ -123,6 +137,7 @@ __all__ = [
     "ObserverRuntime",
     "Probe",
     "ProbeRuntime",
+    "PublicAddresses",
     "PushProbe",
     "Reason",
     "Receipt",
@@ -151,18 +166,25 @@ __all__ = [
     "Variable",
     "Verdict",
     "check_dsn",
+    "check_pattern",
     "clean_text",
     "connect_to",
     "deadline",
     "decode_text",
+    "describe_error",
     "format_bytes",
     "format_duration",
     "hookimpl",
+    "is_public_address",
     "look_up",
+    "open_stream",
     "own_shortage",
     "parse_duration",
+    "parse_retry_after",
     "parse_size",
     "program_umask",
     "restore_limits",
+    "search_text",
+    "tls_context",
     "usable_dsn",
 ]

@@ -11,10 +11,23 @@ from attrs import frozen
 
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk, catalog
 from tests.conftest import eventually
-from tocsin import AlertChange, Observer, hookimpl
+from tocsin import AlertChange, Context, Observer, hookimpl
 from tocsin.core.config import ConfigError
 from tocsin.core.contracts.base import private
-from tocsin.testing import check_observer_conformance
+from tocsin.testing import RecordingContext, check_observer_conformance
+
+
+@frozen(kw_only=True)
+class Keyed(Observer):
+    """Needs a secret of the environment."""
+
+    async def open(self, context: Context) -> Observer:
+        secret = await context.secret("KEY")
+        assert secret is not None
+        await context.storage.put("key", secret.reveal())
+        diary = Diary()
+        diary.gate.set()
+        return diary
 
 
 @frozen(kw_only=True)
@@ -204,6 +217,9 @@ async def test_the_suite_of_observers() -> None:
     good = Diary()
     good.gate.set()
     await check_observer_conformance(good)
+    context = RecordingContext(secrets={"KEY": "s3cret"})
+    await check_observer_conformance(Keyed(), context)
+    assert await context.storage.get("key") == "s3cret"
 
     @frozen(kw_only=True)
     class Litter(Observer):

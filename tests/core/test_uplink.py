@@ -147,13 +147,30 @@ class Odd(Probe):
     async def check(self, target: Target) -> Result:
         return Result.down("down")
 
-    def network_host(self, target: Target) -> str | None:
+    def network_host(self, target: Target) -> str | tuple[str, ...] | None:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("answer", [None, "", 7, RuntimeError("no")])
+@pytest.mark.parametrize(
+    ("hosts", "status"),
+    [
+        (("127.0.0.1", "shop.invalid"), Status.UNKNOWN),
+        (("127.0.0.1", "localhost"), Status.DOWN),
+        ((), Status.DOWN),
+        ((7, "shop.invalid"), Status.UNKNOWN),
+    ],
+)
+async def test_one_of_several_hosts_outside_is_enough(
+    uplink: Uplink, outside: Outside, hosts: tuple[str, ...], status: Status
+) -> None:
+    """A probe may name several hosts: the result is not valid if any of them is outside."""
+    await outside.close()
+    assert (await seen(uplink, Odd(answer=hosts))).status is status
+
+
+@pytest.mark.parametrize("answer", [None, "", 7, ["shop.invalid"], RuntimeError("no")])
 async def test_a_probe_that_cannot_say_where_it_goes_is_believed(
     uplink: Uplink, outside: Outside, answer: object
 ) -> None:

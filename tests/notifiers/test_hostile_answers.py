@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from tocsin import Kind, NotifyError, Secret
-from tocsin.plugins.notifiers._http import retry_after
+from tocsin import Kind, NotifyError, Secret, parse_retry_after
 from tocsin.plugins.notifiers.telegram import TelegramChannel, TelegramNotifier
 from tocsin.plugins.notifiers.telegram.bot import bot_of
 from tocsin.plugins.notifiers.telegram.presses import person
@@ -162,7 +161,7 @@ def test_a_person_of_any_shape_has_a_name() -> None:
 def test_a_retry_after_is_a_time_or_none(text: str) -> None:
     """Whatever the header says: seconds that can be waited for, or nothing."""
     began = time.thread_time()
-    found = retry_after({"Retry-After": text})
+    found = parse_retry_after(text)
     error = NotifyError("x", retry_after=found)
     assert time.thread_time() - began < 1.0
     for seconds in (found, error.retry_after):

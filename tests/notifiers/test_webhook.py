@@ -27,12 +27,11 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from tests.conftest import REQUIRE_REAL, eventually
 from tests.notifiers.receiver import Receiver
 from tests.notifiers.schemas import SCHEMAS
-from tocsin import Kind, NotifyError, Secret, Severity
+from tocsin import Kind, NotifyError, Secret, Severity, is_public_address
 from tocsin.core.logs import clean
 from tocsin.core.templates import Renderer
 from tocsin.core.testing.alerting import NASTY
 from tocsin.plugins.notifiers import webhook
-from tocsin.plugins.notifiers._http import is_public
 from tocsin.plugins.notifiers.webhook import WebhookChannel, WebhookNotifier
 from tocsin.plugins.notifiers.webhook.shapes import SHAPES, Shape
 from tocsin.testing import check_notifier_conformance, check_refusal, message_of
@@ -198,7 +197,7 @@ async def test_a_receiver_that_hangs_or_is_not_there_is_temporary(receiver: Rece
 )  # fmt: skip
 def test_private_addresses_are_known(address: str) -> None:
     """Loopback, private, link-local, shared and multicast ones, however they are written."""
-    assert not is_public(address)
+    assert not is_public_address(address)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +207,7 @@ def test_private_addresses_are_known(address: str) -> None:
 )  # fmt: skip
 def test_public_addresses_are_known(address: str) -> None:
     """What belongs to the open internet may be reached."""
-    assert is_public(address)
+    assert is_public_address(address)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The conformance suites for services and commands find what violates their contracts."""
+"""The conformance suites give plugins what tocsin gives them, and find what violates contracts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,32 @@ import pytest
 from attrs import field, frozen
 
 from tests.running import free_port
-from tocsin import Secret, Service, ServiceContext, ServiceError
+from tocsin import (
+    CheckError,
+    Context,
+    Message,
+    Notifier,
+    NotifyError,
+    Probe,
+    Receipt,
+    Result,
+    Secret,
+    Service,
+    ServiceContext,
+    ServiceError,
+    Status,
+    Target,
+)
 from tocsin import dashboard as dashboard_module
 from tocsin.dashboard import DashboardService
-from tocsin.testing import check_command_conformance, check_service_conformance
+from tocsin.testing import (
+    RecordingContext,
+    check_command_conformance,
+    check_notifier_conformance,
+    check_probe_conformance,
+    check_refusal,
+    check_service_conformance,
+)
 
 
 @frozen(kw_only=True)
@@ -267,3 +289,61 @@ def test_each_violation_of_a_command_is_named(command: click.Command, words: str
     """The message says what the command lacks."""
     with pytest.raises(AssertionError, match=words):
         check_command_conformance(command)
+
+
+@frozen(kw_only=True)
+class Keyed(Probe):
+    """Need a secret of the environment."""
+
+    blind: bool = False
+
+    async def open(self, context: Context) -> Probe:
+        if await context.secret("KEY") is None:
+            raise CheckError("KEY is not set; set it in tocsin's environment")
+        return self
+
+    async def check(self, target: Target) -> Result:
+        if self.blind:
+            raise CheckError("the clock is not set; start ntpd")
+        return Result.up("the key fits")
+
+
+async def test_a_probe_may_say_why_it_cannot_tell() -> None:
+    """``CheckError`` from ``open`` or ``check`` is an unknown result; a context has secrets."""
+    context = RecordingContext(secrets={"KEY": "s3cret"})
+    missing = await check_probe_conformance(Keyed())
+    assert (missing.status, missing.message) == (
+        Status.UNKNOWN,
+        "KEY is not set; set it in tocsin's environment",
+    )
+    blind = await check_probe_conformance(Keyed(blind=True), context=context)
+    assert (blind.status, blind.message) == (
+        Status.UNKNOWN,
+        "the clock is not set; start ntpd",
+    )
+    assert (await check_probe_conformance(Keyed(), context=context)).status is Status.UP
+
+
+@frozen(kw_only=True)
+class Pager(Notifier):
+    """Need a secret of the environment."""
+
+    refuses: bool = False
+
+    async def open(self, context: Context) -> Notifier:
+        assert await context.secret("KEY") is not None
+        await context.storage.put("opened", True)
+        return self
+
+    async def send(self, message: Message) -> Receipt:
+        if self.refuses:
+            raise NotifyError("unknown pager", permanent=True)
+        return Receipt(answer="beeped")
+
+
+async def test_the_suites_of_notifiers_take_a_context() -> None:
+    """Both of them."""
+    context = RecordingContext(secrets={"KEY": "s3cret"})
+    assert await check_notifier_conformance(Pager(), context)
+    assert await check_refusal(Pager(refuses=True), permanent=True, context=context)
+    assert await context.storage.keys() == ["opened"]

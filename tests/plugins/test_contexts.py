@@ -20,7 +20,18 @@ from attrs import define, field, frozen
 
 from tests.conftest import eventually
 from tests.contexts import contexts
-from tocsin import Context, Event, Json, Probe, ProbeRuntime, Result, Status, Target
+from tocsin import (
+    CheckError,
+    Context,
+    Event,
+    Json,
+    Probe,
+    ProbeRuntime,
+    Result,
+    Status,
+    Target,
+    hookimpl,
+)
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.polled_check import PolledCheck
 from tocsin.core.checks.probe_faults import ProbeFaults
@@ -98,6 +109,20 @@ async def test_none_removes_a_stored_value(made: Contexts) -> None:
     await storage.put("key", 1)
     await storage.put("key", None)
     assert await storage.get("key") is None
+
+
+async def test_stored_keys_can_be_listed(made: Contexts) -> None:
+    """All, or those with a beginning, without wildcards; sorted, of the own plugin only."""
+    await made.of("q", "x").storage.put("seen/z", 1)
+    for storage in (made.of("p", "x").storage, RecordingContext().storage):
+        assert await storage.keys() == []
+        for key in ("seen/b", "seen/a", "100%", "1000", "ü"):
+            await storage.put(key, 1)
+        await storage.put("seen/c", None)
+        assert await storage.keys() == ["100%", "1000", "seen/a", "seen/b", "ü"]
+        assert await storage.keys("seen/") == ["seen/a", "seen/b"]
+        assert await storage.keys("100%") == ["100%"]
+        assert await storage.keys("_") == []
 
 
 @pytest.mark.parametrize(
@@ -392,6 +417,47 @@ async def test_a_check_that_does_not_open_is_unknown(run: Callable[[PolledCheck]
     assert first.status is Status.UNKNOWN
     assert "RuntimeError: no license" in first.message
     assert (await run(check)).message == "run 1"
+
+
+async def test_a_check_that_says_why_it_cannot_open_is_unknown(
+    run: Callable[[PolledCheck], Any],
+) -> None:
+    """With that sentence, however often: no fault of the plugin, and no quarantine."""
+    reason = "the key file /etc/shop.key cannot be read; set its mode to 0640"
+    check = polled_check(CountingProbe(trouble=[CheckError(reason) for _ in range(5)]))
+    for _ in range(5):
+        result = await run(check)
+        assert (result.status, result.message) == (Status.UNKNOWN, reason)
+    assert (await run(check)).message == "run 1"
+
+
+async def test_a_check_that_says_why_it_cannot_tell_is_unknown(
+    clock: SettableClock,
+) -> None:
+    """``CheckError`` from ``check`` is a result; a plugin in a thread of its own has not failed."""
+
+    @frozen(kw_only=True)
+    class Blind(Probe):
+        """Needs what it has not."""
+
+        async def check(self, target: Target) -> Result:
+            raise CheckError("tocsin may not send pings; add CAP_NET_RAW")
+
+    class Plugin:
+        @hookimpl
+        def tocsin_probes(self) -> dict[str, type[Probe]]:
+            return {"blind": Blind}
+
+    plugins = PluginManager(PluginSettings(), discover=tuple)
+    plugins.add("p", Plugin, "tests", "0")
+    isolation = Isolation(frozenset(), lambda *_: None, contexts())
+    runner = Runner(clock, isolation, ProbeFaults(clock, plugins))
+    for _ in range(5):
+        result = (await runner.run(TARGET, "x", "p", polled_check(Blind()))).result
+        assert result.status is Status.UNKNOWN
+        assert result.message == "tocsin may not send pings; add CAP_NET_RAW"
+    assert [(record.status, record.reason) for record in plugins.records] == [("ok", None)]
+    await isolation.stop()
 
 
 async def test_a_check_that_hangs_while_it_opens_is_unknown(

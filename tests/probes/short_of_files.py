@@ -22,9 +22,9 @@ from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.clock import SystemClock
 from tocsin.core.config.settings import PluginSettings
+from tocsin.core.peers import tls
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
-from tocsin.plugins.probes import _net
 from tocsin.plugins.probes.backup_script import BackupScriptProbe
 from tocsin.plugins.probes.disk import DiskProbe
 from tocsin.plugins.probes.http import HttpProbe
@@ -57,7 +57,7 @@ async def main(cases: dict[str, tuple[str, dict[str, Any]]]) -> None:
             options["dsn"] = Secret(options["dsn"])
         probe = PROBES[kind](timeout=5, **options)
         for left in (*LEFT, ENOUGH):
-            _net.tls_context.cache_clear()
+            tls._context.cache_clear()
             for _ in range(5):  # what the case before has closed is gone then
                 await asyncio.sleep(0)
             gc.collect()

@@ -217,6 +217,7 @@ def test_wrong_options_are_refused_with_the_remedy(options: dict[str, Any], word
 
 
 def test_the_host_that_the_uplink_is_judged_by() -> None:
-    """The server if one is given, else the name."""
-    assert DnsProbe(name="a.test").network_host(TARGET) == "a.test"
-    assert DnsProbe(name="a.test", servers=("[::1]",)).network_host(TARGET) == "::1"
+    """The servers if any are given, else the name."""
+    assert DnsProbe(name="a.test").network_host(TARGET) == ("a.test",)
+    several = DnsProbe(name="a.test", servers=("[::1]", "192.0.2.1"))
+    assert several.network_host(TARGET) == ("::1", "192.0.2.1")

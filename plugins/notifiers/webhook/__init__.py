@@ -24,8 +24,9 @@ from tocsin import (
     clean_text,
     format_duration,
     hookimpl,
+    parse_retry_after,
 )
-from tocsin.plugins.notifiers._http import Progress, post, retry_after
+from tocsin.plugins.notifiers._http import Progress, post
 from tocsin.plugins.notifiers.webhook.shapes import SHAPES, Shape
 
 TOLERATED = 120.0
@@ -190,7 +191,8 @@ def _judge(status: int, headers: Mapping[str, str], said: str) -> None:
     if status in (408, 425, 429) or status >= 500:
         # A gateway (502, 504) does not know whether the server accepted the request.
         answered = status not in (408, 429, 502, 503, 504)
-        raise NotifyError(answer, retry_after=retry_after(headers), answered=answered)
+        delay = parse_retry_after(headers.get("Retry-After"))
+        raise NotifyError(answer, retry_after=delay, answered=answered)
     everything = status in (401, 403, 404, 405)
     if everything:
         answer += "; check url, secret and headers"

@@ -1,18 +1,15 @@
-"""TLS contexts, and what a server's certificate says."""
+"""What a server's certificate says."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
-from pathlib import Path
 
 from attrs import frozen
 from cryptography import x509
 
-from tocsin import Result, clean_text
-from tocsin_net._trouble import Unusable, in_words
+from tocsin import CheckError, Result, clean_text
 
 MOST_NAMES = 50
 """Most names of a certificate that are kept."""
@@ -54,46 +51,6 @@ class Certificate:
         }
 
 
-def context_for(
-    verify: bool, ca_file: str | None, least: ssl.TLSVersion | None = None
-) -> ssl.SSLContext:
-    """Return a client context. It is kept until the file changes: making one takes tens of ms.
-
-    Args:
-        verify: whether to verify the server's certificate and its name.
-        ca_file: path of the CA certificates to trust; None: those of the machine.
-        least: oldest TLS version to use; None: what the machine's OpenSSL sets.
-
-    Raises:
-        Unusable: the file cannot be read, or contains no certificate.
-    """
-    machine = ssl.get_default_verify_paths().cafile
-    file = ca_file if ca_file is not None else machine
-    try:
-        changed = 0 if file is None else Path(file).stat().st_mtime_ns
-        if ca_file is None and file is not None:
-            Path(file).open("rb").close()  # ssl would ignore the error, and trust no CA
-        return _context(verify, ca_file, least, changed)
-    except (OSError, ValueError) as error:  # includes ssl.SSLError
-        name = f"ca_file {ca_file}" if ca_file is not None else f"the machine's {machine}"
-        empty = isinstance(error, ssl.SSLError | ValueError)
-        why = "it contains no certificate" if empty else in_words(error)
-        raise Unusable(f"{name} cannot be used: {why}") from error
-
-
-@lru_cache(maxsize=64)
-def _context(
-    verify: bool, ca_file: str | None, least: ssl.TLSVersion | None, changed: int
-) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file)
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if least is not None:
-        context.minimum_version = least
-    return context
-
-
 def certificate_of(connection: object) -> Certificate | None:
     """Return the certificate of a connection's peer, verified or not; None if it shows none.
 
@@ -101,7 +58,7 @@ def certificate_of(connection: object) -> Certificate | None:
         connection: the ``ssl_object`` of a transport.
 
     Raises:
-        Unusable: the certificate cannot be parsed.
+        CheckError: the certificate cannot be parsed.
     """
     if not isinstance(connection, ssl.SSLObject | ssl.SSLSocket):
         return None
@@ -113,7 +70,7 @@ def read_certificate(raw: bytes) -> Certificate:
     """Return what a certificate in DER says (RFC 5280).
 
     Raises:
-        Unusable: it cannot be parsed.
+        CheckError: it cannot be parsed.
     """
     try:
         found = x509.load_der_x509_certificate(raw)
@@ -126,7 +83,7 @@ def read_certificate(raw: bytes) -> Certificate:
         )
     except (ValueError, TypeError, OverflowError, x509.InvalidVersion) as error:
         why = clean_text(str(error), longest=MOST_TEXT)
-        raise Unusable(f"the server's certificate cannot be parsed: {why}") from error
+        raise CheckError(f"the server's certificate cannot be parsed: {why}") from error
 
 
 def _names(found: x509.Certificate) -> list[str]:

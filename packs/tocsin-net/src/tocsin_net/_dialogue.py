@@ -8,7 +8,7 @@ import ssl
 
 from attrs import define, field
 
-from tocsin import clean_text, connect_to, decode_text
+from tocsin import clean_text, connect_to, decode_text, open_stream
 from tocsin_net._trouble import Trouble
 
 LONGEST_LINE = 8192
@@ -112,8 +112,8 @@ class Dialogue:
         if self._buffer:
             raise Trouble("the server sends data in the clear before TLS begins")
         self._handed_over = True
-        self._reader, self._writer = await asyncio.open_connection(
-            sock=self._socket, ssl=context, server_hostname=server_name.rstrip(".")
+        self._reader, self._writer = await open_stream(
+            self._socket, tls=context, server_name=server_name
         )
         secured = self._writer.get_extra_info("ssl_object")
         if not isinstance(secured, ssl.SSLObject):
@@ -125,7 +125,7 @@ class Dialogue:
         """Close the connection at once."""
         if self._writer is not None:
             self._writer.transport.abort()
-        elif not self._handed_over:  # else asyncio closes it; twice would hit another's descriptor
+        elif not self._handed_over:  # else the event loop closes it
             self._socket.close()
 
 

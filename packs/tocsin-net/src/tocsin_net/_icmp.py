@@ -18,8 +18,7 @@ from collections.abc import Sequence
 
 from attrs import define, field
 
-from tocsin import deadline
-from tocsin_net._trouble import Unusable
+from tocsin import CheckError, deadline
 
 TOKEN = 8
 """Bytes at the beginning of the payload by which an answer is recognized."""
@@ -60,7 +59,7 @@ def open_socket(family: int) -> tuple[socket.socket, bool]:
     """Return a non-blocking ICMP socket, and whether it is a raw one.
 
     Raises:
-        Unusable: this process may open neither, or the machine does not support the family.
+        CheckError: this process may open neither, or the machine does not support the family.
         OSError: tocsin is out of files or memory.
     """
     denied: OSError | None = None
@@ -76,9 +75,9 @@ def open_socket(family: int) -> tuple[socket.socket, bool]:
         else:
             return opened, kind == socket.SOCK_RAW
     if isinstance(denied, PermissionError):
-        raise Unusable(REMEDY) from denied
+        raise CheckError(REMEDY) from denied
     name = "IPv6" if family == socket.AF_INET6 else "IPv4"
-    raise Unusable(f"tocsin's machine does not support {name}; set family") from denied
+    raise CheckError(f"tocsin's machine does not support {name}; set family") from denied
 
 
 @define
@@ -108,7 +107,7 @@ class Pinger:
         last request, at most ``wait`` seconds. Cancelled, it keeps what it has seen.
 
         Raises:
-            Unusable: tocsin may not send pings.
+            CheckError: tocsin may not send pings.
             OSError: nothing can be sent to the address.
         """
         self._socket, self._raw = open_socket(self.family)
@@ -120,7 +119,7 @@ class Pinger:
             try:
                 self._socket.connect(tuple(self.address))
             except PermissionError as error:
-                raise Unusable("a broadcast address cannot be pinged; name one host") from error
+                raise CheckError("a broadcast address cannot be pinged; name one host") from error
             loop = asyncio.get_running_loop()
             loop.add_reader(self._socket.fileno(), self._receive)
             try:
@@ -150,7 +149,7 @@ class Pinger:
             try:
                 self._socket.send(message)
             except PermissionError as error:
-                raise Unusable("a packet filter of tocsin's own machine blocks pings") from error
+                raise CheckError("a packet filter of tocsin's own machine blocks pings") from error
             except OSError as error:
                 self.echoes.error = error
                 self._drain()

@@ -104,7 +104,7 @@ class Session:
         self._since, self.phase = time.monotonic(), phase
 
     def secured(self, tls: object) -> None:
-        """Record the TLS connection. Raises Unusable if the certificate cannot be parsed."""
+        """Record the TLS connection. Raises CheckError if the certificate cannot be parsed."""
         self.certificate = certificate_of(tls)
         if isinstance(tls, ssl.SSLObject):
             self.attributes["tls_version"] = tls.version() or ""

@@ -73,9 +73,9 @@ class DnsProbe(Probe):
         if self.nxdomain and (self.expect or self.contains):
             raise ValueError("nxdomain cannot be combined with expect or contains; remove one")
 
-    def network_host(self, target: Target) -> str:
-        """Return the first server; if none is given, the name, whose servers are asked for it."""
-        return bare(self.servers[0]) if self.servers else self.name
+    def network_host(self, target: Target) -> tuple[str, ...]:
+        """Return the servers; if none is given, the name, whose servers are asked for it."""
+        return tuple(map(bare, self.servers)) or (self.name,)
 
     async def check(self, target: Target) -> Result:
         """Ask the servers and judge their answers."""

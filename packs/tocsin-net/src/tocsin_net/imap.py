@@ -9,8 +9,7 @@ from typing import ClassVar
 from attrs import field as option
 from attrs import frozen, validators
 
-from tocsin import Probe, Result, Target, clean_text, deadline, hookimpl
-from tocsin_net._certificate import context_for
+from tocsin import Probe, Result, Target, clean_text, deadline, hookimpl, tls_context
 from tocsin_net._dialogue import Dialogue
 from tocsin_net._imap_client import ImapClient
 from tocsin_net._mail import LEAVE, MOST_OFFERED, MailProbe, Security, Session
@@ -64,7 +63,7 @@ class ImapProbe(MailProbe):
     async def _converse(self, port: int, session: Session) -> None:
         context = None
         if self.security is not Security.NONE:
-            context = context_for(self.verify, self.ca_file)
+            context = tls_context(self.verify, self.ca_file)
         dialogue = await Dialogue.connect(self.host, port, self.timeout)
         try:
             session.ended("connect_seconds")

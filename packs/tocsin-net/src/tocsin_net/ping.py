@@ -10,10 +10,20 @@ from typing import ClassVar
 from attrs import Attribute, frozen
 from attrs import field as option
 
-from tocsin import Probe, Result, Seconds, Target, deadline, hookimpl, look_up, own_shortage
+from tocsin import (
+    CheckError,
+    Probe,
+    Result,
+    Seconds,
+    Target,
+    deadline,
+    hookimpl,
+    look_up,
+    own_shortage,
+)
 from tocsin_net._icmp import TOKEN, Echoes, Pinger, said
 from tocsin_net._options import bare, check_host
-from tocsin_net._trouble import FAILURES, Unusable, failure
+from tocsin_net._trouble import FAILURES, failure
 
 MOST_COUNT = 100
 MOST_SIZE = 65507
@@ -104,7 +114,7 @@ class PingProbe(Probe):
 
         Raises:
             OSError: there is none.
-            Unusable: tocsin may not send pings.
+            CheckError: tocsin may not send pings.
         """
         found = await look_up(
             bare(self.host), 0, family=_FAMILIES[self.family], timeout=self.timeout
@@ -116,7 +126,7 @@ class PingProbe(Probe):
                 await pinger.run()
             except TimeoutError:
                 raise
-            except (OSError, Unusable) as error:
+            except (OSError, CheckError) as error:
                 if own_shortage(error) is not None:
                     raise
                 problem = error

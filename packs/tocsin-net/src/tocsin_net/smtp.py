@@ -12,16 +12,7 @@ import aiosmtplib
 from attrs import Attribute, frozen
 from attrs import field as option
 
-from tocsin import (
-    Probe,
-    Result,
-    Target,
-    clean_text,
-    connect_to,
-    deadline,
-    hookimpl,
-)
-from tocsin_net._certificate import context_for
+from tocsin import Probe, Result, Target, clean_text, connect_to, deadline, hookimpl, tls_context
 from tocsin_net._dialogue import address_literal, quoted
 from tocsin_net._mail import LEAVE, MOST_OFFERED, MailProbe, Security, Session
 from tocsin_net._options import (
@@ -82,7 +73,7 @@ class SmtpProbe(MailProbe):
     async def _converse(self, session: Session) -> None:
         context = None
         if self.security is not Security.NONE:
-            context = context_for(self.verify, self.ca_file)
+            context = tls_context(self.verify, self.ca_file)
         connected = await connect_to(self.host, self.port, timeout=self.timeout)
         session.ended("connect_seconds")
         # From here on the library closes the socket: closed here too, its number could meanwhile

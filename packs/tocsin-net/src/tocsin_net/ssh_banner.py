@@ -9,10 +9,19 @@ from typing import ClassVar
 from attrs import field as option
 from attrs import frozen
 
-from tocsin import Probe, Result, Seconds, Target, clean_text, deadline, hookimpl
+from tocsin import (
+    Probe,
+    Result,
+    Seconds,
+    Target,
+    check_pattern,
+    clean_text,
+    deadline,
+    hookimpl,
+    search_text,
+)
 from tocsin_net._dialogue import Dialogue, quoted
 from tocsin_net._options import bare, check_host, check_port, place
-from tocsin_net._pattern import check_pattern, found
 from tocsin_net._trouble import FAILURES, Trouble, failure
 
 MOST_LINES = 100
@@ -62,7 +71,7 @@ class SshBannerProbe(Probe):
                 took = time.monotonic() - began
                 metrics["banner_seconds"] = took - metrics["connect_seconds"]
                 await dialogue.send(IDENTIFICATION)
-            expected = self.expect is None or found(self.expect, banner)
+            expected = self.expect is None or await search_text(self.expect, banner)
         except FAILURES as error:
             late = "connection" if dialogue is None else "identification string of SSH"
             return failure(error, here, f"no {late} within {self.timeout:g} s", metrics)

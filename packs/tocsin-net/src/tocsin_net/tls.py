@@ -11,18 +11,27 @@ from typing import ClassVar
 from attrs import field as option
 from attrs import frozen
 
-from tocsin import Probe, Result, Seconds, Target, deadline, hookimpl
+from tocsin import (
+    CheckError,
+    Probe,
+    Result,
+    Seconds,
+    Target,
+    deadline,
+    describe_error,
+    hookimpl,
+    tls_context,
+)
 from tocsin_net._certificate import (
     Certificate,
     certificate_of,
-    context_for,
     judged,
     when_it_ends,
 )
 from tocsin_net._dialogue import Dialogue
 from tocsin_net._options import bare, check_host, check_port, check_server_name, place
 from tocsin_net._starttls import StartTls, request_tls
-from tocsin_net._trouble import FAILURES, Trouble, Unusable, because, failure, in_words
+from tocsin_net._trouble import FAILURES, Trouble, because, failure
 
 
 class Version(StrEnum):
@@ -104,7 +113,7 @@ class TlsProbe(Probe):
                     refused = error
                     seen, facts = await self._connect(False, metrics)
         except FAILURES as error:
-            if refused is not None and not isinstance(error, Unusable):
+            if refused is not None and not isinstance(error, CheckError):
                 return failure(refused, here, "", metrics)
             return failure(self._clearer(error), here, self._late(metrics), metrics)
         took = time.monotonic() - began
@@ -112,7 +121,7 @@ class TlsProbe(Probe):
         days = seen.days()
         bad = None
         if refused is not None:
-            bad = in_words(refused) + (f" ({when_it_ends(days)})" if days < 0 else "")
+            bad = describe_error(refused) + (f" ({when_it_ends(days)})" if days < 0 else "")
         elif days < self.critical_days:
             bad = when_it_ends(days)
         if bad is not None:
@@ -130,7 +139,7 @@ class TlsProbe(Probe):
         self, verify: bool, metrics: dict[str, float]
     ) -> tuple[Certificate, dict[str, object]]:
         """Connect, and return the certificate and facts about the connection."""
-        context = context_for(verify, self.ca_file, _VERSIONS[self.min_version])
+        context = tls_context(verify, self.ca_file, _VERSIONS[self.min_version])
         began = time.monotonic()
         dialogue = await Dialogue.connect(self.host, self.port, self.timeout)
         try:

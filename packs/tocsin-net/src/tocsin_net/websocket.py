@@ -21,15 +21,17 @@ from tocsin import (
     Secret,
     Target,
     TocsinResolver,
+    check_pattern,
     clean_text,
     deadline,
     decode_text,
     hookimpl,
+    search_text,
+    tls_context,
 )
-from tocsin_net._certificate import Certificate, certificate_of, context_for, judged
+from tocsin_net._certificate import Certificate, certificate_of, judged
 from tocsin_net._dialogue import quoted
 from tocsin_net._options import check_server_name
-from tocsin_net._pattern import check_pattern, found
 from tocsin_net._trouble import FAILURES, Trouble, because, failure, wrapped
 
 MOST_MESSAGE = 65536
@@ -137,7 +139,7 @@ class WebsocketProbe(Probe):
 
     async def _converse(self, seen: _Seen) -> None:
         secure = self.url.startswith("wss:")
-        context = context_for(self.verify, self.ca_file) if secure else True
+        context = tls_context(self.verify, self.ca_file) if secure else True
         connector = aiohttp.TCPConnector(resolver=TocsinResolver(self.timeout), force_close=True)
         tracing = aiohttp.TraceConfig()
         tracing.on_request_redirect.append(_refuse_redirect)
@@ -193,7 +195,7 @@ async def _answer(socket: aiohttp.ClientWebSocketResponse, expect: str) -> None:
         else:
             code = "" if socket.close_code is None else f" (code {socket.close_code})"
             raise Trouble(f"the server closed the WebSocket{code}{_before(last, expect)}")
-        if found(expect, last):
+        if await search_text(expect, last):
             return
     raise Trouble(f"none of {MOST_MESSAGES} messages matches{_before(last, expect)}")
 

@@ -7,10 +7,13 @@ forty letters blocks all of tocsin for years. ``regex`` supports the same expres
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
-from tocsin.plugins.probes._threads import in_thread
+from attrs import Attribute
+
+from tocsin.core.contracts.model import CheckError
 
 AT_ONCE = 16_384
 """Most characters searched without a thread: ``regex`` checks its timeout only occasionally."""
@@ -21,18 +24,11 @@ BRIEFLY = 0.02
 PATIENCE = 0.5
 """Seconds of CPU that a search on a thread may take."""
 
-
-class TooSlow(Exception):
-    """A search exceeded its time limit. The message contains the remedy."""
+_THREADS = ThreadPoolExecutor(4, "tocsin search")
 
 
 @lru_cache(maxsize=1000)
-def compiled(pattern: str) -> Any:
-    """Return the compiled expression.
-
-    Raises:
-        ValueError: the pattern is not a valid regular expression.
-    """
+def _compiled(pattern: str) -> Any:
     import regex  # imported only if needed: it is large, and few checks have an expression
 
     try:
@@ -41,23 +37,47 @@ def compiled(pattern: str) -> Any:
         raise ValueError(f"not a regular expression: {error}") from None
 
 
-async def found(pattern: str, text: str) -> bool:
-    """Return whether an expression matches anywhere in a text.
+def check_pattern(_: object, attribute: Attribute[Any], value: str | None) -> None:
+    """Validate an option that is a regular expression: ``field(validator=check_pattern)``.
+
+    Args:
+        attribute: the option.
+        value: the expression; None is valid.
 
     Raises:
-        TooSlow: the search did not finish within about a second.
+        ValueError: it is no regular expression. The text says where and why.
     """
-    search = compiled(pattern).search
+    if value is not None:
+        try:
+            _compiled(value)
+        except ValueError as error:
+            raise ValueError(f"{attribute.name} is {error}") from None
+
+
+async def search_text(pattern: str, text: str) -> bool:
+    """Return whether a regular expression matches anywhere in a text.
+
+    The search takes about a second at most, and blocks the event loop for a few milliseconds only.
+
+    Args:
+        pattern: the expression.
+        text: the text, of any length.
+
+    Raises:
+        CheckError: the search takes too long. The text has the remedy.
+        ValueError: it is no regular expression; see :func:`check_pattern`.
+    """
+    search = _compiled(pattern).search
     if len(text) <= AT_ONCE:
         try:
             return bool(search(text, timeout=BRIEFLY))
         except TimeoutError:
             pass  # it may need more time than the event loop allows
-    outcome = in_thread(lambda: search(text, timeout=PATIENCE, concurrent=True), "search")
+    outcome = _THREADS.submit(search, text, timeout=PATIENCE, concurrent=True)
     try:
         return bool(await asyncio.wait_for(asyncio.wrap_future(outcome), PATIENCE + 0.3))
     except TimeoutError:
-        raise TooSlow(
+        raise CheckError(
             f"{pattern!r} takes too long to match against the answer; write it without nested "
             "repetitions"
         ) from None

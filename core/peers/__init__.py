@@ -1,0 +1,1 @@
+"""What plugins need to talk to peers: TLS, streams, addresses, expressions, and errors in words."""
