@@ -36,6 +36,7 @@ from tocsin.core.contracts.model import (
     Heartbeat,
     LogLine,
 )
+from tocsin.core.contracts.source import Action
 from tocsin.core.deadman import Deadman
 from tocsin.core.embedded import EmbeddedPostgres
 from tocsin.core.hiding import know
@@ -295,9 +296,13 @@ class Tocsin:
         """
         await self.restarts.restart(target, actor, role)
 
+    def actions(self, target: str) -> frozenset[Action]:
+        """Return what the source of a target can do with it."""
+        return self.sources.actions(target)
+
     def may_restart(self, target: str) -> bool:
-        """Return whether the configuration allows restarting a target."""
-        return self.restarts.may(target)
+        """Return whether the source of a target can restart it, and the configuration allows it."""
+        return "restart" in self.actions(target) and self.restarts.may(target)
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
         """Return the source's inspect document of a target, with secrets redacted.

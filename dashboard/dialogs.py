@@ -138,14 +138,14 @@ def _restart(about: dict[str, Any]) -> None:
     if about.get("dependents"):
         st.caption(plain("These depend on it: " + ", ".join(about["dependents"]), 300))
     if _buttons("Restart", ":material/restart_alt:"):
-        _act(path_of("containers", about["target"], "restart"), None, "Restarted")
+        _act(path_of("targets", about["target"], "restart"), None, "Restarted")
 
 
-@st.dialog("Container config", icon=":material/data_object:", width="large", on_dismiss=_close)
+@st.dialog("Inspect", icon=":material/data_object:", width="large", on_dismiss=_close)
 def _inspect(about: dict[str, Any]) -> None:
     st.text(clean(about["target"]))
     with states.guarded():
-        found = session.api().get(path_of("containers", about["target"], "inspect"))
+        found = session.api().get(path_of("targets", about["target"], "inspect"))
         st.json(found["document"], expanded=1)
 
 

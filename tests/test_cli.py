@@ -131,7 +131,7 @@ def test_status_logs_and_tokens_of_a_running_one(tmp_path: Path, postgres: str) 
         del running.env["TOCSIN_TOKEN"]
         doctor = running.run("doctor")
         assert "reports ok" in doctor.stdout
-        assert running.run("logs", "nothing").stderr.startswith("tocsin: there is no container")
+        assert running.run("logs", "nothing").stderr.startswith("tocsin: there is no target")
 
 
 ASKING = """

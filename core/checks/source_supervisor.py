@@ -15,12 +15,8 @@ from tocsin.core.checks.source_sink import SourceSink
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import Settings, SourceSettings
 from tocsin.core.contracts.base import ActionError
-from tocsin.core.contracts.model import (
-    ComponentHealth,
-    Health,
-    LogLine,
-)
-from tocsin.core.contracts.source import Source, SourceRuntime
+from tocsin.core.contracts.model import REPLICATED, ComponentHealth, Health, LogLine
+from tocsin.core.contracts.source import Action, Source, SourceRuntime, actions_of
 from tocsin.core.hiding import clean, clean_data
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin.manager import PluginManager
@@ -183,6 +179,16 @@ class SourceSupervisor:
             parts[f"source.{name}"] = part
         return parts
 
+    def actions(self, target: str) -> frozenset[Action]:
+        """Return what can be done with a target now, through its source."""
+        known = self._inventory.state.targets.get(target)
+        running = None if known is None else self._running.get(known.source or "")
+        if known is None or running is None or running.settings.source is None:
+            return frozenset()
+        if known.target.kind == REPLICATED:  # its containers have logs, and can be restarted
+            return frozenset()
+        return actions_of(type(running.settings.source))
+
     async def logs(self, target: str, lines: int) -> list[LogLine]:
         """Return the last ``lines`` log lines of a target, cleaned.
 
@@ -239,7 +245,8 @@ class SourceSupervisor:
             raise ActionError(f"there is no target called {target!r}", missing=True)
         running = self._running.get(known.source or "")
         if running is None:
-            raise ActionError(f"{target} does not belong to a source that can do this")
+            text = f"{target} does not belong to a source that can do this"
+            raise ActionError(text, missing=True)
         own = self._inventory.own_name(running.settings.name, target)
 
         async def perform() -> T:

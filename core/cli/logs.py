@@ -12,13 +12,13 @@ from tocsin.core.cli.context import Context, pass_context
 
 
 @click.command()
-@click.argument("container")
+@click.argument("target")
 @click.option("-n", "--lines", default=100, show_default=True, help="Number of lines.")
 @click.option("-t", "--timestamps", is_flag=True, help="Show when each line was written (UTC).")
 @pass_context
-def logs(context: Context, container: str, lines: int, timestamps: bool) -> None:
-    """Show the last lines of a container's log, oldest first; standard error in red."""
-    path = f"/api/v1/containers/{quote(container, safe='')}/logs"
+def logs(context: Context, target: str, lines: int, timestamps: bool) -> None:
+    """Show the last lines of a target's log, oldest first; standard error in red."""
+    path = f"/api/v1/targets/{quote(target, safe='')}/logs"
     for line in Client(context).get(path, lines=lines)["items"]:
         stamp = f"{line['at']} " if timestamps and line.get("at") else ""
         style = "red" if line["stream"] == "stderr" else ""

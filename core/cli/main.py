@@ -19,7 +19,7 @@ COMMANDS = {
     "ack": "Acknowledge an ALERT (its id, or the end of it); only its recovery is still notified.",
     "silence": "Silence alerts for a limited time; list and end silences.",
     "maintenance": "Plan maintenance windows, once or by a schedule; list and end them.",
-    "logs": "Show the last lines of a container's log, oldest first; standard error in red.",
+    "logs": "Show the last lines of a target's log, oldest first; standard error in red.",
     "replay": "Run rules on stored history and compare the resulting alerts with the actual ones.",
     "test-notification": "Send a test message through one CHANNEL or all; show the answers.",
     "plugins": "List plugins; with NAME, one plugin and its options.",

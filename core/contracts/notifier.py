@@ -58,6 +58,7 @@ class Notice:
         reply_to: the :attr:`Receipt.reference` of the channel's last message about this alert.
         logs: the target's last log lines, as many as :attr:`Notifier.log_lines` asks for.
         can_restart: whether people may restart the target through tocsin.
+        has_logs: whether people can read the target's log through tocsin.
     """
 
     id: UUID
@@ -81,6 +82,7 @@ class Notice:
     reply_to: str | None = None
     logs: tuple[LogLine, ...] = ()
     can_restart: bool = False
+    has_logs: bool = False
 
     @property
     def title(self) -> str:

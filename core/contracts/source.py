@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from attrs import Factory, frozen
 
@@ -83,6 +83,12 @@ class Sink(Protocol):
         """Report that the source cannot see its targets: ``unknown`` until :meth:`synced`."""
 
 
+Action = Literal["logs", "restart", "inspect"]
+"""What a source can do with a target on a person's request: a method of :class:`SourceRuntime`."""
+
+ACTIONS: tuple[Action, ...] = ("logs", "restart", "inspect")
+
+
 class SourceRuntime(ABC):
     """What watches for one :class:`Source`, and performs actions."""
 
@@ -102,16 +108,16 @@ class SourceRuntime(ABC):
 
     async def logs(self, target: str, lines: int) -> list[LogLine]:
         """Return the last ``lines`` lines of a target's log, oldest first. Raises ActionError."""
-        raise ActionError(f"{target} keeps no logs that tocsin can read")
+        raise ActionError(f"{target} keeps no logs that tocsin can read", missing=True)
 
     async def restart(self, target: str) -> None:
         """Restart a target. Raises ActionError."""
-        raise ActionError(f"{target} cannot be restarted by tocsin")
+        raise ActionError(f"{target} cannot be restarted by tocsin", missing=True)
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
         """Return all that the source knows of a target, JSON-serialisable; the core removes secrets
         from it. Raises ActionError."""
-        raise ActionError(f"{target} cannot be inspected by tocsin")
+        raise ActionError(f"{target} cannot be inspected by tocsin", missing=True)
 
     async def close(self) -> None:
         """Release the runtime's resources; called when its source ends (reload, stop)."""
@@ -128,6 +134,9 @@ class Source(SourceRuntime):
         autostart: class variable; the name under which an instance with default options runs even
             if the configuration does not mention it; None: no such instance.
         target_kind: class variable; the kind of the targets that it finds.
+        actions: class variable; which of ``logs``, ``restart`` and ``inspect`` it can do, so that
+            people are offered them. None: those that the class defines itself. One that defines
+            :meth:`open`, whose runtime has these methods, has to name them here.
         interval: seconds between two samples of metrics; None: the global ``interval``.
         label_probes: further probes that labels may use, with all their options.
         label_timeout: the longest timeout in seconds that labels may set.
@@ -138,6 +147,7 @@ class Source(SourceRuntime):
 
     autostart: ClassVar[str | None] = None
     target_kind: ClassVar[str] = "container"
+    actions: ClassVar[tuple[Action, ...] | None] = None
 
     interval: Seconds | None = None
     label_probes: tuple[str, ...] = ()
@@ -160,3 +170,14 @@ class Source(SourceRuntime):
     async def run(self, name: str, interval: float, sink: Sink) -> None:
         """Watch until cancelled; see :meth:`SourceRuntime.run`."""
         raise NotImplementedError(f"{type(self).__name__} defines neither run nor open")
+
+
+def actions_of(cls: type[Source]) -> frozenset[Action]:
+    """Return what a source can do with its targets."""
+    if cls.actions is not None:
+        return frozenset(cls.actions)
+    if cls.open is not Source.open:  # its runtime is not known; that of containers may do all
+        return frozenset(ACTIONS if cls.target_kind == "container" else ())
+    return frozenset(
+        name for name in ACTIONS if getattr(cls, name) is not getattr(SourceRuntime, name)
+    )

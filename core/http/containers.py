@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-import msgspec
 from attrs import frozen
 
-from tocsin.core.boundary import cleaned_lines
-from tocsin.core.checks.restarts import NotAllowed, TooSoon
-from tocsin.core.contracts.base import ActionError
 from tocsin.core.contracts.model import Status
 from tocsin.core.contracts.route import Role, Routes
-from tocsin.core.hiding import clean_data
+from tocsin.core.http import actions
+from tocsin.core.http.actions import InspectView, LogList, LogQuery, RestartView
 from tocsin.core.http.changes import ChangesQuery, select
 from tocsin.core.http.history import SpanQuery, span, unavailable
 from tocsin.core.http.paging import IdCursor, Limit
-from tocsin.core.http.problems import Problem, not_found
+from tocsin.core.http.problems import not_found
 from tocsin.core.http.routing import Call
 from tocsin.core.http.views import (
     CONTAINERS,
@@ -63,35 +59,14 @@ class ContainerPage:
 
 @frozen(kw_only=True)
 class ContainerDetail:
-    """One container, the targets that depend on it, and whether tocsin may restart it."""
+    """One container, the targets that depend on it, and what can be done with it: ``actions`` are
+    those of ``logs``, ``restart`` and ``inspect`` that its source is capable of."""
 
     container: ContainerView
     labels: Mapping[str, str]
     dependents: list[str]
+    actions: list[str]
     restart_allowed: bool
-
-
-@frozen(kw_only=True)
-class LogQuery:
-    """``lines`` is the number of lines to return, counted from the end of the log."""
-
-    lines: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
-
-
-@frozen(kw_only=True)
-class LogView:
-    """One line of a log; ``stream`` is stdout or stderr."""
-
-    at: datetime | None
-    stream: str
-    text: str
-
-
-@frozen(kw_only=True)
-class LogList:
-    """Lines of a log, oldest first."""
-
-    items: list[LogView]
 
 
 @frozen(kw_only=True)
@@ -120,22 +95,6 @@ class EventPage:
 
     items: list[EventView]
     next: UUID | None
-
-
-@frozen(kw_only=True)
-class InspectView:
-    """The engine's inspect document of a container, with secrets redacted."""
-
-    name: str
-    document: Mapping[str, Any]
-
-
-@frozen(kw_only=True)
-class RestartView:
-    """The outcome of a restart."""
-
-    name: str
-    restarted: bool
 
 
 def find(call: Call) -> TargetState:
@@ -183,6 +142,7 @@ async def get_container(call: Call) -> ContainerDetail:
         container=container_view(state),
         labels=shown_labels(state.target.labels),
         dependents=call.monitor.dependents(name),
+        actions=sorted(call.monitor.actions(name)),
         restart_allowed=call.monitor.may_restart(name),
     )
 
@@ -190,13 +150,7 @@ async def get_container(call: Call) -> ContainerDetail:
 @routes.get("/api/v1/containers/{name}/logs", errors=(404, 502))
 async def get_logs(call: Call, query: LogQuery) -> LogList:
     """Return the last lines of a container's log, oldest first."""
-    name = find(call).target.name
-    try:
-        lines = await call.monitor.logs(name, query.lines)
-    except ActionError as error:
-        raise _refused(error) from error
-    shown = await asyncio.to_thread(cleaned_lines, lines[-query.lines :])
-    return LogList(items=[LogView(at=x.at, stream=x.stream, text=x.text) for x in shown])
+    return await actions.logs(call, find(call), query)
 
 
 @routes.get("/api/v1/containers/{name}/events", errors=(404, 503))
@@ -214,13 +168,7 @@ async def get_events(call: Call, query: EventQuery) -> EventPage:
 @routes.get("/api/v1/containers/{name}/inspect", role=Role.OPERATOR, errors=(404, 502))
 async def inspect(call: Call) -> InspectView:
     """Return the engine's inspect document of a container, environment and secrets redacted."""
-    name = find(call).target.name
-    try:
-        document = await call.monitor.inspect(name)
-    except ActionError as error:
-        raise _refused(error) from error
-    shown = await asyncio.to_thread(clean_data, dict(document), most=2_000_000)
-    return InspectView(name=name, document=shown)
+    return await actions.inspect(call, find(call))
 
 
 @routes.post("/api/v1/containers/{name}/restart", role=Role.OPERATOR, errors=(404, 409, 502))
@@ -229,18 +177,4 @@ async def restart(call: Call) -> RestartView:
 
     The attempt is recorded in the audit log, whatever its outcome.
     """
-    name = find(call).target.name
-    role = "none" if call.who is None else call.who.role.value
-    try:
-        await call.monitor.restart(name, call.actor, role)
-    except NotAllowed as error:
-        raise Problem(403, str(error)) from error
-    except TooSoon as error:
-        raise Problem(409, str(error)) from error
-    except ActionError as error:
-        raise _refused(error) from error
-    return RestartView(name=name, restarted=True)
-
-
-def _refused(error: ActionError) -> Problem:
-    return Problem(404 if error.missing else 502, str(error))
+    return await actions.restart(call, find(call))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -68,8 +68,11 @@ class Monitor(Protocol):
             ActionError: the restart is not allowed, comes too soon, or failed.
         """
 
+    def actions(self, target: str) -> Collection[str]:
+        """Return what the source of a target can do with it: ``logs``, ``restart``, ``inspect``."""
+
     def may_restart(self, target: str) -> bool:
-        """Return whether the configuration allows restarting a target."""
+        """Return whether the source of a target can restart it, and the configuration allows it."""
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
         """Return the source's inspect document of a target.

@@ -1,4 +1,4 @@
-"""Targets and checks."""
+"""Targets and checks, and what can be done with targets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from datetime import datetime
 from attrs import frozen
 
 from tocsin.core.contracts.model import Status
-from tocsin.core.contracts.route import Routes
+from tocsin.core.contracts.route import Role, Routes
+from tocsin.core.http import actions
+from tocsin.core.http.actions import InspectView, LogList, LogQuery, RestartView
 from tocsin.core.http.changes import ChangesQuery, select
 from tocsin.core.http.history import RangeQuery, SampleQuery, span, unavailable
 from tocsin.core.http.paging import PageQuery, page
@@ -50,10 +52,14 @@ class TargetPage:
 
 @frozen(kw_only=True)
 class TargetDetail:
-    """One target, and the names of the targets that depend on it, directly or through others."""
+    """One target, the names of the targets that depend on it, directly or through others, and what
+    can be done with it: ``actions`` are those of ``logs``, ``restart`` and ``inspect`` that its
+    source is capable of; ``restart_allowed``: whether tocsin may restart it, too."""
 
     target: TargetView
     dependents: list[str]
+    actions: list[str]
+    restart_allowed: bool
 
 
 @frozen(kw_only=True)
@@ -153,11 +159,36 @@ async def list_targets(call: Call, query: TargetQuery) -> TargetPage:
 
 @routes.get("/api/v1/targets/{name}", errors=(404,))
 async def get_target(call: Call) -> TargetDetail:
-    """Return one target with its checks and the names of its dependents."""
+    """Return one target with its checks, the names of its dependents, and what can be done."""
     state = find(call)
+    name = state.target.name
     return TargetDetail(
-        target=target_view(state), dependents=call.monitor.dependents(state.target.name)
+        target=target_view(state),
+        dependents=call.monitor.dependents(name),
+        actions=sorted(call.monitor.actions(name)),
+        restart_allowed=call.monitor.may_restart(name),
     )
+
+
+@routes.get("/api/v1/targets/{name}/logs", errors=(404, 502))
+async def get_target_logs(call: Call, query: LogQuery) -> LogList:
+    """Return the last lines of a target's log, oldest first."""
+    return await actions.logs(call, find(call), query)
+
+
+@routes.get("/api/v1/targets/{name}/inspect", role=Role.OPERATOR, errors=(404, 502))
+async def inspect_target(call: Call) -> InspectView:
+    """Return all that its source knows of a target, secrets redacted."""
+    return await actions.inspect(call, find(call))
+
+
+@routes.post("/api/v1/targets/{name}/restart", role=Role.OPERATOR, errors=(404, 409, 502))
+async def restart_target(call: Call) -> RestartView:
+    """Restart a target, if its source can and ``[actions] restart`` in the configuration allows it.
+
+    The attempt is recorded in the audit log, whatever its outcome.
+    """
+    return await actions.restart(call, find(call))
 
 
 @routes.get("/api/v1/checks")

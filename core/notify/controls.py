@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import glob
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -37,6 +37,9 @@ class Actions(Protocol):
 
     async def restart(self, target: str, actor: str, role: str) -> None:
         """Restart a target and write the audit entry. Raises ActionError."""
+
+    def actions(self, target: str) -> Collection[str]:
+        """Return what the source of a target can do with it: ``logs``, ``restart``, ``inspect``."""
 
     def may_restart(self, target: str) -> bool:
         """Return whether people may restart a target."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from zoneinfo import ZoneInfo
 
 from attrs import define, evolve, field
@@ -54,6 +54,7 @@ class Enricher:
         logs: returns the last lines of a target.
         target_statuses: returns every target, worst first.
         can_restart: returns whether people may restart a target.
+        actions: returns what the source of a target can do with it.
     """
 
     renderer: Renderer = field(factory=lambda: Renderer(clean=clean))
@@ -61,6 +62,7 @@ class Enricher:
     logs: Callable[[str, int], Awaitable[list[LogLine]]] = _nothing
     target_statuses: Callable[[], tuple[TargetStatus, ...]] = tuple
     can_restart: Callable[[str], bool] = lambda _: False
+    actions: Callable[[str], Collection[str]] = lambda _: ()
     _zone: ZoneInfo = field(init=False)
     """Cached, so that no file is read while a message is made."""
 
@@ -76,7 +78,12 @@ class Enricher:
         message = evolve(
             message,
             notices=tuple(
-                evolve(n, can_restart=self.can_restart(n.target)) for n in map(_cleaned, notices)
+                evolve(
+                    _cleaned(n),
+                    can_restart=self.can_restart(n.target),
+                    has_logs="logs" in self.actions(n.target),
+                )
+                for n in notices
             ),
             system=self.target_statuses() if wants else (),
             timezone=self.timezone,
@@ -87,7 +94,7 @@ class Enricher:
         wanted = [
             n.target
             for n in notices
-            if n.target_kind == "container" and n.kind not in (Kind.RESOLVED, Kind.TEST)
+            if n.kind not in (Kind.RESOLVED, Kind.TEST) and "logs" in self.actions(n.target)
         ][:MOST]
         if not lines or not wanted:
             return notices

@@ -24,4 +24,5 @@ def enricher_of(settings: Settings, state: LiveState, actions: Actions | None) -
     made = Enricher(renderer, settings.timezone, target_statuses=lambda: target_statuses(state))
     if actions is not None:
         made.logs, made.can_restart = actions.logs, actions.may_restart
+        made.actions = actions.actions
     return made

@@ -12,7 +12,7 @@ from tocsin.core.contracts.base import Variable
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.probe import Probe, PushProbe
 from tocsin.core.contracts.rule import Severity
-from tocsin.core.contracts.source import Source
+from tocsin.core.contracts.source import ACTIONS, Source
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.shapes.look import LONGEST_WAIT, is_name, is_number, show
 
@@ -76,6 +76,12 @@ _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
             "a name without '/', or None",
         ),
         "target_kind": (is_name, "a name"),
+        "actions": (
+            lambda value: (
+                value is None or (type(value) is tuple and all(name in ACTIONS for name in value))
+            ),
+            f"a tuple of {', '.join(ACTIONS)}, or None",
+        ),
     },
     "rule": {
         "inhibits": (_is_flag, "true or false"),

@@ -149,6 +149,7 @@ def message_of(*kinds: Kind, text: str = "killed, exit code 137", target: str = 
             downtime=61.0 if kind is Kind.RESOLVED else None, affected=("api", "shop"),
             details={"exit_code": 137, "reason": "crashed", "image": "nginx", "text": text},
             flaps=2, repeats=1, critical=True, target_kind="container", can_restart=True,
+            has_logs=True,
             logs=(LogLine(text="started"), LogLine(text=text[:500], stream="stderr")),
         )
         for kind in (kinds or (Kind.FIRED,))

@@ -15,11 +15,12 @@ import msgspec
 
 from tocsin.core.checks.check_runner import DEADLINE_GRACE
 from tocsin.core.checks.polled_check import PolledCheck
-from tocsin.core.contracts.base import Secret
+from tocsin.core.contracts.base import ActionError, Secret
 from tocsin.core.contracts.model import Result, Target
 from tocsin.core.contracts.probe import Probe, PushProbe
-from tocsin.core.contracts.source import Source
+from tocsin.core.contracts.source import ACTIONS, Source, SourceRuntime, actions_of
 from tocsin.core.plugin.options import options_of, summary_of
+from tocsin.core.shapes import fit_document, fit_lines
 from tocsin.core.testing.context import RecordingContext, opened
 from tocsin.core.testing.sink import RecordingSink
 
@@ -207,13 +208,30 @@ def check_push_conformance(probe: PushProbe, target: Target | None = None) -> No
         assert first == probe.judge(target, None, silence), "judge() is not pure"
 
 
+async def _check_actions(source: Source, runtime: SourceRuntime, target: str | None) -> None:
+    declared = actions_of(type(source))
+    for action in ACTIONS:
+        defined = getattr(type(runtime), action) is not getattr(SourceRuntime, action)
+        words = "defines" if defined else "does not define"
+        assert defined == (action in declared), (
+            f"{type(runtime).__name__} {words} {action}(); correct {type(source).__name__}.actions"
+        )
+    with contextlib.suppress(ActionError):
+        if target is not None and "logs" in declared:
+            fit_lines(await runtime.logs(target, 5), 5)
+    with contextlib.suppress(ActionError):
+        if target is not None and "inspect" in declared:
+            fit_document(await runtime.inspect(target))
+
+
 async def check_source_conformance(
     source: Source, name: str = "conformance", context: RecordingContext | None = None
 ) -> RecordingSink:
     """Check a source against its contract.
 
     It has to complete an inventory within 30 s or report why it cannot, send valid results of
-    discovered targets only, end when it is cancelled, and leave no threads behind.
+    discovered targets only, be able to do the ``actions`` that it declares, end when it is
+    cancelled, and leave no threads behind. ``restart`` is not called.
 
     Args:
         source: the source.
@@ -235,6 +253,7 @@ async def check_source_conformance(
     task = asyncio.ensure_future(runtime.run(name, 1.0, sink))
     await sink.until(lambda: sink.inventories or sink.troubles or task.done())
     assert not task.done(), f"run() ended by itself: {task}"
+    await _check_actions(source, runtime, next(iter(sink.targets), None))
     task.cancel()
     done, _ = await asyncio.wait({task}, timeout=10)
     assert done, "run() ignored its cancellation for 10 s"

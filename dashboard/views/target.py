@@ -57,7 +57,7 @@ def _facts(name: str) -> None:
         active = api.get(path_of("alerts", "active"), target=name, limit=100)["items"]
         firing = sorted(active, key=lambda alert: tones.of_alert(alert).rank)
         tone = tones.of_item(item, firing)
-        st.session_state["_is_container"] = "state" in item
+        st.session_state["_has_logs"] = "logs" in detail["actions"]
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.title(plain(name, 80), anchor=False, width="stretch")
             parts.reader_menu()
@@ -82,7 +82,7 @@ def _facts(name: str) -> None:
 
 def _actions(name: str, item: Item, detail: Item, firing: Sequence[Item]) -> None:
     with st.container(horizontal=True, gap="small"):
-        if "state" in item:
+        if "restart" in detail["actions"]:
             if detail["restart_allowed"]:
                 dialogs.button(
                     "restart", "Restart", ":material/restart_alt:", "restart", target=name,
@@ -94,7 +94,7 @@ def _actions(name: str, item: Item, detail: Item, firing: Sequence[Item]) -> Non
                     icon=":material/restart_alt:",
                     key="restart",
                     disabled=True,
-                    help="Not allowed for this container: name it in `[actions] restart` of "
+                    help="Not allowed for this target: name it in `[actions] restart` of "
                     "`tocsin.toml`.",
                 )
         if any(alert["state"] in ("firing", "suppressed") for alert in firing):
@@ -104,10 +104,9 @@ def _actions(name: str, item: Item, detail: Item, firing: Sequence[Item]) -> Non
                 id=first["id"], type=first["alert_type"], target=name,
             )  # fmt: skip
         dialogs.button("silence", "Silence", ":material/notifications_off:", "silence", target=name)
-        if "state" in item:
-            dialogs.button(
-                "inspect", "Container config", ":material/data_object:", "inspect", target=name
-            )
+        if "inspect" in detail["actions"]:
+            title = "Container config" if "state" in item else "Inspect"
+            dialogs.button("inspect", title, ":material/data_object:", "inspect", target=name)
 
 
 def _restarts(api: Api, name: str, item: Item) -> str:

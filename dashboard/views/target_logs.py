@@ -1,4 +1,4 @@
-"""The log of a container."""
+"""The log of a target."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ LINES = {"100 lines": 100, "500 lines": 500, "2000 lines": 2000}
 
 @live(EVERY)
 def show_logs(name: str) -> None:
-    """Draw the log of a target, or nothing if the target is not a container."""
-    if not st.session_state.get("_is_container"):
+    """Draw the log of a target, or nothing if its source cannot read one."""
+    if not st.session_state.get("_has_logs"):
         return
     with st.container(border=True, key="panel-logs"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -46,11 +46,11 @@ def show_logs(name: str) -> None:
                 label_visibility="collapsed",
             )  # fmt: skip
         with states.guarded("Logs"):
-            path = path_of("containers", name, "logs")
+            path = path_of("targets", name, "logs")
             found = logs.read(session.api().get(path, lines=LINES[lines or "100 lines"])["items"])
             shown = logs.select(found, search or "", {logs.LEVELS[x] for x in levels or ()})
             if not found:
-                st.caption("The container has not written anything yet.")
+                st.caption("Nothing has been written to the log yet.")
             elif not shown:
                 st.caption(f"None of the last {count(len(found), 'line')} matches.")
             else:

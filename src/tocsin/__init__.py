@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tocsin.core.contracts.route import Request, Role, Route, Routes
     from tocsin.core.contracts.rule import History, Rule, Severity, Verdict
     from tocsin.core.contracts.service import Service, ServiceContext
-    from tocsin.core.contracts.source import Claim, Sink, Source, SourceRuntime
+    from tocsin.core.contracts.source import Action, Claim, Sink, Source, SourceRuntime
     from tocsin.core.dsn import check_dsn, usable_dsn
     from tocsin.core.encoding import decode_text
     from tocsin.core.hiding import clean as clean_text
@@ -71,7 +71,7 @@ else:
             "core.contracts.context": "Context Json Log Storage",
             "core.contracts.probe": "Probe ProbeRuntime PushProbe",
             "core.contracts.service": "Service ServiceContext",
-            "core.contracts.source": "Claim Sink Source SourceRuntime",
+            "core.contracts.source": "Action Claim Sink Source SourceRuntime",
             "core.runtime.deadline": "deadline",
             "core.runtime.descriptors": "restore_limits",
             "core.dsn": "check_dsn usable_dsn",
@@ -111,6 +111,7 @@ else:
 
 __all__ = [
     "REPLICATED",
+    "Action",
     "ActionError",
     "AlertChange",
     "Bytes",

@@ -4,7 +4,7 @@ notifier."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -91,6 +91,9 @@ class Hands:
         if not self.may_restart(target):
             raise ActionError(f"restarting {target} is not allowed")
         self.restarted.append((target, actor, role))
+
+    def actions(self, target: str) -> Collection[str]:
+        return () if target == "site" else ("logs", "restart", "inspect")
 
     def may_restart(self, target: str) -> bool:
         return target.startswith("web")

@@ -51,6 +51,7 @@ async def test_a_message_comes_with_logs_the_system_and_words(two: Desk) -> None
     (notice,) = message.notices
     assert [line.text for line in notice.logs] == [f"web {n} password=***" for n in (5, 6, 7)]
     assert notice.can_restart
+    assert notice.has_logs
     assert [(s.target, s.status.value) for s in message.system] == [
         ("web", "down"), ("mute", "unknown"), ("site", "up"),
     ]  # fmt: skip
@@ -69,6 +70,7 @@ async def test_an_alert_goes_out_without_what_cannot_be_had(
     two.see("site", "down")
     await two.wait(1)
     assert all(n.logs == () for n in notifier(two).notices)
+    assert {n.target: n.has_logs for n in notifier(two).notices} == {"mute": True, "site": False}
     two.hands.hang = True
     two.see("web", "down")
     await two.wait(6)

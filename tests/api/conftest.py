@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,10 @@ class Stack:
 
     async def restart(self, target: str, actor: str, role: str) -> None:
         await self.restarts.restart(target, actor, role)
+
+    def actions(self, target: str) -> Collection[str]:
+        kind = self.alerting.state.targets[target].target.kind
+        return {"container": ("logs", "restart", "inspect"), "ship": ("logs",)}.get(kind, ())
 
     def may_restart(self, target: str) -> bool:
         return self.restarts.may(target)

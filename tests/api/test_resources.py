@@ -104,6 +104,27 @@ async def test_inspect_shows_no_secret(ask: Asker) -> None:
     assert "A=***" in text
 
 
+async def test_what_its_source_can_do_is_possible_for_any_target(ask: Asker, stack: Stack) -> None:
+    """Its actions are in its document, and its log is read by its own path; one whose kind is no
+    container is none of the containers."""
+    stack.add("web-ship", "ship", "fleet", "fleet")
+    detail = await ask.get("/api/v1/targets/web-ship")
+    assert detail["actions"] == ["logs"]
+    assert detail["restart_allowed"]  # by the configuration, in this stand-in
+    lines = (await ask.get("/api/v1/targets/web-ship/logs?lines=5"))["items"]
+    assert len(lines) == 5
+    assert "hunter2" not in json.dumps(lines)
+    assert "hunter2" not in json.dumps(await ask.get("/api/v1/targets/web-ship/inspect"))
+    assert (await ask.post("/api/v1/targets/web-ship/restart"))["restarted"]
+    assert stack.restarted == ["web-ship"]
+    await ask.get("/api/v1/containers/web-ship/logs", 404)
+    assert "gone" in (await ask.get("/api/v1/targets/dead/logs", 404))["detail"]
+    assert "'nope'" in (await ask.get("/api/v1/targets/nope/logs", 404))["detail"]
+    for path in ("containers", "targets"):
+        web = await ask.get(f"/api/v1/{path}/web")
+        assert (web["actions"], web["restart_allowed"]) == (["inspect", "logs", "restart"], True)
+
+
 async def test_restart_is_guarded_and_audited(ask: Asker, stack: Stack) -> None:
     """Only allow-listed containers restart, not twice in a moment; every try leaves a row."""
     body = await ask.post("/api/v1/containers/db/restart", 403)

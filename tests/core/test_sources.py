@@ -17,8 +17,11 @@ from tocsin.core.cli import check
 from tocsin.core.config.settings import PluginSettings, Settings
 from tocsin.core.contracts.base import private
 from tocsin.core.contracts.model import Health, LogLine, Status
+from tocsin.core.contracts.source import actions_of
 from tocsin.core.plugin import supervisor
+from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.shapes import check_class
 from tocsin.testing import SettableClock
 
 
@@ -188,6 +191,38 @@ async def test_actions_go_through_the_source_that_sees_the_target(harness: Harne
     with pytest.raises(tocsin.ActionError, match="no target called 'raft'") as caught:
         await harness.supervisor.logs("raft", 1)
     assert caught.value.missing
+
+
+async def test_what_can_be_done_is_what_the_source_declares(harness: Harness) -> None:
+    """The methods that its class defines, or what it names; a service of replicas has no log of its
+    own; nothing while no source sees the target."""
+    await harness.use(Harbour())
+    await eventually(lambda: "ship" in harness.state.targets)
+    assert harness.supervisor.actions("ship") == {"logs", "restart"}
+    assert not harness.supervisor.actions("raft")
+    fleet = tocsin.Target(name="fleet", kind=tocsin.REPLICATED)
+    harness.inventory.discovered("docker", fleet, {}, None)
+    assert not harness.supervisor.actions("fleet")
+
+    class Quiet(Harbour):
+        actions = ()
+
+    class Opens(tocsin.Source):
+        async def open(self, context: tocsin.Context) -> tocsin.SourceRuntime:
+            return self
+
+    class Ships(Opens):
+        target_kind = "ship"
+
+    class Named(Ships):
+        actions = ("inspect",)
+
+    assert actions_of(Quiet) == set()
+    assert actions_of(Opens) == {"logs", "restart", "inspect"}  # as before actions were declared
+    assert actions_of(Ships) == set()
+    assert actions_of(Named) == {"inspect"}
+    with pytest.raises(PluginFault, match="actions.*a tuple of logs, restart, inspect, or None"):
+        check_class(type("Odd", (Ships,), {"actions": ("fly",)}), "source")
 
 
 async def test_silence_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

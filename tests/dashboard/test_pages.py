@@ -17,7 +17,7 @@ from tests.dashboard.conftest import Pages, bars, calm, shown
 from tests.dashboard.past import HABITS
 from tests.dashboard.town import Town, log_lines, running
 from tests.store.conftest import Server, server
-from tocsin.core.contracts.model import Reason, Result
+from tocsin.core.contracts.model import LogLine, Reason, Result
 from tocsin.core.contracts.route import Role
 
 __all__ = ["server"]
@@ -140,6 +140,21 @@ def test_a_target_that_is_no_container(pages: Pages, town: Town) -> None:
     assert "61 % of / is free" in text
     assert "Logs" not in text
     assert "Restart" not in [button.label for button in at.button]
+
+
+def test_a_target_whose_source_reads_a_log(pages: Pages, empty_town: Town) -> None:
+    """A target of any kind has what its source can do: here its log, and nothing else."""
+    empty_town.act(empty_town.stack.add, "anna", "ship", "fleet", "fleet")
+    empty_town.act(empty_town.stack.see, "anna", "fleet", Result.up("afloat"))
+    empty_town.stack.lines["anna"] = [LogLine(text="land in sight")]
+    empty_town.do(empty_town.stack.store.flush())
+    pages.point(empty_town)
+    at = pages.open("target", name="anna")
+    calm(at)
+    assert "land in sight" in "".join(html.proto.body for html in at.get("html"))
+    labels = [button.label for button in at.button]
+    assert "Restart" not in labels
+    assert "Inspect" not in labels
 
 
 def test_the_timeline_of_alerts(pages: Pages, town: Town) -> None:
@@ -275,7 +290,7 @@ def test_no_data_yet(pages: Pages, empty_town: Town) -> None:
     pages.point(empty_town)
     at = pages.open("target", name="new", range="1h")
     calm(at)
-    assert "The container has not written anything yet." in shown(at)
+    assert "Nothing has been written to the log yet." in shown(at)
 
 
 def test_a_target_that_is_not_there(pages: Pages, town: Town) -> None:

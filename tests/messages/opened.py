@@ -91,6 +91,7 @@ async def send_all(settings: Settings) -> None:
         return [LogLine(text="a line ü", at=datetime.now(UTC))]
 
     enrich.logs = logs
+    enrich.actions = lambda _: ("logs",)
     # Whom a name belongs to is looked up in files each time.
     await asyncio.get_running_loop().getaddrinfo("localhost", 1)
     sys.addaudithook(_report)

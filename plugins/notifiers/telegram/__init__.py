@@ -193,7 +193,7 @@ class TelegramChannel(NotifierRuntime):
     @staticmethod
     def _offer(notice: Notice) -> Offer:
         actions = [Action.ACKNOWLEDGE, Action.SILENCE]
-        if notice.target_kind == "container":
+        if notice.has_logs:
             actions.append(Action.LOGS)
         if notice.can_restart:
             actions.append(Action.RESTART)

@@ -11,9 +11,9 @@ import docker
 from attrs import define, frozen, validators
 from attrs import field as option
 
-from tocsin import ActionError, Context, LogLine, Seconds, Sink, Source, SourceRuntime
+from tocsin import Action, ActionError, Context, LogLine, Seconds, Sink, Source, SourceRuntime
 from tocsin.plugins.probes import _ssh
-from tocsin.plugins.probes.docker_health import actions
+from tocsin.plugins.probes.docker_health import actions as performing
 from tocsin.plugins.probes.docker_health.engine import CALL_TIMEOUT, CONNECTIONS
 from tocsin.plugins.probes.docker_health.watch import Watch
 
@@ -37,6 +37,7 @@ class DockerSource(Source):
     """
 
     autostart: ClassVar[str | None] = "docker"
+    actions: ClassVar[tuple[Action, ...] | None] = ("logs", "restart", "inspect")
 
     host: str | None = None
     tls_ca: str | None = None
@@ -129,12 +130,12 @@ class DockerWatch(SourceRuntime):
 
     async def logs(self, target: str, lines: int) -> list[LogLine]:
         """Return the last lines of both output streams, in order of time."""
-        return await actions.logs(self._running(), target, lines)
+        return await performing.logs(self._running(), target, lines)
 
     async def restart(self, target: str) -> None:
         """Restart a container, with the stop timeout that it sets."""
-        await actions.restart(self._running(), target)
+        await performing.restart(self._running(), target)
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
         """Return the engine's inspect document of a container; the core hides secrets in it."""
-        return await actions.inspect(self._running(), target)
+        return await performing.inspect(self._running(), target)
