@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.running import Running
-from tocsin.core.cli.client import Client
+from tocsin.core.cli.client import ApiClient
 from tocsin.core.cli.main import cli as commands
 
 pytestmark = pytest.mark.slow
@@ -344,11 +344,11 @@ def test_what_is_piped_is_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     counts = {"up": 0, "degraded": 0, "down": 1, "unknown": 0}
     answers = {"alerts/active": [alert], "targets": [target], "containers": []}
 
-    def ask(self: Client, method: str, path: str, *_: Any, **__: Any) -> Any:
+    def ask(self: ApiClient, method: str, path: str, *_: Any, **__: Any) -> Any:
         name = path.removeprefix("/api/v1/")
         return {"targets": counts} if name == "status" else {"items": answers[name]}
 
-    monkeypatch.setattr(Client, "ask", ask)
+    monkeypatch.setattr(ApiClient, "ask", ask)
     monkeypatch.setenv("COLUMNS", "40")  # of a terminal that others look at
     env = {"TOCSIN_URL": "http://127.0.0.1:2", "TOCSIN_TOKEN": "any"}
     for name in ("alerts", "status"):

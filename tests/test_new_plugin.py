@@ -245,7 +245,7 @@ def test_every_kind_works_where_only_wheels_are_installed(tmp_path: Path) -> Non
     listed = json.loads(run(tmp_path, "tocsin", "plugins", "--json", **env).stdout)
     own = {item["distribution"]: item["status"] for item in listed if "my-" in item["name"]}
     assert own == {folder.name: "ok" for folder in folders}
-    assert "Say whether PORT" in run(tmp_path, "tocsin", "my-command", "--help", **env).stdout
+    assert "Print the targets" in run(tmp_path, "tocsin", "my-command", "--help", **env).stdout
 
 
 def test_the_guide_begins_with_the_command_for_each_kind() -> None:

@@ -12,12 +12,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from tests.running import Running
 from tests.store.helpers import NOWHERE
-from tocsin.core.cli.client import Client
+from tocsin import api_client
+from tocsin.core.cli.client import ApiClient
 from tocsin.core.cli.context import Context, Failure
 from tocsin.core.cli.main import cli as commands
 from tocsin.core.config import ConfigError, find_config, load_config
@@ -242,8 +244,8 @@ def test_the_system_file_with_a_relative_place_means_beside_itself(
     assert not load_config(None, env, PluginManager(PluginSettings())).data_dir.is_relative_to(here)
 
 
-def client(data: Path, **env: str) -> Client:
-    return Client(Context(env={"TOCSIN_DATA_DIR": str(data), **env}))
+def client(data: Path, **env: str) -> ApiClient:
+    return ApiClient(Context(env={"TOCSIN_DATA_DIR": str(data), **env}))
 
 
 BROKEN = """\
@@ -266,7 +268,7 @@ def test_an_address_and_a_token_are_all_that_asking_needs(here: Path, exists: bo
     nor one that is gone."""
     file = unready(here) if exists else here / "gone.toml"
     env = {"TOCSIN_URL": "http://127.0.0.1:2", "TOCSIN_TOKEN": "tocsin_mine"}
-    assert Client(Context(config=file, env=env)).url == "http://127.0.0.1:2"
+    assert ApiClient(Context(config=file, env=env)).url == "http://127.0.0.1:2"
 
 
 def test_beside_a_data_directory_that_is_named_the_file_is_not_needed(
@@ -278,7 +280,7 @@ def test_beside_a_data_directory_that_is_named_the_file_is_not_needed(
     context = Context(config=unready(here), env=env)
     with data_directory(data):
         record(data, "http://127.0.0.1:1")
-        assert Client(context).url == "http://127.0.0.1:1"
+        assert ApiClient(context).url == "http://127.0.0.1:1"
     done = CliRunner().invoke(commands, ["-c", "named.toml", "token", "create", "ci"], env=env)
     assert done.output.startswith("tocsin_"), done.output
 
@@ -298,11 +300,50 @@ def test_only_what_is_looked_for_must_be_readable(here: Path, data: Path) -> Non
         with pytest.raises(
             Failure, match="set TOCSIN_URL and TOCSIN_TOKEN, or TOCSIN_DATA_DIR"
         ) as f:
-            Client(Context(config=file, env={"TOCSIN_TOKEN": "t"}))
+            ApiClient(Context(config=file, env={"TOCSIN_TOKEN": "t"}))
         assert words in f.value.message
     file.write_text(f'data_dir = "{data}"\n[api]\nport = "${{GONE}}"\n')
     with pytest.raises(Failure, match=r"named.toml:3: api.port: the environment variable GONE"):
-        Client(Context(config=file, env={"TOCSIN_TOKEN": "t"}))
+        ApiClient(Context(config=file, env={"TOCSIN_TOKEN": "t"}))
+
+
+@click.command()
+def asks() -> None:
+    """Ask as a plugin's command does."""
+    client = api_client()
+    click.echo(f"{client.url} {client.token.reveal()} {client.token}")
+
+
+def test_a_plugins_command_finds_the_tocsin_that_our_commands_find(
+    here: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the options before the command, or from the environment; the token is not shown."""
+    (data / "admin.token").write_text("tocsin_admin\n")
+    (data / "admin.token").chmod(0o600)
+    (here / "named.toml").write_text(f'data_dir = "{data}"\n')
+    with data_directory(data):
+        record(data, "http://127.0.0.1:7")
+        found = CliRunner().invoke(asks, obj=Context(config=here / "named.toml", env={}))
+        assert found.output == "http://127.0.0.1:7 tocsin_admin ***\n", found.output
+    monkeypatch.setenv("TOCSIN_URL", "http://127.0.0.1:8/")
+    monkeypatch.setenv("TOCSIN_TOKEN", "tocsin_mine")
+    assert CliRunner().invoke(asks).output == "http://127.0.0.1:8 tocsin_mine ***\n"
+    assert api_client().url == "http://127.0.0.1:8"  # also outside of a command
+
+
+def test_a_plugins_command_that_finds_none_says_why(data: Path) -> None:
+    """In the words of tocsin's own commands, with status 1."""
+    done = CliRunner().invoke(asks, obj=Context(env={"TOCSIN_DATA_DIR": str(data)}))
+    assert done.exit_code == 1
+    assert "start one with 'tocsin run', or name another with TOCSIN_URL" in done.output
+
+
+def test_a_plugins_command_imports_little_more_than_click() -> None:
+    """Finding and asking the running tocsin imports neither plugins nor libraries of the core."""
+    program = "import sys, tocsin; tocsin.api_client; print(*sys.modules)"
+    modules = subprocess.check_output([sys.executable, "-c", program], text=True).split()
+    assert "tocsin.core.cli.client" in modules
+    assert not {"aiohttp", "pluggy", "asyncpg", "msgspec"} & set(modules)
 
 
 def record(data: Path, url: str) -> None:

@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from tocsin.core.cli.client import Client
+from tocsin.core.cli.client import ApiClient
 from tocsin.core.cli.context import Context, Failure, is_terminal, pass_context
 from tocsin.core.units import format_duration
 
@@ -43,7 +43,7 @@ def alerts(
     With ALERT (an id, or its last characters), show that alert, and for each channel why it was
     notified or not. Exit status: 0 if no alert is firing, else 1.
     """
-    client = Client(context)
+    client = ApiClient(context)
     if alert is not None:
         detail = client.get(f"/api/v1/alerts/{quote(find(client, alert), safe='')}")
         if as_json:
@@ -62,7 +62,7 @@ def alerts(
     raise SystemExit(any(item["resolved_at"] is None for item in page["items"]))
 
 
-def find(client: Client, ending: str) -> str:
+def find(client: ApiClient, ending: str) -> str:
     """Return the id of the only alert whose id ends with this text.
 
     Raises:
@@ -164,7 +164,7 @@ def _when(text: str) -> str:
 @pass_context
 def ack(context: Context, alert: str, comment: str, undo: bool) -> None:
     """Acknowledge an ALERT (its id, or the end of it); only its recovery is still notified."""
-    client = Client(context)
+    client = ApiClient(context)
     word = "unacknowledge" if undo else "acknowledge"
     path = f"/api/v1/alerts/{quote(find(client, alert), safe='')}/{word}"
     done = client.send("POST", path, None if undo else {"comment": comment})

@@ -1,4 +1,4 @@
-"""A client of a running tocsin's API, for the commands."""
+"""A client of a running tocsin's API, for the commands of tocsin and of plugins."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
+import click
+
 from tocsin.core.cli.context import Context, Failure
 from tocsin.core.config import read_secret
 from tocsin.core.config.scalars import API_PORT
+from tocsin.core.contracts.base import Secret
 from tocsin.core.runtime.data_dir import API_URL
 from tocsin.core.runtime.owned import open_directory, open_file, why_not_ours
 
@@ -26,8 +29,15 @@ TIMEOUT = 15.0
 """Seconds within which the whole answer has to arrive."""
 
 
-class Client:
-    """A small client of tocsin's API. Every error is raised as a :class:`Failure`."""
+class ApiClient:
+    """A small client of a running tocsin's API; :func:`api_client` makes one.
+
+    Every error is a ``click.ClickException`` with one sentence and the remedy, as commands show it.
+
+    Attributes:
+        url: the URL of the API, without a slash at the end.
+        token: the token that it sends.
+    """
 
     def __init__(self, context: Context) -> None:
         token = read_secret("TOCSIN_TOKEN", context.env)
@@ -35,7 +45,7 @@ class Client:
         if token is None or url is None:
             # Only now: a caller that sets both needs neither the file nor the data directory.
             data_dir = context.data_dir()
-            self._token = token or _find_token(data_dir, context.hint)
+            plain = token or _find_token(data_dir, context.hint)
             url = url or _find_address(data_dir)
             if url is None and token is None:
                 # Another process may use the port by now, which must not get the data directory's
@@ -45,9 +55,10 @@ class Client:
                     f"with TOCSIN_URL{context.hint}"
                 )
         else:
-            self._token = token
-        if not (self._token.isascii() and self._token.isprintable()):
+            plain = token
+        if not (plain.isascii() and plain.isprintable()):
             raise Failure("the token has characters that no token has; check TOCSIN_TOKEN")
+        self.token = Secret(plain)
         self.url = (url or _said_address(context)).rstrip("/")
         if not _is_http(self.url):
             raise Failure(
@@ -61,21 +72,25 @@ class Client:
         path: str,
         params: Mapping[str, str] | None = None,
         body: Any = None,
-        patience: float | None = None,
+        timeout: float | None = None,
     ) -> Any:
         """Send one request and return the decoded answer.
 
         Args:
             method: HTTP method.
-            path: path of the URL.
+            path: path of the URL, such as ``/api/v1/targets``; parts with other characters than
+                letters and digits are quoted by ``urllib.parse.quote(part, safe="")``.
             params: query parameters.
             body: JSON body; None for none.
-            patience: seconds for the whole answer; None for :data:`TIMEOUT`.
+            timeout: seconds for the whole answer; None: 15.
+
+        Returns:
+            The decoded JSON; None if the answer is empty.
 
         Raises:
-            Failure: there is no answer, or an error.
+            Failure: there is no answer, or an error; a ``click.ClickException``.
         """
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers = {"Authorization": f"Bearer {self.token.reveal()}"}
         content = None
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -83,7 +98,7 @@ class Client:
         try:
             query = f"?{urlencode(params, errors='surrogateescape')}" if params else ""
             status, text = _exchange(
-                method, f"{self.url}{path}{query}", headers, content, patience or TIMEOUT
+                method, f"{self.url}{path}{query}", headers, content, timeout or TIMEOUT
             )
             if not 200 <= status < 300:
                 raise Failure(_problem(status, text))
@@ -102,9 +117,23 @@ class Client:
         given = {key: str(value) for key, value in params.items() if value is not None}
         return self.ask("GET", path, given)
 
-    def send(self, method: str, path: str, body: Any = None, patience: float | None = None) -> Any:
+    def send(self, method: str, path: str, body: Any = None, timeout: float | None = None) -> Any:
         """Send a request that changes something; see :meth:`ask`."""
-        return self.ask(method, path, body=body, patience=patience)
+        return self.ask(method, path, body=body, timeout=timeout)
+
+
+def api_client() -> ApiClient:
+    """Return a client of the running tocsin, for a plugin's command.
+
+    It finds the tocsin that tocsin's own commands use: that of ``TOCSIN_URL`` and ``TOCSIN_TOKEN``,
+    else that of the configuration (``tocsin --config FILE …``) or of the data directory.
+
+    Raises:
+        click.ClickException: there is none; the sentence says what to start or to set.
+    """
+    running = click.get_current_context(silent=True)
+    found = None if running is None else running.find_object(Context)
+    return ApiClient(found or Context())
 
 
 def _is_http(url: str) -> bool:

@@ -13,7 +13,7 @@ import click
 from rich.text import Text
 
 from tocsin.core.cli.check import check_sources
-from tocsin.core.cli.client import Client
+from tocsin.core.cli.client import ApiClient
 from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.hiding import clean
 from tocsin.core.plugin.manager import tocsin_version
@@ -62,7 +62,7 @@ def _findings(context: Context) -> Iterator[Finding]:
     if not settings.channels:
         yield WARN, "channels", "none: no notifications are sent"
     try:
-        client = Client(context)
+        client = ApiClient(context)
         health = client.get("/health")
         parts = [
             f"{name}: {part['message']}"

@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from tocsin.core.cli.client import Client
+from tocsin.core.cli.client import ApiClient
 from tocsin.core.cli.context import Context, pass_context
 from tocsin.core.cli.silence import when
 from tocsin.core.units import format_duration
@@ -50,7 +50,7 @@ def add(
         "timezone": timezone, "starts_at": start, "until": until, "comment": comment,
     }  # fmt: skip
     body = {key: value for key, value in given.items() if value is not None}
-    made = Client(context).send("POST", "/api/v1/maintenance", body)
+    made = ApiClient(context).send("POST", "/api/v1/maintenance", body)
     covers = ", ".join(made["matchers"]) or "everything"
     click.echo(f"maintenance {made['name']} of {covers}: {_state(made)}")
     click.echo(f"to end it: tocsin maintenance end {made['name']}")
@@ -61,7 +61,7 @@ def add(
 @pass_context
 def list_(context: Context, as_json: bool) -> None:
     """List the windows from the configuration and those that were created through the API."""
-    items = Client(context).get("/api/v1/maintenance")["items"]
+    items = ApiClient(context).get("/api/v1/maintenance")["items"]
     if as_json:
         context.console.print_json(data={"items": items})
         return
@@ -89,7 +89,7 @@ def list_(context: Context, as_json: bool) -> None:
 @pass_context
 def end(context: Context, name: str) -> None:
     """End the window NAME and remove it; alerts that are still firing are notified."""
-    Client(context).send("DELETE", f"/api/v1/maintenance/{quote(name, safe='')}")
+    ApiClient(context).send("DELETE", f"/api/v1/maintenance/{quote(name, safe='')}")
     click.echo("the maintenance has ended")
 
 

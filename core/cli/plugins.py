@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from tocsin.core.cli.client import Client
+from tocsin.core.cli.client import ApiClient
 from tocsin.core.cli.context import Context, Failure, pass_context
 
 STYLE = {"ok": "green", "failed": "bold red", "disabled": "dim"}
@@ -26,7 +26,7 @@ STYLE = {"ok": "green", "failed": "bold red", "disabled": "dim"}
 def plugins(context: Context, name: str | None, as_json: bool, live: bool) -> None:
     """List plugins; with NAME, one plugin and its options. Exit status 1 if one has failed."""
     if live:
-        items: list[dict[str, Any]] = Client(context).get("/api/v1/plugins", limit=1000)["items"]
+        items: list[dict[str, Any]] = ApiClient(context).get("/api/v1/plugins", limit=1000)["items"]
     else:
         import msgspec  # imported late: the running tocsin gives its answer without
 

@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from tocsin.core.cli.client import Client
+from tocsin.core.cli.client import ApiClient
 from tocsin.core.cli.context import Context, Failure, pass_context
 
 
@@ -38,7 +38,7 @@ def add(
         )
     length = {"duration": duration} if duration is not None else {"until": until}
     body = {"matchers": list(matchers), "comment": comment, **length}
-    made = Client(context).send("POST", "/api/v1/silences", body)
+    made = ApiClient(context).send("POST", "/api/v1/silences", body)
     click.echo(f"{', '.join(made['matchers'])} is silenced until {when(made['ends_at'])}")
     click.echo(f"to end it earlier: tocsin silence end {made['id'][-8:]}")
 
@@ -48,7 +48,7 @@ def add(
 @pass_context
 def list_(context: Context, as_json: bool) -> None:
     """List silences."""
-    items = Client(context).get("/api/v1/silences")["items"]
+    items = ApiClient(context).get("/api/v1/silences")["items"]
     if as_json:
         context.console.print_json(data={"items": items})
         return
@@ -75,7 +75,7 @@ def list_(context: Context, as_json: bool) -> None:
 @pass_context
 def end(context: Context, silence_id: str) -> None:
     """End a SILENCE (its id, or the end of it); alerts that are still firing are notified."""
-    client = Client(context)
+    client = ApiClient(context)
     items = client.get("/api/v1/silences")["items"]
     found = [item["id"] for item in items if item["id"].endswith(silence_id.lower())]
     if len(found) != 1 or len(silence_id) < 4:

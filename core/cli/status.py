@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from tocsin.core.cli.client import Client
+from tocsin.core.cli.client import ApiClient
 from tocsin.core.cli.context import Context, Failure, is_terminal, pass_context
 from tocsin.core.units import format_duration
 
@@ -31,7 +31,7 @@ LOOK = {
 @pass_context
 def status(context: Context, as_json: bool, watch: bool, everything: bool) -> None:
     """Show every target, worst first. Exit status: 0 up, 1 degraded, 2 down, 3 unknown."""
-    client = Client(context)
+    client = ApiClient(context)
     if as_json:
         summary, targets, containers = _ask(client)
         answer = {"summary": summary, "targets": targets, "containers": list(containers.values())}
@@ -50,13 +50,15 @@ def status(context: Context, as_json: bool, watch: bool, everything: bool) -> No
             time.sleep(2)
 
 
-def _ask(client: Client) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, dict[str, Any]]]:
+def _ask(
+    client: ApiClient,
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, dict[str, Any]]]:
     summary = client.get("/api/v1/status")
     containers = {item["name"]: item for item in every(client, "/api/v1/containers")}
     return summary, every(client, "/api/v1/targets"), containers
 
 
-def every(client: Client, path: str, **params: Any) -> list[dict[str, Any]]:
+def every(client: ApiClient, path: str, **params: Any) -> list[dict[str, Any]]:
     """Return all items of a paginated list."""
     items: list[dict[str, Any]] = []
     cursor: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from rich.text import Text
 
-from tocsin.core.cli.client import Client
+from tocsin.core.cli.client import ApiClient
 from tocsin.core.cli.context import Context, Failure, pass_context
 
 PATIENCE = 180.0
@@ -18,7 +18,7 @@ PATIENCE = 180.0
 def test_notification(context: Context, channel: str | None) -> None:
     """Send a test message through one CHANNEL or all; show the answers."""
     body = {} if channel is None else {"channel": channel}
-    client = Client(context)
+    client = ApiClient(context)
     with context.console.status("waiting for the providers' answers"):
         report = client.send("POST", "/api/v1/test-notification", body, PATIENCE)
     items = report["items"]

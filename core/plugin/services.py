@@ -99,10 +99,10 @@ class ServiceSupervisor:
 
     def _start(self, name: str, plugin: str, service: Service, api_url: str) -> None:
         async def run() -> None:
-            place = self._context(name, api_url)
+            context = self._context(plugin, name, api_url)
             self._running[name].health = ComponentHealth(status=Health.OK)
             await self._isolation.call(
-                plugin, lambda: service.run(place), None, expects=(ServiceError,)
+                plugin, lambda: service.run(context), None, expects=(ServiceError,)
             )
 
         def ended(reason: str, seconds: float) -> None:
@@ -122,7 +122,7 @@ class ServiceSupervisor:
 
         self._running[name] = _Running(plugin, service, asyncio.create_task(keep()))
 
-    def _context(self, name: str, api_url: str) -> ServiceContext:
+    def _context(self, plugin: str, name: str, api_url: str) -> ServiceContext:
         directory = self._data_dir / "services" / name
         token = directory / "token"
         try:
@@ -130,7 +130,10 @@ class ServiceSupervisor:
             ensure_token(token, self._tokens, f"service {name}", Role.VIEWER)
         except (OSError, ValueError) as error:
             raise ServiceError(f"cannot store its API token in {directory}: {error}") from error
-        return ServiceContext(api_url=api_url, directory=directory, token_file=token)
+        return ServiceContext(
+            api_url=api_url, directory=directory, token_file=token,
+            context=self._isolation.contexts.of(plugin, name),
+        )  # fmt: skip
 
     async def stop(self) -> None:
         """Stop all services."""

@@ -42,11 +42,12 @@ def tocsin_context() -> RecordingContext:
 
 
 @pytest.fixture
-def tocsin_service_context(tmp_path: Path) -> ServiceContext:
-    """Return what a service is given; its API does not answer."""
+def tocsin_service_context(tmp_path: Path, tocsin_context: RecordingContext) -> ServiceContext:
+    """Return what a service is given: all that ``tocsin_context`` has, and an API that does not
+    answer."""
     directory = tmp_path / "service"
     directory.mkdir(mode=0o700)
-    return service_context(directory)
+    return service_context(directory, tocsin_context)
 
 
 @pytest.fixture

@@ -20,17 +20,19 @@ from tocsin.core.testing.conformance import (
     check_no_tasks_left,
     check_secrets_hidden,
 )
+from tocsin.core.testing.context import RecordingContext
 
 NOWHERE = "http://127.0.0.1:9"
 """The URL of an API that does not answer."""
 
 
-def service_context(directory: Path) -> ServiceContext:
-    """Return a context whose API does not answer, with files in ``directory``."""
+def service_context(directory: Path, context: RecordingContext) -> ServiceContext:
+    """Return what a service is given: an API that does not answer, files in ``directory``, and
+    what ``context`` has."""
     token = directory / "token"
     token.touch(mode=0o600)
     token.write_text("tests")
-    return ServiceContext(api_url=NOWHERE, directory=directory, token_file=token)
+    return ServiceContext(api_url=NOWHERE, directory=directory, token_file=token, context=context)
 
 
 async def check_service_conformance(
@@ -44,7 +46,7 @@ async def check_service_conformance(
 
     Args:
         service: the service.
-        context: what it is given; None for one whose API does not answer.
+        context: what it is given; None for one that records, whose API does not answer.
         seconds: how long each of the two runs lasts.
 
     Returns:
@@ -59,11 +61,13 @@ async def check_service_conformance(
     before = asyncio.all_tasks()
     processes = set(psutil.Process().children(recursive=True))
     with tempfile.TemporaryDirectory(prefix="tocsin-tests-") as directory:
-        context = context or service_context(Path(directory))
+        recording = RecordingContext()
+        context = context or service_context(Path(directory), recording)
         for _ in range(2):
             error = await _run(service, context, seconds)
             if error is not None:
                 break
+        await recording.close()
     await check_no_tasks_left(before, "run()")
     left = {p for p in psutil.Process().children(recursive=True) if p not in processes}
     assert not left, f"run() left processes behind: {left}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tocsin.core.lazy import on_demand
 
 if TYPE_CHECKING:
+    from tocsin.core.cli.client import ApiClient, api_client
     from tocsin.core.contracts.base import ActionError, Secret, ServiceError, Variable
     from tocsin.core.contracts.context import Context, Json, Log, Storage
     from tocsin.core.contracts.model import (
@@ -67,6 +68,7 @@ else:
     __getattr__ = on_demand(
         __name__,
         {
+            "core.cli.client": "ApiClient api_client",
             "core.contracts.base": "ActionError Secret ServiceError Variable",
             "core.contracts.context": "Context Json Log Storage",
             "core.contracts.probe": "Probe ProbeRuntime PushProbe",
@@ -114,6 +116,7 @@ __all__ = [
     "Action",
     "ActionError",
     "AlertChange",
+    "ApiClient",
     "Bytes",
     "CheckError",
     "Claim",
@@ -166,6 +169,7 @@ __all__ = [
     "TocsinResolver",
     "Variable",
     "Verdict",
+    "api_client",
     "check_dsn",
     "check_pattern",
     "clean_text",

@@ -20,6 +20,7 @@ from tests.running import free_port
 from tocsin import ServiceContext
 from tocsin.core.contracts.model import Result
 from tocsin.dashboard import DashboardService
+from tocsin.testing import RecordingContext
 
 pytestmark = pytest.mark.browser
 
@@ -50,7 +51,9 @@ class Served:
         self.url = f"http://127.0.0.1:{self.port}"
         token = directory / "token"
         token.write_text(town.tokens["viewer"])
-        place = ServiceContext(api_url=town.url, directory=directory, token_file=token)
+        place = ServiceContext(
+            api_url=town.url, directory=directory, token_file=token, context=RecordingContext()
+        )
         service = DashboardService(port=self.port, sign_in=sign_in)
         self._task = asyncio.run_coroutine_threadsafe(service.run(place), town.loop)
 

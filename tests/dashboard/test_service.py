@@ -7,27 +7,31 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from attrs import field, frozen
 
 from tests.conftest import eventually
 from tests.contexts import contexts
 from tests.running import Running, free_port
-from tocsin import Service, ServiceContext, ServiceError
+from tocsin import Event, Service, ServiceContext, ServiceError
 from tocsin.core.auth import TokenStore
 from tocsin.core.config import ConfigError, load_config
 from tocsin.core.config.settings import PluginSettings, ServiceSettings, Settings
 from tocsin.core.contracts.model import Health
+from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.plugin.services import ServiceSupervisor
 from tocsin.dashboard import DashboardService, is_loopback
 from tocsin.dashboard.process import _answers
-from tocsin.testing import SettableClock
+from tocsin.testing import RecordingContext, SettableClock
 
 
 def load(tmp_path: Path, text: str, **env: str) -> Settings:
@@ -101,8 +105,9 @@ class Place:
         token = directory / "token"
         token.write_text("tocsin_secret\n")
         self.given = ServiceContext(
-            api_url="http://127.0.0.1:1", directory=directory, token_file=token
-        )
+            api_url="http://127.0.0.1:1", directory=directory, token_file=token,
+            context=RecordingContext(),
+        )  # fmt: skip
 
 
 def child() -> psutil.Process | None:
@@ -209,6 +214,50 @@ async def test_a_service_is_given_a_place_and_a_viewer_of_its_own(
     await eventually(lambda: again.given)
     assert again.given[0].token_file.read_text().strip() == plain
     await supervisor.stop()
+
+
+@frozen(kw_only=True)
+class Working(Service):
+    """Use all that it is given."""
+
+    used: list[object] = field(factory=list, eq=False)
+
+    async def run(self, context: ServiceContext) -> None:
+        secret = await context.secret("KEY")
+        assert secret is not None
+        await context.storage.put("key", len(secret.reveal()))
+        context.log.info("works", api=context.api_url)
+        event = Event(target="web", source="x", action="seen", at=context.clock.now())
+        await context.emit(event)
+        async with context.http.get(context.api_url) as answer:
+            status = answer.status
+        thread = await context.in_thread(threading.current_thread)
+        self.used.extend([context.plugin, context.name, await context.storage.get("key"), status])
+        self.used.append(thread.name)
+        await asyncio.Event().wait()
+
+
+async def test_a_service_has_what_every_runtime_has(tmp_path: Path, clock: SettableClock) -> None:
+    """Secrets, stored values, a log, the clock, events, the HTTP session and threads of its plugin;
+    the service runs in the plugin's own thread."""
+    events: list[Event] = []
+
+    class Sink:
+        def happened(self, event: Event) -> None:
+            events.append(event)
+
+    made = Contexts(tmp_path, clock, {"KEY": "s3cret-of-the-service"}, Sink())
+    isolation = Isolation(frozenset(), lambda *_: None, made)
+    supervisor = ServiceSupervisor(isolation, TokenStore(tmp_path / "t.db"), tmp_path, clock)
+    service = Working()
+    async with TestServer(web.Application()) as server:
+        await supervisor.apply(settings_of(service), str(server.make_url("/")))
+        await eventually(lambda: len(service.used) == 5)
+    assert service.used[:4] == ["p", "x", len("s3cret-of-the-service"), 404]
+    assert "tocsin p" in str(service.used[4])
+    assert [(event.target, event.at) for event in events] == [("web", clock.now())]
+    await supervisor.stop()
+    await isolation.stop()
 
 
 async def test_a_service_that_ends_is_told_and_started_again(
