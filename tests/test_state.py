@@ -32,6 +32,8 @@ ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "core.runtime.process.PROCESS": "umask, limits and a killing hook: the kernel's, one for each",
     "core.resolver.lookups.LOOKUPS": "plugins look up from any thread; what hangs is the process's",
+    "core.peers.patterns._THREADS": "plugins search from any loop; how many searches run at a time"
+    " is bounded for the process, since none can be cancelled",
     "core.hiding.text.SECRETS": "logs, commands and plugins clean texts without an app at hand",
     "core.contracts.probe.Probe.autostart": "empty, and its type lets nobody change it",
     "core.contracts.rule.Rule.autostart": "empty, and its type lets nobody change it",
@@ -49,6 +51,7 @@ CONSTANT = (
     types.NoneType, bool, int, float, str, bytes, date, timedelta, enum.Enum, PurePath, re.Pattern,
     type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType,
     types.GenericAlias, types.UnionType, type(Callable[..., Any]), type(typing.Annotated[int, 0]),
+    type(typing.Literal[0]),
     typing.TypeVar,
     typing.ParamSpec,
     ipaddress.IPv4Network, ipaddress.IPv6Network, struct.Struct, logging.Logger, Policy, ContextVar,
