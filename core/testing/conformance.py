@@ -19,6 +19,7 @@ from tocsin.core.contracts.base import ActionError, Secret
 from tocsin.core.contracts.model import Result, Target
 from tocsin.core.contracts.probe import Probe, PushProbe
 from tocsin.core.contracts.source import ACTIONS, Source, SourceRuntime, actions_of
+from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.plugin.options import options_of, summary_of
 from tocsin.core.shapes import fit_document, fit_lines
 from tocsin.core.testing.context import RecordingContext, opened
@@ -122,6 +123,9 @@ async def check_probe_conformance(
     check_class(type(probe))
     check_labels(type(probe))
     check_secrets_hidden(probe)
+    hosts: object = probe.network_host(target)
+    named = hosts if isinstance(hosts, tuple) else (hosts or "",)
+    assert all(isinstance(host, str) for host in named), f"network_host() returned {hosts!r}"
     before = asyncio.all_tasks()
     context = context or RecordingContext()
     check = PolledCheck(probe, context)
@@ -216,12 +220,17 @@ async def _check_actions(source: Source, runtime: SourceRuntime, target: str | N
         assert defined == (action in declared), (
             f"{type(runtime).__name__} {words} {action}(); correct {type(source).__name__}.actions"
         )
-    with contextlib.suppress(ActionError):
-        if target is not None and "logs" in declared:
-            fit_lines(await runtime.logs(target, 5), 5)
-    with contextlib.suppress(ActionError):
-        if target is not None and "inspect" in declared:
-            fit_document(await runtime.inspect(target))
+    if target is None:
+        return
+    try:
+        with contextlib.suppress(ActionError):
+            if "logs" in declared:
+                fit_lines(await runtime.logs(target, 5), 5)
+        with contextlib.suppress(ActionError):
+            if "inspect" in declared:
+                fit_document(await runtime.inspect(target))
+    except PluginFault as fault:
+        raise AssertionError(f"{type(runtime).__name__} {fault}") from fault
 
 
 async def check_source_conformance(
@@ -253,8 +262,10 @@ async def check_source_conformance(
     task = asyncio.ensure_future(runtime.run(name, 1.0, sink))
     await sink.until(lambda: sink.inventories or sink.troubles or task.done())
     assert not task.done(), f"run() ended by itself: {task}"
-    await _check_actions(source, runtime, next(iter(sink.targets), None))
-    task.cancel()
+    try:
+        await _check_actions(source, runtime, next(iter(sink.targets), None))
+    finally:
+        task.cancel()
     done, _ = await asyncio.wait({task}, timeout=10)
     assert done, "run() ignored its cancellation for 10 s"
     with contextlib.suppress(asyncio.CancelledError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import stat
 import sys
+from typing import ClassVar
 
 import click
 import pytest
@@ -12,8 +13,11 @@ from attrs import field, frozen
 
 from tests.running import free_port
 from tocsin import (
+    Action,
+    ActionError,
     CheckError,
     Context,
+    LogLine,
     Message,
     Notifier,
     NotifyError,
@@ -24,6 +28,8 @@ from tocsin import (
     Service,
     ServiceContext,
     ServiceError,
+    Sink,
+    Source,
     Status,
     Target,
 )
@@ -36,6 +42,7 @@ from tocsin.testing import (
     check_probe_conformance,
     check_refusal,
     check_service_conformance,
+    check_source_conformance,
 )
 
 
@@ -347,3 +354,65 @@ async def test_the_suites_of_notifiers_take_a_context() -> None:
     assert await check_notifier_conformance(Pager(), context)
     assert await check_refusal(Pager(refuses=True), permanent=True, context=context)
     assert await context.storage.keys() == ["opened"]
+
+
+async def test_a_probe_names_hosts_as_text() -> None:
+    """One, several in a tuple, or None; anything else would be ignored without a word."""
+
+    @frozen(kw_only=True)
+    class Goes(Keyed):
+        """Say where it goes."""
+
+        hosts: object = None
+
+        def network_host(self, target: Target) -> str | tuple[str, ...] | None:
+            return self.hosts  # type: ignore[return-value]
+
+    for hosts in (None, "db", (), ("db", "192.0.2.1")):
+        await check_probe_conformance(Goes(hosts=hosts))
+    for wrong in (7, ["db"], ("db", None)):
+        with pytest.raises(AssertionError, match="network_host"):
+            await check_probe_conformance(Goes(hosts=wrong))
+
+
+@frozen(kw_only=True)
+class Fleet(Source):
+    """Watch one ship."""
+
+    async def run(self, name: str, interval: float, sink: Sink) -> None:
+        sink.discovered(Target(name="anna", kind="ship"))
+        sink.synced(["anna"])
+        await asyncio.Event().wait()
+
+    async def logs(self, target: str, lines: int) -> list[LogLine]:
+        if target != "anna":
+            raise ActionError(f"{target} is not here", missing=True)
+        return [LogLine(text="land in sight")]
+
+
+async def test_a_source_does_what_it_declares() -> None:
+    """What its methods or ``actions`` promise, its runtime has, and answers in the right types."""
+    assert list((await check_source_conformance(Fleet())).targets) == ["anna"]
+
+    class Silent(Fleet):
+        """Forgets to declare what it can do."""
+
+        actions: ClassVar[tuple[Action, ...] | None] = ()
+
+    class Boasts(Fleet):
+        """Declares what it cannot do."""
+
+        actions: ClassVar[tuple[Action, ...] | None] = ("logs", "inspect")
+
+    class Wrong(Fleet):
+        """Returns text in place of lines."""
+
+        async def logs(self, target: str, lines: int) -> list[LogLine]:
+            return "land in sight"  # type: ignore[return-value]
+
+    with pytest.raises(AssertionError, match=r"Silent defines logs\(\); correct Silent.actions"):
+        await check_source_conformance(Silent())
+    with pytest.raises(AssertionError, match=r"does not define inspect\(\)"):
+        await check_source_conformance(Boasts())
+    with pytest.raises(AssertionError, match="Wrong returned str from logs, not a list"):
+        await check_source_conformance(Wrong())
