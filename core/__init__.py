@@ -17,7 +17,8 @@ The path of an observation, from a due check to the provider's answer. The test
 None of these files is longer than 200 lines.
 
 Around that path: ``journal`` (stores every change before anything is sent), ``contracts`` and
-``plugin`` (the plugin interfaces; loading and isolating plugins), ``config`` (``tocsin.toml`` and
+``plugin`` (the plugin interfaces; loading and isolating plugins), ``peers`` (TLS, streams and more
+for plugins that talk to peers), ``config`` (``tocsin.toml`` and
 the environment, as frozen settings), ``checks/inventory.py`` and ``checks/source_supervisor.py``
 (the targets and checks that exist), ``store`` (history), ``http`` (the API), ``cli`` (the command
 line), ``app.py`` (connects all parts). Picture: ``docs/architecture.md``.
