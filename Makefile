@@ -8,6 +8,7 @@
 # make faults  inject faults into a running tocsin and judge what it tells (tests/faults)
 # make fuzz   what strangers write, by the hundred thousand, and a judge of what becomes of it (tests/fuzz)
 # make audit  hold the packages of the image against the public list of known holes (needs the internet)
+# make reference  write the last chapter of entry_points.md anew, from the docstrings
 # make screenshots  take the pictures of the README anew (needs an engine and Chromium)
 # make hooks  check each commit and push of this clone (pre-commit)
 # make lock   choose anew what the image is made of (container/*.lock)
@@ -28,7 +29,7 @@ REAL   := docker or browser or ship or fuzz or kill or slow
 # Compiled modules are kept: the tests start Python hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test fast test-real packs rooms faults fuzz audit coverage lint style types bench screenshots hooks lock clean
+.PHONY: run test fast test-real packs rooms reference faults fuzz audit coverage lint style types bench screenshots hooks lock clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/tocsin $(ARGS) run
@@ -66,6 +67,9 @@ bench: $(VENV)/.test
 
 rooms: $(VENV)/.test
 	$(BIN)/python bench/rooms.py
+
+reference: $(VENV)/.test
+	$(BIN)/python -m tests.reference
 
 faults: $(VENV)/.test
 	$(BIN)/python -m tests.faults $(ARGS)

@@ -16,7 +16,14 @@ from tocsin.core.runtime.shortage import own_shortage
 
 
 class Status(StrEnum):
-    """The status that a check saw. ``unknown``: tocsin cannot tell; it does not mean ``down``."""
+    """The status that a check saw.
+
+    Attributes:
+        UP: the target works.
+        DEGRADED: it works, but not as it should.
+        DOWN: it does not work.
+        UNKNOWN: tocsin cannot tell; it does not mean ``down``.
+    """
 
     UP = "up"
     DEGRADED = "degraded"
@@ -38,21 +45,37 @@ def worst(statuses: list[Status]) -> Status:
 
 
 class Reason(StrEnum):
-    """Why a container is in the state it is in."""
+    """Why a container is in the state it is in.
+
+    Attributes:
+        RUNNING: it runs, and is healthy if it has a health check.
+        STARTING: it runs, and its health check has not passed yet.
+        UNHEALTHY: it runs, and its health check fails.
+        CRASHED: it ended by itself, with an exit code other than 0.
+        OOM_KILLED: the kernel killed it because it reached its memory limit.
+        STOPPED: a person or a tool stopped it: docker stop, docker kill, compose stop.
+        COMPLETED: it ended with exit code 0, and its restart policy lets it end.
+        PAUSED: it is paused.
+        RESTARTING: the engine waits before it starts it again (a restart loop).
+        CREATED: it was created, and never started.
+        MISSING: the configuration declares it, and the engine does not have it.
+        REMOVED: it was removed.
+        UNSEEN: the engine does not answer.
+    """
 
     RUNNING = "running"
-    STARTING = "starting"  # running, its health check has not passed yet
+    STARTING = "starting"
     UNHEALTHY = "unhealthy"
     CRASHED = "crashed"
     OOM_KILLED = "oom-killed"
-    STOPPED = "stopped"  # by a person or a tool: docker stop, docker kill, compose stop
-    COMPLETED = "completed"  # exit 0 and a restart policy that lets it end
+    STOPPED = "stopped"
+    COMPLETED = "completed"
     PAUSED = "paused"
-    RESTARTING = "restarting"  # the engine waits before the next attempt (restart loop)
+    RESTARTING = "restarting"
     CREATED = "created"
-    MISSING = "missing"  # declared in config, not on the engine
+    MISSING = "missing"
     REMOVED = "removed"
-    UNSEEN = "unseen"  # the engine does not answer
+    UNSEEN = "unseen"
 
 
 @frozen(kw_only=True)
@@ -81,14 +104,38 @@ class Target:
 
 @frozen(kw_only=True)
 class Container:
-    """Facts about one container. Times are aware UTC; sizes in bytes; CPU as ``docker stats``
-    counts it (100 = one core)."""
+    """Facts about one container; None where they are not known.
+
+    Attributes:
+        id: its id in the engine.
+        image: name of its image.
+        state: the engine's name of its state: ``created``, ``running``, ``paused``,
+            ``restarting``, ``removing``, ``exited`` or ``dead``.
+        reason: why it is in this state.
+        health: of its health check: ``healthy``, ``unhealthy``, ``starting``; ``none`` without one.
+        exit_code: of its last run.
+        oom_killed: whether the kernel killed its last run for want of memory.
+        restart_count: how often the engine restarted it.
+        restart_policy: the engine's name of its restart policy, such as ``always``.
+        created_at: when it was created, aware UTC.
+        started_at: when it was last started, aware UTC.
+        finished_at: when it last ended, aware UTC.
+        ports: published ports as ``8003:8000/tcp``, others as ``8000/tcp``.
+        project: its project in Docker Compose.
+        service: its service in Docker Compose or a swarm.
+        cpu_percent: CPU as ``docker stats`` counts it: 100 is one core.
+        memory_bytes: memory in use, in bytes.
+        memory_limit_bytes: its memory limit, in bytes.
+        memory_percent: memory in use, in per cent of its limit.
+        network_rx_bytes: bytes received since it was started.
+        network_tx_bytes: bytes sent since it was started.
+    """
 
     id: str
     image: str
-    state: str  # engine's name: created, running, paused, restarting, removing, exited, dead
+    state: str
     reason: Reason
-    health: str = "none"  # healthy, unhealthy, starting, none
+    health: str = "none"
     exit_code: int | None = None
     oom_killed: bool = False
     restart_count: int = 0
@@ -141,9 +188,9 @@ class Result:
         status: the status.
         message: one sentence for people.
         latency: seconds that the target took to answer; None: the core measures the run.
-        metrics: finite numbers by name; a name ends in its unit (``_seconds``, ``_bytes``,
-            ``_percent``).
-        attributes: further facts; JSON-serialisable.
+        metrics: finite numbers by name, at most 500; a name is in lower case and ends in its unit
+            (``_seconds``, ``_bytes``, ``_percent``).
+        attributes: further facts; JSON-serialisable, of at most 5,000 values.
         container: facts about a container; set by sources.
     """
 
@@ -206,7 +253,14 @@ class Result:
 
 @frozen(kw_only=True)
 class Observation:
-    """A result with its check, its target and its time (aware UTC)."""
+    """A result, with the check that saw it.
+
+    Attributes:
+        target: name of the target.
+        check: name of the check.
+        at: when it was seen, aware UTC.
+        result: what was seen.
+    """
 
     target: str
     check: str
@@ -221,7 +275,16 @@ class Observation:
 
 @frozen(kw_only=True)
 class Event:
-    """Something that happened to a target, as its source names it (``die``, ``oom``, ``start``)."""
+    """Something that happened to a target.
+
+    Attributes:
+        target: name of the target.
+        source: name of the source or plugin that reports it.
+        action: what happened, in the source's words: ``die``, ``oom``, ``start``.
+        at: when it happened, aware UTC.
+        attributes: further facts; JSON-serialisable.
+        id: identifies the event.
+    """
 
     target: str
     source: str
@@ -247,7 +310,13 @@ class AuditEntry:
 
 @frozen(kw_only=True)
 class LogLine:
-    """One line of a target's log. ``stream`` is ``stdout`` or ``stderr``; ``at`` is aware UTC."""
+    """One line of a target's log.
+
+    Attributes:
+        text: the line.
+        stream: ``stdout`` or ``stderr``.
+        at: when it was written, aware UTC; None: not known.
+    """
 
     text: str
     stream: str = "stdout"
@@ -256,7 +325,14 @@ class LogLine:
 
 @frozen(kw_only=True)
 class Heartbeat:
-    """A push by a job that a heartbeat check watches. ``status`` is ``up`` or ``down``."""
+    """A push by a job that a heartbeat check watches.
+
+    Attributes:
+        at: when it was received, aware UTC.
+        status: what the job reports of itself: ``up`` or ``down``.
+        message: one sentence of the job.
+        metrics: finite numbers by name.
+    """
 
     at: Annotated[datetime, Meta(tz=True)]
     status: Status = Status.UP

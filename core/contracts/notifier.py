@@ -21,7 +21,16 @@ from tocsin.core.units import Seconds
 
 
 class Kind(StrEnum):
-    """What happened to the alert of a notice."""
+    """What happened to the alert of a notice.
+
+    Attributes:
+        FIRED: it began.
+        REPEATED: it still fires; a reminder.
+        ESCALATED: it still fires, and became more severe.
+        FLAPPING: it began and ended several times in a short time.
+        RESOLVED: it ended.
+        TEST: nothing; a person tests the channel.
+    """
 
     FIRED = "fired"
     REPEATED = "repeated"
@@ -93,7 +102,16 @@ class Notice:
 
 @frozen(kw_only=True)
 class TargetStatus:
-    """The status of one target; ``since`` is when it became that, aware UTC."""
+    """The status of one target.
+
+    Attributes:
+        target: name of the target.
+        kind: its kind.
+        status: the worst status of its checks.
+        message: the message of the check that is worst.
+        critical: whether its alerts are critical.
+        since: when it got this status, aware UTC; None: not known.
+    """
 
     target: str
     kind: str

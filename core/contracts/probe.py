@@ -96,8 +96,9 @@ class PushProbe(ABC):
     """Judges a target by the heartbeats that a job sends to ``POST /api/v1/heartbeats/{name}``.
 
     Attributes:
-        by_label, config_only: class variables; see :class:`Probe`. ``key`` always counts as
-            ``config_only``: the configuration decides which check receives a job's heartbeats.
+        by_label: class variable; see :class:`Probe`.
+        config_only: class variable; see :class:`Probe`. ``key`` always belongs to it: the
+            configuration decides which check receives a job's heartbeats.
         period: seconds between two heartbeats.
         grace: further seconds before a late heartbeat counts as missing.
         key: the name in the URL; None: the target's name.

@@ -14,7 +14,13 @@ _LABEL = re.compile(r"^([A-Z][\w '()-]{0,30}): +(\S.*)$", re.DOTALL)
 
 @frozen(kw_only=True)
 class Line:
-    """A line such as ``📦 Container: web``: icon, label and text; icon and label may be empty."""
+    """A line such as ``📦 Container: web``.
+
+    Attributes:
+        text: in this example, ``web``.
+        label: ``Container``; may be empty.
+        icon: ``📦``; may be empty.
+    """
 
     text: str
     label: str = ""
@@ -27,7 +33,13 @@ class Line:
 
 @frozen(kw_only=True)
 class Section:
-    """Lines that belong together; ``heading`` and ``icon`` may be empty."""
+    """Lines that belong together.
+
+    Attributes:
+        lines: the lines.
+        heading: their heading, without a colon; may be empty.
+        icon: the icon of the heading; may be empty.
+    """
 
     lines: tuple[Line, ...]
     heading: str = ""
@@ -36,7 +48,13 @@ class Section:
 
 @frozen(kw_only=True)
 class RenderedMessage:
-    """A whole message of plain text without control characters; a notifier has to escape it."""
+    """A whole message of plain text without control characters; a notifier has to escape it.
+
+    Attributes:
+        title: its first line.
+        icon: the icon of the title; may be empty.
+        sections: what follows the title; an empty line separates sections.
+    """
 
     title: str
     icon: str = ""

@@ -30,7 +30,13 @@ _MEDIA = r"[\w.+-]+/[\w.+-]+(?:; ?[\w-]+=[\w.-]+)*"
 
 
 class Role(StrEnum):
-    """The roles of tokens. Each role has the permissions of the one before it, and more."""
+    """The roles of tokens. Each role has the permissions of the one before it, and more.
+
+    Attributes:
+        VIEWER: reads.
+        OPERATOR: also acknowledges, silences, restarts and sends heartbeats.
+        ADMIN: also reads the configuration and the audit log, and reloads tocsin.
+    """
 
     VIEWER = "viewer"
     OPERATOR = "operator"

@@ -14,7 +14,13 @@ from tocsin.core.contracts.model import Event, Observation, Status, Target
 
 
 class Severity(StrEnum):
-    """How urgent an alert is."""
+    """How urgent an alert is.
+
+    Attributes:
+        INFO: somebody should know.
+        WARNING: somebody should look at it soon.
+        CRITICAL: somebody has to act now.
+    """
 
     INFO = "info"
     WARNING = "warning"
@@ -31,7 +37,14 @@ class Severity(StrEnum):
 
 
 class VerdictState(StrEnum):
-    """The state that a rule finds. ``rising``: something is wrong, but no alert yet."""
+    """The state that a rule finds.
+
+    Attributes:
+        CLEAR: nothing is wrong.
+        RISING: something is wrong, but it is no alert yet.
+        FIRING: it calls for an alert.
+        UNKNOWN: the rule cannot tell; an open alert is frozen.
+    """
 
     CLEAR = "clear"
     RISING = "rising"

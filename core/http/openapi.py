@@ -80,7 +80,9 @@ def _described(
                 operation["requestBody"]["required"] = True
     for schema in components.values():
         if "description" in schema:
-            schema["description"] = inspect.cleandoc(schema["description"])
+            # What the fields mean, after it, is for readers of the code.
+            text = inspect.cleandoc(schema["description"]).partition("\n\nAttributes:")[0]
+            schema["description"] = text
     return paths, components
 
 

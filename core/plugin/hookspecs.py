@@ -27,6 +27,7 @@ GROUP = "tocsin"
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
+"""Decorates the functions of a plugin's module that implement hooks."""
 
 
 @hookspec

@@ -9,7 +9,7 @@ from tocsin.core.lazy import on_demand
 if TYPE_CHECKING:
     from tocsin.core.cli.client import ApiClient, api_client
     from tocsin.core.contracts.base import ActionError, Secret, ServiceError, Variable
-    from tocsin.core.contracts.context import Context, Json, Log, Storage
+    from tocsin.core.contracts.context import Context, Json, Log, PluginClock, Storage
     from tocsin.core.contracts.model import (
         REPLICATED,
         CheckError,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tocsin.core.contracts.probe import Probe, ProbeRuntime, PushProbe
     from tocsin.core.contracts.rendered import Line, RenderedMessage, Section
     from tocsin.core.contracts.route import Request, Role, Route, Routes
-    from tocsin.core.contracts.rule import History, Rule, Severity, Verdict
+    from tocsin.core.contracts.rule import History, Rule, Severity, Verdict, VerdictState
     from tocsin.core.contracts.service import Service, ServiceContext
     from tocsin.core.contracts.source import Action, Claim, Sink, Source, SourceRuntime
     from tocsin.core.dsn import check_dsn, usable_dsn
@@ -70,7 +70,7 @@ else:
         {
             "core.cli.client": "ApiClient api_client",
             "core.contracts.base": "ActionError Secret ServiceError Variable",
-            "core.contracts.context": "Context Json Log Storage",
+            "core.contracts.context": "Context Json Log PluginClock Storage",
             "core.contracts.probe": "Probe ProbeRuntime PushProbe",
             "core.contracts.service": "Service ServiceContext",
             "core.contracts.source": "Action Claim Sink Source SourceRuntime",
@@ -100,7 +100,7 @@ else:
             "core.runtime.shortage": "own_shortage",
             "core.units": "Bytes Seconds format_bytes format_duration parse_duration parse_size",
             "core.contracts.route": "Request Role Route Routes",
-            "core.contracts.rule": "History Rule Severity Verdict",
+            "core.contracts.rule": "History Rule Severity Verdict VerdictState",
             "core.contracts.rendered": "Line Section RenderedMessage",
         },
         ended={
@@ -139,6 +139,7 @@ __all__ = [
     "Observation",
     "Observer",
     "ObserverRuntime",
+    "PluginClock",
     "Probe",
     "ProbeRuntime",
     "PublicAddresses",
@@ -169,6 +170,7 @@ __all__ = [
     "TocsinResolver",
     "Variable",
     "Verdict",
+    "VerdictState",
     "api_client",
     "check_dsn",
     "check_pattern",
