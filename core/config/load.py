@@ -157,7 +157,11 @@ class _Loader:
             log=self._log(path),
             alerts=alerts,
             messages=make_messages(
-                self.tree.get("messages", {}), path.parent if path else FilePath(), self.problems
+                self.tree.get("messages", {}),
+                path.parent if path else FilePath(),
+                self.problems,
+                self.rules,
+                self.catalog,
             ),
             deadman=self._deadman(),
             uplink=check_uplink(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
-from tocsin.core.config.errors import Problems
-from tocsin.core.config.settings import MessageSettings
+from tocsin.core.config.errors import Catalog, Problems
+from tocsin.core.config.settings import MessageSettings, RuleSettings
 from tocsin.core.config.structure import build
-from tocsin.core.templates import TemplateProblem, check_directory
+from tocsin.core.templates import (
+    PluginTemplate,
+    TemplateProblem,
+    check_directory,
+    file_name_of,
+)
 
 
 @frozen(kw_only=True)
@@ -18,20 +24,46 @@ class _Table:
     templates: Path | None = None
 
 
-def make_messages(table: Any, base: Path, problems: Problems) -> MessageSettings:
+def make_messages(
+    table: Any,
+    base: Path,
+    problems: Problems,
+    rules: Mapping[str, RuleSettings],
+    catalog: Catalog,
+) -> MessageSettings:
     """Build the section and check its templates.
 
     Args:
         table: the section.
         base: directory of the configuration file; a relative path is relative to it.
         problems: collects what is wrong, such as a template that cannot be rendered.
+        rules: all rules.
+        catalog: the plugins.
     """
+    declared = _declared(rules, catalog)
     said = build(_Table, table, ("messages",), problems)
     if said is None or said.templates is None:
-        return MessageSettings()
+        return MessageSettings(declared=declared)
     directory = base / said.templates
     try:
-        check_directory(directory)
+        check_directory(directory, declared)
     except TemplateProblem as problem:
         problems.add(("messages", "templates"), str(problem))
-    return MessageSettings(templates=directory)
+    return MessageSettings(templates=directory, declared=declared)
+
+
+def _declared(rules: Mapping[str, RuleSettings], catalog: Catalog) -> dict[str, PluginTemplate]:
+    """Return the templates of plugins by file name. One that is about a rule of a plugin is there
+    for every alert of that rule, unless one is about that alert."""
+    found: dict[str, PluginTemplate] = {}
+    for entry in catalog.rules.values():
+        for name, text in entry.cls.templates.items():
+            found[f"{name}.txt"] = PluginTemplate(plugin=entry.plugin, text=text)
+    for name, rule in rules.items():
+        if rule.rule_name in catalog.rules:
+            for template in catalog.rules[rule.rule_name].cls.templates:
+                about, dot, kind = template.partition(".")
+                if about == file_name_of(rule.rule_name):
+                    alert = f"{file_name_of(name)}{dot}{kind}.txt"
+                    found.setdefault(alert, found[f"{template}.txt"])
+    return found

@@ -20,6 +20,7 @@ from tocsin.core.contracts.probe import Probe, PushProbe
 from tocsin.core.contracts.rule import Rule, Severity
 from tocsin.core.contracts.service import Service
 from tocsin.core.contracts.source import Source
+from tocsin.core.templates import PluginTemplate
 from tocsin.core.units import Bytes, Seconds
 
 DAY = 86400.0
@@ -184,9 +185,15 @@ class AlertSettings:
 
 @frozen(kw_only=True)
 class MessageSettings:
-    """Settings of messages. ``templates`` is a directory of templates that replace tocsin's own."""
+    """Settings of messages.
+
+    Attributes:
+        templates: a directory of templates that replace those of plugins and tocsin's own.
+        declared: the templates of plugins, by file name.
+    """
 
     templates: Path | None = None
+    declared: Mapping[str, PluginTemplate] = Factory(dict)
 
 
 @frozen(kw_only=True)

@@ -166,6 +166,10 @@ class Rule(ABC):
             to rules with ``inhibits`` themselves.
         autostart: class variable; rules that exist even if the configuration does not mention
             them: by name, each with its options and policy as in ``[rules.NAME]``.
+        templates: class variable; texts of messages about its alerts, by name: that of a default
+            rule, or of the rule itself for all its alerts, and ``.resolved``, ``.ended``,
+            ``.flapping``, ``.fired``, ``.repeated`` or ``.escalated`` for one kind of message. A
+            file of the user, ``NAME.txt``, replaces one.
         stands_for_down: class variable; whether people are notified of its alert in place of those
             of rules with ``inhibits`` on the same target; it takes over their severity and
             channels.
@@ -176,6 +180,7 @@ class Rule(ABC):
     explained_by_down: ClassVar[bool] = False
     stands_for_down: ClassVar[bool] = False
     autostart: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    templates: ClassVar[Mapping[str, str]] = {}
 
     @property
     def lookback(self) -> float:

@@ -18,9 +18,10 @@ def enricher_of(settings: Settings, state: LiveState, actions: Actions | None) -
     """Return the enricher of a configuration. ``actions`` None: messages have no log lines."""
 
     def trouble(reason: str) -> None:
-        log.warning("a template failed; tocsin's own was used", reason=reason)
+        log.warning("a template failed; another one was used", reason=reason)
 
-    renderer = Renderer(settings.messages.templates, clean, trouble)
+    messages = settings.messages
+    renderer = Renderer(messages.templates, clean, trouble, messages.declared)
     made = Enricher(renderer, settings.timezone, target_statuses=lambda: target_statuses(state))
     if actions is not None:
         made.logs, made.can_restart = actions.logs, actions.may_restart

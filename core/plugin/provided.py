@@ -18,6 +18,7 @@ from tocsin.core.contracts.service import Service
 from tocsin.core.contracts.source import Source
 from tocsin.core.plugin.default_rules import check_default_rules
 from tocsin.core.plugin.faults import PluginFault
+from tocsin.core.plugin.template_checks import check_templates
 from tocsin.core.shapes import check_class, is_name, show
 
 _KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
@@ -115,6 +116,7 @@ def provided_by(
         if issubclass(cls, Rule):
             mine = [item.cls for item in provided]
             check_default_rules(cls, mine, others[kind])
+            check_templates(name, cls)
         provided.append(Provided(kind, name, cls))
     return provided
 

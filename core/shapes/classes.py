@@ -63,6 +63,20 @@ def _are_rules(value: object) -> bool:
     )
 
 
+def _are_templates(value: object) -> bool:
+    return type(value) is dict and all(
+        type(name) is str
+        and _TEMPLATE_NAME.fullmatch(name) is not None
+        and type(text) is str
+        and len(text) <= LONGEST_TEMPLATE
+        for name, text in value.items()
+    )
+
+
+LONGEST_TEMPLATE = 64_000
+"""Most characters of a template."""
+
+_TEMPLATE_NAME = re.compile(r"[A-Za-z0-9_-]{1,120}(?:\.[A-Za-z0-9_-]{1,120})?")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
@@ -89,6 +103,10 @@ _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
         "explained_by_down": (_is_flag, "true or false"),
         "rule_state_suffices": (_is_flag, "true or false"),
         "autostart": (_are_rules, "a dict of tables (without rule) by names of rules"),
+        "templates": (
+            _are_templates,
+            "a dict of texts by RULE or RULE.KIND (letters, digits, '_' and '-')",
+        ),
     },
     "notifier": {
         "min_severity": (lambda value: type(value) is Severity, "a Severity"),

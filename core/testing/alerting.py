@@ -32,7 +32,7 @@ from tocsin.core.contracts.notifier import (
 from tocsin.core.contracts.rule import History, Rule, Severity, Verdict
 from tocsin.core.hiding import clean
 from tocsin.core.ids import new_id
-from tocsin.core.templates import Renderer
+from tocsin.core.templates import Renderer, TemplateProblem, check_declared
 from tocsin.core.testing.conformance import (
     MESSAGE_LIMIT,
     _secrets,
@@ -108,7 +108,8 @@ def check_rule_conformance(rule: Rule, more: Iterable[History] = ()) -> list[Ver
     """Check a rule against its contract.
 
     It has to judge every history without side effects: the same verdict twice, the history
-    unchanged, also when the state it asked to keep comes back after a restart, as JSON.
+    unchanged, also when the state it asked to keep comes back after a restart, as JSON. Its
+    templates have to render messages of every kind, whatever the verdict's details have.
 
     Args:
         rule: the rule.
@@ -123,6 +124,10 @@ def check_rule_conformance(rule: Rule, more: Iterable[History] = ()) -> list[Ver
     check_class(type(rule))
     assert not inspect.iscoroutinefunction(rule.evaluate), "evaluate() is async; it must be pure"
     assert rule.lookback >= 0, "lookback is negative"
+    try:
+        check_declared(rule.templates)
+    except TemplateProblem as problem:
+        raise AssertionError(f"a template cannot be used: {problem}") from problem
     verdicts = []
     for history in [*histories(), *more]:
         assert rule.applies(history.target) in (True, False)

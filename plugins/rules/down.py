@@ -22,6 +22,7 @@ from tocsin import (
     Verdict,
     hookimpl,
 )
+from tocsin.plugins.rules._down_texts import DOWN, REPLICAS
 
 
 class Of(StrEnum):
@@ -52,6 +53,7 @@ class DownRule(Rule):
         },
         "health_check_failed": {"of": "checks", "failures": 3},
     }  # fmt: skip
+    templates: ClassVar[Mapping[str, str]] = DOWN
 
     of: Of = Of.RUNNING
     failures: int = field(default=1, validator=[validators.ge(1), validators.le(100)])
@@ -227,6 +229,7 @@ class ReplicasRule(Rule):
     autostart: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "replicas_down": {"for": "1m", "kinds": ["container"]},
     }
+    templates: ClassVar[Mapping[str, str]] = REPLICAS
 
     def evaluate(self, history: History, now: datetime) -> Verdict:
         """Return the verdict on the newest count of the service's source."""

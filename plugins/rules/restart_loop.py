@@ -40,6 +40,22 @@ class RestartLoopRule(Rule):
     autostart: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "container_restarting": {"restarts": 3, "window": "5m"},
     }
+    templates: ClassVar[Mapping[str, str]] = {
+        "container_restarting": """\
+{% extends "alert.txt" %}
+{% block facts %}
+📊 Status: {{ message }}
+{% if exit_code is not none %}💥 Last exit code: {{ exit_code }}
+{% endif %}
+{% endblock %}
+{% block actions %}
+🔧 Suggested actions:
+1. See why it ends: docker logs --tail 200 {{ target|sh }}
+2. Stop the loop: docker stop {{ target|sh }}
+3. Check its configuration and what it depends on
+{% endblock %}
+""",
+    }
 
     restarts: int = field(default=3, validator=[validators.ge(1), validators.le(200)])
     window: Seconds = 300

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from attrs import field, frozen, validators
 
 from tocsin import History, Result, Rule, Status, Target, Verdict, format_bytes, hookimpl
+from tocsin.plugins.rules._threshold_texts import TEXTS
 
 
 class Operator(StrEnum):
@@ -68,6 +69,7 @@ class ThresholdRule(Rule):
         },
         "above_expected": {"times_expected": 2, "for": "10m"},
     }  # fmt: skip
+    templates: ClassVar[Mapping[str, str]] = TEXTS
 
     metric: str | None = None
     operator: Operator = Operator.ABOVE

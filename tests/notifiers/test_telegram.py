@@ -12,6 +12,7 @@ import pytest
 from attrs import evolve
 
 from tests.conftest import eventually
+from tests.messages.declared import renderer
 from tests.notifiers.bot_api import CHAT, TOKEN, BotApi, read_html
 from tocsin import ActionError, Kind, Line, LogLine, Message, NotifyError, Secret
 from tocsin.core.logs import clean
@@ -85,7 +86,8 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_the_plans_message_with_icons_and_buttons(api: BotApi) -> None:
     """Title, rule, labelled lines, suggested actions as code, and a button for each action."""
-    receipt = await notifier_of(api).send(message_of())
+    message = evolve(message_of(), words=renderer().words(message_of()))
+    receipt = await notifier_of(api).send(message)
     (sent,) = api.sent
     text = read_html(sent["text"])
     assert text.splitlines()[:3] == [
