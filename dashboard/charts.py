@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 import streamlit as st
 from attrs import frozen
 
-from tocsin.dashboard.tones import CRITICAL, OK, TONES, WARNING
-from tocsin.dashboard.words import clean, moment, size
+from tocsin.dashboard.tones import CRITICAL, OK, WARNING
+from tocsin.dashboard.words import clean, moment, quantity
 
 Figure = go.Figure
 CONFIG = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
@@ -43,8 +43,16 @@ _FORMS = {
     "B": _Form(tick="~s", hover=".3~s", least=1000.0),
     "s": _Form(tick="~s", hover=".3~s", least=0.001),
 }
+_PLAIN = _Form(tick="~s", hover=".4~s", least=1.0)
+"""The formats of any other unit."""
+
 _LEAST_RATE = 10.0
 """Minimum upper end of the axis of a rate, in bytes per second."""
+
+
+def form_of(unit: str) -> _Form:
+    """Return the number formats of a unit."""
+    return _FORMS.get(unit, _PLAIN)
 
 
 @frozen(kw_only=True)
@@ -145,13 +153,13 @@ def usage(
     Args:
         points: points of the API, each with ``metrics``.
         metric: name of the metric.
-        unit: ``%``, ``B`` (bytes) or ``s`` (seconds).
+        unit: ``%``, ``B`` (bytes), ``s`` (seconds), or any other text.
         frame: the time axis.
         levels: horizontal lines; those far above the values are left out.
         marks: events on the time axis.
         colour: colour of the line, as ``#rrggbb``.
     """
-    form = _FORMS[unit]
+    form, suffix = form_of(unit), safe(unit, 16)
     moments, mean, high = series(frame.drawn(points), metric, frame.step)
     times = [local(at, frame.zone) for at in moments]
     figure = go.Figure()
@@ -162,7 +170,7 @@ def usage(
         x=times, y=mean, fill="tonexty", line={"width": 2, "color": colour},
         mode="lines" if len(times) > 1 else "markers",  # a line with one point is invisible
         fillcolor=_faint(colour, 0.18), showlegend=False, customdata=high,
-        hovertemplate=f"%{{y:{form.hover}}}{unit} (max %{{customdata:{form.hover}}}{unit})"
+        hovertemplate=f"%{{y:{form.hover}}}{suffix} (max %{{customdata:{form.hover}}}{suffix})"
         "<extra></extra>",
     )  # fmt: skip
     top = max((value for value in high if value is not None), default=0.0)
@@ -176,35 +184,66 @@ def usage(
                         "xanchor": "right", "yanchor": "bottom"},
         )  # fmt: skip
     top = max(top * 1.18, form.least)
-    figure.update_yaxes(range=[0, top], ticksuffix=unit, tickformat=form.tick)
+    figure.update_yaxes(range=[0, top], ticksuffix=suffix, tickformat=form.tick)
     _add_marks(figure, list(marks), frame, top * 0.93)
     _dress(figure, frame, 210)
     return figure
 
 
-def traffic(points: Sequence[Mapping[str, Any]], *, frame: Frame) -> go.Figure | None:
-    """Draw bytes per second received (above 0) and sent (below 0); None if not measured."""
-    figure = go.Figure()
-    pairs = (("network_rx_bytes", "received", 1), ("network_tx_bytes", "sent", -1))
-    drawn, tops = frame.drawn(points), []
-    found = [speeds(drawn, metric, frame.step) for metric, _, _ in pairs]
-    if all(rate is None for _, rates in found for rate in rates):
+def lines(
+    points: Sequence[Mapping[str, Any]],
+    curves: Sequence[Mapping[str, Any]],
+    *,
+    unit: str,
+    per_second: bool,
+    frame: Frame,
+) -> go.Figure | None:
+    """Draw several metrics over time; None if none of them was measured.
+
+    Args:
+        points: points of the API, each with ``metrics``.
+        curves: metrics with their labels, and whether each is drawn below 0.
+        unit: unit of the values.
+        per_second: whether to draw the increase per second of counters.
+        frame: the time axis.
+    """
+    drawn = frame.drawn(points)
+    found: list[tuple[list[datetime], list[float | None]]] = [
+        speeds(drawn, curve["metric"], frame.step)
+        if per_second
+        else series(drawn, curve["metric"], frame.step)[:2]
+        for curve in curves
+    ]
+    if all(value is None for _, values in found for value in values):
         return None
-    for n, (_, word, sign) in enumerate(pairs):
-        moments, rates = found[n]
-        tops.append(max((rate for rate in rates if rate is not None), default=0.0))
+    form = form_of(unit)
+    ends = [0.0, 0.0]  # of the axis: upper and lower
+    figure = go.Figure()
+    for n, (curve, (moments, values)) in enumerate(zip(curves, found, strict=True)):
+        below = bool(curve["below"])
+        high = max((value for value in values if value is not None), default=0.0) * 1.1
+        least = _LEAST_RATE if per_second and unit == "B" else form.least
+        ends[below] = max(ends[below], high, least)
+        colour = SERIES[_ORDER[n % len(_ORDER)]]
         figure.add_scatter(
             x=[local(at, frame.zone) for at in moments],
-            y=[None if r is None else sign * r for r in rates], mode="lines", name=word,
-            fill="tozeroy", line={"width": 1.5, "color": SERIES[2 - n]}, connectgaps=False,
-            fillcolor=_faint(SERIES[2 - n], 0.2), customdata=[size(rate) for rate in rates],
-            hovertemplate=f"{word} %{{customdata}}/s<extra></extra>",
+            y=[-value if below and value is not None else value for value in values],
+            mode="lines", name=safe(curve["label"], 60), fill="tozeroy" if per_second else None,
+            line={"width": 1.5, "color": colour}, connectgaps=False,
+            fillcolor=_faint(colour, 0.2), customdata=[quantity(value, unit) for value in values],
+            hovertemplate="%{fullData.name} %{customdata}" + "/s" * per_second + "<extra></extra>",
         )  # fmt: skip
-    received, sent = (max(top * 1.1, _LEAST_RATE) for top in tops)
-    figure.update_yaxes(range=[-sent, received], ticksuffix="B/s", tickformat="~s", nticks=5)
+    suffix = safe(unit, 16) + "/s" * per_second
+    figure.update_yaxes(
+        range=[-ends[1], ends[0]], ticksuffix=suffix, tickformat=form.tick, nticks=5
+    )
     figure.update_layout(legend={"orientation": "h", "y": 1.12, "x": 1, "xanchor": "right"})
-    _dress(figure, frame, 170)
+    _dress(figure, frame, 170 if ends[1] else 210)
     return figure
+
+
+_ORDER = (2, 1, 0, 3, 4, 5, 6, 7)
+"""Colours of the curves of a chart, as indexes into :data:`SERIES`."""
 
 
 def trend(view: Mapping[str, Any], *, unit: str, frame: Frame) -> go.Figure:
@@ -230,52 +269,6 @@ def trend(view: Mapping[str, Any], *, unit: str, frame: Frame) -> go.Figure:
     })  # fmt: skip
     _dress(figure, frame, 360)
     return figure
-
-
-def by_type(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> go.Figure:
-    """Draw the number of alerts by type and severity."""
-    figure = go.Figure()
-    totals: dict[str, int] = {}
-    for row in rows:
-        totals[row["alert_type"]] = totals.get(row["alert_type"], 0) + row["count"]
-    order = sorted(totals, key=lambda name: totals[name])
-    for severity in ("critical", "warning", "info"):
-        found = {r["alert_type"]: r["count"] for r in rows if r["severity"] == severity}
-        if found:
-            tone = TONES.get(severity, TONES["unknown"])
-            figure.add_bar(
-                y=[safe(titles.get(name, name), 40) for name in order],
-                x=[found.get(name, 0) for name in order], orientation="h", name=severity,
-                marker={"color": tone.hex, "cornerradius": 4},
-                hovertemplate=f"%{{x}} {severity}<extra></extra>",
-            )  # fmt: skip
-    figure.update_layout(barmode="stack", legend={"orientation": "h", "y": -0.18})
-    figure.update_xaxes(dtick=_whole(max(totals.values(), default=0)), gridcolor=GRID)
-    figure.update_yaxes(ticklabelstandoff=8)
-    _plain(figure, 110 + 30 * max(2, len(order)))
-    return figure
-
-
-def by_hour(counts: Sequence[int], zone: str) -> go.Figure:
-    """Draw the number of alerts by hour of the day; ``counts`` has one item per hour."""
-    figure = go.Figure()
-    figure.add_bar(
-        x=list(range(24)), y=list(counts), marker={"color": SERIES[0], "cornerradius": 4},
-        hovertemplate="%{x}:00–%{x}:59: %{y}<extra></extra>", showlegend=False,
-    )  # fmt: skip
-    figure.update_xaxes(
-        tickvals=[0, 4, 8, 12, 16, 20], ticktext=[f"{h:02}:00" for h in (0, 4, 8, 12, 16, 20)],
-        title={"text": safe(zone), "font": {"size": 11}},
-    )  # fmt: skip
-    figure.update_yaxes(dtick=_whole(max(counts, default=0)), gridcolor=GRID, rangemode="tozero")
-    _plain(figure, 230)
-    return figure
-
-
-def _whole(top: int) -> int:
-    """Return the distance of at most five grid lines: 1, 2 or 5 times a power of ten."""
-    steps = (factor * 10**power for power in range(12) for factor in (1, 2, 5))
-    return int(next(step for step in steps if step * 5 >= top))
 
 
 def show(figure: go.Figure, key: str, alt: str) -> None:
@@ -378,10 +371,11 @@ def _dress(figure: go.Figure, frame: Frame, height: int) -> None:
     )  # fmt: skip
     figure.update_yaxes(gridcolor=GRID, zerolinecolor=GRID, nticks=5, title=None)
     figure.update_layout(hovermode="x unified", uirevision="kept")
-    _plain(figure, height)
+    finish(figure, height)
 
 
-def _plain(figure: go.Figure, height: int) -> None:
+def finish(figure: go.Figure, height: int) -> None:
+    """Give a figure its height, margins and a transparent background."""
     figure.update_layout(
         height=height, margin={"l": 4, "r": 8, "t": 12, "b": 4}, bargap=0.25,
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",

@@ -89,6 +89,20 @@ def percent(value: float | None, digits: int | None = None) -> str:
     return f"{value:.{digits}f} %"
 
 
+def quantity(value: float | None, unit: str) -> str:
+    """Format a number with its unit: ``%``, ``B`` for bytes, ``s`` for seconds, or any other."""
+    if value is None:
+        return "–"
+    if unit == "%":
+        return percent(value)
+    if unit == "B":
+        return size(value)
+    if unit == "s":
+        return f"{value * 1000:,.0f} ms" if abs(value) < 1 else duration(value)
+    number = f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.3g}"
+    return f"{number} {unit}".strip()
+
+
 def share(value: float | None) -> str:
     """Format an availability from 0 to 1 as ``99.95 %``; it is never rounded up to 100."""
     if value is None:

@@ -82,7 +82,7 @@ def test_every_kind_is_a_plugin_whose_readme_is_right(
     manager = tocsin_manager(**{"my-own": module})
     (record,) = manager.records
     assert record.status == "ok", record.reason
-    assert record.kinds == (KINDS[kind].provides or "route",)
+    assert record.kinds == (KINDS[kind].provides or kind,)
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["tocsin"] == {"my-own": module.__name__}
     assert project["dependencies"][0] == "tocsin>=0.1,<0.3"

@@ -50,6 +50,7 @@ KINDS = {
     "observer": Kind(about="An observer", suffix="Observer", provides="observer", opens=True),
     "service": Kind(about="A service", suffix="Service", provides="service"),
     "route": Kind(about="A route of the HTTP API", provides=None),
+    "panel": Kind(about="A panel of the dashboard", provides=None),
     "command": Kind(about="A command", provides="command"),
 }
 

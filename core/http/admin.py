@@ -11,6 +11,7 @@ from uuid import UUID
 from attrs import frozen
 
 from tocsin.core.config import ConfigError, redacted
+from tocsin.core.contracts.panel import Panel
 from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.http.history import unavailable
 from tocsin.core.http.paging import NewestQuery, PageQuery, page
@@ -18,6 +19,7 @@ from tocsin.core.http.problems import Problem
 from tocsin.core.http.routing import Call
 from tocsin.core.plugin.manager import PluginRecord
 from tocsin.core.plugin.options import Option, options_of, summary_of
+from tocsin.core.plugin.provided import Provided
 
 routes = Routes()
 
@@ -99,6 +101,12 @@ class AuditPage:
     next: UUID | None
 
 
+def _summary(item: Provided) -> str:
+    if isinstance(item.cls, Panel):
+        return item.cls.title
+    return summary_of(getattr(item.cls, "handler", item.cls))
+
+
 def plugin_view(record: PluginRecord) -> PluginView:
     """Return the API's view of a plugin."""
     return PluginView(
@@ -115,7 +123,7 @@ def plugin_view(record: PluginRecord) -> PluginView:
             ProvidedView(
                 kind=item.kind,
                 name=item.name,
-                summary=summary_of(getattr(item.cls, "handler", item.cls)),
+                summary=_summary(item),
                 options=options_of(item.cls) if isinstance(item.cls, type) else [],
             )
             for item in record.provides

@@ -27,6 +27,7 @@ from tocsin.core.http import (
     me,
     metrics,
     openapi,
+    panels,
     silences,
     status,
     stream,
@@ -52,8 +53,9 @@ log = get_logger(__name__)
 ROUTES: tuple[Route, ...] = tuple(
     route
     for module in (
-        health, me, status, containers, targets, metrics, uptime, trends, frequency, alerts, ledger,
-        silences, maintenance, channels, heartbeats, admin, stream, exposition, openapi,
+        health, me, status, containers, targets, panels, metrics, uptime, trends, frequency,
+        alerts, ledger, silences, maintenance, channels, heartbeats, admin, stream, exposition,
+        openapi,
     )
     for route in module.routes.routes
 )  # fmt: skip

@@ -13,6 +13,7 @@ import pluggy
 
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.observer import Observer
+from tocsin.core.contracts.panel import Panel
 from tocsin.core.contracts.probe import Probe, PushProbe
 from tocsin.core.contracts.route import Route
 from tocsin.core.contracts.rule import Rule
@@ -69,6 +70,12 @@ def tocsin_observers() -> Mapping[str, type[Observer]]:
 @hookspec
 def tocsin_routes() -> Sequence[Route]:
     """Return operations to add to the HTTP API."""
+    raise NotImplementedError
+
+
+@hookspec
+def tocsin_panels() -> Sequence[Panel]:
+    """Return panels for the page of a target in the dashboard."""
     raise NotImplementedError
 
 

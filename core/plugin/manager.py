@@ -19,11 +19,13 @@ from attrs import evolve, frozen
 
 from tocsin.core.config import read_plugin_settings
 from tocsin.core.config.settings import PluginSettings
+from tocsin.core.contracts.panel import Panel
 from tocsin.core.contracts.route import Route
 from tocsin.core.hiding import clean
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin import hookspecs
 from tocsin.core.plugin.api import api_of, remark_on
+from tocsin.core.plugin.panel_checks import resolved
 from tocsin.core.plugin.provided import HOOKS, Entry, Provided, provided_by
 from tocsin.core.plugin.route_checks import check_hooks, placed, root_of
 from tocsin.core.plugin.sandbox import PluginFault, call_with_deadline, describe
@@ -99,6 +101,8 @@ class PluginManager:
         self.commands: list[click.Command] = []
         self.routes: list[tuple[str, Route]] = []
         """Routes with their full paths, each with the name of its plugin."""
+        self.panels: list[tuple[str, Panel]] = []
+        """Panels of the dashboard, each with the name of its plugin."""
         self._shelves = {
             "probe": self.probes,
             "source": self.sources,
@@ -173,6 +177,7 @@ class PluginManager:
             )
             provides = self._provided(name)
             routes = self._routes(name, provides)
+            panels = self._panels(provides)
         except PluginFault as fault:
             if self._pluggy.has_plugin(name):
                 self._pluggy.unregister(name=name)
@@ -184,6 +189,7 @@ class PluginManager:
             elif item.kind == "command":
                 self.commands.append(item.cls)
         self.routes += [(name, route) for route in routes]
+        self.panels += [(name, panel) for panel in panels]
         kinds = tuple(dict.fromkeys(item.kind for item in provides))
         self._records[name] = evolve(
             record, kinds=kinds, provides=tuple(provides), remarks=self._remarks(name)
@@ -236,6 +242,14 @@ class PluginManager:
             return []
         return call_with_deadline(
             partial(placed, name, own, owners), self._deadline, "its routes were read"
+        )
+
+    def _panels(self, provides: list[Provided]) -> list[Panel]:
+        """Return a plugin's panels, with the probes that they are about. Raises PluginFault."""
+        own = [item.name for item in provides if item.kind in ("probe", "source")]
+        panels = [item.cls for item in provides if item.kind == "panel"]
+        return call_with_deadline(
+            partial(resolved, panels, own), self._deadline, "its panels were read"
         )
 
     def missing(self, name: str) -> str | None:

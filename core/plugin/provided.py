@@ -11,6 +11,7 @@ from attrs import frozen
 
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.observer import Observer
+from tocsin.core.contracts.panel import Panel
 from tocsin.core.contracts.probe import Probe, PushProbe
 from tocsin.core.contracts.route import Route
 from tocsin.core.contracts.rule import Rule
@@ -39,6 +40,7 @@ _METHODS: dict[type, str] = {
 _LISTS: dict[str, tuple[str, Any, str]] = {
     "tocsin_commands": ("command", click.Command, "a click command"),
     "tocsin_routes": ("route", Route, "a Route"),
+    "tocsin_panels": ("panel", Panel, "a Panel"),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 from attrs import define, field
 
-from tocsin.dashboard import charts, pages, parts, session, states
+from tocsin.dashboard import bars, charts, pages, parts, session, states
 from tocsin.dashboard.client import Api, path_of
 from tocsin.dashboard.pace import live
 from tocsin.dashboard.words import count, percent, plain, share, size, title_of
@@ -164,14 +164,14 @@ def _frequency(api: Api, hours: int) -> None:
         st.markdown("##### :material/notifications: Alerts by type", anchors=False)
         if total:
             titles = {row["alert_type"]: title_of(row["alert_type"]) for row in view["by_type"]}
-            charts.show(charts.by_type(view["by_type"], titles), "by-type-figure",
+            charts.show(bars.by_type(view["by_type"], titles), "by-type-figure",
                         f"{count(total, 'alert')} by type")  # fmt: skip
         else:
             st.caption("No alert fired in this range.")
     with right, st.container(border=True, height="stretch", key="panel-by-hour"):
         st.markdown("##### :material/schedule: Alerts by hour of the day", anchors=False)
         if total:
-            charts.show(charts.by_hour(view["by_hour"], view["timezone"]), "by-hour-figure",
+            charts.show(bars.by_hour(view["by_hour"], view["timezone"]), "by-hour-figure",
                         f"{count(total, 'alert')} by hour of the day")  # fmt: skip
         else:
             st.caption("No alert fired in this range.")

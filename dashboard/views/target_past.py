@@ -13,7 +13,8 @@ import streamlit as st
 from tocsin.dashboard import charts, parts, session, states, tones
 from tocsin.dashboard.client import Api, ApiError, Kind, path_of
 from tocsin.dashboard.pace import live
-from tocsin.dashboard.words import count, moment, percent, plain, said_of, share, size, when
+from tocsin.dashboard.views.target_panels import Histories, figures, show_panels
+from tocsin.dashboard.words import count, moment, plain, said_of, share, when
 
 EVERY = 20
 """Seconds between two refreshes."""
@@ -21,7 +22,6 @@ EVERY = 20
 RANGES = ("1h", "6h", "24h", "7d", "30d")
 MOST_MARKS = 40
 MOST_EVENTS = 200
-POINTS = 240
 BAR = 60
 """Approximate number of segments of an uptime bar."""
 
@@ -61,13 +61,13 @@ def show_past(name: str) -> None:
                          since=asked["since"])["items"]  # fmt: skip
         events: Item = {"items": [], "next": None}
         if "state" in item:
-            history = api.get(path_of("metrics", "history"), target=name, points=POINTS, **asked)
             events = api.get(path_of("containers", name, "events"), since=asked["since"],
                              limit=MOST_EVENTS)  # fmt: skip
-            _usage(item, history, _marks(alerts, events["items"]))
+        histories = Histories(api, name, asked)
+        show_panels(histories, _marks(alerts, events["items"]))
         left, right = st.columns(2, gap="medium")
         with left:
-            _health(api, name, item, checks, own, asked)
+            _health(histories, item, checks, own)
         with right:
             _happened(alerts, events["items"], cut=events["next"] is not None)
 
@@ -103,80 +103,7 @@ def _marks(alerts: Sequence[Item], events: Sequence[Item]) -> list[charts.Mark]:
     return sorted(marks, key=lambda mark: mark.at, reverse=True)[:MOST_MARKS]
 
 
-def _usage(item: Item, history: Item, marks: Sequence[charts.Mark]) -> None:
-    points = history["points"]
-    if not points:
-        states.empty(
-            ":material/hourglass_empty:", "No data yet",
-            "The charts begin with the first samples.",
-        )  # fmt: skip
-        return
-    frame = charts.frame_of(history, session.zone())
-    expected = item["expected"]
-    left, right = st.columns(2, gap="medium")
-    levels = _levels(expected, "cpu_percent", None)
-    figure, mean, top = None, *_figures(points, "cpu_percent")
-    if mean is not None:
-        figure = charts.usage(
-            points, "cpu_percent", unit="%", frame=frame, levels=levels, marks=marks,
-        )  # fmt: skip
-    with left:
-        _chart("CPU", figure, [percent(v) for v in (mean, top, item["cpu_percent"])])
-    levels = _levels(expected, "memory_bytes", item["memory_limit_bytes"])
-    figure, mean, top = None, *_figures(points, "memory_bytes")
-    if mean is not None:
-        figure = charts.usage(
-            points, "memory_bytes", unit="B", frame=frame, levels=levels, marks=marks,
-            colour=charts.SERIES[3],
-        )  # fmt: skip
-    with right:
-        _chart("Memory", figure, [size(v) for v in (mean, top, item["memory_bytes"])])
-    with st.container(border=True, gap="xsmall", key="panel-chart-network"):
-        st.markdown("**Network**")
-        if (figure := charts.traffic(points, frame=frame)) is None:
-            st.caption("No traffic was measured.")
-            return
-        charts.show(figure, "chart-network-figure", "Bytes received and sent per second")
-        received, sent = size(item["network_rx_bytes"]), size(item["network_tx_bytes"])
-        st.caption(f"Received **{received}**   ·   Sent **{sent}** since it started")
-
-
-def _levels(expected: Item, metric: str, limit: float | None) -> list[charts.Level]:
-    levels = []
-    if metric in expected:
-        levels.append(charts.Level(value=expected[metric], label="expected"))
-    if limit:
-        levels.append(charts.Level(value=limit, label="limit", colour=tones.CRITICAL.hex))
-    return levels
-
-
-def _chart(title: str, figure: charts.Figure | None, values: Sequence[str]) -> None:
-    """Show a chart, and below it the average, the maximum and the current value."""
-    key = f"chart-{title.lower()}"
-    with st.container(border=True, gap="xsmall", height="stretch", key=f"panel-{key}"):
-        st.markdown(f"**{title}**")
-        if figure is None:
-            st.caption("No data in this range.")
-            return
-        words = [f"{word} **{value}**" for word, value in zip(_WORDS, values, strict=True)]
-        charts.show(figure, key, f"{title} over time; the values are listed below")
-        st.caption("   ·   ".join(words))
-
-
-_WORDS = ("Average", "Maximum", "Now")
-
-
-def _figures(points: Sequence[Item], metric: str) -> tuple[float | None, float | None]:
-    found = [p["metrics"][metric] for p in points if metric in p["metrics"]]
-    if not found:
-        return None, None
-    return sum(f["avg"] for f in found) / len(found), max(f["max"] for f in found)
-
-
-def _health(
-    api: Api, name: str, item: Item, checks: Sequence[str], own: str | None,
-    asked: Mapping[str, str],
-) -> None:  # fmt: skip
+def _health(histories: Histories, item: Item, checks: Sequence[str], own: str | None) -> None:
     with st.container(border=True, height="stretch", key="panel-health"):
         st.markdown("**:material/health_and_safety: Health checks**")
         chosen = own
@@ -187,8 +114,7 @@ def _health(
             )  # fmt: skip
         if chosen is None:
             return
-        path = path_of("checks", name, chosen, "history")
-        found = api.get(path, points=POINTS, **asked)
+        found = histories.of(chosen)
         check = next(c for c in item["checks"] if c["name"] == chosen)
         tone = tones.of_status(check["status"])
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -199,8 +125,8 @@ def _health(
         counts = buckets(found, check["interval_seconds"])
         st.html(parts.bar(counts, f"{share(found['uptime']['available'])} available"))
         _latency(found)
-        path = path_of("checks", name, chosen, "results")
-        results = api.get(path, since=asked["since"], limit=8)["items"]
+        path = path_of("checks", histories.name, chosen, "results")
+        results = histories.api.get(path, since=histories.asked["since"], limit=8)["items"]
         zone = session.zone()
         for result in results:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -220,7 +146,7 @@ def _label(check: str) -> str:
 
 def _latency(history: Item) -> None:
     """Show the response time of a check, if the check reports one."""
-    mean, top = _figures(history["points"], "latency_seconds")
+    mean, top = figures(history["points"], "latency_seconds")
     if mean is None or top is None:
         return
     figure = charts.usage(

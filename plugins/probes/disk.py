@@ -18,6 +18,10 @@ from attrs import field as option
 from tocsin import (
     Bytes,
     Context,
+    Panel,
+    PanelChart,
+    PanelCurve,
+    PanelFact,
     Probe,
     ProbeRuntime,
     Result,
@@ -279,3 +283,13 @@ def _words(room: _Room) -> str:
 def tocsin_probes() -> dict[str, type[Probe]]:
     """Register the probe."""
     return {"disk": DiskProbe}
+
+
+@hookimpl
+def tocsin_panels() -> tuple[Panel, ...]:
+    """Return the panel of a disk, or of the fullest of several."""
+    share = PanelChart(title="Free space", curves=(PanelCurve(metric="disk_free_percent"),))
+    room = PanelChart(title="Free bytes", curves=(PanelCurve(metric="disk_free_bytes"),))
+    size = PanelFact(label="Size", value="disk_total_bytes")
+    inodes = PanelFact(label="Free inodes", value="inodes_free_percent")
+    return (Panel(name="space", title="Space", facts=(size, inodes), charts=(share, room)),)

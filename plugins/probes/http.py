@@ -20,6 +20,10 @@ from tocsin import (
     Bytes,
     CheckError,
     Context,
+    Panel,
+    PanelChart,
+    PanelCurve,
+    PanelFact,
     Probe,
     ProbeRuntime,
     Result,
@@ -290,3 +294,25 @@ class HttpCheck(ProbeRuntime):
 def tocsin_probes() -> dict[str, type[Probe]]:
     """Register the probe."""
     return {"http": HttpProbe}
+
+
+@hookimpl
+def tocsin_panels() -> tuple[Panel, ...]:
+    """Return the panel of a URL that is a target of its own."""
+    phases = PanelChart(
+        title="Response by phase",
+        curves=(
+            PanelCurve(metric="dns_seconds", label="Name resolved"),
+            PanelCurve(metric="connect_seconds", label="Connected"),
+            PanelCurve(metric="first_byte_seconds", label="First byte"),
+            PanelCurve(metric="total_seconds", label="Whole answer"),
+        ),
+    )
+    facts = (
+        PanelFact(label="Status code", value="http_status_code"),
+        PanelFact(label="Size", value="body_bytes"),
+        PanelFact(label="Certificate expires in", value="certificate_expiry_days", unit="days"),
+    )
+    return (
+        Panel(name="answer", title="Answer", kinds=("service",), facts=facts, charts=(phases,)),
+    )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         TargetStatus,
     )
     from tocsin.core.contracts.observer import AlertChange, Observer, ObserverRuntime
+    from tocsin.core.contracts.panel import Panel, PanelChart, PanelCurve, PanelFact
     from tocsin.core.contracts.probe import Probe, ProbeRuntime, PushProbe
     from tocsin.core.contracts.rendered import Line, RenderedMessage, Section
     from tocsin.core.contracts.route import Request, Role, Route, Routes
@@ -71,6 +72,7 @@ else:
             "core.cli.client": "ApiClient api_client",
             "core.contracts.base": "ActionError Secret ServiceError Variable",
             "core.contracts.context": "Context Json Log PluginClock Storage",
+            "core.contracts.panel": "Panel PanelChart PanelCurve PanelFact",
             "core.contracts.probe": "Probe ProbeRuntime PushProbe",
             "core.contracts.service": "Service ServiceContext",
             "core.contracts.source": "Action Claim Sink Source SourceRuntime",
@@ -139,6 +141,10 @@ __all__ = [
     "Observation",
     "Observer",
     "ObserverRuntime",
+    "Panel",
+    "PanelChart",
+    "PanelCurve",
+    "PanelFact",
     "PluginClock",
     "Probe",
     "ProbeRuntime",

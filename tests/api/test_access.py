@@ -33,6 +33,7 @@ TABLE: list[tuple[str, str, str | None, int]] = [
     ("GET", "/api/v1/targets/{name}/logs", V, 200),
     ("GET", "/api/v1/targets/{name}/inspect", O, 200),
     ("POST", "/api/v1/targets/{name}/restart", O, 200),
+    ("GET", "/api/v1/targets/{name}/panels", V, 200),
     ("GET", "/api/v1/checks", V, 200),
     ("GET", "/api/v1/checks/{name}/{check}/history", V, 200),
     ("GET", "/api/v1/checks/{name}/{check}/results", V, 200),

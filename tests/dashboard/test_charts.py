@@ -11,8 +11,9 @@ import pytest
 
 from tocsin.core.store.resolution_plan import resolution_for
 from tocsin.core.store.rollup import STEPS, floor
-from tocsin.dashboard import charts
-from tocsin.dashboard.views.target_past import BAR, POINTS, buckets
+from tocsin.dashboard import bars, charts
+from tocsin.dashboard.views.target_panels import POINTS
+from tocsin.dashboard.views.target_past import BAR, buckets
 
 NOON = datetime(2026, 3, 4, 12, 0, 41, 123456, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -180,7 +181,7 @@ def test_rates_and_gaps_do_not_see_clocks_change(change: datetime) -> None:
     view = {"since": times[0].isoformat(), "until": times[-1].isoformat(), "step": 1800,
             "points": found}  # fmt: skip
     frame = charts.frame_of(view, BERLIN, times[-1] + timedelta(minutes=40))
-    figure = charts.traffic(found, frame=frame)
+    figure = charts.lines(found, TRAFFIC, unit="B", per_second=True, frame=frame)
     assert figure is not None
     assert {y for y in figure.data[0].y if y is not None} == {1000.0}
 
@@ -192,6 +193,30 @@ def test_a_hole_is_a_gap() -> None:
     found = points(times, cpu_percent=5.0, network_rx_bytes=7.0)
     assert charts.series(found, "cpu_percent", 60)[1].count(None) == 1
     assert charts.speeds(found, "network_rx_bytes", 60)[1] == [0.0, 0.0, None, 0.0]
+
+
+# Several curves
+
+TRAFFIC = [
+    {"metric": "network_rx_bytes", "label": "Received", "below": False},
+    {"metric": "network_tx_bytes", "label": "Sent", "below": True},
+]
+
+
+def test_several_metrics_are_curves_of_their_own_colours() -> None:
+    """Each with its label, escaped, and its values in words; one that was never measured leaves the
+    others alone, and the axis is as long as the highest of them needs."""
+    found = points([NOON - timedelta(minutes=n) for n in range(50, 5, -1)], a=0.2, b=0.5)
+    frame = charts.frame_of({**charts.asked(1, NOON), "step": 60}, UTC, NOON)
+    curves = [{"metric": m, "label": f"<{m}>", "below": False} for m in ("a", "b", "c")]
+    figure = charts.lines(found, curves, unit="s", per_second=False, frame=frame)
+    assert figure is not None
+    assert [curve.name for curve in figure.data] == ["&lt;a&gt;", "&lt;b&gt;", "&lt;c&gt;"]
+    assert len({curve.line.color for curve in figure.data}) == 3
+    assert set(figure.data[1].customdata) == {"500 ms"}
+    assert list(figure.data[2].y) == []
+    assert figure.layout.yaxis.range == pytest.approx((0.0, 0.55))
+    assert figure.layout.yaxis.ticksuffix == "s"
 
 
 # Units
@@ -226,7 +251,7 @@ def test_next_to_no_traffic_is_no_millibyte() -> None:
     for n, point in enumerate(found):
         point["metrics"]["network_rx_bytes"]["max"] = 12.0 * n
     frame = charts.frame_of({**charts.asked(1, NOON), "step": 60}, UTC, NOON)
-    figure = charts.traffic(found, frame=frame)
+    figure = charts.lines(found, TRAFFIC, unit="B", per_second=True, frame=frame)
     assert figure is not None
     assert figure.layout.yaxis.range == (-10.0, 10.0)
     assert set(figure.data[0].customdata) == {"0 B"}
@@ -236,12 +261,12 @@ def test_without_data_there_is_no_chart_of_traffic() -> None:
     """A container in the host's network has none: no axis pretends that there was."""
     found = points([NOON - timedelta(minutes=n) for n in range(50, 5, -1)], cpu_percent=1.0)
     frame = charts.frame_of({**charts.asked(1, NOON), "step": 60}, UTC, NOON)
-    assert charts.traffic(found, frame=frame) is None
+    assert charts.lines(found, TRAFFIC, unit="B", per_second=True, frame=frame) is None
 
 
 @pytest.mark.parametrize(("top", "step"), [(0, 1), (1, 1), (2, 1), (7, 2), (23, 5), (400, 100)])
 def test_counts_have_whole_lines(top: int, step: int) -> None:
     """An axis of counts says no number twice, for it has no halves."""
     row = {"alert_type": "high_cpu", "severity": "warning", "count": top}
-    assert charts.by_type([row], {}).layout.xaxis.dtick == step
-    assert charts.by_hour([0, top, 0], "UTC").layout.yaxis.dtick == step
+    assert bars.by_type([row], {}).layout.xaxis.dtick == step
+    assert bars.by_hour([0, top, 0], "UTC").layout.yaxis.dtick == step

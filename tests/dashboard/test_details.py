@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from tests.dashboard.conftest import Pages, bars, calm, shown
 from tests.dashboard.test_pages import HOSTILE, down, up
 from tests.dashboard.town import Town, log_lines, running
+from tocsin import Panel, PanelChart, PanelCurve, PanelFact, hookimpl
 from tocsin.core.contracts.model import Event, Reason, Result
 from tocsin.dashboard import logs, words
 from tocsin.dashboard.views.target_past import restarts_of
@@ -222,7 +223,8 @@ def test_the_response_time_of_a_service(pages: Pages, empty_town: Town) -> None:
     calm(at)
     assert len(at.get("plotly_chart")) == 1
     assert "Response time: average **40 ms**   ·   maximum **60 ms**" in shown(at)
-    assert empty_town.calls["/api/v1/metrics/history"] == 0
+    histories = [path for path in empty_town.calls.elements() if path.endswith("/history")]
+    assert histories == ["/api/v1/checks/site/http/history"]
     up("quiet", empty_town)
     empty_town.do(empty_town.stack.store.flush())
     assert "Response time" not in shown(pages.open("target", name="quiet", range="1h"))
@@ -296,3 +298,52 @@ def test_a_restart_is_a_start_after_an_end() -> None:
     told = ["start", "die", "start", "kill", "die", "die", "start", "health_status", "die"]
     assert restarts_of([{"action": action} for action in reversed(told)]) == 2
     assert restarts_of([]) == 0
+
+
+# Panels that plugins declare
+
+
+class Queues:
+    """A plugin with panels for HTTP checks."""
+
+    @hookimpl
+    def tocsin_panels(self) -> list[Panel]:
+        curves = (PanelCurve(metric="waiting", label=HOSTILE[:60]), PanelCurve(metric="done"))
+        return [
+            Panel(
+                name="queue", title="A queue", probes=("http",), text="See the **runbook**.",
+                facts=(
+                    PanelFact(label="Waiting", value="waiting", unit="jobs"),
+                    PanelFact(label="Open", value="is_open"),
+                    PanelFact(label="Never there", value="missing"),
+                ),
+                charts=(
+                    PanelChart(title="Length", curves=curves, unit="jobs"),
+                    PanelChart(title="Age", curves=(PanelCurve(metric="age_seconds"),)),
+                ),
+            )
+        ]  # fmt: skip
+
+
+def test_a_panel_of_a_plugin_is_shown(pages: Pages, empty_town: Town) -> None:
+    """Its facts that are known, with their units, its text, its charts with their values; labels
+    are text. Where a target has several panels each has a heading, with its check."""
+    empty_town.act(empty_town.stack.plugins.add, "queues", Queues, "tests", "0")
+    for waiting in (2.0, 4.0):
+        metrics = {"waiting": waiting, "done": 1234.0, "age_seconds": 90.0}
+        result = Result.up("200", metrics=metrics, attributes={"is_open": True})
+        empty_town.put("site", result, "service")
+    empty_town.do(empty_town.stack.store.flush())
+    pages.point(empty_town)
+    at = pages.open("target", name="site", range="1h")
+    calm(at)
+    text = shown(at)
+    for words_shown in (
+        "Answer · http", "A queue · http", "Waiting\n4 jobs", "Open\nyes", "See the **runbook**.",
+        "done **1,234 jobs**", "Average **1m 30s**   ·   Maximum **1m 30s**   ·   Now **1m 30s**",
+    ):  # fmt: skip
+        assert words_shown in text, words_shown
+    assert "Never there" not in text
+    assert len(at.get("plotly_chart")) == 2
+    up("web", empty_town)
+    assert "Resource usage" not in shown(pages.open("target", name="web", range="1h"))

@@ -21,8 +21,9 @@ SCROLLER = f"""(() => {{
   while (!/auto|scroll/.test(getComputedStyle(box).overflowY)) box = box.parentElement;
   return box;
 }})()"""
-CHART = "document.querySelector('.st-key-chart-cpu .js-plotly-plot')"
-TRAFFIC = "document.querySelector('.st-key-chart-network-figure .js-plotly-plot')"
+USAGE = ".st-key-chart-panel-docker_health-usage-docker"
+CHART = f"document.querySelector('{USAGE}-0 .js-plotly-plot')"
+TRAFFIC = f"document.querySelector('{USAGE}-2 .js-plotly-plot')"
 STEP = 10_800
 """Seconds of a point of a month's chart."""
 
@@ -37,11 +38,11 @@ def test_a_refresh_keeps_the_readers_place(browser: Browser, served: Served) -> 
         town.stack.lines["nginx"] = log_lines(town, lines)
         page.goto(served.url + "/target?name=nginx&range=30d")
         expect(page.get_by_label("Log lines")).to_contain_text("INFO line 89")
-        expect(page.locator(".st-key-chart-network-figure .legendtoggle").first).to_be_visible()
+        expect(page.locator(f"{USAGE}-2 .legendtoggle").first).to_be_visible()
         settled(page)
         page.evaluate(f"{SCROLLER}.scrollTop = 333")
         assert page.evaluate(f"{SCROLLER}.clientHeight") < 440
-        page.locator(".st-key-chart-network-figure .legendtoggle").first.click()
+        page.locator(f"{USAGE}-2 .legendtoggle").first.click()
         page.wait_for_function(f"{TRAFFIC}._fullData[0].visible === 'legendonly'")
         page.evaluate(f"{CHART}.tocsin = {TRAFFIC}.tocsin = 'the same'")
         town.stack.lines["nginx"] = log_lines(town, [*lines, "INFO one more"])

@@ -12,7 +12,7 @@ memory, network), ``telling`` (reports to the core), ``labels`` and ``addresses`
 
 from __future__ import annotations
 
-from tocsin import Source, hookimpl
+from tocsin import REPLICATED, Panel, PanelChart, PanelCurve, Source, hookimpl
 from tocsin.plugins.probes.docker_health.source import DockerSource
 
 
@@ -20,3 +20,39 @@ from tocsin.plugins.probes.docker_health.source import DockerSource
 def tocsin_sources() -> dict[str, type[Source]]:
     """Return the source of this plugin by its name."""
     return {"docker-health": DockerSource}
+
+
+@hookimpl
+def tocsin_panels() -> tuple[Panel, ...]:
+    """Return the panels of containers, and of services with several containers."""
+    return (
+        Panel(
+            name="usage", title="Resource usage", kinds=("container",),
+            charts=(
+                PanelChart(title="CPU", curves=(PanelCurve(metric="cpu_percent"),)),
+                PanelChart(
+                    title="Memory", curves=(PanelCurve(metric="memory_bytes"),),
+                    limit="memory_limit_bytes",
+                ),
+                PanelChart(
+                    title="Network", per_second=True,
+                    curves=(
+                        PanelCurve(metric="network_rx_bytes", label="Received"),
+                        PanelCurve(metric="network_tx_bytes", label="Sent", below=True),
+                    ),
+                ),
+            ),
+        ),
+        Panel(
+            name="replicas", title="Replicas", kinds=(REPLICATED,),
+            charts=(
+                PanelChart(
+                    title="Replicas",
+                    curves=(
+                        PanelCurve(metric="replicas", label="All"),
+                        PanelCurve(metric="replicas_down", label="Down"),
+                    ),
+                ),
+            ),
+        ),
+    )  # fmt: skip
