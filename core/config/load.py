@@ -145,6 +145,7 @@ class _Loader:
         targets |= automatic_targets(self._tables("targets"), self.catalog, interval, self.warnings)
         sources = self._sources(interval)
         check_references(targets, sources, self.problems, self.warnings)
+        channels = self._channels(alerts, targets)
         settings = Settings(
             file=path,
             data_dir=data_directory(top.data_dir, self.env, self.problems, path),
@@ -161,6 +162,7 @@ class _Loader:
                 path.parent if path else FilePath(),
                 self.problems,
                 self.rules,
+                channels,
                 self.catalog,
             ),
             deadman=self._deadman(),
@@ -173,7 +175,7 @@ class _Loader:
             maintenance=make_windows(self._tables("maintenance"), self.problems, top.timezone),
             targets=targets,
             sources=sources,
-            channels=self._channels(alerts, targets),
+            channels=channels,
             services=make_services(
                 self._tables("services"), self.catalog, self.problems, self.warnings
             ),

@@ -35,7 +35,8 @@ def redacted(settings: Settings) -> dict[str, Any]:
     """Return the configuration as JSON-compatible data, defaults filled in, secrets hidden."""
     data: dict[str, Any] = _plain(settings, Known(settings.secrets))
     data.pop("secrets")
-    data["messages"].pop("declared")  # no part of the configuration
+    for texts in ("declared", "channels"):  # of plugins
+        data["messages"].pop(texts)
     return data
 
 

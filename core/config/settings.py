@@ -189,11 +189,13 @@ class MessageSettings:
 
     Attributes:
         templates: a directory of templates that replace those of plugins and tocsin's own.
-        declared: the templates of plugins, by file name.
+        declared: the templates that rules declare, by file name.
+        channels: by channel, the templates that its notifier declares, by file name.
     """
 
     templates: Path | None = None
     declared: Mapping[str, PluginTemplate] = Factory(dict)
+    channels: Mapping[str, Mapping[str, PluginTemplate]] = Factory(dict)
 
 
 @frozen(kw_only=True)

@@ -305,6 +305,10 @@ class Notifier(NotifierRuntime):
         environment: class variable; by option, the environment variable that gives it to the
             channel of the notifier's own name. If all required options have one, this channel
             exists without configuration where these variables are set.
+        templates: class variable; texts of messages of its channels, which replace those of rules
+            and tocsin's own, by name: ``alert``, ``resolved``, ``ended``, ``flapping``, ``digest``,
+            ``test``, or as in :attr:`Rule.templates`. A file of the user, ``NAME.txt``, replaces
+            one.
         timeout: seconds that one attempt may take. The core cancels it one second later.
     """
 
@@ -313,6 +317,7 @@ class Notifier(NotifierRuntime):
     log_lines: ClassVar[int] = 0
     wants_system: ClassVar[bool] = False
     environment: ClassVar[Mapping[str, Variable]] = {}
+    templates: ClassVar[Mapping[str, str]] = {}
 
     timeout: Seconds = field(default=30.0, validator=_positive)
 

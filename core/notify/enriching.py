@@ -21,7 +21,7 @@ def enricher_of(settings: Settings, state: LiveState, actions: Actions | None) -
         log.warning("a template failed; another one was used", reason=reason)
 
     messages = settings.messages
-    renderer = Renderer(messages.templates, clean, trouble, messages.declared)
+    renderer = Renderer(messages.templates, clean, trouble, messages.declared, messages.channels)
     made = Enricher(renderer, settings.timezone, target_statuses=lambda: target_statuses(state))
     if actions is not None:
         made.logs, made.can_restart = actions.logs, actions.may_restart

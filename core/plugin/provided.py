@@ -118,6 +118,7 @@ def provided_by(
         if issubclass(cls, Rule):
             mine = [item.cls for item in provided]
             check_default_rules(cls, mine, others[kind])
+        if issubclass(cls, Rule | Notifier):
             check_templates(name, cls)
         provided.append(Provided(kind, name, cls))
     return provided

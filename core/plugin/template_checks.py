@@ -1,29 +1,32 @@
-"""The templates that rules declare: they are about alerts of their own rule, and they work."""
+"""The templates that rules and notifiers declare: they work, and those of a rule are about its own
+alerts."""
 
 from __future__ import annotations
 
+from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.rule import Rule
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.templates import TemplateProblem, check_declared, file_name_of
 
 
-def check_templates(rule: str, cls: type[Rule]) -> None:
+def check_templates(name: str, cls: type[Rule] | type[Notifier]) -> None:
     """Refuse templates that cannot be used.
 
     Args:
-        rule: the name under which the class is provided.
+        name: the name under which the class is provided.
         cls: the class.
 
     Raises:
-        PluginFault: a template is about another rule, or does not work.
+        PluginFault: a template of a rule is about another rule, or a template does not work.
     """
-    own = {file_name_of(name) for name in (rule, *cls.autostart)}
-    for name in cls.templates:
-        if name.split(".")[0] not in own:
-            raise PluginFault(
-                f"declares the template {name!r}, but its name has to begin with that of the rule "
-                f"({rule}) or of one of its default rules"
-            )
+    if issubclass(cls, Rule):
+        own = {file_name_of(each) for each in (name, *cls.autostart)}
+        for template in cls.templates:
+            if template.split(".")[0] not in own:
+                raise PluginFault(
+                    f"declares the template {template!r}, but its name has to begin with that of "
+                    f"the rule ({name}) or of one of its default rules"
+                )
     if not cls.templates:
         return
     try:

@@ -117,6 +117,10 @@ _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
             _are_variables,
             "a dict of Variable by option (only_with: another of these options)",
         ),
+        "templates": (
+            _are_templates,
+            "a dict of texts by names of templates (letters, digits, '_' and '-')",
+        ),
     },
 }
 

@@ -35,7 +35,8 @@ class Renderer:
         directory: templates of the user, which replace the others.
         clean: removes secrets, control and bidirectional characters from a text.
         trouble: called with a description of each template that fails.
-        declared: templates of plugins, by file name.
+        declared: templates that rules declare, by file name.
+        channels: by channel, the templates of its notifier by file name, which replace those.
     """
 
     def __init__(
@@ -44,9 +45,15 @@ class Renderer:
         clean: Callable[[str], str] = str,
         trouble: Callable[[str], object] = lambda _: None,
         declared: Mapping[str, PluginTemplate] | None = None,
+        channels: Mapping[str, Mapping[str, PluginTemplate]] | None = None,
     ) -> None:
         self._clean, self._trouble = clean, trouble
         self.layers = layers_of(directory, declared or {}, self._finalize)
+        self._of_channel = {
+            name: layers_of(directory, {**(declared or {}), **texts}, self._finalize)
+            for name, texts in (channels or {}).items()
+            if texts
+        }
         self._said: set[str] = set()
 
     def _finalize(self, value: Any) -> Any:
@@ -61,7 +68,7 @@ class Renderer:
         """Render a message. Never raises."""
         try:
             fields, candidates = self.fields(message)
-            layers = self.layers
+            layers = self._of_channel.get(message.channel, self.layers)
         except Exception as error:  # noqa: BLE001 - an alert is sent whatever fails
             self._say(f"template {reason_of(error, 'digest.txt')}")
             layers = []

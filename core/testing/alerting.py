@@ -124,10 +124,7 @@ def check_rule_conformance(rule: Rule, more: Iterable[History] = ()) -> list[Ver
     check_class(type(rule))
     assert not inspect.iscoroutinefunction(rule.evaluate), "evaluate() is async; it must be pure"
     assert rule.lookback >= 0, "lookback is negative"
-    try:
-        check_declared(rule.templates)
-    except TemplateProblem as problem:
-        raise AssertionError(f"a template cannot be used: {problem}") from problem
+    check_templates(rule)
     verdicts = []
     for history in [*histories(), *more]:
         assert rule.applies(history.target) in (True, False)
@@ -140,6 +137,18 @@ def check_rule_conformance(rule: Rule, more: Iterable[History] = ()) -> list[Ver
         check_verdict(rule.evaluate(evolve(history, rule_state=rule_state), _AT))
         verdicts.append(verdict)
     return verdicts
+
+
+def check_templates(plugin: Rule | Notifier) -> None:
+    """Check that the templates of a rule or notifier render messages of every kind.
+
+    Raises:
+        AssertionError: one does not.
+    """
+    try:
+        check_declared(plugin.templates)
+    except TemplateProblem as problem:
+        raise AssertionError(f"a template cannot be used: {problem}") from problem
 
 
 NASTY = "<b>&\"'\\ \u202e\x1b[2J\x00\r\nBcc: x@example.org\n🚨 " + "x" * 10_000
@@ -192,6 +201,7 @@ async def check_notifier_conformance(
         AssertionError: it violates the contract.
     """
     check_class(type(notifier))
+    check_templates(notifier)
     check_secrets_hidden(notifier)
     before = asyncio.all_tasks()
     context = context or RecordingContext()

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 import pytest
 from attrs import evolve, frozen
 
-from tocsin import History, Kind, Rule, Verdict, hookimpl
+from tocsin import History, Kind, Message, Notifier, Receipt, Rule, Verdict, hookimpl
 from tocsin.core.config import Settings, load_config
 from tocsin.core.config.redact import redacted
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.templates import Renderer
-from tocsin.testing import check_rule_conformance, message_of
+from tocsin.testing import check_notifier_conformance, check_rule_conformance, message_of
 
 Manager = Callable[..., PluginManager]
 
@@ -147,3 +147,92 @@ def test_one_that_fails_later_costs_no_message(load: Callable[..., Settings]) ->
     for _ in range(2):
         assert renderer.words(evolve(message, notices=notices)).title == "CRITICAL: Slow: web"
     assert said == ["template of plugin 'crawl': slow.txt, line 1: division by zero"]
+
+
+@frozen(kw_only=True)
+class Pager(Notifier):
+    """Delivers nothing."""
+
+    templates: ClassVar[Mapping[str, str]] = {
+        "alert": "{{ target }}: {{ message }}\n",
+        "digest": "{{ firing }} alerts\n",
+    }
+
+    async def send(self, message: Message) -> Receipt:
+        return Receipt()
+
+
+def pager(templates: object) -> types.ModuleType:
+    """A plugin with one notifier, ``pager``."""
+    module = types.ModuleType("pagers")
+    cls = frozen(kw_only=True)(type("Other", (Pager,), {"templates": templates}))
+
+    @hookimpl
+    def tocsin_notifiers() -> dict[str, type[Notifier]]:
+        return {"pager": cls}
+
+    vars(module)["tocsin_notifiers"] = tocsin_notifiers
+    return module
+
+
+def test_a_notifier_has_its_own_form(tmp_path: Path, tocsin_manager: Manager) -> None:
+    """Its templates replace tocsin's own in its channels alone, also where a rule's template builds
+    on them; what it does not declare, and what a person replaces, stays."""
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/by_hand.txt").write_text("By hand: {{ target }}")
+    rule = with_templates(
+        {"slow": '{% extends "alert.txt" %}{% block facts %}So slow.{% endblock %}'}
+    )
+    manager = tocsin_manager(crawl=module_of(rule), pagers=pager(dict(Pager.templates)))
+    file = tmp_path / "tocsin.toml"
+    file.write_text(
+        '[messages]\ntemplates = "texts"\n[channels.duty]\nnotifier = "pager"\n'
+        '[rules.mine]\nrule = "slow"\n'
+    )
+    settings = load_config(file, {}, manager)
+    messages = settings.messages
+    renderer = Renderer(
+        messages.templates, trouble=pytest.fail, declared=messages.declared,
+        channels=messages.channels,
+    )  # fmt: skip
+
+    def text(channel: str, rule: str, *kinds: Kind) -> str:
+        message = message_of(*kinds, text="it broke")
+        notices = tuple(evolve(notice, rule=rule) for notice in message.notices)
+        return renderer.words(evolve(message, channel=channel, notices=notices)).text
+
+    assert text("duty", "other", Kind.FIRED) == "web: it broke"
+    assert text("duty", "mine", Kind.FIRED) == "web: it broke"
+    assert text("duty", "mine", Kind.FIRED, Kind.FIRED) == "2 alerts"
+    assert text("duty", "by_hand", Kind.FIRED) == "By hand: web"
+    assert text("duty", "other", Kind.RESOLVED).startswith("✅ RECOVERED: Other: web")
+    assert "So slow." in text("ops", "mine", Kind.FIRED)
+    assert redacted(settings)["messages"] == {"templates": str(tmp_path / "texts")}
+
+
+@pytest.mark.parametrize(
+    ("templates", "says"),
+    [
+        ({"alert": "{{ nothing }}"}, r"alert\.txt, line 1: 'nothing' is undefined"),
+        ({"digest": "{{ target }}"}, r"digest\.txt, line 1: 'target' is undefined"),
+        ({"test": "{% if %}"}, r"test\.txt, line 1"),
+        ({"a b": "x"}, "not a dict of texts by names of templates"),
+    ],
+)  # fmt: skip
+async def test_a_template_of_a_notifier_that_cannot_be_used(
+    templates: Mapping[str, str], says: str, tocsin_manager: Manager
+) -> None:
+    """A fault of its plugin, found when it is loaded."""
+    module = pager(templates)
+    (record,) = tocsin_manager(pagers=module).records
+    assert record.status == "failed"
+    assert re.search(says, record.reason or ""), record.reason
+
+
+async def test_the_conformance_suite_finds_that_of_a_notifier() -> None:
+    """As that of a rule."""
+    await check_notifier_conformance(Pager())
+    with pytest.raises(AssertionError, match=r"alert\.txt, line 1: 'nothing' is undefined"):
+        await check_notifier_conformance(
+            pager({"alert": "{{ nothing }}"}).tocsin_notifiers()["pager"]()
+        )
