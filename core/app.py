@@ -22,10 +22,10 @@ from tocsin.core.checks.punctuality import (
     standstills,
 )
 from tocsin.core.checks.restarts import Restarts
+from tocsin.core.checks.reviewers import Reviewers
 from tocsin.core.checks.runs import SchedulerStats
 from tocsin.core.checks.scheduler import Scheduler
 from tocsin.core.checks.source_supervisor import SourceSupervisor
-from tocsin.core.checks.uplink import Uplink
 from tocsin.core.clock import Clock, SystemClock
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import Settings
@@ -107,12 +107,12 @@ class Tocsin:
             at_once=descriptors.checks_at_once,
             room=descriptors.room_for_checks,
         )
-        self.uplink = Uplink(self.clock, self.isolation, settings.uplink)
+        self.reviewers = Reviewers(self.isolation, self._blame, plugins.recover)
         self.runner = Runner(
             self.clock,
             self.isolation,
             ProbeFaults(self.clock, plugins, _plugin_failed),
-            self.uplink,
+            self.reviewers,
         )  # fmt: skip
         self.alerting = Alerting(
             settings,
@@ -182,6 +182,7 @@ class Tocsin:
                     f"({error.strerror or error}); set [api] port or TOCSIN_API_PORT to a free one"
                 ) from error
             self._files.tell_address(self.api_url)
+            await self.reviewers.apply(settings.reviewers)
             self.inventory.apply(settings)
             await self.sources.apply(settings)
             self._tasks += [
@@ -207,7 +208,7 @@ class Tocsin:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        await self.uplink.stop()
+        await self.reviewers.stop()
         await self.alerting.stop()
         await self.store.stop()
         await self._embedded.stop()
@@ -237,6 +238,7 @@ class Tocsin:
         names = ", ".join(record.name for record in failed)
         unwritten = self._files.trouble()
         return {
+            **self.isolation.contexts.health(),
             "scheduler": punctuality(self.scheduler),
             "open_files": open_files(),
             "names": host_names(),
@@ -253,7 +255,6 @@ class Tocsin:
             **self.services.health(),
             **self.alerting.health(),
             **self.deadman.health(),
-            **self.uplink.health(),
         }
 
     def _does_its_job(self) -> bool:
@@ -345,6 +346,7 @@ class Tocsin:
         """Apply a configuration in steps, each of which leaves time to others."""
         yield
         await self.alerting.apply(settings)
+        await self.reviewers.apply(settings.reviewers)
         yield
         await self.sources.end_changed(settings)
         for _ in self.inventory.applying(settings):
@@ -354,7 +356,6 @@ class Tocsin:
         yield
         self.deadman.apply(settings.deadman)
         await self.services.apply(settings.services, self.api_url)
-        self.uplink.apply(settings.uplink)
 
     def dependents(self, target: str) -> list[str]:
         """Return the sorted names of the direct and indirect dependents of a target.

@@ -22,6 +22,9 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """Return the wall clock time as an aware datetime in UTC."""
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait for a number of seconds."""
+
     async def wait(self, event: asyncio.Event, until: float | None) -> None:
         """Wait for ``event``, at most until the monotonic time ``until`` (None: no limit)."""
 
@@ -36,6 +39,10 @@ class SystemClock:
     def now(self) -> datetime:
         """Return the machine's wall clock time in UTC."""
         return datetime.now(UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        """See :class:`Clock`."""
+        await asyncio.sleep(seconds)
 
     async def wait(self, event: asyncio.Event, until: float | None) -> None:
         """See :class:`Clock`."""

@@ -18,7 +18,7 @@ from click import Context
 
 from tests.faults.fault import all_rows
 from tests.running import free_port
-from tocsin import Notifier, Observer, Probe, Rule, Secret, Service, Source
+from tocsin import Notifier, Observer, Probe, Reviewer, Rule, Secret, Service, Source
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.plugin import hookspecs
@@ -29,6 +29,7 @@ from tocsin.testing import (
     check_notifier_conformance,
     check_observer_conformance,
     check_probe_conformance,
+    check_reviewer_conformance,
     check_route_conformance,
     check_rule_conformance,
     check_service_conformance,
@@ -88,6 +89,8 @@ async def test_every_example_runs(number: int, tocsin_manager: Any) -> None:
             await check_notifier_conformance(cls(**required))
         elif issubclass(cls, Observer):
             await check_observer_conformance(cls())
+        elif issubclass(cls, Reviewer):
+            await check_reviewer_conformance(cls())
         elif issubclass(cls, Service):
             options = {"port": free_port()}
             assert await check_service_conformance(cls(**options), seconds=0.1) is None
@@ -112,7 +115,9 @@ def test_the_toml_examples_load(tmp_path: Path, tocsin_manager: Any) -> None:
         file.write_text(text)
         settings = load_config(file, {}, manager)
         said = settings.targets or settings.sources or settings.channels
-        assert said or any(f"[{kind}." in text for kind in ("rules", "observers", "services"))
+        assert said or any(
+            f"[{kind}." in text for kind in ("rules", "observers", "reviewers", "services")
+        )
 
 
 def test_what_the_examples_declare_exists_without_configuration(tocsin_manager: Any) -> None:
@@ -146,7 +151,6 @@ def test_the_examples_of_configuration_load() -> None:
         "rules",
         "own_alerts",
         "messages",
-        "uplink",
         "deadman",
         "maintenance",
         "api",
@@ -155,6 +159,8 @@ def test_the_examples_of_configuration_load() -> None:
         "plugins",
     ):
         assert getattr(reference, section) == getattr(plain, section), section
+    uplinks = [each.reviewers["uplink"].reviewer for each in (reference, plain)]
+    assert uplinks[0] == uplinks[1]
     assert set(reference.sources) == {"docker"}
     assert not reference.warnings
     settings = load_config(ROOT / "examples/tradesystem/tocsin.toml", {}, manager)

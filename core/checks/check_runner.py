@@ -21,7 +21,7 @@ DEADLINE_GRACE = 1.0
 """Seconds added to a probe's own timeout, after which the run is cancelled."""
 
 DOUBT = 15.0
-"""Maximum time, in seconds, for the confirmation of a ``down`` result."""
+"""Usual maximum time, in seconds, for the review of a ``down`` result."""
 
 STANDSTILL = 1.0
 """Seconds, or a quarter of the timeout if that is less, for which tocsin may stand still during a
@@ -42,7 +42,7 @@ class Runner:
         clock: the time.
         isolation: runs the code of plugins.
         faults: records errors of probes.
-        uplink: confirms or replaces a ``down`` result.
+        reviewers: confirm or replace a ``down`` result.
         last_shortage: when a check last failed for lack of a resource of this machine (monotonic
             seconds), and which; shortages of the resolver and of descriptors are reported
             elsewhere.
@@ -51,7 +51,7 @@ class Runner:
     clock: Clock
     isolation: Isolation
     faults: ProbeFaults
-    uplink: Confirmer | None = None
+    reviewers: Confirmer | None = None
     last_shortage: tuple[float, str] | None = field(init=False, default=None)
 
     async def run(
@@ -82,8 +82,8 @@ class Runner:
         if result.status is Status.DOWN and (lack := present_shortage()) is not None:
             text = f"{lack}, so this result is not valid: {result.message}"
             result = evolve(result, status=Status.UNKNOWN, message=text)
-        if result.status is Status.DOWN and self.uplink is not None:
-            result = await self.uplink.confirm_down(plugin, check, target, result)
+        if result.status is Status.DOWN and self.reviewers is not None:
+            result = await self.reviewers.confirm_down(plugin, check, target, name, result)
         if result.status is Status.UNKNOWN and result.message.startswith(OUT_OF):
             self.last_shortage = (self.clock.monotonic(), result.message.partition(", so this")[0])
         return self._seen(target, name, result)

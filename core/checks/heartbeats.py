@@ -115,6 +115,7 @@ class BeatJudge:
     timeout: float = 10.0
     retries: int = 0
     is_used: bool = False
+    context: None = None
 
     def is_open_in(self, _: asyncio.AbstractEventLoop | None) -> bool:
         """Return True: a push probe has no runtime."""

@@ -1,4 +1,4 @@
-"""A probe and its runtime, as the runner and the uplink use them."""
+"""A probe and its runtime, as the runner and the reviewers use them."""
 
 from __future__ import annotations
 

@@ -31,9 +31,9 @@ class Runnable(Used, Protocol):
 
 
 class Confirmer(Protocol):
-    """Confirms results: the uplink, see :class:`tocsin.core.checks.uplink.Uplink`."""
+    """Confirms results: see :class:`tocsin.core.checks.reviewers.Reviewers`."""
 
     async def confirm_down(
-        self, plugin: str, check: Runnable, target: Target, result: Result
+        self, plugin: str, check: Runnable, target: Target, name: str, result: Result
     ) -> Result:
         """Return a ``down`` result, or what replaces it."""

@@ -19,7 +19,7 @@ from tocsin.core.boundary import cleaned_observation
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.polled_check import PolledCheck
 from tocsin.core.checks.probe_faults import ProbeFaults
-from tocsin.core.checks.uplink import Uplink
+from tocsin.core.checks.reviewers import Reviewers
 from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.cli.status import LOOK
 from tocsin.core.clock import SystemClock
@@ -105,8 +105,8 @@ async def _check_all(
     seen: list[Observation] = []
     isolation = _isolation(settings, plugins)
     clock = SystemClock()
-    uplink = Uplink(clock, isolation, settings.uplink)
-    runner = Runner(clock, isolation, ProbeFaults(clock, plugins), uplink)
+    reviewers = Reviewers(isolation)
+    runner = Runner(clock, isolation, ProbeFaults(clock, plugins), reviewers)
     watcher = asyncio.create_task(isolation.watch())
     limit = asyncio.Semaphore(100)
 
@@ -131,10 +131,11 @@ async def _check_all(
                 seen.append(_unknown(said.name, item.name, reason))
     sources = [_snapshot(s, isolation, patterns, seen) for s in settings.sources.values()]
     try:
+        await reviewers.apply(settings.reviewers)
         await asyncio.gather(*runs, *sources)
     finally:
         watcher.cancel()
-        await uplink.stop()
+        await reviewers.stop()
         await isolation.stop()
     return sorted(seen, key=lambda o: (-EXIT[o.result.status], o.check_id))
 

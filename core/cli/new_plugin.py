@@ -48,6 +48,7 @@ KINDS = {
     "rule": Kind(about="A rule", suffix="Rule", provides="rule"),
     "notifier": Kind(about="A notifier", suffix="Notifier", provides="notifier", opens=True),
     "observer": Kind(about="An observer", suffix="Observer", provides="observer", opens=True),
+    "reviewer": Kind(about="A reviewer", suffix="Reviewer", provides="reviewer", opens=True),
     "service": Kind(about="A service", suffix="Service", provides="service"),
     "route": Kind(about="A route of the HTTP API", provides=None),
     "panel": Kind(about="A panel of the dashboard", provides=None),
@@ -70,7 +71,8 @@ _REQUIREMENTS = {"aiohttp": "aiohttp>=3.12,<4", "attrs": "attrs>=24.2", "click":
 @click.option(
     "--stateful",
     is_flag=True,
-    help="Keep something from call to call: a probe, source, notifier or observer with a runtime.",
+    help="Keep something from call to call: a probe, source, notifier, observer or reviewer with "
+    "a runtime.",
 )
 @click.option(
     "--into",

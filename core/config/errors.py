@@ -71,6 +71,10 @@ class Catalog(Protocol):
         """Return the observers by name."""
 
     @property
+    def reviewers(self) -> Mapping[str, CatalogEntry]:
+        """Return the reviewers by name."""
+
+    @property
     def inline(self) -> Collection[str]:
         """Return the names of the plugins that run in the core's own event loop."""
 

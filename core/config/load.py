@@ -20,8 +20,10 @@ from tocsin.core.config.messages import make_messages
 from tocsin.core.config.observers import make_observers
 from tocsin.core.config.redact import secrets_of
 from tocsin.core.config.references import check_references
+from tocsin.core.config.reviewers import make_reviewers, sections_of
 from tocsin.core.config.rules import RuleMaker
 from tocsin.core.config.scalars import MAX_PORT, any_port, choose, number, show
+from tocsin.core.config.sections import SECTIONS, TOP_KEYS, Top
 from tocsin.core.config.services import make_services
 from tocsin.core.config.settings import (
     DAY,
@@ -38,33 +40,17 @@ from tocsin.core.config.settings import (
     LogSettings,
     ObserverSettings,
     PluginSettings,
+    ReviewerSettings,
     RuleSettings,
     Settings,
     SourceSettings,
     TargetSettings,
-    UplinkSettings,
 )
 from tocsin.core.config.structure import build
 from tocsin.core.config.suggest import did_you_mean
-from tocsin.core.config.uplink import check_uplink
 from tocsin.core.config.values import check_timezone, database_url, interval_of
 from tocsin.core.hiding import Known, hide, parts_of
-from tocsin.core.units import Seconds, parse_duration, parse_size
-
-SECTIONS = (
-    "api", "database", "plugins", "actions", "log", "alerts", "messages", "deadman", "rules",
-    "maintenance", "targets", "sources", "channels", "uplink", "observers", "services",
-)  # fmt: skip
-
-
-@frozen(kw_only=True)
-class _Top:
-    """The keys that stand before the first table."""
-
-    interval: Seconds = 30.0
-    timezone: str = "UTC"
-    data_dir: FilePath | None = None
-    alert_cooldown: Seconds | None = None
+from tocsin.core.units import parse_duration, parse_size
 
 
 @frozen(kw_only=True)
@@ -126,11 +112,8 @@ class _Loader:
         self.warnings: list[str] = []
 
     def settings(self, path: FilePath | None) -> Settings:
-        known = {field.name for field in _Top.__attrs_attrs__}
-        for name in self.tree.keys() - known - set(SECTIONS):
-            hint = did_you_mean(name, known | set(SECTIONS))
-            self.problems.add((name,), f"there is no such key; {hint}")
-        top = self._section(_Top, {k: v for k, v in self.tree.items() if k in known}, ())
+        self._check_keys()
+        top = self._section(Top, {k: v for k, v in self.tree.items() if k in TOP_KEYS}, ())
         if top.interval < MIN_INTERVAL:
             self.problems.add(("interval",), f"must be at least {MIN_INTERVAL:g} s")
         interval = self.env.read("MONITOR_INTERVAL", interval_of, top.interval)
@@ -166,10 +149,8 @@ class _Loader:
                 self.catalog,
             ),
             deadman=self._deadman(),
-            uplink=check_uplink(
-                self._section(UplinkSettings, *self._table("uplink")), self.problems
-            ),
             observers=self._observers(),
+            reviewers=self._reviewers(),
             rules=self.rules,
             own_alerts=self.maker.own(rule_tables),
             maintenance=make_windows(self._tables("maintenance"), self.problems, top.timezone),
@@ -194,6 +175,18 @@ class _Loader:
         hider = Known(hidden)
         warnings = tuple(hide(warning, hider) for warning in settings.warnings)
         return evolve(settings, secrets=hidden, warnings=warnings)
+
+    def _check_keys(self) -> None:
+        """Report top-level keys that are unknown; a table may belong to a plugin that is not
+        loaded."""
+        known = {*TOP_KEYS, *SECTIONS, *sections_of(self.catalog)}
+        for name in sorted(self.tree.keys() - known):
+            reason = self.catalog.missing(name) if isinstance(self.tree[name], Mapping) else None
+            if reason is not None:
+                self.warnings.append(f"[{name}] has no effect: {reason}")
+            else:
+                hint = did_you_mean(name, known)
+                self.problems.add((name,), f"there is no such key; {hint}")
 
     def _table(self, name: str) -> tuple[Any, Path]:
         return self.tree.get(name, {}), (name,)
@@ -268,6 +261,14 @@ class _Loader:
         for observer in observers.values():
             self._tell_broken(f"observer {observer.name}", observer.broken)
         return observers
+
+    def _reviewers(self) -> dict[str, ReviewerSettings]:
+        reviewers = make_reviewers(
+            self.tree, self._tables("reviewers"), self.catalog, self.problems
+        )
+        for reviewer in reviewers.values():
+            self._tell_broken(f"reviewer {reviewer.name}", reviewer.broken)
+        return reviewers
 
     def _channels(
         self, alerts: AlertSettings, targets: Mapping[str, TargetSettings]

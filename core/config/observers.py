@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import NOTHING, fields
+from attrs import NOTHING, fields, frozen
 
 from tocsin.core.config.checks import enabled
-from tocsin.core.config.errors import Catalog, Problems
+from tocsin.core.config.errors import Catalog, CatalogEntry, Path, Problems
 from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import ObserverSettings
 from tocsin.core.config.structure import construct
@@ -16,14 +16,44 @@ from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.contracts.observer import Observer
 
 
+@frozen(kw_only=True)
+class Part:
+    """An observer or reviewer. ``instance`` is None if it cannot be used, ``broken`` then says why;
+    ``options`` are as written."""
+
+    instance: Any
+    broken: str | None
+    options: Mapping[str, Any]
+
+
+def make_part(entry: CatalogEntry, table: object, path: Path, problems: Problems) -> Part | None:
+    """Build a part that a plugin provides.
+
+    Args:
+        entry: its class.
+        table: gives it its options, or disables it with ``enabled = false``; None: there is none.
+        path: where the table is in the file.
+        problems: collects the errors.
+
+    Returns:
+        The part; None if it is disabled or wrong, or needs an option and has no table.
+    """
+    if table is None and _needs_options(entry.cls):
+        return None
+    if not isinstance(table, Mapping | None):
+        problems.add(path, f"expected a table of options, got {show(table)}")
+        return None
+    options = dict(table or {})
+    if not enabled(options, path, problems):
+        return None
+    instance, broken = construct(entry.cls, options, path, problems, asked_for=table is not None)
+    return Part(instance=instance, broken=broken, options=options)
+
+
 def make_observers(
     tables: Mapping[str, Any], catalog: Catalog, problems: Problems
 ) -> dict[str, ObserverSettings]:
-    """Build every observer that a plugin provides.
-
-    A table gives an observer its options, or disables it with ``enabled = false``. An observer that
-    needs an option runs only if there is a table for it.
-    """
+    """Build every observer that a plugin provides; ``tables``: their options, by name."""
     made: dict[str, ObserverSettings] = {}
     for name in tables.keys() - catalog.observers.keys():
         path = ("observers", name)
@@ -35,22 +65,12 @@ def make_observers(
             hint = did_you_mean(name, catalog.observers)
             problems.add(path, f"no plugin provides an observer called {name!r}; {hint}")
     for name, entry in catalog.observers.items():
-        path, table = ("observers", name), tables.get(name)
-        if table is None and _needs_options(entry.cls):
-            continue
-        if not isinstance(table, Mapping | None):
-            problems.add(path, f"expected a table of options, got {show(table)}")
-            continue
-        options = dict(table or {})
-        if not enabled(options, path, problems):
-            continue
-        observer, broken = construct(
-            entry.cls, options, path, problems, asked_for=table is not None
-        )
-        if broken is not None or isinstance(observer, Observer):
+        part = make_part(entry, tables.get(name), ("observers", name), problems)
+        if part is not None and (part.broken is not None or isinstance(part.instance, Observer)):
             made[name] = ObserverSettings(
-                name=name, plugin=entry.plugin, observer=observer, broken=broken, options=options
-            )
+                name=name, plugin=entry.plugin, observer=part.instance, broken=part.broken,
+                options=part.options,
+            )  # fmt: skip
     return made
 
 

@@ -14,6 +14,7 @@ from tocsin.core.alerts.silences import Window
 from tocsin.core.config.settings import (
     ChannelSettings,
     CheckSettings,
+    ReviewerSettings,
     RuleSettings,
     ServiceSettings,
     Settings,
@@ -37,6 +38,9 @@ def redacted(settings: Settings) -> dict[str, Any]:
     data.pop("secrets")
     for texts in ("declared", "channels"):  # of plugins
         data["messages"].pop(texts)
+    for name, reviewer in settings.reviewers.items():
+        if reviewer.section is not None:
+            data[reviewer.section] = data["reviewers"].pop(name)
     return data
 
 
@@ -120,8 +124,9 @@ def _plain(value: Any, known: Known) -> Any:
         return {"rule": value.rule_name, **_plain(value.table, known)}
     if isinstance(value, ChannelSettings):
         return _channel(value, known)
-    if isinstance(value, ServiceSettings):
-        options = value.options if value.service is None else value.service
+    if isinstance(value, ServiceSettings | ReviewerSettings):
+        part = value.service if isinstance(value, ServiceSettings) else value.reviewer
+        options = value.options if part is None else part
         shown = _plain(options, known)
         return shown if value.broken is None else {**shown, "broken": value.broken}
     if isinstance(value, Window):

@@ -17,6 +17,7 @@ from tocsin.core.contracts.model import Target
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.observer import Observer
 from tocsin.core.contracts.probe import Probe, PushProbe
+from tocsin.core.contracts.reviewer import Reviewer
 from tocsin.core.contracts.rule import Rule, Severity
 from tocsin.core.contracts.service import Service
 from tocsin.core.contracts.source import Source
@@ -208,20 +209,6 @@ class DeadmanSettings:
 
 
 @frozen(kw_only=True)
-class UplinkSettings:
-    """Addresses outside, as ``host:port``, that show whether tocsin's own network connection works.
-
-    Attributes:
-        addresses: without any, the connection is assumed to work. One that accepts a connection
-            suffices.
-        timeout: seconds for each of them to accept a connection.
-    """
-
-    addresses: tuple[str, ...] = ()
-    timeout: Seconds = 3.0
-
-
-@frozen(kw_only=True)
 class ObserverSettings:
     """One observer; ``observer`` is None if it cannot be used, ``broken`` then says why."""
 
@@ -230,6 +217,19 @@ class ObserverSettings:
     observer: Observer | None
     broken: str | None
     options: Mapping[str, Any]
+
+
+@frozen(kw_only=True)
+class ReviewerSettings:
+    """One reviewer; ``reviewer`` is None if it cannot be used, ``broken`` then says why.
+    ``section`` is the top-level table of its options; None: ``[reviewers.NAME]``."""
+
+    name: str
+    plugin: str | None
+    reviewer: Reviewer | None
+    broken: str | None
+    options: Mapping[str, Any]
+    section: str | None = None
 
 
 @frozen(kw_only=True)
@@ -321,8 +321,8 @@ class Settings:
     alerts: AlertSettings = AlertSettings()
     messages: MessageSettings = MessageSettings()
     deadman: DeadmanSettings = DeadmanSettings()
-    uplink: UplinkSettings = UplinkSettings()
     observers: Mapping[str, ObserverSettings] = Factory(dict)
+    reviewers: Mapping[str, ReviewerSettings] = Factory(dict)
     rules: Mapping[str, RuleSettings] = Factory(dict)
     own_alerts: Mapping[str, Policy] = Factory(dict)
     maintenance: tuple[Window, ...] = ()
@@ -347,6 +347,7 @@ class Settings:
         """
         parts: Mapping[str, Mapping[str, Any]] = {
             "observer": self.observers,
+            "reviewer": self.reviewers,
             "service": self.services,
             "source": self.sources,
             "channel": self.channels,

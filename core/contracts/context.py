@@ -46,6 +46,9 @@ class PluginClock(Protocol):
     def now(self) -> datetime:
         """Return the wall clock time as an aware datetime in UTC."""
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait for a number of seconds of the monotonic time."""
+
 
 class Storage(Protocol):
     """Small values that a plugin keeps over restarts; all its runtimes share them.
@@ -131,4 +134,15 @@ class Context(Protocol):
 
         After 100 events at once, a plugin may emit ten a second; those beyond that are dropped, and
         the log names the plugin. The call never waits.
+        """
+
+    async def report_trouble(self, trouble: str | None) -> None:
+        """Show in ``/health`` whether this runtime can do its work, until it is closed.
+
+        The component has the name of the plugin; if what was opened has another name, that follows
+        after a dot. While there is a trouble, the component is degraded, and the alert
+        ``monitor_impaired`` names it.
+
+        Args:
+            trouble: one sentence, of which 300 characters are shown; None: there is none.
         """

@@ -78,6 +78,10 @@ class ServiceContext:
         """Record an event of a target; see :meth:`tocsin.Context.emit`."""
         await self._context.emit(event)
 
+    async def report_trouble(self, trouble: str | None) -> None:
+        """Show in ``/health`` whether it can work; see :meth:`tocsin.Context.report_trouble`."""
+        await self._context.report_trouble(trouble)
+
 
 @frozen(kw_only=True)
 class Service(ABC):

@@ -19,15 +19,15 @@ from tocsin.core.clock import Clock
 from tocsin.core.config.environment import Environment
 from tocsin.core.config.errors import Problems
 from tocsin.core.contracts.base import Secret
-from tocsin.core.contracts.context import Log, Storage
-from tocsin.core.contracts.model import Event
+from tocsin.core.contracts.context import Context, Log, Storage
+from tocsin.core.contracts.model import ComponentHealth, Event, Health
 from tocsin.core.hiding import know
 from tocsin.core.logs import PLUGINS, get_logger
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.plugin.storage import PluginStorage, StorageFile
 from tocsin.core.resolver.lookups import TocsinResolver
 from tocsin.core.runtime.owned import give_to_owner
-from tocsin.core.shapes import fit_event
+from tocsin.core.shapes import fit_event, fit_trouble
 
 log = get_logger(__name__)
 
@@ -69,6 +69,8 @@ class Contexts:
     events: EventSink | None = None
     _file: StorageFile = field(init=False)
     _shared: dict[str, _Shared] = field(init=False, factory=dict)
+    _troubles: dict[Context, str | None] = field(init=False, factory=dict)
+    """What runtimes reported, until they are closed."""
 
     def __attrs_post_init__(self) -> None:
         self._file = StorageFile(self.data_dir / "plugins.db")
@@ -85,6 +87,26 @@ class Contexts:
         if shared is None:
             shared = self._shared[plugin] = _Shared(PluginStorage(self._file, plugin))
         return RuntimeContext(plugin, name, self, shared, _running_loop())
+
+    def report(self, context: Context, trouble: str | None) -> None:
+        """Keep what a runtime reports; called in any thread."""
+        self._troubles[context] = trouble
+
+    def forget(self, context: Context) -> None:
+        """Drop what a runtime has reported."""
+        self._troubles.pop(context, None)
+
+    def health(self) -> dict[str, ComponentHealth]:
+        """Return the health of the runtimes that report it, by component."""
+        found = {}
+        for context, trouble in self._troubles.copy().items():
+            own = context.name == context.plugin
+            found[context.plugin if own else f"{context.plugin}.{context.name}"] = (
+                ComponentHealth(status=Health.OK)
+                if trouble is None
+                else ComponentHealth(status=Health.DEGRADED, message=trouble)
+            )
+        return found
 
     async def close(self, plugin: str) -> None:
         """Close what the runtimes of a plugin share. Called in the plugin's loop."""
@@ -228,6 +250,10 @@ class RuntimeContext:
             events.happened(known)
         else:
             self._home.call_soon_threadsafe(events.happened, known)
+
+    async def report_trouble(self, trouble: str | None) -> None:
+        """Show in ``/health`` whether the runtime can do its work."""
+        self._contexts.report(self, fit_trouble(trouble))
 
 
 def _read(env: Mapping[str, str], name: str) -> str | None:

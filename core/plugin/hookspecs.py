@@ -15,6 +15,7 @@ from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.observer import Observer
 from tocsin.core.contracts.panel import Panel
 from tocsin.core.contracts.probe import Probe, PushProbe
+from tocsin.core.contracts.reviewer import Reviewer
 from tocsin.core.contracts.route import Route
 from tocsin.core.contracts.rule import Rule
 from tocsin.core.contracts.service import Service
@@ -64,6 +65,12 @@ def tocsin_services() -> Mapping[str, type[Service]]:
 @hookspec
 def tocsin_observers() -> Mapping[str, type[Observer]]:
     """Return observers by name; each receives every change of every alert."""
+    raise NotImplementedError
+
+
+@hookspec
+def tocsin_reviewers() -> Mapping[str, type[Reviewer]]:
+    """Return reviewers by name; each examines every ``down`` result before it counts."""
     raise NotImplementedError
 
 

@@ -98,6 +98,7 @@ class PluginManager:
         self.notifiers: dict[str, Entry] = {}
         self.services: dict[str, Entry] = {}
         self.observers: dict[str, Entry] = {}
+        self.reviewers: dict[str, Entry] = {}
         self.commands: list[click.Command] = []
         self.routes: list[tuple[str, Route]] = []
         """Routes with their full paths, each with the name of its plugin."""
@@ -110,6 +111,7 @@ class PluginManager:
             "notifier": self.notifiers,
             "service": self.services,
             "observer": self.observers,
+            "reviewer": self.reviewers,
         }
 
     @property

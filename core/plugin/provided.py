@@ -13,12 +13,14 @@ from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.observer import Observer
 from tocsin.core.contracts.panel import Panel
 from tocsin.core.contracts.probe import Probe, PushProbe
+from tocsin.core.contracts.reviewer import Reviewer
 from tocsin.core.contracts.route import Route
 from tocsin.core.contracts.rule import Rule
 from tocsin.core.contracts.service import Service
 from tocsin.core.contracts.source import Source
 from tocsin.core.plugin.default_rules import check_default_rules
 from tocsin.core.plugin.faults import PluginFault
+from tocsin.core.plugin.owned_sections import check_section
 from tocsin.core.plugin.template_checks import check_templates
 from tocsin.core.shapes import check_class, is_name, show
 
@@ -29,11 +31,12 @@ _KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
     "tocsin_notifiers": ("notifier", (Notifier,)),
     "tocsin_services": ("service", (Service,)),
     "tocsin_observers": ("observer", (Observer,)),
+    "tocsin_reviewers": ("reviewer", (Reviewer,)),
 }
 
 
 _METHODS: dict[type, str] = {
-    Probe: "check", Source: "run", Notifier: "send", Observer: "changed",
+    Probe: "check", Source: "run", Notifier: "send", Observer: "changed", Reviewer: "review",
 }  # fmt: skip
 """Kinds whose classes define this method, or ``open``, which returns what has it."""
 
@@ -120,6 +123,8 @@ def provided_by(
             check_default_rules(cls, mine, others[kind])
         if issubclass(cls, Rule | Notifier):
             check_templates(name, cls)
+        if issubclass(cls, Reviewer):
+            check_section(cls, [item.cls for item in provided], others[kind])
         provided.append(Provided(kind, name, cls))
     return provided
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from tocsin.core.contracts.context import Context
 from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.faults import PluginFault, call_with_deadline, describe
 from tocsin.core.plugin.threads import TICK, Expected, PluginThread, guarded
@@ -36,6 +37,10 @@ LEAKED_TASKS = 100
 
 class Used(Protocol):
     """What a plugin may have opened, and then has to close."""
+
+    @property
+    def context(self) -> Context | None:
+        """What it was given, if it was."""
 
     @property
     def is_used(self) -> bool:
@@ -134,6 +139,8 @@ class Isolation:
         if used.is_used:
             with suppress(PluginFault, TimeoutError):
                 await self.call(plugin, used.close, CLOSE_DEADLINE)
+        if used.context is not None:
+            self.contexts.forget(used.context)
 
     def reset(self, plugin: str, fault: PluginFault) -> None:
         """Abandon a plugin's thread after a severe fault."""

@@ -12,6 +12,7 @@ from tocsin.core.auth import TokenStore, ensure_token
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import ServiceSettings
 from tocsin.core.contracts.base import ServiceError
+from tocsin.core.contracts.context import Context
 from tocsin.core.contracts.model import ComponentHealth, Health
 from tocsin.core.contracts.route import Role
 from tocsin.core.contracts.service import Service, ServiceContext
@@ -99,11 +100,15 @@ class ServiceSupervisor:
 
     def _start(self, name: str, plugin: str, service: Service, api_url: str) -> None:
         async def run() -> None:
-            context = self._context(plugin, name, api_url)
+            own = self._isolation.contexts.of(plugin, name)
+            context = self._context(name, api_url, own)
             self._running[name].health = ComponentHealth(status=Health.OK)
-            await self._isolation.call(
-                plugin, lambda: service.run(context), None, expects=(ServiceError,)
-            )
+            try:
+                await self._isolation.call(
+                    plugin, lambda: service.run(context), None, expects=(ServiceError,)
+                )
+            finally:
+                self._isolation.contexts.forget(own)
 
         def ended(reason: str, seconds: float) -> None:
             running = self._running[name]
@@ -122,7 +127,7 @@ class ServiceSupervisor:
 
         self._running[name] = _Running(plugin, service, asyncio.create_task(keep()))
 
-    def _context(self, plugin: str, name: str, api_url: str) -> ServiceContext:
+    def _context(self, name: str, api_url: str, own: Context) -> ServiceContext:
         directory = self._data_dir / "services" / name
         token = directory / "token"
         try:
@@ -130,10 +135,7 @@ class ServiceSupervisor:
             ensure_token(token, self._tokens, f"service {name}", Role.VIEWER)
         except (OSError, ValueError) as error:
             raise ServiceError(f"cannot store its API token in {directory}: {error}") from error
-        return ServiceContext(
-            api_url=api_url, directory=directory, token_file=token,
-            context=self._isolation.contexts.of(plugin, name),
-        )  # fmt: skip
+        return ServiceContext(api_url=api_url, directory=directory, token_file=token, context=own)
 
     async def stop(self) -> None:
         """Stop all services."""

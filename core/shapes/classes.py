@@ -77,6 +77,14 @@ LONGEST_TEMPLATE = 64_000
 """Most characters of a template."""
 
 _TEMPLATE_NAME = re.compile(r"[A-Za-z0-9_-]{1,120}(?:\.[A-Za-z0-9_-]{1,120})?")
+
+
+def _is_section(value: object) -> bool:
+    return value is None or (
+        type(value) is str and re.fullmatch(r"[a-z][a-z0-9_-]*", value) is not None
+    )
+
+
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
@@ -107,6 +115,9 @@ _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
             _are_templates,
             "a dict of texts by RULE or RULE.KIND (letters, digits, '_' and '-')",
         ),
+    },
+    "reviewer": {
+        "section": (_is_section, "the name of a table, such as 'proxy', or None"),
     },
     "notifier": {
         "min_severity": (lambda value: type(value) is Severity, "a Severity"),

@@ -23,6 +23,35 @@ from tocsin.core.shapes.look import (
     show,
 )
 
+LONGEST_REASON = 300
+"""Maximum length of the reason of a reviewer, and of a reported trouble, in characters."""
+
+
+def fit_reason(given: object) -> str | None:
+    """Return a reviewer's reason as one line of text, or None.
+
+    Raises:
+        PluginFault: it is neither text nor None.
+    """
+    return _sentence(given, "returned {} from review, neither a reason nor None")
+
+
+def fit_trouble(given: object) -> str | None:
+    """Return a trouble that a runtime reports as one line of text, or None.
+
+    Raises:
+        PluginFault: it is neither text nor None.
+    """
+    return _sentence(given, "reported the trouble {}, neither a sentence nor None")
+
+
+def _sentence(given: object, fault: str) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str) or not (text := " ".join(str.split(str(given)))):
+        raise PluginFault(fault.format(show(given)))
+    return text[:LONGEST_REASON]
+
 
 def fit_result(given: object, hook: str = "check") -> tuple[Result, str | None]:
     """Return the usable part of a probe's or source's result, and what was invalid, or None.

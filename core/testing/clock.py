@@ -39,6 +39,10 @@ class SettableClock:
         """Return the earliest monotonic time that is waited for, or None."""
         return min((u for u, waiter in self._waiting if not waiter.done()), default=None)
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait until the clock was advanced by a number of seconds."""
+        await self.wait(asyncio.Event(), self.seconds + seconds)
+
     async def wait(self, event: asyncio.Event, until: float | None) -> None:
         """Wait until ``event`` is set, or the clock is advanced to ``until``."""
         if event.is_set() or (until is not None and until <= self.seconds):

@@ -19,6 +19,7 @@ from tocsin.core.contracts.model import Event
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin.runtimes import Closable, Opens
 from tocsin.core.plugin.storage import check_key, encoded
+from tocsin.core.shapes import fit_trouble
 from tocsin.core.testing.clock import SettableClock
 
 P = ParamSpec("P")
@@ -77,6 +78,7 @@ class RecordingContext:
         storage: stored values; ``storage.values`` shows them.
         secrets: what :meth:`secret` finds, by name.
         events: what was emitted.
+        trouble: what was reported last; None: nothing, or that there is none.
     """
 
     plugin: str = "tests"
@@ -85,6 +87,7 @@ class RecordingContext:
     storage: MemoryStorage = field(factory=MemoryStorage)
     secrets: dict[str, str] = field(factory=dict)
     events: list[Event] = field(factory=list)
+    trouble: str | None = None
     _directory: tempfile.TemporaryDirectory[str] | None = field(init=False, default=None)
     _session: aiohttp.ClientSession | None = field(init=False, default=None)
 
@@ -121,6 +124,10 @@ class RecordingContext:
     async def emit(self, event: Event) -> None:
         """Record the event in :attr:`events`."""
         self.events.append(event)
+
+    async def report_trouble(self, trouble: str | None) -> None:
+        """Record the trouble in :attr:`trouble`."""
+        self.trouble = fit_trouble(trouble)
 
     async def close(self) -> None:
         """Close the HTTP session."""

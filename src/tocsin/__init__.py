@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tocsin.core.contracts.panel import Panel, PanelChart, PanelCurve, PanelFact
     from tocsin.core.contracts.probe import Probe, ProbeRuntime, PushProbe
     from tocsin.core.contracts.rendered import Line, RenderedMessage, Section
+    from tocsin.core.contracts.reviewer import Reviewer, ReviewerRuntime, ReviewRequest
     from tocsin.core.contracts.route import Request, Role, Route, Routes
     from tocsin.core.contracts.rule import History, Rule, Severity, Verdict, VerdictState
     from tocsin.core.contracts.service import Service, ServiceContext
@@ -101,6 +102,7 @@ else:
             "core.runtime.owned": "program_umask",
             "core.runtime.shortage": "own_shortage",
             "core.units": "Bytes Seconds format_bytes format_duration parse_duration parse_size",
+            "core.contracts.reviewer": "Reviewer ReviewerRuntime ReviewRequest",
             "core.contracts.route": "Request Role Route Routes",
             "core.contracts.rule": "History Rule Severity Verdict VerdictState",
             "core.contracts.rendered": "Line Section RenderedMessage",
@@ -155,6 +157,9 @@ __all__ = [
     "RenderedMessage",
     "Request",
     "Result",
+    "ReviewRequest",
+    "Reviewer",
+    "ReviewerRuntime",
     "Role",
     "Route",
     "Routes",

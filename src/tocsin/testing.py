@@ -21,6 +21,7 @@ from tocsin.core.testing.conformance import (
 from tocsin.core.testing.context import RecordingContext
 from tocsin.core.testing.notifier import RecordingNotifier
 from tocsin.core.testing.observer import check_observer_conformance
+from tocsin.core.testing.reviewer import check_reviewer_conformance
 from tocsin.core.testing.route import check_route_conformance
 from tocsin.core.testing.service import check_service_conformance
 from tocsin.core.testing.sink import RecordingSink
@@ -37,6 +38,7 @@ __all__ = [
     "check_push_conformance",
     "check_refusal",
     "check_result",
+    "check_reviewer_conformance",
     "check_route_conformance",
     "check_rule_conformance",
     "check_service_conformance",

@@ -121,6 +121,7 @@ class Shelves:
         self.notifiers = {"recording": Entry(RecordingNotifier, "recording")}
         self.services: dict[str, Entry] = {}
         self.observers: dict[str, Entry] = {}
+        self.reviewers: dict[str, Entry] = {}
 
     inline: tuple[str, ...] = ()
 

@@ -85,6 +85,7 @@ def test_our_own_plugins_are_found_through_entry_points() -> None:
             "tcp",
             "telegram",
             "thresholds",
+            "uplink",
             "webhook",
         ),
         "ok",

@@ -229,6 +229,7 @@ class Working(Service):
         context.log.info("works", api=context.api_url)
         event = Event(target="web", source="x", action="seen", at=context.clock.now())
         await context.emit(event)
+        await context.report_trouble("the panel is dark")
         async with context.http.get(context.api_url) as answer:
             status = answer.status
         thread = await context.in_thread(threading.current_thread)
@@ -238,8 +239,8 @@ class Working(Service):
 
 
 async def test_a_service_has_what_every_runtime_has(tmp_path: Path, clock: SettableClock) -> None:
-    """Secrets, stored values, a log, the clock, events, the HTTP session and threads of its plugin;
-    the service runs in the plugin's own thread."""
+    """Secrets, stored values, a log, the clock, events, its health, the HTTP session and threads of
+    its plugin; the service runs in the plugin's own thread."""
     events: list[Event] = []
 
     class Sink:
@@ -256,7 +257,9 @@ async def test_a_service_has_what_every_runtime_has(tmp_path: Path, clock: Setta
     assert service.used[:4] == ["p", "x", len("s3cret-of-the-service"), 404]
     assert "tocsin p" in str(service.used[4])
     assert [(event.target, event.at) for event in events] == [("web", clock.now())]
+    assert made.health()["p.x"].message == "the panel is dark"
     await supervisor.stop()
+    assert made.health() == {}
     await isolation.stop()
 
 

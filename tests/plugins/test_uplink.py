@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from attrs import frozen
 
-from tests.contexts import contexts, polled
+from tests.contexts import polled
 from tocsin import Probe, Result, Status, Target
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.probe_faults import ProbeFaults
-from tocsin.core.checks.uplink import FRESH, Uplink, is_outside
-from tocsin.core.config.settings import PluginSettings, UplinkSettings
-from tocsin.core.contracts.model import Health
+from tocsin.core.checks.reviewers import Reviewers
+from tocsin.core.config.settings import PluginSettings, ReviewerSettings
+from tocsin.core.contracts.model import ComponentHealth, Health
+from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
+from tocsin.plugins.operations.uplink import FRESH, Uplink, is_outside
 from tocsin.plugins.probes.http import HttpProbe
 from tocsin.plugins.probes.postgres_query import PostgresQueryProbe
 from tocsin.plugins.probes.tcp import TcpProbe
@@ -59,83 +62,104 @@ async def outside() -> AsyncIterator[Outside]:
     await made.close()
 
 
+Settings = dict[str, ReviewerSettings]
+
+
+def settings_of(*addresses: str) -> Settings:
+    """The reviewers of a configuration with these addresses."""
+    reviewer = Uplink(addresses=addresses)
+    return {
+        "uplink": ReviewerSettings(
+            name="uplink", plugin="uplink", reviewer=reviewer, broken=None, options={}
+        )
+    }
+
+
 @pytest.fixture
-async def uplink(outside: Outside, clock: SettableClock) -> AsyncIterator[Uplink]:
-    """An uplink that one of two addresses tells of; the other never answers."""
-    isolation = Isolation(frozenset({"http"}), lambda *_: None, contexts())
-    settings = UplinkSettings(addresses=("127.0.0.1:1", f"127.0.0.1:{outside.port}"))
-    made = Uplink(clock, isolation, settings)
+async def reviewers(
+    outside: Outside, clock: SettableClock, tmp_path: Path
+) -> AsyncIterator[Reviewers]:
+    """The uplink, which one of two addresses shows; the other never answers."""
+    plugins = frozenset({"http", "uplink"})
+    isolation = Isolation(plugins, lambda *_: None, Contexts(tmp_path, clock))
+    made = Reviewers(isolation)
+    await made.apply(settings_of("127.0.0.1:1", f"127.0.0.1:{outside.port}"))
     yield made
     await made.stop()
     await isolation.stop()
 
 
-async def seen(uplink: Uplink, probe: Probe, plugin: str = "http") -> Result:
+def health(reviewers: Reviewers) -> ComponentHealth:
+    """The component that the uplink reports."""
+    return reviewers.isolation.contexts.health()["uplink"]
+
+
+async def seen(reviewers: Reviewers, probe: Probe, plugin: str = "http") -> Result:
     """What a check records."""
     plugins = PluginManager(PluginSettings())
     plugins.load()
-    faults = ProbeFaults(uplink.clock, plugins)
-    runner = Runner(uplink.clock, uplink.isolation, faults, uplink)
+    clock = reviewers.isolation.contexts.clock
+    runner = Runner(clock, reviewers.isolation, ProbeFaults(clock, plugins), reviewers)
     return (await runner.run(Target(name="shop"), "http", plugin, polled(probe))).result
 
 
-async def test_down_is_down_while_the_uplink_is_there(uplink: Uplink, outside: Outside) -> None:
+async def test_down_is_down_while_the_uplink_is_there(
+    reviewers: Reviewers, outside: Outside
+) -> None:
     """A failure outside is the target's own while any address answers."""
-    result = await seen(uplink, SHOP)
+    result = await seen(reviewers, SHOP)
     assert result.status is Status.DOWN
     assert outside.asked == 1
-    assert uplink.health()["uplink"].status is Health.OK
+    assert health(reviewers).status is Health.OK
 
 
 async def test_what_lies_outside_is_unknown_without_the_uplink(
-    uplink: Uplink, outside: Outside, clock: SettableClock
+    reviewers: Reviewers, outside: Outside, clock: SettableClock
 ) -> None:
     """Nothing answers: a target outside is unknown, and says why; one beside us stays down.
     tocsin's health names the reason, which ``monitor_impaired`` tells, until the uplink is back."""
     await outside.close()
-    result = await seen(uplink, SHOP)
+    result = await seen(reviewers, SHOP)
     assert result.status is Status.UNKNOWN
     assert result.message.startswith("tocsin's own uplink failed")
     assert "cannot be resolved" in result.message
-    assert (await seen(uplink, BESIDE)).status is Status.DOWN
-    health = uplink.health()["uplink"]
-    assert health.status is Health.DEGRADED
-    assert f"127.0.0.1:{outside.port}" in health.message
+    assert (await seen(reviewers, BESIDE)).status is Status.DOWN
+    found = health(reviewers)
+    assert found.status is Health.DEGRADED
+    assert f"127.0.0.1:{outside.port}" in found.message
     await outside.open()
     clock.advance(FRESH)
     for _ in range(200):  # it looks by itself
-        if uplink.trouble is None:
+        if health(reviewers).status is Health.OK:
             break
         await asyncio.sleep(0.02)
-    assert uplink.health()["uplink"].status is Health.OK
-    assert (await seen(uplink, SHOP)).status is Status.DOWN
+    assert health(reviewers).status is Health.OK
+    assert (await seen(reviewers, SHOP)).status is Status.DOWN
 
 
 async def test_who_notices_first_is_not_told_that_all_was_well_a_moment_ago(
-    uplink: Uplink, outside: Outside, clock: SettableClock
+    reviewers: Reviewers, outside: Outside, clock: SettableClock
 ) -> None:
     """The uplink answered, and a second later it is gone: the first failure after that is unknown
     already."""
-    assert (await seen(uplink, SHOP)).status is Status.DOWN
+    assert (await seen(reviewers, SHOP)).status is Status.DOWN
     await outside.close()
     clock.advance(1)
-    assert (await seen(uplink, SHOP)).status is Status.UNKNOWN
+    assert (await seen(reviewers, SHOP)).status is Status.UNKNOWN
 
 
 @pytest.mark.slow
-async def test_many_failures_are_one_look(uplink: Uplink, outside: Outside) -> None:
+async def test_many_failures_are_one_look(reviewers: Reviewers, outside: Outside) -> None:
     """A hundred checks that fail at once ask the outside once."""
-    await asyncio.gather(*(seen(uplink, SHOP) for _ in range(100)))
+    await asyncio.gather(*(seen(reviewers, SHOP) for _ in range(100)))
     assert outside.asked == 1
 
 
-async def test_without_addresses_nothing_is_doubted(clock: SettableClock) -> None:
+async def test_without_addresses_nothing_is_doubted(reviewers: Reviewers) -> None:
     """Not configured: no health line, and down is down."""
-    isolation = Isolation(frozenset({"http"}), lambda *_: None, contexts())
-    uplink = Uplink(clock, isolation)
-    assert uplink.health() == {}
-    assert (await seen(uplink, SHOP)).status is Status.DOWN
-    await isolation.stop()
+    await reviewers.apply(settings_of())
+    assert reviewers.isolation.contexts.health() == {}
+    assert (await seen(reviewers, SHOP)).status is Status.DOWN
 
 
 @frozen(kw_only=True)
@@ -163,29 +187,29 @@ class Odd(Probe):
     ],
 )
 async def test_one_of_several_hosts_outside_is_enough(
-    uplink: Uplink, outside: Outside, hosts: tuple[str, ...], status: Status
+    reviewers: Reviewers, outside: Outside, hosts: tuple[str, ...], status: Status
 ) -> None:
     """A probe may name several hosts: the result is not valid if any of them is outside."""
     await outside.close()
-    assert (await seen(uplink, Odd(answer=hosts))).status is status
+    assert (await seen(reviewers, Odd(answer=hosts))).status is status
 
 
 @pytest.mark.parametrize("answer", [None, "", 7, ["shop.invalid"], RuntimeError("no")])
 async def test_a_probe_that_cannot_say_where_it_goes_is_believed(
-    uplink: Uplink, outside: Outside, answer: object
+    reviewers: Reviewers, outside: Outside, answer: object
 ) -> None:
     """No host, nonsense, an exception: the result stands."""
     await outside.close()
-    assert (await seen(uplink, Odd(answer=answer))).status is Status.DOWN
+    assert (await seen(reviewers, Odd(answer=answer))).status is Status.DOWN
 
 
-async def test_a_new_configuration_looks_anew(uplink: Uplink, outside: Outside) -> None:
+async def test_a_new_configuration_looks_anew(reviewers: Reviewers, outside: Outside) -> None:
     """A reload forgets what was found with other addresses."""
     await outside.close()
-    assert (await seen(uplink, SHOP)).status is Status.UNKNOWN
-    uplink.apply(UplinkSettings())
-    assert uplink.trouble is None
-    assert (await seen(uplink, SHOP)).status is Status.DOWN
+    assert (await seen(reviewers, SHOP)).status is Status.UNKNOWN
+    await reviewers.apply(settings_of())
+    assert reviewers.isolation.contexts.health() == {}
+    assert (await seen(reviewers, SHOP)).status is Status.DOWN
 
 
 @pytest.mark.parametrize(
