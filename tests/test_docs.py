@@ -26,6 +26,7 @@ from tocsin.core.plugin.manager import PluginManager
 from tocsin.testing import (
     RecordingSink,
     check_command_conformance,
+    check_doctor_conformance,
     check_notifier_conformance,
     check_observer_conformance,
     check_probe_conformance,
@@ -96,6 +97,8 @@ async def test_every_example_runs(number: int, tocsin_manager: Any) -> None:
             assert await check_service_conformance(cls(**options), seconds=0.1) is None
     for command in getattr(module, "tocsin_commands", list)():
         check_command_conformance(command)
+    for check in getattr(module, "tocsin_doctor", list)():
+        await check_doctor_conformance(check)
     for route in getattr(module, "tocsin_routes", list)():
         await check_route_conformance(route)
     for name, function in vars(module).items():

@@ -103,7 +103,7 @@ async def _check_all(
 ) -> list[Observation]:
     """Run the matching checks and sources once; the worst results come first."""
     seen: list[Observation] = []
-    isolation = _isolation(settings, plugins)
+    isolation = isolation_for(settings, plugins)
     clock = SystemClock()
     reviewers = Reviewers(isolation)
     runner = Runner(clock, isolation, ProbeFaults(clock, plugins), reviewers)
@@ -140,7 +140,8 @@ async def _check_all(
     return sorted(seen, key=lambda o: (-EXIT[o.result.status], o.check_id))
 
 
-def _isolation(settings: Settings, plugins: PluginManager) -> Isolation:
+def isolation_for(settings: Settings, plugins: PluginManager) -> Isolation:
+    """Return the isolation of plugins for a command, without a running tocsin."""
     contexts = Contexts(settings.data_dir, SystemClock(), os.environ)
     return Isolation(plugins.inline, lambda *_: None, contexts)
 
@@ -191,18 +192,6 @@ class _Snapshot:
         """End the wait: the source cannot see its targets."""
         self.trouble = message
         self.loop.call_soon_threadsafe(self.done.set)
-
-
-async def check_sources(settings: Settings, plugins: PluginManager) -> dict[str, str | None]:
-    """Return for each source why it cannot see its targets; None if it can."""
-    isolation = _isolation(settings, plugins)
-    troubles: dict[str, str | None] = {}
-    try:
-        for source in settings.sources.values():
-            troubles[source.name] = await _snapshot(source, isolation, (), [])
-    finally:
-        await isolation.stop()
-    return troubles
 
 
 async def _snapshot(

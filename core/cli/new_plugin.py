@@ -52,6 +52,7 @@ KINDS = {
     "service": Kind(about="A service", suffix="Service", provides="service"),
     "route": Kind(about="A route of the HTTP API", provides=None),
     "panel": Kind(about="A panel of the dashboard", provides=None),
+    "doctor": Kind(about="A check of the installation", provides=None),
     "command": Kind(about="A command", provides="command"),
 }
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
+from tocsin.core.contracts.doctor import DoctorCheck
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.observer import Observer
 from tocsin.core.contracts.panel import Panel
@@ -83,6 +84,12 @@ def tocsin_routes() -> Sequence[Route]:
 @hookspec
 def tocsin_panels() -> Sequence[Panel]:
     """Return panels for the page of a target in the dashboard."""
+    raise NotImplementedError
+
+
+@hookspec
+def tocsin_doctor() -> Sequence[DoctorCheck]:
+    """Return checks of the installation, which ``tocsin doctor`` runs."""
     raise NotImplementedError
 
 

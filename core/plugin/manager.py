@@ -19,6 +19,7 @@ from attrs import evolve, frozen
 
 from tocsin.core.config import read_plugin_settings
 from tocsin.core.config.settings import PluginSettings
+from tocsin.core.contracts.doctor import DoctorCheck
 from tocsin.core.contracts.panel import Panel
 from tocsin.core.contracts.route import Route
 from tocsin.core.hiding import clean
@@ -100,6 +101,8 @@ class PluginManager:
         self.observers: dict[str, Entry] = {}
         self.reviewers: dict[str, Entry] = {}
         self.commands: list[click.Command] = []
+        self.doctor_checks: list[tuple[str, DoctorCheck]] = []
+        """Checks of the installation, each with the name of its plugin."""
         self.routes: list[tuple[str, Route]] = []
         """Routes with their full paths, each with the name of its plugin."""
         self.panels: list[tuple[str, Panel]] = []
@@ -190,6 +193,8 @@ class PluginManager:
                 self._shelves[item.kind][item.name] = Entry(item.cls, name, distribution)
             elif item.kind == "command":
                 self.commands.append(item.cls)
+            elif item.kind == "doctor":
+                self.doctor_checks.append((name, item.cls))
         self.routes += [(name, route) for route in routes]
         self.panels += [(name, panel) for panel in panels]
         kinds = tuple(dict.fromkeys(item.kind for item in provides))

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from attrs import frozen
 
+from tocsin.core.contracts.doctor import DoctorCheck
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.observer import Observer
 from tocsin.core.contracts.panel import Panel
@@ -44,6 +45,7 @@ _LISTS: dict[str, tuple[str, Any, str]] = {
     "tocsin_commands": ("command", click.Command, "a click command"),
     "tocsin_routes": ("route", Route, "a Route"),
     "tocsin_panels": ("panel", Panel, "a Panel"),
+    "tocsin_doctor": ("doctor", DoctorCheck, "a DoctorCheck"),
 }
 
 
@@ -58,7 +60,7 @@ class Provided:
     Attributes:
         kind: ``probe``, ``source`` and so on.
         name: its name.
-        cls: its class; for a command or a route: the object.
+        cls: its class; for a command, a route or a doctor check: the object.
     """
 
     kind: str

@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from tocsin.core.cli.client import ApiClient, api_client
     from tocsin.core.contracts.base import ActionError, Secret, ServiceError, Variable
     from tocsin.core.contracts.context import Context, Json, Log, PluginClock, Storage
+    from tocsin.core.contracts.doctor import (
+        DoctorCheck,
+        Finding,
+        FindingStatus,
+        Installation,
+    )
     from tocsin.core.contracts.model import (
         REPLICATED,
         CheckError,
@@ -74,6 +80,7 @@ else:
             "core.contracts.base": "ActionError Secret ServiceError Variable",
             "core.contracts.context": "Context Json Log PluginClock Storage",
             "core.contracts.panel": "Panel PanelChart PanelCurve PanelFact",
+            "core.contracts.doctor": "DoctorCheck Finding FindingStatus Installation",
             "core.contracts.probe": "Probe ProbeRuntime PushProbe",
             "core.contracts.service": "Service ServiceContext",
             "core.contracts.source": "Action Claim Sink Source SourceRuntime",
@@ -127,9 +134,13 @@ __all__ = [
     "Container",
     "Context",
     "Controls",
+    "DoctorCheck",
     "Event",
+    "Finding",
+    "FindingStatus",
     "Heartbeat",
     "History",
+    "Installation",
     "Json",
     "Kind",
     "Line",

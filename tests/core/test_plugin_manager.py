@@ -74,6 +74,7 @@ def test_our_own_plugins_are_found_through_entry_points() -> None:
         (
             "backup-script",
             "dashboard",
+            "diagnostics",
             "disk",
             "docker-health",
             "down",

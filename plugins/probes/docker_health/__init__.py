@@ -7,12 +7,13 @@ also across redeploys), ``redeploys`` (ends that are held back, targets that are
 ``services`` and ``replicas`` (several containers as one target), ``reasons``, ``facts`` and
 ``output`` (pure functions: what an inspect document means), ``stats`` and ``sampling`` (CPU,
 memory, network), ``telling`` (reports to the core), ``labels`` and ``addresses``, ``actions`` and
-``tail``.
+``tail``, ``diagnosis`` (``tocsin doctor``).
 """
 
 from __future__ import annotations
 
-from tocsin import REPLICATED, Panel, PanelChart, PanelCurve, Source, hookimpl
+from tocsin import REPLICATED, DoctorCheck, Panel, PanelChart, PanelCurve, Source, hookimpl
+from tocsin.plugins.probes.docker_health.diagnosis import check_engines
 from tocsin.plugins.probes.docker_health.source import DockerSource
 
 
@@ -56,3 +57,9 @@ def tocsin_panels() -> tuple[Panel, ...]:
             ),
         ),
     )  # fmt: skip
+
+
+@hookimpl
+def tocsin_doctor() -> list[DoctorCheck]:
+    """Return the check of the engines."""
+    return [DoctorCheck(name="docker", handler=check_engines)]
