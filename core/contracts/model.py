@@ -341,7 +341,14 @@ class Heartbeat:
 
 
 class Health(StrEnum):
-    """The state of a component of tocsin itself."""
+    """The state of a component of tocsin itself.
+
+    Attributes:
+        OK: it works.
+        DEGRADED: it works in part, or not now.
+        FAILED: it does not work, and tocsin cannot do its work without it.
+        DISABLED: it is switched off, or not configured.
+    """
 
     OK = "ok"
     DEGRADED = "degraded"

@@ -16,11 +16,12 @@ import attrs
 from attrs import Factory, define, field, frozen
 
 from tocsin.core.contracts.notifier import TargetStatus
+from tocsin.core.contracts.view import SystemView
 
 PREFIX = "/api/v1/plugins"
 """Path prefix of the plugins' routes; the plugin's name follows it."""
 
-CORE_ROOTS = frozenset({"api", "health", "metrics"})
+CORE_ROOTS = frozenset({"api", "health"})
 """The first segments of the core's own paths, which no plugin may use."""
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -70,7 +71,8 @@ class Request:
 
 
 Handler = Callable[..., Awaitable[object] | AsyncIterator[str | bytes]]
-"""``async def handler(request, query, body)``, the last two only if the operation takes them."""
+"""``async def handler(request, query, body, view)``; the last three only if the operation takes
+them."""
 
 H = TypeVar("H", bound=Handler)
 
@@ -88,10 +90,14 @@ def _types(handler: Handler) -> Mapping[str, Any]:
     if not parameters:
         raise ValueError(f"{name} has no parameter for the request")
     for parameter in parameters[1:]:
+        if parameter == "view":
+            if hints.get(parameter) is not SystemView:
+                raise ValueError(f"annotate 'view' of {name} with SystemView")
+            continue
         if parameter not in ("query", "body"):
             raise ValueError(
                 f"{name} has a parameter {parameter!r}; after the request a handler takes only "
-                "'query' and 'body'"
+                "'query', 'body' and 'view'"
             )
         if not (isinstance(hints.get(parameter), type) and attrs.has(hints[parameter])):
             raise ValueError(f"annotate {parameter!r} of {name} with an attrs class")
@@ -115,8 +121,9 @@ class Route:
 
     What it takes and answers follows from the annotations of its handler. A parameter ``query`` is
     an attrs class of query parameters (without one, query strings are refused), a parameter
-    ``body`` is one of the JSON body. A handler that is an async generator of ``str`` or ``bytes``
-    is a stream: each chunk is sent as it comes.
+    ``body`` is one of the JSON body, and a parameter ``view`` is a
+    :class:`~tocsin.core.contracts.view.SystemView`. A handler that is an async generator of
+    ``str`` or ``bytes`` is a stream: each chunk is sent as it comes.
 
     Attributes:
         method: one of GET, POST, PUT, PATCH, DELETE. A GET also answers HEAD.
@@ -165,6 +172,11 @@ class Route:
     def body(self) -> type[Any] | None:
         """The attrs class of the body; None if the operation takes none."""
         return self._types.get("body")
+
+    @property
+    def wants_view(self) -> bool:
+        """Whether the handler reads the state of the running tocsin."""
+        return "view" in self._types
 
     @property
     def answer(self) -> Any:

@@ -17,11 +17,13 @@ from attrs import define, field
 
 from tocsin.core.contracts.base import ActionError
 from tocsin.core.contracts.route import Request, Route
+from tocsin.core.contracts.view import SystemView
 from tocsin.core.http.chunks import cut, stream_response
 from tocsin.core.http.decoding import convert_body, query_of, read_json
 from tocsin.core.http.plugin_streams import MOST_STREAMS, PluginStream
 from tocsin.core.http.problems import Problem
 from tocsin.core.http.routing import Call, check_parameters
+from tocsin.core.http.system_view import RunningSystem
 from tocsin.core.notify.target_status import target_statuses
 from tocsin.core.plugin.sandbox import PluginFault
 from tocsin.core.shapes import fit_answer
@@ -64,7 +66,8 @@ class PluginRoutes:
             system=target_statuses(call.monitor.state) if route.wants_system else (),
         )
         document = None if route.body is None else await read_json(call.request)
-        start = partial(_start, route, request, call.request.query, document)
+        view = RunningSystem(call.monitor) if route.wants_view else None
+        start = partial(_start, route, request, call.request.query, document, view)
         if route.streams:
             return await self._stream(route, call, start)
         with self._judged(call):
@@ -127,8 +130,14 @@ class PluginRoutes:
             plugins.recover(self.plugin)
 
 
-def _start(route: Route, request: Request, query: Mapping[str, str], document: object) -> Started:
-    """Call the handler with the query and body that it takes.
+def _start(
+    route: Route,
+    request: Request,
+    query: Mapping[str, str],
+    document: object,
+    view: SystemView | None,
+) -> Started:
+    """Call the handler with the query, body and view that it takes.
 
     Raises:
         Problem: they do not fit.
@@ -138,6 +147,8 @@ def _start(route: Route, request: Request, query: Mapping[str, str], document: o
         arguments["query"] = query_of(route.query, query)
     if route.body is not None:
         arguments["body"] = convert_body(route.body, document)
+    if view is not None:
+        arguments["view"] = view
     return route.handler(request, **arguments)
 
 

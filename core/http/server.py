@@ -18,7 +18,6 @@ from tocsin.core.http import (
     alerts,
     channels,
     containers,
-    exposition,
     frequency,
     health,
     heartbeats,
@@ -54,8 +53,7 @@ ROUTES: tuple[Route, ...] = tuple(
     route
     for module in (
         health, me, status, containers, targets, panels, metrics, uptime, trends, frequency,
-        alerts, ledger, silences, maintenance, channels, heartbeats, admin, stream, exposition,
-        openapi,
+        alerts, ledger, silences, maintenance, channels, heartbeats, admin, stream, openapi,
     )
     for route in module.routes.routes
 )  # fmt: skip

@@ -27,12 +27,18 @@ def requests() -> list[ReviewRequest]:
     ]
 
 
-async def check_reviewer_conformance(reviewer: Reviewer) -> None:
+async def check_reviewer_conformance(
+    reviewer: Reviewer, context: RecordingContext | None = None
+) -> None:
     """Check a reviewer against its contract.
 
     It has to answer every request with one line of text or None within its deadline, also several
     at a time, end when it is cancelled, show no secrets, and leave no tasks behind after it was
     closed.
+
+    Args:
+        reviewer: the reviewer.
+        context: what its runtime is given; None for one that records.
 
     Raises:
         AssertionError: it violates the contract.
@@ -41,7 +47,7 @@ async def check_reviewer_conformance(reviewer: Reviewer) -> None:
     check_class(type(reviewer))
     check_secrets_hidden(reviewer)
     before = asyncio.all_tasks()
-    context = RecordingContext()
+    context = context or RecordingContext()
     runtime = await opened(reviewer, context)
     async with asyncio.timeout(PATIENCE):
         for answer in await asyncio.gather(*map(runtime.review, requests())):

@@ -13,9 +13,11 @@ import msgspec
 from tocsin.core.contracts.base import ActionError
 from tocsin.core.contracts.route import Request, Route
 from tocsin.core.contracts.route_schema import schemas_of, types_of
+from tocsin.core.contracts.view import SystemView
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.shapes import fit_answer, fit_chunk
 from tocsin.core.testing.conformance import check_no_tasks_left
+from tocsin.core.testing.view import FixedSystem
 
 PATIENCE = 10.0
 CHUNKS = 3
@@ -23,7 +25,12 @@ CHUNKS = 3
 
 
 async def check_route_conformance(
-    route: Route, request: Request | None = None, *, query: object = None, body: object = None
+    route: Route,
+    request: Request | None = None,
+    *,
+    query: object = None,
+    body: object = None,
+    view: SystemView | None = None,
 ) -> object:
     """Check a plugin's route against its contract, with one request.
 
@@ -36,6 +43,7 @@ async def check_route_conformance(
         request: the request; None for a plain one.
         query: the query that the handler takes; None for its defaults.
         body: the body that the handler takes; None for its defaults.
+        view: the state that the handler reads; None for that of an empty system.
 
     Returns:
         The decoded JSON; the bytes of another answer; of a stream, its first chunks; None if the
@@ -55,6 +63,8 @@ async def check_route_conformance(
         arguments["query"] = route.query() if query is None else query
     if route.body is not None:
         arguments["body"] = route.body() if body is None else body
+    if route.wants_view:
+        arguments["view"] = FixedSystem() if view is None else view
     before = asyncio.all_tasks()
     called = route.handler(request or Request(actor="tests", role=route.role), **arguments)
     try:

@@ -1,2 +1,2 @@
 """What helps to operate tocsin itself: the review of results while its own uplink is down,
-and checks of the installation."""
+checks of the installation, and ``/metrics`` for Prometheus."""

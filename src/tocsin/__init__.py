@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         CheckError,
         Container,
         Event,
+        Health,
         Heartbeat,
         LogLine,
         Observation,
@@ -49,6 +50,16 @@ if TYPE_CHECKING:
     from tocsin.core.contracts.rule import History, Rule, Severity, Verdict, VerdictState
     from tocsin.core.contracts.service import Service, ServiceContext
     from tocsin.core.contracts.source import Action, Claim, Sink, Source, SourceRuntime
+    from tocsin.core.contracts.view import (
+        AlertSnapshot,
+        ChannelSnapshot,
+        CheckSnapshot,
+        ComponentSnapshot,
+        PluginSnapshot,
+        Statistics,
+        SystemView,
+        TargetSnapshot,
+    )
     from tocsin.core.dsn import check_dsn, usable_dsn
     from tocsin.core.encoding import decode_text
     from tocsin.core.hiding import clean as clean_text
@@ -98,8 +109,8 @@ else:
             "core.plugin.hookspecs": "hookimpl",
             "core.resolver.lookups": "TocsinResolver connect_to look_up",
             "core.contracts.model": (
-                "REPLICATED CheckError Container Event Heartbeat LogLine Observation Reason Result "
-                "Status Target"
+                "REPLICATED CheckError Container Event Health Heartbeat LogLine Observation Reason "
+                "Result Status Target"
             ),
             "core.contracts.notifier": (
                 "Controls Kind Message Notice Notifier NotifierRuntime NotifyError Receipt "
@@ -111,6 +122,10 @@ else:
             "core.units": "Bytes Seconds format_bytes format_duration parse_duration parse_size",
             "core.contracts.reviewer": "Reviewer ReviewerRuntime ReviewRequest",
             "core.contracts.route": "Request Role Route Routes",
+            "core.contracts.view": (
+                "AlertSnapshot ChannelSnapshot CheckSnapshot ComponentSnapshot PluginSnapshot "
+                "Statistics SystemView TargetSnapshot"
+            ),
             "core.contracts.rule": "History Rule Severity Verdict VerdictState",
             "core.contracts.rendered": "Line Section RenderedMessage",
         },
@@ -127,10 +142,14 @@ __all__ = [
     "Action",
     "ActionError",
     "AlertChange",
+    "AlertSnapshot",
     "ApiClient",
     "Bytes",
+    "ChannelSnapshot",
     "CheckError",
+    "CheckSnapshot",
     "Claim",
+    "ComponentSnapshot",
     "Container",
     "Context",
     "Controls",
@@ -138,6 +157,7 @@ __all__ = [
     "Event",
     "Finding",
     "FindingStatus",
+    "Health",
     "Heartbeat",
     "History",
     "Installation",
@@ -159,6 +179,7 @@ __all__ = [
     "PanelCurve",
     "PanelFact",
     "PluginClock",
+    "PluginSnapshot",
     "Probe",
     "ProbeRuntime",
     "PublicAddresses",
@@ -185,9 +206,12 @@ __all__ = [
     "Sink",
     "Source",
     "SourceRuntime",
+    "Statistics",
     "Status",
     "Storage",
+    "SystemView",
     "Target",
+    "TargetSnapshot",
     "TargetStatus",
     "TocsinResolver",
     "Variable",

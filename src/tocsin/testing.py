@@ -26,8 +26,10 @@ from tocsin.core.testing.reviewer import check_reviewer_conformance
 from tocsin.core.testing.route import check_route_conformance
 from tocsin.core.testing.service import check_service_conformance
 from tocsin.core.testing.sink import RecordingSink
+from tocsin.core.testing.view import FixedSystem
 
 __all__ = [
+    "FixedSystem",
     "RecordingContext",
     "RecordingNotifier",
     "RecordingSink",

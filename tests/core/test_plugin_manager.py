@@ -81,6 +81,7 @@ def test_our_own_plugins_are_found_through_entry_points() -> None:
             "email",
             "heartbeat",
             "http",
+            "metrics",
             "postgres-query",
             "restart-loop",
             "tcp",

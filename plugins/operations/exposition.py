@@ -1,4 +1,4 @@
-"""``/metrics`` for Prometheus: text exposition format 0.0.4.
+"""The Prometheus text exposition format 0.0.4, and the families that tocsin exposes.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/
 
@@ -10,26 +10,39 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
-from aiohttp import web
+from attrs import frozen
 
-from tocsin.core.contracts.model import Health, Status
-from tocsin.core.contracts.route import Routes
-from tocsin.core.http.metrics import values_of
-from tocsin.core.http.monitor import Monitor
-from tocsin.core.http.routing import Call
-from tocsin.core.http.views import is_container
-from tocsin.core.state import TargetState
+from tocsin import (
+    AlertSnapshot,
+    ChannelSnapshot,
+    ComponentSnapshot,
+    Health,
+    PluginSnapshot,
+    Statistics,
+    Status,
+    TargetSnapshot,
+)
 
-routes = Routes()
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-BREATH = 2000
-"""Lines after which the event loop is yielded to, so that checks stay on time."""
+CHUNK = 64 * 1024
+"""Characters after which a piece of the text is handed over, so that others run meanwhile."""
 
 Sample = tuple[Mapping[str, str], float]
 Family = tuple[str, str, str, Iterable[Sample]]
 """Name, type, help, samples."""
+
+
+@frozen(kw_only=True)
+class Reading:
+    """What is exposed."""
+
+    targets: Sequence[TargetSnapshot]
+    alerts: Sequence[AlertSnapshot]
+    channels: Sequence[ChannelSnapshot]
+    components: Sequence[ComponentSnapshot]
+    plugins: Sequence[PluginSnapshot]
+    statistics: Statistics
 
 
 def _escape(text: str) -> str:
@@ -42,44 +55,47 @@ def _line(name: str, labels: Mapping[str, str], value: float) -> str:
         number = "+Inf" if value > 0 else "-Inf"
     else:
         number = "NaN" if math.isnan(value) else repr(float(value))
-    return f"{name}{{{inner}}} {number}" if inner else f"{name} {number}"
+    return f"{name}{{{inner}}} {number}\n" if inner else f"{name} {number}\n"
 
 
-async def render(families: Iterable[Family]) -> str:
-    """Return the families that have samples as text in the exposition format."""
+async def render(families: Iterable[Family]) -> AsyncIterator[str]:
+    """Yield the families that have samples as pieces of text in the exposition format."""
     lines: list[str] = []
-    count = 0
+    size = 0
     for name, kind, text, samples in families:
-        rows = []
+        is_begun = False
         for labels, value in samples:
-            rows.append(_line(name, labels, value))
-            count += 1
-            if count % BREATH == 0:
+            if not is_begun:
+                lines.append(f"# HELP {name} {text}\n# TYPE {name} {kind}\n")
+                is_begun = True
+            line = _line(name, labels, value)
+            lines.append(line)
+            size += len(line)
+            if size >= CHUNK:
+                yield "".join(lines)
+                lines.clear()
+                size = 0
                 await asyncio.sleep(0)
-        if rows:
-            lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}", *rows]
-    return "\n".join([*lines, ""])
+    yield "".join(lines)
 
 
-def families(monitor: Monitor) -> Iterator[Family]:
+def families(reading: Reading) -> Iterator[Family]:
     """Yield all metric families that tocsin exposes."""
-    # Copies: targets may be added or removed while the text is written piece by piece.
-    targets = list(monitor.state)
-    checks = [check for state in targets for check in state.checks.values()]
+    checks = [(one.target.name, check) for one in reading.targets for check in one.checks]
     yield (
         "tocsin_check_up", "gauge",
         "1 while a check is up or degraded, 0 while it is down; absent while it is unknown.",
         (
-            ({"target": c.target, "check": c.name}, float(c.status is not Status.DOWN))
-            for c in checks
+            ({"target": t, "check": c.name}, float(c.status is not Status.DOWN))
+            for t, c in checks
             if c.status is not Status.UNKNOWN
         ),
     )  # fmt: skip
     yield (
         "tocsin_check_status", "gauge", "1 for the status a check is in, 0 for the others.",
         (
-            ({"target": c.target, "check": c.name, "status": s.value}, float(c.status is s))
-            for c in checks
+            ({"target": t, "check": c.name, "status": s.value}, float(c.status is s))
+            for t, c in checks
             for s in Status
         ),
     )  # fmt: skip
@@ -90,48 +106,43 @@ def families(monitor: Monitor) -> Iterator[Family]:
                 {"target": t.target.name, "kind": t.target.kind, "status": s.value},
                 float(t.status is s),
             )
-            for t in targets
+            for t in reading.targets
             for s in Status
         ),
     )  # fmt: skip
     yield (
         "tocsin_check_latency_seconds", "gauge", "How long the last run of a check took.",
         (
-            ({"target": c.target, "check": c.name}, c.last.result.latency)
-            for c in checks
-            if c.last is not None and c.last.result.latency is not None
+            ({"target": t, "check": c.name}, c.latency)
+            for t, c in checks
+            if c.latency is not None
         ),
     )  # fmt: skip
     yield (
         "tocsin_check_runs_total", "counter", "Results of a check since the start.",
-        (({"target": c.target, "check": c.name}, float(c.runs)) for c in checks),
+        (({"target": t, "check": c.name}, float(c.runs)) for t, c in checks),
     )  # fmt: skip
     yield (
         "tocsin_check_skipped_total", "counter",
         "Runs skipped because the previous one was still running or it was too late.",
-        (({"target": c.target, "check": c.name}, float(c.skipped)) for c in checks),
+        (({"target": t, "check": c.name}, float(c.skipped)) for t, c in checks),
     )  # fmt: skip
     yield (
         "tocsin_check_metric", "gauge", "What a check measured; the unit is in the metric's name.",
         (
-            ({"target": c.target, "check": c.name, "metric": name}, value)
-            for c in checks
-            if c.last is not None
-            for name, value in values_of(
-                c.last.result.container, c.last.result.metrics
-            ).items()
+            ({"target": t, "check": c.name, "metric": name}, value)
+            for t, c in checks
+            for name, value in c.metrics.items()
         ),
     )  # fmt: skip
-    yield from _containers(targets)
-    yield from _own(monitor)
+    yield from _containers(reading.targets)
+    yield from _own(reading)
 
 
-def _containers(targets: list[TargetState]) -> Iterator[Family]:
+def _containers(targets: Sequence[TargetSnapshot]) -> Iterator[Family]:
     """Yield the families of container facts, in base units."""
     facts = [
-        (state.target.name, container)
-        for state in targets
-        if is_container(state) and (container := state.container) is not None
+        (one.target.name, container) for one in targets if (container := one.container) is not None
     ]
 
     def family(name: str, kind: str, text: str, attribute: str, scale: float = 1.0) -> Family:
@@ -166,32 +177,32 @@ def _containers(targets: list[TargetState]) -> Iterator[Family]:
     )  # fmt: skip
 
 
-def _own(monitor: Monitor) -> Iterator[Family]:
+def _own(reading: Reading) -> Iterator[Family]:
     """Yield the families about tocsin itself."""
-    stats = monitor.stats()
+    stats = reading.statistics
     yield (
         "tocsin_build_info", "gauge", "The version that runs; always 1.",
-        [({"version": monitor.version}, 1.0)],
+        [({"version": stats.version}, 1.0)],
     )  # fmt: skip
     yield (
         "tocsin_start_time_seconds", "gauge", "When tocsin started, in seconds since the epoch.",
-        [({}, monitor.started_at.timestamp())],
+        [({}, stats.started_at.timestamp())],
     )  # fmt: skip
     yield (
         "tocsin_component_healthy", "gauge", "1 while a component of tocsin is healthy, else 0.",
         [
-            ({"component": name}, float(part.status in (Health.OK, Health.DISABLED)))
-            for name, part in monitor.health().items()
+            ({"component": part.name}, float(part.status in (Health.OK, Health.DISABLED)))
+            for part in reading.components
         ],
     )  # fmt: skip
     yield (
         "tocsin_plugin_failed", "gauge", "1 while a plugin has failed, else 0.",
-        [({"plugin": r.name}, float(r.status == "failed")) for r in monitor.plugins.records],
+        [({"plugin": r.name}, float(r.status == "failed")) for r in reading.plugins],
     )  # fmt: skip
     yield ("tocsin_checks", "gauge", "Checks scheduled.", [({}, stats.checks)])
     yield ("tocsin_checks_running", "gauge", "Checks running now.", [({}, stats.running)])
-    yield ("tocsin_runs_total", "counter", "Runs started.", [({}, stats.runs_total)])
-    yield ("tocsin_runs_skipped_total", "counter", "Runs skipped.", [({}, stats.skipped_total)])
+    yield ("tocsin_runs_total", "counter", "Runs started.", [({}, stats.runs)])
+    yield ("tocsin_runs_skipped_total", "counter", "Runs skipped.", [({}, stats.skipped)])
     yield (
         "tocsin_lateness_seconds", "gauge", "Delay of the start of recent runs, by percentile.",
         [
@@ -200,8 +211,9 @@ def _own(monitor: Monitor) -> Iterator[Family]:
             ({"percentile": "100"}, stats.lateness_max),
         ],
     )  # fmt: skip
-    yield from _alerting(monitor)
-    details = monitor.store.health().details
+    yield from _alerting(reading)
+    database = [part.numbers for part in reading.components if part.name == "database"]
+    numbers = database[0] if database else {}
     for key, name, kind, text in (
         (
             "rows_written",
@@ -223,12 +235,11 @@ def _own(monitor: Monitor) -> Iterator[Family]:
         ),
         ("rows_dropped", "tocsin_history_rows_dropped_total", "counter", "Rows of history lost."),
     ):
-        yield name, kind, text, [({}, float(details.get(key, 0)))]
+        yield name, kind, text, [({}, numbers.get(key, 0.0))]
 
 
-def _alerting(monitor: Monitor) -> Iterator[Family]:
+def _alerting(reading: Reading) -> Iterator[Family]:
     """Yield the families about alerts and channels."""
-    alerting = monitor.alerting
     yield (
         "tocsin_alert_firing", "gauge", "1 for each alert that fires.",
         [
@@ -237,33 +248,22 @@ def _alerting(monitor: Monitor) -> Iterator[Family]:
                  "state": a.state},
                 1.0,
             )
-            for a in alerting.active()
+            for a in reading.alerts
         ],
     )  # fmt: skip
-    channels = list(alerting.channels.items())
     yield (
         "tocsin_channel_messages_sent_total", "counter", "Messages a channel has delivered.",
-        [({"channel": name}, float(c.record.sent_total)) for name, c in channels],
+        [({"channel": c.name}, float(c.sent)) for c in reading.channels],
     )  # fmt: skip
     yield (
         "tocsin_channel_attempts_failed_total", "counter", "Attempts to deliver that failed.",
-        [({"channel": name}, float(c.record.failed_total)) for name, c in channels],
+        [({"channel": c.name}, float(c.failed)) for c in reading.channels],
     )  # fmt: skip
     yield (
         "tocsin_channel_notices_waiting", "gauge", "Notifications a channel has not delivered yet.",
-        [({"channel": name}, float(len(c.queue.rows))) for name, c in channels],
+        [({"channel": c.name}, float(c.waiting)) for c in reading.channels],
     )  # fmt: skip
     yield (
         "tocsin_journal_entries_waiting", "gauge", "Entries that the journal could not write yet.",
-        [({}, float(alerting.journal.waiting))],
+        [({}, float(reading.statistics.journal_waiting))],
     )  # fmt: skip
-
-
-@routes.get("/metrics", media="text/plain")
-async def metrics(call: Call) -> web.Response:
-    """Return all metrics in the Prometheus text format."""
-    text = await render(families(call.monitor))
-    # The name of a third-party metric may contain a lone surrogate, which UTF-8 cannot encode.
-    return web.Response(
-        body=text.encode("utf-8", "replace"), headers={"Content-Type": CONTENT_TYPE}
-    )

@@ -1,0 +1,56 @@
+"""A system that plugins under test can read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+from attrs import define, field
+
+from tocsin.core.contracts.view import (
+    AlertSnapshot,
+    ChannelSnapshot,
+    ComponentSnapshot,
+    PluginSnapshot,
+    Statistics,
+    TargetSnapshot,
+)
+
+
+@define(kw_only=True)
+class FixedSystem:
+    """See :class:`tocsin.SystemView`; returns what a test gives it."""
+
+    _targets: Sequence[TargetSnapshot] = ()
+    _alerts: Sequence[AlertSnapshot] = ()
+    _channels: Sequence[ChannelSnapshot] = ()
+    _components: Sequence[ComponentSnapshot] = ()
+    _plugins: Sequence[PluginSnapshot] = ()
+    _statistics: Statistics = field(
+        factory=lambda: Statistics(version="0", started_at=datetime(2026, 1, 15, tzinfo=UTC))
+    )
+
+    async def targets(self) -> AsyncIterator[TargetSnapshot]:
+        """Iterate over the given targets."""
+        for target in self._targets:
+            yield target
+
+    async def alerts(self) -> Sequence[AlertSnapshot]:
+        """Return the given alerts."""
+        return self._alerts
+
+    async def channels(self) -> Sequence[ChannelSnapshot]:
+        """Return the given channels."""
+        return self._channels
+
+    async def components(self) -> Sequence[ComponentSnapshot]:
+        """Return the given components."""
+        return self._components
+
+    async def plugins(self) -> Sequence[PluginSnapshot]:
+        """Return the given plugins."""
+        return self._plugins
+
+    async def statistics(self) -> Statistics:
+        """Return the given counters."""
+        return self._statistics
