@@ -36,6 +36,7 @@ ALLOWED = {
     " is bounded for the process, since none can be cancelled",
     "core.hiding.text.SECRETS": "logs, commands and plugins clean texts without an app at hand",
     "core.contracts.probe.Probe.autostart": "empty, and its type lets nobody change it",
+    "core.contracts.*.metrics": "empty, and its type lets nobody change it",
     "core.contracts.rule.Rule.autostart": "empty, and its type lets nobody change it",
     "core.contracts.notifier.Notifier.environment": "empty, and its type lets nobody change it",
     "core.contracts.rule.Rule.templates": "empty, and its type lets nobody change it",

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from attrs import frozen
 
 from tocsin.core.contracts.context import Context
+from tocsin.core.contracts.metric import Metric
 from tocsin.core.contracts.model import Heartbeat, Result, Target
 from tocsin.core.units import Seconds
 
@@ -49,6 +50,7 @@ class Probe(ProbeRuntime):
             misused in this way.
         config_only: class variable; options that labels cannot set, because with them the probe
             would read files, change what it checks, or delay other checks.
+        metrics: class variable; what the metrics of its results mean, by name.
         interval: seconds between two runs; None: the global ``interval``.
         timeout: seconds after which a run counts as failed. The core cancels a run that lasts
             longer, one second later.
@@ -58,6 +60,7 @@ class Probe(ProbeRuntime):
     autostart: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     by_label: ClassVar[bool] = False
     config_only: ClassVar[tuple[str, ...]] = ()
+    metrics: ClassVar[Mapping[str, Metric]] = {}
 
     interval: Seconds | None = None
     timeout: Seconds = 10
@@ -99,6 +102,7 @@ class PushProbe(ABC):
         by_label: class variable; see :class:`Probe`.
         config_only: class variable; see :class:`Probe`. ``key`` always belongs to it: the
             configuration decides which check receives a job's heartbeats.
+        metrics: class variable; see :class:`Probe`.
         period: seconds between two heartbeats.
         grace: further seconds before a late heartbeat counts as missing.
         key: the name in the URL; None: the target's name.
@@ -106,6 +110,7 @@ class PushProbe(ABC):
 
     by_label: ClassVar[bool] = False
     config_only: ClassVar[tuple[str, ...]] = ()
+    metrics: ClassVar[Mapping[str, Metric]] = {}
 
     period: Seconds = 3600
     grace: Seconds = 300

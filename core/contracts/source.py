@@ -11,6 +11,7 @@ from attrs import Factory, frozen
 
 from tocsin.core.contracts.base import ActionError
 from tocsin.core.contracts.context import Context
+from tocsin.core.contracts.metric import Metric
 from tocsin.core.contracts.model import Event, LogLine, Result, Target
 from tocsin.core.units import Seconds
 
@@ -137,6 +138,7 @@ class Source(SourceRuntime):
         actions: class variable; which of ``logs``, ``restart`` and ``inspect`` it can do, so that
             people are offered them. None: those that the class defines itself. One that defines
             :meth:`open`, whose runtime has these methods, has to name them here.
+        metrics: class variable; what the metrics of its results mean, by name.
         interval: seconds between two samples of metrics; None: the global ``interval``.
         label_probes: further probes that labels may use, with all their options.
         label_timeout: the longest timeout in seconds that labels may set.
@@ -148,6 +150,7 @@ class Source(SourceRuntime):
     autostart: ClassVar[str | None] = None
     target_kind: ClassVar[str] = "container"
     actions: ClassVar[tuple[Action, ...] | None] = None
+    metrics: ClassVar[Mapping[str, Metric]] = {}
 
     interval: Seconds | None = None
     label_probes: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from attrs import Factory, frozen
 
+from tocsin.core.contracts.metric import Metric
 from tocsin.core.contracts.model import Container, Health, Status, Target
 from tocsin.core.contracts.rule import Severity
 
@@ -183,6 +184,10 @@ class SystemView(Protocol):
 
     async def plugins(self) -> Sequence[PluginSnapshot]:
         """Return the plugins, sorted by name."""
+
+    async def descriptions(self) -> Mapping[str, Mapping[str, Metric]]:
+        """Return what the metrics of each probe and source mean, by the name of the probe and that
+        of the metric."""
 
     async def statistics(self) -> Statistics:
         """Return the counters of tocsin itself."""

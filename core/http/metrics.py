@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 from attrs import frozen
 
+from tocsin.core.contracts.metric import Metric, MetricKind
 from tocsin.core.contracts.model import Container, Status
 from tocsin.core.contracts.route import Routes
 from tocsin.core.http.history import RangeQuery, span, unavailable
@@ -16,6 +17,7 @@ from tocsin.core.http.paging import NameCursor, PageQuery, page
 from tocsin.core.http.problems import not_found
 from tocsin.core.http.routing import Call
 from tocsin.core.http.views import is_container
+from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.state import TargetState
 from tocsin.core.store import Point
 
@@ -104,6 +106,30 @@ class HistoryView:
     next: str | None = None
 
 
+@frozen(kw_only=True)
+class MetricDescription:
+    """What a metric means. ``probe`` is the probe or source that measures it."""
+
+    probe: str
+    metric: str
+    help: str
+    unit: str
+    kind: MetricKind
+
+
+@frozen(kw_only=True)
+class MetricDescriptions:
+    """What the metrics of all probes and sources mean, sorted by probe."""
+
+    items: list[MetricDescription]
+
+
+def descriptions(plugins: PluginManager) -> dict[str, Mapping[str, Metric]]:
+    """Return what the metrics of each probe and source mean, by its name."""
+    entries = {**plugins.sources, **plugins.probes}
+    return {name: entry.cls.metrics for name, entry in sorted(entries.items())}
+
+
 def values_of(container: Container | None, metrics: Mapping[str, float]) -> dict[str, float]:
     """Return all numbers of a result, including the metrics among a container's facts."""
     return {**metrics, **(container.metrics if container is not None else {})}
@@ -137,6 +163,18 @@ async def snapshot(call: Call, query: MetricsQuery) -> MetricsPage:
         items=[_metrics(state) for state in items],
         total=len(chosen),
         next=after,
+    )
+
+
+@routes.get("/api/v1/metrics/descriptions")
+async def describe(call: Call) -> MetricDescriptions:
+    """Return help, unit and kind of the metrics, as their probes declare them."""
+    return MetricDescriptions(
+        items=[
+            MetricDescription(probe=probe, metric=name, help=one.help, unit=one.unit, kind=one.kind)
+            for probe, metrics in descriptions(call.monitor.plugins).items()
+            for name, one in metrics.items()
+        ]
     )
 
 

@@ -6,12 +6,13 @@ A plugin may call from its own thread and event loop; the state is read in the c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
 from attrs import define, field
 
+from tocsin.core.contracts.metric import Metric
 from tocsin.core.contracts.model import Status
 from tocsin.core.contracts.view import (
     AlertSnapshot,
@@ -23,7 +24,7 @@ from tocsin.core.contracts.view import (
     TargetSnapshot,
 )
 from tocsin.core.hiding import clean
-from tocsin.core.http.metrics import values_of
+from tocsin.core.http.metrics import descriptions, values_of
 from tocsin.core.http.monitor import Monitor
 from tocsin.core.http.views import is_container
 from tocsin.core.shapes import is_number
@@ -109,6 +110,10 @@ class RunningSystem:
                 for one in self._monitor.plugins.records
             ]
         )
+
+    async def descriptions(self) -> dict[str, Mapping[str, Metric]]:
+        """Return what the metrics of each probe and source mean."""
+        return await self._read(lambda: descriptions(self._monitor.plugins))
 
     async def statistics(self) -> Statistics:
         """Return the counters of tocsin itself."""

@@ -9,12 +9,13 @@ from typing import Any
 from attrs import fields
 
 from tocsin.core.contracts.base import Variable
+from tocsin.core.contracts.metric import Metric, MetricKind
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.probe import Probe, PushProbe
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.contracts.source import ACTIONS, Source
 from tocsin.core.plugin.faults import PluginFault
-from tocsin.core.shapes.look import LONGEST_WAIT, is_name, is_number, show
+from tocsin.core.shapes.look import LONGEST_WAIT, MOST_METRICS, is_name, is_number, show
 
 
 def _is_flag(value: object) -> bool:
@@ -79,6 +80,21 @@ LONGEST_TEMPLATE = 64_000
 _TEMPLATE_NAME = re.compile(r"[A-Za-z0-9_-]{1,120}(?:\.[A-Za-z0-9_-]{1,120})?")
 
 
+def _are_metrics(value: object) -> bool:
+    return (
+        type(value) is dict
+        and len(value) <= MOST_METRICS
+        and all(
+            is_name(name, 200)
+            and type(metric) is Metric
+            and is_name(metric.help, 300)
+            and (metric.unit == "" or is_name(metric.unit))
+            and type(metric.kind) is MetricKind
+            for name, metric in value.items()
+        )
+    )
+
+
 def _is_section(value: object) -> bool:
     return value is None or (
         type(value) is str and re.fullmatch(r"[a-z][a-z0-9_-]*", value) is not None
@@ -87,12 +103,16 @@ def _is_section(value: object) -> bool:
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+_METRICS = (_are_metrics, "a dict of Metric by name, with one line of text as help and unit")
+
 _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "probe": {
+        "metrics": _METRICS,
         "by_label": (_is_flag, "true or false"),
         "config_only": (_is_label_list, "a tuple of names of options"),
     },
     "source": {
+        "metrics": _METRICS,
         "autostart": (
             lambda value: value is None or (is_name(value) and "/" not in value),
             "a name without '/', or None",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from attrs import define, field
 
+from tocsin.core.contracts.metric import Metric
 from tocsin.core.contracts.view import (
     AlertSnapshot,
     ChannelSnapshot,
@@ -26,6 +27,7 @@ class FixedSystem:
     _channels: Sequence[ChannelSnapshot] = ()
     _components: Sequence[ComponentSnapshot] = ()
     _plugins: Sequence[PluginSnapshot] = ()
+    _descriptions: Mapping[str, Mapping[str, Metric]] = field(factory=dict)
     _statistics: Statistics = field(
         factory=lambda: Statistics(version="0", started_at=datetime(2026, 1, 15, tzinfo=UTC))
     )
@@ -50,6 +52,10 @@ class FixedSystem:
     async def plugins(self) -> Sequence[PluginSnapshot]:
         """Return the given plugins."""
         return self._plugins
+
+    async def descriptions(self) -> Mapping[str, Mapping[str, Metric]]:
+        """Return the given descriptions."""
+        return self._descriptions
 
     async def statistics(self) -> Statistics:
         """Return the given counters."""

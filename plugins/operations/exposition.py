@@ -17,8 +17,10 @@ from attrs import frozen
 from tocsin import (
     AlertSnapshot,
     ChannelSnapshot,
+    CheckSnapshot,
     ComponentSnapshot,
     Health,
+    Metric,
     PluginSnapshot,
     Statistics,
     Status,
@@ -42,6 +44,7 @@ class Reading:
     channels: Sequence[ChannelSnapshot]
     components: Sequence[ComponentSnapshot]
     plugins: Sequence[PluginSnapshot]
+    descriptions: Mapping[str, Mapping[str, Metric]]
     statistics: Statistics
 
 
@@ -137,6 +140,27 @@ def families(reading: Reading) -> Iterator[Family]:
     )  # fmt: skip
     yield from _containers(reading.targets)
     yield from _own(reading)
+    yield from _declared(reading.descriptions, checks)
+
+
+def _declared(
+    descriptions: Mapping[str, Mapping[str, Metric]], checks: Sequence[tuple[str, CheckSnapshot]]
+) -> Iterator[Family]:
+    """Yield the families that probes declare. If several declare one, the first help counts."""
+    wanted: dict[str, tuple[Metric, dict[str, str]]] = {}
+    for probe, metrics in descriptions.items():
+        for name, metric in metrics.items():
+            if metric.family is not None:
+                wanted.setdefault(metric.family, (metric, {}))[1][probe] = name
+    for family, (metric, names) in sorted(wanted.items()):
+        yield (
+            family, metric.kind.value, metric.help.replace("\\", "\\\\"),
+            [
+                ({"target": target, "check": check.name}, value)
+                for target, check in checks
+                if (value := check.metrics.get(names.get(check.probe, ""))) is not None
+            ],
+        )  # fmt: skip
 
 
 def _containers(targets: Sequence[TargetSnapshot]) -> Iterator[Family]:

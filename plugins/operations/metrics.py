@@ -24,6 +24,7 @@ async def metrics(request: Request, view: SystemView) -> AsyncIterator[bytes]:
         channels=await view.channels(),
         components=await view.components(),
         plugins=await view.plugins(),
+        descriptions=await view.descriptions(),
         statistics=await view.statistics(),
     )
     async for text in render(families(reading)):

@@ -12,12 +12,14 @@ import signal
 import time
 from collections.abc import Mapping
 from functools import partial
+from typing import ClassVar
 
 from attrs import Factory, frozen, validators
 from attrs import field as option
 
 from tocsin import (
     Bytes,
+    Metric,
     Probe,
     Result,
     Seconds,
@@ -28,7 +30,7 @@ from tocsin import (
     hookimpl,
     own_shortage,
 )
-from tocsin.plugins.probes import _perfdata, _ssh
+from tocsin.plugins.probes import _metrics, _perfdata, _ssh
 from tocsin.plugins.probes._container_exec import StillRunning, run_in_container
 from tocsin.plugins.probes._freshness import Freshness
 from tocsin.plugins.probes._process import Finished, run
@@ -58,6 +60,8 @@ class BackupScriptProbe(Probe):
         max_shrink_percent: most percent by which the newest file may be smaller than the previous.
         min_count: at least this many files must match.
     """
+
+    metrics: ClassVar[Mapping[str, Metric]] = _metrics.BACKUP
 
     command: tuple[str, ...] = ()
     env: Mapping[str, Secret] = Factory(dict)

@@ -18,6 +18,7 @@ from attrs import field as option
 from tocsin import (
     Bytes,
     Context,
+    Metric,
     Panel,
     PanelChart,
     PanelCurve,
@@ -30,6 +31,7 @@ from tocsin import (
     hookimpl,
     own_shortage,
 )
+from tocsin.plugins.probes import _metrics
 from tocsin.plugins.probes._threads import LOOKS
 
 _VIRTUAL = frozenset(
@@ -68,6 +70,8 @@ class DiskProbe(Probe):
         min_inodes_free_percent: fewer free inodes than this is down.
         root: where the host's file system is mounted, if not at "/" (in a container: "/host").
     """
+
+    metrics: ClassVar[Mapping[str, Metric]] = _metrics.DISK
 
     # min_free_percent is 0, since the rule disk_space_low reports low space: a check that is down
     # as well would cause a second alert.

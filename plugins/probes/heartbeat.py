@@ -8,7 +8,18 @@ from typing import ClassVar
 from attrs import field as option
 from attrs import frozen, validators
 
-from tocsin import Heartbeat, PushProbe, Result, Seconds, Status, Target, format_duration, hookimpl
+from tocsin import (
+    Heartbeat,
+    Metric,
+    PushProbe,
+    Result,
+    Seconds,
+    Status,
+    Target,
+    format_duration,
+    hookimpl,
+)
+from tocsin.plugins.probes import _metrics
 
 
 @frozen(kw_only=True)
@@ -21,6 +32,7 @@ class HeartbeatProbe(PushProbe):
         key: NAME in the URL; unset: the target's name.
     """
 
+    metrics: ClassVar[Mapping[str, Metric]] = _metrics.HEARTBEAT
     by_label: ClassVar[bool] = True
 
     period: Seconds = option(default=3600.0, validator=validators.gt(0))

@@ -20,6 +20,7 @@ from tocsin import (
     Bytes,
     CheckError,
     Context,
+    Metric,
     Panel,
     PanelChart,
     PanelCurve,
@@ -37,7 +38,7 @@ from tocsin import (
     search_text,
     tls_context,
 )
-from tocsin.plugins.probes import _http_client
+from tocsin.plugins.probes import _http_client, _metrics
 from tocsin.plugins.probes._http_exchange import Answer, Timings, Trouble
 from tocsin.plugins.probes._http_expect import (
     Expectation,
@@ -138,6 +139,7 @@ class HttpProbe(Probe):
         certificate_warn_days: a certificate that expires in fewer days is degraded.
     """
 
+    metrics: ClassVar[Mapping[str, Metric]] = _metrics.HTTP
     by_label: ClassVar[bool] = True
     # A regular expression or an endless body, set by a label, could delay all other checks.
     config_only: ClassVar[tuple[str, ...]] = ("method", "body", "ca_file", "matches", "max_body")

@@ -8,10 +8,11 @@ import math
 import re
 import ssl
 import time
+from collections.abc import Mapping
 from contextvars import ContextVar
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import asyncpg
@@ -20,6 +21,7 @@ from attrs import frozen, validators
 
 from tocsin import (
     CheckError,
+    Metric,
     Probe,
     Result,
     Seconds,
@@ -33,6 +35,7 @@ from tocsin import (
     hookimpl,
     usable_dsn,
 )
+from tocsin.plugins.probes import _metrics
 
 Value = int | float | str | bool
 
@@ -90,6 +93,8 @@ class PostgresQueryProbe(Probe):
         degraded_max: a first value higher than this is degraded.
         degraded_above: a run that takes longer than this is degraded.
     """
+
+    metrics: ClassVar[Mapping[str, Metric]] = _metrics.POSTGRES
 
     dsn: Secret | None = None
     host: str | None = None

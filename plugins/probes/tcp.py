@@ -6,6 +6,7 @@ import asyncio
 import re
 import ssl
 import time
+from collections.abc import Mapping
 from typing import ClassVar
 
 from attrs import field as option
@@ -13,6 +14,7 @@ from attrs import frozen, validators
 
 from tocsin import (
     CheckError,
+    Metric,
     Probe,
     Result,
     Seconds,
@@ -28,6 +30,7 @@ from tocsin import (
     search_text,
     tls_context,
 )
+from tocsin.plugins.probes import _metrics
 from tocsin.plugins.probes._net import certificate_days, check_server_name
 
 MAX_READ = 64 * 1024
@@ -51,6 +54,7 @@ class TcpProbe(Probe):
         certificate_warn_days: a certificate that expires in fewer days is degraded.
     """
 
+    metrics: ClassVar[Mapping[str, Metric]] = _metrics.TCP
     by_label: ClassVar[bool] = True
     config_only: ClassVar[tuple[str, ...]] = ("send", "ca_file", "expect")
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         FindingStatus,
         Installation,
     )
+    from tocsin.core.contracts.metric import Metric, MetricKind
     from tocsin.core.contracts.model import (
         REPLICATED,
         CheckError,
@@ -92,6 +93,7 @@ else:
             "core.contracts.context": "Context Json Log PluginClock Storage",
             "core.contracts.panel": "Panel PanelChart PanelCurve PanelFact",
             "core.contracts.doctor": "DoctorCheck Finding FindingStatus Installation",
+            "core.contracts.metric": "Metric MetricKind",
             "core.contracts.probe": "Probe ProbeRuntime PushProbe",
             "core.contracts.service": "Service ServiceContext",
             "core.contracts.source": "Action Claim Sink Source SourceRuntime",
@@ -167,6 +169,8 @@ __all__ = [
     "Log",
     "LogLine",
     "Message",
+    "Metric",
+    "MetricKind",
     "Notice",
     "Notifier",
     "NotifierRuntime",

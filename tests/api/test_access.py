@@ -38,6 +38,7 @@ TABLE: list[tuple[str, str, str | None, int]] = [
     ("GET", "/api/v1/checks/{name}/{check}/history", V, 200),
     ("GET", "/api/v1/checks/{name}/{check}/results", V, 200),
     ("GET", "/api/v1/metrics", V, 200),
+    ("GET", "/api/v1/metrics/descriptions", V, 200),
     ("GET", "/api/v1/metrics/history?target=web", V, 200),
     ("GET", "/api/v1/uptime", V, 200),
     ("GET", "/api/v1/trends", V, 200),

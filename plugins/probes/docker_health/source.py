@@ -11,8 +11,18 @@ import docker
 from attrs import define, frozen, validators
 from attrs import field as option
 
-from tocsin import Action, ActionError, Context, LogLine, Seconds, Sink, Source, SourceRuntime
-from tocsin.plugins.probes import _ssh
+from tocsin import (
+    Action,
+    ActionError,
+    Context,
+    LogLine,
+    Metric,
+    Seconds,
+    Sink,
+    Source,
+    SourceRuntime,
+)
+from tocsin.plugins.probes import _metrics, _ssh
 from tocsin.plugins.probes.docker_health import actions as performing
 from tocsin.plugins.probes.docker_health.engine import CALL_TIMEOUT, CONNECTIONS
 from tocsin.plugins.probes.docker_health.watch import Watch
@@ -36,6 +46,7 @@ class DockerSource(Source):
         redeploy_grace: how long a container may be missing while Compose recreates it.
     """
 
+    metrics: ClassVar[Mapping[str, Metric]] = _metrics.DOCKER
     autostart: ClassVar[str | None] = "docker"
     actions: ClassVar[tuple[Action, ...] | None] = ("logs", "restart", "inspect")
 
