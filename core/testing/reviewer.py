@@ -20,7 +20,7 @@ def requests() -> list[ReviewRequest]:
     text = "<b>&\"'\\ \u202e\x1b[2J\r\n" + "x" * 5000
     return [
         ReviewRequest(
-            target=Target(name=target), check="http", result=Result.down(message), hosts=hosts
+            target=Target(name=target), check="reachable", result=Result.down(message), hosts=hosts
         )
         for target, message in (("web", "refused"), (text[:100], text))
         for hosts in ((), ("127.0.0.1",), ("::1", "localhost"), ("shop.invalid", "not a host"))
