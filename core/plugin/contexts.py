@@ -11,6 +11,7 @@ from math import inf
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 from urllib.parse import quote
+from weakref import WeakSet
 
 import aiohttp
 from attrs import define, field, frozen
@@ -71,6 +72,8 @@ class Contexts:
     _shared: dict[str, _Shared] = field(init=False, factory=dict)
     _troubles: dict[Context, str | None] = field(init=False, factory=dict)
     """What runtimes reported, until they are closed."""
+    _ended: WeakSet[Context] = field(init=False, factory=WeakSet)
+    """Contexts of closed runtimes; one that was still being opened may report later."""
 
     def __attrs_post_init__(self) -> None:
         self._file = StorageFile(self.data_dir / "plugins.db")
@@ -91,9 +94,12 @@ class Contexts:
     def report(self, context: Context, trouble: str | None) -> None:
         """Keep what a runtime reports; called in any thread."""
         self._troubles[context] = trouble
+        if context in self._ended:  # asked afterwards, as it may end in another thread meanwhile
+            self._troubles.pop(context, None)
 
     def forget(self, context: Context) -> None:
-        """Drop what a runtime has reported."""
+        """Drop what a runtime has reported, and what it reports from now on."""
+        self._ended.add(context)
         self._troubles.pop(context, None)
 
     def health(self) -> dict[str, ComponentHealth]:

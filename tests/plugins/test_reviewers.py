@@ -196,7 +196,9 @@ async def test_a_runtime_shows_its_health(
     contexts = reviewers.isolation.contexts
     await contexts.of("other", "more").report_trouble(None)
     assert contexts.health()["other.more"].status is Health.OK
+    runtime = reviewers._active["reporting"].runtime
     await reviewers.apply({})
+    await runtime.context.report_trouble("too late")
     assert "reporting" not in contexts.health()
 
 
