@@ -79,6 +79,18 @@ def test_every_option_is_documented(name: str) -> None:
             assert f"| `{field.name}` |" in section, field.name
 
 
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_metric_is_described(name: str) -> None:
+    """What the README lists has help and a unit, and nothing else has."""
+    row = re.search(rf"^\| `{name}` \|.*\|(.*)\|$", (PACK / "README.md").read_text(), re.MULTILINE)
+    assert row is not None
+    described = modules()[name]()[name].metrics
+    assert set(re.findall(r"`(\w+)`", row[1])) == set(described)
+    for metric, about in described.items():
+        assert about.help.endswith(".")
+        assert metric.endswith(about.unit)
+
+
 def test_out_of_open_files_says_nothing_about_a_target() -> None:
     """Each probe is unknown, with the reason, and never down."""
     host = {"host": "127.0.0.1", "port": 1}

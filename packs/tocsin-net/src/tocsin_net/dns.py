@@ -14,6 +14,7 @@ from attrs import Attribute, frozen
 from attrs import field as option
 
 from tocsin import Probe, Result, Seconds, Status, Target, deadline, hookimpl, own_shortage
+from tocsin_net import _metrics
 from tocsin_net._dns_query import Answer, Question, ask
 from tocsin_net._dns_records import RecordType, keyed, question, wanted
 from tocsin_net._options import bare, check_port, place
@@ -52,6 +53,7 @@ class DnsProbe(Probe):
         degraded_above: an answer slower than this is degraded.
     """
 
+    metrics: ClassVar[_metrics.Metrics] = _metrics.DNS
     by_label: ClassVar[bool] = True
 
     name: str

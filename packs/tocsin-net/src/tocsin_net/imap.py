@@ -10,6 +10,7 @@ from attrs import field as option
 from attrs import frozen, validators
 
 from tocsin import Probe, Result, Target, clean_text, deadline, hookimpl, tls_context
+from tocsin_net import _metrics
 from tocsin_net._dialogue import Dialogue
 from tocsin_net._imap_client import ImapClient
 from tocsin_net._mail import LEAVE, MOST_OFFERED, MailProbe, Security, Session
@@ -40,6 +41,7 @@ class ImapProbe(MailProbe):
         certificate_warn_days: a certificate that ends in fewer days is degraded.
     """
 
+    metrics: ClassVar[_metrics.Metrics] = _metrics.IMAP
     by_label: ClassVar[bool] = True
     config_only: ClassVar[tuple[str, ...]] = ("ca_file", "user", "password")
 

@@ -21,6 +21,7 @@ from tocsin import (
     look_up,
     own_shortage,
 )
+from tocsin_net import _metrics
 from tocsin_net._icmp import TOKEN, Echoes, Pinger, said
 from tocsin_net._options import bare, check_host
 from tocsin_net._trouble import FAILURES, failure
@@ -75,6 +76,7 @@ class PingProbe(Probe):
         degraded_above: a mean round-trip time above this is degraded.
     """
 
+    metrics: ClassVar[_metrics.Metrics] = _metrics.PING
     by_label: ClassVar[bool] = True
     config_only: ClassVar[tuple[str, ...]] = ("count", "spacing", "size")
 

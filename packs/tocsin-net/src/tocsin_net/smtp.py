@@ -13,6 +13,7 @@ from attrs import Attribute, frozen
 from attrs import field as option
 
 from tocsin import Probe, Result, Target, clean_text, connect_to, deadline, hookimpl, tls_context
+from tocsin_net import _metrics
 from tocsin_net._dialogue import address_literal, quoted
 from tocsin_net._mail import LEAVE, MOST_OFFERED, MailProbe, Security, Session
 from tocsin_net._options import (
@@ -50,6 +51,7 @@ class SmtpProbe(MailProbe):
         certificate_warn_days: a certificate that ends in fewer days is degraded.
     """
 
+    metrics: ClassVar[_metrics.Metrics] = _metrics.SMTP
     by_label: ClassVar[bool] = True
     config_only: ClassVar[tuple[str, ...]] = ("ca_file", "user", "password", "ehlo_name")
 

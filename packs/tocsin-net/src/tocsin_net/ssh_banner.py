@@ -20,6 +20,7 @@ from tocsin import (
     hookimpl,
     search_text,
 )
+from tocsin_net import _metrics
 from tocsin_net._dialogue import Dialogue, quoted
 from tocsin_net._options import bare, check_host, check_port, place
 from tocsin_net._trouble import FAILURES, Trouble, failure
@@ -45,6 +46,7 @@ class SshBannerProbe(Probe):
         degraded_above: a run that takes longer than this is degraded.
     """
 
+    metrics: ClassVar[_metrics.Metrics] = _metrics.SSH
     by_label: ClassVar[bool] = True
     config_only: ClassVar[tuple[str, ...]] = ("expect",)
 

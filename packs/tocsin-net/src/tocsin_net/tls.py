@@ -22,6 +22,7 @@ from tocsin import (
     hookimpl,
     tls_context,
 )
+from tocsin_net import _metrics
 from tocsin_net._certificate import (
     Certificate,
     certificate_of,
@@ -72,6 +73,7 @@ class TlsProbe(Probe):
         degraded_above: a run that takes longer than this is degraded.
     """
 
+    metrics: ClassVar[_metrics.Metrics] = _metrics.TLS
     by_label: ClassVar[bool] = True
     config_only: ClassVar[tuple[str, ...]] = ("ca_file",)
 

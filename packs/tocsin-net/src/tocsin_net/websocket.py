@@ -29,6 +29,7 @@ from tocsin import (
     search_text,
     tls_context,
 )
+from tocsin_net import _metrics
 from tocsin_net._certificate import Certificate, certificate_of, judged
 from tocsin_net._dialogue import quoted
 from tocsin_net._options import check_server_name
@@ -103,6 +104,7 @@ class WebsocketProbe(Probe):
         certificate_warn_days: a certificate that ends in fewer days is degraded.
     """
 
+    metrics: ClassVar[_metrics.Metrics] = _metrics.WEBSOCKET
     by_label: ClassVar[bool] = True
     config_only: ClassVar[tuple[str, ...]] = ("send", "expect", "ca_file")
 
