@@ -5,12 +5,12 @@
 -- system_alerts have the names and columns of the plan; some types are wider.
 --
 -- Time series are partitioned by range: raw samples and one-minute roll-ups by day, coarser roll-ups by
--- month. tocsin creates partitions in advance (core/store/partitions.py) and drops them by retention.
+-- month. tocsin creates partitions in advance (plugins/history/partitions.py) and drops them by retention.
 -- There is no DEFAULT partition, since it would have to be scanned whenever a partition is added.
 -- Primary keys are used for the history of one check; block range indexes, which take a few kilobytes,
 -- are used for time ranges, since rows are inserted in the order of time.
 --
--- Applied by core/store/migrate.py in one transaction under an advisory lock.
+-- Applied by plugins/history/migrate.py in one transaction under an advisory lock.
 
 CREATE TABLE schema_version (
     version    integer PRIMARY KEY,

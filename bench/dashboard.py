@@ -43,7 +43,7 @@ from tests.dashboard.test_browser import Served  # noqa: E402
 from tests.dashboard.test_pages import up  # noqa: E402
 from tests.dashboard.town import Town  # noqa: E402
 
-from tocsin.core.embedded import EmbeddedPostgres  # noqa: E402
+from tocsin.plugins.history.embedded import EmbeddedPostgres  # noqa: E402
 
 BOUND = 2.0
 CROWDED = 10.0

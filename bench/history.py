@@ -36,13 +36,13 @@ from tests.running import Running  # noqa: E402
 from tests.store.plans import Plans  # noqa: E402
 
 from tocsin.core.clock import SystemClock  # noqa: E402
-from tocsin.core.embedded import EmbeddedPostgres  # noqa: E402
-from tocsin.core.store import Store  # noqa: E402
-from tocsin.core.store.housekeeping import tidy  # noqa: E402
-from tocsin.core.store.migrate import migrate  # noqa: E402
-from tocsin.core.store.partitions import DAILY  # noqa: E402
-from tocsin.core.store.rollup import LAG, mark_late, roll_up  # noqa: E402
-from tocsin.core.store.trust import ClockTrust  # noqa: E402
+from tocsin.plugins.history.embedded import EmbeddedPostgres  # noqa: E402
+from tocsin.plugins.history.housekeeping import tidy  # noqa: E402
+from tocsin.plugins.history.migrate import migrate  # noqa: E402
+from tocsin.plugins.history.partitions import DAILY  # noqa: E402
+from tocsin.plugins.history.rollup import LAG, mark_late, roll_up  # noqa: E402
+from tocsin.plugins.history.store import Store  # noqa: E402
+from tocsin.plugins.history.trust import ClockTrust  # noqa: E402
 from tocsin.testing import SettableClock  # noqa: E402
 
 SPANS = {"24 h": 24, "7 d": 168, "30 d": 720}
@@ -86,13 +86,13 @@ async def through_the_store(month: Month, store: Store, checks: list[tuple[str, 
         return month.until - timedelta(hours=hours)
 
     async def chart(target: str, hours: float) -> object:
-        return await store.check_history(target, names[target], since(hours), month.until, 300)
+        return await store.chart(target, names[target], since(hours), month.until, 300)
 
     async def uptime(_: str, hours: float) -> object:
-        return await store.overview.uptimes(checks, since(hours), month.until, 48)
+        return await store.uptimes(checks, since(hours), month.until, 48)
 
     async def trends(_: str, hours: float) -> object:
-        return await store.overview.trends(
+        return await store.trends(
             checks, "cpu_percent", since(hours), month.until, top=8, points=100
         )
 
@@ -260,7 +260,7 @@ async def measure(place: Path, targets: int, days: int, raw_days: int) -> None:
         await store.start()
         await store.flush()
         await through_the_store(month, store, checks)
-        await store.stop()
+        await store.close()
         with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as directory:
             charts = (await through_the_api(month, dsn, checks, Path(directory)))["chart"]
         line(

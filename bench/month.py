@@ -18,8 +18,8 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 from attrs import frozen
 
-from tocsin.core.store.partitions import ensure
-from tocsin.core.store.rollup import LAG, roll_up
+from tocsin.plugins.history.partitions import ensure
+from tocsin.plugins.history.rollup import LAG, roll_up
 
 DAY = timedelta(days=1)
 _SETTINGS = {"search_path": "tocsin", "timezone": "UTC", "jit": "off", "work_mem": "64MB",

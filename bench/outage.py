@@ -20,7 +20,7 @@ from stand import Running, percentile
 from table import line
 from tests.recorder import Recorder
 
-from tocsin.core.embedded import EmbeddedPostgres
+from tocsin.plugins.history.embedded import EmbeddedPostgres
 
 DELAY = 5.0
 

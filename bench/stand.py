@@ -26,10 +26,10 @@ from tests.running import Running as Running
 
 from tocsin.core.app import Tocsin
 from tocsin.core.config import load_config
-from tocsin.core.embedded import EmbeddedPostgres
 from tocsin.core.plugin.manager import load_plugins
 from tocsin.core.runtime import gc_tuning
 from tocsin.core.runtime.data_dir import data_directory
+from tocsin.plugins.history.embedded import EmbeddedPostgres
 
 # The extra "ssh" costs 17 MB by being installed: what is measured is what most people have.
 Running.main = f"import sys; sys.modules['paramiko'] = None; {Running.main}"

@@ -20,8 +20,9 @@ Around that path: ``journal`` (stores every change before anything is sent), ``c
 ``plugin`` (the plugin interfaces; loading and isolating plugins), ``peers`` (TLS, streams and more
 for plugins that talk to peers), ``config`` (``tocsin.toml`` and
 the environment, as frozen settings), ``checks/inventory.py`` and ``checks/source_supervisor.py``
-(the targets and checks that exist), ``store`` (history), ``http`` (the API), ``cli`` (the command
-line), ``app.py`` (connects all parts). Picture: ``docs/architecture.md``.
+(the targets and checks that exist), ``history`` (access to the plugin that keeps it), ``http`` (the
+API), ``cli`` (the command line), ``app.py`` (connects all parts). Picture:
+``docs/architecture.md``.
 
 Plugin authors need none of these names: all that is public is in :mod:`tocsin`.
 """

@@ -38,8 +38,9 @@ from tocsin.core.contracts.model import (
 )
 from tocsin.core.contracts.source import Action
 from tocsin.core.deadman import Deadman
-from tocsin.core.embedded import EmbeddedPostgres
 from tocsin.core.hiding import know
+from tocsin.core.history.access import HistoryAccess
+from tocsin.core.history.plugin import HistoryPlugin
 from tocsin.core.http import ApiServer
 from tocsin.core.lifecycle import Alerting
 from tocsin.core.logs import get_logger
@@ -53,7 +54,6 @@ from tocsin.core.runtime.data_dir import StartError
 from tocsin.core.runtime.turns import short_turns
 from tocsin.core.start_files import StartFiles
 from tocsin.core.state import LiveState
-from tocsin.core.store import Store
 
 log = get_logger(__name__)
 
@@ -89,11 +89,9 @@ class Tocsin:
         self.api_url = ""
         self._path, self._env = path, env
         self._tasks: list[asyncio.Task[None]] = []
-        self._embedded = EmbeddedPostgres()
         self._reloading = asyncio.Lock()
         self._stopped = False
         self.bus = Bus()
-        self.store = self._make_store()
         self.tokens = TokenStore(self.data_dir / "tokens.db")
         self._files = StartFiles(self.data_dir, self.tokens, self.clock)
         self.note_unbuilt(settings)
@@ -101,6 +99,10 @@ class Tocsin:
             plugins.inline,
             lambda plugin, fault: self._blame(plugin, str(fault)),
             Contexts(self.data_dir, self.clock, env),
+        )
+        self.history = HistoryAccess(
+            HistoryPlugin(settings.database, self.isolation, self._blame, plugins.recover),
+            self.clock,
         )
         self.scheduler = Scheduler(
             self.clock,
@@ -118,7 +120,7 @@ class Tocsin:
             settings,
             data_dir=self.data_dir,
             clock=self.clock,
-            store=self.store,
+            history=self.history,
             bus=self.bus,
             isolation=self.isolation,
             plugins=plugins,
@@ -171,7 +173,7 @@ class Tocsin:
         """
         try:
             self._files.make_admin()
-            await self.store.start()
+            await self.history.start()
             await self.alerting.start()
             settings = self.settings
             try:
@@ -210,25 +212,9 @@ class Tocsin:
         self._tasks = []
         await self.reviewers.stop()
         await self.alerting.stop()
-        await self.store.stop()
-        await self._embedded.stop()
+        await self.history.stop()
         await self.isolation.stop()
         lookups.LOOKUPS.forget()
-
-    def _make_store(self) -> Store:
-        database = self.settings.database
-        return Store(
-            database.url.reveal() if database.url is not None else self._start_embedded,
-            self.data_dir / "spool",
-            retention=database.retention,
-            retention_minutes=database.retention_minutes,
-            spool_size=database.spool_size,
-            clock=self.clock,
-        )
-
-    async def _start_embedded(self) -> str:
-        """Start the embedded database, also after it has died, and return its URL."""
-        return await self._embedded.start(self.data_dir / "postgres")
 
     # Used by the API (see http.monitor)
 
@@ -244,7 +230,7 @@ class Tocsin:
             "names": host_names(),
             "resources": shortages(self.runner.last_shortage, self.clock.monotonic()),
             "event_loop": standstills(self.isolation.last_standstill),
-            "database": self.store.health(),
+            "database": self.history.health(),
             "data_dir": ComponentHealth(
                 status=Health.DEGRADED if unwritten else Health.OK, message=unwritten
             ),

@@ -123,26 +123,6 @@ def cleaned_lines(lines: Iterable[LogLine]) -> list[LogLine]:
     return cleaned
 
 
-def cleaned_rows(rows: Iterable[Mapping[str, Any]], *, raw: Iterable[str] = ()) -> list[Any]:
-    """Return rows of history, which an earlier version may have stored, without secrets.
-
-    Args:
-        rows: the rows.
-        raw: names of columns that are returned unchanged.
-    """
-    kept = frozenset(raw)
-    return [
-        {name: value if name in kept else _cell(value) for name, value in row.items()}
-        for row in rows
-    ]
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, str):
-        return clean(value)
-    return clean_data(value) if isinstance(value, dict | list) else value
-
-
 def plain(value: Mapping[str, Any]) -> Any:
     """Return a plugin's data, of any type, as clean JSON-compatible data."""
     with suppress(Exception):  # a plugin may provide any objects

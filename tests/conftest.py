@@ -20,8 +20,8 @@ import pytest
 
 from tests.probes.docker.lab import Lab, OwnEngine
 from tocsin.core.clock import SystemClock
-from tocsin.core.embedded import EmbeddedPostgres
-from tocsin.core.store import Store
+from tocsin.plugins.history.embedded import EmbeddedPostgres
+from tocsin.plugins.history.store import Store
 from tocsin.testing import SettableClock
 
 TRADE = "the trade system"
@@ -75,7 +75,7 @@ def template(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> str:
                       clock=SystemClock())  # fmt: skip
         await store.start()
         await store.flush()
-        await store.stop()
+        await store.close()
 
     in_a_loop(prepare)
     return "template_tocsin"

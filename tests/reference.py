@@ -21,6 +21,7 @@ import aiohttp
 import attrs
 
 import tocsin
+import tocsin.history
 import tocsin.testing
 
 PAGE = Path(__file__).parents[1] / "entry_points.md"
@@ -51,8 +52,16 @@ def page(text: str) -> str:
 
 def chapter() -> str:
     """Return the reference: classes, functions and values by name, then what tests import."""
-    public = {name: getattr(tocsin, name) for name in tocsin.__all__}
     kit = {name: getattr(tocsin.testing, name) for name in tocsin.testing.__all__}
+    history = {name: getattr(tocsin.history, name) for name in tocsin.history.__all__}
+    lines = _of_names({name: getattr(tocsin, name) for name in tocsin.__all__})
+    lines += ["### `tocsin.testing`", "", *_table("name", _functions(kit)), ""]
+    lines += ["### `tocsin.history`", "", *_of_names(history, " of `tocsin.history`")]
+    return "\n".join(lines)
+
+
+def _of_names(public: Mapping[str, Any], where: str = "") -> list[str]:
+    """Return classes, functions and values by name; ``where`` is added to their headings."""
     classes = {n: cls for n, cls in public.items() if inspect.isclass(cls) and n[0].isupper()}
     lines = [" · ".join(f"[`{name}`](#{name.lower()})" for name in sorted(classes)), ""]
     for name in sorted(classes):
@@ -62,19 +71,18 @@ def chapter() -> str:
         for name, value in public.items()
         if isinstance(value, FunctionType) or (inspect.isclass(value) and name not in classes)
     }
-    lines += ["### Functions", "", *_table("function", _functions(functions)), ""]
+    if functions:
+        lines += [f"### Functions{where}", "", *_table("function", _functions(functions)), ""]
     values = sorted(public.keys() - classes.keys() - functions.keys())
     rows = [(f"`{name}`", _assigned(name)) for name in values]
-    lines += ["### Types and values", "", *_table("name", rows), ""]
-    lines += ["### `tocsin.testing`", "", *_table("name", _functions(kit)), ""]
-    return "\n".join(lines)
+    return [*lines, f"### Types and values{where}", "", *_table("name", rows), ""]
 
 
 def _of_class(name: str, cls: type) -> Iterator[str]:
     """Yield the section of a class."""
     summary, sections = _read(cls)
     yield from (f"### `{name}`", "")
-    parents = [base.__name__ for base in cls.__bases__ if base.__name__ in tocsin.__all__]
+    parents = [base.__name__ for base in cls.__bases__ if base.__name__ in _origins()]
     yield "\n\n".join(
         [summary, *(f"Derived from [`{each}`](#{each.lower()})." for each in parents)]
     )
@@ -224,7 +232,7 @@ def _markdown(text: str) -> str:
 
     def named(match: re.Match[str]) -> str:
         name = match[2].removeprefix("~").removeprefix("tocsin.")
-        if match[1] == "class" and name in tocsin.__all__:
+        if match[1] == "class" and name in _origins():
             return f"[`{name}`](#{name.lower()})"
         return f"`{name}`"
 
@@ -267,11 +275,11 @@ def _literal(value: Any) -> str:
 
 @cache
 def _origins() -> Mapping[str, tuple[str, str]]:
-    """Return, for each public name, its module and its name there, as ``tocsin`` imports it."""
-    tree = ast.parse(Path(str(tocsin.__file__)).read_text())
+    """Return, for each public name, its module and its name there, as it is imported."""
     return {
         alias.asname or alias.name: (str(node.module), alias.name)
-        for node in ast.walk(tree)
+        for package in (tocsin.history, tocsin)
+        for node in ast.walk(ast.parse(Path(str(package.__file__)).read_text()))
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }

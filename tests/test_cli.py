@@ -177,7 +177,7 @@ def test_what_only_asks_imports_no_plugin(tmp_path: Path) -> None:
     )  # fmt: skip
     *others, run = done.stdout.splitlines()
     assert others == [f"{int(n > 6)},{line}" for n, line in enumerate(lines[:-1])]
-    assert run == "0,aiohttp,asyncpg,jinja2,tocsin.core.app,run --help"
+    assert run == "0,aiohttp,jinja2,tocsin.core.app,run --help"
 
 
 def test_a_command_that_a_plugin_adds_is_found(tmp_path: Path) -> None:

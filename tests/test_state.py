@@ -41,6 +41,7 @@ ALLOWED = {
     "core.contracts.notifier.Notifier.environment": "empty, and its type lets nobody change it",
     "core.contracts.rule.Rule.templates": "empty, and its type lets nobody change it",
     "core.contracts.notifier.Notifier.templates": "empty, and its type lets nobody change it",
+    "core.contracts.history.HistoryStore.environment": "empty, and its type lets nobody change it",
     "plugins.operations.metrics.routes": "filled while its module is imported, and never after",
     "core.http.*.routes": "filled by decorators while its module is imported, and never after",
     "core.config.structure._CONVERTER": "made once; what it keeps follows from a class alone",

@@ -18,6 +18,7 @@ import tocsin.core
 from tests.alerting.well import Well
 from tests.conftest import eventually
 from tests.contexts import contexts
+from tests.kept import no_history
 from tests.notifiers.receiver import Receiver
 from tocsin import Status
 from tocsin.core.alerts.model import Phase
@@ -36,7 +37,6 @@ from tocsin.core.monitor import Effects, Monitor, events
 from tocsin.core.monitor.events import MonitorEvent
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
-from tocsin.core.store import Store
 
 CONFIG = """
 [targets.host]
@@ -72,9 +72,9 @@ class Machine:
         plugins.load()
         self.settings = load_config(config, {"TOCSIN_DATA_DIR": str(directory)}, plugins)
         isolation = Isolation(plugins.inline, lambda *_: None, contexts())
-        self.store = Store(None, directory / "spool", clock=clock)
+        self.history = no_history(clock)
         self.alerting = Alerting(
-            self.settings, data_dir=directory, clock=clock, store=self.store, bus=Bus(),
+            self.settings, data_dir=directory, clock=clock, history=self.history, bus=Bus(),
             isolation=isolation, plugins=plugins, itself=Well(),
         )  # fmt: skip
         self.scheduler = Scheduler(clock)

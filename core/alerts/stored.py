@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -27,7 +28,7 @@ _OLD_NAMES: dict[type, dict[str, str]] = {
 
 
 def decode(data: bytes | str, kind: Any) -> Any:
-    """Decode an object from the journal or the database.
+    """Decode an object from the journal.
 
     Args:
         data: JSON, as ``encoding.encode`` writes it.
@@ -36,10 +37,18 @@ def decode(data: bytes | str, kind: Any) -> Any:
     Raises:
         msgspec.MsgspecError: the data is not such an object.
     """
-    names = _OLD_NAMES.get(kind)
-    if names is None:
+    if kind not in _OLD_NAMES:
         return msgspec.json.decode(data, type=kind)
-    found = msgspec.json.decode(data)
-    if isinstance(found, dict):
+    return convert(msgspec.json.decode(data), kind)
+
+
+def convert(found: Any, kind: Any) -> Any:
+    """Return an object of decoded JSON; see :func:`decode`.
+
+    Raises:
+        msgspec.MsgspecError: it is not such an object.
+    """
+    names = _OLD_NAMES.get(kind, {})
+    if isinstance(found, Mapping):
         found = {names.get(name, name): value for name, value in found.items()}
     return msgspec.convert(found, kind)

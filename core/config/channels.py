@@ -79,7 +79,7 @@ def make_channels(
             given = _given(name, entry.cls, options, env, problems, warnings)
             if given is None:
                 continue
-            options = {**given, **options}
+            options = {**options, **given}
         made = _channel(name, str(notifier), options, catalog, problems, group)
         if made is not None:
             channels[name] = made

@@ -75,6 +75,10 @@ class Catalog(Protocol):
         """Return the reviewers by name."""
 
     @property
+    def histories(self) -> Mapping[str, CatalogEntry]:
+        """Return the histories by name, tocsin's own first."""
+
+    @property
     def inline(self) -> Collection[str]:
         """Return the names of the plugins that run in the core's own event loop."""
 

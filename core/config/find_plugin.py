@@ -14,7 +14,7 @@ def find_plugin(
     """Find a class that a plugin provides.
 
     Args:
-        kind: "probe", "source", "rule", "notifier" or "service".
+        kind: "probe", "source", "rule", "notifier", "service" or "history".
         name: the name in the configuration.
         catalog: the plugins.
         path: where the name is in the file.
@@ -27,6 +27,7 @@ def find_plugin(
     shelves = {
         "probe": catalog.probes, "source": catalog.sources,
         "rule": catalog.rules, "notifier": catalog.notifiers, "service": catalog.services,
+        "history": catalog.histories,
     }  # fmt: skip
     shelf = shelves[kind]
     if entry := shelf.get(name):

@@ -16,6 +16,7 @@ from tocsin.core.config.checks import MIN_INTERVAL, bad_name, make_check, make_s
 from tocsin.core.config.environment import Environment
 from tocsin.core.config.errors import Catalog, ConfigError, Path, Problems
 from tocsin.core.config.find import beside, data_directory, read, with_variables
+from tocsin.core.config.history import make_history
 from tocsin.core.config.messages import make_messages
 from tocsin.core.config.observers import make_observers
 from tocsin.core.config.redact import secrets_of
@@ -26,13 +27,11 @@ from tocsin.core.config.scalars import MAX_PORT, any_port, choose, number, show
 from tocsin.core.config.sections import SECTIONS, TOP_KEYS, Top
 from tocsin.core.config.services import make_services
 from tocsin.core.config.settings import (
-    DAY,
     ActionSettings,
     AlertSettings,
     ApiSettings,
     ChannelSettings,
     CheckSettings,
-    DatabaseSettings,
     DeadmanSettings,
     Format,
     GroupSettings,
@@ -48,7 +47,7 @@ from tocsin.core.config.settings import (
 )
 from tocsin.core.config.structure import build
 from tocsin.core.config.suggest import did_you_mean
-from tocsin.core.config.values import check_timezone, database_url, interval_of
+from tocsin.core.config.values import check_timezone, interval_of
 from tocsin.core.hiding import Known, hide, parts_of
 from tocsin.core.units import parse_duration, parse_size
 
@@ -135,7 +134,9 @@ class _Loader:
             interval=interval,
             timezone=top.timezone,
             api=self._api(),
-            database=self._database(),
+            database=make_history(
+                self.tree.get("database", {}), self.env, self.catalog, self.problems, self.warnings
+            ),
             plugins=self._plugins(),
             actions=self._section(ActionSettings, *self._table("actions")),
             log=self._log(path),
@@ -215,20 +216,6 @@ class _Loader:
             host=self.env.read("TOCSIN_API_HOST", str, api.host),
             port=self.env.read("TOCSIN_API_PORT", any_port, api.port),
         )
-
-    def _database(self) -> DatabaseSettings:
-        database: DatabaseSettings = self._section(DatabaseSettings, *self._table("database"))
-        if database.url is not None:
-            try:
-                database_url(database.url.reveal())
-            except ValueError as error:
-                self.problems.add(("database", "url"), str(error))
-        if database.retention < DAY:
-            self.problems.add(("database", "retention"), "must be at least '1d'")
-        url = self.env.read("DATABASE_URL", database_url, database.url)
-        if url is None:
-            url = self.env.read("TOCSIN_DEFAULT_DATABASE_URL", database_url, None)
-        return evolve(database, url=url)
 
     def _plugins(self) -> PluginSettings:
         plugins: PluginSettings = self._section(PluginSettings, *self._table("plugins"))

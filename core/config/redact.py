@@ -14,6 +14,7 @@ from tocsin.core.alerts.silences import Window
 from tocsin.core.config.settings import (
     ChannelSettings,
     CheckSettings,
+    HistorySettings,
     ReviewerSettings,
     RuleSettings,
     ServiceSettings,
@@ -128,6 +129,9 @@ def _plain(value: Any, known: Known) -> Any:
         part = value.service if isinstance(value, ServiceSettings) else value.reviewer
         options = value.options if part is None else part
         shown = _plain(options, known)
+        return shown if value.broken is None else {**shown, "broken": value.broken}
+    if isinstance(value, HistorySettings):
+        shown = _plain(value.options if value.store is None else value.store, known)
         return shown if value.broken is None else {**shown, "broken": value.broken}
     if isinstance(value, Window):
         return {

@@ -13,6 +13,7 @@ from tocsin.core.alerts.model import Policy
 from tocsin.core.alerts.silences import Window
 from tocsin.core.config.scalars import API_PORT
 from tocsin.core.contracts.base import Secret
+from tocsin.core.contracts.history import HistoryStore
 from tocsin.core.contracts.model import Target
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.observer import Observer
@@ -241,18 +242,15 @@ class ApiSettings:
 
 
 @frozen(kw_only=True)
-class DatabaseSettings:
-    """The history database. Without a ``url`` the embedded PostgreSQL is used.
+class HistorySettings:
+    """The history; ``store`` is None if none is kept. If that is for a fault, ``broken`` says
+    which."""
 
-    ``retention`` (raw results) and ``retention_minutes`` (one-minute roll-ups) are in seconds.
-    ``spool_size`` is the number of bytes that may wait on disk while the database is unavailable;
-    beyond that the oldest results are dropped.
-    """
-
-    url: Secret | None = None
-    retention: Seconds = 30 * DAY
-    retention_minutes: Seconds = 90 * DAY
-    spool_size: Bytes = 256_000_000
+    name: str = ""
+    plugin: str | None = None
+    store: HistoryStore | None = None
+    broken: str | None = None
+    options: Mapping[str, Any] = field(factory=dict, eq=False)
 
 
 @frozen(kw_only=True)
@@ -314,7 +312,7 @@ class Settings:
     interval: float = 30.0
     timezone: str = "UTC"
     api: ApiSettings = ApiSettings()
-    database: DatabaseSettings = DatabaseSettings()
+    database: HistorySettings = HistorySettings()
     plugins: PluginSettings = PluginSettings()
     actions: ActionSettings = ActionSettings()
     log: LogSettings = LogSettings()
@@ -352,6 +350,7 @@ class Settings:
             "source": self.sources,
             "channel": self.channels,
             "rule": self.rules,
+            "history": {self.database.name: self.database},
         }
         found: list[tuple[str, Any]] = [
             (f"{kind} {each.name}", each) for kind, one in parts.items() for each in one.values()

@@ -1,4 +1,4 @@
-"""Values that need more than a type check: time zone, data directory, database URL."""
+"""Values that need more than a type check: time zone, intervals."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import zoneinfo
 from tocsin.core.config.checks import MIN_INTERVAL
 from tocsin.core.config.errors import Problems
 from tocsin.core.config.scalars import show
-from tocsin.core.contracts.base import Secret
-from tocsin.core.dsn import check_dsn
 from tocsin.core.units import parse_duration, time_zone
 
 
@@ -35,13 +33,3 @@ def interval_of(text: str) -> float:
     if seconds < MIN_INTERVAL:
         raise ValueError(f"must be at least {MIN_INTERVAL:g} s")
     return seconds
-
-
-def database_url(text: str) -> Secret:
-    """Return the URL of a PostgreSQL database as a Secret.
-
-    Raises:
-        ValueError: it is not valid; the message does not quote it.
-    """
-    check_dsn(text)
-    return Secret(text)

@@ -1,4 +1,4 @@
-"""Options of channels that environment variables give, as the classes of notifiers declare them."""
+"""Options that environment variables give, as the classes of plugins declare them."""
 
 from __future__ import annotations
 
@@ -45,34 +45,40 @@ def defined_channels(notifiers: Mapping[str, CatalogEntry]) -> dict[str, tuple[s
 def given_options(
     cls: Any, said: Mapping[str, Any], path: Path, env: Environment, problems: Problems
 ) -> dict[str, Any]:
-    """Return the options that the environment gives to a channel, as a file would write them.
+    """Return the options that the environment gives, as a file would write them.
 
     Args:
-        cls: the class of the notifier.
+        cls: the class of the plugin.
         said: the options that the file sets.
-        path: where the options of the channel are in the file.
+        path: where the options are in the file.
         env: the environment.
         problems: collects the errors; those in these options name the variable from now on.
     """
     variables: Mapping[str, Variable] = cls.environment
     kinds = _types_of(cls) if variables else {}
     found: dict[str, Any] = {}
+    names: dict[str, str] = {}
     for option, variable in variables.items():
-        if (text := env.get(variable.name)) is None:
+        name, text = variable.name, env.get(variable.name)
+        if text is None and variable.default is not None and option not in said:
+            name, text = variable.default, env.get(variable.default)
+        if text is None:
             continue
+        names[option] = name
         try:
             found[option] = _value(text, kinds.get(option))
         except ValueError as error:
-            problems.environment(variable.name, str(error))
+            problems.environment(name, str(error))
             problems.leave_out(path, (option,))
     env.secrets.update(secrets_in(found))
     different = {option for option in found.keys() & said.keys() if found[option] != said[option]}
     given = {
         option: value
         for option, value in found.items()
-        if option not in said and variables[option].only_with not in different
+        if (option not in said or variables[option].overrides)
+        and variables[option].only_with not in different
     }
-    problems.variables |= {(*path, option): variables[option].name for option in given}
+    problems.variables |= {(*path, option): names[option] for option in given}
     return given
 
 

@@ -39,10 +39,14 @@ class Variable:
         only_with: another option: the variable does not count where the file sets that option to
             something else than the option's own variable gives. A password that belongs to the
             host of one variable is thus not sent to another host.
+        overrides: whether the variable counts also where the file sets the option.
+        default: another variable, which counts where neither this one nor the file sets the option.
     """
 
     name: str
     only_with: str | None = None
+    overrides: bool = False
+    default: str | None = None
 
 
 class ActionError(Exception):

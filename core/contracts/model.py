@@ -296,7 +296,18 @@ class Event:
 
 @frozen(kw_only=True)
 class AuditEntry:
-    """A change made by a person: who (token name), did what, to what, with which outcome."""
+    """A change made by a person.
+
+    Attributes:
+        actor: name of the person's token.
+        role: role of that token.
+        action: what was done, such as ``acknowledge``.
+        subject: what it was done to: a name or an id.
+        at: when; aware UTC.
+        outcome: ``ok``, or what went wrong.
+        details: further facts; JSON-compatible.
+        id: identifies the entry; a UUIDv7.
+    """
 
     actor: str
     role: str

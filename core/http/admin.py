@@ -11,6 +11,7 @@ from uuid import UUID
 from attrs import frozen
 
 from tocsin.core.config import ConfigError, redacted
+from tocsin.core.contracts.model import AuditEntry
 from tocsin.core.contracts.panel import Panel
 from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.http.history import unavailable
@@ -173,9 +174,20 @@ async def reload(call: Call) -> ReloadView:
 async def list_audit(call: Call, query: NewestQuery) -> AuditPage:
     """List the entries of the audit log, newest first."""
     with unavailable():
-        rows = await call.monitor.store.audit(query.limit, query.cursor)
-    full = len(rows) == query.limit
-    return AuditPage(
-        items=[AuditView(**row) for row in rows],
-        next=rows[-1]["id"] if full else None,
-    )
+        entries = await call.monitor.history.records(
+            lambda history: history.audit(query.limit, query.cursor), AuditEntry
+        )
+    items = [
+        AuditView(
+            id=entry.id,
+            at=entry.at,
+            actor=entry.actor,
+            role=entry.role,
+            action=entry.action,
+            subject=entry.subject,
+            outcome=entry.outcome,
+            details=entry.details or None,
+        )
+        for entry in entries
+    ]
+    return AuditPage(items=items, next=items[-1].id if len(items) == query.limit else None)

@@ -1,4 +1,4 @@
-"""Alerts: open ones from memory, past ones from the history database."""
+"""Alerts: open ones from memory, past ones from history."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ import msgspec
 from attrs import frozen
 
 from tocsin.core.alerts.model import Alert, Cause, Suppression
+from tocsin.core.contracts.history import HistoryUnavailable
+from tocsin.core.contracts.history_records import AlertFilter, AlertRecord
 from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.hiding import clean
+from tocsin.core.history.records import cleaned
 from tocsin.core.http.history import Moment
 from tocsin.core.http.ledger import NotificationView, ledger_of
 from tocsin.core.http.paging import IdCursor, Limit, Name
@@ -23,8 +26,6 @@ from tocsin.core.http.problems import Problem, not_found
 from tocsin.core.http.routing import Call
 from tocsin.core.ids import time_of
 from tocsin.core.monitor.events import Acknowledged
-from tocsin.core.store import StoreUnavailable
-from tocsin.core.store.alerts import AlertFilter
 
 routes = Routes()
 
@@ -139,21 +140,37 @@ def alert_view(alert: Alert) -> AlertView:
     )
 
 
-def _stored(row: Mapping[str, Any]) -> AlertView:
-    """Return the API's view of an alert's row in the history database."""
-    details = dict(row["details"] or {})
-    acknowledged = row["acknowledged_by"] is not None
-    state = "acknowledged" if acknowledged else "firing"
+def _stored(record: AlertRecord) -> AlertView:
+    """Return the API's view of an alert in history."""
+    state = "acknowledged" if record.acknowledged_by is not None else "firing"
     return AlertView(
-        state="resolved" if row["resolved_at"] is not None else state,
-        downtime_seconds=details.pop("downtime_seconds", None),
-        details={k: v for k, v in details.items() if k != "flaps"},
+        id=record.id,
+        alert_type=record.rule,
+        severity=record.severity,
+        container_name=record.target,
+        message=record.message,
+        state="resolved" if record.resolved_at is not None else state,
+        details=record.details,
+        created_at=record.created_at,
+        acknowledged_at=record.acknowledged_at,
+        acknowledged_by=record.acknowledged_by,
+        resolved_at=record.resolved_at,
+        downtime_seconds=record.downtime,
+        notification_sent=record.notified,
+        flaps=record.flaps,
         escalated=False,
         suppressed_by=None,
         explained_by=None,
         heard=(),
-        **{k: v for k, v in row.items() if k not in ("details", "revision")},
     )
+
+
+async def _find(call: Call, alert_id: UUID) -> AlertRecord | None:
+    """Return an alert from history; None if there is none. Raises HistoryUnavailable."""
+    found = await call.monitor.history.ask(
+        lambda history: history.alert(alert_id), AlertRecord | None
+    )
+    return None if found is None else cleaned(found)
 
 
 def _is_another(alert: Alert, why: Suppression) -> bool:
@@ -175,9 +192,9 @@ async def _before(call: Call, known: Mapping[UUID, Alert], cursor: UUID | None) 
         return None
     if cursor in known:
         return _place(known[cursor])
-    with suppress(StoreUnavailable):
-        if (row := await call.monitor.store.alerts.one(cursor)) is not None:
-            return row["created_at"], cursor
+    with suppress(HistoryUnavailable):
+        if (found := await _find(call, cursor)) is not None:
+            return found.created_at, cursor
     # History has expired: fall back on the time in the id.
     return time_of(cursor), cursor
 
@@ -217,28 +234,27 @@ async def list_alerts(call: Call, query: AlertQuery) -> AlertPage:
     before = await _before(call, known, query.cursor)
     matching = [alert for alert in known.values() if _matches(alert, query, before)]
     newest = nlargest(query.limit + 1, matching, key=_place)
-    rows: list[dict[str, Any]] = []
+    stored: list[AlertRecord] = []
     if not query.states or "resolved" in query.states:
         # The stored row of an alert that changed since may still match; the version in memory
         # decides.
         fitting = {alert.id for alert in matching}
-        with suppress(StoreUnavailable):
-            rows = await call.monitor.store.alerts.page(
-                AlertFilter(
-                    active=False if query.states else None,  # open alerts are all in memory
-                    target=query.target,
-                    rule=query.type,
-                    severity=None if query.severity is None else query.severity.value,
-                    since=query.since,
-                    until=query.until,
-                    before=before,
-                    without={
-                        n for n, a in known.items() if n not in fitting and _of(a, query, before)
-                    },
-                    limit=query.limit + 1,
-                )
+        wanted = AlertFilter(
+            active=False if query.states else None,  # open alerts are all in memory
+            target=query.target,
+            rule=query.type,
+            severity=None if query.severity is None else query.severity.value,
+            since=query.since,
+            until=query.until,
+            before=before,
+            without={n for n, a in known.items() if n not in fitting and _of(a, query, before)},
+            limit=query.limit + 1,
+        )
+        with suppress(HistoryUnavailable):
+            stored = await call.monitor.history.records(
+                lambda history: history.alerts(wanted), AlertRecord
             )
-    found = _merge((_stored(row) for row in rows), {a.id: alert_view(a) for a in newest})
+    found = _merge((_stored(record) for record in stored), {a.id: alert_view(a) for a in newest})
     items = found[: query.limit]
     return AlertPage(items=items, next=items[-1].id if len(found) > query.limit else None)
 
@@ -274,12 +290,12 @@ async def get_alert(call: Call) -> AlertDetail:
         view = alert_view(alert)
     else:
         try:
-            row = await call.monitor.store.alerts.one(identity)
-        except StoreUnavailable as error:
+            record = await _find(call, identity)
+        except HistoryUnavailable as error:
             raise Problem(503, str(error)) from error
-        if row is None:
+        if record is None:
             raise not_found("alert", str(identity))
-        view = _stored(row)
+        view = _stored(record)
     return AlertDetail(
         alert=view,
         affected=alerting.engine.inhibition.affected(view.container_name or ""),

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from attrs import frozen
 
-from tocsin.core.contracts.model import Status
+from tocsin.core.contracts.model import Event, Status
 from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.http import actions
 from tocsin.core.http.actions import InspectView, LogList, LogQuery, RestartView
@@ -159,8 +159,20 @@ async def get_events(call: Call, query: EventQuery) -> EventPage:
     name = find(call).target.name
     since, until = span(call, query)
     with unavailable():
-        rows = await call.monitor.store.events(name, since, until, query.limit, query.cursor)
-    items = [EventView(**{**row, "attributes": row["attributes"] or {}}) for row in rows]
+        events = await call.monitor.history.records(
+            lambda history: history.events(name, since, until, query.limit, query.cursor), Event
+        )
+    items = [
+        EventView(
+            id=event.id,
+            at=event.at,
+            target=event.target,
+            source=event.source,
+            action=event.action,
+            attributes=event.attributes,
+        )
+        for event in events
+    ]
     full = len(items) == query.limit
     return EventPage(items=items, next=items[-1].id if full else None)
 

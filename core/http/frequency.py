@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated
 
@@ -72,15 +73,17 @@ async def frequency(call: Call, query: FrequencyQuery) -> FrequencyView:
         said = f"there is no time zone {name!r}; give a name such as 'Europe/Berlin', or 'UTC'"
         raise Problem(404, said) from error
     with unavailable():
-        rows = await call.monitor.store.alerts.frequency(since, until)
+        counts = await call.monitor.history.ask(
+            lambda history: history.alert_counts(since, until), Sequence
+        )
     types: Counter[tuple[str, str]] = Counter()
     hours: Counter[int] = Counter()
     days: Counter[date] = Counter()
-    for row in rows:
-        local, count = row["at"].astimezone(zone), row["count"]
-        types[row["alert_type"], row["severity"]] += count
-        hours[local.hour] += count
-        days[local.date()] += count
+    for each in counts:
+        local = each.at.astimezone(zone)
+        types[each.rule, each.severity] += each.count
+        hours[local.hour] += each.count
+        days[local.date()] += each.count
     return FrequencyView(
         since=since,
         until=until,

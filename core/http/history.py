@@ -1,4 +1,4 @@
-"""Time ranges of the history resources, and the answer when the database is unavailable."""
+"""Time ranges of the resources of history, and the answer while that is unavailable."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Annotated
 import msgspec
 from attrs import frozen
 
+from tocsin.core.contracts.history import HistoryUnavailable
 from tocsin.core.http.problems import Problem
 from tocsin.core.http.routing import Call
-from tocsin.core.store import StoreUnavailable
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, with its offset.")]
 Hours = Annotated[float, msgspec.Meta(gt=0, le=24 * 366 * 100)]
@@ -69,8 +69,8 @@ def _within(at: datetime) -> datetime:
 
 @contextmanager
 def unavailable() -> Iterator[None]:
-    """Turn StoreUnavailable into a 503 problem."""
+    """Turn HistoryUnavailable into a 503 problem."""
     try:
         yield
-    except StoreUnavailable as error:
+    except HistoryUnavailable as error:
         raise Problem(503, str(error), headers={"Retry-After": "10"}) from error

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from attrs import frozen
 
 from tocsin.core.alerts.outbox import Decision, Row
+from tocsin.core.contracts.history import HistoryUnavailable
+from tocsin.core.contracts.history_records import NotificationFilter, NotificationRecord
 from tocsin.core.contracts.route import Routes
 from tocsin.core.http.paging import IdCursor, Limit, Name
 from tocsin.core.http.routing import Call
-from tocsin.core.store import StoreUnavailable
-from tocsin.core.store.alerts import LedgerFilter
 
 routes = Routes()
 
@@ -100,25 +98,40 @@ async def read(call: Call, query: LedgerQuery) -> list[NotificationView]:
     known = {row.id: row_view(row) for row in remembered if _matches(row, query)}
     # The copy in history of a row whose decision has changed since may still match the query.
     outdated = {row.id for row in remembered} - known.keys()
-    rows: list[dict[str, Any]] = []
-    # Without the database, only the rows in memory are returned.
-    with suppress(StoreUnavailable):
-        rows = await call.monitor.store.alerts.ledger(
-            LedgerFilter(
-                alert=query.alert,
-                channel=query.channel,
-                decision=None if query.decision is None else query.decision.value,
-                before=query.cursor,
-                limit=query.limit + len(outdated) + 1,
-            )
+    stored: list[NotificationRecord] = []
+    wanted = NotificationFilter(
+        alert=query.alert,
+        channel=query.channel,
+        decision=None if query.decision is None else query.decision.value,
+        before=query.cursor,
+        limit=query.limit + len(outdated) + 1,
+    )
+    # Without history, only the rows in memory are returned.
+    with suppress(HistoryUnavailable):
+        stored = await call.monitor.history.records(
+            lambda history: history.notifications(wanted), NotificationRecord
         )
-    both = {row["id"]: _stored(row) for row in rows if row["id"] not in outdated} | known
+    both = {record.id: _stored(record) for record in stored if record.id not in outdated} | known
     return sorted(both.values(), key=lambda view: view.id, reverse=True)
 
 
-def _stored(row: Mapping[str, Any]) -> NotificationView:
-    """Return the API's view of a row of the history database."""
-    return NotificationView(**{k: v for k, v in row.items() if k != "revision"})
+def _stored(record: NotificationRecord) -> NotificationView:
+    """Return the API's view of a row in history."""
+    return NotificationView(
+        id=record.id,
+        alert_id=record.alert,
+        alert_type=record.rule,
+        container_name=record.target,
+        channel=record.channel,
+        transition=record.transition,
+        decision=record.decision,
+        reason=record.reason,
+        attempts=record.attempts,
+        created_at=record.created_at,
+        delivered_at=record.delivered_at,
+        message_id=record.message_id,
+        answer=record.answer,
+    )
 
 
 async def ledger_of(call: Call, alert: UUID) -> list[NotificationView]:

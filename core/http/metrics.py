@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 from attrs import frozen
 
+from tocsin.core.contracts.history_records import Chart, Point
 from tocsin.core.contracts.metric import Metric, MetricKind
 from tocsin.core.contracts.model import Container, Status
 from tocsin.core.contracts.route import Routes
@@ -19,7 +20,6 @@ from tocsin.core.http.routing import Call
 from tocsin.core.http.views import is_container
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.state import TargetState
-from tocsin.core.store import Point
 
 routes = Routes()
 
@@ -178,6 +178,14 @@ async def describe(call: Call) -> MetricDescriptions:
     )
 
 
+async def _chart(
+    call: Call, target: str, check: str | None, since: datetime, until: datetime, points: int
+) -> Chart:
+    return await call.monitor.history.ask(
+        lambda history: history.chart(target, check, since, until, points), Chart
+    )
+
+
 async def _all_containers(call: Call, query: HistoryQuery) -> HistoryView:
     containers = [
         state
@@ -189,13 +197,10 @@ async def _all_containers(call: Call, query: HistoryQuery) -> HistoryView:
     items = []
     with unavailable():
         for state in states:
-            found = await call.monitor.store.check_history(
-                state.target.name,
-                query.check or state.source,
-                since,
-                until,
+            found = await _chart(
+                call, state.target.name, query.check or state.source, since, until,
                 min(query.points, COARSE_POINTS),
-            )
+            )  # fmt: skip
             items.append(
                 ContainerHistory(
                     target=state.target.name, resolution=found.resolution, step=found.step,
@@ -227,9 +232,7 @@ async def history(call: Call, query: HistoryQuery) -> HistoryView:
         raise not_found("check", f"{query.target}/{check}")
     since, until = span(call, query)
     with unavailable():
-        found = await call.monitor.store.check_history(
-            query.target, check, since, until, query.points
-        )
+        found = await _chart(call, query.target, check, since, until, query.points)
     return HistoryView(
         target=query.target,
         check=check,

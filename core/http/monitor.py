@@ -12,11 +12,11 @@ from tocsin.core.checks.runs import SchedulerStats
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import Settings
 from tocsin.core.contracts.model import AuditEntry, ComponentHealth, Heartbeat, LogLine
+from tocsin.core.history.access import HistoryAccess
 from tocsin.core.lifecycle import Alerting
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.state import LiveState
-from tocsin.core.store import Store
 
 
 class Monitor(Protocol):
@@ -26,7 +26,7 @@ class Monitor(Protocol):
     started_at: datetime
     settings: Settings
     bus: Bus
-    store: Store
+    history: HistoryAccess
     tokens: TokenStore
     alerting: Alerting
     plugins: PluginManager

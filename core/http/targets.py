@@ -7,7 +7,8 @@ from datetime import datetime
 
 from attrs import frozen
 
-from tocsin.core.contracts.model import Status
+from tocsin.core.contracts.history_records import Chart, Point
+from tocsin.core.contracts.model import Observation, Status
 from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.http import actions
 from tocsin.core.http.actions import InspectView, LogList, LogQuery, RestartView
@@ -18,7 +19,6 @@ from tocsin.core.http.problems import not_found
 from tocsin.core.http.routing import Call
 from tocsin.core.http.views import TARGETS, CheckView, TargetView, check_view, target_view
 from tocsin.core.state import TargetState
-from tocsin.core.store import Point
 
 routes = Routes()
 
@@ -224,7 +224,9 @@ async def check_history(call: Call, query: RangeQuery) -> CheckHistory:
     target, check = call.path["name"], _check(call)
     since, until = span(call, query)
     with unavailable():
-        found = await call.monitor.store.check_history(target, check, since, until, query.points)
+        found = await call.monitor.history.ask(
+            lambda history: history.chart(target, check, since, until, query.points), Chart
+        )
     up, degraded, down, unknown = (
         sum(getattr(point, name) for point in found.points)
         for name in ("up", "degraded", "down", "unknown")
@@ -250,13 +252,18 @@ async def check_results(call: Call, query: SampleQuery) -> SampleList:
     target, check = call.path["name"], _check(call)
     since, until = span(call, query)
     with unavailable():
-        found = await call.monitor.store.results(target, check, since, until, query.limit)
+        found = await call.monitor.history.records(
+            lambda history: history.results(target, check, since, until, query.limit), Observation
+        )
     return SampleList(
         items=[
             SampleView(
-                at=s.at, status=s.status, latency_seconds=s.latency_seconds,
-                message=s.message, metrics=s.metrics,
+                at=seen.at,
+                status=seen.result.status,
+                latency_seconds=seen.result.latency,
+                message=seen.result.message,
+                metrics=seen.result.metrics,
             )
-            for s in found
+            for seen in found
         ]
-    )  # fmt: skip
+    )

@@ -8,11 +8,11 @@ from typing import Annotated
 import msgspec
 from attrs import frozen
 
+from tocsin.core.contracts.history_records import Trend, Trends
 from tocsin.core.contracts.route import Routes
 from tocsin.core.http.history import SpanQuery, span, unavailable
 from tocsin.core.http.paging import Name
 from tocsin.core.http.routing import Call
-from tocsin.core.store.overview import Trend
 
 routes = Routes()
 
@@ -42,11 +42,14 @@ class TrendsView:
 async def trends(call: Call, query: TrendsQuery) -> TrendsView:
     """Chart a metric of the targets with its highest averages."""
     since, until = span(call, query)
+    checks = [(s.target.name, check) for s in call.monitor.state for check in s.checks]
     with unavailable():
-        found = await call.monitor.store.overview.trends(
-            [(state.target.name, check) for state in call.monitor.state for check in state.checks],
-            query.metric, since, until, top=query.top, points=query.points,
-        )  # fmt: skip
+        found = await call.monitor.history.ask(
+            lambda history: history.trends(
+                checks, query.metric, since, until, top=query.top, points=query.points
+            ),
+            Trends,
+        )
     return TrendsView(
         metric=query.metric, since=since, until=until, resolution=found.resolution,
         step=found.step, items=found.items,

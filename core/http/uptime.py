@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from attrs import frozen
 
+from tocsin.core.contracts.history_records import Counts, Uptimes
 from tocsin.core.contracts.route import Routes
 from tocsin.core.http.history import SpanQuery, span, unavailable
 from tocsin.core.http.paging import Limit, NameCursor, page
 from tocsin.core.http.routing import Call
-from tocsin.core.store.overview import Counts
 
 routes = Routes()
 
@@ -76,16 +77,12 @@ async def uptime(call: Call, query: UptimeQuery) -> UptimePage:
     ]
     states, after = page(chosen, lambda s: s.target.name, query.limit, query.cursor)
     since, until = span(call, query)
+    checks = [(s.target.name, c.name, c.interval) for s in states for c in s.checks.values()]
+    names = [(target, check) for target, check, _ in checks]
+    past = call.monitor.history
     with unavailable():
-        overview = call.monitor.store.overview
-        found = await overview.uptimes(
-            [(state.target.name, check) for state in states for check in state.checks],
-            since, until, query.points,
-        )  # fmt: skip
-        shares = await overview.available(
-            [(s.target.name, c.name, c.interval) for s in states for c in s.checks.values()],
-            since, until,
-        )  # fmt: skip
+        found = await past.ask(lambda h: h.uptimes(names, since, until, query.points), Uptimes)
+        shares = await past.ask(lambda h: h.availability(checks, since, until), Mapping)
     items = []
     for state in states:
         counts = found.counts.get(state.target.name, [])

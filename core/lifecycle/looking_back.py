@@ -10,11 +10,12 @@ from typing import TypeAlias
 from tocsin.core.alerts.model import Moment
 from tocsin.core.alerts.recent import MOST, Reading
 from tocsin.core.clock import Clock
-from tocsin.core.contracts.model import Event, Health, Observation
+from tocsin.core.contracts.history import HistoryUnavailable
+from tocsin.core.contracts.model import Event, Observation
+from tocsin.core.history.access import HistoryAccess
 from tocsin.core.logs import get_logger
 from tocsin.core.monitor import events
 from tocsin.core.monitor.executor import Executor
-from tocsin.core.store import Store, StoreUnavailable
 
 log = get_logger(__name__)
 
@@ -38,9 +39,9 @@ async def look_back(executor: Executor, clock: Clock) -> None:
     Ends when no target waits and none can be added any more.
     """
     began = executor.steady.now()
-    reading, store, steady = (
+    reading, history, steady = (
         executor.monitor.engine.evaluator.reading,
-        executor.store,
+        executor.history,
         executor.steady,
     )
     since: dict[str, float] = {}
@@ -52,12 +53,13 @@ async def look_back(executor: Executor, clock: Clock) -> None:
         if not since:
             continue
         seen: Seen = {}
-        if store.health().status is Health.DISABLED:
+        state = await history.plugin.look()
+        if history.is_disabled:
             seen = dict.fromkeys(since, ((), ()))
         else:
-            if store.caught_up:
+            if state.is_complete:
                 try:
-                    seen = await _read(reading, store, began)
+                    seen = await _read(reading, history, began)
                 except Exception:
                     if not has_failed:
                         log.exception("the stored history before the start could not be read")
@@ -68,19 +70,21 @@ async def look_back(executor: Executor, clock: Clock) -> None:
             executor.handle(events.LookedBack(seen))
 
 
-async def _read(reading: Reading, store: Store, began: Moment) -> Seen:
+async def _read(reading: Reading, history: HistoryAccess, began: Moment) -> Seen:
     waiting = dict(reading.waiting)
     longest = max(recent.lookback for recent in waiting.values())
+    since = began.wall - timedelta(seconds=longest)
     try:
-        results, happened = await store.alerts.newest(
-            list(waiting), began.wall - timedelta(seconds=longest), began.wall, MOST
+        found: list[Observation | Event] = await history.records(
+            lambda past: past.recent(list(waiting), since, began.wall, MOST), Observation, Event
         )
-    except StoreUnavailable as error:
+    except HistoryUnavailable as error:
         log.warning("the stored history before the start cannot be read yet", reason=str(error))
         return {}
     seen = {name: (list[Observation](), list[Event]()) for name in waiting}
-    for result in results:
-        seen[result.target][0].append(result.observation())
-    for event in happened:
-        seen[event.target][1].append(event)
+    for item in found:
+        if isinstance(item, Observation):
+            seen[item.target][0].append(item)
+        else:
+            seen[item.target][1].append(item)
     return dict(seen)

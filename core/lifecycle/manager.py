@@ -20,6 +20,7 @@ from tocsin.core.config.alerting import book_of
 from tocsin.core.config.settings import Settings
 from tocsin.core.contracts.model import ComponentHealth
 from tocsin.core.contracts.rule import Verdict, VerdictState
+from tocsin.core.history.access import HistoryAccess
 from tocsin.core.journal.journal import Entry, Journal, Saved
 from tocsin.core.lifecycle.health import condition
 from tocsin.core.lifecycle.isolated_rules import IsolatedRuleRunner
@@ -40,7 +41,6 @@ from tocsin.core.notify.enriching import enricher_of
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.state import LiveState
-from tocsin.core.store import Store
 
 log = get_logger(__name__)
 
@@ -57,7 +57,7 @@ class Alerting:
         *,
         data_dir: Path,
         clock: Clock,
-        store: Store,
+        history: HistoryAccess,
         bus: Bus,
         isolation: Isolation,
         plugins: PluginManager,
@@ -68,7 +68,7 @@ class Alerting:
         self.journal = Journal(data_dir / "journal.db")
         rule_faults = RuleFaults(self._faulted, self._recovered)
         executor = self.executor = Executor(
-            Monitor(rule_faults), DurableMonotonicClock(clock), self.journal, store, bus
+            Monitor(rule_faults), DurableMonotonicClock(clock), self.journal, history, bus
         )
         executor.rules = IsolatedRuleRunner(clock, isolation, executor, rule_faults)
         self.silencing = Silencing(clock, executor)
@@ -77,7 +77,7 @@ class Alerting:
         )
         self.board = executor.channels = ChannelManager(Tools(clock, isolation, executor), context)
         self.observers = executor.observers = Observers(isolation, self._faulted, self._recovered)
-        self._clock, self._store = clock, store
+        self._clock, self._history = clock, history
         self._plugins, self._actions = plugins, actions
         self._itself = itself
         self._tasks: list[asyncio.Task[None]] = []
@@ -243,7 +243,7 @@ class Alerting:
         first start."""
         saved = self._saved or Saved()
         try:
-            past = await restored(self._store, self._clock, saved, self._go_on_without)
+            past = await restored(self._history, self._clock, saved, self._go_on_without)
         finally:
             self._restoring, self._saved = False, None
         with self.journal.together():

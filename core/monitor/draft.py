@@ -10,8 +10,9 @@ from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Transition
 from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.contracts.model import AuditEntry
+from tocsin.core.history.records import Stored
 from tocsin.core.journal.file import Entry
-from tocsin.core.monitor.effects import UNASKED, Effects, Outcome, SendMessage, Stored
+from tocsin.core.monitor.effects import UNASKED, Effects, Outcome, SendMessage
 from tocsin.core.monitor.past import Past
 from tocsin.core.monitor.recent_alerts import RecentAlerts
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import UUID
 
 from attrs import frozen
@@ -10,12 +10,9 @@ from attrs import frozen
 from tocsin.core.alerts.model import Alert, Transition
 from tocsin.core.alerts.outbox import Row
 from tocsin.core.alerts.rule_set import Judge
-from tocsin.core.alerts.silences import Silence
-from tocsin.core.contracts.model import AuditEntry, Event, Observation
+from tocsin.core.history.records import Stored
 from tocsin.core.journal.file import Entry
 from tocsin.core.monitor.past import Past
-
-Stored: TypeAlias = Observation | Event | Alert | Row | Silence | AuditEntry
 
 
 @frozen

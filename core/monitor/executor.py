@@ -15,6 +15,7 @@ from tocsin.core.alerts.outbox import Row
 from tocsin.core.boundary import cleaned_entry, cleaned_event, cleaned_observation
 from tocsin.core.bus import Bus
 from tocsin.core.contracts.model import AuditEntry, Event, Observation
+from tocsin.core.history.access import HistoryAccess
 from tocsin.core.journal.journal import Journal, JournalError
 from tocsin.core.logs import get_logger
 from tocsin.core.monitor.effects import Effects, Outcome
@@ -28,7 +29,6 @@ from tocsin.core.monitor.events import (
 )
 from tocsin.core.monitor.monitor import Monitor
 from tocsin.core.runtime import crash_points
-from tocsin.core.store import Store
 
 if TYPE_CHECKING:
     from tocsin.core.lifecycle.isolated_rules import IsolatedRuleRunner
@@ -47,7 +47,7 @@ class Executor:
         monitor: computes the effects of an event.
         steady: the clock that supplies the time of events.
         journal: stores what must survive a restart; notifications are sent only after its commit.
-        store: history.
+        history: history.
         bus: publishes changes to the API's subscribers.
         rules: runs rules of third-party plugins.
         channels: receive the rows to deliver.
@@ -59,7 +59,7 @@ class Executor:
     monitor: Monitor
     steady: DurableMonotonicClock
     journal: Journal
-    store: Store
+    history: HistoryAccess
     bus: Bus
     rules: IsolatedRuleRunner = field(init=False)
     channels: ChannelManager = field(init=False)
@@ -81,7 +81,7 @@ class Executor:
         except Exception:
             match event:  # history keeps what was observed even if the monitor failed
                 case Observed(seen) | Happened(seen):
-                    self.store.write(seen)
+                    self.history.write(seen)
             raise
         self.perform(effects)
         return effects
@@ -128,7 +128,7 @@ class Executor:
         if look_at is not None and (self.due is None or look_at < self.due):
             self.awoken.set()  # a rule asked to be rechecked earlier than the timer's due time
         for item in effects.stored:
-            self.store.write(item)
+            self.history.write(item)
         for kind, data in effects.published:
             self.bus.publish(kind, data)
             if isinstance(data, AuditEntry):

@@ -6,21 +6,23 @@ with the times of the stored results as its clock.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from datetime import UTC, datetime
-from heapq import merge
 
 from attrs import define, field, frozen
 
 from tocsin.core.alerts.model import Change, Moment, Transition
 from tocsin.core.config.alerting import OWN_ALERTS, book_of
 from tocsin.core.config.settings import Settings
-from tocsin.core.contracts.model import REPLICATED, Event, Target
+from tocsin.core.contracts.model import REPLICATED, Event, Observation, Target
 from tocsin.core.contracts.rule import Severity
+from tocsin.core.history.records import cleaned
 from tocsin.core.monitor import Monitor, events
 from tocsin.core.monitor.events import MonitorEvent
 from tocsin.core.state import CheckState
-from tocsin.core.store.past import PastResult
+
+ACTIONS = ("die", "start")
+"""The actions of the events that rules see in a replay."""
 
 _SEEN = ("container", REPLICATED)
 """Kinds of targets that a source reports."""
@@ -63,35 +65,28 @@ class Replay:
         self._handle(events.Configured(book, {}, (), grace), _moment(0.0))
 
     async def run(
-        self, past: AsyncIterable[list[PastResult]], happened: list[Event]
+        self, past: AsyncIterable[Sequence[Observation | Event]]
     ) -> AsyncIterator[datetime]:
-        """Process the history, which must be in order of time; yield the time reached now and then.
+        """Process the history; yield the time reached now and then.
 
         Args:
-            past: batches of stored results.
-            happened: stored events of targets.
+            past: stored results and events of targets, in order of time.
         """
-        waiting = list(happened)
-        async for results in past:
-            until = results[-1].at if results else None
-            due = [e for e in waiting if until is not None and e.at <= until]
-            waiting = waiting[len(due) :]
-            both: Iterable[PastResult | Event] = merge(due, results, key=_at)
-            for number, item in enumerate(both, 1):
-                self._take(item)
+        async for part in past:
+            for number, item in enumerate(part, 1):
+                self._take(cleaned(item))
                 if number % PART == 0:
-                    yield _at(item)
-            self.results += len(results)
-            if until is not None:
-                yield until
+                    yield item.at
+            if part:
+                yield part[-1].at
 
     def finish(self) -> list[Episode]:
         """Return all episodes by the time they fired, including those still open at the end."""
         left = [_episode(first, None) for first in self._open.values()]
         return sorted([*self.episodes, *left], key=lambda e: (e.fired_at, e.rule, e.target))
 
-    def _take(self, item: PastResult | Event) -> None:
-        at = _at(item)
+    def _take(self, item: Observation | Event) -> None:
+        at = item.at
         now = Moment(at.timestamp(), at)
         # Timers that expire between two results are handled at their own time. Suppressions change
         # only with a result, so they are checked with each result alone.
@@ -101,15 +96,16 @@ class Replay:
             self._handle(events.Ticked(), _moment(self._reached))
         self._reached = max(now.steady, self._reached)
         self._handle(events.Ticked(), now)
-        if isinstance(item, PastResult):
+        if isinstance(item, Observation):
+            self.results += 1
             self._know(item, now)
-            self._handle(events.Observed(item.observation()), now)
+            self._handle(events.Observed(item), now)
         else:
             self._handle(events.Happened(item), now)
 
-    def _know(self, item: PastResult, now: Moment) -> None:
-        is_service = {"replicas", "replicas_down"} <= item.metrics.keys()
-        if item.state is not None or is_service:
+    def _know(self, item: Observation, now: Moment) -> None:
+        is_service = {"replicas", "replicas_down"} <= item.result.metrics.keys()
+        if item.result.container is not None or is_service:
             self._sources[item.target] = item.check
         known = self._monitor.state.targets.get(item.target)
         source = self._sources.get(item.target)
@@ -143,10 +139,6 @@ class Replay:
                 self._open[key] = change
             elif change.kind is Change.RESOLVED and key in self._open:
                 self.episodes.append(_episode(self._open.pop(key), change))
-
-
-def _at(item: PastResult | Event) -> datetime:
-    return item.at
 
 
 def _moment(steady: float) -> Moment:

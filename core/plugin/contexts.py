@@ -224,6 +224,11 @@ class RuntimeContext:
         return found
 
     @property
+    def data_dir(self) -> Path:
+        """Return tocsin's data directory, for a history."""
+        return self._contexts.data_dir
+
+    @property
     def http(self) -> aiohttp.ClientSession:
         """Return the plugin's HTTP session in the running loop."""
         return self._shared.http()

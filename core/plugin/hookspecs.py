@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 from tocsin.core.contracts.doctor import DoctorCheck
+from tocsin.core.contracts.history import HistoryStore
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.observer import Observer
 from tocsin.core.contracts.panel import Panel
@@ -72,6 +73,12 @@ def tocsin_observers() -> Mapping[str, type[Observer]]:
 @hookspec
 def tocsin_reviewers() -> Mapping[str, type[Reviewer]]:
     """Return reviewers by name; each examines every ``down`` result before it counts."""
+    raise NotImplementedError
+
+
+@hookspec
+def tocsin_histories() -> Mapping[str, type[HistoryStore]]:
+    """Return histories by the name that ``[database] history = "…"`` uses."""
     raise NotImplementedError
 
 

@@ -100,6 +100,7 @@ class PluginManager:
         self.services: dict[str, Entry] = {}
         self.observers: dict[str, Entry] = {}
         self.reviewers: dict[str, Entry] = {}
+        self.histories: dict[str, Entry] = {}
         self.commands: list[click.Command] = []
         self.doctor_checks: list[tuple[str, DoctorCheck]] = []
         """Checks of the installation, each with the name of its plugin."""
@@ -115,6 +116,7 @@ class PluginManager:
             "service": self.services,
             "observer": self.observers,
             "reviewer": self.reviewers,
+            "history": self.histories,
         }
 
     @property

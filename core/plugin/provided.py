@@ -10,6 +10,7 @@ import click
 from attrs import frozen
 
 from tocsin.core.contracts.doctor import DoctorCheck
+from tocsin.core.contracts.history import HistoryStore
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.observer import Observer
 from tocsin.core.contracts.panel import Panel
@@ -33,6 +34,7 @@ _KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
     "tocsin_services": ("service", (Service,)),
     "tocsin_observers": ("observer", (Observer,)),
     "tocsin_reviewers": ("reviewer", (Reviewer,)),
+    "tocsin_histories": ("history", (HistoryStore,)),
 }
 
 
@@ -105,7 +107,8 @@ def provided_by(
     provided: list[Provided] = []
     for name, cls in answer.items():
         if not (isinstance(cls, type) and issubclass(cls, bases)):
-            raise PluginFault(f"returned {cls!r} from {hook}, not a subclass of {kind.title()}")
+            base = bases[0].__name__
+            raise PluginFault(f"returned {cls!r} from {hook}, not a subclass of {base}")
         if not hasattr(cls, "__attrs_attrs__"):
             raise PluginFault(f"has a class {cls.__name__} that is not an attrs class")
         if missing := _lacking(cls):

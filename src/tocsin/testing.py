@@ -20,6 +20,7 @@ from tocsin.core.testing.conformance import (
 )
 from tocsin.core.testing.context import RecordingContext
 from tocsin.core.testing.doctor import check_doctor_conformance
+from tocsin.core.testing.history import check_history_conformance
 from tocsin.core.testing.notifier import RecordingNotifier
 from tocsin.core.testing.observer import check_observer_conformance
 from tocsin.core.testing.reviewer import check_reviewer_conformance
@@ -36,6 +37,7 @@ __all__ = [
     "SettableClock",
     "check_command_conformance",
     "check_doctor_conformance",
+    "check_history_conformance",
     "check_notifier_conformance",
     "check_observer_conformance",
     "check_probe_conformance",

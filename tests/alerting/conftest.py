@@ -14,6 +14,7 @@ import pytest
 from attrs import define, frozen
 
 from tests.contexts import contexts
+from tests.kept import no_history
 from tocsin import (
     ActionError,
     Controls,
@@ -38,7 +39,6 @@ from tocsin.core.monitor import events
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.state import CheckState, LiveState
-from tocsin.core.store import Store
 from tocsin.testing import RecordingNotifier, SettableClock
 
 CONFIG = """
@@ -134,7 +134,7 @@ class Desk:
         self.health: dict[str, ComponentHealth] = {}
         self.hands = Hands()
         self.looked_around = True
-        self.store = Store(None, directory / "spool", clock=clock)
+        self.history = no_history(clock)
         self.config = config
         self.settings = self.load(config)
         self.targets: dict[str, Target] = {}
@@ -145,7 +145,7 @@ class Desk:
         isolation = Isolation(self.plugins.inline | {"recording"}, lambda *_: None, contexts())
         self.alerting = Alerting(
             self.settings, data_dir=self.directory, clock=self.clock,
-            store=self.store, bus=self.bus, isolation=isolation, plugins=self.plugins,
+            history=self.history, bus=self.bus, isolation=isolation, plugins=self.plugins,
             itself=_View(self), actions=self.hands,
         )  # fmt: skip
         self._written: asyncio.Future[None] | None = None

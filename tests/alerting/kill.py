@@ -42,6 +42,7 @@ from attrs import frozen
 
 from tests.alerting.well import Well
 from tests.contexts import contexts
+from tests.kept import no_history
 from tocsin import Message, Notifier, NotifyError, Receipt, Result, Status, Target, hookimpl
 from tocsin.core.bus import Bus
 from tocsin.core.clock import SystemClock
@@ -56,7 +57,6 @@ from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.runtime import crash_points
 from tocsin.core.runtime.process import PROCESS
 from tocsin.core.state import CheckState
-from tocsin.core.store import Store
 
 TARGETS = tuple(f"t{n}" for n in range(6))
 PICKY = "t2"
@@ -213,7 +213,7 @@ async def _drive(plan: Plan, directory: Path) -> None:
     bus = Bus()
     alerting = Alerting(
         settings, data_dir=directory, clock=clock,
-        store=Store(None, directory / "spool", clock=clock), bus=bus,
+        history=no_history(clock), bus=bus,
         isolation=Isolation(
             plugins.inline | {"posting"}, lambda *_: None, contexts()
         ),

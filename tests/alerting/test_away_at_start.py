@@ -12,10 +12,11 @@ import pytest
 
 from tests.alerting.conftest import Desk, MakeDesk
 from tests.conftest import eventually
+from tests.kept import flush, kept, store_of
 from tests.store.helpers import NOWHERE
+from tocsin.core.history.access import HistoryAccess
 from tocsin.core.lifecycle import restore
-from tocsin.core.store import Store
-from tocsin.core.store.alerts import AlertFilter
+from tocsin.history import AlertFilter, HistoryStore
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +24,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for long."""
-    monkeypatch.setattr(restore, "MOST", 0.2)
+    monkeypatch.setattr(restore, "ENOUGH", 0.2)
+    monkeypatch.setattr(HistoryStore, "start_seconds", 0.2)
 
 
 @pytest.fixture
@@ -33,13 +35,13 @@ def mute() -> Iterator[str]:
         yield f"postgresql://u:p@127.0.0.1:{server.getsockname()[1]}/db"
 
 
-async def begin_anew(desk: Desk, store: Store) -> None:
-    """The journal is gone, and another store is there."""
+async def begin_anew(desk: Desk, history: HistoryAccess) -> None:
+    """The journal is gone, and another history is there."""
     await desk.stop()
     for file in desk.directory.glob("journal.db*"):
         file.unlink()
-    desk.store = store
-    await store.start()
+    desk.history = history
+    await history.start()
     await desk.restart()
 
 
@@ -49,16 +51,16 @@ async def test_a_first_start_tells_though_the_database_does_not_answer(
     """DATABASE_URL leads to what never answers: what fails is told, while the database has yet to
     be found away."""
     desk = await make_desk()
-    store = Store(mute, tmp_path / "mute", clock=desk.clock)
-    await begin_anew(desk, store)
+    history = kept(mute, tmp_path / "mute", desk.clock)
+    await begin_anew(desk, history)
     desk.add("web")
     desk.see("web", "down")
     await eventually(lambda: not desk.alerting._restoring, 10)
     await desk.wait(5)
     assert desk.told() == [("fired", "web")]
-    assert not store.can_be_read
+    assert not history.state.is_readable
     await desk.stop()
-    await store.stop()
+    await history.stop()
 
 
 async def test_what_a_database_remembers_counts_though_it_comes_late(
@@ -68,7 +70,7 @@ async def test_what_a_database_remembers_counts_though_it_comes_late(
     goes on, acknowledged as the one of before was, and that one ends in history; what has recovered
     meanwhile is told, and silences hold."""
     desk = await make_desk()
-    before = Store(database, tmp_path / "spool", clock=desk.clock)
+    before = kept(database, tmp_path / "spool", desk.clock)
     await before.start()
     await begin_anew(desk, before)
     await eventually(lambda: not desk.alerting._restoring)
@@ -82,15 +84,14 @@ async def test_what_a_database_remembers_counts_though_it_comes_late(
     desk.acknowledge(web, "ann", "on it")
     desk.silence("target=db", desk.now, desk.now + timedelta(hours=9))
     await desk.wait(1)
-    await before.flush()
+    await flush(before)
     dsn = mute
 
     async def give() -> str:
         return dsn
 
-    store = Store(give, tmp_path / "spool 2", clock=desk.clock)
-    store.is_own = False
-    await begin_anew(desk, store)
+    history = kept(give, tmp_path / "spool 2", desk.clock)
+    await begin_anew(desk, history)
     desk.see("web", "down")
     desk.see("api", "up")
     await eventually(lambda: not desk.alerting._restoring, 10)
@@ -107,14 +108,14 @@ async def test_what_a_database_remembers_counts_though_it_comes_late(
     desk.see("db", "down")
     await desk.wait(5)
     assert ("fired", "db") not in desk.told()
-    await store.flush()
-    rows = await store.alerts.page(AlertFilter(active=True))
-    assert {row["id"] for row in rows} == {alert.id for alert in desk.alerting.active()}
+    await flush(history)
+    rows = await store_of(history).alerts(AlertFilter(active=True))
+    assert {row.id for row in rows} == {alert.id for alert in desk.alerting.active()}
     (now,) = (alert for alert in desk.alerting.active() if alert.target == "web")
     assert now.id != web.id
     assert (now.acknowledged_by, now.comment) == ("ann", "on it")
     await desk.stop()
-    await store.stop()
+    await history.stop()
     await before.stop()
 
 
@@ -124,7 +125,7 @@ async def test_what_was_told_meanwhile_is_not_told_again_for_the_alert_of_before
     """Of an alert that the database remembers nobody was told, and then the journal is gone. What
     fails still is told before the database is there; it is one failure, and told once."""
     desk = await make_desk()
-    before = Store(database, tmp_path / "spool", clock=desk.clock)
+    before = kept(database, tmp_path / "spool", desk.clock)
     await before.start()
     await begin_anew(desk, before)
     await eventually(lambda: not desk.alerting._restoring)
@@ -134,15 +135,14 @@ async def test_what_was_told_meanwhile_is_not_told_again_for_the_alert_of_before
     desk.see("web", "down")
     desk.see("api", "down")
     await desk.wait(5)
-    await before.flush()
+    await flush(before)
     dsn = mute
 
     async def give() -> str:
         return dsn
 
-    store = Store(give, tmp_path / "spool 2", clock=desk.clock)
-    store.is_own = False
-    await begin_anew(desk, store)
+    history = kept(give, tmp_path / "spool 2", desk.clock)
+    await begin_anew(desk, history)
     desk.notifier().failures.clear()
     desk.see("web", "down")
     await eventually(lambda: not desk.alerting._restoring, 10)
@@ -159,7 +159,7 @@ async def test_what_was_told_meanwhile_is_not_told_again_for_the_alert_of_before
     await desk.wait(60)
     assert desk.told().count(("resolved", "web")) == 1
     await desk.stop()
-    await store.stop()
+    await history.stop()
     await before.stop()
 
 
@@ -174,9 +174,8 @@ async def test_what_this_run_has_written_itself_is_no_earlier_run(
     async def give() -> str:
         return dsn
 
-    store = Store(give, tmp_path / "spool", clock=desk.clock)
-    store.is_own = False
-    await begin_anew(desk, store)
+    history = kept(give, tmp_path / "spool", desk.clock)
+    await begin_anew(desk, history)
     desk.add("web")
     desk.notifier().fail(*["not now"] * 1000)
     desk.see("web", "down")
@@ -192,4 +191,4 @@ async def test_what_this_run_has_written_itself_is_no_earlier_run(
     assert desk.told() == [("fired", "web")]
     assert desk.alerting.journal.incident is None
     await desk.stop()
-    await store.stop()
+    await history.stop()

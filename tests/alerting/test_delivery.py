@@ -13,9 +13,9 @@ from tests.conftest import eventually
 from tests.hidden import hide_only
 from tocsin import Event, NotifyError, Observation, Severity
 from tocsin.core.contracts.model import ComponentHealth, Health
+from tocsin.core.history.access import HistoryAccess
 from tocsin.core.notify import worker
 from tocsin.core.notify.deliver import MOST_FAULTS, Failure, backoff
-from tocsin.core.store import Store
 from tocsin.testing import RecordingNotifier
 
 BESIDE = (
@@ -662,7 +662,7 @@ async def test_what_cannot_be_judged_is_history_all_the_same(
     nor the next result."""
     desk.add("web")
     rows: list[object] = []
-    monkeypatch.setattr(Store, "write", lambda _, item: rows.append(item))
+    monkeypatch.setattr(HistoryAccess, "write", lambda _, item: rows.append(item))
     with monkeypatch.context() as broken:
         broken.setattr(desk.alerting.engine, "observe", lambda *_: 1 / 0)
         broken.setattr(desk.alerting.engine, "happened", lambda *_: 1 / 0)

@@ -13,8 +13,9 @@ from attrs import frozen
 
 from tests.alerting import conftest
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk
+from tests.kept import flush, kept
+from tests.store.helpers import NOWHERE
 from tocsin import Event, History, Notifier, Rule, Verdict, hookimpl
-from tocsin.core.store import Store
 from tocsin.testing import RecordingNotifier
 
 SLOW = CONFIG + '\n[rules.slow]\nrule = "slow-lately"\n'
@@ -70,8 +71,8 @@ async def until(desk: Desk, condition: Callable[[], object]) -> None:
 async def with_history(make_desk: MakeDesk, database: str, tmp_path: Path) -> Desk:
     """A desk whose results go to a database; ``web`` was slow, and that is told."""
     desk = await make_desk(SLOW)
-    desk.store = Store(database, tmp_path / "kept", clock=desk.clock)
-    await desk.store.start()
+    desk.history = kept(database, tmp_path / "kept", desk.clock)
+    await desk.history.start()
     await desk.restart()
     desk.add("web")
     await until(desk, lambda: not desk.alerting.engine.evaluator.reading.waiting)
@@ -82,7 +83,7 @@ async def with_history(make_desk: MakeDesk, database: str, tmp_path: Path) -> De
         desk.alerting.executor.happened(event)
         await desk.wait(20)
     assert desk.told() == [("fired", "web")]
-    await desk.store.flush()
+    await flush(desk.history)
     return desk
 
 
@@ -105,7 +106,7 @@ async def test_what_a_rule_looks_back_at_is_there_after_a_restart(
     await desk.wait(5)
     assert desk.told() == [("resolved", "web")]
     await desk.stop()
-    await desk.store.stop()
+    await desk.history.stop()
 
 
 async def test_nobody_waits_for_ever_for_what_was_before(
@@ -114,8 +115,7 @@ async def test_nobody_waits_for_ever_for_what_was_before(
     """While the database cannot be read the rule does not judge, for a while; then it judges by
     what it has seen itself."""
     desk = await with_history(make_desk, database, tmp_path)
-    kept, desk.store = desk.store, Store(None, tmp_path / "none", clock=desk.clock)
-    desk.store._writer.disabled = None
+    before, desk.history = desk.history, kept(NOWHERE, tmp_path / "none", desk.clock)
     await desk.restart()
     see(desk, 0.5)
     await desk.wait(19)
@@ -125,7 +125,7 @@ async def test_nobody_waits_for_ever_for_what_was_before(
     await desk.wait(3)
     assert desk.told() == [("resolved", "web")]
     await desk.stop()
-    await kept.stop()
+    await before.stop()
 
 
 async def test_without_a_database_nobody_waits(make_desk: MakeDesk) -> None:

@@ -12,12 +12,12 @@ import pytest
 
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tests.conftest import eventually
+from tests.kept import flush, kept
 from tocsin import NotifyError
 from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.ids import new_id
 from tocsin.core.journal.file import Entry, open_file, put, read
 from tocsin.core.journal.upkeep import prune
-from tocsin.core.store import Store
 from tocsin.testing import SettableClock
 
 PAGE = 4096
@@ -118,11 +118,11 @@ DAMAGES = (
 async def remembered(make_desk: MakeDesk, database: str, tmp_path: Path) -> AsyncIterator[Desk]:
     """A desk with a database."""
     desk = await make_desk(config=CONFIG.replace("[channels", "[alerts]\nhold = 0\n[channels"))
-    desk.store = Store(database, tmp_path / "spool", clock=desk.clock)
-    await desk.store.start()
+    desk.history = kept(database, tmp_path / "spool", desk.clock)
+    await desk.history.start()
     await desk.restart()
     yield desk
-    await desk.store.stop()
+    await desk.history.stop()
 
 
 async def leave_owed(desk: Desk) -> None:
@@ -138,7 +138,7 @@ async def leave_owed(desk: Desk) -> None:
     desk.see("owed")
     await desk.wait(30)
     assert ("fired", "ops", "queued") in desk.ledger("owed")
-    await desk.store.flush()
+    await flush(desk.history)
 
 
 async def kill(desk: Desk, damage: Callable[[Path], None]) -> None:

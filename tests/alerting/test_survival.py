@@ -13,14 +13,14 @@ from attrs import evolve
 
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk, catalog
 from tests.conftest import eventually
+from tests.kept import flush, kept, store_of
 from tocsin.core.alerts.silences import Window
 from tocsin.core.contracts.model import ComponentHealth, Health
 from tocsin.core.contracts.rule import Verdict
 from tocsin.core.ids import new_id
 from tocsin.core.journal.journal import Entry, Journal
 from tocsin.core.monitor import events
-from tocsin.core.store import Store
-from tocsin.core.store.alerts import AlertFilter
+from tocsin.history import AlertFilter
 from tocsin.testing import SettableClock
 
 
@@ -174,8 +174,8 @@ async def test_without_a_journal_the_database_remembers(
     """The journal is gone: what fires is known from the database, is not told again, and its end
     is told to those who had heard."""
     desk = await make_desk()
-    desk.store = Store(database, tmp_path / "spool", clock=desk.clock)
-    await desk.store.start()
+    desk.history = kept(database, tmp_path / "spool", desk.clock)
+    await desk.history.start()
     await desk.restart()
     now = desk.now
     desk.silence("target=zzz", now, now + timedelta(hours=9))
@@ -184,7 +184,7 @@ async def test_without_a_journal_the_database_remembers(
     desk.add("web")
     desk.see("web", "down")
     await desk.wait(5)
-    await desk.store.flush()
+    await flush(desk.history)
     await desk.stop()
     for file in tmp_path.glob("journal.db*"):
         file.unlink()
@@ -199,7 +199,7 @@ async def test_without_a_journal_the_database_remembers(
     desk.see("web", "up")
     await desk.wait(10)
     assert desk.told_of("web") == [("resolved", "web")]
-    await desk.store.stop()
+    await desk.history.stop()
 
 
 @pytest.mark.parametrize("failures", [1, 3])
@@ -209,15 +209,15 @@ async def test_results_that_come_before_the_database_change_nothing(
     """Without a journal, a target fails its check before the database could be read: the alert that
     was told and acknowledged goes on, and the one just begun ends in history; nobody hears."""
     desk = await make_desk()
-    desk.store = Store(database, tmp_path / "spool", clock=desk.clock)
-    await desk.store.start()
+    desk.history = kept(database, tmp_path / "spool", desk.clock)
+    await desk.history.start()
     await desk.restart()
     desk.add("web")
     desk.see("web", "down")
     await desk.wait(5)
     (first,) = desk.alerting.active()
     desk.acknowledge(first, "ann", "on it")
-    await desk.store.flush()
+    await flush(desk.history)
     await desk.stop()
     for file in tmp_path.glob("journal.db*"):
         file.unlink()
@@ -232,15 +232,15 @@ async def test_results_that_come_before_the_database_change_nothing(
     assert (alert.id, alert.acknowledged_by, alert.comment) == (first.id, "ann", "on it")
     await desk.wait(2000)
     assert desk.told_of("web") == []
-    await desk.store.flush()
-    rows = await desk.store.alerts.page(AlertFilter(active=True))
-    assert [row["id"] for row in rows] == [first.id]
+    await flush(desk.history)
+    rows = await store_of(desk.history).alerts(AlertFilter(active=True))
+    assert [row.id for row in rows] == [first.id]
     desk.see("web", "up")
     await desk.wait(10)
     assert desk.told_of("web") == [("resolved", "web")]
-    await desk.store.flush()
-    assert await desk.store.alerts.page(AlertFilter(active=True)) == []
-    await desk.store.stop()
+    await flush(desk.history)
+    assert await store_of(desk.history).alerts(AlertFilter(active=True)) == []
+    await desk.history.stop()
 
 
 async def test_of_two_alerts_for_one_failure_one_goes_on(
@@ -249,16 +249,16 @@ async def test_of_two_alerts_for_one_failure_one_goes_on(
     """History that knows two open alerts of one rule on one target: the one that was told goes on,
     the other is ended there."""
     desk = await make_desk()
-    desk.store = Store(database, tmp_path / "spool", clock=desk.clock)
-    await desk.store.start()
+    desk.history = kept(database, tmp_path / "spool", desk.clock)
+    await desk.history.start()
     await desk.restart()
     desk.add("web")
     desk.see("web", "down")
     await desk.wait(5)
     (first,) = desk.alerting.active()
-    desk.store.write(evolve(first, id=new_id(), notified=False, ever_notified=False))
-    await desk.store.flush()
-    assert len(await desk.store.alerts.page(AlertFilter(active=True))) == 2
+    desk.history.write(evolve(first, id=new_id(), notified=False, ever_notified=False))
+    await flush(desk.history)
+    assert len(await store_of(desk.history).alerts(AlertFilter(active=True))) == 2
     await desk.stop()
     for file in tmp_path.glob("journal.db*"):
         file.unlink()
@@ -268,10 +268,10 @@ async def test_of_two_alerts_for_one_failure_one_goes_on(
     await desk.wait(5)
     assert [alert.id for alert in desk.alerting.active()] == [first.id]
     assert desk.told() == []
-    await desk.store.flush()
-    rows = await desk.store.alerts.page(AlertFilter(active=True))
-    assert [row["id"] for row in rows] == [first.id]
-    await desk.store.stop()
+    await flush(desk.history)
+    rows = await store_of(desk.history).alerts(AlertFilter(active=True))
+    assert [row.id for row in rows] == [first.id]
+    await desk.history.stop()
 
 
 async def test_who_takes_note_before_the_database_answers_is_remembered(
@@ -280,14 +280,14 @@ async def test_who_takes_note_before_the_database_answers_is_remembered(
     """Somebody acknowledges the alert that has just begun: the stored one that goes on in its place
     is acknowledged by them."""
     desk = await make_desk()
-    desk.store = Store(database, tmp_path / "spool", clock=desk.clock)
-    await desk.store.start()
+    desk.history = kept(database, tmp_path / "spool", desk.clock)
+    await desk.history.start()
     await desk.restart()
     desk.add("web")
     desk.see("web", "down")
     await desk.wait(5)
     (first,) = desk.alerting.active()
-    await desk.store.flush()
+    await flush(desk.history)
     await desk.stop()
     for file in tmp_path.glob("journal.db*"):
         file.unlink()
@@ -299,7 +299,7 @@ async def test_who_takes_note_before_the_database_answers_is_remembered(
     await desk.wait(5)
     (alert,) = desk.alerting.active()
     assert (alert.id, alert.acknowledged_by, alert.comment) == (first.id, "bob", "mine")
-    await desk.store.stop()
+    await desk.history.stop()
 
 
 async def test_a_rule_whose_plugin_does_not_load_ends_nothing(

@@ -15,17 +15,16 @@ from click.testing import CliRunner
 from tests.alerting.conftest import catalog
 from tests.conftest import in_a_loop
 from tests.store.helpers import fill, make
-from tocsin import History, Observation, Result, Rule, Verdict, hookimpl
+from tocsin import History, Observation, Result, Rule, Status, Verdict, hookimpl
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Moment, Transition
 from tocsin.core.cli.main import cli as commands
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings
-from tocsin.core.monitor.replay import Episode, Replay
+from tocsin.core.monitor.replay import ACTIONS, Episode, Replay
 from tocsin.core.plugin.manager import PluginManager
-from tocsin.core.store import Store
-from tocsin.core.store.past import PastResult
+from tocsin.plugins.history.store import Store
 from tocsin.testing import SettableClock
 
 START = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
@@ -46,18 +45,18 @@ async def replayed(directory: Path, values: list[float], level: int = 100) -> li
     path.write_text(QUEUE.format(level=level))
     replay = Replay(load_config(path, {"TOCSIN_DATA_DIR": str(directory)}, catalog()))
     past = [
-        PastResult(
-            at=START + timedelta(seconds=30 * n), target="queue", check="c", status=0, message="",
-            metrics={"value": value},
+        Observation(
+            at=START + timedelta(seconds=30 * n), target="queue", check="c",
+            result=Result.up(metrics={"value": value}),
         )
         for n, value in enumerate(values)
     ]  # fmt: skip
 
-    async def pages() -> AsyncIterator[list[PastResult]]:
+    async def pages() -> AsyncIterator[list[Observation]]:
         for n in range(0, len(past), 3):
             yield past[n : n + 3]
 
-    async for _ in replay.run(pages(), []):
+    async for _ in replay.run(pages()):
         pass
     return replay.finish()
 
@@ -83,12 +82,12 @@ async def test_another_level_raises_something_else(tmp_path: Path) -> None:
     assert episode.resolved_at is None
 
 
-def in_a_row(minutes: int) -> list[PastResult]:
+def in_a_row(minutes: int) -> list[Observation]:
     """Twenty targets, each asked twice a minute; all are down for the first half."""
     return [
-        PastResult(
+        Observation(
             at=START + timedelta(seconds=30 * n, milliseconds=k), target=f"t{k}", check="c",
-            status=2 if n < minutes else 0, message="", metrics={},
+            result=Result(status=Status.DOWN if n < minutes else Status.UP),
         )
         for n in range(minutes * 2)
         for k in range(20)
@@ -119,10 +118,10 @@ async def test_alerts_that_others_explain_take_no_time_of_their_own(
     monkeypatch.setattr(Engine, "tick", counted)
     monkeypatch.setattr("tocsin.core.monitor.replay.PART", 100)
 
-    async def pages() -> AsyncIterator[list[PastResult]]:
+    async def pages() -> AsyncIterator[list[Observation]]:
         yield past
 
-    told = [at async for at in replay.run(pages(), [])]
+    told = [at async for at in replay.run(pages())]
     assert len(told) == len(past) // 100 + 1
     assert told == sorted(told)
     episodes = replay.finish()
@@ -192,7 +191,7 @@ async def test_a_replay_knows_how_long_a_check_took(database: str, tmp_path: Pat
     for number, seconds in enumerate((0.1, 2.5, 2.5)):
         result = Result.up("ok", latency=seconds)
         at = now + timedelta(seconds=number)
-        store.write(Observation(target="web", check="http", at=at, result=result))
+        store.add(Observation(target="web", check="http", at=at, result=result))
     await store.flush()
 
     class Plugin:
@@ -205,10 +204,10 @@ async def test_a_replay_knows_how_long_a_check_took(database: str, tmp_path: Pat
     path = tmp_path / "tocsin.toml"
     path.write_text('[rules.too_slow]\nrule = "slow"\n')
     replay = Replay(load_config(path, {"TOCSIN_DATA_DIR": str(tmp_path)}, plugins))
-    past = store.alerts.past(now - timedelta(minutes=1), now + timedelta(minutes=1))
-    async for _ in replay.run(past, []):
+    past = store.past(now - timedelta(minutes=1), now + timedelta(minutes=1), ACTIONS)
+    async for _ in replay.run(past):
         pass
-    await store.stop()
+    await store.close()
     (episode,) = replay.finish()
     assert (episode.rule, episode.message) == ("too_slow", "http is slow")
     assert episode.fired_at == now + timedelta(seconds=1)

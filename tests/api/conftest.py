@@ -13,6 +13,7 @@ from pytest_aiohttp import AiohttpClient
 
 from tests.alerting.well import Well
 from tests.contexts import contexts
+from tests.kept import flush, kept
 from tocsin.core.auth import TokenStore
 from tocsin.core.bus import Bus
 from tocsin.core.checks.restarts import Restarts
@@ -23,7 +24,7 @@ from tocsin.core.config.errors import ConfigError, ConfigProblem
 from tocsin.core.config.settings import (
     ActionSettings,
     ChannelSettings,
-    DatabaseSettings,
+    HistorySettings,
     PluginSettings,
     Settings,
 )
@@ -48,7 +49,7 @@ from tocsin.core.monitor import events
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.state import CheckState, LiveState
-from tocsin.core.store import Store
+from tocsin.plugins.history import PostgresHistory
 from tocsin.testing import RecordingNotifier
 
 
@@ -64,10 +65,12 @@ class Stack:
         self.settings = Settings(
             data_dir=directory,
             actions=ActionSettings(restart=("web*",)),
-            database=DatabaseSettings(url=Secret("postgresql://u:hunter2@h/d")),
+            database=HistorySettings(
+                store=PostgresHistory(url=Secret("postgresql://u:hunter2@h/d"))
+            ),
         )
         self.bus = Bus()
-        self.store = Store(database, directory / "spool", clock=self.clock)
+        self.history = kept(database, directory / "spool", self.clock)
         self.tokens = TokenStore(directory / "tokens.db")
         self.plugins = PluginManager(PluginSettings())
         self.plugins.load()
@@ -100,8 +103,8 @@ class Stack:
             frozenset(["recording"]), lambda *_: None, contexts()
         )
         self.alerting = Alerting(
-            self.settings, data_dir=directory, clock=self.clock, store=self.store,
-             bus=self.bus, isolation=isolation, plugins=self.plugins,
+            self.settings, data_dir=directory, clock=self.clock, history=self.history, bus=self.bus,
+            isolation=isolation, plugins=self.plugins,
             itself=Well(self.parts),
         )  # fmt: skip
 
@@ -116,7 +119,7 @@ class Stack:
         return SchedulerStats(checks=2)
 
     def audit(self, entry: AuditEntry) -> None:
-        self.store.write(entry)
+        self.history.write(entry)
 
     async def logs(self, target: str, lines: int) -> list[LogLine]:
         if target == "dead":
@@ -188,7 +191,7 @@ def facts(reason: Reason = Reason.RUNNING, state: str = "running") -> Container:
 @pytest.fixture
 async def stack(tmp_path: Path, database: str) -> AsyncIterator[Stack]:
     made = Stack(tmp_path, database)
-    await made.store.start()
+    await made.history.start()
     await made.alerting.start()
     made.add("web", "container", "docker", "docker-health", depends_on=("db",))
     made.add("db", "container", "docker", "docker-health", critical=True)
@@ -198,13 +201,13 @@ async def stack(tmp_path: Path, database: str) -> AsyncIterator[Stack]:
     made.see("web", "docker", Result.up("running", container=facts()))
     made.see("db", "docker", Result.down("crashed", container=facts(Reason.CRASHED, "exited")))
     made.see("site / ü", "http", Result.up("200", latency=0.1, metrics={"body_bytes": 3.0}))
-    made.store.write(
+    made.history.write(
         Event(target="web", source="docker", action="start", at=made.clock.now(), attributes={})
     )
-    await made.store.flush()
+    await flush(made.history)
     yield made
     await made.alerting.stop()
-    await made.store.stop()
+    await made.history.stop()
 
 
 @pytest.fixture

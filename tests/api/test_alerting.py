@@ -16,6 +16,7 @@ from attrs import evolve
 from tests.api.conftest import Asker, Stack
 from tests.conftest import eventually
 from tests.hidden import hide_only
+from tests.kept import flush, store_of
 from tocsin import NotifyError, Result
 
 
@@ -29,7 +30,7 @@ def alert_of(stack: Stack, target: str = "db") -> str:
 
 
 async def audited(ask: Asker, stack: Stack, action: str) -> dict[str, Any]:
-    await stack.store.flush()
+    await flush(stack.history)
     rows = (await ask.get("/api/v1/audit"))["items"]
     found: dict[str, Any] = next(row for row in rows if row["action"] == action)
     return found
@@ -294,8 +295,8 @@ async def test_alerts_are_filtered_paged_and_shown_without_the_database(
     )
     for away in (None, (datetime.now(UTC), "the connection is refused")):
         if away is None:
-            await stack.store.flush()
-        stack.store._writer.away = away
+            await flush(stack.history)
+        store_of(stack.history)._writer.away = away
         everything = (await ask.get("/api/v1/alerts"))["items"]
         assert {a["container_name"] for a in everything} == {"db", "dead"}
         first = await ask.get("/api/v1/alerts?limit=1")
@@ -311,7 +312,7 @@ async def test_alerts_are_filtered_paged_and_shown_without_the_database(
         active = (await ask.get("/api/v1/alerts/active?target=dead"))["items"]
         assert [a["container_name"] for a in active] == ["dead"]
         assert (await ask.get(f"/api/v1/alerts/{alert_of(stack)}"))["affected"] == ["web"]
-    stack.store._writer.away = None
+    store_of(stack.history)._writer.away = None
 
 
 def states(page: dict[str, Any]) -> list[tuple[str, str]]:
@@ -325,7 +326,7 @@ async def resolved_ones(stack: Stack, number: int) -> list[str]:
         stack.add(name, "container", "docker", "docker-health")
         stack.see(name, "docker", Result.down("crashed"))
         stack.see(name, "docker", Result.up("running"))
-    await stack.store.flush()
+    await flush(stack.history)
     return names[::-1]
 
 
@@ -353,8 +354,8 @@ async def test_alerts_stand_in_the_order_in_which_they_fired(ask: Asker, stack: 
         changed = evolve(alert, fired_at=late, revision=alert.revision + 1)
         engine.alerts[alert.key] = changed
         memory.keep(changed)
-        stack.store.write(changed)
-    await stack.store.flush()
+        stack.history.write(changed)
+    await flush(stack.history)
     for left in (4, 0):
         if not left:
             memory.alerts.clear()
@@ -377,14 +378,14 @@ async def test_what_fires_is_found_below_any_number_of_resolved_alerts(
     stack.see("dead", "docker", Result.down("crashed"))
     brief = await resolved_ones(stack, 12)
     await ask.post(f"/api/v1/alerts/{alert_of(stack, 'dead')}/acknowledge")
-    await stack.store.flush()
+    await flush(stack.history)
     over = [(name, "resolved") for name in brief]
     path = "/api/v1/alerts?limit=5"
     for when in ("remembered", "history alone", "away"):
         if when == "history alone":
             stack.alerting.monitor.recent.alerts.clear()  # as after two thousand newer ones
         if when == "away":
-            stack.store._writer.away = (datetime.now(UTC), "the connection is refused")
+            store_of(stack.history)._writer.away = (datetime.now(UTC), "the connection is refused")
         assert states(await ask.get(f"{path}&state=firing")) == [("db", "firing")], when
         assert states(await ask.get(f"{path}&state=acknowledged")) == [("dead", "acknowledged")]
         assert states(await ask.get(f"{path}&state=firing,acknowledged")) == [
@@ -397,7 +398,7 @@ async def test_what_fires_is_found_below_any_number_of_resolved_alerts(
             assert states({"items": both}) == [*over, ("db", "firing")]
             assert states({"items": await joined(ask, f"{path}&state=resolved")}) == over
             assert states({"items": await joined(ask, f"{path}&target=db")}) == [("db", "firing")]
-    stack.store._writer.away = None
+    store_of(stack.history)._writer.away = None
 
 
 async def test_what_fires_again_is_not_resolved_any_more(
@@ -407,9 +408,9 @@ async def test_what_fires_again_is_not_resolved_any_more(
     await settled(stack)
     alert = alert_of(stack)
     stack.see("db", "docker", Result.up("running"))
-    await stack.store.flush()
+    await flush(stack.history)
     assert states(await ask.get("/api/v1/alerts?state=resolved")) == [("db", "resolved")]
-    monkeypatch.setattr(stack.store, "write", lambda _: None)
+    monkeypatch.setattr(stack.history, "write", lambda _: None)
     stack.see("db", "docker", Result.down("crashed"))
     assert alert_of(stack) == alert
     assert states(await ask.get("/api/v1/alerts?state=resolved")) == []
@@ -426,7 +427,7 @@ async def test_a_page_that_is_just_full_is_the_last(ask: Asker, stack: Stack) ->
         return len(rows) >= 8 and all(row["decision"] != "queued" for row in rows)
 
     await eventually(told)
-    await stack.store.flush()
+    await flush(stack.history)
     for path in ("/api/v1/alerts", "/api/v1/notifications"):
         everything = (await ask.get(path))["items"]
         stack.alerting.monitor.recent.alerts.clear()
@@ -444,7 +445,7 @@ async def test_the_ledger_is_filtered_and_paged(ask: Asker, stack: Stack) -> Non
     await settled(stack)
     stack.see("dead", "docker", Result.down("crashed"))
     await eventually(lambda: len(stack.notifier.notified("fired")) == 2)
-    await stack.store.flush()
+    await flush(stack.history)
     everything = (await ask.get("/api/v1/notifications"))["items"]
     assert len(everything) == 3
     joined: list[Any] = []

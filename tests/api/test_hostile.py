@@ -12,6 +12,7 @@ import pytest
 
 from tests.api.conftest import Asker, Stack
 from tests.conftest import eventually
+from tests.kept import flush
 from tocsin.core.contracts.model import ComponentHealth, Health, Status, Target
 from tocsin.core.contracts.route import Role
 from tocsin.core.http import ApiServer
@@ -188,7 +189,7 @@ async def test_a_restart_that_breaks_is_audited_too(
     monkeypatch.setattr(stack.restarts, "do", boom)
     problem = await ask.post("/api/v1/containers/web/restart", 500)
     assert problem["instance"].startswith("urn:uuid:")
-    await stack.store.flush()
+    await flush(stack.history)
     (row,) = (await ask.get("/api/v1/audit"))["items"]
     assert (row["subject"], row["outcome"]) == ("web", "failed: RuntimeError")
 

@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient
 from attrs import evolve
 
 from tests.api.conftest import Asker, Stack, facts
+from tests.kept import flush, store_of
 from tocsin.core.contracts.model import Observation, Reason, Result, Status, Target
 from tocsin.core.contracts.route import Role
 from tocsin.core.ids import new_id
@@ -119,7 +120,7 @@ async def test_uptime_of_all_targets(ask: Asker, stack: Stack) -> None:
     for _ in range(3):
         stack.see("web", "docker", Result.unknown("the engine is away"))
     stack.see("web", "docker", Result.down("crashed", container=facts(Reason.CRASHED, "exited")))
-    await stack.store.flush()
+    await flush(stack.history)
     body = await ask.get("/api/v1/uptime?hours=1&points=6")
     by_name = {item["target"]: item for item in body["items"]}
     assert len(by_name) == body["total"] == 5
@@ -148,8 +149,8 @@ async def test_uptime_is_the_same_at_every_resolution(ask: Asker, stack: Stack) 
             if seen is not None:
                 result = Result(status=seen)
                 at = now - timedelta(seconds=30 * (111 - n))
-                stack.store.write(Observation(target="web", check=check, at=at, result=result))
-    await stack.store.flush()
+                stack.history.write(Observation(target="web", check=check, at=at, result=result))
+    await flush(stack.history)
     shares = []
     for points in (1, 2, 7, 60, 200):
         body = await ask.get(f"/api/v1/uptime?hours=1&points={points}&q=web")
@@ -162,7 +163,7 @@ async def test_uptime_is_the_same_at_every_resolution(ask: Asker, stack: Stack) 
 async def test_trends_of_the_leaders(ask: Asker, stack: Stack) -> None:
     """The highest average first; ``top`` cuts; a metric nobody has is an empty list."""
     stack.see("db", "docker", Result.up("running", container=evolve(facts(), cpu_percent=50.0)))
-    await stack.store.flush()
+    await flush(stack.history)
     body = await ask.get("/api/v1/trends?hours=1")
     assert body["metric"] == "cpu_percent"
     found = [(item["target"], item["avg"], item["max"]) for item in body["items"]]
@@ -237,18 +238,18 @@ async def test_without_the_database_there_is_no_history(
     ask: Asker, stack: Stack, path: str
 ) -> None:
     """503 with Retry-After and the reason."""
-    await stack.store.stop()  # it would find the database back
-    stack.store._writer.away = (datetime.now(UTC), "the connection is refused")
+    await store_of(stack.history).close()  # it would find the database back
+    store_of(stack.history)._writer.away = (datetime.now(UTC), "the connection is refused")
     problem = await ask.get(f"/api/v1/{path}", 503)
     assert "the connection is refused" in problem["detail"]
-    stack.store._writer.away = None
+    store_of(stack.history)._writer.away = None
 
 
 async def test_a_hostile_name_is_only_a_name(ask: Asker, stack: Stack) -> None:
     """Targets with quotes, backslashes and line ends in their names have their history, too."""
     name = 'od"d\\\n'
     stack.see(name, "http", Result.up("200", latency=0.5))
-    await stack.store.flush()
+    await flush(stack.history)
     body = await ask.get("/api/v1/uptime?q=od%22")
     assert [(i["target"], i["available"]) for i in body["items"]] == [(name, 1.0)]
     body = await ask.get("/api/v1/trends?metric=latency_seconds")

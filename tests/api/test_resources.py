@@ -13,6 +13,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from tests.api.conftest import Asker, Stack, facts
+from tests.kept import flush, store_of
 from tocsin.core.contracts.model import ComponentHealth, Health, Reason, Result, Status
 
 pytestmark = pytest.mark.usefixtures("stack")
@@ -132,7 +133,7 @@ async def test_restart_is_guarded_and_audited(ask: Asker, stack: Stack) -> None:
     assert (await ask.post("/api/v1/containers/web/restart"))["restarted"]
     await ask.post("/api/v1/containers/web/restart", 409)
     assert stack.restarted == ["web"]
-    await stack.store.flush()
+    await flush(stack.history)
     rows = (await ask.get("/api/v1/audit"))["items"]
     assert [(row["subject"], row["outcome"]) for row in rows] == [
         ("web", "refused: restarted a moment ago"), ("web", "ok"), ("db", "refused: not allowed"),
@@ -259,12 +260,12 @@ async def test_a_database_that_is_away_is_a_503(ask: Asker, stack: Stack) -> Non
     """History answers 503 with Retry-After, everything else goes on."""
     from datetime import UTC, datetime
 
-    stack.store._writer.away = (datetime.now(UTC), "the connection is refused")
+    store_of(stack.history)._writer.away = (datetime.now(UTC), "the connection is refused")
     problem = await ask.get("/api/v1/metrics/history?target=web", 503)
     assert "the connection is refused" in problem["detail"]
     assert (await ask.get("/api/v1/status"))["active_alerts"] == 1
     assert (await ask.get("/api/v1/containers"))["total"] == 3
-    stack.store._writer.away = None
+    store_of(stack.history)._writer.away = None
 
 
 async def test_a_database_that_hangs_does_not_hold_up_the_status(ask: Asker, database: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import urllib.request
 from pathlib import Path
@@ -61,4 +62,20 @@ def test_the_uplink_in_health_results_and_metrics(tmp_path: Path, postgres: str)
         running.process.send_signal(signal.SIGHUP)
         running.until(lambda: "uplink" not in running.get("/health")["components"])
         running.until(lambda: running.get("/api/v1/checks")["items"][0]["status"] == "down")
+        assert running.stop() == 0
+
+
+def test_the_counters_of_the_history_in_metrics(tmp_path: Path, postgres: str) -> None:
+    """/metrics has the counters that the history reports as its health."""
+    with Running(tmp_path, CONFIG, {"DATABASE_URL": postgres}) as running:
+
+        def counted() -> bool:
+            text, _ = exposed(running)
+            return re.search(r"^tocsin_history_rows_written_total [1-9]", text, re.M) is not None
+
+        running.until(counted)
+        text, _ = exposed(running)
+        assert "\ntocsin_history_rows_dropped_total 0.0\n" in text
+        assert "\ntocsin_history_spool_bytes " in text
+        assert "\ntocsin_history_rows_waiting " in text
         assert running.stop() == 0

@@ -13,6 +13,7 @@ from attrs import Attribute, Factory, field, frozen, validators
 from tocsin import Bytes, Probe, PushProbe, Result, Seconds, Secret, Sink, Source, Target
 from tocsin.core.config import ConfigError, ConfigProblem, Settings, load_config
 from tocsin.core.contracts.base import private
+from tocsin.plugins.history import PostgresHistory
 from tocsin.plugins.rules.down import DownRule
 from tocsin.testing import RecordingNotifier
 
@@ -122,6 +123,7 @@ class Shelves:
         self.services: dict[str, Entry] = {}
         self.observers: dict[str, Entry] = {}
         self.reviewers: dict[str, Entry] = {}
+        self.histories = {"postgresql": Entry(PostgresHistory, "history")}
 
     inline: tuple[str, ...] = ()
 
@@ -163,3 +165,9 @@ def wrong(load: Load) -> Wrong:
         return list(caught.value.problems)
 
     return wrong
+
+
+def history_of(settings: Settings) -> PostgresHistory:
+    """The options of the history."""
+    assert isinstance(settings.database.store, PostgresHistory)
+    return settings.database.store

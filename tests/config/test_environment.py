@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.config.conftest import Load, Wrong
+from tests.config.conftest import Load, Wrong, history_of
 from tocsin.core.config import read_secret
 from tocsin.core.config.environment import Environment
 from tocsin.core.config.errors import Problems
@@ -94,7 +94,7 @@ def test_the_default_database_is_the_last_resort(load: Load, secrets: Path) -> N
 
     def url(text: str = "", **env: str) -> str:
         default = {"TOCSIN_DEFAULT_DATABASE_URL": "postgresql://beside/x"}
-        found = load(text, **default, TOCSIN_SECRETS=str(secrets), **env).database.url
+        found = history_of(load(text, **default, TOCSIN_SECRETS=str(secrets), **env)).url
         assert found is not None
         return found.reveal()
 

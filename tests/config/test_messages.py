@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.config.conftest import Entry, Load, Shelves
+from tests.config.conftest import Entry, Load, Shelves, history_of
 from tocsin.core.config import ConfigError, load_config
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.contracts.rule import Severity
@@ -110,8 +110,8 @@ def test_a_section_refines_what_the_environment_gives(load: Load) -> None:
     assert mail.notifier.password is not None
     assert mail.notifier.password.reveal() == "app password"
     assert (telegram.batch, telegram.notifier.chat_id) == (60, "-42")
-    assert settings.database.url is not None
-    assert settings.database.retention == 60 * 86400
+    assert history_of(settings).url is not None
+    assert history_of(settings).retention == 60 * 86400
 
 
 def test_a_password_goes_to_no_host_but_its_own(load: Load) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.config.conftest import Load, Wrong
+from tests.config.conftest import Load, Wrong, history_of
 from tocsin.core.config import redacted
 from tocsin.core.hiding import Known
 
@@ -108,6 +108,6 @@ def test_a_url_that_cannot_be_read_is_told_without_its_password(
 )
 def test_urls_that_can_be_read_are_taken(load: Load, url: str) -> None:
     """With escaped characters, several hosts, IPv6, a socket."""
-    found = load(f'[database]\nurl = "{url}"\n').database.url
+    found = history_of(load(f'[database]\nurl = "{url}"\n')).url
     assert found is not None
     assert found.reveal() == url

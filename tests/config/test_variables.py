@@ -70,6 +70,15 @@ class QuietNotifier(Notifier):
 
 
 @frozen(kw_only=True)
+class LedNotifier(QuietNotifier):
+    """Its variable counts more than the file, and has a substitute."""
+
+    environment: ClassVar[Mapping[str, Variable]] = {
+        "label": Variable("LED_LABEL", overrides=True, default="LED_DEFAULT")
+    }
+
+
+@frozen(kw_only=True)
 class ShyNotifier(QuietNotifier):
     """Needs an option that no variable gives."""
 
@@ -86,6 +95,7 @@ def catalog() -> Shelves:
         "pager": Entry(PagerNotifier, "beeps"),
         "quiet": Entry(QuietNotifier, "quiet"),
         "shy": Entry(ShyNotifier, "shy"),
+        "led": Entry(LedNotifier, "led"),
     }
     return made
 
@@ -230,3 +240,22 @@ def test_a_channel_for_all_comes_first(load: Load, catalog: Shelves) -> None:
 
     catalog.notifiers = {"aloof": Entry(Aloof, "beeps"), **catalog.notifiers}
     assert list(load("", **ENOUGH).channels) == ["pager", "aloof"]
+
+
+@pytest.mark.parametrize(
+    ("said", "env", "label"),
+    [
+        ("", {"LED_LABEL": "set"}, "set"),
+        ('label = "said"', {"LED_LABEL": "set"}, "set"),
+        ('label = "said"', {"LED_DEFAULT": "else"}, "said"),
+        ("", {"LED_DEFAULT": "else"}, "else"),
+        ("", {"LED_DEFAULT": "else", "LED_LABEL": "set"}, "set"),
+    ],
+)
+def test_a_variable_may_override_and_have_a_substitute(
+    load: Load, said: str, env: dict[str, str], label: str
+) -> None:
+    """One that overrides counts more than the file, its substitute less than both."""
+    notifier = load(f"[channels.led]\n{said}\n", **env).channels["led"].notifier
+    assert isinstance(notifier, LedNotifier)
+    assert notifier.label == label

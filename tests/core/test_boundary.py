@@ -27,14 +27,15 @@ from tocsin.core.boundary import (
     cleaned_lines,
     cleaned_observation,
     cleaned_result,
-    cleaned_rows,
     cleaned_verdict,
 )
 from tocsin.core.checks import source_supervisor as sources
 from tocsin.core.clock import SystemClock
+from tocsin.core.contracts.history_records import AlertRecord
 from tocsin.core.contracts.notifier import Kind, Notice
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.hiding import HIDDEN, know
+from tocsin.core.history.records import cleaned
 from tocsin.core.ids import new_id
 from tocsin.core.journal.journal import Entry, Journal
 
@@ -218,10 +219,14 @@ async def test_what_an_earlier_version_wrote_is_cleaned_when_it_is_read(tmp_path
     await again.stop()
     assert is_clean([str(saved.alerts), str(saved.rows)])
     assert (saved.alerts[0].id, saved.rows[0].id) == (alert.id, row.id)
-    (read,) = cleaned_rows([{"message": NASTY, "details": {"a": NASTY}, "n": 3, "state": NASTY}],
-                           raw=["state"])  # fmt: skip
-    assert is_clean([read["message"], read["details"]])
-    assert (read["n"], read["state"]) == (3, NASTY)
+    state = {"message": NASTY}
+    stored = AlertRecord(
+        id=new_id(), rule="r", target="t", severity="warning", message=NASTY,
+        details={"a": NASTY}, created_at=AT, revision=3, state=state,
+    )  # fmt: skip
+    read = cleaned(stored)
+    assert is_clean([read.message, dict(read.details)])
+    assert (read.revision, read.state) == (3, state)
 
 
 @pytest.mark.parametrize("wrong", [10**400, float("nan"), float("inf"), "5", [1], True])

@@ -15,6 +15,7 @@ from attrs import define, evolve, field, frozen
 import tocsin
 from tests.conftest import eventually
 from tests.contexts import contexts, polled
+from tests.kept import no_history
 from tocsin.core.alerts.durable_clock import DurableMonotonicClock
 from tocsin.core.bus import Bus
 from tocsin.core.checks.check_runner import Runner
@@ -38,7 +39,6 @@ from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.runtime import descriptors
 from tocsin.core.state import LiveState
-from tocsin.core.store import Store
 from tocsin.testing import SettableClock
 
 
@@ -136,7 +136,7 @@ class Room:
         self.clock = clock
         self.executor = Recorder(
             Monitor(), DurableMonotonicClock(clock), Journal(directory / "journal.db"),
-            Store(None, directory / "spool", clock=clock), Bus(),
+            no_history(clock), Bus(),
         )  # fmt: skip
         self.scheduler = Scheduler(clock)
         self.plugins = PluginManager(PluginSettings(), discover=tuple)

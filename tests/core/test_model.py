@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tocsin import Container, Reason
 from tocsin.core.contracts.model import CONTAINER_METRICS
-from tocsin.core.store.batch import KEPT_METRICS
+from tocsin.plugins.history.batch import KEPT_METRICS
 
 
 def test_a_containers_metrics_are_the_facts_that_name_a_unit() -> None:

@@ -80,6 +80,7 @@ def test_our_own_plugins_are_found_through_entry_points() -> None:
             "down",
             "email",
             "heartbeat",
+            "history",
             "http",
             "postgres-query",
             "prometheus",

@@ -13,7 +13,8 @@ from attrs import frozen
 from tocsin.core.alerts.model import Alert, Phase
 from tocsin.core.contracts.model import Container, Event, Observation, Reason, Result, Status
 from tocsin.core.contracts.rule import Severity
-from tocsin.core.store import Store
+from tocsin.core.history.records import record_of
+from tocsin.plugins.history.store import Store
 
 MB = 1_000_000
 
@@ -176,12 +177,12 @@ async def fill(store: Store, now: datetime, days: float, names: Iterable[str] = 
     for since, until, step in stretches:
         if since < until:
             for number, observation in enumerate(observations(chosen, since, until, step)):
-                store.write(observation)
+                store.add(observation)
                 if number % 5000 == 4999:
                     await store.flush()
     items: list[Alert | Event] = [*alerts(now), *events(now)]
     for item in items:
         if item.target in chosen:
-            store.write(item)
+            store.add(record_of(item))
     await store.flush()
     await store.tidy()

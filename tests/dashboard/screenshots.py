@@ -24,8 +24,8 @@ from tests.dashboard.past import HABITS, fill
 from tests.running import Running, free_port
 from tests.tradestack import NAMES, docker, stood_up
 from tocsin.core.clock import SystemClock
-from tocsin.core.embedded import EmbeddedPostgres
-from tocsin.core.store import Store
+from tocsin.plugins.history.embedded import EmbeddedPostgres
+from tocsin.plugins.history.store import Store
 
 IMAGES = Path(__file__).parents[2] / "docs/images"
 LARGEST = 300_000
@@ -52,7 +52,7 @@ async def remember(dsn: str, directory: Path) -> None:
     store = Store(dsn, directory / "spool", clock=SystemClock())
     await store.start()
     await fill(store, datetime.now(UTC) - timedelta(minutes=2), 30, HABITS)
-    await store.stop()
+    await store.close()
 
 
 @contextmanager

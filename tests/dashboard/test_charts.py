@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tocsin.core.store.resolution_plan import resolution_for
-from tocsin.core.store.rollup import STEPS, floor
 from tocsin.dashboard import bars, charts
 from tocsin.dashboard.views.target_panels import POINTS
 from tocsin.dashboard.views.target_past import BAR, buckets
+from tocsin.plugins.history.resolution_plan import resolution_for
+from tocsin.plugins.history.rollup import STEPS, floor
 
 NOON = datetime(2026, 3, 4, 12, 0, 41, 123456, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

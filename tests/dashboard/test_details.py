@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from tests.dashboard.conftest import Pages, bars, calm, shown
 from tests.dashboard.test_pages import HOSTILE, down, up
 from tests.dashboard.town import Town, log_lines, running
+from tests.kept import flush
 from tocsin import Panel, PanelChart, PanelCurve, PanelFact, hookimpl
 from tocsin.core.contracts.model import Event, Reason, Result
 from tocsin.dashboard import logs, words
@@ -37,8 +38,8 @@ def happen(town: Town, name: str, actions: list[str], minutes: float = 20.0) -> 
     at = town.stack.clock.now() - timedelta(minutes=minutes)
     for n, action in enumerate(actions):
         event = Event(target=name, source="docker", action=action, at=at + timedelta(seconds=n))
-        town.act(town.stack.store.write, event)
-    town.do(town.stack.store.flush())
+        town.act(town.stack.history.write, event)
+    town.do(flush(town.stack.history))
 
 
 # The overview's cards
@@ -181,7 +182,7 @@ def test_one_restart_is_one_start(pages: Pages, empty_town: Town) -> None:
     calm(at)
     assert "1 start\n" in shown(at)
     empty_town.put("once", Result.up("running", container=running(cpu=7.0)))
-    empty_town.do(empty_town.stack.store.flush())
+    empty_town.do(flush(empty_town.stack.history))
     at = pages.open("target", name="once", range="1h")
     assert at.get("plotly_chart")[0].proto.spec.count('"Started"') == 1
 
@@ -205,7 +206,7 @@ def test_charts_stand_still_between_two_looks(pages: Pages, town: Town) -> None:
         ids = [chart.proto.id for chart in at.get("plotly_chart")]
         assert len(ids) == number
         town.put("postgres", Result.up("running", container=running(cpu=9.0)))
-        town.do(town.stack.store.flush())
+        town.do(flush(town.stack.history))
         at.run()
         calm(at)
         assert [chart.proto.id for chart in at.get("plotly_chart")] == ids
@@ -216,7 +217,7 @@ def test_the_response_time_of_a_service(pages: Pages, empty_town: Town) -> None:
     costs no request more; a check that does not has none."""
     for latency in (0.02, 0.06):
         empty_town.put("site", Result.up("200", latency=latency), "service")
-    empty_town.do(empty_town.stack.store.flush())
+    empty_town.do(flush(empty_town.stack.history))
     pages.point(empty_town)
     empty_town.calls.clear()
     at = pages.open("target", name="site", range="1h")
@@ -226,7 +227,7 @@ def test_the_response_time_of_a_service(pages: Pages, empty_town: Town) -> None:
     histories = [path for path in empty_town.calls.elements() if path.endswith("/history")]
     assert histories == ["/api/v1/checks/site/http/history"]
     up("quiet", empty_town)
-    empty_town.do(empty_town.stack.store.flush())
+    empty_town.do(flush(empty_town.stack.history))
     assert "Response time" not in shown(pages.open("target", name="quiet", range="1h"))
 
 
@@ -333,7 +334,7 @@ def test_a_panel_of_a_plugin_is_shown(pages: Pages, empty_town: Town) -> None:
         metrics = {"waiting": waiting, "done": 1234.0, "age_seconds": 90.0}
         result = Result.up("200", metrics=metrics, attributes={"is_open": True})
         empty_town.put("site", result, "service")
-    empty_town.do(empty_town.stack.store.flush())
+    empty_town.do(flush(empty_town.stack.history))
     pages.point(empty_town)
     at = pages.open("target", name="site", range="1h")
     calm(at)

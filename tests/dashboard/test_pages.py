@@ -16,6 +16,7 @@ from attrs import evolve
 from tests.dashboard.conftest import Pages, bars, calm, shown
 from tests.dashboard.past import HABITS
 from tests.dashboard.town import Town, log_lines, running
+from tests.kept import flush, store_of
 from tests.store.conftest import Server, server
 from tocsin.core.contracts.model import LogLine, Reason, Result
 from tocsin.core.contracts.route import Role
@@ -147,7 +148,7 @@ def test_a_target_whose_source_reads_a_log(pages: Pages, empty_town: Town) -> No
     empty_town.act(empty_town.stack.add, "anna", "ship", "fleet", "fleet")
     empty_town.act(empty_town.stack.see, "anna", "fleet", Result.up("afloat"))
     empty_town.stack.lines["anna"] = [LogLine(text="land in sight")]
-    empty_town.do(empty_town.stack.store.flush())
+    empty_town.do(flush(empty_town.stack.history))
     pages.point(empty_town)
     at = pages.open("target", name="anna")
     calm(at)
@@ -286,7 +287,7 @@ def test_nothing_is_watched_yet(pages: Pages, empty_town: Town) -> None:
 def test_no_data_yet(pages: Pages, empty_town: Town) -> None:
     """A container that was just found has facts and no curves."""
     up("new", empty_town)
-    empty_town.do(empty_town.stack.store.flush())
+    empty_town.do(flush(empty_town.stack.history))
     pages.point(empty_town)
     at = pages.open("target", name="new", range="1h")
     calm(at)
@@ -346,7 +347,7 @@ def test_history_is_away(pages: Pages, tmp_path: Path, server: Server) -> None:
     town.directory.mkdir()
     town.start()
     up("web", town)
-    town.do(town.stack.store.flush())
+    town.do(flush(town.stack.history))
     pages.point(town)
     asyncio.run(server.stop())
     at = pages.open()
@@ -432,15 +433,15 @@ def test_an_action_leads_to_signing_in_first(pages: Pages, town: Town) -> None:
     alert = town.do(_active(town, "pgadmin"))
     assert (alert.acknowledged_by, alert.comment) == ("operator", "on it")
     rows = town.do(_audit(town))
-    assert ("operator", "acknowledge") in {(row["actor"], row["action"]) for row in rows}
+    assert ("operator", "acknowledge") in {(row.actor, row.action) for row in rows}
     at.run()
     assert "Acknowledged by operator" in shown(at)
     up("pgadmin", town)
 
 
 async def _audit(town: Town) -> Any:
-    await town.stack.store.flush()
-    return await town.stack.store.audit(50)
+    await flush(town.stack.history)
+    return await store_of(town.stack.history).audit(50)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, expect
 from tests.dashboard.browser import settled, visit
 from tests.dashboard.test_browser import Served, browser, served
 from tests.dashboard.town import log_lines, running
+from tests.kept import flush
 from tocsin.core.contracts.model import Result
 
 pytestmark = pytest.mark.browser
@@ -47,7 +48,7 @@ def test_a_refresh_keeps_the_readers_place(browser: Browser, served: Served) -> 
         page.evaluate(f"{CHART}.tocsin = {TRAFFIC}.tocsin = 'the same'")
         town.stack.lines["nginx"] = log_lines(town, [*lines, "INFO one more"])
         town.put("nginx", Result.up("seen once more", container=running(cpu=50.0)))
-        town.do(town.stack.store.flush())
+        town.do(flush(town.stack.history))
         expect(page.get_by_label("Log lines")).to_contain_text("INFO one more", timeout=120_000)
         expect(page.get_by_text("seen once more")).to_be_visible(timeout=120_000)
         settled(page)

@@ -8,6 +8,7 @@ from tests.conftest import eventually
 from tests.dashboard.conftest import Pages, calm, shown
 from tests.dashboard.test_pages import down, up
 from tests.dashboard.town import Town
+from tests.kept import flush
 from tocsin.core.contracts.model import ComponentHealth, Health, Result
 
 
@@ -52,7 +53,7 @@ def test_what_fires_is_shown_below_more_than_a_page(pages: Pages, empty_town: To
 def test_a_page_that_is_just_full_has_no_older_one(pages: Pages, empty_town: Town) -> None:
     """Fifty alerts are one page: nothing older is offered."""
     many_alerts(empty_town, 49)
-    empty_town.do(empty_town.stack.store.flush())
+    empty_town.do(flush(empty_town.stack.history))
     pages.point(empty_town)
     at = pages.open("alerts")
     calm(at)

@@ -16,6 +16,7 @@ from attrs import evolve
 from tests.api.conftest import Stack
 from tests.conftest import eventually
 from tests.dashboard.past import HABITS, MB, fill, usage
+from tests.kept import flush, store_of
 from tests.running import free_port
 from tocsin.core.contracts.model import Container, LogLine, Reason, Result
 from tocsin.core.contracts.route import Role
@@ -66,8 +67,8 @@ class Town:
     async def _start(self) -> None:
         self.stack = TownStack(self.directory, self._database)
         self.stack.lines = {}
-        await self.stack.store.start()
-        await self.stack.store.flush()  # the schema is there
+        await self.stack.history.start()
+        await flush(self.stack.history)  # the schema is there
         await self.stack.alerting.start()
         self.tokens = {role.value: self.stack.tokens.create(role.value, role) for role in Role}
         await self.open()
@@ -116,7 +117,7 @@ class Town:
     async def _stop(self) -> None:
         await self.server.stop()
         await self.stack.alerting.stop()
-        await self.stack.store.stop()
+        await self.stack.history.stop()
 
     # What there is to be seen
 
@@ -151,7 +152,7 @@ class Town:
 
     def history(self, days: float) -> None:
         """The past of the trade system."""
-        self.do(fill(self.stack.store, self.stack.clock.now(), days))
+        self.do(fill(store_of(self.stack.history), self.stack.clock.now(), days))
 
 
 def running(cpu: float = 5.0, memory: int = 100 * MB, **fields: Any) -> Container:

@@ -32,7 +32,7 @@ LATE = 1.0
 
 UNWRITTEN = 2.0
 """Seconds of history that a SIGKILL may take: results are gathered in memory for
-``core.store.writer.BATCH_SECONDS`` (1 s) and then written or spooled, for which there is 1 s."""
+``core.history.access.BATCH_SECONDS`` (1 s) and then written or spooled, for which there is 1 s."""
 
 UNDER_WAY = 0.5
 """Seconds before an orderly stop in which an answered check may still be under way; a stop cancels

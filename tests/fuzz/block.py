@@ -21,8 +21,8 @@ from tests.fuzz.kinds import Kind, all_kinds
 from tests.fuzz.world import only_loopback
 from tests.store.helpers import NOWHERE
 from tocsin.core.config.settings import LogSettings
-from tocsin.core.embedded import EmbeddedPostgres
 from tocsin.core.logs import configure
+from tocsin.plugins.history.embedded import EmbeddedPostgres
 
 STUCK = 30.0
 """Seconds of CPU after which a batch is stuck."""

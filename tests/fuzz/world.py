@@ -205,13 +205,13 @@ class World:
         self.headers = {
             "Authorization": f"Bearer {(tocsin.data_dir / 'admin.token').read_text().strip()}"
         }
-        write = tocsin.store.write
+        write = tocsin.history.write
 
         def wrote(item: Any) -> None:
             judge.out("row", repr(item))
             write(item)
 
-        tocsin.store.write = wrote  # type: ignore[method-assign]
+        tocsin.history.write = wrote  # type: ignore[method-assign]
 
     async def watch(self, documents: list[dict[str, Any]]) -> None:
         """Take an engine with these containers for the one there is, and await its inventory."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.config.conftest import history_of
 from tests.conftest import need
 from tests.ship.stack import MONITOR, Stack
 from tests.tradestack import docker
@@ -21,7 +22,8 @@ CONFIG = '[deadman]\nurl = "${PING_URL}"\n[targets.site.labels]\nat = "at ${PLAC
 DATABASE = (
     "import os; from tocsin.core.plugin.manager import load_plugins;"
     "from tocsin.core.config import load_config;"
-    "print(load_config(None, os.environ, load_plugins(None, os.environ)).database.url.reveal())"
+    "found = load_config(None, os.environ, load_plugins(None, os.environ));"
+    "print(found.database.store.url.reveal())"
 )
 HOST = '[targets.host.checks.disk]\nprobe = "disk"\nroot = "/host"\npaths = ["/"]\n'
 OURS = "postgresql://tocsin@/tocsin?host=/var/run/postgresql"
@@ -57,7 +59,9 @@ def test_each_way_to_name_a_database_works_alone(
     """Nothing, DATABASE_URL, DATABASE_URL_FILE: each makes a configuration that holds."""
     (tmp_path / "named").write_text("postgresql://in/a-file\n")
     made = environment(stack, **{name: value.format(tmp_path) for name, value in env.items()})
-    found = load_config(None, made, PluginManager(PluginSettings())).database.url
+    plugins = PluginManager(PluginSettings())
+    plugins.load()
+    found = history_of(load_config(None, made, plugins)).url
     assert found is not None
     assert found.reveal() == url
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tocsin.core.embedded import EmbeddedPostgres
+from tocsin.plugins.history.embedded import EmbeddedPostgres
 
 
 class Server:

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from tocsin.core.store import Store
-from tocsin.core.store.connection import Connection
+from tocsin.plugins.history.connection import Connection
+from tocsin.plugins.history.store import Store
 
 
 class Explaining:

@@ -18,12 +18,13 @@ import pytest
 
 from tests.conftest import eventually
 from tests.store.conftest import Server
-from tocsin.core import embedded, embedded_host
 from tocsin.core.contracts.model import Health
-from tocsin.core.embedded import EmbeddedPostgres
-from tocsin.core.embedded_host import EmbeddedError, EmbeddedMissing
-from tocsin.core.store import Store, StoreUnavailable
-from tocsin.core.store.connection import reason
+from tocsin.history import HistoryUnavailable
+from tocsin.plugins.history import embedded, embedded_host
+from tocsin.plugins.history.connection import reason
+from tocsin.plugins.history.embedded import EmbeddedPostgres
+from tocsin.plugins.history.embedded_host import EmbeddedError, EmbeddedMissing
+from tocsin.plugins.history.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -95,7 +96,8 @@ async def test_a_server_that_died_is_started_again(server: Server) -> None:
 async def test_a_server_left_by_a_killed_parent_is_taken_over(server: Server) -> None:
     """When tocsin was killed, its server is found running and used; a stop then stops it."""
     code = (
-        "import asyncio, os, pathlib, sys; from tocsin.core.embedded import EmbeddedPostgres\n"
+        "import asyncio, os, pathlib, sys\n"
+        "from tocsin.plugins.history.embedded import EmbeddedPostgres\n"
         "asyncio.run(EmbeddedPostgres().start(pathlib.Path(sys.argv[1]))); os._exit(9)"
     )
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(server.directory))
@@ -236,11 +238,11 @@ async def test_without_the_extra_the_store_is_disabled(
     clock = SettableClock()
     store = Store(server.start, tmp_path / "spool", clock=clock)
     await store.start()
-    await eventually(lambda: store.health().status is Health.DISABLED)
-    store.write(seen(clock))
-    with pytest.raises(StoreUnavailable, match="DATABASE_URL"):
+    await eventually(lambda: store.present().status is Health.DISABLED)
+    store.add(seen(clock))
+    with pytest.raises(HistoryUnavailable, match="DATABASE_URL"):
         await store.flush()
-    with pytest.raises(StoreUnavailable, match="DATABASE_URL"):
+    with pytest.raises(HistoryUnavailable, match="DATABASE_URL"):
         await store.audit(1)
-    await store.stop()
+    await store.close()
     assert list((tmp_path / "spool").iterdir()) == []

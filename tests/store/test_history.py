@@ -11,16 +11,17 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.store.helpers import NOWHERE, container, fill, make, rows, seen
-from tocsin.core.contracts.model import Event, Health, Observation, Result, Status
+from tests.store.helpers import NOWHERE, container, counts, fill, make, rows, seen
+from tocsin.core.contracts.model import ComponentHealth, Event, Health, Observation, Result, Status
 from tocsin.core.contracts.rule import VerdictState
 from tocsin.core.ids import new_id
 from tocsin.core.lifecycle.self_monitoring import verdicts
-from tocsin.core.store import Chart, Store
-from tocsin.core.store import rollup as rollup_module
-from tocsin.core.store.batch import Batch, ResultRow
-from tocsin.core.store.losses import LOSS_TOLD
-from tocsin.core.store.spool import REJECTED_KEPT
+from tocsin.history import Chart
+from tocsin.plugins.history import rollup as rollup_module
+from tocsin.plugins.history.batch import Batch, ResultRow
+from tocsin.plugins.history.losses import LOSS_TOLD
+from tocsin.plugins.history.spool import REJECTED_KEPT
+from tocsin.plugins.history.store import Store
 from tocsin.testing import SettableClock
 
 
@@ -71,7 +72,7 @@ async def test_late_data_that_comes_in_the_middle_of_a_roll_up(
     moment = start + timedelta(minutes=5, seconds=7)
 
     async def happen() -> None:
-        store.write(late(moment))
+        store.add(late(moment))
         await store.flush()
 
     connection = await asyncpg.connect(
@@ -81,7 +82,7 @@ async def test_late_data_that_comes_in_the_middle_of_a_roll_up(
     await rollup_module.roll_up(between, clock.now())
     (row,) = await rows(database, "SELECT sum(unknown) AS n FROM check_rollup_1m")
     assert row["n"] == 0
-    chart = await store.check_history("web", "http", start, start + timedelta(hours=10))
+    chart = await store.chart("web", "http", start, start + timedelta(hours=10))
     assert unknowns(chart) == 1  # the chart knows it is late, and reads raw data from there on
     await rollup_module.roll_up(connection, clock.now())
     for table in ("check_rollup_1m", "check_rollup_1h"):
@@ -89,7 +90,7 @@ async def test_late_data_that_comes_in_the_middle_of_a_roll_up(
         assert row["n"] == 1
     assert await rows(database, "SELECT * FROM rollup_late") == []
     await connection.close()
-    await store.stop()
+    await store.close()
 
 
 async def test_rolling_up_again_changes_nothing(
@@ -107,7 +108,7 @@ async def test_rolling_up_again_changes_nothing(
     await rows(database, "UPDATE rollup_state SET done_until = '2026-01-15T00:00:00Z'")
     await store.tidy()
     assert [await rows(database, query.format(table)) for table in tables] == before
-    await store.stop()
+    await store.close()
 
 
 async def test_data_older_than_the_first_roll_up(
@@ -116,7 +117,7 @@ async def test_data_older_than_the_first_roll_up(
     """What an earlier process left in the spool days ago is rolled up too."""
     gone = make(NOWHERE, tmp_path, clock)
     start = clock.now()
-    gone.write(late(start))
+    gone.add(late(start))
     await gone._writer.turn()
     clock.advance(3 * 86400)
     fresh = make(database, tmp_path / "fresh", clock)
@@ -128,15 +129,15 @@ async def test_data_older_than_the_first_roll_up(
     for table in ("check_rollup_1m", "check_rollup_1h", "check_rollup_1d"):
         (row,) = await rows(database, f"SELECT sum(unknown) AS n FROM {table}")
         assert row["n"] == 1, table
-    await store.stop()
-    await fresh.stop()
+    await store.close()
+    await fresh.close()
 
 
 async def test_nothing_is_dropped_before_it_is_rolled_up(
     database: str, tmp_path: Path, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While roll-ups do not advance, raw days stay past their retention."""
-    from tocsin.core.store import housekeeping
+    from tocsin.plugins.history import housekeeping
 
     store = make(database, tmp_path, clock, retention=2 * 86400)
     await store.flush()
@@ -155,7 +156,7 @@ async def test_nothing_is_dropped_before_it_is_rolled_up(
     assert len(await rows(database, "SELECT * FROM check_results")) == 0
     (row,) = await rows(database, "SELECT sum(up + down) AS n FROM check_rollup_1h")
     assert row["n"] == 40
-    await store.stop()
+    await store.close()
 
 
 async def test_old_charts_are_read_from_what_is_left(
@@ -167,14 +168,14 @@ async def test_old_charts_are_read_from_what_is_left(
     start = clock.now()
     await fill(store, clock, 10)
     span = (start, start + timedelta(minutes=10))
-    assert (await store.check_history("web", "http", *span)).resolution == "raw"
+    assert (await store.chart("web", "http", *span)).resolution == "raw"
     for days, resolution in ((4, "1m"), (4, "1h")):
         clock.advance(days * 86400)
         await store.tidy()
-        chart = await store.check_history("web", "http", *span)
+        chart = await store.chart("web", "http", *span)
         assert chart.resolution == resolution
         assert sum(point.up + point.down for point in chart.points) == 20
-    await store.stop()
+    await store.close()
 
 
 async def test_points_stay_where_they_are_as_time_goes_on(
@@ -188,11 +189,11 @@ async def test_points_stay_where_they_are_as_time_goes_on(
     charts = []
     for _ in range(2):
         now = clock.now()
-        charts.append(await store.check_history("web", "http", now - timedelta(hours=4), now, 60))
+        charts.append(await store.chart("web", "http", now - timedelta(hours=4), now, 60))
         clock.advance(17)
     first, second = ({point.at for point in chart.points} for chart in charts)
     assert len(first & second) >= 59
-    await store.stop()
+    await store.close()
 
 
 async def test_uptime_leaves_the_unknown_out(
@@ -205,15 +206,16 @@ async def test_uptime_leaves_the_unknown_out(
         (Status.UP, 6), (Status.DEGRADED, 1), (Status.DOWN, 1), (Status.UNKNOWN, 8),
     ):  # fmt: skip
         for _ in range(count):
-            store.write(seen(clock, status))
+            store.add(seen(clock, status))
             clock.advance(30)
     await store.flush()
-    uptime = await store.uptime("web", "http", start, clock.now())
-    assert uptime.available == 7 / 8
-    assert uptime.unknown == 8
-    nothing = await store.uptime("web", "none", start, clock.now())
-    assert nothing.available is None
-    await store.stop()
+    until = clock.now()
+    assert await counts(store, "web", "http", start, until) == [6, 1, 1, 8]
+    checks = [("web", "http", 30.0)]
+    assert await store.availability(checks, start, until) == {"web": 7 / 8}
+    assert await counts(store, "web", "none", start, until) == [0, 0, 0, 0]
+    assert await store.availability([("web", "none", 30.0)], start, until) == {}
+    await store.close()
 
 
 async def test_an_unknown_container_sample_has_no_metrics(
@@ -222,7 +224,7 @@ async def test_an_unknown_container_sample_has_no_metrics(
     """While the engine cannot be asked, container_metrics gets no row, check_results does."""
     store = make(database, tmp_path, clock)
     facts = container(clock).result.container
-    store.write(
+    store.add(
         Observation(target="db", check="docker", at=clock.now(),
                     result=Result.unknown("the engine is away", container=facts))
     )  # fmt: skip
@@ -230,7 +232,7 @@ async def test_an_unknown_container_sample_has_no_metrics(
     assert await rows(database, "SELECT * FROM container_metrics") == []
     (row,) = await rows(database, "SELECT status FROM check_results")
     assert row["status"] == 3
-    await store.stop()
+    await store.close()
 
 
 async def test_events_are_paged_without_gap_or_double(
@@ -241,9 +243,9 @@ async def test_events_are_paged_without_gap_or_double(
     start = clock.now()
     for n in range(25):  # made in one order, happened in another, some at the same moment
         at = start - timedelta(seconds=(n * 7 % 25) // 2)
-        store.write(Event(target="db", source="docker", action=f"a{n}", at=at))
+        store.add(Event(target="db", source="docker", action=f"a{n}", at=at))
     await store.flush()
-    found: list[dict[str, Any]] = []
+    found: list[Event] = []
     before = None
     while True:
         since, until = start - timedelta(hours=1), start + timedelta(hours=1)
@@ -251,10 +253,10 @@ async def test_events_are_paged_without_gap_or_double(
         if not page:
             break
         found += page
-        before = page[-1]["id"]
-    assert sorted(event["action"] for event in found) == sorted(f"a{n}" for n in range(25))
-    assert [event["at"] for event in found] == sorted((e["at"] for e in found), reverse=True)
-    await store.stop()
+        before = page[-1].id
+    assert sorted(event.action for event in found) == sorted(f"a{n}" for n in range(25))
+    assert [event.at for event in found] == sorted((e.at for e in found), reverse=True)
+    await store.close()
 
 
 async def test_old_ids_of_batches_are_cleared_away(
@@ -269,7 +271,7 @@ async def test_old_ids_of_batches_are_cleared_away(
     clock.advance(2 * 86400)
     await store.tidy()
     assert await rows(database, "SELECT * FROM ingest_batches") == []
-    await store.stop()
+    await store.close()
 
 
 async def test_two_keep_house_in_turn(database: str, tmp_path: Path, clock: SettableClock) -> None:
@@ -281,7 +283,7 @@ async def test_two_keep_house_in_turn(database: str, tmp_path: Path, clock: Sett
     (row,) = await rows(database, "SELECT sum(up + down) AS n FROM check_rollup_1h")
     assert row["n"] == 2 * 2 * 60
     for store in stores:
-        await store.stop()
+        await store.close()
 
 
 @pytest.mark.parametrize(
@@ -293,7 +295,7 @@ async def test_a_torn_file_of_the_spool_is_set_aside(
     """A file that the disk damaged does not keep the others from being written."""
     gone = make(NOWHERE, tmp_path, clock)
     for n in range(3):
-        gone.write(seen(clock, message=str(n)))
+        gone.add(seen(clock, message=str(n)))
         clock.advance(1)
         await gone._writer.turn()
     files = sorted((tmp_path / "spool").glob("*.batch"))
@@ -306,8 +308,8 @@ async def test_a_torn_file_of_the_spool_is_set_aside(
     found = await rows(database, "SELECT message FROM check_results ORDER BY at")
     assert [row["message"] for row in found] == ["0", "2"]
     assert [path.name for path in (tmp_path / "spool").iterdir()] == ["rejected"]
-    assert store.health().details["batches_rejected"] == 1
-    await store.stop()
+    assert store.present().details["batches_rejected"] == 1
+    await store.close()
 
 
 async def test_what_is_set_aside_is_bounded(tmp_path: Path, clock: SettableClock) -> None:
@@ -326,17 +328,17 @@ async def test_a_disk_that_refuses_is_counted_and_survived(
     store: Store = make(NOWHERE, tmp_path, clock)
     (tmp_path / "spool").rmdir()
     (tmp_path / "spool").touch()
-    store.write(seen(clock))
+    store.add(seen(clock))
     await store._writer.turn()
-    health = store.health()
+    health = store.present()
     assert health.details["rows_dropped"] == 1
     assert health.status is Health.DEGRADED
     assert "except 1 rows that were dropped" in health.message
     (tmp_path / "spool").unlink()
-    store.write(seen(clock))
+    store.add(seen(clock))
     await store._writer.turn()
-    assert store.health().details["rows_waiting"] == 1
-    await store.stop()
+    assert store.present().details["rows_waiting"] == 1
+    await store.close()
 
 
 async def test_a_spool_without_a_place_does_not_keep_the_store_from_starting(
@@ -346,10 +348,10 @@ async def test_a_spool_without_a_place_does_not_keep_the_store_from_starting(
     (tmp_path / "spool").touch()
     store = Store(database, tmp_path / "spool", clock=clock)
     await store.start()
-    store.write(seen(clock))
+    store.add(seen(clock))
     await store.flush()
     assert len(await rows(database, "SELECT * FROM check_results")) == 1
-    await store.stop()
+    await store.close()
 
 
 @pytest.mark.parametrize("loss", ["set aside", "dropped"])
@@ -366,10 +368,14 @@ async def test_a_loss_is_told_for_an_hour_and_not_for_ever(
             row = ResultRow("web", "http", clock.now(), 0, None, None, "{not json")
             assert await store._writer._try(Batch(new_id(), [row]))
         else:
-            store.write(object())  # type: ignore[arg-type]
+            store.add(object())  # type: ignore[arg-type]
+
+    def health() -> ComponentHealth:
+        state = store.present()
+        return ComponentHealth(status=state.status, message=state.message)
 
     def firing() -> bool:
-        ((_, verdict),) = verdicts({"database": store.health()}, [], [])
+        ((_, verdict),) = verdicts({"database": health()}, [], [])
         return verdict.state is VerdictState.FIRING
 
     assert not firing()
@@ -380,8 +386,8 @@ async def test_a_loss_is_told_for_an_hour_and_not_for_ever(
     clock.advance(1)
     assert not firing()
     count = {"set aside": "batches_rejected", "dropped": "rows_dropped"}[loss]
-    assert store.health().details[count] == 1
+    assert store.present().details[count] == 1
     await lose()
     assert firing()
-    assert store.health().details[count] == 2
-    await store.stop()
+    assert store.present().details[count] == 2
+    await store.close()

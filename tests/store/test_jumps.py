@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.store.helpers import NOWHERE, fill, make, rows, seen
 from tocsin.core.contracts.model import Event
-from tocsin.core.store import Store
+from tocsin.plugins.history.store import Store
 from tocsin.testing import SettableClock
 
 DAY = 86400.0
@@ -32,7 +32,7 @@ async def live(store: Store, clock: SettableClock, days: int) -> None:
     """So many days with a few samples and an event each, housekeeping included."""
     for _ in range(days):
         await fill(store, clock, 3)
-        store.write(Event(target="db", source="docker", action="die", at=clock.now()))
+        store.add(Event(target="db", source="docker", action="die", at=clock.now()))
         await store.flush()
         await store.tidy()
         clock.advance(DAY - 180)
@@ -40,7 +40,7 @@ async def live(store: Store, clock: SettableClock, days: int) -> None:
 
 async def points(store: Store, since: datetime, until: datetime, number: int = 300) -> int:
     """How many results a chart counts."""
-    found = await store.check_history("web", "http", since, until, number)
+    found = await store.chart("web", "http", since, until, number)
     return sum(p.up + p.down for p in found.points)
 
 
@@ -55,7 +55,7 @@ async def test_a_start_with_the_clock_far_ahead_keeps_history(
     before = await days_of(database)
     clock.wall += timedelta(days=40)
     if written:
-        store.write(seen(clock))
+        store.add(seen(clock))
     await store.flush()
     await store.tidy()
     clock.wall -= timedelta(days=40)
@@ -70,7 +70,7 @@ async def test_a_start_with_the_clock_far_ahead_keeps_history(
             clock.now(),
         )
         assert row["days"] == 10, table
-    await store.stop()
+    await store.close()
 
 
 @pytest.mark.parametrize("written", [True, False])
@@ -81,26 +81,26 @@ async def test_a_process_that_starts_with_the_clock_ahead_drops_nothing_in_its_f
     an hour, however often it is started; then a day of each table at a time."""
     store = make(database, tmp_path, clock, retention=30 * DAY, retention_minutes=30 * DAY)
     await live(store, clock, 5)
-    await store.stop()
+    await store.close()
     before = await days_of(database)
     clock.wall += timedelta(days=40)
     with capture_logs() as told:
         for n in range(3):
             store = make(database, tmp_path / str(n), clock, retention=30 * DAY)
             if written:
-                store.write(seen(clock))
+                store.add(seen(clock))
             await store.flush()
             await store.tidy()
             clock.advance(3000)
             await store.tidy()
             assert [day for day in await days_of(database) if day in before] == before
             if n < 2:
-                await store.stop()
+                await store.close()
     assert any("no history is dropped for an hour" in line["event"] for line in told)
     clock.advance(700)
     await store.tidy()
     assert [day for day in await days_of(database) if day in before] == before[1:]
-    await store.stop()
+    await store.close()
 
 
 async def test_history_is_dropped_by_the_clock_that_is_behind(
@@ -119,7 +119,7 @@ async def test_history_is_dropped_by_the_clock_that_is_behind(
             await store.tidy()
     assert await days_of(database) == before
     assert any("clocks of tocsin and of the database differ" in line["event"] for line in told)
-    await store.stop()
+    await store.close()
 
 
 async def test_what_waits_on_disk_is_not_too_old_for_a_wrong_clock(
@@ -130,17 +130,17 @@ async def test_what_waits_on_disk_is_not_too_old_for_a_wrong_clock(
     store = make(database, tmp_path, clock, retention=30 * DAY)
     await fill(store, clock, 3)
     gone = make(NOWHERE, tmp_path / "gone", clock)
-    gone.write(seen(clock, message="spooled"))
+    gone.add(seen(clock, message="spooled"))
     await gone._writer.turn()
     clock.wall += timedelta(days=40)
     again = make(database, tmp_path / "gone", clock, retention=30 * DAY)
     await again.flush()
     found = await rows(database, "SELECT 1 FROM check_results WHERE message = 'spooled'")
     assert len(found) == 1
-    assert again.health().details["rows_too_old"] == 0
-    await again.stop()
-    await gone.stop()
-    await store.stop()
+    assert again.present().details["rows_too_old"] == 0
+    await again.close()
+    await gone.close()
+    await store.close()
 
 
 async def test_a_shorter_retention_takes_effect_at_once(
@@ -150,7 +150,7 @@ async def test_a_shorter_retention_takes_effect_at_once(
     store = make(database, tmp_path, clock, retention=30 * DAY)
     await live(store, clock, 10)
     await fill(store, clock, 3)
-    await store.stop()
+    await store.close()
     shorter = make(database, tmp_path, clock, retention=2 * DAY, retention_minutes=3 * DAY)
     await shorter.flush()
     await shorter.tidy()
@@ -159,7 +159,7 @@ async def test_a_shorter_retention_takes_effect_at_once(
     assert await days_of(database) == kept
     (row,) = await rows(database, "SELECT min(at)::date::text AS day FROM check_rollup_1m")
     assert row["day"] == f"{now - timedelta(days=3):%Y-%m-%d}"
-    await shorter.stop()
+    await shorter.close()
 
 
 async def test_a_day_a_day_is_dropped_while_time_goes_on(
@@ -171,7 +171,7 @@ async def test_a_day_a_day_is_dropped_while_time_goes_on(
         await live(store, clock, 1)
         assert len(await days_of(database)) <= 3
     assert len(await days_of(database)) == 3
-    await store.stop()
+    await store.close()
 
 
 async def test_after_a_long_pause_history_goes_a_day_at_a_time(
@@ -186,7 +186,7 @@ async def test_after_a_long_pause_history_goes_a_day_at_a_time(
     for left in (4, 3, 2, 1, 1):
         await store.tidy()
         assert len(await days_of(database)) == left
-    await store.stop()
+    await store.close()
 
 
 async def test_charts_go_on_after_the_clock_was_a_day_ahead(
@@ -204,7 +204,7 @@ async def test_charts_go_on_after_the_clock_was_a_day_ahead(
     start = clock.now()
     for n in range(3):
         for _ in range(20):  # as they come in real life: within seconds
-            store.write(seen(clock))
+            store.add(seen(clock))
             clock.advance(1)
             await store.flush()
         span = (start, clock.now() + timedelta(seconds=1))
@@ -222,7 +222,7 @@ async def test_charts_go_on_after_the_clock_was_a_day_ahead(
         assert row["n"] == 60, table
     found = await rows(database, "SELECT 1 FROM rollup_state WHERE done_until > $1", clock.now())
     assert found == []
-    await store.stop()
+    await store.close()
 
 
 async def test_an_idle_tocsin_does_not_stay_in_the_future(
@@ -238,4 +238,4 @@ async def test_an_idle_tocsin_does_not_stay_in_the_future(
     await store.tidy()
     found = await rows(database, "SELECT 1 FROM rollup_state WHERE done_until > $1", clock.now())
     assert found == []
-    await store.stop()
+    await store.close()

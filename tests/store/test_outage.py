@@ -17,11 +17,13 @@ from tests.store.conftest import Server
 from tests.store.helpers import make, rows
 from tocsin.core.clock import SystemClock
 from tocsin.core.contracts.model import Health, Observation, Result
-from tocsin.core.store import Store, StoreUnavailable, history
-from tocsin.core.store import store as store_module
-from tocsin.core.store import writer as writer_module
-from tocsin.core.store.connection import Connection
-from tocsin.core.store.ingest import Ingest
+from tocsin.history import HistoryUnavailable
+from tocsin.plugins.history import charts
+from tocsin.plugins.history import store as store_module
+from tocsin.plugins.history import writer as writer_module
+from tocsin.plugins.history.connection import Connection
+from tocsin.plugins.history.ingest import Ingest
+from tocsin.plugins.history.store import Store
 from tocsin.testing import SettableClock
 
 pytestmark = pytest.mark.slow
@@ -49,9 +51,7 @@ class Stream:
         clock = SystemClock()
         while True:
             result = Result.up(str(self.count))
-            self._store.write(
-                Observation(target="web", check="http", at=clock.now(), result=result)
-            )
+            self._store.add(Observation(target="web", check="http", at=clock.now(), result=result))
             self.count += 1
             await asyncio.sleep(0.005)
 
@@ -88,7 +88,7 @@ async def query(store: Store) -> list[Any]:
 
 def caught_up(store: Store) -> bool:
     """Whether nothing waits any more."""
-    return store.health().status is Health.OK and not len(store._spool)
+    return store.present().status is Health.OK and not len(store._spool)
 
 
 @pytest.mark.parametrize("outage", ["stopped", "frozen", "killed"])
@@ -108,17 +108,17 @@ async def test_history_is_complete_after_an_outage(
             server.freeze()
         else:
             server.kill()
-        await eventually(lambda: store.health().status is Health.DEGRADED)
+        await eventually(lambda: store.present().status is Health.DEGRADED)
         await more(stream, 200)
         await eventually(lambda: len(store._spool) > 2)
-        with pytest.raises(StoreUnavailable, match="history cannot be read now"):
+        with pytest.raises(HistoryUnavailable, match="history cannot be read now"):
             await query(store)
         server.thaw()
         assert await server.start() == dsn
         await eventually(lambda: caught_up(store))
         await more(stream, 50)
         await eventually(lambda: query(store))
-    await store.stop()
+    await store.close()
     await assert_complete(dsn, stream.count)
 
 
@@ -134,12 +134,12 @@ async def test_stopping_while_the_server_is_frozen_loses_nothing(
         server.freeze()
         await more(stream, 50)
     async with asyncio.timeout(20):
-        await store.stop()
+        await store.close()
     server.thaw()
     after = Store(dsn, tmp_path / "spool", clock=SystemClock())
     await after.start()
     await after.flush()
-    await after.stop()
+    await after.close()
     await assert_complete(dsn, stream.count)
 
 
@@ -157,7 +157,7 @@ async def test_housekeeping_on_a_frozen_server_gives_up(
         entered.set()
 
     with pytest.MonkeyPatch.context() as patch:
-        from tocsin.core.store import housekeeping
+        from tocsin.plugins.history import housekeeping
 
         patch.setattr(housekeeping, "ensure", frozen_midway)
         async with asyncio.timeout(20):
@@ -167,7 +167,7 @@ async def test_housekeeping_on_a_frozen_server_gives_up(
     server.thaw()
     await eventually(lambda: free_lock(server))
     await store.tidy()
-    await store.stop()
+    await store.close()
 
 
 async def free_lock(server: Server) -> bool:
@@ -191,13 +191,13 @@ async def test_a_server_that_dies_between_commit_and_answer(
         raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle")
 
     monkeypatch.setattr(Ingest, "write", cut)
-    store.write(Observation(target="web", check="http", at=clock.now(), result=Result.up("0")))
+    store.add(Observation(target="web", check="http", at=clock.now(), result=Result.up("0")))
     await store._writer.turn()
-    assert store.health().status is Health.DEGRADED
+    assert store.present().status is Health.DEGRADED
     assert len(store._spool) == 1
     await store.flush()
     await assert_complete(dsn, 1)
-    await store.stop()
+    await store.close()
 
 
 async def test_a_cancelled_round_spools_its_batch(
@@ -208,7 +208,7 @@ async def test_a_cancelled_round_spools_its_batch(
     store = make(dsn, tmp_path, clock)
     await store.flush()
     server.freeze()
-    store.write(Observation(target="web", check="http", at=clock.now(), result=Result.up("0")))
+    store.add(Observation(target="web", check="http", at=clock.now(), result=Result.up("0")))
     turn = asyncio.create_task(store._writer.turn())
     await eventually(lambda: store._writer.waiting == 0)
     turn.cancel()
@@ -218,7 +218,7 @@ async def test_a_cancelled_round_spools_its_batch(
     server.thaw()
     await store.flush()
     await assert_complete(dsn, 1)
-    await store.stop()
+    await store.close()
 
 
 async def test_a_slow_query_does_not_hold_up_writing(
@@ -234,16 +234,16 @@ async def test_a_slow_query_does_not_hold_up_writing(
         sleeping += 1
         await connection.execute("SELECT pg_sleep(60)")
 
-    monkeypatch.setattr(history, "check_number", sleep)
+    monkeypatch.setattr(charts, "check_number", sleep)
     queries = [asyncio.create_task(query(store)) for _ in range(6)]
     await eventually(lambda: sleeping)
-    store.write(Observation(target="web", check="http", at=clock.now(), result=Result.up("0")))
+    store.add(Observation(target="web", check="http", at=clock.now(), result=Result.up("0")))
     await store.flush()
     assert not any(task.done() for task in queries[:1])
     outcomes = await asyncio.gather(*queries, return_exceptions=True)
-    assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
+    assert all(isinstance(outcome, HistoryUnavailable) for outcome in outcomes)
     await assert_complete(database, 1)
-    await store.stop()
+    await store.close()
 
 
 async def test_a_database_that_is_away_at_the_start_delays_nothing(
@@ -255,11 +255,11 @@ async def test_a_database_that_is_away_at_the_start_delays_nothing(
     store = Store(dsn, tmp_path / "spool", clock=SystemClock())
     await store.start()
     async with streaming(store) as stream:
-        await eventually(lambda: store.health().status is Health.DEGRADED)
+        await eventually(lambda: store.present().status is Health.DEGRADED)
         await more(stream, 20)
         await server.start()
         await eventually(lambda: caught_up(store))
-    await store.stop()
+    await store.close()
     await assert_complete(dsn, stream.count)
 
 
@@ -271,11 +271,11 @@ async def test_an_idle_store_notices_that_its_server_is_gone(
     await store.flush()
     await server.stop()
     await store._writer.turn()
-    assert store.health().status is Health.OK
+    assert store.present().status is Health.OK
     clock.advance(60)
     await store._writer.turn()
-    assert store.health().status is Health.DEGRADED
-    await store.stop()
+    assert store.present().status is Health.DEGRADED
+    await store.close()
 
 
 async def test_a_database_that_lets_nobody_in_is_away(server: Server, tmp_path: Path) -> None:
@@ -292,11 +292,11 @@ async def test_a_database_that_lets_nobody_in_is_away(server: Server, tmp_path: 
         await admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'closed'"
         )
-        await eventually(lambda: "accepting connections" in store.health().message)
+        await eventually(lambda: "accepting connections" in store.present().message)
         await more(stream, 100)
         await admin.execute("ALTER DATABASE closed ALLOW_CONNECTIONS true")
         await eventually(lambda: caught_up(store))
     await store.flush()
     await assert_complete(dsn.replace("/postgres?", "/closed?"), stream.count)
-    await store.stop()
+    await store.close()
     await admin.close()

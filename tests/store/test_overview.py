@@ -10,7 +10,7 @@ import pytest
 
 from tests.store.helpers import container, fill, make, seen
 from tocsin.core.contracts.model import Observation, Result, Status
-from tocsin.core.store import Store
+from tocsin.plugins.history.store import Store
 from tocsin.testing import SettableClock
 
 CHECKS = [("web", "http"), ("db", "docker")]
@@ -34,9 +34,9 @@ async def test_uptimes_are_those_of_the_checks(
     chart over the same time, and each stretch of time has its own."""
     store = await filled(database, tmp_path, clock, 26 * 60)
     until = clock.now()
-    found = await store.overview.uptimes(CHECKS, until - timedelta(hours=hours), until, 48)
+    found = await store.uptimes(CHECKS, until - timedelta(hours=hours), until, 48)
     for target, check in CHECKS:
-        chart = await store.check_history(target, check, until - timedelta(hours=hours), until, 48)
+        chart = await store.chart(target, check, until - timedelta(hours=hours), until, 48)
         assert (found.resolution, found.step) == (chart.resolution, chart.step)
         totals = [sum(counts) for counts in zip(*found.counts[target], strict=True)]
         assert sum(totals) > 0
@@ -47,7 +47,7 @@ async def test_uptimes_are_those_of_the_checks(
         assert found.counts[target][bucket] == [
             first.up, first.degraded, first.down, first.unknown
         ]  # fmt: skip
-    await store.stop()
+    await store.close()
 
 
 async def test_a_target_shows_its_worst_check(
@@ -60,7 +60,7 @@ async def test_a_target_shows_its_worst_check(
 
     def see(check: str, status: Status) -> None:
         result = Result(status=status)
-        store.write(Observation(target="web", check=check, at=clock.now(), result=result))
+        store.add(Observation(target="web", check=check, at=clock.now(), result=result))
 
     for n in range(60):
         see("often", Status.UP)
@@ -70,11 +70,11 @@ async def test_a_target_shows_its_worst_check(
         clock.advance(60)
     await store.flush()
     names = [("web", name) for name in ("often", "rare", "blind", "never")]
-    found = await store.overview.uptimes(names, start, start + timedelta(hours=2), 2)
+    found = await store.uptimes(names, start, start + timedelta(hours=2), 2)
     assert found.counts == {"web": [[2, 0, 1, 0], [0, 0, 0, 0]]}
-    nothing = await store.overview.uptimes([("web", "never")], start, clock.now(), 2)
+    nothing = await store.uptimes([("web", "never")], start, clock.now(), 2)
     assert nothing.counts == {}
-    await store.stop()
+    await store.close()
 
 
 async def lived(
@@ -86,7 +86,7 @@ async def lived(
         for check, (interval, status) in often.items():
             if n % interval == 0:
                 result = Result(status=status(n))
-                store.write(Observation(target="web", check=check, at=clock.now(), result=result))
+                store.add(Observation(target="web", check=check, at=clock.now(), result=result))
         clock.advance(60)
     await store.flush()
 
@@ -95,9 +95,7 @@ async def available(
     store: Store, clock: SettableClock, hours: float, **minutes: int
 ) -> float | None:
     checks = [("web", name, interval * 60.0) for name, interval in minutes.items()]
-    found = await store.overview.available(
-        checks, clock.now() - timedelta(hours=hours), clock.now()
-    )
+    found = await store.availability(checks, clock.now() - timedelta(hours=hours), clock.now())
     return found.get("web")
 
 
@@ -117,7 +115,7 @@ async def test_a_check_counts_for_as_long_as_it_was_there(
         await store.tidy()
     share = await available(store, clock, hours, old=1, new=1)
     assert share == pytest.approx(1 - 3 / (24 * 60), abs=0.001)
-    await store.stop()
+    await store.close()
 
 
 async def test_availability_is_time_and_not_results(
@@ -144,7 +142,7 @@ async def test_availability_is_time_and_not_results(
     assert await available(store, clock, 24, often=1) == pytest.approx(50 / 60, abs=0.01)
     assert await available(store, clock, 1, blind=1) is None
     assert await available(store, clock, 1, never=1) is None
-    await store.stop()
+    await store.close()
 
 
 @pytest.mark.parametrize("hours", [0.1, 1, 24, 24 * 30])
@@ -164,15 +162,15 @@ async def test_trends_are_those_of_the_checks(
     """Each point has the average and maximum of the check's own chart, and so has the whole."""
     store = await filled(database, tmp_path, clock, 26 * 60)
     since, until = clock.now() - timedelta(hours=hours), clock.now()
-    found = await store.overview.trends(CHECKS, metric, since, until, top=8, points=48)
+    found = await store.trends(CHECKS, metric, since, until, top=8, points=48)
     (trend,) = found.items
     assert trend.target == target
-    chart = await store.check_history(target, check, since, until, 48)
+    chart = await store.chart(target, check, since, until, 48)
     ranges = [(point.at, point.metrics[metric]) for point in chart.points]
     assert [(p.at, p.max) for p in trend.points] == [(at, r.max) for at, r in ranges]
     assert [p.avg for p in trend.points] == pytest.approx([r.avg for _, r in ranges])
     assert trend.max == max(r.max for _, r in ranges)
-    await store.stop()
+    await store.close()
 
 
 async def test_the_highest_averages_come_first(
@@ -185,19 +183,19 @@ async def test_the_highest_averages_come_first(
     for n in range(10):
         for queue in (1.0, 100.0 if n == 9 else n):
             result = Result.up(metrics={"queue": queue})
-            store.write(Observation(target=f"t{n}", check="q", at=clock.now(), result=result))
+            store.add(Observation(target=f"t{n}", check="q", at=clock.now(), result=result))
             clock.advance(1)
-    store.write(seen(clock, metrics={"queue": 50.0}))
-    store.write(container(clock))
+    store.add(seen(clock, metrics={"queue": 50.0}))
+    store.add(container(clock))
     await store.flush()
     names = [(f"t{n}", "q") for n in range(10)] + CHECKS
     until = clock.now() + timedelta(seconds=1)
 
     async def leaders(metric: str) -> list[tuple[str, float]]:
-        found = await store.overview.trends(names, metric, start, until, top=3, points=10)
+        found = await store.trends(names, metric, start, until, top=3, points=10)
         return [(trend.target, trend.avg) for trend in found.items]
 
     assert await leaders("queue") == [("t9", 50.5), ("web", 50.0), ("t8", 4.5)]
     assert await leaders("cpu_percent") == [("db", 5.0)]
     assert await leaders("'; DROP TABLE checks; --") == []
-    await store.stop()
+    await store.close()

@@ -14,9 +14,10 @@ import pytest
 from tests.store.helpers import container, make, seen
 from tests.store.plans import Plans
 from tocsin.core.contracts.model import Event
-from tocsin.core.store import Store
-from tocsin.core.store.partitions import ensure
-from tocsin.core.store.rollup import _MINUTES, roll_up
+from tocsin.core.monitor.replay import ACTIONS
+from tocsin.plugins.history.partitions import ensure
+from tocsin.plugins.history.rollup import _MINUTES, roll_up
+from tocsin.plugins.history.store import Store
 from tocsin.testing import SettableClock
 
 CHECKS = [("web", "http"), ("db", "docker")]
@@ -53,14 +54,14 @@ def filled(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str
         await store.flush()
         for _ in range(DAYS * 12):
             clock.advance(7200)
-            store.write(seen(clock, latency=0.1, metrics={"queue": 3.0}))
-            store.write(container(clock))
-            store.write(Event(target="db", source="docker", action="start", at=clock.now()))
+            store.add(seen(clock, latency=0.1, metrics={"queue": 3.0}))
+            store.add(container(clock))
+            store.add(Event(target="db", source="docker", action="start", at=clock.now()))
         clock.advance(1)
         await store.flush()
         async with store._keeper.use(60) as connection:
             await roll_up(connection, clock.now() - timedelta(hours=2))
-        await store.stop()
+        await store.close()
 
     dsn = postgres.replace("/postgres?", f"/{name}?")
     asyncio.run(fill(dsn))
@@ -74,14 +75,14 @@ async def month(filled: tuple[str, Any], tmp_path: Path) -> AsyncIterator[Month]
     store = make(dsn, tmp_path, clock, retention=400 * 86400)
     await store.flush()
     yield Month(store, clock)
-    await store.stop()
+    await store.close()
 
 
 async def test_a_chart_of_a_day_reads_minutes_and_a_raw_rest(month: Month) -> None:
     """24 hours: minutes of two days, raw results of the day that is not rolled up yet; no hours, no
     other day."""
     since = month.now - timedelta(hours=24)
-    chart = await month.store.check_history("db", "docker", since, month.now)
+    chart = await month.store.chart("db", "docker", since, month.now)
     assert chart.resolution == "1m"
     rest = month.now - timedelta(hours=2)
     assert month.read() == (
@@ -95,7 +96,7 @@ async def test_a_chart_of_a_day_reads_minutes_and_a_raw_rest(month: Month) -> No
 async def test_a_chart_of_weeks_reads_hours(month: Month, days: int, points: int) -> None:
     """7 and 30 days: hours of the months in question, and of today what is newer."""
     since = month.now - timedelta(days=days)
-    chart = await month.store.check_history("db", "docker", since, month.now, points)
+    chart = await month.store.chart("db", "docker", since, month.now, points)
     assert (chart.resolution, len(chart.points) > days) == ("1h", True)
     rest = month.now - timedelta(hours=2)
     months = {f"check_rollup_1h_{at:%Y%m}" for at in (since, month.now)}
@@ -105,18 +106,16 @@ async def test_a_chart_of_weeks_reads_hours(month: Month, days: int, points: int
         | daily("check_results", rest, month.now)
         | daily("container_metrics", rest, month.now)
     )
-    await month.store.check_history("db", "docker", since, month.now, points)
+    await month.store.chart("db", "docker", since, month.now, points)
     assert {name for name in month.read() if name not in fine} == months
 
 
 async def test_a_chart_of_the_past_reads_nothing_newer(month: Month) -> None:
     """A day of last month, and five minutes of it: one month's hours, one day's results."""
     since = datetime(2026, 1, 20, tzinfo=UTC)
-    chart = await month.store.check_history("web", "http", since, since + timedelta(days=7), 100)
+    chart = await month.store.chart("web", "http", since, since + timedelta(days=7), 100)
     assert (chart.resolution, month.read()) == ("1h", {"check_rollup_1h_202601"})
-    chart = await month.store.check_history(
-        "web", "http", since, since + timedelta(minutes=90), 300
-    )
+    chart = await month.store.chart("web", "http", since, since + timedelta(minutes=90), 300)
     assert (chart.resolution, month.read()) == (
         "raw", {"check_results_20260120", "container_metrics_20260120"},
     )  # fmt: skip
@@ -125,7 +124,7 @@ async def test_a_chart_of_the_past_reads_nothing_newer(month: Month) -> None:
 async def test_everybodys_uptime_reads_days(month: Month) -> None:
     """30 days of all targets: the days, then of today hours, minutes and raw results."""
     since = month.now - timedelta(days=30)
-    found = await month.store.overview.uptimes(CHECKS, since, month.now, 48)
+    found = await month.store.uptimes(CHECKS, since, month.now, 48)
     assert (found.resolution, len(found.counts)) == ("1d", 2)
     rest = month.now - timedelta(hours=2)
     today = month.now.replace(hour=0)
@@ -141,9 +140,7 @@ async def test_trends_read_few_coarse_rows_of_everybody(month: Month) -> None:
     """A day: the leaders are told from hours, and their points come from minutes of the same
     days."""
     since = month.now - timedelta(hours=24)
-    found = await month.store.overview.trends(
-        CHECKS, "cpu_percent", since, month.now, top=1, points=100
-    )
+    found = await month.store.trends(CHECKS, "cpu_percent", since, month.now, top=1, points=100)
     assert (found.resolution, [trend.target for trend in found.items]) == ("1m", ["db"])
     rest = month.now - timedelta(hours=2)
     assert month.read() == (
@@ -161,9 +158,9 @@ async def test_raw_results_and_a_replay_read_their_days(month: Month) -> None:
     assert len(await month.store.results("db", "docker", since, until, 100)) == 10
     wanted = daily("check_results", since, until) | daily("container_metrics", since, until)
     assert month.read() == wanted
-    hours = [len(rows) async for rows in month.store.alerts.past(since, until)]
-    assert hours == [2, 0] * 10
-    assert month.read() == wanted
+    hours = [len(rows) async for rows in month.store.past(since, until, ACTIONS)]
+    assert hours == [3, 0] * 10  # two results and an event every other hour
+    assert month.read() == wanted | daily("container_events", since, until)
     assert len(await month.store.events("db", since, until, 100)) == 10
     assert month.read() == daily("container_events", since, until)
 
@@ -193,4 +190,4 @@ async def test_the_last_minutes_are_found_by_their_time(database: str, tmp_path:
         )
     for index in ("check_results_20260115_at_idx", "container_metrics_20260115_timestamp_idx"):
         assert f'"Index Name": "{index}"' in text
-    await store.stop()
+    await store.close()

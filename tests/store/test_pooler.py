@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import eventually, need
 from tests.faults.relay import before_postgres
-from tests.store.helpers import make, rows, seen
+from tests.store.helpers import counts, make, rows, seen
 from tocsin import Secret, Status, Target
 from tocsin.plugins.probes.postgres_query import PostgresQueryProbe
 from tocsin.testing import SettableClock
@@ -83,8 +83,9 @@ async def test_history_is_kept_by_way_of_a_pooler(
 ) -> None:
     """The schema is made, results are written and read through a pooler in session mode."""
     store = make(pooler, tmp_path, clock)
-    store.write(seen(clock, latency=0.5))
+    store.add(seen(clock, latency=0.5))
     await store.flush()
     assert len(await rows(empty_database, "SELECT status FROM check_results")) == 1
-    assert (await store.uptime("web", "http", clock.now() - HOUR, clock.now() + HOUR)).up == 1
-    await store.stop()
+    since, until = clock.now() - HOUR, clock.now() + HOUR
+    assert await counts(store, "web", "http", since, until) == [1, 0, 0, 0]
+    await store.close()

@@ -11,10 +11,9 @@ import pytest
 
 from tests.store.helpers import container, fill, make, rows, seen
 from tocsin.core.contracts.model import Health, Status
-from tocsin.core.store import Chart, Store, StoreUnavailable
-from tocsin.core.store import migrate as migrate_module
-from tocsin.core.store.alerts import AlertFilter
-from tocsin.core.store.migrate import MIGRATIONS, SCHEMA_VERSION
+from tocsin.history import Chart, HistoryUnavailable
+from tocsin.plugins.history import migrate as migrate_module
+from tocsin.plugins.history.migrate import MIGRATIONS, SCHEMA_VERSION
 from tocsin.testing import SettableClock
 
 COLUMNS = """
@@ -75,7 +74,7 @@ async def test_a_database_of_version_1_is_brought_up(
     start = clock.now()
     await fill(store, clock, 14 * 60)
     clock.advance(86400)
-    store.write(seen(clock, Status.UNKNOWN))  # a roll-up without metrics
+    store.add(seen(clock, Status.UNKNOWN))  # a roll-up without metrics
     await store.flush()
     clock.advance(86400)
     await store.tidy()
@@ -83,7 +82,7 @@ async def test_a_database_of_version_1_is_brought_up(
     async def charts() -> list[Chart]:
         spans = [timedelta(hours=hours) for hours in (3, 72, 24 * 60)]
         return [
-            await store.check_history(target, check, start, start + span, 60)
+            await store.chart(target, check, start, start + span, 60)
             for span in spans
             for target, check in (("web", "http"), ("db", "docker"))
         ]
@@ -98,8 +97,8 @@ async def test_a_database_of_version_1_is_brought_up(
     versions = await rows(database, "SELECT version FROM schema_version ORDER BY 1")
     assert [row["version"] for row in versions] == [1, *(number for number, _ in MIGRATIONS)]
     assert len(await rows(database, "SELECT * FROM check_results")) == 14 * 60 * 4 + 1
-    await store.stop()
-    await other.stop()
+    await store.close()
+    await other.close()
 
 
 @pytest.mark.parametrize("metrics", [{}, {"queue": 3.0}])
@@ -116,15 +115,15 @@ async def test_an_empty_database_of_version_3_is_brought_up(
     await rows(database, "UPDATE schema_version SET version = 3")
     other = make(database, tmp_path / "b", clock)
     start = clock.now()
-    other.write(seen(clock, metrics=metrics))
+    other.add(seen(clock, metrics=metrics))
     await other.flush()
     clock.advance(7200)
     await other.tidy()
-    chart = await other.check_history("web", "http", start, start + timedelta(days=7), 60)
+    chart = await other.chart("web", "http", start, start + timedelta(days=7), 60)
     assert (chart.resolution, chart.points[0].up) == ("1h", 1)
     assert set(chart.points[0].metrics) == set(metrics)
-    await store.stop()
-    await other.stop()
+    await store.close()
+    await other.close()
 
 
 async def test_migrations_of_many_at_once(
@@ -139,7 +138,7 @@ async def test_migrations_of_many_at_once(
     found = await rows(database, "SELECT max(version), count(*) FROM schema_version")
     assert tuple(found[0]) == (SCHEMA_VERSION, SCHEMA_VERSION)
     for one in (store, *others):
-        await one.stop()
+        await one.close()
 
 
 async def test_a_server_too_old_is_named(
@@ -148,9 +147,9 @@ async def test_a_server_too_old_is_named(
     """A server older than what tocsin needs is refused with both versions."""
     monkeypatch.setattr(migrate_module, "OLDEST_SERVER", 99)
     store = make(database, tmp_path, clock)
-    with pytest.raises(StoreUnavailable, match="tocsin needs 99 or newer"):
+    with pytest.raises(HistoryUnavailable, match="tocsin needs 99 or newer"):
         await store.flush()
-    await store.stop()
+    await store.close()
 
 
 async def test_other_tables_of_the_database_are_left_alone(
@@ -164,7 +163,7 @@ async def test_other_tables_of_the_database_are_left_alone(
     assert await owner.fetchval("SELECT count(*) FROM public.container_metrics") == 0
     assert await owner.fetchval("SELECT count(*) FROM tocsin.container_metrics") == 2
     await owner.close()
-    await store.stop()
+    await store.close()
 
 
 async def test_a_long_reader_does_not_keep_new_days_from_being_made(
@@ -180,7 +179,7 @@ async def test_a_long_reader_does_not_keep_new_days_from_being_made(
     await store.tidy(full=False)
     assert len(await rows(database, "SELECT * FROM check_results")) == 8
     await reader.close()
-    await store.stop()
+    await store.close()
 
 
 async def test_days_are_made_ahead(database: str, tmp_path: Path, clock: SettableClock) -> None:
@@ -193,7 +192,7 @@ async def test_days_are_made_ahead(database: str, tmp_path: Path, clock: Settabl
     for table in ("check_results", "container_metrics", "check_rollup_1m", "container_events"):
         assert {f"{table}_2026011{day}" for day in (5, 6, 7)} <= names
     assert {"check_rollup_1h_202601", "check_rollup_1d_202601"} <= names
-    await store.stop()
+    await store.close()
 
 
 async def test_late_rows_make_their_day_and_too_old_ones_are_counted(
@@ -203,17 +202,17 @@ async def test_late_rows_make_their_day_and_too_old_ones_are_counted(
     store = make(database, tmp_path, clock, retention=5 * 86400)
     early, now = clock.now() - timedelta(days=20), clock.now()
     clock.wall = early
-    store.write(seen(clock, message="too old"))
+    store.add(seen(clock, message="too old"))
     clock.wall = now - timedelta(days=3)
-    store.write(seen(clock, message="late"))
+    store.add(seen(clock, message="late"))
     clock.wall = now
     await store.flush()
     (row,) = await rows(database, "SELECT message, tableoid::regclass::text FROM check_results")
     assert tuple(row) == ("late", "check_results_20260112")
-    health = store.health()
+    health = store.present()
     assert health.details["rows_too_old"] == 1
     assert health.details["rows_written"] == 1
-    await store.stop()
+    await store.close()
 
 
 @pytest.mark.parametrize(
@@ -233,30 +232,18 @@ async def test_the_password_is_never_told(
 ) -> None:
     """Neither errors, health nor logs repeat a piece of the DSN's password."""
     store = make(dsn, tmp_path, clock)
-    store.write(seen(clock))
-    with pytest.raises(StoreUnavailable) as caught:
+    store.add(seen(clock))
+    with pytest.raises(HistoryUnavailable) as caught:
         await store.flush()
-    with pytest.raises(StoreUnavailable) as refused:
+    with pytest.raises(HistoryUnavailable) as refused:
         await store.audit(1)
-    told = f"{caught.value} {refused.value} {store.health()}"
+    told = f"{caught.value} {refused.value} {store.present()}"
     captured = capfd.readouterr()
     told += captured.out + captured.err
     assert "sec" not in told.replace("seconds", "")
     assert "ret" not in told.replace("retry", "")
-    assert store.health().status is Health.DEGRADED
-    await store.stop()
-
-
-async def test_no_database_is_a_way_to_run(tmp_path: Path, clock: SettableClock) -> None:
-    """Without a DSN nothing is kept, nothing is written to disk, and queries say what to do."""
-    store = Store(None, tmp_path / "spool", clock=clock)
-    await store.start()
-    store.write(seen(clock))
-    assert store.health().status is Health.DISABLED
-    with pytest.raises(StoreUnavailable, match="set DATABASE_URL"):
-        await store.alerts.page(AlertFilter(active=True, limit=1))
-    await store.stop()
-    assert not (tmp_path / "spool").exists()
+    assert store.present().status is Health.DEGRADED
+    await store.close()
 
 
 PLANS = {
@@ -275,9 +262,9 @@ async def test_the_plans_queries_work_in_the_database_it_names(
     leaves the views as they are."""
     for _ in range(2):
         store = make(database, tmp_path, clock)
-        store.write(container(clock))
+        store.add(container(clock))
         await store.flush()
-        await store.stop()
+        await store.close()
         clock.advance(30)
     owner = await asyncpg.connect(database)
     found = {name: await owner.fetch(query) for name, query in PLANS.items()}
@@ -298,10 +285,10 @@ async def test_where_no_view_may_be_history_goes_on(
     else:
         await owner.execute("DROP SCHEMA public CASCADE")
     store = make(database, tmp_path, clock)
-    store.write(container(clock))
+    store.add(container(clock))
     await store.flush()
     assert await owner.fetchval("SELECT count(*) FROM tocsin.container_metrics") == 1
     if hindrance == "theirs":
         assert await owner.fetchval("SELECT count(mine) FROM container_metrics") == 0
     await owner.close()
-    await store.stop()
+    await store.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.helpers import NOWHERE, container, fill, make, rows, seen
+from tests.store.helpers import NOWHERE, container, counts, fill, make, rows, seen
 from tocsin.core.contracts.model import (
     AuditEntry,
     Event,
@@ -18,11 +18,10 @@ from tocsin.core.contracts.model import (
     Status,
 )
 from tocsin.core.ids import new_id
-from tocsin.core.store import StoreUnavailable
-from tocsin.core.store.alerts import AlertFilter
-from tocsin.core.store.batch import Batch, ResultRow
-from tocsin.core.store.history import SAMPLES
-from tocsin.core.store.resolution_plan import resolution_for
+from tocsin.history import AlertFilter, HistoryUnavailable
+from tocsin.plugins.history.batch import Batch, ResultRow
+from tocsin.plugins.history.charts import SAMPLES
+from tocsin.plugins.history.resolution_plan import resolution_for
 from tocsin.testing import SettableClock
 
 
@@ -31,29 +30,30 @@ async def test_everything_written_can_be_read(
 ) -> None:
     """Results, container metrics, events and audit rows come back as they were written."""
     store = make(database, tmp_path, clock)
-    store.write(seen(clock, latency=0.25, message="200", metrics={"queue": 3.0}))
-    store.write(container(clock))
-    store.write(Event(target="db", source="docker", action="die", at=clock.now(),
+    store.add(seen(clock, latency=0.25, message="200", metrics={"queue": 3.0}))
+    store.add(container(clock))
+    store.add(Event(target="db", source="docker", action="die", at=clock.now(),
                       attributes={"exitCode": "1"}))  # fmt: skip
-    store.write(AuditEntry(actor="ann", role="admin", action="restart", subject="db",
+    store.add(AuditEntry(actor="ann", role="admin", action="restart", subject="db",
                            at=clock.now()))  # fmt: skip
     await store.flush()
     since, until = clock.now() - timedelta(hours=1), clock.now() + timedelta(seconds=1)
     (sample,) = await store.results("web", "http", since, until, 10)
-    assert (sample.status, sample.latency_seconds, sample.message) == (Status.UP, 0.25, "200")
-    assert sample.metrics == {"queue": 3.0}
-    history = await store.container_history("db", since, until)
+    result = sample.result
+    assert (result.status, result.latency, result.message) == (Status.UP, 0.25, "200")
+    assert result.metrics == {"queue": 3.0}
+    history = await store.chart("db", None, since, until)
     assert history.points[0].metrics["cpu_percent"].avg == 5.0
     (event,) = await store.events("db", since, until, 10)
-    assert (event["action"], event["attributes"]) == ("die", {"exitCode": "1"})
-    assert [row["actor"] for row in await store.audit(10)] == ["ann"]
-    assert await store.alerts.page(AlertFilter(limit=10)) == []
+    assert (event.action, event.attributes) == ("die", {"exitCode": "1"})
+    assert [entry.actor for entry in await store.audit(10)] == ["ann"]
+    assert await store.alerts(AlertFilter(limit=10)) == []
     (row,) = await rows(database, "SELECT * FROM container_metrics")
     assert (row["container_name"], row["status"], row["health_status"]) == (
         "db", "running", "healthy",
     )  # fmt: skip
     assert row["uptime_seconds"] == 3600
-    await store.stop()
+    await store.close()
 
 
 async def test_two_start_on_an_empty_database(
@@ -62,13 +62,13 @@ async def test_two_start_on_an_empty_database(
     """Two tocsins that meet an empty database at once both end up with a working schema."""
     stores = [make(empty_database, tmp_path / str(n), clock) for n in range(2)]
     for store in stores:
-        store.write(seen(clock))
+        store.add(seen(clock))
         clock.advance(1)
     await asyncio.gather(*(store.flush() for store in stores))
     assert len(await rows(empty_database, "SELECT * FROM check_results")) == 2
     assert len(await rows(empty_database, "SELECT * FROM schema_version")) == 1
     for store in stores:
-        await store.stop()
+        await store.close()
 
 
 async def test_a_newer_schema_is_refused(
@@ -79,11 +79,11 @@ async def test_a_newer_schema_is_refused(
     await store.flush()
     await rows(database, "INSERT INTO schema_version (version) VALUES (99)")
     other = make(database, tmp_path / "b", clock)
-    other.write(seen(clock))
-    with pytest.raises(StoreUnavailable, match="schema version 99"):
+    other.add(seen(clock))
+    with pytest.raises(HistoryUnavailable, match="schema version 99"):
         await other.flush()
-    await store.stop()
-    await other.stop()
+    await store.close()
+    await other.close()
 
 
 async def test_a_batch_whose_commit_was_not_answered_is_written_once(
@@ -95,8 +95,8 @@ async def test_a_batch_whose_commit_was_not_answered_is_written_once(
     assert await store._writer._try(batch)
     assert await store._writer._try(batch)
     assert len(await rows(database, "SELECT * FROM check_results")) == 1
-    assert store.health().status is Health.OK
-    await store.stop()
+    assert store.present().status is Health.OK
+    await store.close()
 
 
 async def test_a_poisonous_batch_blocks_nothing(
@@ -107,19 +107,19 @@ async def test_a_poisonous_batch_blocks_nothing(
     await store.flush()
     bad = Batch(new_id(), [ResultRow("web", "http", clock.now(), 0, None, None, "{not json")])
     assert await store._writer._try(bad)
-    store.write(seen(clock))
+    store.add(seen(clock))
     await store.flush()
     assert len(await rows(database, "SELECT * FROM check_results")) == 1
     assert len(list((tmp_path / "spool" / "rejected").iterdir())) == 1
-    assert store.health().status is Health.DEGRADED
-    await store.stop()
+    assert store.present().status is Health.DEGRADED
+    await store.close()
 
 
 async def test_odd_values_are_made_fit(database: str, tmp_path: Path, clock: SettableClock) -> None:
     """NUL characters, lone surrogates, infinities and times that repeat do no harm."""
     store = make(database, tmp_path, clock)
     for _ in range(3):
-        store.write(
+        store.add(
             seen(clock, message="a\0b\ud800", latency=float("inf"),
                  metrics={"x": float("nan"), "y": 1.0})
         )  # fmt: skip
@@ -127,25 +127,25 @@ async def test_odd_values_are_made_fit(database: str, tmp_path: Path, clock: Set
     found = await rows(database, "SELECT * FROM check_results")
     assert len(found) == 3
     assert found[0]["message"] == "ab?"
-    assert store.health().details["batches_rejected"] == 0
-    await store.stop()
+    assert store.present().details["batches_rejected"] == 0
+    await store.close()
 
 
 async def test_the_spool_is_bounded(tmp_path: Path, clock: SettableClock) -> None:
     """With the database away for long, the oldest history gives way, counted, newest stays."""
     store = make(NOWHERE, tmp_path, clock, spool_size=40_000)
     for _ in range(40):
-        store.write(seen(clock, message="x" * 100))
+        store.add(seen(clock, message="x" * 100))
         clock.advance(1)
         await store._writer.turn()
-    health = store.health()
+    health = store.present()
     assert health.status is Health.DEGRADED
     assert health.details["spool_bytes"] <= 40_000
     assert health.details["rows_dropped"] + health.details["rows_waiting"] == 40
     assert health.details["rows_dropped"] > 0
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(HistoryUnavailable):
         await store.results("web", "http", clock.now(), clock.now(), 1)
-    await store.stop()
+    await store.close()
 
 
 async def test_a_full_spool_drops_samples_alone(
@@ -156,13 +156,13 @@ async def test_a_full_spool_drops_samples_alone(
     for store in (make(NOWHERE, tmp_path, clock, spool_size=40_000) for _ in range(2)):
         for n in range(12):
             if n < 2:
-                store.write(AuditEntry(actor=str(n), role="admin", action="restart", subject="db",
+                store.add(AuditEntry(actor=str(n), role="admin", action="restart", subject="db",
                                        at=clock.now()))  # fmt: skip
-            store.write(seen(clock, message="x" * 500))
+            store.add(seen(clock, message="x" * 500))
             clock.advance(1)
             await store._writer.turn()
-        assert store.health().details["spool_bytes"] <= 40_000
-        assert store.health().details["rows_dropped"] > 0
+        assert store.present().details["spool_bytes"] <= 40_000
+        assert store.present().details["rows_dropped"] > 0
     after = make(database, tmp_path, clock)
     await after.flush()
     assert [
@@ -172,7 +172,7 @@ async def test_a_full_spool_drops_samples_alone(
     assert kept["count"] > 1
     assert kept["max"] == clock.now() - timedelta(seconds=1)
     assert kept["max"] - kept["min"] == timedelta(seconds=kept["count"] - 1)
-    await after.stop()
+    await after.close()
 
 
 async def test_what_a_killed_process_left_in_the_spool_is_replayed(
@@ -181,7 +181,7 @@ async def test_what_a_killed_process_left_in_the_spool_is_replayed(
     """Batches spooled by a process that is gone are written by the next one, oldest first."""
     gone = make(NOWHERE, tmp_path, clock)
     for n in range(5):
-        gone.write(seen(clock, message=str(n)))
+        gone.add(seen(clock, message=str(n)))
         clock.advance(30)
         await gone._writer.turn()
     store = make(database, tmp_path, clock)
@@ -189,7 +189,7 @@ async def test_what_a_killed_process_left_in_the_spool_is_replayed(
     found = await rows(database, "SELECT message FROM check_results ORDER BY at")
     assert [row["message"] for row in found] == ["0", "1", "2", "3", "4"]
     assert list((tmp_path / "spool").glob("*.batch")) == []
-    await store.stop()
+    await store.close()
 
 
 async def test_rollups_agree_with_raw_data(
@@ -223,7 +223,7 @@ async def test_rollups_agree_with_raw_data(
             assert rolled[name] == pytest.approx(raw[name], rel=1e-5)
     (days,) = await rows(database, "SELECT sum(up + down) AS n FROM check_rollup_1d")
     assert days["n"] == 2 * 12 * 60 * 2  # from noon to midnight, two checks, twice a minute
-    await store.stop()
+    await store.close()
 
 
 async def test_late_data_is_rolled_up_again(
@@ -239,13 +239,13 @@ async def test_late_data_is_rolled_up_again(
         target="web", check="http", at=start + timedelta(minutes=30, seconds=7),
         result=Result.unknown("late"),
     )  # fmt: skip
-    store.write(late)
+    store.add(late)
     await store.flush()
     await store.tidy()
     for table in ("check_rollup_1m", "check_rollup_1h"):
         (row,) = await rows(database, f"SELECT sum(unknown) AS n FROM {table}")
         assert row["n"] == 1
-    await store.stop()
+    await store.close()
 
 
 async def test_history_joins_rollups_and_the_newest_raw_data(
@@ -258,13 +258,13 @@ async def test_history_joins_rollups_and_the_newest_raw_data(
     await fill(store, clock, 60 * 20)
     await store.tidy()
     await fill(store, clock, 45)
-    history = await store.check_history("web", "http", start, start + timedelta(hours=24))
+    history = await store.chart("web", "http", start, start + timedelta(hours=24))
     assert history.resolution == "1m"
     total = sum(p.up + p.degraded + p.down + p.unknown for p in history.points)
     assert total == (60 * 20 + 45) * 2
-    uptime = await store.uptime("web", "http", start, start + timedelta(hours=24))
-    assert uptime.available == pytest.approx(0.9)
-    await store.stop()
+    up, degraded, down, _ = await counts(store, "web", "http", start, start + timedelta(hours=24))
+    assert up / (up + degraded + down) == pytest.approx(0.9)
+    await store.close()
 
 
 async def test_gaps_stay_gaps(database: str, tmp_path: Path, clock: SettableClock) -> None:
@@ -275,10 +275,10 @@ async def test_gaps_stay_gaps(database: str, tmp_path: Path, clock: SettableCloc
     await fill(store, clock, 10)
     clock.advance(3600)
     await fill(store, clock, 10)
-    history = await store.check_history("web", "http", start, clock.now(), 80)
+    history = await store.chart("web", "http", start, clock.now(), 80)
     assert all(not (15 <= (p.at - start).total_seconds() / 60 < 65) for p in history.points)
     assert sum(p.up + p.down for p in history.points) == 40
-    await store.stop()
+    await store.close()
 
 
 @pytest.mark.parametrize(
@@ -310,9 +310,9 @@ async def test_retention_drops_whole_days_after_roll_up(
     tables = {row["relname"] for row in found}
     assert "check_results_20260115" not in tables
     assert "check_results_20260119" in tables
-    history = await store.check_history("web", "http", start, start + timedelta(days=1))
+    history = await store.chart("web", "http", start, start + timedelta(days=1))
     assert sum(p.up + p.down for p in history.points) == 120
-    await store.stop()
+    await store.close()
 
 
 async def test_queries_read_only_the_days_they_need(
@@ -336,4 +336,4 @@ async def test_queries_read_only_the_days_they_need(
     assert "check_results_20260116" in text
     for other in ("20260115", "20260117", "20260118"):
         assert other not in text
-    await store.stop()
+    await store.close()

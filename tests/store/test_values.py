@@ -11,7 +11,7 @@ import pytest
 from tests.store.helpers import container, make, rows, seen
 from tocsin.core.contracts.model import AuditEntry, Event, Health, Observation, Result
 from tocsin.core.ids import new_id
-from tocsin.core.store.batch import Batch, Collector, ResultRow, halves
+from tocsin.plugins.history.batch import Batch, Collector, ResultRow, halves
 from tocsin.testing import SettableClock
 
 
@@ -44,13 +44,13 @@ async def test_no_metric_stops_the_roll_up(
     number is left out."""
     store = make(database, tmp_path, clock)
     for _ in range(2):
-        store.write(seen(clock, metrics={**metrics, "sound": 4.0}))
-        store.write(container(clock))
+        store.add(seen(clock, metrics={**metrics, "sound": 4.0}))
+        store.add(container(clock))
         clock.advance(1)
     await store.flush()
     clock.advance(7200)
     await store.tidy()
-    assert store.health().status is Health.OK
+    assert store.present().status is Health.OK
     (row,) = await rows(
         database,
         "SELECT r.up, r.stats[array_position(names, 'sound')][3] AS sound "
@@ -58,7 +58,7 @@ async def test_no_metric_stops_the_roll_up(
         "JOIN checks c ON c.id = r.check_id WHERE c.target = 'web'",
     )
     assert (row["up"], row["sound"]) == (2, 4.0)
-    await store.stop()
+    await store.close()
 
 
 async def test_attributes_of_any_shape_are_kept(
@@ -78,20 +78,20 @@ async def test_attributes_of_any_shape_are_kept(
         "endless": endless,
     }
     store = make(database, tmp_path, clock)
-    store.write(Event(target="db\0", source="s", action="die", at=clock.now(), attributes=odd))
-    store.write(
+    store.add(Event(target="db\0", source="s", action="die", at=clock.now(), attributes=odd))
+    store.add(
         AuditEntry(actor="a", role="admin", action="x", subject="y", at=clock.now(), details=odd)
     )
     await store.flush()
     since, until = clock.now() - timedelta(hours=1), clock.now() + timedelta(hours=1)
     (event,) = await store.events("db", since, until, 10)
-    attributes = event["attributes"]
+    attributes = event.attributes
     assert attributes["backslash"] == "C:\\u0000"
     assert (attributes["nul"], attributes["surrogate?"], attributes["set"]) == ("ab", "?", [1])
     assert attributes["big"] == str(2**80)
     (entry,) = await store.audit(10)
-    assert entry["details"]["infinite"] == [None]
-    await store.stop()
+    assert entry.details["infinite"] == [None]
+    await store.close()
 
 
 async def test_what_cannot_be_read_at_all_is_counted(
@@ -99,15 +99,15 @@ async def test_what_cannot_be_read_at_all_is_counted(
 ) -> None:
     """A value that raises when looked at costs its own item; ``write`` does not raise."""
     store = make(database, tmp_path, clock)
-    store.write(
+    store.add(
         Event(target="db", source="s", action="a", at=clock.now(),
               attributes={"x": Unspeakable()})
     )  # fmt: skip
-    store.write(seen(clock))
+    store.add(seen(clock))
     await store.flush()
-    assert store.health().details["rows_dropped"] == 1
+    assert store.present().details["rows_dropped"] == 1
     assert len(await rows(database, "SELECT * FROM check_results")) == 1
-    await store.stop()
+    await store.close()
 
 
 async def test_only_the_refused_row_of_a_batch_is_set_aside(
@@ -127,10 +127,10 @@ async def test_only_the_refused_row_of_a_batch_is_set_aside(
     found = await rows(database, "SELECT message FROM check_results ORDER BY at")
     assert [row["message"] for row in found] == [str(n) for n in range(100) if n != 37]
     assert len(list((tmp_path / "spool" / "rejected").iterdir())) == 1
-    health = store.health()
+    health = store.present()
     assert health.status is Health.DEGRADED
     assert "set aside" in health.message
-    await store.stop()
+    await store.close()
 
 
 async def test_a_moment_that_is_taken_costs_one_row(
@@ -139,17 +139,17 @@ async def test_a_moment_that_is_taken_costs_one_row(
     """After a restart with the clock set back, a sample at a moment that is there already is set
     aside alone."""
     first = make(database, tmp_path / "a", clock)
-    first.write(seen(clock, message="first"))
+    first.add(seen(clock, message="first"))
     await first.flush()
     second = make(database, tmp_path / "b", clock)
-    second.write(seen(clock, message="second"))
+    second.add(seen(clock, message="second"))
     clock.advance(1)
-    second.write(seen(clock, message="third"))
+    second.add(seen(clock, message="third"))
     await second.flush()
     found = await rows(database, "SELECT message FROM check_results ORDER BY at")
     assert [row["message"] for row in found] == ["first", "third"]
-    await first.stop()
-    await second.stop()
+    await first.close()
+    await second.close()
 
 
 @pytest.mark.parametrize(

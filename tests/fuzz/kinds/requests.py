@@ -14,6 +14,7 @@ from tests.fuzz.inputs import mutate, nasty, planted, twist
 from tests.fuzz.judge import Judge
 from tests.fuzz.kinds import Kind
 from tests.fuzz.world import INNOCENT, World, world
+from tests.kept import flush
 from tocsin.core.http import ROUTES
 
 QUERY = {
@@ -83,7 +84,7 @@ class Requests(Kind):
     async def run(self, place: World, cases: list[tuple[int, Any]]) -> None:
         if INNOCENT not in place.tocsin.state.targets:
             await place.watch([])
-            await place.tocsin.store.flush()
+            await flush(place.tocsin.history)
         token = place.headers["Authorization"].removeprefix("Bearer ").encode()
         port = urlsplit(place.tocsin.api_url).port
         connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None

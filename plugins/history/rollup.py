@@ -12,9 +12,9 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 
-from tocsin.core.store.batch import KEPT_METRICS
-from tocsin.core.store.connection import Connection
-from tocsin.core.store.partitions import existing
+from tocsin.plugins.history.batch import KEPT_METRICS
+from tocsin.plugins.history.connection import Connection
+from tocsin.plugins.history.partitions import existing
 
 STEPS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 _WINDOW = {"1m": timedelta(minutes=15), "1h": timedelta(hours=2), "1d": timedelta(days=2)}

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from tocsin.core.logs import get_logger
-from tocsin.core.store.connection import Connection, transaction
-
-log = get_logger(__name__)
+from tocsin.plugins.history._log import log
+from tocsin.plugins.history.connection import Connection, transaction
 
 LOCK = 0x746F6373696E  # "tocsin" in ASCII; key of advisory locks
 OLDEST_SERVER = 14

@@ -7,15 +7,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from math import ceil
 
-from attrs import frozen
-
-from tocsin.core.store.batch import KEPT_METRICS
-from tocsin.core.store.connection import Connection
-from tocsin.core.store.resolution_plan import ResolutionPlan, plan_resolutions
-from tocsin.core.store.rollup import STEPS
-
-Counts = list[int]
-"""Numbers of up, degraded, down and unknown results."""
+from tocsin.history import Counts, Trend, TrendPoint, Trends, Uptimes
+from tocsin.plugins.history.batch import KEPT_METRICS
+from tocsin.plugins.history.connection import Connection
+from tocsin.plugins.history.resolution_plan import ResolutionPlan, plan_resolutions
+from tocsin.plugins.history.rollup import STEPS
 
 RANKING_POINTS = 12
 
@@ -25,52 +21,11 @@ between these bounds in seconds as far as the resolution allows.
 """
 
 
-@frozen(kw_only=True)
-class Uptimes:
-    """The counts of each target for each point of ``step`` seconds, from ``since`` on.
-
-    Targets without results are left out.
-    """
-
-    resolution: str
-    since: datetime
-    step: float
-    counts: Mapping[str, list[Counts]]
-
-
-@frozen(kw_only=True)
-class TrendPoint:
-    """Average and maximum of a metric in the ``step`` seconds that begin at ``at``."""
-
-    at: datetime
-    avg: float
-    max: float
-
-
-@frozen(kw_only=True)
-class Trend:
-    """A metric of one target: over the whole time range, and by point."""
-
-    target: str
-    avg: float
-    max: float
-    points: list[TrendPoint]
-
-
-@frozen(kw_only=True)
-class Trends:
-    """The targets with the highest averages of a metric, highest first."""
-
-    resolution: str
-    step: float
-    items: list[Trend]
-
-
 class Overview:
     """Queries history for several targets.
 
     Args:
-        reading: opens a connection for reading; raises StoreUnavailable if there is none.
+        reading: opens a connection for reading; raises HistoryUnavailable if there is none.
         kept: returns, for each of the finer resolutions, the time since when it is kept.
     """
 
@@ -99,7 +54,7 @@ class Overview:
             points: about how many points to return.
 
         Raises:
-            StoreUnavailable: the database cannot be read now.
+            HistoryUnavailable: the database cannot be read now.
         """
         async with self._planned(since, until, points) as (connection, plan):
             numbers = await _numbers(connection, checks)
@@ -116,7 +71,7 @@ class Overview:
                     own[place] = seen
         return Uptimes(resolution=plan.resolution, since=plan.origin, step=plan.step, counts=found)
 
-    async def available(
+    async def availability(
         self, checks: Collection[tuple[str, str, float]], since: datetime, until: datetime
     ) -> dict[str, float | None]:
         """Return for each target the share of the known time in which no check was down.
@@ -134,7 +89,7 @@ class Overview:
             A share of 0 to 1 for each target that has results; None if all are unknown.
 
         Raises:
-            StoreUnavailable: the database cannot be read now.
+            HistoryUnavailable: the database cannot be read now.
         """
         async with self._planned(since, until, FINE_POINTS) as (connection, plan):
             numbers = await _numbers(connection, [(target, name) for target, name, _ in checks])
@@ -176,7 +131,7 @@ class Overview:
             points: about how many points of each target to return.
 
         Raises:
-            StoreUnavailable: the database cannot be read now.
+            HistoryUnavailable: the database cannot be read now.
         """
         async with self._planned(since, until, min(points, RANKING_POINTS)) as (connection, rough):
             named = await _numbers(connection, checks)

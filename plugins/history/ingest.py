@@ -9,11 +9,11 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from tocsin.core.clock import Clock
-from tocsin.core.store.batch import Batch, ContainerRow
-from tocsin.core.store.connection import Connection, transaction
-from tocsin.core.store.partitions import day_of, ensure, existing
-from tocsin.core.store.rollup import LAG, mark_if_rolled_up, mark_late
+from tocsin import PluginClock
+from tocsin.plugins.history.batch import Batch, ContainerRow
+from tocsin.plugins.history.connection import Connection, transaction
+from tocsin.plugins.history.partitions import day_of, ensure, existing
+from tocsin.plugins.history.rollup import LAG, mark_if_rolled_up, mark_late
 
 WRITE_DEADLINE = 10.0
 """Seconds for one batch."""
@@ -47,7 +47,7 @@ class Ingest:
         retention: rows older than this are not written.
     """
 
-    def __init__(self, clock: Clock, retention: timedelta) -> None:
+    def __init__(self, clock: PluginClock, retention: timedelta) -> None:
         self._clock = clock
         self._retention = retention
         self._ids: dict[tuple[str, str], int] = {}

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from tocsin.core.store.connection import Connection
-from tocsin.core.store.rollup import STEPS, done_until, floor
+from tocsin.plugins.history.connection import Connection
+from tocsin.plugins.history.rollup import STEPS, done_until, floor
 
 
 @frozen

@@ -8,19 +8,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from tocsin.core.clock import Clock
-from tocsin.core.embedded_host import EmbeddedMissing
-from tocsin.core.ids import new_id
-from tocsin.core.logs import get_logger
-from tocsin.core.store.batch import Batch, Collector, Item, halves
-from tocsin.core.store.connection import Connection, Connections, is_trouble, reason
-from tocsin.core.store.ingest import WRITE_DEADLINE, Ingest
-from tocsin.core.store.losses import Losses
-from tocsin.core.store.spool import Spool
+from tocsin import PluginClock
+from tocsin.history import Record
+from tocsin.plugins.history._log import log
+from tocsin.plugins.history.batch import Batch, Collector, halves, new_id
+from tocsin.plugins.history.connection import Connection, Connections, is_trouble, reason
+from tocsin.plugins.history.embedded_host import EmbeddedMissing
+from tocsin.plugins.history.ingest import WRITE_DEADLINE, Ingest
+from tocsin.plugins.history.losses import Losses
+from tocsin.plugins.history.spool import Spool
 
-log = get_logger(__name__)
-
-BATCH_ROWS = 20_000
 BATCH_SECONDS = 1.0
 REPLAY_SECONDS = 1.0
 """Seconds after which a replay of the spool pauses, to write what was collected meanwhile."""
@@ -54,7 +51,7 @@ class Writer:
         connections: Connections,
         spool: Spool,
         losses: Losses,
-        clock: Clock,
+        clock: PluginClock,
         retention: float,
         prepare: Callable[[Connection], Awaitable[object]],
     ) -> None:
@@ -78,13 +75,12 @@ class Writer:
         """Why no history is kept at all, in a sentence; None if it is."""
         self.written = 0
 
-    def add(self, item: Item) -> None:
+    def add(self, item: Record) -> None:
         """Add an item. Never blocks, never raises."""
         if self.disabled is not None:
             return
-        gathered = 0
         try:
-            gathered = self._collector.add(item)
+            self._collector.add(item)
         except Exception as error:  # noqa: BLE001 - a plugin's value must not stop the others
             self._losses.drop(1)
             log.warning(
@@ -92,8 +88,10 @@ class Writer:
                 target=_name(item),
                 reason=reason(error),
             )
-        if gathered >= BATCH_ROWS:
-            self._wake.set()
+
+    def wake(self) -> None:
+        """Have what was added written or spooled at once."""
+        self._wake.set()
 
     def close(self) -> None:
         """Make ``run`` write or spool what is left, and end."""
@@ -111,8 +109,8 @@ class Writer:
             self._wake.clear()
             try:
                 await self.turn()
-            except Exception as error:  # most likely an error of the disk
-                log.exception("history could not be written", reason=reason(error))
+            except Exception as error:  # noqa: BLE001 - most likely an error of the disk
+                log.error("history could not be written", reason=reason(error), exc_info=True)
                 await asyncio.sleep(BATCH_SECONDS)
         await self.turn()
 

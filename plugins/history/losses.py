@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.core.clock import Clock
+from tocsin import PluginClock
 
 LOSS_TOLD = 3600.0
 """Seconds for which the store's health is degraded after a loss. If it lasted longer, a single lost
@@ -13,7 +13,7 @@ row would hide the next problem.
 class Losses:
     """Counts losses and remembers when the last one happened."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: PluginClock) -> None:
         self._clock = clock
         self._last: float | None = None
         self.rows = 0

@@ -9,11 +9,9 @@ from datetime import datetime, timedelta
 
 from attrs import define
 
-from tocsin.core.logs import get_logger
-from tocsin.core.store.connection import Connection
-from tocsin.core.store.partitions import day_of, newest_day_before
-
-log = get_logger(__name__)
+from tocsin.plugins.history._log import log
+from tocsin.plugins.history.connection import Connection
+from tocsin.plugins.history.partitions import day_of, newest_day_before
 
 JUMP = 300.0
 """Seconds by which two readings may differ before the clock counts as set, or as wrong."""

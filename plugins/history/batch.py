@@ -10,22 +10,10 @@ from uuid import UUID, uuid5
 
 import msgspec
 from attrs import define, field
+from uuid_utils.compat import uuid7
 
-from tocsin.core.alerts.model import Alert
-from tocsin.core.alerts.outbox import Decision, Row
-from tocsin.core.alerts.silences import Silence
-from tocsin.core.contracts.model import (
-    CONTAINER_METRICS,
-    AuditEntry,
-    Container,
-    Event,
-    Observation,
-    Status,
-)
-from tocsin.core.ids import new_id
-
-Item = Observation | Event | AuditEntry | Alert | Row | Silence
-"""The kinds of objects that history stores."""
+from tocsin import Container, Event, Observation, Status
+from tocsin.history import AlertRecord, AuditEntry, NotificationRecord, Record, SilenceRecord
 
 CODES = {Status.UP: 0, Status.DEGRADED: 1, Status.DOWN: 2, Status.UNKNOWN: 3}
 STATUSES = {code: status for status, code in CODES.items()}
@@ -74,7 +62,11 @@ class ContainerRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     uptime_seconds: int | None
 
 
-KEPT_METRICS = tuple(n for n in ContainerRow.__struct_fields__ if n in CONTAINER_METRICS)
+KEPT_METRICS = tuple(
+    name
+    for name in ContainerRow.__struct_fields__
+    if name.endswith(("_percent", "_bytes", "_count"))
+)
 """The container metrics that have a column of their own in ``container_metrics``."""
 
 
@@ -170,6 +162,11 @@ class Batch(msgspec.Struct, frozen=True):
         return sum(len(getattr(self, name)) for name in _LISTS)
 
 
+def new_id() -> UUID:
+    """Return a new UUIDv7."""
+    return uuid7()
+
+
 def halves(batch: Batch) -> tuple[Batch, Batch]:
     """Split a batch of two or more rows into two.
 
@@ -226,26 +223,27 @@ class Collector:
         rows, self._rows, self._added = self._rows, Batch(new_id()), 0
         return rows
 
-    def add(self, item: Item) -> int:
-        """Convert an item to rows and add them. Returns how many items were gathered."""
+    def add(self, item: Record) -> None:
+        """Convert an item to rows and add them."""
         if isinstance(item, Observation):
             self._add_observation(item)
         else:
             self._put(item)
         self._added += 1
-        return self._added
 
-    def _put(self, item: Event | AuditEntry | Alert | Row | Silence) -> None:
-        if isinstance(item, Alert):
+    def _put(
+        self, item: Event | AuditEntry | AlertRecord | NotificationRecord | SilenceRecord
+    ) -> None:
+        if isinstance(item, AlertRecord):
             self._rows.alerts.append(_alert(item))
-        elif isinstance(item, Row):
+        elif isinstance(item, NotificationRecord):
             self._rows.ledger.append(_ledger(item))
-        elif isinstance(item, Silence):
+        elif isinstance(item, SilenceRecord):
             self._rows.silences.append(
                 SilenceRow(
-                    item.id, _json([str(m) for m in item.matchers]) or "[]", _utc(item.starts_at),
+                    item.id, _json(list(item.matchers)) or "[]", _utc(item.starts_at),
                     _utc(item.ends_at), _text(item.created_by), _text(item.comment),
-                    None if item.window is None else msgspec.json.encode(item.window).decode(),
+                    None if item.window is None else _json(item.window),
                 )
             )  # fmt: skip
         elif isinstance(item, Event):
@@ -293,46 +291,41 @@ class Collector:
         return at
 
 
-def _alert(item: Alert) -> AlertRow:
+def _alert(item: AlertRecord) -> AlertRow:
     return AlertRow(
         item.id,
         _text(item.rule)[:50],
-        item.severity.value,
+        _text(item.severity),
         _text(item.target),
         _text(item.message)[:MAX_MESSAGE],
         _json({**item.details, "flaps": item.flaps, "downtime_seconds": item.downtime}),
-        _utc(item.fired_at or item.since_at),
+        _utc(item.created_at),
         None if item.acknowledged_at is None else _utc(item.acknowledged_at),
         None if item.acknowledged_by is None else _text(item.acknowledged_by)[:100],
         None if item.resolved_at is None else _utc(item.resolved_at),
-        item.ever_notified,
+        item.notified,
         item.flaps,
         item.revision,
-        _state(item),
+        None if item.state is None else _json(item.state),
     )
 
 
-def _ledger(item: Row) -> LedgerRow:
+def _ledger(item: NotificationRecord) -> LedgerRow:
     return LedgerRow(
         item.id,
         item.alert,
         _text(item.channel),
-        item.transition,
-        item.decision.value,
+        _text(item.transition),
+        _text(item.decision),
         _text(item.reason)[:MAX_MESSAGE],
         item.attempts,
-        _utc(item.at),
+        _utc(item.created_at),
         None if item.delivered_at is None else _utc(item.delivered_at),
-        item.message,
+        item.message_id,
         _text(item.answer)[:MAX_MESSAGE],
         item.revision,
-        _state(item) if item.decision is Decision.QUEUED else None,
+        None if item.state is None else _json(item.state),
     )
-
-
-def _state(item: Alert | Row) -> str | None:
-    """Return the complete item as JSON, so that it can be restored if the journal is lost."""
-    return _json(msgspec.to_builtins(item, enc_hook=str))
 
 
 def _container(name: str, check: str, at: datetime, facts: Container) -> ContainerRow:

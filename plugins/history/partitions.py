@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 
-from tocsin.core.store.connection import Connection, transaction
+from tocsin.plugins.history.connection import Connection, transaction
 
 LOCK = 0x746F63736970  # key of the advisory lock for creating partitions
 

@@ -20,7 +20,8 @@ from urllib.parse import quote
 
 import psutil
 
-from tocsin.core.embedded_host import (
+from tocsin.plugins.history._log import log
+from tocsin.plugins.history.embedded_host import (
     NO_DATABASE,
     EmbeddedError,
     EmbeddedMissing,
@@ -32,9 +33,6 @@ from tocsin.core.embedded_host import (
     remedy,
     server_user,
 )
-from tocsin.core.logs import get_logger
-
-log = get_logger(__name__)
 
 START_SECONDS = 120.0
 """Seconds that a start may take; after a crash the server first replays its write-ahead log."""

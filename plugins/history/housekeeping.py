@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from tocsin.core.clock import Clock
-from tocsin.core.logs import get_logger
-from tocsin.core.store.connection import Connection
-from tocsin.core.store.migrate import LOCK
-from tocsin.core.store.partitions import AHEAD, day_of, drop_before, ensure
-from tocsin.core.store.rollup import done_until, roll_up
-from tocsin.core.store.trust import ClockTrust
-
-log = get_logger(__name__)
+from tocsin import PluginClock
+from tocsin.plugins.history._log import log
+from tocsin.plugins.history.connection import Connection
+from tocsin.plugins.history.migrate import LOCK
+from tocsin.plugins.history.partitions import AHEAD, day_of, drop_before, ensure
+from tocsin.plugins.history.rollup import done_until, roll_up
+from tocsin.plugins.history.trust import ClockTrust
 
 BATCH_IDS_KEPT = timedelta(days=7)
 """How long ids of batches are kept. A batch that waited longer in the spool, and whose commit was
@@ -22,7 +20,7 @@ not confirmed, would be written twice.
 
 async def tidy(
     connection: Connection,
-    clock: Clock,
+    clock: PluginClock,
     trust: ClockTrust,
     retention: timedelta,
     minutes: timedelta,

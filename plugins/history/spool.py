@@ -14,11 +14,9 @@ from uuid import UUID
 
 import msgspec
 
-from tocsin.core.logs import get_logger
-from tocsin.core.store.batch import Batch, decode, encode, without_samples
-from tocsin.core.store.losses import Losses
-
-log = get_logger(__name__)
+from tocsin.plugins.history._log import log
+from tocsin.plugins.history.batch import Batch, decode, encode, without_samples
+from tocsin.plugins.history.losses import Losses
 
 SUFFIX = ".batch"
 BLOCK = 4096
