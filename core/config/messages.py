@@ -11,12 +11,7 @@ from attrs import evolve, frozen
 from tocsin.core.config.errors import Catalog, CatalogEntry, Problems
 from tocsin.core.config.settings import ChannelSettings, MessageSettings, RuleSettings
 from tocsin.core.config.structure import build
-from tocsin.core.templates import (
-    PluginTemplate,
-    TemplateProblem,
-    check_directory,
-    file_name_of,
-)
+from tocsin.core.templates.declared import PluginTemplate, TemplateProblem, file_name_of
 
 
 @frozen(kw_only=True)
@@ -54,6 +49,8 @@ def make_messages(
     said = build(_Table, table, ("messages",), problems)
     if said is None or said.templates is None:
         return made
+    from tocsin.core.templates.checks import check_directory  # here: it imports Jinja
+
     directory = base / said.templates
     try:
         check_directory(directory, declared)

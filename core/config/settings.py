@@ -22,7 +22,7 @@ from tocsin.core.contracts.reviewer import Reviewer
 from tocsin.core.contracts.rule import Rule, Severity
 from tocsin.core.contracts.service import Service
 from tocsin.core.contracts.source import Source
-from tocsin.core.templates import PluginTemplate
+from tocsin.core.templates.declared import PluginTemplate
 from tocsin.core.units import Bytes, Seconds
 
 DAY = 86400.0

@@ -13,7 +13,7 @@ from tocsin.core.contracts.model import LogLine
 from tocsin.core.contracts.notifier import Kind, Message, Notice, Notifier, TargetStatus
 from tocsin.core.hiding import clean, visible
 from tocsin.core.logs import get_logger
-from tocsin.core.templates import Renderer
+from tocsin.core.templates.renderer import Renderer
 from tocsin.core.units import time_zone
 
 log = get_logger(__name__)

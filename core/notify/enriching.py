@@ -9,7 +9,7 @@ from tocsin.core.notify import Enricher
 from tocsin.core.notify.controls import Actions
 from tocsin.core.notify.target_status import target_statuses
 from tocsin.core.state import LiveState
-from tocsin.core.templates import Renderer
+from tocsin.core.templates.renderer import Renderer
 
 log = get_logger(__name__)
 

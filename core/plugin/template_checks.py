@@ -6,7 +6,7 @@ from __future__ import annotations
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.rule import Rule
 from tocsin.core.plugin.faults import PluginFault
-from tocsin.core.templates import TemplateProblem, check_declared, file_name_of
+from tocsin.core.templates.declared import TemplateProblem, file_name_of
 
 
 def check_templates(name: str, cls: type[Rule] | type[Notifier]) -> None:
@@ -29,6 +29,8 @@ def check_templates(name: str, cls: type[Rule] | type[Notifier]) -> None:
                 )
     if not cls.templates:
         return
+    from tocsin.core.templates.checks import check_declared  # here: it imports Jinja
+
     try:
         check_declared(cls.templates)
     except TemplateProblem as problem:

@@ -10,7 +10,7 @@ from tocsin.core.contracts.model import LogLine
 from tocsin.core.contracts.notifier import Kind, Message, Notice
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.ids import new_id
-from tocsin.core.templates.layers import PluginTemplate, TemplateProblem
+from tocsin.core.templates.declared import PluginTemplate, TemplateProblem
 from tocsin.core.templates.renderer import Renderer, reason_of
 
 _GENERAL = frozenset({"alert", "digest", "ended", "flapping", "resolved", "test"})

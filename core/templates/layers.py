@@ -18,29 +18,13 @@ import jinja2
 from attrs import define, field, frozen
 
 from tocsin.core.templates.context import measured, name_of, names
+from tocsin.core.templates.declared import PluginTemplate, TemplateProblem
 from tocsin.core.templates.sandbox import Sandbox
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.txt")
 
 LARGEST = 64_000
 """Largest template file, in bytes."""
-
-
-class TemplateProblem(Exception):
-    """A template cannot be used; the message says which file, where, and why."""
-
-
-@frozen(kw_only=True)
-class PluginTemplate:
-    """A template that a plugin declares.
-
-    Attributes:
-        plugin: name of the plugin.
-        text: the template.
-    """
-
-    plugin: str
-    text: str
 
 
 @frozen

@@ -7,7 +7,6 @@ long.
 
 from __future__ import annotations
 
-import re
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +19,8 @@ from attrs import evolve
 from tocsin.core.contracts.notifier import Kind, Message, Notice
 from tocsin.core.contracts.rendered import Line, RenderedMessage, Section, read
 from tocsin.core.templates.context import LONGEST, LONGEST_NAME, of_digest, of_notice, short
-from tocsin.core.templates.layers import PluginTemplate, layers_of
+from tocsin.core.templates.declared import PluginTemplate, file_name_of
+from tocsin.core.templates.layers import layers_of
 
 MOST_SAID = 500
 """Maximum number of different failures that are reported, each once."""
@@ -103,11 +103,6 @@ class Renderer:
         affected = tuple(short(self._clean(name), LONGEST_NAME) for name in notice.affected)
         text = short(self._clean(notice.message), LONGEST * 2)
         return evolve(notice, logs=logs, affected=affected, message=text)
-
-
-def file_name_of(rule: str) -> str:
-    """Return how the names of the templates of a rule begin."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", rule)
 
 
 def _names(notice: Notice) -> list[str]:

@@ -32,7 +32,9 @@ from tocsin.core.contracts.notifier import (
 from tocsin.core.contracts.rule import History, Rule, Severity, Verdict
 from tocsin.core.hiding import clean
 from tocsin.core.ids import new_id
-from tocsin.core.templates import Renderer, TemplateProblem, check_declared
+from tocsin.core.templates.checks import check_declared
+from tocsin.core.templates.declared import TemplateProblem
+from tocsin.core.templates.renderer import Renderer
 from tocsin.core.testing.conformance import (
     MESSAGE_LIMIT,
     _secrets,

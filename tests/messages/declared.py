@@ -10,7 +10,8 @@ from tocsin.core.config import Settings, load_config
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.logs import clean
 from tocsin.core.plugin.manager import PluginManager
-from tocsin.core.templates import Renderer, check_directory
+from tocsin.core.templates.checks import check_directory
+from tocsin.core.templates.renderer import Renderer
 
 
 @cache

@@ -20,7 +20,7 @@ from tocsin.core.contracts.notifier import Kind, Message, Notice
 from tocsin.core.ids import new_id
 from tocsin.core.notify import Enricher
 from tocsin.core.plugin.manager import PluginManager
-from tocsin.core.templates import Renderer
+from tocsin.core.templates.renderer import Renderer
 
 CONFIG = """
 timezone = "Europe/Berlin"

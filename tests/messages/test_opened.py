@@ -10,7 +10,8 @@ import pytest
 
 from tests.messages.opened import message
 from tocsin.core.contracts.notifier import Kind
-from tocsin.core.templates import Renderer, renderer
+from tocsin.core.templates import renderer
+from tocsin.core.templates.renderer import Renderer
 
 pytestmark = pytest.mark.slow
 

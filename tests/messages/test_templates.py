@@ -17,8 +17,9 @@ from tests.messages.declared import check, plain_settings, renderer
 from tests.messages.hostile import HOSTILE as HOSTILE_TEMPLATES
 from tocsin import Kind, LogLine, Message, Severity
 from tocsin.core.contracts.rendered import Line, RenderedMessage, read
-from tocsin.core.templates import Renderer, TemplateProblem
+from tocsin.core.templates.declared import TemplateProblem
 from tocsin.core.templates.layers import Layer
+from tocsin.core.templates.renderer import Renderer
 from tocsin.testing import message_of
 
 

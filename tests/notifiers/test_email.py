@@ -16,7 +16,7 @@ from tests.messages.declared import renderer
 from tests.notifiers.mail import MailServer
 from tocsin import Kind, Message, Secret, Severity, Status, TargetStatus
 from tocsin.core.logs import clean
-from tocsin.core.templates import Renderer
+from tocsin.core.templates.renderer import Renderer
 from tocsin.core.testing.alerting import NASTY
 from tocsin.plugins.notifiers import email
 from tocsin.plugins.notifiers.email import EmailChannel, EmailNotifier

@@ -16,7 +16,7 @@ from tests.messages.declared import renderer
 from tests.notifiers.bot_api import CHAT, TOKEN, BotApi, read_html
 from tocsin import ActionError, Kind, Line, LogLine, Message, NotifyError, Secret
 from tocsin.core.logs import clean
-from tocsin.core.templates import Renderer
+from tocsin.core.templates.renderer import Renderer
 from tocsin.plugins.notifiers.telegram import TelegramChannel, TelegramNotifier
 from tocsin.plugins.notifiers.telegram.bot import bot_of
 from tocsin.plugins.notifiers.telegram.html import LIMIT, parts, units

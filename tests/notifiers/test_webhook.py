@@ -29,7 +29,7 @@ from tests.notifiers.receiver import Receiver
 from tests.notifiers.schemas import SCHEMAS
 from tocsin import Kind, NotifyError, Secret, Severity, is_public_address
 from tocsin.core.logs import clean
-from tocsin.core.templates import Renderer
+from tocsin.core.templates.renderer import Renderer
 from tocsin.core.testing.alerting import NASTY
 from tocsin.plugins.notifiers import webhook
 from tocsin.plugins.notifiers.webhook import WebhookChannel, WebhookNotifier

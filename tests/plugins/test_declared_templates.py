@@ -16,7 +16,7 @@ from tocsin import History, Kind, Message, Notifier, Receipt, Rule, Verdict, hoo
 from tocsin.core.config import Settings, load_config
 from tocsin.core.config.redact import redacted
 from tocsin.core.plugin.manager import PluginManager
-from tocsin.core.templates import Renderer
+from tocsin.core.templates.renderer import Renderer
 from tocsin.testing import check_notifier_conformance, check_rule_conformance, message_of
 
 Manager = Callable[..., PluginManager]
