@@ -21,7 +21,7 @@ from table import MARK, machine
 HERE = Path(__file__).parent
 BENCHES = (
     "throughput", "probes", "schedule", "detection", "outage", "api", "history", "dashboard",
-    "footprint", "commands", "soak",
+    "footprint", "commands", "hosts", "soak",
 )  # fmt: skip
 ON_REQUEST = ("hostile",)
 """Those that are not run in full unless they are named: they show what may go wrong, and how long

@@ -125,8 +125,8 @@ def configuration(plugins: Iterable[Hostile], good: str, other: Peer) -> str:
         http_targets(GOOD, good, 2)
         + f'[targets.{STEADY}.checks.http]\nprobe = "http"\nurl = "{other.url}/"\n'
         + 'interval = "1s"\n[alerts]\nwindow = "1s"\nescalate_after = 0\n'
-        + f'cooldown = "{0.45 * other.cycle:g}s"\n'
         + "[rules.health_check_failed]\nfailures = 1\n"
+        + f'cooldown = "{0.45 * other.cycle:g}s"\n'
         + f'[channels.hook]\nnotifier = "webhook"\nurl = "{other.url}/"\nmax_messages = 100000\n'
         + "allow_private = true\n"
         + "".join(plugin.config for plugin in plugins)
@@ -167,11 +167,11 @@ class Tree:
         return parent in self.seen or process.environ().get(MARK) == self.mark
 
     def memory(self) -> float:
-        """Resident megabytes of all."""
+        """Megabytes of all; what several share counts once."""
         total = 0.0
         for process in self.alive():
             with suppress(psutil.Error):
-                total += process.memory_info().rss / 1e6
+                total += process.memory_full_info().pss / 1e6
         return total
 
     def kill(self) -> list[str]:

@@ -99,6 +99,8 @@ class Tocsin:
             plugins.inline,
             lambda plugin, fault: self._blame(plugin, str(fault)),
             Contexts(self.data_dir, self.clock, env),
+            plugins.hosts,
+            plugins.recover,
         )
         self.history = HistoryAccess(
             HistoryPlugin(settings.database, self.isolation, self._blame, plugins.recover),
@@ -200,11 +202,10 @@ class Tocsin:
     async def stop(self) -> None:
         """Stop every part; history is flushed last. It is safe to call this twice."""
         self._stopped = True
-        await self.services.stop()
-        await self.deadman.stop()
+        # What waits for plugins waits for all of them at the same time.
+        await asyncio.gather(self.services.stop(), self.deadman.stop(), self.sources.stop())
         await self.api.stop()
         await self._files.stop()
-        await self.sources.stop()
         self.inventory.checks.close()
         for task in self._tasks:
             task.cancel()

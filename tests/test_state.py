@@ -22,6 +22,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import attrs
+import msgspec
 import pluggy
 import pytest
 import structlog
@@ -62,6 +63,7 @@ CONSTANT = (
     ipaddress.IPv4Network, ipaddress.IPv6Network, struct.Struct, logging.Logger, Policy, ContextVar,
     type(structlog.stdlib.get_logger()), web.AppKey,
     pluggy.HookspecMarker, pluggy.HookimplMarker,
+    msgspec.msgpack.Encoder, msgspec.msgpack.Decoder,
 )  # fmt: skip
 """Types of what never changes, or is no state of ours."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostile_plugins.kinds import DIED, probe
+from hostile_plugins.kinds import probe
 
 KEPT = "KEPT = []\n"
 
@@ -21,7 +21,7 @@ return Result.up()
 if len(KEPT) < 6: KEPT.append(bytearray(os.urandom(1_000_000) * 50))
 return Result.up()
 """, KEPT),
-    probe("leak-files", "opens files until there are no more", "descriptor|open files", """
+    probe("leak-files", "opens files until there are no more", "descriptor|files", """
 try:
     while len(KEPT) < 50_000: KEPT.append(open("/dev/null"))
 except OSError:
@@ -48,7 +48,7 @@ if not KEPT:
     KEPT.append(subprocess.Popen(["sh", "-c", "trap '' TERM INT HUP; sleep 60"]))
 return Result.up()
 """, KEPT),
-    probe("fork-runs-on", "forks, and parent and child both go on", DIED, """
+    probe("fork-runs-on", "forks, and parent and child both go on", "", """
 if not KEPT:
     KEPT.append(1)
     if not os.fork():

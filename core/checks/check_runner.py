@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from attrs import define, evolve, field
 
@@ -112,16 +113,15 @@ class Runner:
     async def _look(self, key: tuple[str, str], target: Target, check: Runnable) -> Result:
         plugin = key[0]
 
-        async def look() -> tuple[Result, str | None]:
-            return fit_result(await check.check(target))
-
         found = None
         try:
             if not check.is_open_in(self.isolation.loop_of(plugin)):
                 found = await self._open(plugin, check)
             started = self.clock.monotonic()
             if found is None:
-                found = await self.isolation.call(plugin, look, check.timeout + DEADLINE_GRACE)
+                found = await self.isolation.call(
+                    plugin, partial(check.look, target), check.timeout + DEADLINE_GRACE
+                )
         except PluginFault as fault:
             if (lack := own_shortage(fault)) is not None:
                 return Result.unknown(lack)

@@ -10,7 +10,9 @@ from attrs import define
 from tocsin.core.clock import Clock
 from tocsin.core.contracts.model import Heartbeat, Result, Target
 from tocsin.core.contracts.probe import PushProbe
+from tocsin.core.hosts.proxies import HostedPushProbe
 from tocsin.core.runtime.deadline import lost_clock
+from tocsin.core.shapes import fit_result
 
 
 class Heartbeats:
@@ -127,15 +129,17 @@ class BeatJudge:
     async def close(self) -> None:
         """Do nothing: a push probe has no runtime."""
 
-    async def check(self, target: Target) -> Result:
-        """Return the result now; schedule a run at the time when silence alone may change it."""
+    async def look(self, target: Target) -> tuple[Result, str | None]:
+        """Return the result now, and what was invalid in it or None; schedule a run at the time
+        when silence alone may change it."""
         if (owner := self.keys.owner(self.key)) != self.check_id:
-            return Result.unknown(
-                f"cannot run: heartbeats of {self.key!r} go to {owner}; a key serves one check only"
-            )
+            text = f"heartbeats of {self.key!r} go to {owner}; a key serves one check only"
+            return Result.unknown(f"cannot run: {text}"), None
         last, silence = self.heartbeats.last(self.key)
         for limit in (self.probe.period, self.probe.period + self.probe.grace):
             if limit >= silence:
                 self.again(limit - silence + 0.001)
                 break
-        return self.probe.judge(target, last, silence)
+        if isinstance(self.probe, HostedPushProbe):
+            return await self.probe.look(target, last, silence)
+        return fit_result(self.probe.judge(target, last, silence), "judge")

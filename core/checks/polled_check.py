@@ -9,7 +9,9 @@ from attrs import define, field
 from tocsin.core.contracts.context import Context
 from tocsin.core.contracts.model import CheckError, Result, Target
 from tocsin.core.contracts.probe import Probe, ProbeRuntime
+from tocsin.core.hosts.proxies import HostedCheck
 from tocsin.core.plugin.runtimes import Runtime
+from tocsin.core.shapes import fit_result
 
 
 @define(eq=False)
@@ -55,12 +57,16 @@ class PolledCheck:
             return Result.failed(error)
         return None
 
-    async def check(self, target: Target) -> Result:
-        """Make one try and return its result; runs code of the plugin."""
+    async def look(self, target: Target) -> tuple[Result, str | None]:
+        """Make one try; return its result, and what was invalid in it or None. Runs code of the
+        plugin."""
         try:
-            return await (await self._runtime.get()).check(target)
+            runtime = await self._runtime.get()
+            if isinstance(runtime, HostedCheck):
+                return await runtime.look(target)
+            return fit_result(await runtime.check(target))
         except CheckError as error:
-            return Result.failed(error)
+            return Result.failed(error), None
 
     async def close(self) -> None:
         """Close the runtime; runs code of the plugin."""

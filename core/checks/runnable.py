@@ -26,8 +26,8 @@ class Runnable(Used, Protocol):
     async def open(self) -> Result | None:
         """Prepare for the first try; return the result if there can be none."""
 
-    async def check(self, target: Target) -> Result:
-        """Make one try and return its result."""
+    async def look(self, target: Target) -> tuple[Result, str | None]:
+        """Make one try; return its result, and what was invalid in it or None."""
 
 
 class Confirmer(Protocol):

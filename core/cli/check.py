@@ -143,7 +143,7 @@ async def _check_all(
 def isolation_for(settings: Settings, plugins: PluginManager) -> Isolation:
     """Return the isolation of plugins for a command, without a running tocsin."""
     contexts = Contexts(settings.data_dir, SystemClock(), os.environ)
-    return Isolation(plugins.inline, lambda *_: None, contexts)
+    return Isolation(plugins.inline, lambda *_: None, contexts, plugins.hosts)
 
 
 def _unknown(target: str, check: str, reason: str) -> Observation:

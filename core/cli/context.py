@@ -111,8 +111,12 @@ class Context:
             return ""
         return f"; to use ./{found}, name it explicitly: tocsin --config ./{found} …"
 
-    def plugins(self) -> PluginManager:
+    def plugins(self, *, anew: bool = False) -> PluginManager:
         """Return the plugins, which are loaded once.
+
+        Args:
+            anew: whether to start the processes of third-party plugins of which is known what they
+                offer.
 
         Raises:
             Failure: the configuration of plugins cannot be read.
@@ -122,7 +126,7 @@ class Context:
 
         if self._plugins is None:
             try:
-                self._plugins = load_plugins(self.path, self.env, external=self.external)
+                self._plugins = load_plugins(self.path, self.env, external=self.external, anew=anew)
             except ConfigError as error:
                 raise broken(error) from error
         return self._plugins

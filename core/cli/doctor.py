@@ -56,7 +56,7 @@ Findings = Iterable[tuple[str, Finding]]
 def _findings(context: Context) -> Iterator[tuple[str, Finding]]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield "tocsin", Finding.ok(f"{tocsin_version()} on Python {version}")
-    for record in context.plugins().records:
+    for record in context.plugins(anew=True).records:
         if record.status == "failed":
             yield "plugin", Finding.problem(f"{record.name}: {record.reason}")
     try:

@@ -42,7 +42,9 @@ class _Group(click.Group):
             module = import_module(f"tocsin.core.cli.{_ELSEWHERE.get(name, word)}")
             command: click.Command = getattr(module, word)
             return command
-        return next((c for c in self._added(ctx) if c.name == name), None)
+        found = next((c for c in self._added(ctx) if c.name == name), None)
+        load = getattr(found, "loaded", None)  # of a plugin that is not imported yet
+        return found if load is None else load()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -52,6 +52,7 @@ def run(context: Context, no_dashboard: bool) -> None:
 
 def _run(context: Context, no_dashboard: bool, asked: Collection[int]) -> None:
     """Configure the log, lock the data directory and run; ``asked`` holds early reload signals."""
+    context.plugins(anew=True)
     settings = context.settings()
     try:
         configure(settings.log, sys.stderr)

@@ -94,7 +94,7 @@ def build_check(
         reason = unable
     if reason is not None:
         return broken_check(name, probe, reason, {}, interval)
-    problems = Problems(f"labels of {target}")
+    problems = Problems(f"labels of {target}", is_live=True)
     check = make_check(name, table, (target, name), catalog, problems, interval)
     if check is None:
         if not problems.found:

@@ -110,6 +110,9 @@ class Problems:
     lines: Mapping[Path, int] = field(factory=dict)
     variables: dict[Path, str] = field(factory=dict)
     found: list[ConfigProblem] = field(factory=list)
+    is_live: bool = False
+    """Whether the core runs meanwhile, so that nothing is waited for: a plugin in another process
+    checks its options when they are first used."""
     _spoilt: set[Path] = field(factory=set)
     _incomplete: set[Path] = field(factory=set)
 

@@ -255,13 +255,24 @@ class HistorySettings:
 
 @frozen(kw_only=True)
 class PluginSettings:
-    """Which plugins may be loaded, and which run in the core's own event loop (``inline``; None:
-    those of tocsin's own distribution)."""
+    """Which plugins may be loaded, and where they run.
+
+    Attributes:
+        disabled: plugins that are not loaded.
+        allowed: the only plugins that are loaded; None: all.
+        external: whether third-party plugins are loaded.
+        inline: third-party plugins that run in the core's own process and event loop; None: none.
+        host_memory: bytes of memory that the process of a distribution may use, with its child
+            processes.
+        host_cpu: processors that it may use, on average over ten seconds.
+    """
 
     disabled: tuple[str, ...] = ()
     allowed: tuple[str, ...] | None = None
     external: bool = True
     inline: tuple[str, ...] | None = None
+    host_memory: Bytes = 256 * 1024 * 1024
+    host_cpu: float = 0.9
 
 
 @frozen(kw_only=True)

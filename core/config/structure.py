@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import types
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
@@ -42,6 +43,38 @@ _TABLES = (dict, Mapping, MutableMapping)
 
 DEADLINE = 20.0
 """Seconds that the constructor of a plugin's class may take."""
+
+
+class OptionsRefused(ValueError):
+    """A plugin in another process refuses options.
+
+    Args:
+        entries: the errors: a path within the options, and a sentence.
+    """
+
+    def __init__(self, entries: Iterable[tuple[Path, str]]) -> None:
+        self.entries = tuple(entries)
+        super().__init__("; ".join(text for _, text in self.entries))
+
+
+class Hosting(ABC):
+    """Stands for a class whose plugin runs in another process; the attribute ``hosting`` of the
+    class that the core uses in its place."""
+
+    @abstractmethod
+    def bound(self, instance: Any, given: Iterable[str], *, wait: bool) -> Any:
+        """Return an instance, with its options checked by the plugin.
+
+        Args:
+            instance: an instance of the class that the core uses.
+            given: names of the options that were given.
+            wait: whether to wait for the plugin; if not, it checks the options when they are first
+                used.
+
+        Raises:
+            OptionsRefused: the plugin refuses them.
+            PluginFault: the plugin is at fault.
+        """
 
 
 def make_converter() -> Converter:
@@ -228,6 +261,9 @@ def construct(
 
     def make() -> Any:
         instance = _CONVERTER.structure(table, cls)
+        hosting = getattr(cls, "hosting", None)
+        if isinstance(hosting, Hosting):
+            instance = hosting.bound(instance, table, wait=not problems.is_live)
         check_instance(instance)
         return instance
 
@@ -243,7 +279,11 @@ def construct(
             return None, f"{fault} while it was built" if cause is not error else fault
         said = problems if asked_for else Problems(problems.file)
         before = len(said.found)
-        explain(cause, path, said)
+        if isinstance(cause, OptionsRefused):
+            for within, text in cause.entries:
+                said.add((*path, *within), text)
+        else:
+            explain(cause, path, said)
         if asked_for:
             return None, None
         return None, "; ".join(p.message for p in said.found[before:]) or describe(cause)

@@ -189,6 +189,12 @@ class Route:
         return inspect.isasyncgenfunction(self.handler)
 
     @property
+    def _is_remote(self) -> bool:
+        """Whether the types of the route are those of another process, so that nothing is known of
+        them here."""
+        return False
+
+    @property
     def is_json(self) -> bool:
         """Whether what the handler returns is encoded as JSON."""
         return self.media == JSON and not self.streams

@@ -58,6 +58,18 @@ def _check_moments(holder: Any, where: str) -> None:
                 ) from None
 
 
+def once_each(given: Mapping[str, str]) -> dict[str, str]:
+    """Return query parameters as a plain dict.
+
+    Raises:
+        Problem: one is repeated.
+    """
+    multi = getattr(given, "getall", None)
+    if multi and (twice := [name for name in given if len(multi(name)) > 1]):
+        raise Problem(400, f"query parameter {show(twice[0])} is given more than once")
+    return dict(given)
+
+
 def query_of(kind: type[T], given: Mapping[str, str]) -> T:
     """Convert query parameters to an attrs class.
 
@@ -73,11 +85,9 @@ def query_of(kind: type[T], given: Mapping[str, str]) -> T:
         allowed = ", ".join(sorted(known))
         names = show(", ".join(unknown))
         raise Problem(400, f"unknown query parameter {names}; known are {allowed}")
-    multi = getattr(given, "getall", None)
-    if multi and (twice := [name for name in given if len(multi(name)) > 1]):
-        raise Problem(400, f"query parameter {twice[0]} is given more than once")
+    plain = once_each(given)
     try:
-        query = msgspec.convert(dict(given), kind, strict=False)
+        query = msgspec.convert(plain, kind, strict=False)
     except msgspec.ValidationError as error:
         raise Problem(422, f"a query parameter is wrong: {_plain(error)}") from error
     for name, text in given.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from itertools import groupby
 from typing import Any
@@ -24,7 +24,10 @@ NO_NUL = r"^[^\u0000]*$"
 
 
 def document(
-    core: Sequence[Route], plugins: Sequence[tuple[str, Route]], version: str
+    core: Sequence[Route],
+    plugins: Sequence[tuple[str, Route]],
+    version: str,
+    remote: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] | None = None,
 ) -> dict[str, Any]:
     """Return the OpenAPI document.
 
@@ -33,10 +36,12 @@ def document(
         plugins: the routes of plugins, each with the name of its plugin; those of one plugin
             follow each other.
         version: tocsin's version.
+        remote: by plugin, what :func:`described` returned where the plugin runs.
     """
-    paths, components = _described(core, None)
+    paths, components = described(core, None)
     for plugin, own in groupby(plugins, key=lambda item: item[0]):
-        more, types = _described([route for _, route in own], plugin)
+        known = (remote or {}).get(plugin)
+        more, types = known or described([route for _, route in own], plugin)
         paths |= more
         # Names of types are prefixed with that of the plugin, so that none replaces another.
         components |= {f"{plugin}.{name}": schema for name, schema in types.items()}
@@ -57,7 +62,7 @@ def document(
     }
 
 
-def _described(
+def described(
     routes: Sequence[Route], plugin: str | None
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Return the paths and the component schemas of the routes of the core or of a plugin."""
@@ -189,4 +194,6 @@ async def openapi(call: Call) -> msgspec.Raw:
     # imported late: the server collects this module's routes, too
     from tocsin.core.http.server import ROUTES
 
-    return msgspec.Raw(encode(document(ROUTES, call.monitor.plugins.routes, call.monitor.version)))
+    plugins = call.monitor.plugins
+    found = document(ROUTES, plugins.routes, call.monitor.version, plugins.route_documents)
+    return msgspec.Raw(encode(found))

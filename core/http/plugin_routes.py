@@ -7,7 +7,7 @@ the classes of its query and body, whose validators are the plugin's code.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from functools import partial
 from http import HTTPStatus
 from typing import cast
@@ -18,8 +18,10 @@ from attrs import define, field
 from tocsin.core.contracts.base import ActionError
 from tocsin.core.contracts.route import Request, Route
 from tocsin.core.contracts.view import SystemView
+from tocsin.core.hosts.hosted_route import HostedRoute
+from tocsin.core.hosts.methods import Answered
 from tocsin.core.http.chunks import cut, stream_response
-from tocsin.core.http.decoding import convert_body, query_of, read_json
+from tocsin.core.http.decoding import convert_body, once_each, query_of, read_json
 from tocsin.core.http.plugin_streams import MOST_STREAMS, PluginStream
 from tocsin.core.http.problems import Problem
 from tocsin.core.http.routing import Call, check_parameters
@@ -67,18 +69,23 @@ class PluginRoutes:
         )
         document = None if route.body is None else await read_json(call.request)
         view = RunningSystem(call.monitor) if route.wants_view else None
-        start = partial(_start, route, request, call.request.query, document, view)
+        begin: Start = partial(start, route, request, call.request.query, document, view)
+        answering = partial(answered, route, begin)
+        if isinstance(route, HostedRoute):
+            query = once_each(call.request.query)
+            begin = partial(_remote_chunks, route, request, query, document, view)
+            answering = partial(_remote_answer, route, request, query, document, view)
         if route.streams:
-            return await self._stream(route, call, start)
+            return await self._stream(route, call, begin)
         with self._judged(call):
             answer = await call.monitor.isolation.call(
-                self.plugin, partial(_encoded, route, start), DEADLINE, expects=(ActionError,)
+                self.plugin, answering, DEADLINE, expects=(ActionError,)
             )
             if isinstance(answer, Problem):
                 raise answer
         return web.Response(body=answer, headers={"Content-Type": route.media})
 
-    async def _stream(self, route: Route, call: Call, start: Start) -> web.StreamResponse:
+    async def _stream(self, route: Route, call: Call, begin: Start) -> web.StreamResponse:
         """Send what the handler yields until it ends, the client leaves or tocsin stops.
 
         Raises:
@@ -92,7 +99,7 @@ class PluginRoutes:
         self.streams += 1
         try:
             with self._judged(call):
-                generator = cast("Callable[[], AsyncGenerator[str | bytes, None]]", start)
+                generator = cast("Callable[[], AsyncGenerator[str | bytes, None]]", begin)
                 await PluginStream(self.plugin, call, generator).send(response, DEADLINE)
         except Problem:
             if not response.prepared:
@@ -130,7 +137,7 @@ class PluginRoutes:
             plugins.recover(self.plugin)
 
 
-def _start(
+def start(
     route: Route,
     request: Request,
     query: Mapping[str, str],
@@ -152,10 +159,45 @@ def _start(
     return route.handler(request, **arguments)
 
 
-async def _encoded(route: Route, start: Start) -> bytes | Problem:
+async def answered(route: Route, begin: Start) -> bytes | Problem:
     """Return the answer of a handler, encoded; the problem if the request does not fit."""
     try:
-        answering = start()
+        answering = begin()
     except Problem as problem:  # the isolation would count any error as the plugin's fault
         return problem
     return fit_answer(route, await cast("Awaitable[object]", answering))
+
+
+async def _remote_answer(
+    route: HostedRoute,
+    request: Request,
+    query: Mapping[str, str],
+    document: object,
+    view: SystemView | None,
+) -> bytes | Problem:
+    """Return the answer of a route in a host, encoded; the problem if the request does not fit."""
+    answer = await route.ask(request, query, document, view)
+    return answer.body if answer.status is None else _problem(answer)
+
+
+async def _remote_chunks(
+    route: HostedRoute,
+    request: Request,
+    query: Mapping[str, str],
+    document: object,
+    view: SystemView | None,
+) -> AsyncGenerator[str | bytes, None]:
+    """Yield what a route in a host yields.
+
+    Raises:
+        Problem: the request does not fit.
+    """
+    async with aclosing(route.stream(request, query, document, view)) as chunks:
+        async for chunk in chunks:
+            if isinstance(chunk, Answered):
+                raise _problem(chunk)
+            yield chunk
+
+
+def _problem(answer: Answered) -> Problem:
+    return Problem(answer.status or 500, answer.text, errors=answer.errors)

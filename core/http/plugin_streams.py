@@ -179,11 +179,11 @@ class PluginStream:
         self._loop = asyncio.get_running_loop()
         try:
             generator = self._start()
+            async with aclosing(generator) as chunks:
+                async for chunk in chunks:
+                    await self._hand_over(fit_chunk(chunk))
         except Problem as problem:  # the isolation would count any error as the plugin's fault
             return problem
-        async with aclosing(generator) as chunks:
-            async for chunk in chunks:
-                await self._hand_over(fit_chunk(chunk))
         return None
 
     async def _hand_over(self, data: bytes) -> None:

@@ -1,7 +1,10 @@
-"""Rules of third-party plugins: each runs on its plugin's thread with a timeout, so that a slow one
+"""Rules of third-party plugins: each runs where its plugin runs, with a timeout, so that a slow one
 delays no other."""
 
 from __future__ import annotations
+
+import asyncio
+import time
 
 from attrs import define, field, frozen
 
@@ -10,9 +13,11 @@ from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.rule_set import BoundRule, Judge
 from tocsin.core.clock import Clock
 from tocsin.core.contracts.rule import History, Verdict
+from tocsin.core.hosts.proxies import HostedRule
 from tocsin.core.monitor.events import Judged
 from tocsin.core.monitor.executor import Executor
 from tocsin.core.plugin.sandbox import Isolation, PluginFault
+from tocsin.core.runtime.time_share import TimeShare
 from tocsin.core.shapes import fit_verdict
 
 DEADLINE = 5.0
@@ -21,6 +26,13 @@ DEADLINE = 5.0
 REST = (60.0, 3600.0)
 """Initial and maximum pause, in seconds, of a plugin whose rule did not return; it doubles each
 time."""
+
+AT_ONCE = 50
+"""Maximum number of rules of one plugin that are evaluated at the same time; others wait, and only
+the newest history of each."""
+
+SHARE = 0.1
+"""Share of the core's time that verdicts of one plugin's rules may take."""
 
 LEAST_AGAIN = 1.0
 """Minimum delay, in seconds, before a rule is rechecked without a new result."""
@@ -39,9 +51,22 @@ class _Rest:
     reason: str
 
 
+@define(eq=False)
+class _Turns:
+    """Turns of one plugin's rules: so many at once, and a share of the core's time."""
+
+    room: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(AT_ONCE))
+    share: TimeShare = field(factory=lambda: TimeShare(SHARE))
+
+    async def wait(self) -> None:
+        """Wait until there is time left; called in a turn."""
+        if seconds := self.share.shortage():
+            await asyncio.sleep(seconds)
+
+
 @define
 class IsolatedRuleRunner:
-    """Runs rules on the threads of their plugins.
+    """Runs rules where their plugins run.
 
     Verdicts return to ``executor`` as events; ``faults`` records the rules' errors.
     """
@@ -52,6 +77,8 @@ class IsolatedRuleRunner:
     faults: RuleFaults
     _rests: dict[str, _Rest] = field(factory=dict)
     """Pauses of plugins whose rules blocked their thread."""
+    _turns: dict[str, _Turns] = field(factory=dict)
+    """By plugin."""
     _busy: dict[Key, History | None] = field(factory=dict)
     """Rules in progress, and the newest history that arrived since."""
 
@@ -66,9 +93,14 @@ class IsolatedRuleRunner:
 
     async def _work(self, bound: BoundRule, key: Key, history: History) -> None:
         latest: History | None = history
+        turns = self._turns.setdefault(bound.plugin, _Turns())
         try:
             while latest is not None:
-                verdict, fault = await self._ask(bound, latest)
+                async with turns.room:
+                    await turns.wait()
+                    latest, self._busy[key] = self._busy[key] or latest, None
+                    verdict, fault = await self._ask(bound, latest)
+                began = time.monotonic()
                 rules = self.executor.monitor.engine.evaluator
                 if rules.target(key[1]) is None or not rules.watches(key):
                     break  # target or rule was removed meanwhile; the verdict is obsolete
@@ -77,6 +109,7 @@ class IsolatedRuleRunner:
                 else:
                     self.faults.add(bound.plugin, key, f"rule {bound.name} {fault}")
                 self.executor.handle(Judged(key, verdict))
+                turns.share.spend(time.monotonic() - began)
                 latest, self._busy[key] = self._busy[key], None
         finally:
             del self._busy[key]
@@ -88,6 +121,8 @@ class IsolatedRuleRunner:
         at = self.clock.now()
 
         async def evaluate() -> tuple[Verdict, str | None]:
+            if isinstance(bound.rule, HostedRule):
+                return await bound.rule.ask(history, at)
             if not bound.rule.applies(history.target):
                 return _NOTHING_TO_SAY, None
             return fit_verdict(bound.rule.evaluate(history, at), LEAST_AGAIN)

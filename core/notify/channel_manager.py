@@ -10,6 +10,7 @@ from attrs import define, field
 from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.contracts.notifier import Notifier, NotifierRuntime, NotifyError
+from tocsin.core.hosts.proxies import HostedNotifier
 from tocsin.core.logs import get_logger
 from tocsin.core.monitor import events
 from tocsin.core.monitor.withdraw import withdrawn
@@ -89,7 +90,7 @@ class ChannelManager:
         runtime = channel.attempt.runtime
         if notifier is None or runtime is None or self.context is None:
             return
-        if (type(notifier).open, type(notifier).listen) == (Notifier.open, Notifier.listen):
+        if not _may_listen(notifier):
             return
         controls = ChannelControls(self.context, name)
         plugin = channel.settings.plugin or ""
@@ -148,3 +149,10 @@ class ChannelManager:
         for name in dict.fromkeys(row.channel for row in lost):  # one event for each channel
             mine = tuple(row for row in lost if row.channel == name)
             self.tools.executor.handle(events.RowsFinished(mine))
+
+
+def _may_listen(notifier: Notifier) -> bool:
+    """Return whether a notifier may receive commands, as far as its class tells."""
+    if isinstance(notifier, HostedNotifier):
+        return notifier.may_listen
+    return (type(notifier).open, type(notifier).listen) != (Notifier.open, Notifier.listen)

@@ -18,7 +18,7 @@ from tocsin.core.hiding import clean
 from tocsin.core.logs import get_logger
 from tocsin.core.notify.enrich import Enricher
 from tocsin.core.plugin.runtimes import Runtime
-from tocsin.core.plugin.sandbox import Isolation, PluginFault, describe
+from tocsin.core.plugin.sandbox import InvalidReceipt, Isolation, PluginFault, describe
 from tocsin.core.runtime.shortage import own_shortage
 from tocsin.core.shapes import fit_receipt
 
@@ -66,10 +66,6 @@ class Failure:
     answered: bool = False
 
 
-class _NoReceipt(PluginFault):
-    """No valid receipt was returned; the message may have been sent, so it is not divided."""
-
-
 @define
 class Attempt:
     """Hands messages to a channel's notifier.
@@ -100,7 +96,7 @@ class Attempt:
             try:
                 return fit_receipt(given)
             except PluginFault as fault:
-                raise _NoReceipt(str(fault)) from fault
+                raise InvalidReceipt(str(fault)) from fault
 
         try:
             receipt, wrong = await self.isolation.call(
@@ -129,7 +125,7 @@ class Attempt:
             outage = isinstance(fault.__cause__, OSError) or own_shortage(fault) is not None
             return Failure(
                 message=clean(f"plugin {plugin} {fault}"), fault=not outage,
-                everything=isinstance(fault, _NoReceipt),
+                everything=isinstance(fault, InvalidReceipt),
             )  # fmt: skip
         except TimeoutError:
             return Failure(message=f"no answer within {notifier.timeout:g} s")

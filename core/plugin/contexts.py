@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import inf
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
-from urllib.parse import quote
 from weakref import WeakSet
 
 import aiohttp
@@ -25,18 +23,14 @@ from tocsin.core.contracts.model import ComponentHealth, Event, Health
 from tocsin.core.hiding import know
 from tocsin.core.logs import PLUGINS, get_logger
 from tocsin.core.plugin.faults import PluginFault
+from tocsin.core.plugin.resources import Resources, directory_of
 from tocsin.core.plugin.storage import PluginStorage, StorageFile
-from tocsin.core.resolver.lookups import TocsinResolver
-from tocsin.core.runtime.owned import give_to_owner
 from tocsin.core.shapes import fit_event, fit_trouble
 
 log = get_logger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-THREADS = 8
-"""Most threads of a plugin for calls that block."""
 
 BURST, RATE = 100.0, 10.0
 """Events that a plugin may emit at once, and per second afterwards; further ones are dropped."""
@@ -88,7 +82,9 @@ class Contexts:
         """
         shared = self._shared.get(plugin)
         if shared is None:
-            shared = self._shared[plugin] = _Shared(PluginStorage(self._file, plugin))
+            shared = self._shared[plugin] = _Shared(
+                PluginStorage(self._file, plugin), Resources(plugin)
+            )
         return RuntimeContext(plugin, name, self, shared, _running_loop())
 
     def report(self, context: Context, trouble: str | None) -> None:
@@ -117,7 +113,7 @@ class Contexts:
     async def close(self, plugin: str) -> None:
         """Close what the runtimes of a plugin share. Called in the plugin's loop."""
         if (shared := self._shared.pop(plugin, None)) is not None:
-            await shared.close()
+            await shared.resources.close()
 
     def stop(self) -> None:
         """Close the file of stored values."""
@@ -125,11 +121,7 @@ class Contexts:
 
     def in_use(self) -> list[str]:
         """Return the plugins that have a session or threads."""
-        return [
-            plugin
-            for plugin, shared in self._shared.items()
-            if shared.session is not None or shared.threads is not None
-        ]
+        return [name for name, shared in self._shared.items() if shared.resources.are_in_use]
 
 
 @define(eq=False)
@@ -137,10 +129,7 @@ class _Shared:
     """What the runtimes of one plugin share."""
 
     storage: PluginStorage
-    session: aiohttp.ClientSession | None = None
-    home: asyncio.AbstractEventLoop | None = None
-    """The loop of the session."""
-    threads: ThreadPoolExecutor | None = None
+    resources: Resources
     credit: float = BURST
     credited_at: float = field(factory=time.monotonic)
     dropped: int = 0
@@ -162,28 +151,6 @@ class _Shared:
                         plugin=plugin, per_second=RATE, dropped=self.dropped)  # fmt: skip
             self.dropped, self.reported_at = 0, now
         return False
-
-    def http(self) -> aiohttp.ClientSession:
-        """Return the session of the running loop. That of a loop before it, whose thread was
-        abandoned, is dropped with its loop, which cannot close it any more."""
-        loop = asyncio.get_running_loop()
-        if self.session is None or self.session.closed or self.home is not loop:
-            if self.session is not None:
-                self.session.detach()
-            self.home = loop
-            self.session = aiohttp.ClientSession(
-                # Checks must not wait for each other's connections, nor see their cookies.
-                connector=aiohttp.TCPConnector(resolver=TocsinResolver(), limit=0),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "tocsin"},
-            )
-        return self.session
-
-    async def close(self) -> None:
-        if self.threads is not None:
-            self.threads.shutdown(wait=False, cancel_futures=True)
-        if self.session is not None and self.home is asyncio.get_running_loop():
-            await self.session.close()
 
 
 @frozen(eq=False)
@@ -215,13 +182,7 @@ class RuntimeContext:
     @property
     def directory(self) -> Path:
         """Return the plugin's directory. Raises OSError."""
-        name = quote(self.plugin, safe="").replace(".", "%2E", self.plugin.startswith("."))
-        found = self._contexts.data_dir / "plugins" / name
-        for directory in (found.parent, found):
-            if not directory.exists():
-                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-                give_to_owner(directory)
-        return found
+        return directory_of(self.plugin, self._contexts.data_dir)
 
     @property
     def data_dir(self) -> Path:
@@ -231,15 +192,11 @@ class RuntimeContext:
     @property
     def http(self) -> aiohttp.ClientSession:
         """Return the plugin's HTTP session in the running loop."""
-        return self._shared.http()
+        return self._shared.resources.http()
 
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function in one of the plugin's threads."""
-        shared = self._shared
-        if shared.threads is None:
-            shared.threads = ThreadPoolExecutor(THREADS, f"tocsin {self.plugin}")
-        call = partial(function, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(shared.threads, call)
+        return await self._shared.resources.in_thread(partial(function, *args, **kwargs))
 
     async def secret(self, name: str) -> Secret | None:
         """Return a secret from the environment; see the contract. Raises OSError."""

@@ -35,6 +35,11 @@ class PluginFault(Exception):
         self.severe = severe
 
 
+class InvalidReceipt(PluginFault):
+    """A notifier returned no valid receipt; the message may have been sent, so it is not
+    divided."""
+
+
 def describe(error: BaseException) -> str:
     """Return a clause that describes an error inside a plugin. Never raises."""
     try:

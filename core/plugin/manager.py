@@ -7,11 +7,12 @@ error in a plugin marks that plugin as failed, with the reason; all others conti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
+from typing import Any
 
 import click
 import pluggy
@@ -23,13 +24,17 @@ from tocsin.core.contracts.doctor import DoctorCheck
 from tocsin.core.contracts.panel import Panel
 from tocsin.core.contracts.route import Route
 from tocsin.core.hiding import clean
+from tocsin.core.hosts.catalog import load_hosted, provided_of
+from tocsin.core.hosts.hosts import Hosts
+from tocsin.core.hosts.offer_cache import OfferCache
+from tocsin.core.hosts.offers import PluginOffer
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin import hookspecs
 from tocsin.core.plugin.api import api_of, remark_on
+from tocsin.core.plugin.faults import PluginFault, call_with_deadline, describe
 from tocsin.core.plugin.panel_checks import resolved
-from tocsin.core.plugin.provided import HOOKS, Entry, Provided, provided_by
+from tocsin.core.plugin.provided import HOOKS, Entry, Provided, check_names, provided_by
 from tocsin.core.plugin.route_checks import check_hooks, placed, root_of
-from tocsin.core.plugin.sandbox import PluginFault, call_with_deadline, describe
 
 log = get_logger(__name__)
 
@@ -77,6 +82,8 @@ class PluginManager:
         discover: returns the entry points; None: those installed. Tests of plugin authors pass
             their own.
         deadline: timeout, in seconds, of the import and of each hook.
+        cache: what plugins in processes of their own offered in earlier runs; None: nothing is
+            known.
     """
 
     def __init__(
@@ -84,13 +91,19 @@ class PluginManager:
         settings: PluginSettings,
         discover: Callable[[], Iterable[EntryPoint]] | None = None,
         deadline: float = LOAD_DEADLINE,
+        cache: OfferCache | None = None,
     ) -> None:
         self._settings = settings
+        self._cache = cache or OfferCache(None, "")
         self._discover = discover or (lambda: entry_points(group=hookspecs.GROUP))
         self._deadline = deadline
         self._pluggy = pluggy.PluginManager(hookspecs.GROUP)
         self._pluggy.add_hookspecs(hookspecs)
         self._records: dict[str, PluginRecord] = {}
+        self.hosts = Hosts(settings.host_memory, settings.host_cpu)
+        """The processes of third-party plugins."""
+        self.route_documents: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        """By plugin in a host: paths and components of its routes in the OpenAPI document."""
         self.unbuilt: dict[str, str] = {}
         """By plugin: why an object of one of its classes could not be created."""
         self.probes: dict[str, Entry] = {}
@@ -127,14 +140,25 @@ class PluginManager:
     @property
     def inline(self) -> frozenset[str]:
         """Names of the plugins that run in the core's own event loop."""
-        if self._settings.inline is not None:
-            return frozenset(self._settings.inline)
-        return frozenset(r.name for r in self._records.values() if r.distribution == OWN)
+        own = (r.name for r in self._records.values() if r.distribution == OWN)
+        return frozenset((*own, *(self._settings.inline or ())))
 
-    def load(self) -> None:
-        """Find and load every plugin. Errors in plugins are recorded, not raised."""
+    def load(self, *, anew: bool = True) -> None:
+        """Find and load every plugin. Errors in plugins are recorded, not raised.
+
+        Args:
+            anew: whether to start the processes of all third-party plugins; otherwise only of
+                those that are not in the cache.
+        """
         # Built-in plugins come first: a third-party plugin that uses one of their names is refused.
         found = sorted(self._discover(), key=lambda e: (_distribution(e)[0] != OWN, e.name))
+        first = {entry.name: entry for entry in reversed(found)}  # of each name
+        hosted = load_hosted(
+            self.hosts,
+            {name: entry for name, entry in first.items() if self._is_hosted(entry)},
+            self._cache,
+            anew=anew,
+        )
         for entry in found:
             if entry.name in self._records:
                 other = self._records[entry.name].distribution
@@ -142,7 +166,39 @@ class PluginManager:
                 if other != mine:  # one distribution found twice on sys.path is no conflict
                     self._refuse_twin(entry, other)
                 continue
-            self.add(entry.name, entry.load, *_distribution(entry))
+            if entry.name in hosted:
+                self._add_hosted(entry, hosted[entry.name])
+            else:
+                self.add(entry.name, entry.load, *_distribution(entry))
+
+    def _is_hosted(self, entry: EntryPoint) -> bool:
+        """Return whether a plugin runs in a process of its own, if it may be loaded."""
+        if entry.dist is None or _distribution(entry)[0] == OWN:
+            return False
+        if entry.name in (self._settings.inline or ()):
+            return False
+        return self._refusal(entry.name, _distribution(entry)[0]) is None
+
+    def _add_hosted(self, entry: EntryPoint, offer: PluginOffer | PluginFault) -> None:
+        """Record a plugin that runs in a host."""
+        name, (distribution, its_version) = entry.name, _distribution(entry)
+        record = PluginRecord(name=name, distribution=distribution, version=its_version)
+        try:
+            if isinstance(offer, PluginFault):
+                raise offer
+            provides = provided_of(offer, self.hosts.of(name), entry.load)
+            check_names(provides, self._shelves)
+            routes = self._routes(name, provides)
+            panels = self._panels(provides)
+        except PluginFault as fault:
+            self._records[name] = evolve(record, status="failed", reason=clean(str(fault)))
+            return
+        if offer.document is not None:
+            self.route_documents[name] = offer.document
+        for remark in offer.remarks:
+            log.warning("a plugin has to be changed", plugin=name, reason=remark)
+        record = evolve(record, api=offer.api, remarks=offer.remarks)
+        self._keep(record, provides, routes, panels)
 
     def _refuse_twin(self, entry: EntryPoint, other: str | None) -> None:
         distribution, its_version = _distribution(entry)
@@ -190,19 +246,28 @@ class PluginManager:
                 self._pluggy.unregister(name=name)
             self._records[name] = evolve(record, status="failed", reason=clean(str(fault)))
             return
+        self._keep(evolve(record, remarks=self._remarks(name)), provides, routes, panels)
+
+    def _keep(
+        self,
+        record: PluginRecord,
+        provides: Sequence[Provided],
+        routes: Iterable[Route],
+        panels: Iterable[Panel],
+    ) -> None:
+        """Add what a plugin provides to the catalog, and its record."""
         for item in provides:
             if item.kind in self._shelves:
-                self._shelves[item.kind][item.name] = Entry(item.cls, name, distribution)
+                entry = Entry(item.cls, record.name, record.distribution)
+                self._shelves[item.kind][item.name] = entry
             elif item.kind == "command":
                 self.commands.append(item.cls)
             elif item.kind == "doctor":
-                self.doctor_checks.append((name, item.cls))
-        self.routes += [(name, route) for route in routes]
-        self.panels += [(name, panel) for panel in panels]
+                self.doctor_checks.append((record.name, item.cls))
+        self.routes += [(record.name, route) for route in routes]
+        self.panels += [(record.name, panel) for panel in panels]
         kinds = tuple(dict.fromkeys(item.kind for item in provides))
-        self._records[name] = evolve(
-            record, kinds=kinds, provides=tuple(provides), remarks=self._remarks(name)
-        )
+        self._records[record.name] = evolve(record, kinds=kinds, provides=tuple(provides))
 
     def _refusal(self, name: str, distribution: str | None) -> str | None:
         if name in self._settings.disabled:
@@ -317,7 +382,7 @@ class PluginManager:
 
 
 def load_plugins(
-    path: Path | None, env: Mapping[str, str], *, external: bool = True
+    path: Path | None, env: Mapping[str, str], *, external: bool = True, anew: bool = True
 ) -> PluginManager:
     """Find and load the plugins that a configuration allows.
 
@@ -325,9 +390,11 @@ def load_plugins(
         path: the configuration file.
         env: the environment variables.
         external: whether to load third-party plugins.
+        anew: see :meth:`PluginManager.load`.
     """
-    plugins = PluginManager(read_plugin_settings(path, env, external=external))
-    plugins.load()
+    settings = read_plugin_settings(path, env, external=external)
+    plugins = PluginManager(settings, cache=OfferCache.of_user(env, tocsin_version()))
+    plugins.load(anew=anew)
     return plugins
 
 

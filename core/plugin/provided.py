@@ -118,20 +118,35 @@ def provided_by(
                 f"provides a {kind} of the name {show(name)}: use one line of text without '/'"
             )
         check_class(cls, kind)
-        if holder := others[kind].get(name):
-            raise PluginFault(
-                f"provides the {kind} {name!r}, which plugin {holder.plugin!r} "
-                f"({holder.distribution}) provides already"
-            )
-        if issubclass(cls, Rule):
-            mine = [item.cls for item in provided]
-            check_default_rules(cls, mine, others[kind])
         if issubclass(cls, Rule | Notifier):
             check_templates(name, cls)
         if issubclass(cls, Reviewer):
             check_section(cls, [item.cls for item in provided], others[kind])
         provided.append(Provided(kind, name, cls))
+    check_names(provided, others)
     return provided
+
+
+def check_names(provided: Iterable[Provided], others: Mapping[str, Mapping[str, Entry]]) -> None:
+    """Refuse what a plugin provides under a name that is taken.
+
+    Args:
+        provided: what it provides.
+        others: what other plugins provide, by kind and name.
+
+    Raises:
+        PluginFault: another plugin provides it already.
+    """
+    rules: list[type[Rule]] = []
+    for item in provided:
+        if holder := others.get(item.kind, {}).get(item.name):
+            raise PluginFault(
+                f"provides the {item.kind} {item.name!r}, which plugin {holder.plugin!r} "
+                f"({holder.distribution}) provides already"
+            )
+        if item.kind == "rule":
+            check_default_rules(item.cls, rules, others["rule"])
+            rules.append(item.cls)
 
 
 def _lacking(cls: type) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
@@ -20,6 +21,17 @@ class Closable(Protocol):
 
     async def close(self) -> None:
         """Release its resources."""
+
+
+class Remote(ABC):
+    """A runtime in another process, which may end before it is closed."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def is_lost(self) -> bool:
+        """Return whether its process has ended, so that it has to be opened again."""
 
 
 R = TypeVar("R", bound=Closable)
@@ -60,7 +72,14 @@ class Runtime(Generic[R]):
 
     def is_open_in(self, loop: asyncio.AbstractEventLoop | None) -> bool:
         """Return whether it can be used in a loop without being opened first."""
-        return self._opened is not None and self._loop is loop
+        return self._present(loop) is not None
+
+    def _present(self, loop: asyncio.AbstractEventLoop | None) -> R | None:
+        """Return what can be used in a loop now."""
+        opened = self._opened
+        if self._loop is not loop or (isinstance(opened, Remote) and opened.is_lost):
+            return None
+        return opened
 
     async def get(self) -> R:
         """Return the runtime, and open it if it is not open in the running loop.
@@ -69,13 +88,13 @@ class Runtime(Generic[R]):
             PluginFault: it did not open in time, or was closed or replaced meanwhile.
         """
         loop = asyncio.get_running_loop()
-        if self._opened is not None and self._loop is loop:
-            return self._opened
+        if (present := self._present(loop)) is not None:
+            return present
         if self._loop is not loop:
             self._loop, self._opened, self._opening = loop, None, asyncio.Lock()
         async with self._opening:
-            if self._opened is not None and self._loop is loop:
-                return self._opened
+            if (present := self._present(loop)) is not None:
+                return present
             opened = await self._open()
             if self._loop is not loop or self._is_closed:
                 await opened.close()

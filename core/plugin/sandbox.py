@@ -1,9 +1,9 @@
-"""Isolation of plugins: deadlines for synchronous calls, and event loops for their coroutines.
+"""Isolation of plugins: deadlines for synchronous calls, and where their coroutines run.
 
-A third-party coroutine never runs in the core's event loop. Each plugin has a
-:class:`PluginThread`, a thread with an event loop: a plugin that blocks, or calls ``sys.exit``,
-stops only its own thread. The plugins in ``[plugins] inline`` (by default, the built-in ones) run
-in the core's loop, for speed.
+Third-party plugins that are installed run in plugin hosts, processes of their own (see
+:mod:`tocsin.core.hosts`). The built-in ones and those in ``[plugins] inline`` run in the core's
+loop. A plugin object that a program has handed to the plugin manager, as tests do, runs in a
+:class:`PluginThread`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,21 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from tocsin.core.contracts.context import Context
+from tocsin.core.hosts.hosts import Hosts
 from tocsin.core.plugin.contexts import Contexts
-from tocsin.core.plugin.faults import PluginFault, call_with_deadline, describe
-from tocsin.core.plugin.threads import TICK, Expected, PluginThread, guarded
+from tocsin.core.plugin.faults import InvalidReceipt, PluginFault, call_with_deadline, describe
+from tocsin.core.plugin.guard import Expected, guarded
+from tocsin.core.plugin.threads import TICK, PluginThread
 from tocsin.core.runtime.deadline import standstill
 
-__all__ = ["Isolation", "PluginFault", "PluginThread", "call_with_deadline", "describe"]
+__all__ = [
+    "InvalidReceipt",
+    "Isolation",
+    "PluginFault",
+    "PluginThread",
+    "call_with_deadline",
+    "describe",
+]
 
 T = TypeVar("T")
 
@@ -57,6 +66,8 @@ class Isolation:
         inline: names of the plugins that run in the core's loop.
         report: called with a plugin and the fault for which its thread was abandoned.
         contexts: what runtimes of plugins are given.
+        hosts: the plugins that run in processes of their own.
+        forgive: called with a plugin whose process runs again.
     """
 
     def __init__(
@@ -64,10 +75,15 @@ class Isolation:
         inline: frozenset[str],
         report: Callable[[str, PluginFault], None],
         contexts: Contexts,
+        hosts: Hosts | None = None,
+        forgive: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.inline = inline
         self.contexts = contexts
         self._report = report
+        self._hosts = hosts
+        if hosts is not None:
+            hosts.attach(contexts.data_dir, report, forgive)
         self.last_standstill: tuple[float, float] | None = None
         """The last long standstill of tocsin: its end in monotonic seconds, and its length in
         seconds. A shorter standstill afterwards does not replace it."""
@@ -95,12 +111,17 @@ class Isolation:
             PluginFault: the plugin broke its contract.
             TimeoutError: it was cancelled at the deadline.
         """
-        if plugin in self.inline:
+        if self._is_in_loop(plugin):
             return guarded(make, seconds, expects)
         thread = self._threads.get(plugin)
         if thread is None:
             thread = self._threads[plugin] = PluginThread(plugin)
         return thread.call(make, seconds, expects)
+
+    def _is_in_loop(self, plugin: str) -> bool:
+        """Return whether what is called of a plugin runs in the core's loop: itself, or the calls
+        to its host."""
+        return plugin in self.inline or (self._hosts is not None and plugin in self._hosts)
 
     async def watch(self) -> None:
         """Monitor the threads until cancelled."""
@@ -111,13 +132,16 @@ class Isolation:
             if lost:  # the threads could not run either, and need time to catch up
                 if lost >= LONG_STANDSTILL:
                     self.last_standstill = (time.monotonic(), lost)
+                if self._hosts is not None:
+                    self._hosts.excuse(lost)
                 continue
             self.inspect()
 
     def inspect(self) -> None:
-        """Abandon threads that are blocked or leak, and report their plugins."""
+        """End hosts and abandon threads that are blocked or leak, and report their plugins."""
+        if self._hosts is not None:
+            self._hosts.inspect()
         for plugin, thread in self._threads.items():
-            thread.interrupt()
             fault = None
             if seconds := thread.blocked_for():
                 fault = PluginFault(f"blocked its event loop for {seconds:.0f} s", severe=True)
@@ -156,14 +180,16 @@ class Isolation:
     def loop_of(self, plugin: str) -> asyncio.AbstractEventLoop | None:
         """Return the event loop in which a plugin runs now; None if its thread does not run. Called
         in the core's loop."""
-        if plugin in self.inline:
+        if self._is_in_loop(plugin):
             return asyncio.get_running_loop()
         thread = self._threads.get(plugin)
         return None if thread is None else thread.loop
 
     async def stop(self) -> None:
-        """Close what runtimes of plugins share, and end every thread."""
+        """Close what runtimes of plugins share, and end every thread and host."""
         await asyncio.gather(*map(self._close, self.contexts.in_use()))
         self.contexts.stop()
         for thread in self._threads.values():
             thread.stop()
+        if self._hosts is not None:
+            await self._hosts.stop()

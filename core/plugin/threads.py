@@ -1,28 +1,20 @@
-"""Threads of plugins, each with an event loop, and the guard around a plugin's coroutine."""
+"""Threads with an event loop, for plugin objects that a program hands to the plugin manager."""
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import sys
-import sysconfig
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from pathlib import Path
-from types import CodeType
 from typing import Any, TypeVar
 
-from tocsin.core.contracts.base import ActionError, ServiceError
-from tocsin.core.contracts.notifier import NotifyError
-from tocsin.core.plugin.faults import PluginFault, describe, plain_error
+from tocsin.core.plugin.faults import PluginFault, describe
+from tocsin.core.plugin.guard import Expected, guarded
 from tocsin.core.resolver.guard import guard_lookups
-from tocsin.core.runtime.deadline import deadline, standstill
+from tocsin.core.runtime.deadline import standstill
 
 T = TypeVar("T")
-
-Expected = tuple[type[ActionError | NotifyError | ServiceError], ...]
 
 TICK = 0.25
 """Seconds between two signs of life of a plugin's thread."""
@@ -188,19 +180,13 @@ class PluginThread:
     def abandon(self, fault: PluginFault) -> None:
         """Abandon the thread: fail its calls and ask it to end. The next call starts a new one.
 
-        A thread cannot be killed. One that loops in the plugin's own code is interrupted where that
-        is safe (see :func:`interrupt`); one stuck in a system call ends when the call returns.
-        While several of them still run, the plugin gets no new one.
+        A thread cannot be ended from outside. While several of them still run, the plugin gets no
+        new one.
         """
         thread, self._loop = self._thread, None
         self._give_up(fault)
         if thread is not None and thread.is_alive() and thread not in self._given_up:
             self._given_up.append(thread)
-
-    def interrupt(self) -> None:
-        """Try to end the calls that still run in abandoned threads."""
-        for thread in self._given_up:
-            interrupt(thread)
 
     def _give_up(self, fault: PluginFault) -> None:
         self._fault = fault
@@ -216,37 +202,6 @@ class PluginThread:
         self._loop = None
 
 
-def interrupt(thread: threading.Thread) -> None:
-    """Raise ``SystemExit`` in an abandoned thread, if it executes code of the plugin itself.
-
-    This is not done while it executes the standard library or tocsin, or was called from there: it
-    may hold a lock that the core needs, and would never release it. Such a thread is tried again.
-    """
-    frame = sys._current_frames().get(thread.ident or 0)
-    if not thread.is_alive() or frame is None or _is_shared(frame.f_code, _OURS):
-        return
-    while frame is not None and frame.f_code is not _TURN:
-        if _is_shared(frame.f_code):
-            return
-        frame = frame.f_back
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
-    )
-
-
-_TURN = asyncio.events.Handle._run.__code__
-"""The code at the bottom of the stack of everything that a thread's loop calls."""
-
-_LIBRARY = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen")
-_OURS = (str(Path(__file__).parent), str(Path(__file__).resolve().parent))
-
-
-def _is_shared(code: CodeType, besides: tuple[str, ...] = ()) -> bool:
-    """Return whether code belongs to the standard library, or is in one of ``besides``."""
-    path = code.co_filename
-    return path.startswith(besides) or (path.startswith(_LIBRARY) and "-packages" not in path)
-
-
 async def _first(
     one: asyncio.Future[Any], other: asyncio.Future[Any], seconds: float | None
 ) -> bool:
@@ -254,44 +209,3 @@ async def _first(
     is done."""
     done, _ = await asyncio.wait({one, other}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     return bool(done)
-
-
-async def guarded(
-    make: Callable[[], Coroutine[Any, Any, T]], seconds: float | None, expects: Expected
-) -> T:
-    """Run a coroutine and turn its errors into PluginFault; ``SystemExit`` and the like would
-    otherwise end the loop."""
-    mine = asyncio.current_task()
-    try:
-        with deadline(seconds) as limit:
-            return await make()
-    except TimeoutError as error:
-        if limit.expired:
-            raise
-        raise PluginFault(describe(error)) from error
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise PluginFault(describe(error)) from error  # it was not cancelled by the core
-    except GeneratorExit as error:
-        if _current_task() is not mine:  # this coroutine is being closed from outside
-            raise
-        raise PluginFault(describe(error)) from error
-    except PluginFault:
-        raise
-    except (ActionError, NotifyError, ServiceError) as error:
-        plain = plain_error(error)
-        if isinstance(plain, (PluginFault, *expects)):
-            raise plain from error
-        raise PluginFault(f"raised {type(plain).__name__}: {plain}") from error
-    except BaseException as error:
-        raise PluginFault(describe(error)) from error
-
-
-def _current_task() -> asyncio.Task[Any] | None:
-    """Return the running task; None where no loop runs, as when an abandoned call is freed."""
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None

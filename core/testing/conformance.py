@@ -165,11 +165,13 @@ async def _try_once(check: PolledCheck, target: Target) -> Result:
     if result is not None:
         return result
     async with asyncio.timeout(check.timeout + DEADLINE_GRACE):
-        return await check.check(target)
+        result, wrong = await check.look(target)
+    assert wrong is None, f"check() {wrong}"
+    return result
 
 
 async def _cancel_midway(check: PolledCheck, target: Target) -> None:
-    task = asyncio.ensure_future(check.check(target))
+    task = asyncio.ensure_future(check.look(target))
     await asyncio.sleep(0.001)
     task.cancel()
     done, _ = await asyncio.wait({task}, timeout=DEADLINE_GRACE)

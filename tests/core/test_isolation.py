@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import sys
-import sysconfig
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from types import CodeType
 from typing import Any
 
 import pytest
@@ -20,6 +16,7 @@ from tests.conftest import eventually
 from tests.contexts import contexts
 from tocsin import ActionError, NotifyError, ServiceError
 from tocsin.core.plugin import sandbox, threads
+from tocsin.core.plugin.guard import guarded
 from tocsin.core.plugin.sandbox import Isolation, PluginFault, PluginThread, call_with_deadline
 
 
@@ -315,7 +312,7 @@ async def test_a_call_that_is_closed_ends_quietly() -> None:
 def test_a_call_that_is_freed_without_a_loop_ends_quietly() -> None:
     """As happens to one that an abandoned loop has left: no error appears anywhere."""
     loop = asyncio.new_event_loop()
-    call = threads.guarded(lambda: asyncio.sleep(60), None, ())
+    call = guarded(lambda: asyncio.sleep(60), None, ())
     task = loop.create_task(call)
     loop.call_soon(loop.stop)
     loop.run_forever()
@@ -360,89 +357,6 @@ async def test_an_error_of_ours_in_the_wrong_place_is_a_fault(
     with pytest.raises(kind, match="not here"):
         await guard.call("x", fail, 5, expects=(kind,))  # type: ignore[arg-type]
     await guard.stop()
-
-
-class _Stubborn(threading.Thread):
-    """A thread as a thread's, that does what a test tells it."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        super().__init__(daemon=True)
-        self.work, self.ended = work, threading.Event()
-
-    def run(self) -> None:
-        loop = asyncio.new_event_loop()
-        try:
-            loop.call_soon(self.work)
-            loop.call_soon(loop.stop)
-            loop.run_forever()
-        except SystemExit:
-            self.ended.set()
-        finally:
-            loop.close()
-
-
-def test_our_own_code_is_never_interrupted_wherever_it_is_installed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """In a checkout as among the packages of a Python, where plugins are, too."""
-    packages = f"{sysconfig.get_path('stdlib')}/site-packages"
-    monkeypatch.setattr(threads, "_OURS", (f"{packages}/tocsin/core",))
-
-    def code(path: str) -> CodeType:
-        made = compile("0", path, "eval")
-        assert isinstance(made, CodeType)
-        return made
-
-    assert threads._is_shared(code(f"{packages}/tocsin/core/intake.py"), threads._OURS)
-    assert threads._is_shared(code(f"{sysconfig.get_path('stdlib')}/queue.py"))
-    assert not threads._is_shared(code(f"{packages}/acme/probe.py"), threads._OURS)
-
-
-async def test_a_thread_is_interrupted_only_in_the_plugins_own_code() -> None:
-    """One that loops in code of its own ends. One that is in a call of the standard library, which
-    may hold a lock that the core needs, does not, until it is out of it."""
-    inside, let_go = threading.Event(), threading.Event()
-
-    def spin() -> None:
-        while True:
-            pass
-
-    class Slow(logging.Handler):
-        """Loops, in code of a plugin, while the handler's lock is held."""
-
-        def emit(self, record: logging.LogRecord) -> None:
-            inside.set()
-            while not done[0]:
-                pass
-
-    done = [False]
-    handler = Slow()
-
-    def write() -> None:
-        handler.handle(logging.LogRecord("x", 10, "", 0, "x", None, None))
-        let_go.set()
-        while True:
-            pass
-
-    spins, writes = _Stubborn(spin), _Stubborn(write)
-    spins.start()
-    writes.start()
-    await eventually(inside.is_set)
-
-    def ended(thread: _Stubborn) -> bool:
-        threads.interrupt(thread)
-        return thread.ended.is_set()
-
-    await eventually(lambda: ended(spins))
-    for _ in range(20):
-        assert not ended(writes)
-        await asyncio.sleep(0.005)
-    done[0] = True
-    await eventually(let_go.is_set)
-    assert handler.lock is not None
-    assert handler.lock.acquire(timeout=5)
-    handler.lock.release()
-    await eventually(lambda: ended(writes))
 
 
 async def test_a_plugin_whose_threads_go_on_gets_no_more() -> None:

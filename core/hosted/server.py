@@ -1,0 +1,292 @@
+"""The calls of the core, served by the plugin's own objects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from attrs import define, evolve, field
+
+from tocsin.core.contracts.base import ActionError, ServiceError
+from tocsin.core.contracts.doctor import Finding, Installation
+from tocsin.core.contracts.model import CheckError, Heartbeat, LogLine, Result, Status, Target
+from tocsin.core.contracts.notifier import Message, NotifierRuntime, NotifyError, Receipt
+from tocsin.core.contracts.observer import AlertChange
+from tocsin.core.contracts.probe import Probe
+from tocsin.core.contracts.reviewer import ReviewRequest
+from tocsin.core.contracts.rule import History, Verdict
+from tocsin.core.contracts.service import ServiceContext
+from tocsin.core.hosted.construct import Constructor
+from tocsin.core.hosted.context import HostContext
+from tocsin.core.hosted.loading import Loaded
+from tocsin.core.hosted.routes import HostRoutes
+from tocsin.core.hosted.sink import HostControls, HostSink
+from tocsin.core.hosts import methods
+from tocsin.core.hosts.methods import Checked, Examining, Opening, Options, Serving
+from tocsin.core.hosts.offers import PluginOffer
+from tocsin.core.hosts.peer import Peer, Served, served
+from tocsin.core.plugin.faults import InvalidReceipt, PluginFault
+from tocsin.core.plugin.guard import Expected, guarded
+from tocsin.core.plugin.resources import Resources
+from tocsin.core.resolver.lookups import lookups_of_check
+from tocsin.core.runtime.shortage import present_shortage
+from tocsin.core.shapes import (
+    fit_document,
+    fit_findings,
+    fit_lines,
+    fit_reason,
+    fit_receipt,
+    fit_result,
+    fit_verdict,
+)
+
+T = TypeVar("T")
+
+CLOSE_WITHIN = 2.0
+"""Seconds within which a runtime has to close."""
+
+LEAST_AGAIN = 1.0
+"""Minimum delay, in seconds, before a rule is rechecked without a new result."""
+
+
+@define(eq=False)
+class Server:
+    """The plugins of this host, and what the core has opened of them.
+
+    Attributes:
+        loaded: the plugins.
+    """
+
+    loaded: Loaded = field(factory=Loaded)
+    _peer: Peer = field(init=False)
+    _constructor: Constructor = field(init=False)
+    _runtimes: dict[int, tuple[Any, Any]] = field(init=False, factory=dict)
+    """By number: the runtime and its options."""
+    _resources: dict[str, Resources] = field(init=False, factory=dict)
+    _routes: HostRoutes = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._constructor = Constructor(self.loaded.manager)
+        self._routes = HostRoutes(self.loaded)
+
+    def control(self) -> dict[str, Served]:
+        """Return what the core calls while it loads plugins and reads its configuration."""
+        return served((methods.LOAD, self._load), (methods.CONSTRUCT, self._construct))
+
+    def calls(self) -> dict[str, Served]:
+        """Return what the core calls while it runs."""
+        return served(
+            (methods.PING, self._ping),
+            (methods.DEFINE, self._constructor.define),
+            (methods.FORGET, self._constructor.forget),
+            (methods.OPEN, self._open),
+            (methods.CLOSE, self._close),
+            (methods.CHECK, self._check),
+            (methods.JUDGE, self._judge),
+            (methods.EVALUATE, self._evaluate),
+            (methods.SEND, self._send),
+            (methods.LISTEN, self._listen),
+            (methods.CHANGED, self._changed),
+            (methods.REVIEW, self._review),
+            (methods.EXAMINE, self._examine),
+            (methods.RUN_SOURCE, self._run_source),
+            (methods.LOGS, self._logs),
+            (methods.RESTART, self._restart),
+            (methods.INSPECT, self._inspect),
+            (methods.RUN_SERVICE, self._run_service),
+            (methods.ROUTE, self._routes.answer),
+            (methods.STREAM, self._routes.stream),
+            (methods.GRANT, self._routes.grant),
+        )
+
+    def attach(self, peer: Peer) -> None:
+        """Use the connection over which calls come."""
+        self._peer = self._routes.peer = peer
+
+    async def close(self) -> None:
+        """Close every runtime and what they share, for a moment at most."""
+        for number in list(self._runtimes):
+            await self._close(number)
+        for resources in self._resources.values():
+            await resources.close()
+
+    # Loading
+
+    async def _load(self, wanted: tuple[tuple[str, str], ...]) -> tuple[PluginOffer, ...]:
+        return self.loaded.load(wanted)
+
+    async def _construct(self, options: Options) -> methods.Constructed:
+        return self._constructor.construct(options)
+
+    async def _ping(self) -> int:
+        tasks = {task for task in asyncio.all_tasks() if not task.done()}
+        return len(tasks) - len(self._peer.serving)
+
+    # Runtimes
+
+    async def _open(self, number: int, opening: Opening) -> None:
+        options, plugin = self._constructor.of(opening.options)
+        context = self._context(number, plugin, opening.name, opening.data_dir)
+
+        async def open_it() -> Any:
+            try:
+                return await options.open(context)
+            except CheckError as error:  # no fault of the plugin
+                return error
+
+        opened = await guarded(open_it, None, (NotifyError,))
+        if isinstance(opened, CheckError):
+            raise CheckError(str(opened))
+        self._runtimes[number] = (opened, options)
+
+    def _context(self, number: int, plugin: str, name: str, data_dir: str) -> HostContext:
+        resources = self._resources.setdefault(plugin, Resources(plugin))
+        return HostContext(plugin, name, number, self._peer, resources, Path(data_dir))
+
+    async def _close(self, number: int) -> None:
+        opened = self._runtimes.pop(number, None)
+        if opened is not None:
+            with suppress(PluginFault, TimeoutError):  # nothing more is expected of it
+                await guarded(opened[0].close, CLOSE_WITHIN, ())
+
+    def _runtime(self, number: int) -> Any:
+        try:
+            return self._runtimes[number][0]
+        except KeyError:
+            raise PluginFault("was called after its end") from None
+
+    async def _call(
+        self, number: int, make: Callable[[Any], Coroutine[Any, Any, T]], *expects: type[Any]
+    ) -> T:
+        runtime = self._runtime(number)
+        return await guarded(lambda: make(runtime), None, cast("Expected", expects))
+
+    # Checks and rules
+
+    async def _check(self, number: int, target: Target) -> Checked:
+        async def look(runtime: Any) -> tuple[Result, str | None]:
+            try:
+                return fit_result(await runtime.check(target))
+            except CheckError as error:
+                return Result.failed(error), None
+
+        with lookups_of_check() as lookups:
+            result, wrong = await self._call(number, look)
+        if result.status is not Status.DOWN:
+            return Checked(result=result, wrong=wrong)
+        if (lack := lookups.trouble()) is None and (short := present_shortage()) is not None:
+            lack = f"{short}, so this result is not valid: {result.message}"
+        if lack is not None:
+            result = evolve(result, status=Status.UNKNOWN, message=lack)
+        return Checked(result=result, wrong=wrong, host=await self._network_host(number, target))
+
+    async def _network_host(self, number: int, target: Target) -> str | tuple[str, ...] | None:
+        probe: Probe = self._runtimes[number][1]
+
+        async def ask() -> str | tuple[str, ...] | None:
+            return probe.network_host(target)
+
+        with suppress(PluginFault):
+            host = await guarded(ask, None, ())
+            return host if isinstance(host, str | tuple) else None
+        return None
+
+    async def _judge(
+        self, options: int, target: Target, last: Heartbeat | None, silence: float
+    ) -> Checked:
+        probe, _ = self._constructor.of(options)
+
+        async def judge() -> tuple[Result, str | None]:
+            return fit_result(probe.judge(target, last, silence), "judge")
+
+        result, wrong = await guarded(judge, None, ())
+        return Checked(result=result, wrong=wrong)
+
+    async def _evaluate(
+        self, options: int, history: History, now: datetime
+    ) -> tuple[Verdict, str | None]:
+        rule, _ = self._constructor.of(options)
+
+        async def evaluate() -> tuple[Verdict, str | None]:
+            if not rule.applies(history.target):
+                return Verdict.over("the rule does not apply to it"), None
+            return fit_verdict(rule.evaluate(history, now), LEAST_AGAIN)
+
+        return await guarded(evaluate, None, ())
+
+    # Channels and observers
+
+    async def _send(self, number: int, message: Message) -> tuple[Receipt, str | None]:
+        async def send(runtime: Any) -> tuple[Receipt, str | None]:
+            given = await runtime.send(message)
+            try:
+                return fit_receipt(given)
+            except PluginFault as fault:
+                raise InvalidReceipt(str(fault)) from fault
+
+        return await self._call(number, send, NotifyError)
+
+    async def _listen(self, number: int) -> None:
+        if type(self._runtime(number)).listen is NotifierRuntime.listen:
+            await asyncio.Event().wait()  # it only sends
+        controls = HostControls(self._peer, number)
+        await self._call(number, lambda runtime: runtime.listen(controls), NotifyError)
+
+    async def _changed(self, number: int, change: AlertChange) -> None:
+        await self._call(number, lambda runtime: runtime.changed(change))
+
+    async def _review(self, number: int, request: ReviewRequest) -> tuple[str | None]:
+        async def review(runtime: Any) -> str | None:
+            return fit_reason(await runtime.review(request))
+
+        return (await self._call(number, review),)
+
+    async def _examine(self, given: Examining) -> list[Finding]:
+        check = self.loaded.doctor_checks[given.plugin][given.check]
+        context = self._context(given.number, given.plugin, given.name, given.data_dir)
+        made = [(name, self._constructor.make(options)) for name, options in given.parts]
+        installation = Installation(
+            data_dir=Path(given.data_dir),
+            configuration=given.configuration,
+            parts=tuple((name, part) for name, part in made if part is not None),
+        )
+
+        async def examine() -> list[Finding]:
+            return fit_findings(await check.handler(context, installation))
+
+        return await guarded(examine, None, ())
+
+    # Sources and services
+
+    async def _run_source(self, number: int, name: str, interval: float) -> None:
+        sink = HostSink(self._peer, number)
+        await self._call(number, lambda runtime: runtime.run(name, interval, sink))
+
+    async def _logs(self, number: int, target: str, lines: int) -> list[LogLine]:
+        async def read(runtime: Any) -> list[LogLine]:
+            return fit_lines(await runtime.logs(target, lines), lines)
+
+        return await self._call(number, read, ActionError)
+
+    async def _restart(self, number: int, target: str) -> None:
+        await self._call(number, lambda runtime: runtime.restart(target), ActionError)
+
+    async def _inspect(self, number: int, target: str) -> dict[str, Any]:
+        async def read(runtime: Any) -> dict[str, Any]:
+            return fit_document(await runtime.inspect(target))
+
+        return await self._call(number, read, ActionError)
+
+    async def _run_service(self, options: int, serving: Serving) -> None:
+        service, plugin = self._constructor.of(options)
+        context = ServiceContext(
+            api_url=serving.api_url,
+            directory=Path(serving.directory),
+            token_file=Path(serving.token_file),
+            context=self._context(serving.number, plugin, serving.name, serving.data_dir),
+        )
+        await guarded(lambda: service.run(context), None, (ServiceError,))

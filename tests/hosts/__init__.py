@@ -1,0 +1,1 @@
+"""Plugin hosts, with plugins that are installed as those of strangers are."""
