@@ -119,7 +119,8 @@ def test_the_toml_examples_load(tmp_path: Path, tocsin_manager: Any) -> None:
         settings = load_config(file, {}, manager)
         said = settings.targets or settings.sources or settings.channels
         assert said or any(
-            f"[{kind}." in text for kind in ("rules", "observers", "reviewers", "services")
+            f"[{kind}" in text
+            for kind in ("rules.", "observers.", "reviewers.", "services.", "plugins]")
         )
 
 

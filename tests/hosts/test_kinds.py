@@ -12,7 +12,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from tests.conftest import eventually
 from tests.hosts.conftest import Core
@@ -21,19 +21,23 @@ from tocsin import (
     AlertChange,
     Claim,
     Event,
+    Finding,
     Heartbeat,
     History,
+    Installation,
     LogLine,
     NotifyError,
     Observation,
     Request,
     Result,
+    ReviewRequest,
     Role,
     ServiceContext,
     ServiceError,
     Severity,
     Status,
     Target,
+    TargetSnapshot,
 )
 from tocsin.core.checks.polled_check import PolledCheck
 from tocsin.core.contracts.notifier import test_message as message_for
@@ -42,6 +46,7 @@ from tocsin.core.hosts.hosted_route import HostedRoute
 from tocsin.core.hosts.methods import Answered
 from tocsin.core.ids import new_id
 from tocsin.core.plugin.sandbox import PluginFault
+from tocsin.testing import FixedSystem
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 WEB = Target(name="web", labels={"team": "shop"})
@@ -171,8 +176,6 @@ async def test_a_rule_evaluates_history(core: Core) -> None:
     verdict, wrong = await rule.ask(history, NOW)
     assert verdict.message == "['down', 'down'] 00:00 ['http']"
     assert (verdict.details, verdict.rule_state, wrong) == ({"n": 2}, {"k": [1]}, None)
-    from attrs import evolve
-
     other, _ = await rule.ask(evolve(history, target=Target(name="other")), NOW)
     assert other.message == "the rule does not apply to it"
 
@@ -342,8 +345,6 @@ async def test_an_observer_gets_changes(core: Core) -> None:
     )  # fmt: skip
     await observing.changed(change)
     assert written.read_text() == "down critical\n"
-    from attrs import evolve
-
     with pytest.raises(PluginFault, match="raised RuntimeError: no"):
         await observing.changed(evolve(change, kind="closed"))
 
@@ -596,3 +597,123 @@ async def test_panels_and_templates_come_with_what_a_plugin_offers(core: Core) -
     ((plugin, panel),) = core.manager.panels
     assert (plugin, panel.title, panel.probes) == ("strange", "X", ("any",))
     assert panel.charts[0].curves[0].metric == "x_seconds"
+
+
+async def test_a_reviewer_reviews(core: Core) -> None:
+    """It gets the result, and what it says about it comes back."""
+    core.load("""
+        @frozen(kw_only=True)
+        class Rev(Reviewer):
+            section = "weather"
+            word: str = "storm"
+            async def review(self, request):
+                if request.target.name != "web": return None
+                return f"{self.word} near {request.hosts[0]}: {request.result.message}"
+        @hookimpl
+        def tocsin_reviewers(): return {"rev": Rev}
+    """)
+    reviewer = core.make("reviewer", "rev", word="hail")
+    assert reviewer.section == "weather"
+    reviewing = await reviewer.open(core.context("rev"))
+    asked = ReviewRequest(
+        target=WEB, check="http", result=Result.down("no answer"), hosts=("shop.example",)
+    )
+    assert await reviewing.review(asked) == "hail near shop.example: no answer"
+    assert await reviewing.review(evolve(asked, target=Target(name="db"))) is None
+
+
+async def test_a_check_of_the_installation_runs_in_the_host(core: Core) -> None:
+    """It gets what is configured of its plugin as its own objects, and its findings come back."""
+    core.load("""
+        @frozen(kw_only=True)
+        class Mail(Notifier):
+            server: str
+            async def send(self, message): return Receipt()
+        @hookimpl
+        def tocsin_notifiers(): return {"mail": Mail}
+        async def look(context, installation):
+            '''Look at the servers.'''
+            return [Finding.problem(f"{name} {mail.server}", "start it", subject=context.name)
+                    for name, mail in installation.parts_of(Mail).items()]
+        @hookimpl
+        def tocsin_doctor(): return [DoctorCheck(name="mail", handler=look)]
+    """)
+    ((plugin, check),) = core.manager.doctor_checks
+    mail = core.make("notifier", "mail", server="mx.example")
+    installation = Installation(data_dir=core.data_dir, parts=(("ops", mail),))
+    found = await check.handler(core.context("mail"), installation)
+    assert (plugin, list(found)) == (
+        "strange", [Finding.problem("ops mx.example", "start it", subject="mail")],
+    )  # fmt: skip
+
+
+async def test_a_route_reads_the_running_tocsin(core: Core) -> None:
+    """Each read of its view is answered by the core, targets in portions; after the request it is
+    over."""
+    core.load("""
+        routes = Routes()
+        kept = []
+        @routes.get("count")
+        async def count(request: Request, view: SystemView) -> dict[str, int]:
+            '''Count.'''
+            kept.append(view)
+            found = {"targets": len([t async for t in view.targets()])}
+            found["again"] = len([t async for t in view.targets()])
+            found["alerts"] = len(await view.alerts())
+            found["runs"] = (await view.statistics()).runs
+            return found
+        @routes.get("late")
+        async def late(request: Request) -> str:
+            '''Ask too late.'''
+            await kept[0].alerts()
+            return ""
+        @hookimpl
+        def tocsin_routes(): return routes.routes
+    """)
+    count, late = (cast("HostedRoute", route) for _, route in core.manager.routes)
+    assert (count.wants_view, late.wants_view) == (True, False)
+    system = FixedSystem(
+        targets=[TargetSnapshot(target=Target(name=f"t{n}")) for n in range(250)],
+    )
+    asked = Request(actor="ann", role=Role.VIEWER)
+    answer = await count.ask(asked, {}, None, system)
+    assert answer.body == b'{"targets":250,"again":250,"alerts":0,"runs":0}'
+    with pytest.raises(PluginFault, match="after its end"):
+        await late.ask(asked, {}, None)
+
+
+async def test_a_runtime_reports_trouble(core: Core) -> None:
+    """What it reports is part of tocsin's health."""
+    core.load("""
+        @frozen(kw_only=True)
+        class Sad(Probe):
+            class Runtime(ProbeRuntime):
+                def __init__(self, context): self.context = context
+                async def check(self, target):
+                    await self.context.clock.sleep(0)
+                    await self.context.report_trouble(f"cannot see {target.name}")
+                    return Result.up()
+            async def open(self, context): return self.Runtime(context)
+        @hookimpl
+        def tocsin_probes(): return {"sad": Sad}
+    """)
+    check = PolledCheck(core.make("probe", "sad"), core.context())
+    await check.look(WEB)
+    (health,) = core.isolation.contexts.health().values()
+    assert health.message == "cannot see web"
+
+
+async def test_a_history_is_refused_with_the_remedy(core: Core) -> None:
+    """It runs in tocsin's own process only."""
+    core.load("""
+        from tocsin.history import HistoryRuntime, HistoryStore
+        @frozen(kw_only=True)
+        class Store(HistoryStore):
+            async def open(self, context): raise NotImplementedError
+            async def open_reader(self, *arguments): raise NotImplementedError
+            def place(self): return "nowhere"
+        @hookimpl
+        def tocsin_histories(): return {"store": Store}
+    """)
+    assert core.record().status == "failed"
+    assert "name the plugin in [plugins] inline" in (core.record().reason or "")
