@@ -203,7 +203,12 @@ class Tocsin:
         """Stop every part; history is flushed last. It is safe to call this twice."""
         self._stopped = True
         # What waits for plugins waits for all of them at the same time.
-        await asyncio.gather(self.services.stop(), self.deadman.stop(), self.sources.stop())
+        # Only those of channels are needed longer, as messages that are under way are sent.
+        channels = {c.plugin or "" for c in self.settings.channels.values()}
+        await asyncio.gather(
+            self.services.stop(), self.deadman.stop(), self.sources.stop(),
+            self.isolation.leave(channels),
+        )  # fmt: skip
         await self.api.stop()
         await self._files.stop()
         self.inventory.checks.close()

@@ -67,7 +67,7 @@ return Result.up(metrics={"a": float("nan"), "b": 10**400, "c": "much", "d": flo
 return Result.up("x" * 20_000_000, attributes={str(n): "y" * 80 for n in range(1_000_000)})
 """),
     probe("check-deep", "returns a result that is nested 100,000 deep, and holds itself",
-          "attributes|deep", """
+          "attributes|deep|sent", """
 deep = here = {}
 for _ in range(100_000):
     here["a"] = here = {}

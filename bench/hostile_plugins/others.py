@@ -25,7 +25,7 @@ TABLE = (
     rule("rule-again", "wants to be asked again at once, and keeps 60,000 characters", "", """
 return Verdict.clear(recheck_after=0.0, rule_state={"much": str(now) + "x" * 60_000})
 """),
-    rule("rule-hoard", "keeps ten megabytes of state", "state|characters", """
+    rule("rule-hoard", "keeps ten megabytes of state", "state|characters|bytes", """
 return Verdict.clear(rule_state={"much": "x" * 10_000_000})
 """),
     rule("rule-applies", "sleeps an hour in applies", BLOCKED, """

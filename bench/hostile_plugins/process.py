@@ -59,7 +59,7 @@ TABLE = (
     once("opens-over", "puts /dev/null over descriptors 3 to 99",
          DIED + "|descriptor|loop",
          'null = os.open("/dev/null", os.O_RDWR); [os.dup2(null, n) for n in range(3, 100)]'),
-    once("gc-off", "switches the collector off and makes 200 MB of rings", "memory",
+    once("gc-off", "switches the collector off and makes 200 MB of rings", "",
          """gc.disable()
     for _ in range(200):
         ring = [bytearray(1_000_000)]

@@ -32,7 +32,7 @@ _REPORTS: dict[str, Any] = {
 }
 """Methods of a sink, and the types of their arguments."""
 
-BURST, RATE = 100.0, 1.0
+BURST, RATE = 50.0, 0.5
 """Lines that a host may log at once, and per second afterwards; further ones are dropped."""
 
 LEVELS = ("debug", "info", "warning", "error")

@@ -125,7 +125,7 @@ class CorePeer(Peer, asyncio.Protocol):
         if not self.is_paused:
             self.is_paused = True
             self._transport.pause_reading()
-            self._flooded()
+        self._flooded()
         self.loop.call_later(0.1, self._resume)
 
     def _resume(self) -> None:

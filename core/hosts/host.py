@@ -88,6 +88,7 @@ class Host:
         child: the process; None while it does not run.
         rest: why it does not run; None: nothing is wrong.
         started_at: when it was last started, in monotonic seconds.
+        is_over: whether it is not started again, since tocsin stops.
         data_dir: tocsin's data directory, in which plugins have directories.
         numbers: gives numbers to options, runtimes and streams.
         forgotten: numbers of options that are not used any more; any thread appends to it.
@@ -106,6 +107,7 @@ class Host:
     rest: Rest | None = field(init=False, default=None)
     started_at: float = field(init=False, default=0.0)
     data_dir: str = field(init=False, default="")
+    is_over: bool = field(init=False, default=False)
     numbers: Iterator[int] = field(init=False, factory=lambda: itertools.count(1))
     forgotten: deque[int] = field(init=False, factory=deque)
     _lines: Credit = field(init=False, factory=lambda: Credit(BURST, RATE))
@@ -135,6 +137,8 @@ class Host:
             return self._ask_now(methods.CONSTRUCT, (options,), CONSTRUCT_WITHIN)
 
     def _start(self) -> None:
+        if self.is_over:
+            raise PluginFault("does not run, since tocsin stops")
         if self.rest is not None and (left := self.rest.until - time.monotonic()) > 0:
             raise PluginFault(
                 f"does not run, since it {self.rest.reason}; it starts again in {left:.0f} s"

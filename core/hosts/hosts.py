@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from math import inf
 from pathlib import Path
@@ -60,11 +60,14 @@ LOG_AGAIN = 3600.0
 THREADS = 32
 """Threads for what blocks: starts and ends of hosts, and looks at what they use."""
 
+LEAVE_AFTER = 1.0
+"""Seconds that plugins have for ending what they run when tocsin stops."""
+
 STOP_PATIENCE = 5.0
 """Timeout, in seconds, for the process tree of a host to end."""
 
-MOST_FILES = 4096
-"""Open files of the process of a host."""
+MOST_FILES, MOST_THREADS, MOST_PROCESSES = 4096, 256, 64
+"""Open files and threads of the process of a host, and its descendants."""
 
 SHARE = 0.25
 """Share of this machine's memory that all hosts together may use."""
@@ -87,7 +90,7 @@ class _Watched:
 
     peer: CorePeer
     asked_at: float | None = None
-    usage: Usage = field(factory=lambda: Usage(0, 0.0, 0))
+    usage: Usage = field(factory=lambda: Usage(0, 0.0))
     cpu_since: tuple[float, float] | None = None
     is_forgiven: bool = False
 
@@ -303,9 +306,14 @@ class Hosts:
             host.fail(f"used {format_bytes(usage.memory)} of memory; the limit is "
                       f"{format_bytes(self.memory)} ([plugins] host_memory)")  # fmt: skip
             return
-        if usage.files > MOST_FILES:
-            host.fail(f"left {usage.files} files open")
-            return
+        for number, most, what in (
+            (usage.files, MOST_FILES, "open files"),
+            (usage.threads, MOST_THREADS, "threads"),
+            (usage.processes, MOST_PROCESSES, "child processes"),
+        ):
+            if number > most:
+                host.fail(f"has {number} {what}; the limit is {most}")
+                return
         if watched.cpu_since is None:
             watched.cpu_since = (now, usage.cpu)
             return
@@ -327,6 +335,19 @@ class Hosts:
             total -= usage.memory
             host.fail(f"used {format_bytes(usage.memory)} of memory, the most of all plugins, "
                       "which together used too much")  # fmt: skip
+
+    async def leave(self, keep: Collection[str]) -> None:
+        """End hosts that are no longer needed, after a moment in which what they run is cancelled
+        and closed; what waits for them then does not wait any longer.
+
+        Args:
+            keep: plugins whose hosts go on.
+        """
+        await asyncio.sleep(LEAVE_AFTER)
+        for host in self:
+            if not set(keep) & host.plugins.keys():
+                host.is_over = True
+                host.end(None)
 
     async def stop(self) -> None:
         """End all hosts."""

@@ -23,11 +23,15 @@ class Usage:
         memory: in bytes.
         cpu: seconds of processor time so far.
         files: descriptors that its first process has open.
+        threads: threads of its first process.
+        processes: number of its descendants; 0 if they were not counted.
     """
 
     memory: int
     cpu: float
-    files: int
+    files: int = 0
+    threads: int = 0
+    processes: int = 0
 
 
 def usage_of(process: psutil.Process, *, tree: bool) -> Usage:
@@ -37,11 +41,12 @@ def usage_of(process: psutil.Process, *, tree: bool) -> Usage:
         psutil.Error: it has ended.
     """
     memory, cpu = _own(process, exactly=tree)
-    for child in descendants_of(process.pid) if tree else ():
+    children = descendants_of(process.pid) if tree else []
+    for child in children:
         with contextlib.suppress(psutil.Error):
             more, time = _own(psutil.Process(child), exactly=True)
             memory, cpu = memory + more, cpu + time
-    return Usage(memory, cpu, process.num_fds())
+    return Usage(memory, cpu, process.num_fds(), process.num_threads(), len(children))
 
 
 def _own(process: psutil.Process, *, exactly: bool) -> tuple[int, float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -184,6 +184,15 @@ class Isolation:
             return asyncio.get_running_loop()
         thread = self._threads.get(plugin)
         return None if thread is None else thread.loop
+
+    async def leave(self, keep: Collection[str]) -> None:
+        """End the hosts of plugins that are not needed while tocsin stops.
+
+        Args:
+            keep: plugins that are.
+        """
+        if self._hosts is not None:
+            await self._hosts.leave(keep)
 
     async def stop(self) -> None:
         """Close what runtimes of plugins share, and end every thread and host."""

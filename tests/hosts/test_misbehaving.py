@@ -102,7 +102,11 @@ async def test_a_slow_check_is_no_blocked_host(watched: Core) -> None:
         ("os.kill(os.getpid(), signal.SIGSTOP)", r"blocked its event loop for [23] s"),
         ("os.closerange(3, 100); await asyncio.sleep(9)", "ended by itself|SIGABRT|blocked its"),
         ("kept = [os.dup(0) for _ in range(5000)]; await asyncio.sleep(30)",
-         "left 50\\d\\d files open"),
+         r"has 50\d\d open files; the limit is 4096"),
+        ("for _ in range(300): threading.Thread(target=time.sleep, args=(60,), daemon=True)"
+         ".start()\n            await asyncio.sleep(30)", r"has 30\d threads; the limit is 256"),
+        ("[subprocess.Popen(['sleep', '60']) for _ in range(120)]; await asyncio.sleep(30)",
+         "has 120 child processes; the limit is 64"),
         ("ctypes.string_at(1)", "was ended by SIGSEGV"),
         ("kept = b'x' * 300_000_000; await asyncio.sleep(60)",
          r"used [234]\d\d.\d MiB of memory; the limit is 190.7 MiB"),
