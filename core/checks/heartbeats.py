@@ -141,5 +141,5 @@ class BeatJudge:
                 self.again(limit - silence + 0.001)
                 break
         if isinstance(self.probe, HostedPushProbe):
-            return await self.probe.look(target, last, silence)
+            return await self.probe.tocsin_look(target, last, silence)
         return fit_result(self.probe.judge(target, last, silence), "judge")

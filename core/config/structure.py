@@ -58,16 +58,16 @@ class OptionsRefused(ValueError):
 
 
 class Hosting(ABC):
-    """Stands for a class whose plugin runs in another process; the attribute ``hosting`` of the
-    class that the core uses in its place."""
+    """Stands for a class whose plugin runs in another process; the attribute ``tocsin_hosting``
+    of the class that the core uses in its place."""
 
     @abstractmethod
-    def bound(self, instance: Any, given: Iterable[str], *, wait: bool) -> Any:
+    def bound(self, instance: Any, table: Mapping[str, Any], *, wait: bool) -> Any:
         """Return an instance, with its options checked by the plugin.
 
         Args:
             instance: an instance of the class that the core uses.
-            given: names of the options that were given.
+            table: the options, as they were given.
             wait: whether to wait for the plugin; if not, it checks the options when they are first
                 used.
 
@@ -261,7 +261,7 @@ def construct(
 
     def make() -> Any:
         instance = _CONVERTER.structure(table, cls)
-        hosting = getattr(cls, "hosting", None)
+        hosting = getattr(cls, "tocsin_hosting", None)
         if isinstance(hosting, Hosting):
             instance = hosting.bound(instance, table, wait=not problems.is_live)
         check_instance(instance)

@@ -4,6 +4,7 @@ the connection; session, threads and directory are the host's own."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -17,6 +18,7 @@ from tocsin.core.contracts.model import Event
 from tocsin.core.hosts import methods
 from tocsin.core.hosts.offers import plain
 from tocsin.core.hosts.peer import Peer
+from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.plugin.resources import Resources, directory_of
 
 if TYPE_CHECKING:
@@ -51,7 +53,8 @@ class _Log:
 
     def _write(self, level: str, event: str, facts: dict[str, object]) -> object:
         arguments = (self.number, level, str(event), {k: plain(v) for k, v in facts.items()})
-        self.peer.note(methods.LOG, arguments)
+        with suppress(PluginFault):  # a line that cannot be sent ends nothing
+            self.peer.note(methods.LOG, arguments)
         return None
 
 
@@ -69,7 +72,10 @@ class _Storage:
 
     async def put(self, key: str, value: Json) -> None:
         """Store a value; see the contract."""
-        await self.peer.ask(methods.STORE, (self.number, key, value))
+        try:
+            await self.peer.ask(methods.STORE, (self.number, key, value))
+        except PluginFault as fault:
+            raise ValueError(f"the value {fault}") from fault
 
     async def keys(self, prefix: str = "") -> list[str]:
         """Return the keys that begin with ``prefix``, sorted."""

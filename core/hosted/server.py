@@ -120,7 +120,7 @@ class Server:
         return self.loaded.load(wanted)
 
     async def _construct(self, options: Options) -> methods.Constructed:
-        return self._constructor.construct(options)
+        return await self._constructor.construct(options)
 
     async def _ping(self) -> int:
         tasks = {task for task in asyncio.all_tasks() if not task.done()}
@@ -129,7 +129,7 @@ class Server:
     # Runtimes
 
     async def _open(self, number: int, opening: Opening) -> None:
-        options, plugin = self._constructor.of(opening.options)
+        options, plugin = await self._constructor.of(opening.options)
         context = self._context(number, plugin, opening.name, opening.data_dir)
 
         async def open_it() -> Any:
@@ -198,7 +198,7 @@ class Server:
     async def _judge(
         self, options: int, target: Target, last: Heartbeat | None, silence: float
     ) -> Checked:
-        probe, _ = self._constructor.of(options)
+        probe, _ = await self._constructor.of(options)
 
         async def judge() -> tuple[Result, str | None]:
             return fit_result(probe.judge(target, last, silence), "judge")
@@ -209,7 +209,7 @@ class Server:
     async def _evaluate(
         self, options: int, history: History, now: datetime
     ) -> tuple[Verdict, str | None]:
-        rule, _ = self._constructor.of(options)
+        rule, _ = await self._constructor.of(options)
 
         async def evaluate() -> tuple[Verdict, str | None]:
             if not rule.applies(history.target):
@@ -248,7 +248,7 @@ class Server:
     async def _examine(self, given: Examining) -> list[Finding]:
         check = self.loaded.doctor_checks[given.plugin][given.check]
         context = self._context(given.number, given.plugin, given.name, given.data_dir)
-        made = [(name, self._constructor.make(options)) for name, options in given.parts]
+        made = [(name, await self._constructor.make(options)) for name, options in given.parts]
         installation = Installation(
             data_dir=Path(given.data_dir),
             configuration=given.configuration,
@@ -282,7 +282,7 @@ class Server:
         return await self._call(number, read, ActionError)
 
     async def _run_service(self, options: int, serving: Serving) -> None:
-        service, plugin = self._constructor.of(options)
+        service, plugin = await self._constructor.of(options)
         context = ServiceContext(
             api_url=serving.api_url,
             directory=Path(serving.directory),

@@ -22,16 +22,19 @@ AT_ONCE = 4
 """Number of hosts that are started at the same time."""
 
 
+LoadCommands = Callable[[], tuple[list[click.Command], str]]
+
+
 class HostedCommand(click.Command):
     """A command of a plugin in a host. It runs in the process of the person who calls it.
 
     Args:
         name: its name.
         help: first line of its help.
-        load: imports the plugin, and returns the object with its hooks.
+        load: imports the plugin, and returns its commands, and why there may be none.
     """
 
-    def __init__(self, name: str, help: str, load: Callable[[], object]) -> None:  # noqa: A002
+    def __init__(self, name: str, help: str, load: LoadCommands) -> None:  # noqa: A002
         super().__init__(name, help=help)
         self._load = load
 
@@ -41,24 +44,20 @@ class HostedCommand(click.Command):
         Raises:
             click.ClickException: the plugin cannot be imported, or has no such command.
         """
-        try:
-            plugin = self._load()
-            commands: list[click.Command] = plugin.tocsin_commands()  # type: ignore[attr-defined]
-            return next(command for command in commands if command.name == self.name)
-        except StopIteration:
-            raise click.ClickException(f"its plugin has no command {self.name!r} now") from None
-        except Exception as error:
-            text = f"the plugin of {self.name!r} cannot be imported: {error}"
-            raise click.ClickException(text) from error
+        commands, why = self._load()
+        for command in commands:
+            if command.name == self.name:
+                return command
+        raise click.ClickException(f"the command {self.name!r} cannot run: its plugin {why}")
 
 
-def provided_of(offer: PluginOffer, host: Host, load: Callable[[], object]) -> list[Provided]:
+def provided_of(offer: PluginOffer, host: Host, load: LoadCommands) -> list[Provided]:
     """Return what a plugin in a host provides.
 
     Args:
         offer: what it offers.
         host: its host.
-        load: imports it into this process; for its commands.
+        load: imports it into this process, and returns its commands, and why there may be none.
 
     Raises:
         PluginFault: it could not be loaded, or what it offers does not fit.

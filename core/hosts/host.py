@@ -34,7 +34,7 @@ R = TypeVar("R")
 LOAD_WITHIN = 45.0
 """Seconds within which the plugins of a host have to be imported and described."""
 
-CONSTRUCT_WITHIN = 25.0
+CONSTRUCT_WITHIN = 15.0
 """Seconds within which options have to be checked."""
 
 REST = (1.0, 60.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -12,7 +12,8 @@ from attrs import evolve, frozen
 from tocsin.core.config.structure import Hosting, OptionsRefused
 from tocsin.core.hosts.host import Host
 from tocsin.core.hosts.methods import Options
-from tocsin.core.hosts.offers import Offer, attributes_of, class_variables, plain
+from tocsin.core.hosts.offers import Offer, attributes_of, class_variables
+from tocsin.core.hosts.packing import pack
 from tocsin.core.hosts.proxies import PROXIES
 from tocsin.core.hosts.remote import RemoteOptions
 from tocsin.core.plugin.faults import PluginFault
@@ -32,11 +33,10 @@ class HostedClass(Hosting):
     plugin: str
     offer: Offer
 
-    def bound(self, instance: Any, given: Iterable[str], *, wait: bool) -> Any:
+    def bound(self, instance: Any, table: Mapping[str, Any], *, wait: bool) -> Any:
         """Return an instance, with its options checked by the plugin; see :class:`Hosting`."""
-        table = {name: plain(getattr(instance, name)) for name in given}
         options = Options(
-            plugin=self.plugin, kind=self.offer.kind, name=self.offer.name, table=table
+            plugin=self.plugin, kind=self.offer.kind, name=self.offer.name, table=pack(table)
         )
         facts: Mapping[str, Any] = {}
         if wait:
@@ -47,7 +47,9 @@ class HostedClass(Hosting):
                 raise PluginFault(made.broken)
             instance = evolve(instance, **_as_types(type(instance), made.values))
             facts = made.facts
-        object.__setattr__(instance, "remote", RemoteOptions(self.host, self.offer, options, facts))
+        object.__setattr__(
+            instance, "tocsin_remote", RemoteOptions(self.host, self.offer, options, facts)
+        )
         return instance
 
 
@@ -84,6 +86,6 @@ def proxy_of(offer: Offer, plugin: str, host: Host) -> type:
         ) from error
     for name, value in facts.items():
         setattr(cls, name, value)
-    cls.__doc__, cls.__module__ = offer.summary, __name__
-    cls.hosting = HostedClass(host, plugin, offer)  # type: ignore[attr-defined]
+    cls.__doc__, cls.__module__ = offer.summary, "hosted"  # it counts as the plugin's
+    cls.tocsin_hosting = HostedClass(host, plugin, offer)  # type: ignore[attr-defined]
     return cls

@@ -27,7 +27,9 @@ class _Examination:
         """Return what the check found."""
         peer = await self.host.connect()
         number, contexts = next(self.host.numbers), self.host.calls.contexts
-        remotes = ((name, getattr(part, "remote", None)) for name, part in installation.parts)
+        remotes = (
+            (name, getattr(part, "tocsin_remote", None)) for name, part in installation.parts
+        )
         examining = Examining(
             plugin=self.plugin,
             check=self.number,

@@ -53,7 +53,7 @@ class Nursery:
         env: the environment of tocsin.
     """
 
-    env: Mapping[str, str] = field(factory=lambda: os.environ)
+    env: Mapping[str, str] = field(factory=lambda: os.environ, repr=False)
     _lock: threading.Lock = field(init=False, factory=threading.Lock)
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
     _connection: socket.socket | None = field(init=False, default=None)

@@ -78,6 +78,7 @@ class OfferCache:
         fresh = path.with_suffix(f".{os.getpid()}.new")
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fresh.touch(0o600)
             fresh.write_bytes(msgspec.msgpack.encode(offers))
             fresh.replace(path)
             entries = sorted(path.parent.glob("*.offers"), key=lambda p: p.stat().st_mtime)

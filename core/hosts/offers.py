@@ -6,7 +6,7 @@ import enum
 import types
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 import attrs
 import msgspec
@@ -16,7 +16,7 @@ from tocsin.core.contracts.base import Secret
 from tocsin.core.contracts.panel import Panel
 from tocsin.core.units import Bytes, Seconds
 
-DEEPEST = 6
+DEEPEST = 12
 """Maximum number of types inside each other that are described; what is deeper may be anything."""
 
 _PLAIN: dict[str, Any] = {
@@ -139,26 +139,31 @@ def _default(default: Any) -> Any:
         return None
     if isinstance(default, Factory):  # type: ignore[arg-type]
         default = None if default.takes_self else default.factory()
-    return plain(default)
+    return plain(default, hide=True)
 
 
-def plain(value: Any) -> Any:
-    """Return a value of an option as a file would write it."""
+def plain(value: Any, *, hide: bool = False) -> Any:
+    """Return a value of an option as a file would write it.
+
+    Args:
+        value: the value.
+        hide: whether asterisks stand for a secret, as in what is kept on disk.
+    """
     if isinstance(value, Secret):
-        return value.reveal()
+        return str(value) if hide else value.reveal()
     if isinstance(value, enum.Enum):
-        return plain(value.value)
+        return plain(value.value, hide=hide)
     if isinstance(value, bool | int | float | None):
         return value
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
+        return [plain(item, hide=hide) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): plain(item, hide=hide) for key, item in value.items()}
     if attrs.has(type(value)):
         return {
-            field.name: plain(getattr(value, field.name))
+            field.name: plain(getattr(value, field.name), hide=hide)
             for field in attrs.fields(type(value))
             if field.init
         }
@@ -170,6 +175,10 @@ def describe_type(kind: Any, deeper: int = DEEPEST) -> Any:
     for word, known in _PLAIN.items():
         if kind == known:
             return word
+    if isinstance(kind, type) and issubclass(kind, Secret):
+        return "secret"
+    if get_origin(kind) is Annotated or hasattr(kind, "__supertype__"):
+        return describe_type(getattr(kind, "__origin__", None) or kind.__supertype__, deeper)
     inner = [describe_type(k, deeper - 1) for k in get_args(kind) if k is not Ellipsis]
     origin = get_origin(kind) or kind
     if deeper <= 0:

@@ -113,7 +113,11 @@ class Peer(ABC):
             except Exception as error:
                 raise ValueError(f"{frame.method} failed: {describe(error)}") from error
         else:
-            arguments = self._arguments(served, frame)
+            try:
+                arguments = self._arguments(served, frame)
+            except ValueError as error:  # a plugin has passed something else than its contract says
+                self.send(encode(Kind.REFUSAL, frame.id, "", refusal_of(error)))
+                return
             task = self.loop.create_task(self._serve(frame.id, served.call(*arguments)))
             self.serving[frame.id] = task
 

@@ -33,6 +33,8 @@ log = get_logger(__name__)
 
 
 _UNBOUND: Any = None
+"""What a proxy refers to before it is bound. Names of proxies that contracts do not have begin with
+``tocsin_``, as those of a plugin's options may be any others."""
 
 
 class _Hosted(Remote):
@@ -77,59 +79,59 @@ class HostedCheck(_Hosted, ProbeRuntime):
 class HostedProbe(Probe):
     """Options of a probe in a host."""
 
-    remote: RemoteOptions = field(init=False, default=_UNBOUND, eq=False, repr=False)
+    tocsin_remote: RemoteOptions = field(init=False, default=_UNBOUND, eq=False, repr=False)
 
     async def open(self, context: Context) -> HostedCheck:
         """Open the runtime in the host."""
-        return HostedCheck(await self.remote.open(context), self.remote)
+        return HostedCheck(await self.tocsin_remote.open(context), self.tocsin_remote)
 
     def network_host(self, target: Target) -> Any:
         """Return what the probe said when the check of the target was last down."""
-        return self.remote.network_hosts.get(target.name)
+        return self.tocsin_remote.network_hosts.get(target.name)
 
 
 @frozen(kw_only=True)
 class HostedPushProbe(PushProbe):
     """Options of a push probe in a host."""
 
-    remote: RemoteOptions = field(init=False, default=_UNBOUND, eq=False, repr=False)
+    tocsin_remote: RemoteOptions = field(init=False, default=_UNBOUND, eq=False, repr=False)
 
-    async def look(
+    async def tocsin_look(
         self, target: Target, last: Heartbeat | None, silence: float
     ) -> tuple[Result, str | None]:
         """Judge a target; return the result, and what was invalid in it."""
-        checked: Checked = await self.remote.ask(methods.JUDGE, target, last, silence)
+        checked: Checked = await self.tocsin_remote.ask(methods.JUDGE, target, last, silence)
         return checked.result, checked.wrong
 
     def judge(self, target: Target, last: Heartbeat | None, silence: float) -> Result:
         """Fail: only the host can judge."""
-        raise NotImplementedError("a push probe in a host is asked by look()")
+        raise NotImplementedError("a push probe in a host is asked by tocsin_look()")
 
 
 @frozen(kw_only=True)
 class HostedRule(Rule):
     """Options of a rule in a host."""
 
-    remote: RemoteOptions = field(init=False, default=_UNBOUND, eq=False, repr=False)
+    tocsin_remote: RemoteOptions = field(init=False, default=_UNBOUND, eq=False, repr=False)
 
     @property
     def lookback(self) -> float:
         """Return what the rule said when its options were checked."""
-        return self.remote.facts.get("lookback", 0.0)  # type: ignore[no-any-return]
+        return self.tocsin_remote.facts.get("lookback", 0.0)  # type: ignore[no-any-return]
 
     @property
     def looks_at(self) -> tuple[str, ...] | None:
         """Return what the rule said when its options were checked."""
-        said = self.remote.facts.get("looks_at")
+        said = self.tocsin_remote.facts.get("looks_at")
         return tuple(said) if isinstance(said, list) else said
 
-    async def ask(self, history: History, now: datetime) -> tuple[Verdict, str | None]:
+    async def tocsin_ask(self, history: History, now: datetime) -> tuple[Verdict, str | None]:
         """Evaluate the rule; return the verdict, and what was invalid in it."""
-        return await self.remote.ask(methods.EVALUATE, history, now)
+        return await self.tocsin_remote.ask(methods.EVALUATE, history, now)
 
     def evaluate(self, history: History, now: datetime) -> Verdict:
         """Fail: only the host can evaluate."""
-        raise NotImplementedError("a rule in a host is asked by ask()")
+        raise NotImplementedError("a rule in a host is asked by tocsin_ask()")
 
 
 class HostedChannel(_Hosted, NotifierRuntime):
@@ -159,16 +161,16 @@ class HostedChannel(_Hosted, NotifierRuntime):
 class HostedNotifier(Notifier):
     """Options of a notifier in a host."""
 
-    remote: RemoteOptions = field(init=False, default=_UNBOUND, eq=False, repr=False)
+    tocsin_remote: RemoteOptions = field(init=False, default=_UNBOUND, eq=False, repr=False)
 
     @property
-    def may_listen(self) -> bool:
+    def tocsin_may_listen(self) -> bool:
         """Return whether the class defines how to receive commands, or may open what does."""
-        return self.remote.offer.facts.get("listens") is True
+        return self.tocsin_remote.offer.facts.get("listens") is True
 
     async def open(self, context: Context) -> HostedChannel:
         """Open the runtime in the host."""
-        return HostedChannel(await self.remote.open(context))
+        return HostedChannel(await self.tocsin_remote.open(context))
 
 
 class HostedObserving(_Hosted, ObserverRuntime):
@@ -185,11 +187,11 @@ class HostedObserving(_Hosted, ObserverRuntime):
 class HostedObserver(Observer):
     """Options of an observer in a host."""
 
-    remote: RemoteOptions = field(init=False, default=_UNBOUND, eq=False, repr=False)
+    tocsin_remote: RemoteOptions = field(init=False, default=_UNBOUND, eq=False, repr=False)
 
     async def open(self, context: Context) -> HostedObserving:
         """Open the runtime in the host."""
-        return HostedObserving(await self.remote.open(context))
+        return HostedObserving(await self.tocsin_remote.open(context))
 
 
 class HostedReviewing(_Hosted, ReviewerRuntime):
@@ -206,11 +208,11 @@ class HostedReviewing(_Hosted, ReviewerRuntime):
 class HostedReviewer(Reviewer):
     """Options of a reviewer in a host."""
 
-    remote: RemoteOptions = field(init=False, default=_UNBOUND, eq=False, repr=False)
+    tocsin_remote: RemoteOptions = field(init=False, default=_UNBOUND, eq=False, repr=False)
 
     async def open(self, context: Context) -> HostedReviewing:
         """Open the runtime in the host."""
-        return HostedReviewing(await self.remote.open(context))
+        return HostedReviewing(await self.tocsin_remote.open(context))
 
 
 class HostedWatch(_Hosted, SourceRuntime):
@@ -244,39 +246,39 @@ class HostedWatch(_Hosted, SourceRuntime):
 class HostedSource(Source):
     """Options of a source in a host."""
 
-    remote: RemoteOptions = field(init=False, default=_UNBOUND, eq=False, repr=False)
+    tocsin_remote: RemoteOptions = field(init=False, default=_UNBOUND, eq=False, repr=False)
 
     async def open(self, context: Context) -> HostedWatch:
         """Open the runtime in the host."""
-        return HostedWatch(await self.remote.open(context))
+        return HostedWatch(await self.tocsin_remote.open(context))
 
 
 @frozen(kw_only=True)
 class HostedService(Service):
     """Options of a service in a host."""
 
-    remote: RemoteOptions = field(init=False, default=_UNBOUND, eq=False, repr=False)
+    tocsin_remote: RemoteOptions = field(init=False, default=_UNBOUND, eq=False, repr=False)
 
     async def run(self, context: ServiceContext) -> None:
         """Serve until cancelled."""
-        calls, number = self.remote.host.calls, next(self.remote.host.numbers)
+        calls, number = self.tocsin_remote.host.calls, next(self.tocsin_remote.host.numbers)
         serving = Serving(
             number=number,
             name=context.name,
-            data_dir=self.remote.host.data_dir,
+            data_dir=self.tocsin_remote.host.data_dir,
             api_url=context.api_url,
             directory=str(context.directory),
             token_file=str(context.token_file),
         )
         calls.contexts[number] = context
         try:
-            await self.remote.ask(methods.RUN_SERVICE, serving)
+            await self.tocsin_remote.ask(methods.RUN_SERVICE, serving)
         finally:
             calls.contexts.pop(number, None)
 
     def url(self) -> str | None:
         """Return what the service said when its options were checked."""
-        return self.remote.facts.get("url")
+        return self.tocsin_remote.facts.get("url")
 
 
 PROXIES: dict[str, type] = {

@@ -8,13 +8,13 @@ no code of a plugin runs while a frame is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from enum import IntEnum
+from collections.abc import Callable, Mapping, Sequence, Set
+from enum import Enum, IntEnum
 from pathlib import PurePath
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from attrs import define, field, frozen
+from attrs import define, field, fields, frozen, has
 
 from tocsin.core.contracts.base import ActionError, Secret, ServiceError
 from tocsin.core.contracts.model import CheckError
@@ -110,6 +110,12 @@ def _encode_other(value: object) -> object:
         return str.__str__(value)
     if isinstance(value, PurePath):
         return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, int | float):
+        return float(value) if isinstance(value, float) else int(value)
+    if isinstance(value, Set | Sequence) and not isinstance(value, bytes | bytearray):
+        return list(value)
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
     raise TypeError(f"a value of the type {type(value).__name__} cannot be sent")
@@ -125,6 +131,29 @@ def decoder(kind: type[R]) -> msgspec.msgpack.Decoder[R]:
     return msgspec.msgpack.Decoder(kind, dec_hook=lambda cls, value: cls(value))
 
 
+def _encoded(value: object) -> bytes:
+    try:
+        return _ENCODER.encode(value)
+    except (UnicodeEncodeError, OverflowError):  # half a character, or more than 64 bits
+        return _ENCODER.encode(_expressible(value))
+
+
+def _expressible(value: Any) -> Any:
+    """Return a copy in which MessagePack can express every text and number."""
+    if isinstance(value, str) and not isinstance(value, Enum):
+        text = value.reveal() if isinstance(value, Secret) else str.__str__(value)
+        return text.encode(errors="replace").decode()
+    if isinstance(value, int) and value.bit_length() > 63:
+        return float(value) if value.bit_length() < 1000 else str(value.bit_length())
+    if isinstance(value, Mapping):
+        return {_expressible(key): _expressible(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_expressible(item) for item in value]
+    if has(type(value)):
+        return {f.name: _expressible(getattr(value, f.name)) for f in fields(type(value))}
+    return value
+
+
 def encode(kind: Kind, number: int = 0, method: str = "", body: object = None) -> bytes:
     """Return a frame with its length.
 
@@ -133,7 +162,7 @@ def encode(kind: Kind, number: int = 0, method: str = "", body: object = None) -
             too large.
     """
     try:
-        frame = _ENCODER.encode((kind, number, method, body))
+        frame = _encoded((kind, number, method, body))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise PluginFault(f"gave what cannot be sent between processes: {error}") from error
     if len(frame) > LONGEST_FRAME:

@@ -122,7 +122,7 @@ class IsolatedRuleRunner:
 
         async def evaluate() -> tuple[Verdict, str | None]:
             if isinstance(bound.rule, HostedRule):
-                return await bound.rule.ask(history, at)
+                return await bound.rule.tocsin_ask(history, at)
             if not bound.rule.applies(history.target):
                 return _NOTHING_TO_SAY, None
             return fit_verdict(bound.rule.evaluate(history, at), LEAST_AGAIN)

@@ -154,5 +154,5 @@ class ChannelManager:
 def _may_listen(notifier: Notifier) -> bool:
     """Return whether a notifier may receive commands, as far as its class tells."""
     if isinstance(notifier, HostedNotifier):
-        return notifier.may_listen
+        return notifier.tocsin_may_listen
     return (type(notifier).open, type(notifier).listen) != (Notifier.open, Notifier.listen)

@@ -186,7 +186,7 @@ class PluginManager:
         try:
             if isinstance(offer, PluginFault):
                 raise offer
-            provides = provided_of(offer, self.hosts.of(name), entry.load)
+            provides = provided_of(offer, self.hosts.of(name), partial(_commands_of, entry))
             check_names(provides, self._shelves)
             routes = self._routes(name, provides)
             panels = self._panels(provides)
@@ -379,6 +379,14 @@ class PluginManager:
             return False
         self._records[name] = evolve(record, status="ok", reason=None, retry_at=None)
         return True
+
+
+def _commands_of(entry: EntryPoint) -> tuple[list[click.Command], str]:
+    """Import a plugin into this process; return its commands, and why there may be none."""
+    manager = PluginManager(PluginSettings(), discover=tuple)
+    manager.add(entry.name, entry.load, *_distribution(entry))
+    (record,) = manager.records
+    return manager.commands, record.reason or "does not provide it any more"
 
 
 def load_plugins(

@@ -143,7 +143,7 @@ async def test_a_push_probe_judges(core: Core) -> None:
     """)
     probe = core.make("probe", "push", period="1m", key="job")
     assert (probe.key, probe.period) == ("job", 60.0)
-    result, wrong = await probe.look(WEB, Heartbeat(at=NOW, message="done"), 3.0)
+    result, wrong = await probe.tocsin_look(WEB, Heartbeat(at=NOW, message="done"), 3.0)
     assert (result.message, wrong) == ("done 3 60", None)
 
 
@@ -173,10 +173,10 @@ async def test_a_rule_evaluates_history(core: Core) -> None:
         target=WEB, latest={"http": seen}, observations=(seen, seen), rule_state={"k": [1]},
         checks=frozenset({"http"}),
     )  # fmt: skip
-    verdict, wrong = await rule.ask(history, NOW)
+    verdict, wrong = await rule.tocsin_ask(history, NOW)
     assert verdict.message == "['down', 'down'] 00:00 ['http']"
     assert (verdict.details, verdict.rule_state, wrong) == ({"n": 2}, {"k": [1]}, None)
-    other, _ = await rule.ask(evolve(history, target=Target(name="other")), NOW)
+    other, _ = await rule.tocsin_ask(evolve(history, target=Target(name="other")), NOW)
     assert other.message == "the rule does not apply to it"
 
 
@@ -232,7 +232,7 @@ async def test_a_notifier_sends_and_receives(core: Core) -> None:
     assert notifier.min_severity is Severity.CRITICAL
     assert notifier.environment["token"].name == "STRANGE_TOKEN"
     assert "hunter2" not in repr(notifier)
-    assert notifier.may_listen
+    assert notifier.tocsin_may_listen
     channel = await notifier.open(core.context("ops"))
     receipt = await channel.send(message_for("ops", NOW))
     assert (receipt.answer, receipt.reference) == (
