@@ -4,8 +4,8 @@ A host thus starts within milliseconds and shares its memory with the others. Th
 code of plugins, has no threads, and ends with the core. It is started as
 ``python -m tocsin.core.hosted CONNECTION``, the number of a connected socket. A request on it
 is the number of a process. Zero asks for a new host, and carries three file descriptors: of the
-host's two connections to the core, and of its output. The answer is the number of its process. Any
-other asks how that process ended; the answer is its wait status.
+host's two connections to the core, and of its output. The answer is the number of its process, zero
+if none can be started. Any other asks how that process ended; the answer is its wait status.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any
 # Imported before the first host is forked.
 from tocsin.core.hosted.link import HostPeer
 from tocsin.core.hosted.server import Server
+from tocsin.core.hosts.process_tree import descendants_of, kill_all
 from tocsin.core.resolver.guard import guard_lookups
 
 PARENT_DIED, SUBREAPER = 1, 36
@@ -59,6 +60,7 @@ async def serve(control: int, calls: int) -> None:
     """Serve the core in a new host, until it closes the connection."""
     guard_lookups(asyncio.get_running_loop())
     server = Server()
+    asyncio.get_running_loop().set_task_factory(server.task)
     HostPeer(socket.socket(fileno=control), server.control(), ends=False)
     server.attach(HostPeer(socket.socket(fileno=calls), server.calls(), ends=True))
     await asyncio.Event().wait()
@@ -100,7 +102,7 @@ class Ended:
             if child in self._statuses:
                 break
             time.sleep(0.01)  # a signal interrupts it
-        return self._statuses.pop(child, 0)
+        return self._statuses.get(child, 0)
 
 
 def main(connection: socket.socket) -> None:
@@ -109,24 +111,33 @@ def main(connection: socket.socket) -> None:
     ended = Ended()
     signal.signal(signal.SIGCHLD, ended.collect)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Whoever ends all processes of tocsin means the core, which ends hosts when it needs none.
+    # Programs that a plugin starts do not inherit a handler.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     _runner()
     gc.freeze()
     nursery = os.getpid()
     while True:
         request, given, _, _ = socket.recv_fds(connection, 4, 3)
-        if not request:
+        if not request:  # the core has ended; nothing of a plugin is left behind
+            kill_all(descendants_of(nursery))
             os._exit(0)
         if child := int.from_bytes(request, "big"):
             connection.sendall(ended.status_of(child).to_bytes(4, "big"))
             continue
-        child = os.fork()
+        for number in given:
+            os.set_inheritable(number, False)  # not for programs that plugins start
+        try:
+            child = os.fork()
+        except OSError:
+            child = -1
         if child == 0:
             connection.close()
             be_host(nursery, *given)
             os._exit(0)
         for number in given:
             os.close(number)
-        connection.sendall(child.to_bytes(4, "big"))
+        connection.sendall(max(0, child).to_bytes(4, "big"))
 
 
 if __name__ == "__main__":

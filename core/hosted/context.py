@@ -52,7 +52,12 @@ class _Log:
         return self._write("error", event, facts)
 
     def _write(self, level: str, event: str, facts: dict[str, object]) -> object:
-        arguments = (self.number, level, str(event), {k: plain(v) for k, v in facts.items()})
+        arguments = (
+            self.number,
+            level,
+            str(event),
+            {k: plain(v, hide=True) for k, v in facts.items()},
+        )
         with suppress(PluginFault):  # a line that cannot be sent ends nothing
             self.peer.note(methods.LOG, arguments)
         return None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import select
 import socket
+import sys
 import threading
 from collections.abc import Mapping
 
 from tocsin.core.hosts.peer import Peer, Served
+from tocsin.core.hosts.process_tree import descendants_of, kill_all
 from tocsin.core.hosts.wire import Splitter
 from tocsin.core.plugin.faults import PluginFault
 
@@ -34,7 +36,7 @@ class HostPeer(Peer):
     def __init__(
         self, connected: socket.socket, served: Mapping[str, Served], *, ends: bool
     ) -> None:
-        super().__init__(served)
+        super().__init__(served, reveals=False)
         self._socket = connected
         self._socket.setblocking(False)
         self._ends = ends
@@ -84,7 +86,10 @@ class HostPeer(Peer):
             self._gone()
             return
         for frame in self._splitter.feed(data):
-            self.received(frame)
+            try:
+                self.received(frame)
+            except ValueError as error:  # the core's mistake; it gets no answer to this one
+                print(f"tocsin: {error}", file=sys.stderr)  # noqa: T201 - the core logs it
 
     def _leave(self) -> None:
         """Give up the connection in a child process that a plugin has forked: two processes that
@@ -96,6 +101,7 @@ class HostPeer(Peer):
     def _gone(self) -> None:
         """End with the connection: without the core, nothing here has a purpose."""
         if self._ends:
+            kill_all(descendants_of(os.getpid()))
             os._exit(0)
         self.loop.remove_reader(self._socket)
         self.close(PluginFault("the core has closed the connection"))

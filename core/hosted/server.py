@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from attrs import define, evolve, field
 
@@ -28,7 +29,7 @@ from tocsin.core.hosted.sink import HostControls, HostSink
 from tocsin.core.hosts import methods
 from tocsin.core.hosts.methods import Checked, Examining, Opening, Options, Serving
 from tocsin.core.hosts.offers import PluginOffer
-from tocsin.core.hosts.peer import Peer, Served, served
+from tocsin.core.hosts.peer import OWNER, Peer, Served, served
 from tocsin.core.plugin.faults import InvalidReceipt, PluginFault
 from tocsin.core.plugin.guard import Expected, guarded
 from tocsin.core.plugin.resources import Resources
@@ -59,9 +60,11 @@ class Server:
 
     Attributes:
         loaded: the plugins.
+        owners: by task: the call during which it was begun; see ``peer.OWNER``.
     """
 
     loaded: Loaded = field(factory=Loaded)
+    owners: WeakKeyDictionary[asyncio.Task[Any], int] = field(factory=WeakKeyDictionary)
     _peer: Peer = field(init=False)
     _constructor: Constructor = field(init=False)
     _runtimes: dict[int, tuple[Any, Any]] = field(init=False, factory=dict)
@@ -72,6 +75,12 @@ class Server:
     def __attrs_post_init__(self) -> None:
         self._constructor = Constructor(self.loaded.manager)
         self._routes = HostRoutes(self.loaded)
+
+    def task(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        """Create a task, and remember the call that it belongs to; the loop's task factory."""
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, **options)
+        self.owners[task] = OWNER.get()
+        return task
 
     def control(self) -> dict[str, Served]:
         """Return what the core calls while it loads plugins and reads its configuration."""
@@ -123,8 +132,9 @@ class Server:
         return await self._constructor.construct(options)
 
     async def _ping(self) -> int:
-        tasks = {task for task in asyncio.all_tasks() if not task.done()}
-        return len(tasks) - len(self._peer.serving)
+        serving = self._peer.serving
+        owners = (self.owners.get(task, 0) for task in asyncio.all_tasks())
+        return sum(1 for owner in owners if owner and owner not in serving)
 
     # Runtimes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import cast
@@ -12,10 +13,10 @@ from tocsin.core.hosts.wire import Frame, Kind, Splitter
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.runtime.time_share import TimeShare
 
-MOST_WAITING = 16 * 1024 * 1024
+MOST_WAITING = 64 * 1024 * 1024
 """Bytes that may wait to be read by the host, before it counts as blocked."""
 
-BURST, RATE = 5000.0, 500.0
+BURST, RATE = 20_000.0, 500.0
 """Calls and notes of a host that are processed at once, and per second afterwards. Meanwhile the
 core does not read from it, so that the host waits."""
 
@@ -41,7 +42,7 @@ class CorePeer(Peer, asyncio.Protocol):
         flooded: Callable[[], object],
         of_all: TimeShare,
     ) -> None:
-        super().__init__(served)
+        super().__init__(served, reveals=True)
         self._lost, self._flooded = lost, flooded
         self._shares = (TimeShare(SHARE), of_all)
         self._splitter = Splitter()
@@ -51,6 +52,8 @@ class CorePeer(Peer, asyncio.Protocol):
         self._waiting: list[Frame] = []
         self.heard_at = self.loop.time()
         """When the host last sent anything, in the time of the loop."""
+        self.home = threading.get_ident()
+        """The thread of the loop."""
         self.defined: set[int] = set()
         """Numbers of the options that the host has got."""
         self.is_paused = False

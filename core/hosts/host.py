@@ -113,6 +113,7 @@ class Host:
     _lines: Credit = field(init=False, factory=lambda: Credit(BURST, RATE))
     _offers: tuple[PluginOffer, ...] = field(init=False, default=())
     _lock: threading.RLock = field(init=False, factory=threading.RLock)
+    _swapping: threading.Lock = field(init=False, factory=threading.Lock)
     _starting: asyncio.Task[CorePeer] | None = field(init=False, default=None)
 
     def load(self) -> tuple[PluginOffer, ...]:
@@ -143,10 +144,23 @@ class Host:
             raise PluginFault(
                 f"does not run, since it {self.rest.reason}; it starts again in {left:.0f} s"
             )
-        self.child = child = self.nursery.start_host()
         self.started_at = time.monotonic()
+        try:
+            self.child = child = self.nursery.start_host()
+        except PluginFault as fault:
+            self._note_rest(fault)
+            raise
         self.output.follow(child.output, self.distribution, self._lines)
-        self._offers = self._ask_now(methods.LOAD, (tuple(self.plugins.items()),), LOAD_WITHIN)
+        try:
+            offers = self._ask_now(methods.LOAD, (tuple(self.plugins.items()),), LOAD_WITHIN)
+        except PluginFault as fault:
+            self.end(fault)  # it has ended, or is of no use
+            raise
+        sound = {offer.name for offer in self._offers if offer.fault is None}
+        for offer in offers:
+            if offer.fault is not None and offer.name in sound:
+                raise self._fault(f"could not be loaded again: {offer.fault}")
+        self._offers = offers
 
     def _ask_now(self, method: Method[A, R], arguments: A, seconds: float) -> R:
         """Call a method over the connection that any thread may use, and wait for the answer."""
@@ -207,6 +221,8 @@ class Host:
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> CorePeer:
         if self.peer is not None:  # another loop's, which does not run any more
             self.end(None)
+        if self.is_over:
+            raise PluginFault("does not run, since tocsin stops")
         await loop.run_in_executor(self.threads, self.load)
         child = self.child
         if child is None:
@@ -223,15 +239,15 @@ class Host:
         if why is None:
             loop = asyncio.get_running_loop()
             how = loop.run_in_executor(self.threads, self.nursery.how_ended, child.process)
-            how.add_done_callback(lambda done: self._died(child, done.result()))
+            how.add_done_callback(lambda done: self._died(child, done))
             if self.peer is not None:
                 self.peer.is_paused = True  # it is dead, not blocked
         else:
             self.fail(why)
 
-    def _died(self, child: Child, how: str) -> None:
-        if self.child is child:
-            self.fail(how)
+    def _died(self, child: Child, how: asyncio.Future[str]) -> None:
+        if self.child is child and not how.cancelled():
+            self.fail("ended" if how.exception() is not None else how.result())
 
     def _flooded(self) -> None:
         if self.owner is not None:
@@ -251,7 +267,8 @@ class Host:
         Returns:
             Done when the processes have ended; None if there are none.
         """
-        child, peer, self.child, self.peer = self.child, self.peer, None, None
+        with self._swapping:  # it may be ended in the loop and in a thread at once
+            child, peer, self.child, self.peer = self.child, self.peer, None, None
         if child is None:
             return None
         self._note_rest(fault)
@@ -259,7 +276,11 @@ class Host:
         if peer is None:
             child.calls.close()
         else:  # the socket is the transport's now
-            peer.close(fault or PluginFault("was ended, since tocsin stops"))
+            why = fault or PluginFault("was ended, since tocsin stops")
+            if threading.get_ident() == peer.home:
+                peer.close(why)
+            elif not peer.loop.is_closed():
+                peer.loop.call_soon_threadsafe(peer.close, why)
         self.calls = CoreCalls(lines=self.calls.lines)
         ending = self.threads.submit(self.nursery.end_host, child)
         if fault is not None and self.owner is not None:

@@ -243,8 +243,9 @@ class Hosts:
             if (number := host.forgotten.popleft()) in peer.defined:
                 peer.defined.discard(number)
                 peer.note(methods.FORGET, (number,))
-        if peer.is_paused:
+        if peer.is_paused:  # it waits for the core
             watched.asked_at = None
+            peer.cancelled = dict.fromkeys(peer.cancelled, peer.loop.time())
             return
         if watched.asked_at is not None:
             if now - watched.asked_at > BLOCKED_AFTER:
@@ -294,6 +295,8 @@ class Hosts:
         for host, process in running.items():
             try:
                 found[host] = usage_of(process, tree=tree)
+                if found[host].memory > self.memory:  # what it shares with others does not count
+                    found[host] = usage_of(process, tree=True)
             except psutil.Error:
                 continue
         if tree:
@@ -353,6 +356,8 @@ class Hosts:
         """End all hosts."""
         if self._looking is not None:
             self._looking.cancel()
+        for host in self:
+            host.is_over = True
         ends = [end for host in self if (end := host.end(None)) is not None]
         await asyncio.to_thread(wait, ends, STOP_PATIENCE)
         await asyncio.to_thread(self.nursery.stop)

@@ -210,7 +210,7 @@ LOG = Method("log", tuple[int, str, str, dict[str, Any]], type(None))
 EMIT = Method("emit", tuple[int, Event], type(None))
 SECRET = Method("secret", tuple[int, str], tuple[Secret | None])
 STORED = Method("stored", tuple[int, str], tuple[Any])
-STORE = Method("store", tuple[int, str, Any], type(None))
+STORE = Method("store", tuple[int, str, Any], type(None), reveals=True)
 STORED_KEYS = Method("stored_keys", tuple[int, str], list[str])
 
 REPORT_TROUBLE = Method("report_trouble", tuple[int, str | None], type(None))

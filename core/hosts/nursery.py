@@ -74,8 +74,7 @@ class Nursery:
         with self._lock:
             try:
                 return self._start_host()
-            except (OSError, EOFError) as error:
-                self._end()
+            except (OSError, psutil.Error) as error:
                 raise PluginFault(f"has no process to run in: {error}") from error
 
     def _start_host(self) -> Child:
@@ -85,22 +84,38 @@ class Nursery:
         output, its_output = os.pipe()
         try:
             its = (its_control.fileno(), its_calls.fileno(), its_output)
-            socket.send_fds(connection, [bytes(4)], its)
-            answer = connection.recv(4, socket.MSG_WAITALL)
-            if len(answer) < 4:
-                raise EOFError("the process that starts plugin hosts has ended")
-            self._hosts.add(int.from_bytes(answer, "big"))
-            process = psutil.Process(int.from_bytes(answer, "big"))
-        except (OSError, EOFError, psutil.Error) as error:
+            pid = self._ask(connection, 0, its)
+            if not pid:
+                raise OSError("no process can be forked")
+            self._hosts.add(pid)
+            return Child(psutil.Process(pid), control, calls, output)
+        except (OSError, psutil.Error):
             control.close()
             calls.close()
             os.close(output)
-            raise error if not isinstance(error, psutil.Error) else EOFError(str(error)) from error
+            raise
         finally:
             its_control.close()
             its_calls.close()
             os.close(its_output)
-        return Child(process, control, calls, output)
+
+    def _ask(self, connection: socket.socket, number: int, files: tuple[int, ...] = ()) -> int:
+        """Send a request, and return the answer. If the connection fails, so do all hosts: their
+        processes end with the nursery.
+
+        Raises:
+            OSError: the connection failed.
+        """
+        try:
+            socket.send_fds(connection, [number.to_bytes(4, "big")], files)
+            answer = connection.recv(4, socket.MSG_WAITALL)
+        except OSError:
+            self._end()
+            raise
+        if len(answer) < 4:
+            self._end()
+            raise OSError("the process that starts plugin hosts has ended")
+        return int.from_bytes(answer, "big")
 
     def how_ended(self, child: psutil.Process) -> str:
         """Return how a host that has closed its connections ended, as a clause."""
@@ -108,15 +123,17 @@ class Nursery:
             if self._connection is None:
                 return "ended with the process that starts plugin hosts"
             try:
-                self._connection.sendall(child.pid.to_bytes(4, "big"))
-                status = int.from_bytes(self._connection.recv(4, socket.MSG_WAITALL), "big")
+                status = self._ask(self._connection, child.pid)
             except OSError:
-                self._end()
-                return "ended"
-        if os.WIFSIGNALED(status):
-            name = signal.Signals(os.WTERMSIG(status)).name
-            return f"was ended by {name}" + (" (lack of memory?)" if name == "SIGKILL" else "")
-        return f"ended by itself with the exit code {os.waitstatus_to_exitcode(status)}"
+                return "ended with the process that starts plugin hosts"
+        if not os.WIFSIGNALED(status):
+            return f"ended by itself with the exit code {os.waitstatus_to_exitcode(status)}"
+        number = os.WTERMSIG(status)
+        try:
+            name = signal.Signals(number).name
+        except ValueError:  # a real-time signal
+            name = f"signal {number}"
+        return f"was ended by {name}" + (" (lack of memory?)" if name == "SIGKILL" else "")
 
     def _connected(self) -> socket.socket:
         if self._connection is not None and self._process is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import msgspec
@@ -35,6 +36,13 @@ def served(*pairs: tuple[Method[Any, Any], Callable[..., Any]]) -> dict[str, Ser
     return {method.name: Served(method, call) for method, call in pairs}
 
 
+OWNER: ContextVar[int] = ContextVar("OWNER", default=0)
+"""The call of the other end that is being served; 0 for none, and for those that last."""
+
+LASTING = ("open", "run_source", "run_service", "listen")
+"""Methods whose tasks may outlive them, or that have many of their own."""
+
+
 class Peer(ABC):
     """One end. Belongs to the event loop in which it is used.
 
@@ -44,10 +52,11 @@ class Peer(ABC):
             the loop at which they were.
         serving: tasks of the calls that are served here, by the other's id.
         why_closed: why the connection ended; None while it stands.
+        reveals: whether secrets are sent; else asterisks are sent in their place.
     """
 
-    def __init__(self, served: Mapping[str, Served]) -> None:
-        self.served = served
+    def __init__(self, served: Mapping[str, Served], *, reveals: bool) -> None:
+        self.served, self.reveals = served, reveals
         self.loop = asyncio.get_running_loop()
         self.cancelled: dict[int, float] = {}
         self.serving: dict[int, asyncio.Task[None]] = {}
@@ -76,7 +85,7 @@ class Peer(ABC):
         if self.why_closed is not None:
             raise self.why_closed
         self._last = number = self._last + 1
-        frame = encode(Kind.CALL, number, method.name, arguments)
+        frame = encode(Kind.CALL, number, method.name, arguments, self.reveals or method.reveals)
         future: asyncio.Future[R] = self.loop.create_future()
         self._pending[number] = (future, method)
         self.send(frame)
@@ -91,7 +100,7 @@ class Peer(ABC):
     def note(self, method: Method[A, Any], arguments: A) -> None:
         """Call a method at the other end that has no answer; nothing happens if it is gone."""
         if self.why_closed is None:
-            self.send(encode(Kind.NOTE, 0, method.name, arguments))
+            self.send(encode(Kind.NOTE, 0, method.name, arguments, self.reveals))
 
     def received(self, frame: Frame) -> None:
         """Process a frame of the other end.
@@ -103,7 +112,7 @@ class Peer(ABC):
             self._ended(frame)
         elif frame.kind is Kind.CANCEL:
             if task := self.serving.get(frame.id):
-                task.cancel()
+                self.loop.call_soon(task.cancel)  # not before it has begun, so that it answers
         elif (served := self.served.get(frame.method)) is None:
             raise ValueError(f"the method {frame.method!r} is unknown here")
         elif frame.kind is Kind.NOTE:
@@ -118,7 +127,8 @@ class Peer(ABC):
             except ValueError as error:  # a plugin has passed something else than its contract says
                 self.send(encode(Kind.REFUSAL, frame.id, "", refusal_of(error)))
                 return
-            task = self.loop.create_task(self._serve(frame.id, served.call(*arguments)))
+            owner = 0 if frame.method in LASTING else frame.id
+            task = self.loop.create_task(self._serve(frame.id, owner, served, arguments))
             self.serving[frame.id] = task
 
     def close(self, why: PluginFault) -> None:
@@ -159,10 +169,11 @@ class Peer(ABC):
                 PluginFault(f"answered {method.name} with what does not fit: {error}")
             )
 
-    async def _serve(self, number: int, call: Coroutine[Any, Any, object]) -> None:
-        """Await a call of the other end and answer it."""
+    async def _serve(self, number: int, owner: int, served: Served, arguments: Any) -> None:
+        """Perform a call of the other end and answer it."""
+        OWNER.set(owner)
         try:
-            frame = encode(Kind.ANSWER, number, "", await call)
+            frame = encode(Kind.ANSWER, number, "", await served.call(*arguments), self.reveals)
         except asyncio.CancelledError:
             frame = encode(Kind.REFUSAL, number, "", refusal_of(PluginFault("was cancelled")))
         except Exception as error:  # noqa: BLE001 - it is the answer

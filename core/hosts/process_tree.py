@@ -103,7 +103,12 @@ def end_tree(process: psutil.Process) -> None:
             break
         _signal(fresh, signal.SIGSTOP)
         stopped |= dict.fromkeys(fresh)
-    _signal(stopped, signal.SIGKILL)
+    kill_all(stopped)
+
+
+def kill_all(pids: Iterable[int]) -> None:
+    """Kill processes."""
+    _signal(pids, signal.SIGKILL)
 
 
 def _signal(pids: Iterable[int], number: int) -> None:

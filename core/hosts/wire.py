@@ -28,6 +28,9 @@ R = TypeVar("R")
 LONGEST_FRAME = 8 * 1024 * 1024
 """Maximum size of a frame in bytes."""
 
+LONGEST_TEXT = 20_000
+"""Maximum number of characters of an error's text."""
+
 LENGTH = 4
 """Bytes of the length before each frame."""
 
@@ -90,17 +93,23 @@ class Method(Generic[A, R]):
         name: its name in frames.
         takes: type of its arguments, a tuple.
         answers: type of its answer.
+        reveals: whether secrets in its arguments are sent in any case.
     """
 
     name: str
     takes: type[A]
     answers: type[R]
+    reveals: bool = False
     arguments: msgspec.msgpack.Decoder[A] = field(init=False)
     answer: msgspec.msgpack.Decoder[R] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "arguments", decoder(self.takes))
         object.__setattr__(self, "answer", decoder(self.answers))
+
+
+def _encode_hiding(value: object) -> object:
+    return str(value) if isinstance(value, Secret) else _encode_other(value)
 
 
 def _encode_other(value: object) -> object:
@@ -121,7 +130,8 @@ def _encode_other(value: object) -> object:
     raise TypeError(f"a value of the type {type(value).__name__} cannot be sent")
 
 
-_ENCODER = msgspec.msgpack.Encoder(enc_hook=_encode_other)
+_REVEALING = msgspec.msgpack.Encoder(enc_hook=_encode_other)
+_HIDING = msgspec.msgpack.Encoder(enc_hook=_encode_hiding)
 _FRAMES = msgspec.msgpack.Decoder(Frame)
 _REFUSALS = msgspec.msgpack.Decoder(Refusal)
 
@@ -131,18 +141,18 @@ def decoder(kind: type[R]) -> msgspec.msgpack.Decoder[R]:
     return msgspec.msgpack.Decoder(kind, dec_hook=lambda cls, value: cls(value))
 
 
-def _encoded(value: object) -> bytes:
+def _encoded(value: object, reveal: bool) -> bytes:
+    encoder = _REVEALING if reveal else _HIDING
     try:
-        return _ENCODER.encode(value)
+        return encoder.encode(value)
     except (UnicodeEncodeError, OverflowError):  # half a character, or more than 64 bits
-        return _ENCODER.encode(_expressible(value))
+        return encoder.encode(_expressible(value))
 
 
 def _expressible(value: Any) -> Any:
     """Return a copy in which MessagePack can express every text and number."""
-    if isinstance(value, str) and not isinstance(value, Enum):
-        text = value.reveal() if isinstance(value, Secret) else str.__str__(value)
-        return text.encode(errors="replace").decode()
+    if isinstance(value, str) and not isinstance(value, Enum | Secret):
+        return str.__str__(value).encode(errors="replace").decode()
     if isinstance(value, int) and value.bit_length() > 63:
         return float(value) if value.bit_length() < 1000 else str(value.bit_length())
     if isinstance(value, Mapping):
@@ -154,15 +164,24 @@ def _expressible(value: Any) -> Any:
     return value
 
 
-def encode(kind: Kind, number: int = 0, method: str = "", body: object = None) -> bytes:
+def encode(
+    kind: Kind, number: int = 0, method: str = "", body: object = None, reveal: bool = True
+) -> bytes:
     """Return a frame with its length.
+
+    Args:
+        kind: kind of the frame.
+        number: id of the call.
+        method: name of the method.
+        body: arguments, answer or refusal.
+        reveal: whether secrets are sent; else asterisks are sent in their place.
 
     Raises:
         PluginFault: the body cannot be sent: it has a type that MessagePack cannot express, or is
             too large.
     """
     try:
-        frame = _encoded((kind, number, method, body))
+        frame = _encoded((kind, number, method, body), reveal)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise PluginFault(f"gave what cannot be sent between processes: {error}") from error
     if len(frame) > LONGEST_FRAME:
@@ -211,7 +230,7 @@ class _Lack(LookupTrouble):
 def refusal_of(error: BaseException) -> Refusal:
     """Return the refusal that stands for an error. ``error`` is one of tocsin's own, a PluginFault
     or a TimeoutError; see :func:`tocsin.core.plugin.guard.guarded`."""
-    text, lack = str(error), own_shortage(error)
+    text, lack = str(error)[:LONGEST_TEXT], own_shortage(error)
     if isinstance(error, ActionError):
         return Refusal(kind="action", text=text, missing=error.missing)
     if isinstance(error, ServiceError):

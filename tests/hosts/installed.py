@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from datetime import datetime
+from typing import Any
 from attrs import field, frozen
 from tocsin import *
 from tocsin import hookimpl
