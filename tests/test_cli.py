@@ -99,13 +99,13 @@ def test_commands_without_a_running_tocsin_say_so(tmp_path: Path) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_status_logs_and_tokens_of_a_running_one(tmp_path: Path, postgres: str) -> None:
+def test_status_logs_and_tokens_of_a_running_one(tmp_path: Path, database: str) -> None:
     """status lists targets, worst first, and its exit status tells; tokens come and go."""
     config = (
         QUIET + DISK.format(100) + '[targets.fine.checks.disk]\nprobe = "disk"\npaths = ["/"]\n'
     )
     config += "min_free_percent = 0\ndegraded_free_percent = 0\nmin_inodes_free_percent = 0\n"
-    with Running(tmp_path, config, {"DATABASE_URL": postgres}) as running:
+    with Running(tmp_path, config, {"DATABASE_URL": database}) as running:
         running.until(
             lambda: running.get("/api/v1/status")["targets"] == {
                 "up": 1, "degraded": 0, "down": 1, "unknown": 0}
