@@ -14,6 +14,9 @@ from tocsin.core.contracts.rule import History, Rule, Verdict
 from tocsin.core.plugin.faults import PluginFault, describe, is_ours
 from tocsin.core.shapes import fit_verdict
 
+DEADLINE = 5.0
+"""Timeout, in seconds, of a rule that is evaluated elsewhere."""
+
 
 @frozen(kw_only=True)
 class BoundRule:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from attrs import define, evolve, field
 
@@ -21,20 +21,16 @@ from tocsin.core.contracts.model import (
 from tocsin.core.contracts.source import Claim
 from tocsin.core.hiding import clean
 from tocsin.core.logs import get_logger
-from tocsin.core.plugin.sandbox import PluginFault, describe
+from tocsin.core.plugin.sandbox import describe
 from tocsin.core.shapes import (
-    fit_claim,
-    fit_event,
-    fit_names,
-    fit_own_name,
-    fit_result,
-    fit_tables,
-    fit_target,
-    fit_time,
+    fit_discovered,
+    fit_happened,
+    fit_observed,
+    fit_retired,
+    fit_synced,
 )
 
 log = get_logger(__name__)
-T = TypeVar("T")
 
 MOST_FOUND = 20_000
 """Maximum number of targets of one source."""
@@ -79,23 +75,18 @@ class SourceSink:
             self.blame(f"reported something invalid ({function.__name__.strip('_')}): "
                        f"{describe(error)}")  # fmt: skip
 
-    def _fit(
-        self, fit: Callable[[], tuple[T, str | None]], found: list[str] | None = None
-    ) -> T | None:
-        """Return the valid part of what a source handed over; None if nothing is valid.
+    def _take(
+        self, function: Callable[..., object], fitted: tuple[tuple[Any, ...] | None, list[str]]
+    ) -> None:
+        """Pass on the valid part of a report, and blame the plugin for the rest.
 
         It is validated in the source's thread, since reading it may run the source's code.
-        ``found`` collects sentences about what was invalid.
         """
-        try:
-            value, wrong = fit()
-        except PluginFault as fault:
-            value, wrong = None, str(fault)
-        if wrong is not None:
-            self._post(self.blame, wrong)
-            if found is not None:
-                found.append(f"its source's description of it is invalid: {wrong}")
-        return value
+        arguments, wrong = fitted
+        for clause in wrong:
+            self._post(self.blame, clause)
+        if arguments is not None:
+            self._post(function, *arguments)
 
     def discovered(
         self,
@@ -104,15 +95,7 @@ class SourceSink:
         claim: Claim | None = None,
     ) -> None:
         """See ``contracts.Sink.discovered``."""
-        wrong: list[str] = []
-        known = self._fit(lambda: fit_target(target), wrong)
-        if known is not None:
-            tables = self._fit(lambda: fit_tables(checks), wrong)
-            claimed = self._fit(lambda: fit_claim(claim), wrong)
-            if wrong:
-                claimed = claimed or Claim()
-                claimed = evolve(claimed, refused=(*wrong, *claimed.refused))
-            self._post(self._discovered, known, tables, claimed)
+        self._take(self._discovered, fit_discovered(target, checks, claim))
 
     def _discovered(
         self,
@@ -135,10 +118,8 @@ class SourceSink:
     def observed(self, target: str, result: Result, at: datetime | None = None) -> None:
         """See ``contracts.Sink.observed``."""
         now = self.clock.now()
-        own = self._fit(lambda: (fit_own_name(target), None))
-        seen = self._fit(lambda: fit_result(result, "observed"))
-        if own is not None and seen is not None:
-            self._post(self._observed, own, seen, now if at is None else fit_time(at, now))
+        when = now if at is None else at
+        self._take(self._observed, fit_observed(target, result, when, now))
 
     def _observed(self, own: str, result: Result, at: datetime) -> None:
         target = self.inventory.name_of(self.name, own)
@@ -147,9 +128,7 @@ class SourceSink:
 
     def happened(self, event: Event) -> None:
         """See ``contracts.Sink.happened``."""
-        known = self._fit(lambda: fit_event(event, self.clock.now()))
-        if known is not None:
-            self._post(self._happened, known)
+        self._take(self._happened, fit_happened(event, self.clock.now()))
 
     def _happened(self, event: Event) -> None:
         target = self.inventory.name_of(self.name, event.target)
@@ -157,20 +136,20 @@ class SourceSink:
 
     def retired(self, target: str, message: str) -> None:
         """See ``contracts.Sink.retired``."""
-        own = self._fit(lambda: (fit_own_name(target), None))
-        if own is not None:
-            self._post(self._retired, own, clean(str(message)))
+        self._take(self._retired, fit_retired(target, message))
 
     def _retired(self, own: str, message: str) -> None:
         self.names.discard(own)
-        self.inventory.retired(self.name, own, message)
+        self.inventory.retired(self.name, own, clean(message))
 
-    def synced(self, targets: Collection[str]) -> None:
-        """See ``contracts.Sink.synced``."""
-        wrong: list[str] = []
-        names = self._fit(lambda: fit_names(targets), wrong)
-        if names is not None:
-            self._post(self._synced, names, not wrong)
+    def synced(self, targets: Collection[str], is_whole: bool = True) -> None:
+        """See ``contracts.Sink.synced``.
+
+        Args:
+            targets: the names.
+            is_whole: whether none was left out as invalid before.
+        """
+        self._take(self._synced, fit_synced(targets, is_whole))
 
     def impaired(self, message: str) -> None:
         """See ``contracts.Sink.impaired``."""

@@ -184,9 +184,12 @@ class _Snapshot:
         """Drop the target's observation."""
         self.seen.pop(target, None)
 
-    def synced(self, targets: Collection[str]) -> None:
+    def synced(self, targets: Collection[str], is_whole: bool = True) -> None:
         """End the wait: the inventory is complete."""
         self.loop.call_soon_threadsafe(self.done.set)
+
+    def blame(self, what: str) -> None:
+        """Ignore it."""
 
     def impaired(self, message: str) -> None:
         """End the wait: the source cannot see its targets."""

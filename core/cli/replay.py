@@ -16,11 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from tocsin.core.cli.alerts import LOOK
+from tocsin.core.cli.check import isolation_for
 from tocsin.core.cli.context import Context, Failure, broken, is_terminal, pass_context
 from tocsin.core.cli.history_access import history_of
 from tocsin.core.config import ConfigError, load_config
 from tocsin.core.contracts.history import HistoryUnavailable
 from tocsin.core.contracts.history_records import AlertFilter, AlertRecord
+from tocsin.core.hiding import clean
 from tocsin.core.monitor.replay import ACTIONS, Episode, Replay
 from tocsin.core.units import format_duration, parse_duration
 
@@ -58,10 +60,12 @@ def replay(
     begin = until - timedelta(seconds=seconds)
     run = Replay(settings)
     try:
-        real = asyncio.run(_run(context, run, begin, until))
+        real = asyncio.run(_run_hosts(context, run, begin, until))
     except (HistoryUnavailable, OSError) as error:
         raise Failure(f"history cannot be read: {error}") from error
     episodes = run.finish()
+    for plugin, why in run.failures.items():
+        click.echo(f"plugin {plugin}: {clean(why)}; its alerts may be missing", err=True)
     if as_json:
         context.console.print_json(data=_json(episodes, real, run.results))
         return
@@ -74,6 +78,19 @@ def replay(
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+async def _run_hosts(
+    context: Context, run: Replay, since: datetime, until: datetime
+) -> Sequence[AlertRecord]:
+    """Run the replay, and the hosts of plugins that it needs."""
+    isolation = isolation_for(run.settings, context.plugins())
+    watcher = asyncio.create_task(isolation.watch())
+    try:
+        return await _run(context, run, since, until)
+    finally:
+        watcher.cancel()
+        await isolation.stop()
 
 
 async def _run(

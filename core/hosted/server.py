@@ -240,10 +240,10 @@ class Server:
 
         return await self._call(number, send, NotifyError)
 
-    async def _listen(self, number: int) -> None:
+    async def _listen(self, number: int, listening: int) -> None:
         if type(self._runtime(number)).listen is NotifierRuntime.listen:
             await asyncio.Event().wait()  # it only sends
-        controls = HostControls(self._peer, number)
+        controls = HostControls(self._peer, listening)
         await self._call(number, lambda runtime: runtime.listen(controls), NotifyError)
 
     async def _changed(self, number: int, change: AlertChange) -> None:
@@ -272,8 +272,8 @@ class Server:
 
     # Sources and services
 
-    async def _run_source(self, number: int, name: str, interval: float) -> None:
-        sink = HostSink(self._peer, number)
+    async def _run_source(self, number: int, run: int, name: str, interval: float) -> None:
+        sink = HostSink(self._peer, run)
         await self._call(number, lambda runtime: runtime.run(name, interval, sink))
 
     async def _logs(self, number: int, target: str, lines: int) -> list[LogLine]:

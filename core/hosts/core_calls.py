@@ -23,14 +23,16 @@ from tocsin.core.hosts.peer import Served, served
 from tocsin.core.plugin.faults import PluginFault
 
 _REPORTS: dict[str, Any] = {
-    "discovered": tuple[Target, Mapping[str, Mapping[str, Any]] | None, Claim | None],
+    "discovered": tuple[Target, Mapping[str, Any] | None, Claim | None],
     "observed": tuple[str, Result, datetime | None],
     "happened": tuple[Event],
     "retired": tuple[str, str],
-    "synced": tuple[Collection[str]],
+    "synced": tuple[Collection[str], bool],
     "impaired": tuple[str],
+    "blame": tuple[str],
 }
-"""Methods of a sink, and the types of their arguments."""
+"""Methods of the core's sink, and the types of their arguments. In addition to the contract's,
+``synced`` is told whether no name was left out as invalid, and ``blame`` what was invalid."""
 
 BURST, RATE = 50.0, 0.5
 """Lines that a host may log at once, and per second afterwards; further ones are dropped."""
@@ -44,8 +46,9 @@ class CoreCalls:
 
     Attributes:
         contexts: the contexts of runtimes.
-        sinks: the sinks of sources that run.
-        controls: what people may do through channels that listen.
+        sinks: the sinks of sources that run, by the numbers of the runs.
+        controls: what people may do through channels that listen, by the numbers of the calls of
+            ``listen``.
         streams: where the chunks of open streams go.
         views: the views of the running tocsin that routes read.
         lines: lines that the host may still log.

@@ -149,10 +149,10 @@ class HostedChannel(_Hosted, NotifierRuntime):
 
     async def listen(self, controls: Controls) -> None:
         """Receive people's commands until cancelled."""
-        calls, number = self.opened.host.calls, self.opened.number
+        calls, number = self.opened.host.calls, next(self.opened.host.numbers)
         calls.controls[number] = controls
         try:
-            await self.opened.ask(methods.LISTEN)
+            await self.opened.ask(methods.LISTEN, number)
         finally:
             calls.controls.pop(number, None)
 
@@ -222,10 +222,10 @@ class HostedWatch(_Hosted, SourceRuntime):
 
     async def run(self, name: str, interval: float, sink: Sink) -> None:
         """Watch until cancelled."""
-        calls, number = self.opened.host.calls, self.opened.number
+        calls, number = self.opened.host.calls, next(self.opened.host.numbers)
         calls.sinks[number] = sink
         try:
-            await self.opened.ask(methods.RUN_SOURCE, name, interval)
+            await self.opened.ask(methods.RUN_SOURCE, number, name, interval)
         finally:
             calls.sinks.pop(number, None)
 

@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from tocsin.core.alerts.model import Key
 from tocsin.core.alerts.rule_faults import RuleFaults
-from tocsin.core.alerts.rule_set import BoundRule, Judge
+from tocsin.core.alerts.rule_set import DEADLINE, BoundRule, Judge
 from tocsin.core.clock import Clock
 from tocsin.core.contracts.rule import History, Verdict
 from tocsin.core.hosts.proxies import HostedRule
@@ -19,9 +19,6 @@ from tocsin.core.monitor.executor import Executor
 from tocsin.core.plugin.sandbox import Isolation, PluginFault
 from tocsin.core.runtime.time_share import TimeShare
 from tocsin.core.shapes import fit_verdict
-
-DEADLINE = 5.0
-"""Timeout of a rule, in seconds."""
 
 REST = (60.0, 3600.0)
 """Initial and maximum pause, in seconds, of a plugin whose rule did not return; it doubles each

@@ -153,12 +153,8 @@ class PluginManager:
         # Built-in plugins come first: a third-party plugin that uses one of their names is refused.
         found = sorted(self._discover(), key=lambda e: (_distribution(e)[0] != OWN, e.name))
         first = {entry.name: entry for entry in reversed(found)}  # of each name
-        hosted = load_hosted(
-            self.hosts,
-            {name: entry for name, entry in first.items() if self._is_hosted(entry)},
-            self._cache,
-            anew=anew,
-        )
+        away = {name: entry for name, entry in first.items() if self._is_hosted(entry)}
+        hosted = load_hosted(self.hosts, away, self._cache, anew=anew)
         for entry in found:
             if entry.name in self._records:
                 other = self._records[entry.name].distribution

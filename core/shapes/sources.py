@@ -143,8 +143,11 @@ def fit_claim(given: object) -> tuple[Claim | None, str | None]:
             look.instead("name", None, claim.name, "text")
         if not isinstance(claim.also, tuple) or not all(map(is_name, claim.also)):
             look.instead("also", (), claim.also, "a tuple of names")
+        for flag in ("by_image", "depends_on"):
+            if type(given_flag := getattr(claim, flag)) is not bool:
+                look.instead(flag, False, given_flag, "true or false")
         if not isinstance(claim.identity, Mapping) or not all(
-            isinstance(text, str) for text in claim.identity.values()
+            isinstance(text, str) for pair in claim.identity.items() for text in pair
         ):
             look.instead("identity", {}, claim.identity, "a table of texts")
         if not isinstance(claim.refused, tuple | list) or not all(

@@ -271,8 +271,11 @@ class _Sink:
     def retired(self, target: str, message: str) -> None:
         self.calls.append(("retired", target, message))
 
-    def synced(self, targets: Collection[str]) -> None:
+    def synced(self, targets: Collection[str], is_whole: bool = True) -> None:
         self.calls.append(("synced", targets))
+
+    def blame(self, what: str) -> None:
+        self.calls.append(("blame", what))
 
     def impaired(self, message: str) -> None:
         self.calls.append(("impaired", message))
