@@ -116,13 +116,6 @@ class Server:
         """Use the connection over which calls come."""
         self._peer = self._routes.peer = peer
 
-    async def close(self) -> None:
-        """Close every runtime and what they share, for a moment at most."""
-        for number in list(self._runtimes):
-            await self._close(number)
-        for resources in self._resources.values():
-            await resources.close()
-
     # Loading
 
     async def _load(self, wanted: tuple[tuple[str, str], ...]) -> tuple[PluginOffer, ...]:

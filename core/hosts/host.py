@@ -81,7 +81,7 @@ class Host:
         nursery: starts the process.
         output: logs what it writes.
         threads: for what blocks.
-        time: the core's time that all hosts share.
+        share: of the core's time, which all hosts have together.
         owner: is notified of its ends.
         calls: what it may call at the core.
         peer: the connection of the running loop; None while there is none.
@@ -98,7 +98,7 @@ class Host:
     nursery: Nursery
     output: Output
     threads: ThreadPoolExecutor
-    time: TimeShare
+    share: TimeShare
     owner: Owner | None = None
     plugins: dict[str, str] = field(factory=dict)
     calls: CoreCalls = field(init=False, factory=CoreCalls)
@@ -227,7 +227,7 @@ class Host:
         child = self.child
         if child is None:
             raise PluginFault("ended while it was started")
-        peer = CorePeer(self.calls.served(), self._lost, self._flooded, self.time)
+        peer = CorePeer(self.calls.served(), self._lost, self._flooded, self.share)
         self.peer = peer
         await loop.create_unix_connection(lambda: peer, sock=child.calls)
         return peer

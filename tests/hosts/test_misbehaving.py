@@ -21,6 +21,7 @@ from tocsin.core.checks.polled_check import PolledCheck
 from tocsin.core.hosts import host as host_module
 from tocsin.core.hosts import hosts as hosts_module
 from tocsin.core.hosts import output as output_module
+from tocsin.core.hosts import watch as watch_module
 from tocsin.core.plugin.sandbox import PluginFault
 
 WEB = Target(name="web")
@@ -39,9 +40,9 @@ PROBE = """
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts_module, "LOOK_EVERY", 0.2)
-    monkeypatch.setattr(hosts_module, "CPU_WINDOW", 1.0)
-    monkeypatch.setattr(hosts_module, "TREE_EVERY", 1)
+    monkeypatch.setattr(watch_module, "LOOK_EVERY", 0.2)
+    monkeypatch.setattr(watch_module, "CPU_WINDOW", 1.0)
+    monkeypatch.setattr(watch_module, "TREE_EVERY", 1)
     monkeypatch.setattr(host_module, "REST", (0.2, 0.2))
 
 
@@ -144,6 +145,29 @@ async def _lag() -> None:
         before = time.monotonic()
         await asyncio.sleep(0.05)
         assert time.monotonic() - before < 1.5
+
+
+async def test_stopping_waits_for_no_host_that_does_not_run(
+    watched: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only hosts that run have a moment for ending what they run."""
+    monkeypatch.setattr(hosts_module, "LEAVE_AFTER", 3600.0)
+    watched.load(PROBE.format("pass"))
+    watched.host.end(None)
+    async with asyncio.timeout(10):
+        await watched.isolation.leave(())
+    assert watched.host.is_over
+
+
+async def test_the_host_of_a_channel_goes_on_while_tocsin_stops(watched: Core) -> None:
+    """Messages that are under way are still sent."""
+    watched.load(PROBE.format("pass"))
+    before = (await look(watched, Target(name="good"))).message
+    await watched.isolation.leave({"strange"})
+    assert (await look(watched, Target(name="good"))).message == before
+    await watched.isolation.leave(())
+    with pytest.raises(PluginFault, match="does not run, since tocsin stops"):
+        await look(watched, Target(name="good"))
 
 
 async def test_tasks_that_outlive_their_call_are_a_leak(watched: Core) -> None:
