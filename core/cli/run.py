@@ -153,17 +153,18 @@ def _welcome(context: Context, monitor: Tocsin) -> None:
     failed = [record for record in monitor.plugins.records if record.status == "failed"]
     targets, checks = settings.declared()
     besides = "".join(f", {check} (automatic)" for check in settings.automatic())
-    click.echo(f"tocsin {monitor.version} is watching")
-    click.echo(f"  API      {monitor.api_url}  (health: {monitor.api_url}/health)")
-    for name, url in monitor.services.urls().items():
-        click.echo(f"  {name:<8} {url}")
-    click.echo(f"  token    {monitor.data_dir / 'admin.token'}  (for the API; the CLI finds it)")
-    click.echo(f"  config   {context.path or 'none: containers are discovered automatically'}")
-    click.echo(f"  watching {targets} declared targets with {checks} checks{besides}")
-    click.echo(f"  history  {_history(settings)}")
-    click.echo(f"  channels {_channels(settings, monitor.plugins)}")
-    for record in failed:
-        click.echo(f"  plugin   {record.name} failed: {record.reason}")
+    lines = [
+        f"tocsin {monitor.version} is watching",
+        f"  API      {monitor.api_url}  (health: {monitor.api_url}/health)",
+        *(f"  {name:<8} {url}" for name, url in monitor.services.urls().items()),
+        f"  token    {monitor.data_dir / 'admin.token'}  (for the API; the CLI finds it)",
+        f"  config   {context.path or 'none: containers are discovered automatically'}",
+        f"  watching {targets} declared targets with {checks} checks{besides}",
+        f"  history  {_history(settings)}",
+        f"  channels {_channels(settings, monitor.plugins)}",
+        *(f"  plugin   {record.name} failed: {record.reason}" for record in failed),
+    ]
+    click.echo("\n".join(lines))  # in one write: who follows the output never reads half of it
 
 
 def _history(settings: Settings) -> str:
