@@ -56,6 +56,7 @@ class Outcome:
     worst: float | None = None
     memory: float = 0.0
     memory_last: float = 0.0
+    memory_core: float = 0.0
     lines: float = 0.0
     asked: dict[str, int] = field(factory=dict)
     refused: dict[str, int] = field(factory=dict)
@@ -127,7 +128,7 @@ class Watch:
     def provoke(self, path: str) -> None:
         """Ask a misbehaving route."""
         with suppress(OSError, HTTPException):
-            _get(self.running.url + path, self.token, 3.0)
+            _get(self.running.url + path, self.token, 12.0)
 
     def _json(self, path: str) -> Any:
         status, answer = self.running.ask(path)
@@ -148,6 +149,11 @@ class Watch:
                     reasons = self.outcome.reasons.setdefault(item["name"], [])
                     if item["reason"] not in reasons and len(reasons) < 100:
                         reasons.append(item["reason"])
+        with suppress(OSError, HTTPException, ValueError):
+            for name, part in (self._json("/health") or {"components": {}})["components"].items():
+                reasons = self.outcome.reasons.setdefault(name.partition(".")[2], [])
+                if part["status"] != "ok" and part["message"] not in reasons:
+                    reasons.append(part["message"])
 
 
 def _reach(running: Running, tree: Tree, outcome: Outcome) -> bool:
@@ -205,6 +211,7 @@ def _look(running: Running, tree: Tree, outcome: Outcome, other: Peer, seconds: 
                 break
             outcome.memory_last = tree.memory()
             outcome.memory = max(outcome.memory, outcome.memory_last)
+            outcome.memory_core = tree.core
             time.sleep(0.5)
         took = time.monotonic() - begun
     finally:

@@ -147,6 +147,8 @@ class Tree:
     mark: str
     root: int
     seen: dict[int, psutil.Process] = field(factory=dict)
+    core: float = 0.0
+    """Megabytes of the first process when :meth:`memory` was last called."""
 
     def alive(self) -> list[psutil.Process]:
         """Those that run now."""
@@ -171,7 +173,10 @@ class Tree:
         total = 0.0
         for process in self.alive():
             with suppress(psutil.Error):
-                total += process.memory_full_info().pss / 1e6
+                own = process.memory_full_info().pss / 1e6
+                total += own
+                if process.pid == self.root:
+                    self.core = own
         return total
 
     def kill(self) -> list[str]:

@@ -201,7 +201,8 @@ class Tocsin:
 
     async def stop(self) -> None:
         """Stop every part; history is flushed last. It is safe to call this twice."""
-        self._stopped = True
+        self._stopped = self.plugins.is_stopping = True
+        self.inventory.checks.close()
         # What waits for plugins waits for all of them at the same time.
         # Only those of channels are needed longer, as messages that are under way are sent.
         channels = {c.plugin or "" for c in self.settings.channels.values()}
@@ -211,7 +212,6 @@ class Tocsin:
         )  # fmt: skip
         await self.api.stop()
         await self._files.stop()
-        self.inventory.checks.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

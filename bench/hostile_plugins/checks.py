@@ -63,7 +63,8 @@ return Result.up()
 return Result.up(metrics={"a": float("nan"), "b": 10**400, "c": "much", "d": float("inf")})
 """),
     probe("check-number", "returns a number", "int|Result|5", "return 5"),
-    probe("check-huge", "returns a result of a hundred megabytes", "attributes|large|long", """
+    probe("check-huge", "returns a result of a hundred megabytes",
+          "attributes|large|long|block", """
 return Result.up("x" * 20_000_000, attributes={str(n): "y" * 80 for n in range(1_000_000)})
 """),
     probe("check-deep", "returns a result that is nested 100,000 deep, and holds itself",

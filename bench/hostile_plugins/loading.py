@@ -24,7 +24,7 @@ TABLE = (
     module("import-os-exit", "calls os._exit at import", DIED, "os._exit(7)", deadly=True),
     module("import-hang", "sleeps an hour at import", BLOCKED, "time.sleep(3600)"),
     module("import-spin", "loops for ever at import", BLOCKED, "while True: pass"),
-    module("import-gil", "holds the GIL for 30 s at import", BLOCKED,
+    module("import-gil", "holds the GIL for 30 s at import", BLOCKED + "|provides nothing",
            "ctypes.PyDLL(None).sleep(30)", deadly=True),
     module("import-prints", "prints 20,000 lines at import, half of them on stderr", "", f"""
 for n in range(10_000):

@@ -34,6 +34,10 @@ T = TypeVar("T")
 STOP_PATIENCE = 3.0
 """Timeout, in seconds, for a source to end."""
 
+FIRST_WITHIN = 15.0
+"""Seconds that the settling phase after a start waits for the first inventory of a source. One that
+reports none must not delay the notifications of everything else for longer."""
+
 READERS = 3
 """Number of requests for log lines that are served at once; others wait."""
 
@@ -44,6 +48,8 @@ class _Running:
     runtime: Runtime[SourceRuntime]
     sink: SourceSink
     task: asyncio.Task[None]
+    began: float
+    """When it was started, in monotonic seconds."""
 
 
 class SourceSupervisor:
@@ -128,7 +134,8 @@ class SourceSupervisor:
             self._running[name].sink.impaired(why)
 
         task = asyncio.create_task(keep_running(run, self._clock, ended))
-        self._running[name] = _Running(settings, runtime, new_sink(), task)
+        began = self._clock.monotonic()
+        self._running[name] = _Running(settings, runtime, new_sink(), task, began)
 
     def _forgive(self, name: str, plugin: str) -> None:
         """Clear the fault of a source that works or is removed, and that of its plugin, unless
@@ -149,8 +156,13 @@ class SourceSupervisor:
         await asyncio.gather(*map(self._stop, list(self._running)))
 
     def looked_around(self) -> bool:
-        """Return whether every source has taken an inventory, or reported why it cannot."""
-        return all(r.sink.seen or r.sink.trouble is not None for r in self._running.values())
+        """Return whether every source has taken an inventory, reported why it cannot, or had
+        :data:`FIRST_WITHIN` seconds to do so."""
+        late = self._clock.monotonic() - FIRST_WITHIN
+        return all(
+            r.sink.seen or r.sink.trouble is not None or r.began <= late
+            for r in self._running.values()
+        )
 
     def sees_all(self) -> bool:
         """Return whether every source works, so that a target that none reports does not exist."""

@@ -25,6 +25,7 @@ from typing import Any
 
 # Imported before the first host is forked.
 from tocsin.core.hosted.link import HostPeer
+from tocsin.core.hosted.priority import WHILE_LOADING
 from tocsin.core.hosted.server import Server
 from tocsin.core.hosts.process_tree import descendants_of, kill_all
 from tocsin.core.resolver.guard import guard_lookups
@@ -37,9 +38,6 @@ MOST_ENDED = 1000
 
 ENDS_WITHIN = 20
 """Hundredths of a second within which a process whose connection has ended is expected to end."""
-
-NICER = 5
-"""By how much a host yields the processor to the core."""
 
 
 def _prctl(option: int, value: int) -> None:
@@ -74,7 +72,7 @@ def be_host(nursery: int, control: int, calls: int, output: int) -> None:
     _prctl(SUBREAPER, 1)  # orphans of its child processes stay in its tree, and end with it
     if os.getppid() != nursery:
         os._exit(0)
-    os.nice(NICER)
+    os.nice(WHILE_LOADING)
     for number in (1, 2):
         os.dup2(output, number)
     os.close(output)
@@ -110,7 +108,7 @@ def main(connection: socket.socket) -> None:
     _prctl(SUBREAPER, 1)  # what a host leaves behind when it dies becomes a child of the nursery
     ended = Ended()
     signal.signal(signal.SIGCHLD, ended.collect)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, lambda *_: None)
     # Whoever ends all processes of tocsin means the core, which ends hosts when it needs none.
     # Programs that a plugin starts do not inherit a handler.
     signal.signal(signal.SIGTERM, lambda *_: None)

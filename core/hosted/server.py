@@ -24,6 +24,7 @@ from tocsin.core.contracts.service import ServiceContext
 from tocsin.core.hosted.construct import Constructor
 from tocsin.core.hosted.context import HostContext
 from tocsin.core.hosted.loading import Loaded
+from tocsin.core.hosted.priority import yield_to_core
 from tocsin.core.hosted.routes import HostRoutes
 from tocsin.core.hosted.sink import HostControls, HostSink
 from tocsin.core.hosts import methods
@@ -71,6 +72,7 @@ class Server:
     """By number: the runtime and its options."""
     _resources: dict[str, Resources] = field(init=False, factory=dict)
     _routes: HostRoutes = field(init=False)
+    _yielding: asyncio.Task[None] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._constructor = Constructor(self.loaded.manager)
@@ -119,7 +121,9 @@ class Server:
     # Loading
 
     async def _load(self, wanted: tuple[tuple[str, str], ...]) -> tuple[PluginOffer, ...]:
-        return self.loaded.load(wanted)
+        offers = self.loaded.load(wanted)
+        self._yielding = asyncio.create_task(yield_to_core())
+        return offers
 
     async def _construct(self, options: Options) -> methods.Constructed:
         return await self._constructor.construct(options)

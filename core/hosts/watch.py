@@ -30,6 +30,9 @@ PING_EVERY = 0.5
 LEAKED_TASKS = 100
 """Number of tasks left by finished calls, above which a plugin counts as leaking."""
 
+LEAKED_PROCESSES = 20
+"""Number of descendants of a host that runs no call, above which a plugin counts as leaking."""
+
 LOOK_EVERY = 2.0
 """Seconds between two looks at the memory and the processor time of hosts."""
 
@@ -193,6 +196,9 @@ class Watch:
             if number > most:
                 host.fail(f"has {number} {what}; the limit is {most}")
                 return
+        if usage.processes > LEAKED_PROCESSES and not watched.peer.is_busy:
+            host.fail(f"left {usage.processes} child processes behind")
+            return
         if watched.cpu_since is None:
             watched.cpu_since = (now, usage.cpu)
             return

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from tocsin.core.http.keys import HEADERS
 from tocsin.core.http.routing import Call
+from tocsin.core.runtime.deadline import deadline
 
 PATIENCE = 30.0
 """Seconds after which a client that reads nothing is disconnected; it can reconnect."""
@@ -27,14 +28,23 @@ async def send_chunk(
     Raises:
         ConnectionError: the client has disconnected, or reads nothing.
     """
-    writing = asyncio.ensure_future(response.write(data))
-    await asyncio.wait({writing, stopping}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-    if not writing.done():
-        writing.cancel()
+
+    def leave(_: object = None) -> None:
         if call.request.transport is not None:
-            call.request.transport.abort()
-        raise ConnectionResetError("the client reads nothing")
-    writing.result()
+            call.request.transport.abort()  # whoever waits for room gets a ConnectionResetError
+
+    if stopping.done():
+        leave()
+        raise ConnectionResetError("tocsin stops")
+    stopping.add_done_callback(leave)
+    try:
+        with deadline(PATIENCE):
+            await response.write(data)
+    except TimeoutError:
+        leave()
+        raise ConnectionResetError("the client reads nothing") from None
+    finally:
+        stopping.remove_done_callback(leave)
 
 
 def cut(call: Call) -> None:

@@ -25,8 +25,9 @@ from tocsin.core.shapes import fit_chunk
 MOST_STREAMS = 20
 """Most open streams of one plugin."""
 
-WINDOW = 64 * 1024
-"""Bytes that a generator may be ahead of the writing before it has to wait."""
+WINDOW = 1024 * 1024
+"""Bytes that a generator may be ahead of the writing before it has to wait; each wait costs some
+turns of the event loop."""
 
 OVERHEAD = 512
 """Bytes that each chunk takes of the window besides its own, so that it bounds their number."""

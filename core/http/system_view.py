@@ -32,7 +32,7 @@ from tocsin.core.state import CheckState, TargetState
 
 T = TypeVar("T")
 
-PORTION = 200
+PORTION = 2000
 """Targets that are read at once; checks go on in between."""
 
 

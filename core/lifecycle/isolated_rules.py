@@ -28,8 +28,8 @@ AT_ONCE = 50
 """Maximum number of rules of one plugin that are evaluated at the same time; others wait, and only
 the newest history of each."""
 
-SHARE = 0.1
-"""Share of the core's time that verdicts of one plugin's rules may take."""
+SHARE, SHARE_OF_ALL = 0.05, 0.1
+"""Share of the core's time that verdicts of one plugin's rules may take, and of all together."""
 
 LEAST_AGAIN = 1.0
 """Minimum delay, in seconds, before a rule is rechecked without a new result."""
@@ -50,15 +50,28 @@ class _Rest:
 
 @define(eq=False)
 class _Turns:
-    """Turns of one plugin's rules: so many at once, and a share of the core's time."""
+    """Turns of one plugin's rules: so many at once, and a share of the core's time.
 
-    room: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(AT_ONCE))
+    Args:
+        of_all: the time that the rules of all plugins share.
+    """
+
+    of_all: TimeShare
     share: TimeShare = field(factory=lambda: TimeShare(SHARE))
+    room: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def wait(self) -> None:
         """Wait until there is time left; called in a turn."""
-        if seconds := self.share.shortage():
+        while True:
+            seconds = max(self.share.shortage(), self.of_all.shortage())
+            if not seconds:
+                return
             await asyncio.sleep(seconds)
+
+    def spend(self, seconds: float) -> None:
+        """Record time that a verdict took."""
+        self.share.spend(seconds)
+        self.of_all.spend(seconds)
 
 
 @define
@@ -74,6 +87,7 @@ class IsolatedRuleRunner:
     faults: RuleFaults
     _rests: dict[str, _Rest] = field(factory=dict)
     """Pauses of plugins whose rules blocked their thread."""
+    _time: TimeShare = field(factory=lambda: TimeShare(SHARE_OF_ALL))
     _turns: dict[str, _Turns] = field(factory=dict)
     """By plugin."""
     _busy: dict[Key, History | None] = field(factory=dict)
@@ -90,7 +104,7 @@ class IsolatedRuleRunner:
 
     async def _work(self, bound: BoundRule, key: Key, history: History) -> None:
         latest: History | None = history
-        turns = self._turns.setdefault(bound.plugin, _Turns())
+        turns = self._turns.setdefault(bound.plugin, _Turns(self._time))
         try:
             while latest is not None:
                 async with turns.room:
@@ -99,6 +113,8 @@ class IsolatedRuleRunner:
                     verdict, fault = await self._ask(bound, latest)
                 began = time.monotonic()
                 rules = self.executor.monitor.engine.evaluator
+                if self.isolation.is_leaving:
+                    break  # the rule may not have been able to answer
                 if rules.target(key[1]) is None or not rules.watches(key):
                     break  # target or rule was removed meanwhile; the verdict is obsolete
                 if fault is None:
@@ -106,7 +122,7 @@ class IsolatedRuleRunner:
                 else:
                     self.faults.add(bound.plugin, key, f"rule {bound.name} {fault}")
                 self.executor.handle(Judged(key, verdict))
-                turns.share.spend(time.monotonic() - began)
+                turns.spend(time.monotonic() - began)
                 latest, self._busy[key] = self._busy[key], None
         finally:
             del self._busy[key]

@@ -100,6 +100,8 @@ class PluginManager:
         self._pluggy = pluggy.PluginManager(hookspecs.GROUP)
         self._pluggy.add_hookspecs(hookspecs)
         self._records: dict[str, PluginRecord] = {}
+        self.is_stopping = False
+        """Whether tocsin stops: then no plugin fails or recovers any more."""
         self.hosts = Hosts(settings.host_memory, settings.host_cpu)
         """The processes of third-party plugins."""
         self.route_documents: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
@@ -358,7 +360,7 @@ class PluginManager:
             Whether it was not failed before.
         """
         record = self._records.get(name)
-        if record is None:
+        if record is None or self.is_stopping:
             return False
         failed = evolve(record, status="failed", reason=clean(reason), retry_at=retry_at)
         self._records[name] = failed
@@ -371,7 +373,7 @@ class PluginManager:
             self.fail(name, why)
             return False
         record = self._records.get(name)
-        if record is None or record.status == "ok":
+        if record is None or record.status == "ok" or self.is_stopping:
             return False
         self._records[name] = evolve(record, status="ok", reason=None, retry_at=None)
         return True

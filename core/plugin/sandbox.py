@@ -87,6 +87,8 @@ class Isolation:
         self.last_standstill: tuple[float, float] | None = None
         """The last long standstill of tocsin: its end in monotonic seconds, and its length in
         seconds. A shorter standstill afterwards does not replace it."""
+        self.is_leaving = False
+        """Whether tocsin stops, and with it the plugins."""
         self._threads: dict[str, PluginThread] = {}
 
     def call(
@@ -191,6 +193,7 @@ class Isolation:
         Args:
             keep: plugins that are.
         """
+        self.is_leaving = True
         if self._hosts is not None:
             await self._hosts.leave(keep)
 

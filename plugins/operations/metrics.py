@@ -27,7 +27,7 @@ async def metrics(request: Request, view: SystemView) -> AsyncIterator[bytes]:
         descriptions=await view.descriptions(),
         statistics=await view.statistics(),
     )
-    async for text in render(families(reading)):
+    for text in render(families(reading)):
         # The name of a third-party metric may contain a lone surrogate, which UTF-8 cannot encode.
         yield text.encode("utf-8", "replace")
 

@@ -230,6 +230,16 @@ def test_why_a_probe_is_missing_is_known() -> None:
     assert manager(dns=good()).missing("whatever") is None
 
 
+def test_while_tocsin_stops_no_plugin_fails_or_recovers() -> None:
+    """Calls that it ends are no faults, and checks that it removes no recoveries."""
+    failed, works = manager(dns=good()), manager(dns=good())
+    failed.fail("dns", "raised OSError")
+    failed.is_stopping = works.is_stopping = True
+    assert not failed.recover("dns")
+    assert not works.fail("dns", "was ended, since tocsin stops")
+    assert (record(failed, "dns").status, record(works, "dns").status) == ("failed", "ok")
+
+
 def test_a_plugin_can_fail_later_and_recover() -> None:
     """News is told once each way."""
     made = manager(dns=good())

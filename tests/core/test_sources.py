@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 import tocsin
 from tests.conftest import eventually
 from tests.core.test_inventory import DOCKER, Plugin, Room
-from tocsin.core.checks.source_supervisor import SourceSupervisor
+from tocsin.core.checks.source_supervisor import FIRST_WITHIN, SourceSupervisor
 from tocsin.core.cli import check
 from tocsin.core.config.settings import PluginSettings, Settings
 from tocsin.core.contracts.base import private
@@ -62,7 +62,7 @@ class Harness(Room):
             clock=clock,
         )  # fmt: skip
 
-    async def use(self, source: Harbour, *, automatic: bool = False) -> None:
+    async def use(self, source: tocsin.Source, *, automatic: bool = False) -> None:
         settings = evolve(DOCKER, plugin="echo", source=source, automatic=automatic)
         applied = evolve(self.settings, sources={"docker": settings})
         self.inventory.apply(applied)
@@ -86,6 +86,28 @@ async def test_what_a_source_tells_from_a_thread_arrives(harness: Harness) -> No
     await eventually(lambda: "ship" in harness.state.targets)
     await eventually(lambda: harness.state.targets["ship"].status is Status.UP)
     assert harness.supervisor.health()["source.docker"].status is Health.OK
+
+
+@frozen(kw_only=True)
+class Fog(tocsin.Source):
+    """Sees nothing, and does not say so."""
+
+    async def run(self, name: str, interval: float, sink: tocsin.Sink) -> None:
+        await asyncio.sleep(3600)
+
+
+async def test_the_first_inventory_of_a_source_is_awaited_for_a_limited_time(
+    harness: Harness, clock: SettableClock
+) -> None:
+    """A source that reports none, nor a reason, holds back the notifications of nobody else for
+    longer."""
+    await harness.use(Fog())
+    assert not harness.supervisor.looked_around()
+    clock.advance(FIRST_WITHIN - 0.1)
+    assert not harness.supervisor.looked_around()
+    clock.advance(0.2)
+    assert harness.supervisor.looked_around()
+    assert not harness.supervisor.sees_all()
 
 
 async def test_a_source_that_fails_is_started_again(harness: Harness) -> None:

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -18,6 +19,7 @@ from tests.conftest import eventually
 from tests.hosts.conftest import Core
 from tocsin import Result, Status, Target
 from tocsin.core.checks.polled_check import PolledCheck
+from tocsin.core.hosted.priority import LOADED
 from tocsin.core.hosts import host as host_module
 from tocsin.core.hosts import hosts as hosts_module
 from tocsin.core.hosts import output as output_module
@@ -181,6 +183,29 @@ async def test_tasks_that_outlive_their_call_are_a_leak(watched: Core) -> None:
     assert not watched.blamed
     with pytest.raises(PluginFault, match="left 120 tasks behind"):
         await look(watched, Target(name="slow"))
+
+
+async def test_child_processes_that_outlive_their_call_are_a_leak(watched: Core) -> None:
+    """While a call runs, it may have more of them."""
+    watched.load(PROBE.format("""
+            for _ in range(30): subprocess.Popen(["sleep", "615"])
+            await asyncio.sleep(2)"""))  # fmt: skip
+    assert (await look(watched)).message == "ran on"
+    await eventually(lambda: bool(watched.blamed))
+    assert watched.blamed == [("strange", "left 30 child processes behind")]
+    await eventually(lambda: not _sleepers("615"))
+
+
+async def test_a_host_yields_the_processor_to_the_core(watched: Core) -> None:
+    """Also where the machine has autogroups: there a nice value counts within a session only."""
+    watched.load(PROBE.format("pass"))
+    await look(watched, Target(name="good"))
+    child = watched.host.child
+    assert child is not None
+    assert child.process.nice() == min(19, os.getpriority(os.PRIO_PROCESS, 0) + LOADED)
+    group = Path(f"/proc/{child.process.pid}/autogroup")
+    if group.exists():
+        await eventually(lambda: group.read_text().endswith(f" nice {LOADED}\n"))
 
 
 async def test_a_call_that_ignores_its_cancellation_ends_the_host(watched: Core) -> None:

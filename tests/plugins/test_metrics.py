@@ -69,11 +69,11 @@ def queue(name: str, **metrics: float) -> TargetSnapshot:
     return TargetSnapshot(target=Target(name=name), status=Status.UP, checks=(check,))
 
 
-async def test_a_metric_may_have_a_family_of_its_own() -> None:
+def test_a_metric_may_have_a_family_of_its_own() -> None:
     """With the help and the kind that the probe declares, after tocsin's own families; a family
     without samples is absent."""
     shown = reading(queue("a", length=3.0, age_seconds=7.0), queue("b", length=4.0), queue=QUEUE)
-    text = "".join([piece async for piece in render(families(shown))])
+    text = "".join(render(families(shown)))
     assert text.endswith(
         '# HELP queue_length Jobs that "wait".\n'
         "# TYPE queue_length gauge\n"
@@ -83,17 +83,17 @@ async def test_a_metric_may_have_a_family_of_its_own() -> None:
     assert 'tocsin_check_metric{target="a",check="q",metric="length"} 3.0\n' in text
     assert "queue_jobs_total" not in text
     counted = reading(queue("a", jobs=9.0), queue=QUEUE)
-    text = "".join([piece async for piece in render(families(counted))])
+    text = "".join(render(families(counted)))
     assert "# TYPE queue_jobs_total counter\nqueue_jobs_total{" in text
 
 
-async def test_two_probes_may_measure_the_same_family() -> None:
+def test_two_probes_may_measure_the_same_family() -> None:
     """It is one family, with the first help; no sample is there twice."""
     other = {"size": Metric(help="Another.", family="queue_length")}
     check = CheckSnapshot(name="o", probe="other", metrics={"size": 1.0})
     target = TargetSnapshot(target=Target(name="c"), checks=(check,))
     shown = reading(queue("a", length=3.0), target, queue=QUEUE, other=other)
-    text = "".join([piece async for piece in render(families(shown))])
+    text = "".join(render(families(shown)))
     assert text.count("# HELP queue_length") == 1
     assert text.count("\nqueue_length{") == 2
 
