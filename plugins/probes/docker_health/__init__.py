@@ -1,13 +1,14 @@
 """The docker-health source: every container of a Docker Engine, event-driven.
 
 Reading order: ``source`` (options), ``watch`` (the life of a connection), ``engine`` (the blocking
-SDK, run on threads), ``stream`` (events), ``inspecting`` (queries about one container),
-``reconciler`` (the inventory of all containers), ``containers`` (which container is which target,
-also across redeploys), ``redeploys`` (ends that are held back, targets that are retired),
-``services`` and ``replicas`` (several containers as one target), ``reasons``, ``facts`` and
-``output`` (pure functions: what an inspect document means), ``stats`` and ``sampling`` (CPU,
-memory, network), ``telling`` (reports to the core), ``labels`` and ``addresses``, ``actions`` and
-``tail``, ``diagnosis`` (``tocsin doctor``).
+SDK, run on threads) and ``errors``, ``stream`` (the event stream) and ``events`` (what an event
+changes), ``inspecting`` (queries about one container), ``reconciler`` (the inventory of all
+containers), ``containers`` (what is known about one), ``registry`` (which container is which
+target, also across redeploys), ``redeploys`` (ends that are held back, targets that are retired),
+``services``, ``replicas`` and ``aggregation`` (several containers as one target), ``reasons``,
+``facts`` and ``output`` (pure functions: what an inspect document means), ``stats`` and
+``sampling`` (CPU, memory, network), ``telling`` (reports to the core), ``labels`` and
+``addresses``, ``actions`` and ``tail``, ``diagnosis`` (``tocsin doctor``).
 """
 
 from __future__ import annotations

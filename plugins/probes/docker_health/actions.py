@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tocsin import ActionError, LogLine
 from tocsin.plugins.probes.docker_health.containers import Known
-from tocsin.plugins.probes.docker_health.engine import (
+from tocsin.plugins.probes.docker_health.errors import (
     EngineAway,
     NoSuchContainer,
     Refused,

@@ -15,13 +15,8 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from tocsin.plugins.probes.docker_health.engine import (
-    Engine,
-    NoSuchContainer,
-    Refused,
-    Unanswered,
-    part,
-)
+from tocsin.plugins.probes.docker_health.engine import Engine, part
+from tocsin.plugins.probes.docker_health.errors import NoSuchContainer, Refused, Unanswered
 from tocsin.plugins.probes.docker_health.facts import state_of
 
 Document = Mapping[str, Any]

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 
 from tocsin import Context, Finding, Installation
-from tocsin.plugins.probes.docker_health.engine import Engine, EngineAway
+from tocsin.plugins.probes.docker_health.engine import Engine
+from tocsin.plugins.probes.docker_health.errors import EngineAway
 from tocsin.plugins.probes.docker_health.source import DockerSource
 
 

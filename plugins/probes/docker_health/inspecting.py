@@ -13,15 +13,11 @@ from typing import Any
 from attrs import frozen
 
 from tocsin import clean_text
-from tocsin.plugins.probes.docker_health.containers import Known, Registry
-from tocsin.plugins.probes.docker_health.engine import (
-    Engine,
-    NoSuchContainer,
-    Refused,
-    Unanswered,
-    part,
-)
+from tocsin.plugins.probes.docker_health.containers import Known
+from tocsin.plugins.probes.docker_health.engine import Engine, part
+from tocsin.plugins.probes.docker_health.errors import NoSuchContainer, Refused, Unanswered
 from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS, needs_image
+from tocsin.plugins.probes.docker_health.registry import Registry
 
 IMAGES_KEPT = 1000
 """Most images whose labels are cached; an image never changes."""

@@ -28,7 +28,7 @@ from tocsin.plugins.probes.docker_health.facts import (
 )
 
 if TYPE_CHECKING:
-    from tocsin.plugins.probes.docker_health.containers import Registry
+    from tocsin.plugins.probes.docker_health.registry import Registry
 
 DEPENDS_ON = "com.docker.compose.depends_on"
 _NOISE = ("com.docker.compose.", "org.opencontainers.", "org.label-schema.", "desktop.docker.")

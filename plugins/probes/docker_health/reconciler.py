@@ -8,20 +8,13 @@ from typing import Any
 
 from tocsin import Sink
 from tocsin.plugins.probes.docker_health.addresses import Addresses
-from tocsin.plugins.probes.docker_health.containers import (
-    MUTE_AFTER,
-    Known,
-    Registry,
-    Slot,
-    plain_name,
-)
-from tocsin.plugins.probes.docker_health.engine import (
-    Engine,
+from tocsin.plugins.probes.docker_health.containers import MUTE_AFTER, Known
+from tocsin.plugins.probes.docker_health.engine import Engine, part
+from tocsin.plugins.probes.docker_health.errors import (
     EngineAway,
     NoSuchContainer,
     Refused,
     Unanswered,
-    part,
 )
 from tocsin.plugins.probes.docker_health.facts import (
     container_of,
@@ -32,6 +25,7 @@ from tocsin.plugins.probes.docker_health.facts import (
 from tocsin.plugins.probes.docker_health.inspecting import Happened, Inspector, by_list
 from tocsin.plugins.probes.docker_health.labels import is_on
 from tocsin.plugins.probes.docker_health.redeploys import Redeploys
+from tocsin.plugins.probes.docker_health.registry import Registry, Slot, plain_name
 from tocsin.plugins.probes.docker_health.telling import Teller
 
 

@@ -8,16 +8,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tocsin import Sink, clean_text
-from tocsin.plugins.probes.docker_health.containers import Known, Registry, Slot
-from tocsin.plugins.probes.docker_health.engine import (
-    Engine,
-    NoSuchContainer,
-    Refused,
-    Unanswered,
-    part,
-)
+from tocsin.plugins.probes.docker_health.containers import Known
+from tocsin.plugins.probes.docker_health.engine import Engine, part
+from tocsin.plugins.probes.docker_health.errors import NoSuchContainer, Refused, Unanswered
 from tocsin.plugins.probes.docker_health.facts import SERVICE, labels_of
 from tocsin.plugins.probes.docker_health.inspecting import Inspector
+from tocsin.plugins.probes.docker_health.registry import Registry, Slot
 from tocsin.plugins.probes.docker_health.services import Service
 from tocsin.plugins.probes.docker_health.telling import Teller
 

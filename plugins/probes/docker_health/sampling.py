@@ -7,7 +7,8 @@ from typing import Any
 
 from tocsin.plugins.probes.docker_health import stats
 from tocsin.plugins.probes.docker_health.containers import Known
-from tocsin.plugins.probes.docker_health.engine import Engine, EngineAway, part
+from tocsin.plugins.probes.docker_health.engine import Engine, part
+from tocsin.plugins.probes.docker_health.errors import EngineAway
 
 
 class Sampler:

@@ -10,26 +10,21 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve, field
+from attrs import define, field
 
-from tocsin import Container, Reason, Result, Status
-from tocsin.plugins.probes.docker_health.engine import part
+from tocsin import Reason, Result
+from tocsin.plugins.probes.docker_health.aggregation import combined, looping, reason_in
 from tocsin.plugins.probes.docker_health.facts import (
     IMAGE_LABELS,
-    container_of,
     membership_of,
-    parse_time,
-    start_error,
     state_of,
 )
 from tocsin.plugins.probes.docker_health.replicas import AT_ONCE, Replica
 
 if TYPE_CHECKING:
-    from tocsin.plugins.probes.docker_health.containers import Known, Slot
+    from tocsin.plugins.probes.docker_health.registry import Slot
 
 _DONE = (Reason.COMPLETED, Reason.REMOVED, Reason.CREATED)
-MOST_NAMED = 3
-"""Most instances whose messages are quoted in the message of the service."""
 
 
 @define(eq=False)
@@ -117,7 +112,7 @@ class Service:
         # A container that is created after the dismissal shows that the service is wanted again.
         self.dismissed = self.dismissed and not self.runs and newest <= self.newest
         self.newest = max(self.newest, newest)
-        ends = {slot: end for slot, known in there.items() if (end := _end(known, ahead))}
+        ends = {slot: end for slot, known in there.items() if (end := known.end(ahead))}
         if self.may_complete:
             for slot, end in ends.items():
                 if end.reason is Reason.COMPLETED:
@@ -163,7 +158,7 @@ class Service:
             return None
         seen = {slot: self._seen(slot, now, ahead) for slot in self.instances}
         told = [result for result in seen.values() if result is not None]
-        at_work = {s: r for s, r in seen.items() if r is not None and _reason_in(r) not in _DONE}
+        at_work = {s: r for s, r in seen.items() if r is not None and reason_in(r) not in _DONE}
         if self.is_orchestrated:
             at_work |= self._between(seen, now)
         if at_work:
@@ -172,7 +167,7 @@ class Service:
         if not told:
             text = "being replaced by its orchestrator"
             return Result.degraded(text, attributes={"replacing": True})
-        completed = [result for result in told if _reason_in(result) is Reason.COMPLETED]
+        completed = [result for result in told if reason_in(result) is Reason.COMPLETED]
         return completed[0] if completed else Result.unknown(told[0].message)
 
     def _seen(self, slot: Slot, now: float, ahead: float) -> Result | None:
@@ -181,8 +176,8 @@ class Service:
         replica, known = self.replicas.get(slot.place), slot.current
         if replica is None or known is None or self._is_done(slot):
             return slot.told
-        loop = replica.loop(now, _began(known, now, ahead))
-        return slot.told if loop is None else _looping(slot.told or Result.unknown(""), loop)
+        loop = replica.loop(now, known.running_since(now, ahead))
+        return slot.told if loop is None else looping(slot.told or Result.unknown(""), loop)
 
     def _is_done(self, slot: Slot) -> bool:
         """Return whether a container has completed, and no orchestrator starts it again."""
@@ -201,8 +196,8 @@ class Service:
         of the place do not stay up, and another one will follow.
         """
         found: dict[Slot, Result] = {}
-        new = [s for s, r in seen.items() if r is None or _reason_in(r) is Reason.CREATED]
-        gone = [s for s, r in seen.items() if r is not None and _reason_in(r) is Reason.REMOVED]
+        new = [s for s, r in seen.items() if r is None or reason_in(r) is Reason.CREATED]
+        gone = [s for s, r in seen.items() if r is not None and reason_in(r) is Reason.REMOVED]
         filled = {slot.place for slot in seen.keys() - {*new, *gone}}
         for slot in new:
             if slot.place not in filled:
@@ -220,7 +215,7 @@ class Service:
             if replica.generation != rollout.generation:
                 continue  # replaced by containers in other places
             if (loop := replica.loop(now, None)) is not None:
-                found[slot] = _looping(slot.told, loop)
+                found[slot] = looping(slot.told, loop)
         return found
 
 
@@ -301,95 +296,3 @@ class Services:
             if service.target != before:
                 changes.append((service, before))
         return changes
-
-
-def combined(told: dict[str, Result], *, loops_count: bool = True) -> Result:
-    """Return the state of a service from the states of its instances.
-
-    Args:
-        told: the states by name of instance; not empty.
-        loops_count: whether an instance in a restart loop counts in the metric ``replicas_down``;
-            False if another alert covers it.
-    """
-    serving = {n: r for n, r in told.items() if _serves(r)}
-    failing = {n: r for n, r in told.items() if _fails(r)}
-    others = {n: r for n, r in told.items() if n not in serving and n not in failing}
-    count = len(told)
-    loops = 0 if loops_count else sum(_is_loop(r) for r in failing.values())
-    metrics = {"replicas": float(count), "replicas_down": float(len(failing) - loops)}
-    if serving and not failing:
-        limping = {n: r for n, r in serving.items() if r.status is Status.DEGRADED}
-        text = "1 replica runs" if count == 1 else f"all {count} replicas run"
-        if others:
-            text = f"{len(serving)} of {count} replicas run{_named(others)}"
-        if limping:
-            return Result.degraded(text + _named(limping), metrics=metrics)
-        return Result.up(text, metrics=metrics)
-    serve = "serves" if len(serving) == 1 else "serve"
-    text = f"{len(serving)} of {count} replicas {serve}{_named({**failing, **others})}"
-    if serving:
-        return Result.degraded(text, metrics=metrics)
-    # None is known to serve; but an unseen one may, and a replaced one soon will.
-    if any(r.status is not Status.UNKNOWN for r in others.values()):
-        return Result.degraded(text, metrics=metrics, attributes={"replacing": True})
-    if others:
-        words = next(iter(others.values())).message if not failing else text
-        return Result.unknown(words, metrics=metrics)
-    first = next(iter(failing.values()))
-    reason = _reason_in(first)
-    attributes = {} if reason is None else {"reason": str(reason)}
-    if count > 1:
-        text = f"none of its {count} replicas serves{_named(failing)}"
-    return Result.down(text if count > 1 else first.message, metrics=metrics, attributes=attributes)
-
-
-def _serves(result: Result) -> bool:
-    facts = result.container
-    runs = facts is None or facts.state in ("running", "paused")
-    return not _fails(result) and runs and result.status in (Status.UP, Status.DEGRADED)
-
-
-def _fails(result: Result) -> bool:
-    return result.status is Status.DOWN or _is_loop(result)
-
-
-def _is_loop(result: Result) -> bool:
-    return _reason_in(result) is Reason.RESTARTING
-
-
-def _looping(result: Result, text: str) -> Result:
-    facts = result.container
-    loop = None if facts is None else evolve(facts, reason=Reason.RESTARTING)
-    return evolve(result, status=Status.DOWN, message=text, container=loop)
-
-
-def _named(told: dict[str, Result]) -> str:
-    said = [f"{name}: {result.message}" for name, result in sorted(told.items())]
-    more = f"; and {len(said) - MOST_NAMED} more" if len(said) > MOST_NAMED else ""
-    return f": {'; '.join(said[:MOST_NAMED])}{more}" if said else ""
-
-
-def _reason_in(result: Result) -> Reason | None:
-    return None if result.container is None else result.container.reason
-
-
-def _began(known: Known, now: float, ahead: float) -> float | None:
-    """Return the monotonic time at which a container started, observed or as the engine reports;
-    None if it does not run."""
-    if not known.running:
-        return None
-    if known.began:
-        return known.began
-    started = parse_time(part(known.document, "State").get("StartedAt"), ahead)
-    return now if started is None else now - max(0.0, time.time() - started.timestamp())
-
-
-def _end(known: Known, ahead: float) -> Container | None:
-    """Return the facts of a container that has ended; None if it runs, or they are invalid."""
-    is_over = state_of(known.document) in ("exited", "dead", "stopped")
-    if not is_over and not start_error(known.document):
-        return None
-    try:
-        return container_of(known.document, known.heard(ahead), None, ahead)
-    except Exception:  # noqa: BLE001 - Teller.about reports it
-        return None

@@ -14,9 +14,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
-from tocsin.plugins.probes.docker_health.engine import (
-    SILENCE,
-    Engine,
+from tocsin.plugins.probes.docker_health.engine import SILENCE, Engine
+from tocsin.plugins.probes.docker_health.errors import (
     EngineAway,
     NoSuchContainer,
     Refused,

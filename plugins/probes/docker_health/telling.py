@@ -22,8 +22,9 @@ from tocsin import (
     clean_text,
 )
 from tocsin.plugins.probes.docker_health.addresses import Addresses, Place
-from tocsin.plugins.probes.docker_health.containers import Known, Registry, Slot
-from tocsin.plugins.probes.docker_health.engine import Engine, EngineAway
+from tocsin.plugins.probes.docker_health.containers import Known
+from tocsin.plugins.probes.docker_health.engine import Engine
+from tocsin.plugins.probes.docker_health.errors import EngineAway
 from tocsin.plugins.probes.docker_health.facts import (
     IMAGE_LABELS,
     container_of,
@@ -34,6 +35,7 @@ from tocsin.plugins.probes.docker_health.facts import (
 from tocsin.plugins.probes.docker_health.inspecting import Happened
 from tocsin.plugins.probes.docker_health.labels import LabelSettings, read_labels
 from tocsin.plugins.probes.docker_health.reasons import Heard, result_of
+from tocsin.plugins.probes.docker_health.registry import Registry, Slot
 from tocsin.plugins.probes.docker_health.services import Service
 
 _OF_INTEREST = {"die": "exitCode", "kill": "signal", "rename": "oldName"}

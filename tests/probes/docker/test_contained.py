@@ -20,12 +20,12 @@ from tocsin import Reason, Result, Status
 from tocsin.core.encoding import encode
 from tocsin.core.shapes.results import fit_result
 from tocsin.plugins.probes.docker_health.addresses import NOT_NOW, Addresses, Place
-from tocsin.plugins.probes.docker_health.containers import Registry
 from tocsin.plugins.probes.docker_health.engine import Engine
 from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS, container_of
 from tocsin.plugins.probes.docker_health.inspecting import Happened, by_end, by_list
 from tocsin.plugins.probes.docker_health.labels import read_labels
 from tocsin.plugins.probes.docker_health.reasons import Heard
+from tocsin.plugins.probes.docker_health.registry import Registry
 from tocsin.plugins.probes.docker_health.source import DockerSource
 from tocsin.plugins.probes.docker_health.telling import Teller
 from tocsin.testing import RecordingSink, SettableClock

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tocsin.plugins.probes.docker_health.addresses import Addresses, Place
-from tocsin.plugins.probes.docker_health.containers import Registry
 from tocsin.plugins.probes.docker_health.engine import Engine
 from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS, is_build_step
 from tocsin.plugins.probes.docker_health.labels import read_labels
+from tocsin.plugins.probes.docker_health.registry import Registry
 from tocsin.plugins.probes.docker_health.source import DockerSource
 from tocsin.plugins.probes.docker_health.telling import Teller
 from tocsin.testing import RecordingSink

@@ -16,9 +16,9 @@ from tests.probes.docker.test_names import COMPOSE, container
 from tocsin import REPLICATED, Result, Status, Target
 from tocsin.plugins.probes.docker_health.addresses import Addresses
 from tocsin.plugins.probes.docker_health.containers import Known as KnownContainer
-from tocsin.plugins.probes.docker_health.containers import Registry
 from tocsin.plugins.probes.docker_health.engine import Engine
 from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS, membership_of
+from tocsin.plugins.probes.docker_health.registry import Registry
 from tocsin.plugins.probes.docker_health.source import DockerSource
 from tocsin.plugins.probes.docker_health.telling import Teller
 from tocsin.testing import RecordingSink
