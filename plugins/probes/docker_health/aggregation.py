@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from attrs import evolve
 
 from tocsin import Reason, Result, Status
-
-if TYPE_CHECKING:
-    pass
-
 
 MOST_NAMED = 3
 """Most instances whose messages are quoted in the message of the service."""

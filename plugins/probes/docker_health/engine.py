@@ -20,12 +20,7 @@ import docker
 import requests
 from docker.types.daemon import CancellableStream
 
-from tocsin.plugins.probes.docker_health.errors import (
-    Cut,
-    EngineAway,
-    of_the_request,
-    of_the_whole,
-)
+from tocsin.plugins.probes.docker_health.errors import Cut, EngineAway, of_the_request, of_the_whole
 
 CALL_TIMEOUT = 10
 """Timeout of a call, in seconds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import define, field
 
@@ -27,9 +27,6 @@ from tocsin.plugins.probes.docker_health.registry import Registry, Slot, plain_n
 from tocsin.plugins.probes.docker_health.sampling import Sampler
 from tocsin.plugins.probes.docker_health.stream import Stream
 from tocsin.plugins.probes.docker_health.telling import Teller
-
-if TYPE_CHECKING:
-    pass
 
 INSPECT_PATIENCE = 0.05
 """Seconds to wait for the document after a ``die`` event; then the event is used alone, because an

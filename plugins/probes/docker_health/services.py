@@ -14,11 +14,7 @@ from attrs import define, field
 
 from tocsin import Reason, Result
 from tocsin.plugins.probes.docker_health.aggregation import combined, looping, reason_in
-from tocsin.plugins.probes.docker_health.facts import (
-    IMAGE_LABELS,
-    membership_of,
-    state_of,
-)
+from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS, membership_of, state_of
 from tocsin.plugins.probes.docker_health.replicas import AT_ONCE, Replica
 
 if TYPE_CHECKING:

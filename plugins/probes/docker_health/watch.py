@@ -14,10 +14,7 @@ from tocsin.plugins.probes.docker_health.containers import Known
 from tocsin.plugins.probes.docker_health.engine import Engine
 from tocsin.plugins.probes.docker_health.errors import EngineAway
 from tocsin.plugins.probes.docker_health.events import FIRST_SAMPLE, EventHandler
-from tocsin.plugins.probes.docker_health.inspecting import (
-    Happened,
-    Inspector,
-)
+from tocsin.plugins.probes.docker_health.inspecting import Happened, Inspector
 from tocsin.plugins.probes.docker_health.reconciler import Reconciler
 from tocsin.plugins.probes.docker_health.redeploys import Redeploys
 from tocsin.plugins.probes.docker_health.registry import Registry

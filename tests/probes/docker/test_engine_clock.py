@@ -11,7 +11,7 @@ import pytest
 from tests.probes.docker.lab import IMAGE, SLEEP, Lab, docker, newest, reached, watching
 from tests.probes.docker.proxy import before_the_engine
 from tocsin import Reason, Status
-from tocsin.plugins.probes.docker_health import reasons, watch
+from tocsin.plugins.probes.docker_health import events, reasons, watch
 
 pytestmark = pytest.mark.docker
 
@@ -25,7 +25,7 @@ async def test_an_engine_whose_clock_is_off_by_an_hour(
     """Starts, ends and uptimes are told by our clock; a restart loop is one for as long as by any
     other; and when the engine's clock is set back, what happens then is no old news."""
     monkeypatch.setattr(watch, "VERIFY_EVERY", 0.3)
-    for module in (reasons, watch):
+    for module in (reasons, events):
         monkeypatch.setattr(module, "SETTLED", 1.0)
     begun = time.time()
     name, loops = lab.name("a"), lab.name("b")
