@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from tocsin import PluginClock
 from tocsin.history import Record
 from tocsin.plugins.history._log import log
-from tocsin.plugins.history.batch import Batch, Collector, halves, new_id
+from tocsin.plugins.history.batch import Batch, halves, new_id
+from tocsin.plugins.history.collector import Collector
 from tocsin.plugins.history.connection import Connection, Connections, is_trouble, reason
 from tocsin.plugins.history.embedded_host import EmbeddedMissing
 from tocsin.plugins.history.ingest import WRITE_DEADLINE, Ingest

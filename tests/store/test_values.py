@@ -11,7 +11,8 @@ import pytest
 from tests.store.helpers import container, make, rows, seen
 from tocsin.core.contracts.model import AuditEntry, Event, Health, Observation, Result
 from tocsin.core.ids import new_id
-from tocsin.plugins.history.batch import Batch, Collector, ResultRow, halves
+from tocsin.plugins.history.batch import Batch, ResultRow, halves
+from tocsin.plugins.history.collector import Collector
 from tocsin.testing import SettableClock
 
 
