@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime
 from math import fsum
 from typing import Any
 
@@ -12,14 +12,14 @@ import plotly.graph_objects as go
 import streamlit as st
 from attrs import frozen
 
+from tocsin.dashboard.time_series import Frame, local, rounded, series, speeds, time_of
 from tocsin.dashboard.tones import CRITICAL, OK, WARNING
-from tocsin.dashboard.words import clean, moment, quantity
+from tocsin.dashboard.words import clean, quantity
 
 Figure = go.Figure
 CONFIG = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 GRID = "rgba(128,128,128,0.18)"
 SERIES = ("#3b82c4", "#d97b29", "#2b9a8a", "#a35cc7", "#c2557a", "#7a8f2a", "#5b6ee1", "#8a6d4b")
-SECONDS = {"1h": 3600, "6h": 6 * 3600, "24h": 86400, "7d": 7 * 86400, "30d": 30 * 86400}
 
 
 @frozen(kw_only=True)
@@ -56,51 +56,6 @@ def form_of(unit: str) -> _Form:
 
 
 @frozen(kw_only=True)
-class Frame:
-    """The time axis of a chart, from ``since`` to ``until``, with one point per ``step`` seconds.
-
-    The axis advances by whole points, at most once a minute, and has no points whose values still
-    change: if anything in a chart differs, Streamlit replaces it and the reader's zoom is lost.
-
-    Attributes:
-        done: time up to which data is final.
-        zone: time zone of the reader.
-    """
-
-    since: datetime
-    until: datetime
-    done: datetime
-    step: float
-    zone: tzinfo
-
-    def drawn(self, points: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Return the points whose values are final, or all points if fewer than two are final."""
-        length = timedelta(seconds=self.step)
-        kept = [p for p in points if self.since <= _at(p["at"]) <= self.done - length]
-        return kept if len(kept) > 1 else list(points)
-
-
-def asked(hours: float, now: datetime | None = None) -> dict[str, str]:
-    """Return the time range to request: the last ``hours``, up to the end of this minute."""
-    until = _floor(now, 60) + timedelta(seconds=60)
-    return {"since": (until - timedelta(hours=hours)).isoformat(), "until": until.isoformat()}
-
-
-def frame_of(view: Mapping[str, Any], zone: tzinfo, now: datetime | None = None) -> Frame:
-    """Return the time axis for an answer of the API (its ``since``, ``until`` and ``step``)."""
-    pace = max(float(view["step"]), 60.0)
-    done = _floor(now, pace)
-    until = done + timedelta(seconds=pace)
-    since = until - (_at(view["until"]) - _at(view["since"]))
-    return Frame(since=since, until=until, done=done, step=float(view["step"]), zone=zone)
-
-
-def _floor(now: datetime | None, seconds: float) -> datetime:
-    at = (now or datetime.now(UTC)).timestamp()
-    return datetime.fromtimestamp(at // seconds * seconds, UTC)
-
-
-@frozen(kw_only=True)
 class Mark:
     """An event: a symbol on the time axis with a text that is shown at the pointer."""
 
@@ -121,21 +76,6 @@ class Level:
 def safe(text: object, limit: int = 160) -> str:
     """Escape a text for Plotly, which interprets some HTML tags in every text."""
     return html.escape(clean(text, limit), quote=True)
-
-
-def _at(text: str) -> datetime:
-    found = moment(text)
-    assert found is not None  # noqa: S101 - the API always gives one
-    return found
-
-
-def local(at: datetime, zone: tzinfo) -> datetime:
-    """Convert a time to the reader's time zone, without zone: Plotly does not convert times.
-
-    Use the result for display only. The difference between two such times is an hour wrong if
-    daylight saving time begins or ends between them.
-    """
-    return at.astimezone(zone).replace(tzinfo=None)
 
 
 def usage(
@@ -255,8 +195,8 @@ def trend(view: Mapping[str, Any], *, unit: str, frame: Frame) -> go.Figure:
     found.sort(key=lambda pair: (-fsum(p["avg"] for p in pair[1]) / max(1, len(pair[1])), pair[0]))
     for n, (target, points) in enumerate(found):
         figure.add_scatter(
-            x=[local(_at(p["at"]), frame.zone) for p in points],
-            y=[_short(p["avg"]) for p in points],
+            x=[local(time_of(p["at"]), frame.zone) for p in points],
+            y=[rounded(p["avg"]) for p in points],
             mode="lines", name=safe(target, 28), line={"width": 1.8, "shape": "spline",
                                                               "smoothing": 0.4,
                                                               "color": SERIES[n % len(SERIES)]},
@@ -283,60 +223,6 @@ def show(figure: go.Figure, key: str, alt: str) -> None:
     st.plotly_chart(figure, key=key, config=CONFIG, alt=alt, width="stretch")
 
 
-def series(
-    points: Sequence[Mapping[str, Any]], metric: str, step: float
-) -> tuple[list[datetime], list[float | None], list[float | None]]:
-    """Return times, averages and maxima of a metric, with None where points are missing.
-
-    Points are missing after more than three steps of ``step`` seconds, and at least 180 seconds.
-    """
-    times: list[datetime] = []
-    mean: list[float | None] = []
-    high: list[float | None] = []
-    for point in points:
-        found = point["metrics"].get(metric)
-        if found is None:
-            continue
-        at = _at(point["at"])
-        if times and (at - times[-1]).total_seconds() > max(3 * step, 180):
-            times.append(times[-1] + (at - times[-1]) / 2)
-            mean.append(None)
-            high.append(None)
-        times.append(at)
-        mean.append(_short(found["avg"]))
-        high.append(_short(found["max"]))
-    return times, mean, high
-
-
-def speeds(
-    points: Sequence[Mapping[str, Any]], metric: str, step: float
-) -> tuple[list[datetime], list[float | None]]:
-    """Return times and a counter's rates per second, with None where points are missing.
-
-    The rate is None, too, where the counter was reset, that is, where its value decreased.
-    """
-    times: list[datetime] = []
-    rates: list[float | None] = []
-    last: tuple[datetime, float] | None = None
-    for point in points:
-        found = point["metrics"].get(metric)
-        if found is None:
-            continue
-        at, value = _at(point["at"]), float(found["max"])
-        if last is not None:
-            seconds = (at - last[0]).total_seconds()
-            gap = seconds > max(3 * step, 180) or seconds <= 0 or value < last[1]
-            times.append(at)
-            rates.append(None if gap else _short((value - last[1]) / seconds))
-        last = (at, value)
-    return times, rates
-
-
-def _short(value: float) -> float:
-    """Round to five significant digits: further ones differ between raw and rolled-up data."""
-    return float(f"{value:.5g}")
-
-
 _SYMBOLS = {
     "critical": ("triangle-down", CRITICAL.hex),
     "warning": ("triangle-down", WARNING.hex),
@@ -347,16 +233,16 @@ _SYMBOLS = {
 
 
 def _add_marks(figure: go.Figure, marks: Sequence[Mark], frame: Frame, height: float) -> None:
-    marks = [mark for mark in marks if frame.since <= _at(mark.at)]
+    marks = [mark for mark in marks if frame.since <= time_of(mark.at)]
     for mark in marks:
         _, colour = _SYMBOLS.get(mark.kind, _SYMBOLS["warning"])
-        x = local(_at(mark.at), frame.zone)
+        x = local(time_of(mark.at), frame.zone)
         figure.add_vline(x=x, line={"width": 1, "dash": "dot", "color": colour})
     for kind in dict.fromkeys(mark.kind for mark in marks):
         symbol, colour = _SYMBOLS.get(kind, _SYMBOLS["warning"])
         mine = [mark for mark in marks if mark.kind == kind]
         figure.add_scatter(
-            x=[local(_at(mark.at), frame.zone) for mark in mine], y=[height] * len(mine),
+            x=[local(time_of(mark.at), frame.zone) for mark in mine], y=[height] * len(mine),
             mode="markers",
             marker={"symbol": symbol, "size": 11, "color": colour}, showlegend=False,
             text=[safe(mark.text) for mark in mine], hovertemplate="%{text}<extra></extra>",

@@ -1,24 +1,23 @@
-"""The alerts over time, and why people were or were not notified of each."""
+"""The page of alerts: those of a time range, or one of them in detail."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import streamlit as st
 
-from tocsin.dashboard import dialogs, pages, parts, session, states, tones
+from tocsin.dashboard import dialogs, pages, paging, parts, session, states, tones
 from tocsin.dashboard.client import ApiError, Kind, path_of
 from tocsin.dashboard.pace import live
+from tocsin.dashboard.views import ledger
 from tocsin.dashboard.words import clean, count, duration, moment, plain, said_of, title_of, when
 
 EVERY = 3
 """Seconds between two refreshes."""
 
 PAGE = 50
-LEDGER_PAGE = 40
 VIEWS = ("Timeline", "Why notified, why not")
 
 STATES = ("Firing", "Acknowledged", "Suppressed", "Resolved")
@@ -39,7 +38,7 @@ def page() -> None:
         label_visibility="collapsed",
     )  # fmt: skip
     if view == VIEWS[1]:
-        _ledger()
+        ledger.show()
     else:
         _timeline()
 
@@ -63,7 +62,7 @@ def _timeline() -> None:
             "When", list(SPANS), key="when", bind="query-params", width=140,
             label_visibility="collapsed",
         )  # fmt: skip
-    before = _cursor("timeline", severity, tuple(chosen or ()), name, span)
+    before = paging.cursor("timeline", severity, tuple(chosen or ()), name, span)
     with states.guarded():
         api = session.api()
         hours = SPANS[span or "Any time"]
@@ -89,44 +88,7 @@ def _timeline() -> None:
             with st.container(border=True, gap="small", key=f"panel-day-{members[0]['id']}"):
                 for alert in members:
                     _row(alert)
-        _turn(before, found["next"])
-
-
-def _cursor(*filters: object) -> str | None:
-    """Return the cursor in the address, or None for the newest items.
-
-    An invalid cursor is ignored. If the filters have changed, the cursor is removed, because it
-    refers to the list under the previous filters.
-    """
-    if st.session_state.setdefault("_alert_filters", filters) != filters:
-        st.session_state["_alert_filters"] = filters
-        st.query_params.pop("before", None)
-    return _uuid(st.query_params.get("before", ""))
-
-
-def _uuid(text: str) -> str | None:
-    try:
-        return str(UUID(text))
-    except ValueError:
-        return None
-
-
-def _turn(before: str | None, after: str | None) -> None:
-    if not after and not before:
-        return
-    with st.container(horizontal=True):
-        newest = st.button(
-            "Newest", icon=":material/first_page:", key="newest", disabled=before is None
-        )
-        older = st.button(
-            "Older", icon=":material/chevron_right:", key="older", disabled=after is None
-        )
-    if newest:
-        st.query_params.pop("before", None)
-        st.rerun(scope="fragment")
-    if older and after:
-        st.query_params["before"] = after
-        st.rerun(scope="fragment")
+        paging.turn(before, found["next"])
 
 
 def _days(items: Sequence[Item]) -> dict[str, list[Item]]:
@@ -197,7 +159,7 @@ def _facts(alert: Item) -> str:
 @live(EVERY)
 def _one(chosen: str) -> None:
     with states.guarded():
-        identity = _uuid(chosen)
+        identity = paging.uuid_of(chosen)
         if identity is None:  # some words would be other operations of the API
             raise ApiError(Kind.MISSING, f"{chosen[:60]!r} is not the id of an alert")
         api = session.api()
@@ -241,77 +203,4 @@ def _one(chosen: str) -> None:
                         st.text(value)
             if detail["affected"]:
                 st.caption("Also affected: " + plain(", ".join(detail["affected"]), 400))
-        _story(detail["ledger"])
-
-
-def _story(rows: Sequence[Item]) -> None:
-    with st.container(border=True, key="panel-story"):
-        st.markdown("**:material/receipt_long: Why channels were, or were not, notified**")
-        if not rows:
-            st.caption("Nothing has been decided yet.")
-        for row in rows:
-            _decision(row, with_alert=False)
-
-
-_DECISIONS = {
-    "sent": (":material/send:", "green"), "queued": (":material/schedule_send:", "blue"),
-    "dead": (":material/error:", "red"), "inhibited": (":material/account_tree:", "gray"),
-    "held": (":material/hourglass_top:", "gray"), "silenced": (":material/notifications_off:",
-    "gray"), "maintenance": (":material/engineering:", "gray"), "settling":
-    (":material/hourglass_top:", "gray"), "cooldown": (":material/timer:", "gray"), "flapping":
-    (":material/swap_vert:", "gray"), "acknowledged": (":material/done_all:", "gray"), "unheard":
-    (":material/hearing_disabled:", "gray"), "superseded": (":material/merge:", "gray"),
-    "severity": (":material/filter_list:", "gray"), "no-channel": (":material/link_off:", "orange"),
-}  # fmt: skip
-DECISIONS = {word.replace("-", " ").capitalize(): word for word in _DECISIONS}
-
-
-def _decision(row: Item, *, with_alert: bool = True) -> None:
-    icon, colour = _DECISIONS.get(row["decision"], (":material/help:", "gray"))
-    word = plain(str(row["decision"]).replace("-", " ").capitalize())
-    channel = "no channel" if row["channel"] == "-" else row["channel"]
-    with st.container(
-        horizontal=True, vertical_alignment="center", gap="small", key=f"note-{row['id']}"
-    ):
-        st.caption(when(row["created_at"], session.zone()), width=92)
-        st.markdown(f":{colour}-badge[{icon} {word}]", width=150)
-        with st.container(gap=None, width="stretch"):
-            st.caption(plain(f"{row['transition']} → {channel}"))
-            told = row["reason"] or row["answer"]
-            if row["decision"] == "dead" and row["answer"]:
-                told = f"{row['reason']}: {row['answer']}"
-            st.text(clean(told, 260) or "–")
-        if row["attempts"] > 1:
-            st.caption(count(row["attempts"], "attempt"), width="content")
-        if with_alert:
-            label = f"{title_of(row['alert_type'] or 'alert')}: {row['container_name'] or 'tocsin'}"
-            pages.link("alerts", label, query={"id": row["alert_id"]})
-
-
-@live(EVERY)
-def _ledger() -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        decision = st.selectbox(
-            "Decision", ["Any decision", *DECISIONS], key="decision", bind="query-params",
-            width=200, label_visibility="collapsed",
-        )  # fmt: skip
-        channel = st.text_input(
-            "Channel", key="channel", bind="query-params", placeholder="Channel",
-            icon=":material/send:", width=200, label_visibility="collapsed",
-        )  # fmt: skip
-    before = _cursor("ledger", decision, channel)
-    with states.guarded():
-        found = session.api().get(
-            path_of("notifications"), limit=LEDGER_PAGE, decision=DECISIONS.get(decision or ""),
-            channel=(channel or "").strip() or None, cursor=before,
-        )  # fmt: skip
-        if not found["items"]:
-            states.empty(
-                ":material/receipt_long:", "No decisions found",
-                "Each alert adds a row for each channel: notified, or why not.",
-            )  # fmt: skip
-        else:
-            with st.container(border=True, key="panel-ledger"):
-                for row in found["items"]:
-                    _decision(row)
-        _turn(before, found["next"])
+        ledger.story(detail["ledger"])

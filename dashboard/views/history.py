@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 from attrs import define, field
 
-from tocsin.dashboard import bars, charts, pages, parts, session, states
+from tocsin.dashboard import bars, charts, pages, parts, session, states, time_series
 from tocsin.dashboard.client import Api, path_of
 from tocsin.dashboard.pace import live
 from tocsin.dashboard.words import count, percent, plain, share, size, title_of
@@ -142,7 +142,7 @@ def _trends(api: Api, hours: int) -> None:
         with column, st.container(border=True, height="stretch", key=f"panel-trend-{metric}"):
             st.markdown(f"##### :material/show_chart: {title}", anchors=False)
             view = api.get(
-                path_of("trends"), metric=metric, top=TOP, points=90, **charts.asked(hours)
+                path_of("trends"), metric=metric, top=TOP, points=90, **time_series.asked(hours)
             )
             if not view["items"]:
                 states.empty(":material/hourglass_empty:", "No data yet",
@@ -151,7 +151,7 @@ def _trends(api: Api, hours: int) -> None:
             top = view["items"][0]
             st.caption(plain(f"The {len(view['items'])} highest; average of {top['target']}: ")
                        + f"**{form(top['avg'])}**")  # fmt: skip
-            frame = charts.frame_of(view, zone)
+            frame = time_series.frame_of(view, zone)
             charts.show(charts.trend(view, unit=unit, frame=frame), f"trend-{metric}-figure",
                         f"{title} of the targets with the highest averages")  # fmt: skip
 

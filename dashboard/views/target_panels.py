@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 from attrs import define, field
 
-from tocsin.dashboard import charts, session, states, tones
+from tocsin.dashboard import charts, session, states, time_series, tones
 from tocsin.dashboard.client import Api, path_of
 from tocsin.dashboard.words import clean, plain, quantity
 
@@ -117,7 +117,7 @@ def _row(
 def _chart(chart: Item, history: Item, marks: Sequence[charts.Mark], key: str, colour: str) -> None:
     """Show a chart, and its values below it."""
     unit, curves, points = chart["unit"], chart["curves"], history["points"]
-    frame = charts.frame_of(history, session.zone())
+    frame = time_series.frame_of(history, session.zone())
     figure: charts.Figure | None = None
     said: Iterable[tuple[str, float | None]]
     if len(curves) == 1 and not chart["per_second"]:

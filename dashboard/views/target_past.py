@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from tocsin.dashboard import charts, parts, session, states, tones
+from tocsin.dashboard import charts, parts, session, states, time_series, tones
 from tocsin.dashboard.client import Api, ApiError, Kind, path_of
 from tocsin.dashboard.pace import live
 from tocsin.dashboard.views.target_panels import Histories, figures, show_panels
@@ -47,7 +47,7 @@ def show_past(name: str) -> None:
         "Range", RANGES, default="24h", required=True, key="range", bind="query-params",
         label_visibility="collapsed",
     )  # fmt: skip
-    hours = charts.SECONDS[span or "24h"] / 3600
+    hours = time_series.SECONDS[span or "24h"] / 3600
     with states.guarded("Charts"):
         api = session.api()
         item, _ = look(api, name)
@@ -56,7 +56,7 @@ def show_past(name: str) -> None:
         if not checks:
             states.empty(":material/rule:", "No check watches this target", "")
             return
-        asked = charts.asked(hours)
+        asked = time_series.asked(hours)
         alerts = api.get(path_of("alerts"), target=name, hours=None, limit=50,
                          since=asked["since"])["items"]  # fmt: skip
         events: Item = {"items": [], "next": None}
@@ -151,7 +151,7 @@ def _latency(history: Item) -> None:
         return
     figure = charts.usage(
         history["points"], "latency_seconds", unit="s",
-        frame=charts.frame_of(history, session.zone()), colour=charts.SERIES[2],
+        frame=time_series.frame_of(history, session.zone()), colour=charts.SERIES[2],
     )  # fmt: skip
     charts.show(figure, "chart-latency", "Response time; the values are listed below")
     words = f"average **{mean * 1000:,.0f} ms**   ·   maximum **{top * 1000:,.0f} ms**"

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tocsin.dashboard import bars, charts
+from tocsin.dashboard import bars, charts, time_series
 from tocsin.dashboard.views.target_panels import POINTS
 from tocsin.dashboard.views.target_past import BAR, buckets
 from tocsin.plugins.history.resolution_plan import resolution_for
@@ -31,7 +31,7 @@ def points(times: Iterable[datetime], **metrics: float) -> list[dict[str, Any]]:
 def history(span: str, now: datetime = NOON, hole: tuple[float, float] = (0, 0)) -> dict[str, Any]:
     """What the API gives for a check that ran each minute, but for ``hole``: from and to, as parts
     of the span."""
-    given = charts.asked(charts.SECONDS[span] / 3600, now)
+    given = time_series.asked(time_series.SECONDS[span] / 3600, now)
     since, until = (datetime.fromisoformat(given[key]) for key in ("since", "until"))
     resolution = resolution_for(since, until, POINTS)
     step = (until - since).total_seconds() / POINTS
@@ -55,7 +55,7 @@ def history(span: str, now: datetime = NOON, hole: tuple[float, float] = (0, 0))
     return {"since": given["since"], "until": given["until"], "step": step, "points": found}
 
 
-@pytest.mark.parametrize("span", list(charts.SECONDS))
+@pytest.mark.parametrize("span", list(time_series.SECONDS))
 @pytest.mark.parametrize("seconds", [0, 8, 1800, 12345])
 def test_a_check_seen_throughout_has_no_hole_in_its_bar(span: str, seconds: int) -> None:
     """Over an hour as over a month, whatever the resolution; about as many stretches as the bar
@@ -68,7 +68,7 @@ def test_a_check_seen_throughout_has_no_hole_in_its_bar(span: str, seconds: int)
     assert sum(up for up, *_ in counts) == sum(point["up"] for point in found["points"])
 
 
-@pytest.mark.parametrize("span", list(charts.SECONDS))
+@pytest.mark.parametrize("span", list(time_series.SECONDS))
 def test_a_hole_is_seen_in_the_bar_where_it_was(span: str) -> None:
     """Half the span without a result is grey, in one piece, and the rest is not."""
     counts = buckets(history(span, hole=(0.25, 0.75)), 60.0, NOON)
@@ -109,7 +109,7 @@ def drawn(span: str, now: datetime) -> str:
     for point in found["points"]:
         value = point["up"] * 1.25 + datetime.fromisoformat(point["at"]).timestamp() // 60 % 7
         point["metrics"] = {"cpu_percent": {"min": value, "avg": value, "max": value}}
-    frame = charts.frame_of(found, UTC, now)
+    frame = time_series.frame_of(found, UTC, now)
     marks = [charts.Mark(at=(NOON - timedelta(minutes=9)).isoformat(), kind="restart", text="x")]
     figure = charts.usage(found["points"], "cpu_percent", unit="%", frame=frame, marks=marks)
     return str(figure.to_json())
@@ -119,13 +119,13 @@ def drawn(span: str, now: datetime) -> str:
 def test_what_was_just_seen_is_asked_for(second: float) -> None:
     """The stretch of time asked for holds the moment itself, at any second of a minute."""
     now = NOON.replace(second=0, microsecond=0) + timedelta(seconds=second)
-    given = charts.asked(6, now)
+    given = time_series.asked(6, now)
     since, until = (datetime.fromisoformat(given[key]) for key in ("since", "until"))
     assert since < now < until
     assert until - since == timedelta(hours=6)
 
 
-@pytest.mark.parametrize("span", list(charts.SECONDS))
+@pytest.mark.parametrize("span", list(time_series.SECONDS))
 def test_a_chart_keeps_still_until_its_next_point(span: str) -> None:
     """Looks seconds apart give the same chart to the letter, though a result came between them:
     the axis moves, and a point is added, once it is finished. Marks are on the axis at once."""
@@ -135,8 +135,8 @@ def test_a_chart_keeps_still_until_its_next_point(span: str) -> None:
     for part in (0.01, 0.3, 0.6, 0.99):
         assert drawn(span, begin + timedelta(seconds=step * part)) == first
     assert drawn(span, begin + timedelta(seconds=step)) != first
-    frame = charts.frame_of(history(span), UTC, NOON)
-    assert frame.since <= NOON - timedelta(seconds=charts.SECONDS[span] - 2 * step)
+    frame = time_series.frame_of(history(span), UTC, NOON)
+    assert frame.since <= NOON - timedelta(seconds=time_series.SECONDS[span] - 2 * step)
     assert frame.until > NOON
 
 
@@ -144,7 +144,7 @@ def test_a_young_target_has_its_points_at_once() -> None:
     """Where hardly any point is finished, those that still change are drawn too."""
     found = history("30d")
     found["points"] = points([NOON - timedelta(minutes=20)], cpu_percent=4.0)
-    assert charts.frame_of(found, UTC, NOON).drawn(found["points"]) == found["points"]
+    assert time_series.frame_of(found, UTC, NOON).drawn(found["points"]) == found["points"]
 
 
 @pytest.mark.parametrize(("count", "mode"), [(1, "markers"), (2, "lines")])
@@ -153,7 +153,7 @@ def test_a_single_point_can_be_seen(count: int, mode: str) -> None:
     found = history("30d")
     moments = [NOON - timedelta(days=day) for day in range(count, 0, -1)]
     found["points"] = points(moments, cpu_percent=4.0)
-    frame = charts.frame_of(found, UTC, NOON)
+    frame = time_series.frame_of(found, UTC, NOON)
     figure = charts.usage(found["points"], "cpu_percent", unit="%", frame=frame)
     assert figure.data[1].mode == mode
 
@@ -172,15 +172,15 @@ def test_rates_and_gaps_do_not_see_clocks_change(change: datetime) -> None:
     found = points(times, cpu_percent=5.0)
     for n, point in enumerate(found):
         point["metrics"]["network_rx_bytes"] = {"min": 0, "avg": 0, "max": 1800 * 1000.0 * n}
-    moments, rates = charts.speeds(found, "network_rx_bytes", 1800)
+    moments, rates = time_series.speeds(found, "network_rx_bytes", 1800)
     assert set(rates) == {1000.0}
-    _, mean, _ = charts.series(found, "cpu_percent", 900)
+    _, mean, _ = time_series.series(found, "cpu_percent", 900)
     assert None not in mean
-    shown = [charts.local(at, BERLIN) for at in moments]
+    shown = [time_series.local(at, BERLIN) for at in moments]
     assert (shown[0].hour, shown[-1].hour) == ((23, 6) if change.month == 3 else (0, 5))
     view = {"since": times[0].isoformat(), "until": times[-1].isoformat(), "step": 1800,
             "points": found}  # fmt: skip
-    frame = charts.frame_of(view, BERLIN, times[-1] + timedelta(minutes=40))
+    frame = time_series.frame_of(view, BERLIN, times[-1] + timedelta(minutes=40))
     figure = charts.lines(found, TRAFFIC, unit="B", per_second=True, frame=frame)
     assert figure is not None
     assert {y for y in figure.data[0].y if y is not None} == {1000.0}
@@ -191,8 +191,8 @@ def test_a_hole_is_a_gap() -> None:
     not told."""
     times = [NOON + timedelta(minutes=n) for n in (0, 1, 2, 30, 31)]
     found = points(times, cpu_percent=5.0, network_rx_bytes=7.0)
-    assert charts.series(found, "cpu_percent", 60)[1].count(None) == 1
-    assert charts.speeds(found, "network_rx_bytes", 60)[1] == [0.0, 0.0, None, 0.0]
+    assert time_series.series(found, "cpu_percent", 60)[1].count(None) == 1
+    assert time_series.speeds(found, "network_rx_bytes", 60)[1] == [0.0, 0.0, None, 0.0]
 
 
 # Several curves
@@ -207,7 +207,7 @@ def test_several_metrics_are_curves_of_their_own_colours() -> None:
     """Each with its label, escaped, and its values in words; one that was never measured leaves the
     others alone, and the axis is as long as the highest of them needs."""
     found = points([NOON - timedelta(minutes=n) for n in range(50, 5, -1)], a=0.2, b=0.5)
-    frame = charts.frame_of({**charts.asked(1, NOON), "step": 60}, UTC, NOON)
+    frame = time_series.frame_of({**time_series.asked(1, NOON), "step": 60}, UTC, NOON)
     curves = [{"metric": m, "label": f"<{m}>", "below": False} for m in ("a", "b", "c")]
     figure = charts.lines(found, curves, unit="s", per_second=False, frame=frame)
     assert figure is not None
@@ -225,9 +225,9 @@ def test_several_metrics_are_curves_of_their_own_colours() -> None:
 def axis(unit: str, value: float) -> Any:
     """The axis of a chart of one steady value, and what is said of a point."""
     times = [NOON - timedelta(minutes=n) for n in range(50, 5, -1)]
-    view = {**charts.asked(1, NOON), "step": 60}
+    view = {**time_series.asked(1, NOON), "step": 60}
     figure = charts.usage(
-        points(times, m=value), "m", unit=unit, frame=charts.frame_of(view, UTC, NOON)
+        points(times, m=value), "m", unit=unit, frame=time_series.frame_of(view, UTC, NOON)
     )
     return figure.layout.yaxis, figure.data[1].hovertemplate
 
@@ -250,7 +250,7 @@ def test_next_to_no_traffic_is_no_millibyte() -> None:
     found = points([NOON - timedelta(minutes=n) for n in range(50, 5, -1)], network_rx_bytes=0.0)
     for n, point in enumerate(found):
         point["metrics"]["network_rx_bytes"]["max"] = 12.0 * n
-    frame = charts.frame_of({**charts.asked(1, NOON), "step": 60}, UTC, NOON)
+    frame = time_series.frame_of({**time_series.asked(1, NOON), "step": 60}, UTC, NOON)
     figure = charts.lines(found, TRAFFIC, unit="B", per_second=True, frame=frame)
     assert figure is not None
     assert figure.layout.yaxis.range == (-10.0, 10.0)
@@ -260,7 +260,7 @@ def test_next_to_no_traffic_is_no_millibyte() -> None:
 def test_without_data_there_is_no_chart_of_traffic() -> None:
     """A container in the host's network has none: no axis pretends that there was."""
     found = points([NOON - timedelta(minutes=n) for n in range(50, 5, -1)], cpu_percent=1.0)
-    frame = charts.frame_of({**charts.asked(1, NOON), "step": 60}, UTC, NOON)
+    frame = time_series.frame_of({**time_series.asked(1, NOON), "step": 60}, UTC, NOON)
     assert charts.lines(found, TRAFFIC, unit="B", per_second=True, frame=frame) is None
 
 

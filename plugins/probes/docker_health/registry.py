@@ -25,9 +25,7 @@ from tocsin.plugins.probes.docker_health.services import Service, Services
 
 Key = tuple[str, ...]
 
-
 _NAME = re.compile(r"[\w.-]{1,255}", re.ASCII)
-
 
 _TEMPORARY = re.compile(r"[0-9a-f]{12}_(.+)")
 """The temporary name that Compose gives a container during a redeploy: short id and name."""

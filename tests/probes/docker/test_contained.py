@@ -113,7 +113,6 @@ _LABELS = st.dictionaries(
     max_size=12,
 )
 
-
 UNASKED = Engine(DockerSource().client)
 
 
