@@ -49,7 +49,7 @@ ALLOWED = {
     "plugins.probes._threads.LOOKS": "a thread that hangs outlives its check, a reload, the app",
     "plugins.probes._container_exec._CONTAINERS": "so does a program that hangs in a container",
     "plugins.notifiers.telegram.bot._BOTS": "Telegram's limits are the token's, not the channel's",
-    "plugins.probes.postgres_query.vars(asyncpg*": "no other place to bound asyncpg's hashing",
+    "plugins.probes._postgres_client.vars(asyncpg*": "no other place to bound asyncpg's hashing",
 }
 """What is one for the process by nature, and why."""
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import base64
-import re
-import socket
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from itertools import chain
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import urlsplit
 
-from attrs import Attribute, define, field, frozen
+from attrs import define, field, frozen
 from attrs import field as option
 from yarl import URL
 
@@ -47,51 +44,17 @@ from tocsin.plugins.probes._http_expect import (
     read_json,
     show_statuses,
 )
+from tocsin.plugins.probes._http_options import (
+    FAMILIES,
+    check_family,
+    check_headers,
+    check_json,
+    check_line,
+    check_method,
+    check_statuses,
+    check_url,
+)
 from tocsin.plugins.probes._net import check_server_name
-
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-_ENDS = frozenset("\r\n\0")
-_FAMILIES = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
-
-
-def _check_url(_: object, __: object, url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must read http://host/path or https://host/path")
-    with suppress(UnicodeError):  # the check itself reports an invalid host name
-        URL(url)  # raises ValueError, for example if the port is out of range
-
-
-def _check_method(_: object, __: object, value: str) -> None:
-    if not _TOKEN.fullmatch(value):
-        raise ValueError(f"method must be one word such as GET, not {value[:40]!r}")
-
-
-def _check_line(_: object, attribute: Attribute[Any], value: Secret | None) -> None:
-    if value is not None and set(value.reveal()) & _ENDS:
-        raise ValueError(f"{attribute.name} must be one line")
-
-
-def _check_headers(_: object, __: object, value: Mapping[str, Secret]) -> None:
-    for name, secret in value.items():
-        if not _TOKEN.fullmatch(name):
-            raise ValueError(f"{name[:40]!r} is not a valid header name")
-        if set(secret.reveal()) & _ENDS:
-            raise ValueError(f"the header {name[:40]} must be one line")
-
-
-def _check_statuses(_: object, __: object, value: list[int | str]) -> None:
-    parse_statuses(value)
-
-
-def _check_family(_: object, __: object, value: str) -> None:
-    if value not in _FAMILIES:
-        raise ValueError(f"must be one of {', '.join(_FAMILIES)}")
-
-
-def _check_json(_: object, __: object, value: Mapping[str, Any]) -> None:
-    for path, wanted in value.items():
-        json_expectation(path, wanted)
 
 
 @frozen
@@ -144,26 +107,24 @@ class HttpProbe(Probe):
     # A regular expression or an endless body, set by a label, could delay all other checks.
     config_only: ClassVar[tuple[str, ...]] = ("method", "body", "ca_file", "matches", "max_body")
 
-    url: str = option(validator=_check_url)
-    method: str = option(default="GET", validator=_check_method)
-    headers: Mapping[str, Secret] = option(factory=dict, validator=_check_headers)
+    url: str = option(validator=check_url)
+    method: str = option(default="GET", validator=check_method)
+    headers: Mapping[str, Secret] = option(factory=dict, validator=check_headers)
     body: str | None = None
     user: str | None = None
     password: Secret | None = None
-    bearer: Secret | None = option(default=None, validator=_check_line)
-    expected_status: list[int | str] = option(
-        factory=lambda: ["200-299"], validator=_check_statuses
-    )
+    bearer: Secret | None = option(default=None, validator=check_line)
+    expected_status: list[int | str] = option(factory=lambda: ["200-299"], validator=check_statuses)
     contains: str | None = None
     not_contains: str | None = None
     matches: str | None = option(default=None, validator=check_pattern)
-    json: Mapping[str, str | int | float | bool] = option(factory=dict, validator=_check_json)
+    json: Mapping[str, str | int | float | bool] = option(factory=dict, validator=check_json)
     redirects: int = 5
     max_body: Bytes = 1_000_000
     verify: bool = True
     ca_file: str | None = None
     server_name: str | None = option(default=None, validator=check_server_name)
-    family: str = option(default="any", validator=_check_family)
+    family: str = option(default="any", validator=check_family)
     degraded_above: Seconds | None = None
     certificate_warn_days: float = 14.0
 
@@ -217,7 +178,7 @@ class HttpCheck(ProbeRuntime):
             method=options.method.upper(),
             headers=self._headers(),
             body=None if options.body is None else options.body.encode(),
-            family=_FAMILIES[options.family],
+            family=FAMILIES[options.family],
             tls=tls_context(options.verify, options.ca_file),
             server_name=options.server_name,
             redirects=options.redirects,

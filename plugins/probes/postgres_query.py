@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 import re
 import ssl
 import time
 from collections.abc import Mapping
-from contextvars import ContextVar
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -29,49 +26,20 @@ from tocsin import (
     Target,
     check_dsn,
     clean_text,
-    connect_to,
     deadline,
     describe_error,
     hookimpl,
     usable_dsn,
 )
 from tocsin.plugins.probes import _metrics
+from tocsin.plugins.probes._postgres_client import (
+    MOST_ROUNDS,
+    CheckLoop,
+    check_readable,
+    refused_rounds,
+)
 
 Value = int | float | str | bool
-
-MOST_ROUNDS = 100_000
-"""Most rounds of password hashing (SCRAM, RFC 5802) that a server may demand. PostgreSQL's default
-for ``scram_iterations`` is 4,096. Hashing blocks the event loop; this many take about 50 ms."""
-
-_rounds: ContextVar[list[int] | None] = ContextVar("tocsin_postgres_rounds", default=None)
-"""Numbers of rounds refused in the current check; None outside of checks."""
-
-
-class _Hashing:
-    """``hashlib`` for asyncpg, with a limit on the rounds of password hashing in checks.
-
-    asyncpg does as many rounds as a server demands; two billion block tocsin for a quarter of an
-    hour. The limit does not apply to tocsin's own database.
-    """
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(hashlib, name)
-
-    def pbkdf2_hmac(self, name: str, password: bytes, salt: bytes, rounds: int) -> bytes:
-        """Hash a password, like ``hashlib.pbkdf2_hmac``.
-
-        Raises:
-            ValueError: the server of a check demands more than ``MOST_ROUNDS``.
-        """
-        refused = _rounds.get()
-        if refused is not None and rounds > MOST_ROUNDS:
-            refused.append(rounds)
-            raise ValueError("too many rounds")
-        return hashlib.pbkdf2_hmac(name, password, salt, rounds)
-
-
-# Replaced for the whole process, because asyncpg offers no other way. The object has no state.
-vars(asyncpg.protocol.protocol)["hashlib"] = _Hashing()
 
 
 @frozen(kw_only=True)
@@ -147,7 +115,7 @@ class PostgresQueryProbe(Probe):
         began = time.monotonic()
         connection: Any = None
         refused: list[int] = []
-        _rounds.set(refused)  # in the context of this task and its connections
+        refused_rounds.set(refused)  # in the context of this task and its connections
         try:
             with deadline(self.timeout):
                 connection = await self._connect()
@@ -212,8 +180,8 @@ class PostgresQueryProbe(Probe):
         if strict or (mode != "disable" and self._host() is not None):
             names += ["sslcert", "sslkey"]
         for name in names:
-            _see_readable(name, self._in_dsn(name))
-        loop: Any = _Loop(asyncio.get_running_loop(), self.timeout, len(self._hosts()))
+            check_readable(name, self._in_dsn(name))
+        loop: Any = CheckLoop(asyncio.get_running_loop(), self.timeout, len(self._hosts()))
         return await asyncpg.connect(
             usable_dsn(self.dsn.reveal()) if self.dsn is not None else None,
             host=self.host,
@@ -278,55 +246,6 @@ class PostgresQueryProbe(Probe):
 def _shown(value: Any) -> str:
     text = clean_text(str(value), longest=140)
     return "NULL" if value is None else repr(text) if isinstance(value, str) else text
-
-
-class _Loop:
-    """The event loop for asyncpg, with a different way to connect.
-
-    It uses the first address of a host that answers, and gives each of several hosts an equal share
-    of the timeout. asyncpg itself would spend the whole timeout on the first address.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float, hosts: int) -> None:
-        self._loop, self._timeout = loop, timeout
-        self._share = timeout / hosts if hosts > 1 else None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loop, name)
-
-    async def create_connection(
-        self, factory: Any, host: str, port: int, *, ssl: Any = None
-    ) -> tuple[Any, Any]:
-        """Connect to a host, as ``AbstractEventLoop.create_connection`` does.
-
-        Raises:
-            OSError: the host cannot be resolved or connected to; TimeoutError: not in time.
-            UnicodeError: not a valid host name.
-        """
-        async with asyncio.timeout(self._share):
-            connected = await connect_to(host, port, timeout=self._timeout)
-        try:
-            name = None if ssl is None else host
-            return await self._loop.create_connection(
-                factory, sock=connected, ssl=ssl, server_hostname=name
-            )
-        except BaseException:
-            connected.close()
-            raise
-
-
-def _see_readable(name: str, path: str | None) -> None:
-    """Check that a file named in the DSN is readable. asyncpg raises the same errors for a file as
-    for the server, so its errors do not show which of them failed.
-
-    Raises:
-        CheckError: the file cannot be read.
-    """
-    try:
-        if path:
-            Path(path).open("rb").close()
-    except OSError as error:
-        raise CheckError(f"{name} {path} cannot be read: {describe_error(error)}") from error
 
 
 def _clean(error: Exception) -> str:

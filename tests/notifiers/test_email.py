@@ -18,8 +18,8 @@ from tocsin import Kind, Message, Secret, Severity, Status, TargetStatus
 from tocsin.core.logs import clean
 from tocsin.core.templates.renderer import Renderer
 from tocsin.core.testing.alerting import NASTY
-from tocsin.plugins.notifiers import email
 from tocsin.plugins.notifiers.email import EmailChannel, EmailNotifier
+from tocsin.plugins.notifiers.email.smtp import Security
 from tocsin.testing import check_notifier_conformance, check_refusal, message_of
 
 PASSWORD = "hunter2-app-password"
@@ -193,7 +193,7 @@ async def test_a_password_is_not_sent_in_the_clear(
 ) -> None:
     """To another host without STARTTLS nothing is logged in to; the remedy is named."""
     await server.start()
-    monkeypatch.setattr("tocsin.plugins.notifiers.email._local", lambda _: False)
+    monkeypatch.setattr("tocsin.plugins.notifiers.email.smtp._local", lambda _: False)
     notifier = notifier_of(server, user="ops", password=Secret(PASSWORD))
     error = await check_refusal(notifier.options, permanent=True)
     assert "not sent in the clear" in str(error)
@@ -240,7 +240,7 @@ async def test_it_says_who_it_is(
 async def test_a_server_that_knows_only_helo(server: MailServer, security: str) -> None:
     """A mail goes out by RFC 821, too, where no TLS is demanded."""
     await server.start(old=True)
-    notifier = notifier_of(server, security=email.Security(security))
+    notifier = notifier_of(server, security=Security(security))
     if security == "starttls":
         refusal = await check_refusal(notifier.options, permanent=True)
         assert "offers no STARTTLS" in str(refusal)

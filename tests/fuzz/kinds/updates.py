@@ -23,7 +23,8 @@ from tocsin import Kind as Notice
 from tocsin.core.hiding import clean
 from tocsin.core.ids import new_id
 from tocsin.core.testing.alerting import message_of
-from tocsin.plugins.notifiers.email import EmailChannel, EmailNotifier, Security
+from tocsin.plugins.notifiers.email import EmailChannel, EmailNotifier
+from tocsin.plugins.notifiers.email.smtp import Security
 from tocsin.plugins.notifiers.telegram import TelegramChannel, TelegramNotifier
 from tocsin.plugins.notifiers.telegram.bot import bot_of
 from tocsin.plugins.notifiers.telegram.presses import Action, Card, Offer
