@@ -140,7 +140,7 @@ async def test_a_press_on_a_message_of_any_id_is_answered(message_id: Any) -> No
         await notifier.send(message_of(Kind.FIRED))
         data = next(iter(notifier._presses._given))
         sent |= {"id": 7, "data": data, "from": {"id": 42}, "message": {"message_id": message_id}}
-        await notifier._pressed(sent, Controls())  # type: ignore[arg-type]
+        await notifier._handler.handle(sent, Controls())  # type: ignore[arg-type]
     assert len(asked) == 1
     assert "answerCallbackQuery" in calls
 

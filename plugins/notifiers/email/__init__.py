@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from enum import StrEnum
-from functools import lru_cache
 from ipaddress import ip_address
-from pathlib import Path
 from typing import ClassVar
 from uuid import UUID
 
-import aiosmtplib
 from attrs import define, field, frozen
 
 from tocsin import (
@@ -28,7 +22,6 @@ from tocsin import (
     Secret,
     Severity,
     Variable,
-    clean_text,
     hookimpl,
 )
 from tocsin.plugins.notifiers.email.compose import check_address, compose, layout, sender_for

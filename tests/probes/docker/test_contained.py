@@ -113,6 +113,7 @@ _LABELS = st.dictionaries(
     max_size=12,
 )
 
+
 UNASKED = Engine(DockerSource().client)
 
 
