@@ -205,3 +205,11 @@ class Driver:
     def alert(self, target: str, rule: str = "down") -> Alert:
         """An alert that is there."""
         return self.engine.alerts[rule, target]
+
+
+TEN = tuple(f"app{n}" for n in range(10))
+
+
+def star() -> dict[str, tuple[str, ...]]:
+    """Return dependencies: ten targets that need one database."""
+    return {"db": (), **dict.fromkeys(TEN, ("db",))}
