@@ -15,16 +15,7 @@ from attrs import define, frozen
 
 from tests.contexts import contexts
 from tests.kept import no_history
-from tocsin import (
-    ActionError,
-    Controls,
-    LogLine,
-    NotifyError,
-    Result,
-    Status,
-    Target,
-    hookimpl,
-)
+from tocsin import ActionError, Controls, LogLine, NotifyError, Result, Status, Target, hookimpl
 from tocsin.core.alerts.matchers import parse_all
 from tocsin.core.alerts.model import Alert
 from tocsin.core.alerts.silences import Silence, Window
@@ -48,6 +39,10 @@ failures = 1
 [channels.ops]
 notifier = "recording"
 """
+BESIDE = (
+    CONFIG + '[channels.other]\nnotifier = "recording"\nlabel = "o"\nmin_severity = "critical"\n'
+)
+TWO = CONFIG + '\n[channels.other]\nnotifier = "recording"\nlabel = "other"\n'
 
 
 @frozen(kw_only=True)
