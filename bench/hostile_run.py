@@ -151,8 +151,10 @@ class Watch:
                         reasons.append(item["reason"])
         with suppress(OSError, HTTPException, ValueError):
             for name, part in (self._json("/health") or {"components": {}})["components"].items():
+                if part["status"] == "ok":
+                    continue
                 reasons = self.outcome.reasons.setdefault(name.partition(".")[2], [])
-                if part["status"] != "ok" and part["message"] not in reasons:
+                if part["message"] not in reasons and len(reasons) < 100:
                     reasons.append(part["message"])
 
 

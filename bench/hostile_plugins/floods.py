@@ -16,6 +16,7 @@ async def open(self, context):
 TABLE = (
     source("flood-sink", "reports without end", "flood|wait|more than", """
 sink.discovered(Target(name=NAME, kind="ship"))
+sink.synced([NAME])
 while True:
     for _ in range(1000):
         sink.observed(NAME, Result.up("afloat " * 20))
@@ -23,6 +24,7 @@ while True:
 """),
     source("flood-changes", "reports down and up in turn without end", "flood|wait|more than", """
 sink.discovered(Target(name=NAME, kind="ship"))
+sink.synced([NAME])
 while True:
     sink.observed(NAME, Result.down("sunk"))
     sink.observed(NAME, Result.up("afloat"))
@@ -31,10 +33,12 @@ while True:
 for n in range(20_000):
     sink.discovered(Target(name=f"{NAME}-{n}", kind="ship"))
     sink.observed(f"{NAME}-{n}", Result.up())
+sink.synced([f"{NAME}-{n}" for n in range(20_000)])
 await asyncio.sleep(3600)
 """),
     source("flood-metrics", "invents 400 new metrics with each result", "", """
 sink.discovered(Target(name=NAME, kind="ship"))
+sink.synced([NAME])
 for n in range(1000):
     sink.observed(NAME, Result.up(metrics={f"m_{n}_{m}": 1.0 for m in range(400)}))
     await asyncio.sleep(0.1)
