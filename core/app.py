@@ -204,11 +204,13 @@ class Tocsin:
         self._stopped = self.plugins.is_stopping = True
         self.inventory.checks.close()
         # What waits for plugins waits for all of them at the same time.
-        # Only those of channels are needed longer, as messages that are under way are sent.
-        channels = {c.plugin or "" for c in self.settings.channels.values()}
+        # Only those of channels and observers are needed longer: messages and changes that are
+        # under way are sent.
+        needed = {c.plugin or "" for c in self.settings.channels.values()}
+        needed |= {o.plugin or "" for o in self.settings.observers.values()}
         await asyncio.gather(
-            self.services.stop(), self.deadman.stop(), self.sources.stop(),
-            self.isolation.leave(channels),
+            self.services.stop(), self.deadman.stop(), self.sources.stop(), self.reviewers.stop(),
+            self.isolation.leave(needed),
         )  # fmt: skip
         await self.api.stop()
         await self._files.stop()
@@ -216,7 +218,6 @@ class Tocsin:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        await self.reviewers.stop()
         await self.alerting.stop()
         await self.history.stop()
         await self.isolation.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from attrs import define, field
@@ -137,32 +138,46 @@ class Evaluator:
                 if is_any_faulty:
                     self.faults.clear(key)
                 continue
-            if bare and rule.inline and not rule.lookback:
+            if self._runs_elsewhere(rule):
+                self.asked.append(Judge(rule, key))
+                continue
+            if bare and not rule.lookback:
                 history = recent.plain()
             else:
-                history = self._history(recent, rule, alert, now)
+                history = self._history(recent, rule, alert, now.wall)
             verdict = self._judge(rule, key, history, now)
-            if verdict is None or (bare and not self._rechecks and verdict.is_no_news):
+            if bare and not self._rechecks and verdict.is_no_news:
                 continue
             yield key, verdict
 
+    def _runs_elsewhere(self, rule: BoundRule) -> bool:
+        return self.isolates and not rule.inline
+
+    def rule(self, key: Key) -> BoundRule | None:
+        """Return the rule of an alert; None if it does not watch the target, or there is none."""
+        recent = self._targets.get(key[1])
+        return None if recent is None else self._rules_of(recent).get(key)
+
+    def history(self, key: Key, alert: Alert | None, wall: datetime) -> History | None:
+        """Return the history for a rule that runs elsewhere; None if it watches its target no
+        longer."""
+        rule = self.rule(key)
+        return None if rule is None else self._history(self._targets[key[1]], rule, alert, wall)
+
     def _history(
-        self, recent: Recent, rule: BoundRule, alert: Alert | None, now: Moment
+        self, recent: Recent, rule: BoundRule, alert: Alert | None, wall: datetime
     ) -> History:
         return recent.history(
             rule.lookback,
-            now.wall,
+            wall,
             firing=alert is not None and alert.phase is Phase.FIRING,
             rule_state=self.rule_states.of((rule.name, recent.target.name), alert),
-            snapshot=not rule.inline,
+            snapshot=self._runs_elsewhere(rule),
             reads_back=rule.reads_back,
         )
 
-    def _judge(self, rule: BoundRule, key: Key, history: History, now: Moment) -> Verdict | None:
-        """Return a rule's verdict; None if it was queued to run elsewhere."""
-        if self.isolates and not rule.inline:
-            self.asked.append(Judge(rule, key, history))
-            return None
+    def _judge(self, rule: BoundRule, key: Key, history: History, now: Moment) -> Verdict:
+        """Return a rule's verdict."""
         try:
             verdict, wrong = rule.judge(history, now.wall)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a rule's fault is not ours
@@ -190,7 +205,10 @@ class Evaluator:
         while (key := self._rechecks.take(now.steady)) is not None:
             recent = self._targets.get(key[1])
             rule = self._bound.get(key[1], {}).get(key)
-            if recent is not None and rule is not None:
-                history = self._history(recent, rule, alerts.get(key), now)
-                if (verdict := self._judge(rule, key, history, now)) is not None:
-                    yield key, verdict
+            if recent is None or rule is None:
+                continue
+            if self._runs_elsewhere(rule):
+                self.asked.append(Judge(rule, key))
+                continue
+            history = self._history(recent, rule, alerts.get(key), now.wall)
+            yield key, self._judge(rule, key, history, now)

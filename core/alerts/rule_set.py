@@ -93,11 +93,11 @@ class BoundRule:
 
 @frozen
 class Judge:
-    """A request to evaluate a rule elsewhere; the verdict returns as the event ``Judged``."""
+    """A request to evaluate a rule elsewhere, on the history that there is when its turn comes; the
+    verdict returns as the event ``Judged``."""
 
     rule: BoundRule
     key: Key
-    history: History
 
 
 @frozen(kw_only=True)

@@ -70,6 +70,8 @@ class Server:
     _constructor: Constructor = field(init=False)
     _runtimes: dict[int, tuple[Any, Any]] = field(init=False, factory=dict)
     """By number: the runtime and its options."""
+    _runs: dict[int, asyncio.Task[Any]] = field(init=False, factory=dict)
+    """By number: the run of a source, or what a notifier listens with, that is closed after it."""
     _resources: dict[str, Resources] = field(init=False, factory=dict)
     _routes: HostRoutes = field(init=False)
     _yielding: asyncio.Task[None] = field(init=False)
@@ -156,9 +158,16 @@ class Server:
 
     async def _close(self, number: int) -> None:
         opened = self._runtimes.pop(number, None)
-        if opened is not None:
-            with suppress(PluginFault, TimeoutError):  # nothing more is expected of it
-                await guarded(opened[0].close, CLOSE_WITHIN, ())
+        if opened is None:
+            return
+
+        async def close() -> None:
+            if (run := self._runs.get(number)) is not None:
+                await asyncio.wait({run})
+            await opened[0].close()
+
+        with suppress(PluginFault, TimeoutError):  # nothing more is expected of it
+            await guarded(close, CLOSE_WITHIN, ())
 
     def _runtime(self, number: int) -> Any:
         try:
@@ -171,6 +180,18 @@ class Server:
     ) -> T:
         runtime = self._runtime(number)
         return await guarded(lambda: make(runtime), None, cast("Expected", expects))
+
+    async def _keep(
+        self, number: int, make: Callable[[Any], Coroutine[Any, Any, None]], *expects: type[Any]
+    ) -> None:
+        """Call what goes on until it is cancelled, and before a close."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - every call has a task of its own
+        self._runs[number] = task
+        try:
+            await self._call(number, make, *expects)
+        finally:
+            del self._runs[number]
 
     # Checks and rules
 
@@ -241,7 +262,7 @@ class Server:
         if type(self._runtime(number)).listen is NotifierRuntime.listen:
             await asyncio.Event().wait()  # it only sends
         controls = HostControls(self._peer, listening)
-        await self._call(number, lambda runtime: runtime.listen(controls), NotifyError)
+        await self._keep(number, lambda runtime: runtime.listen(controls), NotifyError)
 
     async def _changed(self, number: int, change: AlertChange) -> None:
         await self._call(number, lambda runtime: runtime.changed(change))
@@ -271,7 +292,7 @@ class Server:
 
     async def _run_source(self, number: int, run: int, name: str, interval: float) -> None:
         sink = HostSink(self._peer, run)
-        await self._call(number, lambda runtime: runtime.run(name, interval, sink))
+        await self._keep(number, lambda runtime: runtime.run(name, interval, sink))
 
     async def _logs(self, number: int, target: str, lines: int) -> list[LogLine]:
         async def read(runtime: Any) -> list[LogLine]:

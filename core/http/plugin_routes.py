@@ -123,8 +123,10 @@ class PluginRoutes:
             status = HTTPStatus.NOT_FOUND if error.missing else HTTPStatus.CONFLICT
             raise Problem(status, str(error)) from error
         except TimeoutError:
-            text = f"plugin {self.plugin} did not answer within {DEADLINE:g} s"
-            raise Problem(504, text) from None
+            late = f"did not answer a request within {DEADLINE:g} s"
+            plugins.fail(self.plugin, late)
+            self.failed = True
+            raise Problem(504, f"plugin {self.plugin} {late}") from None
         except PluginFault as fault:
             if fault.severe:
                 call.monitor.isolation.reset(self.plugin, fault)

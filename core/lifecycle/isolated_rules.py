@@ -52,13 +52,26 @@ class _Rest:
 class _Turns:
     """Turns of one plugin's rules: so many at once, and a share of the core's time.
 
-    Args:
+    Attributes:
         of_all: the time that the rules of all plugins share.
+        waiting: what is to be evaluated, in order; each key once.
+        running: what is being evaluated.
+        workers: number of tasks that evaluate.
     """
 
     of_all: TimeShare
     share: TimeShare = field(factory=lambda: TimeShare(SHARE))
-    room: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(AT_ONCE))
+    waiting: dict[Key, Judge] = field(factory=dict)
+    running: set[Key] = field(factory=set)
+    workers: int = 0
+
+    def next(self) -> Judge | None:
+        """Take what is to be evaluated next; None if there is nothing."""
+        key = next((key for key in self.waiting if key not in self.running), None)
+        if key is None:
+            return None
+        self.running.add(key)
+        return self.waiting.pop(key)
 
     async def wait(self) -> None:
         """Wait until there is time left; called in a turn."""
@@ -90,42 +103,50 @@ class IsolatedRuleRunner:
     _time: TimeShare = field(factory=lambda: TimeShare(SHARE_OF_ALL))
     _turns: dict[str, _Turns] = field(factory=dict)
     """By plugin."""
-    _busy: dict[Key, History | None] = field(factory=dict)
-    """Rules in progress, and the newest history that arrived since."""
 
     def run(self, asked: Judge) -> None:
-        """Evaluate a rule; while it runs, only the newest further history waits."""
-        bound, key, history = asked.rule, asked.key, asked.history
-        if key in self._busy:
-            self._busy[key] = history
-            return
-        self._busy[key] = None
-        self.executor.spawn(self._work(bound, key, history))
+        """Evaluate a rule in its turn, on the history that there is then."""
+        turns = self._turns.setdefault(asked.rule.plugin, _Turns(self._time))
+        turns.waiting[asked.key] = asked
+        if turns.workers < AT_ONCE:
+            turns.workers += 1
+            self.executor.spawn(self._work(turns))
 
-    async def _work(self, bound: BoundRule, key: Key, history: History) -> None:
-        latest: History | None = history
-        turns = self._turns.setdefault(bound.plugin, _Turns(self._time))
+    @property
+    def is_busy(self) -> bool:
+        """Return whether any rule waits or runs."""
+        return any(turns.waiting or turns.running for turns in self._turns.values())
+
+    async def _work(self, turns: _Turns) -> None:
         try:
-            while latest is not None:
-                async with turns.room:
+            while (asked := turns.next()) is not None:
+                try:
                     await turns.wait()
-                    latest, self._busy[key] = self._busy[key] or latest, None
-                    verdict, fault = await self._ask(bound, latest)
-                began = time.monotonic()
-                rules = self.executor.monitor.engine.evaluator
-                if self.isolation.is_leaving:
-                    break  # the rule may not have been able to answer
-                if rules.target(key[1]) is None or not rules.watches(key):
-                    break  # target or rule was removed meanwhile; the verdict is obsolete
-                if fault is None:
-                    self.faults.clear(key)
-                else:
-                    self.faults.add(bound.plugin, key, f"rule {bound.name} {fault}")
-                self.executor.handle(Judged(key, verdict))
-                turns.spend(time.monotonic() - began)
-                latest, self._busy[key] = self._busy[key], None
+                    await self._judge(asked, turns)
+                finally:
+                    turns.running.discard(asked.key)
         finally:
-            del self._busy[key]
+            turns.workers -= 1
+
+    async def _judge(self, asked: Judge, turns: _Turns) -> None:
+        engine, began = self.executor.monitor.engine, time.monotonic()
+        rule, history = (
+            engine.evaluator.rule(asked.key),
+            engine.history(asked.key, self.clock.now()),
+        )
+        turns.spend(time.monotonic() - began)
+        if rule is None or history is None or rule.plugin != asked.rule.plugin:
+            return
+        verdict, fault = await self._ask(rule, history)
+        if self.isolation.is_leaving or engine.evaluator.rule(asked.key) is None:
+            return  # it could not answer, or target or rule were removed meanwhile
+        began = time.monotonic()
+        if fault is None:
+            self.faults.clear(asked.key)
+        else:
+            self.faults.add(rule.plugin, asked.key, f"rule {rule.name} {fault}")
+        self.executor.handle(Judged(asked.key, verdict))
+        turns.spend(time.monotonic() - began)
 
     async def _ask(self, bound: BoundRule, history: History) -> tuple[Verdict, str | None]:
         """Return the verdict, and what went wrong or None."""

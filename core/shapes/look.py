@@ -38,6 +38,9 @@ MOST_METRICS = 500
 MOST_ITEMS = 5000
 """Maximum number of values in one table of data, over all levels."""
 
+MOST_LEVELS = 20
+"""Maximum depth of nested tables and lists."""
+
 MOST_DEPENDENCIES = 1000
 MOST_TARGETS = 100_000
 """Maximum number of names in one inventory."""
@@ -153,17 +156,29 @@ class Look:
             else:
                 kept[str(key)] = number
 
-    def data(self, name: str, given: object) -> None:
-        """Validate data as JSON; what JSON cannot represent becomes text."""
+    def data(self, name: str, given: object, *, whole: bool = False) -> None:
+        """Validate data as JSON; what JSON cannot represent becomes text.
+
+        Args:
+            name: the field.
+            given: its value.
+            whole: whether data of which only a part fits is of no use, and replaced by nothing.
+        """
         if not given and type(given) is dict:
             return
         if not isinstance(given, Mapping):
             self.instead(name, {}, given, "a table")
             return
-        room = _Room(MOST_ITEMS)
+        room = _Room(MOST_ITEMS, MOST_STATE if whole else LONGEST_TEXT)
         bounded = room.copy(given, 0)
         if room.left < 0:
             self.wrong.append(f"{name} of more than {MOST_ITEMS} values")
+        if room.is_too_deep:
+            self.wrong.append(f"{name} of more than {MOST_LEVELS} levels")
+        if whole and room.is_cut:
+            self.wrong.append(f"{name} with a text of more than {room.longest} characters")
+        if whole and (room.left < 0 or room.is_too_deep or room.is_cut):
+            bounded = {}
         if not all(type(value) in _PLAIN for value in bounded.values()):
             bounded = plain(bounded)
         if bounded != given:
@@ -185,10 +200,11 @@ class Look:
 
 
 class _Room:
-    """Copies data up to a maximum number of values."""
+    """Copies data up to a maximum number of values, with texts up to a maximum length."""
 
-    def __init__(self, left: int) -> None:
-        self.left = left
+    def __init__(self, left: int, longest: int) -> None:
+        self.left, self.longest = left, longest
+        self.is_too_deep = self.is_cut = False
 
     def copy(self, value: Any, depth: int) -> Any:
         """Return a copy of the part that fits."""
@@ -196,20 +212,24 @@ class _Room:
         if self.left < 0:
             return None
         if isinstance(value, str):
-            text = value[:LONGEST_TEXT] if type(value) is str else str(value)[:LONGEST_TEXT]
+            text = value[: self.longest] if type(value) is str else str(value)[: self.longest]
             self.left -= len(text) // 100
+            self.is_cut = self.is_cut or len(value) > self.longest
             return text
         if isinstance(value, int) and not -LARGEST_WHOLE < value < LARGEST_WHOLE:
             return show(int(value))
-        if depth < 20 and isinstance(value, Mapping):
+        if not isinstance(value, Mapping | list | tuple | set | frozenset):
+            return value
+        if depth >= MOST_LEVELS:
+            self.is_too_deep = True
+            return "…"
+        if isinstance(value, Mapping):
             few = islice(value.items(), max(0, self.left) + 1)
             return {
                 key[:200] if type(key) is str else key: self.copy(item, depth + 1)
                 for key, item in few
             }
-        if depth < 20 and isinstance(value, list | tuple | set | frozenset):
-            return [self.copy(item, depth + 1) for item in islice(value, max(0, self.left) + 1)]
-        return value
+        return [self.copy(item, depth + 1) for item in islice(value, max(0, self.left) + 1)]
 
 
 def _number(value: object) -> float | int | None:

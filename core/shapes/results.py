@@ -146,7 +146,7 @@ def fit_verdict(given: object, least_again: float = 0.0) -> tuple[Verdict, str |
         look = Look.new()
         look.text("message", verdict.message)
         look.data("details", verdict.details)
-        look.data("rule_state", verdict.rule_state)
+        look.data("rule_state", verdict.rule_state, whole=True)
         state = look.changed.get("rule_state", verdict.rule_state)
         if state and (size := _size(state)) > MOST_STATE:
             look.changed["rule_state"] = {}

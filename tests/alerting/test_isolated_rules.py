@@ -70,7 +70,7 @@ async def odd(make_desk: MakeDesk) -> Desk:
 
 
 def busy(desk: Desk) -> bool:
-    return bool(desk.alerting.executor.rules._busy)
+    return desk.alerting.executor.rules.is_busy
 
 
 @pytest.mark.parametrize("fault", [False, True])
@@ -145,11 +145,10 @@ async def test_a_rule_that_costs_its_lane_rests(clock: SettableClock) -> None:
     book = RuleSet(rules={"odd": bound}, overrides={}, own={})
     executor.monitor.handle(events.Configured(book, {}, (), 0.0), executor.steady.now())
     executor.monitor.handle(events.TargetPut(Target(name="web")), executor.steady.now())
-    history = History(target=Target(name="web"), latest={})
 
     async def results(count: int) -> None:
         for _ in range(count):
-            rules.run(Judge(bound, ("odd", "web"), history))
+            rules.run(Judge(bound, ("odd", "web")))
             await executor.beside.pop()
 
     await results(50)

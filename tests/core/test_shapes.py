@@ -173,6 +173,41 @@ def test_a_part_of_a_verdict_that_is_wrong_costs_only_itself(field: str, value: 
     assert len(encode(verdict.rule_state)) < 70_000
 
 
+def _nested(levels: int) -> dict[str, Any]:
+    deep: dict[str, Any] = {"end": 1}
+    for _ in range(levels - 1):
+        deep = {"a": deep}
+    return deep
+
+
+def _endless() -> dict[str, Any]:
+    itself: dict[str, Any] = {}
+    itself["a"] = [itself]
+    return itself
+
+
+def test_data_may_have_twenty_levels() -> None:
+    """What lies deeper is left out, and the plugin is blamed; also where it holds itself."""
+    assert fit_result(Result.up("", attributes=_nested(20))) == (
+        Result.up("", attributes=_nested(20)), None
+    )  # fmt: skip
+    for given in (_nested(21), _nested(100_000), _endless()):
+        result, wrong = fit_result(Result.up("", attributes=given))
+        assert wrong == "gave a result with attributes of more than 20 levels"
+        assert len(encode(result.attributes)) < 200
+
+
+@pytest.mark.parametrize(
+    "state", [{"much": "x" * 64_001}, _nested(21), {str(n): n for n in range(6000)}]
+)
+def test_a_rule_never_gets_back_a_part_of_its_state(state: dict[str, Any]) -> None:
+    """A state that does not fit is dropped, and the plugin is blamed."""
+    verdict, wrong = fit_verdict(Verdict.rising("", rule_state=state))
+    assert verdict.rule_state == {}
+    assert wrong is not None
+    assert "rule_state" in wrong
+
+
 @pytest.mark.parametrize("given", [None, "firing", changed(Verdict.clear(), state="firing")])
 def test_a_verdict_that_is_none_is_a_fault(given: Any) -> None:
     """No verdict, or a state of another type."""
