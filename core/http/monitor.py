@@ -16,6 +16,7 @@ from tocsin.core.history.access import HistoryAccess
 from tocsin.core.lifecycle import Alerting
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
+from tocsin.core.plugin.services import ServiceSupervisor
 from tocsin.core.state import LiveState
 
 
@@ -31,6 +32,7 @@ class Monitor(Protocol):
     alerting: Alerting
     plugins: PluginManager
     isolation: Isolation
+    services: ServiceSupervisor
 
     @property
     def state(self) -> LiveState:

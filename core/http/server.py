@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from typing import Any
 
@@ -59,7 +59,7 @@ ROUTES: tuple[Route, ...] = tuple(
 )  # fmt: skip
 """All operations of the core, in the order in which they are documented."""
 
-Performs = Callable[[Route, Call], Awaitable[web.StreamResponse]]
+Performs = Callable[[Route, Call], Coroutine[Any, Any, web.StreamResponse]]
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tocsin"'}
 _SOON = {"Retry-After": "10"}
@@ -94,7 +94,9 @@ class ApiServer:
         async def handle(request: web.Request) -> web.StreamResponse:
             coding_of(request)
             who = self._authenticate(route, request)
-            return await performs(route, Call(monitor=self._monitor, request=request, who=who))
+            performing = performs(route, Call(monitor=self._monitor, request=request, who=who))
+            share = None if who is None else self._monitor.services.share_of(who.name)
+            return await (performing if share is None else share.run(performing))
 
         app.router.add_route(route.method, route.path, handle)
         if route.method == "GET":

@@ -19,6 +19,7 @@ from tocsin.core.contracts.service import Service, ServiceContext
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin.sandbox import Isolation, PluginFault, call_with_deadline
 from tocsin.core.plugin.supervisor import keep_running
+from tocsin.core.runtime.time_share import TimeShare
 from tocsin.core.shapes import is_name, show
 
 log = get_logger(__name__)
@@ -28,6 +29,12 @@ LONGEST_URL = 2000
 
 STOP_PATIENCE = 5.0
 """Timeout, in seconds, for services to end."""
+
+TOKEN_PREFIX = "service "  # noqa: S105 - it is no secret
+"""What the name of a service's API token begins with."""
+
+SHARE = 0.1
+"""Share of the core's time that API requests of one third-party service may take."""
 
 URL_DEADLINE = 2.0
 """Timeout, in seconds, for a service to return its URL."""
@@ -41,6 +48,8 @@ class _Running:
     service: Service
     task: asyncio.Task[None]
     health: ComponentHealth = field(factory=lambda: ComponentHealth(status=Health.OK))
+    share: TimeShare | None = None
+    """The time that its API requests may take; None: they are not limited."""
     told: str = ""
     """The last reason that was logged, so that a recurring one is logged once."""
 
@@ -125,14 +134,25 @@ class ServiceSupervisor:
                 off = ComponentHealth(status=Health.DISABLED, message=str(error))
                 self._running[name].health = off
 
-        self._running[name] = _Running(plugin, service, asyncio.create_task(keep()))
+        share = None if plugin in self._isolation.inline else TimeShare(SHARE)
+        task = asyncio.create_task(keep())
+        self._running[name] = _Running(plugin, service, task, share=share)
+
+    def share_of(self, token: str) -> TimeShare | None:
+        """Return the time that requests with a token may take; None: they are not limited."""
+        running = (
+            self._running.get(token.removeprefix(TOKEN_PREFIX))
+            if token.startswith(TOKEN_PREFIX)
+            else None
+        )
+        return None if running is None else running.share
 
     def _context(self, name: str, api_url: str, own: Context) -> ServiceContext:
         directory = self._data_dir / "services" / name
         token = directory / "token"
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            ensure_token(token, self._tokens, f"service {name}", Role.VIEWER)
+            ensure_token(token, self._tokens, TOKEN_PREFIX + name, Role.VIEWER)
         except (OSError, ValueError) as error:
             raise ServiceError(f"cannot store its API token in {directory}: {error}") from error
         return ServiceContext(api_url=api_url, directory=directory, token_file=token, context=own)

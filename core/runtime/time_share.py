@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Coroutine, Generator
+from typing import Any, Generic, TypeVar
 
 from attrs import define, field
+
+T = TypeVar("T")
 
 SLICE = 0.1
 """Seconds of that time that may be spent at once."""
@@ -36,3 +41,39 @@ class TimeShare:
     def spend(self, seconds: float) -> None:
         """Record time that was spent."""
         self._left -= seconds
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine once there is time left, and record the time that its steps take; what it
+        waits for takes none."""
+        try:
+            while seconds := self.shortage():  # noqa: ASYNC110 - it is no event
+                await asyncio.sleep(seconds)
+        except BaseException:
+            work.close()
+            raise
+        return await _Metered(work, self)
+
+
+@define(eq=False)
+class _Metered(Generic[T]):
+    """Runs a coroutine and records the time of each step."""
+
+    work: Coroutine[Any, Any, T]
+    share: TimeShare
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        given: Any = None
+        error: BaseException | None = None
+        while True:
+            began = time.monotonic()
+            try:
+                waits_for = self.work.send(given) if error is None else self.work.throw(error)
+            except StopIteration as ended:
+                return ended.value  # type: ignore[no-any-return]
+            finally:
+                self.share.spend(time.monotonic() - began)
+            given = error = None
+            try:
+                given = yield waits_for
+            except BaseException as raised:  # noqa: BLE001 - it is the coroutine's
+                error = raised

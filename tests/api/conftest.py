@@ -48,6 +48,7 @@ from tocsin.core.lifecycle import Alerting
 from tocsin.core.monitor import events
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
+from tocsin.core.plugin.services import ServiceSupervisor
 from tocsin.core.state import CheckState, LiveState
 from tocsin.plugins.history import PostgresHistory
 from tocsin.testing import RecordingNotifier
@@ -102,6 +103,7 @@ class Stack:
         isolation = self.isolation = Isolation(
             frozenset(["recording"]), lambda *_: None, contexts()
         )
+        self.services = ServiceSupervisor(isolation, self.tokens, directory, self.clock)
         self.alerting = Alerting(
             self.settings, data_dir=directory, clock=self.clock, history=self.history, bus=self.bus,
             isolation=isolation, plugins=self.plugins,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
 
 from tocsin.core.runtime import time_share
@@ -24,3 +27,60 @@ def test_what_was_spent_has_to_be_waited_for(monkeypatch: pytest.MonkeyPatch) ->
     assert share.shortage() == 0
     share.spend(0.2)
     assert share.shortage() == pytest.approx(1.0 + time_share.LEAST_WAIT)
+
+
+async def test_only_the_steps_of_a_coroutine_take_time() -> None:
+    """What it waits for takes none; its result and its errors are those of the coroutine."""
+    share = TimeShare(0.5)
+
+    async def work(error: Exception | None = None) -> str:
+        end = time.process_time() + 0.05
+        while time.process_time() < end:
+            pass
+        await asyncio.sleep(0.1)
+        if error is not None:
+            raise error
+        return "done"
+
+    assert await share.run(work()) == "done"
+    assert 0.03 < time_share.SLICE - share._left < 0.1
+    with pytest.raises(ValueError, match="broken"):
+        await share.run(work(ValueError("broken")))
+
+
+async def test_a_coroutine_is_cancelled_while_it_waits_and_before_it_begins() -> None:
+    """Its own clean-up runs; one that has not begun is closed."""
+    share, seen = TimeShare(0.1), list[str]()
+
+    async def work() -> None:
+        try:
+            seen.append("begun")
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0)
+            seen.append("ended")
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(share.run(work()))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    await cancelled()
+    assert seen == ["begun", "ended"]
+    share.spend(1000.0)
+    await cancelled()
+    assert seen == ["begun", "ended"]
+
+
+async def test_work_waits_until_there_is_time_left() -> None:
+    """A share that is spent delays what comes next."""
+    share = TimeShare(0.5)
+    share.spend(time_share.SLICE + 0.05)
+    began = time.monotonic()
+
+    async def work() -> float:
+        return time.monotonic()
+
+    assert await share.run(work()) - began >= 0.1

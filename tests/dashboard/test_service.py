@@ -263,6 +263,21 @@ async def test_a_service_has_what_every_runtime_has(tmp_path: Path, clock: Setta
     await isolation.stop()
 
 
+@pytest.mark.parametrize("inline", [True, False])
+async def test_requests_of_a_third_party_service_have_a_share_of_the_time(
+    tmp_path: Path, clock: SettableClock, inline: bool
+) -> None:
+    """Those of built-in services, of people and of services that are gone are not limited."""
+    isolation = Isolation(frozenset("p" if inline else ""), lambda *_: None, contexts())
+    supervisor = ServiceSupervisor(isolation, TokenStore(tmp_path / "t.db"), tmp_path, clock)
+    await supervisor.apply(settings_of(Companion()), "http://api")
+    assert (supervisor.share_of("service x") is None) is inline
+    assert supervisor.share_of("x") is None
+    await supervisor.stop()
+    assert supervisor.share_of("service x") is None
+    await isolation.stop()
+
+
 async def test_a_service_that_ends_is_told_and_started_again(
     tmp_path: Path, clock: SettableClock
 ) -> None:
