@@ -1,4 +1,4 @@
-"""The house by numbers: lines of each room, long files, imports between rooms, names of plugins in
+"""The house by numbers: lines of each room, and how many are code, long files, imports between rooms, names of plugins in
 the core. ``make rooms``; nothing is run or imported."""
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ ROOT = Path(__file__).parent.parent
 TREES = ("core", "plugins", "dashboard")
 LONG = 300
 """Lines of a file that is too long."""
+
+FIELD = {"down", "history"}
+"""Names of plugins that are also words of the field: a status, and a kind of plugin."""
 
 
 def modules() -> Iterator[Path]:
@@ -49,10 +52,25 @@ def imported(tree: ast.Module) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
 
 
-def plugins() -> tuple[str, ...]:
-    """Names of the plugins that come along."""
+def plugins() -> set[str]:
+    """Names of the plugins that come along, but for those that are words of the field."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return tuple(project["entry-points"]["tocsin"])
+    return set(project["entry-points"]["tocsin"]) - FIELD
+
+
+def code_lines(text: str, tree: ast.Module) -> int:
+    """Lines of a file that are neither blank, nor comments, nor docstrings and the like."""
+    prose = {
+        number
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        for number in range(node.lineno, (node.end_lineno or 0) + 1)
+    }
+    return sum(
+        1
+        for number, line in enumerate(text.splitlines(), 1)
+        if number not in prose and line.strip() and not line.lstrip().startswith("#")
+    )
 
 
 def texts(tree: ast.Module) -> Iterator[str]:
@@ -68,6 +86,7 @@ def main() -> None:
     """Print the tables."""
     lines: Counter[str] = Counter()
     files: Counter[str] = Counter()
+    code: Counter[str] = Counter()
     long: list[tuple[int, Path]] = []
     edges: Counter[tuple[str, str]] = Counter()
     named: dict[Path, set[str]] = {}
@@ -78,6 +97,7 @@ def main() -> None:
         tree, room, count = ast.parse(text), room_of(path), text.count("\n")
         lines[room] += count
         files[room] += 1
+        code[room] += code_lines(text, tree)
         if count > LONG:
             long.append((count, path))
         for name in imported(tree):
@@ -92,12 +112,13 @@ def main() -> None:
                 for node in ast.walk(tree)
                 if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None
             )
-    print(f"{'room':24} {'files':>5} {'lines':>6}")
+    print(f"{'room':24} {'files':>5} {'lines':>6} {'code':>6}")
     for room, count in sorted(lines.items(), key=lambda item: (item[0].split("/")[0], -item[1])):
-        print(f"{room:24} {files[room]:5} {count:6}")
+        print(f"{room:24} {files[room]:5} {count:6} {code[room]:6}")
     for tree_name in TREES:
         total = sum(count for room, count in lines.items() if room.split("/")[0] == tree_name)
-        print(f"{tree_name + ', all':24} {'':5} {total:6}")
+        written = sum(count for room, count in code.items() if room.split("/")[0] == tree_name)
+        print(f"{tree_name + ', all':24} {'':5} {total:6} {written:6}")
     print(f"\nfiles over {LONG} lines: {len(long)}")
     for count, path in sorted(long, reverse=True):
         print(f"  {count:4} {path}")
