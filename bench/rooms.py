@@ -1,5 +1,5 @@
-"""The house by numbers: lines of each room, and how many are code, long files, imports between rooms, names of plugins in
-the core. ``make rooms``; nothing is run or imported."""
+"""The house by numbers: lines of each room, and how many are code, long files, imports between
+rooms, names of plugins in the core. ``make rooms``; nothing is run or imported."""
 
 from __future__ import annotations
 
