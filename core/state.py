@@ -83,6 +83,8 @@ class TargetState:
     """Number of its latest change; see :class:`LiveState`."""
     _summary: _Summary | None = None
     """Cached for each revision, since it is read far more often than it changes."""
+    _worst: tuple[int, CheckState | None] = (-1, None)
+    """The check that decides the status, cached likewise, with its revision."""
 
     @property
     def status(self) -> Status:
@@ -116,9 +118,12 @@ class TargetState:
         Of several, a source's check comes first, since it explains the others (a crashed container
         explains a refused connection), then the one whose status is unchanged for longest.
         """
-        status = self.status
-        deciding = [c for c in self._seeing() if c.status is status and c.last is not None]
-        return min(deciding, key=lambda c: (c.polled, c.since is None, c.since), default=None)
+        if self._worst[0] != self.revision:
+            status = self.status
+            deciding = [c for c in self._seeing() if c.status is status and c.last is not None]
+            first = min(deciding, key=lambda c: (c.polled, c.since is None, c.since), default=None)
+            self._worst = (self.revision, first)
+        return self._worst[1]
 
     @property
     def message(self) -> str:

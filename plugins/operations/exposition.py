@@ -31,7 +31,9 @@ CHUNK = 240 * 1024
 a mebibyte in UTF-8, as a stream takes at once. Writing them takes about 8 ms; with smaller pieces,
 a busy event loop delays the answer by many turns."""
 
-Sample = tuple[Mapping[str, str], float]
+Sample = tuple[str, float]
+"""Labels as :func:`_labels` writes them, and the value."""
+
 Family = tuple[str, str, str, Iterable[Sample]]
 """Name, type, help, samples."""
 
@@ -53,13 +55,17 @@ def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
-def _line(name: str, labels: Mapping[str, str], value: float) -> str:
-    inner = ",".join(f'{key}="{_escape(text)}"' for key, text in labels.items())
-    if math.isinf(value):
-        number = "+Inf" if value > 0 else "-Inf"
-    else:
-        number = "NaN" if math.isnan(value) else repr(float(value))
-    return f"{name}{{{inner}}} {number}\n" if inner else f"{name} {number}\n"
+def _labels(**labels: str) -> str:
+    return ",".join(f'{key}="{_escape(text)}"' for key, text in labels.items())
+
+
+def _number(value: float) -> str:
+    if math.isfinite(value):
+        return repr(float(value))
+    return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+
+
+_STATUS = {status: _labels(status=status.value) for status in Status}
 
 
 def render(families: Iterable[Family]) -> Iterator[str]:
@@ -72,7 +78,9 @@ def render(families: Iterable[Family]) -> Iterator[str]:
             if not is_begun:
                 lines.append(f"# HELP {name} {text}\n# TYPE {name} {kind}\n")
                 is_begun = True
-            line = _line(name, labels, value)
+            line = (
+                f"{name}{{{labels}}} {_number(value)}\n" if labels else f"{name} {_number(value)}\n"
+            )
             lines.append(line)
             size += len(line)
             if size >= CHUNK:
@@ -84,57 +92,60 @@ def render(families: Iterable[Family]) -> Iterator[str]:
 
 def families(reading: Reading) -> Iterator[Family]:
     """Yield all metric families that tocsin exposes."""
-    checks = [(one.target.name, check) for one in reading.targets for check in one.checks]
+    checks = [
+        (f'{target},check="{_escape(check.name)}"', check)
+        for one in reading.targets
+        for target in (_labels(target=one.target.name),)
+        for check in one.checks
+    ]
     yield (
         "tocsin_check_up", "gauge",
         "1 while a check is up or degraded, 0 while it is down; absent while it is unknown.",
         (
-            ({"target": t, "check": c.name}, float(c.status is not Status.DOWN))
-            for t, c in checks
+            (labels, float(c.status is not Status.DOWN))
+            for labels, c in checks
             if c.status is not Status.UNKNOWN
         ),
     )  # fmt: skip
     yield (
         "tocsin_check_status", "gauge", "1 for the status a check is in, 0 for the others.",
         (
-            ({"target": t, "check": c.name, "status": s.value}, float(c.status is s))
-            for t, c in checks
-            for s in Status
+            (f"{labels},{status}", float(c.status is s))
+            for labels, c in checks
+            for s, status in _STATUS.items()
         ),
     )  # fmt: skip
     yield (
         "tocsin_target_status", "gauge", "1 for the status a target is in, 0 for the others.",
         (
-            (
-                {"target": t.target.name, "kind": t.target.kind, "status": s.value},
-                float(t.status is s),
-            )
-            for t in reading.targets
-            for s in Status
+            (f"{labels},{status}", float(one.status is s))
+            for one in reading.targets
+            for labels in (_labels(target=one.target.name, kind=one.target.kind),)
+            for s, status in _STATUS.items()
         ),
     )  # fmt: skip
     yield (
         "tocsin_check_latency_seconds", "gauge", "How long the last run of a check took.",
         (
-            ({"target": t, "check": c.name}, c.latency)
-            for t, c in checks
+            (labels, c.latency)
+            for labels, c in checks
             if c.latency is not None
         ),
     )  # fmt: skip
     yield (
         "tocsin_check_runs_total", "counter", "Results of a check since the start.",
-        (({"target": t, "check": c.name}, float(c.runs)) for t, c in checks),
+        ((labels, float(c.runs)) for labels, c in checks),
     )  # fmt: skip
     yield (
         "tocsin_check_skipped_total", "counter",
         "Runs skipped because the previous one was still running or it was too late.",
-        (({"target": t, "check": c.name}, float(c.skipped)) for t, c in checks),
+        ((labels, float(c.skipped)) for labels, c in checks),
     )  # fmt: skip
     yield (
         "tocsin_check_metric", "gauge", "What a check measured; the unit is in the metric's name.",
         (
-            ({"target": t, "check": c.name, "metric": name}, value)
-            for t, c in checks
+            (f'{labels},metric="{_escape(name)}"', value)
+            for labels, c in checks
             for name, value in c.metrics.items()
         ),
     )  # fmt: skip
@@ -156,8 +167,8 @@ def _declared(
         yield (
             family, metric.kind.value, metric.help.replace("\\", "\\\\"),
             [
-                ({"target": target, "check": check.name}, value)
-                for target, check in checks
+                (labels, value)
+                for labels, check in checks
                 if (value := check.metrics.get(names.get(check.probe, ""))) is not None
             ],
         )  # fmt: skip
@@ -166,17 +177,22 @@ def _declared(
 def _containers(targets: Sequence[TargetSnapshot]) -> Iterator[Family]:
     """Yield the families of container facts, in base units."""
     facts = [
-        (one.target.name, container) for one in targets if (container := one.container) is not None
+        (_labels(target=one.target.name), container)
+        for one in targets
+        if (container := one.container) is not None
     ]
 
     def family(name: str, kind: str, text: str, attribute: str, scale: float = 1.0) -> Family:
-        values = ((target, getattr(container, attribute)) for target, container in facts)
-        samples = (({"target": t}, float(v) * scale) for t, v in values if v is not None)
+        values = ((labels, getattr(container, attribute)) for labels, container in facts)
+        samples = ((labels, float(value) * scale) for labels, value in values if value is not None)
         return f"tocsin_container_{name}", kind, text, samples
 
     yield (
         "tocsin_container_running", "gauge", "1 while a container runs, else 0.",
-        (({"target": t, "image": c.image}, float(c.state == "running")) for t, c in facts),
+        (
+            (f'{labels},image="{_escape(c.image)}"', float(c.state == "running"))
+            for labels, c in facts
+        ),
     )  # fmt: skip
     yield family("cpu_usage_cores", "gauge", "Cores in use.", "cpu_percent", 0.01)
     yield family(
@@ -194,8 +210,8 @@ def _containers(targets: Sequence[TargetSnapshot]) -> Iterator[Family]:
         "tocsin_container_start_time_seconds", "gauge",
         "When a running container started, in seconds since the epoch.",
         (
-            ({"target": t}, c.started_at.timestamp())
-            for t, c in facts
+            (labels, c.started_at.timestamp())
+            for labels, c in facts
             if c.started_at is not None and c.state == "running"
         ),
     )  # fmt: skip
@@ -206,33 +222,33 @@ def _own(reading: Reading) -> Iterator[Family]:
     stats = reading.statistics
     yield (
         "tocsin_build_info", "gauge", "The version that runs; always 1.",
-        [({"version": stats.version}, 1.0)],
+        [(_labels(version=stats.version), 1.0)],
     )  # fmt: skip
     yield (
         "tocsin_start_time_seconds", "gauge", "When tocsin started, in seconds since the epoch.",
-        [({}, stats.started_at.timestamp())],
+        [("", stats.started_at.timestamp())],
     )  # fmt: skip
     yield (
         "tocsin_component_healthy", "gauge", "1 while a component of tocsin is healthy, else 0.",
         [
-            ({"component": part.name}, float(part.status in (Health.OK, Health.DISABLED)))
+            (_labels(component=part.name), float(part.status in (Health.OK, Health.DISABLED)))
             for part in reading.components
         ],
     )  # fmt: skip
     yield (
         "tocsin_plugin_failed", "gauge", "1 while a plugin has failed, else 0.",
-        [({"plugin": r.name}, float(r.status == "failed")) for r in reading.plugins],
+        [(_labels(plugin=r.name), float(r.status == "failed")) for r in reading.plugins],
     )  # fmt: skip
-    yield ("tocsin_checks", "gauge", "Checks scheduled.", [({}, stats.checks)])
-    yield ("tocsin_checks_running", "gauge", "Checks running now.", [({}, stats.running)])
-    yield ("tocsin_runs_total", "counter", "Runs started.", [({}, stats.runs)])
-    yield ("tocsin_runs_skipped_total", "counter", "Runs skipped.", [({}, stats.skipped)])
+    yield ("tocsin_checks", "gauge", "Checks scheduled.", [("", stats.checks)])
+    yield ("tocsin_checks_running", "gauge", "Checks running now.", [("", stats.running)])
+    yield ("tocsin_runs_total", "counter", "Runs started.", [("", stats.runs)])
+    yield ("tocsin_runs_skipped_total", "counter", "Runs skipped.", [("", stats.skipped)])
     yield (
         "tocsin_lateness_seconds", "gauge", "Delay of the start of recent runs, by percentile.",
         [
-            ({"percentile": "50"}, stats.lateness_p50),
-            ({"percentile": "99"}, stats.lateness_p99),
-            ({"percentile": "100"}, stats.lateness_max),
+            (_labels(percentile="50"), stats.lateness_p50),
+            (_labels(percentile="99"), stats.lateness_p99),
+            (_labels(percentile="100"), stats.lateness_max),
         ],
     )  # fmt: skip
     yield from _alerting(reading)
@@ -259,7 +275,7 @@ def _own(reading: Reading) -> Iterator[Family]:
         ),
         ("rows_dropped", "tocsin_history_rows_dropped_total", "counter", "Rows of history lost."),
     ):
-        yield name, kind, text, [({}, numbers.get(key, 0.0))]
+        yield name, kind, text, [("", numbers.get(key, 0.0))]
 
 
 def _alerting(reading: Reading) -> Iterator[Family]:
@@ -268,8 +284,7 @@ def _alerting(reading: Reading) -> Iterator[Family]:
         "tocsin_alert_firing", "gauge", "1 for each alert that fires.",
         [
             (
-                {"alert": a.rule, "target": a.target, "severity": a.severity.value,
-                 "state": a.state},
+                _labels(alert=a.rule, target=a.target, severity=a.severity.value, state=a.state),
                 1.0,
             )
             for a in reading.alerts
@@ -277,17 +292,17 @@ def _alerting(reading: Reading) -> Iterator[Family]:
     )  # fmt: skip
     yield (
         "tocsin_channel_messages_sent_total", "counter", "Messages a channel has delivered.",
-        [({"channel": c.name}, float(c.sent)) for c in reading.channels],
+        [(_labels(channel=c.name), float(c.sent)) for c in reading.channels],
     )  # fmt: skip
     yield (
         "tocsin_channel_attempts_failed_total", "counter", "Attempts to deliver that failed.",
-        [({"channel": c.name}, float(c.failed)) for c in reading.channels],
+        [(_labels(channel=c.name), float(c.failed)) for c in reading.channels],
     )  # fmt: skip
     yield (
         "tocsin_channel_notices_waiting", "gauge", "Notifications a channel has not delivered yet.",
-        [({"channel": c.name}, float(c.waiting)) for c in reading.channels],
+        [(_labels(channel=c.name), float(c.waiting)) for c in reading.channels],
     )  # fmt: skip
     yield (
         "tocsin_journal_entries_waiting", "gauge", "Entries that the journal could not write yet.",
-        [({}, float(reading.statistics.journal_waiting))],
+        [("", float(reading.statistics.journal_waiting))],
     )  # fmt: skip
