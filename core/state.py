@@ -10,15 +10,8 @@ from typing import Any
 
 from attrs import define, evolve, frozen
 
-from tocsin.core.contracts.model import (
-    Container,
-    Heartbeat,
-    Observation,
-    Result,
-    Status,
-    Target,
-    worst,
-)
+from tocsin.core.contracts.container import Container
+from tocsin.core.contracts.model import Heartbeat, Observation, Result, Status, Target, worst
 
 REMOVED_KEPT = 10_000
 """Most removed targets that are remembered, for clients that ask for changes since a revision."""

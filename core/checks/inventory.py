@@ -20,7 +20,8 @@ from tocsin.core.checks.slots import CONFIGURATION
 from tocsin.core.clock import Clock
 from tocsin.core.config.errors import Catalog
 from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings, TargetSettings
-from tocsin.core.contracts.model import Reason, Result, Target
+from tocsin.core.contracts.container import Reason
+from tocsin.core.contracts.model import Result, Target
 from tocsin.core.contracts.source import Claim
 from tocsin.core.logs import get_logger
 from tocsin.core.monitor.events import (

@@ -14,8 +14,9 @@ from attrs import define, evolve, field
 
 from tocsin.core.contracts.base import ActionError, ServiceError
 from tocsin.core.contracts.doctor import Finding, Installation
+from tocsin.core.contracts.message import Message
 from tocsin.core.contracts.model import CheckError, Heartbeat, LogLine, Result, Status, Target
-from tocsin.core.contracts.notifier import Message, NotifierRuntime, NotifyError, Receipt
+from tocsin.core.contracts.notifier import NotifierRuntime, NotifyError, Receipt
 from tocsin.core.contracts.observer import AlertChange
 from tocsin.core.contracts.probe import Probe
 from tocsin.core.contracts.reviewer import ReviewRequest

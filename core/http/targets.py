@@ -7,7 +7,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from tocsin.core.contracts.history_records import Chart, Point
+from tocsin.core.contracts.history_series import Chart, Point
 from tocsin.core.contracts.model import Observation, Status
 from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.http import actions

@@ -29,16 +29,15 @@ from tocsin.core.config.settings import (
     Settings,
 )
 from tocsin.core.contracts.base import ActionError, Secret
+from tocsin.core.contracts.container import Container, Reason
 from tocsin.core.contracts.model import (
     AuditEntry,
     ComponentHealth,
-    Container,
     Event,
     Health,
     Heartbeat,
     LogLine,
     Observation,
-    Reason,
     Result,
     Target,
 )

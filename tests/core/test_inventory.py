@@ -29,7 +29,8 @@ from tocsin.core.config.settings import (
     SourceSettings,
     TargetSettings,
 )
-from tocsin.core.contracts.model import Container, Observation, Reason, Result, Status, Target
+from tocsin.core.contracts.container import Container, Reason
+from tocsin.core.contracts.model import Observation, Result, Status, Target
 from tocsin.core.hiding import is_plain
 from tocsin.core.journal.journal import Journal
 from tocsin.core.monitor import Effects, Monitor

@@ -23,7 +23,7 @@ from tocsin import (
     TargetSnapshot,
     hookimpl,
 )
-from tocsin.core.contracts.model import CONTAINER_METRICS
+from tocsin.core.contracts.container import CONTAINER_METRICS
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.plugins.operations.exposition import Reading, families, render
 from tocsin.plugins.operations.metrics import routes
