@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tocsin.core.auth import TokenStore
+from tocsin.core.auth.tokens import TokenStore
 from tocsin.core.bus import Bus
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.inventory import Inventory

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from attrs import define, field
 
-from tocsin.core.auth import TokenStore, ensure_admin
+from tocsin.core.auth.admin_token import ensure_admin
+from tocsin.core.auth.tokens import TokenStore
 from tocsin.core.clock import Clock
 from tocsin.core.logs import get_logger
 from tocsin.core.runtime.data_dir import API_URL, StartError

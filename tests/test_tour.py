@@ -30,7 +30,7 @@ from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.scheduler import Scheduler
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.journal.file import open_file, read
 from tocsin.core.lifecycle import Alerting
 from tocsin.core.monitor import Effects, Monitor, events

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from tocsin.core.auth import TokenStore
+from tocsin.core.auth.tokens import TokenStore
 from tocsin.core.bus import Bus
 from tocsin.core.checks.runs import SchedulerStats
 from tocsin.core.clock import Clock

@@ -23,7 +23,7 @@ from tocsin.core.bus import News, Subscription
 from tocsin.core.contracts.model import Observation
 from tocsin.core.contracts.route import Routes
 from tocsin.core.encoding import encode as as_json
-from tocsin.core.http.alerts import alert_view
+from tocsin.core.http.alert_views import alert_view
 from tocsin.core.http.chunks import send_chunk, stream_response
 from tocsin.core.http.keys import STOPPING, STREAMS
 from tocsin.core.http.ledger import row_view

@@ -19,7 +19,7 @@ import pluggy
 from attrs import evolve, frozen
 
 from tocsin.core.config import read_plugin_settings
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.contracts.doctor import DoctorCheck
 from tocsin.core.contracts.panel import Panel
 from tocsin.core.contracts.route import Route

@@ -21,7 +21,8 @@ from tocsin.core.alerts.model import Alert
 from tocsin.core.alerts.silences import Silence, Window
 from tocsin.core.bus import Bus
 from tocsin.core.config import load_config
-from tocsin.core.config.settings import PluginSettings, Settings
+from tocsin.core.config.core_settings import PluginSettings
+from tocsin.core.config.settings import Settings
 from tocsin.core.contracts.base import private
 from tocsin.core.contracts.model import AuditEntry, ComponentHealth, Observation
 from tocsin.core.journal.journal import Entry

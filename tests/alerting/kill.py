@@ -47,7 +47,7 @@ from tocsin import Message, Notifier, NotifyError, Receipt, Result, Status, Targ
 from tocsin.core.bus import Bus
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.contracts.model import Observation
 from tocsin.core.journal.journal import Entry
 from tocsin.core.lifecycle import Alerting, manager

@@ -14,20 +14,15 @@ from pytest_aiohttp import AiohttpClient
 from tests.alerting.well import Well
 from tests.contexts import contexts
 from tests.kept import flush, kept
-from tocsin.core.auth import TokenStore
+from tocsin.core.auth.tokens import TokenStore
 from tocsin.core.bus import Bus
 from tocsin.core.checks.restarts import Restarts
 from tocsin.core.checks.runs import SchedulerStats
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
+from tocsin.core.config.core_settings import ActionSettings, PluginSettings
 from tocsin.core.config.errors import ConfigError, ConfigProblem
-from tocsin.core.config.settings import (
-    ActionSettings,
-    ChannelSettings,
-    HistorySettings,
-    PluginSettings,
-    Settings,
-)
+from tocsin.core.config.settings import ChannelSettings, HistorySettings, Settings
 from tocsin.core.contracts.base import ActionError, Secret
 from tocsin.core.contracts.container import Container, Reason
 from tocsin.core.contracts.model import (

@@ -22,13 +22,8 @@ from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.inventory import Inventory
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.scheduler import Scheduler
-from tocsin.core.config.settings import (
-    CheckSettings,
-    PluginSettings,
-    Settings,
-    SourceSettings,
-    TargetSettings,
-)
+from tocsin.core.config.core_settings import PluginSettings
+from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings, TargetSettings
 from tocsin.core.contracts.container import Container, Reason
 from tocsin.core.contracts.model import Observation, Result, Status, Target
 from tocsin.core.hiding import is_plain

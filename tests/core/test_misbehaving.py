@@ -21,11 +21,12 @@ from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Moment
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.app import Tocsin
-from tocsin.core.auth import TokenStore
+from tocsin.core.auth.tokens import TokenStore
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import ConfigError, load_config, structure
 from tocsin.core.config.alerting import book_of
-from tocsin.core.config.settings import PluginSettings, Settings
+from tocsin.core.config.core_settings import PluginSettings
+from tocsin.core.config.settings import Settings
 from tocsin.core.contracts.model import Observation
 from tocsin.core.plugin import services
 from tocsin.core.plugin.manager import PluginManager

@@ -14,8 +14,8 @@ from attrs import define, field
 
 from tests.hosts.installed import install
 from tocsin.core.clock import SystemClock
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.config.errors import Problems
-from tocsin.core.config.settings import PluginSettings
 from tocsin.core.config.structure import build, construct
 from tocsin.core.hosts.host import Host
 from tocsin.core.plugin.contexts import Contexts, RuntimeContext

@@ -9,7 +9,7 @@ import pytest
 from attrs import frozen
 
 from tocsin import Probe, Result, Target, hookimpl
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.http.admin import plugin_view
 from tocsin.core.plugin.api import Deprecation, remark_on
 from tocsin.core.plugin.manager import PluginManager, PluginRecord

@@ -152,7 +152,7 @@ def test_ours_describe_what_they_measure(kind: str, plugins: PluginManager) -> N
 @pytest.fixture(scope="module")
 def plugins() -> PluginManager:
     """Our own plugins."""
-    from tocsin.core.config.settings import PluginSettings
+    from tocsin.core.config.core_settings import PluginSettings
 
     made = PluginManager(PluginSettings(external=False))
     made.load()
