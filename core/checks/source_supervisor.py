@@ -24,10 +24,7 @@ from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.runtimes import Runtime
 from tocsin.core.plugin.sandbox import Isolation, PluginFault
 from tocsin.core.plugin.supervisor import keep_running
-from tocsin.core.shapes import (
-    fit_document,
-    fit_lines,
-)
+from tocsin.core.shapes import fit_document, fit_lines
 
 log = get_logger(__name__)
 T = TypeVar("T")

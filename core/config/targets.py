@@ -11,11 +11,7 @@ from tocsin.core.config.checks import bad_name, make_check
 from tocsin.core.config.errors import Catalog, Path, Problems
 from tocsin.core.config.rules import RuleMaker
 from tocsin.core.config.scalars import number, show
-from tocsin.core.config.settings import (
-    CheckSettings,
-    RuleSettings,
-    TargetSettings,
-)
+from tocsin.core.config.settings import CheckSettings, RuleSettings, TargetSettings
 from tocsin.core.config.structure import build
 from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.units import parse_duration, parse_size

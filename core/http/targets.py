@@ -165,8 +165,8 @@ async def get_target(call: Call) -> TargetDetail:
     return TargetDetail(
         target=target_view(state),
         dependents=call.monitor.dependents(name),
-        actions=sorted(call.monitor.actions(name)),
-        restart_allowed=call.monitor.may_restart(name),
+        actions=sorted(call.monitor.actions.actions(name)),
+        restart_allowed=call.monitor.actions.may_restart(name),
     )
 
 

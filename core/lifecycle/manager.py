@@ -173,8 +173,7 @@ class Alerting:
         self.executor.handle(events.Judged(key, verdict))
 
     def _faulted(self, plugin: str, reason: str) -> None:
-        if self._plugins.fail(plugin, reason):
-            log.error("a plugin failed; everything else goes on", plugin=plugin, reason=reason)
+        self._plugins.blame(plugin, reason)
 
     def _recovered(self, plugin: str) -> None:
         if self._plugins.recover(plugin):

@@ -12,12 +12,7 @@ https://jinja.palletsprojects.com/en/stable/sandbox/#security-considerations
 from __future__ import annotations
 
 import functools
-from collections.abc import (
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-)
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jinja2

@@ -202,7 +202,8 @@ def test_once_it_can_be_made_a_plugin_has_recovered(tmp_path: Path) -> None:
     assert record(manager, "picky").status == "failed"
     assert not manager.recover("picky")  # something else of it works
     assert record(manager, "picky").status == "failed"
-    monitor.note_unbuilt(configured(manager, tmp_path, "[observers.picky]\nmost = 1\n"))
+    fixed = configured(manager, tmp_path, "[observers.picky]\nmost = 1\n")
+    monitor.plugins.note_unbuilt(fixed.unbuilt())
     assert record(manager, "picky").status == "ok"
 
 

@@ -12,7 +12,8 @@ from attrs import frozen
 import tocsin
 from tocsin.core.config import load_config
 from tocsin.core.config.core_settings import PluginSettings
-from tocsin.core.plugin.manager import PluginManager, PluginRecord
+from tocsin.core.plugin.catalog import PluginRecord
+from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.options import options_of, summary_of
 
 
