@@ -240,10 +240,7 @@ class Tocsin:
 
     def has_looked_around(self) -> bool:
         """Return whether every source and check has had a first result since the start."""
-        if not self.sources.looked_around():
-            return False
-        checks = (check for target in self.state for check in target.checks.values())
-        return all(check.last is not None or check.broken is not None for check in checks)
+        return self.sources.looked_around() and self.state.has_first_results()
 
     def stats(self) -> SchedulerStats:
         """Return the scheduler's statistics."""

@@ -179,6 +179,11 @@ class LiveState:
     def __iter__(self) -> Iterator[TargetState]:
         return iter(self.targets.values())
 
+    def has_first_results(self) -> bool:
+        """Return whether each check has a result, or cannot run."""
+        checks = (check for target in self for check in target.checks.values())
+        return all(check.last is not None or check.broken is not None for check in checks)
+
     def put(self, target: Target, *, declared: bool, source: str | None, at: datetime) -> bool:
         """Add or update a target, keeping its checks and results; return whether it changed."""
         known = self.targets.get(target.name)
