@@ -23,12 +23,12 @@ from tocsin.core.clock import Clock, SystemClock
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import Settings
 from tocsin.core.contracts.model import AuditEntry, ComponentHealth, Health, Heartbeat
-from tocsin.core.deadman import Deadman
 from tocsin.core.hiding import know
 from tocsin.core.history.access import HistoryAccess
 from tocsin.core.history.plugin import HistoryPlugin
 from tocsin.core.http import ApiServer
 from tocsin.core.lifecycle import Alerting
+from tocsin.core.lifecycle.deadman import Deadman
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin.catalog import log_failed
 from tocsin.core.plugin.contexts import Contexts
