@@ -29,6 +29,7 @@ from tocsin.core.history.plugin import HistoryPlugin
 from tocsin.core.http import ApiServer
 from tocsin.core.lifecycle import Alerting
 from tocsin.core.lifecycle.deadman import Deadman
+from tocsin.core.lifecycle.start_files import StartFiles
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin.catalog import log_failed
 from tocsin.core.plugin.contexts import Contexts
@@ -39,7 +40,6 @@ from tocsin.core.resolver import lookups
 from tocsin.core.runtime import descriptors, gc_tuning
 from tocsin.core.runtime.data_dir import StartError
 from tocsin.core.runtime.turns import short_turns
-from tocsin.core.start_files import StartFiles
 from tocsin.core.state import LiveState
 
 log = get_logger(__name__)
