@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 
 from tocsin.core.auth.tokens import TokenStore
-from tocsin.core.bus import Bus
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.inventory import Inventory
 from tocsin.core.checks.probe_faults import ProbeFaults
@@ -31,6 +30,7 @@ from tocsin.core.lifecycle import Alerting
 from tocsin.core.lifecycle.deadman import Deadman
 from tocsin.core.lifecycle.start_files import StartFiles
 from tocsin.core.logs import get_logger
+from tocsin.core.monitor.bus import Bus
 from tocsin.core.plugin.catalog import log_failed
 from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.manager import PluginManager, tocsin_version

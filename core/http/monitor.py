@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from tocsin.core.auth.tokens import TokenStore
-from tocsin.core.bus import Bus
 from tocsin.core.checks.runs import SchedulerStats
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import Settings
 from tocsin.core.contracts.model import AuditEntry, ComponentHealth, Heartbeat
 from tocsin.core.history.access import HistoryAccess
 from tocsin.core.lifecycle import Alerting
+from tocsin.core.monitor.bus import Bus
 from tocsin.core.notify import controls
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation

@@ -15,7 +15,6 @@ from tests.alerting.well import Well
 from tests.contexts import contexts
 from tests.kept import flush, kept
 from tocsin.core.auth.tokens import TokenStore
-from tocsin.core.bus import Bus
 from tocsin.core.checks.restarts import Restarts
 from tocsin.core.checks.runs import SchedulerStats
 from tocsin.core.clock import SystemClock
@@ -40,6 +39,7 @@ from tocsin.core.contracts.route import Role
 from tocsin.core.http import ApiServer
 from tocsin.core.lifecycle import Alerting
 from tocsin.core.monitor import events
+from tocsin.core.monitor.bus import Bus
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.plugin.services import ServiceSupervisor
