@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from tocsin.core.auth.tokens import TokenStore
@@ -31,7 +32,6 @@ from tocsin.core.lifecycle.deadman import Deadman
 from tocsin.core.lifecycle.start_files import StartFiles
 from tocsin.core.logs import get_logger
 from tocsin.core.monitor.bus import Bus
-from tocsin.core.plugin.catalog import log_failed
 from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.manager import PluginManager, tocsin_version
 from tocsin.core.plugin.sandbox import Isolation
@@ -84,13 +84,19 @@ class Tocsin:
         self.plugins.note_unbuilt(settings.unbuilt())
         self.isolation = Isolation(
             plugins.inline,
-            lambda plugin, fault: plugins.blame(plugin, str(fault)),
+            lambda plugin, fault: plugins.fail(plugin, str(fault), part="process"),
             Contexts(self.data_dir, self.clock, env),
             plugins.hosts,
             plugins.recover,
+            plugins,
         )
         self.history = HistoryAccess(
-            HistoryPlugin(settings.database, self.isolation, plugins.blame, plugins.recover),
+            HistoryPlugin(
+                settings.database,
+                self.isolation,
+                partial(plugins.fail, part="history"),
+                partial(plugins.recover, part="history"),
+            ),
             self.clock,
         )
         self.scheduler = Scheduler(
@@ -98,11 +104,11 @@ class Tocsin:
             at_once=descriptors.checks_at_once,
             room=descriptors.room_for_checks,
         )
-        self.reviewers = Reviewers(self.isolation, plugins.blame, plugins.recover)
+        self.reviewers = Reviewers(self.isolation)
         self.runner = Runner(
             self.clock,
             self.isolation,
-            ProbeFaults(self.clock, plugins, log_failed),
+            ProbeFaults(self.clock, plugins),
             self.reviewers,
         )  # fmt: skip
         self.actions = TargetActions(self.clock, lambda: self.settings.actions.restart, self.audit)
@@ -129,13 +135,12 @@ class Tocsin:
         self.sources = SourceSupervisor(
             inventory=self.inventory,
             isolation=self.isolation,
-            plugins=plugins,
             clock=self.clock,
         )
         self.actions.sources = self.sources
         self.deadman = Deadman(self.clock, self._does_its_job)
         self.services = ServiceSupervisor(
-            self.isolation, self.tokens, self.data_dir, self.clock, without, plugins.blame
+            self.isolation, self.tokens, self.data_dir, self.clock, without
         )
         self.api = ApiServer(self)
 
@@ -224,6 +229,10 @@ class Tocsin:
             "database": self.history.health(),
             "data_dir": self._files.health(),
             "plugins": self.plugins.health(),
+            **{
+                name: ComponentHealth(status=Health.DISABLED, message=lack)
+                for name, lack in self.settings.idle.items()
+            },
             **self.sources.health(),
             **self.services.health(),
             **self.alerting.health(),

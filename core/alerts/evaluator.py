@@ -170,7 +170,7 @@ class Evaluator:
         try:
             verdict, wrong = rule.judge(history, now.wall)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a rule's fault is not ours
-            self.faults.add(rule.plugin, key, f"rule {rule.name} {describe(error)}")
+            self.faults.add(rule.plugin, key, f"rule {rule.name} {describe(error)}", error)
             return Verdict.unknown("the rule failed")
         if wrong is not None:
             self.faults.add(rule.plugin, key, f"rule {rule.name} {wrong}")

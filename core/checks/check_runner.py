@@ -72,7 +72,7 @@ class Runner:
         """
         key = (plugin, f"{target.name}/{name}")
         if (reason := self.faults.why_resting(key)) is not None:
-            return self._seen(target, name, Result.unknown(f"probe is quarantined: {reason}"))
+            return self._seen(target, name, Result.unknown(reason))
         tries = check.retries + 1
         while True:
             tries -= 1

@@ -1,8 +1,7 @@
-"""Faults of probes: which plugin is at fault, and which checks are quarantined because of them."""
+"""Faults of probes: which plugin is at fault, and which checks are paused because of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -12,11 +11,11 @@ from tocsin.core.clock import Clock
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import PluginFault
 
-FAULTS_TO_QUARANTINE = 3
-"""Number of faults in a row after which a check is quarantined."""
+FAULTS_TO_PAUSE = 3
+"""Number of faults in a row after which a check is paused."""
 
-QUARANTINE = (60.0, 3600.0)
-"""Initial and maximum length of a quarantine, in seconds; it doubles each time."""
+PAUSE = (60.0, 3600.0)
+"""Initial and maximum length of a pause, in seconds; it doubles each time."""
 
 Key: TypeAlias = tuple[str, str]
 """Plugin, and ``target/check``."""
@@ -40,24 +39,30 @@ class ProbeFaults:
     Attributes:
         clock: the time.
         plugins: the records of the plugins.
-        failed: called with each plugin that becomes failed, and the reason.
     """
 
     clock: Clock
     plugins: PluginManager
-    failed: Callable[[str, str], None] = lambda _plugin, _reason: None
     _records: dict[Key, _Record] = field(init=False, factory=dict)
 
     def why_resting(self, key: Key) -> str | None:
-        """Return why a check is quarantined now; None if it is not."""
+        """Return why a check is paused now, until when, and what to do; None if it is not."""
         record = self._records.get(key)
-        resting = record is not None and self.clock.monotonic() < record.resting_until
-        return record.reason if record is not None and resting else None
+        if record is None:
+            return None
+        left = record.resting_until - self.clock.monotonic()
+        if left <= 0:
+            return None
+        until = self.clock.now() + timedelta(seconds=left)
+        return (
+            f"the check is paused until {until:%H:%M:%S} UTC, since plugin {key[0]} "
+            f"{record.reason}; repair or upgrade the plugin and start tocsin anew to check at once"
+        )
 
     def is_right(self, key: Key) -> None:
         """Record that a probe returned a valid result."""
         if self._records.pop(key, None) is not None:
-            self._recover(key[0])
+            self.plugins.recover(key[0], _part(key))
 
     def is_imperfect(self, key: Key, wrong: str) -> None:
         """Record that a result was partly invalid; the valid part is used."""
@@ -70,8 +75,8 @@ class ProbeFaults:
         record.faults += 1
         record.reason = str(fault)
         rest = None
-        if fault.severe or record.faults >= FAULTS_TO_QUARANTINE:
-            rest = min(QUARANTINE[0] * 2**record.rests, QUARANTINE[1])
+        if fault.severe or record.faults >= FAULTS_TO_PAUSE:
+            rest = min(PAUSE[0] * 2**record.rests, PAUSE[1])
             record.rests += 1
             record.resting_until = self.clock.monotonic() + rest
         self._mark(key, str(fault), rest)
@@ -84,7 +89,7 @@ class ProbeFaults:
         """
         record = self._records.setdefault(key, _Record())
         record.overruns += 1
-        if (times := record.overruns) >= FAULTS_TO_QUARANTINE:
+        if (times := record.overruns) >= FAULTS_TO_PAUSE:
             said = f"did not end within its timeout of {timeout:g} s, {times} times in a row"
             self._mark(key, said, None)
 
@@ -92,15 +97,14 @@ class ProbeFaults:
         plugin, check_id = key
         reason = f"{wrong} (check {check_id})"
         retry_at = None if rest is None else self.clock.now() + timedelta(seconds=rest)
-        if self.plugins.fail(plugin, reason, retry_at):
-            self.failed(plugin, reason)
-
-    def _recover(self, plugin: str) -> None:
-        if not any(owner == plugin for owner, _ in self._records):
-            self.plugins.recover(plugin)
+        self.plugins.fail(plugin, reason, retry_at, _part(key))
 
     def forget(self, check_id: str) -> None:
         """Delete the record of a removed check."""
         for key in [key for key in self._records if key[1] == check_id]:
             del self._records[key]
-            self._recover(key[0])
+            self.plugins.recover(key[0], _part(key))
+
+
+def _part(key: Key) -> str:
+    return f"check {key[1]}"

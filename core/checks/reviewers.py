@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from attrs import define, evolve, field
 
@@ -15,7 +15,7 @@ from tocsin.core.contracts.model import Result, Status, Target
 from tocsin.core.contracts.probe import Probe
 from tocsin.core.contracts.reviewer import ReviewerRuntime, ReviewRequest
 from tocsin.core.plugin.runtimes import OPEN_DEADLINE, Runtime
-from tocsin.core.plugin.sandbox import Isolation, PluginFault, describe
+from tocsin.core.plugin.sandbox import Isolation, PluginFault
 from tocsin.core.shapes import fit_reason
 
 DEADLINE = 40.0
@@ -30,23 +30,24 @@ MOST_HOSTS = 20
 
 @define(eq=False)
 class _Active:
-    """One reviewer, and whether it failed when it was last called."""
+    """One reviewer."""
 
     settings: ReviewerSettings
     plugin: str
     runtime: Runtime[ReviewerRuntime]
-    is_faulty: bool = False
     opening: asyncio.Task[None] | None = None
+
+    @property
+    def part(self) -> str:
+        """The part of the plugin that is at fault if it fails."""
+        return f"reviewer {self.settings.name}"
 
 
 @define
 class Reviewers:
-    """All reviewers. ``failed`` is called with a plugin and the reason when it breaks its contract,
-    ``works`` with a plugin that works again."""
+    """All reviewers."""
 
     isolation: Isolation
-    failed: Callable[[str, str], object] = lambda _plugin, _reason: None
-    works: Callable[[str], object] = lambda _plugin: None
     _active: dict[str, _Active] = field(init=False, factory=dict)
 
     async def apply(self, settings: Mapping[str, ReviewerSettings]) -> None:
@@ -126,24 +127,15 @@ class Reviewers:
         try:
             yield
         except PluginFault as fault:
-            if fault.severe:
-                self.isolation.reset(active.plugin, fault)
-            self._fault(active, describe(fault))
+            self.isolation.breach(active.plugin, active.part, fault)
         except TimeoutError:
-            self._fault(active, "did not end in time")
+            self.isolation.breach(active.plugin, active.part, "did not end in time")
         else:
-            if active.is_faulty:  # clear only this reviewer's failure, not others of its plugin
-                active.is_faulty = False
-                self.works(active.plugin)
-
-    def _fault(self, active: _Active, what: str) -> None:
-        active.is_faulty = True
-        self.failed(active.plugin, f"reviewer {active.settings.name} {what}")
+            self.isolation.works(active.plugin, active.part)
 
     async def _end(self, active: _Active) -> None:
         if active.opening is not None:
             active.opening.cancel()
             await asyncio.gather(active.opening, return_exceptions=True)
         await self.isolation.close(active.plugin, active.runtime)
-        if active.is_faulty:
-            self.works(active.plugin)
+        self.isolation.works(active.plugin, active.part)

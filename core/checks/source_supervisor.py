@@ -17,10 +17,9 @@ from tocsin.core.config.settings import Settings, SourceSettings
 from tocsin.core.contracts.base import ActionError
 from tocsin.core.contracts.container import REPLICATED
 from tocsin.core.contracts.model import ComponentHealth, Health, LogLine
-from tocsin.core.contracts.source import Action, Source, SourceRuntime, actions_of
+from tocsin.core.contracts.source import ACTIONS, Action, Source, SourceRuntime, actions_of
 from tocsin.core.hiding import clean, clean_data
 from tocsin.core.logs import get_logger
-from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.runtimes import Runtime
 from tocsin.core.plugin.sandbox import Isolation, PluginFault
 from tocsin.core.plugin.supervisor import keep_running
@@ -58,17 +57,15 @@ class SourceSupervisor:
         *,
         inventory: Inventory,
         isolation: Isolation,
-        plugins: PluginManager,
         clock: Clock,
     ) -> None:
         self._inventory = inventory
         self._isolation = isolation
-        self._plugins = plugins
         self._clock = clock
         self._running: dict[str, _Running] = {}
         self._broken: dict[str, str] = {}
-        self._at_fault: dict[str, str] = {}
-        """Sources for which their plugin is marked as failed, and that plugin."""
+        self._blamed: set[str] = set()
+        """Sources that have reported something invalid since their last inventory."""
         self._reading = asyncio.Semaphore(READERS)
 
     async def end_changed(self, settings: Settings) -> None:
@@ -77,8 +74,9 @@ class SourceSupervisor:
         for name, running in list(self._running.items()):
             if settings.sources.get(name) != running.settings:
                 await self._stop(name)
-                if name in self._at_fault:
-                    self._forgive(name, running.settings.plugin or "")
+                self._isolation.works(running.settings.plugin or "", f"source {name}")
+                for action in ACTIONS:
+                    self._isolation.works(running.settings.plugin or "", _part(name, action))
 
     async def apply(self, settings: Settings) -> None:
         """Apply a configuration; unchanged sources keep running."""
@@ -96,16 +94,22 @@ class SourceSupervisor:
         runtime = Runtime(source, self._isolation.contexts.of(plugin, name))
 
         def blame(what: str) -> None:
-            self._at_fault[name] = plugin
-            if self._plugins.fail(plugin, f"source {name} {what}"):
-                log.error("a source breaks its contract", source=name, plugin=plugin, reason=what)
+            self._blamed.add(name)
+            self._isolation.breach(plugin, f"source {name}", what)
+
+        def reported() -> None:
+            """Forgive a source whose inventory, and all since the one before, was valid."""
+            if name in self._blamed:
+                self._blamed.discard(name)
+            else:
+                self._isolation.works(plugin, f"source {name}")
 
         def new_sink() -> SourceSink:
             """Return a sink for one run; calls that an earlier run still makes are ignored."""
             intake = Intake(loop, blame, lambda: self._isolation.awaited(plugin))
             return SourceSink(
                 name, self._inventory, self._clock, intake,
-                lambda: self._forgive(name, plugin), blame, settings.target_kind,
+                reported, blame, settings.target_kind,
             )  # fmt: skip
 
         async def run() -> None:
@@ -126,21 +130,13 @@ class SourceSupervisor:
                 "a source ended", source=name, plugin=plugin,
                 reason=reason, next_start_seconds=seconds,
             )  # fmt: skip
-            self._at_fault[name] = plugin
-            self._plugins.fail(plugin, f"source {name} {reason}")
+            self._isolation.breach(plugin, f"source {name}", reason)
             why = f"source {name} failed: plugin {plugin} {reason}"
             self._running[name].sink.impaired(why)
 
         task = asyncio.create_task(keep_running(run, self._clock, ended))
         began = self._clock.monotonic()
         self._running[name] = _Running(settings, runtime, new_sink(), task, began)
-
-    def _forgive(self, name: str, plugin: str) -> None:
-        """Clear the fault of a source that works or is removed, and that of its plugin, unless
-        another source of the plugin has one."""
-        self._at_fault.pop(name, None)
-        if plugin not in self._at_fault.values():
-            self._plugins.recover(plugin)
 
     async def _stop(self, name: str) -> None:
         running = self._running.pop(name)
@@ -210,7 +206,8 @@ class SourceSupervisor:
             async def read(source: SourceRuntime, own: str) -> list[LogLine]:
                 return fit_lines(await source.logs(own, lines), lines)
 
-            return await asyncio.to_thread(cleaned_lines, await self._do(target, read, 20))
+            lines_of = await self._do(target, "logs", read, 20)
+            return await asyncio.to_thread(cleaned_lines, lines_of)
 
     async def restart(self, target: str) -> None:
         """Restart a target.
@@ -218,7 +215,7 @@ class SourceSupervisor:
         Raises:
             ActionError: it failed.
         """
-        await self._do(target, lambda source, own: source.restart(own), 90)
+        await self._do(target, "restart", lambda source, own: source.restart(own), 90)
 
     async def inspect(self, target: str) -> Mapping[str, Any]:
         """Return all that its source knows of a target, without secrets.
@@ -230,13 +227,14 @@ class SourceSupervisor:
         async def read(source: SourceRuntime, own: str) -> dict[str, Any]:
             return fit_document(await source.inspect(own))
 
-        found = await self._do(target, read, 20)
+        found = await self._do(target, "inspect", read, 20)
         shown: Mapping[str, Any] = await asyncio.to_thread(clean_data, found, most=2_000_000)
         return shown
 
     async def _do(
         self,
         target: str,
+        action: Action,
         act: Callable[[SourceRuntime, str], Coroutine[Any, Any, T]],
         deadline: float,
     ) -> T:
@@ -244,7 +242,8 @@ class SourceSupervisor:
 
         Args:
             target: name of the target.
-            act: performs the action.
+            action: name of the action.
+            act: performs it.
             deadline: timeout in seconds.
 
         Raises:
@@ -262,16 +261,21 @@ class SourceSupervisor:
         async def perform() -> T:
             return await act(await running.runtime.get(), own)
 
+        plugin, part = running.settings.plugin or "", _part(running.settings.name, action)
         try:
-            return await self._isolation.call(
-                running.settings.plugin or "",
-                perform,
-                deadline,
-                expects=(ActionError,),
-            )
+            done = await self._isolation.call(plugin, perform, deadline, expects=(ActionError,))
         except TimeoutError:
             raise ActionError(f"{target} did not answer within {deadline:g} s") from None
         except ActionError as error:
+            self._isolation.works(plugin, part)
             raise ActionError(clean(str(error)), missing=error.missing) from error
         except PluginFault as fault:
-            raise ActionError(clean(f"plugin {running.settings.plugin} {fault}")) from fault
+            self._isolation.breach(plugin, part, fault)
+            raise ActionError(clean(f"plugin {plugin} {fault}")) from fault
+        self._isolation.works(plugin, part)
+        return done
+
+
+def _part(name: str, action: Action) -> str:
+    """Return the part of a plugin that is at fault if an action of a source fails."""
+    return f"{action} of source {name}"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
+import sys
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
 import click
-from attrs import define, field
+from attrs import define, evolve, field
 from rich.table import Table
 from rich.text import Text
 
@@ -23,12 +25,13 @@ from tocsin.core.checks.reviewers import Reviewers
 from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.cli.status import LOOK
 from tocsin.core.clock import SystemClock
-from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings
+from tocsin.core.config.settings import CheckSettings, Level, Settings, SourceSettings
 from tocsin.core.contracts.base import ActionError
 from tocsin.core.contracts.model import Event, Observation, Result, Status, Target
 from tocsin.core.contracts.probe import Probe
 from tocsin.core.contracts.source import Claim, Source
 from tocsin.core.hiding import clean
+from tocsin.core.logs import configure
 from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.runtimes import Runtime
@@ -51,6 +54,7 @@ def check(context: Context, patterns: tuple[str, ...], as_json: bool) -> None:
     PATTERNS, all checks are run. Exit status: 0 all up, 1 degraded, 2 down, 3 unknown.
     """
     settings = context.settings()
+    _log_to_stderr(settings)
     seen = asyncio.run(_check_all(settings, context.plugins(), patterns))
     if not seen:
         named = " ".join(patterns)
@@ -71,6 +75,14 @@ def check(context: Context, patterns: tuple[str, ...], as_json: bool) -> None:
     else:
         context.console.print(_table(seen))
     raise SystemExit(worst_exit([o.result.status for o in seen]))
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    """Log at level debug what plugins raise; at any other level nothing, since the results say it.
+    Standard output is for the results alone."""
+    configure(evolve(settings.log, file=None), sys.stderr)
+    if settings.log.level is not Level.DEBUG:
+        logging.getLogger().setLevel(logging.CRITICAL)
 
 
 def worst_exit(statuses: list[Status]) -> int:

@@ -32,6 +32,7 @@ from tocsin.core.config.messages import make_messages
 from tocsin.core.config.observers import make_observers
 from tocsin.core.config.redact import secrets_of
 from tocsin.core.config.references import check_references
+from tocsin.core.config.required import why_idle
 from tocsin.core.config.reviewers import make_reviewers, sections_of
 from tocsin.core.config.rules import RuleMaker
 from tocsin.core.config.scalars import MAX_PORT, any_port, choose, show
@@ -77,6 +78,7 @@ class _Loader:
         self.catalog = catalog
         self.problems = problems
         self.warnings: list[str] = []
+        self.idle: dict[str, str] = {}
 
     def settings(self, path: FilePath | None) -> Settings:
         self._check_keys()
@@ -130,8 +132,9 @@ class _Loader:
             sources=sources,
             channels=channels,
             services=make_services(
-                self._tables("services"), self.catalog, self.problems, self.warnings
+                self._tables("services"), self.catalog, self.problems, self.warnings, self.idle
             ),
+            idle=self.idle,
             warnings=tuple(self.warnings),
         )
         names_without_channel = check_channel_names(
@@ -215,14 +218,16 @@ class _Loader:
         return deadman
 
     def _observers(self) -> dict[str, ObserverSettings]:
-        observers = make_observers(self._tables("observers"), self.catalog, self.problems)
+        observers = make_observers(
+            self._tables("observers"), self.catalog, self.problems, self.idle
+        )
         for observer in observers.values():
             self._tell_broken(f"observer {observer.name}", observer.broken)
         return observers
 
     def _reviewers(self) -> dict[str, ReviewerSettings]:
         reviewers = make_reviewers(
-            self.tree, self._tables("reviewers"), self.catalog, self.problems
+            self.tree, self._tables("reviewers"), self.catalog, self.problems, self.idle
         )
         for reviewer in reviewers.values():
             self._tell_broken(f"reviewer {reviewer.name}", reviewer.broken)
@@ -267,6 +272,9 @@ class _Loader:
         for probe, entry in self.catalog.sources.items():
             name = entry.cls.autostart
             if name is None or name in tables or probe in named:
+                continue
+            if (lack := why_idle(entry.cls, ("sources", name))) is not None:
+                self.idle[f"source.{name}"] = lack
                 continue
             source = make_source(
                 name, {"probe": probe}, (), self.catalog, self.problems, interval, automatic=True

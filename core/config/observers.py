@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import NOTHING, fields, frozen
+from attrs import frozen
 
 from tocsin.core.config.checks import enabled
 from tocsin.core.config.errors import Catalog, CatalogEntry, Path, Problems
+from tocsin.core.config.required import why_idle
 from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import ObserverSettings
 from tocsin.core.config.structure import construct
@@ -26,7 +27,10 @@ class Part:
     options: Mapping[str, Any]
 
 
-def make_part(entry: CatalogEntry, table: object, path: Path, problems: Problems) -> Part | None:
+def make_part(
+    entry: CatalogEntry, table: object, path: Path, problems: Problems, component: str,
+    idle: dict[str, str],
+) -> Part | None:  # fmt: skip
     """Build a part that a plugin provides.
 
     Args:
@@ -34,11 +38,14 @@ def make_part(entry: CatalogEntry, table: object, path: Path, problems: Problems
         table: gives it its options, or disables it with ``enabled = false``; None: there is none.
         path: where the table is in the file.
         problems: collects the errors.
+        component: its name in ``/health``.
+        idle: gets it if it needs an option and has no table.
 
     Returns:
-        The part; None if it is disabled or wrong, or needs an option and has no table.
+        The part; None if it is disabled, wrong or idle.
     """
-    if table is None and _needs_options(entry.cls):
+    if table is None and (lack := why_idle(entry.cls, path)) is not None:
+        idle[component] = lack
         return None
     if not isinstance(table, Mapping | None):
         problems.add(path, f"expected a table of options, got {show(table)}")
@@ -51,9 +58,16 @@ def make_part(entry: CatalogEntry, table: object, path: Path, problems: Problems
 
 
 def make_observers(
-    tables: Mapping[str, Any], catalog: Catalog, problems: Problems
+    tables: Mapping[str, Any], catalog: Catalog, problems: Problems, idle: dict[str, str]
 ) -> dict[str, ObserverSettings]:
-    """Build every observer that a plugin provides; ``tables``: their options, by name."""
+    """Build every observer that a plugin provides.
+
+    Args:
+        tables: their options, by name.
+        catalog: the plugins.
+        problems: collects the errors.
+        idle: collects what lacks an option.
+    """
     made: dict[str, ObserverSettings] = {}
     for name in tables.keys() - catalog.observers.keys():
         path = ("observers", name)
@@ -65,14 +79,11 @@ def make_observers(
             hint = did_you_mean(name, catalog.observers)
             problems.add(path, f"no plugin provides an observer called {name!r}; {hint}")
     for name, entry in catalog.observers.items():
-        part = make_part(entry, tables.get(name), ("observers", name), problems)
+        path = ("observers", name)
+        part = make_part(entry, tables.get(name), path, problems, f"observer.{name}", idle)
         if part is not None and (part.broken is not None or isinstance(part.instance, Observer)):
             made[name] = ObserverSettings(
                 name=name, plugin=entry.plugin, observer=part.instance, broken=part.broken,
                 options=part.options,
             )  # fmt: skip
     return made
-
-
-def _needs_options(cls: Any) -> bool:
-    return any(field.init and field.default is NOTHING for field in fields(cls))

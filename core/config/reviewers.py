@@ -20,7 +20,11 @@ def sections_of(catalog: Catalog) -> dict[str, str]:
 
 
 def make_reviewers(
-    tree: Mapping[str, Any], tables: Mapping[str, Any], catalog: Catalog, problems: Problems
+    tree: Mapping[str, Any],
+    tables: Mapping[str, Any],
+    catalog: Catalog,
+    problems: Problems,
+    idle: dict[str, str],
 ) -> dict[str, ReviewerSettings]:
     """Build every reviewer that a plugin provides.
 
@@ -29,6 +33,7 @@ def make_reviewers(
         tables: its ``[reviewers]``.
         catalog: the plugins.
         problems: collects the errors.
+        idle: collects what lacks an option.
     """
     made: dict[str, ReviewerSettings] = {}
     sections = {name: section for section, name in sections_of(catalog).items()}
@@ -48,7 +53,7 @@ def make_reviewers(
         section = sections.get(name)
         path = ("reviewers", name) if section is None else (section,)
         table = tables.get(name) if section is None else tree.get(section)
-        part = make_part(entry, table, path, problems)
+        part = make_part(entry, table, path, problems, f"reviewer.{name}", idle)
         if part is not None and (part.broken is not None or isinstance(part.instance, Reviewer)):
             made[name] = ReviewerSettings(
                 name=name, plugin=entry.plugin, reviewer=part.instance, broken=part.broken,

@@ -8,15 +8,28 @@ from typing import Any
 from tocsin.core.config.checks import enabled
 from tocsin.core.config.errors import Catalog, Problems
 from tocsin.core.config.find_plugin import find_plugin
+from tocsin.core.config.required import why_idle
 from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import ServiceSettings
 from tocsin.core.config.structure import construct
 
 
 def make_services(
-    tables: Mapping[str, Any], catalog: Catalog, problems: Problems, warnings: list[str]
+    tables: Mapping[str, Any],
+    catalog: Catalog,
+    problems: Problems,
+    warnings: list[str],
+    idle: dict[str, str],
 ) -> dict[str, ServiceSettings]:
-    """Return the services by name, without those that are disabled or wrong."""
+    """Return the services by name, without those that are disabled, wrong or idle.
+
+    Args:
+        tables: the file's ``[services.NAME]``.
+        catalog: the plugins.
+        problems: collects the errors.
+        warnings: collects what is wrong with plugins.
+        idle: collects what lacks an option.
+    """
     services = {}
     for name in [*tables, *(name for name in catalog.services if name not in tables)]:
         path = ("services", name)
@@ -29,6 +42,13 @@ def make_services(
             continue
         entry, broken = find_plugin("service", name, catalog, path, problems)
         if entry is None and broken is None:
+            continue
+        if (
+            entry is not None
+            and name not in tables
+            and (lack := why_idle(entry.cls, path)) is not None
+        ):
+            idle[f"service.{name}"] = lack
             continue
         service = None
         if entry is not None:
@@ -45,5 +65,6 @@ def make_services(
             service=service,
             broken=broken,
             options=options,
+            is_configured=name in tables,
         )
     return services

@@ -156,13 +156,15 @@ class ChannelSettings:
 
 @frozen(kw_only=True)
 class ServiceSettings:
-    """One service; ``service`` is None if it cannot run, ``broken`` then says why."""
+    """One service; ``service`` is None if it cannot run, ``broken`` then says why.
+    ``is_configured``: whether it has a table; otherwise it runs by default."""
 
     name: str
     plugin: str | None
     service: Service | None
     broken: str | None
     options: Mapping[str, Any]
+    is_configured: bool = False
 
 
 @frozen(kw_only=True)
@@ -226,6 +228,8 @@ class Settings:
     sources: Mapping[str, SourceSettings] = Factory(dict)
     channels: Mapping[str, ChannelSettings] = Factory(dict)
     services: Mapping[str, ServiceSettings] = Factory(dict)
+    idle: Mapping[str, str] = Factory(dict)
+    """What would run by default, by component of ``/health``, and which option it lacks."""
     warnings: tuple[str, ...] = ()
     secrets: frozenset[str] = field(factory=frozenset, repr=False)
     """All known secrets, which are hidden wherever text is shown."""

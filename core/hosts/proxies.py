@@ -21,11 +21,7 @@ from tocsin.core.contracts.source import Sink, Source, SourceRuntime
 from tocsin.core.hosts import methods
 from tocsin.core.hosts.methods import Checked, Serving
 from tocsin.core.hosts.remote import Opened, RemoteOptions
-from tocsin.core.logs import get_logger
 from tocsin.core.plugin.runtimes import Remote
-
-log = get_logger(__name__)
-
 
 _UNBOUND: Any = None
 """What a proxy refers to before it is bound. Names of proxies that contracts do not have begin with
@@ -134,13 +130,13 @@ class HostedChannel(_Hosted, NotifierRuntime):
 
     __slots__ = ()
 
+    async def tocsin_send(self, message: Message) -> tuple[Receipt, str | None]:
+        """Deliver a message; return the receipt, and what was invalid in it."""
+        return await self.opened.ask(methods.SEND, message)
+
     async def send(self, message: Message) -> Receipt:
         """Deliver a message."""
-        receipt, wrong = await self.opened.ask(methods.SEND, message)
-        if wrong is not None:
-            log.warning("a notifier returned an invalid receipt",
-                        distribution=self.opened.host.distribution, reason=wrong)  # fmt: skip
-        return receipt
+        return (await self.tocsin_send(message))[0]
 
     async def listen(self, controls: Controls) -> None:
         """Receive people's commands until cancelled."""

@@ -20,6 +20,7 @@ from tocsin.core.contracts.base import ActionError, Secret, ServiceError
 from tocsin.core.contracts.model import CheckError
 from tocsin.core.contracts.notifier import NotifyError
 from tocsin.core.plugin.faults import InvalidReceipt, PluginFault, describe
+from tocsin.core.plugin.traces import trace_of
 from tocsin.core.runtime.shortage import LookupTrouble, own_shortage
 
 A = TypeVar("A", bound=tuple[Any, ...])
@@ -70,6 +71,7 @@ class Refusal(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
         text: the error's text; of a fault: the clause.
         errno: number of the OSError that caused it; None: another error caused it.
         lack: what tocsin itself lacked, if that caused it.
+        trace: of a fault: the traceback of what the plugin raised.
         missing, permanent, disable, everything, answered, retry_after: fields of the error.
     """
 
@@ -77,6 +79,7 @@ class Refusal(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     text: str
     errno: int | None = None
     lack: str | None = None
+    trace: str = ""
     missing: bool = False
     permanent: bool = False
     disable: bool = False
@@ -245,14 +248,14 @@ def refusal_of(error: BaseException) -> Refusal:
         return Refusal(kind="check", text=text)
     if isinstance(error, PluginFault):
         kind = "receipt" if isinstance(error, InvalidReceipt) else "fault"
-        return Refusal(kind=kind, text=text, errno=_errno(error), lack=lack)
+        return Refusal(kind=kind, text=text, errno=_errno(error), lack=lack, trace=trace_of(error))
     if isinstance(error, TimeoutError):
         return Refusal(kind="timeout", text=text)
     if isinstance(error, ValueError):
         return Refusal(kind="value", text=text)
     if isinstance(error, OSError):
         return Refusal(kind="system", text=error.strerror or text, errno=error.errno)
-    return Refusal(kind="fault", text=describe(error))
+    return Refusal(kind="fault", text=describe(error), trace=trace_of(error))
 
 
 def _errno(error: BaseException) -> int | None:
@@ -268,7 +271,7 @@ def error_of(body: msgspec.Raw) -> Exception:
     except msgspec.DecodeError as error:
         return PluginFault(f"refused in a form that cannot be read: {error}")
     make = _ERRORS.get(given.kind)
-    found = PluginFault(given.text) if make is None else make(given)
+    found = PluginFault(given.text, trace=given.trace) if make is None else make(given)
     if given.lack is not None:
         found.__cause__ = _Lack(given.lack)
     elif given.errno is not None:

@@ -34,6 +34,9 @@ DEADLINE = 10.0
 """Seconds after which a plugin's route is answered with 504. Of a stream, the first chunk counts.
 """
 
+ROUTES = "a route"
+"""The part of a plugin that is at fault if a route fails."""
+
 Started = Awaitable[object] | AsyncIterator[str | bytes]
 Start = Callable[[], Started]
 
@@ -44,12 +47,10 @@ class PluginRoutes:
 
     Attributes:
         plugin: name of the plugin.
-        failed: whether its last call failed.
         streams: number of its open streams.
     """
 
     plugin: str
-    failed: bool = field(default=False, init=False)
     streams: int = field(default=0, init=False)
 
     async def perform(self, route: Route, call: Call) -> web.StreamResponse:
@@ -116,7 +117,7 @@ class PluginRoutes:
         Raises:
             Problem: 404 or 409 for an ActionError, 504 for a timeout, 502 for a fault.
         """
-        plugins = call.monitor.plugins
+        isolation = call.monitor.isolation
         try:
             yield
         except ActionError as error:
@@ -128,15 +129,9 @@ class PluginRoutes:
             self.failed = True
             raise Problem(504, f"plugin {self.plugin} {late}") from None
         except PluginFault as fault:
-            if fault.severe:
-                call.monitor.isolation.reset(self.plugin, fault)
-            plugins.fail(self.plugin, str(fault))
-            self.failed = True
+            isolation.breach(self.plugin, ROUTES, fault)
             raise Problem(502, f"plugin {self.plugin} {fault}") from fault
-        # Clear only a failure of the plugin's routes, never one that another part of it had.
-        if self.failed:
-            self.failed = False
-            plugins.recover(self.plugin)
+        isolation.works(self.plugin, ROUTES)
 
 
 def start(

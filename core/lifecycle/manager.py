@@ -66,7 +66,7 @@ class Alerting:
     ) -> None:
         self.settings = settings
         self.journal = Journal(data_dir / "journal.db")
-        rule_faults = RuleFaults(self._faulted, self._recovered)
+        rule_faults = RuleFaults(self._faulted, self._recovered, isolation.traces.note)
         executor = self.executor = Executor(
             Monitor(rule_faults), DurableMonotonicClock(clock), self.journal, history, bus
         )
@@ -76,7 +76,7 @@ class Alerting:
             None if actions is None else ControlContext(clock, executor, self.silencing, actions)
         )
         self.board = executor.channels = ChannelManager(Tools(clock, isolation, executor), context)
-        self.observers = executor.observers = Observers(isolation, self._faulted, self._recovered)
+        self.observers = executor.observers = Observers(isolation)
         self._clock, self._history = clock, history
         self._plugins, self._actions = plugins, actions
         self._itself = itself
@@ -173,10 +173,10 @@ class Alerting:
         self.executor.handle(events.Judged(key, verdict))
 
     def _faulted(self, plugin: str, reason: str) -> None:
-        self._plugins.blame(plugin, reason)
+        self._plugins.fail(plugin, reason, part="rules")
 
     def _recovered(self, plugin: str) -> None:
-        if self._plugins.recover(plugin):
+        if self._plugins.recover(plugin, "rules"):
             log.info("a plugin's rules work again", plugin=plugin)
 
     # Timers

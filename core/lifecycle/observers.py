@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from attrs import define, field
 
@@ -13,7 +13,7 @@ from tocsin.core.config.settings import ObserverSettings
 from tocsin.core.contracts.observer import AlertChange, ObserverRuntime
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin.runtimes import Runtime
-from tocsin.core.plugin.sandbox import Isolation, PluginFault, describe
+from tocsin.core.plugin.sandbox import Isolation, PluginFault
 
 log = get_logger(__name__)
 
@@ -54,18 +54,19 @@ class _Watch:
     waiting: deque[AlertChange] = field(factory=lambda: deque(maxlen=QUEUE))
     ready: asyncio.Event = field(factory=asyncio.Event)
     missed: int = 0
-    faulty: bool = False
     task: asyncio.Task[None] | None = None
+
+    @property
+    def part(self) -> str:
+        """The part of the plugin that is at fault if it fails."""
+        return f"observer {self.settings.name}"
 
 
 @define
 class Observers:
-    """All observers. ``failed`` is called with a plugin and the reason when it breaks its contract,
-    ``works`` with a plugin that works again."""
+    """All observers."""
 
     isolation: Isolation
-    failed: Callable[[str, str], None]
-    works: Callable[[str], None]
     _watches: dict[str, _Watch] = field(init=False, factory=dict)
 
     def tell(self, changes: Iterable[Transition]) -> None:
@@ -85,8 +86,7 @@ class Observers:
             if settings.get(name) != watch.settings:
                 del self._watches[name]
                 await self._end(watch)
-                if watch.faulty:
-                    self.works(watch.settings.plugin or "")
+                self.isolation.works(watch.settings.plugin or "", watch.part)
         for name, one in settings.items():
             if name not in self._watches and one.observer is not None:
                 context = self.isolation.contexts.of(one.plugin or "", name)
@@ -123,17 +123,9 @@ class Observers:
 
         try:
             await self.isolation.call(plugin, process, DEADLINE)
-        except PluginFault as error:
-            if error.severe:
-                self.isolation.reset(plugin, error)
-            self._fault(watch, describe(error))
+        except PluginFault as fault:
+            self.isolation.breach(plugin, watch.part, fault)
         except TimeoutError:
-            self._fault(watch, f"did not end within {DEADLINE:g} s")
+            self.isolation.breach(plugin, watch.part, f"did not end within {DEADLINE:g} s")
         else:
-            if watch.faulty:  # clear only this observer's error, not others of its plugin
-                watch.faulty = False
-                self.works(plugin)
-
-    def _fault(self, watch: _Watch, what: str) -> None:
-        watch.faulty = True
-        self.failed(watch.settings.plugin or "", f"observer {watch.settings.name} {what}")
+            self.isolation.works(plugin, watch.part)

@@ -129,8 +129,10 @@ class ChannelManager:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _close(self, channel: Channel) -> None:
+        plugin = channel.settings.plugin or ""
         if (runtime := channel.attempt.runtime) is not None:
-            await self.tools.isolation.close(channel.settings.plugin or "", runtime)
+            await self.tools.isolation.close(plugin, runtime)
+        self.tools.isolation.works(plugin, channel.attempt.part)
 
     def put(self, rows: Iterable[Row]) -> None:
         """Give rows that are on disk to their channels."""

@@ -10,6 +10,7 @@ from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.contracts.message import Message
 from tocsin.core.contracts.notifier import LONGEST_REST, NotifierRuntime, NotifyError, Receipt
 from tocsin.core.hiding import clean
+from tocsin.core.hosts.proxies import HostedChannel
 from tocsin.core.logs import get_logger
 from tocsin.core.notify.enrich import Enricher
 from tocsin.core.plugin.runtimes import Runtime
@@ -87,7 +88,10 @@ class Attempt:
             return Failure(message=why, permanent=True, everything=True)
 
         async def send() -> tuple[Receipt, str | None]:
-            given = await (await runtime.get()).send(message)
+            opened = await runtime.get()
+            if isinstance(opened, HostedChannel):
+                return await opened.tocsin_send(message)
+            given = await opened.send(message)
             try:
                 return fit_receipt(given)
             except PluginFault as fault:
@@ -97,9 +101,8 @@ class Attempt:
             receipt, wrong = await self.isolation.call(
                 plugin, send, notifier.timeout + GRACE, expects=(NotifyError,)
             )
-            if wrong is not None:
-                log.warning("a notifier returned an invalid receipt", plugin=plugin, reason=wrong)
         except NotifyError as error:
+            self.isolation.works(plugin, self.part)
             said = clean(str(error))
             if (lack := own_shortage(error)) is not None:
                 # A shortage of this machine says nothing about the message or the provider.
@@ -113,11 +116,11 @@ class Attempt:
                 answered=error.answered,
             )
         except PluginFault as fault:
-            if fault.severe:
-                self.isolation.reset(plugin, fault)
             # An OSError that the notifier did not handle, or a shortage of this machine, is
             # temporary.
             outage = isinstance(fault.__cause__, OSError) or own_shortage(fault) is not None
+            if fault.severe or not outage:
+                self.isolation.breach(plugin, self.part, fault)
             return Failure(
                 message=clean(f"plugin {plugin} {fault}"), fault=not outage,
                 everything=isinstance(fault, InvalidReceipt),
@@ -126,7 +129,16 @@ class Attempt:
             return Failure(message=f"no answer within {notifier.timeout:g} s")
         except Exception as error:  # noqa: BLE001 - such as no thread or no memory: temporary
             return Failure(message=clean(f"tocsin itself could not send it: {describe(error)}"))
+        if wrong is None:
+            self.isolation.works(plugin, self.part)
+        else:
+            self.isolation.breach(plugin, self.part, wrong)
         return evolve(receipt, answer=clean(receipt.answer))
+
+    @property
+    def part(self) -> str:
+        """The part of the plugin that is at fault if its notifier fails."""
+        return f"channel {self.settings.name}"
 
 
 async def put_into_words(

@@ -15,9 +15,13 @@ from tocsin.core.contracts.panel import Panel
 from tocsin.core.contracts.route import Route
 from tocsin.core.hiding import clean
 from tocsin.core.logs import get_logger
+from tocsin.core.plugin.open_faults import OpenFault, OpenFaults
 from tocsin.core.plugin.provided import Entry, Provided
 
 log = get_logger(__name__)
+
+UNBUILT = "objects"
+"""The part of a plugin that is failed while an object of one of its classes cannot be created."""
 
 
 @frozen(kw_only=True)
@@ -33,7 +37,7 @@ class PluginRecord:
         reason: why it failed or is disabled.
         api: version of the plugin API that it was written for; None if it was not loaded.
         remarks: clauses about what it uses and will end.
-        retry_at: when it is tried again, while it is quarantined; aware UTC.
+        retry_at: when the part that failed is tried again, while it is paused; aware UTC.
         provides: what it provides.
     """
 
@@ -54,6 +58,7 @@ class PluginCatalog:
 
     def __init__(self) -> None:
         self._records: dict[str, PluginRecord] = {}
+        self._faults = OpenFaults()
         self.is_stopping = False
         """Whether tocsin stops: then no plugin fails or recovers any more."""
         self.route_documents: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
@@ -136,13 +141,16 @@ class PluginCatalog:
                 return f"plugin {record.name!r} {_state(record)}"
         return None
 
-    def fail(self, name: str, reason: str, retry_at: datetime | None = None) -> bool:
-        """Mark a loaded plugin as failed.
+    def fail(
+        self, name: str, reason: str, retry_at: datetime | None = None, part: str = ""
+    ) -> bool:
+        """Mark a loaded plugin as failed, and log each reason once.
 
         Args:
             name: the plugin.
             reason: what went wrong, as a clause.
-            retry_at: end of its quarantine, aware UTC; None: it is not quarantined.
+            retry_at: when the part is tried again, if it is paused; aware UTC.
+            part: which part of the plugin failed.
 
         Returns:
             Whether it was not failed before.
@@ -150,14 +158,11 @@ class PluginCatalog:
         record = self._records.get(name)
         if record is None or self.is_stopping:
             return False
-        failed = evolve(record, status="failed", reason=clean(reason), retry_at=retry_at)
-        self._records[name] = failed
+        reason = clean(reason)
+        if self._faults.add(name, part, OpenFault(reason, retry_at)):
+            log.error("a plugin failed; everything else goes on", plugin=name, reason=reason)
+        self._records[name] = evolve(record, status="failed", reason=reason, retry_at=retry_at)
         return record.status != "failed"
-
-    def blame(self, name: str, reason: str) -> None:
-        """Mark a loaded plugin as failed, and log it unless it was failed before."""
-        if self.fail(name, reason):
-            log_failed(name, reason)
 
     def note_unbuilt(self, unbuilt: dict[str, str]) -> None:
         """Mark plugins failed whose objects could not be built, and recover those that now can.
@@ -167,9 +172,9 @@ class PluginCatalog:
         """
         before, self.unbuilt = self.unbuilt, unbuilt
         for plugin in before.keys() - unbuilt.keys():
-            self.recover(plugin)
+            self.recover(plugin, UNBUILT)
         for plugin, reason in unbuilt.items():
-            self.blame(plugin, reason)
+            self.fail(plugin, reason, part=UNBUILT)
 
     def health(self) -> ComponentHealth:
         """Return the health of all plugins."""
@@ -178,22 +183,29 @@ class PluginCatalog:
             return ComponentHealth(status=Health.DEGRADED, message=f"failed: {failed}")
         return ComponentHealth(status=Health.OK)
 
-    def recover(self, name: str) -> bool:
-        """Mark a loaded plugin as working, unless one of its objects could not be created. Return
-        whether it was not marked so before."""
-        if (why := self.unbuilt.get(name)) is not None:
-            self.fail(name, why)
-            return False
+    def recover(self, name: str, part: str | None = None) -> bool:
+        """Mark a part of a loaded plugin as working; the plugin works again if no other part of it
+        is failed, and each of its objects could be created.
+
+        Args:
+            name: the plugin.
+            part: the part; None: all parts.
+
+        Returns:
+            Whether the plugin works again.
+        """
+        other = self._faults.remove(name, part)
+        if other is None and (why := self.unbuilt.get(name)) is not None:
+            other = OpenFault(why)
+            self._faults.add(name, UNBUILT, other)
         record = self._records.get(name)
         if record is None or record.status == "ok" or self.is_stopping:
             return False
+        if other is not None:
+            self._records[name] = evolve(record, reason=other.reason, retry_at=other.retry_at)
+            return False
         self._records[name] = evolve(record, status="ok", reason=None, retry_at=None)
         return True
-
-
-def log_failed(plugin: str, reason: str) -> None:
-    """Log that a plugin failed."""
-    log.error("a plugin failed; everything else goes on", plugin=plugin, reason=reason)
 
 
 def _state(record: PluginRecord) -> str:

@@ -28,11 +28,13 @@ class PluginFault(Exception):
         message: the clause.
         severe: whether the fault (a blocked loop, a coroutine that cannot be cancelled, a leak)
             costs the plugin its thread; other faults end only the one run.
+        trace: the traceback of its cause, if it arose in another process.
     """
 
-    def __init__(self, message: str, *, severe: bool = False) -> None:
+    def __init__(self, message: str, *, severe: bool = False, trace: str = "") -> None:
         super().__init__(message)
         self.severe = severe
+        self.trace = trace
 
 
 class InvalidReceipt(PluginFault):

@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -21,7 +22,9 @@ from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.faults import InvalidReceipt, PluginFault, call_with_deadline, describe
 from tocsin.core.plugin.guard import Expected, guarded
 from tocsin.core.plugin.threads import TICK, PluginThread
+from tocsin.core.plugin.traces import Traces
 from tocsin.core.runtime.deadline import standstill
+from tocsin.core.runtime.shortage import own_shortage
 
 __all__ = [
     "InvalidReceipt",
@@ -59,6 +62,18 @@ class Used(Protocol):
         """Release the resources; runs code of the plugin."""
 
 
+class Records(Protocol):
+    """The records of plugins: each is failed while one of its parts is."""
+
+    def fail(
+        self, name: str, reason: str, retry_at: datetime | None = None, part: str = ""
+    ) -> bool:
+        """Mark a part of a plugin, and with it the plugin, as failed."""
+
+    def recover(self, name: str, part: str | None = None) -> bool:
+        """Mark a part of a plugin as working; without a part: all of them."""
+
+
 class Isolation:
     """Runs coroutines of plugins, inline or in the plugin's thread, and monitors the threads.
 
@@ -68,19 +83,24 @@ class Isolation:
         contexts: what runtimes of plugins are given.
         hosts: the plugins that run in processes of their own.
         forgive: called with a plugin whose process runs again.
+        records: where breaches of contracts are recorded; None: nowhere.
     """
 
     def __init__(
         self,
         inline: frozenset[str],
-        report: Callable[[str, PluginFault], None],
+        report: Callable[[str, PluginFault], object],
         contexts: Contexts,
         hosts: Hosts | None = None,
         forgive: Callable[[str], object] = lambda _: None,
+        records: Records | None = None,
     ) -> None:
         self.inline = inline
         self.contexts = contexts
+        self.traces = Traces()
+        """Logs the tracebacks of what plugins raise."""
         self._report = report
+        self._records = records
         self._hosts = hosts
         if hosts is not None:
             hosts.attach(contexts.data_dir, report, forgive)
@@ -91,14 +111,14 @@ class Isolation:
         """Whether tocsin stops, and with it the plugins."""
         self._threads: dict[str, PluginThread] = {}
 
-    def call(
+    async def call(
         self,
         plugin: str,
         make: Callable[[], Coroutine[Any, Any, T]],
         seconds: float | None,
         expects: Expected = (),
-    ) -> Coroutine[Any, Any, T]:
-        """Run a plugin's coroutine.
+    ) -> T:
+        """Run a plugin's coroutine and return its result.
 
         Args:
             plugin: name of the plugin.
@@ -106,19 +126,50 @@ class Isolation:
             seconds: time in seconds after which it is cancelled; None: never.
             expects: tocsin's own errors that it may raise; any other is a fault.
 
-        Returns:
-            A coroutine with the same result.
-
         Raises:
-            PluginFault: the plugin broke its contract.
+            PluginFault: the plugin broke its contract; the log has the traceback.
             TimeoutError: it was cancelled at the deadline.
         """
-        if self._is_in_loop(plugin):
-            return guarded(make, seconds, expects)
-        thread = self._threads.get(plugin)
-        if thread is None:
-            thread = self._threads[plugin] = PluginThread(plugin)
-        return thread.call(make, seconds, expects)
+        try:
+            if self._is_in_loop(plugin):
+                return await guarded(make, seconds, expects)
+            thread = self._threads.get(plugin)
+            if thread is None:
+                thread = self._threads[plugin] = PluginThread(plugin)
+            return await thread.call(make, seconds, expects)
+        except PluginFault as fault:
+            self.traces.note(plugin, str(fault), fault)
+            raise
+
+    def breach(
+        self,
+        plugin: str,
+        part: str,
+        fault: PluginFault | str,
+        retry_at: datetime | None = None,
+    ) -> None:
+        """Record that a part of a plugin broke its contract: the plugin counts as failed until
+        :meth:`works` is called for that part. A shortage of tocsin's own is no breach.
+
+        Args:
+            plugin: the plugin.
+            part: the part, such as "channel ops"; it precedes the reason.
+            fault: the fault; of a severe one the thread of the plugin is abandoned, too.
+            retry_at: when the part is tried again, if it is paused; aware UTC.
+        """
+        if isinstance(fault, PluginFault):
+            if fault.severe:
+                self.reset(plugin, fault)
+            if own_shortage(fault) is not None:
+                return
+        if self._records is not None:
+            why = fault if isinstance(fault, str) else describe(fault)
+            self._records.fail(plugin, f"{part} {why}", retry_at, part)
+
+    def works(self, plugin: str, part: str) -> None:
+        """Record that a part of a plugin works; see :meth:`breach`."""
+        if self._records is not None:
+            self._records.recover(plugin, part)
 
     def _is_in_loop(self, plugin: str) -> bool:
         """Return whether what is called of a plugin runs in the core's loop: itself, or the calls

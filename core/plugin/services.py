@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from attrs import define, field
@@ -37,17 +37,21 @@ TOKEN_PREFIX = "service "  # noqa: S105 - it is no secret
 SHARE = 0.1
 """Share of the core's time that API requests of one third-party service may take."""
 
+WORKS_AFTER = 60.0
+"""Seconds that a service has to run after it broke its contract, until it counts as working."""
+
 URL_DEADLINE = 2.0
 """Timeout, in seconds, for a service to return its URL."""
 
 
 @define
 class _Running:
-    """A service, its task, and its health."""
+    """A service, its task, and its health. ``is_configured``: whether a person wrote its table."""
 
     plugin: str
     service: Service
     task: asyncio.Task[None]
+    is_configured: bool = False
     health: ComponentHealth = field(factory=lambda: ComponentHealth(status=Health.OK))
     share: TimeShare | None = None
     """The time that its API requests may take; None: they are not limited."""
@@ -64,7 +68,6 @@ class ServiceSupervisor:
         data_dir: the data directory, in which each service gets a directory.
         clock: the time.
         without: services that must not run even if they are configured.
-        failed: called with a plugin that broke its contract, and a clause that says how.
     """
 
     def __init__(
@@ -74,14 +77,12 @@ class ServiceSupervisor:
         data_dir: Path,
         clock: Clock,
         without: Collection[str] = (),
-        failed: Callable[[str, str], object] = lambda _plugin, _reason: None,
     ) -> None:
         self._isolation = isolation
         self._tokens = tokens
         self._data_dir = data_dir
         self._clock = clock
         self._without = frozenset(without)
-        self._failed = failed
         self._running: dict[str, _Running] = {}
 
     async def apply(self, services: Mapping[str, ServiceSettings], api_url: str) -> None:
@@ -101,23 +102,36 @@ class ServiceSupervisor:
             for name, running in self._running.items()
             if name not in wanted
             or wanted[name].service != running.service
+            or wanted[name].is_configured != running.is_configured
             or running.task.done()  # it could not run; a new attempt may succeed
         ]
         await self._stop(changed)
         for name, settings in wanted.items():
             if name not in self._running and settings.service is not None:
-                self._start(name, settings.plugin or name, settings.service, api_url)
+                self._start(settings, settings.service, api_url)
 
-    def _start(self, name: str, plugin: str, service: Service, api_url: str) -> None:
+    def _start(self, settings: ServiceSettings, service: Service, api_url: str) -> None:
+        name, part = settings.name, _part(settings.name)
+        plugin = settings.plugin or name
+
+        async def work() -> None:
+            await asyncio.sleep(WORKS_AFTER)
+            self._isolation.works(plugin, part)
+
         async def run() -> None:
             own = self._isolation.contexts.of(plugin, name)
             context = self._context(name, api_url, own)
             self._running[name].health = ComponentHealth(status=Health.OK)
+            working = asyncio.create_task(work(), name=f"service {name} works")
             try:
                 await self._isolation.call(
                     plugin, lambda: service.run(context), None, expects=(ServiceError,)
                 )
+            except PluginFault as fault:
+                self._isolation.breach(plugin, part, fault)
+                raise
             finally:
+                working.cancel()
                 self._isolation.contexts.forget(own)
 
         def ended(reason: str, seconds: float) -> None:
@@ -132,12 +146,12 @@ class ServiceSupervisor:
                 await keep_running(run, self._clock, ended)
             except ServiceError as error:
                 log.warning("a service cannot run", service=name, reason=str(error))
-                off = ComponentHealth(status=Health.DISABLED, message=str(error))
-                self._running[name].health = off
+                status = Health.DEGRADED if settings.is_configured else Health.DISABLED
+                self._running[name].health = ComponentHealth(status=status, message=str(error))
 
         share = None if plugin in self._isolation.inline else TimeShare(SHARE)
-        task = asyncio.create_task(keep())
-        self._running[name] = _Running(plugin, service, task, share=share)
+        task = asyncio.create_task(keep(), name=f"service {name}")
+        self._running[name] = _Running(plugin, service, task, settings.is_configured, share=share)
 
     def share_of(self, token: str) -> TimeShare | None:
         """Return the time that requests with a token may take; None: they are not limited."""
@@ -169,7 +183,8 @@ class ServiceSupervisor:
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_PATIENCE)
         for name in names:
-            self._running.pop(name, None)
+            if (running := self._running.pop(name, None)) is not None:
+                self._isolation.works(running.plugin, _part(name))
 
     def urls(self) -> dict[str, str]:
         """Return the URLs of the running services that have one, by name."""
@@ -177,7 +192,7 @@ class ServiceSupervisor:
             {
                 name: (running.plugin, running.service)
                 for name, running in self._running.items()
-                if running.health.status is not Health.DISABLED
+                if not running.task.done()
             }
         )
 
@@ -191,8 +206,9 @@ class ServiceSupervisor:
                 if url is not None and not (isinstance(url, str) and is_name(url, LONGEST_URL)):
                     raise PluginFault(f"returned {show(url)} from url, not one line of text")
             except PluginFault as fault:
-                self._failed(plugin, f"service {name} {fault}")
+                self._isolation.breach(plugin, f"url() of service {name}", fault)
                 continue
+            self._isolation.works(plugin, f"url() of service {name}")
             if url is not None:
                 found[name] = str(url)
         return found
@@ -200,3 +216,8 @@ class ServiceSupervisor:
     def health(self) -> dict[str, ComponentHealth]:
         """Return the health of each service."""
         return {f"service.{name}": running.health for name, running in self._running.items()}
+
+
+def _part(name: str) -> str:
+    """Return the part of a plugin that is at fault if a service fails."""
+    return f"service {name}"

@@ -125,7 +125,7 @@ class Stack:
         )  # fmt: skip
         self.notifier = notifier
         isolation = self.isolation = Isolation(
-            frozenset(["recording"]), lambda *_: None, contexts()
+            frozenset(["recording"]), lambda *_: None, contexts(), records=self.plugins
         )
         self.services = ServiceSupervisor(isolation, self.tokens, directory, self.clock)
         self.alerting = Alerting(

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import threading
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -125,6 +126,20 @@ class Recorder(Executor):
         return effects
 
 
+class Plugins(PluginManager):
+    """Records why plugins become failed."""
+
+    faults: list[str]
+
+    def fail(
+        self, name: str, reason: str, retry_at: datetime | None = None, part: str = ""
+    ) -> bool:
+        is_new = super().fail(name, reason, retry_at, part)
+        if is_new:
+            self.faults.append(reason)
+        return is_new
+
+
 class Room:
     """An inventory with its neighbours, and what was recorded."""
 
@@ -135,14 +150,13 @@ class Room:
             no_history(clock), Bus(),
         )  # fmt: skip
         self.scheduler = Scheduler(clock)
-        self.plugins = PluginManager(PluginSettings(), discover=tuple)
+        self.plugins = Plugins(PluginSettings(), discover=tuple)
+        self.faults = self.plugins.faults = []
         self.plugins.add("echo", lambda: Plugin, "tests", "1")
-        self.isolation = Isolation(frozenset({"echo"}), lambda *_: None, contexts())
-        self.faults: list[str] = []
-        self.runner = Runner(
-            clock, self.isolation,
-            ProbeFaults(clock, self.plugins, lambda plugin, reason: self.faults.append(reason)),
-        )  # fmt: skip
+        self.isolation = Isolation(
+            frozenset({"echo"}), lambda *_: None, contexts(), records=self.plugins
+        )
+        self.runner = Runner(clock, self.isolation, ProbeFaults(clock, self.plugins))
         self.settings = Settings(data_dir=directory, sources={"docker": DOCKER})
         self.inventory = Inventory(
             self.settings, executor=self.executor, scheduler=self.scheduler, runner=self.runner,
@@ -468,12 +482,15 @@ async def test_a_check_that_cannot_run_is_unknown_with_the_reason(room: Room) ->
 
 
 async def test_a_probe_that_raises_rests_and_is_tried_again(room: Room) -> None:
-    """Three faults in a row quarantine the check, told once; after the rest it is tried again, and
+    """Three faults in a row pause the check, told once; after the rest it is tried again, and
     the first good run clears the plugin's name."""
     room.declare(TargetSettings(name="t", checks={"echo": check(say="raise")}))
     for _ in range(4):
         await room.run(30)
-    assert "quarantined" in room.seen[-1].result.message
+    assert room.seen[-1].result.message == (
+        "the check is paused until 12:02:30 UTC, since plugin echo raised RuntimeError: boom; "
+        "repair or upgrade the plugin and start tocsin anew to check at once"
+    )
     assert room.seen[0].result.status is Status.UNKNOWN
     (record,) = room.plugins.records
     assert (record.status, record.retry_at is not None) == ("failed", True)

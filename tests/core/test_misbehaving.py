@@ -396,10 +396,18 @@ def test_an_address_that_cannot_be_had_fails_its_plugin_alone(
             return said  # type: ignore[no-any-return]
 
     blamed: list[tuple[str, str]] = []
+
+    class Records:
+        def fail(self, name: str, reason: str, *_: object) -> bool:
+            blamed.append((name, reason))
+            return True
+
+        def recover(self, name: str, part: str | None = None) -> bool:
+            return False
+
     supervisor = ServiceSupervisor(
-        Isolation(frozenset(), lambda *_: None, contexts()),
-        TokenStore(tmp_path / "tokens.db"), tmp_path,
-        SystemClock(), failed=lambda plugin, reason: blamed.append((plugin, reason)),
+        Isolation(frozenset(), lambda *_: None, contexts(), records=Records()),
+        TokenStore(tmp_path / "tokens.db"), tmp_path, SystemClock(),
     )  # fmt: skip
     assert supervisor.addresses({"bad": ("p", Bad()), "good": ("q", Here())}) == {
         "good": "http://here"

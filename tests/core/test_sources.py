@@ -59,8 +59,7 @@ class Harness(Room):
     def __init__(self, directory: Path, clock: SettableClock) -> None:
         super().__init__(directory, clock)
         self.supervisor = SourceSupervisor(
-            inventory=self.inventory, isolation=self.isolation, plugins=self.plugins,
-            clock=clock,
+            inventory=self.inventory, isolation=self.isolation, clock=clock,
         )  # fmt: skip
 
     async def use(self, source: tocsin.Source, *, automatic: bool = False) -> None:

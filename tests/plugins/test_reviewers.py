@@ -100,8 +100,9 @@ async def reviewers(
     manager: PluginManager, clock: SettableClock, tmp_path: Path
 ) -> AsyncIterator[Reviewers]:
     """Reviewers in the threads of their plugins."""
-    isolation = Isolation(frozenset(), lambda *_: None, Contexts(tmp_path, clock))
-    made = Reviewers(isolation, manager.fail, manager.recover)
+    contexts = Contexts(tmp_path, clock)
+    isolation = Isolation(frozenset(), lambda *_: None, contexts, records=manager)
+    made = Reviewers(isolation)
     yield made
     await made.stop()
     await isolation.stop()
