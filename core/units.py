@@ -55,16 +55,19 @@ def parse_duration(value: object) -> Seconds:
         try:
             number = float(text)
         except ValueError:
+            sign, text = (-1, text[1:]) if text.startswith("-") else (1, text)
             parts = _DURATION_PART.findall(text)
             if not parts or _DURATION_PART.sub("", text):
                 raise wrong from None
-            number = sum(float(count) * _SECONDS[unit] for count, unit in parts)
+            number = sign * sum(float(count) * _SECONDS[unit] for count, unit in parts)
     else:
         try:
             number = float(value)
         except OverflowError:
             raise ValueError("a number with so many digits is not a duration") from None
-    if not 0 <= number < 1e10:  # also rejects nan and inf
+    if number < 0:
+        raise ValueError(f"{_shown(value)} is negative; write seconds or text such as '30s'")
+    if not number < 1e10:  # also rejects nan and inf
         raise wrong
     return number
 

@@ -46,7 +46,8 @@ class Scheduler:
         room: returns for how many further runs there are file descriptors.
         runs: runs that are in progress or wait.
         skipped_total: number of skipped runs.
-        is_keeping_time: whether :meth:`run` is in progress.
+        is_keeping_time: whether :meth:`run` is in progress; None before its beginning.
+        made_at: when the scheduler was made, in monotonic seconds.
     """
 
     LIMIT: ClassVar[int] = 1000
@@ -57,7 +58,8 @@ class Scheduler:
     room: Callable[[], float] = lambda: inf
     runs: Runs = field(init=False)
     skipped_total: int = field(init=False, default=0)
-    is_keeping_time: bool = field(init=False, default=False)
+    is_keeping_time: bool | None = field(init=False, default=None)
+    made_at: float = field(init=False)
     _jobs: dict[str, Job] = field(init=False, factory=dict)
     _heap: list[tuple[float, int, Job]] = field(init=False, factory=list)
     _last_tick: float = field(init=False)
@@ -68,7 +70,7 @@ class Scheduler:
     def __attrs_post_init__(self) -> None:
         """Create the runs and their slots."""
         self.runs = Runs(self.clock, Slots(self.at_once(self.limit)))
-        self._last_tick = self.clock.monotonic()
+        self._last_tick = self.made_at = self.clock.monotonic()
 
     def put(
         self,

@@ -52,6 +52,8 @@ def plugins(context: Context, name: str | None, as_json: bool, live: bool) -> No
                     (f"{provided['kind']} {provided['name']}", "bold"), f": {provided['summary']}"
                 )
             )
+            if provided.get("table") is not None:
+                context.console.print(Text(f"  in tocsin.toml: {provided['table']}"))
             context.console.print(_options(provided["options"]))
     raise SystemExit(1 if any(item["status"] == "failed" for item in items) else 0)
 

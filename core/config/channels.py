@@ -71,6 +71,12 @@ def make_channels(
         options = dict(table)
         if not enabled(options, ("channels", name), problems):
             continue
+        is_known = {"notifier"} & options.keys() or name in catalog.notifiers
+        if not is_known and catalog.missing(name) is None:
+            hint = did_you_mean(name, catalog.notifiers)
+            text = f"must be given, since no notifier is called {name!r}; {hint}"
+            problems.missing(("channels", name, "notifier"), text)
+            continue
         notifier = options.pop("notifier", name)
         if not isinstance(notifier, str):
             message = "expected the name of a notifier in quotes"
@@ -158,7 +164,8 @@ def _channel(
     entry, broken = find_plugin("notifier", notifier, catalog, (*path, "notifier"), problems)
     instance = None
     if entry is not None:
-        instance, broken = construct(entry.cls, own, path, problems)
+        also = (*_OURS, "notifier", "enabled")
+        instance, broken = construct(entry.cls, own, path, problems, also=also)
     if said is None or (instance is None and broken is None):
         return None
     if said.max_messages < 1:

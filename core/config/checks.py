@@ -81,7 +81,8 @@ def make_check(
         if broken is None:
             return None
         return broken_check(name, probe_name, broken, options, interval)
-    probe, broken = construct(entry.cls, options, path, problems)
+    also = ("probe", "enabled")
+    probe, broken = construct(entry.cls, options, path, problems, also=also)
     if broken is not None:
         return broken_check(name, probe_name, broken, options, interval, entry.plugin)
     if probe is None:
@@ -169,7 +170,9 @@ def make_source(
             name=name, probe_name=probe_name, plugin=None, source=None, broken=broken,
             options=options, interval=interval,
         )  # fmt: skip
-    source, broken = construct(entry.cls, options, path, problems, asked_for=not automatic)
+    source, broken = construct(
+        entry.cls, options, path, problems, asked_for=not automatic, also=("probe", "enabled")
+    )
     if broken is not None:
         return SourceSettings(
             name=name, probe_name=probe_name, plugin=entry.plugin, source=None, broken=broken,
@@ -193,10 +196,11 @@ def make_source(
 
 
 def enabled(options: dict[str, Any], path: Path, problems: Problems) -> bool:
-    """Remove ``enabled`` from the options and return it; False also if it is not a truth value."""
+    """Remove ``enabled`` from the options and return it; True also if it is not a truth value, so
+    that the other options are checked."""
     enabled = options.pop("enabled", True)
     if isinstance(enabled, Interpolated) and enabled.lower() in ("true", "false"):
         return enabled.lower() == "true"
     if not isinstance(enabled, bool):
         problems.add((*path, "enabled"), f"expected true or false, got {show(enabled)}")
-    return enabled is True
+    return enabled is not False

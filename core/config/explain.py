@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any, get_origin
 
-from attrs import Attribute, fields
+from attrs import NOTHING, Attribute, fields
+from attrs import Converter as AttrsConverter
 from cattrs import (
     AttributeValidationNote,
     ClassValidationError,
@@ -22,46 +23,112 @@ from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.plugin.faults import describe
 
 
-def name_field(error: Exception, cls: Any, table: Mapping[str, Any], converter: Converter) -> None:
-    """Add a note to an exception of an attrs class that says which field it concerns.
+def refusals(
+    error: Exception, cls: Any, table: Mapping[str, Any], converter: Converter
+) -> list[Exception]:
+    """Return all errors of the options of an attrs class, each with a note for its field.
 
-    Nothing is added if it concerns no single field, or if that cannot be found out.
+    attrs raises the first error of a converter or validator alone, and raises none if an option
+    could not be read. Therefore the converter and the validator of each option that could be read
+    are called one by one.
 
     Args:
-        error: what the class raised. It gets cattrs' note for a field.
+        error: what the construction raised. Of its parts, those that concern fields stay as they
+            are; what the class itself raised is returned if it concerns no single field.
         cls: the class.
         table: the options that the class was called with.
         converter: reads each option.
     """
+    reported = list(error.exceptions) if isinstance(error, ClassValidationError) else [error]
+    raised = reported[0] if len(reported) == 1 and error.__context__ is reported[0] else None
+    found: list[tuple[Exception, str]] = []
+    kinds = (ValueError, TypeError) if raised is None else (ValueError, TypeError, type(raised))
     with suppress(Exception):  # runs code of a plugin
-        if (field := _refusing(error, get_origin(cls) or cls, table, converter)) is not None:
-            error.add_note(AttributeValidationNote("", field.name, field.type))
+        found = _refused(get_origin(cls) or cls, table, converter, kinds)
+    if raised is not None and not any(_are_same(each, raised) for each, _ in found):
+        return reported
+    # An option that was not written is refused because of another one, or is the first.
+    further = [
+        error
+        for number, (error, name) in enumerate(found)
+        if name in table or (number == 0 and raised is not None)
+    ]
+    return further if raised is not None else [*reported, *further]
 
 
-def _refusing(
-    error: Exception, cls: Any, table: Mapping[str, Any], converter: Converter
-) -> Attribute[Any] | None:
-    """Return the field whose converter or validator raises the error, or None.
-
-    attrs first sets all fields in their order, calling the converters, and then calls the
-    validators. A second instance, kept although its construction fails, therefore lacks the field
-    whose converter raised. If it lacks none, its validators are called one by one.
-    """
-    options: tuple[Attribute[Any], ...] = fields(cls)
-    values = make_dict_structure_fn_from_attrs(list(options), dict, converter)(table)
+def _refused(
+    cls: Any,
+    table: Mapping[str, Any],
+    converter: Converter,
+    kinds: tuple[type[Exception], ...],
+) -> list[tuple[Exception, str]]:
+    """Return the errors of these kinds of converters and validators, called one by one on an
+    instance that has the options that could be read, in the order in which attrs calls them; each
+    with the name of its field."""
+    found: list[tuple[Exception, str]] = []
     instance = cls.__new__(cls)
-    with suppress(Exception):
-        instance.__init__(**values)
+    options: tuple[Attribute[Any], ...] = fields(cls)
     for field in options:
-        if field.init and not hasattr(instance, field.name):
-            return field if field.converter is not None else None
+        with suppress(_Unread):
+            try:
+                value = _read(field, instance, table, converter)
+            except Exception as error:
+                raise _Unread from error
+            try:
+                object.__setattr__(instance, field.name, _converted(field, instance, value))
+            except kinds as error:
+                found.append(_noted(error, field))
     for field in options:
-        if field.validator is not None:
+        if field.validator is not None and hasattr(instance, field.name):
             try:
                 field.validator(instance, field, getattr(instance, field.name))
-            except type(error):
-                return field
-    return None
+            except kinds as error:
+                found.append(_noted(error, field))
+            except Exception:  # noqa: BLE001, S112 - it needs an option that could not be read
+                continue
+    return found
+
+
+class _Unread(Exception):
+    """An option that is missing, or whose value cattrs refuses."""
+
+
+def _read(
+    field: Attribute[Any], instance: Any, table: Mapping[str, Any], converter: Converter
+) -> Any:
+    """Return the value of an option, before its own converter.
+
+    Raises:
+        _Unread: there is none.
+    """
+    if field.init and field.name in table:
+        read: Any = make_dict_structure_fn_from_attrs([field], dict, converter)
+        (value,) = read({field.name: table[field.name]}).values()
+        return value
+    default: Any = field.default
+    if default is NOTHING:
+        raise _Unread
+    if not hasattr(default, "takes_self"):
+        return default
+    return default.factory(*[instance] * default.takes_self)
+
+
+def _converted(field: Attribute[Any], instance: Any, value: Any) -> Any:
+    """Return a value as the option's own converter makes it."""
+    convert: Any = field.converter
+    if type(convert) is AttrsConverter:
+        more = [instance] * convert.takes_self + [field] * convert.takes_field
+        return convert.converter(value, *more)
+    return value if convert is None else convert(value)
+
+
+def _are_same(one: Exception, other: Exception) -> bool:
+    return type(one) is type(other) and _words_of(one) == _words_of(other)
+
+
+def _noted(error: Exception, field: Attribute[Any]) -> tuple[Exception, str]:
+    error.add_note(AttributeValidationNote("", field.name, field.type))
+    return error, field.name
 
 
 def own_fault(error: BaseException) -> str | None:
@@ -77,7 +144,9 @@ def own_fault(error: BaseException) -> str | None:
     return describe(error)
 
 
-def explain(error: BaseException, path: Path, problems: Problems) -> None:
+def explain(
+    error: BaseException, path: Path, problems: Problems, also: Collection[str] = ()
+) -> None:
     """Report everything that an exception contains, each error with its path.
 
     ``cattrs.transform_error`` cannot be used here: it joins paths to text, where a dot in a key
@@ -87,6 +156,7 @@ def explain(error: BaseException, path: Path, problems: Problems) -> None:
         error: what the construction of an instance raised.
         path: where the options of the instance are in the file.
         problems: collects the errors.
+        also: further keys that the table may have.
     """
     if isinstance(error, ClassValidationError | IterableValidationError):
         for inner in error.exceptions:
@@ -100,9 +170,9 @@ def explain(error: BaseException, path: Path, problems: Problems) -> None:
             if isinstance(inner, KeyError) and inner.args == place[-1:] and place != path:
                 problems.missing(place, "must be given")
             else:
-                explain(inner, place, problems)
+                explain(inner, place, problems, also if place == path else ())
     elif isinstance(error, ForbiddenExtraKeysError):
-        known = [field.name for field in fields(error.cl) if field.init]
+        known = [*(field.name for field in fields(error.cl) if field.init), *also]
         for name in sorted(error.extra_fields):
             problems.add((*path, name), f"there is no such option; {did_you_mean(name, known)}")
     else:

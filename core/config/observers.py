@@ -53,7 +53,10 @@ def make_part(
     options = dict(table or {})
     if not enabled(options, path, problems):
         return None
-    instance, broken = construct(entry.cls, options, path, problems, asked_for=table is not None)
+    asked_for = table is not None
+    instance, broken = construct(
+        entry.cls, options, path, problems, asked_for=asked_for, also=("enabled",)
+    )
     return Part(instance=instance, broken=broken, options=options)
 
 

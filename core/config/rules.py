@@ -15,7 +15,7 @@ from tocsin.core.config.find_plugin import find_plugin
 from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import RuleSettings
 from tocsin.core.config.structure import DEADLINE, build, construct
-from tocsin.core.config.suggest import did_you_mean
+from tocsin.core.config.suggest import closest, did_you_mean
 from tocsin.core.contracts.rule import Rule, Severity
 from tocsin.core.plugin.faults import PluginFault, call_with_deadline, is_ours
 from tocsin.core.shapes import is_number
@@ -165,9 +165,10 @@ class RuleMaker:
         found = self._policy({k: v for k, v in table.items() if k in _POLICY}, path)
         rule_name, entry = table.get("rule") or "", None
         if not rule_name and (lost := self._catalog.unloaded(disabled=True)) is not None:
-            broken: str | None = f"no plugin declares it, but {lost}"
+            broken: str | None = f"{self._no_such(name)} ({lost}, and may declare it)"
         elif not rule_name or not isinstance(rule_name, str):
-            self._problems.missing((*path, "rule"), "must be given: the name of a rule in quotes")
+            text = "expected the name of a rule in quotes" if rule_name else self._no_such(name)
+            self._problems.missing((*path, "rule"), text)
             return None
         else:
             entry, broken = find_plugin(
@@ -175,7 +176,8 @@ class RuleMaker:
             )
         instance, lookback, looks_at = None, 0.0, None
         if entry is not None:
-            instance, broken = construct(entry.cls, options, path, self._problems)
+            also = (*_POLICY, "rule")
+            instance, broken = construct(entry.cls, options, path, self._problems, also=also)
         if instance is not None:
             lookback, looks_at, broken = needs_of(instance)
             instance = instance if broken is None else None
@@ -196,6 +198,18 @@ class RuleMaker:
             targets=said.targets,
             kinds=said.kinds,
         )
+
+    def _no_such(self, name: str) -> str:
+        """Return what to do about a table without ``rule`` that changes no default rule."""
+        defaults = default_rules(self._catalog)
+        close = closest(name, (*defaults, *self._catalog.rules))
+        if close in defaults:
+            hint = f"did you mean [rules.{close}]?"
+        elif close is not None:
+            hint = f'write rule = "{close}"'
+        else:
+            hint = f'write rule = "…"; known are {", ".join(sorted(self._catalog.rules)) or "none"}'
+        return f"there is no rule {name!r}; {hint}"
 
     def _policy(self, table: Mapping[str, Any], path: Path) -> tuple[Policy, _PolicyTable] | None:
         """Build a policy; None if the table is wrong."""

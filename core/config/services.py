@@ -53,7 +53,7 @@ def make_services(
         service = None
         if entry is not None:
             service, broken = construct(
-                entry.cls, options, path, problems, asked_for=name in tables
+                entry.cls, options, path, problems, asked_for=name in tables, also=("enabled",)
             )
             if service is None and broken is None:
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import types
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
@@ -20,8 +21,8 @@ from cattrs import (
 )
 from cattrs.gen import make_dict_structure_fn
 
-from tocsin.core.config.errors import Path, Problems
-from tocsin.core.config.explain import explain, name_field, own_fault
+from tocsin.core.config.errors import ConfigProblem, Path, Problems
+from tocsin.core.config.explain import explain, own_fault, refusals
 from tocsin.core.config.scalars import choose, literal, number, secret, show, text, truth, whole
 from tocsin.core.contracts.base import Secret
 from tocsin.core.plugin.faults import PluginFault, call_with_deadline, describe, is_ours
@@ -89,7 +90,7 @@ def make_converter() -> Converter:
 
     def sequence(value: Any, kind: Any) -> Any:
         if not isinstance(value, list | tuple):
-            raise ValueError(f"expected a list, got {show(value)}")
+            raise ValueError(f"expected a list{_as_list(value)}, got {show(value)}")
         inner = get_args(kind) or (Any, ...)
         if _plain(kind) is not tuple or inner[-1] is Ellipsis:
             inner = (inner[0],) * len(value)
@@ -151,10 +152,8 @@ def make_converter() -> Converter:
             try:
                 return structure(value, kind)
             except ClassValidationError as error:
-                # raised by the class when it was called
-                if error.__context__ is error.exceptions[0]:
-                    name_field(error.exceptions[0], cls, value, converter)
-                raise
+                every = refusals(error, cls, value, converter)
+                raise ClassValidationError(error.message, every, error.cl) from error.__context__
 
         return strictly
 
@@ -176,6 +175,14 @@ def make_converter() -> Converter:
     return converter
 
 
+def _as_list(value: object) -> str:
+    """Return how a single value is written as a list; a secret is not shown."""
+    if isinstance(value, Mapping | Secret) or value is None:
+        return ""
+    written = json.dumps(str(value), ensure_ascii=False) if isinstance(value, str) else show(value)
+    return f" such as [{written}]" if len(written) <= 60 else ""
+
+
 def _plainly(hook: Callable[..., Any], value: Any, kind: Any) -> Any:
     """Parse a single value; the hook for str is also called for StrEnum, which needs choose."""
     enumeration = isinstance(kind, type) and issubclass(kind, enum.Enum)
@@ -183,7 +190,11 @@ def _plainly(hook: Callable[..., Any], value: Any, kind: Any) -> Any:
 
 
 def _hashable(kind: Any) -> bool:
-    return getattr(kind, "__hash__", None) is not None
+    try:
+        hash(kind)
+    except TypeError:
+        return False
+    return True
 
 
 def _plain(kind: Any) -> Any:
@@ -244,7 +255,13 @@ def build(cls: Any, table: Mapping[str, Any], path: Path, problems: Problems) ->
 
 
 def construct(
-    cls: Any, table: Mapping[str, Any], path: Path, problems: Problems, *, asked_for: bool = True
+    cls: Any,
+    table: Mapping[str, Any],
+    path: Path,
+    problems: Problems,
+    *,
+    asked_for: bool = True,
+    also: Collection[str] = (),
 ) -> tuple[Any, str | None]:
     """Build an instance of a plugin's class.
 
@@ -254,6 +271,7 @@ def construct(
         path: where the options are in the file.
         problems: collects the errors in the options.
         asked_for: whether a person wrote the table. If not, any error is the plugin's fault.
+        also: further keys that the table may have, for the error about an unknown one.
 
     Returns:
         The instance, or None; and why there is none, as a clause, if that is the plugin's fault.
@@ -283,7 +301,13 @@ def construct(
             for within, text in cause.entries:
                 said.add((*path, *within), text)
         else:
-            explain(cause, path, said)
+            explain(cause, path, said, also)
         if asked_for:
             return None, None
-        return None, "; ".join(p.message for p in said.found[before:]) or describe(cause)
+        return None, "; ".join(map(str, map(_of_table, said.found[before:]))) or describe(cause)
+
+
+def _of_table(problem: ConfigProblem) -> str:
+    """Return an error with its table and option, as in "[services.wall] file must be given"."""
+    table, _, option = problem.path.rpartition(".")
+    return f"[{table}] {option}: {problem.message}" if table else problem.message

@@ -27,10 +27,14 @@ routes = Routes()
 
 @frozen(kw_only=True)
 class ProvidedView:
-    """One item that a plugin provides (such as a probe or a rule), with the options it takes."""
+    """One item that a plugin provides (such as a probe or a rule), with the options it takes.
+
+    ``table`` is how its table in ``tocsin.toml`` is written; null if it has none.
+    """
 
     kind: str
     name: str
+    table: str | None
     summary: str
     options: list[Option]
 
@@ -102,6 +106,26 @@ class AuditPage:
     next: UUID | None
 
 
+_TABLES = {
+    "probe": '[targets.NAME.checks.NAME] with probe = "{}"',
+    "source": '[sources.NAME] with probe = "{}"',
+    "rule": '[rules.NAME] with rule = "{}"',
+    "notifier": '[channels.NAME] with notifier = "{}"',
+    "service": "[services.{}]",
+    "observer": "[observers.{}]",
+    "reviewer": "[reviewers.{}]",
+    "history": '[database] with history = "{}"',
+}
+
+
+def _table(item: Provided) -> str | None:
+    """Return how the table of an item in the configuration is written."""
+    if item.kind == "reviewer" and (section := item.cls.section) is not None:
+        return f"[{section}]"
+    written = _TABLES.get(item.kind)
+    return None if written is None else written.format(item.name)
+
+
 def _summary(item: Provided) -> str:
     if isinstance(item.cls, Panel):
         return item.cls.title
@@ -124,6 +148,7 @@ def plugin_view(record: PluginRecord) -> PluginView:
             ProvidedView(
                 kind=item.kind,
                 name=item.name,
+                table=_table(item),
                 summary=_summary(item),
                 options=options_of(item.cls) if isinstance(item.cls, type) else [],
             )

@@ -67,5 +67,5 @@ def verdicts(
         reason = failed.get(target)
         verdict = Verdict.clear("it works again")
         if reason is not None:
-            verdict = Verdict.firing(f"the plugin {reason}", details={"reason": reason})
+            verdict = Verdict.firing(f"the plugin failed: {reason}", details={"reason": reason})
         yield ("plugin_failed", target), verdict

@@ -15,6 +15,9 @@ from attrs import Attribute
 
 from tocsin.core.contracts.model import CheckError
 
+LONGEST_SHOWN = 60
+"""Most characters of an expression that an error shows."""
+
 AT_ONCE = 16_384
 """Most characters searched without a thread: ``regex`` checks its timeout only occasionally."""
 
@@ -51,7 +54,8 @@ def check_pattern(_: object, attribute: Attribute[Any], value: str | None) -> No
         try:
             _compiled(value)
         except ValueError as error:
-            raise ValueError(f"{attribute.name} is {error}") from None
+            shown = repr(value) if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]!r}…"
+            raise ValueError(f"{attribute.name} = {shown} is {error}") from None
 
 
 async def search_text(pattern: str, text: str) -> bool:

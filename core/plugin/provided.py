@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import click
-from attrs import frozen
+from attrs import fields, frozen
 
 from tocsin.core.contracts.doctor import DoctorCheck
 from tocsin.core.contracts.history import HistoryStore
@@ -111,6 +111,11 @@ def provided_by(
             raise PluginFault(f"returned {cls!r} from {hook}, not a subclass of {base}")
         if not hasattr(cls, "__attrs_attrs__"):
             raise PluginFault(f"has a class {cls.__name__} that is not an attrs class")
+        if lost := _no_options(cls, bases):
+            raise PluginFault(
+                f"has a class {cls.__name__} whose {lost} is annotated, but no option: "
+                "decorate it with @attrs.frozen(kw_only=True)"
+            )
         if missing := _lacking(cls):
             raise PluginFault(f"has a class {cls.__name__} that lacks {missing}")
         if not is_name(name) or "/" in name or name.startswith("."):
@@ -147,6 +152,24 @@ def check_names(provided: Iterable[Provided], others: Mapping[str, Mapping[str, 
         if item.kind == "rule":
             check_default_rules(item.cls, rules, others["rule"])
             rules.append(item.cls)
+
+
+def _no_options(cls: type, bases: tuple[type, ...]) -> str | None:
+    """Return an annotated name that is no option, as its class is no attrs class; None if there is
+    none. A name of ``ClassVar`` is meant to be none."""
+    options = {field.name for field in fields(cls)}
+    for each in cls.__mro__:
+        if issubclass(each, bases) and "__attrs_attrs__" not in vars(each):
+            for name, kind in vars(each).get("__annotations__", {}).items():
+                if name not in options and not _is_class_variable(kind):
+                    return str(name)
+    return None
+
+
+def _is_class_variable(annotation: object) -> bool:
+    """Return whether an annotation, which may be text, is a ClassVar, as attrs decides it."""
+    text = str(annotation).strip("'\"")
+    return text.partition("[")[0].rpartition(".")[2] == "ClassVar"
 
 
 def _lacking(cls: type) -> str:

@@ -139,7 +139,9 @@ def test_without_its_plugin_a_default_rule_does_not_exist(load: Load) -> None:
         settings = load(plugins, CHANGED)
         for rule in (settings.rules["too_deep"], settings.targets["a"].rules["far_too_deep"]):
             assert rule.rule is None
-            assert f"no plugin declares it, but plugin 'depth' {why}" in str(rule.broken)
+            assert f"(plugin 'depth' {why}" in str(rule.broken)
+            assert str(rule.broken).endswith(", and may declare it)")
+            assert f"there is no rule {rule.name!r}; " in str(rule.broken)
         assert any("rule too_deep cannot run" in warning for warning in settings.warnings)
     with pytest.raises(ConfigError) as caught:
         load(manager(), CHANGED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections import defaultdict
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -13,8 +14,10 @@ import tocsin
 from tocsin.core.config import load_config
 from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.plugin.catalog import PluginRecord
+from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.options import options_of, summary_of
+from tocsin.core.plugin.provided import provided_by
 
 
 @frozen(kw_only=True)
@@ -274,3 +277,40 @@ def test_by_default_our_own_plugins_run_inline() -> None:
     made = PluginManager(PluginSettings())
     made.load()
     assert load_config(None, {}, made).plugins.inline == tuple(sorted(ours))
+
+
+def _undecorated(base: Any, method: str) -> Any:
+    async def run(self: Any, *_: Any) -> None:
+        return
+
+    return type("Bare", (base,), {
+        "__annotations__": {"host": "str", "kept": "ClassVar[int]"}, method: run,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("hook", "base", "method"),
+    [
+        ("tocsin_probes", tocsin.Probe, "check"),
+        ("tocsin_sources", tocsin.Source, "run"),
+        ("tocsin_rules", tocsin.Rule, "evaluate"),
+        ("tocsin_notifiers", tocsin.Notifier, "send"),
+        ("tocsin_services", tocsin.Service, "run"),
+        ("tocsin_observers", tocsin.Observer, "changed"),
+        ("tocsin_reviewers", tocsin.Reviewer, "review"),
+    ],
+)
+def test_a_class_whose_annotations_are_no_options_is_refused(
+    hook: str, base: Any, method: str
+) -> None:
+    """Whoever forgets the decorator of attrs is told so; a class without options needs none."""
+    cls = _undecorated(base, method)
+    shelves: Any = defaultdict(dict)
+    with pytest.raises(PluginFault) as caught:
+        provided_by(hook, lambda: {"x": cls}, shelves)
+    assert str(caught.value) == (
+        "has a class Bare whose host is annotated, but no option: "
+        "decorate it with @attrs.frozen(kw_only=True)"
+    )
+    cls.__annotations__ = {"kept": "ClassVar[int]"}
+    provided_by(hook, lambda: {"x": cls}, shelves)

@@ -34,8 +34,11 @@ async def keeping(clock: SettableClock) -> AsyncIterator[Make]:
 
 
 async def test_a_scheduler_that_has_ended_is_failed(clock: SettableClock) -> None:
-    """Before it runs and after its task has ended, however it ended, no check is being run."""
+    """A minute after its making without a run, and after its task has ended, however it ended, no
+    check is being run. At the start that is no trouble: tocsin is about to run it."""
     scheduler = Scheduler(clock)
+    assert punctuality(scheduler).status is Health.OK
+    clock.advance(61)
     assert punctuality(scheduler).status is Health.FAILED
     task = asyncio.create_task(scheduler.run())
     await asyncio.sleep(0)

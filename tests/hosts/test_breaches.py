@@ -267,6 +267,14 @@ async def test_each_reason_is_logged_once_with_a_traceback_at_debug(
     assert "asyncio" not in trace
 
 
+async def test_a_start_impairs_nothing(town: Town, logged: Callable[[str], list[Any]]) -> None:
+    """The alert about tocsin itself does not begin only because the first checks are to come."""
+    await town.start(CHECKS)
+    await eventually(lambda: town.tocsin.has_looked_around(), 20)
+    await asyncio.sleep(1.5)
+    assert [line for line in logged("alert") if line["rule"] == "monitor_impaired"] == []
+
+
 async def test_the_traceback_of_a_notifier_is_logged(
     town: Town, logged: Callable[[str], list[Any]]
 ) -> None:

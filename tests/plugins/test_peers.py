@@ -171,7 +171,7 @@ def test_an_option_that_is_no_expression_is_refused() -> None:
 
     assert Options(expect="a+").expect == "a+"
     assert Options().expect is None
-    with pytest.raises(ValueError, match=r"expect is not a regular expression: missing \)"):
+    with pytest.raises(ValueError, match=r"expect = '\(a' is not a regular expression: missing \)"):
         Options(expect="(a")
 
 
