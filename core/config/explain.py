@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Any, get_origin
 
 from attrs import NOTHING, Attribute, fields
-from attrs import Converter as AttrsConverter
 from cattrs import (
     AttributeValidationNote,
     ClassValidationError,
@@ -116,7 +115,7 @@ def _read(
 def _converted(field: Attribute[Any], instance: Any, value: Any) -> Any:
     """Return a value as the option's own converter makes it."""
     convert: Any = field.converter
-    if type(convert) is AttrsConverter:
+    if hasattr(convert, "takes_self"):  # attrs.Converter
         more = [instance] * convert.takes_self + [field] * convert.takes_field
         return convert.converter(value, *more)
     return value if convert is None else convert(value)

@@ -21,7 +21,7 @@ from cattrs import (
 )
 from cattrs.gen import make_dict_structure_fn
 
-from tocsin.core.config.errors import ConfigProblem, Path, Problems
+from tocsin.core.config.errors import ConfigProblem, Path, Problems, dotted
 from tocsin.core.config.explain import explain, own_fault, refusals
 from tocsin.core.config.scalars import choose, literal, number, secret, show, text, truth, whole
 from tocsin.core.contracts.base import Secret
@@ -277,9 +277,16 @@ def construct(
         The instance, or None; and why there is none, as a clause, if that is the plugin's fault.
     """
 
+    hosting = getattr(cls, "tocsin_hosting", None)
+    further: list[tuple[Path, str]] = []
+
     def make() -> Any:
-        instance = _CONVERTER.structure(table, cls)
-        hosting = getattr(cls, "tocsin_hosting", None)
+        try:
+            instance = _CONVERTER.structure(table, cls)
+        except ClassValidationError:
+            if isinstance(hosting, Hosting) and not problems.is_live:
+                further.extend(_refused_by(hosting, table))
+            raise
         if isinstance(hosting, Hosting):
             instance = hosting.bound(instance, table, wait=not problems.is_live)
         check_instance(instance)
@@ -302,9 +309,24 @@ def construct(
                 said.add((*path, *within), text)
         else:
             explain(cause, path, said, also)
+            places = {p.path for p in said.found[before:]}
+            for within, text in further:  # what only the plugin's own validators know
+                if dotted((*path, *within)) not in places:
+                    said.add((*path, *within), text)
         if asked_for:
             return None, None
         return None, "; ".join(map(str, map(_of_table, said.found[before:]))) or describe(cause)
+
+
+def _refused_by(hosting: Hosting, table: Mapping[str, Any]) -> tuple[tuple[Path, str], ...]:
+    """Return the errors that a plugin in another process finds in options that are wrong anyway."""
+    try:
+        hosting.bound(None, table, wait=True)
+    except OptionsRefused as refused:
+        return refused.entries
+    except Exception:  # noqa: BLE001 - whatever it is, the known errors are reported
+        return ()
+    return ()
 
 
 def _of_table(problem: ConfigProblem) -> str:
