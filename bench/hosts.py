@@ -29,9 +29,9 @@ from table import line, machine
 from tocsin import Target
 from tocsin.core.checks.polled_check import PolledCheck
 from tocsin.core.clock import SystemClock
+from tocsin.core.config.construct import construct
 from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.config.errors import Problems
-from tocsin.core.config.structure import construct
 from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation

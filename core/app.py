@@ -29,6 +29,7 @@ from tocsin.core.history.plugin import HistoryPlugin
 from tocsin.core.http import ApiServer
 from tocsin.core.lifecycle import Alerting
 from tocsin.core.lifecycle.deadman import Deadman
+from tocsin.core.lifecycle.health import idle
 from tocsin.core.lifecycle.start_files import StartFiles
 from tocsin.core.logs import get_logger
 from tocsin.core.monitor.bus import Bus
@@ -90,27 +91,18 @@ class Tocsin:
             plugins.recover,
             plugins,
         )
-        self.history = HistoryAccess(
-            HistoryPlugin(
-                settings.database,
-                self.isolation,
-                partial(plugins.fail, part="history"),
-                partial(plugins.recover, part="history"),
-            ),
-            self.clock,
-        )
+        failed = partial(plugins.fail, part="history")
+        works = partial(plugins.recover, part="history")
+        history = HistoryPlugin(settings.database, self.isolation, failed, works)
+        self.history = HistoryAccess(history, self.clock)
         self.scheduler = Scheduler(
             self.clock,
             at_once=descriptors.checks_at_once,
             room=descriptors.room_for_checks,
         )
         self.reviewers = Reviewers(self.isolation)
-        self.runner = Runner(
-            self.clock,
-            self.isolation,
-            ProbeFaults(self.clock, plugins),
-            self.reviewers,
-        )  # fmt: skip
+        faults = ProbeFaults(self.clock, plugins)
+        self.runner = Runner(self.clock, self.isolation, faults, self.reviewers)
         self.actions = TargetActions(self.clock, lambda: self.settings.actions.restart, self.audit)
         self.alerting = Alerting(
             settings,
@@ -229,10 +221,7 @@ class Tocsin:
             "database": self.history.health(),
             "data_dir": self._files.health(),
             "plugins": self.plugins.health(),
-            **{
-                name: ComponentHealth(status=Health.DISABLED, message=lack)
-                for name, lack in self.settings.idle.items()
-            },
+            **idle(self.settings.idle),
             **self.sources.health(),
             **self.services.health(),
             **self.alerting.health(),

@@ -25,7 +25,8 @@ from tocsin.core.checks.reviewers import Reviewers
 from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.cli.status import LOOK
 from tocsin.core.clock import SystemClock
-from tocsin.core.config.settings import CheckSettings, Level, Settings, SourceSettings
+from tocsin.core.config.core_settings import Level
+from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings
 from tocsin.core.contracts.base import ActionError
 from tocsin.core.contracts.model import Event, Observation, Result, Status, Target
 from tocsin.core.contracts.probe import Probe

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 from unicodedata import category
 
+from tocsin.core.config.construct import construct
 from tocsin.core.config.environment import Interpolated
 from tocsin.core.config.errors import Catalog, Path, Problems
 from tocsin.core.config.find_plugin import find_plugin
 from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import CheckSettings, SourceSettings
-from tocsin.core.config.structure import construct
 from tocsin.core.contracts.probe import Probe
 from tocsin.core.contracts.source import Source
 from tocsin.core.units import format_duration

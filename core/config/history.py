@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tocsin.core.config.construct import construct
 from tocsin.core.config.environment import Environment
 from tocsin.core.config.errors import Catalog, Problems
 from tocsin.core.config.find_plugin import find_plugin
 from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import HistorySettings
-from tocsin.core.config.structure import construct
 from tocsin.core.config.variables import given_options
 
 SECTION = "database"

@@ -8,11 +8,11 @@ from typing import Any
 from attrs import frozen
 
 from tocsin.core.config.checks import enabled
+from tocsin.core.config.construct import construct
 from tocsin.core.config.errors import Catalog, CatalogEntry, Path, Problems
 from tocsin.core.config.required import why_idle
 from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import ObserverSettings
-from tocsin.core.config.structure import construct
 from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.contracts.observer import Observer
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from tocsin.core.config.checks import enabled
+from tocsin.core.config.construct import construct
 from tocsin.core.config.errors import Catalog, Problems
 from tocsin.core.config.find_plugin import find_plugin
 from tocsin.core.config.required import why_idle
 from tocsin.core.config.scalars import show
 from tocsin.core.config.settings import ServiceSettings
-from tocsin.core.config.structure import construct
 
 
 def make_services(

@@ -11,8 +11,8 @@ from typing import Any, ParamSpec, TypeVar
 import attrs
 from attrs import define, field
 
+from tocsin.core.config.construct import construct
 from tocsin.core.config.errors import Path, Problems, dotted
-from tocsin.core.config.structure import construct
 from tocsin.core.contracts.model import CheckError
 from tocsin.core.contracts.rule import Rule
 from tocsin.core.contracts.service import Service

@@ -9,7 +9,7 @@ import attrs
 import msgspec
 from attrs import evolve, frozen
 
-from tocsin.core.config.structure import Hosting, OptionsRefused
+from tocsin.core.config.construct import Hosting, OptionsRefused
 from tocsin.core.hosts.host import Host
 from tocsin.core.hosts.methods import Options
 from tocsin.core.hosts.offers import Offer, attributes_of, class_variables

@@ -125,8 +125,7 @@ class PluginRoutes:
             raise Problem(status, str(error)) from error
         except TimeoutError:
             late = f"did not answer a request within {DEADLINE:g} s"
-            plugins.fail(self.plugin, late)
-            self.failed = True
+            isolation.breach(self.plugin, ROUTES, late)
             raise Problem(504, f"plugin {self.plugin} {late}") from None
         except PluginFault as fault:
             isolation.breach(self.plugin, ROUTES, fault)

@@ -1,4 +1,4 @@
-"""The health of the journal and the channels."""
+"""The health of the journal, of the channels, and of what lacks an option."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from typing import Any
 
 from tocsin.core.contracts.model import ComponentHealth, Health
 from tocsin.core.notify import Channel
+
+
+def idle(lacks: Mapping[str, str]) -> dict[str, ComponentHealth]:
+    """Return the health of what would run by default, but lacks an option.
+
+    ``lacks``: by component, a sentence that says which.
+    """
+    return {
+        name: ComponentHealth(status=Health.DISABLED, message=lack) for name, lack in lacks.items()
+    }
 
 
 def condition(trouble: str | None, channels: Mapping[str, Channel]) -> dict[str, ComponentHealth]:

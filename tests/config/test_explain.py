@@ -9,8 +9,9 @@ import attrs
 import pytest
 from attrs import Attribute, Converter, Factory, field, frozen
 
+from tocsin.core.config.construct import construct
 from tocsin.core.config.errors import Problems
-from tocsin.core.config.structure import build, construct
+from tocsin.core.config.structure import build
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.app import Tocsin
 from tocsin.core.auth.tokens import TokenStore
 from tocsin.core.clock import SystemClock
-from tocsin.core.config import ConfigError, load_config, structure
+from tocsin.core.config import ConfigError, construct, load_config
 from tocsin.core.config.alerting import book_of
 from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.config.settings import Settings
@@ -161,7 +161,7 @@ def test_a_constructor_that_hangs_holds_nothing_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is given up after a while, and the plugin is named."""
-    monkeypatch.setattr(structure, "DEADLINE", 0.05)
+    monkeypatch.setattr(construct, "DEADLINE", 0.05)
     never = threading.Event()
     hook, cls = broken_class("observer", lambda: RuntimeError(str(never.wait(5))))
     manager = manager_with(bad=plugin_of(hook, bad=cls))

@@ -14,9 +14,10 @@ from attrs import define, field
 
 from tests.hosts.installed import install
 from tocsin.core.clock import SystemClock
+from tocsin.core.config.construct import construct
 from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.config.errors import Problems
-from tocsin.core.config.structure import build, construct
+from tocsin.core.config.structure import build
 from tocsin.core.hosts.host import Host
 from tocsin.core.plugin.catalog import PluginRecord
 from tocsin.core.plugin.contexts import Contexts, RuntimeContext

@@ -21,9 +21,10 @@ from tocsin import ActionError, Health
 from tocsin.core.app import Tocsin
 from tocsin.core.cli import check as check_command
 from tocsin.core.config import load_config
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.plugin import services as services_module
-from tocsin.core.plugin.manager import PluginManager, PluginRecord
+from tocsin.core.plugin.catalog import PluginRecord
+from tocsin.core.plugin.manager import PluginManager
 
 SOURCE = """
     from pathlib import Path
@@ -179,7 +180,10 @@ async def test_an_action_of_a_source_fails_until_it_works(town: Town) -> None:
         with pytest.raises(ActionError):
             await act()
 
-    logs, inspect = partial(town.tocsin.logs, "ship", 5), partial(town.tocsin.inspect, "ship")
+    logs, inspect = (
+        partial(town.tocsin.actions.logs, "ship", 5),
+        partial(town.tocsin.actions.inspect, "ship"),
+    )
     town.how.write_text("refuse")
     await refused(logs)
     assert town.record.status == "ok"

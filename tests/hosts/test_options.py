@@ -8,6 +8,8 @@ from typing import Any, cast
 from tests.hosts.conftest import Core
 from tocsin import Target
 from tocsin.core.checks.polled_check import PolledCheck
+from tocsin.core.config.construct import construct
+from tocsin.core.config.errors import Problems
 
 WEB = Target(name="web", labels={"team": "shop"})
 
@@ -115,3 +117,31 @@ async def test_a_wrong_argument_costs_one_call(core: Core) -> None:
     """)
     result, _ = await PolledCheck(core.make("probe", "odd"), core.context()).look(WEB)
     assert result.message == "refused ?"
+
+
+async def test_every_refused_option_is_reported_at_once(core: Core) -> None:
+    """What only the plugin's validators refuse is reported beside an unknown option, which the core
+    refuses without it."""
+    core.load("""
+        def positive(instance, attribute, value):
+            if value < 1: raise ValueError("must be at least 1")
+        @frozen(kw_only=True)
+        class Odd(Probe):
+            host: str
+            size: int = field(default=1, validator=positive)
+            pattern: str = field(default=".", validator=check_pattern)
+            async def check(self, target): return Result.up()
+        @hookimpl
+        def tocsin_probes(): return {"odd": Odd}
+    """)
+    problems = Problems("tocsin.toml")
+    cls = core.manager.probes["odd"].cls
+    options = {"size": 0, "pattern": "(a", "hostt": "x"}
+    made, broken = construct(cls, options, ("checks", "odd"), problems, also=("probe",))
+    assert (made, broken) == (None, None)
+    assert {problem.path: problem.message for problem in problems.found} == {
+        "checks.odd.host": "must be given",
+        "checks.odd.hostt": "there is no such option; did you mean 'host'?",
+        "checks.odd.size": "must be at least 1",
+        "checks.odd.pattern": "pattern = '(a' is not a regular expression: missing ) at position 2",
+    }
