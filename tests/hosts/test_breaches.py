@@ -22,6 +22,7 @@ from tocsin.core.app import Tocsin
 from tocsin.core.cli import check as check_command
 from tocsin.core.config import load_config
 from tocsin.core.config.core_settings import PluginSettings
+from tocsin.core.lifecycle import self_monitoring
 from tocsin.core.plugin import services as services_module
 from tocsin.core.plugin.catalog import PluginRecord
 from tocsin.core.plugin.manager import PluginManager
@@ -308,3 +309,13 @@ async def test_the_command_check_logs_the_traceback(
     assert "raised ValueError" in seen.result.message
     (line,) = logged(RAISED)
     assert "in check" in line["exception"]
+
+
+@pytest.mark.parametrize(
+    "reason", ["rule x1 raised KeyError: 'a'", "source x3 ended by itself", "raised ImportError"]
+)
+def test_the_alert_about_a_plugin_is_a_sentence(reason: str) -> None:
+    """Whether the reason names a part of the plugin or not."""
+    record = PluginRecord(name="strange", status="failed", reason=reason)
+    about = dict(self_monitoring.verdicts({}, [record], []))
+    assert about["plugin_failed", "plugin strange"].message == f"the plugin failed: {reason}"
