@@ -70,6 +70,13 @@ SOURCE = """
             if how == "raise": return int(f"x{target.name}")
             return Result.up("well")
 
+    @frozen(kw_only=True)
+    class Late(Rule):
+        def evaluate(self, history, now):
+            return Verdict.clear() if ask() == "well" else {}["late"]
+
+    @hookimpl
+    def tocsin_rules(): return {"late": Late}
     @hookimpl
     def tocsin_notifiers(): return {"pager": Pager}
     @hookimpl
@@ -291,6 +298,19 @@ async def test_the_traceback_of_a_notifier_is_logged(
     (line,) = logged(RAISED)
     assert "in send" in line["exception"]
     assert "in helper" in line["exception"]
+
+
+async def test_the_traceback_of_a_rule_is_logged(
+    town: Town, logged: Callable[[str], list[Any]]
+) -> None:
+    """Also of one that runs in the core, where nothing stands between it and the engine."""
+    town.how.write_text("odd")
+    await town.start(f'{CHECKS}\n[rules.late]\nrule = "late"\n')
+    await town.failed("rule late raised KeyError: 'late'")
+    await eventually(lambda: logged(RAISED), 20)
+    assert "in evaluate" in logged(RAISED)[0]["exception"]
+    town.how.write_text("well")
+    await town.works()
 
 
 async def test_the_command_check_logs_the_traceback(
