@@ -17,6 +17,7 @@ from tocsin.core.hosts.offer_cache import OfferCache
 from tocsin.core.hosts.offers import PluginOffer
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.plugin.provided import Provided
+from tocsin.core.plugin.summaries import first_line
 
 AT_ONCE = 4
 """Number of hosts that are started at the same time."""
@@ -78,7 +79,7 @@ def provided_of(offer: PluginOffer, host: Host, load: LoadCommands) -> list[Prov
             thing = HostedCommand(each.name, each.summary, load)
         else:
             thing = proxy_of(each, offer.name, host)
-        found.append(Provided(each.kind, each.name, thing))
+        found.append(Provided(each.kind, each.name, thing, first_line(each.summary)))
     return found
 
 

@@ -12,15 +12,13 @@ from attrs import frozen
 
 from tocsin.core.config import ConfigError, redacted
 from tocsin.core.contracts.model import AuditEntry
-from tocsin.core.contracts.panel import Panel
 from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.http.history import unavailable
 from tocsin.core.http.paging import NewestQuery, PageQuery, page
 from tocsin.core.http.problems import Problem
 from tocsin.core.http.routing import Call
 from tocsin.core.plugin.manager import PluginRecord
-from tocsin.core.plugin.options import Option, options_of, summary_of
-from tocsin.core.plugin.provided import Provided
+from tocsin.core.plugin.options import Option, options_of
 
 routes = Routes()
 
@@ -102,12 +100,6 @@ class AuditPage:
     next: UUID | None
 
 
-def _summary(item: Provided) -> str:
-    if isinstance(item.cls, Panel):
-        return item.cls.title
-    return summary_of(getattr(item.cls, "handler", item.cls))
-
-
 def plugin_view(record: PluginRecord) -> PluginView:
     """Return the API's view of a plugin."""
     return PluginView(
@@ -124,7 +116,7 @@ def plugin_view(record: PluginRecord) -> PluginView:
             ProvidedView(
                 kind=item.kind,
                 name=item.name,
-                summary=_summary(item),
+                summary=item.summary,
                 options=options_of(item.cls) if isinstance(item.cls, type) else [],
             )
             for item in record.provides

@@ -23,6 +23,7 @@ from tocsin.core.contracts.source import Source
 from tocsin.core.plugin.default_rules import check_default_rules
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.plugin.owned_sections import check_section
+from tocsin.core.plugin.summaries import docstring_of, first_line, summary_of
 from tocsin.core.plugin.template_checks import check_templates
 from tocsin.core.shapes import check_class, is_name, show
 
@@ -62,12 +63,14 @@ class Provided:
     Attributes:
         kind: ``probe``, ``source`` and so on.
         name: its name.
-        cls: its class; for a command, a route or a doctor check: the object.
+        cls: its class; for a command, a route, a panel or a doctor check: the object.
+        summary: one line about it, in the plugin's own words.
     """
 
     kind: str
     name: str
     cls: Any
+    summary: str = ""
 
 
 @frozen
@@ -122,7 +125,7 @@ def provided_by(
             check_templates(name, cls)
         if issubclass(cls, Reviewer):
             check_section(cls, [item.cls for item in provided], others[kind])
-        provided.append(Provided(kind, name, cls))
+        provided.append(Provided(kind, name, cls, summary_of(cls)))
     check_names(provided, others)
     return provided
 
@@ -168,4 +171,12 @@ def _listed(hook: str, item: Any) -> Provided:
     kind, wanted, words = _LISTS[hook]
     if not isinstance(item, wanted):
         raise PluginFault(f"returned {item!r} from {hook}, not {words}")
-    return Provided(kind, str(item.name), item)
+    return Provided(kind, str(item.name), item, _summary(item))
+
+
+def _summary(item: click.Command | Route | Panel | DoctorCheck) -> str:
+    if isinstance(item, click.Command):
+        return first_line(item.help)
+    if isinstance(item, Panel):
+        return item.title
+    return first_line(docstring_of(item.handler))

@@ -20,7 +20,8 @@ from tocsin.core.contracts.model import Result, Target
 from tocsin.core.contracts.probe import Probe, PushProbe
 from tocsin.core.contracts.source import ACTIONS, Source, SourceRuntime, actions_of
 from tocsin.core.plugin.faults import PluginFault
-from tocsin.core.plugin.options import options_of, summary_of
+from tocsin.core.plugin.options import options_of
+from tocsin.core.plugin.summaries import summary_of
 from tocsin.core.shapes import fit_document, fit_lines
 from tocsin.core.testing.context import RecordingContext, opened
 from tocsin.core.testing.sink import RecordingSink

@@ -13,7 +13,8 @@ import tocsin
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import PluginSettings
 from tocsin.core.plugin.manager import PluginManager, PluginRecord
-from tocsin.core.plugin.options import options_of, summary_of
+from tocsin.core.plugin.options import options_of
+from tocsin.core.plugin.summaries import summary_of
 
 
 @frozen(kw_only=True)
