@@ -116,7 +116,7 @@ class PluginManager:
         self.observers: dict[str, Entry] = {}
         self.reviewers: dict[str, Entry] = {}
         self.histories: dict[str, Entry] = {}
-        self.commands: list[click.Command] = []
+        self.command_entries: dict[str, Entry] = {}
         self.doctor_checks: list[tuple[str, DoctorCheck]] = []
         """Checks of the installation, each with the name of its plugin."""
         self.routes: list[tuple[str, Route]] = []
@@ -132,12 +132,18 @@ class PluginManager:
             "observer": self.observers,
             "reviewer": self.reviewers,
             "history": self.histories,
+            "command": self.command_entries,
         }
 
     @property
     def records(self) -> list[PluginRecord]:
         """Every plugin found, sorted by name."""
         return [self._records[name] for name in sorted(self._records)]
+
+    @property
+    def commands(self) -> list[click.Command]:
+        """The commands of plugins."""
+        return [entry.cls for entry in self.command_entries.values()]
 
     @property
     def inline(self) -> frozenset[str]:
@@ -258,8 +264,6 @@ class PluginManager:
             if item.kind in self._shelves:
                 entry = Entry(item.cls, record.name, record.distribution)
                 self._shelves[item.kind][item.name] = entry
-            elif item.kind == "command":
-                self.commands.append(item.cls)
             elif item.kind == "doctor":
                 self.doctor_checks.append((record.name, item.cls))
         self.routes += [(record.name, route) for route in routes]

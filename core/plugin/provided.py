@@ -20,6 +20,7 @@ from tocsin.core.contracts.route import Route
 from tocsin.core.contracts.rule import Rule
 from tocsin.core.contracts.service import Service
 from tocsin.core.contracts.source import Source
+from tocsin.core.plugin.command_checks import check_command
 from tocsin.core.plugin.default_rules import check_default_rules
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.plugin.owned_sections import check_section
@@ -103,7 +104,9 @@ def provided_by(
         answer.close()
         raise PluginFault(f"has an async {hook}; write it as a plain def")
     if hook in _LISTS:
-        return [_listed(hook, item) for item in _iterate(hook, answer)]
+        listed = [_listed(hook, item) for item in _iterate(hook, answer)]
+        check_names(listed, others)
+        return listed
     kind, bases = _KINDS[hook]
     if not isinstance(answer, Mapping):
         raise PluginFault(f"returned {type(answer).__name__} from {hook}, not a dict of names")
@@ -111,7 +114,7 @@ def provided_by(
     for name, cls in answer.items():
         if not (isinstance(cls, type) and issubclass(cls, bases)):
             base = bases[0].__name__
-            raise PluginFault(f"returned {cls!r} from {hook}, not a subclass of {base}")
+            raise PluginFault(f"returned {show(cls)} from {hook}, not a subclass of {base}")
         if not hasattr(cls, "__attrs_attrs__"):
             raise PluginFault(f"has a class {cls.__name__} that is not an attrs class")
         if missing := _lacking(cls):
@@ -141,12 +144,17 @@ def check_names(provided: Iterable[Provided], others: Mapping[str, Mapping[str, 
         PluginFault: another plugin provides it already.
     """
     rules: list[type[Rule]] = []
+    commands: set[str] = set()
     for item in provided:
         if holder := others.get(item.kind, {}).get(item.name):
             raise PluginFault(
                 f"provides the {item.kind} {item.name!r}, which plugin {holder.plugin!r} "
                 f"({holder.distribution}) provides already"
             )
+        if item.kind == "command" and item.name in commands:
+            raise PluginFault(f"provides two commands of the name {item.name!r}")
+        if item.kind == "command":
+            commands.add(item.name)
         if item.kind == "rule":
             check_default_rules(item.cls, rules, others["rule"])
             rules.append(item.cls)
@@ -170,7 +178,9 @@ def _iterate(hook: str, answer: object) -> Iterable[object]:
 def _listed(hook: str, item: Any) -> Provided:
     kind, wanted, words = _LISTS[hook]
     if not isinstance(item, wanted):
-        raise PluginFault(f"returned {item!r} from {hook}, not {words}")
+        raise PluginFault(f"returned {show(item)} from {hook}, not {words}")
+    if isinstance(item, click.Command):
+        check_command(item)
     return Provided(kind, str(item.name), item, _summary(item))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
@@ -58,6 +59,9 @@ LONGEST_WAIT = 366 * 86400.0
 AHEAD = timedelta(hours=1)
 """An observation whose time is further in the future is given the present time."""
 
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+"""What the text form of an object says about its place in memory."""
+
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -93,6 +97,7 @@ def show(value: object) -> str:
         text = repr(value[:60] if isinstance(value, str) else value)
     except BaseException:  # noqa: BLE001 - a third-party repr
         return f"a {type(value).__name__}"
+    text = _ADDRESS.sub("", text)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
