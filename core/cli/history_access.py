@@ -25,7 +25,7 @@ async def history_of(context: Context) -> AsyncIterator[HistoryReader]:
     settings = context.settings()
     history = settings.database
     if history.store is None:
-        raise Failure(history.broken or NONE)
+        raise Failure(history.why_none or NONE)
     contexts = Contexts(settings.data_dir, SystemClock(), context.env)
     async with AsyncExitStack() as stack:
         stack.enter_context(private_files())

@@ -96,7 +96,7 @@ class HistoryPlugin:
     def state(self) -> HistoryState:
         """The state when the history was asked last, or what is wrong with its plugin."""
         if self._runtime is None:
-            text = self.settings.broken
+            text = self.settings.why_none
             return HistoryState(
                 status=Health.DISABLED if text is None else Health.DEGRADED,
                 message=NONE if text is None else f"no history is kept: {text}",
@@ -208,7 +208,7 @@ def place_of(settings: HistorySettings) -> str:
     """
     store = settings.store
     if store is None:
-        raise HistoryUnavailable(settings.broken or "no plugin keeps history")
+        raise HistoryUnavailable(settings.why_none or "no plugin keeps history")
 
     def place() -> str | _Refusal:
         try:

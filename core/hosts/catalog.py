@@ -81,6 +81,8 @@ def provided_of(offer: PluginOffer, host: Host, load: LoadCommands) -> list[Prov
             thing = each.panel
         elif each.kind == "command":
             thing = HostedCommand(each.name, offer.name, each.summary, load)
+        elif each.kind == "history":
+            thing = None  # it cannot be used from here
         else:
             thing = proxy_of(each, offer.name, host)
         found.append(Provided(each.kind, each.name, thing, first_line(each.summary)))

@@ -37,8 +37,8 @@ class ProvidedView:
 class PluginView:
     """A plugin. ``status`` is ok, failed or disabled; ``reason`` explains any status but ok.
 
-    ``api`` is the version of the plugin API that it was written for; ``remarks`` are about what it
-    uses and will end.
+    ``api`` is the version of the plugin API that it was written for; ``remarks`` are about what
+    of it cannot be used, and what it uses that will end.
     """
 
     name: str

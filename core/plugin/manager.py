@@ -30,7 +30,7 @@ from tocsin.core.hosts.offer_cache import OfferCache
 from tocsin.core.hosts.offers import PluginOffer
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin import hookspecs
-from tocsin.core.plugin.api import api_of, remark_on
+from tocsin.core.plugin.api import api_of, remark_on, remark_on_history
 from tocsin.core.plugin.faults import PluginFault, call_with_deadline, describe
 from tocsin.core.plugin.panel_checks import resolved
 from tocsin.core.plugin.provided import HOOKS, Entry, Provided, check_names, provided_by
@@ -57,7 +57,7 @@ class PluginRecord:
         status: ``ok``, ``failed`` or ``disabled``.
         reason: why it failed or is disabled.
         api: version of the plugin API that it was written for; None if it was not loaded.
-        remarks: clauses about what it uses and will end.
+        remarks: clauses about what of it cannot be used, or uses what will end.
         retry_at: when it is tried again, while it is quarantined; aware UTC.
         provides: what it provides.
     """
@@ -116,6 +116,8 @@ class PluginManager:
         self.observers: dict[str, Entry] = {}
         self.reviewers: dict[str, Entry] = {}
         self.histories: dict[str, Entry] = {}
+        self.hosted_histories: dict[str, str] = {}
+        """Plugins of histories that cannot be used, since they run in hosts, by name."""
         self.command_entries: dict[str, Entry] = {}
         self.doctor_checks: list[tuple[str, DoctorCheck]] = []
         """Checks of the installation, each with the name of its plugin."""
@@ -201,7 +203,9 @@ class PluginManager:
             self.route_documents[name] = offer.document
         for remark in offer.remarks:
             log.warning("a plugin has to be changed", plugin=name, reason=remark)
-        record = evolve(record, api=offer.api, remarks=offer.remarks)
+        histories = (item.name for item in provides if item.kind == "history")
+        remarks = (*offer.remarks, *map(remark_on_history, histories))
+        record = evolve(record, api=offer.api, remarks=remarks)
         self._keep(record, provides, routes, panels)
 
     def _refuse_twin(self, entry: EntryPoint, other: str | None) -> None:
@@ -261,7 +265,9 @@ class PluginManager:
     ) -> None:
         """Add what a plugin provides to the catalog, and its record."""
         for item in provides:
-            if item.kind in self._shelves:
+            if item.cls is None:
+                self.hosted_histories[item.name] = record.name
+            elif item.kind in self._shelves:
                 entry = Entry(item.cls, record.name, record.distribution)
                 self._shelves[item.kind][item.name] = entry
             elif item.kind == "doctor":

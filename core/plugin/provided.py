@@ -64,7 +64,8 @@ class Provided:
     Attributes:
         kind: ``probe``, ``source`` and so on.
         name: its name.
-        cls: its class; for a command, a route, a panel or a doctor check: the object.
+        cls: its class; for a command, a route, a panel or a doctor check: the object; for a history
+            of a plugin in a host, which cannot be used there: None.
         summary: one line about it, in the plugin's own words.
     """
 
