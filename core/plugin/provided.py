@@ -23,6 +23,7 @@ from tocsin.core.contracts.source import Source
 from tocsin.core.plugin.command_checks import check_command
 from tocsin.core.plugin.default_rules import check_default_rules
 from tocsin.core.plugin.faults import PluginFault
+from tocsin.core.plugin.option_checks import check_options
 from tocsin.core.plugin.owned_sections import check_section
 from tocsin.core.plugin.summaries import docstring_of, first_line, summary_of
 from tocsin.core.plugin.template_checks import check_templates
@@ -125,6 +126,7 @@ def provided_by(
                 f"provides a {kind} of the name {show(name)}: use one line of text without '/'"
             )
         check_class(cls, kind)
+        check_options(cls)
         if issubclass(cls, Rule | Notifier):
             check_templates(name, cls)
         if issubclass(cls, Reviewer):
