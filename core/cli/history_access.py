@@ -13,6 +13,7 @@ from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.faults import describe
 from tocsin.core.runtime.data_dir import StartError, data_directory
 from tocsin.core.runtime.owned import private_files
+from tocsin.core.shapes import fit_opened
 
 
 @asynccontextmanager
@@ -41,6 +42,7 @@ async def history_of(context: Context) -> AsyncIterator[HistoryReader]:
         own = contexts.of(history.plugin or "", history.name)
         try:
             reader = await history.store.open_reader(own, hold)
+            fit_opened(history.store, reader, "open_reader")
         except HistoryUnavailable as error:
             raise Failure(str(error)) from error
         except Exception as error:

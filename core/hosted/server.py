@@ -40,6 +40,7 @@ from tocsin.core.shapes import (
     fit_document,
     fit_findings,
     fit_lines,
+    fit_opened,
     fit_reason,
     fit_receipt,
     fit_result,
@@ -143,7 +144,7 @@ class Server:
 
         async def open_it() -> Any:
             try:
-                return await options.open(context)
+                return fit_opened(options, await options.open(context))
             except CheckError as error:  # no fault of the plugin
                 return error
 

@@ -27,7 +27,7 @@ from tocsin.core.plugin.option_checks import check_options
 from tocsin.core.plugin.owned_sections import check_section
 from tocsin.core.plugin.summaries import docstring_of, first_line, summary_of
 from tocsin.core.plugin.template_checks import check_templates
-from tocsin.core.shapes import check_class, is_name, show
+from tocsin.core.shapes import check_class, check_methods, is_name, show
 
 _KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
     "tocsin_probes": ("probe", (Probe, PushProbe)),
@@ -125,6 +125,7 @@ def provided_by(
             raise PluginFault(
                 f"provides a {kind} of the name {show(name)}: use one line of text without '/'"
             )
+        check_methods(cls)
         check_class(cls, kind)
         check_options(cls)
         if issubclass(cls, Rule | Notifier):

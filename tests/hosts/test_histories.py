@@ -16,7 +16,7 @@ SOURCE = """
         '''Keep everything in a file.'''
         def place(self): return "here"
         async def open(self, context): raise OSError
-        async def open_reader(self, context): raise OSError
+        async def open_reader(self, context, hold): raise OSError
     @frozen(kw_only=True)
     class Mine(Probe):
         '''Look at it.'''
