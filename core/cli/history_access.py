@@ -46,6 +46,8 @@ async def history_of(context: Context) -> AsyncIterator[HistoryReader]:
         except HistoryUnavailable as error:
             raise Failure(str(error)) from error
         except Exception as error:
-            raise Failure(f"the plugin {history.plugin} {describe(error)}") from error
+            raise Failure(
+                f"the plugin {history.plugin} failed in open_reader(): it {describe(error)}"
+            ) from error
         stack.push_async_callback(reader.close)
         yield reader

@@ -77,7 +77,7 @@ class PluginRoutes:
             answering = partial(_remote_answer, route, request, query, document, view)
         if route.streams:
             return await self._stream(route, call, begin)
-        with self._judged(call):
+        with self._judged(route, call):
             answer = await call.monitor.isolation.call(
                 self.plugin, answering, DEADLINE, expects=(ActionError,)
             )
@@ -98,7 +98,7 @@ class PluginRoutes:
         response = stream_response(route.media)
         self.streams += 1
         try:
-            with self._judged(call):
+            with self._judged(route, call):
                 generator = cast("Callable[[], AsyncGenerator[str | bytes, None]]", begin)
                 await PluginStream(self.plugin, call, generator).send(response, DEADLINE)
         except Problem:
@@ -110,7 +110,7 @@ class PluginRoutes:
         return response
 
     @contextmanager
-    def _judged(self, call: Call) -> Iterator[None]:
+    def _judged(self, route: Route, call: Call) -> Iterator[None]:
         """Mark the plugin failed if the block raises a fault of it.
 
         Raises:
@@ -123,16 +123,17 @@ class PluginRoutes:
             status = HTTPStatus.NOT_FOUND if error.missing else HTTPStatus.CONFLICT
             raise Problem(status, str(error)) from error
         except TimeoutError:
-            late = f"did not answer a request within {DEADLINE:g} s"
+            late = f"did not answer {route.name} within {DEADLINE:g} s"
             plugins.fail(self.plugin, late)
             self.failed = True
             raise Problem(504, f"plugin {self.plugin} {late}") from None
         except PluginFault as fault:
             if fault.severe:
                 call.monitor.isolation.reset(self.plugin, fault)
-            plugins.fail(self.plugin, str(fault))
+            clause = f"failed to answer {route.name}: it {fault}"
+            plugins.fail(self.plugin, clause)
             self.failed = True
-            raise Problem(502, f"plugin {self.plugin} {fault}") from fault
+            raise Problem(502, f"plugin {self.plugin} {clause}") from fault
         # Clear only a failure of the plugin's routes, never one that another part of it had.
         if self.failed:
             self.failed = False

@@ -32,9 +32,10 @@ from tocsin.core.logs import get_logger
 from tocsin.core.plugin import hookspecs
 from tocsin.core.plugin.api import api_of, remark_on, remark_on_history
 from tocsin.core.plugin.faults import PluginFault, call_with_deadline, describe
+from tocsin.core.plugin.hook_checks import check_hooks
 from tocsin.core.plugin.panel_checks import remarks_on, resolved
 from tocsin.core.plugin.provided import HOOKS, Entry, Provided, check_names, provided_by
-from tocsin.core.plugin.route_checks import check_hooks, placed, root_of
+from tocsin.core.plugin.route_checks import placed, root_of
 
 log = get_logger(__name__)
 

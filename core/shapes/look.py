@@ -269,7 +269,7 @@ def read_as(cls: type[T], given: object, hook: str) -> T:
         names = [field.name for field in fields(cls) if field.init]  # type: ignore[arg-type]
         return cls(**{name: getattr(given, name) for name in names})
     except BaseException as error:
-        raise PluginFault(f"{describe(error)} when its {cls.__name__} was read") from error
+        raise PluginFault(describe(error, f"when its {cls.__name__} was read")) from error
 
 
 def guarded(look: Callable[[], T], what: str) -> T:
@@ -287,7 +287,7 @@ def guarded(look: Callable[[], T], what: str) -> T:
     except PluginFault:
         raise
     except Exception as error:
-        raise PluginFault(f"{describe(error)} when {what} was read") from error
+        raise PluginFault(describe(error, f"when {what} was read")) from error
 
 
 def is_aware(given: object) -> TypeGuard[datetime]:

@@ -153,12 +153,20 @@ class NoCheck(tocsin.Probe):
 @pytest.mark.parametrize(
     ("plugin", "reason"),
     [
-        (broken_import, "raised ImportError: No module named 'nowhere' while it was imported"),
+        (broken_import, "^raised ImportError while it was imported: No module named 'nowhere'$"),
         (exits, r"called sys.exit\(1\) while it was imported"),
         (hangs, "did not return within 1 s while it was imported"),
-        (raising(), "raised RuntimeError: not today while tocsin_probes was called"),
-        (unknown_argument(), "surprise"),
-        (unknown_hook(), "tocsin_prob"),
+        (raising(), "^raised RuntimeError while tocsin_probes was called: not today$"),
+        (
+            unknown_argument(),
+            "^implements tocsin_probes with the argument 'surprise', which the hook does not "
+            "give; remove it$",
+        ),
+        (
+            unknown_hook(),
+            "^implements the hook tocsin_prob, which does not exist; did you mean "
+            r"'tocsin_probes'\?$",
+        ),
         (asynchronous(), "async tocsin_probes; write it as a plain def"),
         (module(), "provides nothing"),
         (good("x", 42), "42"),
