@@ -26,7 +26,7 @@ REMEDY = (
 _PLAIN = (str, int, float, bool, type(None), Path, Any)
 _NESTING = (
     list, tuple, set, frozenset, dict, Sequence, Iterable, Collection, AbstractSet, Mapping,
-    MutableMapping, Union, types.UnionType,
+    MutableMapping, types.UnionType,
 )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def _parts(kind: Any) -> Iterable[Any]:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal or isinstance(kind, TypeVar) or kind in _NESTING:
         return
-    if origin in _NESTING:
+    if origin is Union or origin in _NESTING:
         for argument in arguments:
             if argument is not Ellipsis:
                 yield from _parts(argument)
