@@ -29,8 +29,8 @@ from table import line, machine
 from tocsin import Target
 from tocsin.core.checks.polled_check import PolledCheck
 from tocsin.core.clock import SystemClock
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.config.errors import Problems
-from tocsin.core.config.settings import PluginSettings
 from tocsin.core.config.structure import construct
 from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.manager import PluginManager

@@ -7,43 +7,31 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from tocsin.core.auth import TokenStore
-from tocsin.core.bus import Bus
+from tocsin.core.auth.tokens import TokenStore
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.inventory import Inventory
 from tocsin.core.checks.probe_faults import ProbeFaults
-from tocsin.core.checks.punctuality import (
-    host_names,
-    open_files,
-    punctuality,
-    shortages,
-    standstills,
-)
-from tocsin.core.checks.restarts import Restarts
+from tocsin.core.checks.punctuality import health_of_checks
 from tocsin.core.checks.reviewers import Reviewers
 from tocsin.core.checks.runs import SchedulerStats
 from tocsin.core.checks.scheduler import Scheduler
 from tocsin.core.checks.source_supervisor import SourceSupervisor
+from tocsin.core.checks.target_actions import TargetActions
 from tocsin.core.clock import Clock, SystemClock
 from tocsin.core.config import load_config
 from tocsin.core.config.settings import Settings
-from tocsin.core.contracts.model import (
-    AuditEntry,
-    ComponentHealth,
-    Health,
-    Heartbeat,
-    LogLine,
-)
-from tocsin.core.contracts.source import Action
-from tocsin.core.deadman import Deadman
+from tocsin.core.contracts.model import AuditEntry, ComponentHealth, Health, Heartbeat
 from tocsin.core.hiding import know
 from tocsin.core.history.access import HistoryAccess
 from tocsin.core.history.plugin import HistoryPlugin
 from tocsin.core.http import ApiServer
 from tocsin.core.lifecycle import Alerting
+from tocsin.core.lifecycle.deadman import Deadman
+from tocsin.core.lifecycle.start_files import StartFiles
 from tocsin.core.logs import get_logger
+from tocsin.core.monitor.bus import Bus
+from tocsin.core.plugin.catalog import log_failed
 from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.manager import PluginManager, tocsin_version
 from tocsin.core.plugin.sandbox import Isolation
@@ -52,7 +40,6 @@ from tocsin.core.resolver import lookups
 from tocsin.core.runtime import descriptors, gc_tuning
 from tocsin.core.runtime.data_dir import StartError
 from tocsin.core.runtime.turns import short_turns
-from tocsin.core.start_files import StartFiles
 from tocsin.core.state import LiveState
 
 log = get_logger(__name__)
@@ -94,16 +81,16 @@ class Tocsin:
         self.bus = Bus()
         self.tokens = TokenStore(self.data_dir / "tokens.db")
         self._files = StartFiles(self.data_dir, self.tokens, self.clock)
-        self.note_unbuilt(settings)
+        self.plugins.note_unbuilt(settings.unbuilt())
         self.isolation = Isolation(
             plugins.inline,
-            lambda plugin, fault: self._blame(plugin, str(fault)),
+            lambda plugin, fault: plugins.blame(plugin, str(fault)),
             Contexts(self.data_dir, self.clock, env),
             plugins.hosts,
             plugins.recover,
         )
         self.history = HistoryAccess(
-            HistoryPlugin(settings.database, self.isolation, self._blame, plugins.recover),
+            HistoryPlugin(settings.database, self.isolation, plugins.blame, plugins.recover),
             self.clock,
         )
         self.scheduler = Scheduler(
@@ -111,13 +98,14 @@ class Tocsin:
             at_once=descriptors.checks_at_once,
             room=descriptors.room_for_checks,
         )
-        self.reviewers = Reviewers(self.isolation, self._blame, plugins.recover)
+        self.reviewers = Reviewers(self.isolation, plugins.blame, plugins.recover)
         self.runner = Runner(
             self.clock,
             self.isolation,
-            ProbeFaults(self.clock, plugins, _plugin_failed),
+            ProbeFaults(self.clock, plugins, log_failed),
             self.reviewers,
         )  # fmt: skip
+        self.actions = TargetActions(self.clock, lambda: self.settings.actions.restart, self.audit)
         self.alerting = Alerting(
             settings,
             data_dir=self.data_dir,
@@ -127,7 +115,7 @@ class Tocsin:
             isolation=self.isolation,
             plugins=plugins,
             itself=self,
-            actions=self,
+            actions=self.actions,
         )
         self.isolation.contexts.events = self.alerting.executor
         self.inventory = Inventory(
@@ -144,12 +132,10 @@ class Tocsin:
             plugins=plugins,
             clock=self.clock,
         )
-        self.restarts = Restarts(
-            self.clock, self.sources.restart, lambda: self.settings.actions.restart, self.audit
-        )
+        self.actions.sources = self.sources
         self.deadman = Deadman(self.clock, self._does_its_job)
         self.services = ServiceSupervisor(
-            self.isolation, self.tokens, self.data_dir, self.clock, without, self._blame
+            self.isolation, self.tokens, self.data_dir, self.clock, without, plugins.blame
         )
         self.api = ApiServer(self)
 
@@ -227,23 +213,17 @@ class Tocsin:
 
     def health(self) -> dict[str, ComponentHealth]:
         """Return the health of each component of tocsin, by name."""
-        failed = [record for record in self.plugins.records if record.status == "failed"]
-        names = ", ".join(record.name for record in failed)
-        unwritten = self._files.trouble()
         return {
             **self.isolation.contexts.health(),
-            "scheduler": punctuality(self.scheduler),
-            "open_files": open_files(),
-            "names": host_names(),
-            "resources": shortages(self.runner.last_shortage, self.clock.monotonic()),
-            "event_loop": standstills(self.isolation.last_standstill),
-            "database": self.history.health(),
-            "data_dir": ComponentHealth(
-                status=Health.DEGRADED if unwritten else Health.OK, message=unwritten
+            **health_of_checks(
+                self.scheduler,
+                self.runner.last_shortage,
+                self.isolation.last_standstill,
+                self.clock.monotonic(),
             ),
-            "plugins": ComponentHealth(status=Health.DEGRADED, message=f"failed: {names}")
-            if failed
-            else ComponentHealth(status=Health.OK),
+            "database": self.history.health(),
+            "data_dir": self._files.health(),
+            "plugins": self.plugins.health(),
             **self.sources.health(),
             **self.services.health(),
             **self.alerting.health(),
@@ -260,51 +240,11 @@ class Tocsin:
 
     def has_looked_around(self) -> bool:
         """Return whether every source and check has had a first result since the start."""
-        if not self.sources.looked_around():
-            return False
-        checks = (check for target in self.state for check in target.checks.values())
-        return all(check.last is not None or check.broken is not None for check in checks)
+        return self.sources.looked_around() and self.state.has_first_results()
 
     def stats(self) -> SchedulerStats:
         """Return the scheduler's statistics."""
         return self.scheduler.stats()
-
-    async def logs(self, target: str, lines: int) -> list[LogLine]:
-        """Return the last lines of a target's log.
-
-        Raises:
-            ActionError: the target has no log, or its source cannot provide it.
-        """
-        return await self.sources.logs(target, lines)
-
-    async def restart(self, target: str, actor: str, role: str) -> None:
-        """Restart a target and record it in the audit log.
-
-        Args:
-            target: name of the target.
-            actor: name of the token that asked for it.
-            role: role of that token.
-
-        Raises:
-            ActionError: the restart is not allowed, comes too soon, or failed.
-        """
-        await self.restarts.restart(target, actor, role)
-
-    def actions(self, target: str) -> frozenset[Action]:
-        """Return what the source of a target can do with it."""
-        return self.sources.actions(target)
-
-    def may_restart(self, target: str) -> bool:
-        """Return whether the source of a target can restart it, and the configuration allows it."""
-        return "restart" in self.actions(target) and self.restarts.may(target)
-
-    async def inspect(self, target: str) -> Mapping[str, Any]:
-        """Return the source's inspect document of a target, with secrets redacted.
-
-        Raises:
-            ActionError: the target is unknown, or its source cannot provide the document.
-        """
-        return await self.sources.inspect(target)
 
     def beat(self, key: str, beat: Heartbeat) -> str:
         """Record a heartbeat and return the id of the check that received it.
@@ -327,7 +267,7 @@ class Tocsin:
                 settings = await asyncio.to_thread(load_config, self._path, self._env, self.plugins)
             self.settings = settings
             know(settings.secrets)
-            self.note_unbuilt(settings)
+            self.plugins.note_unbuilt(settings.unbuilt())
             async with aclosing(self._applying(settings)) as steps:
                 async for _ in steps:
                     if self._stopped:  # what was stopped meanwhile must not start again
@@ -356,19 +296,3 @@ class Tocsin:
         Instances are represented by their service.
         """
         return list(self.alerting.engine.graph.dependents(target))
-
-    def note_unbuilt(self, settings: Settings) -> None:
-        """Mark plugins failed whose objects could not be built, and recover those that now can."""
-        before, self.plugins.unbuilt = self.plugins.unbuilt, settings.unbuilt()
-        for plugin in before.keys() - self.plugins.unbuilt.keys():
-            self.plugins.recover(plugin)
-        for plugin, reason in self.plugins.unbuilt.items():
-            self._blame(plugin, reason)
-
-    def _blame(self, plugin: str, reason: str) -> None:
-        if self.plugins.fail(plugin, reason):
-            _plugin_failed(plugin, reason)
-
-
-def _plugin_failed(plugin: str, reason: str) -> None:
-    log.error("a plugin failed; everything else goes on", plugin=plugin, reason=reason)

@@ -14,15 +14,8 @@ from typing import Any
 import msgspec
 from attrs import evolve, fields
 
-from tocsin.core.contracts.model import (
-    CONTAINER_METRICS,
-    AuditEntry,
-    Container,
-    Event,
-    LogLine,
-    Observation,
-    Result,
-)
+from tocsin.core.contracts.container import CONTAINER_METRICS, Container
+from tocsin.core.contracts.model import AuditEntry, Event, LogLine, Observation, Result
 from tocsin.core.contracts.rule import Verdict
 from tocsin.core.hiding import are_plain, clean, clean_data, hide, visible
 

@@ -14,7 +14,7 @@ from typing import IO, Any
 import structlog
 
 from tocsin.core import hiding
-from tocsin.core.config.settings import Format, LogSettings
+from tocsin.core.config.core_settings import Format, LogSettings
 from tocsin.core.contracts.base import Secret
 
 LONGEST = 16_000

@@ -10,15 +10,8 @@ from typing import Any
 
 from attrs import define, evolve, frozen
 
-from tocsin.core.contracts.model import (
-    Container,
-    Heartbeat,
-    Observation,
-    Result,
-    Status,
-    Target,
-    worst,
-)
+from tocsin.core.contracts.container import Container
+from tocsin.core.contracts.model import Heartbeat, Observation, Result, Status, Target, worst
 
 REMOVED_KEPT = 10_000
 """Most removed targets that are remembered, for clients that ask for changes since a revision."""
@@ -185,6 +178,11 @@ class LiveState:
 
     def __iter__(self) -> Iterator[TargetState]:
         return iter(self.targets.values())
+
+    def has_first_results(self) -> bool:
+        """Return whether each check has a result, or cannot run."""
+        checks = (check for target in self for check in target.checks.values())
+        return all(check.last is not None or check.broken is not None for check in checks)
 
     def put(self, target: Target, *, declared: bool, source: str | None, at: datetime) -> bool:
         """Add or update a target, keeping its checks and results; return whether it changed."""

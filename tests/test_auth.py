@@ -20,7 +20,8 @@ import msgspec
 import pytest
 
 from tests.running import Running
-from tocsin.core.auth import PREFIX, TokenInfo, TokenStore, ensure_admin
+from tocsin.core.auth.admin_token import ensure_admin
+from tocsin.core.auth.tokens import PREFIX, TokenInfo, TokenStore
 from tocsin.core.contracts.route import Role
 from tocsin.core.runtime.owned import write_private
 
@@ -292,7 +293,7 @@ def test_a_crash_while_tokens_are_taken_over_loses_and_revives_nothing(
     old = (tmp_path / "tokens.json").read_bytes()
     program = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from tocsin.core.auth import TokenStore\n"
+        "from tocsin.core.auth.tokens import TokenStore\n"
         "with TokenStore(Path(sys.argv[1]))._changing(): os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     killed = subprocess.run([sys.executable, "-c", program, str(tmp_path / "tokens.db")])
@@ -328,7 +329,8 @@ def test_processes_that_change_the_file_at_once_lose_nothing(
 ) -> None:
     """Tokens made by several processes at the same time are all there, and all seen by another."""
     program = (
-        "import sys; from pathlib import Path; from tocsin.core.auth import Role, TokenStore\n"
+        "import sys; from pathlib import Path\n"
+        "from tocsin.core.auth.tokens import Role, TokenStore\n"
         "store = TokenStore(Path(sys.argv[1]))\n"
         "for n in range(10): store.create(f'{sys.argv[2]} {n}', Role.VIEWER)\n"
     )

@@ -20,7 +20,7 @@ from tests.faults.fault import all_rows
 from tests.running import free_port
 from tocsin import Notifier, Observer, Probe, Reviewer, Rule, Secret, Service, Source
 from tocsin.core.config import load_config
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.plugin import hookspecs
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.testing import (

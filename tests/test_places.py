@@ -23,7 +23,7 @@ from tocsin.core.cli.client import ApiClient
 from tocsin.core.cli.context import Context, Failure
 from tocsin.core.cli.main import cli as commands
 from tocsin.core.config import ConfigError, find_config, load_config
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.runtime.data_dir import data_directory
 

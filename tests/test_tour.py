@@ -23,17 +23,17 @@ from tests.notifiers.receiver import Receiver
 from tocsin import Status
 from tocsin.core.alerts.model import Phase
 from tocsin.core.alerts.outbox import Decision
-from tocsin.core.bus import Bus
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.inventory import Inventory
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.scheduler import Scheduler
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.journal.file import open_file, read
 from tocsin.core.lifecycle import Alerting
 from tocsin.core.monitor import Effects, Monitor, events
+from tocsin.core.monitor.bus import Bus
 from tocsin.core.monitor.events import MonitorEvent
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation

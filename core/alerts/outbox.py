@@ -9,7 +9,7 @@ from uuid import UUID
 
 from attrs import Factory, evolve, frozen
 
-from tocsin.core.contracts.notifier import Notice
+from tocsin.core.contracts.message import Notice
 from tocsin.core.hiding import clean, clean_data
 from tocsin.core.ids import new_id
 

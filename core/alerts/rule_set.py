@@ -9,7 +9,8 @@ from fnmatch import fnmatchcase
 from attrs import evolve, field, frozen
 
 from tocsin.core.alerts.model import Key, Policy
-from tocsin.core.contracts.model import REPLICATED, Observation, Target
+from tocsin.core.contracts.container import REPLICATED
+from tocsin.core.contracts.model import Observation, Target
 from tocsin.core.contracts.rule import History, Rule, Verdict
 from tocsin.core.plugin.faults import PluginFault, describe, is_ours
 from tocsin.core.shapes import fit_verdict

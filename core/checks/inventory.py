@@ -17,19 +17,16 @@ from tocsin.core.checks.label_checks import LabelChecks
 from tocsin.core.checks.naming import Names, Own
 from tocsin.core.checks.scheduler import Scheduler, spread_for
 from tocsin.core.checks.slots import CONFIGURATION
+from tocsin.core.checks.source_checks import SourceChecks, source_of
 from tocsin.core.clock import Clock
 from tocsin.core.config.errors import Catalog
-from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings, TargetSettings
-from tocsin.core.contracts.model import Reason, Result, Target
+from tocsin.core.config.settings import CheckSettings, Settings
+from tocsin.core.contracts.model import Target
 from tocsin.core.contracts.source import Claim
 from tocsin.core.logs import get_logger
-from tocsin.core.monitor.events import (
-    CheckPut,
-    TargetGone,
-    TargetPut,
-)
+from tocsin.core.monitor.events import TargetGone, TargetPut
 from tocsin.core.monitor.executor import Executor
-from tocsin.core.state import CheckState, LiveState
+from tocsin.core.state import LiveState
 
 log = get_logger(__name__)
 
@@ -71,6 +68,7 @@ class Inventory:
         self.checks = BoundChecks(
             executor=executor, scheduler=scheduler, runner=runner, clock=clock
         )  # fmt: skip
+        self._source_checks = SourceChecks(executor, self.checks)
         self._clock = clock
         self._found: dict[Own, _Found] = {}
         self._label_checks = LabelChecks(catalog)
@@ -119,7 +117,9 @@ class Inventory:
         if (said is None and found is None) or (said is not None and not said.enabled):
             self._remove(name, gone)
             return
-        source = self._source_of(name, said, found)
+        source = source_of(
+            self.settings.sources, name, said, None if found is None else found.source
+        )
         described = Target(name=name) if found is None else self._described(found)
         self.executor.handle(
             TargetPut(
@@ -132,44 +132,13 @@ class Inventory:
         keep = set(wanted)
         if source is not None:
             keep.add(source.name)
-            self._watch_by(source, name)
+            self._source_checks.put(source, name)
         for gone in [c for c in self.state.targets[name].checks if c not in keep]:
             self.checks.remove(name, gone)
         for check in wanted.values():
             configured = said is not None and check.name in said.checks
             owner = CONFIGURATION if configured or found is None else found.source
             self.checks.bind(name, check, spread, owner)
-
-    def _source_of(
-        self, name: str, said: TargetSettings | None, found: _Found | None
-    ) -> SourceSettings | None:
-        """Return the source that reports a target, or is expected to."""
-        sources = self.settings.sources
-        if found is not None:
-            return sources.get(found.source)
-        if said is None or said.kind is None:
-            return None
-        if said.source is not None:
-            return sources.get(said.source)
-        able = [s for s in sources.values() if s.target_kind == said.kind]
-        suffix = name.rpartition("@")[2]
-        return next((s for s in able if s.name == suffix), able[0] if able else None)
-
-    def _watch_by(self, source: SourceSettings, target: str) -> None:
-        known = self.state.targets[target].checks.get(source.name)
-        if known is not None and (known.interval, known.broken) == (source.interval, source.broken):
-            return
-        made = CheckState(
-            target=target,
-            name=source.name,
-            probe=source.probe_name,
-            interval=source.interval,
-            polled=False,
-            broken=source.broken,
-        )
-        self.executor.handle(CheckPut(made))
-        if source.broken is not None:
-            self.checks.observe(target, source.name, Result.unknown(source.broken))
 
     def _remove(self, name: str, why: str) -> None:
         known = self.state.targets.get(name)
@@ -249,7 +218,7 @@ class Inventory:
         for other in self._names.alone((name,)):
             self._place_again(other)
         if self._names.owner(name) is None:
-            self._miss(source, name, message)
+            self._source_checks.miss(source, name, message)
 
     def _forget(self, own: Own) -> None:
         del self._found[own]
@@ -290,7 +259,7 @@ class Inventory:
         for other in self._names.alone(also):  # the configuration may mean it unambiguously now
             self._place_again(other)
         for source, name in [(o[0], n) for o, n in names.items() if not self._names.owner(n)]:
-            self._miss(source, name, message)
+            self._source_checks.miss(source, name, message)
 
     def synced(self, source: str, names: Collection[str]) -> None:
         """Apply a source's full inventory: targets not in it are removed or, if declared, down."""
@@ -304,25 +273,11 @@ class Inventory:
         called = {self.name_of(source, own) for own in names}
         for name, known in self.state.targets.items():
             if known.source == source and known.declared and name not in called:
-                self._miss(source, name, "not found on the engine")
+                self._source_checks.miss(source, name, "not found on the engine")
 
     def impaired(self, source: str, message: str) -> None:
         """Set all targets of a source to unknown, since it cannot see them."""
-        for name, known in self.state.targets.items():
-            if known.source == source and source in known.checks:
-                facts = known.container and evolve(known.container, reason=Reason.UNSEEN)
-                self.checks.observe(name, source, Result.unknown(message, container=facts))
-
-    def _miss(self, source: str, name: str, message: str) -> None:
-        known = self.state.targets.get(name)
-        if known is None or source not in known.checks:
-            return
-        last = known.checks[source].last
-        if last is None or last.result.attributes.get("reason") != Reason.MISSING:
-            text = f"missing: declared in the configuration, {message}"
-            self.checks.observe(
-                name, source, Result.down(text, attributes={"reason": Reason.MISSING})
-            )
+        self._source_checks.impaired(source, message)
 
     def _build(self, found: _Found) -> dict[str, CheckSettings]:
         source, own = self.settings.sources.get(found.source), (found.source, found.target.name)

@@ -21,6 +21,29 @@ TOLD_FOR = 60.0
 """Seconds for which health reports a standstill or a shortage after it ended."""
 
 
+def health_of_checks(
+    scheduler: Scheduler,
+    shortage: tuple[float, str] | None,
+    standstill: tuple[float, float] | None,
+    now: float,
+) -> dict[str, ComponentHealth]:
+    """Return the health of the components on which all checks depend, by name.
+
+    Args:
+        scheduler: starts the checks.
+        shortage: see :func:`shortages`.
+        standstill: see :func:`standstills`.
+        now: monotonic seconds.
+    """
+    return {
+        "scheduler": punctuality(scheduler),
+        "open_files": open_files(),
+        "names": host_names(),
+        "resources": shortages(shortage, now),
+        "event_loop": standstills(standstill),
+    }
+
+
 def punctuality(scheduler: Scheduler) -> ComponentHealth:
     """Return the health of the scheduler.
 

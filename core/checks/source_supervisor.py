@@ -15,7 +15,8 @@ from tocsin.core.checks.source_sink import SourceSink
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import Settings, SourceSettings
 from tocsin.core.contracts.base import ActionError
-from tocsin.core.contracts.model import REPLICATED, ComponentHealth, Health, LogLine
+from tocsin.core.contracts.container import REPLICATED
+from tocsin.core.contracts.model import ComponentHealth, Health, LogLine
 from tocsin.core.contracts.source import Action, Source, SourceRuntime, actions_of
 from tocsin.core.hiding import clean, clean_data
 from tocsin.core.logs import get_logger
@@ -23,10 +24,7 @@ from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.runtimes import Runtime
 from tocsin.core.plugin.sandbox import Isolation, PluginFault
 from tocsin.core.plugin.supervisor import keep_running
-from tocsin.core.shapes import (
-    fit_document,
-    fit_lines,
-)
+from tocsin.core.shapes import fit_document, fit_lines
 
 log = get_logger(__name__)
 T = TypeVar("T")

@@ -7,18 +7,15 @@ import fcntl
 import http.client
 import json
 import os
-import socket
-import threading
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit
 
 import click
 
 from tocsin.core.cli.context import Context, Failure
+from tocsin.core.cli.http_request import NoConnection, exchange
 from tocsin.core.config import read_secret
 from tocsin.core.config.scalars import API_PORT
 from tocsin.core.contracts.base import Secret
@@ -97,13 +94,13 @@ class ApiClient:
             content = json.dumps(body).encode()
         try:
             query = f"?{urlencode(params, errors='surrogateescape')}" if params else ""
-            status, text = _exchange(
+            status, text = exchange(
                 method, f"{self.url}{path}{query}", headers, content, timeout or TIMEOUT
             )
             if not 200 <= status < 300:
                 raise Failure(_problem(status, text))
             return json.loads(text) if text else None
-        except _NoConnection as error:
+        except NoConnection as error:
             raise Failure(
                 f"no tocsin answers at {self.url} ({error}); "
                 "start one with 'tocsin run', or name another with TOCSIN_URL"
@@ -142,80 +139,6 @@ def _is_http(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # no port, or no IPv6 address
         return False
-
-
-class _NoConnection(Exception):
-    """Nothing listens at the address; the text says why, as a clause."""
-
-
-def _exchange(
-    method: str, url: str, headers: Mapping[str, str], body: bytes | None, patience: float
-) -> tuple[int, str]:
-    """Send a request; return status and body of the answer.
-
-    The standard library's client serves here: importing a better one takes longer than the request.
-
-    Raises:
-        _NoConnection: there is no connection.
-        OSError, http.client.HTTPException, ValueError: there is no valid answer.
-    """
-    parts = urlsplit(url)
-    host = parts.hostname or ""  # it was checked
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(host, parts.port, timeout=patience)
-    try:
-        connection.connect()
-    except TimeoutError:
-        raise _NoConnection("no answer in time") from None
-    except OSError as error:
-        raise _NoConnection(
-            getattr(error, "reason", None) or error.strerror or str(error)
-        ) from error
-    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
-    with _cut_after(patience, connection.sock) as is_late:
-        try:
-            connection.request(method, urlunsplit(("", "", path, parts.query, "")), body, headers)
-            answer = connection.getresponse()
-            raw = answer.read()
-        except (OSError, http.client.HTTPException):
-            if is_late():
-                raise TimeoutError from None
-            raise
-        finally:
-            connection.close()
-    if is_late():
-        raise TimeoutError
-    if not raw and answer.status != 204 and answer.getheader("Content-Length") != "0":
-        raise ValueError("the answer is incomplete")
-    if answer.getheader("Content-Encoding") == "gzip":
-        try:
-            raw = zlib.decompress(raw, zlib.MAX_WBITS | 16)
-        except zlib.error as error:
-            raise ValueError(f"the answer is no gzip: {error}") from error
-    # Always UTF-8, as tocsin sends it: a different server must not choose the codec.
-    return answer.status, raw.decode("utf-8", "replace")
-
-
-@contextmanager
-def _cut_after(seconds: float, connected: socket.socket) -> Iterator[Callable[[], bool]]:
-    """Shut a socket down when the block takes longer; give a function that tells whether it did.
-
-    The socket's own timeout starts again with each byte that trickles in.
-    """
-    late = threading.Event()
-
-    def cut() -> None:
-        late.set()
-        with suppress(OSError):
-            connected.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield late.is_set
-    finally:
-        timer.cancel()
 
 
 def _said_address(context: Context) -> str:

@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from tocsin.core.auth import TokenStore
+from tocsin.core.auth.tokens import TokenStore
 from tocsin.core.cli.context import Context, Failure, pass_context
 from tocsin.core.contracts.route import Role
 from tocsin.core.runtime.owned import private_files

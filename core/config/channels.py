@@ -8,11 +8,12 @@ from typing import Any
 from attrs import evolve, frozen
 
 from tocsin.core.config.checks import MAX_CHECK_NAME, bad_name, enabled
+from tocsin.core.config.core_settings import GroupSettings
 from tocsin.core.config.environment import Environment
 from tocsin.core.config.errors import Catalog, Problems
 from tocsin.core.config.find_plugin import find_plugin
 from tocsin.core.config.scalars import show
-from tocsin.core.config.settings import ChannelSettings, GroupSettings
+from tocsin.core.config.settings import ChannelSettings
 from tocsin.core.config.structure import build, construct
 from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.config.variables import defined_channels, given_options, required_variables

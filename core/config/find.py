@@ -18,7 +18,7 @@ from tocsin.core.config.toml import parse
 from tocsin.core.runtime.owned import SHARED, open_directory, open_file, why_not_ours
 
 if TYPE_CHECKING:
-    from tocsin.core.config.settings import PluginSettings
+    from tocsin.core.config.core_settings import PluginSettings
 
 T = TypeVar("T")
 
@@ -243,7 +243,7 @@ def read_plugin_settings(
     code. If ``[plugins]`` cannot be read in full, what can be read of it applies, and third-party
     plugins stay off.
     """
-    from tocsin.core.config.settings import PluginSettings
+    from tocsin.core.config.core_settings import PluginSettings
     from tocsin.core.config.structure import build
 
     problems = Problems(str(path))

@@ -6,13 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-from attrs import Factory, asdict, evolve, frozen
+from attrs import evolve
 
 from tocsin.core.config.alerting import make_windows
 from tocsin.core.config.automatic import automatic_targets
 from tocsin.core.config.channel_names import check_channel_names, named_channels
 from tocsin.core.config.channels import make_channels
-from tocsin.core.config.checks import MIN_INTERVAL, bad_name, make_check, make_source
+from tocsin.core.config.checks import MIN_INTERVAL, make_source
+from tocsin.core.config.core_settings import (
+    ActionSettings,
+    AlertSettings,
+    ApiSettings,
+    DeadmanSettings,
+    Format,
+    GroupSettings,
+    Level,
+    LogSettings,
+    PluginSettings,
+)
 from tocsin.core.config.environment import Environment
 from tocsin.core.config.errors import Catalog, ConfigError, Path, Problems
 from tocsin.core.config.find import beside, data_directory, read, with_variables
@@ -23,66 +34,23 @@ from tocsin.core.config.redact import secrets_of
 from tocsin.core.config.references import check_references
 from tocsin.core.config.reviewers import make_reviewers, sections_of
 from tocsin.core.config.rules import RuleMaker
-from tocsin.core.config.scalars import MAX_PORT, any_port, choose, number, show
+from tocsin.core.config.scalars import MAX_PORT, any_port, choose, show
 from tocsin.core.config.sections import SECTIONS, TOP_KEYS, Top
 from tocsin.core.config.services import make_services
 from tocsin.core.config.settings import (
-    ActionSettings,
-    AlertSettings,
-    ApiSettings,
     ChannelSettings,
-    CheckSettings,
-    DeadmanSettings,
-    Format,
-    GroupSettings,
-    Level,
-    LogSettings,
     ObserverSettings,
-    PluginSettings,
     ReviewerSettings,
-    RuleSettings,
     Settings,
     SourceSettings,
     TargetSettings,
 )
 from tocsin.core.config.structure import build
 from tocsin.core.config.suggest import did_you_mean
+from tocsin.core.config.targets import TargetMaker
 from tocsin.core.config.values import check_timezone, interval_of
 from tocsin.core.hiding import Known, hide, parts_of
-from tocsin.core.units import parse_duration, parse_size
-
-
-@frozen(kw_only=True)
-class _Match:
-    """Patterns for a container that may use the target's name through a label."""
-
-    name: str | None = None
-    image: str | None = None
-    project: str | None = None
-    service: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        """Reject a table without patterns, which would match any container."""
-        if not self.patterns():
-            raise ValueError("must give a pattern of name, image, project or service")
-
-    def patterns(self) -> dict[str, str]:
-        """Return the patterns that were given."""
-        return {key: text for key, text in asdict(self).items() if text is not None}
-
-
-@frozen(kw_only=True)
-class _TargetTable:
-    kind: str | None = None
-    critical: bool | None = None
-    depends_on: tuple[str, ...] | None = None
-    expected: Mapping[str, Any] = Factory(dict)
-    labels: Mapping[str, str] = Factory(dict)
-    enabled: bool = True
-    source: str | None = None
-    match: _Match | None = None
-    checks: Mapping[str, Any] = Factory(dict)
-    rules: Mapping[str, Any] = Factory(dict)
+from tocsin.core.units import parse_duration
 
 
 def load_config(path: FilePath | None, env: Mapping[str, str], catalog: Catalog) -> Settings:
@@ -123,7 +91,10 @@ class _Loader:
         self.rules = self.maker.rules(rule_tables)
         for rule in self.rules.values():
             self._tell_broken(f"rule {rule.name}", rule.broken)
-        targets = self._targets(interval)
+        maker = TargetMaker(
+            self.catalog, self.problems, self.maker, self.rules, self.warnings, interval
+        )
+        targets = maker.targets(self._tables("targets"))
         targets |= automatic_targets(self._tables("targets"), self.catalog, interval, self.warnings)
         sources = self._sources(interval)
         check_references(targets, sources, self.problems, self.warnings)
@@ -279,92 +250,9 @@ class _Loader:
             file=self.env.read("TOCSIN_LOG_FILE", FilePath, beside(path, log.file)),
         )
 
-    def _targets(self, interval: float) -> dict[str, TargetSettings]:
-        targets = {}
-        for name, table in self._tables("targets").items():
-            path = ("targets", name)
-            if reason := bad_name(name):
-                self.problems.add(path, reason)
-                continue
-            said = build(_TargetTable, table, path, self.problems)
-            if said is None:
-                # The table itself is wrong; report errors in its checks, too.
-                checks = table.get("checks", {}) if isinstance(table, dict) else {}
-                self._checks(checks, path, interval)
-                continue
-            targets[name] = TargetSettings(
-                name=name,
-                kind=said.kind,
-                critical=said.critical,
-                depends_on=said.depends_on,
-                expected=self._expected(said.expected, (*path, "expected")),
-                labels=said.labels,
-                enabled=said.enabled,
-                source=said.source,
-                checks=self._checks(said.checks, path, interval),
-                rules=self._overrides(said.rules, path),
-                match={} if said.match is None else said.match.patterns(),
-            )
-            if said.enabled and said.kind is None and not said.checks:
-                self.warnings.append(
-                    f"target {name!r} has no checks and no kind: it is watched only if a source "
-                    'finds it; write kind = "container" to be notified when it is missing'
-                )
-        return targets
-
-    def _checks(self, tables: Any, path: Path, interval: float) -> dict[str, CheckSettings]:
-        checks = {}
-        if isinstance(tables, dict):
-            for name, table in tables.items():
-                place = (*path, "checks", name)
-                check = make_check(name, table, place, self.catalog, self.problems, interval)
-                if check is not None:
-                    checks[name] = check
-                    self._tell_broken(f"check {path[1]}/{name}", check.broken)
-        return checks
-
-    def _overrides(self, tables: Mapping[str, Any], path: Path) -> dict[str, RuleSettings]:
-        """Return the rules of ``[targets.NAME.rules.NAME]``, changed or added for one target."""
-        made = {}
-        for name, table in tables.items():
-            place = (*path, "rules", name)
-            if not isinstance(table, Mapping):
-                self.problems.add(place, f"expected a table, got {show(table)}")
-                continue
-            base = self.rules.get(name)
-            lost = self.catalog.unloaded(disabled=True) is not None
-            if base is None and "rule" not in table and not lost:
-                hint = did_you_mean(name, self.rules)
-                self.problems.add(place, f"there is no such rule; {hint}")
-                continue
-            if base is not None:
-                rule = self.maker.override(base, table, place)
-            else:
-                rule = self.maker.rule(name, table, place)
-            if rule is not None:
-                made[name] = rule
-        return made
-
     def _tell_broken(self, what: str, reason: str | None) -> None:
         if reason is not None:
             self.warnings.append(f"{what} cannot run: {reason}")
-
-    def _expected(self, table: Mapping[str, Any], path: Path) -> dict[str, float]:
-        expected = {}
-        for key, value in table.items():
-            try:
-                if key.endswith("_bytes"):
-                    level = float(parse_size(value))
-                elif key.endswith("_seconds"):
-                    level = parse_duration(value)
-                else:
-                    level = number(value)
-                if level < 0:
-                    raise ValueError(f"expected a number from 0 on, got {show(value)}")
-                expected[key] = level
-            except (ValueError, OverflowError) as error:
-                self.problems.add((*path, key), str(error))
-        return expected
 
     def _sources(self, interval: float) -> dict[str, SourceSettings]:
         sources = {}

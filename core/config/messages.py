@@ -8,8 +8,9 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from tocsin.core.config.core_settings import MessageSettings
 from tocsin.core.config.errors import Catalog, CatalogEntry, Problems
-from tocsin.core.config.settings import ChannelSettings, MessageSettings, RuleSettings
+from tocsin.core.config.settings import ChannelSettings, RuleSettings
 from tocsin.core.config.structure import build
 from tocsin.core.templates.declared import PluginTemplate, TemplateProblem, file_name_of
 

@@ -9,10 +9,11 @@ from attrs import frozen
 
 from tocsin.core.alerts.model import Policy
 from tocsin.core.config.alerting import OWN_ALERTS
+from tocsin.core.config.core_settings import AlertSettings
 from tocsin.core.config.errors import Catalog, Path, Problems
 from tocsin.core.config.find_plugin import find_plugin
 from tocsin.core.config.scalars import show
-from tocsin.core.config.settings import AlertSettings, RuleSettings
+from tocsin.core.config.settings import RuleSettings
 from tocsin.core.config.structure import DEADLINE, build, construct
 from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.contracts.rule import Rule, Severity

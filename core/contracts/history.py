@@ -21,15 +21,13 @@ from tocsin.core.contracts.history_records import (
     AlertCount,
     AlertFilter,
     AlertRecord,
-    Chart,
     HistoryBatch,
     HistoryState,
     NotificationFilter,
     NotificationRecord,
-    Trends,
     Unfinished,
-    Uptimes,
 )
+from tocsin.core.contracts.history_series import Chart, Trends, Uptimes
 from tocsin.core.contracts.model import AuditEntry, Event, Observation
 
 

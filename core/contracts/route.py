@@ -15,7 +15,7 @@ from typing import Any, TypedDict, TypeVar, Unpack, get_type_hints
 import attrs
 from attrs import Factory, define, field, frozen
 
-from tocsin.core.contracts.notifier import TargetStatus
+from tocsin.core.contracts.message import TargetStatus
 from tocsin.core.contracts.view import SystemView
 
 PREFIX = "/api/v1/plugins"

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from attrs import Factory, frozen
 
+from tocsin.core.contracts.container import Container
 from tocsin.core.contracts.metric import Metric
-from tocsin.core.contracts.model import Container, Health, Status, Target
+from tocsin.core.contracts.model import Health, Status, Target
 from tocsin.core.contracts.rule import Severity
 
 

@@ -2,8 +2,8 @@
 
 Everything that comes from outside (results, events, log lines, texts of exceptions, people's input)
 passes :func:`clean` or :func:`clean_data` once, where it enters the core, so that all that is
-stored, shown and sent is clean. Reading order: ``names``, ``characters``, ``known``, ``shapes``,
-``escaped``, ``data``.
+stored, shown and sent is clean. Reading order: ``names``, ``characters``, ``known``, ``mask``,
+``arguments``, ``shapes``, ``escaped``, ``data``.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from typing import Any
 
 from attrs import define
 
+from tocsin.core.hiding.arguments import OPTION, PORTS, POSITIONAL, PROGRAMS, USER, is_pair
 from tocsin.core.hiding.names import HIDDEN, is_secret_name
-from tocsin.core.hiding.shapes import OPTION, PORTS, POSITIONAL, PROGRAMS, USER, is_pair
 from tocsin.core.hiding.text import LONGEST, clean
 
 DEEPEST = 20

@@ -12,6 +12,7 @@ from collections.abc import Set
 from tocsin.core.hiding import shapes
 from tocsin.core.hiding.characters import blanked, fit
 from tocsin.core.hiding.known import Known, stands_out
+from tocsin.core.hiding.mask import Found
 from tocsin.core.hiding.names import HIDDEN
 
 DEEPEST = 3
@@ -41,7 +42,7 @@ _BETWEEN = re.compile(r"""(['"])\s*,\s*\1""")
 _ENTITIES = {"quot": '"', "apos": "'", "amp": "&", "lt": "<", "gt": ">", "nbsp": " "}
 
 
-def look_for(text: str, found: shapes.Found | None = None) -> str:
+def look_for(text: str, found: Found | None = None) -> str:
     """Return a text without what looks like a secret, in it or in its unescaped form.
 
     Args:
@@ -51,7 +52,7 @@ def look_for(text: str, found: shapes.Found | None = None) -> str:
     return _look_for(text, found, DEEPEST)
 
 
-def _look_for(text: str, found: shapes.Found | None, deep: int) -> str:
+def _look_for(text: str, found: Found | None, deep: int) -> str:
     if deep and (secrets := _read(text, deep)):
         if found is not None:
             for secret in secrets:

@@ -11,14 +11,12 @@ was examined.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from tocsin.core.hiding import names
+from tocsin.core.hiding.arguments import hide_arguments, hide_positional
 from tocsin.core.hiding.keys import hide_keys
+from tocsin.core.hiding.mask import Found, mask, mask_quoted
 from tocsin.core.hiding.names import HIDDEN, KEYS, SHORT_KEYS, is_secret_name
-
-Found = Callable[[str], object]
-"""Called with each secret that is hidden."""
 
 _TRIGGERS = (
     "pass", "pwd", "secret", "token", "key", "authori", "cookie", "cred", "dsn", "://", "bearer",
@@ -101,7 +99,6 @@ _SPOKEN = re.compile(  # without a separator: only what is not a word
     r"((?=[^\s\"'\d]{0,40}\d)(?=[^\s\"'a-z]{0,40}[a-z])(?-i:(?=[^\s\"'A-Z]{0,40}[A-Z]))[^\s\"']{8,400}+)"
 )
 _BEFORE = re.compile(r"[\w.:-]{0,40}$")
-_QUOTE = re.compile(r"\\{0,4}[\"']")
 _HEADER = re.compile(
     r"(?i)((?:proxy-)?authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?)"
     r"(?:(\w[\w-]{1,30}\s{1,3})((?:[\w-]{1,40}=(?:\\?\"[^\"\n]{0,4000}+\"|[^\s,\"']{1,4000}+)"
@@ -115,77 +112,6 @@ _SCHEME = re.compile(r"(?i)\b(bearer|basic)(\s{1,3})([A-Za-z0-9._~+/=-]{8,8000}+
 _SQL = re.compile(
     r"(?i)((?:\bpassword(?: for [^\s=]{1,100} =)?|\bidentified (?:with \w{1,60} )?(?:by|as))"
     r"(?:\s{1,3}|\s{0,3}\())('[^'\n]{1,400}+'?|\"[^\"\n]{1,400}+\"?)(?!\s{0,2}[:=])"
-)
-
-# ---- arguments of programs
-
-_GAP = r"(?:=|[\"']?,?\s{1,3}|[\"'],)"
-_ARGUMENT = (
-    r"(\\{0,3}\"(?:[^\"\\\n]|\\(?!\\{0,2}\")){1,4000}+(?:\\{0,3}\")?|'[^'\n]{1,4000}+'?"
-    r"|(?:[^\s\"',\]]|[,\]](?=[^\s\"',\]])|[\"'](?=\w)){1,8000}+)"
-)
-_START = r"(?<![^\s\"'\[,])"
-_OPTION = re.compile(rf"(?<![\w-])(--?[A-Za-z][\w.-]{{1,60}}+)({_GAP})(?!-){_ARGUMENT}")
-OPTION = re.compile(r"--?[A-Za-z][\w.-]{1,60}")
-USER = r"-[A-Za-z]{0,6}u|-[Ua]|--(?:proxy-)?user|--auth|--(?:[a-z]{2,8}-)?creds"
-_PAIR = re.compile(rf"{_START}({USER})({_GAP}?[\"']?)([^\s:%\"',/]{{1,80}}[:%,]){_ARGUMENT}")
-_LOGIN = (
-    r"\b(?:docker|podman|nerdctl|helm|oras|crane|regctl|skopeo|buildah|az)\b"
-    r"[^\n|;&]{0,60}?\blogin\b"
-)
-PROGRAMS = tuple(
-    (re.compile(program), letters, re.compile(rf"{_START}(-[{letters}])({gap})(?!-){_ARGUMENT}"))
-    for program, letters, gap in (
-        (r"\b(?:mysql(?!d\b|d_)|mariadb(?!d\b|d_)|mycli|7z|un?rar|rar)", "p", ""),
-        (
-            r"\b(?:sshpass|mongo(?:sh|dump|restore|export|import|stat|top|files)?\b|rabbitmqadmin"
-            rf"|cqlsh|twine|ncftp\w*|check_(?:my|pg)sql)|{_LOGIN}",
-            "p",
-            f"{_GAP}?",
-        ),
-        (r"\b(?:redis|valkey|keydb)-cli", "a", f"{_GAP}?"),
-        (r"\bldap\w{3,}", "w", f"{_GAP}?"),
-        (r"\b(?:mosquitto_\w+|(?:un)?zip\b|sqlcmd|bcp\b|check_ldap)", "P", f"{_GAP}?"),
-        (r"\bsnmp\w+", "AXc", _GAP),
-        (r"\bcheck_snmp", "AXC", _GAP),
-        (r"\binflux\b", "pt", _GAP),
-        (r"\bcurl\b", "b", _GAP),
-    )
-)
-"""Programs, their option letters that take a password, and these options in a text."""
-
-PORTS = re.compile(r"[\d.]{0,20}:?\d{1,5}:\d{1,5}(?:/\w+)?")
-_CONTAINERS = re.compile(r"\b(?:docker|podman|nerdctl|compose|run|exec|chown)\b")
-_PROGRAM_WORDS = (
-    "mysql",
-    "mariadb",
-    "mycli",
-    "sshpass",
-    "mongo",
-    "rabbitmq",
-    "7z",
-    "login",
-    "check_",
-    "-cli",
-    "ldap",
-    "mosquitto",
-    "zip",
-    "influx",
-    "snmp",
-    "rar",
-    "sqlcmd",
-    "bcp",
-    "cqlsh",
-    "twine",
-    "ncftp",
-    "curl",
-)
-_PASS_PHRASE = re.compile(rf"\b(pass)(:){_ARGUMENT}")
-POSITIONAL = re.compile(r"add_user|change_password|authenticate_user")
-"""Commands whose second argument is a password."""
-
-_POSITIONAL = re.compile(
-    rf"(\b(?:{POSITIONAL.pattern}){_GAP}[\"']?[^\s\"',]{{1,100}}+)({_GAP})(?!-){_ARGUMENT}"
 )
 
 
@@ -205,52 +131,46 @@ def look_for(text: str, found: Found | None = None) -> str:
             break
     else:
         if _LONG.search(text):
-            text = _TOKENS.sub(lambda match: _told(match[0], found), text)
-        return _arguments(text, low, found) if text[0] == "-" else text
+            text = _TOKENS.sub(lambda match: mask(match[0], found), text)
+        return hide_arguments(text, low, found) if text[0] == "-" else text
     if "private key" in low:
         text = hide_keys(text, found)
     if "://" in text:
         text = _URL.sub(lambda match: _url(match[0], found), text)
     if _LONG.search(text):
-        text = _TOKENS.sub(lambda match: _told(match[0], found), text)
+        text = _TOKENS.sub(lambda match: mask(match[0], found), text)
     if "authorization" in low or "cookie" in low:
         text = _HEADER.sub(lambda match: _header(match, found), text)
     if "bearer" in low or "basic" in low:
         text = _SCHEME.sub(lambda match: _scheme(match, found), text)
     text = _assigned(text, found)
     if "?" in text and "=" in text:
-        text = _QUERY.sub(lambda match: match[1] + _told(match[2], found), text)
+        text = _QUERY.sub(lambda match: match[1] + mask(match[2], found), text)
     if ("'" in text or '"' in text) and ("password" in low or "identified" in low):
-        text = _SQL.sub(lambda match: match[1] + _in_quotes(match[2], found), text)
+        text = _SQL.sub(lambda match: match[1] + mask_quoted(match[2], found), text)
     if "name" in low or "key" in low:
         text = _NAMED.sub(lambda match: _named(match, found), text)
     if "@tcp" in low or "@unix" in low:
-        text = _GO_DSN.sub(lambda match: f"{match[1]}:{_told(match[2], found)}", text)
+        text = _GO_DSN.sub(lambda match: f"{match[1]}:{mask(match[2], found)}", text)
     if "auth" in low or "token" in low:
-        text = _DOCKER_AUTH.sub(lambda match: match[1] + _told(match[2], found), text)
-    text = _SPOKEN.sub(lambda match: match[1] + _told(match[2], found), text)
+        text = _DOCKER_AUTH.sub(lambda match: match[1] + mask(match[2], found), text)
+    text = _SPOKEN.sub(lambda match: match[1] + mask(match[2], found), text)
     if "_user" in low or "change_password" in low:
-        text = _POSITIONAL.sub(lambda m: m[1] + m[2] + _in_quotes(m[3], found), text)
-    return _arguments(text, low, found) if "-" in text else text
+        text = hide_positional(text, found)
+    return hide_arguments(text, low, found) if "-" in text else text
 
 
 def _named(match: re.Match[str], found: Found | None) -> str:
     before, name, between, value = match.groups()
     if not is_secret_name(name):
         return match[0]
-    return f"{before}{name}{between}{_in_quotes(value, found)}"
-
-
-def _told(secret: str, found: Found | None, shown: str = HIDDEN) -> str:
-    if found is not None and (plain := secret.strip("\\\"'")) != HIDDEN:
-        found(plain)
-    return shown
+    return f"{before}{name}{between}{mask_quoted(value, found)}"
 
 
 def _url(text: str, found: Found | None) -> str:
     """Hide the password in ``://…`` up to the end of the word; it may contain any character."""
     if "@" not in text:
-        return _CUT_URL.sub(lambda match: match[1] + _told(match[2], found), text)
+        return _CUT_URL.sub(lambda match: match[1] + mask(match[2], found), text)
     pieces, done = [], 0
     last = text.rfind("@")
     while 0 <= (at := text.find("://", done)) < last:
@@ -264,26 +184,26 @@ def _url(text: str, found: Found | None) -> str:
             following = text.find("://", end)
             stop = last if following < 0 else text.rfind("@", end, following)
             stop = last if stop < 0 else stop
-            pieces.append(":" + _told(text[end + 1 : stop], found))
+            pieces.append(":" + mask(text[end + 1 : stop], found))
             done = stop
         elif text[end : end + 1] == "@" and _BARE.fullmatch(text, begin, end):
-            pieces[-1] = pieces[-1][: begin - end] + _told(text[begin:end], found)
+            pieces[-1] = pieces[-1][: begin - end] + mask(text[begin:end], found)
     return "".join(pieces) + text[done:]
 
 
 def _header(match: re.Match[str], found: Found | None) -> str:
     before, with_parts, parts, scheme, credential, alone, cookie, content = match.groups()
     if with_parts is not None:
-        return f"{before}{with_parts}{_told(parts, found)}"
+        return f"{before}{with_parts}{mask(parts, found)}"
     if cookie is not None:
-        return cookie + _told(content, found)
+        return cookie + mask(content, found)
     if not any(letter.isalnum() for letter in credential or alone):
         return match[0]
     if scheme is not None:
-        return f"{before}{scheme}{_told(credential, found)}"
+        return f"{before}{scheme}{mask(credential, found)}"
     if names.PROSE.fullmatch(alone.split()[0].rstrip("}])")):
         return match[0]
-    return before + _told(alone, found)
+    return before + mask(alone, found)
 
 
 def _scheme(match: re.Match[str], found: Found | None) -> str:
@@ -297,7 +217,7 @@ def _scheme(match: re.Match[str], found: Found | None) -> str:
         return match[0]
     if "-" in credential and re.fullmatch(r"[a-z-]{1,40}\.?", credential):  # bearer-only
         return match[0]
-    return f"{word}{blank}{_told(credential, found)}"
+    return f"{word}{blank}{mask(credential, found)}"
 
 
 def _assigned(text: str, found: Found | None) -> str:
@@ -309,7 +229,7 @@ def _assigned(text: str, found: Found | None) -> str:
         value = _VALUE.match(text, at) if _is_key(match, text) else None
         if value is None or _is_harmless(match, value):
             continue
-        pieces += [text[done:at], _in_quotes(value[0], found)]
+        pieces += [text[done:at], mask_quoted(value[0], found)]
         done = at = value.end()
     return "".join(pieces) + text[done:] if pieces else text
 
@@ -356,59 +276,3 @@ def _is_harmless(match: re.Match[str], value: re.Match[str]) -> bool:
     spoken = text[max(0, match.start() - 2) : match.start()]
     noun = key in ("secret", "token", "cookie", "credential") and spoken[:1].isalpha()
     return (noun and spoken.endswith(" ")) or names.NEXT_WORD.match(text, value.end()) is not None
-
-
-def _arguments(text: str, low: str, found: Found | None) -> str:
-    def option(match: re.Match[str]) -> str:
-        name, gap, value = match.groups()
-        bare = value.strip("\"'\\")
-        if not is_secret_name(name.lstrip("-")) or names.PROSE.fullmatch(bare) or HIDDEN in bare:
-            return match[0]
-        return f"{name}{gap}{_in_quotes(value, found)}"
-
-    def pair(match: re.Match[str]) -> str:
-        name, gap, user, password = match.groups()
-        return (
-            match[0]
-            if not is_pair(name, user, password, low)
-            else (f"{name}{gap}{user}{_in_quotes(password, found)}")
-        )
-
-    def short(match: re.Match[str]) -> str:
-        if HIDDEN in match[3] or PORTS.fullmatch(match[3]):
-            return match[0]
-        if match[1] == "-b" and "=" not in match[3]:  # a file with cookies
-            return match[0]
-        return match[1] + match[2] + _in_quotes(match[3], found)
-
-    text = _PAIR.sub(pair, _OPTION.sub(option, text))
-    if "pass:" in low and ("openssl" in low or "-passin" in low or "-passout" in low):
-        text = _PASS_PHRASE.sub(short, text)
-    for word in _PROGRAM_WORDS:
-        if word in low:
-            break
-    else:
-        return text
-    for program, _, secret in PROGRAMS:
-        if (named := program.search(text)) is not None:
-            text = text[: named.start()] + secret.sub(short, text[named.start() :])
-    return text
-
-
-def is_pair(option: str, user: str, password: str, low: str) -> bool:
-    """Return whether the argument of an option such as ``-u`` is a user and a password."""
-    if HIDDEN in password or password.startswith("//") or (user[:-1] + password).isdigit():
-        return False
-    if user[-1] != ":" and {"%": "smb", ",": "ftp"}[user[-1]] not in low:
-        return False
-    web = any(program in low for program in ("curl", "http", "wget", "check_"))
-    if option in ("-a", "--auth") or (option[:2] != "--" and len(option) > 2):
-        return web
-    return web or _CONTAINERS.search(low) is None  # for containers it is a user and a group
-
-
-def _in_quotes(value: str, found: Found | None) -> str:
-    opening = _QUOTE.match(value)
-    quote = "" if opening is None else opening[0]
-    closed = quote if quote and value[len(quote) :].endswith(quote) else ""
-    return f"{quote}{_told(value, found)}{closed}"

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from attrs import define, field
 
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.contracts.doctor import DoctorCheck
 from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.contracts.observer import Observer

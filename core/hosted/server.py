@@ -3,54 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from attrs import define, evolve, field
 
 from tocsin.core.contracts.base import ActionError, ServiceError
 from tocsin.core.contracts.doctor import Finding, Installation
+from tocsin.core.contracts.message import Message
 from tocsin.core.contracts.model import CheckError, Heartbeat, LogLine, Result, Status, Target
-from tocsin.core.contracts.notifier import Message, NotifierRuntime, NotifyError, Receipt
+from tocsin.core.contracts.notifier import NotifierRuntime, NotifyError, Receipt
 from tocsin.core.contracts.observer import AlertChange
 from tocsin.core.contracts.probe import Probe
 from tocsin.core.contracts.reviewer import ReviewRequest
 from tocsin.core.contracts.rule import History, Verdict
 from tocsin.core.contracts.service import ServiceContext
 from tocsin.core.hosted.construct import Constructor
-from tocsin.core.hosted.context import HostContext
 from tocsin.core.hosted.loading import Loaded
 from tocsin.core.hosted.priority import yield_to_core
 from tocsin.core.hosted.routes import HostRoutes
+from tocsin.core.hosted.runtimes import HostRuntimes
 from tocsin.core.hosted.sink import HostControls, HostSink
 from tocsin.core.hosts import methods
-from tocsin.core.hosts.methods import Checked, Examining, Opening, Options, Serving
+from tocsin.core.hosts.methods import Checked, Examining, Options, Serving
 from tocsin.core.hosts.offers import PluginOffer
 from tocsin.core.hosts.peer import OWNER, Peer, Served, served
 from tocsin.core.plugin.faults import InvalidReceipt, PluginFault
-from tocsin.core.plugin.guard import Expected, guarded
-from tocsin.core.plugin.resources import Resources
+from tocsin.core.plugin.guard import guarded
 from tocsin.core.resolver.lookups import lookups_of_check
 from tocsin.core.runtime.shortage import present_shortage
 from tocsin.core.shapes import (
     fit_document,
     fit_findings,
     fit_lines,
-    fit_opened,
     fit_reason,
     fit_receipt,
     fit_result,
     fit_verdict,
 )
-
-T = TypeVar("T")
-
-CLOSE_WITHIN = 2.0
-"""Seconds within which a runtime has to close."""
 
 LEAST_AGAIN = 1.0
 """Minimum delay, in seconds, before a rule is rechecked without a new result."""
@@ -69,16 +62,13 @@ class Server:
     owners: WeakKeyDictionary[asyncio.Task[Any], int] = field(factory=WeakKeyDictionary)
     _peer: Peer = field(init=False)
     _constructor: Constructor = field(init=False)
-    _runtimes: dict[int, tuple[Any, Any]] = field(init=False, factory=dict)
-    """By number: the runtime and its options."""
-    _runs: dict[int, asyncio.Task[Any]] = field(init=False, factory=dict)
-    """By number: the run of a source, or what a notifier listens with, that is closed after it."""
-    _resources: dict[str, Resources] = field(init=False, factory=dict)
+    _runtimes: HostRuntimes = field(init=False)
     _routes: HostRoutes = field(init=False)
     _yielding: asyncio.Task[None] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._constructor = Constructor(self.loaded.manager)
+        self._runtimes = HostRuntimes(self._constructor)
         self._routes = HostRoutes(self.loaded)
 
     def task(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
@@ -97,8 +87,8 @@ class Server:
             (methods.PING, self._ping),
             (methods.DEFINE, self._constructor.define),
             (methods.FORGET, self._constructor.forget),
-            (methods.OPEN, self._open),
-            (methods.CLOSE, self._close),
+            (methods.OPEN, self._runtimes.open),
+            (methods.CLOSE, self._runtimes.close),
             (methods.CHECK, self._check),
             (methods.JUDGE, self._judge),
             (methods.EVALUATE, self._evaluate),
@@ -119,7 +109,7 @@ class Server:
 
     def attach(self, peer: Peer) -> None:
         """Use the connection over which calls come."""
-        self._peer = self._routes.peer = peer
+        self._peer = self._runtimes.peer = self._routes.peer = peer
 
     # Loading
 
@@ -136,64 +126,6 @@ class Server:
         owners = (self.owners.get(task, 0) for task in asyncio.all_tasks())
         return sum(1 for owner in owners if owner and owner not in serving)
 
-    # Runtimes
-
-    async def _open(self, number: int, opening: Opening) -> None:
-        options, plugin = await self._constructor.of(opening.options)
-        context = self._context(number, plugin, opening.name, opening.data_dir)
-
-        async def open_it() -> Any:
-            try:
-                return fit_opened(options, await options.open(context))
-            except CheckError as error:  # no fault of the plugin
-                return error
-
-        opened = await guarded(open_it, None, (NotifyError,))
-        if isinstance(opened, CheckError):
-            raise CheckError(str(opened))
-        self._runtimes[number] = (opened, options)
-
-    def _context(self, number: int, plugin: str, name: str, data_dir: str) -> HostContext:
-        resources = self._resources.setdefault(plugin, Resources(plugin))
-        return HostContext(plugin, name, number, self._peer, resources, Path(data_dir))
-
-    async def _close(self, number: int) -> None:
-        opened = self._runtimes.pop(number, None)
-        if opened is None:
-            return
-
-        async def close() -> None:
-            if (run := self._runs.get(number)) is not None:
-                await asyncio.wait({run})
-            await opened[0].close()
-
-        with suppress(PluginFault, TimeoutError):  # nothing more is expected of it
-            await guarded(close, CLOSE_WITHIN, ())
-
-    def _runtime(self, number: int) -> Any:
-        try:
-            return self._runtimes[number][0]
-        except KeyError:
-            raise PluginFault("was called after its end") from None
-
-    async def _call(
-        self, number: int, make: Callable[[Any], Coroutine[Any, Any, T]], *expects: type[Any]
-    ) -> T:
-        runtime = self._runtime(number)
-        return await guarded(lambda: make(runtime), None, cast("Expected", expects))
-
-    async def _keep(
-        self, number: int, make: Callable[[Any], Coroutine[Any, Any, None]], *expects: type[Any]
-    ) -> None:
-        """Call what goes on until it is cancelled, and before a close."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - every call has a task of its own
-        self._runs[number] = task
-        try:
-            await self._call(number, make, *expects)
-        finally:
-            del self._runs[number]
-
     # Checks and rules
 
     async def _check(self, number: int, target: Target) -> Checked:
@@ -204,7 +136,7 @@ class Server:
                 return Result.failed(error), None
 
         with lookups_of_check() as lookups:
-            result, wrong = await self._call(number, look)
+            result, wrong = await self._runtimes.call(number, look)
         if result.status is not Status.DOWN:
             return Checked(result=result, wrong=wrong)
         if (lack := lookups.trouble()) is None and (short := present_shortage()) is not None:
@@ -214,7 +146,7 @@ class Server:
         return Checked(result=result, wrong=wrong, host=await self._network_host(number, target))
 
     async def _network_host(self, number: int, target: Target) -> str | tuple[str, ...] | None:
-        probe: Probe = self._runtimes[number][1]
+        probe: Probe = self._runtimes.options(number)
 
         async def ask() -> str | tuple[str, ...] | None:
             return probe.network_host(target)
@@ -257,26 +189,26 @@ class Server:
             except PluginFault as fault:
                 raise InvalidReceipt(str(fault)) from fault
 
-        return await self._call(number, send, NotifyError)
+        return await self._runtimes.call(number, send, NotifyError)
 
     async def _listen(self, number: int, listening: int) -> None:
-        if type(self._runtime(number)).listen is NotifierRuntime.listen:
+        if type(self._runtimes.get(number)).listen is NotifierRuntime.listen:
             await asyncio.Event().wait()  # it only sends
         controls = HostControls(self._peer, listening)
-        await self._keep(number, lambda runtime: runtime.listen(controls), NotifyError)
+        await self._runtimes.keep(number, lambda runtime: runtime.listen(controls), NotifyError)
 
     async def _changed(self, number: int, change: AlertChange) -> None:
-        await self._call(number, lambda runtime: runtime.changed(change))
+        await self._runtimes.call(number, lambda runtime: runtime.changed(change))
 
     async def _review(self, number: int, request: ReviewRequest) -> tuple[str | None]:
         async def review(runtime: Any) -> str | None:
             return fit_reason(await runtime.review(request))
 
-        return (await self._call(number, review),)
+        return (await self._runtimes.call(number, review),)
 
     async def _examine(self, given: Examining) -> list[Finding]:
         check = self.loaded.doctor_checks[given.plugin][given.check]
-        context = self._context(given.number, given.plugin, given.name, given.data_dir)
+        context = self._runtimes.context(given.number, given.plugin, given.name, given.data_dir)
         made = [(name, await self._constructor.make(options)) for name, options in given.parts]
         installation = Installation(
             data_dir=Path(given.data_dir),
@@ -293,22 +225,22 @@ class Server:
 
     async def _run_source(self, number: int, run: int, name: str, interval: float) -> None:
         sink = HostSink(self._peer, run)
-        await self._keep(number, lambda runtime: runtime.run(name, interval, sink))
+        await self._runtimes.keep(number, lambda runtime: runtime.run(name, interval, sink))
 
     async def _logs(self, number: int, target: str, lines: int) -> list[LogLine]:
         async def read(runtime: Any) -> list[LogLine]:
             return fit_lines(await runtime.logs(target, lines), lines)
 
-        return await self._call(number, read, ActionError)
+        return await self._runtimes.call(number, read, ActionError)
 
     async def _restart(self, number: int, target: str) -> None:
-        await self._call(number, lambda runtime: runtime.restart(target), ActionError)
+        await self._runtimes.call(number, lambda runtime: runtime.restart(target), ActionError)
 
     async def _inspect(self, number: int, target: str) -> dict[str, Any]:
         async def read(runtime: Any) -> dict[str, Any]:
             return fit_document(await runtime.inspect(target))
 
-        return await self._call(number, read, ActionError)
+        return await self._runtimes.call(number, read, ActionError)
 
     async def _run_service(self, options: int, serving: Serving) -> None:
         service, plugin = await self._constructor.of(options)
@@ -316,6 +248,6 @@ class Server:
             api_url=serving.api_url,
             directory=Path(serving.directory),
             token_file=Path(serving.token_file),
-            context=self._context(serving.number, plugin, serving.name, serving.data_dir),
+            context=self._runtimes.context(serving.number, plugin, serving.name, serving.data_dir),
         )
         await guarded(lambda: service.run(context), None, (ServiceError,))

@@ -15,9 +15,10 @@ from attrs import frozen
 
 from tocsin.core.contracts.base import Secret
 from tocsin.core.contracts.doctor import Finding
+from tocsin.core.contracts.message import Message
 from tocsin.core.contracts.metric import Metric
 from tocsin.core.contracts.model import Event, Heartbeat, LogLine, Result, Target
-from tocsin.core.contracts.notifier import Message, Receipt
+from tocsin.core.contracts.notifier import Receipt
 from tocsin.core.contracts.observer import AlertChange
 from tocsin.core.contracts.reviewer import ReviewRequest
 from tocsin.core.contracts.route import Request

@@ -9,14 +9,9 @@ from typing import Any
 from attrs import field, frozen
 
 from tocsin.core.contracts.context import Context
+from tocsin.core.contracts.message import Message
 from tocsin.core.contracts.model import Heartbeat, LogLine, Result, Target
-from tocsin.core.contracts.notifier import (
-    Controls,
-    Message,
-    Notifier,
-    NotifierRuntime,
-    Receipt,
-)
+from tocsin.core.contracts.notifier import Controls, Notifier, NotifierRuntime, Receipt
 from tocsin.core.contracts.observer import AlertChange, Observer, ObserverRuntime
 from tocsin.core.contracts.probe import Probe, ProbeRuntime, PushProbe
 from tocsin.core.contracts.reviewer import Reviewer, ReviewerRuntime, ReviewRequest

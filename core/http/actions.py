@@ -66,7 +66,7 @@ async def logs(call: Call, state: TargetState, query: LogQuery) -> LogList:
         Problem: 404, it keeps none; 502, they cannot be read.
     """
     try:
-        lines = await call.monitor.logs(state.target.name, query.lines)
+        lines = await call.monitor.actions.logs(state.target.name, query.lines)
     except ActionError as error:
         raise _refused(error) from error
     shown = await asyncio.to_thread(cleaned_lines, lines[-query.lines :])
@@ -81,7 +81,7 @@ async def inspect(call: Call, state: TargetState) -> InspectView:
     """
     name = state.target.name
     try:
-        document = await call.monitor.inspect(name)
+        document = await call.monitor.actions.inspect(name)
     except ActionError as error:
         raise _refused(error) from error
     shown = await asyncio.to_thread(clean_data, dict(document), most=2_000_000)
@@ -98,7 +98,7 @@ async def restart(call: Call, state: TargetState) -> RestartView:
     name = state.target.name
     role = "none" if call.who is None else call.who.role.value
     try:
-        await call.monitor.restart(name, call.actor, role)
+        await call.monitor.actions.restart(name, call.actor, role)
     except NotAllowed as error:
         raise Problem(403, str(error)) from error
     except TooSoon as error:

@@ -17,7 +17,7 @@ from tocsin.core.http.history import unavailable
 from tocsin.core.http.paging import NewestQuery, PageQuery, page
 from tocsin.core.http.problems import Problem
 from tocsin.core.http.routing import Call
-from tocsin.core.plugin.manager import PluginRecord
+from tocsin.core.plugin.catalog import PluginRecord
 from tocsin.core.plugin.options import Option, options_of
 
 routes = Routes()

@@ -6,21 +6,28 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from heapq import nlargest
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from attrs import frozen
 
-from tocsin.core.alerts.model import Alert, Cause, Suppression
+from tocsin.core.alerts.model import Alert
 from tocsin.core.contracts.history import HistoryUnavailable
 from tocsin.core.contracts.history_records import AlertFilter, AlertRecord
 from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.hiding import clean
 from tocsin.core.history.records import cleaned
+from tocsin.core.http.alert_views import (
+    AlertDetail,
+    AlertPage,
+    AlertView,
+    alert_view,
+    stored_alert_view,
+)
 from tocsin.core.http.history import Moment
-from tocsin.core.http.ledger import NotificationView, ledger_of
+from tocsin.core.http.ledger import ledger_of
 from tocsin.core.http.paging import IdCursor, Limit, Name
 from tocsin.core.http.problems import Problem, not_found
 from tocsin.core.http.routing import Call
@@ -28,55 +35,6 @@ from tocsin.core.ids import time_of
 from tocsin.core.monitor.events import Acknowledged
 
 routes = Routes()
-
-
-@frozen(kw_only=True)
-class AlertView:
-    """An alert. ``state`` is firing, acknowledged, suppressed, pending or resolved.
-
-    ``suppressed_by`` explains why notifications are suppressed, and ``explained_by`` names the
-    target whose alert inhibits this one. ``flaps`` counts how often the alert fired again after it
-    was resolved. ``heard`` lists the channels that were notified that it fires.
-    """
-
-    id: UUID
-    alert_type: str
-    severity: str
-    container_name: str | None
-    message: str
-    state: str
-    details: Mapping[str, Any] | None
-    created_at: datetime
-    acknowledged_at: datetime | None
-    acknowledged_by: str | None
-    resolved_at: datetime | None
-    downtime_seconds: float | None
-    notification_sent: bool
-    flaps: int
-    escalated: bool
-    suppressed_by: str | None
-    explained_by: str | None
-    heard: tuple[str, ...]
-
-
-@frozen(kw_only=True)
-class AlertPage:
-    """A page of alerts, newest first."""
-
-    items: list[AlertView]
-    next: UUID | None
-
-
-@frozen(kw_only=True)
-class AlertDetail:
-    """An alert with its ledger: every decision to notify a channel or not, oldest first.
-
-    ``affected`` lists the targets whose alerts this target inhibits.
-    """
-
-    alert: AlertView
-    affected: tuple[str, ...]
-    ledger: list[NotificationView]
 
 
 States = Annotated[
@@ -115,67 +73,12 @@ class AckBody:
     comment: Annotated[str, msgspec.Meta(max_length=500)] = ""
 
 
-def alert_view(alert: Alert) -> AlertView:
-    """Return the API's view of an alert that is in memory."""
-    why = alert.suppression
-    return AlertView(
-        id=alert.id,
-        alert_type=alert.rule,
-        severity=alert.severity.value,
-        container_name=alert.target,
-        message=alert.message,
-        state=alert.state,
-        details=alert.details,
-        created_at=alert.fired_at or alert.since_at,
-        acknowledged_at=alert.acknowledged_at,
-        acknowledged_by=alert.acknowledged_by,
-        resolved_at=alert.resolved_at,
-        downtime_seconds=alert.downtime,
-        notification_sent=alert.ever_notified,
-        flaps=alert.flaps,
-        escalated=alert.escalated,
-        suppressed_by=None if why is None else why.message,
-        explained_by=None if why is None or not _is_another(alert, why) else why.by,
-        heard=tuple(sorted(alert.notified_channels)),
-    )
-
-
-def _stored(record: AlertRecord) -> AlertView:
-    """Return the API's view of an alert in history."""
-    state = "acknowledged" if record.acknowledged_by is not None else "firing"
-    return AlertView(
-        id=record.id,
-        alert_type=record.rule,
-        severity=record.severity,
-        container_name=record.target,
-        message=record.message,
-        state="resolved" if record.resolved_at is not None else state,
-        details=record.details,
-        created_at=record.created_at,
-        acknowledged_at=record.acknowledged_at,
-        acknowledged_by=record.acknowledged_by,
-        resolved_at=record.resolved_at,
-        downtime_seconds=record.downtime,
-        notification_sent=record.notified,
-        flaps=record.flaps,
-        escalated=False,
-        suppressed_by=None,
-        explained_by=None,
-        heard=(),
-    )
-
-
 async def _find(call: Call, alert_id: UUID) -> AlertRecord | None:
     """Return an alert from history; None if there is none. Raises HistoryUnavailable."""
     found = await call.monitor.history.ask(
         lambda history: history.alert(alert_id), AlertRecord | None
     )
     return None if found is None else cleaned(found)
-
-
-def _is_another(alert: Alert, why: Suppression) -> bool:
-    """Return whether the suppression comes from another target, not from the alert's own target."""
-    return why.cause in (Cause.INHIBITED, Cause.HELD) and why.by != alert.target
 
 
 _Place = tuple[datetime, UUID]
@@ -254,7 +157,9 @@ async def list_alerts(call: Call, query: AlertQuery) -> AlertPage:
             stored = await call.monitor.history.records(
                 lambda history: history.alerts(wanted), AlertRecord
             )
-    found = _merge((_stored(record) for record in stored), {a.id: alert_view(a) for a in newest})
+    found = _merge(
+        (stored_alert_view(record) for record in stored), {a.id: alert_view(a) for a in newest}
+    )
     items = found[: query.limit]
     return AlertPage(items=items, next=items[-1].id if len(found) > query.limit else None)
 
@@ -295,7 +200,7 @@ async def get_alert(call: Call) -> AlertDetail:
             raise Problem(503, str(error)) from error
         if record is None:
             raise not_found("alert", str(identity))
-        view = _stored(record)
+        view = stored_alert_view(record)
     return AlertDetail(
         alert=view,
         affected=alerting.engine.inhibition.affected(view.container_name or ""),

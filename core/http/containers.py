@@ -142,8 +142,8 @@ async def get_container(call: Call) -> ContainerDetail:
         container=container_view(state),
         labels=shown_labels(state.target.labels),
         dependents=call.monitor.dependents(name),
-        actions=sorted(call.monitor.actions(name)),
-        restart_allowed=call.monitor.may_restart(name),
+        actions=sorted(call.monitor.actions.actions(name)),
+        restart_allowed=call.monitor.actions.may_restart(name),
     )
 
 

@@ -9,9 +9,10 @@ from typing import Annotated
 import msgspec
 from attrs import frozen
 
-from tocsin.core.contracts.history_records import Chart, Point
+from tocsin.core.contracts.container import Container
+from tocsin.core.contracts.history_series import Chart, Point
 from tocsin.core.contracts.metric import Metric, MetricKind
-from tocsin.core.contracts.model import Container, Status
+from tocsin.core.contracts.model import Status
 from tocsin.core.contracts.route import Routes
 from tocsin.core.http.history import RangeQuery, span, unavailable
 from tocsin.core.http.paging import NameCursor, PageQuery, page

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from tocsin.core.auth import TokenStore
-from tocsin.core.bus import Bus
+from tocsin.core.auth.tokens import TokenStore
 from tocsin.core.checks.runs import SchedulerStats
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import Settings
-from tocsin.core.contracts.model import AuditEntry, ComponentHealth, Heartbeat, LogLine
+from tocsin.core.contracts.model import AuditEntry, ComponentHealth, Heartbeat
 from tocsin.core.history.access import HistoryAccess
 from tocsin.core.lifecycle import Alerting
+from tocsin.core.monitor.bus import Bus
+from tocsin.core.notify import controls
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.plugin.services import ServiceSupervisor
 from tocsin.core.state import LiveState
+
+
+class Actions(controls.Actions, Protocol):
+    """What people may do with targets; ``checks.target_actions`` implements it."""
+
+    async def inspect(self, target: str) -> Mapping[str, Any]:
+        """Return the source's inspect document of a target.
+
+        Raises:
+            ActionError: the target is unknown, or its source cannot provide the document.
+        """
 
 
 class Monitor(Protocol):
@@ -39,6 +51,10 @@ class Monitor(Protocol):
         """Return the current state of targets and checks."""
 
     @property
+    def actions(self) -> Actions:
+        """Return what performs actions on targets."""
+
+    @property
     def clock(self) -> Clock:
         """Return the clock; read-only, so that any subtype of Clock satisfies the protocol."""
 
@@ -50,38 +66,6 @@ class Monitor(Protocol):
 
     def audit(self, entry: AuditEntry) -> None:
         """Record a change that a person made."""
-
-    async def logs(self, target: str, lines: int) -> list[LogLine]:
-        """Return the last lines of a target's log.
-
-        Raises:
-            ActionError: the target has no log, or its source cannot provide it.
-        """
-
-    async def restart(self, target: str, actor: str, role: str) -> None:
-        """Restart a target and record it in the audit log.
-
-        Args:
-            target: name of the target.
-            actor: name of the token that asked for it.
-            role: role of that token.
-
-        Raises:
-            ActionError: the restart is not allowed, comes too soon, or failed.
-        """
-
-    def actions(self, target: str) -> Collection[str]:
-        """Return what the source of a target can do with it: ``logs``, ``restart``, ``inspect``."""
-
-    def may_restart(self, target: str) -> bool:
-        """Return whether the source of a target can restart it, and the configuration allows it."""
-
-    async def inspect(self, target: str) -> Mapping[str, Any]:
-        """Return the source's inspect document of a target.
-
-        Raises:
-            ActionError: the target is unknown, or its source cannot provide the document.
-        """
 
     def beat(self, key: str, beat: Heartbeat) -> str:
         """Record a heartbeat and return the id of the check that received it.

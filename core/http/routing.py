@@ -9,7 +9,7 @@ from typing import Any, cast
 from aiohttp import web
 from attrs import frozen
 
-from tocsin.core.auth import TokenInfo
+from tocsin.core.auth.tokens import TokenInfo
 from tocsin.core.contracts.model import AuditEntry
 from tocsin.core.contracts.route import Route
 from tocsin.core.encoding import encode

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from tocsin.core.auth import TokenInfo
+from tocsin.core.auth.tokens import TokenInfo
 from tocsin.core.contracts.route import Route
 from tocsin.core.http import (
     admin,

@@ -9,7 +9,8 @@ from datetime import datetime
 from attrs import frozen
 
 from tocsin.core.checks.runs import SchedulerStats
-from tocsin.core.contracts.model import Reason, Status
+from tocsin.core.contracts.container import Reason
+from tocsin.core.contracts.model import Status
 from tocsin.core.contracts.route import Routes
 from tocsin.core.http.routing import Call
 from tocsin.core.http.views import is_container

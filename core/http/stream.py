@@ -19,17 +19,17 @@ from attrs import asdict, frozen, has
 from tocsin.core.alerts.model import Transition
 from tocsin.core.alerts.outbox import Row
 from tocsin.core.alerts.silences import Silence
-from tocsin.core.bus import News, Subscription
 from tocsin.core.contracts.model import Observation
 from tocsin.core.contracts.route import Routes
 from tocsin.core.encoding import encode as as_json
-from tocsin.core.http.alerts import alert_view
+from tocsin.core.http.alert_views import alert_view
 from tocsin.core.http.chunks import send_chunk, stream_response
 from tocsin.core.http.keys import STOPPING, STREAMS
 from tocsin.core.http.ledger import row_view
 from tocsin.core.http.problems import Problem
 from tocsin.core.http.routing import Call
 from tocsin.core.http.silences import shown
+from tocsin.core.monitor.bus import News, Subscription
 
 routes = Routes()
 KINDS = ("target", "status", "result", "event", "alert", "notification", "silence")

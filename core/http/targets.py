@@ -7,7 +7,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from tocsin.core.contracts.history_records import Chart, Point
+from tocsin.core.contracts.history_series import Chart, Point
 from tocsin.core.contracts.model import Observation, Status
 from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.http import actions
@@ -165,8 +165,8 @@ async def get_target(call: Call) -> TargetDetail:
     return TargetDetail(
         target=target_view(state),
         dependents=call.monitor.dependents(name),
-        actions=sorted(call.monitor.actions(name)),
-        restart_allowed=call.monitor.may_restart(name),
+        actions=sorted(call.monitor.actions.actions(name)),
+        restart_allowed=call.monitor.actions.may_restart(name),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from attrs import frozen
 
-from tocsin.core.contracts.history_records import Trend, Trends
+from tocsin.core.contracts.history_series import Trend, Trends
 from tocsin.core.contracts.route import Routes
 from tocsin.core.http.history import SpanQuery, span, unavailable
 from tocsin.core.http.paging import Name

@@ -12,7 +12,8 @@ import msgspec
 from aiohttp import web
 from attrs import frozen
 
-from tocsin.core.contracts.model import CONTAINER_METRICS, Status
+from tocsin.core.contracts.container import CONTAINER_METRICS
+from tocsin.core.contracts.model import Status
 from tocsin.core.encoding import encode
 from tocsin.core.hiding import clean_data
 from tocsin.core.state import CheckState, TargetState

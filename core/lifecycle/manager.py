@@ -14,7 +14,6 @@ from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Alert, Key, Moment, Phase
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.silences import Silencer
-from tocsin.core.bus import Bus
 from tocsin.core.clock import Clock
 from tocsin.core.config.alerting import book_of
 from tocsin.core.config.settings import Settings
@@ -32,6 +31,7 @@ from tocsin.core.lifecycle.self_monitoring import SELF, SelfView, verdicts
 from tocsin.core.lifecycle.settling import Settling
 from tocsin.core.logs import get_logger
 from tocsin.core.monitor import Monitor, events
+from tocsin.core.monitor.bus import Bus
 from tocsin.core.monitor.executor import Executor
 from tocsin.core.monitor.silencing import Silencing
 from tocsin.core.notify import Channel, Tools
@@ -175,8 +175,7 @@ class Alerting:
         self.executor.handle(events.Judged(key, verdict))
 
     def _faulted(self, plugin: str, reason: str) -> None:
-        if self._plugins.fail(plugin, reason):
-            log.error("a plugin failed; everything else goes on", plugin=plugin, reason=reason)
+        self._plugins.blame(plugin, reason)
 
     def _recovered(self, plugin: str) -> None:
         if self._plugins.recover(plugin):

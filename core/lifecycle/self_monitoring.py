@@ -8,7 +8,7 @@ from typing import Protocol
 from tocsin.core.alerts.model import Key
 from tocsin.core.contracts.model import ComponentHealth, Health
 from tocsin.core.contracts.rule import Verdict
-from tocsin.core.plugin.manager import PluginRecord
+from tocsin.core.plugin.catalog import PluginRecord
 
 SELF = "tocsin"
 """The target of alerts about tocsin as a whole."""

@@ -13,7 +13,7 @@ from tocsin.core.alerts.model import Change, Moment, Transition
 from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.alerts.outcomes import record_deferral, record_delivery, record_failure
 from tocsin.core.config.settings import ChannelSettings
-from tocsin.core.contracts.notifier import Kind
+from tocsin.core.contracts.message import Kind
 from tocsin.core.monitor.effects import SendMessage
 from tocsin.core.monitor.events import ChannelChanged, MessageDue
 from tocsin.core.monitor.recent_alerts import RecentAlerts

@@ -13,11 +13,11 @@ from tocsin.core.alerts.durable_clock import DurableMonotonicClock
 from tocsin.core.alerts.model import Change, Transition
 from tocsin.core.alerts.outbox import Row
 from tocsin.core.boundary import cleaned_entry, cleaned_event, cleaned_observation
-from tocsin.core.bus import Bus
 from tocsin.core.contracts.model import AuditEntry, Event, Observation
 from tocsin.core.history.access import HistoryAccess
 from tocsin.core.journal.journal import Journal, JournalError
 from tocsin.core.logs import get_logger
+from tocsin.core.monitor.bus import Bus
 from tocsin.core.monitor.effects import Effects, Outcome
 from tocsin.core.monitor.events import (
     Acknowledged,

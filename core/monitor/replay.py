@@ -18,7 +18,8 @@ from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.rule_set import DEADLINE, Judge
 from tocsin.core.config.alerting import OWN_ALERTS, book_of
 from tocsin.core.config.settings import Settings
-from tocsin.core.contracts.model import REPLICATED, Event, Observation, Target
+from tocsin.core.contracts.container import REPLICATED
+from tocsin.core.contracts.model import Event, Observation, Target
 from tocsin.core.contracts.rule import Severity, Verdict
 from tocsin.core.history.records import cleaned
 from tocsin.core.hosts.proxies import HostedRule

@@ -9,8 +9,8 @@ from attrs import evolve
 from tocsin.core.alerts.model import Alert, Change, Moment, Policy, Transition
 from tocsin.core.alerts.outbox import NOBODY, Decision, Row
 from tocsin.core.config.settings import ChannelSettings
+from tocsin.core.contracts.message import Kind, Notice
 from tocsin.core.contracts.model import Target
-from tocsin.core.contracts.notifier import Kind, Notice
 
 _UNTOLD = frozenset({Change.PENDING, Change.CANCELLED, Change.CLOSED})
 

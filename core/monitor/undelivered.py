@@ -11,7 +11,7 @@ from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Moment
 from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.config.settings import ChannelSettings
-from tocsin.core.contracts.notifier import Kind
+from tocsin.core.contracts.message import Kind
 from tocsin.core.monitor.underway import Underway
 
 MOST = 20_000

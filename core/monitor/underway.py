@@ -7,7 +7,7 @@ from uuid import UUID
 from attrs import define, field
 
 from tocsin.core.alerts.outbox import Decision, Row
-from tocsin.core.contracts.notifier import Kind
+from tocsin.core.contracts.message import Kind
 
 
 @define

@@ -13,7 +13,7 @@ from attrs import evolve
 from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Alert, Moment, Phase, Suppression
 from tocsin.core.alerts.outbox import Decision, Row
-from tocsin.core.contracts.notifier import Kind
+from tocsin.core.contracts.message import Kind
 
 Sifted: TypeAlias = tuple[list[Row], list[Row]]
 """Rows that are sent, and rows that are withdrawn."""

@@ -7,7 +7,8 @@ from math import inf
 
 from tocsin.core.alerts.outbox import Row
 from tocsin.core.config.settings import ChannelSettings
-from tocsin.core.contracts.notifier import Receipt, test_message
+from tocsin.core.contracts.message import test_message
+from tocsin.core.contracts.notifier import Receipt
 from tocsin.core.monitor import events
 from tocsin.core.notify.availability import Availability
 from tocsin.core.notify.deliver import Attempt, Failure, put_into_words

@@ -7,13 +7,8 @@ import random
 from attrs import define, evolve, field, frozen
 
 from tocsin.core.config.settings import ChannelSettings
-from tocsin.core.contracts.notifier import (
-    LONGEST_REST,
-    Message,
-    NotifierRuntime,
-    NotifyError,
-    Receipt,
-)
+from tocsin.core.contracts.message import Message
+from tocsin.core.contracts.notifier import LONGEST_REST, NotifierRuntime, NotifyError, Receipt
 from tocsin.core.hiding import clean
 from tocsin.core.logs import get_logger
 from tocsin.core.notify.enrich import Enricher

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 from attrs import define, evolve, field
 
 from tocsin.core.boundary import plain
+from tocsin.core.contracts.message import Kind, Message, Notice, TargetStatus
 from tocsin.core.contracts.model import LogLine
-from tocsin.core.contracts.notifier import Kind, Message, Notice, Notifier, TargetStatus
+from tocsin.core.contracts.notifier import Notifier
 from tocsin.core.hiding import clean, visible
 from tocsin.core.logs import get_logger
 from tocsin.core.templates.renderer import Renderer

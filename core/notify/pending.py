@@ -9,7 +9,7 @@ from uuid import UUID
 from attrs import define, evolve, field
 
 from tocsin.core.alerts.outbox import Row
-from tocsin.core.contracts.notifier import Message
+from tocsin.core.contracts.message import Message
 from tocsin.core.ids import new_id
 from tocsin.core.notify.deliver import FALLBACK_AFTER, MOST_FAULTS
 

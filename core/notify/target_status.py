@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tocsin.core.contracts.message import TargetStatus
 from tocsin.core.contracts.model import Status
-from tocsin.core.contracts.notifier import TargetStatus
 from tocsin.core.hiding import clean
 from tocsin.core.state import LiveState
 

@@ -9,7 +9,7 @@ import attrs
 from attrs import evolve
 
 from tocsin.core.config.suggest import closest
-from tocsin.core.contracts.model import Container
+from tocsin.core.contracts.container import Container
 from tocsin.core.contracts.panel import Panel
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.shapes import show

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from attrs import define, field
 
-from tocsin.core.auth import TokenStore, ensure_token
+from tocsin.core.auth.admin_token import ensure_token
+from tocsin.core.auth.tokens import TokenStore
 from tocsin.core.clock import Clock
 from tocsin.core.config.settings import ServiceSettings
 from tocsin.core.contracts.base import ServiceError

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tocsin.core.contracts.model import Container, Reason, Result, Status
+from tocsin.core.contracts.container import Container, Reason
+from tocsin.core.contracts.model import Result, Status
 from tocsin.core.contracts.notifier import Receipt
 from tocsin.core.contracts.rule import Verdict, VerdictState
 from tocsin.core.plugin.faults import PluginFault

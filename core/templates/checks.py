@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tocsin.core.contracts.message import Kind, Message, Notice
 from tocsin.core.contracts.model import LogLine
-from tocsin.core.contracts.notifier import Kind, Message, Notice
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.ids import new_id
 from tocsin.core.templates.declared import PluginTemplate, TemplateProblem

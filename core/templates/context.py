@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tocsin.core.contracts.notifier import Kind, Message, Notice
+from tocsin.core.contracts.message import Kind, Message, Notice
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.units import format_bytes, format_duration, time_zone
 

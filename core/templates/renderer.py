@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 from attrs import evolve
 
-from tocsin.core.contracts.notifier import Kind, Message, Notice
+from tocsin.core.contracts.message import Kind, Message, Notice
 from tocsin.core.contracts.rendered import Line, RenderedMessage, Section, read
 from tocsin.core.templates.context import LONGEST, LONGEST_NAME, of_digest, of_notice, short
 from tocsin.core.templates.declared import PluginTemplate, file_name_of

@@ -12,16 +12,7 @@ https://jinja.palletsprojects.com/en/stable/sandbox/#security-considerations
 from __future__ import annotations
 
 import functools
-from collections.abc import (
-    Callable,
-    ItemsView,
-    Iterable,
-    Iterator,
-    KeysView,
-    Mapping,
-    ValuesView,
-)
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jinja2
@@ -30,16 +21,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import BlockReference
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-STEPS = 50_000
-"""Maximum number of steps of one rendering; a step takes about a microsecond."""
-
-LONGEST_TEXT = 20_000
-"""Longest text that a template may create, in characters."""
-
-LARGEST_LIST = 1_000_000
-"""Largest list that a template may create: 16 for each value, including those in nested lists, plus
-1 for each character of a text.
-"""
+from tocsin.core.templates.budget import LONGEST_TEXT, STEPS, TooMuch, charge, limited, sized
 
 LOADING = 100
 """Steps that loading another template costs."""
@@ -72,65 +54,6 @@ _FORBIDDEN: tuple[tuple[type[nodes.Node], str], ...] = (
     (nodes.AssignBlock, "set blocks"), (nodes.Pow, "powers"),
 )  # fmt: skip
 
-_HOLDERS = (list, tuple, dict, KeysView, ValuesView, ItemsView)
-
-_left: ContextVar[list[int] | None] = ContextVar("tocsin_template_steps", default=None)
-
-
-class TooMuch(SecurityError):
-    """A template exceeds a limit."""
-
-
-def charge(steps: int) -> None:
-    """Deduct steps from the budget of the current rendering.
-
-    Raises:
-        TooMuch: the budget is used up.
-    """
-    left = _left.get()
-    if left is not None:
-        left[0] -= steps
-        if left[0] < 0:
-            raise TooMuch(f"it takes more than {STEPS:,} steps; use fewer or shorter loops")
-
-
-def _size(value: Any) -> int:
-    """Return the length of a text; for lists, tuples and mappings the size of everything in them.
-
-    An object that occurs several times is counted each time.
-
-    Raises:
-        TooMuch: it is larger than :data:`LARGEST_LIST`.
-    """
-    if not isinstance(value, _HOLDERS):
-        return len(value) if isinstance(value, str) else 1
-    size, waiting = 0, [value]
-    while waiting:
-        item = waiting.pop()
-        size += 16 + (len(item) if isinstance(item, str) else 0)
-        if size > LARGEST_LIST:
-            raise TooMuch("a list in it becomes too large")
-        if isinstance(item, dict):
-            waiting += [*item.keys(), *item.values()]
-        elif isinstance(item, _HOLDERS):
-            waiting += item
-    return size
-
-
-def _sized(value: Any) -> Any:
-    """Charge a value by its size and return it.
-
-    Raises:
-        TooMuch: the value is too large, or the budget is used up.
-    """
-    size = _size(value)
-    if isinstance(value, str) and size > LONGEST_TEXT:
-        raise TooMuch(f"a text in it is longer than {LONGEST_TEXT:,} characters")
-    if isinstance(value, int) and value.bit_length() > 256:
-        raise TooMuch("a number in it becomes too large")
-    charge(1 + size // 20)
-    return value
-
 
 def _pay(value: Any, cost: int) -> Any:
     charge(cost)
@@ -149,8 +72,8 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)  # keeps the attributes that tell Jinja what to pass
     def call(*args: Any, **options: Any) -> Any:
         for value in (*args, *options.values()):
-            _sized(value)
-        return _sized(function(*args, **options))
+            sized(value)
+        return sized(function(*args, **options))
 
     return call
 
@@ -159,7 +82,7 @@ def _join(value: Iterable[Any], by: str = "") -> str:
     """Join texts; unlike Jinja's filter it supports no attribute."""
     size, items = 0, []
     for item in value:
-        items.append(text := str(_sized(item)))
+        items.append(text := str(sized(item)))
         size += len(text) + len(by)
         if size > LONGEST_TEXT:
             break
@@ -197,7 +120,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def __init__(self, finalize: Callable[[Any], Any], loader: jinja2.BaseLoader) -> None:
         @jinja2.pass_context  # so that nothing is evaluated during compilation
         def printed(_: Any, value: Any) -> Any:
-            if not isinstance(_sized(value), str | jinja2.Undefined | None):
+            if not isinstance(sized(value), str | jinja2.Undefined | None):
                 value = str(value)
                 charge(len(value) // 20)
                 value = value[:LONGEST_TEXT]
@@ -221,7 +144,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         }
         tests: Mapping[str, Any] = self.tests
         self.tests = {name: _checked(function) for name, function in tests.items()}
-        self.filters |= {_TURNS: _turns, _PAY: _pay, _SIZED: _sized}
+        self.filters |= {_TURNS: _turns, _PAY: _pay, _SIZED: sized}
 
     def add_filter(self, name: str, function: Callable[..., Any]) -> None:
         """Add a filter; its arguments and its result are charged."""
@@ -234,18 +157,15 @@ class Sandbox(ImmutableSandboxedEnvironment):
             TooMuch: the template exceeds a limit.
             Exception: whatever else is wrong with the template.
         """
-        token = _left.set([STEPS])
-        try:
-            made: list[str] = []
-            size = 0
+        made: list[str] = []
+        size = 0
+        with limited(STEPS):
             for piece in template.generate(fields):
                 made.append(piece)
                 size += len(piece)
                 if size > OUTPUT:
                     raise TooMuch(f"its text is longer than {OUTPUT:,} characters")
-            return "".join(made)
-        finally:
-            _left.reset(token)
+        return "".join(made)
 
     # Called by Jinja during compilation
 
@@ -296,7 +216,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 raise TooMuch(
                     f"{operator} works with numbers only, not with {type(value).__name__}"
                 )
-        return _sized(super().call_binop(context, operator, left, right))
+        return sized(super().call_binop(context, operator, left, right))
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **options: Any) -> Any:  # noqa: N805
         """Call one of :data:`METHODS`; anything else is a SecurityError."""
@@ -304,13 +224,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if name not in METHODS and not isinstance(__obj, BlockReference | jinja2.Undefined):
             raise SecurityError(f"{name or type(__obj).__name__}() cannot be called in a template")
         for value in (getattr(__obj, "__self__", None), *args, *options.values()):
-            _sized(value)
-        return _sized(super().call(__context, __obj, *args, **options))
+            sized(value)
+        return sized(super().call(__context, __obj, *args, **options))
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """Return an item of a value. It is charged: filters take attribute paths of any length."""
         charge(1)
-        return super().getitem(_sized(obj) if isinstance(argument, slice) else obj, argument)
+        return super().getitem(sized(obj) if isinstance(argument, slice) else obj, argument)
 
     def _load_template(self, *args: Any, **options: Any) -> jinja2.Template:
         charge(LOADING)

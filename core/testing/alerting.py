@@ -10,25 +10,10 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from attrs import evolve
 
-from tocsin.core.contracts.model import (
-    Container,
-    Event,
-    LogLine,
-    Observation,
-    Reason,
-    Result,
-    Status,
-    Target,
-)
-from tocsin.core.contracts.notifier import (
-    Kind,
-    Message,
-    Notice,
-    Notifier,
-    NotifyError,
-    Receipt,
-    TargetStatus,
-)
+from tocsin.core.contracts.container import Container, Reason
+from tocsin.core.contracts.message import Kind, Message, Notice, TargetStatus
+from tocsin.core.contracts.model import Event, LogLine, Observation, Result, Status, Target
+from tocsin.core.contracts.notifier import Notifier, NotifyError, Receipt
 from tocsin.core.contracts.rule import History, Rule, Severity, Verdict
 from tocsin.core.hiding import clean
 from tocsin.core.ids import new_id

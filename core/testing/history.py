@@ -9,6 +9,7 @@ from typing import cast
 
 from attrs import evolve, field, frozen
 
+from tocsin.core.contracts.container import Container, Reason
 from tocsin.core.contracts.history import HistoryRuntime, HistoryStore
 from tocsin.core.contracts.history_records import (
     QUEUED,
@@ -20,15 +21,7 @@ from tocsin.core.contracts.history_records import (
     Record,
     SilenceRecord,
 )
-from tocsin.core.contracts.model import (
-    AuditEntry,
-    Container,
-    Event,
-    Health,
-    Observation,
-    Reason,
-    Result,
-)
+from tocsin.core.contracts.model import AuditEntry, Event, Health, Observation, Result
 from tocsin.core.ids import new_id
 from tocsin.core.plugin.runtimes import Opens
 from tocsin.core.testing.conformance import check_class, check_no_tasks_left, check_secrets_hidden

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from attrs import frozen
 
 from tocsin.core.contracts.base import private
-from tocsin.core.contracts.notifier import Message, Notice, Notifier, NotifyError, Receipt
+from tocsin.core.contracts.message import Message, Notice
+from tocsin.core.contracts.notifier import Notifier, NotifyError, Receipt
 
 
 @frozen(kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.contracts.service import ServiceContext
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.testing.clock import SettableClock

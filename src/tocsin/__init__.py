@@ -9,6 +9,7 @@ from tocsin.core.lazy import on_demand
 if TYPE_CHECKING:
     from tocsin.core.cli.client import ApiClient, api_client
     from tocsin.core.contracts.base import ActionError, Secret, ServiceError, Variable
+    from tocsin.core.contracts.container import REPLICATED, Container, Reason
     from tocsin.core.contracts.context import Context, Json, Log, PluginClock, Storage
     from tocsin.core.contracts.doctor import (
         DoctorCheck,
@@ -16,31 +17,25 @@ if TYPE_CHECKING:
         FindingStatus,
         Installation,
     )
+    from tocsin.core.contracts.message import Kind, Message, Notice, TargetStatus
     from tocsin.core.contracts.metric import Metric, MetricKind
     from tocsin.core.contracts.model import (
-        REPLICATED,
         CheckError,
-        Container,
         Event,
         Health,
         Heartbeat,
         LogLine,
         Observation,
-        Reason,
         Result,
         Status,
         Target,
     )
     from tocsin.core.contracts.notifier import (
         Controls,
-        Kind,
-        Message,
-        Notice,
         Notifier,
         NotifierRuntime,
         NotifyError,
         Receipt,
-        TargetStatus,
     )
     from tocsin.core.contracts.observer import AlertChange, Observer, ObserverRuntime
     from tocsin.core.contracts.panel import Panel, PanelChart, PanelCurve, PanelFact
@@ -110,14 +105,12 @@ else:
             "core.peers.tls": "tls_context",
             "core.plugin.hookspecs": "hookimpl",
             "core.resolver.lookups": "TocsinResolver connect_to look_up",
+            "core.contracts.container": "REPLICATED Container Reason",
+            "core.contracts.message": "Kind Message Notice TargetStatus",
             "core.contracts.model": (
-                "REPLICATED CheckError Container Event Health Heartbeat LogLine Observation Reason "
-                "Result Status Target"
+                "CheckError Event Health Heartbeat LogLine Observation Result Status Target"
             ),
-            "core.contracts.notifier": (
-                "Controls Kind Message Notice Notifier NotifierRuntime NotifyError Receipt "
-                "TargetStatus"
-            ),
+            "core.contracts.notifier": "Controls Notifier NotifierRuntime NotifyError Receipt",
             "core.contracts.observer": "AlertChange Observer ObserverRuntime",
             "core.runtime.owned": "program_umask",
             "core.runtime.shortage": "own_shortage",

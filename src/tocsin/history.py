@@ -14,20 +14,22 @@ from tocsin.core.contracts.history_records import (
     AlertCount,
     AlertFilter,
     AlertRecord,
-    Chart,
-    Counts,
     HistoryBatch,
     HistoryState,
     NotificationFilter,
     NotificationRecord,
-    Point,
-    Range,
     Record,
     SilenceRecord,
+    Unfinished,
+)
+from tocsin.core.contracts.history_series import (
+    Chart,
+    Counts,
+    Point,
+    Range,
     Trend,
     TrendPoint,
     Trends,
-    Unfinished,
     Uptimes,
 )
 from tocsin.core.contracts.model import AuditEntry, Health

@@ -19,14 +19,15 @@ from tocsin import ActionError, Controls, LogLine, NotifyError, Result, Status, 
 from tocsin.core.alerts.matchers import parse_all
 from tocsin.core.alerts.model import Alert
 from tocsin.core.alerts.silences import Silence, Window
-from tocsin.core.bus import Bus
 from tocsin.core.config import load_config
-from tocsin.core.config.settings import PluginSettings, Settings
+from tocsin.core.config.core_settings import PluginSettings
+from tocsin.core.config.settings import Settings
 from tocsin.core.contracts.base import private
 from tocsin.core.contracts.model import AuditEntry, ComponentHealth, Observation
 from tocsin.core.journal.journal import Entry
 from tocsin.core.lifecycle import Alerting
 from tocsin.core.monitor import events
+from tocsin.core.monitor.bus import Bus
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.state import CheckState, LiveState

@@ -44,14 +44,14 @@ from tests.alerting.well import Well
 from tests.contexts import contexts
 from tests.kept import no_history
 from tocsin import Message, Notifier, NotifyError, Receipt, Result, Status, Target, hookimpl
-from tocsin.core.bus import Bus
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.contracts.model import Observation
 from tocsin.core.journal.journal import Entry
 from tocsin.core.lifecycle import Alerting, manager
 from tocsin.core.monitor import events
+from tocsin.core.monitor.bus import Bus
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.runtime import crash_points

@@ -12,7 +12,7 @@ from tests.alerting.conftest import CONFIG, Desk
 from tests.conftest import eventually
 from tocsin import Controls, Message, Notifier, NotifyError, Receipt, hookimpl
 from tocsin.core.contracts.model import Health
-from tocsin.core.plugin.manager import PluginRecord
+from tocsin.core.plugin.catalog import PluginRecord
 
 
 @frozen(kw_only=True)

@@ -10,7 +10,7 @@ import pytest
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk
 from tocsin import NotifyError
 from tocsin.core.alerts.model import Alert
-from tocsin.core.http.alerts import alert_view
+from tocsin.core.http.alert_views import alert_view
 
 REFUSED = NotifyError("it answered 400", permanent=True)
 BUSY = NotifyError("it answered 500", answered=True)

@@ -11,7 +11,7 @@ from attrs import frozen
 from tests.alerting.conftest import CONFIG, Desk, MakeDesk, catalog
 from tocsin import History, Rule, Status, Verdict, hookimpl
 from tocsin.core.alerts.model import Alert
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.plugin.manager import PluginManager
 
 

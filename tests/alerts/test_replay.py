@@ -21,7 +21,7 @@ from tocsin.core.alerts.model import Moment, Transition
 from tocsin.core.cli.main import cli as commands
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.monitor.replay import ACTIONS, Episode, Replay
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.plugins.history.store import Store

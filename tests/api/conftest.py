@@ -8,37 +8,30 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from attrs import evolve
+from attrs import evolve, frozen
 from pytest_aiohttp import AiohttpClient
 
 from tests.alerting.well import Well
 from tests.contexts import contexts
 from tests.kept import flush, kept
-from tocsin.core.auth import TokenStore
-from tocsin.core.bus import Bus
+from tocsin.core.auth.tokens import TokenStore
 from tocsin.core.checks.restarts import Restarts
 from tocsin.core.checks.runs import SchedulerStats
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
+from tocsin.core.config.core_settings import ActionSettings, PluginSettings
 from tocsin.core.config.errors import ConfigError, ConfigProblem
-from tocsin.core.config.settings import (
-    ActionSettings,
-    ChannelSettings,
-    HistorySettings,
-    PluginSettings,
-    Settings,
-)
+from tocsin.core.config.settings import ChannelSettings, HistorySettings, Settings
 from tocsin.core.contracts.base import ActionError, Secret
+from tocsin.core.contracts.container import Container, Reason
 from tocsin.core.contracts.model import (
     AuditEntry,
     ComponentHealth,
-    Container,
     Event,
     Health,
     Heartbeat,
     LogLine,
     Observation,
-    Reason,
     Result,
     Target,
 )
@@ -46,12 +39,42 @@ from tocsin.core.contracts.route import Role
 from tocsin.core.http import ApiServer
 from tocsin.core.lifecycle import Alerting
 from tocsin.core.monitor import events
+from tocsin.core.monitor.bus import Bus
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.plugin.services import ServiceSupervisor
 from tocsin.core.state import CheckState, LiveState
 from tocsin.plugins.history import PostgresHistory
 from tocsin.testing import RecordingNotifier
+
+
+@frozen
+class StackActions:
+    """What people may do with the targets of a stack."""
+
+    stack: Stack
+
+    async def logs(self, target: str, lines: int) -> list[LogLine]:
+        if target == "dead":
+            raise ActionError("the container of dead is gone", missing=True)
+        shown = [LogLine(text=f"line {n}", at=self.stack.clock.now()) for n in range(200)]
+        return [*shown, LogLine(text="\x1b[2J\u202epassword=hunter2", stream="stderr")]
+
+    async def restart(self, target: str, actor: str, role: str) -> None:
+        await self.stack.restarts.restart(target, actor, role)
+
+    def actions(self, target: str) -> Collection[str]:
+        kind = self.stack.alerting.state.targets[target].target.kind
+        return {"container": ("logs", "restart", "inspect"), "ship": ("logs",)}.get(kind, ())
+
+    def may_restart(self, target: str) -> bool:
+        return self.stack.restarts.may(target)
+
+    async def inspect(self, target: str) -> Mapping[str, Any]:
+        return {
+            "Config": {"Env": ["PASSWORD=hunter2", "A=b"], "Labels": {"api_token": "abc"}},
+            "Url": "postgresql://u:hunter2@h/d",
+        }
 
 
 class Stack:
@@ -79,6 +102,7 @@ class Stack:
         self.restarts = Restarts(
             self.clock, self._restart, lambda: self.settings.actions.restart, self.audit
         )
+        self.actions = StackActions(self)
         self.beats: dict[str, Heartbeat] = {}
         self.parts = {
             "scheduler": ComponentHealth(status=Health.OK),
@@ -123,30 +147,8 @@ class Stack:
     def audit(self, entry: AuditEntry) -> None:
         self.history.write(entry)
 
-    async def logs(self, target: str, lines: int) -> list[LogLine]:
-        if target == "dead":
-            raise ActionError("the container of dead is gone", missing=True)
-        shown = [LogLine(text=f"line {n}", at=self.clock.now()) for n in range(200)]
-        return [*shown, LogLine(text="\x1b[2J\u202epassword=hunter2", stream="stderr")]
-
-    async def restart(self, target: str, actor: str, role: str) -> None:
-        await self.restarts.restart(target, actor, role)
-
-    def actions(self, target: str) -> Collection[str]:
-        kind = self.alerting.state.targets[target].target.kind
-        return {"container": ("logs", "restart", "inspect"), "ship": ("logs",)}.get(kind, ())
-
-    def may_restart(self, target: str) -> bool:
-        return self.restarts.may(target)
-
     async def _restart(self, target: str) -> None:
         self.restarted.append(target)
-
-    async def inspect(self, target: str) -> Mapping[str, Any]:
-        return {
-            "Config": {"Env": ["PASSWORD=hunter2", "A=b"], "Labels": {"api_token": "abc"}},
-            "Url": "postgresql://u:hunter2@h/d",
-        }
 
     def beat(self, key: str, beat: Heartbeat) -> str:
         if key != "job":

@@ -166,7 +166,7 @@ async def test_a_token_made_while_it_runs_works_at_once(
     client: TestClient[Any, Any], stack: Stack
 ) -> None:
     """Another process makes and revokes tokens; the server heeds both without a restart."""
-    from tocsin.core.auth import TokenStore
+    from tocsin.core.auth.tokens import TokenStore
 
     other = TokenStore(stack.data_dir / "tokens.db")
     plain = other.create("late", Role.VIEWER)

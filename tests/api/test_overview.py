@@ -14,7 +14,8 @@ from attrs import evolve
 
 from tests.api.conftest import Asker, Stack, facts
 from tests.kept import flush, store_of
-from tocsin.core.contracts.model import Observation, Reason, Result, Status, Target
+from tocsin.core.contracts.container import Reason
+from tocsin.core.contracts.model import Observation, Result, Status, Target
 from tocsin.core.contracts.route import Role
 from tocsin.core.ids import new_id
 

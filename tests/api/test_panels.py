@@ -134,7 +134,7 @@ async def test_a_target_that_is_not_there(
 
 def test_what_our_panels_chart_is_measured() -> None:
     """A metric of a container's charts is one of the facts of a container."""
-    from tocsin.core.contracts.model import CONTAINER_METRICS
+    from tocsin.core.contracts.container import CONTAINER_METRICS
     from tocsin.plugins.probes import docker_health
 
     usage = docker_health.tocsin_panels()[0]

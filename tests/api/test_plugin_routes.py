@@ -17,7 +17,7 @@ from attrs import frozen
 import tocsin
 from tests.api.conftest import Asker, Stack
 from tocsin import ActionError, Request, Role, Route, Routes, hookimpl
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.contracts.route import CORE_ROOTS, Handler
 from tocsin.core.http import ROUTES, plugin_routes
 from tocsin.core.plugin.manager import PluginManager

@@ -14,7 +14,8 @@ from aiohttp.test_utils import TestClient
 
 from tests.api.conftest import Asker, Stack, facts
 from tests.kept import flush, store_of
-from tocsin.core.contracts.model import ComponentHealth, Health, Reason, Result, Status
+from tocsin.core.contracts.container import Reason
+from tocsin.core.contracts.model import ComponentHealth, Health, Result, Status
 
 pytestmark = pytest.mark.usefixtures("stack")
 

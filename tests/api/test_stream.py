@@ -13,10 +13,11 @@ import pytest
 
 from tests.api.conftest import Asker, Stack, facts
 from tests.conftest import eventually
-from tocsin.core.bus import Bus, Subscription
-from tocsin.core.contracts.model import Reason, Result
+from tocsin.core.contracts.container import Reason
+from tocsin.core.contracts.model import Result
 from tocsin.core.contracts.route import Role
 from tocsin.core.http import ApiServer, chunks, stream
+from tocsin.core.monitor.bus import Bus, Subscription
 
 pytestmark = pytest.mark.usefixtures("stack")
 

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from tests.config.conftest import Entry, Load, RichProbe, Shelves
 from tocsin.core.config import Settings, load_config
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.plugins.probes.disk import DiskProbe
 

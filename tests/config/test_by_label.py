@@ -9,7 +9,8 @@ import pytest
 
 from tests.config.conftest import Load, Wrong
 from tocsin.core.config import ConfigError, build_check, load_config
-from tocsin.core.config.settings import CheckSettings, PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
+from tocsin.core.config.settings import CheckSettings
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.plugins.probes.http import HttpProbe
 

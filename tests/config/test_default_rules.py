@@ -13,7 +13,7 @@ from attrs import frozen
 from tests.core.test_plugin_manager import broken_import, manager, module, record
 from tocsin import History, Rule, Severity, Verdict
 from tocsin.core.config import ConfigError, Settings, load_config
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.plugin.manager import PluginManager
 
 

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from tests.config.conftest import Entry, Load, Shelves, Wrong, history_of
 from tocsin.core.config import load_config, redacted
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.plugins.history import PostgresHistory
 

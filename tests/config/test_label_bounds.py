@@ -11,8 +11,9 @@ from attrs import evolve
 from tests.core.test_inventory import DOCKER, Room, Trusting
 from tocsin import Claim, Status, Target
 from tocsin.core.config import ConfigError, load_config
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.config.label_bounds import out_of_bounds
-from tocsin.core.config.settings import PluginSettings, Settings
+from tocsin.core.config.settings import Settings
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.testing import SettableClock
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.config.conftest import Entry, Load, Shelves, history_of
 from tocsin.core.config import ConfigError, load_config
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.plugins.notifiers.email import EmailNotifier

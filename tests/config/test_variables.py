@@ -14,7 +14,7 @@ from tests.config.conftest import Entry, Load, Shelves, Wrong
 from tocsin import Bytes, Message, Notifier, Receipt, Seconds, Secret, Severity, Variable
 from tocsin.core.cli.run import _channels
 from tocsin.core.config import redacted
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.plugin.manager import PluginManager
 
 

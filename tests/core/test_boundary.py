@@ -32,7 +32,7 @@ from tocsin.core.boundary import (
 from tocsin.core.checks import source_supervisor as sources
 from tocsin.core.clock import SystemClock
 from tocsin.core.contracts.history_records import AlertRecord
-from tocsin.core.contracts.notifier import Kind, Notice
+from tocsin.core.contracts.message import Kind, Notice
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.hiding import HIDDEN, know
 from tocsin.core.history.records import cleaned

@@ -12,10 +12,10 @@ from pytest_aiohttp import AiohttpServer
 
 from tests.conftest import eventually
 from tocsin import Secret
-from tocsin.core.config.settings import DeadmanSettings
+from tocsin.core.config.core_settings import DeadmanSettings
 from tocsin.core.contracts.model import Health
 from tocsin.core.contracts.rule import VerdictState
-from tocsin.core.deadman import Deadman
+from tocsin.core.lifecycle.deadman import Deadman
 from tocsin.core.lifecycle.self_monitoring import PATIENCE, verdicts
 from tocsin.testing import SettableClock
 

@@ -17,22 +17,18 @@ from tests.conftest import eventually
 from tests.contexts import contexts, polled
 from tests.kept import no_history
 from tocsin.core.alerts.durable_clock import DurableMonotonicClock
-from tocsin.core.bus import Bus
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.inventory import Inventory
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.scheduler import Scheduler
-from tocsin.core.config.settings import (
-    CheckSettings,
-    PluginSettings,
-    Settings,
-    SourceSettings,
-    TargetSettings,
-)
-from tocsin.core.contracts.model import Container, Observation, Reason, Result, Status, Target
+from tocsin.core.config.core_settings import PluginSettings
+from tocsin.core.config.settings import CheckSettings, Settings, SourceSettings, TargetSettings
+from tocsin.core.contracts.container import Container, Reason
+from tocsin.core.contracts.model import Observation, Result, Status, Target
 from tocsin.core.hiding import is_plain
 from tocsin.core.journal.journal import Journal
 from tocsin.core.monitor import Effects, Monitor
+from tocsin.core.monitor.bus import Bus
 from tocsin.core.monitor.events import MonitorEvent, TargetGone
 from tocsin.core.monitor.executor import Executor
 from tocsin.core.plugin.manager import PluginManager

@@ -16,7 +16,7 @@ from tests.contexts import contexts
 from tocsin.core import logs
 from tocsin.core.cli.main import cli
 from tocsin.core.config import ConfigError, load_config
-from tocsin.core.config.settings import LogSettings, PluginSettings
+from tocsin.core.config.core_settings import LogSettings, PluginSettings
 from tocsin.core.hiding import know
 from tocsin.core.logs import configure, get_logger
 from tocsin.core.plugin.contexts import RuntimeContext

@@ -23,7 +23,7 @@ from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.punctuality import host_names
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import load_config
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation
 from tocsin.core.resolver import lookups

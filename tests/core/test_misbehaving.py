@@ -21,11 +21,12 @@ from tocsin.core.alerts.engine import Engine
 from tocsin.core.alerts.model import Moment
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.app import Tocsin
-from tocsin.core.auth import TokenStore
+from tocsin.core.auth.tokens import TokenStore
 from tocsin.core.clock import SystemClock
 from tocsin.core.config import ConfigError, load_config, structure
 from tocsin.core.config.alerting import book_of
-from tocsin.core.config.settings import PluginSettings, Settings
+from tocsin.core.config.core_settings import PluginSettings
+from tocsin.core.config.settings import Settings
 from tocsin.core.contracts.model import Observation
 from tocsin.core.plugin import services
 from tocsin.core.plugin.manager import PluginManager
@@ -206,7 +207,8 @@ def test_once_it_can_be_made_a_plugin_has_recovered(tmp_path: Path) -> None:
     assert record(manager, "picky").status == "failed"
     assert not manager.recover("picky")  # something else of it works
     assert record(manager, "picky").status == "failed"
-    monitor.note_unbuilt(configured(manager, tmp_path, "[observers.picky]\nmost = 1\n"))
+    fixed = configured(manager, tmp_path, "[observers.picky]\nmost = 1\n")
+    monitor.plugins.note_unbuilt(fixed.unbuilt())
     assert record(manager, "picky").status == "ok"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tocsin import Container, Reason
-from tocsin.core.contracts.model import CONTAINER_METRICS
+from tocsin.core.contracts.container import CONTAINER_METRICS
 from tocsin.plugins.history.batch import KEPT_METRICS
 
 

@@ -11,8 +11,9 @@ from attrs import frozen
 
 import tocsin
 from tocsin.core.config import load_config
-from tocsin.core.config.settings import PluginSettings
-from tocsin.core.plugin.manager import PluginManager, PluginRecord
+from tocsin.core.config.core_settings import PluginSettings
+from tocsin.core.plugin.catalog import PluginRecord
+from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.options import options_of
 from tocsin.core.plugin.summaries import summary_of
 

@@ -14,7 +14,8 @@ from tests.conftest import eventually
 from tests.core.test_inventory import DOCKER, Plugin, Room
 from tocsin.core.checks.source_supervisor import FIRST_WITHIN, SourceSupervisor
 from tocsin.core.cli import check
-from tocsin.core.config.settings import PluginSettings, Settings
+from tocsin.core.config.core_settings import PluginSettings
+from tocsin.core.config.settings import Settings
 from tocsin.core.contracts.base import private
 from tocsin.core.contracts.model import Health, LogLine, Status
 from tocsin.core.contracts.source import actions_of

@@ -11,7 +11,8 @@ from uuid import UUID
 from attrs import frozen
 
 from tocsin.core.alerts.model import Alert, Phase
-from tocsin.core.contracts.model import Container, Event, Observation, Reason, Result, Status
+from tocsin.core.contracts.container import Container, Reason
+from tocsin.core.contracts.model import Event, Observation, Result, Status
 from tocsin.core.contracts.rule import Severity
 from tocsin.core.history.records import record_of
 from tocsin.plugins.history.store import Store

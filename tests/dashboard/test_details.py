@@ -14,7 +14,8 @@ from tests.dashboard.test_pages import HOSTILE, down, up
 from tests.dashboard.town import Town, log_lines, running
 from tests.kept import flush
 from tocsin import Panel, PanelChart, PanelCurve, PanelFact, hookimpl
-from tocsin.core.contracts.model import Event, Reason, Result
+from tocsin.core.contracts.container import Reason
+from tocsin.core.contracts.model import Event, Result
 from tocsin.dashboard import logs, words
 from tocsin.dashboard.views.target_past import restarts_of
 

@@ -18,7 +18,8 @@ from tests.dashboard.past import HABITS
 from tests.dashboard.town import Town, log_lines, running
 from tests.kept import flush, store_of
 from tests.store.conftest import Server, server
-from tocsin.core.contracts.model import LogLine, Reason, Result
+from tocsin.core.contracts.container import Reason
+from tocsin.core.contracts.model import LogLine, Result
 from tocsin.core.contracts.route import Role
 
 __all__ = ["server"]

@@ -21,9 +21,10 @@ from tests.conftest import eventually
 from tests.contexts import contexts
 from tests.running import Running, free_port
 from tocsin import Event, Service, ServiceContext, ServiceError
-from tocsin.core.auth import TokenStore
+from tocsin.core.auth.tokens import TokenStore
 from tocsin.core.config import ConfigError, load_config
-from tocsin.core.config.settings import PluginSettings, ServiceSettings, Settings
+from tocsin.core.config.core_settings import PluginSettings
+from tocsin.core.config.settings import ServiceSettings, Settings
 from tocsin.core.contracts.model import Health
 from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.manager import PluginManager

@@ -18,7 +18,8 @@ from tests.conftest import eventually
 from tests.dashboard.past import HABITS, MB, fill, usage
 from tests.kept import flush, store_of
 from tests.running import free_port
-from tocsin.core.contracts.model import Container, LogLine, Reason, Result
+from tocsin.core.contracts.container import Container, Reason
+from tocsin.core.contracts.model import LogLine, Result
 from tocsin.core.contracts.route import Role
 from tocsin.core.http import ApiServer
 

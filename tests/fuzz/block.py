@@ -20,7 +20,7 @@ from tests.fuzz.judge import Finding, Judge, one_line, unraisable
 from tests.fuzz.kinds import Kind, all_kinds
 from tests.fuzz.world import only_loopback
 from tests.store.helpers import NOWHERE
-from tocsin.core.config.settings import LogSettings
+from tocsin.core.config.core_settings import LogSettings
 from tocsin.core.logs import configure
 from tocsin.plugins.history.embedded import EmbeddedPostgres
 

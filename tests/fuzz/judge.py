@@ -18,7 +18,7 @@ from typing import Any
 from attrs import define, field
 
 from tests.fuzz.inputs import MARK
-from tocsin.core.config.settings import LogSettings
+from tocsin.core.config.core_settings import LogSettings
 from tocsin.core.logs import configure
 
 SLOW = 0.1

@@ -14,12 +14,13 @@ from attrs import define, field
 
 from tests.hosts.installed import install
 from tocsin.core.clock import SystemClock
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.config.errors import Problems
-from tocsin.core.config.settings import PluginSettings
 from tocsin.core.config.structure import build, construct
 from tocsin.core.hosts.host import Host
+from tocsin.core.plugin.catalog import PluginRecord
 from tocsin.core.plugin.contexts import Contexts, RuntimeContext
-from tocsin.core.plugin.manager import PluginManager, PluginRecord
+from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation, PluginFault
 
 

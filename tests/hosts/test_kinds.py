@@ -34,7 +34,7 @@ from tocsin import (
     Target,
 )
 from tocsin.core.checks.polled_check import PolledCheck
-from tocsin.core.contracts.notifier import test_message as message_for
+from tocsin.core.contracts.message import test_message as message_for
 from tocsin.core.contracts.source import actions_of
 from tocsin.core.ids import new_id
 from tocsin.core.plugin.sandbox import PluginFault

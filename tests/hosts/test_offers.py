@@ -15,8 +15,8 @@ from tests.hosts.installed import install
 from tocsin import Bytes, Probe, Result, Seconds, Secret
 from tocsin.core.checks.polled_check import PolledCheck
 from tocsin.core.config.by_label import build_check
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.config.errors import Problems
-from tocsin.core.config.settings import PluginSettings
 from tocsin.core.config.structure import construct
 from tocsin.core.hosts.offer_cache import OfferCache
 from tocsin.core.hosts.offers import describe_type, restore_type

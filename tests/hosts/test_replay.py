@@ -18,7 +18,7 @@ from tests.store.helpers import fill, make
 from tocsin import Event, Observation, Result
 from tocsin.core.cli.main import cli as commands
 from tocsin.core.config import load_config
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.monitor.replay import Episode, Replay
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.testing import SettableClock

@@ -74,7 +74,7 @@ async def test_routes_answer_as_they_do_in_the_core(core: Core) -> None:
 
 async def test_the_openapi_document_has_the_routes_of_hosts(core: Core) -> None:
     """It describes them as it does those of the core's own process."""
-    from tocsin.core.config.settings import PluginSettings
+    from tocsin.core.config.core_settings import PluginSettings
     from tocsin.core.http.openapi import document
     from tocsin.core.plugin.manager import PluginManager
 

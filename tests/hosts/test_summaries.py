@@ -6,7 +6,7 @@ import types
 
 from tests.hosts.conftest import Core
 from tests.hosts.installed import HEAD
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.http.admin import plugin_view
 from tocsin.core.plugin.manager import PluginManager
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from tocsin.core.config import Settings, load_config
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.logs import clean
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.templates.checks import check_directory

@@ -15,8 +15,9 @@ from typing import Any
 from tests.contexts import contexts
 from tocsin import LogLine, NotifyError, Severity, Status, TargetStatus
 from tocsin.core.config import load_config
-from tocsin.core.config.settings import PluginSettings, Settings
-from tocsin.core.contracts.notifier import Kind, Message, Notice
+from tocsin.core.config.core_settings import PluginSettings
+from tocsin.core.config.settings import Settings
+from tocsin.core.contracts.message import Kind, Message, Notice
 from tocsin.core.ids import new_id
 from tocsin.core.notify import Enricher
 from tocsin.core.plugin.manager import PluginManager

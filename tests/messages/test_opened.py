@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.messages.opened import message
-from tocsin.core.contracts.notifier import Kind
+from tocsin.core.contracts.message import Kind
 from tocsin.core.templates import renderer
 from tocsin.core.templates.renderer import Renderer
 

@@ -9,10 +9,11 @@ import pytest
 from attrs import frozen
 
 from tocsin import Probe, Result, Target, hookimpl
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.http.admin import plugin_view
 from tocsin.core.plugin.api import Deprecation, remark_on
-from tocsin.core.plugin.manager import PluginManager, PluginRecord
+from tocsin.core.plugin.catalog import PluginRecord
+from tocsin.core.plugin.manager import PluginManager
 
 
 @frozen(kw_only=True)

@@ -15,7 +15,7 @@ from tocsin import CheckError, Context, Probe, ProbeRuntime, Result, Status, Tar
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.polled_check import PolledCheck
 from tocsin.core.checks.probe_faults import ProbeFaults
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.runtimes import Runtime

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from tocsin import hookimpl
 from tocsin.core.cli.context import Context
 from tocsin.core.cli.main import cli
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.testing import check_command_conformance
 

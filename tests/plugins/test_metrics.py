@@ -23,7 +23,7 @@ from tocsin import (
     TargetSnapshot,
     hookimpl,
 )
-from tocsin.core.contracts.model import CONTAINER_METRICS
+from tocsin.core.contracts.container import CONTAINER_METRICS
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.plugins.operations.exposition import Reading, families, render
 from tocsin.plugins.operations.metrics import routes
@@ -152,7 +152,7 @@ def test_ours_describe_what_they_measure(kind: str, plugins: PluginManager) -> N
 @pytest.fixture(scope="module")
 def plugins() -> PluginManager:
     """Our own plugins."""
-    from tocsin.core.config.settings import PluginSettings
+    from tocsin.core.config.core_settings import PluginSettings
 
     made = PluginManager(PluginSettings(external=False))
     made.load()

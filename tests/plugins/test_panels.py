@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve, frozen
 
 from tocsin import Metric, Panel, PanelChart, PanelCurve, PanelFact, Probe, Result, Target, hookimpl
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.http.admin import plugin_view
 from tocsin.core.plugin.manager import PluginManager
 

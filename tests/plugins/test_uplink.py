@@ -15,7 +15,8 @@ from tocsin import Probe, Result, Status, Target
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.reviewers import Reviewers
-from tocsin.core.config.settings import PluginSettings, ReviewerSettings
+from tocsin.core.config.core_settings import PluginSettings
+from tocsin.core.config.settings import ReviewerSettings
 from tocsin.core.contracts.model import ComponentHealth, Health
 from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.manager import PluginManager

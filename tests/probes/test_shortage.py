@@ -25,7 +25,7 @@ from tocsin import Probe, Result, Status, Target, own_shortage
 from tocsin.core.checks.check_runner import Runner
 from tocsin.core.checks.probe_faults import ProbeFaults
 from tocsin.core.checks.punctuality import TOLD_FOR, shortages
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.contracts.model import Health
 from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.sandbox import Isolation

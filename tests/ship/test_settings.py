@@ -15,7 +15,7 @@ from tests.conftest import need
 from tests.ship.stack import MONITOR, Stack
 from tests.tradestack import docker
 from tocsin.core.config import load_config
-from tocsin.core.config.settings import PluginSettings
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.plugin.manager import PluginManager
 
 CONFIG = '[deadman]\nurl = "${PING_URL}"\n[targets.site.labels]\nat = "at ${PLACE}"\n'

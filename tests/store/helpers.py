@@ -8,7 +8,8 @@ from typing import Any
 
 import asyncpg
 
-from tocsin.core.contracts.model import Container, Observation, Reason, Result, Status
+from tocsin.core.contracts.container import Container, Reason
+from tocsin.core.contracts.model import Observation, Result, Status
 from tocsin.plugins.history.store import Store
 from tocsin.testing import SettableClock
 

@@ -154,7 +154,7 @@ async def _inspect(place: World, name: str) -> Any:
     from tocsin.core.contracts.base import ActionError
 
     try:
-        return await place.tocsin.inspect(name)
+        return await place.tocsin.actions.inspect(name)
     except ActionError as error:
         if "raised" in str(error):
             place.judge.traceback(f"inspect: {error}")

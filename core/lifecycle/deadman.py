@@ -12,7 +12,7 @@ from collections.abc import Callable
 import aiohttp
 
 from tocsin.core.clock import Clock
-from tocsin.core.config.settings import DeadmanSettings
+from tocsin.core.config.core_settings import DeadmanSettings
 from tocsin.core.contracts.model import ComponentHealth, Health
 from tocsin.core.logs import get_logger
 from tocsin.core.resolver.lookups import TocsinResolver

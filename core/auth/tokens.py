@@ -1,4 +1,4 @@
-"""Authentication and authorization: bearer tokens with roles, stored as hashes in one small file.
+"""Bearer tokens with roles, stored as hashes in one small file.
 
 The tokens are not part of the journal. A damaged journal is rewritten from memory; that would drop
 a token that another process has created since, or make a revoked one valid again.
@@ -286,42 +286,6 @@ def _damaged(path: Path, error: Exception) -> ValueError:
         f"{path} is damaged ({error}); restore it, or delete it and restart tocsin, which then "
         "creates a new admin token"
     )
-
-
-def ensure_admin(data_dir: Path, tokens: TokenStore) -> Path:
-    """Create an admin token in ``admin.token`` (mode 0600) if that file holds no valid one.
-
-    Returns:
-        The path of ``admin.token``.
-
-    Raises:
-        OSError: the files cannot be read or written.
-        ValueError: the file of tokens is damaged.
-    """
-    tokens.take_over()
-    path = data_dir / "admin.token"
-    ensure_token(path, tokens, "admin", Role.ADMIN)
-    return path
-
-
-def ensure_token(path: Path, tokens: TokenStore, name: str, role: Role) -> None:
-    """Ensure that ``path`` holds a valid token of a role and is readable by its owner only.
-
-    Raises:
-        OSError: the files cannot be read or written.
-        ValueError: the file of tokens is damaged.
-    """
-    now = datetime.now(UTC)
-    try:
-        known = tokens.find(path.read_bytes().decode("utf-8", "surrogateescape").strip())
-        with suppress(OSError):  # the file system may be read-only
-            path.chmod(0o600)
-    except FileNotFoundError:
-        known = None
-    if known is None or known.role is not role or known.state_at(now) != "valid":
-        if any(token.name == name for token in tokens.all()):
-            name = f"{name} {now:%Y-%m-%d %H:%M:%S}"
-        tokens.create(name, role, keep=path)
 
 
 def _hash(plain: str) -> str:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from attrs import define, field
 
-from tocsin.core.auth import TokenStore, ensure_admin
+from tocsin.core.auth.admin_token import ensure_admin
+from tocsin.core.auth.tokens import TokenStore
 from tocsin.core.clock import Clock
+from tocsin.core.contracts.model import ComponentHealth, Health
 from tocsin.core.logs import get_logger
 from tocsin.core.runtime.data_dir import API_URL, StartError
 from tocsin.core.runtime.disk import is_unwritable
@@ -40,9 +42,12 @@ class StartFiles:
     """What could not be written yet, and why."""
     _tasks: list[asyncio.Task[None]] = field(init=False, factory=list)
 
-    def trouble(self) -> str:
-        """Return what could not be written yet, as a clause; "" if there is nothing."""
-        return "; ".join(f"{what}: {why}" for what, why in self._unwritten.items())
+    def health(self) -> ComponentHealth:
+        """Return the health of the data directory: degraded while a file could not be written."""
+        return ComponentHealth(
+            status=Health.DEGRADED if self._unwritten else Health.OK,
+            message="; ".join(f"{what}: {why}" for what, why in self._unwritten.items()),
+        )
 
     def make_admin(self) -> None:
         """Create the admin token if there is none.
