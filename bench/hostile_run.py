@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -192,6 +193,17 @@ def _lines(path: Path) -> int:
     return count
 
 
+def _read_log(path: Path, outcome: Outcome) -> None:
+    """Add the reasons that the log has; a plugin may have recovered between two looks."""
+    for line in path.read_text(errors="replace").splitlines():
+        with suppress(ValueError):
+            said = json.loads(line)
+            if said.get("level") == "error" and {"plugin", "reason"} <= said.keys():
+                reasons = outcome.reasons.setdefault(said["plugin"], [])
+                if said["reason"] not in reasons and len(reasons) < 100:
+                    reasons.append(said["reason"])
+
+
 def _look(running: Running, tree: Tree, outcome: Outcome, other: Peer, seconds: float) -> None:
     """Watch for so long, or until it dies."""
     watch = Watch(running, running.token(), outcome)
@@ -219,6 +231,7 @@ def _look(running: Running, tree: Tree, outcome: Outcome, other: Peer, seconds: 
     finally:
         watch.over.set()
     outcome.lines = (_lines(running.log) - before) / took * 60
+    _read_log(running.log, outcome)
     outcome.arrivals = other.arrivals(time.monotonic(), min(10.0, 0.6 * other.cycle))
     late = [runs for at, runs in watch.runs if at > begun + seconds / 2]
     outcome.ran = max(late) - min(late) if late else 0.0

@@ -21,7 +21,7 @@ return Result.up()
 if len(KEPT) < 6: KEPT.append(bytearray(os.urandom(1_000_000) * 50))
 return Result.up()
 """, KEPT),
-    probe("leak-files", "opens files until there are no more", "descriptor|files", """
+    probe("leak-files", "opens files until there are no more", "descriptor|files|block", """
 try:
     while len(KEPT) < 50_000: KEPT.append(open("/dev/null"))
 except OSError:

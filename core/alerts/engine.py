@@ -4,7 +4,6 @@ its state, so that live operation, ``tocsin replay`` and the tests run the same 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 from attrs import evolve
@@ -21,7 +20,7 @@ from tocsin.core.alerts.silences import Silencer
 from tocsin.core.alerts.state_machine import phase_of, step
 from tocsin.core.boundary import cleaned_verdict
 from tocsin.core.contracts.model import Event, Observation, Target
-from tocsin.core.contracts.rule import History, Verdict, VerdictState
+from tocsin.core.contracts.rule import Verdict, VerdictState
 
 LOOK_EVERY = 1.0
 """Seconds between checks whether a silence, window or grace period has begun or ended."""
@@ -104,11 +103,6 @@ class Engine:
     def review(self, targets: Iterable[str], now: Moment) -> list[Transition]:
         """Evaluate the rules of the named targets again, on the data already present."""
         return self._judge_all(self.evaluator.review(targets, self.alerts, now), now)
-
-    def history(self, key: Key, wall: datetime) -> History | None:
-        """Return what a rule that runs elsewhere is evaluated on; None if it watches its target no
-        longer."""
-        return self.evaluator.history(key, self.alerts.get(key), wall)
 
     def _judge_all(self, verdicts: Verdicts, now: Moment) -> list[Transition]:
         changes: list[Transition] = []

@@ -93,8 +93,7 @@ class Evaluator:
 
     def watches(self, key: Key) -> bool:
         """Return whether an alert's rule still watches its target; True for an unknown target."""
-        recent = self._targets.get(key[1])
-        return recent is None or key in self._rules_of(recent)
+        return key[1] not in self._targets or self.rule(key) is not None
 
     def _rules_of(self, recent: Recent) -> dict[Key, BoundRule]:
         name = recent.target.name
@@ -138,41 +137,31 @@ class Evaluator:
                 if is_any_faulty:
                     self.faults.clear(key)
                 continue
-            if self._runs_elsewhere(rule):
+            if self.isolates and not rule.inline:
                 self.asked.append(Judge(rule, key))
                 continue
             if bare and not rule.lookback:
                 history = recent.plain()
             else:
-                history = self._history(recent, rule, alert, now.wall)
+                history = self.history(rule, key, alert, now.wall)
             verdict = self._judge(rule, key, history, now)
             if bare and not self._rechecks and verdict.is_no_news:
                 continue
             yield key, verdict
-
-    def _runs_elsewhere(self, rule: BoundRule) -> bool:
-        return self.isolates and not rule.inline
 
     def rule(self, key: Key) -> BoundRule | None:
         """Return the rule of an alert; None if it does not watch the target, or there is none."""
         recent = self._targets.get(key[1])
         return None if recent is None else self._rules_of(recent).get(key)
 
-    def history(self, key: Key, alert: Alert | None, wall: datetime) -> History | None:
-        """Return the history for a rule that runs elsewhere; None if it watches its target no
-        longer."""
-        rule = self.rule(key)
-        return None if rule is None else self._history(self._targets[key[1]], rule, alert, wall)
-
-    def _history(
-        self, recent: Recent, rule: BoundRule, alert: Alert | None, wall: datetime
-    ) -> History:
-        return recent.history(
+    def history(self, rule: BoundRule, key: Key, alert: Alert | None, wall: datetime) -> History:
+        """Return the history for a rule that watches its target now."""
+        return self._targets[key[1]].history(
             rule.lookback,
             wall,
             firing=alert is not None and alert.phase is Phase.FIRING,
-            rule_state=self.rule_states.of((rule.name, recent.target.name), alert),
-            snapshot=self._runs_elsewhere(rule),
+            rule_state=self.rule_states.of(key, alert),
+            snapshot=self.isolates and not rule.inline,
             reads_back=rule.reads_back,
         )
 
@@ -203,12 +192,9 @@ class Evaluator:
     def recheck(self, alerts: Alerts, now: Moment) -> Verdicts:
         """Yield the verdicts of rules whose recheck is due by ``now``."""
         while (key := self._rechecks.take(now.steady)) is not None:
-            recent = self._targets.get(key[1])
-            rule = self._bound.get(key[1], {}).get(key)
-            if recent is None or rule is None:
-                continue
-            if self._runs_elsewhere(rule):
+            rule = self.rule(key)
+            if rule is not None and self.isolates and not rule.inline:
                 self.asked.append(Judge(rule, key))
-                continue
-            history = self._history(recent, rule, alerts.get(key), now.wall)
-            yield key, self._judge(rule, key, history, now)
+            elif rule is not None:
+                history = self.history(rule, key, alerts.get(key), now.wall)
+                yield key, self._judge(rule, key, history, now)

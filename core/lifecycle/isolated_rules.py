@@ -130,13 +130,12 @@ class IsolatedRuleRunner:
 
     async def _judge(self, asked: Judge, turns: _Turns) -> None:
         engine, began = self.executor.monitor.engine, time.monotonic()
-        rule, history = (
-            engine.evaluator.rule(asked.key),
-            engine.history(asked.key, self.clock.now()),
-        )
-        turns.spend(time.monotonic() - began)
-        if rule is None or history is None or rule.plugin != asked.rule.plugin:
+        rule = engine.evaluator.rule(asked.key)
+        if rule is None or rule.plugin != asked.rule.plugin:
             return
+        alert = engine.alerts.get(asked.key)
+        history = engine.evaluator.history(rule, asked.key, alert, self.clock.now())
+        turns.spend(time.monotonic() - began)
         verdict, fault = await self._ask(rule, history)
         if self.isolation.is_leaving or engine.evaluator.rule(asked.key) is None:
             return  # it could not answer, or target or rule were removed meanwhile

@@ -162,9 +162,10 @@ class Replay:
     async def _ask(self, asked: Judge, now: Moment) -> tuple[Verdict, str | None]:
         """Return a verdict of a rule in a host, and what went wrong or None."""
         rule, plugin = asked.rule.rule, asked.rule.plugin
-        history = self._monitor.engine.history(asked.key, now.wall)
+        engine = self._monitor.engine
+        alert = engine.alerts.get(asked.key)
+        history = engine.evaluator.history(asked.rule, asked.key, alert, now.wall)
         assert isinstance(rule, HostedRule)  # noqa: S101 - all others are inline
-        assert history is not None  # noqa: S101 - the target was just put
         if (why := self._lost.get(plugin)) is None:
             try:
                 return await guarded(lambda: rule.tocsin_ask(history, now.wall), DEADLINE, ())
