@@ -45,7 +45,7 @@ ALLOWED = {
     "core.contracts.history.HistoryStore.environment": "empty, and its type lets nobody change it",
     "plugins.operations.metrics.routes": "filled while its module is imported, and never after",
     "core.http.*.routes": "filled by decorators while its module is imported, and never after",
-    "core.config.structure._CONVERTER": "made once; what it keeps follows from a class alone",
+    "core.config.structure.CONVERTER": "made once; what it keeps follows from a class alone",
     "plugins.probes._threads.LOOKS": "a thread that hangs outlives its check, a reload, the app",
     "plugins.probes._container_exec._CONTAINERS": "so does a program that hangs in a container",
     "plugins.notifiers.telegram.bot._BOTS": "Telegram's limits are the token's, not the channel's",

@@ -168,7 +168,7 @@ class RuleSet:
                     chosen.append(bound)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the rule's fault
                 assert bound is not None  # noqa: S101
-                why = f"{describe(error)} when it was asked whether it applies to {target.name}"
+                why = describe(error, f"when it was asked whether it applies to {target.name}")
                 chosen.append(evolve(bound, rule=Faulty(reason=why), lookback=0.0))
         return tuple(chosen)
 

@@ -13,6 +13,7 @@ from tocsin.core.plugin.contexts import Contexts
 from tocsin.core.plugin.faults import describe
 from tocsin.core.runtime.data_dir import StartError, data_directory
 from tocsin.core.runtime.owned import private_files
+from tocsin.core.shapes import fit_opened
 
 
 @asynccontextmanager
@@ -25,7 +26,7 @@ async def history_of(context: Context) -> AsyncIterator[HistoryReader]:
     settings = context.settings()
     history = settings.database
     if history.store is None:
-        raise Failure(history.broken or NONE)
+        raise Failure(history.why_none or NONE)
     contexts = Contexts(settings.data_dir, SystemClock(), context.env)
     async with AsyncExitStack() as stack:
         stack.enter_context(private_files())
@@ -41,9 +42,12 @@ async def history_of(context: Context) -> AsyncIterator[HistoryReader]:
         own = contexts.of(history.plugin or "", history.name)
         try:
             reader = await history.store.open_reader(own, hold)
+            fit_opened(history.store, reader, "open_reader")
         except HistoryUnavailable as error:
             raise Failure(str(error)) from error
         except Exception as error:
-            raise Failure(f"the plugin {history.plugin} {describe(error)}") from error
+            raise Failure(
+                f"the plugin {history.plugin} failed in open_reader(): it {describe(error)}"
+            ) from error
         stack.push_async_callback(reader.close)
         yield reader

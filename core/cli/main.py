@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tocsin.core.cli.last_resort import leave
+from tocsin.core.plugin.own_commands import COMMANDS
 
-COMMANDS = {
-    "run": "Monitor everything until SIGINT (Ctrl-C) or SIGTERM; SIGHUP reloads the configuration.",
-    "check": "Run checks once, now, without a running tocsin.",
-    "status": "Show every target, worst first.",
-    "alerts": "List the firing alerts, newest first.",
-    "ack": "Acknowledge an ALERT (its id, or the end of it); only its recovery is still notified.",
-    "silence": "Silence alerts for a limited time; list and end silences.",
-    "maintenance": "Plan maintenance windows, once or by a schedule; list and end them.",
-    "logs": "Show the last lines of a target's log, oldest first; standard error in red.",
-    "replay": "Run rules on stored history and compare the resulting alerts with the actual ones.",
-    "test-notification": "Send a test message through one CHANNEL or all; show the answers.",
-    "plugins": "List plugins; with NAME, one plugin and its options.",
-    "config": "Check and show the configuration.",
-    "token": "Create, list and revoke API tokens.",
-    "new-plugin": "Create a folder tocsin-NAME with a working plugin, its tests and its packaging.",
-    "doctor": "Check this installation and report what is missing.",
-}
-"""Commands of core with their help; the module of a command is imported only when it is used."""
 _ELSEWHERE = {"ack": "alerts"}
 """Commands that are in the module of another one."""
+
+if TYPE_CHECKING:
+    from tocsin.core.plugin.manager import PluginManager
 
 
 class _Group(click.Group):
@@ -61,14 +49,53 @@ class _Group(click.Group):
             formatter.write_paragraph()
             formatter.write_text("Plugins may add commands: 'tocsin plugins' lists them.")
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            plugins = self._plugins(ctx)
+            if args[0].startswith("-") or plugins is None:
+                raise
+            if (why := plugins.missing(args[0])) is None:
+                raise
+            from tocsin.core.hiding import clean
+
+            raise click.UsageError(f"No such command {args[0]!r}: {clean(why)}", ctx) from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, EOFError):
+            raise
+        except Exception as error:
+            name = ctx.invoked_subcommand
+            plugins = None if name in COMMANDS else self._plugins(ctx)
+            entry = None if plugins is None else plugins.command_entries.get(str(name))
+            is_broken_pipe = isinstance(error, OSError) and error.errno == errno.EPIPE
+            if entry is None or is_broken_pipe or os.environ.get("TOCSIN_DEBUG"):
+                raise
+            from tocsin.core.cli.context import Failure
+
+            text = (
+                f"plugin {entry.plugin} failed in its command {name!r} ({_short(error)}); {_DEBUG}"
+            )
+            raise Failure(text, 70) from error
+
     def _added(self, ctx: click.Context) -> list[click.Command]:
+        plugins = self._plugins(ctx)
+        return [] if plugins is None else plugins.commands
+
+    def _plugins(self, ctx: click.Context) -> PluginManager | None:
+        """Return the plugins; None if their configuration cannot be read."""
         from tocsin.core.cli.context import Context, Failure
 
         context = ctx.obj if isinstance(ctx.obj, Context) else Context()
         try:
-            return context.plugins().commands
+            return context.plugins()
         except Failure:
-            return []
+            return None
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -88,6 +115,17 @@ def cli(ctx: click.Context, config: Path | None, no_external: bool) -> None:
     ctx.obj = Context(config=config, external=not no_external)
 
 
+_DEBUG = "set TOCSIN_DEBUG=1 for a traceback"
+
+
+def _short(error: Exception) -> str:
+    """Return the class and the message of an error, in one line without secrets."""
+    from tocsin.core.hiding import clean
+
+    text = " ".join(clean(str(error)).split()) or type(error).__name__
+    return f"{type(error).__name__}: {text}"
+
+
 def main() -> None:
     """Run the command line. A traceback is shown only if ``TOCSIN_DEBUG`` is set."""
     try:
@@ -98,13 +136,6 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("TOCSIN_DEBUG"):
             raise
-        from tocsin.core.hiding import clean
-
-        text = " ".join(clean(str(error)).split()) or type(error).__name__
-        click.echo(
-            f"tocsin: internal error ({type(error).__name__}: {text}); "
-            "set TOCSIN_DEBUG=1 for a traceback",
-            err=True,
-        )
+        click.echo(f"tocsin: internal error ({_short(error)}); {_DEBUG}", err=True)
         leave(70)
         sys.exit(70)

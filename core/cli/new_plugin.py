@@ -172,7 +172,7 @@ def _check_name(name: str) -> None:
 
 def _holder(name: str, kind: str, context: Context) -> str | None:
     """Return what has the name already; None if nothing has."""
-    from tocsin.core.cli.main import COMMANDS  # imported late: it imports this module
+    from tocsin.core.plugin.own_commands import COMMANDS
 
     provides = KINDS[kind].provides
     if provides == "command" and name in COMMANDS:

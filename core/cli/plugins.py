@@ -63,7 +63,9 @@ def _table(items: list[dict[str, Any]]) -> Table:
     for column in ("plugin", "kind", "from", "version", "status", "about"):
         table.add_column(column)
     for item in items:
-        about = item["reason"] or "; ".join(p["summary"] for p in item["provides"])
+        about = item["reason"] or "; ".join(
+            [*(p["summary"] for p in item["provides"] if p["summary"]), *item["remarks"]]
+        )
         table.add_row(
             Text(item["name"]),
             ", ".join(item["kinds"]),

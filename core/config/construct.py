@@ -95,8 +95,9 @@ def construct(
         raise
     except BaseException as error:  # noqa: BLE001 - third-party code may raise anything
         cause = error.__cause__ if isinstance(error, PluginFault) and error.__cause__ else error
-        if (fault := own_fault(cause)) is not None:
-            return None, f"{fault} while it was built" if cause is not error else fault
+        when = "" if cause is error else "while it was built"
+        if (fault := own_fault(cause, when)) is not None:
+            return None, fault
         said = problems if asked_for else Problems(problems.file)
         before = len(said.found)
         if isinstance(cause, OptionsRefused):

@@ -79,6 +79,11 @@ class Catalog(Protocol):
         """Return the histories by name, tocsin's own first."""
 
     @property
+    def hosted_histories(self) -> Mapping[str, str]:
+        """Return the plugins of histories that cannot be used, since they run in hosts, by name of
+        the history."""
+
+    @property
     def inline(self) -> Collection[str]:
         """Return the names of the plugins that run in the core's own event loop."""
 

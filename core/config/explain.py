@@ -19,7 +19,7 @@ from cattrs.gen import make_dict_structure_fn_from_attrs
 
 from tocsin.core.config.errors import Path, Problems
 from tocsin.core.config.suggest import did_you_mean
-from tocsin.core.plugin.faults import describe
+from tocsin.core.plugin.faults import PluginFault, describe
 
 
 def refusals(
@@ -130,17 +130,21 @@ def _noted(error: Exception, field: Attribute[Any]) -> tuple[Exception, str]:
     return error, field.name
 
 
-def own_fault(error: BaseException) -> str | None:
+def own_fault(error: BaseException, when: str = "") -> str | None:
     """Return what a constructor did wrong that does not concern its options, as a clause.
 
     None means that all errors concern the options.
+
+    Args:
+        error: what the construction of an instance raised.
+        when: see :func:`describe`.
     """
     if isinstance(error, ClassValidationError | IterableValidationError):
-        faults = (own_fault(inner) for inner in error.exceptions)
+        faults = (own_fault(inner, when) for inner in error.exceptions)
         return next((fault for fault in faults if fault is not None), None)
     if isinstance(error, ValueError | TypeError | KeyError | ForbiddenExtraKeysError):
         return None
-    return describe(error)
+    return describe(error) if isinstance(error, PluginFault) else describe(error, when)
 
 
 def explain(

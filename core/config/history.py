@@ -15,6 +15,11 @@ from tocsin.core.config.variables import given_options
 
 SECTION = "database"
 
+HOSTED = (
+    "provides a history, which runs in tocsin's own process: name the plugin in [plugins] inline"
+)
+"""Why a history that is configured cannot be used."""
+
 
 def make_history(
     table: Any, env: Environment, catalog: Catalog, problems: Problems, warnings: list[str]
@@ -34,17 +39,22 @@ def make_history(
     if not isinstance(name, str):
         problems.add((*path, "history"), "expected the name of a history in quotes")
         return HistorySettings()
+    if (plugin := catalog.hosted_histories.get(name)) is not None and name not in catalog.histories:
+        found = HistorySettings(name=name, plugin=plugin, broken=HOSTED, options=options)
+        warnings.append(f"no history is kept: {found.why_none}")
+        return found
     entry, broken = find_plugin("history", name, catalog, (*path, "history"), problems)
     store = None
     if entry is not None:
         options.update(given_options(entry.cls, options, path, env, problems))
         store, broken = construct(entry.cls, options, path, problems, asked_for=bool(options))
-    if broken is not None:
-        warnings.append(f"no history is kept: {broken}")
-    return HistorySettings(
+    made = HistorySettings(
         name=name,
         plugin=None if entry is None else entry.plugin,
         store=store,
         broken=broken,
         options=options,
     )
+    if broken is not None:
+        warnings.append(f"no history is kept: {made.why_none}")
+    return made

@@ -194,13 +194,20 @@ class ReviewerSettings:
 @frozen(kw_only=True)
 class HistorySettings:
     """The history; ``store`` is None if none is kept. If that is for a fault, ``broken`` says
-    which."""
+    which: as a clause about ``plugin``, or else about another one that it names."""
 
     name: str = ""
     plugin: str | None = None
     store: HistoryStore | None = None
     broken: str | None = None
     options: Mapping[str, Any] = field(factory=dict, eq=False)
+
+    @property
+    def why_none(self) -> str | None:
+        """Why no history is kept, if that is for a fault, with the name of the plugin."""
+        if self.broken is None or self.plugin is None:
+            return self.broken
+        return f"plugin {self.plugin!r} {self.broken}"
 
 
 @frozen(kw_only=True)

@@ -90,8 +90,16 @@ DoctorHandler: TypeAlias = Callable[[Context, Installation], Awaitable[Sequence[
 
 
 def _check_handler(_: object, __: object, handler: DoctorHandler) -> None:
+    name = getattr(handler, "__name__", type(handler).__name__)
     if not inspect.iscoroutinefunction(handler):
-        raise ValueError(f"the handler {handler!r} is not async; define it with async def")
+        raise ValueError(f"the handler {name} is not async; define it with async def")
+    try:
+        inspect.signature(handler).bind(None, None)
+    except TypeError:
+        raise ValueError(
+            f"the handler {name} does not take what it is given; define it as async def "
+            f"{name}(context, installation)"
+        ) from None
 
 
 @frozen(kw_only=True)

@@ -79,9 +79,9 @@ H = TypeVar("H", bound=Handler)
 
 def _types(handler: Handler) -> Mapping[str, Any]:
     """Return a handler's annotations by parameter; ``return`` is that of its answer."""
+    name = getattr(handler, "__name__", type(handler).__name__)
     if not (inspect.iscoroutinefunction(handler) or inspect.isasyncgenfunction(handler)):
-        raise ValueError(f"the handler {handler!r} is not async; define it with async def")
-    name = getattr(handler, "__name__", repr(handler))
+        raise ValueError(f"the handler {name} is not async; define it with async def")
     try:
         hints = get_type_hints(handler, include_extras=True)
     except Exception as error:

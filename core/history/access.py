@@ -197,9 +197,10 @@ class HistoryAccess:
         async def checked(history: HistoryRuntime) -> list[R]:
             answer = await query(history)
             if not isinstance(answer, list | tuple):
-                raise PluginFault(f"answered a query with {type(answer).__name__}, not a list")
+                raise PluginFault(f"returned {type(answer).__name__}, not a list")
             if wrong := next((item for item in answer if not isinstance(item, kinds)), None):
-                raise PluginFault(f"answered a query with a {type(wrong).__name__}")
+                words = " or ".join(kind.__name__ for kind in kinds)
+                raise PluginFault(f"returned {type(wrong).__name__} in a list of {words}")
             return [cleaned(item) for item in answer]
 
         return await self.ask(checked, list)

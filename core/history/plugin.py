@@ -40,6 +40,18 @@ class _Refusal:
     text: str
 
 
+class _Watched:
+    """A runtime that notes which of its methods was called last."""
+
+    def __init__(self) -> None:
+        self.method = ""
+        self.runtime: HistoryRuntime | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        self.method = name
+        return getattr(self.runtime, name)
+
+
 def nobody(*_: str) -> None:
     """Report a fault to nobody."""
 
@@ -88,7 +100,7 @@ class HistoryPlugin:
         try:
             seconds = getattr(self.settings.store, "start_seconds", 0.0)
         except Exception as error:  # noqa: BLE001 - code of the plugin
-            self._fault("start_seconds", PluginFault(describe(error)))
+            self._fault("start_seconds", _failed_in("start_seconds", describe(error)))
             return 0.0
         return float(seconds) if is_number(seconds) else 0.0
 
@@ -96,7 +108,7 @@ class HistoryPlugin:
     def state(self) -> HistoryState:
         """The state when the history was asked last, or what is wrong with its plugin."""
         if self._runtime is None:
-            text = self.settings.broken
+            text = self.settings.why_none
             return HistoryState(
                 status=Health.DISABLED if text is None else Health.DEGRADED,
                 message=NONE if text is None else f"no history is kept: {text}",
@@ -132,7 +144,7 @@ class HistoryPlugin:
             try:
                 await self.isolation.call(self.name, runtime.get, None)
             except PluginFault as fault:
-                self._fault("open", fault)
+                self._fault("open", _failed_in("open()", fault, severe=fault.severe))
                 raise HistoryUnavailable(self.state.message) from fault
             self._succeeded("open")
 
@@ -157,10 +169,13 @@ class HistoryPlugin:
         """
         await self.open()
 
+        watched = _Watched()
+
         async def call() -> T | _Refusal:
             assert self._runtime is not None  # noqa: S101 - open() has checked it
             try:
-                return await ask(await self._runtime.get())
+                watched.runtime = await self._runtime.get()
+                return await ask(cast("HistoryRuntime", watched))
             except HistoryUnavailable as error:
                 return _Refusal(clean(str(error)))
 
@@ -168,11 +183,13 @@ class HistoryPlugin:
             answer = await self.isolation.call(self.name, call, seconds)
             is_fit = isinstance(answer, (kind, _Refusal))
             if not is_fit:
-                raise PluginFault(f"answered a query with {type(answer).__name__}")
+                raise PluginFault(f"returned {type(answer).__name__}, not {_words(kind)}")
         except TimeoutError as error:
             raise HistoryUnavailable(f"history did not answer within {seconds:g} s") from error
         except PluginFault as fault:
-            raise self._fault(what, fault) from fault.__cause__
+            method = f"{watched.method}()" if watched.method else "open()"
+            named = _failed_in(method, fault, severe=fault.severe)
+            raise self._fault(what, named) from fault.__cause__
         self._succeeded(what)
         if isinstance(answer, _Refusal):
             raise HistoryUnavailable(answer.text)
@@ -200,6 +217,18 @@ class HistoryPlugin:
             log.error("the history did not stop cleanly", reason=describe(error))
 
 
+def _failed_in(method: str, fault: object, *, severe: bool = False) -> PluginFault:
+    """Return a fault that names the method in which it happened."""
+    return PluginFault(f"failed in {method}: it {fault}", severe=severe)
+
+
+def _words(kind: Any) -> str:
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return " or ".join(
+        "None" if each is type(None) else getattr(each, "__name__", str(each)) for each in kinds
+    )
+
+
 def place_of(settings: HistorySettings) -> str:
     """Return where history is kept, as its plugin says.
 
@@ -208,7 +237,7 @@ def place_of(settings: HistorySettings) -> str:
     """
     store = settings.store
     if store is None:
-        raise HistoryUnavailable(settings.broken or "no plugin keeps history")
+        raise HistoryUnavailable(settings.why_none or "no plugin keeps history")
 
     def place() -> str | _Refusal:
         try:
@@ -217,7 +246,7 @@ def place_of(settings: HistorySettings) -> str:
             return _Refusal(clean(str(error)))
 
     try:
-        found = call_with_deadline(place, PLACE_SECONDS, "it said where history is kept")
+        found = call_with_deadline(place, PLACE_SECONDS, "its place() was called")
     except PluginFault as fault:
         raise HistoryUnavailable(clean(f"the plugin {settings.plugin} {fault}")) from fault
     if isinstance(found, _Refusal):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Sequence
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -31,8 +30,8 @@ from tocsin.core.hosts.offers import (
 from tocsin.core.plugin.faults import PluginFault, call_with_deadline
 from tocsin.core.plugin.hookspecs import GROUP
 from tocsin.core.plugin.manager import LOAD_DEADLINE, PluginManager
-from tocsin.core.plugin.options import summary_of
 from tocsin.core.plugin.provided import Provided
+from tocsin.core.plugin.summaries import docstring_of
 
 CONTRACTS: tuple[type, ...] = (
     Probe,
@@ -91,7 +90,7 @@ class Loaded:
     def _offers(self, name: str, provides: Sequence[Provided]) -> tuple[tuple[Offer, ...], Any]:
         offers = [_offer(item) for item in provides if item.kind != "route"]
         offers += [
-            Offer(kind="route", name=item.name, summary=item.cls.summary, route=_route(item.cls))
+            Offer(kind="route", name=item.name, summary=item.summary, route=_route(item.cls))
             for item in provides
             if item.kind == "route"
         ]
@@ -111,16 +110,13 @@ def contract_of(cls: type) -> type:
 
 def _offer(item: Provided) -> Offer:
     if item.kind == "command":
-        return Offer(kind="command", name=item.name, summary=summary_of(item.cls))
+        return Offer(kind="command", name=item.name, summary=item.summary)
     if item.kind == "panel":
-        return Offer(kind="panel", name=item.name, summary=item.cls.title, panel=item.cls)
+        return Offer(kind="panel", name=item.name, summary=item.summary, panel=item.cls)
     if item.kind == "doctor":
-        return Offer(kind="doctor", name=item.name)
-    if item.kind == "history":
-        raise PluginFault(
-            "provides a history, which runs in tocsin's own process: name the plugin in "
-            "[plugins] inline"
-        )
+        return Offer(kind="doctor", name=item.name, summary=item.summary)
+    if item.kind == "history":  # it is used only where its plugin is inline
+        return Offer(kind="history", name=item.name, summary=item.summary)
     cls = item.cls
     contract = contract_of(cls)
     return Offer(
@@ -128,7 +124,7 @@ def _offer(item: Provided) -> Offer:
         name=item.name,
         contract=contract.__name__,
         title=cls.__name__,
-        summary=inspect.getdoc(cls) or "",
+        summary=docstring_of(cls),
         options=fields_of(cls),
         facts={name: plain(getattr(cls, name)) for name in class_variables(contract)} | _more(cls),
     )

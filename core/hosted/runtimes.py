@@ -19,6 +19,7 @@ from tocsin.core.hosts.peer import Peer
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.plugin.guard import Expected, guarded
 from tocsin.core.plugin.resources import Resources
+from tocsin.core.shapes import fit_opened
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ class HostRuntimes:
 
         async def open_it() -> Any:
             try:
-                return await options.open(context)
+                return fit_opened(options, await options.open(context))
             except CheckError as error:  # no fault of the plugin
                 return error
 

@@ -17,6 +17,7 @@ from tocsin.core.hosts.offer_cache import OfferCache
 from tocsin.core.hosts.offers import PluginOffer
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.plugin.provided import Provided
+from tocsin.core.plugin.summaries import first_line
 
 AT_ONCE = 4
 """Number of hosts that are started at the same time."""
@@ -30,12 +31,14 @@ class HostedCommand(click.Command):
 
     Args:
         name: its name.
+        plugin: name of its plugin.
         help: first line of its help.
         load: imports the plugin, and returns its commands, and why there may be none.
     """
 
-    def __init__(self, name: str, help: str, load: LoadCommands) -> None:  # noqa: A002
+    def __init__(self, name: str, plugin: str, help: str, load: LoadCommands) -> None:  # noqa: A002
         super().__init__(name, help=help)
+        self._plugin = plugin
         self._load = load
 
     def loaded(self) -> click.Command:
@@ -48,7 +51,9 @@ class HostedCommand(click.Command):
         for command in commands:
             if command.name == self.name:
                 return command
-        raise click.ClickException(f"the command {self.name!r} cannot run: its plugin {why}")
+        raise click.ClickException(
+            f"the command {self.name!r} cannot run: plugin {self._plugin} {why}"
+        )
 
 
 def provided_of(offer: PluginOffer, host: Host, load: LoadCommands) -> list[Provided]:
@@ -75,10 +80,12 @@ def provided_of(offer: PluginOffer, host: Host, load: LoadCommands) -> list[Prov
         elif each.panel is not None:
             thing = each.panel
         elif each.kind == "command":
-            thing = HostedCommand(each.name, each.summary, load)
+            thing = HostedCommand(each.name, offer.name, each.summary, load)
+        elif each.kind == "history":
+            thing = None  # it cannot be used from here
         else:
             thing = proxy_of(each, offer.name, host)
-        found.append(Provided(each.kind, each.name, thing))
+        found.append(Provided(each.kind, each.name, thing, first_line(each.summary)))
     return found
 
 

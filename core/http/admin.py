@@ -12,14 +12,13 @@ from attrs import frozen
 
 from tocsin.core.config import ConfigError, redacted
 from tocsin.core.contracts.model import AuditEntry
-from tocsin.core.contracts.panel import Panel
 from tocsin.core.contracts.route import Role, Routes
 from tocsin.core.http.history import unavailable
 from tocsin.core.http.paging import NewestQuery, PageQuery, page
 from tocsin.core.http.problems import Problem
 from tocsin.core.http.routing import Call
 from tocsin.core.plugin.catalog import PluginRecord
-from tocsin.core.plugin.options import Option, options_of, summary_of
+from tocsin.core.plugin.options import Option, options_of
 from tocsin.core.plugin.provided import Provided
 
 routes = Routes()
@@ -43,8 +42,8 @@ class ProvidedView:
 class PluginView:
     """A plugin. ``status`` is ok, failed or disabled; ``reason`` explains any status but ok.
 
-    ``api`` is the version of the plugin API that it was written for; ``remarks`` are about what it
-    uses and will end.
+    ``api`` is the version of the plugin API that it was written for; ``remarks`` are about what
+    of it cannot be used, and what it uses that will end.
     """
 
     name: str
@@ -126,12 +125,6 @@ def _table(item: Provided) -> str | None:
     return None if written is None else written.format(item.name)
 
 
-def _summary(item: Provided) -> str:
-    if isinstance(item.cls, Panel):
-        return item.cls.title
-    return summary_of(getattr(item.cls, "handler", item.cls))
-
-
 def plugin_view(record: PluginRecord) -> PluginView:
     """Return the API's view of a plugin."""
     return PluginView(
@@ -149,7 +142,7 @@ def plugin_view(record: PluginRecord) -> PluginView:
                 kind=item.kind,
                 name=item.name,
                 table=_table(item),
-                summary=_summary(item),
+                summary=item.summary,
                 options=options_of(item.cls) if isinstance(item.cls, type) else [],
             )
             for item in record.provides

@@ -21,10 +21,10 @@ routes = Routes()
 class ChannelView:
     """A channel. ``status`` is ok, failing, disabled or broken.
 
-    failing: messages are not delivered now (``reason`` says why); disabled: the provider refuses
-    all further messages; broken: the channel's configuration cannot work. ``waiting`` counts
-    notifications that are not delivered yet, ``sent`` and ``failed`` messages and failed attempts
-    since the start.
+    failing: messages are not delivered now, or commands not received (``reason`` says why);
+    disabled: the provider refuses all further messages; broken: the channel's configuration cannot
+    work. ``waiting`` counts notifications that are not delivered yet, ``sent`` and ``failed``
+    messages and failed attempts since the start.
     """
 
     name: str
@@ -80,7 +80,7 @@ async def list_channels(call: Call) -> ChannelList:
                 name=name,
                 notifier=settings.notifier_name,
                 status=_status(channel),
-                reason=settings.broken or channel.availability.trouble,
+                reason=channel.trouble,
                 min_severity=settings.min_severity.value,
                 waiting=len(channel.queue.rows),
                 sent=channel.record.sent_total,
@@ -97,7 +97,7 @@ def _status(channel: Channel) -> str:
         return "broken"
     if channel.availability.disabled is not None:
         return "disabled"
-    return "ok" if channel.availability.trouble is None else "failing"
+    return "ok" if channel.trouble is None else "failing"
 
 
 @routes.post("/api/v1/test-notification", role=Role.OPERATOR, errors=(404,))

@@ -78,7 +78,7 @@ class PluginRoutes:
             answering = partial(_remote_answer, route, request, query, document, view)
         if route.streams:
             return await self._stream(route, call, begin)
-        with self._judged(call):
+        with self._judged(route, call):
             answer = await call.monitor.isolation.call(
                 self.plugin, answering, DEADLINE, expects=(ActionError,)
             )
@@ -99,7 +99,7 @@ class PluginRoutes:
         response = stream_response(route.media)
         self.streams += 1
         try:
-            with self._judged(call):
+            with self._judged(route, call):
                 generator = cast("Callable[[], AsyncGenerator[str | bytes, None]]", begin)
                 await PluginStream(self.plugin, call, generator).send(response, DEADLINE)
         except Problem:
@@ -111,7 +111,7 @@ class PluginRoutes:
         return response
 
     @contextmanager
-    def _judged(self, call: Call) -> Iterator[None]:
+    def _judged(self, route: Route, call: Call) -> Iterator[None]:
         """Mark the plugin failed if the block raises a fault of it.
 
         Raises:
@@ -124,12 +124,13 @@ class PluginRoutes:
             status = HTTPStatus.NOT_FOUND if error.missing else HTTPStatus.CONFLICT
             raise Problem(status, str(error)) from error
         except TimeoutError:
-            late = f"did not answer a request within {DEADLINE:g} s"
-            isolation.breach(self.plugin, ROUTES, late)
+            late = f"did not answer {route.name} within {DEADLINE:g} s"
+            isolation.breach(self.plugin, ROUTES, late, said=late)
             raise Problem(504, f"plugin {self.plugin} {late}") from None
         except PluginFault as fault:
-            isolation.breach(self.plugin, ROUTES, fault)
-            raise Problem(502, f"plugin {self.plugin} {fault}") from fault
+            clause = f"failed to answer {route.name}: it {fault}"
+            isolation.breach(self.plugin, ROUTES, fault, said=clause)
+            raise Problem(502, f"plugin {self.plugin} {clause}") from fault
         isolation.works(self.plugin, ROUTES)
 
 

@@ -30,7 +30,7 @@ def condition(trouble: str | None, channels: Mapping[str, Channel]) -> dict[str,
         else ComponentHealth(status=Health.DEGRADED, message=trouble)
     }
     for name, channel in channels.items():
-        reason = channel.settings.broken or channel.availability.trouble
+        reason = channel.trouble
         waiting, sent = len(channel.queue.rows), channel.record.sent_total
         details: dict[str, Any] = {"waiting": waiting, "sent": sent}
         if (seconds := channel.failing_for()) is not None:

@@ -17,6 +17,9 @@ class Availability:
         failing_since: when it began to fail; None if it does not fail.
         open_at: the time before which no attempt is made.
         asked_until: the time until which the provider asked for no request.
+        unheard: why it does not receive commands now, as a sentence; None if it does, or never
+            does.
+        unheard_since: when that began; None if it receives them.
     """
 
     trouble: str | None = None
@@ -24,6 +27,8 @@ class Availability:
     failing_since: float | None = None
     open_at: float = 0.0
     asked_until: float = 0.0
+    unheard: str | None = None
+    unheard_since: float | None = None
     _misses: int = 0
     """Failures since the channel last delivered a message."""
 
@@ -48,6 +53,16 @@ class Availability:
         MAX_RETRY_AFTER."""
         self.asked_until = max(self.asked_until, now + min(seconds, MAX_RETRY_AFTER))
         self.open_at = max(self.open_at, self.asked_until)
+
+    def hears_nothing(self, reason: str, now: float) -> None:
+        """Record why commands are not received."""
+        self.unheard = reason
+        if self.unheard_since is None:
+            self.unheard_since = now
+
+    def hears(self) -> None:
+        """Record that commands are received."""
+        self.unheard = self.unheard_since = None
 
     def resume(self, until: float, now: float) -> None:
         """Restore the back-off of an earlier run: no attempt before ``until``."""

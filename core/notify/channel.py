@@ -79,10 +79,17 @@ class Channel(Worker):
     def failing_for(self) -> float | None:
         """Return the seconds since the channel began to fail; None if it works, is disabled or is
         broken."""
-        since, useless = self.availability.failing_since, self.settings.broken
-        if since is None or self.availability.disabled or useless:
+        known = (self.availability.failing_since, self.availability.unheard_since)
+        since = min((at for at in known if at is not None), default=None)
+        if since is None or self.availability.disabled or self.settings.broken:
             return None
         return self._now() - since
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it does not deliver, or not receive commands; None if it works."""
+        parts = self.availability
+        return self.settings.broken or parts.trouble or parts.unheard
 
     # A turn: choose a message, form it, try to deliver it
 

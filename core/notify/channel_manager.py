@@ -9,26 +9,24 @@ from attrs import define, field
 
 from tocsin.core.alerts.outbox import Decision, Row
 from tocsin.core.config.settings import ChannelSettings
-from tocsin.core.contracts.notifier import Notifier, NotifierRuntime, NotifyError
-from tocsin.core.hosts.proxies import HostedNotifier
-from tocsin.core.logs import get_logger
 from tocsin.core.monitor import events
 from tocsin.core.monitor.withdraw import withdrawn
 from tocsin.core.notify import Channel, Tools
-from tocsin.core.notify.controls import ChannelControls, ControlContext
-from tocsin.core.plugin.supervisor import keep_running
-
-log = get_logger(__name__)
+from tocsin.core.notify.controls import ControlContext
+from tocsin.core.notify.listener import Listener
+from tocsin.core.plugin.manager import PluginManager
 
 
 @define
 class ChannelManager:
-    """Channels by name."""
+    """Channels by name. Without ``context`` and ``plugins`` none of them receives commands."""
 
     tools: Tools
     context: ControlContext | None = None
-    channels: dict[str, Channel] = field(factory=dict)
-    _listeners: dict[str, asyncio.Task[None]] = field(factory=dict)
+    plugins: PluginManager | None = None
+    channels: dict[str, Channel] = field(init=False, factory=dict)
+    _listeners: dict[str, Listener] = field(init=False, factory=dict)
+    _at_fault: dict[str, str] = field(init=False, factory=dict)
 
     def __iter__(self) -> Iterator[Channel]:
         return iter(self.channels.values())
@@ -86,47 +84,14 @@ class ChannelManager:
 
     def _start(self, channel: Channel) -> None:
         channel.start()
-        notifier, name = channel.settings.notifier, channel.settings.name
-        runtime = channel.attempt.runtime
-        if notifier is None or runtime is None or self.context is None:
-            return
-        if not _may_listen(notifier):
-            return
-        controls = ChannelControls(self.context, name)
-        plugin = channel.settings.plugin or ""
-
-        async def receive() -> None:
-            opened = await runtime.get()
-            if type(opened).listen is NotifierRuntime.listen:
-                await asyncio.Event().wait()  # it only sends
-            await opened.listen(controls)
-
-        async def listen() -> None:
-            never = asyncio.Event()
-            while channel.availability.asked_until > self.tools.clock.monotonic():
-                await self.tools.clock.wait(never, channel.availability.asked_until)
-            try:
-                await self.tools.isolation.call(plugin, receive, None, expects=(NotifyError,))
-            except NotifyError as error:
-                if error.retry_after is not None:
-                    channel.record.back_off(error.retry_after)
-                raise
-
-        def ended(reason: str, seconds: float) -> None:
-            log.warning(
-                "a channel does not receive commands now", channel=name, reason=reason,
-                next_start_seconds=seconds,
-            )  # fmt: skip
-
-        self._listeners[name] = asyncio.create_task(
-            keep_running(listen, self.tools.clock, ended), name=f"listener {name}"
-        )
+        if self.context is not None and self.plugins is not None:
+            listener = Listener(channel, self.context, self.plugins, self._at_fault)
+            self._listeners[channel.settings.name] = listener
+            listener.start()
 
     async def _deafen(self, *names: str) -> None:
-        tasks = [self._listeners.pop(name) for name in names if name in self._listeners]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        listeners = [self._listeners.pop(name) for name in names if name in self._listeners]
+        await asyncio.gather(*(listener.stop() for listener in listeners))
 
     async def _close(self, channel: Channel) -> None:
         plugin = channel.settings.plugin or ""
@@ -151,10 +116,3 @@ class ChannelManager:
         for name in dict.fromkeys(row.channel for row in lost):  # one event for each channel
             mine = tuple(row for row in lost if row.channel == name)
             self.tools.executor.handle(events.RowsFinished(mine))
-
-
-def _may_listen(notifier: Notifier) -> bool:
-    """Return whether a notifier may receive commands, as far as its class tells."""
-    if isinstance(notifier, HostedNotifier):
-        return notifier.tocsin_may_listen
-    return (type(notifier).open, type(notifier).listen) != (Notifier.open, Notifier.listen)

@@ -64,3 +64,11 @@ def remark_on(hook: str, deprecated: Sequence[Deprecation] = DEPRECATED) -> str 
         if one.hook == hook:
             return f"uses {hook}, which ends with tocsin {one.until}; {one.instead}"
     return None
+
+
+def remark_on_history(name: str) -> str:
+    """Return a clause about a history of a plugin in a host, where none can be used."""
+    return (
+        f"provides the history {name!r}, which runs in tocsin's own process: to use it, name the "
+        "plugin in [plugins] inline"
+    )

@@ -36,7 +36,7 @@ class PluginRecord:
         status: ``ok``, ``failed`` or ``disabled``.
         reason: why it failed or is disabled.
         api: version of the plugin API that it was written for; None if it was not loaded.
-        remarks: clauses about what it uses and will end.
+        remarks: clauses about what of it cannot be used, or uses what will end.
         retry_at: when the part that failed is tried again, while it is paused; aware UTC.
         provides: what it provides.
     """
@@ -73,7 +73,9 @@ class PluginCatalog:
         self.observers: dict[str, Entry] = {}
         self.reviewers: dict[str, Entry] = {}
         self.histories: dict[str, Entry] = {}
-        self.commands: list[click.Command] = []
+        self.hosted_histories: dict[str, str] = {}
+        """Plugins of histories that cannot be used, since they run in hosts, by name."""
+        self.command_entries: dict[str, Entry] = {}
         self.doctor_checks: list[tuple[str, DoctorCheck]] = []
         """Checks of the installation, each with the name of its plugin."""
         self.routes: list[tuple[str, Route]] = []
@@ -89,12 +91,18 @@ class PluginCatalog:
             "observer": self.observers,
             "reviewer": self.reviewers,
             "history": self.histories,
+            "command": self.command_entries,
         }
 
     @property
     def records(self) -> list[PluginRecord]:
         """Every plugin found, sorted by name."""
         return [self._records[name] for name in sorted(self._records)]
+
+    @property
+    def commands(self) -> list[click.Command]:
+        """The commands of plugins."""
+        return [entry.cls for entry in self.command_entries.values()]
 
     def _keep(
         self,
@@ -105,11 +113,11 @@ class PluginCatalog:
     ) -> None:
         """Add what a plugin provides to the catalog, and its record."""
         for item in provides:
-            if item.kind in self._shelves:
+            if item.cls is None:
+                self.hosted_histories[item.name] = record.name
+            elif item.kind in self._shelves:
                 entry = Entry(item.cls, record.name, record.distribution)
                 self._shelves[item.kind][item.name] = entry
-            elif item.kind == "command":
-                self.commands.append(item.cls)
             elif item.kind == "doctor":
                 self.doctor_checks.append((record.name, item.cls))
         self.routes += [(record.name, route) for route in routes]

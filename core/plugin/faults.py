@@ -42,17 +42,25 @@ class InvalidReceipt(PluginFault):
     divided."""
 
 
-def describe(error: BaseException) -> str:
-    """Return a clause that describes an error inside a plugin. Never raises."""
+def describe(error: BaseException, when: str = "") -> str:
+    """Return a clause that describes an error inside a plugin. Never raises.
+
+    Args:
+        error: the error.
+        when: what happened meanwhile ("while it was imported"). The clause has it before the
+            error's own words, which may end in a remedy.
+    """
+    when = f" {when}" if when else ""
     try:
-        if isinstance(error, PluginFault | ActionError | NotifyError | ServiceError):
+        if not when and isinstance(error, PluginFault | ActionError | NotifyError | ServiceError):
             return str(error)[:LONGEST]
         if isinstance(error, SystemExit):
-            return f"called sys.exit({error.code if error.code is not None else ''})"[:300]
+            code = error.code if error.code is not None else ""
+            return f"called sys.exit({code})"[:300] + when
         text = " ".join(str(error)[:LONGEST].split())[:300]
     except BaseException:  # noqa: BLE001 - the error's __str__ itself fails, in whatever way
         text = ""
-    return f"raised {type(error).__name__}" + (f": {text}" if text else "")
+    return f"raised {type(error).__name__}{when}" + (f": {text}" if text else "")
 
 
 def plain_error(
@@ -112,9 +120,9 @@ def call_with_deadline(function: Callable[[], T], seconds: float, doing: str) ->
         raise
     except TimeoutError as error:
         if outcome.done():
-            raise PluginFault(f"{describe(error)} while {doing}") from error
+            raise PluginFault(describe(error, f"while {doing}")) from error
         raise PluginFault(f"did not return within {seconds:g} s while {doing}") from None
     except BaseException as error:
         if not outcome.done():
             raise  # the core's own interruption, not the plugin's
-        raise PluginFault(f"{describe(error)} while {doing}") from error
+        raise PluginFault(describe(error, f"while {doing}")) from error

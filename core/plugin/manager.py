@@ -27,12 +27,13 @@ from tocsin.core.hosts.offer_cache import OfferCache
 from tocsin.core.hosts.offers import PluginOffer
 from tocsin.core.logs import get_logger
 from tocsin.core.plugin import hookspecs
-from tocsin.core.plugin.api import api_of, remark_on
+from tocsin.core.plugin.api import api_of, remark_on, remark_on_history
 from tocsin.core.plugin.catalog import PluginCatalog, PluginRecord
 from tocsin.core.plugin.faults import PluginFault, call_with_deadline, describe
-from tocsin.core.plugin.panel_checks import resolved
+from tocsin.core.plugin.hook_checks import check_hooks
+from tocsin.core.plugin.panel_checks import remarks_on, resolved
 from tocsin.core.plugin.provided import HOOKS, Provided, check_names, provided_by
-from tocsin.core.plugin.route_checks import check_hooks, placed, root_of
+from tocsin.core.plugin.route_checks import placed, root_of
 
 log = get_logger(__name__)
 
@@ -101,6 +102,21 @@ class PluginManager(PluginCatalog):
                 self._add_hosted(entry, hosted[entry.name])
             else:
                 self.add(entry.name, entry.load, *_distribution(entry))
+        self.remark_on_panels()
+
+    def remark_on_panels(self) -> None:
+        """Remark on panels about probes or metrics that no plugin provides, once all are loaded."""
+        metrics = {
+            name: tuple(entry.cls.metrics)
+            for shelf in (self.sources, self.probes)
+            for name, entry in shelf.items()
+        }
+        for name, panel in self.panels:
+            record = self._records[name]
+            remarks = [r for r in remarks_on(panel, metrics) if r not in record.remarks]
+            for remark in remarks:
+                log.warning("a panel of a plugin will stay empty", plugin=name, reason=remark)
+            self._records[name] = evolve(record, remarks=(*record.remarks, *remarks))
 
     def _is_hosted(self, entry: EntryPoint) -> bool:
         """Return whether a plugin runs in a process of its own, if it may be loaded."""
@@ -128,7 +144,9 @@ class PluginManager(PluginCatalog):
             self.route_documents[name] = offer.document
         for remark in offer.remarks:
             log.warning("a plugin has to be changed", plugin=name, reason=remark)
-        record = evolve(record, api=offer.api, remarks=offer.remarks)
+        histories = (item.name for item in provides if item.kind == "history")
+        remarks = (*offer.remarks, *map(remark_on_history, histories))
+        record = evolve(record, api=offer.api, remarks=remarks)
         self._keep(record, provides, routes, panels)
 
     def _refuse_twin(self, entry: EntryPoint, other: str | None) -> None:

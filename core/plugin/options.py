@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import inspect
 import re
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -43,12 +42,6 @@ def options_of(cls: Any) -> list[Option]:
         if field.init
     ]
     return sorted(options, key=lambda option: not option.required)
-
-
-def summary_of(cls: Any) -> str:
-    """Return the first line of a class's docstring or of a command's help."""
-    text = inspect.getdoc(cls) or getattr(cls, "help", None) or ""
-    return text.strip().split("\n")[0]
 
 
 def _in_words(kind: Any) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 
 import attrs
 from attrs import evolve
 
+from tocsin.core.config.suggest import closest
+from tocsin.core.contracts.container import Container
 from tocsin.core.contracts.panel import Panel
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.shapes import show
@@ -54,3 +57,49 @@ def _parts(panel: Panel) -> Iterator[attrs.AttrsInstance]:
     for chart in panel.charts:
         yield chart
         yield from chart.curves
+
+
+_CONTAINER = tuple(field.name for field in attrs.fields(Container))
+"""What a panel can show of any container besides the metrics of its checks."""
+
+_SIMILAR = 0.75
+"""Likeness, from 0 to 1, from which the value of a fact counts as a misspelt metric: it may also be
+an attribute, which nobody declares."""
+
+
+def remarks_on(panel: Panel, metrics: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """Yield clauses about what of a panel will stay empty.
+
+    Args:
+        panel: a panel, with the names of its probes.
+        metrics: of each probe and source that is installed: the names of the metrics it declares.
+    """
+    begin = f"has the panel {panel.name!r}"
+    for name in panel.probes:
+        if name not in metrics:
+            meant = _meant(name, metrics)
+            yield f"{begin} about the probe {name!r}, which no plugin provides{meant}"
+    about = [metrics[name] for name in panel.probes if name in metrics]
+    if not about or not all(about):  # what is not declared is not known
+        return
+    known = {*_CONTAINER, *(name for names in about for name in names)}
+    words = "', '".join(name for name in panel.probes if name in metrics)
+    for chart in panel.charts:
+        for name in filter(None, (*(curve.metric for curve in chart.curves), chart.limit)):
+            if name not in known:
+                yield (
+                    f"{begin} with the metric {name!r}, which '{words}' does not declare"
+                    f"{_meant(name, known)}"
+                )
+    for fact in panel.facts:
+        close = get_close_matches(fact.value, known, n=1, cutoff=_SIMILAR)
+        if fact.value not in known and close:
+            yield (
+                f"{begin} with the fact {fact.value!r}, which is no metric that '{words}' "
+                f"declares; did you mean {close[0]!r}?"
+            )
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = closest(name, sorted(known))
+    return "" if close is None else f"; did you mean {close!r}?"

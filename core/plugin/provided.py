@@ -20,11 +20,14 @@ from tocsin.core.contracts.route import Route
 from tocsin.core.contracts.rule import Rule
 from tocsin.core.contracts.service import Service
 from tocsin.core.contracts.source import Source
+from tocsin.core.plugin.command_checks import check_command
 from tocsin.core.plugin.default_rules import check_default_rules
 from tocsin.core.plugin.faults import PluginFault
+from tocsin.core.plugin.option_checks import check_options
 from tocsin.core.plugin.owned_sections import check_section
+from tocsin.core.plugin.summaries import docstring_of, first_line, summary_of
 from tocsin.core.plugin.template_checks import check_templates
-from tocsin.core.shapes import check_class, is_name, show
+from tocsin.core.shapes import check_class, check_methods, is_name, show
 
 _KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
     "tocsin_probes": ("probe", (Probe, PushProbe)),
@@ -62,12 +65,15 @@ class Provided:
     Attributes:
         kind: ``probe``, ``source`` and so on.
         name: its name.
-        cls: its class; for a command, a route or a doctor check: the object.
+        cls: its class; for a command, a route, a panel or a doctor check: the object; for a history
+            of a plugin in a host, which cannot be used there: None.
+        summary: one line about it, in the plugin's own words.
     """
 
     kind: str
     name: str
     cls: Any
+    summary: str = ""
 
 
 @frozen
@@ -100,7 +106,9 @@ def provided_by(
         answer.close()
         raise PluginFault(f"has an async {hook}; write it as a plain def")
     if hook in _LISTS:
-        return [_listed(hook, item) for item in _iterate(hook, answer)]
+        listed = [_listed(hook, item) for item in _iterate(hook, answer)]
+        check_names(listed, others)
+        return listed
     kind, bases = _KINDS[hook]
     if not isinstance(answer, Mapping):
         raise PluginFault(f"returned {type(answer).__name__} from {hook}, not a dict of names")
@@ -108,7 +116,7 @@ def provided_by(
     for name, cls in answer.items():
         if not (isinstance(cls, type) and issubclass(cls, bases)):
             base = bases[0].__name__
-            raise PluginFault(f"returned {cls!r} from {hook}, not a subclass of {base}")
+            raise PluginFault(f"returned {show(cls)} from {hook}, not a subclass of {base}")
         if not hasattr(cls, "__attrs_attrs__"):
             raise PluginFault(f"has a class {cls.__name__} that is not an attrs class")
         if lost := _no_options(cls, bases):
@@ -122,12 +130,14 @@ def provided_by(
             raise PluginFault(
                 f"provides a {kind} of the name {show(name)}: use one line of text without '/'"
             )
+        check_methods(cls)
         check_class(cls, kind)
+        check_options(cls)
         if issubclass(cls, Rule | Notifier):
             check_templates(name, cls)
         if issubclass(cls, Reviewer):
             check_section(cls, [item.cls for item in provided], others[kind])
-        provided.append(Provided(kind, name, cls))
+        provided.append(Provided(kind, name, cls, summary_of(cls)))
     check_names(provided, others)
     return provided
 
@@ -143,12 +153,17 @@ def check_names(provided: Iterable[Provided], others: Mapping[str, Mapping[str, 
         PluginFault: another plugin provides it already.
     """
     rules: list[type[Rule]] = []
+    commands: set[str] = set()
     for item in provided:
         if holder := others.get(item.kind, {}).get(item.name):
             raise PluginFault(
                 f"provides the {item.kind} {item.name!r}, which plugin {holder.plugin!r} "
                 f"({holder.distribution}) provides already"
             )
+        if item.kind == "command" and item.name in commands:
+            raise PluginFault(f"provides two commands of the name {item.name!r}")
+        if item.kind == "command":
+            commands.add(item.name)
         if item.kind == "rule":
             check_default_rules(item.cls, rules, others["rule"])
             rules.append(item.cls)
@@ -190,5 +205,15 @@ def _iterate(hook: str, answer: object) -> Iterable[object]:
 def _listed(hook: str, item: Any) -> Provided:
     kind, wanted, words = _LISTS[hook]
     if not isinstance(item, wanted):
-        raise PluginFault(f"returned {item!r} from {hook}, not {words}")
-    return Provided(kind, str(item.name), item)
+        raise PluginFault(f"returned {show(item)} from {hook}, not {words}")
+    if isinstance(item, click.Command):
+        check_command(item)
+    return Provided(kind, str(item.name), item, _summary(item))
+
+
+def _summary(item: click.Command | Route | Panel | DoctorCheck) -> str:
+    if isinstance(item, click.Command):
+        return first_line(item.help)
+    if isinstance(item, Panel):
+        return item.title
+    return first_line(docstring_of(item.handler))

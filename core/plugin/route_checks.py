@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 
@@ -65,17 +64,3 @@ def _check(route: Route, owners: Mapping[str, str]) -> None:
             f"has the route {route.name} with a type that JSON cannot express: "
             f"{str(error).splitlines()[-1] if str(error) else type(error).__name__}"
         ) from error
-
-
-def check_hooks(plugin: object) -> None:
-    """Refuse a plugin that implements a hook that has ended.
-
-    Raises:
-        PluginFault: it does; the text says what to implement instead.
-    """
-    if hasattr(inspect.getattr_static(plugin, "tocsin_endpoints", None), "tocsin_impl"):
-        raise PluginFault(
-            "implements tocsin_endpoints, which has ended: implement tocsin_routes() -> "
-            "Sequence[Route] in place of it, make a Route of each Endpoint, and take query and "
-            "body as parameters of the handler"
-        )

@@ -11,6 +11,7 @@ from attrs import define, field
 from tocsin.core.contracts.context import Context
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.runtime.deadline import deadline
+from tocsin.core.shapes import fit_opened
 
 OPEN_DEADLINE = 10.0
 """Timeout, in seconds, for a runtime to open."""
@@ -107,7 +108,7 @@ class Runtime(Generic[R]):
             raise PluginFault(f"was asked for {self.context.name} after its end")
         try:
             with deadline(OPEN_DEADLINE) as limit:
-                return await self.options.open(self.context)
+                return fit_opened(self.options, await self.options.open(self.context))
         except TimeoutError as error:
             if not limit.expired:
                 raise

@@ -147,6 +147,7 @@ class Isolation:
         part: str,
         fault: PluginFault | str,
         retry_at: datetime | None = None,
+        said: str | None = None,
     ) -> None:
         """Record that a part of a plugin broke its contract: the plugin counts as failed until
         :meth:`works` is called for that part. A shortage of tocsin's own is no breach.
@@ -156,6 +157,7 @@ class Isolation:
             part: the part, such as "channel ops"; it precedes the reason.
             fault: the fault; of a severe one the thread of the plugin is abandoned, too.
             retry_at: when the part is tried again, if it is paused; aware UTC.
+            said: the whole reason; None: the part and the fault.
         """
         if isinstance(fault, PluginFault):
             if fault.severe:
@@ -164,7 +166,7 @@ class Isolation:
                 return
         if self._records is not None:
             why = fault if isinstance(fault, str) else describe(fault)
-            self._records.fail(plugin, f"{part} {why}", retry_at, part)
+            self._records.fail(plugin, said or f"{part} {why}", retry_at, part)
 
     def works(self, plugin: str, part: str) -> None:
         """Record that a part of a plugin works; see :meth:`breach`."""

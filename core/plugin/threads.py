@@ -94,7 +94,7 @@ class PluginThread:
         except BaseException as error:  # noqa: BLE001 - raised by a task that the plugin left
             if self._loop is loop:
                 self._loop = None
-                self._give_up(PluginFault(f"{describe(error)} in a background task", severe=True))
+                self._give_up(PluginFault(describe(error, "in a background task"), severe=True))
         finally:
             for task in asyncio.all_tasks(loop):
                 task.cancel()

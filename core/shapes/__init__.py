@@ -12,6 +12,7 @@ from tocsin.core.shapes.answers import fit_answer, fit_chunk
 from tocsin.core.shapes.classes import check_class, check_instance
 from tocsin.core.shapes.findings import fit_findings
 from tocsin.core.shapes.look import is_name, is_number, show
+from tocsin.core.shapes.methods import check_methods, fit_opened
 from tocsin.core.shapes.reports import (
     fit_discovered,
     fit_happened,
@@ -39,9 +40,9 @@ from tocsin.core.shapes.sources import (
 )
 
 __all__ = [
-    "check_class", "check_instance", "fit_answer", "fit_chunk", "fit_claim", "fit_discovered",
-    "fit_document", "fit_event", "fit_findings", "fit_happened", "fit_lines", "fit_names",
-    "fit_observed", "fit_own_name", "fit_reason", "fit_receipt", "fit_result", "fit_retired",
-    "fit_synced", "fit_tables", "fit_target", "fit_time", "fit_trouble", "fit_verdict", "is_name",
-    "is_number", "show",
+    "check_class", "check_instance", "check_methods", "fit_answer", "fit_chunk", "fit_claim",
+    "fit_discovered", "fit_document", "fit_event", "fit_findings", "fit_happened", "fit_lines",
+    "fit_names", "fit_observed", "fit_opened", "fit_own_name", "fit_reason", "fit_receipt",
+    "fit_result", "fit_retired", "fit_synced", "fit_tables", "fit_target", "fit_time",
+    "fit_trouble", "fit_verdict", "is_name", "is_number", "show",
 ]  # fmt: skip

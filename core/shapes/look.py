@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
@@ -58,6 +59,9 @@ LONGEST_WAIT = 366 * 86400.0
 AHEAD = timedelta(hours=1)
 """An observation whose time is further in the future is given the present time."""
 
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+"""What the text form of an object says about its place in memory."""
+
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -93,6 +97,7 @@ def show(value: object) -> str:
         text = repr(value[:60] if isinstance(value, str) else value)
     except BaseException:  # noqa: BLE001 - a third-party repr
         return f"a {type(value).__name__}"
+    text = _ADDRESS.sub("", text)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
@@ -264,7 +269,7 @@ def read_as(cls: type[T], given: object, hook: str) -> T:
         names = [field.name for field in fields(cls) if field.init]  # type: ignore[arg-type]
         return cls(**{name: getattr(given, name) for name in names})
     except BaseException as error:
-        raise PluginFault(f"{describe(error)} when its {cls.__name__} was read") from error
+        raise PluginFault(describe(error, f"when its {cls.__name__} was read")) from error
 
 
 def guarded(look: Callable[[], T], what: str) -> T:
@@ -282,7 +287,7 @@ def guarded(look: Callable[[], T], what: str) -> T:
     except PluginFault:
         raise
     except Exception as error:
-        raise PluginFault(f"{describe(error)} when {what} was read") from error
+        raise PluginFault(describe(error, f"when {what} was read")) from error
 
 
 def is_aware(given: object) -> TypeGuard[datetime]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import click
 from click.testing import CliRunner
 
-from tocsin.core.cli.main import COMMANDS
+from tocsin.core.plugin.command_checks import is_async
+from tocsin.core.plugin.own_commands import COMMANDS
 from tocsin.core.shapes import is_name
 
 
 def check_command_conformance(command: click.Command) -> None:
     """Check a plugin's command against its contract.
 
-    Its name is one word that is no command of tocsin's own. It has a help text, which ``--help``
-    shows, as has each of its options; a group's commands have to be documented likewise.
+    Its name is one word that is no command of tocsin's own. It is no coroutine function, has a help
+    text, which ``--help`` shows, as has each of its options; likewise the commands of a group.
 
     Raises:
         AssertionError: it violates the contract.
@@ -29,6 +30,9 @@ def check_command_conformance(command: click.Command) -> None:
 def _check_help(command: click.Command, above: list[str]) -> None:
     words = [*above, str(command.name)]
     line = " ".join(["tocsin", *words])
+    assert not is_async(command.callback), (
+        f"'{line}' is async and would never run; write a plain def that calls asyncio.run()"
+    )
     assert (command.help or "").strip(), f"'{line}' has no help; write a docstring"
     for parameter in command.params:
         if isinstance(parameter, click.Option) and not parameter.hidden:

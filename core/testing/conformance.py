@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import math
 import re
 import threading
@@ -20,8 +19,9 @@ from tocsin.core.contracts.model import Result, Target
 from tocsin.core.contracts.probe import Probe, PushProbe
 from tocsin.core.contracts.source import ACTIONS, Source, SourceRuntime, actions_of
 from tocsin.core.plugin.faults import PluginFault
-from tocsin.core.plugin.options import options_of, summary_of
-from tocsin.core.shapes import fit_document, fit_lines
+from tocsin.core.plugin.options import options_of
+from tocsin.core.plugin.summaries import summary_of
+from tocsin.core.shapes import check_methods, fit_document, fit_lines
 from tocsin.core.testing.context import RecordingContext, opened
 from tocsin.core.testing.sink import RecordingSink
 
@@ -51,12 +51,17 @@ def check_result(result: object) -> None:
 
 
 def check_class(cls: type) -> None:
-    """Check that a class's fields are valid options, with types and documentation.
+    """Check that a class's methods can be called, and that its fields are valid options, with types
+    and documentation.
 
     Raises:
         AssertionError: they are not.
     """
     assert attrs.has(cls), f"{cls.__name__} is not an attrs class; decorate it with @attrs.frozen"
+    try:
+        check_methods(cls)
+    except PluginFault as fault:
+        raise AssertionError(f"the plugin {fault}") from fault
     assert summary_of(cls), f"{cls.__name__} has no docstring; its first line is shown to users"
     for option in options_of(cls):
         assert option.name == option.name.lower(), f"option {option.name} is not lower case"
@@ -207,7 +212,6 @@ def check_push_conformance(probe: PushProbe, target: Target | None = None) -> No
     target = target or Target(name="conformance")
     check_class(type(probe))
     check_labels(type(probe))
-    assert not inspect.iscoroutinefunction(probe.judge), "judge() is async; it must be pure"
     for silence in (0.0, probe.period, probe.period + probe.grace + 1, 1e9):
         first = probe.judge(target, None, silence)
         check_result(first)

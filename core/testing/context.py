@@ -17,9 +17,10 @@ from tocsin.core.contracts.base import Secret
 from tocsin.core.contracts.context import Json, Log
 from tocsin.core.contracts.model import Event
 from tocsin.core.logs import get_logger
+from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.plugin.runtimes import Closable, Opens
 from tocsin.core.plugin.storage import check_key, encoded
-from tocsin.core.shapes import fit_trouble
+from tocsin.core.shapes import fit_opened, fit_trouble
 from tocsin.core.testing.clock import SettableClock
 
 P = ParamSpec("P")
@@ -35,11 +36,13 @@ async def opened(options: Opens[R], context: RecordingContext) -> R:
     """Return the runtime of options.
 
     Raises:
-        AssertionError: it does not open in time.
+        AssertionError: it does not open in time, or returns something else.
     """
     try:
         async with asyncio.timeout(OPEN_WITHIN):
-            return await options.open(context)
+            return fit_opened(options, await options.open(context))
+    except PluginFault as fault:
+        raise AssertionError(f"{type(options).__name__} {fault}") from fault
     except TimeoutError:
         raise AssertionError(f"open() did not return within {OPEN_WITHIN:g} s") from None
 

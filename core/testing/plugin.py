@@ -58,6 +58,7 @@ def tocsin_manager() -> Callable[..., PluginManager]:
         manager = PluginManager(PluginSettings(), discover=tuple)
         for name, plugin in plugins.items():
             manager.add(name, lambda plugin=plugin: plugin, "tests", "0")  # type: ignore[misc]
+        manager.remark_on_panels()
         return manager
 
     return make

@@ -293,9 +293,13 @@ def record(stack: Stack) -> Any:
 @pytest.mark.parametrize(
     ("path", "status", "words"),
     [
-        ("misbehave?how=raise", 502, "raised ValueError"),
+        (
+            "misbehave?how=raise",
+            502,
+            "failed to answer GET /api/v1/plugins/shelf/misbehave: it raised ValueError",
+        ),
         ("misbehave?how=exit", 502, "called sys.exit(3)"),
-        ("misbehave?how=hang", 504, "did not answer a request within"),
+        ("misbehave?how=hang", 504, "did not answer GET /api/v1/plugins/shelf/misbehave within"),
         ("misbehave?how=block", 502, "ignored its cancellation"),
         ("misbehave?how=large", 502, "answered with more than"),
         ("misbehave?how=odd", 502, "raised TypeError"),

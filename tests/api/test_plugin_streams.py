@@ -218,10 +218,11 @@ async def test_a_generator_that_breaks_cuts_its_stream_off(
 
 
 async def test_a_generator_that_breaks_at_once_is_a_problem(ask: Asker, stack: Stack) -> None:
-    """A fault before the first chunk is a 502 that names the plugin."""
+    """A fault before the first chunk is a 502 that names the plugin and the route."""
     problem = await ask.get(f"{UNDER}/flow?how=early", status=502)
-    assert problem["detail"] == "plugin river raised ValueError: dry"
-    assert reason(stack) == "raised ValueError: dry"
+    clause = "failed to answer GET /api/v1/plugins/river/flow: it raised ValueError: dry"
+    assert problem["detail"] == f"plugin river {clause}"
+    assert reason(stack) == clause
 
 
 async def test_a_generator_that_yields_nothing_is_given_up(

@@ -123,6 +123,7 @@ class Shelves:
         self.services: dict[str, Entry] = {}
         self.observers: dict[str, Entry] = {}
         self.reviewers: dict[str, Entry] = {}
+        self.hosted_histories = {"past": "past"}
         self.histories = {"postgresql": Entry(PostgresHistory, "history")}
 
     inline: tuple[str, ...] = ()

@@ -101,3 +101,16 @@ def test_what_is_shown_has_no_secret(load: Load) -> None:
 def test_its_options_are_the_plugins_own(load: Load) -> None:
     """They are built with its class."""
     assert history_of(load('[database]\nretention = "7d"\n')).retention == 7 * 86400
+
+
+def test_a_history_whose_plugin_runs_in_a_host_is_a_fault_of_it_if_it_is_named(load: Load) -> None:
+    """The plugin fails with the remedy; one that is only installed does not."""
+    assert load("").unbuilt() == {}
+    found = load('[database]\nhistory = "past"\nurl = "postgresql://u:hunter2-x@h/d"\n')
+    clause = (
+        "provides a history, which runs in tocsin's own process: name the plugin in [plugins] "
+        "inline"
+    )
+    assert found.unbuilt() == {"past": f"{clause} (history past)"}
+    assert found.warnings == (f"no history is kept: plugin 'past' {clause}",)
+    assert "hunter2-x" not in str(redacted(found))

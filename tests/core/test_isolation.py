@@ -16,6 +16,7 @@ from tests.conftest import eventually
 from tests.contexts import contexts
 from tocsin import ActionError, NotifyError, ServiceError
 from tocsin.core.plugin import sandbox, threads
+from tocsin.core.plugin.faults import describe
 from tocsin.core.plugin.guard import guarded
 from tocsin.core.plugin.sandbox import Isolation, PluginFault, PluginThread, call_with_deadline
 
@@ -326,7 +327,7 @@ def test_a_call_that_is_freed_without_a_loop_ends_quietly() -> None:
 def test_a_synchronous_call_has_a_deadline() -> None:
     """A hook that hangs, raises or exits is a fault that says which and while doing what."""
     assert call_with_deadline(lambda: 7, 5, "it was called") == 7
-    with pytest.raises(PluginFault, match=r"raised ZeroDivisionError.*while it was called"):
+    with pytest.raises(PluginFault, match=r"raised ZeroDivisionError while it was called: "):
         call_with_deadline(lambda: 1 // 0, 5, "it was called")
     with pytest.raises(PluginFault, match=r"called sys.exit\(2\) while it was called"):
         call_with_deadline(lambda: sys.exit(2), 5, "it was called")
@@ -336,7 +337,7 @@ def test_a_synchronous_call_has_a_deadline() -> None:
     def late() -> None:
         raise TimeoutError("mine")
 
-    with pytest.raises(PluginFault, match="raised TimeoutError: mine"):
+    with pytest.raises(PluginFault, match="raised TimeoutError while it was called: mine"):
         call_with_deadline(late, 5, "it was called")
 
 
@@ -406,3 +407,22 @@ async def test_a_long_standstill_is_told_though_a_short_one_follows(
     assert pause is not None
     assert pause[1] >= 1.2
     watch.cancel()
+
+
+def test_what_happened_meanwhile_comes_before_the_words_of_an_error() -> None:
+    """An error's own words may end in a remedy, after which nothing can stand."""
+
+    def wrong() -> None:
+        raise ValueError("the handler take is not async; define it with async def")
+
+    clause = (
+        "raised ValueError while it was imported: the handler take is not async; define it with "
+        "async def"
+    )
+    with pytest.raises(PluginFault) as caught:
+        call_with_deadline(wrong, 1, "it was imported")
+    assert str(caught.value) == clause
+    assert describe(ServiceError("install it"), "while it was run") == (
+        "raised ServiceError while it was run: install it"
+    )
+    assert describe(ServiceError("install it")) == "install it"

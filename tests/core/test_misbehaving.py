@@ -154,7 +154,10 @@ def test_what_nobody_configured_cannot_break_the_configuration(
     found = record(monitor.plugins, "bad")
     assert found.status == "failed"
     assert {"probe": "check host/"}.get(kind, kind) in str(found.reason)
-    assert describe(error()).removeprefix("raised ValueError: ") in str(found.reason)
+    said = describe(error(), "while it was built").removeprefix(
+        "raised ValueError while it was built: "
+    )
+    assert said in str(found.reason)
 
 
 def test_a_constructor_that_hangs_holds_nothing_up(
@@ -176,7 +179,9 @@ def test_a_constructor_that_breaks_under_a_table_is_the_plugins_fault(tmp_path: 
     hook, cls = broken_class("observer", lambda: RuntimeError("not today"))
     manager = manager_with(bad=plugin_of(hook, bad=cls))
     settings = configured(manager, tmp_path, "[observers.bad]\n")
-    assert "raised RuntimeError: not today" in str(settings.observers["bad"].broken)
+    assert "raised RuntimeError while it was built: not today" in str(
+        settings.observers["bad"].broken
+    )
     hook, cls = broken_class("observer", lambda: ValueError("write more"))
     manager = manager_with(bad=plugin_of(hook, bad=cls))
     with pytest.raises(ConfigError, match="write more"):
@@ -367,7 +372,9 @@ async def test_a_rule_that_cannot_say_whether_it_applies_is_blind_there(
     engine.observe(seen, NOW)
     if inline:
         assert list(engine.alerts) == [("good", "web")]
-        assert blamed[0].startswith(f"bad: rule picky {describe(error)} when it was asked")
+        assert blamed[0].startswith(
+            f"bad: rule picky {describe(error, 'when it was asked whether it applies to web')}"
+        )
     else:
         elsewhere = sorted(asked.rule.name for asked in engine.evaluator.asked)
         assert (elsewhere, blamed) == (["good", "picky"], [])

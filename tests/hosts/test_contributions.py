@@ -192,19 +192,3 @@ async def test_a_runtime_reports_trouble(core: Core) -> None:
     await check.look(WEB)
     (health,) = core.isolation.contexts.health().values()
     assert health.message == "cannot see web"
-
-
-async def test_a_history_is_refused_with_the_remedy(core: Core) -> None:
-    """It runs in tocsin's own process only."""
-    core.load("""
-        from tocsin.history import HistoryRuntime, HistoryStore
-        @frozen(kw_only=True)
-        class Store(HistoryStore):
-            async def open(self, context): raise NotImplementedError
-            async def open_reader(self, *arguments): raise NotImplementedError
-            def place(self): return "nowhere"
-        @hookimpl
-        def tocsin_histories(): return {"store": Store}
-    """)
-    assert core.record().status == "failed"
-    assert "name the plugin in [plugins] inline" in (core.record().reason or "")

@@ -81,7 +81,7 @@ def test_an_attribute_that_raises_is_the_plugins_fault() -> None:
 
     record = loaded(Odd())
     assert record.status == "failed"
-    assert "ZeroDivisionError: odd" in (record.reason or "")
+    assert "ZeroDivisionError while its tocsin_api was read: odd" in (record.reason or "")
 
 
 def test_what_will_end_is_named_with_its_successor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 from attrs import evolve, frozen
 
-from tocsin import Panel, PanelChart, PanelCurve, PanelFact, Probe, Result, Target, hookimpl
+from tocsin import Metric, Panel, PanelChart, PanelCurve, PanelFact, Probe, Result, Target, hookimpl
+from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.http.admin import plugin_view
 from tocsin.core.plugin.manager import PluginManager
 
@@ -124,3 +125,83 @@ def test_an_author_sees_at_once_what_is_wrong(make: Callable[[], object], says: 
     """The constructors say what to write."""
     with pytest.raises(ValueError, match=says):
         make()
+
+
+@frozen(kw_only=True)
+class Measuring(Queue):
+    """Watch a queue, with metrics."""
+
+    metrics: ClassVar[dict[str, Metric]] = {
+        "queue_length": Metric(help="Jobs that wait"),
+        "oldest_seconds": Metric(help="Age of the oldest"),
+    }
+
+
+def measured(*panels: Panel) -> types.ModuleType:
+    """A plugin with these panels, and a probe that declares metrics."""
+    module = module_of(list(panels), probe=False)
+
+    @hookimpl
+    def tocsin_probes() -> dict[str, type[Probe]]:
+        return {"queue": Measuring}
+
+    vars(module).update(tocsin_probes=tocsin_probes)
+    return module
+
+
+def chart_of(metric: str, limit: str = "") -> PanelChart:
+    return PanelChart(title="x", curves=(PanelCurve(metric=metric),), limit=limit)
+
+
+@pytest.mark.parametrize(
+    ("panel", "remark"),
+    [
+        (evolve(PANEL, probes=("queeu",)),
+         "about the probe 'queeu', which no plugin provides; did you mean 'queue'?"),
+        (evolve(PANEL, probes=("mqtt",)), "about the probe 'mqtt', which no plugin provides"),
+        (evolve(PANEL, charts=(chart_of("queue_lenght"),)),
+         "with the metric 'queue_lenght', which 'queue' does not declare; did you mean "
+         "'queue_length'?"),
+        (evolve(PANEL, charts=(chart_of("queue_length", limit="bound"),)),
+         "with the metric 'bound', which 'queue' does not declare"),
+        (evolve(PANEL, facts=(PanelFact(label="x", value="oldest_second"),)),
+         "with the fact 'oldest_second', which is no metric that 'queue' declares; did you mean "
+         "'oldest_seconds'?"),
+    ],
+)  # fmt: skip
+def test_what_will_stay_empty_is_remarked_on(
+    tocsin_manager: Manager, panel: Panel, remark: str
+) -> None:
+    """The panel is named, with what was probably meant; the plugin is not failed, since the probe
+    may belong to one that is not installed."""
+    manager = tocsin_manager(queues=measured(panel))
+    (record,) = manager.records
+    assert (record.status, record.reason) == ("ok", None)
+    assert record.remarks == (f"has the panel 'queue' {remark}",)
+    assert len(manager.panels) == 1
+    manager.remark_on_panels()
+    assert len(manager.records[0].remarks) == 1
+
+
+def test_what_may_be_shown_is_not_remarked_on(tocsin_manager: Manager) -> None:
+    """Declared metrics, facts of containers, attributes, and any metric of a probe that declares
+    none."""
+    facts = tuple(PanelFact(label="x", value=value) for value in ("leader", "image"))
+    charts = (chart_of("oldest_seconds"), chart_of("cpu_percent", limit="memory_limit_bytes"))
+    panels = [PANEL, evolve(PANEL, name="more", facts=facts, charts=charts)]
+    assert tocsin_manager(queues=measured(*panels)).records[0].remarks == ()
+    assert tocsin_manager(queues=module_of([PANEL])).records[0].remarks == ()
+
+
+def test_the_order_of_plugins_does_not_matter(tocsin_manager: Manager) -> None:
+    """A panel about a probe of a plugin that is loaded later is none about an unknown probe."""
+    panels = module_of([evolve(PANEL, probes=("queue",))], probe=False)
+    manager = tocsin_manager(a=panels, b=module_of([PANEL]))
+    assert [record.remarks for record in manager.records] == [(), ()]
+
+
+def test_our_own_panels_show_what_is_declared() -> None:
+    """Nothing is remarked on in an installation without further plugins."""
+    manager = PluginManager(PluginSettings(external=False))
+    manager.load()
+    assert {record.name: record.remarks for record in manager.records if record.remarks} == {}
