@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from attrs import fields_dict
 
-from tocsin.core.contracts.model import Container, Result
+from tocsin.core.contracts.container import Container
+from tocsin.core.contracts.model import Result
 from tocsin.core.contracts.panel import Panel
 from tocsin.core.plugin.faults import PluginFault
 from tocsin.core.plugin.panel_checks import resolved
