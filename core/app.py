@@ -248,7 +248,7 @@ class Tocsin:
         """Record a heartbeat and return the id of the check that received it.
 
         Raises:
-            KeyError: no heartbeat check has this key.
+            KeyError: no check expects heartbeats with this key.
         """
         return self.inventory.checks.beat(key, beat)
 

@@ -114,6 +114,11 @@ def format_duration(seconds: float) -> str:
     return "0s"
 
 
+def format_count(count: int, noun: str) -> str:
+    """Format a number with its noun for people: ``"1 alert"``, ``"2 alerts"``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def time_zone(name: str) -> zoneinfo.ZoneInfo:
     """Return the time zone with this name in the IANA database; ZoneInfo caches them.
 

@@ -11,6 +11,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -55,7 +56,7 @@ def chapter() -> str:
     kit = {name: getattr(tocsin.testing, name) for name in tocsin.testing.__all__}
     history = {name: getattr(tocsin.history, name) for name in tocsin.history.__all__}
     lines = _of_names({name: getattr(tocsin, name) for name in tocsin.__all__})
-    lines += ["### `tocsin.testing`", "", *_table("name", _functions(kit)), ""]
+    lines += ["### `tocsin.testing`", "", *_of_kit(kit)]
     lines += ["### `tocsin.history`", "", *_of_names(history, " of `tocsin.history`")]
     return "\n".join(lines)
 
@@ -78,8 +79,25 @@ def _of_names(public: Mapping[str, Any], where: str = "") -> list[str]:
     return [*lines, f"### Types and values{where}", "", *_table("name", rows), ""]
 
 
-def _of_class(name: str, cls: type) -> Iterator[str]:
-    """Yield the section of a class."""
+def _of_kit(kit: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the functions and classes of the testing kit."""
+    classes = {name: value for name, value in kit.items() if inspect.isclass(value)}
+    functions = {name: value for name, value in kit.items() if name not in classes}
+    yield from (" · ".join(f"[`{name}`](#{name.lower()})" for name in sorted(classes)), "")
+    yield from (*_table("function", _functions(functions)), "")
+    for name in sorted(classes):
+        yield from _of_class(name, classes[name], is_kit=True)
+
+
+def _of_class(name: str, cls: type, *, is_kit: bool = False) -> Iterator[str]:
+    """Yield the section of a class.
+
+    Args:
+        name: its public name.
+        cls: the class.
+        is_kit: whether tests make it, and read what it recorded: its constructor's arguments are
+            named as they are given, and what is no argument is listed, too.
+    """
     summary, sections = _read(cls)
     yield from (f"### `{name}`", "")
     parents = [base.__name__ for base in cls.__bases__ if base.__name__ in _origins()]
@@ -87,13 +105,17 @@ def _of_class(name: str, cls: type) -> Iterator[str]:
         [summary, *(f"Derived from [`{each}`](#{each.lower()})." for each in parents)]
     )
     yield ""
-    fields = list(_fields(name, cls, _entries(sections.get("Attributes", ""))))
+    fields = list(_fields(name, cls, _entries(sections.get("Attributes", "")), is_kit=is_kit))
     if issubclass(cls, enum.Enum):
         yield from (*_table("member", fields), "")
     elif issubclass(cls, Exception):
         if "__init__" in vars(cls):  # others take a message, as every exception
             said = _entries(sections.get("Args", ""))
             yield from (*_table("argument", list(_arguments(name, cls, said)), typed=True), "")
+    elif is_kit and not attrs.has(cls):
+        arguments = list(_arguments(name, cls, _entries(sections.get("Args", ""))))
+        yield from (*_table("argument", arguments, typed=True), "")
+        yield from (*_table("attribute", [row[:2] + row[3:] for row in fields]), "")
     elif fields:
         yield from (*_table("field", fields, typed=True), "")
     methods = list(_methods(cls))
@@ -104,10 +126,14 @@ def _of_class(name: str, cls: type) -> Iterator[str]:
 def _table(first: str, rows: Sequence[tuple[str, ...]], *, typed: bool = False) -> list[str]:
     """Return a table of rows, in their order; the last cell of each is a meaning."""
     heads = [first, "type", "default", "meaning"] if typed else [first, "meaning"]
+    if first == "attribute":
+        heads.insert(1, "type")
     return [f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows)]
 
 
-def _fields(name: str, cls: type, said: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+def _fields(
+    name: str, cls: type, said: Mapping[str, str], *, is_kit: bool
+) -> Iterator[tuple[str, ...]]:
     """Yield a row for each field, class variable or member of a class."""
     if issubclass(cls, enum.Enum):
         for member in cls:
@@ -115,10 +141,16 @@ def _fields(name: str, cls: type, said: Mapping[str, str]) -> Iterator[tuple[str
         return
     defaults = {field.name: field for field in attrs.fields(cls)} if attrs.has(cls) else {}
     for field, kind in inspect.get_annotations(cls).items():
-        if field.startswith("_") or (field in defaults and not defaults[field].init):
+        known = defaults.get(field)
+        if is_kit and field.startswith("_") and known is not None and known.init:
+            field = known.alias  # it is given to the constructor under this name
+        if field.startswith("_") or (known is not None and not (known.init or is_kit)):
             continue
-        default = defaults[field].default if field in defaults else vars(cls).get(field)
-        yield f"`{field}`", _type(kind), _default(default), _meaning(name, field, said)
+        if known is None:
+            default = "no argument" if is_kit else _default(vars(cls).get(field))
+        else:
+            default = _default(known.default) if known.init else "no argument"
+        yield f"`{field}`", _type(kind), default, _meaning(name, field, said)
 
 
 def _arguments(name: str, cls: type, said: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
@@ -154,13 +186,9 @@ def _methods(cls: type) -> Iterator[tuple[str, ...]]:
 
 
 def _functions(functions: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Return a row for each function, or class of the testing kit."""
+    """Return a row for each function."""
     return [
-        (
-            f"`{name}`" if name[0].isupper() else _signature(name, value),
-            _read(value)[0].replace("\n\n", " ") if name[0].isupper() else _described(value),
-        )
-        for name, value in sorted(functions.items())
+        (_signature(name, value), _described(value)) for name, value in sorted(functions.items())
     ]
 
 
@@ -269,6 +297,10 @@ def _literal(value: Any) -> str:
     """Return a value as Python code."""
     if isinstance(value, enum.Enum):
         return f"{type(value).__name__}.{value.name}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M} UTC"
+    if attrs.has(type(value)) and len(repr(value)) > 60:
+        return f"{type(value).__name__}(…)"
     text = f'"{value}"' if isinstance(value, str) else repr(value)
     return text.replace("|", "\\|")
 

@@ -70,7 +70,7 @@ def test_a_right_configuration_is_said_to_be(tmp_path: Path) -> None:
         '[targets.db.checks.q]\nprobe = "postgres-query"\ndsn = "postgresql://u:hunter2@h/d"\n'
     )
     tocsin = cli(tmp_path, config)
-    assert "valid, 1 targets, 1 checks" in tocsin.run("config", "check").stdout
+    assert "valid, 1 target, 1 check" in tocsin.run("config", "check").stdout
     shown = tocsin.run("config", "show").stdout
     assert "hunter2" not in shown
     assert json.loads(shown)["targets"]["db"]["checks"]["q"]["query"] == "SELECT 1"

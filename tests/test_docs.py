@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import os
 import re
+import sqlite3
+import subprocess
+import sys
 import tomllib
 import types
+from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -18,23 +24,43 @@ from click import Context
 
 from tests.faults.fault import all_rows
 from tests.running import free_port
-from tocsin import Notifier, Observer, Probe, Reviewer, Rule, Secret, Service, Source
+from tocsin import (
+    Notifier,
+    Observer,
+    Probe,
+    PushProbe,
+    Request,
+    Reviewer,
+    Role,
+    Rule,
+    Secret,
+    Service,
+    Source,
+)
+from tocsin.core.cli.new_plugin import contents_of
 from tocsin.core.config import load_config
 from tocsin.core.config.core_settings import PluginSettings
 from tocsin.core.plugin import hookspecs
 from tocsin.core.plugin.manager import PluginManager
+from tocsin.core.templates.context import of_digest, of_notice
+from tocsin.core.testing.history import _Sample
 from tocsin.testing import (
+    RecordingContext,
+    RecordingControls,
     RecordingSink,
     check_command_conformance,
     check_doctor_conformance,
     check_notifier_conformance,
     check_observer_conformance,
+    check_panel_conformance,
     check_probe_conformance,
+    check_push_conformance,
     check_reviewer_conformance,
     check_route_conformance,
     check_rule_conformance,
     check_service_conformance,
     check_source_conformance,
+    message_of,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -62,12 +88,13 @@ def example(number: int) -> types.ModuleType:
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))
-async def test_every_example_runs(number: int, tocsin_manager: Any) -> None:
+async def test_every_example_runs(number: int, tocsin_manager: Any, tmp_path: Path) -> None:
     """Each Python example is registered without a fault and passes the suite of its kind."""
     module = example(number)
     classes = [c for c in vars(module).values() if isinstance(c, type) and attrs.has(c)]
     own = [c for c in classes if c.__module__ == module.__name__]
-    assert own or {"tocsin_routes", "tocsin_commands"} & vars(module).keys()
+    tests = [name for name in vars(module) if name.startswith("test_")]
+    assert own or tests or {"tocsin_routes", "tocsin_commands"} & vars(module).keys()
     if any(name.startswith("tocsin_") for name in vars(module)):
         (record,) = tocsin_manager(example=module).records
         assert record.status == "ok", record.reason
@@ -77,6 +104,8 @@ async def test_every_example_runs(number: int, tocsin_manager: Any) -> None:
                 {"host": "localhost"} if "host" in attrs.fields_dict(cls) else {}
             )
             await check_probe_conformance(cls(**options))
+        elif issubclass(cls, PushProbe):
+            check_push_conformance(cls())
         elif issubclass(cls, Source):
             sink = await check_source_conformance(cls())
             assert isinstance(sink, RecordingSink)
@@ -87,6 +116,7 @@ async def test_every_example_runs(number: int, tocsin_manager: Any) -> None:
             required: dict[str, Any] = {
                 f.name: Secret("x") for f in attrs.fields(cls) if f.default is attrs.NOTHING
             }
+            required |= {"spool": tmp_path} if "spool" in attrs.fields_dict(cls) else {}
             await check_notifier_conformance(cls(**required))
         elif issubclass(cls, Observer):
             await check_observer_conformance(cls())
@@ -100,7 +130,13 @@ async def test_every_example_runs(number: int, tocsin_manager: Any) -> None:
     for check in getattr(module, "tocsin_doctor", list)():
         await check_doctor_conformance(check)
     for route in getattr(module, "tocsin_routes", list)():
-        await check_route_conformance(route)
+        request = Request(
+            actor="tests", role=Role.VIEWER, path=dict.fromkeys(route.path_names, "a")
+        )
+        await check_route_conformance(route, request)
+    for panel in getattr(module, "tocsin_panels", list)():
+        probe = next(cls for cls in own if issubclass(cls, Probe))
+        check_panel_conformance(panel, await check_probe_conformance(probe()))
     for name, function in vars(module).items():
         if name.startswith("test_"):
             await function()
@@ -113,6 +149,14 @@ def test_the_toml_examples_load(tmp_path: Path, tocsin_manager: Any) -> None:
     for text in TOML:
         if "build-backend" in text:
             assert tomllib.loads(text)["project"]["entry-points"]["tocsin"]
+            continue
+        if "[tool." in text:
+            made = tomllib.loads(contents_of("x", "probe")["pyproject.toml"])
+            shown = tomllib.loads(text)
+            assert shown["tool"] == made["tool"]
+            assert shown["project"] == {
+                "optional-dependencies": made["project"]["optional-dependencies"]
+            }
             continue
         file = tmp_path / "tocsin.toml"
         file.write_text(text)
@@ -134,6 +178,71 @@ def test_what_the_examples_declare_exists_without_configuration(tocsin_manager: 
     assert getattr(settings.rules["very_slow"].rule, "seconds", None) == 30
     pager = settings.channels["pager"].notifier
     assert (getattr(pager, "host", None), getattr(pager, "numbers", None)) == ("a", (1, 2))
+
+
+@pytest.mark.slow
+def test_the_examples_have_strict_types(tmp_path: Path) -> None:
+    """``mypy --strict`` finds nothing in any example, as it stands on the page."""
+    for number, text in enumerate(PYTHON):
+        (tmp_path / f"example_{number}.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", tmp_path],
+        env={**os.environ, "MYPYPATH": str(ROOT / "src")}, cwd=tmp_path,
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def test_the_example_that_listens_acts_for_those_it_knows(
+    tmp_path: Path, tocsin_context: RecordingContext
+) -> None:
+    """It acknowledges, answers with the sentence of a refusal, and ignores other people."""
+    number = next(n for n, text in enumerate(PYTHON) if "async def listen" in text)
+    notifier = vars(example(number))["ModemNotifier"](spool=tmp_path, people=("49170",))
+    runtime = await notifier.open(tocsin_context)
+    message = message_of()
+    await runtime.send(message)
+    alert = message.notices[0].alert
+    controls = RecordingControls(alerts={alert: "firing"})
+    text = f"ack {str(alert)[-4:]}"
+    assert await runtime.act(controls, text, "49170") == "acknowledged by 49170"
+    assert "acknowledged already" in await runtime.act(controls, text, "49170")
+    for sender in ("1-a", "49170-b"):
+        (tmp_path / "incoming" / sender).write_text("what?")
+    task = asyncio.create_task(runtime.listen(controls))
+    async with asyncio.timeout(10):
+        while list((tmp_path / "incoming").iterdir()):
+            await asyncio.sleep(0.01)
+        while "write" not in "".join(f.read_text() for f in (tmp_path / "outgoing").iterdir()):
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert len(controls.done) == 1
+
+
+def test_the_example_of_a_table_keeps_the_newest_revision_once() -> None:
+    """A batch that is passed again changes nothing, an older revision neither."""
+    number = next(n for n, text in enumerate(PYTHON) if "CREATE TABLE" in text)
+    module = vars(example(number))
+    database = sqlite3.connect(":memory:")
+    database.executescript(module["SCHEMA"])
+    table = module["Table"](database=database)
+    for batch in (batches := _Sample(now=datetime(2026, 1, 15, tzinfo=UTC)).batches()):
+        table.write(batch)
+    table.write(batches[0])
+    assert {alert.message for alert in table.of_kind("alert")} == {"no answer"}
+    assert len(table.of_kind("observation")) == 120
+    database.close()
+
+
+def test_the_fields_of_templates_are_all_on_the_page() -> None:
+    """Each field of a message about one alert or about several is in the chapter about them."""
+    (chapter,) = re.findall(
+        r"^#### Fields of templates\n(.*?)^###", GUIDE, re.DOTALL | re.MULTILINE
+    )
+    said = set(re.findall(r"`(\w+)`", chapter))
+    message = message_of()
+    fields = of_notice(message.notices[0], message, str).keys() | of_digest(message, str).keys()
+    assert fields - said == set()
 
 
 def test_the_first_example_is_as_short_as_promised() -> None:

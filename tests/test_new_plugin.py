@@ -90,6 +90,9 @@ def test_every_kind_is_a_plugin_whose_readme_is_right(
     file.write_text(configuration(folder))
     assert "my-own" in file.read_text()
     assert not load_config(file, {}, manager).warnings
+    readme = (folder / "README.md").read_text()
+    joined = re.findall(r"^ {4}.*\n[^ \n].*$", readme, re.MULTILINE)
+    assert joined == [], "a blank line ends a code block"
 
 
 def test_every_hook_has_a_kind() -> None:

@@ -6,6 +6,7 @@ import click
 
 from tocsin.core.cli.context import Context, pass_context
 from tocsin.core.config import redacted
+from tocsin.core.units import format_count
 
 
 @click.group()
@@ -23,7 +24,8 @@ def check(context: Context) -> None:
     targets, checks = settings.declared()
     besides = "".join(f", {check} (automatic)" for check in settings.automatic())
     where = context.path or "no file: defaults and environment"
-    click.echo(f"{where}: valid, {targets} targets, {checks} checks{besides}")
+    found = f"{format_count(targets, 'target')}, {format_count(checks, 'check')}"
+    click.echo(f"{where}: valid, {found}{besides}")
 
 
 @config.command()

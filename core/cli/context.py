@@ -102,14 +102,18 @@ class Context:
 
     @property
     def hint(self) -> str:
-        """Return a hint for error messages if ./tocsin.toml exists but was not named."""
+        """Return a hint for error messages if ./tocsin.toml, which was not named, has another data
+        directory; such a file is used for everything but to find the running tocsin."""
         try:
             found = find_config(self.config, self.env)
+            if not isinstance(found, FoundFile):
+                return ""
+            other = read_data_dir(found, self.env)
+            if other == read_data_dir(self._named(), self.env):
+                return ""
         except ConfigError:
             return ""
-        if not isinstance(found, FoundFile):
-            return ""
-        return f"; to use ./{found}, name it explicitly: tocsin --config ./{found} …"
+        return f"; ./{found} names {other}: to use that, write tocsin --config ./{found} …"
 
     def plugins(self, *, anew: bool = False) -> PluginManager:
         """Return the plugins, which are loaded once.

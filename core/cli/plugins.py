@@ -54,7 +54,8 @@ def plugins(context: Context, name: str | None, as_json: bool, live: bool) -> No
             )
             if provided.get("table") is not None:
                 context.console.print(Text(f"  in tocsin.toml: {provided['table']}"))
-            context.console.print(_options(provided["options"]))
+            if provided["options"]:
+                context.console.print(_options(provided["options"]))
     raise SystemExit(1 if any(item["status"] == "failed" for item in items) else 0)
 
 
@@ -82,6 +83,22 @@ def _options(options: list[dict[str, Any]]) -> Table:
     for column in ("  option", "type", "default"):
         table.add_column(column)
     for option in options:
-        default = "required" if option["required"] else repr(option["default"])
+        default = "required" if option["required"] else _default(option)
         table.add_row(f"  {option['name']}", Text(option["type"]), Text(default))
     return table
+
+
+def _default(option: dict[str, Any]) -> str:
+    """Return the default of an option as people write it in ``tocsin.toml``."""
+    from tocsin.core.units import format_bytes, format_duration, parse_duration, parse_size
+
+    value = option["default"]
+    if isinstance(value, int | float) and option["type"].split(" | ")[0] in ("duration", "size"):
+        if option["type"].startswith("duration"):
+            text = format_duration(value).replace(" ", "")
+            same = parse_duration(text) == value
+        else:
+            text = format_bytes(value, 1000 if value % 1000 == 0 else 1024).replace(".0 ", " ")
+            same = parse_size(text) == value
+        return repr(text) if same else f"{value:g}"
+    return repr(value)

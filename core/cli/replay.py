@@ -24,7 +24,7 @@ from tocsin.core.contracts.history import HistoryUnavailable
 from tocsin.core.contracts.history_records import AlertFilter, AlertRecord
 from tocsin.core.hiding import clean
 from tocsin.core.monitor.replay import ACTIONS, Episode, Replay
-from tocsin.core.units import format_duration, parse_duration
+from tocsin.core.units import format_count, format_duration, parse_duration
 
 TELL_EVERY = 10.0
 """Seconds between two progress messages if there is no terminal for a progress bar."""
@@ -139,7 +139,10 @@ def _table(episodes: list[Episode]) -> Table:
 def _compare(episodes: list[Episode], real: Sequence[AlertRecord], results: int) -> str:
     fired = {(e.rule, e.target) for e in episodes}
     came = {(alert.rule, alert.target) for alert in real}
-    words = [f"{len(episodes)} alerts from {results} results; {len(real)} alerts actually fired."]
+    words = [
+        f"{format_count(len(episodes), 'alert')} from {format_count(results, 'result')}; "
+        f"{format_count(len(real), 'alert')} actually fired."
+    ]
     if more := sorted(fired - came):
         words.append("New: " + ", ".join(f"{r} on {t}" for r, t in more[:20]) + ".")
     if less := sorted(k for k in came - fired if k[0] not in ("monitor_impaired", "plugin_failed")):

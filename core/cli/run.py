@@ -28,6 +28,7 @@ from tocsin.core.runtime import descriptors, gc_tuning
 from tocsin.core.runtime.data_dir import StartError, data_directory
 from tocsin.core.runtime.disk import is_unwritable
 from tocsin.core.runtime.owned import private_files
+from tocsin.core.units import format_count
 
 log = get_logger(__name__)
 
@@ -159,7 +160,8 @@ def _welcome(context: Context, monitor: Tocsin) -> None:
         *(f"  {name:<8} {url}" for name, url in monitor.services.urls().items()),
         f"  token    {monitor.data_dir / 'admin.token'}  (for the API; the CLI finds it)",
         f"  config   {context.path or 'none: containers are discovered automatically'}",
-        f"  watching {targets} declared targets with {checks} checks{besides}",
+        f"  watching {format_count(targets, 'declared target')} with "
+        f"{format_count(checks, 'check')}{besides}",
         f"  history  {_history(settings)}",
         f"  channels {_channels(settings, monitor.plugins)}",
         *(f"  plugin   {record.name} failed: {record.reason}" for record in failed),

@@ -99,6 +99,8 @@ def make_check(
         if not 0 <= retries <= 10:
             problems.add((*path, "retries"), "must be from 0 to 10")
     else:
+        if probe.period <= 0:
+            problems.add((*path, "period"), "must be more than 0 s")
         every, timeout, retries = max(MIN_INTERVAL, min(probe.period, interval)), 0.0, 0
     return CheckSettings(
         name=name, probe_name=probe_name, plugin=entry.plugin, probe=probe, broken=None,

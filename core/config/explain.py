@@ -20,6 +20,7 @@ from cattrs.gen import make_dict_structure_fn_from_attrs
 from tocsin.core.config.errors import Path, Problems
 from tocsin.core.config.suggest import did_you_mean
 from tocsin.core.plugin.faults import PluginFault, describe
+from tocsin.core.plugin.refusals import in_words
 
 
 def refusals(
@@ -122,7 +123,7 @@ def _converted(field: Attribute[Any], instance: Any, value: Any) -> Any:
 
 
 def _are_same(one: Exception, other: Exception) -> bool:
-    return type(one) is type(other) and _words_of(one) == _words_of(other)
+    return type(one) is type(other) and in_words(one) == in_words(other)
 
 
 def _noted(error: Exception, field: Attribute[Any]) -> tuple[Exception, str]:
@@ -179,15 +180,9 @@ def explain(
         for name in sorted(error.extra_fields):
             problems.add((*path, name), f"there is no such option; {did_you_mean(name, known)}")
     else:
-        message = _words_of(error)
+        name, message = in_words(error)
+        if name and path[-1:] != (name,):
+            message = f"{name} {message}"
         if not isinstance(error, ValueError | TypeError):
             message = f"{type(error).__name__} {message}".strip()
         problems.add(path, message or type(error).__name__)
-
-
-def _words_of(error: BaseException) -> str:
-    """Return the message of an exception; "" if a third-party exception fails to give one."""
-    try:
-        return " ".join(str(error.args[0]).split()) if error.args else ""
-    except BaseException:  # noqa: BLE001 - a third-party exception may fail to give its message
-        return ""

@@ -50,11 +50,15 @@ class Variable:
 
 
 class ActionError(Exception):
-    """An action (logs, restart, inspect) could not be done; the message is one clear sentence.
+    """What a person asked for cannot be done; the message is one clear sentence.
+
+    Sources raise it from ``logs``, ``restart`` and ``inspect``, handlers of routes to refuse a
+    request, and :class:`Controls` from each of their methods.
 
     Args:
         message: the sentence.
-        missing: the target does not exist, or keeps no such thing; False: it refused.
+        missing: what it is about does not exist, or has no such thing (a route answers 404);
+            False: it is refused (409).
     """
 
     def __init__(self, message: str, *, missing: bool = False) -> None:

@@ -99,7 +99,7 @@ class Container:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Return the known values of :data:`CONTAINER_METRICS`, by name."""
+        """Return the known ones of its numbers by name: of the fields whose names end in a unit."""
         values = ((name, getattr(self, name)) for name in CONTAINER_METRICS)
         return {name: float(value) for name, value in values if value is not None}
 

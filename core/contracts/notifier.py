@@ -33,8 +33,8 @@ class Receipt:
 class Controls(Protocol):
     """What people may do through a channel. ``by`` names the person; every action is audited.
 
-    Raises:
-        ActionError: from every method, with a sentence, if the action cannot be done.
+    Every method raises :class:`ActionError`, with a sentence for the person, if the action cannot
+    be done.
     """
 
     async def acknowledge(self, alert: UUID, by: str) -> str:
@@ -117,14 +117,16 @@ class NotifierRuntime(ABC):
         """
 
     async def listen(self, controls: Controls) -> None:
-        """Receive people's commands until cancelled; for notifiers that can also receive.
+        """Receive people's commands until cancelled; for notifiers that can also receive. It is
+        cancelled when its channel ends (reload, stop), and has two seconds to end.
 
         Args:
             controls: performs the commands.
 
         Raises:
-            Exception: the core calls the method again after a backoff, or after the
-                ``retry_after`` of a NotifyError.
+            NotifyError: the provider does not answer. The core calls the method again after a
+                delay, or after its ``retry_after``. Any other exception, and a return, count as a
+                fault of the plugin; the method is called again, too.
         """
 
     async def close(self) -> None:

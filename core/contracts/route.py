@@ -121,9 +121,8 @@ class Route:
 
     What it takes and answers follows from the annotations of its handler. A parameter ``query`` is
     an attrs class of query parameters (without one, query strings are refused), a parameter
-    ``body`` is one of the JSON body, and a parameter ``view`` is a
-    :class:`~tocsin.core.contracts.view.SystemView`. A handler that is an async generator of
-    ``str`` or ``bytes`` is a stream: each chunk is sent as it comes.
+    ``body`` is one of the JSON body, and a parameter ``view`` is a :class:`SystemView`. A handler
+    that is an async generator of ``str`` or ``bytes`` is a stream: each chunk is sent as it comes.
 
     Attributes:
         method: one of GET, POST, PUT, PATCH, DELETE. A GET also answers HEAD.
@@ -134,7 +133,8 @@ class Route:
             is the summary of the operation. The first parameter of a plugin's handler is a
             :class:`Request`.
         errors: status codes to document beyond those that follow from the declaration.
-        media: content type of the answer. A plugin's answer that is not JSON is str or bytes.
+        media: content type of the answer. A plugin's answer that is not JSON is str or bytes. The
+            chunks of a stream with the content type of JSON make up one JSON document.
         wants_system: whether :attr:`Request.system` is filled.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 import attrs
 import msgspec
 
+from tocsin.core.contracts.bounds import bound_fields, classes_in
 from tocsin.core.contracts.route import Route
 
 REFERENCE = "#/components/schemas/{name}"
@@ -30,7 +31,8 @@ def types_of(route: Route) -> list[Any]:
 def schemas_of(
     types: Sequence[Any], reference: str = REFERENCE
 ) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
-    """Return the JSON schemas of types, and the components that they refer to, by name.
+    """Return the JSON schemas of types, and the components that they refer to, by name. Those
+    of attrs classes have what the standard validators of their fields demand.
 
     Args:
         types: the types.
@@ -39,7 +41,15 @@ def schemas_of(
     Raises:
         TypeError: a type cannot be expressed in JSON.
     """
-    return msgspec.json.schema_components(types, ref_template=reference, schema_hook=_hook)
+    classes = classes_in(types)
+    found, components = msgspec.json.schema_components(
+        (*types, *classes), ref_template=reference, schema_hook=_hook
+    )
+    beginning, _, end = reference.partition("{name}")
+    for cls, schema in zip(classes, found[len(types) :], strict=True):
+        name = schema["$ref"].removeprefix(beginning).removesuffix(end)
+        bound_fields(components[name], cls)
+    return found[: len(types)], components
 
 
 def _hook(kind: type) -> dict[str, Any]:

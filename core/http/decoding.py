@@ -14,6 +14,7 @@ from aiohttp import web
 
 from tocsin.core.http.problems import Problem
 from tocsin.core.logs import clean
+from tocsin.core.plugin.refusals import in_words
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
@@ -226,7 +227,11 @@ def convert_body(kind: type[T], given: object) -> T:
 
 
 def _plain(error: Exception) -> str:
-    """Rewrite msgspec's ``… - at `$.limit``` as ``limit: …``."""
+    """Rewrite msgspec's ``… - at `$.limit``` as ``limit: …``, and what a validator raised."""
+    if isinstance(error.__cause__, ValueError | TypeError):
+        field, text = in_words(error.__cause__)
+        if field:
+            return f"{field}: {text}"
     text, _, place = str(error).partition(" - at `$")
     name = place.rstrip("`").lstrip(".")
     text = text[:1].lower() + text[1:]

@@ -193,7 +193,9 @@ async def _take(call: Call, failed: bool, message: str, metrics: Mapping[str, fl
     except KeyError:
         raise Problem(
             404,
-            f'no heartbeat check is called {name!r}; declare a check with probe = "heartbeat"',
+            f"no check expects heartbeats under the name {name!r}: use the 'key' of the check or, "
+            'without one, the name of its target; such a check is declared with probe = "heartbeat"'
+            " or another push probe",
         ) from None
     await call.monitor.alerting.executor.committed()
     return BeatView(check=check)

@@ -71,7 +71,7 @@ class Monitor(Protocol):
         """Record a heartbeat and return the id of the check that received it.
 
         Raises:
-            KeyError: no heartbeat check has this key.
+            KeyError: no check expects heartbeats with this key.
         """
 
     async def reload(self) -> Settings:

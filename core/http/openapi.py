@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from tocsin.core.contracts.bounds import bounded
 from tocsin.core.contracts.route import JSON, Route, Routes
 from tocsin.core.contracts.route_schema import REFERENCE, schemas_of, types_of
 from tocsin.core.encoding import encode
@@ -141,7 +142,7 @@ def _query_parameters(route: Route, schemas: Iterator[dict[str, Any]]) -> list[d
         return []
     parameters = []
     for field in attrs.fields(route.query):
-        schema = _without_null(next(schemas))
+        schema = bounded(_without_null(next(schemas)), field.validator)
         if schema.get("type") == "string" and not {"enum", "format", "pattern"} & schema.keys():
             schema = {**schema, "pattern": NO_NUL}
         required = field.default is attrs.NOTHING

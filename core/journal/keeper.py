@@ -26,6 +26,7 @@ from tocsin.core.journal.watch import Watch, frames_in
 from tocsin.core.logs import get_logger
 from tocsin.core.runtime import crash_points
 from tocsin.core.runtime.sqlite_file import BESIDE, DamagedError, is_damage, set_aside, transaction
+from tocsin.core.units import format_count
 
 log = get_logger(__name__)
 
@@ -105,8 +106,11 @@ class Keeper:
         try:
             aside = set_aside(self.path)
             saved = salvage(aside)
-            kept = f"{len(saved.alerts)} alerts and {len(saved.rows)} messages were read from it"
-            self.report(f"{self.path.name} was damaged ({reason}), moved to {aside}; {kept}")
+            kept = format_count(len(saved.alerts), "alert")
+            kept += f" and {format_count(len(saved.rows), 'message')}"
+            self.report(
+                f"{self.path.name} was damaged ({reason}), moved to {aside}; read from it: {kept}"
+            )
             entry = Entry(
                 alerts=saved.alerts, rows=saved.rows, silences=saved.silences, anchor=saved.anchor,
                 retry_after_until=saved.retry_after_until, beats=saved.beats,

@@ -9,11 +9,12 @@ different streams of events.
 from __future__ import annotations
 
 from typing import assert_never
+from uuid import UUID
 
 from attrs import evolve
 
 from tocsin.core.alerts.engine import Engine
-from tocsin.core.alerts.model import Moment, Phase, Transition
+from tocsin.core.alerts.model import Alert, Moment, Phase, Transition
 from tocsin.core.alerts.rule_faults import RuleFaults
 from tocsin.core.alerts.silences import Silencer
 from tocsin.core.journal.file import Entry
@@ -150,12 +151,21 @@ class Monitor:
             made.audited(event.audit)
         made.changes = self.engine.recheck(self.engine.evaluator.targets, now)
 
-    def _acknowledge(self, event: events.Acknowledged, made: Draft, now: Moment) -> Outcome:
-        alert = self.engine.table.find(event.alert)
+    def firing(self, alert_id: UUID) -> Alert | Outcome:
+        """Return the alert if it fires; else why nothing can be done with it."""
+        alert = self.engine.table.find(alert_id)
+        if alert is None and alert_id not in self.recent.alerts:
+            text = "there is no alert with this id, or it ended long ago"
+            return Outcome(refused=text, is_missing=True)
         if alert is None or alert.phase is not Phase.FIRING:
             when = "yet" if alert is not None and alert.phase is Phase.PENDING else "any more"
-            missing = alert is None and event.alert not in self.recent.alerts
-            return Outcome(refused=f"it does not fire {when}", is_missing=missing)
+            return Outcome(refused=f"it does not fire {when}")
+        return alert
+
+    def _acknowledge(self, event: events.Acknowledged, made: Draft, now: Moment) -> Outcome:
+        alert = self.firing(event.alert)
+        if isinstance(alert, Outcome):
+            return alert
         if event.by is not None and alert.acknowledged_by is not None:
             return Outcome(refused=f"it is acknowledged already, by {alert.acknowledged_by}")
         if event.by is None and alert.acknowledged_by is None:

@@ -12,12 +12,13 @@ from uuid import UUID
 from attrs import define, evolve, field, frozen
 
 from tocsin.core.alerts.matchers import Matcher
-from tocsin.core.alerts.model import Alert, Phase
+from tocsin.core.alerts.model import Alert
 from tocsin.core.alerts.silences import Silence
 from tocsin.core.clock import Clock
 from tocsin.core.contracts.base import ActionError
 from tocsin.core.contracts.model import AuditEntry, LogLine
 from tocsin.core.hiding import clean
+from tocsin.core.monitor.effects import Outcome
 from tocsin.core.monitor.events import Acknowledged
 from tocsin.core.monitor.executor import Executor
 from tocsin.core.monitor.silencing import Silencing
@@ -74,7 +75,8 @@ class ChannelControls:
             by: the person's name.
 
         Raises:
-            ActionError: the alert does not fire, or is acknowledged already.
+            ActionError: the alert does not fire or is acknowledged already, or there is none with
+                this id.
         """
 
         async def work() -> str:
@@ -96,7 +98,7 @@ class ChannelControls:
             by: the person's name.
 
         Raises:
-            ActionError: the alert does not fire.
+            ActionError: the alert does not fire, or there is none with this id.
         """
 
         async def work() -> str:
@@ -148,10 +150,10 @@ class ChannelControls:
         return await self._at_home(work())
 
     def _firing(self, identity: UUID) -> Alert:
-        alert = self.context.executor.monitor.engine.table.find(identity)
-        if alert is None or alert.phase is not Phase.FIRING:
-            raise ActionError("it does not fire any more", missing=True)
-        return alert
+        found = self.context.executor.monitor.firing(identity)
+        if isinstance(found, Outcome):
+            raise ActionError(found.refused, missing=found.is_missing)
+        return found
 
     def _entry(self, action: str, subject: str, by: str, **details: Any) -> AuditEntry:
         return AuditEntry(

@@ -25,12 +25,13 @@ def resolved(panels: Sequence[Panel], own: Sequence[str]) -> list[Panel]:
     Raises:
         PluginFault: a panel cannot be used.
     """
+    for panel in panels:
+        if type(panel) is not Panel:
+            raise PluginFault(f"returned a {type(panel).__name__} from tocsin_panels, not a Panel")
     names = [panel.name for panel in panels]
     if twice := [name for name in names if names.count(name) > 1]:
         raise PluginFault(f"has two panels of the name {twice[0]!r}")
     for panel in panels:
-        if type(panel) is not Panel:
-            raise PluginFault(f"returned a {type(panel).__name__} from tocsin_panels, not a Panel")
         _check(panel)
         if not (panel.probes or own):
             raise PluginFault(

@@ -28,6 +28,7 @@ from tocsin.core.testing.conformance import (
     check_secrets_hidden,
 )
 from tocsin.core.testing.context import RecordingContext, opened
+from tocsin.core.testing.controls import RecordingControls, check_listen
 
 _AT = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 GRACE = 1.0
@@ -168,18 +169,22 @@ def message_of(*kinds: Kind, text: str = "killed, exit code 137", target: str = 
 
 
 async def check_notifier_conformance(
-    notifier: Notifier, context: RecordingContext | None = None
+    notifier: Notifier,
+    context: RecordingContext | None = None,
+    controls: RecordingControls | None = None,
 ) -> list[Receipt]:
     """Check a notifier whose provider accepts everything against its contract.
 
     It has to deliver every kind of notification, many at once, and hostile text; return valid
     receipts; accept the same message twice; end when it is cancelled; leave no tasks behind; and
-    show no secrets. How refusals of a provider become a :class:`NotifyError`, permanent or not, is
-    for its own tests, with :func:`check_refusal`.
+    show no secrets. One that receives commands has to listen until it is cancelled. How refusals of
+    a provider become a :class:`NotifyError`, permanent or not, is for its own tests, with
+    :func:`check_refusal`.
 
     Args:
         notifier: the notifier.
         context: what its runtime is given; None for one that records.
+        controls: what ``listen`` is given; None for ones that record.
 
     Returns:
         The receipts.
@@ -211,6 +216,7 @@ async def check_notifier_conformance(
     task.cancel()
     done, _ = await asyncio.wait({task}, timeout=GRACE)
     assert done, f"send() ignored its cancellation for {GRACE:g} s"
+    await check_listen(runtime, controls or RecordingControls())
     await runtime.close()
     await context.close()
     await check_no_tasks_left(before, "send()")

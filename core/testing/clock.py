@@ -8,10 +8,18 @@ from typing import Any
 
 
 class SettableClock:
-    """A clock that moves only when a test advances it.
+    """A clock that moves only when a test advances it; see :class:`tocsin.PluginClock`.
 
-    ``wall`` can also be set independently of the monotonic time.
+    Args:
+        start: the wall clock time at first, aware UTC.
+
+    Attributes:
+        seconds: the monotonic time; 1000 at first.
+        wall: the wall clock time, which can also be set independently of the monotonic time.
     """
+
+    seconds: float
+    wall: datetime
 
     def __init__(self, start: datetime = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)) -> None:
         self.seconds = 1000.0

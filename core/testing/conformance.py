@@ -29,13 +29,17 @@ _METRIC = re.compile(r"[a-z_][a-z0-9_]*")
 MESSAGE_LIMIT = 1000
 
 
-def check_result(result: object) -> None:
+def check_result(result: object, what: str = "check() returned") -> None:
     """Check that a result can be stored and shown.
+
+    Args:
+        result: the result.
+        what: where it comes from, as the beginning of a message.
 
     Raises:
         AssertionError: it cannot.
     """
-    assert isinstance(result, Result), f"check() returned {type(result).__name__}, not a Result"
+    assert isinstance(result, Result), f"{what} {type(result).__name__}, not a Result"
     assert isinstance(result.message, str), "the message is not text"
     assert len(result.message) <= MESSAGE_LIMIT, f"the message has over {MESSAGE_LIMIT} characters"
     assert "\n" not in result.message, f"the message has line breaks: {result.message!r}"
@@ -214,7 +218,7 @@ def check_push_conformance(probe: PushProbe, target: Target | None = None) -> No
     check_labels(type(probe))
     for silence in (0.0, probe.period, probe.period + probe.grace + 1, 1e9):
         first = probe.judge(target, None, silence)
-        check_result(first)
+        check_result(first, "judge() returned")
         assert first == probe.judge(target, None, silence), "judge() is not pure"
 
 
@@ -281,7 +285,7 @@ async def check_source_conformance(
     for target, results in sink.results.items():
         assert target in sink.targets, f"a result of {target} came before it was discovered"
         for result in results:
-            check_result(result)
+            check_result(result, "sink.observed() was given")
     left: set[threading.Thread] = set()
     for _ in range(100):
         left = {t for t in threading.enumerate() if t not in threads and "asyncio" not in t.name}

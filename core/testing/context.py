@@ -72,14 +72,18 @@ class MemoryStorage:
 
 @define(eq=False)
 class RecordingContext:
-    """See :class:`tocsin.Context`.
+    """A context for ``open`` that records what a runtime does with it; see :class:`tocsin.Context`.
+
+    ``RecordingContext(secrets={"API_KEY": "abc"})`` is one with a secret, and
+    ``context.storage.values["highest"] = 7`` stores a value before the runtime is opened.
 
     Attributes:
         plugin: name of the plugin.
         name: what is opened.
         clock: a clock that moves only when a test advances it.
-        storage: stored values; ``storage.values`` shows them.
-        secrets: what :meth:`secret` finds, by name.
+        storage: stored values, kept in memory; ``storage.values`` is a dict of them, which a test
+            may fill and read.
+        secrets: the values that :meth:`secret` finds, as text, by the name of the variable.
         events: what was emitted.
         trouble: what was reported last; None: nothing, or that there is none.
     """

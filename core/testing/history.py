@@ -26,6 +26,7 @@ from tocsin.core.ids import new_id
 from tocsin.core.plugin.runtimes import Opens
 from tocsin.core.testing.conformance import check_class, check_no_tasks_left, check_secrets_hidden
 from tocsin.core.testing.context import RecordingContext, opened
+from tocsin.core.testing.history_answers import with_checked_answers
 
 PATIENCE = 10.0
 """Seconds within which what was written has to be readable."""
@@ -135,6 +136,7 @@ async def check_history_conformance(history: HistoryStore) -> None:
     context = RecordingContext()
     runtime = await opened(cast("Opens[HistoryRuntime]", history), context)
     assert isinstance(runtime, HistoryRuntime), "open() returned no HistoryRuntime"
+    runtime = with_checked_answers(runtime)
     sample = _Sample(now=context.clock.now())
     for batch in sample.batches():
         async with asyncio.timeout(PATIENCE):

@@ -15,22 +15,24 @@ from tocsin.core.contracts.notifier import Notifier, NotifyError, Receipt
 
 @frozen(kw_only=True)
 class RecordingNotifier(Notifier):
-    """Keep every message in memory.
+    """A notifier that keeps every message in memory; it fails or hangs as the test asks for.
 
     Attributes:
         label: any text, to distinguish two notifiers.
+        attempts: every attempt, in order; a retry is the same message again.
+        delivered: the messages that were delivered, in order.
+        failures: errors that the next attempts raise, one each; see :meth:`fail`.
+        refused: by target: the error that each attempt raises whose message has a notification
+            about it.
+        hang: while it is set, attempts hang until they are cancelled.
     """
 
     label: str = ""
     attempts: list[Message] = private(factory=list)
-    """Every attempt, in order; a retry is the same message again."""
     delivered: list[Message] = private(factory=list)
     failures: deque[Exception] = private(factory=deque)
-    """Errors that the next attempts raise, one each."""
     refused: dict[str, Exception] = private(factory=dict)
-    """By target: the error that each attempt raises whose message has a notification about it."""
     hang: asyncio.Event = private(factory=asyncio.Event)
-    """While it is set, attempts hang until they are cancelled."""
 
     async def send(self, message: Message) -> Receipt:
         """Record a message, or raise what the test asked for."""

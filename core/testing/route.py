@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from tocsin.core.contracts.base import ActionError
-from tocsin.core.contracts.route import Request, Route
+from tocsin.core.contracts.route import JSON, Request, Route
 from tocsin.core.contracts.route_schema import schemas_of, types_of
 from tocsin.core.contracts.view import SystemView
 from tocsin.core.plugin.faults import PluginFault
@@ -22,6 +22,8 @@ from tocsin.core.testing.view import FixedSystem
 PATIENCE = 10.0
 CHUNKS = 3
 """Number of chunks that are read of a stream."""
+
+_JSON_BEGINS = {bytes([byte]) for byte in b'[{"-0123456789tfn'}
 
 
 async def check_route_conformance(
@@ -40,7 +42,8 @@ async def check_route_conformance(
 
     Args:
         route: the route.
-        request: the request; None for a plain one.
+        request: the request, with a value for each variable of the path; None for a plain one, if
+            the path has no variables.
         query: the query that the handler takes; None for its defaults.
         body: the body that the handler takes; None for its defaults.
         view: the state that the handler reads; None for that of an empty system.
@@ -58,6 +61,13 @@ async def check_route_conformance(
         schemas_of(types_of(route))
     except TypeError as error:
         raise AssertionError(f"a type of the route is not JSON: {error}") from error
+    request = request or Request(actor="tests", role=route.role)
+    if lacking := [name for name in route.path_names if name not in request.path]:
+        example = ", ".join(f"{name!r}: …" for name in route.path_names)
+        raise AssertionError(
+            f"the path of {route.name} has the variable {lacking[0]!r}, and the request has no "
+            f"value for it: pass request=Request(actor=…, role=…, path={{{example}}})"
+        )
     arguments: dict[str, object] = {}
     if route.query is not None:
         arguments["query"] = route.query() if query is None else query
@@ -66,10 +76,16 @@ async def check_route_conformance(
     if route.wants_view:
         arguments["view"] = FixedSystem() if view is None else view
     before = asyncio.all_tasks()
-    called = route.handler(request or Request(actor="tests", role=route.role), **arguments)
+    called = route.handler(request, **arguments)
     try:
         if route.streams:
-            return await _first_chunks(cast("AsyncGenerator[str | bytes, None]", called))
+            chunks = await _first_chunks(cast("AsyncGenerator[str | bytes, None]", called))
+            begin = b"".join(chunks).lstrip()[:1]
+            assert not begin or route.media != JSON or begin in _JSON_BEGINS, (
+                "the chunks of a stream with the media type of JSON, which is the default, have to "
+                "make up one JSON document; give another media, such as 'text/event-stream'"
+            )
+            return chunks
         async with asyncio.timeout(PATIENCE):
             raw = fit_answer(route, await cast("Awaitable[object]", called))
     except ActionError as error:

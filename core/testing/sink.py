@@ -16,7 +16,18 @@ from tocsin.core.contracts.source import Claim
 
 @define
 class RecordingSink:
-    """Records everything in order; ``results[target]`` holds all results of a target."""
+    """A sink that records everything in order; see :class:`tocsin.Sink`.
+
+    Attributes:
+        targets: the targets that were discovered, by name.
+        checks: the tables of checks that came with each target, by its name.
+        claims: the claim that came with each target, by its name.
+        results: all results of each target, by its name.
+        events: what happened.
+        gone: targets that were retired, each with the message.
+        inventories: the names of each complete inventory.
+        troubles: why the source could not see its targets.
+    """
 
     targets: dict[str, Target] = field(factory=dict)
     checks: dict[str, Mapping[str, Mapping[str, Any]]] = field(factory=dict)

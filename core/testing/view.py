@@ -20,7 +20,17 @@ from tocsin.core.contracts.view import (
 
 @define(kw_only=True)
 class FixedSystem:
-    """See :class:`tocsin.SystemView`; returns what a test gives it."""
+    """A running tocsin that returns what a test gives it; see :class:`tocsin.SystemView`.
+
+    Attributes:
+        targets: the targets.
+        alerts: the alerts that fire.
+        channels: the channels.
+        components: the components of ``/health``.
+        plugins: the plugins.
+        descriptions: the descriptions of metrics, by probe and name of the metric.
+        statistics: the version, and counters since the start.
+    """
 
     _targets: Sequence[TargetSnapshot] = ()
     _alerts: Sequence[AlertSnapshot] = ()

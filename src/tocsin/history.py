@@ -9,6 +9,7 @@ from tocsin.core.contracts.history import (
     HistoryStore,
     HistoryUnavailable,
 )
+from tocsin.core.contracts.history_codec import kind_of, pack, unpack
 from tocsin.core.contracts.history_records import (
     QUEUED,
     AlertCount,
@@ -61,4 +62,7 @@ __all__ = [
     "Trends",
     "Unfinished",
     "Uptimes",
+    "kind_of",
+    "pack",
+    "unpack",
 ]

@@ -19,10 +19,12 @@ from tocsin.core.testing.conformance import (
     check_source_conformance,
 )
 from tocsin.core.testing.context import RecordingContext
+from tocsin.core.testing.controls import RecordingControls
 from tocsin.core.testing.doctor import check_doctor_conformance
 from tocsin.core.testing.history import check_history_conformance
 from tocsin.core.testing.notifier import RecordingNotifier
 from tocsin.core.testing.observer import check_observer_conformance
+from tocsin.core.testing.panel import check_panel_conformance
 from tocsin.core.testing.reviewer import check_reviewer_conformance
 from tocsin.core.testing.route import check_route_conformance
 from tocsin.core.testing.service import check_service_conformance
@@ -32,6 +34,7 @@ from tocsin.core.testing.view import FixedSystem
 __all__ = [
     "FixedSystem",
     "RecordingContext",
+    "RecordingControls",
     "RecordingNotifier",
     "RecordingSink",
     "SettableClock",
@@ -40,6 +43,7 @@ __all__ = [
     "check_history_conformance",
     "check_notifier_conformance",
     "check_observer_conformance",
+    "check_panel_conformance",
     "check_probe_conformance",
     "check_push_conformance",
     "check_refusal",

@@ -119,11 +119,16 @@ async def test_what_does_not_fire_cannot_be_acted_on(two: Desk) -> None:
     alert = notifier(two).notices[0].alert
     two.see("web", "up")
     await two.wait(10)
-    for one in (alert, uuid4()):
-        with pytest.raises(ActionError, match="does not fire any more"):
+    for one, why in (
+        (alert, "does not fire any more"),
+        (uuid4(), "there is no alert with this id"),
+    ):
+        with pytest.raises(ActionError, match=why) as caught:
             await able.acknowledge(one, "ann")
-        with pytest.raises(ActionError, match="does not fire any more"):
+        assert caught.value.missing is (one != alert)
+        with pytest.raises(ActionError, match=why) as caught:
             await able.silence(one, 60, "ann")
+        assert caught.value.missing is (one != alert)
     assert two.audited() == []
     assert not two.alerting.quiet.silences
 

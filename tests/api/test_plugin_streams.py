@@ -345,7 +345,7 @@ async def test_a_flood_of_little_does_not_keep_the_core_from_its_work(
     stack: Stack, server: tuple[ApiServer, int], monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     """While a generator yields empty or tiny chunks to a reader that takes them all, the API
-    answers; empty chunks alone are no first chunk, so that the deadline applies to them."""
+    answers; empty chunks alone are no first chunk, so that the plugin is late."""
     monkeypatch.setattr(plugin_routes, "DEADLINE", 1.0)
     reader, writer = await reader_of(stack, server[1], f"flood?size={size}")
     taking = asyncio.ensure_future(take_all(reader))
@@ -360,7 +360,8 @@ async def test_a_flood_of_little_does_not_keep_the_core_from_its_work(
     with suppress(ConnectionError):
         await taking
     await eventually(lambda: Flow.open == 0)
-    assert reason(stack) is None
+    said = reason(stack)
+    assert said is None if size else said is not None and "within 1 s" in said
 
 
 async def take_all(reader: asyncio.StreamReader) -> None:

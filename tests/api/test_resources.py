@@ -226,6 +226,16 @@ async def test_bodies_are_checked(ask: Asker, stack: Stack) -> None:
     await ask.post(path, 413, data=b" " * 300_000)
 
 
+async def test_a_heartbeat_that_no_check_expects_is_refused(ask: Asker) -> None:
+    """The sentence says what the name has to be, for a check of any push probe."""
+    problem = await ask.post("/api/v1/heartbeats/shop", 404, json={})
+    assert problem["detail"] == (
+        "no check expects heartbeats under the name 'shop': use the 'key' of the check or, without "
+        'one, the name of its target; such a check is declared with probe = "heartbeat" or another '
+        "push probe"
+    )
+
+
 @pytest.mark.parametrize(
     ("query", "headers"),
     [

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 import pytest
-from attrs import Attribute, Converter, Factory, field, frozen
+from attrs import Attribute, Converter, Factory, field, frozen, validators
 
 from tocsin.core.config.construct import construct
 from tocsin.core.config.errors import Problems
@@ -191,3 +191,43 @@ def test_whatever_a_validator_raises_is_a_problem(
     made, reason = construct(Wild, {}, ("a",), problems)
     assert (made, reason is not None) == (None, fault)
     assert [(problem.path, problem.message) for problem in problems.found] == told
+
+
+@frozen(kw_only=True)
+class Standard:
+    """A class with the standard validators of attrs."""
+
+    least: int = field(default=1, validator=validators.ge(1))
+    most: float = field(default=1, validator=validators.le(9))
+    above: int = field(default=1, validator=validators.gt(0))
+    below: int = field(default=1, validator=validators.lt(9))
+    short: str = field(default="", validator=validators.max_len(3))
+    some: tuple[int, ...] = field(default=(1,), validator=validators.min_len(1))
+    one: str = field(default="b", validator=validators.in_(("b", "a")))
+    word: str = field(default="a", validator=validators.matches_re("[a-z]+"))
+    each: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.lt(5)))
+    kind: int | str = field(default=1, validator=validators.instance_of(int))
+    maybe: int | None = field(default=None, validator=validators.optional(validators.ge(2)))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("least", 0, "must be at least 1, not 0"),
+        ("most", 10, "must be at most 9, not 10"),
+        ("above", 0, "must be more than 0, not 0"),
+        ("below", 9, "must be less than 9, not 9"),
+        ("short", "abcd", "must have a length of at most 3, not 4"),
+        ("some", [], "must have a length of at least 1, not 0"),
+        ("one", "c", "must be one of 'a', 'b', not 'c'"),
+        ("word", "7", "must match the regular expression '[a-z]+', not '7'"),
+        ("each", [7], "must be less than 5, not 7"),
+        ("kind", "x", "must be of type int, not 'x'"),
+        ("maybe", 1, "must be at least 2, not 1"),
+    ],
+)
+def test_what_validators_of_attrs_say_is_worded_as_other_messages(
+    option: str, value: object, words: str
+) -> None:
+    """The name of the option is in the path, and the sentence says what to write."""
+    assert found(Standard, {option: value}) == [(f"a.{option}", words)]

@@ -136,7 +136,7 @@ def test_a_variable_may_be_a_file(load: Load, tmp_path: Path) -> None:
         ("PAGER_NUMBERS", "1,two", "expected numbers separated by commas, got '1,two'"),
         ("PAGER_TONE", "shrill", "expected one of 'low', 'high', got 'shrill'"),
         ("PAGER_PORT", "x", "expected a whole number, got 'x'"),
-        ("PAGER_PORT", "5000", "'port' must be < 1000: 5000"),
+        ("PAGER_PORT", "5000", "must be less than 1000, not 5000"),
         ("PAGER_LOUD", "very", "expected true or false, got 'very'"),
         ("PAGER_WAIT", "long", "'long' is not a duration"),
     ],

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import evolve
 
-from tests.api.conftest import Stack
+from tests.api.conftest import Stack, StackActions
 from tests.conftest import eventually
 from tests.dashboard.past import HABITS, MB, fill, usage
 from tests.kept import flush, store_of
@@ -24,13 +24,22 @@ from tocsin.core.contracts.route import Role
 from tocsin.core.http import ApiServer
 
 
+class TownActions(StackActions):
+    """Containers write the log lines a test gives them."""
+
+    async def logs(self, target: str, lines: int) -> list[LogLine]:
+        assert isinstance(self.stack, TownStack)
+        return self.stack.lines.get(target, [])[-lines:]
+
+
 class TownStack(Stack):
     """A stack whose containers write the log lines a test gives them."""
 
     lines: dict[str, list[LogLine]]
 
-    async def logs(self, target: str, lines: int) -> list[LogLine]:
-        return self.lines.get(target, [])[-lines:]
+    def __init__(self, directory: Path, database: str) -> None:
+        super().__init__(directory, database)
+        self.actions = TownActions(self)
 
 
 class Town:
