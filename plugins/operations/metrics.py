@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from tocsin import Request, Route, Routes, SystemView, hookimpl
-from tocsin.plugins.operations.exposition import Reading, families, render
+from tocsin.plugins.operations.exposition import render
+from tocsin.plugins.operations.families import Reading, families
 
 tocsin_api = "1"
 

@@ -25,7 +25,8 @@ from tocsin import (
 )
 from tocsin.core.contracts.container import CONTAINER_METRICS
 from tocsin.core.plugin.manager import PluginManager
-from tocsin.plugins.operations.exposition import Reading, families, render
+from tocsin.plugins.operations.exposition import render
+from tocsin.plugins.operations.families import Reading, families
 from tocsin.plugins.operations.metrics import routes
 from tocsin.plugins.probes.disk import DiskProbe
 from tocsin.plugins.probes.docker_health.source import DockerSource
