@@ -223,10 +223,16 @@ def test_commands_that_ask_go_on_in_a_strangers_directory(here: Path, data: Path
 def test_tokens_are_not_made_where_the_directory_says(here: Path, data: Path) -> None:
     """The data directory of ./tocsin.toml is not the one whose tokens are changed; that is said."""
     (here / "tocsin.toml").write_text('data_dir = "elsewhere"\n')
-    done = command("token", "create", "ci", data=data)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("TOCSIN_", "DATABASE_"))}
+    done = subprocess.run(
+        [*TOCSIN, "token", "create", "ci"], capture_output=True, text=True, timeout=60, check=False,
+        env={**clean, "XDG_DATA_HOME": str(data)},
+    )  # fmt: skip
     assert done.returncode == 0
     assert "--config ./tocsin.toml" in done.stderr
     assert not (here / "elsewhere").exists()
+    done = command("token", "create", "other", data=data)
+    assert (done.returncode, done.stderr) == (0, ""), "TOCSIN_DATA_DIR counts more than any file"
 
 
 def test_the_system_file_with_a_relative_place_means_beside_itself(

@@ -32,6 +32,12 @@ class Availability:
     _misses: int = 0
     """Failures since the channel last delivered a message."""
 
+    @property
+    def impaired_since(self) -> float | None:
+        """Return since when it does not deliver, or not receive commands; None if it does."""
+        known = (self.failing_since, self.unheard_since)
+        return min((at for at in known if at is not None), default=None)
+
     def works(self) -> None:
         """Record that a message was delivered, which ends every failure."""
         self.trouble = self.disabled = self.failing_since = None

@@ -77,10 +77,8 @@ class Channel(Worker):
         return self.tools.clock.monotonic()
 
     def failing_for(self) -> float | None:
-        """Return the seconds since the channel began to fail; None if it works, is disabled or is
-        broken."""
-        known = (self.availability.failing_since, self.availability.unheard_since)
-        since = min((at for at in known if at is not None), default=None)
+        """Return the seconds since it began to fail; None if it works, is disabled or broken."""
+        since = self.availability.impaired_since
         if since is None or self.availability.disabled or self.settings.broken:
             return None
         return self._now() - since
@@ -88,8 +86,7 @@ class Channel(Worker):
     @property
     def trouble(self) -> str | None:
         """Why it does not deliver, or not receive commands; None if it works."""
-        parts = self.availability
-        return self.settings.broken or parts.trouble or parts.unheard
+        return self.settings.broken or self.availability.trouble or self.availability.unheard
 
     # A turn: choose a message, form it, try to deliver it
 
@@ -186,8 +183,7 @@ class Channel(Worker):
         return await self.attempt(outgoing.enriched)
 
     async def test(self) -> tuple[bool, str]:
-        """Send a test message; return whether it was delivered, and the provider's answer or the
-        error."""
+        """Send a test message; return whether it was delivered, and the answer or the error."""
         known, record = self.availability, self.record
         if (wait := known.asked_until - self._now()) > 0:
             why = f": {known.trouble}" if known.trouble else ""
