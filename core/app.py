@@ -276,10 +276,12 @@ class Tocsin:
     async def _applying(self, settings: Settings) -> AsyncGenerator[None, None]:
         """Apply a configuration in steps, each of which leaves time to others."""
         yield
+        await self.sources.end_changed(settings)
+        self.inventory.retire(settings)
+        yield
         await self.alerting.apply(settings)
         await self.reviewers.apply(settings.reviewers)
         yield
-        await self.sources.end_changed(settings)
         for _ in self.inventory.applying(settings):
             await asyncio.sleep(0)
             yield

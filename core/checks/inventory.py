@@ -87,6 +87,16 @@ class Inventory:
         for _ in self.applying(settings):
             pass
 
+    def retire(self, settings: Settings) -> None:
+        """Remove the targets that a configuration no longer has, before its other parts apply:
+        what mutes their alerts may go with them, and must not end before them."""
+        for own in [own for own in self._found if own[0] not in settings.sources]:
+            self._forget(own)
+        for name in list(self.state.targets):
+            said = settings.targets.get(name)
+            if (said is None and self._found_as(name) is None) or (said and not said.enabled):
+                self._remove(name, UNWATCHED)
+
     def applying(self, settings: Settings) -> Iterator[None]:
         """Apply a configuration in steps of some milliseconds, so that checks run in between.
 
@@ -97,8 +107,7 @@ class Inventory:
         """
         self.settings = settings
         self._names.configure(settings)
-        for own in [own for own in self._found if own[0] not in settings.sources]:
-            self._forget(own)
+        self.retire(settings)
         for own, found in list(self._found.items()):
             self._place(own, found.target, found.tables, found.claim)
         for own, found in list(self._found.items()):  # an interval or a plugin may have changed

