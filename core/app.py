@@ -277,8 +277,9 @@ class Tocsin:
         """Apply a configuration in steps, each of which leaves time to others."""
         yield
         await self.sources.end_changed(settings)
-        self.inventory.retire(settings)
-        yield
+        for _ in self.inventory.retiring(settings):
+            await asyncio.sleep(0)
+            yield
         await self.alerting.apply(settings)
         await self.reviewers.apply(settings.reviewers)
         yield

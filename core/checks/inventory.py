@@ -87,15 +87,17 @@ class Inventory:
         for _ in self.applying(settings):
             pass
 
-    def retire(self, settings: Settings) -> None:
-        """Remove the targets that a configuration no longer has, before its other parts apply:
-        what mutes their alerts may go with them, and must not end before them."""
+    def retiring(self, settings: Settings) -> Iterator[None]:
+        """Remove the targets that a configuration no longer has, in steps, before its other parts
+        apply: what mutes their alerts may go with them, and must not end before them."""
         for own in [own for own in self._found if own[0] not in settings.sources]:
             self._forget(own)
-        for name in list(self.state.targets):
+        for number, name in enumerate(list(self.state.targets), 1):
             said = settings.targets.get(name)
             if (said is None and self._found_as(name) is None) or (said and not said.enabled):
                 self._remove(name, UNWATCHED)
+            if number % STEP == 0:
+                yield
 
     def applying(self, settings: Settings) -> Iterator[None]:
         """Apply a configuration in steps of some milliseconds, so that checks run in between.
@@ -107,7 +109,7 @@ class Inventory:
         """
         self.settings = settings
         self._names.configure(settings)
-        self.retire(settings)
+        yield from self.retiring(settings)
         for own, found in list(self._found.items()):
             self._place(own, found.target, found.tables, found.claim)
         for own, found in list(self._found.items()):  # an interval or a plugin may have changed
