@@ -34,7 +34,7 @@ _REPORTS: dict[str, Any] = {
 """Methods of the core's sink, and the types of their arguments. In addition to the contract's,
 ``synced`` is told whether no name was left out as invalid, and ``blame`` what was invalid."""
 
-BURST, RATE = 50.0, 0.2
+BURST, RATE = 50.0, 0.1
 """Lines that a host may log at once, and per second afterwards; further ones are dropped."""
 
 LEVELS = ("debug", "info", "warning", "error")

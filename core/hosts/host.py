@@ -23,7 +23,7 @@ from tocsin.core.hosts.offers import PluginOffer
 from tocsin.core.hosts.output import BURST, RATE, Credit, Output
 from tocsin.core.hosts.wire import Kind, Method, Splitter, encode, error_of
 from tocsin.core.logs import get_logger
-from tocsin.core.plugin.faults import PluginFault
+from tocsin.core.plugin.faults import RESTS, PluginFault
 from tocsin.core.runtime.time_share import TimeShare
 
 log = get_logger(__name__)
@@ -141,9 +141,7 @@ class Host:
         if self.is_over:
             raise PluginFault("does not run, since tocsin stops")
         if self.rest is not None and (left := self.rest.until - time.monotonic()) > 0:
-            raise PluginFault(
-                f"does not run, since it {self.rest.reason}; it starts again in {left:.0f} s"
-            )
+            raise PluginFault(f"{RESTS} {self.rest.reason}; it starts again in {left:.0f} s")
         self.started_at = time.monotonic()
         try:
             self.child = child = self.nursery.start_host()

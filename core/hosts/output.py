@@ -14,7 +14,7 @@ BURST, RATE = 20.0, 1 / 6
 """Lines of one host that are logged at once, and per second afterwards; further ones are
 dropped."""
 
-BURST_OF_ALL, RATE_OF_ALL = 60.0, 0.25
+BURST_OF_ALL, RATE_OF_ALL = 60.0, 0.2
 """The same for all hosts together."""
 
 READ = 64 * 1024

@@ -21,6 +21,11 @@ def is_ours(cls: type) -> bool:
     return cls.__module__.partition(".")[0] == "tocsin"
 
 
+RESTS = "does not run, since it"
+"""How the fault of a call begins whose plugin host was ended, and is not started again yet. What
+the host was ended for is a fault of its own."""
+
+
 class PluginFault(Exception):
     """A plugin broke its contract. The message completes the sentence "plugin x …".
 

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from attrs import define, field, frozen
 
+from tocsin.core.plugin.faults import RESTS
+
 MOST_REASONS = 20
 """Maximum number of reasons of one failed plugin that are logged."""
 
@@ -29,8 +31,10 @@ class OpenFaults:
 
     def add(self, plugin: str, part: str, fault: OpenFault) -> bool:
         """Add a fault; return whether its reason is to be logged: it is new since the plugin
-        failed."""
+        failed, and no consequence of another fault."""
         self._open.setdefault(plugin, {})[part] = fault
+        if RESTS in fault.reason:
+            return False
         known = self._logged.setdefault(plugin, set())
         kind = re.sub(r"\d+", "", fault.reason)
         if kind in known or len(known) >= MOST_REASONS:
