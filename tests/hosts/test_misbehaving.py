@@ -107,19 +107,19 @@ async def test_a_slow_check_is_no_blocked_host(watched: Core) -> None:
         ("os.kill(os.getpid(), signal.SIGSTOP)", r"blocked its event loop for [23] s"),
         ("os.closerange(3, 100); await asyncio.sleep(9)", "ended by itself|SIGABRT|blocked its"),
         ("kept = [os.dup(0) for _ in range(5000)]; await asyncio.sleep(30)",
-         r"has 50\d\d open files; the limit is 4096"),
+         r"has \d+ open files; the limit is 4096"),
         ("for _ in range(300): threading.Thread(target=time.sleep, args=(60,), daemon=True)"
-         ".start()\n            await asyncio.sleep(30)", r"has 30\d threads; the limit is 256"),
+         ".start()\n            await asyncio.sleep(30)", r"has \d+ threads; the limit is 256"),
         ("[subprocess.Popen(['sleep', '60']) for _ in range(120)]; await asyncio.sleep(30)",
-         "has 120 child processes; the limit is 64"),
+         r"has \d+ child processes; the limit is 64"),
         ("ctypes.string_at(1)", "was ended by SIGSEGV"),
         ("kept = b'x' * 300_000_000; await asyncio.sleep(60)",
          r"used [234]\d\d.\d MiB of memory; the limit is 190.7 MiB"),
         ("threading.Thread(target=lambda: all(iter(lambda: 1, 0)), daemon=True).start()\n"
          "            await asyncio.sleep(30)",
-         r"used \d+ % of a processor for 1 s; the limit is 30 %"),
+         r"used \d+ % of a processor for 1 s; the limit is 10 %"),
         ("subprocess.Popen([sys.executable, '-c', 'while True: pass']); await asyncio.sleep(30)",
-         r"used \d+ % of a processor for 1 s; the limit is 30 %"),
+         r"used \d+ % of a processor for 1 s; the limit is 10 %"),
     ],
 )  # fmt: skip
 async def test_a_host_that_misbehaves_is_ended_and_named(
@@ -127,7 +127,7 @@ async def test_a_host_that_misbehaves_is_ended_and_named(
 ) -> None:
     """Whatever it does, its check fails with the reason, the plugin is named with it, and it runs
     again in a new process; meanwhile the core is not held up."""
-    cpu = 0.3 if "processor" in reason else 9.0
+    cpu = 0.1 if "processor" in reason else 9.0
     watched.load(PROBE.format(does), host_memory="200MB", host_cpu=cpu)
     before = (await look(watched, Target(name="good"))).message
     lag = asyncio.create_task(_lag())
