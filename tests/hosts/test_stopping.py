@@ -76,13 +76,20 @@ CLOSING = """
         with open(os.environ["HOME"] + "/seen", "a") as file: file.write(what + chr(10))
     class Kept:
         def __init__(self, kind):
-            self.kind = kind
-            note("open")
-        async def check(self, target): return Result.up("fine")
-        async def changed(self, change): pass
-        async def review(self, request): return None
-        async def send(self, message): return Receipt()
+            self.kind, self.is_used = kind, False
+        def use(self):
+            if not self.is_used: note("used")
+            self.is_used = True
+        async def check(self, target):
+            self.use()
+            return Result.up("fine")
+        async def changed(self, change): self.use()
+        async def review(self, request): self.use()
+        async def send(self, message):
+            self.use()
+            return Receipt()
         async def run(self, name, interval, sink):
+            self.use()
             sink.synced([])
             try: await asyncio.sleep(3600)
             finally: note("run of " + self.kind)
@@ -155,5 +162,5 @@ def test_every_runtime_is_closed_when_tocsin_stops(tmp_path: Path, kind: str) ->
     with Running(tmp_path, text, {"PYTHONPATH": paths, "HOME": str(tmp_path)}) as running:
         running.until(seen.exists)
         assert running.stop() == 0
-    before = ["open", "run of source"] if kind == "source" else ["open"]
+    before = ["used", "run of source"] if kind == "source" else ["used"]
     assert seen.read_text().split("\n") == [*before, kind, ""]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 
 from attrs import evolve
 
@@ -235,7 +235,7 @@ class Teller:
             kept[name] = happened.attributes[name]
         if happened.detail:
             kept["health"] = happened.detail
-        at = datetime.fromtimestamp(happened.at - self._engine.ahead, UTC)
+        at = happened.moment(self._engine.ahead)
         self._report(slot.target, happened.kind, at, kept)
         if slot.service is not None and slot.service.target is not None:
             self._report(slot.service.target, happened.kind, at, {"instance": slot.target, **kept})
