@@ -75,9 +75,7 @@ class Alerting:
         context = (
             None if actions is None else ControlContext(clock, executor, self.silencing, actions)
         )
-        self.board = executor.channels = ChannelManager(
-            Tools(clock, isolation, executor), context, plugins
-        )
+        self.board = executor.channels = ChannelManager(Tools(clock, isolation, executor), context)
         self.observers = executor.observers = Observers(isolation)
         self._clock, self._history = clock, history
         self._plugins, self._actions = plugins, actions

@@ -14,19 +14,16 @@ from tocsin.core.monitor.withdraw import withdrawn
 from tocsin.core.notify import Channel, Tools
 from tocsin.core.notify.controls import ControlContext
 from tocsin.core.notify.listener import Listener
-from tocsin.core.plugin.manager import PluginManager
 
 
 @define
 class ChannelManager:
-    """Channels by name. Without ``context`` and ``plugins`` none of them receives commands."""
+    """Channels by name. Without ``context`` none of them receives commands."""
 
     tools: Tools
     context: ControlContext | None = None
-    plugins: PluginManager | None = None
     channels: dict[str, Channel] = field(init=False, factory=dict)
     _listeners: dict[str, Listener] = field(init=False, factory=dict)
-    _at_fault: dict[str, str] = field(init=False, factory=dict)
 
     def __iter__(self) -> Iterator[Channel]:
         return iter(self.channels.values())
@@ -84,8 +81,8 @@ class ChannelManager:
 
     def _start(self, channel: Channel) -> None:
         channel.start()
-        if self.context is not None and self.plugins is not None:
-            listener = Listener(channel, self.context, self.plugins, self._at_fault)
+        if self.context is not None:
+            listener = Listener(channel, self.context)
             self._listeners[channel.settings.name] = listener
             listener.start()
 

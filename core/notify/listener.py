@@ -12,7 +12,6 @@ from tocsin.core.hosts.proxies import HostedNotifier
 from tocsin.core.logs import get_logger
 from tocsin.core.notify.channel import Channel
 from tocsin.core.notify.controls import ChannelControls, ControlContext
-from tocsin.core.plugin.manager import PluginManager
 from tocsin.core.plugin.runtimes import Runtime
 from tocsin.core.plugin.sandbox import PluginFault, describe
 from tocsin.core.plugin.supervisor import keep_running
@@ -30,14 +29,10 @@ class Listener:
     Attributes:
         channel: the channel.
         context: what the controls of all channels share.
-        plugins: the plugins, of which that of the channel fails if its listener does.
-        at_fault: by channel whose listener is at fault: its plugin. All listeners share it.
     """
 
     channel: Channel
     context: ControlContext
-    plugins: PluginManager
-    at_fault: dict[str, str]
     _task: asyncio.Task[None] | None = field(init=False, default=None)
 
     @property
@@ -85,16 +80,15 @@ class Listener:
         proving = None if availability.unheard is None else asyncio.create_task(self._prove())
         try:
             await tools.isolation.call(self._plugin, receive, None, expects=(NotifyError,))
-            self._fails(f"failed in {called[-1]}(): it returned")
+            self._fails(f"failed in {called[-1]}(): it returned", PluginFault("returned"))
         except NotifyError as error:
             if error.retry_after is not None:
                 self.channel.record.back_off(error.retry_after)
-            self._fails(f"refuses in {called[-1]}(): {error}", is_fault=False)
+            self._fails(f"refuses in {called[-1]}(): {error}")
             raise
         except (PluginFault, TimeoutError) as error:
-            if isinstance(error, PluginFault) and error.severe:
-                tools.isolation.reset(self._plugin, error)
-            self._fails(f"failed in {called[-1]}(): it {describe(error)}")
+            fault = error if isinstance(error, PluginFault) else PluginFault(describe(error))
+            self._fails(f"failed in {called[-1]}(): it {describe(fault)}", fault)
             raise
         finally:
             if proving is not None:
@@ -107,20 +101,18 @@ class Listener:
         log.info("a channel receives commands again", channel=self._name, plugin=self._plugin)
         self._works()
 
-    def _fails(self, clause: str, *, is_fault: bool = True) -> None:
+    def _fails(self, clause: str, fault: PluginFault | None = None) -> None:
         clause, now = clean(clause), self.channel.tools.clock.monotonic()
         text = f"the channel does not receive commands: plugin {self._plugin} {clause}"
         self.channel.availability.hears_nothing(text, now)
-        if is_fault:
-            self.at_fault[self._name] = self._plugin
-            self.plugins.fail(self._plugin, f"{clause} (channel {self._name})", part=self._part)
+        if fault is not None:
+            said = f"{clause} (channel {self._name})"
+            self.channel.tools.isolation.breach(self._plugin, self._part, fault, said=said)
 
     def _works(self) -> None:
         """Clear a failure, and that of the plugin unless another part of it has one."""
         self.channel.availability.hears()
-        at_fault = self.at_fault.pop(self._name, None)
-        if at_fault is not None:
-            self.plugins.recover(at_fault, self._part)
+        self.channel.tools.isolation.works(self._plugin, self._part)
 
     def _ended(self, _: str, seconds: float) -> None:
         log.warning(

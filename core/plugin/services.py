@@ -115,7 +115,7 @@ class ServiceSupervisor:
         plugin = settings.plugin or name
 
         async def work() -> None:
-            await asyncio.sleep(WORKS_AFTER)
+            await self._clock.sleep(WORKS_AFTER)
             self._isolation.works(plugin, part)
 
         async def run() -> None:

@@ -19,8 +19,9 @@ from tocsin.plugins.probes.docker_health.errors import NoSuchContainer, Refused,
 from tocsin.plugins.probes.docker_health.facts import IMAGE_LABELS, needs_image
 from tocsin.plugins.probes.docker_health.registry import Registry
 
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
-"""An event's time before this is none: there were no engines."""
+AGO, AHEAD = 365 * 86400.0, 3600.0
+"""Seconds before and after the present within which an event can be: one is heard when it happens,
+or after an interruption."""
 
 IMAGES_KEPT = 1000
 """Most images whose labels are cached; an image never changes."""
@@ -78,7 +79,7 @@ class Happened:
         """Return its time by tocsin's clock, which the engine's is ``ahead`` of by seconds; the
         present if the engine did not say when, or not a time that an engine can have."""
         at, now = self.at - ahead, time.time()
-        return datetime.fromtimestamp(at if EARLIEST < at < now + 3600 else now, UTC)
+        return datetime.fromtimestamp(at if now - AGO < at < now + AHEAD else now, UTC)
 
     @classmethod
     def of(cls, event: object) -> Happened | None:
